@@ -1,0 +1,1 @@
+//! KSDSL examples.

@@ -1,0 +1,1 @@
+//! `ksnet!` and `include_ksn!`.

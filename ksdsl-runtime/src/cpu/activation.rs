@@ -1,0 +1,109 @@
+//! Activations, in place, with the kind chosen outside the loop.
+
+use super::CpuBuf;
+use super::par::{ELEMENTS_PER_TASK, for_rows};
+use crate::geometry::Activation;
+use crate::scalar::Scalar;
+use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+/// The cubic coefficient of GELU's tanh form (Hendrycks & Gimpel 2016).
+const CUBIC: f64 = 0.044_715;
+
+/// Replaces each element by `f` of it.
+#[inline(always)]
+fn map<E: Scalar>(mut x: CpuBuf<E>, f: impl Fn(E) -> E + Sync) -> CpuBuf<E> {
+    for_rows(
+        &mut x,
+        1,
+        ELEMENTS_PER_TASK,
+        #[inline(always)]
+        |_, part| part.iter_mut().for_each(|x| *x = f(*x)),
+    );
+    x
+}
+
+/// Replaces each `dy` by `f(saved, dy)`.
+#[inline(always)]
+fn map_with<E: Scalar>(saved: &CpuBuf<E>, mut dy: CpuBuf<E>, f: impl Fn(E, E) -> E + Sync) -> CpuBuf<E> {
+    for_rows(
+        &mut dy,
+        1,
+        ELEMENTS_PER_TASK,
+        #[inline(always)]
+        |first, part| {
+            let saved = &saved[first..first + part.len()];
+            for (dy, &saved) in part.iter_mut().zip(saved) {
+                *dy = f(saved, *dy);
+            }
+        },
+    );
+    dy
+}
+
+#[inline(always)]
+fn sigmoid<E: Scalar>(x: E) -> E {
+    E::one() / (E::one() + (-x).exp())
+}
+
+/// The normal distribution function.
+#[inline(always)]
+fn phi<E: Scalar>(x: E) -> E {
+    E::of(0.5) * (E::one() + (x * E::of(FRAC_1_SQRT_2)).erf())
+}
+
+/// `tanh(sqrt(2/pi) (x + 0.044715 x^3))` and the derivative of its argument.
+#[inline(always)]
+fn gelu_tanh<E: Scalar>(x: E) -> (E, E) {
+    let root = E::of((2.0 * FRAC_1_PI).sqrt());
+    let square = x * x;
+    let tanh = (root * x * (E::one() + E::of(CUBIC) * square)).tanh();
+    (tanh, root * (E::one() + E::of(3.0 * CUBIC) * square))
+}
+
+pub(super) fn activation_forward<E: Scalar>(kind: Activation, x: CpuBuf<E>) -> CpuBuf<E> {
+    let (zero, one, half) = (E::zero(), E::one(), E::of(0.5));
+    let (three, six) = (E::of(3.0), E::of(6.0));
+    match kind {
+        // Not `max`: a NaN must stay one.
+        Activation::Relu => map(x, |x| if x < zero { zero } else { x }),
+        Activation::Gelu => map(x, |x| x * phi(x)),
+        Activation::GeluTanh => map(x, |x| half * x * (one + gelu_tanh(x).0)),
+        Activation::Silu => map(x, |x| x * sigmoid(x)),
+        Activation::Sigmoid => map(x, sigmoid),
+        Activation::HardSwish => map(x, |x| {
+            let above = x + three;
+            let above = if above < zero { zero } else { above };
+            x * if above > six { six } else { above } / six
+        }),
+    }
+}
+
+pub(super) fn activation_backward<E: Scalar>(kind: Activation, saved: &CpuBuf<E>, dy: CpuBuf<E>) -> CpuBuf<E> {
+    let (zero, one, half) = (E::zero(), E::one(), E::of(0.5));
+    let three = E::of(3.0);
+    match kind {
+        Activation::Relu => map_with(saved, dy, |y, dy| if y <= zero { zero } else { dy }),
+        Activation::Gelu => {
+            let scale = E::of(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
+            map_with(saved, dy, |x, dy| dy * (phi(x) + x * scale * (-half * x * x).exp()))
+        }
+        Activation::GeluTanh => map_with(saved, dy, |x, dy| {
+            let (tanh, slope) = gelu_tanh(x);
+            dy * half * (one + tanh + x * (one - tanh * tanh) * slope)
+        }),
+        Activation::Silu => map_with(saved, dy, |x, dy| {
+            let gate = sigmoid(x);
+            dy * gate * (one + x * (one - gate))
+        }),
+        Activation::Sigmoid => map_with(saved, dy, |y, dy| dy * y * (one - y)),
+        Activation::HardSwish => map_with(saved, dy, |x, dy| {
+            if x <= -three {
+                zero
+            } else if x < three {
+                dy * (x / three + half)
+            } else {
+                dy
+            }
+        }),
+    }
+}

@@ -1,0 +1,232 @@
+//! Pooling, one image per task, vectorised over the channels.
+
+use super::im2col::taps_inside;
+use super::{CpuBuf, par};
+use crate::geometry::{MapSize, PoolKind, PoolSize};
+use crate::scalar::Scalar;
+
+/// Whether a tap replaces the best one so far: the first of equals wins, and a NaN wins over
+/// numbers, as in PyTorch.
+#[inline(always)]
+fn beats<E: Scalar>(value: E, best: E) -> bool {
+    value > best || (value.is_nan() && !best.is_nan())
+}
+
+/// Calls `f(tap, input pixel)` for the taps of output pixel `(y, x)` inside the map, in order.
+#[inline(always)]
+fn for_taps(size: &PoolSize, y: usize, x: usize, mut f: impl FnMut(usize)) {
+    let (input, window) = (&size.input, &size.window);
+    let (top, left) = (y * window.stride[0], x * window.stride[1]);
+    let [step_y, step_x] = window.dilation;
+    let [pad_y, pad_x] = window.pad;
+    for ky in taps_inside(top, pad_y, step_y, window.kernel[0], input.height) {
+        let line = (top + ky * step_y - pad_y) * input.width;
+        for kx in taps_inside(left, pad_x, step_x, window.kernel[1], input.width) {
+            f(line + left + kx * step_x - pad_x);
+        }
+    }
+}
+
+/// `1 / (taps of the window)`: padding counts.
+fn share<E: Scalar>(size: &PoolSize) -> E {
+    E::of(1.0 / (size.window.kernel[0] * size.window.kernel[1]) as f64)
+}
+
+pub(super) fn pool_forward<E: Scalar>(kind: PoolKind, size: PoolSize, x: &CpuBuf<E>) -> CpuBuf<E> {
+    let channels = size.input.channels;
+    let (height, width) = (size.output.height, size.output.width);
+    let image_len = size.input.height * size.input.width * channels;
+    let mut y = CpuBuf::scratch(size.output.len());
+    par::for_rows(
+        &mut y,
+        width * channels,
+        par::rows_per_task(width * channels * size.window.kernel[0] * size.window.kernel[1]),
+        #[inline(always)]
+        |first, part| {
+            for (pixel, y) in part.chunks_exact_mut(channels).enumerate() {
+                let row = first + pixel / width;
+                let x = &x[row / height * image_len..][..image_len];
+                pool_pixel(kind, &size, x, (row % height, pixel % width), y);
+            }
+        },
+    );
+    y
+}
+
+#[inline(always)]
+fn pool_pixel<E: Scalar>(kind: PoolKind, size: &PoolSize, x: &[E], at: (usize, usize), y: &mut [E]) {
+    let channels = y.len();
+    match kind {
+        PoolKind::Max => {
+            y.fill(E::neg_infinity());
+            for_taps(size, at.0, at.1, |pixel| {
+                for (best, &x) in y.iter_mut().zip(&x[pixel * channels..][..channels]) {
+                    *best = if beats(x, *best) { x } else { *best };
+                }
+            });
+        }
+        PoolKind::Average => {
+            y.fill(E::zero());
+            for_taps(size, at.0, at.1, |pixel| {
+                for (sum, &x) in y.iter_mut().zip(&x[pixel * channels..][..channels]) {
+                    *sum += x;
+                }
+            });
+            let share = share::<E>(size);
+            y.iter_mut().for_each(|y| *y *= share);
+        }
+    }
+}
+
+pub(super) fn pool_backward<E: Scalar>(kind: PoolKind, size: PoolSize, x: &CpuBuf<E>, dy: &CpuBuf<E>) -> CpuBuf<E> {
+    let channels = size.input.channels;
+    let (height, width) = (size.output.height, size.output.width);
+    let image_len = size.input.height * size.input.width * channels;
+    let mut dx = CpuBuf::scratch(size.input.len());
+    par::for_rows(
+        &mut dx,
+        image_len,
+        1,
+        #[inline(always)]
+        |image, dx| {
+            let x = &x[image * image_len..][..image_len];
+            let mut best = vec![(E::zero(), None); channels];
+            dx.fill(E::zero());
+            for pixel in 0..height * width {
+                let dy = &dy[(image * height * width + pixel) * channels..][..channels];
+                let at = (pixel / width, pixel % width);
+                match kind {
+                    PoolKind::Max => spread_max(&size, x, at, dy, dx, &mut best),
+                    PoolKind::Average => spread_average(&size, at, dy, dx),
+                }
+            }
+        },
+    );
+    dx
+}
+
+fn spread_max<E: Scalar>(
+    size: &PoolSize,
+    x: &[E],
+    at: (usize, usize),
+    dy: &[E],
+    dx: &mut [E],
+    best: &mut [(E, Option<usize>)],
+) {
+    let channels = dy.len();
+    best.fill((E::neg_infinity(), None));
+    for_taps(size, at.0, at.1, |pixel| {
+        let first = pixel * channels;
+        for (channel, best) in best.iter_mut().enumerate() {
+            let value = x[first + channel];
+            if best.1.is_none() || beats(value, best.0) {
+                *best = (value, Some(first + channel));
+            }
+        }
+    });
+    for (best, &dy) in best.iter().zip(dy) {
+        if let Some(element) = best.1 {
+            dx[element] += dy;
+        }
+    }
+}
+
+#[inline(always)]
+fn spread_average<E: Scalar>(size: &PoolSize, at: (usize, usize), dy: &[E], dx: &mut [E]) {
+    let channels = dy.len();
+    let share = share::<E>(size);
+    for_taps(size, at.0, at.1, |pixel| {
+        for (dx, &dy) in dx[pixel * channels..][..channels].iter_mut().zip(dy) {
+            *dx += dy * share;
+        }
+    });
+}
+
+pub(super) fn global_pool_forward<E: Scalar>(kind: PoolKind, size: MapSize, x: &CpuBuf<E>) -> CpuBuf<E> {
+    let (channels, pixels) = (size.channels, size.height * size.width);
+    let mut y = CpuBuf::scratch(size.batch * channels);
+    par::for_rows(
+        &mut y,
+        channels,
+        par::rows_per_task(pixels * channels),
+        #[inline(always)]
+        |first, part| {
+            for (image, y) in part.chunks_exact_mut(channels).enumerate() {
+                let x = &x[(first + image) * pixels * channels..][..pixels * channels];
+                match kind {
+                    PoolKind::Max => whole_max(x, y),
+                    PoolKind::Average => whole_average(x, pixels, y),
+                }
+            }
+        },
+    );
+    y
+}
+
+#[inline(always)]
+fn whole_max<E: Scalar>(x: &[E], y: &mut [E]) {
+    y.fill(E::neg_infinity());
+    for row in x.chunks_exact(y.len()) {
+        for (best, &x) in y.iter_mut().zip(row) {
+            *best = if beats(x, *best) { x } else { *best };
+        }
+    }
+}
+
+#[inline(always)]
+fn whole_average<E: Scalar>(x: &[E], pixels: usize, y: &mut [E]) {
+    let mut sums = vec![0.0_f64; y.len()];
+    for row in x.chunks_exact(y.len()) {
+        for (sum, x) in sums.iter_mut().zip(row) {
+            *sum += x.wide();
+        }
+    }
+    for (y, sum) in y.iter_mut().zip(sums) {
+        *y = E::of(sum / pixels as f64);
+    }
+}
+
+pub(super) fn global_pool_backward<E: Scalar>(
+    kind: PoolKind,
+    size: MapSize,
+    x: &CpuBuf<E>,
+    dy: &CpuBuf<E>,
+) -> CpuBuf<E> {
+    let (channels, pixels) = (size.channels, size.height * size.width);
+    let share = E::of(1.0 / pixels as f64);
+    let mut dx = CpuBuf::scratch(size.len());
+    par::for_rows(
+        &mut dx,
+        pixels * channels,
+        par::rows_per_task(pixels * channels),
+        #[inline(always)]
+        |first, part| {
+            for (image, dx) in part.chunks_exact_mut(pixels * channels).enumerate() {
+                let dy = &dy[(first + image) * channels..][..channels];
+                let x = &x[(first + image) * dx.len()..][..dx.len()];
+                match kind {
+                    PoolKind::Max => send_to_max(x, dy, dx),
+                    PoolKind::Average => dx.chunks_exact_mut(channels).for_each(|dx| {
+                        dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * share);
+                    }),
+                }
+            }
+        },
+    );
+    dx
+}
+
+/// Gives each channel's gradient to its first greatest pixel.
+fn send_to_max<E: Scalar>(x: &[E], dy: &[E], dx: &mut [E]) {
+    let channels = dy.len();
+    dx.fill(E::zero());
+    for (channel, &dy) in dy.iter().enumerate() {
+        let mut best = channel;
+        for element in (channel..x.len()).step_by(channels) {
+            if beats(x[element], x[best]) {
+                best = element;
+            }
+        }
+        dx[best] = dy;
+    }
+}

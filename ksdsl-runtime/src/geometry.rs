@@ -1,0 +1,119 @@
+//! The sizes a kernel needs to know, as plain numbers.
+//!
+//! Activations are stored NHWC: element `(n, y, x, c)` of a map with height `h`, width `w` and
+//! `c` channels lies at `((n * h + y) * w + x) * channels + c`. Kernels of convolutions are stored
+//! as PyTorch does, `[out][in / groups][ky][kx]`; linear weights `[out][in]`.
+
+/// A batch of feature maps, stored NHWC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MapSize {
+    /// Images in the batch.
+    pub batch: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Channels.
+    pub channels: usize,
+}
+
+impl MapSize {
+    /// Pixels of the whole batch: the number of rows of `channels` values.
+    pub fn rows(&self) -> usize {
+        self.batch * self.height * self.width
+    }
+
+    /// Elements of the whole batch.
+    pub fn len(&self) -> usize {
+        self.rows() * self.channels
+    }
+
+    /// Whether the batch holds no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Where a window is placed over a map: the same fields for convolutions and pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Window height and width in taps.
+    pub kernel: [usize; 2],
+    /// Step between windows, vertical and horizontal.
+    pub stride: [usize; 2],
+    /// Zero rows above and zero columns left of the map. What is needed below and to the right
+    /// follows from the output size.
+    pub pad: [usize; 2],
+    /// Distance between taps, vertical and horizontal.
+    pub dilation: [usize; 2],
+}
+
+/// A 2-d convolution (cross-correlation, as in every deep-learning system).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvSize {
+    /// The input.
+    pub input: MapSize,
+    /// The output; `output.batch == input.batch`.
+    pub output: MapSize,
+    /// The window; weights are `[output.channels][input.channels / groups][kernel[0]][kernel[1]]`.
+    pub window: Window,
+    /// Groups; divides both channel counts.
+    pub groups: usize,
+}
+
+/// 2-d pooling; `input.channels == output.channels`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolSize {
+    /// The input.
+    pub input: MapSize,
+    /// The output.
+    pub output: MapSize,
+    /// The window; `dilation` is `[1, 1]`.
+    pub window: Window,
+}
+
+/// A linear layer: `rows` vectors of `inputs` values become vectors of `outputs` values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearSize {
+    /// Number of vectors.
+    pub rows: usize,
+    /// Values per input vector.
+    pub inputs: usize,
+    /// Values per output vector.
+    pub outputs: usize,
+}
+
+/// Rows of channel values: what norms and per-channel operations see of a map or a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowSize {
+    /// Number of rows.
+    pub rows: usize,
+    /// Values per row.
+    pub channels: usize,
+}
+
+/// How average pooling divides at the border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolKind {
+    /// Maximum; padding never wins.
+    Max,
+    /// Sum over the window divided by its full size, padding counted (PyTorch's default).
+    Average,
+}
+
+/// An activation function, element by element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `max(x, 0)`; gradient 0 at 0, as in PyTorch.
+    Relu,
+    /// `x * Phi(x)` with the exact normal distribution (PyTorch's `GELU()`).
+    Gelu,
+    /// `0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))` (PyTorch's `GELU(approximate="tanh")`).
+    GeluTanh,
+    /// `x * sigmoid(x)` (PyTorch's `SiLU`).
+    Silu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x * min(max(x + 3, 0), 6) / 6` (PyTorch's `Hardswish`, its gradient at -3 and 3 too).
+    HardSwish,
+}

@@ -1,0 +1,77 @@
+//! Operations that join two branches element by element.
+
+use crate::act::{Act, ActShape, Flat, Map};
+use crate::backend::Backend;
+use crate::scalar::Scalar;
+use dfdx::shapes::{Dim, Shape};
+use dfdx::tensor::Tape;
+use std::rc::Rc;
+
+/// `a + b`: the end of a residual.
+///
+/// # Panics
+/// If both batch sizes are known at run time only and differ (as dfdx's own operations do).
+pub fn add<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    a: Act<S, E, D, T>,
+    b: Act<S, E, D, T>,
+) -> Result<Act<S, E, D, T>, D::Err> {
+    assert_eq!(a.shape, b.shape, "cannot add different shapes");
+    // Adding in place needs a buffer of one's own; a sum is the same either way round.
+    let (into, other) = if Rc::strong_count(&a.data) == 1 {
+        (a.data, b.data)
+    } else {
+        (b.data, a.data)
+    };
+    let y = a.device.add(Rc::unwrap_or_clone(into), &other)?;
+    let (grad_a, grad_b) = (a.grad, b.grad);
+    let backward = move |device: &D, dy: D::Buf| {
+        grad_a.add(device, dy.clone())?;
+        grad_b.add(device, dy)
+    };
+    let tape = a.tape.merge(b.tape);
+    Ok(Act::output(tape, a.device, a.shape, Rc::new(y), backward))
+}
+
+/// `a * b`, element by element.
+///
+/// # Panics
+/// If both batch sizes are known at run time only and differ (as dfdx's own operations do).
+pub fn multiply<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    a: Act<S, E, D, T>,
+    b: Act<S, E, D, T>,
+) -> Result<Act<S, E, D, T>, D::Err> {
+    assert_eq!(a.shape, b.shape, "cannot multiply different shapes");
+    let saved = T::OWNS_TAPE.then(|| (a.data.clone(), b.data.clone()));
+    let y = a.device.multiply(Rc::unwrap_or_clone(a.data), &b.data)?;
+    let (grad_a, grad_b) = (a.grad, b.grad);
+    let backward = move |device: &D, dy: D::Buf| {
+        let Some((a, b)) = saved else { return Ok(()) };
+        grad_a.add(device, device.multiply(dy.clone(), &b)?)?;
+        grad_b.add(device, device.multiply(dy, &a)?)
+    };
+    let tape = a.tape.merge(b.tape);
+    Ok(Act::output(tape, a.device, a.shape, Rc::new(y), backward))
+}
+
+/// Scales each channel of each image of `x` by `gate`: squeeze-and-excitation (Hu et al. 2018,
+/// equation 4).
+///
+/// # Panics
+/// If both batch sizes are known at run time only and differ (as dfdx's own operations do).
+pub fn gate<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    x: Map<B, C, H, W, E, D, T>,
+    gate: Flat<B, C, E, D, T>,
+) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
+    assert_eq!(x.shape.0, gate.shape.0, "cannot gate a batch of another size");
+    let size = x.shape.map_size();
+    let y = x.device.gate_forward(size, &x.data, &gate.data)?;
+    let (input, grad) = (x.data, x.grad);
+    let (scale, grad_scale) = (gate.data, gate.grad);
+    let backward = move |device: &D, dy: D::Buf| {
+        let (dx, dscale) = device.gate_backward(size, &input, &scale, &dy)?;
+        grad.add(device, dx)?;
+        grad_scale.add(device, dscale)
+    };
+    let tape = x.tape.merge(gate.tape);
+    Ok(Act::output(tape, x.device, x.shape, Rc::new(y), backward))
+}

@@ -1,0 +1,71 @@
+//! Concatenation along channels.
+
+use crate::act::{Act, ActShape};
+use crate::backend::Backend;
+use crate::scalar::Scalar;
+use dfdx::shapes::{Const, Dim};
+use dfdx::tensor::Tape;
+use std::rc::Rc;
+
+/// A shape that joins with `R` along channels and gives `Y`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` and `{R}` do not join along channels to `{Y}`",
+    note = "everything but the channels must be the same"
+)]
+pub trait ConcatShape<R: ActShape, Y: ActShape>: ActShape {
+    /// Fails to compile unless the channels add up.
+    const CHECK: ();
+
+    /// The joined shape.
+    fn joined(&self) -> Y;
+}
+
+impl<B: Dim, const L: usize, const R: usize, const Y: usize, const H: usize, const W: usize>
+    ConcatShape<(B, Const<R>, Const<H>, Const<W>), (B, Const<Y>, Const<H>, Const<W>)>
+    for (B, Const<L>, Const<H>, Const<W>)
+{
+    const CHECK: () = assert!(L + R == Y, "the channels do not add up to the output's");
+
+    fn joined(&self) -> (B, Const<Y>, Const<H>, Const<W>) {
+        (self.0, Const, Const, Const)
+    }
+}
+
+impl<B: Dim, const L: usize, const R: usize, const Y: usize> ConcatShape<(B, Const<R>), (B, Const<Y>)>
+    for (B, Const<L>)
+{
+    const CHECK: () = assert!(L + R == Y, "the features do not add up to the output's");
+
+    fn joined(&self) -> (B, Const<Y>) {
+        (self.0, Const)
+    }
+}
+
+/// Joins two maps (or two feature vectors) along channels: first those of `a`, then those of `b`.
+///
+/// # Panics
+/// If both batch sizes are known at run time only and differ (as dfdx's own operations do).
+pub fn concat<L, R, Y, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    a: Act<L, E, D, T>,
+    b: Act<R, E, D, T>,
+) -> Result<Act<Y, E, D, T>, D::Err>
+where
+    L: ConcatShape<R, Y>,
+    R: ActShape,
+    Y: ActShape,
+{
+    const { <L as ConcatShape<R, Y>>::CHECK };
+    let (left, right) = (a.shape.row_size(), b.shape.row_size());
+    assert_eq!(left.rows, right.rows, "cannot join different batch sizes");
+    let (rows, left, right) = (left.rows, left.channels, right.channels);
+    let y = a.device.concat(rows, left, right, &a.data, &b.data)?;
+    let shape = a.shape.joined();
+    let (grad_a, grad_b) = (a.grad, b.grad);
+    let backward = move |device: &D, dy: D::Buf| {
+        let (da, db) = device.split(rows, left, right, &dy)?;
+        grad_a.add(device, da)?;
+        grad_b.add(device, db)
+    };
+    let tape = a.tape.merge(b.tape);
+    Ok(Act::output(tape, a.device, shape, Rc::new(y), backward))
+}

@@ -1,0 +1,56 @@
+//! The layer operations, typed: input, output and parameter shapes are checked by the compiler.
+//!
+//! Where types alone cannot say it (an output size is arithmetic on others), an inline `const`
+//! assertion does, when the operation is compiled for its sizes. Each operation computes its
+//! output on the device and records one backward operation on dfdx's tape.
+//!
+//! A shape that does not fit is a compile error, here an output that is too high:
+//!
+//! ```compile_fail,E0080
+//! use ksdsl_runtime::generated::*;
+//! use ksdsl_runtime::prelude::*;
+//!
+//! let device = Cpu::default();
+//! let weight: Tensor<Rank4<2, 3, 3, 3>, f32, _> = device.sample_normal();
+//! let x: Tensor<Rank4<1, 3, 8, 8>, f32, _> = device.sample_normal();
+//! // Without padding, 8 - 3 + 1 = 6 rows remain, not 7.
+//! let y: Map<Const<1>, 2, 7, 6, _, _> =
+//!     op::Conv::<Stride<1, 1>, Pad<0, 0, 0, 0>, Dilation<1, 1>, 1>::apply(
+//!         Act::read(x).unwrap(),
+//!         &weight,
+//!         NoBias,
+//!     )
+//!     .unwrap();
+//! ```
+//!
+//! and here a sum of maps that differ in size:
+//!
+//! ```compile_fail,E0308
+//! use ksdsl_runtime::generated::*;
+//! use ksdsl_runtime::prelude::*;
+//!
+//! let device = Cpu::default();
+//! let a: Tensor<Rank4<1, 3, 8, 8>, f32, _> = device.sample_normal();
+//! let b: Tensor<Rank4<1, 3, 4, 4>, f32, _> = device.sample_normal();
+//! let y = op::add(Act::read(a).unwrap(), Act::read(b).unwrap()).unwrap();
+//! ```
+
+mod activation;
+mod combine;
+mod concat;
+mod conv;
+mod dropout;
+mod flatten;
+mod linear;
+mod pool;
+mod window;
+
+pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
+pub use combine::{add, gate, multiply};
+pub use concat::{ConcatShape, concat};
+pub use conv::Conv;
+pub use dropout::dropout;
+pub use flatten::flatten;
+pub use linear::linear;
+pub use pool::{AvgPool, MaxPool, global_avg_pool, global_max_pool};
+pub use window::{Dilation, DilationArg, Kernel, KernelArg, Pad, PadArg, Stride, StrideArg};

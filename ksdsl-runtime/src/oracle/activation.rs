@@ -1,0 +1,67 @@
+//! Activations and their derivatives, as functions of the input.
+
+use crate::geometry::Activation;
+use crate::scalar::Scalar;
+use std::f64::consts::PI;
+
+/// `1 / (1 + exp(-x))`.
+fn sigmoid<E: Scalar>(x: E) -> E {
+    E::one() / (E::one() + (-x).exp())
+}
+
+/// The value of the activation at `x`; formulas at [`Activation`].
+pub fn value<E: Scalar>(kind: Activation, x: E) -> E {
+    let half = E::of(0.5);
+    match kind {
+        Activation::Relu => x.max(E::zero()),
+        Activation::Gelu => half * x * (E::one() + (x / E::of(2.0).sqrt()).erf()),
+        Activation::GeluTanh => {
+            let inner = E::of(2.0 / PI).sqrt() * (x + E::of(0.044715) * x.powi(3));
+            half * x * (E::one() + inner.tanh())
+        }
+        Activation::Silu => x * sigmoid(x),
+        Activation::Sigmoid => sigmoid(x),
+        Activation::HardSwish => x * (x + E::of(3.0)).max(E::zero()).min(E::of(6.0)) / E::of(6.0),
+    }
+}
+
+/// The derivative at `x`; at the kinks what PyTorch gives: 0 for ReLU at 0, and for hard-swish 0
+/// at -3 and 1 at 3.
+pub fn derivative<E: Scalar>(kind: Activation, x: E) -> E {
+    let (zero, one, half) = (E::zero(), E::one(), E::of(0.5));
+    match kind {
+        Activation::Relu => {
+            if x > zero {
+                one
+            } else {
+                zero
+            }
+        }
+        Activation::Gelu => {
+            // Phi(x) + x phi(x)
+            let density = (-half * x * x).exp() / E::of(2.0 * PI).sqrt();
+            half * (one + (x / E::of(2.0).sqrt()).erf()) + x * density
+        }
+        Activation::GeluTanh => {
+            let root = E::of(2.0 / PI).sqrt();
+            let tanh = (root * (x + E::of(0.044715) * x.powi(3))).tanh();
+            let slope = root * (one + E::of(3.0 * 0.044715) * x * x);
+            half * (one + tanh) + half * x * (one - tanh * tanh) * slope
+        }
+        Activation::Silu => sigmoid(x) + x * sigmoid(x) * (one - sigmoid(x)),
+        Activation::Sigmoid => sigmoid(x) * (one - sigmoid(x)),
+        Activation::HardSwish if x <= E::of(-3.0) => zero,
+        Activation::HardSwish if x >= E::of(3.0) => one,
+        Activation::HardSwish => x / E::of(3.0) + half,
+    }
+}
+
+/// The activation of every element.
+pub fn forward<E: Scalar>(kind: Activation, x: &[E]) -> Vec<E> {
+    x.iter().map(|&x| value(kind, x)).collect()
+}
+
+/// The gradient with respect to the input `x`.
+pub fn backward<E: Scalar>(kind: Activation, x: &[E], dy: &[E]) -> Vec<E> {
+    x.iter().zip(dy).map(|(&x, &dy)| derivative(kind, x) * dy).collect()
+}

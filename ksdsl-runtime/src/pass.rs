@@ -1,0 +1,110 @@
+//! What one forward pass carries from layer to layer.
+
+use crate::backend::Backend;
+use crate::scalar::Scalar;
+use dfdx::nn::tensor_collection::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut};
+use dfdx::shapes::{HasShape, Shape};
+use dfdx::tensor::Tensor;
+use std::collections::BTreeMap;
+
+/// The state of one forward pass: its mode, and in training the new running statistics.
+///
+/// Layers run on `&self` in both modes. A batch norm records what its running statistics become in
+/// the pass, and [`Pass::update_running_statistics`] writes them into the model afterwards. They
+/// are found again by the tensors' addresses (clones of a tensor share its id), so the model must
+/// not move in between.
+#[derive(Debug)]
+pub struct Pass<E: Scalar, D: Backend<E>> {
+    training: bool,
+    device: D,
+    pending: BTreeMap<usize, D::Buf>,
+}
+
+impl<E: Scalar, D: Backend<E>> Pass<E, D> {
+    /// A pass that normalises with running statistics and drops nothing out.
+    pub fn inference(device: &D) -> Self {
+        Self::new(false, device)
+    }
+
+    /// A pass that normalises with the batch's statistics, and drops out.
+    pub fn training(device: &D) -> Self {
+        Self::new(true, device)
+    }
+
+    fn new(training: bool, device: &D) -> Self {
+        Self {
+            training,
+            device: device.clone(),
+            pending: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this is a training pass.
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// The device the pass runs on.
+    pub fn device(&self) -> &D {
+        &self.device
+    }
+
+    /// A fresh seed from the device's generator, so that the device's seed decides the run.
+    pub(crate) fn dropout_seed(&mut self) -> u64 {
+        self.device.random_u64()
+    }
+
+    /// Blends a batch's statistic into a running one (see [`Backend::blend_statistics`]). A second
+    /// visit in the same pass starts from what the first left.
+    pub(crate) fn blend<S: Shape>(
+        &mut self,
+        running: &Tensor<S, E, D>,
+        batch: &D::Buf,
+        momentum: f64,
+        factor: f64,
+    ) -> Result<(), D::Err> {
+        let key = address(running);
+        let blended = match self.pending.get(&key) {
+            Some(pending) => self.device.blend_statistics(pending, batch, momentum, factor)?,
+            None => {
+                let start = self.device.read_tensor(running)?;
+                self.device.blend_statistics(&start, batch, momentum, factor)?
+            }
+        };
+        self.pending.insert(key, blended);
+        Ok(())
+    }
+
+    /// Ends the pass: writes the recorded running statistics into `model`, which must be the one
+    /// that ran, unmoved.
+    pub fn update_running_statistics<M: TensorCollection<E, D>>(mut self, model: &mut M) -> Result<(), D::Err> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut self })?;
+        debug_assert!(self.pending.is_empty(), "the model moved during the pass");
+        Ok(())
+    }
+}
+
+fn address<T>(place: &T) -> usize {
+    std::ptr::from_ref(place).addr()
+}
+
+impl<E: Scalar, D: Backend<E>> TensorVisitor<E, D> for Pass<E, D> {
+    type Viewer = ViewTensorMut;
+    type Err = D::Err;
+    type E2 = E;
+    type D2 = D;
+
+    fn visit<S: Shape>(
+        &mut self,
+        _: TensorOptions<S, E, D>,
+        tensor: &mut Tensor<S, E, D>,
+    ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
+        if let Some(value) = self.pending.remove(&address(tensor)) {
+            *tensor = self.device.make_tensor(value, *tensor.shape())?;
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,95 @@
+//! The element types models are made of.
+
+use crate::cpu::Pool;
+use dfdx::dtypes::{Dtype, NotMixedPrecision};
+use num_traits::Float;
+use rand_distr::uniform::SampleUniform;
+
+/// A floating-point element type: `f32` to train and run with, `f64` to check gradients with.
+pub trait Scalar: Dtype + NotMixedPrecision + Float + SampleUniform + std::iter::Sum + std::fmt::Display {
+    /// The complementary error function's partner `erf`, exact to rounding.
+    fn erf(self) -> Self;
+    /// Rounds a constant to this type.
+    fn of(value: f64) -> Self;
+    /// Widens to `f64`, exactly.
+    fn wide(self) -> f64;
+    /// The free list of CPU buffers of this type.
+    #[doc(hidden)]
+    fn pool() -> &'static Pool<Self>;
+    /// `c = alpha * c + beta * a b` for strided matrices; see `gemm::gemm`.
+    ///
+    /// # Safety
+    /// As for [`gemm::gemm`]: pointers and strides must describe valid, non-overlapping matrices.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn gemm(
+        m: usize,
+        n: usize,
+        k: usize,
+        c: *mut Self,
+        c_col: isize,
+        c_row: isize,
+        read_c: bool,
+        a: *const Self,
+        a_col: isize,
+        a_row: isize,
+        b: *const Self,
+        b_col: isize,
+        b_row: isize,
+        alpha: Self,
+        beta: Self,
+    );
+}
+
+macro_rules! scalar {
+    ($float:ty, $erf:path) => {
+        impl Scalar for $float {
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+            #[inline(always)]
+            fn of(value: f64) -> Self {
+                value as $float
+            }
+            #[inline(always)]
+            fn wide(self) -> f64 {
+                f64::from(self)
+            }
+            fn pool() -> &'static Pool<Self> {
+                static POOL: Pool<$float> = Pool::new();
+                &POOL
+            }
+            unsafe fn gemm(
+                m: usize,
+                n: usize,
+                k: usize,
+                c: *mut Self,
+                c_col: isize,
+                c_row: isize,
+                read_c: bool,
+                a: *const Self,
+                a_col: isize,
+                a_row: isize,
+                b: *const Self,
+                b_col: isize,
+                b_row: isize,
+                alpha: Self,
+                beta: Self,
+            ) {
+                // The feature `x86-v4` makes gemm pick its AVX-512 kernels when it runs (pulp
+                // detects the CPU), on stable Rust and without `target-cpu=native`. Sequential:
+                // the callers are rayon tasks already, and so results do not depend on threads.
+                let sequential = gemm::Parallelism::None;
+                // SAFETY: the caller vouches for the matrices.
+                unsafe {
+                    gemm::gemm(
+                        m, n, k, c, c_col, c_row, read_c, a, a_col, a_row, b, b_col, b_row, alpha, beta, false, false,
+                        false, sequential,
+                    );
+                }
+            }
+        }
+    };
+}
+
+scalar!(f32, libm::erff);
+scalar!(f64, libm::erf);

@@ -1,0 +1,12 @@
+//! The CPU kernels against the oracle, the oracle against finite differences and PyTorch.
+
+mod activations;
+mod convolutions;
+mod gradients;
+mod maps;
+mod norms;
+mod pytorch;
+mod speed;
+mod support;
+mod tensors;
+mod threads;

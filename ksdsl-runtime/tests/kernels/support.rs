@@ -1,0 +1,126 @@
+//! Random numbers, comparisons and sizes for the kernel tests.
+
+use dfdx::tensor::Cpu;
+use ksdsl_runtime::Scalar;
+use ksdsl_runtime::backend::Backend;
+use ksdsl_runtime::cpu::CpuBuf;
+use ksdsl_runtime::geometry::{MapSize, Window};
+
+/// SplitMix64: small, and the same on every machine.
+pub(crate) struct Rng(pub(crate) u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
+        low + (self.next() % (high - low + 1) as u64) as usize
+    }
+
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.between(0, choices.len() - 1)]
+    }
+
+    /// Values in [-1, 1) that are exact in `f32`.
+    pub(crate) fn values<E: Scalar>(&mut self, len: usize) -> Vec<E> {
+        let unit = |bits: u64| (bits >> 40) as f64 / f64::from(1 << 23) - 1.0;
+        (0..len).map(|_| E::of(unit(self.next()))).collect()
+    }
+
+    /// Small integers, so that many are equal.
+    pub(crate) fn ties<E: Scalar>(&mut self, len: usize) -> Vec<E> {
+        (0..len).map(|_| E::of(self.between(0, 6) as f64 - 3.0)).collect()
+    }
+
+    pub(crate) fn map_size(&mut self) -> MapSize {
+        MapSize {
+            batch: self.between(1, 3),
+            height: self.between(1, 9),
+            width: self.between(1, 9),
+            channels: self.one_of(&[1, 2, 3, 7, 16, 17, 33, 70]),
+        }
+    }
+}
+
+/// What the tests ask of an element type: how far a kernel may be from the oracle in `f64`,
+/// relative to the greatest value.
+pub(crate) trait Checked: Scalar {
+    const TOLERANCE: f64;
+}
+
+impl Checked for f32 {
+    const TOLERANCE: f64 = 1e-5;
+}
+
+impl Checked for f64 {
+    const TOLERANCE: f64 = 1e-12;
+}
+
+/// A CPU backend of this element type.
+pub(crate) trait Kernels<E: Scalar>: Backend<E, Buf = CpuBuf<E>> + Default {}
+impl<E: Scalar, B: Backend<E, Buf = CpuBuf<E>> + Default> Kernels<E> for B {}
+
+pub(crate) fn cpu() -> Cpu {
+    Cpu::default()
+}
+
+pub(crate) fn buf<E: Scalar>(values: &[E]) -> CpuBuf<E> {
+    CpuBuf::from_vec(values.to_vec())
+}
+
+/// The values in `f64`, for the oracle.
+pub(crate) fn wide<E: Scalar>(values: &[E]) -> Vec<f64> {
+    values.iter().map(|value| value.wide()).collect()
+}
+
+/// The greatest difference, relative to the greatest wanted value.
+pub(crate) fn distance<E: Scalar>(got: &[E], want: &[f64]) -> f64 {
+    assert_eq!(got.len(), want.len(), "lengths");
+    let greatest = want.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+    let unit = if greatest > 0.0 { greatest } else { 1.0 };
+    let differences = got.iter().zip(want).map(|(got, want)| (got.wide() - want).abs() / unit);
+    // A NaN must stay: it fails every comparison.
+    differences.fold(
+        0.0,
+        |most, next| {
+            if next <= most || most.is_nan() { most } else { next }
+        },
+    )
+}
+
+/// The greatest distances seen by one test; printed at its end (`--nocapture` shows them).
+pub(crate) struct Worst {
+    name: &'static str,
+    seen: f64,
+}
+
+impl Worst {
+    pub(crate) fn of(name: &'static str) -> Self {
+        Self { name, seen: 0.0 }
+    }
+
+    /// Checks a kernel's values against the oracle's.
+    pub(crate) fn check<E: Checked>(&mut self, what: &dyn std::fmt::Debug, got: &[E], want: &[f64]) {
+        let distance = distance(got, want);
+        assert!(distance <= E::TOLERANCE, "{}: {distance:e} off for {what:?}", self.name);
+        self.seen = self.seen.max(distance);
+    }
+}
+
+impl Drop for Worst {
+    fn drop(&mut self) {
+        println!("{}: greatest relative error {:.1e}", self.name, self.seen);
+    }
+}
+
+/// The outputs of a window along one axis, as PyTorch counts them; `None` where there is none.
+pub(crate) fn outputs(window: &Window, axis: usize, len: usize) -> Option<usize> {
+    let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+    let room = (len + 2 * window.pad[axis]).checked_sub(reach)?;
+    Some(room / window.stride[axis] + 1)
+}

@@ -1,0 +1,355 @@
+//! The syntax tree: what was written, with the place of every part.
+
+use crate::source::{Name, Span, Spanned};
+
+/// A whole source.
+#[derive(Clone, Debug, Default)]
+pub struct File {
+    /// Networks, in the order written.
+    pub nets: Vec<Net>,
+    /// Blocks outside networks, in the order written.
+    pub blocks: Vec<Block>,
+}
+
+/// A network or a named instance of one.
+#[derive(Clone, Debug)]
+pub struct Net {
+    /// Its name.
+    pub name: Name,
+    /// The `///` lines above it.
+    pub docs: Vec<String>,
+    /// What it is.
+    pub kind: NetKind,
+}
+
+/// What a `net` item defines.
+#[derive(Clone, Debug)]
+pub enum NetKind {
+    /// A family with parameters and a body.
+    Family {
+        /// Its parameters.
+        params: Vec<Param>,
+        /// Its statements.
+        body: Body,
+    },
+    /// `= base(args)`.
+    Instance {
+        /// The network it is an instance of.
+        base: Name,
+        /// The values given.
+        args: Vec<Arg>,
+    },
+}
+
+/// A block.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// Its name.
+    pub name: Name,
+    /// The `///` lines above it.
+    pub docs: Vec<String>,
+    /// Its parameters.
+    pub params: Vec<Param>,
+    /// Its statements.
+    pub body: Body,
+}
+
+/// A parameter of a network or a block.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Its name.
+    pub name: Name,
+    /// Its default, if it has one.
+    pub default: Option<Expr>,
+}
+
+/// Statements between braces.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// The statements in order.
+    pub statements: Vec<Statement>,
+    /// Where the braces stand.
+    pub span: Span,
+}
+
+/// One statement.
+#[derive(Clone, Debug)]
+pub enum Statement {
+    /// `input ...`.
+    Input(Dims),
+    /// `let name = value`.
+    Let(Name, Expr),
+    /// A block defined inside a network.
+    Block(Block),
+    /// `stage name { ... }`.
+    Stage(Name, Body),
+    /// A sharing clause.
+    Share(Share),
+    /// Something the activations flow through.
+    Step(Step),
+}
+
+/// A step with its optional name.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The name given.
+    pub label: Option<Name>,
+    /// What it does.
+    pub kind: StepKind,
+    /// The whole step.
+    pub span: Span,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum StepKind {
+    /// A layer or a block.
+    Call(Call),
+    /// A residual connection.
+    Residual {
+        /// The word `residual`, with its arguments.
+        head: Span,
+        /// `project = ...` and the like.
+        args: Vec<Arg>,
+        /// The main way.
+        body: Body,
+        /// The other way, where one is written.
+        shortcut: Option<Body>,
+    },
+    /// Branches and how they are joined.
+    Branch {
+        /// How.
+        join: Join,
+        /// The word `add`, `multiply` or `concat`.
+        head: Span,
+        /// The branches.
+        paths: Vec<PathArm>,
+    },
+    /// A repetition.
+    Repeat {
+        /// How often.
+        count: Expr,
+        /// The name of the index.
+        index: Option<Name>,
+        /// What is repeated.
+        body: Body,
+    },
+    /// Optional parts.
+    When {
+        /// The condition.
+        condition: Expr,
+        /// If it holds.
+        then: Body,
+        /// If not.
+        otherwise: Option<Body>,
+    },
+    /// A plain group.
+    Sequence(Body),
+}
+
+/// How branches are joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Join {
+    /// Their sum.
+    Add,
+    /// Their product, element by element.
+    Multiply,
+    /// One after the other along the channels.
+    Concat,
+}
+
+impl Join {
+    /// The keyword.
+    pub fn word(self) -> &'static str {
+        match self {
+            Join::Add => "add",
+            Join::Multiply => "multiply",
+            Join::Concat => "concat",
+        }
+    }
+}
+
+/// One branch.
+#[derive(Clone, Debug)]
+pub struct PathArm {
+    /// The name given.
+    pub label: Option<Name>,
+    /// Its statements.
+    pub body: Body,
+}
+
+/// A layer or a block with arguments.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The name of the layer or block.
+    pub name: Name,
+    /// The arguments.
+    pub args: Vec<Arg>,
+    /// The whole call.
+    pub span: Span,
+}
+
+/// One argument.
+#[derive(Clone, Debug)]
+pub struct Arg {
+    /// Its name, if given by name.
+    pub name: Option<Name>,
+    /// Its value.
+    pub value: Dims,
+}
+
+/// One or several sizes: `3`, `3 x 32 x 32`.
+#[derive(Clone, Debug)]
+pub struct Dims {
+    /// The sizes; at least one.
+    pub sizes: Vec<Expr>,
+    /// The whole.
+    pub span: Span,
+}
+
+/// An expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What an expression is.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+    /// A parameter, a constant or a word.
+    Name(String),
+    /// `min(a, b)` and the like.
+    Function(Name, Vec<Expr>),
+    /// `-a`.
+    Negate(Box<Expr>),
+    /// `not a`.
+    Not(Box<Expr>),
+    /// `a + b` and the like.
+    Binary(Box<Expr>, Spanned<BinaryOp>, Box<Expr>),
+}
+
+/// A binary operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum BinaryOp {
+    Or,
+    And,
+    Eq,
+    Ne,
+    Le,
+    Ge,
+    Lt,
+    Gt,
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Rem,
+}
+
+impl BinaryOp {
+    /// How tightly it binds; more is tighter.
+    pub fn precedence(self) -> u8 {
+        use BinaryOp::*;
+        match self {
+            Or => 0,
+            And => 1,
+            Eq | Ne | Le | Ge | Lt | Gt => 2,
+            Add | Sub => 3,
+            Mul | Div | Rem => 4,
+        }
+    }
+
+    /// As it is written.
+    pub fn symbol(self) -> &'static str {
+        use BinaryOp::*;
+        match self {
+            Or => "or",
+            And => "and",
+            Eq => "==",
+            Ne => "!=",
+            Le => "<=",
+            Ge => ">=",
+            Lt => "<",
+            Gt => ">",
+            Add => "+",
+            Sub => "-",
+            Mul => "*",
+            Div => "/",
+            Rem => "%",
+        }
+    }
+}
+
+/// A sharing clause.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// What is shared.
+    pub part: SharePart,
+    /// Which layers.
+    pub select: Select,
+    /// The number of contiguous groups the visits are split into.
+    pub into: Option<Expr>,
+    /// The name of the shared kernel.
+    pub name: Option<Name>,
+    /// The condition on the clause.
+    pub when: Option<Expr>,
+    /// The whole clause.
+    pub span: Span,
+}
+
+/// Which parameters of the selected layers are shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SharePart {
+    /// Everything the layers have.
+    All,
+    /// The kernel; biases stay private.
+    Kernel,
+    /// The bias; kernels stay private.
+    Bias,
+}
+
+/// Which layers a clause selects.
+#[derive(Clone, Debug)]
+pub enum Select {
+    /// The layers at these paths; they must be isomorphic.
+    Paths(Vec<Selector>),
+    /// All sets of isomorphic layers of a kind in the given scopes (the whole network if none).
+    Isomorphic {
+        /// The kind of layer, such as `conv`.
+        kind: Option<Name>,
+        /// The scopes.
+        scopes: Vec<Selector>,
+    },
+}
+
+/// A path with wildcards.
+#[derive(Clone, Debug)]
+pub struct Selector {
+    /// Its segments.
+    pub segments: Vec<Segment>,
+    /// The whole path.
+    pub span: Span,
+}
+
+/// One segment of a selector.
+#[derive(Clone, Debug)]
+pub enum Segment {
+    /// A name; `*` in it stands for any characters, `**` alone for any number of segments.
+    Name(Name),
+    /// `[3]`.
+    Index(Expr),
+    /// `[*]`.
+    AnyIndex(Span),
+    /// `[1..3]`, half open, either end optional.
+    Range(Option<Expr>, Option<Expr>, Span),
+}

@@ -1,0 +1,461 @@
+//! Checks of the tree before anything is computed: every name is known and defined once, every
+//! call has the arguments its callee wants, every statement stands where it has a meaning, and no
+//! block contains itself. They look at all of the text, also at parts a `when` leaves out.
+//!
+//! After them, evaluating an expression meets no unknown name and expanding blocks comes to an end.
+
+mod calls;
+mod names;
+mod recursion;
+
+use crate::ast::{
+    Arg, Block, Body, Expr, ExprKind, File, Net, NetKind, Param, Segment, Select, Share, Statement, Step, StepKind,
+};
+use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::layers;
+use crate::source::Name;
+use crate::value::FUNCTIONS;
+use names::Scope;
+pub(crate) use names::duplicate;
+use std::collections::HashMap;
+
+/// Checks a file.
+pub fn check(file: &File, diagnostics: &mut Diagnostics) {
+    let nets = file
+        .nets
+        .iter()
+        .rev()
+        .map(|net| (net.name.value.as_str(), net))
+        .collect();
+    let mut checker = Checker {
+        file,
+        nets,
+        diagnostics,
+        blocks: HashMap::new(),
+        inner: HashMap::new(),
+    };
+    checker.items();
+    recursion::check(file, checker.diagnostics);
+}
+
+/// What a body belongs to: decides which statements it may hold.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// The braces of a network itself.
+    Net,
+    /// Somewhere deeper in a network, outside blocks.
+    InNet,
+    /// A block, or somewhere in one.
+    Block,
+}
+
+struct Checker<'f, 'd> {
+    file: &'f File,
+    diagnostics: &'d mut Diagnostics,
+    /// The networks; the first of several of one name.
+    nets: HashMap<&'f str, &'f Net>,
+    /// The blocks outside networks.
+    blocks: HashMap<&'f str, &'f Block>,
+    /// The blocks of the network at hand.
+    inner: HashMap<&'f str, &'f Block>,
+}
+
+impl<'f> Checker<'f, '_> {
+    fn items(&mut self) {
+        for net in &self.file.nets {
+            names::check_allowed(&net.name, self.diagnostics);
+            match self.nets.get(net.name.value.as_str()) {
+                Some(first) if first.name.span != net.name.span => {
+                    names::duplicate("network", &net.name, first.name.span, self.diagnostics);
+                }
+                _ => {}
+            }
+        }
+        for block in &self.file.blocks {
+            self.define(block);
+            self.blocks.insert(&block.name.value, block);
+        }
+        for block in &self.file.blocks {
+            self.block(block, &mut Scope::default());
+        }
+        for net in &self.file.nets {
+            self.net(net);
+        }
+    }
+
+    fn net(&mut self, net: &'f Net) {
+        match &net.kind {
+            NetKind::Family { params, body } => {
+                let mut scope = Scope::default();
+                self.params(params, &mut scope);
+                for statement in &body.statements {
+                    if let Statement::Block(block) = statement {
+                        self.define(block);
+                        self.inner.insert(&block.name.value, block);
+                    }
+                }
+                self.body(body, Place::Net, &mut scope);
+                self.input(net, body);
+                self.inner.clear();
+            }
+            NetKind::Instance { base, args } => self.instance(base, args),
+        }
+    }
+
+    fn instance(&mut self, base: &'f Name, args: &'f [Arg]) {
+        let found = self.nets.get(base.value.as_str());
+        match found.map(|net| &net.kind) {
+            Some(NetKind::Family { params, .. }) => {
+                calls::check(base, args, &calls::user(params), self.diagnostics);
+                for arg in args {
+                    for size in &arg.value.sizes {
+                        self.expr(size, &Scope::default());
+                    }
+                }
+            }
+            Some(NetKind::Instance { .. }) => self.diagnostics.push(
+                Diagnostic::error(
+                    Code::UnknownNet,
+                    base.span,
+                    format!("`{}` is an instance itself", base.value),
+                )
+                .help("make this an instance of the network it was made from"),
+            ),
+            None if self.diagnostics.is_full() => {}
+            None => {
+                let names = self.file.nets.iter().map(|net| net.name.value.as_str());
+                let near = nearest(&base.value, names).map(|name| format!("did you mean `{name}`?"));
+                self.diagnostics.push(
+                    Diagnostic::error(
+                        Code::UnknownNet,
+                        base.span,
+                        format!("there is no network `{}`", base.value),
+                    )
+                    .maybe_help(near),
+                );
+            }
+        }
+    }
+
+    /// A network has exactly one `input`.
+    fn input(&mut self, net: &Net, body: &Body) {
+        let mut inputs = body.statements.iter().filter_map(|statement| match statement {
+            Statement::Input(dims) => Some(dims),
+            _ => None,
+        });
+        let Some(first) = inputs.next() else {
+            let text = format!("network `{}` does not say what its input is", net.name.value);
+            self.diagnostics.push(
+                Diagnostic::error(Code::Input, net.name.span, text)
+                    .help("add `input channels x height x width`, or `input features`"),
+            );
+            return;
+        };
+        for again in inputs {
+            self.diagnostics.push(
+                Diagnostic::error(Code::Input, again.span, "a network has one input")
+                    .and(first.span, "its input is said here")
+                    .help("remove one of them"),
+            );
+        }
+    }
+
+    fn define(&mut self, block: &'f Block) {
+        names::check_allowed(&block.name, self.diagnostics);
+        if layers::find(&block.name.value).is_some() {
+            let text = format!("`{}` is a layer of the language", block.name.value);
+            self.diagnostics.push(
+                Diagnostic::error(Code::DuplicateName, block.name.span, text).help("choose another name for the block"),
+            );
+        } else if let Some(first) = self.known_block(&block.name.value) {
+            names::duplicate("block", &block.name, first.name.span, self.diagnostics);
+        }
+    }
+
+    fn known_block(&self, name: &str) -> Option<&'f Block> {
+        self.inner.get(name).or_else(|| self.blocks.get(name)).copied()
+    }
+
+    fn block(&mut self, block: &'f Block, scope: &mut Scope) {
+        let mark = scope.len();
+        self.params(&block.params, scope);
+        self.body(&block.body, Place::Block, scope);
+        scope.truncate(mark);
+    }
+
+    /// Defaults may refer to the parameters before them.
+    fn params(&mut self, params: &'f [Param], scope: &mut Scope) {
+        for param in params {
+            if let Some(default) = &param.default {
+                self.expr(default, scope);
+            }
+            scope.define("parameter", &param.name, self.diagnostics);
+        }
+    }
+
+    fn body(&mut self, body: &'f Body, place: Place, scope: &mut Scope) {
+        let mark = scope.len();
+        for statement in &body.statements {
+            self.statement(statement, place, scope);
+        }
+        scope.truncate(mark);
+    }
+
+    fn statement(&mut self, statement: &'f Statement, place: Place, scope: &mut Scope) {
+        match statement {
+            Statement::Input(dims) => {
+                if place != Place::Net {
+                    self.misplaced(dims.span, "`input`", "directly in a network");
+                }
+                for size in &dims.sizes {
+                    self.expr(size, scope);
+                }
+            }
+            Statement::Let(name, value) => {
+                self.expr(value, scope);
+                scope.define("constant", name, self.diagnostics);
+            }
+            Statement::Block(block) => {
+                if place == Place::Net {
+                    self.block(block, scope);
+                } else {
+                    self.misplaced(block.name.span, "a block", "directly in a network, or outside networks");
+                }
+            }
+            Statement::Stage(name, body) => {
+                names::check_allowed(name, self.diagnostics);
+                if place == Place::Block {
+                    self.misplaced(name.span, "a stage", "in a network, not in a block");
+                }
+                self.body(body, inside(place), scope);
+            }
+            Statement::Share(share) => {
+                if place != Place::Net {
+                    self.misplaced(share.span, "`share`", "directly in a network");
+                }
+                self.share(share, scope);
+            }
+            Statement::Step(step) => self.step(step, place, scope),
+        }
+    }
+
+    fn misplaced(&mut self, span: crate::source::Span, what: &str, right: &str) {
+        let text = format!("{what} cannot stand here");
+        self.diagnostics
+            .push(Diagnostic::error(Code::Misplaced, span, text).help(format!("write it {right}")));
+    }
+
+    fn step(&mut self, step: &'f Step, place: Place, scope: &mut Scope) {
+        if let Some(label) = &step.label {
+            names::check_allowed(label, self.diagnostics);
+        }
+        let inner = inside(place);
+        match &step.kind {
+            StepKind::Call(call) => self.call(&call.name, &call.args, scope),
+            StepKind::Residual {
+                head,
+                args,
+                body,
+                shortcut,
+            } => {
+                let name = Name {
+                    value: "residual".into(),
+                    span: *head,
+                };
+                calls::check(&name, args, &calls::built_in(layers::RESIDUAL), self.diagnostics);
+                self.layer_args(args, layers::RESIDUAL, scope);
+                self.body(body, inner, scope);
+                if let Some(shortcut) = shortcut {
+                    self.body(shortcut, inner, scope);
+                }
+            }
+            StepKind::Branch { paths, .. } => {
+                for path in paths {
+                    if let Some(label) = &path.label {
+                        names::check_allowed(label, self.diagnostics);
+                    }
+                    self.body(&path.body, inner, scope);
+                }
+            }
+            StepKind::Repeat { count, index, body } => {
+                self.expr(count, scope);
+                let mark = scope.len();
+                if let Some(index) = index {
+                    scope.define("index", index, self.diagnostics);
+                }
+                self.body(body, inner, scope);
+                scope.truncate(mark);
+            }
+            StepKind::When {
+                condition,
+                then,
+                otherwise,
+            } => {
+                self.expr(condition, scope);
+                self.body(then, inner, scope);
+                if let Some(otherwise) = otherwise {
+                    self.body(otherwise, inner, scope);
+                }
+            }
+            StepKind::Sequence(body) => self.body(body, inner, scope),
+        }
+    }
+
+    fn call(&mut self, name: &'f Name, args: &'f [Arg], scope: &Scope) {
+        if let Some(layer) = layers::find(&name.value) {
+            calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
+            self.layer_args(args, layer.params, scope);
+            return;
+        }
+        for arg in args {
+            for size in &arg.value.sizes {
+                self.expr(size, scope);
+            }
+        }
+        match self.known_block(&name.value) {
+            Some(block) => {
+                let signature = calls::user(&block.params);
+                calls::check(name, args, &signature, self.diagnostics);
+            }
+            None if self.diagnostics.is_full() => {}
+            None => {
+                let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
+                let known = layers::LAYERS.iter().map(|layer| layer.name).chain(blocks);
+                let mut known: Vec<&str> = known.collect();
+                known.sort_unstable();
+                let near = nearest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
+                let text = format!("there is no layer or block `{}`", name.value);
+                self.diagnostics
+                    .push(Diagnostic::error(Code::UnknownCall, name.span, text).maybe_help(
+                        near.or_else(|| Some(format!("define it with `block {}(...) {{ ... }}`", name.value))),
+                    ));
+            }
+        }
+    }
+
+    /// Arguments of the language's own constructs may be words as well as values.
+    fn layer_args(&mut self, args: &'f [Arg], params: &'static [layers::ParamDef], scope: &Scope) {
+        for (position, arg) in args.iter().enumerate() {
+            let param = match &arg.name {
+                Some(name) => params.iter().find(|param| param.name == name.value),
+                None => params.get(position),
+            };
+            for size in &arg.value.sizes {
+                match (&size.kind, param) {
+                    (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
+                    (ExprKind::Function(name, inner), Some(param)) if layers::is_function(param.kind, &name.value) => {
+                        for expr in inner {
+                            self.expr(expr, scope);
+                        }
+                    }
+                    _ => self.expr(size, scope),
+                }
+            }
+        }
+    }
+
+    /// A name that is a word of this parameter, or for a parameter that takes nothing but words is
+    /// no name of the user's: reading the argument says which words there are.
+    fn takes_words_only(&self, kind: layers::ParamKind, expr: &Expr, scope: &Scope) -> bool {
+        let ExprKind::Name(name) = &expr.kind else { return false };
+        let words_only = matches!(kind, layers::ParamKind::Init | layers::ParamKind::Word(_));
+        layers::is_word(kind, name) || (words_only && !scope.knows(name))
+    }
+
+    fn share(&mut self, share: &'f Share, scope: &Scope) {
+        let selectors = match &share.select {
+            Select::Paths(selectors) => selectors,
+            Select::Isomorphic { kind, scopes } => {
+                if let Some(kind) = kind {
+                    self.share_kind(kind);
+                }
+                scopes
+            }
+        };
+        for segment in selectors.iter().flat_map(|selector| &selector.segments) {
+            match segment {
+                Segment::Index(expr) => self.expr(expr, scope),
+                Segment::Range(from, to, _) => {
+                    for expr in [from, to].into_iter().flatten() {
+                        self.expr(expr, scope);
+                    }
+                }
+                Segment::Name(_) | Segment::AnyIndex(_) => {}
+            }
+        }
+        for expr in [&share.into, &share.when].into_iter().flatten() {
+            self.expr(expr, scope);
+        }
+        if let Some(name) = &share.name {
+            names::check_allowed(name, self.diagnostics);
+        }
+    }
+
+    fn share_kind(&mut self, kind: &Name) {
+        if !layers::KINDS.contains(&kind.value.as_str()) {
+            let near =
+                nearest(&kind.value, layers::KINDS.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let all = format!("the kinds with parameters are {}", layers::KINDS.join(", "));
+            self.diagnostics.push(
+                Diagnostic::error(
+                    Code::UnknownCall,
+                    kind.span,
+                    format!("`{}` is no kind of layer to share", kind.value),
+                )
+                .maybe_help(near.or(Some(all))),
+            );
+        }
+    }
+
+    fn expr(&mut self, expr: &'f Expr, scope: &Scope) {
+        match &expr.kind {
+            ExprKind::Name(name) => scope.check_known(name, expr.span, self.diagnostics),
+            ExprKind::Function(name, args) => {
+                self.function(name, args.len());
+                for arg in args {
+                    self.expr(arg, scope);
+                }
+            }
+            ExprKind::Negate(inner) | ExprKind::Not(inner) => self.expr(inner, scope),
+            ExprKind::Binary(left, _, right) => {
+                self.expr(left, scope);
+                self.expr(right, scope);
+            }
+            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) => {}
+        }
+    }
+
+    fn function(&mut self, name: &Name, given: usize) {
+        let diagnostic = match FUNCTIONS.iter().find(|(known, _)| *known == name.value) {
+            Some((_, wanted)) if *wanted == given => return,
+            Some((_, wanted)) => {
+                let code = if given < *wanted {
+                    Code::MissingArgument
+                } else {
+                    Code::SurplusArgument
+                };
+                let text = format!("`{}` takes {wanted} arguments, {given} given", name.value);
+                Diagnostic::error(code, name.span, text)
+            }
+            None => {
+                let known: Vec<&str> = FUNCTIONS.iter().map(|(known, _)| *known).collect();
+                let near = nearest(&name.value, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+                let all = format!("the functions are {}", known.join(", "));
+                Diagnostic::error(
+                    Code::UnknownName,
+                    name.span,
+                    format!("there is no function `{}`", name.value),
+                )
+                .maybe_help(near.or(Some(all)))
+            }
+        };
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+fn inside(place: Place) -> Place {
+    match place {
+        Place::Net | Place::InNet => Place::InNet,
+        Place::Block => Place::Block,
+    }
+}

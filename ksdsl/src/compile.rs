@@ -1,0 +1,154 @@
+//! The facade: what the macros, the build helper and the command call.
+
+use crate::ast::{Arg, File, Net, NetKind};
+use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::elaborate::elaborate;
+use crate::ir::Network;
+use crate::source::{Source, Span};
+use crate::value::{Env, Value, eval};
+use crate::{check, parse, share};
+use std::collections::HashMap;
+
+/// What to compile of a source, and with which values.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// One network only.
+    pub net: Option<String>,
+    /// Values for its parameters.
+    pub set: Vec<(String, Value)>,
+}
+
+/// The outcome of compiling.
+#[derive(Debug)]
+pub struct Compilation {
+    /// The networks that could be resolved, in the order written. Families of which a parameter
+    /// has no default are left to their instances.
+    pub networks: Vec<Network>,
+    /// The names of all networks the source defines, also of those with errors.
+    pub names: Vec<String>,
+    /// What was found, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compilation {
+    /// Whether there are errors.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics
+            .iter()
+            .any(|diagnostic| diagnostic.severity == crate::diag::Severity::Error)
+    }
+}
+
+/// Compiles a source: parse, check, elaborate, share; each pass says in its module what holds
+/// after it.
+pub fn compile(source: &Source, options: &Options) -> Compilation {
+    let mut diagnostics = Diagnostics::default();
+    let file = parse::parse(source, &mut diagnostics);
+    check::check(&file, &mut diagnostics);
+    let networks = networks(source, &file, options, &mut diagnostics);
+    Compilation {
+        networks,
+        names: parse::net_names(source.text()),
+        diagnostics: diagnostics.into_sorted(),
+    }
+}
+
+fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut Diagnostics) -> Vec<Network> {
+    let chosen: Vec<&Net> = match &options.net {
+        Some(wanted) => match file.nets.iter().find(|net| net.name.value == *wanted) {
+            Some(net) => vec![net],
+            None => {
+                if !diagnostics.has_errors() {
+                    diagnostics.push(unknown_net(source, file, wanted));
+                }
+                return Vec::new();
+            }
+        },
+        None => file.nets.iter().collect(),
+    };
+    chosen
+        .into_iter()
+        .filter_map(|net| network(file, net, &options.set, diagnostics))
+        .collect()
+}
+
+fn unknown_net(source: &Source, file: &File, wanted: &str) -> Diagnostic {
+    let names: Vec<&str> = file.nets.iter().map(|net| net.name.value.as_str()).collect();
+    let near = nearest(wanted, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    let all = format!("it defines {}", names.join(", "));
+    Diagnostic::error(
+        Code::UnknownNet,
+        Span::default(),
+        format!("{} has no network `{wanted}`", source.name()),
+    )
+    .maybe_help(near.or(Some(all)))
+}
+
+/// Resolves one network, an instance with its family's body. `None` for a family that needs values
+/// nobody gives, and where errors leave nothing to look at.
+fn network(file: &File, net: &Net, set: &[(String, Value)], diagnostics: &mut Diagnostics) -> Option<Network> {
+    let (family, args) = match &net.kind {
+        NetKind::Family { .. } => (net, &[][..]),
+        NetKind::Instance { base, args } => (
+            file.nets.iter().find(|net| net.name.value == base.value)?,
+            args.as_slice(),
+        ),
+    };
+    let NetKind::Family { params, .. } = &family.kind else {
+        return None;
+    };
+    let mut values = instance_values(params, args, diagnostics);
+    for (name, value) in set {
+        if params.iter().any(|param| param.name.value == *name) {
+            values.insert(name.clone(), Some(*value));
+        } else {
+            diagnostics.push(unknown_setting(net, params, name));
+        }
+    }
+    if params
+        .iter()
+        .any(|param| param.default.is_none() && !values.contains_key(&param.name.value))
+    {
+        return None;
+    }
+    let docs = if net.docs.is_empty() { &family.docs } else { &net.docs };
+    let elaborated = elaborate(&net.name.value, docs, family, &file.blocks, &values, diagnostics)?;
+    Some(share::resolve(elaborated, diagnostics))
+}
+
+fn instance_values(
+    params: &[crate::ast::Param],
+    args: &[Arg],
+    diagnostics: &mut Diagnostics,
+) -> HashMap<String, Option<Value>> {
+    let mut values = HashMap::new();
+    for (position, arg) in args.iter().enumerate() {
+        let name = match &arg.name {
+            Some(name) => Some(&name.value),
+            None => params.get(position).map(|param| &param.name.value),
+        };
+        let value = match arg.value.sizes.as_slice() {
+            [value] => eval(value, &Env::default(), diagnostics),
+            _ => {
+                let text = "a network's parameter takes one value";
+                diagnostics.push(Diagnostic::error(Code::WrongType, arg.value.span, text));
+                None
+            }
+        };
+        if let Some(name) = name {
+            values.insert(name.clone(), value);
+        }
+    }
+    values
+}
+
+fn unknown_setting(net: &Net, params: &[crate::ast::Param], name: &str) -> Diagnostic {
+    let names: Vec<&str> = params.iter().map(|param| param.name.value.as_str()).collect();
+    let near = nearest(name, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+    let all = match names.as_slice() {
+        [] => "it has no parameters".to_owned(),
+        names => format!("its parameters are {}", names.join(", ")),
+    };
+    let text = format!("network `{}` has no parameter `{name}`", net.name.value);
+    Diagnostic::error(Code::UnknownArgument, net.name.span, text).maybe_help(near.or(Some(all)))
+}

@@ -1,0 +1,255 @@
+//! Layers and blocks.
+
+use super::{Elaborator, KnownBlock, Level};
+use crate::ast::{Arg, Block, Call};
+use crate::diag::{Code, Diagnostic};
+use crate::ir::{Activation, Layer, Node, Op, Path, PoolKind, ScopeKind, Shape};
+use crate::layers::{self, Args, LayerDef, Problem, Resolve};
+use crate::limits;
+use crate::source::{Name, Span};
+use crate::value::{Env, Value, eval};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+impl<'f> Elaborator<'f, '_> {
+    pub(super) fn call(
+        &mut self,
+        call: &'f Call,
+        label: Option<&Name>,
+        shape: Option<Shape>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        if let Some(layer) = layers::find(&call.name.value) {
+            return self.layer_call(layer, call, label, shape, nodes);
+        }
+        let path = match label {
+            Some(label) => self.named_path(label),
+            None => self.level().next_index(),
+        };
+        self.block_at(call, path, shape, nodes)
+    }
+
+    /// Expands a block under a path.
+    pub(super) fn block_at(
+        &mut self,
+        call: &'f Call,
+        path: Path,
+        shape: Option<Shape>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        self.count_expansion(call.span);
+        let Some(&known) = self.blocks.get(call.name.value.as_str()).filter(|_| !self.aborted) else {
+            // The checks of names have reported it.
+            self.incomplete = true;
+            return None;
+        };
+        let inner = self.block_env(known, &call.args);
+        let outer = std::mem::replace(&mut self.env, inner);
+        let kind = ScopeKind::Block(known.block.name.value.clone());
+        let output = self.scope(kind, path, shape, nodes, |this, shape, inner| {
+            this.body(&known.block.body, shape, inner)
+        });
+        self.env = outer;
+        output
+    }
+
+    /// The names a block sees: its parameters, and those of the network it is defined in.
+    fn block_env(&mut self, known: KnownBlock<'f>, args: &'f [Arg]) -> Env {
+        let mut values = user_args(known.block, args, |arg| match arg.value.sizes.as_slice() {
+            [value] => eval(value, &self.env, self.diagnostics),
+            _ => {
+                let text = "a block's parameter takes one value";
+                self.diagnostics
+                    .push(Diagnostic::error(Code::WrongType, arg.value.span, text));
+                None
+            }
+        });
+        let mut env = if known.in_net {
+            Env::inside(Rc::clone(&self.net_env))
+        } else {
+            Env::default()
+        };
+        for param in &known.block.params {
+            let value = match (values.remove(param.name.value.as_str()), &param.default) {
+                (Some(value), _) => value,
+                (None, Some(default)) => eval(default, &env, self.diagnostics),
+                (None, None) => None,
+            };
+            env.bind(&param.name.value, value);
+        }
+        env
+    }
+
+    fn layer_call(
+        &mut self,
+        layer: &'static LayerDef,
+        call: &'f Call,
+        label: Option<&Name>,
+        shape: Option<Shape>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        let args = layers::read(layer.params, &call.args, &self.env, self.diagnostics);
+        if matches!(layer.resolve, Resolve::Identity) && label.is_none() {
+            return shape;
+        }
+        let path = match label {
+            Some(label) => self.named_path(label),
+            None => self.level().unnamed(layer.name, call.span),
+        };
+        let (Some(args), Some(input)) = (args, shape) else {
+            self.invalid_layer(path, call.span);
+            return None;
+        };
+        match layer.resolve {
+            Resolve::Identity => Some(input),
+            Resolve::One(resolve) => {
+                let result = resolve(&args, input).and_then(|op| Ok((op, layers::output(&op, input)?)));
+                self.layer(path, result, input, &args, call.span, nodes)
+            }
+            Resolve::SqueezeExcite => self.squeeze_excite(path, &args, input, call.span, nodes),
+        }
+    }
+
+    /// Adds a layer, or reports why it cannot be.
+    fn layer(
+        &mut self,
+        path: Path,
+        result: Result<(Op, Shape), Problem>,
+        input: Shape,
+        args: &Args,
+        span: Span,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        match result {
+            Ok((op, output)) => self.add_layer(path, op, input, output, span, nodes),
+            Err(problem) => {
+                self.report(problem, &path, input, args, span);
+                self.invalid_layer(path, span);
+                None
+            }
+        }
+    }
+
+    fn report(&mut self, problem: Problem, path: &Path, input: Shape, args: &Args, span: Span) {
+        let place = problem.param.and_then(|param| args.span(param)).unwrap_or(span);
+        self.diagnostics.push(
+            Diagnostic::error(problem.code, place, problem.message)
+                .label(format!("`{path}` receives {input}"))
+                .maybe_help(problem.help),
+        );
+    }
+
+    /// Adds a layer unless it is too large.
+    pub(super) fn add_layer(
+        &mut self,
+        path: Path,
+        op: Op,
+        input: Shape,
+        output: Shape,
+        span: Span,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        let tensors = op.tensors();
+        let sizes = tensors
+            .iter()
+            .map(|tensor| tensor.shape.clone())
+            .chain([output.sizes()]);
+        if let Some(sizes) = sizes
+            .into_iter()
+            .find(|sizes| product(sizes).is_none_or(|n| n > limits::ELEMENTS))
+        {
+            let text = format!("`{path}` needs a tensor of {} elements", crate::ir::join_sizes(&sizes));
+            self.diagnostics.push(
+                Diagnostic::error(Code::NetworkTooLarge, span, text)
+                    .label(format!("at most {} are possible", limits::ELEMENTS)),
+            );
+            self.invalid_layer(path, span);
+            return None;
+        }
+        self.push_layer(path, op, input, output, span);
+        nodes.push(Node::Layer(self.layers.len() - 1));
+        (!self.aborted).then_some(output)
+    }
+
+    fn invalid_layer(&mut self, path: Path, span: Span) {
+        self.incomplete = true;
+        self.push_layer(path, Op::Invalid, Shape::Flat(1), Shape::Flat(1), span);
+    }
+
+    fn push_layer(&mut self, path: Path, op: Op, input: Shape, output: Shape, span: Span) {
+        self.layers.push(Layer {
+            path,
+            op,
+            input,
+            output,
+            span,
+            kernel: None,
+            bias: None,
+        });
+        if self.layers.len() > limits::LAYERS {
+            self.abort(
+                Code::NetworkTooLarge,
+                span,
+                format!("the network has more than {} layers", limits::LAYERS),
+            );
+        }
+    }
+
+    /// `x * sigmoid(expand(relu(reduce(pool(x)))))` (Hu et al. 2018, section 3).
+    fn squeeze_excite(
+        &mut self,
+        path: Path,
+        args: &Args,
+        input: Shape,
+        span: Span,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        let [reduce, expand] = match layers::squeeze_excite(args, input) {
+            Ok(ops) => ops,
+            Err(problem) => {
+                self.report(problem, &path, input, args, span);
+                self.invalid_layer(path, span);
+                return None;
+            }
+        };
+        let steps = [
+            ("pool", Op::GlobalPool(PoolKind::Average)),
+            ("reduce", reduce),
+            ("relu", Op::Activation(Activation::Relu)),
+            ("expand", expand),
+            ("sigmoid", Op::Activation(Activation::Sigmoid)),
+        ];
+        self.levels.push(Level::new(path));
+        let (mut gate, mut shape) = (Vec::new(), Some(input));
+        for (name, op) in steps {
+            let path = self.level().unnamed(name, span);
+            shape = shape.and_then(|shape| {
+                let result = layers::output(&op, shape).map(|output| (op, output));
+                self.layer(path, result, shape, args, span, &mut gate)
+            });
+        }
+        self.levels.pop();
+        nodes.push(Node::Gate(gate));
+        shape.map(|_| input)
+    }
+}
+
+/// The arguments of a call by the callee's parameters.
+fn user_args<'f>(
+    block: &'f Block,
+    args: &'f [Arg],
+    mut value: impl FnMut(&'f Arg) -> Option<Value>,
+) -> HashMap<&'f str, Option<Value>> {
+    let param = |position: usize, arg: &'f Arg| match &arg.name {
+        Some(name) => Some(name.value.as_str()),
+        None => block.params.get(position).map(|param| param.name.value.as_str()),
+    };
+    args.iter()
+        .enumerate()
+        .filter_map(|(position, arg)| Some((param(position, arg)?, value(arg))))
+        .collect()
+}
+
+fn product(sizes: &[u64]) -> Option<u64> {
+    sizes.iter().try_fold(1u64, |product, size| product.checked_mul(*size))
+}

@@ -1,0 +1,368 @@
+//! The tree becomes a network: parameters get their values, blocks are expanded, every layer gets
+//! its path, its shapes and its parameters.
+//!
+//! A part with an error is reported once and its output shape becomes unknown; what only follows
+//! from that is passed over in silence.
+
+mod call;
+mod level;
+mod structure;
+
+use crate::ast::{Block, Body, Dims, Expr, Net, NetKind, Param, Share, Statement, Step, StepKind};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::ir::{Layer, Network, Node, Path, Scope, ScopeKind, Segment, Shape};
+use crate::limits;
+use crate::source::{Name, Span};
+use crate::value::{Env, Value, eval, eval_int};
+use level::Level;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// A network before its sharing clauses are resolved.
+pub struct Elaborated<'f> {
+    /// The network; its groups are still empty.
+    pub network: Network,
+    /// The clauses that hold, with the environment they are read in.
+    pub shares: Vec<&'f Share>,
+    /// The values clauses can refer to.
+    pub env: Env,
+    /// Whether layers are missing because of errors.
+    pub incomplete: bool,
+}
+
+/// Elaborates the family `net` with the given parameter values.
+pub fn elaborate<'f>(
+    name: &str,
+    docs: &[String],
+    net: &'f Net,
+    file_blocks: &'f [Block],
+    values: &HashMap<String, Option<Value>>,
+    diagnostics: &mut Diagnostics,
+) -> Option<Elaborated<'f>> {
+    let NetKind::Family { params, body } = &net.kind else {
+        return None;
+    };
+    let mut elaborator = Elaborator::new(file_blocks, diagnostics);
+    let parameters = elaborator.bind_params(params, values);
+    elaborator.net_body(body)?;
+    let (input, nodes, output) = elaborator.finish(net)?;
+    let incomplete = elaborator.incomplete;
+    let network = Network {
+        name: name.to_owned(),
+        docs: docs.to_vec(),
+        parameters,
+        input,
+        output: output.unwrap_or(input),
+        nodes,
+        layers: elaborator.layers,
+        groups: Vec::new(),
+    };
+    let env = Env::clone(&elaborator.net_env);
+    Some(Elaborated {
+        network,
+        shares: elaborator.shares,
+        env,
+        incomplete: incomplete || output.is_none(),
+    })
+}
+
+/// A block and whether it sees the names of the network it is defined in.
+#[derive(Clone, Copy)]
+struct KnownBlock<'f> {
+    block: &'f Block,
+    in_net: bool,
+}
+
+struct Elaborator<'f, 'd> {
+    diagnostics: &'d mut Diagnostics,
+    blocks: HashMap<&'f str, KnownBlock<'f>>,
+    /// The names at the network's top level.
+    net_env: Rc<Env>,
+    /// The names where we are.
+    env: Env,
+    layers: Vec<Layer>,
+    shares: Vec<&'f Share>,
+    input: Option<Shape>,
+    nodes: Vec<Node>,
+    output: Option<Shape>,
+    /// The paths we are in, innermost last.
+    levels: Vec<Level>,
+    /// Segments of the path of the innermost scope.
+    scope_depth: usize,
+    /// Bodies we are in.
+    depth: usize,
+    expansions: usize,
+    incomplete: bool,
+    /// A limit was hit: stop.
+    aborted: bool,
+}
+
+impl<'f, 'd> Elaborator<'f, 'd> {
+    fn new(file_blocks: &'f [Block], diagnostics: &'d mut Diagnostics) -> Self {
+        let known = |block: &'f Block| (block.name.value.as_str(), KnownBlock { block, in_net: false });
+        Elaborator {
+            diagnostics,
+            blocks: file_blocks.iter().rev().map(known).collect(),
+            net_env: Rc::default(),
+            env: Env::default(),
+            layers: Vec::new(),
+            shares: Vec::new(),
+            input: None,
+            nodes: Vec::new(),
+            output: None,
+            levels: vec![Level::new(Path::default())],
+            scope_depth: 0,
+            depth: 0,
+            expansions: 0,
+            incomplete: false,
+            aborted: false,
+        }
+    }
+
+    /// Gives the network's parameters their values: the given one, else the default.
+    fn bind_params(&mut self, params: &'f [Param], values: &HashMap<String, Option<Value>>) -> Vec<(String, Value)> {
+        let mut bound = Vec::new();
+        for param in params {
+            let value = match (values.get(&param.name.value), &param.default) {
+                (Some(value), _) => *value,
+                (None, Some(default)) => eval(default, &self.net_env, self.diagnostics),
+                (None, None) => None,
+            };
+            Rc::make_mut(&mut self.net_env).bind(&param.name.value, value);
+            bound.extend(value.map(|value| (param.name.value.clone(), value)));
+        }
+        bound
+    }
+
+    /// The statements of the network itself.
+    fn net_body(&mut self, body: &'f Body) -> Option<()> {
+        self.define_blocks(body);
+        self.input = self.find_input(body);
+        let mut shape = self.input;
+        for statement in &body.statements {
+            match statement {
+                Statement::Let(name, value) => {
+                    let value = eval(value, &self.net_env, self.diagnostics);
+                    self.env = Env::default();
+                    Rc::make_mut(&mut self.net_env).bind(&name.value, value);
+                }
+                Statement::Share(share) => self.shares.push(share),
+                Statement::Input(_) | Statement::Block(_) => {}
+                Statement::Stage(..) | Statement::Step(_) => {
+                    self.env = Env::inside(Rc::clone(&self.net_env));
+                    let mut nodes = std::mem::take(&mut self.nodes);
+                    shape = self.statement(statement, shape, &mut nodes);
+                    self.nodes = nodes;
+                }
+            }
+        }
+        self.env = Env::default();
+        self.output = shape;
+        (!self.aborted).then_some(())
+    }
+
+    fn define_blocks(&mut self, body: &'f Body) {
+        for statement in &body.statements {
+            if let Statement::Block(block) = statement {
+                self.blocks
+                    .entry(&block.name.value)
+                    .or_insert(KnownBlock { block, in_net: true });
+            }
+        }
+    }
+
+    fn find_input(&mut self, body: &'f Body) -> Option<Shape> {
+        let dims = body.statements.iter().find_map(|statement| match statement {
+            Statement::Input(dims) => Some(dims),
+            _ => None,
+        })?;
+        // `input` may use constants, which must be defined before it.
+        let mut env = Env::inside(Rc::clone(&self.net_env));
+        for statement in &body.statements {
+            match statement {
+                Statement::Let(name, value) => {
+                    let value = eval(value, &env, self.diagnostics);
+                    env.bind(&name.value, value);
+                }
+                Statement::Input(_) => break,
+                _ => {}
+            }
+        }
+        self.input_shape(dims, &env)
+    }
+
+    fn input_shape(&mut self, dims: &Dims, env: &Env) -> Option<Shape> {
+        let sizes: Vec<_> = dims.sizes.iter().map(|size| self.dimension(size, env)).collect();
+        match sizes.into_iter().collect::<Option<Vec<u64>>>()?.as_slice() {
+            [features] => Some(Shape::Flat(*features)),
+            [channels, height, width] => Some(Shape::Map {
+                channels: *channels,
+                height: *height,
+                width: *width,
+            }),
+            sizes => {
+                let text = format!("an input has one size or three, not {}", sizes.len());
+                self.diagnostics.push(
+                    Diagnostic::error(Code::Input, dims.span, text)
+                        .help("write `input channels x height x width`, or `input features`"),
+                );
+                None
+            }
+        }
+    }
+
+    fn dimension(&mut self, expr: &Expr, env: &Env) -> Option<u64> {
+        let value = eval_int(expr, env, self.diagnostics)?;
+        if (1..=limits::DIMENSION).contains(&value) {
+            return u64::try_from(value).ok();
+        }
+        self.diagnostics.push(
+            Diagnostic::error(Code::OutOfRange, expr.span, format!("a size cannot be {value}"))
+                .label(format!("must be between 1 and {}", limits::DIMENSION)),
+        );
+        None
+    }
+
+    fn finish(&mut self, net: &Net) -> Option<(Shape, Vec<Node>, Option<Shape>)> {
+        let input = self.input?;
+        if self.layers.is_empty() && !self.diagnostics.has_errors() {
+            let text = format!("network `{}` has no layers", net.name.value);
+            self.diagnostics
+                .push(Diagnostic::error(Code::Empty, net.name.span, text).help("add a stage or a layer"));
+            return None;
+        }
+        Some((input, std::mem::take(&mut self.nodes), self.output))
+    }
+
+    /// The statements of a body; constants defined in it end with it.
+    fn body(&mut self, body: &'f Body, mut shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
+        self.depth += 1;
+        if self.depth > limits::EXPANSION_DEPTH {
+            self.abort(
+                Code::NestingTooDeep,
+                body.span,
+                format!(
+                    "blocks and repetitions are nested more than {} deep once blocks are expanded",
+                    limits::EXPANSION_DEPTH
+                ),
+            );
+        }
+        let mark = self.env.len();
+        for statement in &body.statements {
+            if self.aborted {
+                break;
+            }
+            shape = self.statement(statement, shape, nodes);
+        }
+        self.env.truncate(mark);
+        self.depth -= 1;
+        shape.filter(|_| !self.aborted)
+    }
+
+    fn statement(&mut self, statement: &'f Statement, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
+        match statement {
+            Statement::Let(name, value) => {
+                let value = eval(value, &self.env, self.diagnostics);
+                self.env.bind(&name.value, value);
+                shape
+            }
+            Statement::Stage(name, body) => {
+                let path = self.named_path(name);
+                self.scope(ScopeKind::Stage, path, shape, nodes, |this, shape, inner| {
+                    this.body(body, shape, inner)
+                })
+            }
+            Statement::Step(step) => self.step(step, shape, nodes),
+            // Elsewhere than directly in a network these were reported by the checks.
+            Statement::Input(_) | Statement::Block(_) | Statement::Share(_) => shape,
+        }
+    }
+
+    fn step(&mut self, step: &'f Step, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
+        match (&step.kind, &step.label) {
+            (StepKind::Call(call), label) => self.call(call, label.as_ref(), shape, nodes),
+            (StepKind::Repeat { count, index, body }, label) => {
+                self.repeat(count, index.as_ref(), body, label.as_ref(), shape, nodes)
+            }
+            (_, Some(label)) => {
+                let path = self.named_path(label);
+                self.levels.push(Level::new(path));
+                let shape = self.structure(step, shape, nodes);
+                self.levels.pop();
+                shape
+            }
+            (_, None) => self.structure(step, shape, nodes),
+        }
+    }
+
+    /// Runs `fill` inside a new scope and adds the scope to `nodes`.
+    fn scope(
+        &mut self,
+        kind: ScopeKind,
+        path: Path,
+        input: Option<Shape>,
+        nodes: &mut Vec<Node>,
+        fill: impl FnOnce(&mut Self, Option<Shape>, &mut Vec<Node>) -> Option<Shape>,
+    ) -> Option<Shape> {
+        let parent_depth = std::mem::replace(&mut self.scope_depth, path.0.len());
+        self.levels.push(Level::new(path.clone()));
+        let mut inner = Vec::new();
+        let output = fill(self, input, &mut inner);
+        self.levels.pop();
+        self.scope_depth = parent_depth;
+        if let (Some(input), Some(output)) = (input, output) {
+            nodes.push(Node::Scope(Scope {
+                kind,
+                path,
+                parent_depth,
+                nodes: inner,
+                input,
+                output,
+            }));
+        }
+        output
+    }
+
+    fn level(&mut self) -> &mut Level {
+        if self.levels.is_empty() {
+            self.levels.push(Level::new(Path::default()));
+        }
+        let last = self.levels.len() - 1;
+        &mut self.levels[last]
+    }
+
+    /// The path of a name the writer chose.
+    fn named_path(&mut self, name: &Name) -> Path {
+        let path = self.level().path.join(Segment::Name(name.value.clone()));
+        if let Some(first) = self.level().take(&name.value, name.span) {
+            let text = format!("the name `{path}` is used twice");
+            self.diagnostics.push(
+                Diagnostic::error(Code::DuplicateName, name.span, text)
+                    .label("used again here")
+                    .and(first, "first used here")
+                    .help("choose another name for one of them"),
+            );
+            self.incomplete = true;
+        }
+        path
+    }
+
+    /// Counts a repetition or an expansion.
+    fn count_expansion(&mut self, span: Span) {
+        self.expansions += 1;
+        if self.expansions > limits::EXPANSIONS {
+            let text = format!(
+                "the network has more than {} repetitions and blocks",
+                limits::EXPANSIONS
+            );
+            self.abort(Code::NetworkTooLarge, span, text);
+        }
+    }
+
+    fn abort(&mut self, code: Code, span: Span, text: String) {
+        self.diagnostics
+            .push(Diagnostic::error(code, span, text).help("make the network smaller"));
+        self.aborted = true;
+        self.incomplete = true;
+    }
+}

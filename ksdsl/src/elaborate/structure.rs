@@ -1,0 +1,319 @@
+//! Residual connections, branches, repetitions and optional parts.
+
+use super::{Elaborator, Level};
+use crate::ast::{Arg, Body, Expr, Join, PathArm, Statement, Step, StepKind};
+use crate::diag::{Code, Diagnostic};
+use crate::ir::{Node, Op, Real, ScopeKind, Shape};
+use crate::layers::{self, Args};
+use crate::limits;
+use crate::source::{Name, Span};
+use crate::value::{Value, eval_bool, eval_int};
+
+impl<'f> Elaborator<'f, '_> {
+    /// A construct that is neither a call nor a repetition, in the current path.
+    pub(super) fn structure(&mut self, step: &'f Step, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
+        match &step.kind {
+            StepKind::Residual {
+                head,
+                args,
+                body,
+                shortcut,
+            } => self.residual(*head, args, (body, shortcut.as_ref()), shape, nodes),
+            StepKind::Branch { join, head, paths } => self.branch(*join, *head, paths, shape, nodes),
+            StepKind::When {
+                condition,
+                then,
+                otherwise,
+            } => match eval_bool(condition, &self.env, self.diagnostics) {
+                Some(true) => self.body(then, shape, nodes),
+                Some(false) => otherwise.as_ref().map_or(shape, |body| self.body(body, shape, nodes)),
+                None => {
+                    self.incomplete = true;
+                    None
+                }
+            },
+            StepKind::Sequence(body) => self.body(body, shape, nodes),
+            StepKind::Call(_) | StepKind::Repeat { .. } => shape,
+        }
+    }
+
+    pub(super) fn repeat(
+        &mut self,
+        count: &'f Expr,
+        index: Option<&Name>,
+        body: &'f Body,
+        label: Option<&Name>,
+        mut shape: Option<Shape>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        let path = label.map(|label| self.named_path(label));
+        let Some(count) = self.repeat_count(count) else {
+            self.incomplete = true;
+            return None;
+        };
+        let errors = self.diagnostics.errors();
+        let labelled = path.is_some();
+        if let Some(path) = path {
+            self.levels.push(Level::new(path));
+        }
+        for iteration in 0..count {
+            self.count_expansion(body.span);
+            // A mistake in one iteration is a mistake in all: once is enough.
+            if self.aborted || self.diagnostics.errors() > errors {
+                self.incomplete = true;
+                shape = None;
+                break;
+            }
+            let mark = self.env.len();
+            if let Some(index) = index {
+                self.env.bind(&index.value, Some(Value::Int(iteration)));
+            }
+            shape = self.iteration(body, shape, nodes);
+            self.env.truncate(mark);
+        }
+        if labelled {
+            self.levels.pop();
+        }
+        shape
+    }
+
+    fn repeat_count(&mut self, count: &Expr) -> Option<i64> {
+        let value = eval_int(count, &self.env, self.diagnostics)?;
+        if value < 0 {
+            self.diagnostics.push(
+                Diagnostic::error(Code::OutOfRange, count.span, format!("cannot repeat {value} times"))
+                    .label("must not be negative"),
+            );
+            return None;
+        }
+        if value > limits::LAYERS as i64 {
+            let text = format!(
+                "cannot repeat {value} times: a network has at most {} layers",
+                limits::LAYERS
+            );
+            self.diagnostics
+                .push(Diagnostic::error(Code::NetworkTooLarge, count.span, text).help("repeat less often"));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// One iteration: where the body is a single block without a name, that block; otherwise the
+    /// body becomes a block of its own, so that its layers have paths of their own.
+    fn iteration(&mut self, body: &'f Body, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
+        let path = self.level().next_index();
+        if let [
+            Statement::Step(Step {
+                label: None,
+                kind: StepKind::Call(call),
+                ..
+            }),
+        ] = body.statements.as_slice()
+        {
+            if layers::find(&call.name.value).is_none() {
+                return self.block_at(call, path, shape, nodes);
+            }
+        }
+        self.scope(ScopeKind::Iteration, path, shape, nodes, |this, shape, inner| {
+            this.body(body, shape, inner)
+        })
+    }
+
+    fn residual(
+        &mut self,
+        head: Span,
+        args: &'f [Arg],
+        (body, shortcut): (&'f Body, Option<&'f Body>),
+        shape: Option<Shape>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        let args = layers::read(layers::RESIDUAL, args, &self.env, self.diagnostics);
+        let (mut main, mut skip) = (Vec::new(), Vec::new());
+        let output = self.body(body, shape, &mut main);
+        let other = match shortcut {
+            Some(shortcut) => self.body(shortcut, shape, &mut skip),
+            None => shape,
+        };
+        let (args, input, output, other) = (args?, shape?, output?, other?);
+        if main.is_empty() {
+            self.diagnostics.push(
+                Diagnostic::error(Code::Empty, head, "this residual connection has no layers")
+                    .help("add layers or remove it"),
+            );
+            return None;
+        }
+        let project = match args.word("project", "never") {
+            "always" => true,
+            "on_shape_change" => input != output,
+            _ => false,
+        };
+        match shortcut {
+            Some(_) if args.get("project").is_some() => {
+                let span = args.span("project").unwrap_or(head);
+                let text = "a residual connection has a projection or a shortcut, not both";
+                self.diagnostics
+                    .push(Diagnostic::error(Code::SurplusArgument, span, text).help("remove one of them"));
+                return None;
+            }
+            Some(shortcut) if other != output => {
+                self.shapes_differ(
+                    head,
+                    ("the body", output, body.span),
+                    ("the shortcut", other, Some(shortcut.span)),
+                );
+                return None;
+            }
+            None if project => self.project(head, &args, input, output, &mut skip)?,
+            None if input != output => {
+                self.shapes_differ(head, ("the body", output, body.span), ("the input", input, None));
+                return None;
+            }
+            _ => {}
+        }
+        nodes.push(Node::Residual { main, skip });
+        Some(output)
+    }
+
+    fn shapes_differ(
+        &mut self,
+        head: Span,
+        (one, a, one_at): (&str, Shape, Span),
+        (two, b, two_at): (&str, Shape, Option<Span>),
+    ) {
+        let text = format!("{a} and {b} cannot be added");
+        let mut diagnostic = Diagnostic::error(Code::ShapesDiffer, head, text)
+            .label(format!("{two} is {b}"))
+            .and(
+                Span {
+                    start: one_at.start,
+                    end: one_at.start + 1,
+                },
+                format!("{one} gives {a}"),
+            );
+        if let Some(at) = two_at {
+            diagnostic = diagnostic.and(
+                Span {
+                    start: at.start,
+                    end: at.start + 1,
+                },
+                format!("{two} gives {b}"),
+            );
+        }
+        self.diagnostics
+            .push(diagnostic.help("write `residual(project = on_shape_change)`, or make the shapes equal"));
+    }
+
+    /// The 1x1 convolution (He et al. 2016, option B), with batch norm unless `norm = false`.
+    fn project(&mut self, head: Span, args: &Args, input: Shape, output: Shape, skip: &mut Vec<Node>) -> Option<()> {
+        let Some(conv) = layers::projection(input, output) else {
+            let text = format!("no 1x1 convolution takes {input} to {output}");
+            self.diagnostics.push(
+                Diagnostic::error(Code::CannotProject, head, text)
+                    .label(format!("the input is {input}, the body gives {output}"))
+                    .help("write the other way yourself: `residual { ... } shortcut { ... }`"),
+            );
+            return None;
+        };
+        let path = self.level().unnamed("project", head);
+        self.levels.push(Level::new(path));
+        let path = self.level().unnamed("conv", head);
+        let mut shape = self.add_layer(path, Op::Conv(conv), input, output, head, skip);
+        if args.flag("norm", true) {
+            let path = self.level().unnamed("batch_norm", head);
+            let norm = Op::BatchNorm {
+                channels: output.channels(),
+                eps: Real(1e-5),
+                momentum: Real(0.1),
+            };
+            shape = shape.and_then(|shape| self.add_layer(path, norm, shape, shape, head, skip));
+        }
+        self.levels.pop();
+        shape.map(|_| ())
+    }
+
+    fn branch(
+        &mut self,
+        join: Join,
+        head: Span,
+        paths: &'f [PathArm],
+        shape: Option<Shape>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        if paths.len() < 2 {
+            let text = format!("`{}` needs at least two paths", join.word());
+            self.diagnostics.push(
+                Diagnostic::error(Code::Empty, head, text)
+                    .help(format!("write `{} {{ path {{ ... }} path {{ ... }} }}`", join.word())),
+            );
+            return None;
+        }
+        let mut arms = Vec::new();
+        for path in paths {
+            let labelled = path.label.as_ref().map(|label| self.named_path(label));
+            let inside = labelled.is_some();
+            self.levels.extend(labelled.map(Level::new));
+            let mut arm = Vec::new();
+            let output = self.body(&path.body, shape, &mut arm);
+            if inside {
+                self.levels.pop();
+            }
+            arms.push((arm, output, path.body.span));
+        }
+        let mut joined: Option<(Shape, Span)> = None;
+        for (_, output, span) in &arms {
+            let output = (*output)?;
+            joined = Some(match joined {
+                None => (output, *span),
+                Some((so_far, first)) => (self.join(join, (so_far, first), (output, *span))?, first),
+            });
+        }
+        let (output, _) = joined?;
+        let arms = arms
+            .into_iter()
+            .filter_map(|(arm, output, _)| Some((arm, output?)))
+            .collect();
+        nodes.push(Node::Branch { join, arms, output });
+        Some(output)
+    }
+
+    /// The shape of two branches joined.
+    fn join(&mut self, join: Join, (a, a_at): (Shape, Span), (b, b_at): (Shape, Span)) -> Option<Shape> {
+        match (join, a, b) {
+            (Join::Add | Join::Multiply, a, b) if a == b => return Some(a),
+            (Join::Multiply, map @ Shape::Map { .. }, Shape::Flat(factors))
+            | (Join::Multiply, Shape::Flat(factors), map @ Shape::Map { .. })
+                if map.channels() == factors =>
+            {
+                return Some(map);
+            }
+            (Join::Concat, a, b) if a.with_channels(1) == b.with_channels(1) => {
+                return Some(a.with_channels(a.channels() + b.channels()));
+            }
+            _ => {}
+        }
+        let (code, text, help) = match join {
+            Join::Concat => (
+                Code::CannotConcatenate,
+                "concatenated",
+                "all paths must have the same height and width",
+            ),
+            Join::Add => (Code::ShapesDiffer, "added", "all paths must have the same shape"),
+            Join::Multiply => (
+                Code::ShapesDiffer,
+                "multiplied",
+                "the shapes must be equal, or one a vector with a factor for each channel",
+            ),
+        };
+        let brace = |span: Span| Span {
+            start: span.start,
+            end: span.start + 1,
+        };
+        self.diagnostics.push(
+            Diagnostic::error(code, brace(b_at), format!("{a} and {b} cannot be {text}"))
+                .label(format!("this path gives {b}"))
+                .and(brace(a_at), format!("the paths from this one on give {a}"))
+                .help(help),
+        );
+        None
+    }
+}

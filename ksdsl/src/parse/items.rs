@@ -1,0 +1,130 @@
+//! Networks, blocks, parameters and statements.
+
+use super::{Node, Rule, TreeBuilder, content, only_content};
+use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement};
+use pest::iterators::Pairs;
+
+impl TreeBuilder<'_, '_> {
+    pub(super) fn item(&mut self, pairs: Pairs<'_, Rule>, file: &mut File) {
+        for pair in pairs.flat_map(content) {
+            match pair.as_rule() {
+                Rule::net => file.nets.extend(self.net(pair)),
+                _ => file.blocks.extend(self.block(pair)),
+            }
+        }
+    }
+
+    fn net(&mut self, pair: Node<'_>) -> Option<Net> {
+        let docs = self.source.docs_above(self.base + pair.as_span().start());
+        let mut inner = content(pair);
+        let name = self.name(&inner.next()?);
+        let mut params = Vec::new();
+        for part in inner {
+            match part.as_rule() {
+                Rule::params => params = self.params(part),
+                Rule::instance_of => {
+                    let mut inner = content(part);
+                    let base = self.name(&inner.next()?);
+                    let args = inner.next().map(|args| self.args(args)).unwrap_or_default();
+                    return Some(Net {
+                        name,
+                        docs,
+                        kind: NetKind::Instance { base, args },
+                    });
+                }
+                _ => {
+                    let body = self.body(part);
+                    return Some(Net {
+                        name,
+                        docs,
+                        kind: NetKind::Family { params, body },
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    fn block(&mut self, pair: Node<'_>) -> Option<Block> {
+        let docs = self.source.docs_above(self.base + pair.as_span().start());
+        let mut inner = content(pair);
+        let name = self.name(&inner.next()?);
+        let mut params = Vec::new();
+        for part in inner {
+            match part.as_rule() {
+                Rule::params => params = self.params(part),
+                _ => {
+                    return Some(Block {
+                        name,
+                        docs,
+                        params,
+                        body: self.body(part),
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    fn params(&mut self, pair: Node<'_>) -> Vec<Param> {
+        content(pair)
+            .filter_map(|param| {
+                let mut inner = content(param);
+                let name = self.name(&inner.next()?);
+                let default = inner.next().map(|expr| self.expr(expr));
+                Some(Param { name, default })
+            })
+            .collect()
+    }
+
+    pub(super) fn body(&mut self, pair: Node<'_>) -> Body {
+        let span = self.span(&pair);
+        let statements = content(pair)
+            .filter_map(|statement| self.statement(statement))
+            .collect();
+        Body { statements, span }
+    }
+
+    fn statement(&mut self, pair: Node<'_>) -> Option<Statement> {
+        Some(match pair.as_rule() {
+            Rule::input => Statement::Input(self.dims(content(pair).next()?)),
+            Rule::let_ => {
+                let mut inner = content(pair);
+                let name = self.name(&inner.next()?);
+                Statement::Let(name, self.expr(inner.next()?))
+            }
+            Rule::block => Statement::Block(self.block(pair)?),
+            Rule::stage => {
+                let mut inner = content(pair);
+                let name = self.name(&inner.next()?);
+                Statement::Stage(name, self.body(inner.next()?))
+            }
+            Rule::share => Statement::Share(self.share(pair)?),
+            _ => Statement::Step(self.step(pair)?),
+        })
+    }
+
+    pub(super) fn args(&mut self, pair: Node<'_>) -> Vec<Arg> {
+        content(pair)
+            .filter_map(|arg| {
+                let mut inner: Vec<_> = content(arg).collect();
+                let value = self.dims(inner.pop()?);
+                Some(Arg {
+                    name: inner.pop().map(|name| self.name(&name)),
+                    value,
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn dims(&mut self, pair: Node<'_>) -> Dims {
+        let span = self.span(&pair);
+        let sizes = only_content(pair.into_inner())
+            .flat_map(|part| match part.as_rule() {
+                Rule::compact => part.into_inner().map(|int| self.int(&int)).collect(),
+                _ => vec![self.expr(part)],
+            })
+            .collect();
+        Dims { sizes, span }
+    }
+}

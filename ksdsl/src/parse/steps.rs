@@ -1,0 +1,105 @@
+//! Steps: layers, blocks and the constructs that join them.
+
+use super::{Node, Rule, TreeBuilder, content};
+use crate::ast::{Call, Join, PathArm, Step, StepKind};
+use crate::source::{Name, Span};
+
+impl TreeBuilder<'_, '_> {
+    pub(super) fn step(&mut self, pair: Node<'_>) -> Option<Step> {
+        let span = self.span(&pair);
+        let mut inner = content(pair).peekable();
+        let label = inner
+            .next_if(|part| part.as_rule() == Rule::label)
+            .and_then(|label| self.label(label));
+        let construct = inner.next()?;
+        let kind = match construct.as_rule() {
+            Rule::residual => self.residual(construct)?,
+            Rule::add => self.branch(Join::Add, construct)?,
+            Rule::multiply => self.branch(Join::Multiply, construct)?,
+            Rule::concat => self.branch(Join::Concat, construct)?,
+            Rule::repeat => self.repeat(construct)?,
+            Rule::when => self.when(construct)?,
+            Rule::sequence => StepKind::Sequence(self.body(content(construct).next()?)),
+            _ => StepKind::Call(self.call(construct)?),
+        };
+        Some(Step { label, kind, span })
+    }
+
+    fn label(&mut self, pair: Node<'_>) -> Option<Name> {
+        content(pair).next().map(|ident| self.name(&ident))
+    }
+
+    fn residual(&mut self, pair: Node<'_>) -> Option<StepKind> {
+        let start = self.span(&pair).start as usize;
+        let head = Span::new(start, start + "residual".len());
+        let (mut args, mut body, mut shortcut) = (Vec::new(), None, None);
+        for part in content(pair) {
+            match part.as_rule() {
+                Rule::args => args = self.args(part),
+                Rule::shortcut => shortcut = content(part).next().map(|inner| self.body(inner)),
+                _ => body = Some(self.body(part)),
+            }
+        }
+        Some(StepKind::Residual {
+            head,
+            args,
+            body: body?,
+            shortcut,
+        })
+    }
+
+    fn branch(&mut self, join: Join, pair: Node<'_>) -> Option<StepKind> {
+        let start = self.span(&pair).start as usize;
+        let head = Span::new(start, start + join.word().len());
+        let arms = content(content(pair).next()?);
+        let paths = arms
+            .filter_map(|arm| {
+                let mut inner = content(arm).peekable();
+                let label = inner
+                    .next_if(|part| part.as_rule() == Rule::label)
+                    .and_then(|label| self.label(label));
+                Some(PathArm {
+                    label,
+                    body: self.body(inner.next()?),
+                })
+            })
+            .collect();
+        Some(StepKind::Branch { join, head, paths })
+    }
+
+    fn repeat(&mut self, pair: Node<'_>) -> Option<StepKind> {
+        let mut inner = content(pair).peekable();
+        let count = self.expr(inner.next()?);
+        let index = inner
+            .next_if(|part| part.as_rule() == Rule::ident)
+            .map(|ident| self.name(&ident));
+        Some(StepKind::Repeat {
+            count,
+            index,
+            body: self.body(inner.next()?),
+        })
+    }
+
+    fn when(&mut self, pair: Node<'_>) -> Option<StepKind> {
+        let mut inner = content(pair);
+        let condition = self.expr(inner.next()?);
+        let then = self.body(inner.next()?);
+        let otherwise = inner
+            .next()
+            .and_then(|part| content(part).next())
+            .map(|body| self.body(body));
+        Some(StepKind::When {
+            condition,
+            then,
+            otherwise,
+        })
+    }
+
+    fn call(&mut self, pair: Node<'_>) -> Option<Call> {
+        let span = self.span(&pair);
+        let mut inner = content(pair);
+        let name = self.name(&inner.next()?);
+        let args = inner.next().map(|args| self.args(args)).unwrap_or_default();
+        Some(Call { name, args, span })
+    }
+}

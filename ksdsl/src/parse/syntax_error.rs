@@ -1,0 +1,197 @@
+//! What to say when the text does not follow the grammar.
+
+use super::Rule;
+use crate::diag::{Code, Diagnostic, nearest};
+use crate::source::{Source, Span};
+use pest::error::{Error, ErrorVariant, InputLocation};
+use std::collections::BTreeSet;
+
+/// The keywords that open a construct: the ones a misspelt word is compared with.
+const OPENERS: &[&str] = &[
+    "net",
+    "block",
+    "stage",
+    "input",
+    "let",
+    "share",
+    "residual",
+    "shortcut",
+    "add",
+    "multiply",
+    "concat",
+    "path",
+    "repeat",
+    "when",
+    "else",
+    "seq",
+    "isomorphic",
+    "into",
+    "groups",
+];
+
+/// The diagnostic for an error pest found in the item that starts at `base`.
+pub(super) fn diagnose(source: &Source, base: usize, error: &Error<Rule>) -> Diagnostic {
+    let at = base
+        + match error.location {
+            InputLocation::Pos(at) => at,
+            InputLocation::Span((at, _)) => at,
+        };
+    let (found, span) = found(source.text(), at);
+    let expected = match &error.variant {
+        ErrorVariant::ParsingError { positives, .. } => expected(positives),
+        ErrorVariant::CustomError { .. } => Vec::new(),
+    };
+    let message = match join(&expected) {
+        list if list.is_empty() => format!("{found} is not expected here"),
+        list => format!("expected {list}, found {found}"),
+    };
+    Diagnostic::error(Code::Syntax, span, message)
+        .label(format!("{found} is not expected here"))
+        .maybe_help(misspelt(source.text(), base, at).or_else(|| reserved(source.text(), at, &expected)))
+}
+
+/// What stands at `at`, and where it ends.
+fn found(text: &str, at: usize) -> (String, Span) {
+    let rest = &text[at.min(text.len())..];
+    let word = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').count();
+    let length: usize = rest.chars().take(word.max(1)).map(char::len_utf8).sum();
+    match length {
+        0 => ("the end".to_owned(), Span::new(at, at)),
+        _ => (format!("`{}`", &rest[..length]), Span::new(at, at + length)),
+    }
+}
+
+/// What could stand there, in the words of the language, deterministic and without repetition.
+fn expected(rules: &[Rule]) -> Vec<String> {
+    let names: BTreeSet<String> = rules.iter().filter_map(|rule| describe(*rule)).collect();
+    let mut names: Vec<String> = names.into_iter().collect();
+    // Where a whole expression may go on, the operators say nothing new one by one.
+    if names.iter().any(|name| name == "an operator") && names.len() > 4 {
+        names.retain(|name| name != "an operator");
+    }
+    names
+}
+
+fn join(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] if names.len() <= 8 => format!("{} or {last}", first.join(", ")),
+        _ => {
+            let shown = &names[..7];
+            format!("{} or something else", shown.join(", "))
+        }
+    }
+}
+
+/// The keyword a rule stands for.
+pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
+    Some(match rule {
+        Rule::k_add => "add",
+        Rule::k_and => "and",
+        Rule::k_as => "as",
+        Rule::k_bias => "bias",
+        Rule::k_block => "block",
+        Rule::k_concat => "concat",
+        Rule::k_else => "else",
+        Rule::k_false => "false",
+        Rule::k_groups => "groups",
+        Rule::k_in => "in",
+        Rule::k_input => "input",
+        Rule::k_into => "into",
+        Rule::k_isomorphic => "isomorphic",
+        Rule::k_kernel => "kernel",
+        Rule::k_let => "let",
+        Rule::k_multiply => "multiply",
+        Rule::k_net => "net",
+        Rule::k_not => "not",
+        Rule::k_of => "of",
+        Rule::k_or => "or",
+        Rule::k_path => "path",
+        Rule::k_repeat => "repeat",
+        Rule::k_residual => "residual",
+        Rule::k_seq => "seq",
+        Rule::k_share => "share",
+        Rule::k_shortcut => "shortcut",
+        Rule::k_stage => "stage",
+        Rule::k_true => "true",
+        Rule::k_when => "when",
+        Rule::times => "x",
+        _ => return None,
+    })
+}
+
+/// A rule in the words of the language; nothing for rules that say nothing to a reader.
+fn describe(rule: Rule) -> Option<String> {
+    Some(match rule {
+        Rule::EOI => "the end".into(),
+        Rule::item => "`net` or `block`".into(),
+        Rule::ident | Rule::label => "a name".into(),
+        Rule::call => "a layer or block".into(),
+        Rule::args | Rule::params => "`(`".into(),
+        Rule::arg => "an argument".into(),
+        Rule::param => "a parameter".into(),
+        Rule::body | Rule::paths => "`{`".into(),
+        Rule::instance_of => "`=`".into(),
+        Rule::expr | Rule::dims | Rule::unary | Rule::int | Rule::float | Rule::name | Rule::function => {
+            "a value".into()
+        }
+        Rule::operator => "an operator".into(),
+        Rule::selector | Rule::selectors | Rule::segment => "a layer path".into(),
+        Rule::index => "`[`".into(),
+        Rule::any_index => "`*`".into(),
+        Rule::range | Rule::range_from | Rule::range_to => "a range".into(),
+        Rule::times | Rule::compact | Rule::sign | Rule::minus | Rule::not | Rule::part_of | Rule::exponent => {
+            return None;
+        }
+        Rule::COMMENT | Rule::WHITESPACE | Rule::line_comment | Rule::block_comment => return None,
+        Rule::step | Rule::residual | Rule::add | Rule::multiply | Rule::concat | Rule::repeat | Rule::when => {
+            "a step".into()
+        }
+        other => format!("`{}`", keyword(other).or_else(|| construct(other))?),
+    })
+}
+
+/// The keyword a construct begins with.
+fn construct(rule: Rule) -> Option<&'static str> {
+    Some(match rule {
+        Rule::net => "net",
+        Rule::block => "block",
+        Rule::input => "input",
+        Rule::let_ => "let",
+        Rule::stage => "stage",
+        Rule::share => "share",
+        Rule::isomorphic => "isomorphic",
+        Rule::shortcut => "shortcut",
+        Rule::path => "path",
+        Rule::else_ => "else",
+        Rule::sequence => "seq",
+        Rule::into => "into",
+        Rule::share_name => "as",
+        Rule::share_when => "when",
+        _ => return None,
+    })
+}
+
+/// A misspelt keyword: the nearest one to the words just before the error, or at it.
+fn misspelt(text: &str, base: usize, at: usize) -> Option<String> {
+    let line_start = text[base..at].rfind('\n').map_or(base, |nl| base + nl + 1);
+    let here = found(text, at).1.range();
+    let words = text[line_start..at]
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .chain([&text[here]])
+        .filter(|word| word.len() > 1 && !OPENERS.contains(word));
+    words
+        .filter_map(|word| Some((word, nearest(word, OPENERS.iter().copied())?)))
+        .map(|(word, keyword)| format!("did you mean `{keyword}` instead of `{word}`?"))
+        .next()
+}
+
+/// A keyword where a name should stand.
+fn reserved(text: &str, at: usize, expected: &[String]) -> Option<String> {
+    let (word, _) = found(text, at);
+    let bare = word.trim_matches('`');
+    let is_name = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_lowercase());
+    (is_name && expected.iter().any(|name| name == "a name"))
+        .then(|| format!("{word} is a word of the language; choose another name"))
+}

@@ -1,0 +1,326 @@
+//! Layer paths and the selectors that match them.
+
+use crate::ast::{Segment as Pattern, Selector};
+use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::ir::{Layer, LayerId, Path, Segment};
+use crate::source::Span;
+use crate::value::{Env, eval_int};
+use std::collections::{HashMap, HashSet};
+
+/// Places a selector may visit before it is refused: `**` can make a small text very dear.
+const STEPS: usize = 5_000_000;
+
+/// A place in the tree of paths.
+pub(super) type NodeId = usize;
+
+/// All layer paths as a tree.
+pub(super) struct Index {
+    nodes: Vec<PathNode>,
+}
+
+#[derive(Default)]
+struct PathNode {
+    children: Vec<(Segment, NodeId)>,
+    by_segment: HashMap<Segment, NodeId>,
+    layer: Option<LayerId>,
+}
+
+/// What a selector matched.
+pub(super) struct Match {
+    pub(super) node: NodeId,
+    pub(super) path: Path,
+    pub(super) layer: Option<LayerId>,
+}
+
+/// A step of a selector with its numbers computed.
+enum Step<'s> {
+    Name(&'s str, Span),
+    Deep,
+    Index(i64, Span),
+    AnyIndex,
+    Range(Option<i64>, Option<i64>, Span),
+}
+
+impl Index {
+    pub(super) fn new(layers: &[Layer]) -> Self {
+        let mut index = Index {
+            nodes: vec![PathNode::default()],
+        };
+        for (id, layer) in layers.iter().enumerate() {
+            let mut at = 0;
+            for segment in &layer.path.0 {
+                at = match index.nodes[at].by_segment.get(segment) {
+                    Some(child) => *child,
+                    None => index.add(at, segment),
+                };
+            }
+            index.nodes[at].layer = Some(id);
+        }
+        index
+    }
+
+    fn add(&mut self, parent: NodeId, segment: &Segment) -> NodeId {
+        let child = self.nodes.len();
+        self.nodes.push(PathNode::default());
+        self.nodes[parent].children.push((segment.clone(), child));
+        self.nodes[parent].by_segment.insert(segment.clone(), child);
+        child
+    }
+
+    /// All layers at or below a place.
+    pub(super) fn layers_below(&self, node: NodeId, layers: &mut Vec<LayerId>) {
+        let mut stack = vec![node];
+        while let Some(node) = stack.pop() {
+            layers.extend(self.nodes[node].layer);
+            stack.extend(self.nodes[node].children.iter().map(|(_, child)| *child));
+        }
+    }
+
+    /// What is directly below a place, as text: names, and indices as one range.
+    pub(super) fn children(&self, node: NodeId) -> Vec<String> {
+        let mut texts = Vec::new();
+        let count = self.indices(node);
+        if count > 0 {
+            texts.push(if count == 1 {
+                "`[0]`".to_owned()
+            } else {
+                format!("`[0]` to `[{}]`", count - 1)
+            });
+        }
+        texts.extend(self.names(node).map(|name| format!("`{name}`")));
+        texts
+    }
+
+    fn names(&self, node: NodeId) -> impl Iterator<Item = &str> {
+        self.nodes[node]
+            .children
+            .iter()
+            .filter_map(|(segment, _)| match segment {
+                Segment::Name(name) => Some(name.as_str()),
+                Segment::Index(_) => None,
+            })
+    }
+
+    fn indices(&self, node: NodeId) -> usize {
+        self.nodes[node]
+            .children
+            .iter()
+            .filter(|(segment, _)| matches!(segment, Segment::Index(_)))
+            .count()
+    }
+
+    /// The places a selector matches; matching nothing is reported unless layers are missing
+    /// because of other errors.
+    pub(super) fn select(
+        &self,
+        selector: &Selector,
+        env: &Env,
+        incomplete: bool,
+        diagnostics: &mut Diagnostics,
+    ) -> Vec<Match> {
+        let Some(steps) = steps(selector, env, diagnostics) else {
+            return Vec::new();
+        };
+        let mut here = vec![(0, Path::default())];
+        let mut budget = STEPS;
+        for step in &steps {
+            let next = self.advance(&here, step, &mut budget);
+            if budget == 0 {
+                diagnostics.push(
+                    Diagnostic::error(
+                        Code::NetworkTooLarge,
+                        selector.span,
+                        "this path matches too many places",
+                    )
+                    .help("select a scope by name before `**`"),
+                );
+                return Vec::new();
+            }
+            if next.is_empty() || self.beyond(&here, step) {
+                if !incomplete {
+                    diagnostics.push(self.nothing(selector, &here, step));
+                }
+                return Vec::new();
+            }
+            here = next;
+        }
+        here.into_iter()
+            .map(|(node, path)| Match {
+                node,
+                path,
+                layer: self.nodes[node].layer,
+            })
+            .collect()
+    }
+
+    fn advance(&self, here: &[(NodeId, Path)], step: &Step<'_>, budget: &mut usize) -> Vec<(NodeId, Path)> {
+        let mut next = Vec::new();
+        let mut seen = HashSet::new();
+        for (node, path) in here {
+            match step {
+                Step::Deep => self.descend(*node, path, &mut seen, &mut next, budget),
+                Step::Name(name, _) if !name.contains('*') => {
+                    let segment = Segment::Name((*name).to_owned());
+                    next.extend(
+                        self.nodes[*node]
+                            .by_segment
+                            .get(&segment)
+                            .map(|child| (*child, path.join(segment))),
+                    );
+                }
+                _ => {
+                    let children = &self.nodes[*node].children;
+                    *budget = budget.saturating_sub(children.len());
+                    let matching = children.iter().filter(|(segment, _)| step.matches(segment));
+                    next.extend(matching.map(|(segment, child)| (*child, path.join(segment.clone()))));
+                }
+            }
+            if *budget == 0 {
+                break;
+            }
+        }
+        next
+    }
+
+    /// A place and everything below it.
+    fn descend(
+        &self,
+        node: NodeId,
+        path: &Path,
+        seen: &mut HashSet<NodeId>,
+        next: &mut Vec<(NodeId, Path)>,
+        budget: &mut usize,
+    ) {
+        let mut stack = vec![(node, path.clone())];
+        while let Some((node, path)) = stack.pop() {
+            if *budget == 0 || !seen.insert(node) {
+                continue;
+            }
+            *budget -= 1;
+            let children = self.nodes[node].children.iter().rev();
+            stack.extend(children.map(|(segment, child)| (*child, path.join(segment.clone()))));
+            next.push((node, path));
+        }
+    }
+
+    /// Whether a range ends after the last index of every place it is applied to.
+    fn beyond(&self, here: &[(NodeId, Path)], step: &Step<'_>) -> bool {
+        let Step::Range(_, Some(to), _) = step else {
+            return false;
+        };
+        let longest = here.iter().map(|(node, _)| self.indices(*node)).max().unwrap_or(0);
+        usize::try_from(*to).is_ok_and(|to| to > longest)
+    }
+
+    /// The error for a selector that matches nothing, with what there is instead.
+    fn nothing(&self, selector: &Selector, here: &[(NodeId, Path)], step: &Step<'_>) -> Diagnostic {
+        let (node, path) = here
+            .first()
+            .map_or((0, Path::default()), |(node, path)| (*node, path.clone()));
+        let place = if path.0.is_empty() {
+            "the network".to_owned()
+        } else {
+            format!("`{path}`")
+        };
+        let indices = self.indices(node);
+        match step {
+            Step::Index(index, span) if indices > 0 => {
+                Diagnostic::error(Code::IndexOutOfRange, *span, format!("{place} has no [{index}]"))
+                    .label(format!("it has {indices}, counted from 0"))
+                    .help(format!("use an index from 0 to {}", indices - 1))
+            }
+            Step::Range(from, to, span) if indices > 0 => {
+                let text = |end: &Option<i64>| end.map_or(String::new(), |end| end.to_string());
+                Diagnostic::error(
+                    Code::IndexOutOfRange,
+                    *span,
+                    format!("{place} does not have all of {}..{}", text(from), text(to)),
+                )
+                .label(format!("it has {indices}, counted from 0"))
+                .help(format!("use a range within 0..{indices}"))
+            }
+            _ => {
+                let span = match step {
+                    Step::Name(_, span) | Step::Index(_, span) | Step::Range(_, _, span) => *span,
+                    _ => selector.span,
+                };
+                let near = match step {
+                    Step::Name(name, _) => {
+                        nearest(name, self.names(node)).map(|near| format!("did you mean `{near}`?"))
+                    }
+                    _ => None,
+                };
+                let below = self.children(node).into_iter().take(8).collect::<Vec<_>>().join(", ");
+                let exists = if below.is_empty() {
+                    format!("{place} is a layer")
+                } else {
+                    format!("{place} has {below}")
+                };
+                Diagnostic::error(Code::MatchesNothing, span, "this path matches nothing")
+                    .label(format!("not found in {place}"))
+                    .help(near.map_or(exists.clone(), |near| format!("{near} {exists}")))
+            }
+        }
+    }
+}
+
+impl Step<'_> {
+    fn matches(&self, segment: &Segment) -> bool {
+        match (self, segment) {
+            (Step::Name(pattern, _), Segment::Name(name)) => wildcard(pattern, name),
+            (Step::Index(wanted, _), Segment::Index(index)) => *wanted == i64::from(*index),
+            (Step::AnyIndex, Segment::Index(_)) => true,
+            (Step::Range(from, to, _), Segment::Index(index)) => {
+                from.is_none_or(|from| from <= i64::from(*index)) && to.is_none_or(|to| i64::from(*index) < to)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn steps<'s>(selector: &'s Selector, env: &Env, diagnostics: &mut Diagnostics) -> Option<Vec<Step<'s>>> {
+    let mut end = |expr: &Option<crate::ast::Expr>| match expr {
+        Some(expr) => eval_int(expr, env, diagnostics).map(Some),
+        None => Some(None),
+    };
+    let mut steps = Vec::new();
+    for segment in &selector.segments {
+        steps.push(match segment {
+            Pattern::Name(name) if name.value == "**" => Step::Deep,
+            Pattern::Name(name) => Step::Name(&name.value, name.span),
+            Pattern::AnyIndex(_) => Step::AnyIndex,
+            Pattern::Index(expr) => Step::Index(end(&Some(expr.clone()))??, expr.span),
+            Pattern::Range(from, to, span) => Step::Range(end(from)?, end(to)?, *span),
+        });
+    }
+    Some(steps)
+}
+
+/// Whether `name` fits `pattern`, in which `*` stands for any characters.
+fn wildcard(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wildcard;
+
+    #[test]
+    fn wildcards_match_whole_names() {
+        assert!(wildcard("conv*", "conv1") && wildcard("*1", "conv1") && wildcard("*", "conv1"));
+        assert!(wildcard("c*v*", "conv1") && wildcard("a*a", "aa"));
+        assert!(!wildcard("conv*", "1conv") && !wildcard("*2", "conv1") && !wildcard("a*a", "a"));
+    }
+}

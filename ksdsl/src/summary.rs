@@ -1,0 +1,308 @@
+//! The resolved network as data: stable, readable, serialisable. What `ksn summary` prints and
+//! what architecture snapshots pin.
+
+use crate::analyse::{Analysis, analyse};
+use crate::ir::{Layer, Network, Op, Visit, join_sizes};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A resolved network. Serialises the same on every run; displays as a short text made for
+/// snapshot tests.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// The network's name.
+    pub name: String,
+    /// The values of its parameters.
+    pub settings: BTreeMap<String, Setting>,
+    /// The sizes of one input, in PyTorch's order and without the batch.
+    pub input: Vec<u64>,
+    /// The sizes of one output.
+    pub output: Vec<u64>,
+    /// Parameter counts.
+    pub parameters: Parameters,
+    /// Multiply-adds for one image.
+    pub macs: u64,
+    /// Memory.
+    pub memory: Memory,
+    /// Every shared kernel with its visits.
+    pub groups: Vec<SharedKernel>,
+    /// Every layer in the order of the forward pass.
+    pub layers: Vec<LayerSummary>,
+}
+
+/// A parameter's value.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq)]
+#[serde(untagged)]
+pub enum Setting {
+    /// A whole number.
+    Int(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// A truth value.
+    Bool(bool),
+}
+
+/// Parameter counts.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+pub struct Parameters {
+    /// Trainable parameters, each shared one counted once.
+    pub trainable: u64,
+    /// Trainable parameters if nothing were shared.
+    pub unshared: u64,
+    /// Running statistics.
+    pub buffers: u64,
+}
+
+/// Memory in bytes for 4-byte values.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+pub struct Memory {
+    /// Images in the batch.
+    pub batch: u64,
+    /// Parameters and running statistics.
+    pub model_bytes: u64,
+    /// The largest total of activations alive at one time in inference.
+    pub inference_activation_bytes: u64,
+    /// Activations kept for the backward pass, and the largest gradients in flight.
+    pub training_activation_bytes: u64,
+}
+
+/// A shared kernel.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct SharedKernel {
+    /// Its name: the key below `shared.` in checkpoints.
+    pub name: String,
+    /// What is shared: `kernel`, `bias` or `norm`, as a list.
+    pub parts: Vec<&'static str>,
+    /// The sizes of the shared kernel (of the bias, where only that is shared).
+    pub shape: Vec<u64>,
+    /// Trainable parameters in it.
+    pub parameters: u64,
+    /// The paths of the layers that use it.
+    pub visits: Vec<String>,
+}
+
+/// A layer.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct LayerSummary {
+    /// Its path.
+    pub path: String,
+    /// What it is.
+    pub op: &'static str,
+    /// What distinguishes it from others of its kind, such as `stride 2, pad 1`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub details: String,
+    /// The sizes of its input.
+    pub input: Vec<u64>,
+    /// The sizes of its output.
+    pub output: Vec<u64>,
+    /// The sizes of its kernel, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Vec<u64>>,
+    /// The shared kernel it uses, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The shared bias it uses, if that is another group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_group: Option<String>,
+    /// Trainable parameters stored for it; those of a shared kernel at its first visit only.
+    pub stored: u64,
+    /// Trainable parameters it would have if nothing were shared.
+    pub unshared: u64,
+    /// Multiply-adds for one image.
+    pub macs: u64,
+}
+
+impl Summary {
+    /// Summarises a network; memory is for a batch of `batch` images.
+    pub fn new(network: &Network, batch: u64) -> Self {
+        let analysis = analyse(network);
+        Summary {
+            name: network.name.clone(),
+            settings: network
+                .parameters
+                .iter()
+                .map(|(name, value)| (name.clone(), setting(*value)))
+                .collect(),
+            input: network.input.sizes(),
+            output: network.output.sizes(),
+            parameters: Parameters {
+                trainable: analysis.trainable,
+                unshared: analysis.unshared,
+                buffers: analysis.buffers,
+            },
+            macs: analysis.macs,
+            memory: memory(&analysis, batch),
+            groups: groups(network),
+            layers: layers(network, &analysis),
+        }
+    }
+
+    /// The part of the parameters that sharing saves, between 0 and 1.
+    pub fn saving(&self) -> f64 {
+        match self.parameters.unshared {
+            0 => 0.0,
+            unshared => 1.0 - self.parameters.trainable as f64 / unshared as f64,
+        }
+    }
+}
+
+fn setting(value: crate::value::Value) -> Setting {
+    match value {
+        crate::value::Value::Int(value) => Setting::Int(value),
+        crate::value::Value::Float(value) => Setting::Float(value),
+        crate::value::Value::Bool(value) => Setting::Bool(value),
+    }
+}
+
+fn memory(analysis: &Analysis, batch: u64) -> Memory {
+    let activations = |values: u64| values.saturating_mul(batch).saturating_mul(4);
+    Memory {
+        batch,
+        model_bytes: (analysis.trainable.saturating_add(analysis.buffers)).saturating_mul(4),
+        inference_activation_bytes: activations(analysis.peak_inference),
+        training_activation_bytes: activations(analysis.peak_training),
+    }
+}
+
+fn groups(network: &Network) -> Vec<SharedKernel> {
+    let mut kernels = Vec::new();
+    for group in &network.groups {
+        let tensors = group.tensors();
+        let parameters = tensors
+            .iter()
+            .filter(|tensor| tensor.trainable)
+            .map(|t| t.shape.iter().product::<u64>())
+            .sum();
+        let mut parts: Vec<&'static str> = group
+            .parts
+            .iter()
+            .map(|part| match part {
+                crate::ir::Part::Kernel => "kernel",
+                crate::ir::Part::Bias => "bias",
+                crate::ir::Part::Norm => "norm",
+            })
+            .collect();
+        parts.dedup();
+        let mut visits = vec![Vec::new(); group.kernels as usize];
+        for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
+            visits[*kernel as usize].push(network.layers[*layer].path.to_string());
+        }
+        for (kernel, visits) in (0..group.kernels).zip(visits) {
+            kernels.push(SharedKernel {
+                name: group.kernel_name(kernel),
+                parts: parts.clone(),
+                shape: tensors.first().map(|tensor| tensor.shape.clone()).unwrap_or_default(),
+                parameters,
+                visits,
+            });
+        }
+    }
+    kernels
+}
+
+fn layers(network: &Network, analysis: &Analysis) -> Vec<LayerSummary> {
+    let name = |visit: Visit| network.groups[visit.group].kernel_name(visit.kernel);
+    network
+        .layers
+        .iter()
+        .zip(&analysis.layers)
+        .map(|(layer, cost)| LayerSummary {
+            path: layer.path.to_string(),
+            op: layer.op.word(),
+            details: details(layer),
+            input: layer.input.sizes(),
+            output: layer.output.sizes(),
+            kernel: layer.op.kernel_shape(),
+            group: layer.kernel.map(name),
+            bias_group: layer.bias.filter(|bias| Some(*bias) != layer.kernel).map(name),
+            stored: cost.stored,
+            unshared: cost.used,
+            macs: cost.macs,
+        })
+        .collect()
+}
+
+fn details(layer: &Layer) -> String {
+    let pair = |[y, x]: [u64; 2]| if y == x { y.to_string() } else { format!("{y}x{x}") };
+    let mut words = Vec::new();
+    match &layer.op {
+        Op::Conv(conv) => {
+            let [top, bottom, left, right] = conv.pad;
+            words.push(format!("kernel {}", pair(conv.kernel)));
+            words.extend((conv.stride != [1, 1]).then(|| format!("stride {}", pair(conv.stride))));
+            words.extend((conv.pad != [0; 4]).then(|| match (top == bottom, left == right) {
+                (true, true) => format!("pad {}", pair([top, left])),
+                _ => format!("pad {top}+{bottom} x {left}+{right}"),
+            }));
+            words.extend((conv.dilation != [1, 1]).then(|| format!("dilation {}", pair(conv.dilation))));
+            words.extend((conv.groups > 1).then(|| format!("groups {}", conv.groups)));
+            words.extend(conv.bias.then(|| "bias".to_owned()));
+        }
+        Op::Linear { bias: false, .. } => words.push("no bias".to_owned()),
+        Op::Pool {
+            kernel, stride, pad, ..
+        } => {
+            words.push(format!("kernel {}", pair(*kernel)));
+            words.push(format!("stride {}", pair(*stride)));
+            words.extend((*pad != [0, 0]).then(|| format!("pad {}", pair(*pad))));
+        }
+        Op::Dropout(p) => words.push(format!("p {}", p.0)),
+        Op::BatchNorm { eps, momentum, .. } if (eps.0, momentum.0) != (1e-5, 0.1) => {
+            words.push(format!("eps {}, momentum {}", eps.0, momentum.0));
+        }
+        Op::LayerNorm { eps, .. } if eps.0 != 1e-5 => words.push(format!("eps {}", eps.0)),
+        _ => {}
+    }
+    words.join(", ")
+}
+
+/// The text form: made to be read in a diff, one line per layer and per shared kernel.
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings: Vec<String> = self
+            .settings
+            .iter()
+            .map(|(name, value)| match value {
+                Setting::Int(value) => format!("{name} = {value}"),
+                Setting::Float(value) => format!("{name} = {value:?}"),
+                Setting::Bool(value) => format!("{name} = {value}"),
+            })
+            .collect();
+        writeln!(f, "net {}({})", self.name, settings.join(", "))?;
+        writeln!(f, "{} -> {}", join_sizes(&self.input), join_sizes(&self.output))?;
+        writeln!(
+            f,
+            "parameters {} of {} unshared, buffers {}",
+            self.parameters.trainable, self.parameters.unshared, self.parameters.buffers
+        )?;
+        writeln!(f, "multiply-adds {}", self.macs)?;
+        writeln!(f, "\nshared kernels: {}", self.groups.len())?;
+        for group in &self.groups {
+            writeln!(
+                f,
+                "  {} {} ({}): {}",
+                group.name,
+                join_sizes(&group.shape),
+                group.parts.join(", "),
+                group.visits.join(" ")
+            )?;
+        }
+        writeln!(f, "\nlayers: {}", self.layers.len())?;
+        for layer in &self.layers {
+            write!(f, "  {}: {}", layer.path, layer.op)?;
+            if !layer.details.is_empty() {
+                write!(f, " ({})", layer.details)?;
+            }
+            write!(f, " {} -> {}", join_sizes(&layer.input), join_sizes(&layer.output))?;
+            if let Some(group) = &layer.group {
+                write!(f, " [{group}]")?;
+            }
+            if let Some(group) = &layer.bias_group {
+                write!(f, " [bias: {group}]")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
