@@ -1,1 +1,8 @@
-//! KSDSL examples.
+//! What the example programs share: the networks of `nets/*.ksn`, compiled by the build script, and
+//! a lean training loop on dfdx's own optimiser.
+
+pub mod classifier;
+pub mod comparison;
+pub mod nets;
+pub mod one_cycle;
+pub mod training;

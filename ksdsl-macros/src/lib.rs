@@ -1,1 +1,48 @@
-//! `ksnet!` and `include_ksn!`.
+//! `ksnet!` and `include_ksn!`: networks of the KSDSL language in Rust code.
+//!
+//! A thin shell over the compiler `ksdsl`. `ksnet!` gives the compiler the text of its tokens and
+//! turns each diagnostic back into errors at the tokens it speaks of; `include_ksn!` reads a file.
+//! Use both through `ksdsl_runtime`, which the generated code names.
+#![forbid(unsafe_code)]
+
+mod expand;
+mod file;
+mod inline;
+mod message;
+mod text;
+
+/// Defines networks from the text between the braces, the same text as in a `.ksn` file.
+///
+/// ```ignore
+/// use ksdsl_runtime::ksnet;
+///
+/// ksnet! {
+///     /// A small convolutional network.
+///     net small(classes = 10) {
+///         input 1 x 8 x 8
+///         stage s1 { repeat 2 { conv(8, kernel = 3, pad = 1); relu } }
+///         stage head { global_avg_pool; linear(classes) }
+///     }
+/// }
+/// ```
+///
+/// An error underlines the tokens it speaks of, in several places where several have a part in it.
+/// A warning appears as rustc's `deprecated` lint with the message of the compiler, because
+/// procedural macros cannot give warnings of their own on stable Rust.
+#[proc_macro]
+pub fn ksnet(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    inline::expand(input.into()).into()
+}
+
+/// Defines the networks of a `.ksn` file; its path starts at the folder of the crate's `Cargo.toml`.
+///
+/// ```ignore
+/// ksdsl_runtime::include_ksn!("models/small.ksn");
+/// ```
+///
+/// An error shows file, line, column and the place in the file. Cargo builds the crate again when
+/// the file changes.
+#[proc_macro]
+pub fn include_ksn(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    file::expand(input.into()).into()
+}

@@ -1,5 +1,4 @@
-//! Every name that generated code uses, and nothing else: generated modules begin with
-//! `use ksdsl_runtime::generated::*;`.
+//! Every name that generated code uses, and nothing else: generated modules call it `rt`.
 
 pub use crate::act::{Act, Flat, Map};
 pub use crate::backend::Backend;
@@ -15,6 +14,7 @@ pub use crate::scalar::Scalar;
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 pub use dfdx::nn::{BuildModule, BuildOnDevice, Module, ModuleMut};
-pub use dfdx::shapes::{Const, Dim, Rank1, Rank2, Rank4};
+pub use dfdx::shapes::{Const, Dim, Rank1, Rank2, Rank4, Shape};
 pub use dfdx::tensor::{NoneTape, OwnedTape, Storage, Tape, Tensor};
 pub use dfdx::tensor_ops::Device;
+pub use std::marker::PhantomData;

@@ -76,6 +76,7 @@ pub mod act;
 pub mod backend;
 pub mod bank;
 pub mod cpu;
+pub mod data;
 #[doc(hidden)]
 pub mod generated;
 pub mod geometry;
@@ -90,4 +91,14 @@ pub mod repeat;
 pub mod scalar;
 
 pub use dfdx;
+pub use ksdsl_macros::{include_ksn, ksnet};
 pub use scalar::Scalar;
+
+/// Includes what `ksdsl::build` generated in the build script: `include_generated!("small")` for
+/// the networks of `small.ksn`.
+#[macro_export]
+macro_rules! include_generated {
+    ($name:literal) => {
+        ::core::include!(::core::concat!(::core::env!("OUT_DIR"), "/", $name, ".rs"));
+    };
+}

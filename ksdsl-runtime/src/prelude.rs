@@ -8,6 +8,7 @@ pub use dfdx::nn::{
     NumParams, ResetParams, SaveToNpz, SaveToSafetensors, ToDevice, ToDtype, ZeroGrads,
 };
 pub use dfdx::optim::prelude::*;
+pub use dfdx::optim::{Adam, RMSprop, Sgd};
 pub use dfdx::shapes::{Const, Dim, HasShape, Rank0, Rank1, Rank2, Rank3, Rank4, Shape};
 pub use dfdx::tensor::{
     AsArray, Cpu, Gradients, HasErr, NoneTape, OnesTensor, OwnedTape, SampleTensor, SplitTape, Tape, Tensor,

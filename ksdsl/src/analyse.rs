@@ -1,6 +1,6 @@
 //! What a network costs: parameters, multiply-adds, memory.
 
-use crate::ir::{GroupId, Layer, LayerId, Network, Node, Op, Part, Shape, Tensor, Visit};
+use crate::ir::{GroupId, Join, Layer, LayerId, Network, Node, Op, Part, Shape, Tensor, Visit};
 use std::collections::HashSet;
 
 /// The costs of a network.
@@ -67,7 +67,7 @@ pub fn analyse(network: &Network) -> Analysis {
         network,
         peak: network.input.elements(),
     };
-    memory.run(&network.nodes, network.input.elements(), 0);
+    memory.run(&network.nodes, network.input.elements(), 0, false);
     Analysis {
         trainable: total(|cost| cost.stored),
         unshared: total(|cost| cost.used),
@@ -98,50 +98,62 @@ fn in_place(op: &Op) -> bool {
 }
 
 /// Follows the forward pass in inference, where a value dies with its last use.
+///
+/// Everywhere `live` is the size of the input, `held` that of other values alive meanwhile, and
+/// `kept` says that the input is needed again afterwards, so that nothing may be written over it.
 struct Memory<'n> {
     network: &'n Network,
     peak: u64,
 }
 
 impl Memory<'_> {
-    /// Runs nodes on an input of `live` values while `held` other values are alive; the values of
-    /// the output.
-    fn run(&mut self, nodes: &[Node], mut live: u64, held: u64) -> u64 {
+    /// Runs nodes one after the other; the size of the output.
+    fn run(&mut self, nodes: &[Node], mut live: u64, mut held: u64, mut kept: bool) -> u64 {
         for node in nodes {
-            live = self.node(node, live, held);
+            let output = self.node(node, live, held, kept);
+            // Only the first node reads the kept input; it stays alive beside what follows.
+            if std::mem::take(&mut kept) {
+                held = held.saturating_add(live);
+            }
+            live = output;
         }
         live
     }
 
-    fn node(&mut self, node: &Node, live: u64, held: u64) -> u64 {
+    fn node(&mut self, node: &Node, live: u64, held: u64, kept: bool) -> u64 {
         match node {
-            Node::Layer(id) => self.layer(*id, live, held),
-            Node::Scope(scope) => self.run(&scope.nodes, live, held),
+            Node::Layer(id) => self.layer(*id, live, held, kept),
+            Node::Scope(scope) => self.run(&scope.nodes, live, held, kept),
             Node::Residual { main, skip } => {
-                let out = self.run(main, live, held.saturating_add(live));
-                self.run(skip, live, held.saturating_add(out))
+                let output = self.run(main, live, held, true);
+                let other = self.run(skip, live, held.saturating_add(output), kept);
+                self.note(held.saturating_add(output).saturating_add(other));
+                output
             }
-            Node::Branch { arms, output, .. } => {
+            Node::Branch { join, arms, output } => {
                 let mut done = 0u64;
-                for (arm, _) in arms {
-                    let out = self.run(arm, live, held.saturating_add(live).saturating_add(done));
+                for (at, (arm, _)) in arms.iter().enumerate() {
+                    let kept = kept || at + 1 < arms.len();
+                    let out = self.run(arm, live, held.saturating_add(done), kept);
                     done = done.saturating_add(out);
                 }
-                self.note(held.saturating_add(done).saturating_add(output.elements()));
+                // Sums and products are written over one of the branches.
+                let joined = if *join == Join::Concat { output.elements() } else { 0 };
+                self.note(held.saturating_add(done).saturating_add(joined));
                 output.elements()
             }
             Node::Gate(gate) => {
-                self.run(gate, live, held.saturating_add(live));
+                self.run(gate, live, held, true);
                 self.note(held.saturating_add(live.saturating_mul(2)));
                 live
             }
         }
     }
 
-    fn layer(&mut self, id: LayerId, live: u64, held: u64) -> u64 {
+    fn layer(&mut self, id: LayerId, live: u64, held: u64, kept: bool) -> u64 {
         let layer = &self.network.layers[id];
         let output = layer.output.elements();
-        let both = if in_place(&layer.op) {
+        let both = if in_place(&layer.op) && !kept {
             output
         } else {
             live.saturating_add(output)

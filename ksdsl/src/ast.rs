@@ -219,6 +219,8 @@ pub struct Expr {
 /// What an expression is.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
+    /// Something that cannot be computed and was reported.
+    Invalid,
     /// A whole number.
     Int(i64),
     /// A number with a fraction.

@@ -2,7 +2,7 @@
 
 use crate::ast::{Arg, File, Net, NetKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::elaborate::elaborate;
+use crate::elaborate::{Budget, elaborate};
 use crate::ir::Network;
 use crate::source::{Source, Span};
 use crate::value::{Env, Value, eval};
@@ -45,7 +45,12 @@ pub fn compile(source: &Source, options: &Options) -> Compilation {
     let mut diagnostics = Diagnostics::default();
     let file = parse::parse(source, &mut diagnostics);
     check::check(&file, &mut diagnostics);
-    let networks = networks(source, &file, options, &mut diagnostics);
+    // Blocks that contain themselves have no end.
+    let networks = if diagnostics.has(Code::Recursion) {
+        Vec::new()
+    } else {
+        networks(source, &file, options, &mut diagnostics)
+    };
     Compilation {
         networks,
         names: parse::net_names(source.text()),
@@ -66,16 +71,35 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
         },
         None => file.nets.iter().collect(),
     };
-    chosen
-        .into_iter()
-        .filter_map(|net| network(file, net, &options.set, diagnostics))
-        .collect()
+    let mut budget = Budget::default();
+    let mut families: HashMap<&str, &Net> = HashMap::new();
+    for net in &file.nets {
+        families.entry(&net.name.value).or_insert(net);
+    }
+    let mut networks = Vec::new();
+    for net in chosen {
+        let family = match &net.kind {
+            NetKind::Family { .. } => Some(&net),
+            NetKind::Instance { base, .. } => families.get(base.value.as_str()),
+        };
+        if let Some(family) = family {
+            networks.extend(network(file, (net, family), &options.set, &mut budget, diagnostics));
+        }
+        if budget.is_spent() {
+            break;
+        }
+    }
+    networks
 }
 
 fn unknown_net(source: &Source, file: &File, wanted: &str) -> Diagnostic {
     let names: Vec<&str> = file.nets.iter().map(|net| net.name.value.as_str()).collect();
     let near = nearest(wanted, names.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-    let all = format!("it defines {}", names.join(", "));
+    let all = match names.as_slice() {
+        [] => "it defines no networks".to_owned(),
+        names if names.len() > 12 => format!("it defines {}, ...", names[..12].join(", ")),
+        names => format!("it defines {}", names.join(", ")),
+    };
     Diagnostic::error(
         Code::UnknownNet,
         Span::default(),
@@ -86,13 +110,16 @@ fn unknown_net(source: &Source, file: &File, wanted: &str) -> Diagnostic {
 
 /// Resolves one network, an instance with its family's body. `None` for a family that needs values
 /// nobody gives, and where errors leave nothing to look at.
-fn network(file: &File, net: &Net, set: &[(String, Value)], diagnostics: &mut Diagnostics) -> Option<Network> {
-    let (family, args) = match &net.kind {
-        NetKind::Family { .. } => (net, &[][..]),
-        NetKind::Instance { base, args } => (
-            file.nets.iter().find(|net| net.name.value == base.value)?,
-            args.as_slice(),
-        ),
+fn network(
+    file: &File,
+    (net, family): (&Net, &Net),
+    set: &[(String, Value)],
+    budget: &mut Budget,
+    diagnostics: &mut Diagnostics,
+) -> Option<Network> {
+    let args = match &net.kind {
+        NetKind::Family { .. } => &[][..],
+        NetKind::Instance { args, .. } => args.as_slice(),
     };
     let NetKind::Family { params, .. } = &family.kind else {
         return None;
@@ -112,7 +139,15 @@ fn network(file: &File, net: &Net, set: &[(String, Value)], diagnostics: &mut Di
         return None;
     }
     let docs = if net.docs.is_empty() { &family.docs } else { &net.docs };
-    let elaborated = elaborate(&net.name.value, docs, family, &file.blocks, &values, diagnostics)?;
+    let elaborated = elaborate(
+        &net.name.value,
+        docs,
+        family,
+        &file.blocks,
+        &values,
+        budget,
+        diagnostics,
+    )?;
     Some(share::resolve(elaborated, diagnostics))
 }
 

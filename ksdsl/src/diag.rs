@@ -15,7 +15,7 @@ pub enum Severity {
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal,)+) => {
-        /// What kind of problem a diagnostic reports; `docs/book/diagnostics.md` explains each.
+        /// What kind of problem a diagnostic reports; `docs/book/src/diagnostics.md` explains each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $($(#[doc = $doc])+ $name = $number,)+ }
 
@@ -195,6 +195,7 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
     seen: HashSet<(Code, Span)>,
     errors: usize,
+    warnings: usize,
 }
 
 impl Diagnostics {
@@ -203,17 +204,25 @@ impl Diagnostics {
         if !self.seen.insert((diagnostic.code, diagnostic.primary.span)) {
             return;
         }
-        if diagnostic.severity == Severity::Error {
-            self.errors += 1;
-        }
-        if self.list.len() < limits::DIAGNOSTICS {
+        // Counted apart, so that warnings never keep an error off the list.
+        let found = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *found += 1;
+        if *found <= limits::DIAGNOSTICS {
             self.list.push(diagnostic);
         }
     }
 
-    /// Whether no more problems will be listed, so that none need be looked into.
+    /// Whether no more errors will be listed, so that none need be looked into.
     pub fn is_full(&self) -> bool {
-        self.list.len() >= limits::DIAGNOSTICS
+        self.errors >= limits::DIAGNOSTICS
+    }
+
+    /// Whether something of this kind was found.
+    pub fn has(&self, code: Code) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.code == code)
     }
 
     /// Whether nothing can be generated.
@@ -233,7 +242,11 @@ impl Diagnostics {
     }
 }
 
-/// The name closest to `word`, if one is close enough to be meant.
+/// How many names a misspelt one is compared with at most.
+const CANDIDATES: usize = 2_000;
+
+/// The name closest to `word`, if one is close enough to be meant; of a very long list, the first
+/// names are looked at.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.len() {
         0..=2 => 1,
@@ -243,6 +256,7 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     };
     names
         .into_iter()
+        .take(CANDIDATES)
         .filter(|name| name.len().abs_diff(word.len()) <= limit)
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         .filter(|(distance, name)| *distance <= limit && *distance < name.chars().count())

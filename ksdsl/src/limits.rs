@@ -3,19 +3,32 @@
 
 /// Bytes of one source.
 pub const SOURCE_BYTES: usize = 1 << 20;
+/// Words, numbers and signs of one source.
+pub const TOKENS: usize = 250_000;
 /// Brackets and braces open at the same time.
 pub const BRACKET_DEPTH: usize = 64;
-/// Operators in one expression.
+/// Characters of one name.
+pub const NAME_LENGTH: usize = 128;
+/// Parameters of one block or network.
+pub const PARAMETERS: usize = 256;
+/// Operators in one expression, those in its brackets included.
 pub const OPERATORS: usize = 256;
 /// Blocks, stages and repetitions inside each other once blocks are expanded.
 pub const EXPANSION_DEPTH: usize = 64;
-/// Layers of one network.
+/// Layers of all networks of one source.
 pub const LAYERS: usize = 200_000;
-/// Repetitions and block expansions of one network.
-pub const EXPANSIONS: usize = 1_000_000;
+/// Steps of expanding all networks of one source: statements and iterations carried out,
+/// parameters given a value, and one more for every [`STEP_BYTES`] of their expressions.
+pub const STEPS: usize = 600_000;
+/// Bytes of an expression that count as one step.
+pub const STEP_BYTES: usize = 32;
+/// Bytes of all layer paths of one source, as they are kept in memory.
+pub const PATH_BYTES: usize = 1 << 26;
+/// Places that the selectors of one network may visit: `**` can make a small text very dear.
+pub const SELECTED_PLACES: usize = 2_000_000;
 /// The largest channel count, height, width, kernel size, stride, padding or dilation.
 pub const DIMENSION: i64 = 1 << 20;
 /// Elements of one tensor.
 pub const ELEMENTS: u64 = 1 << 40;
-/// Diagnostics reported for one source.
+/// Errors, and as many warnings, reported for one source.
 pub const DIAGNOSTICS: usize = 50;

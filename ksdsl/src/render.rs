@@ -1,8 +1,9 @@
 //! Diagnostics as text for a terminal or a log.
 
 use crate::diag::{Diagnostic, Severity};
-use crate::source::Source;
+use crate::source::{Source, Span};
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use std::ops::Range;
 
 /// Renders diagnostics with the lines they point at, one after the other; in colour for a terminal.
 pub fn render(source: &Source, diagnostics: &[Diagnostic], colour: bool) -> String {
@@ -21,15 +22,19 @@ fn group<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Group<'a> {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let clamp =
-        |range: std::ops::Range<usize>| range.start.min(source.text().len())..range.end.min(source.text().len());
-    let primary = AnnotationKind::Primary.span(clamp(diagnostic.primary.span.range()));
+    let window = window(source.text(), diagnostic);
+    let within = |span: Span| {
+        let place = |offset: u32| (offset as usize).clamp(window.start, window.end) - window.start;
+        place(span.start)..place(span.end)
+    };
+    let primary = AnnotationKind::Primary.span(within(diagnostic.primary.span));
     let secondary = diagnostic.secondary.iter().map(|label| {
         AnnotationKind::Context
-            .span(clamp(label.span.range()))
+            .span(within(label.span))
             .label(label.text.as_str())
     });
-    let snippet = Snippet::source(source.text())
+    let snippet = Snippet::source(&source.text()[window.clone()])
+        .line_start(source.line_column(window.start).0)
         .path(source.name())
         .annotation(match diagnostic.primary.text.as_str() {
             "" => primary,
@@ -44,4 +49,36 @@ fn group<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Group<'a> {
         Some(help) => group.element(Level::HELP.message(help.as_str())),
         None => group,
     }
+}
+
+/// Bytes of a line after its last label that may be shown.
+const SHOWN: usize = 400;
+
+/// The lines from the first to the last label: the renderer looks at every line it is given.
+fn window(text: &str, diagnostic: &Diagnostic) -> Range<usize> {
+    let spans = || {
+        diagnostic
+            .secondary
+            .iter()
+            .chain([&diagnostic.primary])
+            .map(|label| label.span)
+    };
+    let first = spans()
+        .map(|span| span.range().start)
+        .min()
+        .unwrap_or(0)
+        .min(text.len());
+    let last = spans().map(|span| span.range().end).max().unwrap_or(0).min(text.len());
+    let bytes = text.as_bytes();
+    let start = bytes[..first]
+        .iter()
+        .rposition(|b| *b == b'\n')
+        .map_or(0, |end| end + 1);
+    let end = bytes[last..]
+        .iter()
+        .position(|b| *b == b'\n')
+        .map_or(text.len(), |end| last + end);
+    // What follows the last label in a long line is not shown anyway.
+    let end = text.floor_char_boundary(end.min(last + SHOWN));
+    start..end.max(start)
 }

@@ -28,6 +28,15 @@ impl Value {
         }
     }
 
+    /// The value with its type, in words.
+    pub fn described(self) -> String {
+        match self {
+            Value::Int(value) => format!("the whole number {value}"),
+            Value::Float(value) => format!("{value:?}, a number with a fraction"),
+            Value::Bool(value) => format!("`{value}`"),
+        }
+    }
+
     /// As a number with a fraction, if it is a number.
     pub fn as_f64(self) -> Option<f64> {
         match self {
@@ -120,10 +129,13 @@ impl Env {
 /// reported, here or by the checks of names.
 pub fn eval(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<Value> {
     match &expr.kind {
+        ExprKind::Invalid => None,
         ExprKind::Int(value) => Some(Value::Int(*value)),
         ExprKind::Float(value) => Some(Value::Float(*value)),
         ExprKind::Bool(value) => Some(Value::Bool(*value)),
         ExprKind::Name(name) => env.get(name),
+        // A function with the wrong number of arguments was reported by the checks of names.
+        ExprKind::Function(name, args) if !FUNCTIONS.contains(&(name.value.as_str(), args.len())) => None,
         ExprKind::Function(name, args) => {
             let values = args
                 .iter()
@@ -175,7 +187,7 @@ fn report<T>(result: Result<T, Box<Diagnostic>>, diagnostics: &mut Diagnostics) 
 fn wrong_type(span: Span, wanted: &str, got: Value) -> Box<Diagnostic> {
     Box::new(
         Diagnostic::error(Code::WrongType, span, format!("{wanted} is needed here"))
-            .label(format!("this is {}: {got}", got.kind())),
+            .label(format!("this is {}", got.described())),
     )
 }
 
@@ -300,6 +312,9 @@ fn real(left: (&Expr, Value), operator: BinaryOp, right: (&Expr, Value), span: S
     if value.is_finite() {
         Ok(Value::Float(value))
     } else {
-        Err(overflow(span))
+        let text = "the result of this arithmetic is too large";
+        Err(Box::new(
+            Diagnostic::error(Code::Overflow, span, text).help("numbers with a fraction go up to about 1.8e308"),
+        ))
     }
 }

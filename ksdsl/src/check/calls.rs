@@ -40,18 +40,26 @@ pub(super) fn user(params: &[Param]) -> Vec<Parameter<'_>> {
 pub(super) fn check(callee: &Name, args: &[Arg], params: &[Parameter<'_>], diagnostics: &mut Diagnostics) {
     let mut given: Vec<Option<Span>> = vec![None; params.len()];
     let mut named = false;
+    // What an argument that cannot be used was probably meant for.
+    let mut meant: Vec<&str> = Vec::new();
+    let mut out_of_place = false;
     for (position, arg) in args.iter().enumerate() {
+        if diagnostics.is_full() {
+            return;
+        }
         let place = arg.name.as_ref().map_or(arg.value.span, |name| name.span);
         named |= arg.name.is_some();
         let index = match &arg.name {
             Some(name) => match params.iter().position(|param| param.name == name.value) {
                 Some(index) => index,
                 None => {
+                    meant.extend(nearest(&name.value, params.iter().map(|param| param.name)));
                     diagnostics.push(unknown(callee, name, params));
                     continue;
                 }
             },
             None if named => {
+                out_of_place = true;
                 diagnostics.push(
                     Diagnostic::error(
                         Code::SurplusArgument,
@@ -81,10 +89,12 @@ pub(super) fn check(callee: &Name, args: &[Arg], params: &[Parameter<'_>], diagn
             None => given[index] = Some(place),
         }
     }
+    let diagnostics_full = diagnostics.is_full();
     for (param, _) in params
         .iter()
         .zip(&given)
         .filter(|(param, given)| param.required && given.is_none())
+        .filter(|(param, _)| !diagnostics_full && !out_of_place && !meant.contains(&param.name))
     {
         diagnostics.push(missing(callee, param));
     }
@@ -102,6 +112,9 @@ fn unknown(callee: &Name, name: &Name, params: &[Parameter<'_>]) -> Diagnostic {
 }
 
 fn surplus(callee: &Name, place: Span, params: &[Parameter<'_>]) -> Diagnostic {
+    if params.is_empty() {
+        return Diagnostic::error(Code::SurplusArgument, place, list(callee, params)).help("remove it");
+    }
     let text = format!(
         "`{}` takes at most {} argument{}",
         callee.value,
@@ -127,7 +140,9 @@ fn list(callee: &Name, params: &[Parameter<'_>]) -> String {
         [] => format!("`{}` takes no arguments", callee.value),
         _ => {
             let names: Vec<&str> = params.iter().map(|param| param.name).collect();
-            format!("the parameters of `{}` are {}", callee.value, names.join(", "))
+            let (shown, more) = names.split_at(names.len().min(12));
+            let more = if more.is_empty() { "" } else { ", ..." };
+            format!("the parameters of `{}` are {}{more}", callee.value, shown.join(", "))
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::source::Name;
 use crate::value::FUNCTIONS;
 use names::Scope;
 pub(crate) use names::duplicate;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Checks a file.
 pub fn check(file: &File, diagnostics: &mut Diagnostics) {
@@ -31,8 +31,8 @@ pub fn check(file: &File, diagnostics: &mut Diagnostics) {
         file,
         nets,
         diagnostics,
-        blocks: HashMap::new(),
-        inner: HashMap::new(),
+        blocks: BTreeMap::new(),
+        inner: BTreeMap::new(),
     };
     checker.items();
     recursion::check(file, checker.diagnostics);
@@ -55,9 +55,9 @@ struct Checker<'f, 'd> {
     /// The networks; the first of several of one name.
     nets: HashMap<&'f str, &'f Net>,
     /// The blocks outside networks.
-    blocks: HashMap<&'f str, &'f Block>,
+    blocks: BTreeMap<&'f str, &'f Block>,
     /// The blocks of the network at hand.
-    inner: HashMap<&'f str, &'f Block>,
+    inner: BTreeMap<&'f str, &'f Block>,
 }
 
 impl<'f> Checker<'f, '_> {
@@ -123,15 +123,19 @@ impl<'f> Checker<'f, '_> {
             ),
             None if self.diagnostics.is_full() => {}
             None => {
-                let names = self.file.nets.iter().map(|net| net.name.value.as_str());
-                let near = nearest(&base.value, names).map(|name| format!("did you mean `{name}`?"));
+                let families = self.file.nets.iter();
+                let families = families.filter(|net| matches!(net.kind, NetKind::Family { .. }));
+                let names = families.map(|net| net.name.value.as_str());
+                let near = nearest(&base.value, names.clone()).map(|name| format!("did you mean `{name}`?"));
+                let all: Vec<&str> = names.take(12).collect();
+                let all = (!all.is_empty()).then(|| format!("known here: {}", all.join(", ")));
                 self.diagnostics.push(
                     Diagnostic::error(
                         Code::UnknownNet,
                         base.span,
                         format!("there is no network `{}`", base.value),
                     )
-                    .maybe_help(near),
+                    .maybe_help(near.or(all)),
                 );
             }
         }
@@ -177,10 +181,11 @@ impl<'f> Checker<'f, '_> {
     }
 
     fn block(&mut self, block: &'f Block, scope: &mut Scope) {
-        let mark = scope.len();
+        let (mark, outer) = (scope.len(), scope.enter_block());
         self.params(&block.params, scope);
         self.body(&block.body, Place::Block, scope);
         scope.truncate(mark);
+        scope.leave_block(outer);
     }
 
     /// Defaults may refer to the parameters before them.
@@ -321,8 +326,6 @@ impl<'f> Checker<'f, '_> {
             None => {
                 let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
                 let known = layers::LAYERS.iter().map(|layer| layer.name).chain(blocks);
-                let mut known: Vec<&str> = known.collect();
-                known.sort_unstable();
                 let near = nearest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
                 let text = format!("there is no layer or block `{}`", name.value);
                 self.diagnostics
@@ -342,6 +345,8 @@ impl<'f> Checker<'f, '_> {
             };
             for size in &arg.value.sizes {
                 match (&size.kind, param) {
+                    // Of a parameter that does not exist nobody knows whether it takes words.
+                    (ExprKind::Name(_), None) => {}
                     (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
                     (ExprKind::Function(name, inner), Some(param)) if layers::is_function(param.kind, &name.value) => {
                         for expr in inner {
@@ -421,7 +426,7 @@ impl<'f> Checker<'f, '_> {
                 self.expr(left, scope);
                 self.expr(right, scope);
             }
-            ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) => {}
+            ExprKind::Invalid | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) => {}
         }
     }
 

@@ -11,8 +11,17 @@ const RESERVED: &[&str] = &["self", "Self", "super", "crate", "_", "shared"];
 /// The names of values that expressions can use at a place.
 #[derive(Default)]
 pub(super) struct Scope {
-    names: Vec<Name>,
-    places: HashMap<String, Span>,
+    names: Vec<Defined>,
+    /// Where in `names` the definition that holds now is.
+    current: HashMap<String, usize>,
+    /// Names before this one belong to the network around a block: the block may hide them.
+    hideable: usize,
+}
+
+struct Defined {
+    name: Name,
+    /// The definition it hides.
+    hides: Option<usize>,
 }
 
 impl Scope {
@@ -21,22 +30,43 @@ impl Scope {
     }
 
     pub(super) fn truncate(&mut self, len: usize) {
-        for name in self.names.drain(len.min(self.names.len())..) {
-            self.places.remove(&name.value);
+        while self.names.len() > len {
+            let Some(Defined { name, hides }) = self.names.pop() else {
+                break;
+            };
+            match hides {
+                Some(outer) => self.current.insert(name.value, outer),
+                None => self.current.remove(&name.value),
+            };
         }
     }
 
-    pub(super) fn knows(&self, name: &str) -> bool {
-        self.places.contains_key(name)
+    /// Enters a block, which may use the names known so far for parameters and constants of its
+    /// own; returns what [`Scope::leave_block`] wants back.
+    pub(super) fn enter_block(&mut self) -> usize {
+        std::mem::replace(&mut self.hideable, self.names.len())
     }
 
-    /// Adds a name; hiding another one is an error, because in a specification it is a mistake.
+    pub(super) fn leave_block(&mut self, outer: usize) {
+        self.hideable = outer;
+    }
+
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.current.contains_key(name)
+    }
+
+    /// Adds a name. Hiding one of the same body or of a body around it is an error, because in a
+    /// specification it is a mistake; a block is a place of its own.
     pub(super) fn define(&mut self, what: &str, name: &Name, diagnostics: &mut Diagnostics) {
-        match self.places.get(&name.value) {
-            Some(first) => duplicate(what, name, *first, diagnostics),
-            None => {
-                self.places.insert(name.value.clone(), name.span);
-                self.names.push(name.clone());
+        let hides = self.current.get(&name.value).copied();
+        match hides {
+            Some(first) if first >= self.hideable => duplicate(what, name, self.names[first].name.span, diagnostics),
+            _ => {
+                self.current.insert(name.value.clone(), self.names.len());
+                self.names.push(Defined {
+                    name: name.clone(),
+                    hides,
+                });
             }
         }
     }
@@ -45,12 +75,12 @@ impl Scope {
         if self.knows(name) || diagnostics.is_full() {
             return;
         }
-        let near = nearest(name, self.names.iter().map(|known| known.value.as_str()));
+        let near = nearest(name, self.current.keys().map(String::as_str));
         let all: Vec<String> = self
             .names
             .iter()
             .take(12)
-            .map(|known| format!("`{}`", known.value))
+            .map(|known| format!("`{}`", known.name.value))
             .collect();
         let help = match (near, all.as_slice()) {
             (Some(near), _) => format!("did you mean `{near}`?"),

@@ -65,18 +65,24 @@ fn report(calls: &Calls<'_>, diagnostics: &mut Diagnostics) {
     let mut roots: Vec<&str> = calls.keys().copied().collect();
     roots.sort_unstable();
     for root in roots {
+        if done.contains(root) {
+            continue;
+        }
         let mut stack: Vec<(&str, usize, Span)> = vec![(root, 0, Span::default())];
+        let mut positions: HashMap<&str, usize> = HashMap::from([(root, 0)]);
         while let Some((block, next, _)) = stack.last_mut() {
             let Some(call) = calls[*block].get(*next) else {
                 done.insert(*block);
+                positions.remove(*block);
                 stack.pop();
                 continue;
             };
             *next += 1;
             let callee = call.value.as_str();
-            if let Some(at) = stack.iter().position(|(open, ..)| *open == callee) {
+            if let Some(&at) = positions.get(callee) {
                 diagnostics.push(cycle(call, &stack[at..]));
             } else if calls.contains_key(callee) && !done.contains(callee) {
+                positions.insert(callee, stack.len());
                 stack.push((callee, 0, call.span));
             }
         }

@@ -1,19 +1,66 @@
-//! Networks to Rust: the model struct, its builder and its forward pass on `ksdsl-runtime`.
+//! Networks to Rust: per network a module with the model struct, its builder and its forward pass
+//! on `ksdsl-runtime`.
+//!
+//! [`plan`] decides which structs there are; the other modules turn its parts into tokens, one
+//! emitter per construct. Generated code names nothing but `ksdsl_runtime` (as `rt`) and Rust's
+//! prelude.
+
+mod docs;
+mod forward;
+mod model;
+mod module;
+mod names;
+mod plan;
+mod shared;
+mod types;
 
 use crate::ir::Network;
 use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
 
 /// The module of one network.
 pub fn network(network: &Network) -> TokenStream {
-    let _ = network;
-    TokenStream::new()
+    let plan = plan::plan(network);
+    let shared = shared::Shared::new(network);
+    let name = names::ident(&network.name);
+    let comment = model::module_comment(network);
+    let model = model::definitions(&plan, &shared);
+    let kernels = shared.definitions(network);
+    let mut types: Vec<_> = plan.types.iter().collect();
+    types.sort_by_key(|of| of.order);
+    let structs = types.into_iter().map(|of| {
+        let entries = module::entries(&of.body, &plan, &[]);
+        let definition = module::definition(&format_ident!("{}", of.name), docs::line(docs::of_type(of)), &entries);
+        let forward = forward::method(of, &plan, &shared);
+        quote!(#definition #forward)
+    });
+    in_module(&name, comment, quote!(#model #kernels #(#structs)*))
 }
 
 /// What stands in for a network that has errors, so that code that names it gives no errors of its
 /// own; `network` is given where its shapes could be resolved.
 pub fn stub(name: &str, network: Option<&Network>) -> TokenStream {
-    let _ = (name, network);
-    TokenStream::new()
+    // A name that Rust could not take was reported, and nothing can refer to it.
+    if matches!(name, "self" | "Self" | "super" | "crate" | "_") {
+        return TokenStream::new();
+    }
+    in_module(
+        &names::ident(name),
+        docs::line("A network with errors."),
+        model::stub(network),
+    )
+}
+
+fn in_module(name: &proc_macro2::Ident, comment: TokenStream, content: TokenStream) -> TokenStream {
+    quote! {
+        #comment
+        #[allow(dead_code, non_snake_case, non_camel_case_types, unused_variables, clippy::all, clippy::pedantic)]
+        pub mod #name {
+            use ::ksdsl_runtime::generated as rt;
+
+            #content
+        }
+    }
 }
 
 /// Formats generated code; the same tokens always give the same text.

@@ -1,11 +1,10 @@
 //! Layers and blocks.
 
-use super::{Elaborator, KnownBlock, Level};
+use super::{Elaborator, KnownBlock, Level, budget, in_words, product};
 use crate::ast::{Arg, Block, Call};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Activation, Layer, Node, Op, Path, PoolKind, ScopeKind, Shape};
 use crate::layers::{self, Args, LayerDef, Problem, Resolve};
-use crate::limits;
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval};
 use std::collections::HashMap;
@@ -37,7 +36,6 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        self.count_expansion(call.span);
         let Some(&known) = self.blocks.get(call.name.value.as_str()).filter(|_| !self.aborted) else {
             // The checks of names have reported it.
             self.incomplete = true;
@@ -64,6 +62,9 @@ impl<'f> Elaborator<'f, '_> {
                 None
             }
         });
+        let defaults = known.block.params.iter().filter_map(|param| param.default.as_ref());
+        let costs = defaults.map(|default| budget::expression(default.span));
+        self.spend(known.block.params.len() + costs.sum::<usize>(), self.span);
         let mut env = if known.in_net {
             Env::inside(Rc::clone(&self.net_env))
         } else {
@@ -134,7 +135,7 @@ impl<'f> Elaborator<'f, '_> {
         let place = problem.param.and_then(|param| args.span(param)).unwrap_or(span);
         self.diagnostics.push(
             Diagnostic::error(problem.code, place, problem.message)
-                .label(format!("`{path}` receives {input}"))
+                .label(format!("`{path}` receives {}", in_words(input)))
                 .maybe_help(problem.help),
         );
     }
@@ -154,15 +155,8 @@ impl<'f> Elaborator<'f, '_> {
             .iter()
             .map(|tensor| tensor.shape.clone())
             .chain([output.sizes()]);
-        if let Some(sizes) = sizes
-            .into_iter()
-            .find(|sizes| product(sizes).is_none_or(|n| n > limits::ELEMENTS))
-        {
-            let text = format!("`{path}` needs a tensor of {} elements", crate::ir::join_sizes(&sizes));
-            self.diagnostics.push(
-                Diagnostic::error(Code::NetworkTooLarge, span, text)
-                    .label(format!("at most {} are possible", limits::ELEMENTS)),
-            );
+        if let Some(sizes) = sizes.into_iter().find(|sizes| product(sizes).is_none()) {
+            self.too_many_elements(&format!("`{path}` needs"), &sizes, span);
             self.invalid_layer(path, span);
             return None;
         }
@@ -177,6 +171,9 @@ impl<'f> Elaborator<'f, '_> {
     }
 
     fn push_layer(&mut self, path: Path, op: Op, input: Shape, output: Shape, span: Span) {
+        if let Err(text) = self.budget.spend_layer().and_then(|()| self.budget.spend_path(&path)) {
+            self.abort(Code::NetworkTooLarge, span, text);
+        }
         self.layers.push(Layer {
             path,
             op,
@@ -186,13 +183,6 @@ impl<'f> Elaborator<'f, '_> {
             kernel: None,
             bias: None,
         });
-        if self.layers.len() > limits::LAYERS {
-            self.abort(
-                Code::NetworkTooLarge,
-                span,
-                format!("the network has more than {} layers", limits::LAYERS),
-            );
-        }
     }
 
     /// `x * sigmoid(expand(relu(reduce(pool(x)))))` (Hu et al. 2018, section 3).
@@ -248,8 +238,4 @@ fn user_args<'f>(
         .enumerate()
         .filter_map(|(position, arg)| Some((param(position, arg)?, value(arg))))
         .collect()
-}
-
-fn product(sizes: &[u64]) -> Option<u64> {
-    sizes.iter().try_fold(1u64, |product, size| product.checked_mul(*size))
 }

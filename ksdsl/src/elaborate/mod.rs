@@ -4,8 +4,10 @@
 //! A part with an error is reported once and its output shape becomes unknown; what only follows
 //! from that is passed over in silence.
 
+mod budget;
 mod call;
 mod level;
+mod shapes;
 mod structure;
 
 use crate::ast::{Block, Body, Dims, Expr, Net, NetKind, Param, Share, Statement, Step, StepKind};
@@ -14,7 +16,9 @@ use crate::ir::{Layer, Network, Node, Path, Scope, ScopeKind, Segment, Shape};
 use crate::limits;
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval, eval_int};
+pub use budget::Budget;
 use level::Level;
+use shapes::{in_words, product};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -37,12 +41,14 @@ pub fn elaborate<'f>(
     net: &'f Net,
     file_blocks: &'f [Block],
     values: &HashMap<String, Option<Value>>,
+    budget: &mut Budget,
     diagnostics: &mut Diagnostics,
 ) -> Option<Elaborated<'f>> {
     let NetKind::Family { params, body } = &net.kind else {
         return None;
     };
-    let mut elaborator = Elaborator::new(file_blocks, diagnostics);
+    let mut elaborator = Elaborator::new(file_blocks, budget, diagnostics);
+    elaborator.spend(file_blocks.len() / BLOCKS_PER_STEP, net.name.span);
     let parameters = elaborator.bind_params(params, values);
     elaborator.net_body(body)?;
     let (input, nodes, output) = elaborator.finish(net)?;
@@ -66,6 +72,9 @@ pub fn elaborate<'f>(
     })
 }
 
+/// Blocks that are made known for the price of a step.
+const BLOCKS_PER_STEP: usize = 8;
+
 /// A block and whether it sees the names of the network it is defined in.
 #[derive(Clone, Copy)]
 struct KnownBlock<'f> {
@@ -75,6 +84,7 @@ struct KnownBlock<'f> {
 
 struct Elaborator<'f, 'd> {
     diagnostics: &'d mut Diagnostics,
+    budget: &'d mut Budget,
     blocks: HashMap<&'f str, KnownBlock<'f>>,
     /// The names at the network's top level.
     net_env: Rc<Env>,
@@ -89,19 +99,21 @@ struct Elaborator<'f, 'd> {
     levels: Vec<Level>,
     /// Segments of the path of the innermost scope.
     scope_depth: usize,
+    /// The statement we are at.
+    span: Span,
     /// Bodies we are in.
     depth: usize,
-    expansions: usize,
     incomplete: bool,
     /// A limit was hit: stop.
     aborted: bool,
 }
 
 impl<'f, 'd> Elaborator<'f, 'd> {
-    fn new(file_blocks: &'f [Block], diagnostics: &'d mut Diagnostics) -> Self {
+    fn new(file_blocks: &'f [Block], budget: &'d mut Budget, diagnostics: &'d mut Diagnostics) -> Self {
         let known = |block: &'f Block| (block.name.value.as_str(), KnownBlock { block, in_net: false });
         Elaborator {
             diagnostics,
+            budget,
             blocks: file_blocks.iter().rev().map(known).collect(),
             net_env: Rc::default(),
             env: Env::default(),
@@ -112,8 +124,8 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             output: None,
             levels: vec![Level::new(Path::default())],
             scope_depth: 0,
+            span: Span::default(),
             depth: 0,
-            expansions: 0,
             incomplete: false,
             aborted: false,
         }
@@ -140,6 +152,9 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         self.input = self.find_input(body);
         let mut shape = self.input;
         for statement in &body.statements {
+            if self.aborted {
+                break;
+            }
             match statement {
                 Statement::Let(name, value) => {
                     let value = eval(value, &self.net_env, self.diagnostics);
@@ -195,11 +210,15 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         let sizes: Vec<_> = dims.sizes.iter().map(|size| self.dimension(size, env)).collect();
         match sizes.into_iter().collect::<Option<Vec<u64>>>()?.as_slice() {
             [features] => Some(Shape::Flat(*features)),
-            [channels, height, width] => Some(Shape::Map {
+            [channels, height, width] if product(&[*channels, *height, *width]).is_some() => Some(Shape::Map {
                 channels: *channels,
                 height: *height,
                 width: *width,
             }),
+            sizes @ [_, _, _] => {
+                self.too_many_elements("the input is", sizes, dims.span);
+                None
+            }
             sizes => {
                 let text = format!("an input has one size or three, not {}", sizes.len());
                 self.diagnostics.push(
@@ -260,6 +279,8 @@ impl<'f, 'd> Elaborator<'f, 'd> {
     }
 
     fn statement(&mut self, statement: &'f Statement, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
+        self.span = budget::place(statement);
+        self.spend(budget::cost(statement), self.span);
         match statement {
             Statement::Let(name, value) => {
                 let value = eval(value, &self.env, self.diagnostics);
@@ -305,6 +326,9 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         fill: impl FnOnce(&mut Self, Option<Shape>, &mut Vec<Node>) -> Option<Shape>,
     ) -> Option<Shape> {
         let parent_depth = std::mem::replace(&mut self.scope_depth, path.0.len());
+        if let Err(text) = self.budget.spend_path(&path) {
+            self.abort(Code::NetworkTooLarge, self.span, text);
+        }
         self.levels.push(Level::new(path.clone()));
         let mut inner = Vec::new();
         let output = fill(self, input, &mut inner);
@@ -347,16 +371,19 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         path
     }
 
-    /// Counts a repetition or an expansion.
-    fn count_expansion(&mut self, span: Span) {
-        self.expansions += 1;
-        if self.expansions > limits::EXPANSIONS {
-            let text = format!(
-                "the network has more than {} repetitions and blocks",
-                limits::EXPANSIONS
-            );
+    /// Pays for work; what runs out ends the expansion.
+    fn spend(&mut self, steps: usize, span: Span) {
+        if let Err(text) = self.budget.spend_steps(steps) {
             self.abort(Code::NetworkTooLarge, span, text);
         }
+    }
+
+    fn too_many_elements(&mut self, what: &str, sizes: &[u64], span: Span) {
+        let text = format!("{what} a tensor of {} elements", crate::ir::join_sizes(sizes));
+        self.diagnostics.push(
+            Diagnostic::error(Code::NetworkTooLarge, span, text)
+                .label(format!("a tensor may have at most {} elements", limits::ELEMENTS)),
+        );
     }
 
     fn abort(&mut self, code: Code, span: Span, text: String) {

@@ -1,6 +1,6 @@
 //! Residual connections, branches, repetitions and optional parts.
 
-use super::{Elaborator, Level};
+use super::{Elaborator, Level, in_words, product};
 use crate::ast::{Arg, Body, Expr, Join, PathArm, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Node, Op, Real, ScopeKind, Shape};
@@ -8,6 +8,13 @@ use crate::layers::{self, Args};
 use crate::limits;
 use crate::source::{Name, Span};
 use crate::value::{Value, eval_bool, eval_int};
+
+/// The branches joined so far.
+struct Joined {
+    shape: Shape,
+    first: Span,
+    paths: usize,
+}
 
 impl<'f> Elaborator<'f, '_> {
     /// A construct that is neither a call nor a repetition, in the current path.
@@ -47,6 +54,7 @@ impl<'f> Elaborator<'f, '_> {
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
         let path = label.map(|label| self.named_path(label));
+        let count_span = count.span;
         let Some(count) = self.repeat_count(count) else {
             self.incomplete = true;
             return None;
@@ -57,7 +65,7 @@ impl<'f> Elaborator<'f, '_> {
             self.levels.push(Level::new(path));
         }
         for iteration in 0..count {
-            self.count_expansion(body.span);
+            self.spend(1, count_span);
             // A mistake in one iteration is a mistake in all: once is enough.
             if self.aborted || self.diagnostics.errors() > errors {
                 self.incomplete = true;
@@ -109,10 +117,9 @@ impl<'f> Elaborator<'f, '_> {
                 ..
             }),
         ] = body.statements.as_slice()
+            && layers::find(&call.name.value).is_none()
         {
-            if layers::find(&call.name.value).is_none() {
-                return self.block_at(call, path, shape, nodes);
-            }
+            return self.block_at(call, path, shape, nodes);
         }
         self.scope(ScopeKind::Iteration, path, shape, nodes, |this, shape, inner| {
             this.body(body, shape, inner)
@@ -180,9 +187,17 @@ impl<'f> Elaborator<'f, '_> {
         (one, a, one_at): (&str, Shape, Span),
         (two, b, two_at): (&str, Shape, Option<Span>),
     ) {
+        let (a, b) = (in_words(a), in_words(b));
         let text = format!("{a} and {b} cannot be added");
+        let help = match two_at {
+            Some(_) => "make both ways give the same shape",
+            None => "write `residual(project = on_shape_change)`, or make the shapes equal",
+        };
         let mut diagnostic = Diagnostic::error(Code::ShapesDiffer, head, text)
-            .label(format!("{two} is {b}"))
+            .label(match two_at {
+                Some(_) => "the two ways of this connection differ".to_owned(),
+                None => format!("{two} is {b}"),
+            })
             .and(
                 Span {
                     start: one_at.start,
@@ -199,13 +214,13 @@ impl<'f> Elaborator<'f, '_> {
                 format!("{two} gives {b}"),
             );
         }
-        self.diagnostics
-            .push(diagnostic.help("write `residual(project = on_shape_change)`, or make the shapes equal"));
+        self.diagnostics.push(diagnostic.help(help));
     }
 
     /// The 1x1 convolution (He et al. 2016, option B), with batch norm unless `norm = false`.
     fn project(&mut self, head: Span, args: &Args, input: Shape, output: Shape, skip: &mut Vec<Node>) -> Option<()> {
         let Some(conv) = layers::projection(input, output) else {
+            let (input, output) = (in_words(input), in_words(output));
             let text = format!("no 1x1 convolution takes {input} to {output}");
             self.diagnostics.push(
                 Diagnostic::error(Code::CannotProject, head, text)
@@ -259,15 +274,23 @@ impl<'f> Elaborator<'f, '_> {
             }
             arms.push((arm, output, path.body.span));
         }
-        let mut joined: Option<(Shape, Span)> = None;
+        let mut joined: Option<Joined> = None;
         for (_, output, span) in &arms {
             let output = (*output)?;
             joined = Some(match joined {
-                None => (output, *span),
-                Some((so_far, first)) => (self.join(join, (so_far, first), (output, *span))?, first),
+                None => Joined {
+                    shape: output,
+                    first: *span,
+                    paths: 1,
+                },
+                Some(so_far) => Joined {
+                    shape: self.join(join, &so_far, (output, *span))?,
+                    paths: so_far.paths + 1,
+                    ..so_far
+                },
             });
         }
-        let (output, _) = joined?;
+        let output = joined?.shape;
         let arms = arms
             .into_iter()
             .filter_map(|(arm, output, _)| Some((arm, output?)))
@@ -277,7 +300,8 @@ impl<'f> Elaborator<'f, '_> {
     }
 
     /// The shape of two branches joined.
-    fn join(&mut self, join: Join, (a, a_at): (Shape, Span), (b, b_at): (Shape, Span)) -> Option<Shape> {
+    fn join(&mut self, join: Join, so_far: &Joined, (b, b_at): (Shape, Span)) -> Option<Shape> {
+        let a = so_far.shape;
         match (join, a, b) {
             (Join::Add | Join::Multiply, a, b) if a == b => return Some(a),
             (Join::Multiply, map @ Shape::Map { .. }, Shape::Flat(factors))
@@ -287,7 +311,12 @@ impl<'f> Elaborator<'f, '_> {
                 return Some(map);
             }
             (Join::Concat, a, b) if a.with_channels(1) == b.with_channels(1) => {
-                return Some(a.with_channels(a.channels() + b.channels()));
+                let joined = a.with_channels(a.channels().saturating_add(b.channels()));
+                if product(&joined.sizes()).is_none() {
+                    self.too_many_elements("the paths give", &joined.sizes(), self.span);
+                    return None;
+                }
+                return Some(joined);
             }
             _ => {}
         }
@@ -308,10 +337,17 @@ impl<'f> Elaborator<'f, '_> {
             start: span.start,
             end: span.start + 1,
         };
+        let (a, b) = (in_words(a), in_words(b));
         self.diagnostics.push(
             Diagnostic::error(code, brace(b_at), format!("{a} and {b} cannot be {text}"))
                 .label(format!("this path gives {b}"))
-                .and(brace(a_at), format!("the paths from this one on give {a}"))
+                .and(
+                    brace(so_far.first),
+                    match so_far.paths {
+                        1 => format!("this path gives {a}"),
+                        count => format!("the {count} paths from here on give {a} together"),
+                    },
+                )
                 .help(help),
         );
         None

@@ -331,18 +331,17 @@ fn word(
     env: &Env,
     diagnostics: &mut Diagnostics,
 ) -> Option<ArgValue> {
-    if let ExprKind::Name(written) = &expr.kind {
-        if let Some(word) = words.iter().find(|word| *word == written) {
-            return Some(ArgValue::Word(word));
-        }
+    if let ExprKind::Name(written) = &expr.kind
+        && let Some(word) = words.iter().find(|word| *word == written)
+    {
+        return Some(ArgValue::Word(word));
     }
     // A truth value may stand for the words that mean it.
     if let (ExprKind::Bool(_) | ExprKind::Not(_) | ExprKind::Binary(..) | ExprKind::Name(_), [off, .., on]) =
         (&expr.kind, words)
+        && let Some(Value::Bool(flag)) = eval(expr, env, diagnostics)
     {
-        if let Some(Value::Bool(flag)) = eval(expr, env, diagnostics) {
-            return Some(ArgValue::Word(if flag { on } else { off }));
-        }
+        return Some(ArgValue::Word(if flag { on } else { off }));
     }
     let near = match &expr.kind {
         ExprKind::Name(written) => {
@@ -358,7 +357,7 @@ fn word(
 fn wrong_type<T>(param: &ParamDef, span: Span, wanted: &str, got: Value, diagnostics: &mut Diagnostics) -> Option<T> {
     diagnostics.push(
         Diagnostic::error(Code::WrongType, span, format!("`{}` takes {wanted}", param.name))
-            .label(format!("this is {}: {got}", got.kind())),
+            .label(format!("this is {}", got.described())),
     );
     None
 }

@@ -113,8 +113,7 @@ fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Op, Prob
     }
     let (stride, dilation) = (args.sizes("stride", [1, 1]), args.sizes("dilation", [1, 1]));
     let pad = padding(args.padding("pad"), size, kernel, stride, dilation);
-    let fan_in = inputs / groups * kernel[0] * kernel[1];
-    let fan_out = outputs / groups * kernel[0] * kernel[1];
+    let fan = |channels: u64| (channels / groups) as f64 * kernel[0] as f64 * kernel[1] as f64;
     Ok(Op::Conv(Conv {
         inputs,
         outputs,
@@ -124,18 +123,18 @@ fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Op, Prob
         dilation,
         groups,
         bias: args.flag("bias", false),
-        init: inits(args, fan_in, fan_out),
+        init: inits(args, fan(inputs), fan(outputs)),
     }))
 }
 
 /// The initial values of kernel and bias: PyTorch's defaults (Kaiming uniform with `a = sqrt(5)`,
 /// which is uniform within `1 / sqrt(fan_in)`, for both) unless the call says otherwise.
-pub(super) fn inits(args: &Args, fan_in: u64, fan_out: u64) -> [Init; 2] {
+pub(super) fn inits(args: &Args, fan_in: f64, fan_out: f64) -> [Init; 2] {
     ["init", "bias_init"].map(|param| init(args.init(param), fan_in, fan_out))
 }
 
-fn init(choice: Option<InitChoice>, fan_in: u64, fan_out: u64) -> Init {
-    let (fan_in, fans) = (fan_in as f64, (fan_in + fan_out) as f64);
+fn init(choice: Option<InitChoice>, fan_in: f64, fan_out: f64) -> Init {
+    let fans = fan_in + fan_out;
     match choice {
         None => Init::Uniform(Real(1.0 / fan_in.sqrt())),
         Some(InitChoice::KaimingNormal) => Init::Normal(Real((2.0 / fan_in).sqrt())),
@@ -231,6 +230,6 @@ pub fn projection(input: Shape, output: Shape) -> Option<Conv> {
         dilation: [1, 1],
         groups: 1,
         bias: false,
-        init: inits(&Args::default(), inputs, outputs),
+        init: inits(&Args::default(), inputs as f64, outputs as f64),
     })
 }

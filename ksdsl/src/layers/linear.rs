@@ -63,7 +63,7 @@ fn linear(args: &Args, inputs: u64, outputs: u64, bias: bool) -> Op {
         inputs,
         outputs,
         bias: args.flag("bias", bias),
-        init: inits(args, inputs, outputs),
+        init: inits(args, inputs as f64, outputs as f64),
     }
 }
 

@@ -13,12 +13,12 @@ impl TreeBuilder<'_, '_> {
         let mut operators: Vec<Spanned<BinaryOp>> = Vec::new();
         let parts: Vec<_> = content(pair).collect();
         // A long chain becomes a deep tree; the limit keeps every later recursion over it bounded.
-        if parts.len() / 2 > limits::OPERATORS {
+        if operators_within(&parts) > limits::OPERATORS {
             let text = format!("an expression may have at most {} operators", limits::OPERATORS);
             self.diagnostics
                 .push(Diagnostic::error(Code::NumberTooLarge, span, text).help("name parts of it with `let`"));
             return Expr {
-                kind: ExprKind::Int(1),
+                kind: ExprKind::Invalid,
                 span,
             };
         }
@@ -74,8 +74,8 @@ impl TreeBuilder<'_, '_> {
             Rule::float => match pair.as_str().parse::<f64>() {
                 Ok(value) if value.is_finite() => ExprKind::Float(value),
                 _ => {
-                    self.too_large(&pair);
-                    ExprKind::Float(1.0)
+                    self.too_large(&pair, "numbers with a fraction go up to about 1.8e308");
+                    ExprKind::Invalid
                 }
             },
             Rule::true_ => ExprKind::Bool(true),
@@ -94,23 +94,31 @@ impl TreeBuilder<'_, '_> {
     }
 
     pub(super) fn int(&mut self, pair: &Node<'_>) -> Expr {
-        let value = pair.as_str().replace('_', "").parse().unwrap_or_else(|_| {
-            self.too_large(pair);
-            1
-        });
+        let kind = match pair.as_str().replace('_', "").parse() {
+            Ok(value) => ExprKind::Int(value),
+            Err(_) => {
+                self.too_large(pair, "whole numbers go up to 9223372036854775807");
+                ExprKind::Invalid
+            }
+        };
         Expr {
-            kind: ExprKind::Int(value),
+            kind,
             span: self.span(pair),
         }
     }
 
-    fn too_large(&mut self, pair: &Node<'_>) {
+    fn too_large(&mut self, pair: &Node<'_>, help: &str) {
         let span = self.span(pair);
-        self.diagnostics.push(
-            Diagnostic::error(Code::NumberTooLarge, span, "this number is too large")
-                .help("whole numbers go up to 9223372036854775807"),
-        );
+        self.diagnostics
+            .push(Diagnostic::error(Code::NumberTooLarge, span, "this number is too large").help(help));
     }
+}
+
+/// Operators of an expression, those of expressions inside it included.
+fn operators_within(parts: &[Node<'_>]) -> usize {
+    let inner = parts.iter().flat_map(|part| part.clone().into_inner().flatten());
+    let nested = inner.filter(|part| part.as_rule() == Rule::operator).count();
+    parts.len() / 2 + nested
 }
 
 /// Replaces the two topmost operands by the topmost operator applied to them.

@@ -2,6 +2,8 @@
 
 use super::{Node, Rule, TreeBuilder, content, only_content};
 use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement};
+use crate::diag::{Code, Diagnostic};
+use crate::limits;
 use pest::iterators::Pairs;
 
 impl TreeBuilder<'_, '_> {
@@ -67,7 +69,16 @@ impl TreeBuilder<'_, '_> {
     }
 
     fn params(&mut self, pair: Node<'_>) -> Vec<Param> {
+        if let Some(surplus) = content(pair.clone()).nth(limits::PARAMETERS) {
+            let text = format!(
+                "a block or a network may have at most {} parameters",
+                limits::PARAMETERS
+            );
+            self.diagnostics
+                .push(Diagnostic::error(Code::SourceTooLarge, self.span(&surplus), text));
+        }
         content(pair)
+            .take(limits::PARAMETERS)
             .filter_map(|param| {
                 let mut inner = content(param);
                 let name = self.name(&inner.next()?);

@@ -1,6 +1,7 @@
 //! Text to syntax tree. The only place that knows pest.
 
 mod expr;
+mod hints;
 mod items;
 mod scan;
 mod share;
@@ -8,7 +9,7 @@ mod steps;
 mod syntax_error;
 
 use crate::ast::File;
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::{Name, Source, Span, Spanned};
 use pest::Parser as _;
 use pest::iterators::{Pair, Pairs};
@@ -56,6 +57,11 @@ pub fn net_names(text: &str) -> Vec<String> {
     scan::net_names(text)
 }
 
+/// The error for a source of that many bytes, for those who look at the size before they read.
+pub(crate) fn too_large(bytes: u64) -> Diagnostic {
+    scan::too_large(bytes)
+}
+
 /// Turns pest's pairs into the tree; every `fn` handles one rule of the grammar.
 struct TreeBuilder<'s, 'd> {
     source: &'s Source,
@@ -67,11 +73,30 @@ struct TreeBuilder<'s, 'd> {
 impl TreeBuilder<'_, '_> {
     fn span(&self, pair: &Node<'_>) -> Span {
         let span = pair.as_span();
-        Span::new(self.base + span.start(), self.base + span.end())
+        let end = span.start() + without_trailing_blanks(span.as_str()).len();
+        Span::new(self.base + span.start(), self.base + end)
     }
 
     fn name(&self, pair: &Node<'_>) -> Name {
         Spanned::new(pair.as_str().to_owned(), self.span(pair))
+    }
+}
+
+/// A rule that ends with an optional part takes the blanks and comments before that part even where
+/// the part is absent; they do not belong to what the rule stands for. The language has no strings,
+/// so that `//` always begins a comment.
+fn without_trailing_blanks(mut text: &str) -> &str {
+    loop {
+        let content = text.trim_ascii_end();
+        let line = match text[content.len()..].contains('\n') {
+            true => content.rfind('\n').map_or(0, |at| at + 1),
+            false => content.len(),
+        };
+        text = match (content.strip_suffix("*/"), content[line..].find("//")) {
+            (_, Some(comment)) => &content[..line + comment],
+            (Some(comment), None) => &comment[..comment.rfind("/*").unwrap_or(comment.len())],
+            (None, None) => return content,
+        };
     }
 }
 
@@ -82,4 +107,19 @@ fn content<'t>(pair: Node<'t>) -> impl Iterator<Item = Node<'t>> {
 
 fn only_content<'t>(pairs: Pairs<'t, Rule>) -> impl Iterator<Item = Node<'t>> {
     pairs.filter(|pair| syntax_error::keyword(pair.as_rule()).is_none() && pair.as_rule() != Rule::EOI)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_trailing_blanks as trimmed;
+
+    #[test]
+    fn spans_end_with_their_content() {
+        assert_eq!(trimmed("relu"), "relu");
+        assert_eq!(trimmed("relu \n "), "relu");
+        assert_eq!(trimmed("relu // a\n  // b\n"), "relu");
+        assert_eq!(trimmed("relu /* a */ /* b */"), "relu");
+        assert_eq!(trimmed("conv(a / b)\n"), "conv(a / b)");
+        assert_eq!(trimmed("seq { // a\n relu }"), "seq { // a\n relu }");
+    }
 }

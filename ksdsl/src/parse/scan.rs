@@ -18,37 +18,37 @@ enum Piece<'t> {
 /// some item, so that stray text is met by the parser; text before it is an item of its own.
 pub(super) fn items(text: &str) -> Result<Vec<Range<usize>>, Box<Diagnostic>> {
     if text.len() > limits::SOURCE_BYTES {
-        return Err(Box::new(too_large(text.len())));
+        return Err(Box::new(too_large(text.len() as u64)));
     }
-    let mut open: Vec<(char, Span)> = Vec::new();
+    let mut brackets = Brackets::new(text);
     let mut starts = Vec::new();
     let mut first_text = None;
     // The name after `net` or `block` is not the start of another item, whatever it is called.
     let mut after_item_word = false;
-    for (at, piece) in Pieces::new(text)? {
+    for (count, (at, piece)) in Pieces::new(text)?.enumerate() {
+        if count == limits::TOKENS {
+            return Err(Box::new(too_many_tokens(at)));
+        }
         first_text.get_or_insert(at);
         let named_here = std::mem::take(&mut after_item_word);
         match piece {
-            Piece::Word("net" | "block") if open.is_empty() && !named_here => {
+            Piece::Word(name)
+                if name.len() > limits::NAME_LENGTH && !name.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                return Err(Box::new(long_name(at, name.len())));
+            }
+            Piece::Word("net" | "block") if brackets.open.is_empty() && !named_here => {
                 starts.push(at);
                 after_item_word = true;
             }
-            Piece::Open(bracket) => {
-                open.push((bracket, Span::new(at, at + 1)));
-                if open.len() > limits::BRACKET_DEPTH {
-                    return Err(Box::new(too_deep(at)));
-                }
-            }
-            Piece::Close(bracket) => close(&mut open, bracket, at)?,
+            // A network stands in no brackets, so that those open here have lost their partner.
+            Piece::Word("net") if follows_line_start(text, at) => brackets.end(Some(Span::new(at, at + 3)))?,
+            Piece::Open(bracket) => brackets.open(bracket, at)?,
+            Piece::Close(bracket) => brackets.close(bracket, at)?,
             _ => {}
         }
     }
-    if let Some((bracket, span)) = open.pop() {
-        return Err(Box::new(
-            Diagnostic::error(Code::Syntax, span, format!("this `{bracket}` is never closed"))
-                .help(format!("add the missing `{}`", partner(bracket))),
-        ));
-    }
+    brackets.end(None)?;
     let Some(first) = first_text else { return Ok(Vec::new()) };
     if starts.first() != Some(&first) {
         starts.insert(0, first);
@@ -66,11 +66,13 @@ pub(super) fn items(text: &str) -> Result<Vec<Range<usize>>, Box<Diagnostic>> {
 pub(super) fn net_names(text: &str) -> Vec<String> {
     let mut names = Vec::new();
     let (mut depth, mut after_net) = (0usize, false);
-    let Ok(pieces) = Pieces::new(text) else { return names };
-    for (_, piece) in pieces {
+    if text.len() > limits::SOURCE_BYTES {
+        return names;
+    }
+    for (_, piece) in (Pieces { text, at: 0 }) {
         let named = std::mem::take(&mut after_net);
         match piece {
-            Piece::Word(name) if named => names.push(name.to_owned()),
+            Piece::Word(name) if named && name.len() <= limits::NAME_LENGTH => names.push(name.to_owned()),
             Piece::Word("net") if depth == 0 => after_net = true,
             Piece::Open(_) => depth += 1,
             Piece::Close(_) => depth = depth.saturating_sub(1),
@@ -80,28 +82,107 @@ pub(super) fn net_names(text: &str) -> Vec<String> {
     names
 }
 
-fn close(open: &mut Vec<(char, Span)>, bracket: char, at: usize) -> Result<(), Box<Diagnostic>> {
-    let here = Span::new(at, at + 1);
-    match open.pop() {
-        Some((opened, _)) if partner(opened) == bracket => Ok(()),
-        Some((opened, place)) => Err(Box::new(
-            Diagnostic::error(
-                Code::Syntax,
-                here,
-                format!("this `{bracket}` does not close `{opened}`"),
-            )
-            .and(place, format!("this `{opened}` is still open"))
-            .help(format!("write `{}`", partner(opened))),
-        )),
-        None => Err(Box::new(
-            Diagnostic::error(
-                Code::Syntax,
-                here,
-                format!("nothing is open for this `{bracket}` to close"),
-            )
-            .help("remove it, or open the bracket it belongs to"),
-        )),
+/// The brackets that are open.
+struct Brackets<'t> {
+    text: &'t str,
+    /// With the blanks at the start of their lines.
+    open: Vec<(char, Span, usize)>,
+    /// Where the line at hand begins, and how far that was looked for.
+    line: usize,
+    looked: usize,
+    /// The first bracket whose partner stands further left than the line it was opened in, and that
+    /// partner: where a bracket is missing, most probably this one's.
+    odd: Option<(char, Span, Span)>,
+}
+
+impl<'t> Brackets<'t> {
+    fn new(text: &'t str) -> Self {
+        Brackets {
+            text,
+            open: Vec::new(),
+            line: 0,
+            looked: 0,
+            odd: None,
+        }
     }
+
+    fn open(&mut self, bracket: char, at: usize) -> Result<(), Box<Diagnostic>> {
+        let indentation = self.indentation(at);
+        self.open.push((bracket, Span::new(at, at + 1), indentation));
+        if self.open.len() > limits::BRACKET_DEPTH {
+            return Err(Box::new(too_deep(at)));
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, bracket: char, at: usize) -> Result<(), Box<Diagnostic>> {
+        let here = Span::new(at, at + 1);
+        match self.open.pop() {
+            Some((opened, place, indentation)) if partner(opened) == bracket => {
+                if self.odd.is_none() && self.indentation(at) < indentation {
+                    self.odd = Some((opened, place, here));
+                }
+                Ok(())
+            }
+            Some((opened, place, _)) => Err(Box::new(
+                Diagnostic::error(Code::Syntax, place, format!("this `{opened}` is never closed"))
+                    .and(here, format!("before this `{bracket}`"))
+                    .help(format!("add the missing `{}`", partner(opened))),
+            )),
+            None => Err(Box::new(
+                Diagnostic::error(
+                    Code::Syntax,
+                    here,
+                    format!("nothing is open for this `{bracket}` to close"),
+                )
+                .help("remove it, or open the bracket it belongs to"),
+            )),
+        }
+    }
+
+    /// Nothing may be open at the end or before another network.
+    fn end(&self, network: Option<Span>) -> Result<(), Box<Diagnostic>> {
+        let Some(&(bracket, place, _)) = self.open.last() else {
+            return Ok(());
+        };
+        let never = |bracket: char, place: Span| {
+            Diagnostic::error(Code::Syntax, place, format!("this `{bracket}` is never closed"))
+                .help(format!("add the missing `{}`", partner(bracket)))
+        };
+        Err(Box::new(match (self.odd, network) {
+            (Some((bracket, place, partner)), _) if bracket == '{' => {
+                never(bracket, place).and(partner, "this seems to belong to a bracket further out")
+            }
+            (_, Some(network)) => never(bracket, place).and(network, "it is still open where this network begins"),
+            _ => never(bracket, place),
+        }))
+    }
+
+    /// Blanks at the start of the line around `at`.
+    fn indentation(&mut self, at: usize) -> usize {
+        if let Some(end) = self.text[self.looked..at].rfind('\n') {
+            self.line = self.looked + end + 1;
+        }
+        self.looked = at;
+        let line = self.text[self.line..at].bytes();
+        line.take_while(|b| matches!(b, b' ' | b'\t')).count()
+    }
+}
+
+/// Whether only blanks stand before `at` in its line.
+fn follows_line_start(text: &str, at: usize) -> bool {
+    let before = text[..at].trim_end_matches([' ', '\t']);
+    before.is_empty() || before.ends_with('\n')
+}
+
+fn long_name(at: usize, length: usize) -> Diagnostic {
+    Diagnostic::error(
+        Code::ReservedName,
+        Span::new(at, at + limits::NAME_LENGTH.min(length).min(24)),
+        format!("a name may have at most {} characters", limits::NAME_LENGTH),
+    )
+    .label(format!("this one has {length}"))
+    .help("choose a shorter name")
 }
 
 fn partner(bracket: char) -> char {
@@ -112,7 +193,16 @@ fn partner(bracket: char) -> char {
     }
 }
 
-fn too_large(bytes: usize) -> Diagnostic {
+fn too_many_tokens(at: usize) -> Diagnostic {
+    let text = format!("the source has more than {} words, numbers and signs", limits::TOKENS);
+    Diagnostic::error(Code::SourceTooLarge, Span::new(at, at), text).help(SMALLER)
+}
+
+/// How to mend a source that is too large.
+const SMALLER: &str = "use `repeat` and blocks instead of writing layers out, or split the networks into several files";
+
+/// A source of that many bytes cannot be compiled.
+pub(super) fn too_large(bytes: u64) -> Diagnostic {
     Diagnostic::error(
         Code::SourceTooLarge,
         Span::new(0, 0),
@@ -121,7 +211,7 @@ fn too_large(bytes: usize) -> Diagnostic {
             limits::SOURCE_BYTES
         ),
     )
-    .help("use `repeat` and blocks instead of writing layers out, or split the networks into several files")
+    .help(SMALLER)
 }
 
 fn too_deep(at: usize) -> Diagnostic {

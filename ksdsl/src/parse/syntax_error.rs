@@ -1,33 +1,10 @@
 //! What to say when the text does not follow the grammar.
 
-use super::Rule;
-use crate::diag::{Code, Diagnostic, nearest};
+use super::{Rule, hints};
+use crate::diag::{Code, Diagnostic};
 use crate::source::{Source, Span};
 use pest::error::{Error, ErrorVariant, InputLocation};
 use std::collections::BTreeSet;
-
-/// The keywords that open a construct: the ones a misspelt word is compared with.
-const OPENERS: &[&str] = &[
-    "net",
-    "block",
-    "stage",
-    "input",
-    "let",
-    "share",
-    "residual",
-    "shortcut",
-    "add",
-    "multiply",
-    "concat",
-    "path",
-    "repeat",
-    "when",
-    "else",
-    "seq",
-    "isomorphic",
-    "into",
-    "groups",
-];
 
 /// The diagnostic for an error pest found in the item that starts at `base`.
 pub(super) fn diagnose(source: &Source, base: usize, error: &Error<Rule>) -> Diagnostic {
@@ -36,24 +13,52 @@ pub(super) fn diagnose(source: &Source, base: usize, error: &Error<Rule>) -> Dia
             InputLocation::Pos(at) => at,
             InputLocation::Span((at, _)) => at,
         };
-    let (found, span) = found(source.text(), at);
-    let expected = match &error.variant {
+    let text = source.text();
+    let (found, span) = found(text, at);
+    if let Some((word, keyword)) = hints::misspelt(text, base, at, span.range()) {
+        let message = format!("`{}` is no word of the language", &text[word.clone()]);
+        return Diagnostic::error(Code::Syntax, Span::new(word.start, word.end), message)
+            .help(format!("did you mean `{keyword}`?"));
+    }
+    let before = &text[base..at];
+    let inside = hints::bracket(&before[before.ceil_char_boundary(before.len().saturating_sub(LOOK_BACK))..]);
+    let mut expected = match &error.variant {
         ErrorVariant::ParsingError { positives, .. } => expected(positives),
         ErrorVariant::CustomError { .. } => Vec::new(),
     };
-    let message = match join(&expected) {
-        list if list.is_empty() => format!("{found} is not expected here"),
-        list => format!("expected {list}, found {found}"),
+    let word = &text[span.range()];
+    let advice =
+        hints::reserved(word, &text[at..], &expected).or_else(|| hints::advice(word, before, &expected, inside));
+    // Signs are no rules, and so no part of what pest expects.
+    let signs: &[&str] = match inside {
+        Some('(') => &["`,`", "`)`"],
+        Some('[') => &["`]`", "`..`"],
+        _ => &[],
     };
-    Diagnostic::error(Code::Syntax, span, message)
-        .label(format!("{found} is not expected here"))
-        .maybe_help(misspelt(source.text(), base, at).or_else(|| reserved(source.text(), at, &expected)))
+    if expected.iter().any(|name| name == "an operator") {
+        expected.splice(0..0, signs.iter().map(|sign| (*sign).to_owned()));
+    }
+    let diagnostic = Diagnostic::error(Code::Syntax, span, format!("{found} is not expected here"));
+    match join(&expected) {
+        list if list.is_empty() => diagnostic,
+        list => diagnostic.label(format!("expected {list}")),
+    }
+    .maybe_help(advice)
 }
+
+/// How far the bracket around an error is looked for.
+const LOOK_BACK: usize = 4096;
 
 /// What stands at `at`, and where it ends.
 fn found(text: &str, at: usize) -> (String, Span) {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    // A letter that names cannot have stops the parser inside a word.
+    let at = match text[at.min(text.len())..].starts_with(|c: char| !c.is_ascii() && is_word(c)) {
+        true => text[..at].trim_end_matches(is_word).len(),
+        false => at,
+    };
     let rest = &text[at.min(text.len())..];
-    let word = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').count();
+    let word = rest.chars().take_while(|c| is_word(*c)).count();
     let length: usize = rest.chars().take(word.max(1)).map(char::len_utf8).sum();
     match length {
         0 => ("the end".to_owned(), Span::new(at, at)),
@@ -68,6 +73,14 @@ fn expected(rules: &[Rule]) -> Vec<String> {
     // Where a whole expression may go on, the operators say nothing new one by one.
     if names.iter().any(|name| name == "an operator") && names.len() > 4 {
         names.retain(|name| name != "an operator");
+    }
+    // Where any statement may stand, so may the arguments of the call before it; naming them all
+    // says less than one word.
+    if ["`input`", "`stage`", "a step"]
+        .iter()
+        .all(|name| names.iter().any(|has| has == name))
+    {
+        return vec!["a statement".to_owned()];
     }
     names
 }
@@ -171,27 +184,4 @@ fn construct(rule: Rule) -> Option<&'static str> {
         Rule::share_when => "when",
         _ => return None,
     })
-}
-
-/// A misspelt keyword: the nearest one to the words just before the error, or at it.
-fn misspelt(text: &str, base: usize, at: usize) -> Option<String> {
-    let line_start = text[base..at].rfind('\n').map_or(base, |nl| base + nl + 1);
-    let here = found(text, at).1.range();
-    let words = text[line_start..at]
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .chain([&text[here]])
-        .filter(|word| word.len() > 1 && !OPENERS.contains(word));
-    words
-        .filter_map(|word| Some((word, nearest(word, OPENERS.iter().copied())?)))
-        .map(|(word, keyword)| format!("did you mean `{keyword}` instead of `{word}`?"))
-        .next()
-}
-
-/// A keyword where a name should stand.
-fn reserved(text: &str, at: usize, expected: &[String]) -> Option<String> {
-    let (word, _) = found(text, at);
-    let bare = word.trim_matches('`');
-    let is_name = !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_lowercase());
-    (is_name && expected.iter().any(|name| name == "a name"))
-        .then(|| format!("{word} is a word of the language; choose another name"))
 }

@@ -73,11 +73,17 @@ impl Signature {
 
     pub(super) fn difference(&self, other: &Self) -> Option<Difference> {
         let sizes = |kernel: [u64; 2]| format!("{}x{}", kernel[0], kernel[1]);
+        let is_norm = self.operation.ends_with("norm");
+        let bias = |has: bool| if has { "a bias" } else { "no bias" }.to_owned();
         let fields = [
             ("operation", self.operation.to_owned(), other.operation.to_owned()),
             ("kernel size", sizes(self.kernel), sizes(other.kernel)),
             (
-                "number of input channels",
+                if is_norm {
+                    "number of channels"
+                } else {
+                    "number of input channels"
+                },
                 self.inputs.to_string(),
                 other.inputs.to_string(),
             ),
@@ -87,7 +93,7 @@ impl Signature {
                 other.outputs.to_string(),
             ),
             ("number of groups", self.groups.to_string(), other.groups.to_string()),
-            ("bias", self.bias.to_string(), other.bias.to_string()),
+            ("bias", bias(self.bias), bias(other.bias)),
         ];
         fields
             .into_iter()

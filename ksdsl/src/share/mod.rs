@@ -10,13 +10,14 @@ mod select;
 use crate::ast::{Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::elaborate::Elaborated;
-use crate::ir::{Group, GroupId, LayerId, Network, Op, Part, Visit};
+use crate::ir::{Group, LayerId, Network, Op, Part, Visit};
 use crate::layers;
+use crate::limits;
 use crate::source::Span;
 use crate::value::{eval_bool, eval_int};
 use isomorphic::Signature;
 use select::Index;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Resolves the clauses of an elaborated network.
 pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Network {
@@ -27,6 +28,8 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         incomplete,
     } = elaborated;
     let index = Index::new(&network.layers);
+    let mut names = Names::default();
+    let mut budget = limits::SELECTED_PLACES;
     for share in shares {
         let holds = share
             .when
@@ -39,6 +42,8 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
             share,
             network: &mut network,
             index: &index,
+            names: &mut names,
+            budget: &mut budget,
             incomplete,
             diagnostics,
         };
@@ -46,15 +51,33 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
             let groups = share.into.as_ref().map(|into| eval_int(into, &env, clause.diagnostics));
             clause.group(layers, name, groups);
         }
+        if budget == 0 {
+            diagnostics.push(too_many_places(share.span));
+            break;
+        }
     }
     network
 }
+
+fn too_many_places(span: Span) -> Diagnostic {
+    let text = format!(
+        "the sharing clauses up to this one look at more than {} places",
+        limits::SELECTED_PLACES
+    );
+    Diagnostic::error(Code::NetworkTooLarge, span, text).help("name a scope instead of `**`, or share in fewer clauses")
+}
+
+/// The names of groups so far: the clause each is from, and the number its next namesake gets.
+type Names = HashMap<String, (Span, u32)>;
 
 /// One clause at work.
 struct Clause<'a, 'd> {
     share: &'a Share,
     network: &'a mut Network,
     index: &'a Index,
+    names: &'a mut Names,
+    /// Places that may still be looked at.
+    budget: &'a mut usize,
     /// Layers are missing because of errors, so that selectors may match too little.
     incomplete: bool,
     diagnostics: &'d mut Diagnostics,
@@ -66,8 +89,9 @@ impl Clause<'_, '_> {
         match &self.share.select {
             Select::Paths(selectors) => {
                 let mut layers = Vec::new();
+                let errors = self.diagnostics.errors();
                 for selector in selectors {
-                    let matched = self.index.select(selector, env, self.incomplete, self.diagnostics);
+                    let matched = self.select(selector, env);
                     layers.extend(self.leaves(matched, selector.span));
                 }
                 layers.sort_unstable();
@@ -75,7 +99,8 @@ impl Clause<'_, '_> {
                 layers.retain(|&layer| !matches!(self.network.layers[layer].op, Op::Invalid));
                 let known = layers.len();
                 layers.retain(|&layer| self.has_part(layer));
-                if layers.is_empty() || known > layers.len() || !self.all_isomorphic(&layers) {
+                let failed = self.diagnostics.errors() > errors || known > layers.len();
+                if layers.is_empty() || failed || !self.all_isomorphic(&layers) {
                     return Vec::new();
                 }
                 let name = self.path_name(selectors);
@@ -88,10 +113,28 @@ impl Clause<'_, '_> {
         }
     }
 
+    fn select(&mut self, selector: &crate::ast::Selector, env: &crate::value::Env) -> Vec<select::Match> {
+        self.index
+            .select(selector, env, self.incomplete, self.budget, self.diagnostics)
+    }
+
+    /// Where the clause says which layers it selects.
+    fn selected(&self) -> Span {
+        match &self.share.select {
+            Select::Paths(selectors) => match selectors.as_slice() {
+                [first, .., last] => first.span.to(last.span),
+                [one] => one.span,
+                [] => self.share.span,
+            },
+            Select::Isomorphic { .. } => self.share.span,
+        }
+    }
+
     /// Selected paths must be layers.
     fn leaves(&mut self, matched: Vec<select::Match>, span: Span) -> Vec<LayerId> {
         let scope = matched.iter().find(|found| found.layer.is_none());
         if let Some(scope) = scope {
+            let path = self.index.path(scope.node);
             let inside = self
                 .index
                 .children(scope.node)
@@ -99,13 +142,15 @@ impl Clause<'_, '_> {
                 .take(6)
                 .collect::<Vec<_>>()
                 .join(", ");
+            // `**` alone also matches the network itself.
+            let (what, clause) = match path.0.is_empty() {
+                true => ("the network itself".to_owned(), "share isomorphic".to_owned()),
+                false => (format!("`{path}`"), format!("share isomorphic in {path}")),
+            };
             self.diagnostics.push(
-                Diagnostic::error(Code::MatchesNothing, span, format!("`{}` is not a layer", scope.path))
+                Diagnostic::error(Code::MatchesNothing, span, format!("{what} is not a layer"))
                     .label("a path to layers is needed here")
-                    .help(format!(
-                        "it contains {inside}; select one of them, or write `share isomorphic in {}`",
-                        scope.path
-                    )),
+                    .help(format!("it contains {inside}; select one of them, or write `{clause}`")),
             );
             return Vec::new();
         }
@@ -126,7 +171,7 @@ impl Clause<'_, '_> {
         };
         let text = format!("`{}` has {what}", layer.path);
         self.diagnostics.push(
-            Diagnostic::error(Code::NothingToShare, self.share.span, text)
+            Diagnostic::error(Code::NothingToShare, self.selected(), text)
                 .label(format!("`{}` is selected here", layer.path))
                 .and(layer.span, format!("it is `{}`", layer.op.word()))
                 .help(match (self.share.part, &layer.op) {
@@ -156,31 +201,23 @@ impl Clause<'_, '_> {
             "`{}` and `{}` cannot share: the {} differs, {} and {}",
             one.path, other.path, difference.field, difference.one, difference.other
         );
-        let describe = |layer: &crate::ir::Layer| match layer.op.kernel_shape() {
-            Some(shape) => format!("the kernel of `{}` is {}", layer.path, crate::ir::join_sizes(&shape)),
-            None => format!("`{}` has {} channels", layer.path, layer.output.channels()),
+        let describe = |layer: &crate::ir::Layer, value: &str| match layer.op.kernel_shape() {
+            _ if difference.field == "bias" => format!("`{}` has {value}", layer.path),
+            Some(shape) if self.share.part != SharePart::Bias => {
+                format!("the kernel of `{}` is {}", layer.path, crate::ir::join_sizes(&shape))
+            }
+            _ => format!("`{}` has {} channels", layer.path, layer.output.channels()),
         };
-        let diagnostic = Diagnostic::error(Code::NotIsomorphic, self.share.span, text).label("selected here");
+        let (describe_one, describe_other) = (describe(one, &difference.one), describe(other, &difference.other));
+        let diagnostic = Diagnostic::error(Code::NotIsomorphic, self.selected(), text).label("selected here");
         let diagnostic = if one.span == other.span {
-            diagnostic.and(
-                one.span,
-                format!(
-                    "{}, that of `{}` is {}",
-                    describe(one),
-                    other.path,
-                    other
-                        .op
-                        .kernel_shape()
-                        .map(|shape| crate::ir::join_sizes(&shape))
-                        .unwrap_or_default()
-                ),
-            )
+            diagnostic.and(one.span, format!("{describe_one}, {describe_other}"))
         } else {
-            diagnostic.and(one.span, describe(one)).and(other.span, describe(other))
+            diagnostic.and(one.span, describe_one).and(other.span, describe_other)
         };
         self.diagnostics.push(
             diagnostic
-                .help("`share isomorphic` leaves alone what does not fit; or select a range, such as `s1[1..].conv1`"),
+                .help("select isomorphic layers only, by a range such as `[1..]`, or write `share isomorphic`, which leaves out what does not fit"),
         );
         false
     }
@@ -197,13 +234,14 @@ impl Clause<'_, '_> {
             scopes => {
                 let mut layers = Vec::new();
                 for scope in scopes {
-                    for found in self.index.select(scope, env, self.incomplete, self.diagnostics) {
+                    for found in self.select(scope, env) {
                         self.index.layers_below(found.node, &mut layers);
                     }
                 }
                 layers
             }
         };
+        *self.budget = self.budget.saturating_sub(inside.len());
         inside.sort_unstable();
         inside.dedup();
         inside.retain(|&layer| {
@@ -254,11 +292,7 @@ impl Clause<'_, '_> {
         let base = match (&self.share.name, scopes) {
             (Some(name), _) => name.value.clone(),
             (None, []) => kind.unwrap_or("all").to_owned(),
-            (None, scopes) => scopes
-                .iter()
-                .map(|scope| plain_name(scope))
-                .collect::<Vec<_>>()
-                .join("_"),
+            (None, scopes) => scopes.iter().map(plain_name).collect::<Vec<_>>().join("_"),
         };
         sets.into_iter()
             .map(|set| {
@@ -314,7 +348,7 @@ impl Clause<'_, '_> {
         for (&layer, &kernel) in layers.iter().zip(&assignment) {
             self.claim(layer, &parts, Visit { group: id, kernel });
         }
-        let name = self.unique_name(name, id);
+        let name = self.unique_name(name);
         self.network.groups.push(Group {
             name,
             parts,
@@ -381,30 +415,23 @@ impl Clause<'_, '_> {
     }
 
     /// Names are made unique; a name the writer chose twice is reported.
-    fn unique_name(&mut self, name: String, id: GroupId) -> String {
-        let taken: HashSet<&str> = self.network.groups[..id]
-            .iter()
-            .map(|group| group.name.as_str())
-            .collect();
-        if let (Some(written), true) = (&self.share.name, taken.contains(name.as_str())) {
-            let first = self
-                .network
-                .groups
-                .iter()
-                .find(|group| group.name == name)
-                .map(|group| group.span);
-            if let Some(first) = first.filter(|first| *first != self.share.span) {
-                crate::check::duplicate("shared kernel", written, first, self.diagnostics);
-            }
+    fn unique_name(&mut self, name: String) -> String {
+        let span = self.share.span;
+        if let (Some(written), Some(&(first, _))) = (&self.share.name, self.names.get(&name))
+            && first != span
+        {
+            crate::check::duplicate("shared kernel", written, first, self.diagnostics);
         }
-        let fresh = (2..)
-            .map(|n| format!("{name}_{n}"))
-            .find(|candidate| !taken.contains(candidate.as_str()));
-        if taken.contains(name.as_str()) {
-            fresh.unwrap_or(name)
-        } else {
-            name
+        let mut fresh = name.clone();
+        while self.names.contains_key(&fresh) {
+            let number = self.names.get_mut(&name).map_or(2, |(_, next)| {
+                *next += 1;
+                *next
+            });
+            fresh = format!("{name}_{number}");
         }
+        self.names.insert(fresh.clone(), (span, 1));
+        fresh
     }
 }
 

@@ -7,9 +7,6 @@ use crate::source::Span;
 use crate::value::{Env, eval_int};
 use std::collections::{HashMap, HashSet};
 
-/// Places a selector may visit before it is refused: `**` can make a small text very dear.
-const STEPS: usize = 5_000_000;
-
 /// A place in the tree of paths.
 pub(super) type NodeId = usize;
 
@@ -20,7 +17,9 @@ pub(super) struct Index {
 
 #[derive(Default)]
 struct PathNode {
-    children: Vec<(Segment, NodeId)>,
+    /// The place above, and the segment that leads from there to here.
+    above: Option<(NodeId, Segment)>,
+    children: Vec<NodeId>,
     by_segment: HashMap<Segment, NodeId>,
     layer: Option<LayerId>,
 }
@@ -28,7 +27,6 @@ struct PathNode {
 /// What a selector matched.
 pub(super) struct Match {
     pub(super) node: NodeId,
-    pub(super) path: Path,
     pub(super) layer: Option<LayerId>,
 }
 
@@ -61,8 +59,11 @@ impl Index {
 
     fn add(&mut self, parent: NodeId, segment: &Segment) -> NodeId {
         let child = self.nodes.len();
-        self.nodes.push(PathNode::default());
-        self.nodes[parent].children.push((segment.clone(), child));
+        self.nodes.push(PathNode {
+            above: Some((parent, segment.clone())),
+            ..PathNode::default()
+        });
+        self.nodes[parent].children.push(child);
         self.nodes[parent].by_segment.insert(segment.clone(), child);
         child
     }
@@ -72,8 +73,26 @@ impl Index {
         let mut stack = vec![node];
         while let Some(node) = stack.pop() {
             layers.extend(self.nodes[node].layer);
-            stack.extend(self.nodes[node].children.iter().map(|(_, child)| *child));
+            stack.extend(&self.nodes[node].children);
         }
+    }
+
+    /// The path of a place.
+    pub(super) fn path(&self, node: NodeId) -> Path {
+        let mut segments = Vec::new();
+        let mut at = node;
+        while let Some((above, segment)) = &self.nodes[at].above {
+            segments.push(segment.clone());
+            at = *above;
+        }
+        segments.reverse();
+        Path(segments)
+    }
+
+    /// The segments directly below a place.
+    fn segments(&self, node: NodeId) -> impl Iterator<Item = &Segment> {
+        let children = self.nodes[node].children.iter();
+        children.filter_map(|child| self.nodes[*child].above.as_ref().map(|(_, segment)| segment))
     }
 
     /// What is directly below a place, as text: names, and indices as one range.
@@ -92,20 +111,15 @@ impl Index {
     }
 
     fn names(&self, node: NodeId) -> impl Iterator<Item = &str> {
-        self.nodes[node]
-            .children
-            .iter()
-            .filter_map(|(segment, _)| match segment {
-                Segment::Name(name) => Some(name.as_str()),
-                Segment::Index(_) => None,
-            })
+        self.segments(node).filter_map(|segment| match segment {
+            Segment::Name(name) => Some(name.as_str()),
+            Segment::Index(_) => None,
+        })
     }
 
     fn indices(&self, node: NodeId) -> usize {
-        self.nodes[node]
-            .children
-            .iter()
-            .filter(|(segment, _)| matches!(segment, Segment::Index(_)))
+        self.segments(node)
+            .filter(|segment| matches!(segment, Segment::Index(_)))
             .count()
     }
 
@@ -116,24 +130,16 @@ impl Index {
         selector: &Selector,
         env: &Env,
         incomplete: bool,
+        budget: &mut usize,
         diagnostics: &mut Diagnostics,
     ) -> Vec<Match> {
         let Some(steps) = steps(selector, env, diagnostics) else {
             return Vec::new();
         };
-        let mut here = vec![(0, Path::default())];
-        let mut budget = STEPS;
+        let mut here = vec![0];
         for step in &steps {
-            let next = self.advance(&here, step, &mut budget);
-            if budget == 0 {
-                diagnostics.push(
-                    Diagnostic::error(
-                        Code::NetworkTooLarge,
-                        selector.span,
-                        "this path matches too many places",
-                    )
-                    .help("select a scope by name before `**`"),
-                );
+            let next = self.advance(&here, step, budget);
+            if *budget == 0 {
                 return Vec::new();
             }
             if next.is_empty() || self.beyond(&here, step) {
@@ -145,34 +151,33 @@ impl Index {
             here = next;
         }
         here.into_iter()
-            .map(|(node, path)| Match {
+            .map(|node| Match {
                 node,
-                path,
                 layer: self.nodes[node].layer,
             })
             .collect()
     }
 
-    fn advance(&self, here: &[(NodeId, Path)], step: &Step<'_>, budget: &mut usize) -> Vec<(NodeId, Path)> {
+    fn advance(&self, here: &[NodeId], step: &Step<'_>, budget: &mut usize) -> Vec<NodeId> {
         let mut next = Vec::new();
         let mut seen = HashSet::new();
-        for (node, path) in here {
+        for node in here {
+            *budget = budget.saturating_sub(1);
             match step {
-                Step::Deep => self.descend(*node, path, &mut seen, &mut next, budget),
+                Step::Deep => self.descend(*node, &mut seen, &mut next, budget),
                 Step::Name(name, _) if !name.contains('*') => {
                     let segment = Segment::Name((*name).to_owned());
-                    next.extend(
-                        self.nodes[*node]
-                            .by_segment
-                            .get(&segment)
-                            .map(|child| (*child, path.join(segment))),
-                    );
+                    next.extend(self.nodes[*node].by_segment.get(&segment));
                 }
                 _ => {
                     let children = &self.nodes[*node].children;
                     *budget = budget.saturating_sub(children.len());
-                    let matching = children.iter().filter(|(segment, _)| step.matches(segment));
-                    next.extend(matching.map(|(segment, child)| (*child, path.join(segment.clone()))));
+                    next.extend(
+                        children
+                            .iter()
+                            .zip(self.segments(*node))
+                            .filter_map(|(child, segment)| step.matches(segment).then_some(*child)),
+                    );
                 }
             }
             if *budget == 0 {
@@ -183,40 +188,31 @@ impl Index {
     }
 
     /// A place and everything below it.
-    fn descend(
-        &self,
-        node: NodeId,
-        path: &Path,
-        seen: &mut HashSet<NodeId>,
-        next: &mut Vec<(NodeId, Path)>,
-        budget: &mut usize,
-    ) {
-        let mut stack = vec![(node, path.clone())];
-        while let Some((node, path)) = stack.pop() {
+    fn descend(&self, node: NodeId, seen: &mut HashSet<NodeId>, next: &mut Vec<NodeId>, budget: &mut usize) {
+        let mut stack = vec![node];
+        while let Some(node) = stack.pop() {
             if *budget == 0 || !seen.insert(node) {
                 continue;
             }
             *budget -= 1;
-            let children = self.nodes[node].children.iter().rev();
-            stack.extend(children.map(|(segment, child)| (*child, path.join(segment.clone()))));
-            next.push((node, path));
+            stack.extend(self.nodes[node].children.iter().rev());
+            next.push(node);
         }
     }
 
     /// Whether a range ends after the last index of every place it is applied to.
-    fn beyond(&self, here: &[(NodeId, Path)], step: &Step<'_>) -> bool {
+    fn beyond(&self, here: &[NodeId], step: &Step<'_>) -> bool {
         let Step::Range(_, Some(to), _) = step else {
             return false;
         };
-        let longest = here.iter().map(|(node, _)| self.indices(*node)).max().unwrap_or(0);
+        let longest = here.iter().map(|node| self.indices(*node)).max().unwrap_or(0);
         usize::try_from(*to).is_ok_and(|to| to > longest)
     }
 
     /// The error for a selector that matches nothing, with what there is instead.
-    fn nothing(&self, selector: &Selector, here: &[(NodeId, Path)], step: &Step<'_>) -> Diagnostic {
-        let (node, path) = here
-            .first()
-            .map_or((0, Path::default()), |(node, path)| (*node, path.clone()));
+    fn nothing(&self, selector: &Selector, here: &[NodeId], step: &Step<'_>) -> Diagnostic {
+        let node = here.first().copied().unwrap_or(0);
+        let path = self.path(node);
         let place = if path.0.is_empty() {
             "the network".to_owned()
         } else {
@@ -228,6 +224,12 @@ impl Index {
                 Diagnostic::error(Code::IndexOutOfRange, *span, format!("{place} has no [{index}]"))
                     .label(format!("it has {indices}, counted from 0"))
                     .help(format!("use an index from 0 to {}", indices - 1))
+            }
+            Step::Range(from, Some(to), span) if indices > 0 && from.unwrap_or(0) >= *to => {
+                let text = format!("the range {}..{to} is empty", from.unwrap_or(0));
+                Diagnostic::error(Code::IndexOutOfRange, *span, text)
+                    .label("its end is the index after the last")
+                    .help(format!("use a range within 0..{indices}"))
             }
             Step::Range(from, to, span) if indices > 0 => {
                 let text = |end: &Option<i64>| end.map_or(String::new(), |end| end.to_string());

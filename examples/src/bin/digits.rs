@@ -1,0 +1,124 @@
+//! Trains a small SE-ResNet on real handwritten digits, without sharing and with shared kernels,
+//! and prints what each costs and reaches.
+
+use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
+use ksdsl_examples::classifier::Classifier;
+use ksdsl_examples::comparison::{Costs, Row, table, train_and_test};
+use ksdsl_examples::training::{Recipe, Step};
+use ksdsl_examples::{costs, nets};
+use ksdsl_runtime::data::Digits;
+use ksdsl_runtime::prelude::*;
+use std::error::Error;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Train the digits net without sharing and with shared kernels, and compare the two.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// How often every image is seen
+    #[arg(long, default_value = "20")]
+    epochs: NonZeroU32,
+    /// Images per step
+    #[arg(long, default_value = "64")]
+    batch: NonZeroUsize,
+    /// The highest learning rate of the one-cycle schedule
+    #[arg(long, default_value = "0.1", value_parser = rate)]
+    lr: f64,
+    /// Decides on everything random: the split into training and held-out images, the initial values and the order
+    #[arg(long, default_value = "0")]
+    seed: u64,
+    /// Repeat with so many seeds, counting up from --seed, and give means
+    #[arg(long, default_value = "1")]
+    seeds: NonZeroU32,
+    /// Save the trained nets in this folder, as NET-SEED.safetensors
+    #[arg(long, value_name = "FOLDER")]
+    save: Option<PathBuf>,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 10.0 => Ok(rate),
+        _ => Err("expected a number above 0, up to 10".to_owned()),
+    }
+}
+
+impl Options {
+    fn seeds(&self) -> impl Iterator<Item = u64> {
+        (0..self.seeds.get()).map(|i| self.seed.wrapping_add(u64::from(i)))
+    }
+
+    fn recipe(&self, seed: u64) -> Recipe {
+        Recipe {
+            epochs: self.epochs,
+            batch: self.batch,
+            peak_rate: self.lr,
+            seed,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let digits = Digits::embedded();
+    let rows = [
+        compare::<nets::digits_unshared::Builder>(costs!(nets::digits_unshared), &digits, options)?,
+        compare::<nets::digits_shared::Builder>(costs!(nets::digits_shared), &digits, options)?,
+    ];
+    println!("{}", table(&rows));
+    Ok(())
+}
+
+/// Trains a net once for each seed.
+fn compare<B>(costs: Costs, digits: &Digits, options: &Options) -> Result<Row, Box<dyn Error>>
+where
+    B: BuildOnDevice<Cpu, f32, Built: Classifier>,
+{
+    let mut row = Row {
+        costs,
+        accuracies: Vec::new(),
+        times: Vec::new(),
+    };
+    for seed in options.seeds() {
+        let recipe = options.recipe(seed);
+        let bar = progress_bar(costs.name, &recipe, digits);
+        let outcome = train_and_test::<B>(digits, &recipe, |step| show(&bar, step))?;
+        bar.finish_and_clear();
+        if let Some(folder) = &options.save {
+            std::fs::create_dir_all(folder)?;
+            outcome
+                .model
+                .save_safetensors(folder.join(format!("{}-{seed}.safetensors", costs.name)))?;
+        }
+        row.accuracies.push(outcome.accuracy);
+        row.times.push(outcome.time);
+    }
+    Ok(row)
+}
+
+/// A bar on standard error with loss, rate and time left; nothing where that is no terminal.
+fn progress_bar(name: &'static str, recipe: &Recipe, digits: &Digits) -> ProgressBar {
+    let template = "{prefix} {bar:30} epoch {msg}, {eta} left";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(recipe.steps(digits.len()) as u64)
+        .with_prefix(name)
+        .with_style(style)
+}
+
+fn show(bar: &ProgressBar, step: Step) {
+    if !bar.is_hidden() {
+        bar.set_message(format!("{}: loss {:.4}, rate {:.4}", step.epoch, step.loss, step.rate));
+    }
+    bar.inc(1);
+}

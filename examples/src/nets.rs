@@ -1,0 +1,3 @@
+//! The networks of `nets/digits.ksn`, which `build.rs` compiles.
+
+ksdsl_runtime::include_generated!("digits");

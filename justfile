@@ -1,0 +1,17 @@
+# The same commands for people and for continuous integration.
+
+# Train the digits net, unshared and shared.
+digits *args:
+    cargo run --release -p ksdsl-examples --bin digits -- {{args}}
+
+# Everything that must pass.
+test:
+    bash .ci/run
+
+# Look at changed snapshots one by one (cargo install cargo-insta).
+review:
+    cargo insta review
+
+# Licences and sources of the dependencies (cargo install cargo-deny).
+deny:
+    cargo deny check

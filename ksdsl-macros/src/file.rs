@@ -1,0 +1,86 @@
+//! `include_ksn!`: the text is in a file of its own; its diagnostics are shown as text, with the
+//! lines they speak of, at the macro's argument.
+
+use crate::expand;
+use crate::message;
+use ksdsl::compile::{Options, compile};
+use ksdsl::diag::{Diagnostic, Severity};
+use ksdsl::render::render;
+use ksdsl::source::Source;
+use ksdsl::spec::{ReadError, read_source};
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use std::path::{Path, PathBuf};
+use syn::LitStr;
+
+pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    let Ok(argument) = syn::parse2::<LitStr>(input.clone()) else {
+        let text = "`include_ksn!` takes the path of a `.ksn` file as a string, such as \"models/small.ksn\"";
+        return message::error(place_of(input), text);
+    };
+    let relative = argument.value();
+    let path = root().join(&relative);
+    match read(&path, &relative) {
+        Ok(source) => {
+            let models = models(&source, argument.span());
+            let rebuild = depend_on(&path);
+            quote! { #models #rebuild }
+        }
+        Err(text) => message::error(argument.span().into(), &text),
+    }
+}
+
+/// The folder of the `Cargo.toml` of the crate that is compiled.
+fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(PathBuf::new, PathBuf::from)
+}
+
+/// The source at `path`, called in messages as the user's code calls it.
+fn read(path: &Path, name: &str) -> Result<Source, String> {
+    match read_source(path) {
+        Ok(source) => Ok(Source::new(name, source.text())),
+        Err(ReadError::Io { error, .. }) => Err(format!(
+            "cannot read {name}: {error}\n= help: paths start at the folder of the crate's Cargo.toml"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn models(source: &Source, at: Span) -> TokenStream {
+    let compilation = compile(source, &Options::default());
+    let mut output = expand::models(source, &compilation);
+    for diagnostic in &compilation.diagnostics {
+        output.extend(report(source, diagnostic, at));
+    }
+    output
+}
+
+fn report(source: &Source, diagnostic: &Diagnostic, at: Span) -> TokenStream {
+    let code = diagnostic.code;
+    let rendered = render(source, std::slice::from_ref(diagnostic), false);
+    // rustc says itself that it is an error or a warning.
+    let untitled = rendered
+        .split_once(&format!("[{code}]: "))
+        .map_or(rendered.as_str(), |(_, text)| text);
+    match diagnostic.severity {
+        Severity::Error => message::error(at.into(), &format!("{code}: {untitled}")),
+        Severity::Warning => message::warning(at.into(), code, untitled),
+    }
+}
+
+/// Makes cargo build the crate again when the file changes.
+fn depend_on(path: &Path) -> TokenStream {
+    let Some(path) = path.to_str() else {
+        return TokenStream::new();
+    };
+    quote! { const _: &[u8] = ::core::include_bytes!(#path); }
+}
+
+fn place_of(input: TokenStream) -> message::Place {
+    let mut tokens = input.into_iter();
+    let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
+    message::Place {
+        first,
+        last: tokens.last().map_or(first, |token| token.span()),
+    }
+}

@@ -1,0 +1,27 @@
+//! Labelled images to train on: reading, splitting, scaling and batching.
+//!
+//! ```
+//! use ksdsl_runtime::data::{Batches, Digits, Scaling};
+//! use ksdsl_runtime::prelude::*;
+//! use std::num::NonZeroUsize;
+//!
+//! let (train, held_out) = Digits::embedded().split(0.2, 0);
+//! assert_eq!((train.len(), held_out.len()), (1438, 359));
+//!
+//! let device = Cpu::default();
+//! let scaling = Scaling::of(&train);
+//! let mut batches = Batches::new(&train, NonZeroUsize::new(64).unwrap(), scaling, 0);
+//! for batch in batches.epoch::<f32, _>(&device) {
+//!     let batch = batch?;
+//!     assert_eq!(batch.images.shape().0, batch.targets.shape().0);
+//! }
+//! # Ok::<(), <Cpu as HasErr>::Err>(())
+//! ```
+
+mod batches;
+mod digits;
+mod error;
+
+pub use batches::{Batch, Batches, Images, Scaling, Targets};
+pub use digits::{Digit, Digits};
+pub use error::DataError;

@@ -1,0 +1,263 @@
+//! The helper for build scripts: `.ksn` files to Rust files in `OUT_DIR`.
+//!
+//! ```no_run
+//! // build.rs
+//! fn main() -> std::process::ExitCode {
+//!     ksdsl::build::compile(["models/small.ksn"])
+//! }
+//! ```
+//!
+//! The crate then says `ksdsl_runtime::include_generated!("small");`, which stands for
+//! `include!(concat!(env!("OUT_DIR"), "/small.rs"))`. An error in a file stops the build with its
+//! file, line, column and place; nothing is written then.
+
+use crate::codegen;
+use crate::compile::{Options, compile as compile_source};
+use crate::diag::Severity;
+use crate::render::render;
+use crate::source::Source;
+use crate::spec::read_source;
+use proc_macro2::TokenStream;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Compiles `.ksn` files from a build script; [`Config`] has more to choose from.
+///
+/// Paths start at the folder of the crate's `Cargo.toml`.
+pub fn compile<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> ExitCode {
+    files
+        .into_iter()
+        .fold(Config::new(), |config, file| config.file(file))
+        .compile()
+}
+
+/// What a build script compiles, and where to.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     ksdsl::build::Config::new().file("nets/small.ksn").dir("models").compile()
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    files: Vec<PathBuf>,
+    dirs: Vec<PathBuf>,
+    root: Option<PathBuf>,
+    out_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Nothing to compile yet.
+    pub fn new() -> Self {
+        Config::default()
+    }
+
+    /// Adds a file; `models/small.ksn` becomes `small.rs`.
+    pub fn file(mut self, path: impl AsRef<Path>) -> Self {
+        self.files.push(path.as_ref().to_owned());
+        self
+    }
+
+    /// Adds all `.ksn` files directly in a folder, also those put there later.
+    pub fn dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.dirs.push(path.as_ref().to_owned());
+        self
+    }
+
+    /// The folder that paths start at, instead of that of the crate's `Cargo.toml`.
+    pub fn root(mut self, path: impl AsRef<Path>) -> Self {
+        self.root = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// The folder for the generated files, instead of cargo's `OUT_DIR`.
+    pub fn out_dir(mut self, path: impl AsRef<Path>) -> Self {
+        self.out_dir = Some(path.as_ref().to_owned());
+        self
+    }
+
+    /// Compiles everything, talks to cargo on standard output, and says on standard error what
+    /// went wrong: what `main` of a build script returns.
+    pub fn compile(&self) -> ExitCode {
+        match self.compile_to(&mut io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                let _ = writeln!(io::stderr(), "{failure}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    /// As [`Config::compile`], for build scripts that have more to do: the lines for cargo go to
+    /// `cargo`, and errors are returned.
+    ///
+    /// All files are compiled before any is written, each is replaced in one step, and one that
+    /// would not change is left alone.
+    pub fn compile_to(&self, cargo: &mut dyn Write) -> Result<(), Failure> {
+        let out_dir = match (&self.out_dir, std::env::var_os("OUT_DIR")) {
+            (Some(dir), _) => dir.clone(),
+            (None, Some(dir)) => PathBuf::from(dir),
+            (None, None) => {
+                return Err(Failure::new(
+                    "OUT_DIR is not set: this is for build scripts that cargo runs",
+                ));
+            }
+        };
+        let files = self.all_files(cargo)?;
+        let mut failure = Failure::default();
+        let mut outputs = BTreeMap::new();
+        for file in &files {
+            match self.generate(file, cargo) {
+                Ok(text) => failure.extend(add_output(&mut outputs, file, text)),
+                Err(problem) => failure.extend(Some(problem)),
+            }
+        }
+        if !failure.problems.is_empty() {
+            return Err(failure);
+        }
+        for (name, (_, text)) in &outputs {
+            write_if_changed(&out_dir.join(name), text)?;
+        }
+        Ok(())
+    }
+
+    /// The files of the lists and the folders, each once; cargo is told to watch them first of all,
+    /// so that mending a mistake starts the script again.
+    fn all_files(&self, cargo: &mut dyn Write) -> Result<Vec<PathBuf>, Failure> {
+        let mut files = self.files.clone();
+        for dir in &self.dirs {
+            watch(cargo, &self.rooted(dir))?;
+            files.extend(self.files_in(dir)?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        files.retain(|file| seen.insert(file.clone()));
+        for file in &files {
+            watch(cargo, &self.rooted(file))?;
+        }
+        Ok(files)
+    }
+
+    fn files_in(&self, dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+        let fail = |error: io::Error| Failure::new(format!("cannot read the folder `{}`: {error}", dir.display()));
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(self.rooted(dir)).map_err(fail)? {
+            let name = PathBuf::from(entry.map_err(fail)?.file_name());
+            if name.extension().is_some_and(|extension| extension == "ksn") {
+                files.push(dir.join(name));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn rooted(&self, path: &Path) -> PathBuf {
+        self.root
+            .as_ref()
+            .map_or_else(|| path.to_owned(), |root| root.join(path))
+    }
+
+    /// The Rust text of a file; its warnings go to cargo.
+    fn generate(&self, file: &Path, cargo: &mut dyn Write) -> Result<String, String> {
+        let source = read(&self.rooted(file), file)?;
+        let compilation = compile_source(&source, &Options::default());
+        if compilation.has_errors() {
+            return Err(render(&source, &compilation.diagnostics, false));
+        }
+        for warning in &compilation.diagnostics {
+            debug_assert_eq!(warning.severity, Severity::Warning);
+            let (line, column) = source.line_column(warning.primary.span.range().start);
+            let help = warning.help.as_ref().map_or(String::new(), |help| format!(" ({help})"));
+            let place = format!("{}:{line}:{column}", source.name());
+            let text = format!("{place}: {}: {}{help}", warning.code, warning.message);
+            tell(cargo, "warning", &text.replace('\n', " ")).map_err(|failure| failure.to_string())?;
+        }
+        let tokens: TokenStream = compilation.networks.iter().map(codegen::network).collect();
+        let header = format!(
+            "// Generated by ksdsl from `{}`: edit that file, not this one.\n\n",
+            source.name()
+        );
+        Ok(header + &codegen::format(tokens))
+    }
+}
+
+/// Why a build stops: one text for each thing to mend, as `Display` and as `Debug`, so that a
+/// `main` that returns it prints it well.
+#[derive(Default)]
+pub struct Failure {
+    problems: Vec<String>,
+}
+
+impl Failure {
+    fn new(problem: impl Into<String>) -> Self {
+        Failure {
+            problems: vec![problem.into()],
+        }
+    }
+
+    fn extend(&mut self, problem: Option<String>) {
+        self.problems.extend(problem);
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n\n"))
+    }
+}
+
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the networks cannot be compiled\n\n{self}")
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Reads a source, called in messages as the build script calls it.
+fn read(path: &Path, name: &Path) -> Result<Source, String> {
+    let source = read_source(path).map_err(|error| error.to_string())?;
+    Ok(Source::new(name.to_string_lossy().replace('\\', "/"), source.text()))
+}
+
+/// Files by their names in `OUT_DIR`, each with the file it comes from.
+type Outputs<'f> = BTreeMap<PathBuf, (&'f Path, String)>;
+
+/// Adds an output; two files of one name in different folders would overwrite each other.
+fn add_output<'f>(outputs: &mut Outputs<'f>, file: &'f Path, text: String) -> Option<String> {
+    let name = PathBuf::from(file.file_stem()?).with_extension("rs");
+    let clash = outputs.get(&name).map(|(first, _)| {
+        format!(
+            "`{}` and `{}` would both become `{}`: rename one of them",
+            first.display(),
+            file.display(),
+            name.display()
+        )
+    });
+    outputs.entry(name).or_insert((file, text));
+    clash
+}
+
+fn watch(cargo: &mut dyn Write, path: &Path) -> Result<(), Failure> {
+    tell(cargo, "rerun-if-changed", &path.display().to_string())
+}
+
+fn tell(cargo: &mut dyn Write, what: &str, value: &str) -> Result<(), Failure> {
+    writeln!(cargo, "cargo:{what}={value}").map_err(|error| Failure::new(format!("cannot write to cargo: {error}")))
+}
+
+/// Replaces a file in one step, so that nobody ever reads half of it; one that has this content
+/// keeps its time, so that cargo does not build what depends on it.
+fn write_if_changed(path: &Path, text: &str) -> Result<(), Failure> {
+    if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path).map_err(io::Error::from).map(|_| ())
+    };
+    write().map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
+}

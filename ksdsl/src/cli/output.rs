@@ -1,0 +1,140 @@
+//! Where texts go and how they look. A reader that goes away (`ksn ... | head`) ends no run in a
+//! panic.
+
+use super::{Colour, Status};
+use crate::diag::{Diagnostic, Severity};
+use crate::limits;
+use crate::render::render;
+use crate::source::Source;
+use crate::spec::SpecError;
+use annotate_snippets::{Group, Level, Renderer};
+use std::io::{self, IsTerminal, Write};
+
+/// What the two output streams can show.
+pub(super) struct Terminal {
+    /// Whether stdout is a terminal, so that lines have to fit its width.
+    pub(super) fit: bool,
+    /// Whether stdout gets colours.
+    pub(super) colour: bool,
+    error_colour: bool,
+}
+
+impl Terminal {
+    pub(super) fn new(colour: Colour) -> Self {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let wanted = |terminal: bool| match colour {
+            Colour::Auto => terminal && !no_colour,
+            Colour::Always => true,
+            Colour::Never => false,
+        };
+        let fit = io::stdout().is_terminal();
+        Terminal {
+            fit,
+            colour: wanted(fit),
+            error_colour: wanted(io::stderr().is_terminal()),
+        }
+    }
+
+    /// Writes to stdout. `Usage` where that fails for another reason than a reader that has gone.
+    pub(super) fn print(&self, text: &str) -> Status {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.fail(&format!("cannot write the output: {error}"))
+            }
+            _ => Status::Ok,
+        }
+    }
+
+    /// Writes diagnostics to stderr.
+    pub(super) fn diagnostics(&self, source: &Source, diagnostics: &[Diagnostic]) {
+        if !diagnostics.is_empty() {
+            self.note(&format!("{}\n", render(source, diagnostics, self.error_colour)));
+        }
+    }
+
+    /// Says why there is no result; what that means for the exit status.
+    pub(super) fn report(&self, error: &SpecError) -> Status {
+        match error {
+            SpecError::Invalid(invalid) => {
+                self.diagnostics(&invalid.source, &invalid.diagnostics);
+                self.note(&format!("{}: {}", invalid.source.name(), count(&invalid.diagnostics)));
+                Status::Invalid
+            }
+            SpecError::Read(read) => match read.diagnostic() {
+                Some((source, diagnostic)) => {
+                    self.diagnostics(&source, &[diagnostic]);
+                    Status::Invalid
+                }
+                None => self.fail(&error.to_string()),
+            },
+            _ => {
+                self.complain(&error.to_string(), hint(error).as_deref());
+                Status::Usage
+            }
+        }
+    }
+
+    /// Writes an error nobody's specification is to blame for.
+    pub(super) fn fail(&self, message: &str) -> Status {
+        self.complain(message, None);
+        Status::Usage
+    }
+
+    /// Writes an error without a place in a source.
+    fn complain(&self, message: &str, help: Option<&str>) {
+        let renderer = match self.error_colour {
+            true => Renderer::styled(),
+            false => Renderer::plain(),
+        };
+        let error = Group::with_title(Level::ERROR.primary_title(message));
+        let error = match help {
+            Some(help) => error.element(Level::HELP.message(help)),
+            None => error,
+        };
+        self.note(&renderer.render(&[error]));
+    }
+
+    /// Writes a line to stderr.
+    fn note(&self, text: &str) {
+        // Where not even this can be written there is nobody to tell.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+}
+
+/// What to type instead.
+fn hint(error: &SpecError) -> Option<String> {
+    match error {
+        SpecError::SeveralNetworks { networks, .. } => {
+            let first = networks.first()?;
+            Some(format!("choose one, such as `--net {first}`"))
+        }
+        SpecError::MissingValues { parameters, .. } => {
+            let settings: Vec<String> = parameters.iter().map(|name| format!("--set {name}=...")).collect();
+            Some(format!("give them with `{}`", settings.join(" ")))
+        }
+        _ => None,
+    }
+}
+
+/// `2 errors and 1 warning`.
+pub(super) fn count(diagnostics: &[Diagnostic]) -> String {
+    let number = |severity| diagnostics.iter().filter(|d| d.severity == severity).count();
+    let (errors, warnings) = (number(Severity::Error), number(Severity::Warning));
+    let mut words = Vec::new();
+    words.extend((errors > 0).then(|| plural(errors, "error")));
+    words.extend((warnings > 0).then(|| plural(warnings, "warning")));
+    let all = words.join(" and ");
+    match diagnostics.len() < limits::DIAGNOSTICS {
+        true => all,
+        false => format!("{all}; no more than {} are listed", limits::DIAGNOSTICS),
+    }
+}
+
+/// `1 layer`, `2 layers`.
+pub(super) fn plural(number: usize, word: &str) -> String {
+    match number {
+        1 => format!("1 {word}"),
+        number => format!("{number} {word}s"),
+    }
+}

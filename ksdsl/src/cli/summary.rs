@@ -1,0 +1,45 @@
+//! `ksn summary FILE`
+
+use super::output::Terminal;
+use super::{Choice, Input, Status, table};
+use crate::spec::SpecError;
+use crate::summary::Summary;
+
+/// The arguments of `ksn summary`.
+#[derive(clap::Args)]
+pub(super) struct Show {
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    choice: Choice,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Compute memory for this many images
+    #[arg(long, value_name = "IMAGES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    batch: u64,
+    /// Give every layer a row of its own, also those without parameters
+    #[arg(long, conflicts_with = "json")]
+    all: bool,
+}
+
+impl Show {
+    /// Prints the summary of the chosen network, or of the only one.
+    pub(super) fn run(&self, terminal: &Terminal) -> Status {
+        match self.summary(terminal) {
+            Ok(summary) if self.json => match serde_json::to_string_pretty(&summary) {
+                Ok(json) => terminal.print(&format!("{json}\n")),
+                Err(error) => terminal.fail(&format!("cannot write the summary as JSON: {error}")),
+            },
+            Ok(summary) => terminal.print(&table::table(&summary, self.all, terminal)),
+            Err(error) => terminal.report(&error),
+        }
+    }
+
+    fn summary(&self, terminal: &Terminal) -> Result<Summary, SpecError> {
+        let spec = self.choice.spec(&self.input.file)?.batch(self.batch);
+        let (network, warnings) = spec.compile_one()?;
+        terminal.diagnostics(spec.source(), &warnings);
+        Ok(spec.summarise(&network))
+    }
+}

@@ -1,0 +1,209 @@
+//! The summary for people: what the network is, a table of its layers, what it costs, and who
+//! shares what.
+
+use super::fold::{Row, fold};
+use super::output::{Terminal, plural};
+use super::path_range::parse;
+use crate::ir::{Path, join_sizes};
+use crate::paths::compress;
+use crate::summary::{LayerSummary, Setting, SharedKernel, Summary};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table};
+
+/// The whole text; `all` shows every layer in a row of its own.
+pub(super) fn table(summary: &Summary, all: bool, terminal: &Terminal) -> String {
+    let mut parts = vec![heading(summary), layers(summary, all, terminal), costs(summary, all)];
+    if !summary.groups.is_empty() {
+        parts.push(shared_kernels(&summary.groups, terminal));
+    }
+    parts.join("\n\n") + "\n"
+}
+
+fn heading(summary: &Summary) -> String {
+    let setting = |(name, value): (&String, &Setting)| match value {
+        Setting::Int(value) => format!("{name} = {value}"),
+        Setting::Float(value) => format!("{name} = {value:?}"),
+        Setting::Bool(value) => format!("{name} = {value}"),
+    };
+    let settings: Vec<String> = summary.settings.iter().map(setting).collect();
+    format!(
+        "{}({})  {} -> {}",
+        summary.name,
+        settings.join(", "),
+        join_sizes(&summary.input),
+        join_sizes(&summary.output)
+    )
+}
+
+fn layers(summary: &Summary, all: bool, terminal: &Terminal) -> String {
+    let counts = |layer: &&LayerSummary| all || layer.unshared > 0 || layer.macs > 0;
+    let rows: Vec<Row> = summary.layers.iter().filter(counts).map(Row::new).collect();
+    let rows = if all { rows } else { fold(rows) };
+    let header = [
+        "path",
+        "layer",
+        "output",
+        "kernel",
+        "group",
+        "stored",
+        "unshared",
+        "multiply-adds",
+    ];
+    let mut table = new_table(&header, terminal);
+    for row in &rows {
+        let cells = [
+            Cell::new(&row.path),
+            Cell::new(row.layer),
+            Cell::new(&row.output),
+            Cell::new(&row.kernel),
+            Cell::new(&row.group),
+            Cell::new(amount(row.stored, row.unshared > 0)),
+            Cell::new(amount(row.unshared, row.unshared > 0)),
+            Cell::new(amount(row.macs, row.macs > 0)),
+        ];
+        let dim = row.unshared == 0;
+        table.add_row(cells.map(|cell| if dim { cell.add_attribute(Attribute::Dim) } else { cell }));
+    }
+    let parameters = summary.parameters;
+    let total = [parameters.trainable, parameters.unshared, summary.macs].map(thousands);
+    let cells = ["total", "", "", "", ""]
+        .into_iter()
+        .chain(total.iter().map(String::as_str));
+    table.add_row(cells.map(|text| Cell::new(text).add_attribute(Attribute::Bold)));
+    numbers(&mut table, 5..8);
+    text(&table)
+}
+
+fn costs(summary: &Summary, all: bool) -> String {
+    let parameters = summary.parameters;
+    let memory = summary.memory;
+    let sharing = match parameters.trainable == parameters.unshared {
+        true => ", nothing is saved by sharing".to_owned(),
+        false => format!(
+            " of {} unshared: {:.1} % saved",
+            thousands(parameters.unshared),
+            100.0 * summary.saving()
+        ),
+    };
+    let images = usize::try_from(memory.batch).unwrap_or(usize::MAX);
+    let number = thousands(summary.layers.len() as u64);
+    let layers = match all {
+        true => number,
+        false => format!("{number}; --all gives each its own row, also those without parameters"),
+    };
+    [
+        format!("layers         {layers}"),
+        format!("parameters     {}{sharing}", thousands(parameters.trainable)),
+        format!("multiply-adds  {} per image", thousands(summary.macs)),
+        format!(
+            "memory         {} for the model in f32; activations of {}: {} in inference, {} in training",
+            bytes(memory.model_bytes),
+            plural(images, "image"),
+            bytes(memory.inference_activation_bytes),
+            bytes(memory.training_activation_bytes)
+        ),
+    ]
+    .join("\n")
+}
+
+fn shared_kernels(groups: &[SharedKernel], terminal: &Terminal) -> String {
+    let header = ["shared kernel", "shape", "parameters", "visits", "used by"];
+    let mut table = new_table(&header, terminal);
+    for group in groups {
+        let visits: Vec<Path> = group.visits.iter().map(|path| parse(path)).collect();
+        let name = match group.parts.as_slice() {
+            ["kernel"] | ["kernel", "bias"] => group.name.clone(),
+            parts => format!("{} ({})", group.name, parts.join(", ")),
+        };
+        table.add_row([
+            name,
+            join_sizes(&group.shape),
+            thousands(group.parameters),
+            group.visits.len().to_string(),
+            compress(&visits).join(" "),
+        ]);
+    }
+    numbers(&mut table, 2..4);
+    text(&table)
+}
+
+fn new_table(header: &[&str], terminal: &Terminal) -> Table {
+    let mut table = Table::new();
+    let line = LineStyle::none().fill('─').junction('─');
+    table.load_style(NOTHING.header_separator(line).bottom_border(line));
+    table.set_header(header.iter().map(|word| Cell::new(word).add_attribute(Attribute::Bold)));
+    if terminal.fit {
+        table.set_content_arrangement(ContentArrangement::Dynamic);
+        table.width().map(|width| table.set_width(width));
+    }
+    table.force_no_tty();
+    if terminal.colour {
+        table.enforce_styling();
+    }
+    table
+}
+
+/// Columns of numbers: aligned at the right, and never broken where the terminal is narrow.
+fn numbers(table: &mut Table, columns: std::ops::Range<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+}
+
+/// The table without blanks at the ends of its lines.
+fn text(table: &Table) -> String {
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+/// A number, or nothing where it would say nothing.
+fn amount(number: u64, shown: bool) -> String {
+    if shown { thousands(number) } else { String::new() }
+}
+
+/// `1,223,002`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `4.7 MiB`.
+fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    // The power of 1024 below the number; tenths are exact enough in f64.
+    let power = (bytes.ilog2() / 10) as usize;
+    format!("{:.1} {}", bytes as f64 / 1024f64.powi(power as i32), units[power - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, thousands};
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let texts = [0, 999, 1000, 1_223_002, u64::MAX].map(thousands);
+        assert_eq!(texts, ["0", "999", "1,000", "1,223,002", "18,446,744,073,709,551,615"]);
+    }
+
+    #[test]
+    fn bytes_have_the_unit_below_them() {
+        let texts = [0, 1023, 1024, 1536, 5 << 20, u64::MAX].map(bytes);
+        assert_eq!(
+            texts,
+            ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "16.0 EiB"]
+        );
+    }
+}

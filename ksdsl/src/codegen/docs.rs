@@ -1,0 +1,128 @@
+//! Doc comments of generated code. They stay short however deep the network is.
+
+use super::plan::{Body, Field, NormKind, Type};
+use crate::ir::{Group, Network, Op, Part, Path, ScopeKind, join_sizes};
+use crate::paths::compress;
+use proc_macro2::TokenStream;
+use quote::quote;
+
+/// Paths named in one comment before the rest is only counted.
+const PATHS: usize = 12;
+
+/// `#[doc]` attributes, one per line.
+pub(super) fn attributes(lines: &[String]) -> TokenStream {
+    let lines = lines.iter().flat_map(|text| text.split('\n')).map(|line| match line {
+        "" => String::new(),
+        line => format!(" {line}"),
+    });
+    quote!(#(#[doc = #lines])*)
+}
+
+/// One doc comment.
+pub(super) fn line(text: impl Into<String>) -> TokenStream {
+    attributes(&[text.into()])
+}
+
+/// `` `s1[0..4].conv1`, `s2[0].conv1` and 3 more ``.
+pub(super) fn paths<'p>(paths: impl IntoIterator<Item = &'p Path>) -> String {
+    let all = compress(paths);
+    let shown: Vec<String> = all.iter().take(PATHS).map(|path| format!("`{path}`")).collect();
+    match all.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// What a struct stands for.
+pub(super) fn of_type(of: &Type) -> String {
+    let what = match &of.kind {
+        ScopeKind::Stage => "Stage".to_owned(),
+        ScopeKind::Block(name) => format!("Block `{name}` at"),
+        ScopeKind::Iteration => "One pass through the repetition at".to_owned(),
+    };
+    format!("{what} {}: {} to {}.", paths(&of.paths), of.body.input, of.body.output)
+}
+
+/// What a field holds.
+pub(super) fn of_field(field: &Field, types: &[Type]) -> String {
+    match field {
+        Field::Tensor { key, shape, .. } => match key.rsplit_once('.') {
+            Some((layer, "bias")) => format!("Bias of `{layer}`."),
+            Some((layer, _)) => format!("Kernel of `{layer}`, {}.", join_sizes(shape)),
+            None => format!("`{key}`."),
+        },
+        Field::Norm {
+            key,
+            op: NormKind::Batch,
+            channels,
+        } => format!("Batch norm `{key}` over {channels} channels."),
+        Field::Norm {
+            key,
+            op: NormKind::Layer,
+            channels,
+        } => format!("Layer norm `{key}` over {channels} channels."),
+        Field::Module { key, of } => format!("`{key}`: {}.", shapes(&types[*of].body)),
+        Field::Repeat {
+            prefix,
+            first,
+            count,
+            of,
+        } => {
+            let last = *first as usize + count;
+            format!(
+                "`{}[{first}..{last}]`: {}, {count} times.",
+                prefix.trim_end_matches('.'),
+                shapes(&types[*of].body)
+            )
+        }
+    }
+}
+
+fn shapes(body: &Body) -> String {
+    format!("{} to {}", body.input, body.output)
+}
+
+/// What a shared parameter is, and who uses it.
+pub(super) fn of_group(group: &Group, part: Part, network: &Network) -> String {
+    let tensors = group.tensors();
+    let shape = tensors
+        .iter()
+        .find(|tensor| tensor.part == part)
+        .map(|tensor| join_sizes(&tensor.shape))
+        .unwrap_or_default();
+    let what = match (part, &group.op) {
+        (Part::Kernel, _) => format!("kernel, {shape},"),
+        (Part::Bias, _) => format!("bias, {shape},"),
+        (Part::Norm, Op::LayerNorm { channels, .. }) => format!("layer norm over {channels} channels"),
+        (Part::Norm, op) => format!(
+            "batch norm over {} channels",
+            op.tensors().first().map_or(0, |tensor| tensor.shape[0])
+        ),
+    };
+    let visits = group.visits.iter().map(|layer| &network.layers[*layer].path);
+    let all = paths(visits);
+    if group.kernels == 1 {
+        return format!("Shared {what} with {} visits: {all}.", group.visits.len());
+    }
+    let mut text = format!(
+        "{} shared {what} for {} visits: {all}.\n",
+        group.kernels,
+        group.visits.len()
+    );
+    for kernel in (0..group.kernels).take(PATHS) {
+        let members = group
+            .visits
+            .iter()
+            .zip(&group.assignment)
+            .filter(|(_, of)| **of == kernel);
+        let members = paths(members.map(|(layer, _)| &network.layers[*layer].path));
+        text.push_str(&format!("\n- `{}` serves {members}", group.kernel_name(kernel)));
+    }
+    if group.kernels as usize > PATHS {
+        text.push_str(&format!(
+            "\n- and so on up to `{}`",
+            group.kernel_name(group.kernels - 1)
+        ));
+    }
+    text
+}

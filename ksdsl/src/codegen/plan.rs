@@ -1,0 +1,389 @@
+//! The shape of the generated code, before any token: which structs there are, with which fields,
+//! and what their forward passes do.
+//!
+//! Equal scopes become one struct, and equal scopes in a row one array: the plan of a network, and
+//! with it the generated code, does not grow with its depth.
+
+use crate::ir::{GroupId, Init, Join, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment, Shape, key};
+use std::collections::HashMap;
+
+/// The position of a struct in [`Plan::types`].
+pub(super) type TypeId = usize;
+
+/// The position of a field in [`Body::fields`].
+pub(super) type FieldId = usize;
+
+/// The plan of a network.
+pub(super) struct Plan<'n> {
+    pub(super) network: &'n Network,
+    /// The structs of stages, blocks and iterations, inner ones first.
+    pub(super) types: Vec<Type>,
+    /// The model itself.
+    pub(super) root: Body,
+}
+
+/// A struct for one or more equal scopes.
+pub(super) struct Type {
+    pub(super) name: String,
+    /// Where the network comes to it first: before what it contains, after what came before.
+    pub(super) order: usize,
+    pub(super) kind: ScopeKind,
+    pub(super) body: Body,
+    /// The scopes it stands for.
+    pub(super) paths: Vec<Path>,
+    /// Whether its forward pass uses shared kernels.
+    pub(super) uses_shared: bool,
+    /// Whether its forward pass needs to know the pass it is part of.
+    pub(super) uses_pass: bool,
+}
+
+/// Fields and forward pass: what makes two scopes equal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Body {
+    pub(super) input: Shape,
+    pub(super) output: Shape,
+    pub(super) fields: Vec<Field>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// A field of a struct; `key` is its name in checkpoints, below the struct's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Field {
+    /// A private tensor.
+    Tensor { key: String, shape: Vec<u64>, init: Init },
+    /// A private norm.
+    Norm { key: String, op: NormKind, channels: u64 },
+    /// A struct.
+    Module { key: String, of: TypeId },
+    /// Equal structs in a row, under the keys `{prefix}{first}`, `{prefix}{first + 1}`, ...
+    Repeat {
+        prefix: String,
+        first: u32,
+        count: usize,
+        of: TypeId,
+    },
+}
+
+/// Which norm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum NormKind {
+    Batch,
+    Layer,
+}
+
+/// Where a layer's parameter is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// Nowhere: there is none.
+    Absent,
+    /// In a field of the struct.
+    Own(FieldId),
+    /// In the kernel of a group that serves this visit.
+    Shared(GroupId),
+}
+
+/// A step of a forward pass.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Step {
+    Layer {
+        op: Op,
+        output: Shape,
+        kernel: Source,
+        bias: Source,
+    },
+    Module(FieldId),
+    Repeat(FieldId),
+    Residual {
+        main: Vec<Step>,
+        skip: Vec<Step>,
+    },
+    Branch {
+        join: Join,
+        arms: Vec<(Vec<Step>, Shape)>,
+    },
+    Gate(Vec<Step>),
+}
+
+/// Plans a network.
+pub(super) fn plan(network: &Network) -> Plan<'_> {
+    let mut planner = Planner {
+        network,
+        types: Vec::new(),
+        known: HashMap::new(),
+        names: HashMap::new(),
+        order: 0,
+    };
+    let mut fields = Vec::new();
+    let steps = planner.steps(&network.nodes, 0, &mut fields);
+    let root = Body {
+        input: network.input,
+        output: network.output,
+        fields,
+        steps,
+    };
+    Plan {
+        network,
+        types: planner.types,
+        root,
+    }
+}
+
+struct Planner<'n> {
+    network: &'n Network,
+    types: Vec<Type>,
+    known: HashMap<(ScopeKind, Body), TypeId>,
+    names: HashMap<String, usize>,
+    order: usize,
+}
+
+impl<'n> Planner<'n> {
+    /// Steps of a scope whose path has `depth` segments; their fields are added to `fields`.
+    fn steps(&mut self, nodes: &'n [Node], depth: usize, fields: &mut Vec<Field>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut at = 0;
+        while at < nodes.len() {
+            match &nodes[at] {
+                Node::Scope(first) => {
+                    let of = self.intern(first);
+                    let count = 1 + self.followers(first, of, &nodes[at + 1..]);
+                    steps.push(scope_step(first, of, count, fields));
+                    at += count;
+                    continue;
+                }
+                Node::Layer(id) => steps.push(self.layer(*id, depth, fields)),
+                Node::Residual { main, skip } => {
+                    let main = self.steps(main, depth, fields);
+                    steps.push(Step::Residual {
+                        main,
+                        skip: self.steps(skip, depth, fields),
+                    });
+                }
+                Node::Branch { join, arms, .. } => {
+                    let arms = arms
+                        .iter()
+                        .map(|(arm, shape)| (self.steps(arm, depth, fields), *shape))
+                        .collect();
+                    steps.push(Step::Branch { join: *join, arms });
+                }
+                Node::Gate(gate) => steps.push(Step::Gate(self.steps(gate, depth, fields))),
+            }
+            at += 1;
+        }
+        steps
+    }
+
+    /// How many of the following nodes continue a row of scopes: same struct, next index.
+    fn followers(&mut self, first: &'n Scope, of: TypeId, nodes: &'n [Node]) -> usize {
+        let Some((Segment::Index(index), prefix)) = first.path.0.split_last() else {
+            return 0;
+        };
+        let mut count = 0u32;
+        for node in nodes {
+            let Node::Scope(scope) = node else { break };
+            let next = scope.path.0.split_last() == Some((&Segment::Index(index + count + 1), prefix));
+            if !next || self.intern(scope) != of {
+                break;
+            }
+            count += 1;
+        }
+        count as usize
+    }
+
+    /// The struct for a scope. A scope is looked at up to twice in a row; the second time its path
+    /// is known already.
+    fn intern(&mut self, scope: &'n Scope) -> TypeId {
+        self.order += 1;
+        let order = self.order;
+        let mut fields = Vec::new();
+        let steps = self.steps(&scope.nodes, scope.path.0.len(), &mut fields);
+        let body = Body {
+            input: scope.input,
+            output: scope.output,
+            fields,
+            steps,
+        };
+        let wanted = (scope.kind.clone(), body);
+        if let Some(&id) = self.known.get(&wanted) {
+            if self.types[id].paths.last() != Some(&scope.path) {
+                self.types[id].paths.push(scope.path.clone());
+            }
+            return id;
+        }
+        let (kind, body) = wanted.clone();
+        let name = self.name(scope);
+        let (uses_shared, uses_pass) = (
+            self.uses(&body.steps, &body, SHARED),
+            self.uses(&body.steps, &body, PASS),
+        );
+        let id = self.types.len();
+        self.types.push(Type {
+            name,
+            order,
+            kind,
+            body,
+            paths: vec![scope.path.clone()],
+            uses_shared,
+            uses_pass,
+        });
+        self.known.insert(wanted, id);
+        id
+    }
+
+    /// Whether a step, or one in a struct it calls, has a property.
+    fn uses(&self, steps: &[Step], body: &Body, property: Property) -> bool {
+        steps.iter().any(|step| match step {
+            Step::Layer { op, kernel, bias, .. } => (property.layer)(op, *kernel, *bias),
+            Step::Module(field) | Step::Repeat(field) => match &body.fields[*field] {
+                Field::Module { of, .. } | Field::Repeat { of, .. } => (property.inner)(&self.types[*of]),
+                _ => false,
+            },
+            Step::Residual { main, skip } => self.uses(main, body, property) || self.uses(skip, body, property),
+            Step::Branch { arms, .. } => arms.iter().any(|(arm, _)| self.uses(arm, body, property)),
+            Step::Gate(gate) => self.uses(gate, body, property),
+        })
+    }
+
+    fn layer(&mut self, id: usize, depth: usize, fields: &mut Vec<Field>) -> Step {
+        let layer = &self.network.layers[id];
+        let name = key(&layer.path.0[depth..]);
+        let (mut kernel, mut bias) = (
+            layer.kernel.map_or(Source::Absent, |visit| Source::Shared(visit.group)),
+            Source::Absent,
+        );
+        match layer.op {
+            Op::Conv(crate::ir::Conv { init, .. }) | Op::Linear { init, .. } => {
+                bias = layer.bias.map_or(Source::Absent, |visit| Source::Shared(visit.group));
+                for tensor in layer.op.tensors() {
+                    let (source, init) = match tensor.part {
+                        Part::Bias => (&mut bias, init[1]),
+                        _ => (&mut kernel, init[0]),
+                    };
+                    if *source == Source::Absent {
+                        *source = Source::Own(fields.len());
+                        fields.push(Field::Tensor {
+                            key: format!("{name}.{}", tensor.name),
+                            shape: tensor.shape,
+                            init,
+                        });
+                    }
+                }
+            }
+            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } if kernel == Source::Absent => {
+                let op = if matches!(layer.op, Op::BatchNorm { .. }) {
+                    NormKind::Batch
+                } else {
+                    NormKind::Layer
+                };
+                kernel = Source::Own(fields.len());
+                fields.push(Field::Norm {
+                    key: name,
+                    op,
+                    channels,
+                });
+            }
+            _ => {}
+        }
+        Step::Layer {
+            op: without_init(layer.op),
+            output: layer.output,
+            kernel,
+            bias,
+        }
+    }
+
+    /// `S1BasicBlock` for the block `basic` in `s1`, `S1Stage` for the stage itself; numbered from
+    /// the second of a name on. The endings keep clear of every name of Rust's and the runtime's.
+    fn name(&mut self, scope: &Scope) -> String {
+        let words = |segments: &[Segment]| -> String {
+            segments
+                .iter()
+                .map(|segment| {
+                    if let Segment::Name(name) = segment {
+                        camel(name)
+                    } else {
+                        String::new()
+                    }
+                })
+                .collect()
+        };
+        let base = match &scope.kind {
+            ScopeKind::Stage => format!("{}Stage", words(&scope.path.0)),
+            ScopeKind::Block(block) => format!("{}{}Block", words(&scope.path.0[..scope.parent_depth]), camel(block)),
+            ScopeKind::Iteration => format!("{}Block", words(&scope.path.0)),
+        };
+        let count = self.names.entry(base.to_lowercase()).or_insert(0);
+        *count += 1;
+        if *count == 1 { base } else { format!("{base}{count}") }
+    }
+}
+
+/// The initial values of a parameter belong to its field; a layer that borrows a shared kernel is
+/// the same whatever it would have started with.
+fn without_init(op: Op) -> Op {
+    let zero = [Init::Constant(crate::ir::Real(0.0)); 2];
+    match op {
+        Op::Conv(conv) => Op::Conv(crate::ir::Conv { init: zero, ..conv }),
+        Op::Linear {
+            inputs, outputs, bias, ..
+        } => Op::Linear {
+            inputs,
+            outputs,
+            bias,
+            init: zero,
+        },
+        other => other,
+    }
+}
+
+/// Something a forward pass may need, by layer and by struct.
+#[derive(Clone, Copy)]
+struct Property {
+    layer: fn(&Op, Source, Source) -> bool,
+    inner: fn(&Type) -> bool,
+}
+
+const SHARED: Property = Property {
+    layer: |_, kernel, bias| matches!(kernel, Source::Shared(_)) || matches!(bias, Source::Shared(_)),
+    inner: |inner| inner.uses_shared,
+};
+
+const PASS: Property = Property {
+    layer: |op, _, _| matches!(op, Op::BatchNorm { .. } | Op::Dropout(_)),
+    inner: |inner| inner.uses_pass,
+};
+
+fn scope_step(first: &Scope, of: TypeId, count: usize, fields: &mut Vec<Field>) -> Step {
+    let field = fields.len();
+    match first.relative() {
+        [prefix @ .., Segment::Index(index)] if count > 1 => {
+            let prefix = if prefix.is_empty() {
+                String::new()
+            } else {
+                format!("{}.", key(prefix))
+            };
+            fields.push(Field::Repeat {
+                prefix,
+                first: *index,
+                count,
+                of,
+            });
+            Step::Repeat(field)
+        }
+        relative => {
+            fields.push(Field::Module { key: key(relative), of });
+            Step::Module(field)
+        }
+    }
+}
+
+/// `SqueezeExcite` of `squeeze_excite`.
+pub(super) fn camel(name: &str) -> String {
+    let word = |word: &str| {
+        let mut chars = word.chars();
+        chars
+            .next()
+            .map(|first| first.to_ascii_uppercase().to_string() + chars.as_str())
+            .unwrap_or_default()
+    };
+    name.split('_').map(word).collect()
+}

@@ -1,0 +1,290 @@
+//! The shared kernels: one struct that holds each once, and the handles a forward pass gives to
+//! their visits.
+
+use super::docs;
+use super::module::{self, Entry};
+use super::names::Names;
+use super::plan::{NormKind, camel};
+use super::types;
+use crate::ir::{Conv, Group, GroupId, Network, Op, Part};
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use std::collections::HashMap;
+
+/// The names of the shared parameters in `Shared` and `Visits`.
+pub(super) struct Shared {
+    fields: HashMap<(GroupId, Part), Ident>,
+    /// The structs of groups with several kernels, in `Shared`.
+    banks: HashMap<GroupId, (Ident, Ident)>,
+    any: bool,
+    norms: bool,
+}
+
+impl Shared {
+    pub(super) fn new(network: &Network) -> Self {
+        let mut names = Names::default();
+        let mut structs = Names::default();
+        let (mut fields, mut banks) = (HashMap::new(), HashMap::new());
+        for (id, group) in network.groups.iter().enumerate() {
+            for part in &group.parts {
+                let name = match part {
+                    Part::Kernel => format!("{}_weight", group.name),
+                    Part::Bias => format!("{}_bias", group.name),
+                    Part::Norm => group.name.clone(),
+                };
+                fields.insert((id, *part), names.fresh(&name));
+            }
+            if group.kernels > 1 {
+                let of = structs.fresh(&format!("{}Kernel", camel(&group.name)));
+                banks.insert(id, (names.fresh(&group.name), of));
+            }
+        }
+        let norms = network.groups.iter().any(|group| group.parts.contains(&Part::Norm));
+        Shared {
+            fields,
+            banks,
+            any: !network.groups.is_empty(),
+            norms,
+        }
+    }
+
+    /// Whether anything is shared.
+    pub(super) fn any(&self) -> bool {
+        self.any
+    }
+
+    /// The type of the handles, as a forward pass names it.
+    pub(super) fn visits_type(&self) -> TokenStream {
+        if self.norms {
+            quote!(Visits<'_, E, D>)
+        } else {
+            quote!(Visits<E, D>)
+        }
+    }
+
+    /// The expression for a shared parameter at its next visit.
+    pub(super) fn visit(&self, id: GroupId, part: Part, network: &Network) -> TokenStream {
+        let name = self.fields.get(&(id, part));
+        match (network.groups[id].kernels, part) {
+            (1, Part::Norm) => quote!(shared.#name),
+            (1, _) => quote!(&shared.#name),
+            _ => quote!(shared.#name.visit()),
+        }
+    }
+
+    /// `Shared`, `Visits` and what leads from one to the other.
+    pub(super) fn definitions(&self, network: &Network) -> TokenStream {
+        if !self.any {
+            return TokenStream::new();
+        }
+        let groups = || network.groups.iter().enumerate();
+        let kernels = groups().filter_map(|(id, group)| self.kernel_struct(id, group));
+        let entries: Vec<Entry> = groups()
+            .flat_map(|(id, group)| self.entries(id, group, network))
+            .collect();
+        let comment = docs::attributes(&[
+            "The shared kernels, each stored once.".to_owned(),
+            String::new(),
+            "The gradient of a shared kernel is the sum over its visits.".to_owned(),
+        ]);
+        let definition = module::definition(&format_ident!("Shared"), comment, &entries);
+        let (visits, bind) = (self.visits(network), self.bind(network));
+        quote!(#(#kernels)* #definition #visits #bind)
+    }
+
+    /// The struct of one kernel of a group that has several.
+    fn kernel_struct(&self, id: GroupId, group: &Group) -> Option<TokenStream> {
+        let (_, name) = self.banks.get(&id)?;
+        if group.parts.contains(&Part::Norm) {
+            return None;
+        }
+        let entries: Vec<Entry> = tensors(group)
+            .map(|(part, shape, init)| {
+                let name = format_ident!("{}", part_name(part));
+                let visit = module::visit_tensor(part_name(part), &name, init);
+                Entry {
+                    docs: format!("{}.", camel(part_name(part))),
+                    ty: types::tensor(&shape),
+                    visit,
+                    name,
+                }
+            })
+            .collect();
+        let comment = docs::line(format!(
+            "One of the {} kernels of group `{}`.",
+            group.kernels, group.name
+        ));
+        Some(module::definition(name, comment, &entries))
+    }
+
+    fn entries(&self, id: GroupId, group: &Group, network: &Network) -> Vec<Entry> {
+        if let Some((field, of)) = self.banks.get(&id) {
+            let of = match norm(group) {
+                Some((kind, channels)) => types::norm(kind, channels),
+                None => quote!(#of<E, D>),
+            };
+            let count = types::size(u64::from(group.kernels));
+            let visit = module::visit_repeat(&format!("{}.", group.name), &types::size(0), field, of.clone(), &count);
+            let part = group.parts.first().copied().unwrap_or(Part::Kernel);
+            let docs = docs::of_group(group, part, network);
+            return vec![Entry {
+                name: field.clone(),
+                docs,
+                ty: quote!(rt::Repeat<#of, #count>),
+                visit,
+            }];
+        }
+        if let Some((kind, channels)) = norm(group) {
+            let name = self.field(id, Part::Norm);
+            let visit = module::visit_module(&group.name, &name);
+            return vec![Entry {
+                docs: docs::of_group(group, Part::Norm, network),
+                ty: types::norm(kind, channels),
+                visit,
+                name,
+            }];
+        }
+        tensors(group)
+            .map(|(part, shape, init)| {
+                let name = self.field(id, part);
+                let key = format!("{}.{}", group.name, part_name(part));
+                let visit = module::visit_tensor(&key, &name, init);
+                Entry {
+                    docs: docs::of_group(group, part, network),
+                    ty: types::tensor(&shape),
+                    visit,
+                    name,
+                }
+            })
+            .collect()
+    }
+
+    fn field(&self, id: GroupId, part: Part) -> Ident {
+        self.fields
+            .get(&(id, part))
+            .cloned()
+            .unwrap_or_else(|| format_ident!("missing"))
+    }
+
+    /// The handles of one forward pass.
+    fn visits(&self, network: &Network) -> TokenStream {
+        let fields = network.groups.iter().enumerate().flat_map(|(id, group)| {
+            group.parts.iter().map(move |part| {
+                let name = self.field(id, *part);
+                let handle = handle_type(group, *part);
+                if group.kernels == 1 {
+                    quote!(#name: #handle)
+                } else {
+                    quote!(#name: rt::Bank<#handle>)
+                }
+            })
+        });
+        let lifetime = self.lifetime();
+        quote! {
+            /// The shared kernels of one forward pass, bound once and handed to every visit.
+            struct Visits<#lifetime E: rt::Scalar, D: rt::Backend<E>> { #(#fields,)* }
+        }
+    }
+
+    fn lifetime(&self) -> TokenStream {
+        if self.norms { quote!('m,) } else { quote!() }
+    }
+
+    fn bind(&self, network: &Network) -> TokenStream {
+        let fields = network.groups.iter().enumerate().flat_map(|(id, group)| {
+            group.parts.iter().map(move |part| {
+                let name = self.field(id, *part);
+                let value = self.bind_part(id, group, *part);
+                quote!(#name: #value)
+            })
+        });
+        let (borrow, visits) = if self.norms {
+            (quote!(&'m self), quote!(Visits<'m, E, D>))
+        } else {
+            (quote!(&self), quote!(Visits<E, D>))
+        };
+        let lifetime = if self.norms { quote!('m,) } else { quote!() };
+        // Shared norms are bound by each visit, which has statistics of its own to keep.
+        let only_norms = network.groups.iter().all(|group| norm(group).is_some());
+        let tape = if only_norms { quote!(_tape) } else { quote!(tape) };
+        quote! {
+            impl<E: rt::Scalar, D: rt::Backend<E>> Shared<E, D> {
+                fn bind<#lifetime T: rt::Tape<E, D>>(#borrow, #tape: &mut T) -> Result<#visits, D::Err> {
+                    Ok(Visits { #(#fields,)* })
+                }
+            }
+        }
+    }
+
+    fn bind_part(&self, id: GroupId, group: &Group, part: Part) -> TokenStream {
+        let Some((field, _)) = self.banks.get(&id) else {
+            let field = self.field(id, part);
+            return if part == Part::Norm {
+                quote!(&self.#field)
+            } else {
+                quote!(rt::Bound::new(&self.#field, tape)?)
+            };
+        };
+        let (kernels, counts) = runs(&group.assignment);
+        let runs = quote!(&[#((#kernels, #counts)),*]);
+        if part == Part::Norm {
+            return quote!(rt::Bank::new(self.#field.iter().collect(), #runs));
+        }
+        let tensor = format_ident!("{}", part_name(part));
+        quote! {
+            rt::Bank::new(
+                self.#field.iter().map(|kernel| rt::Bound::new(&kernel.#tensor, tape)).collect::<Result<_, _>>()?,
+                #runs,
+            )
+        }
+    }
+}
+
+/// What a visit gets of one kernel.
+fn handle_type(group: &Group, part: Part) -> TokenStream {
+    if let Some((kind, channels)) = norm(group) {
+        let norm = types::norm(kind, channels);
+        return quote!(&'m #norm);
+    }
+    let shape = tensors(group)
+        .find(|(of, ..)| *of == part)
+        .map(|(_, shape, _)| shape)
+        .unwrap_or_default();
+    let rank = types::rank(&shape);
+    quote!(rt::Bound<#rank, E, D>)
+}
+
+fn norm(group: &Group) -> Option<(NormKind, u64)> {
+    match group.op {
+        Op::BatchNorm { channels, .. } => Some((NormKind::Batch, channels)),
+        Op::LayerNorm { channels, .. } => Some((NormKind::Layer, channels)),
+        _ => None,
+    }
+}
+
+/// The shared tensors of a convolution or linear layer with their initial values.
+fn tensors(group: &Group) -> impl Iterator<Item = (Part, Vec<u64>, TokenStream)> {
+    let init = match group.op {
+        Op::Conv(Conv { init, .. }) | Op::Linear { init, .. } => Some(init),
+        _ => None,
+    };
+    group.tensors().into_iter().filter_map(move |tensor| {
+        let init = init?[usize::from(tensor.part == Part::Bias)];
+        Some((tensor.part, tensor.shape, types::options(init)))
+    })
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Bias => "bias",
+        _ => "weight",
+    }
+}
+
+/// Runs of equal kernels, as literals: which kernel, for how many visits.
+fn runs(assignment: &[u32]) -> (Vec<proc_macro2::Literal>, Vec<proc_macro2::Literal>) {
+    assignment
+        .chunk_by(|a, b| a == b)
+        .map(|run| (types::size(u64::from(run[0])), types::size(run.len() as u64)))
+        .unzip()
+}

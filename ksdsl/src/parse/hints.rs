@@ -1,0 +1,126 @@
+//! Advice for common slips: what the writer probably meant where the text leaves the grammar.
+
+use crate::diag::nearest;
+use crate::layers;
+use std::ops::Range;
+
+/// The keywords that open a construct: the ones a misspelt word is compared with.
+const OPENERS: &[&str] = &[
+    "net",
+    "block",
+    "stage",
+    "input",
+    "let",
+    "share",
+    "residual",
+    "shortcut",
+    "add",
+    "multiply",
+    "concat",
+    "path",
+    "repeat",
+    "when",
+    "else",
+    "seq",
+    "isomorphic",
+    "into",
+    "groups",
+];
+
+/// Keywords that a name of the writer's choice follows.
+const NAMING: &[&str] = &["net", "block", "stage", "let", "as"];
+
+/// Words that are right where they are.
+const OTHERS: &[&str] = &[
+    "kernel", "bias", "of", "in", "as", "when", "and", "or", "not", "true", "false", "x",
+];
+
+/// Words before an error that are looked at.
+const WORDS: usize = 6;
+
+/// A misspelt keyword and the keyword: the first word of the statement that is none, or the word
+/// at the error.
+pub(super) fn misspelt(text: &str, base: usize, at: usize, here: Range<usize>) -> Option<(Range<usize>, &'static str)> {
+    let start = text[base..at]
+        .rfind(['\n', ';', '{', '}', '(', ')', ',', ':', '=', '[', ']', '.'])
+        .map_or(base, |end| base + end + 1);
+    let mut named = false;
+    let statement = words(text, start..at).take(WORDS).chain([here]);
+    for range in statement {
+        let word = &text[range.clone()];
+        let chosen = std::mem::replace(&mut named, NAMING.contains(&word));
+        if OPENERS.contains(&word) || OTHERS.contains(&word) {
+            continue;
+        }
+        if chosen || word.len() < 2 || layers::find(word).is_some() {
+            continue;
+        }
+        if let Some(keyword) = nearest(&word.to_ascii_lowercase(), OPENERS.iter().copied()) {
+            let stem = word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+            return (stem != keyword).then_some((range, keyword));
+        }
+    }
+    None
+}
+
+fn words(text: &str, range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let start = text.as_ptr() as usize;
+    let words = text[range].split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| !word.is_empty()).map(move |word| {
+        let at = word.as_ptr() as usize - start;
+        at..at + word.len()
+    })
+}
+
+/// The bracket around a place in an item that was scanned before, so that its brackets match.
+pub(super) fn bracket(text: &str) -> Option<char> {
+    let mut closed = 0usize;
+    text.chars().rev().find(|c| match c {
+        ')' | ']' | '}' => {
+            closed += 1;
+            false
+        }
+        '(' | '[' | '{' if closed > 0 => {
+            closed -= 1;
+            false
+        }
+        '(' | '[' | '{' => true,
+        _ => false,
+    })
+}
+
+/// What is wrong about `found` where one of `expected` should stand, after `before`, in `inside`.
+pub(super) fn advice(found: &str, before: &str, expected: &[String], inside: Option<char>) -> Option<String> {
+    let expects = |what: &str| expected.iter().any(|name| name == what);
+    let after = before.trim_end();
+    let fixed = match found {
+        "&" => "write `and`",
+        "|" => "write `or`",
+        "!" => "write `not`, or `!=` to compare",
+        "=" if expects("an operator") => "write `==` to compare",
+        ";" if inside == Some('(') => "arguments are separated by `,`",
+        ";" if expects("`{`") => "remove the `;`",
+        ":" if inside == Some('[') => "write a range as `0..2`",
+        "," if expects("a statement") => "end statements with a new line or `;`",
+        "when" if after.ends_with("else") => "write `else { when ... { ... } }`",
+        "{" if expects("`path`") => "write `path { ... }` for each branch",
+        "}" if expects("a layer path") => "write `share s1[*].conv1`, or `share isomorphic conv in s1`",
+        "]" if expects("a range") || inside == Some('[') => "write an index, a range such as `0..2`, or `*`",
+        _ if expects("an operator") && inside == Some('(') && starts_value(found) => "add a `,` before it",
+        _ if !found.is_ascii() => "names, numbers and signs are written in ASCII",
+        _ => return None,
+    };
+    Some(fixed.to_owned())
+}
+
+fn starts_value(found: &str) -> bool {
+    found.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A keyword where a name should stand.
+pub(super) fn reserved(found: &str, rest: &str, expected: &[String]) -> Option<String> {
+    let wants_name = expected.iter().any(|name| name == "a name");
+    let is_label = rest[found.len()..].trim_start().starts_with(':');
+    let is_word = !found.is_empty() && found.bytes().all(|b| b.is_ascii_lowercase());
+    (is_word && (wants_name || is_label)).then(|| format!("`{found}` is a word of the language; choose another name"))
+}

@@ -1,0 +1,153 @@
+//! The example networks compile, and have the parameters they should have by hand.
+
+use super::{compiled, read, repository};
+use ksdsl::compile::{Options, compile};
+use ksdsl::render::render;
+use ksdsl::source::Source;
+use ksdsl::summary::Summary;
+use ksdsl::value::Value;
+
+/// Compiles an example network with these parameters.
+fn example(file: &str, net: &str, set: &[(&str, Value)]) -> Summary {
+    let path = format!("examples/nets/{file}.ksn");
+    let source = Source::new(path.as_str(), read(&path));
+    let options = Options {
+        net: Some(net.to_owned()),
+        set: set.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+    };
+    let compilation = compile(&source, &options);
+    assert!(
+        !compilation.has_errors(),
+        "{}",
+        render(&source, &compilation.diagnostics, false)
+    );
+    Summary::new(&compilation.networks[0], 1)
+}
+
+#[test]
+fn every_example_network_compiles_without_warnings() {
+    let folder = repository().join("examples/nets");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).expect("the folder of example networks") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_none_or(|extension| extension != "ksn") {
+            continue;
+        }
+        let text = read(&path);
+        assert!(text.starts_with("/// "), "{} says nothing of itself", path.display());
+        let source = Source::new(path.display().to_string(), text);
+        let compilation = compiled(&source);
+        assert!(
+            compilation.diagnostics.is_empty(),
+            "{}",
+            render(&source, &compilation.diagnostics, false)
+        );
+        assert!(
+            compilation.networks.iter().all(|network| !network.docs.is_empty()),
+            "{}",
+            path.display()
+        );
+        seen += 1;
+    }
+    assert!(seen >= 8, "only {seen} networks were found");
+}
+
+/// Parameters of `bottleneck` by hand, for blocks of inner width w and 4w channels between them.
+fn bottleneck_by_hand(depth: u64, w: u64, classes: u64, kernels: u64) -> u64 {
+    let stem = 3 * 3 * 3 * (4 * w) + 2 * (4 * w);
+    // 1x1 from 4w to w, 3x3 from w to w, 1x1 from w to 4w.
+    let convolutions = 4 * w * w + 9 * w * w + w * 4 * w;
+    let norms = 2 * (w + w + 4 * w);
+    // The first blocks of the second and the third stage halve the maps.
+    let projections = 2 * ((4 * w) * (4 * w) + 2 * (4 * w));
+    let head = 4 * w * classes + classes;
+    stem + kernels * convolutions + 3 * depth * norms + projections + head
+}
+
+#[test]
+fn bottleneck_has_the_parameters_of_its_formula() {
+    for (depth, width, classes) in [(2, 32, 10), (3, 32, 10), (5, 8, 100)] {
+        for (share_blocks, share_stages, kernels) in [
+            (true, false, 3),
+            (false, false, 3 * depth),
+            (true, true, 1),
+            (false, true, 1),
+        ] {
+            let int = |value: u64| Value::Int(value as i64);
+            let set = [
+                ("depth", int(depth)),
+                ("width", int(width)),
+                ("classes", int(classes)),
+                ("share_blocks", Value::Bool(share_blocks)),
+                ("share_stages", Value::Bool(share_stages)),
+            ];
+            let summary = example("bottleneck", "bottleneck", &set);
+            assert_eq!(
+                summary.parameters.trainable,
+                bottleneck_by_hand(depth, width, classes, kernels)
+            );
+            assert_eq!(
+                summary.parameters.unshared,
+                bottleneck_by_hand(depth, width, classes, 3 * depth)
+            );
+        }
+    }
+}
+
+/// The counts are those of PyTorch's `sum(p.numel() for p in model.parameters())` for the same
+/// network; by hand, stages of c = 16, 32, 64 channels have 6, 5 and 5 kernels of 9c², of which
+/// sharing leaves one each: 280250 - 5 · 2304 - 4 · 9216 - 4 · 36864 = 84410.
+#[test]
+fn digits_shared_has_at_most_a_third_of_the_parameters() {
+    let shared = example("digits", "digits_shared", &[]).parameters;
+    let unshared = example("digits", "digits_unshared", &[]).parameters;
+    assert_eq!((shared.trainable, shared.unshared), (84_410, 280_250));
+    assert_eq!((unshared.trainable, unshared.unshared), (280_250, 280_250));
+    assert!(shared.trainable * 3 <= unshared.trainable);
+}
+
+/// Shared and unshared parameters by hand, for the default values.
+#[test]
+fn the_other_examples_have_the_parameters_they_should() {
+    // 64 -> 128, six blocks of layer norm, 128 -> 512 and 512 -> 128, layer norm, 128 -> 10.
+    let feed_forward = (128 * 512 + 512) + (512 * 128 + 128);
+    let rest = (64 * 128 + 128) + 7 * 256 + (128 * 10 + 10);
+    let mlp = [1, 6].map(|kernels| rest + kernels * feed_forward);
+
+    // Stages of c = 16, 32, 64 channels have 8, 7, 7 kernels of 9c², or 2 each; a norm has 2c.
+    let kernels = |kernels: [u64; 3]| (0..3).map(|i| kernels[i] * 9 * (16 << i) * (16 << i)).sum::<u64>();
+    let narrower = 9 * (16 * 32 + 32 * 64) + (16 * 32 + 32 * 64);
+    let norms = 2 * (8 * 16 + (16 + 7 * 32) + (32 + 7 * 64) + 64);
+    let rest = 27 * 16 + narrower + norms + 650;
+    let preact = [[2, 2, 2], [8, 7, 7]].map(|stages| rest + kernels(stages));
+
+    // Three cells; kernels and biases of a cell, where `point` and `pooled` are isomorphic, and so
+    // are `near` and `far`.
+    let (quarter, grouped) = (32 * 8, 8 * 8 * 9);
+    let single = 32 * 32 + (32 * 32 + 32) + 2 * (32 * 4 * 3);
+    let norms = 4 * 16 + 64 + 64;
+    let rest = (3 * 32 * 25 + 64) + 3 * norms + 330;
+    let branches = [
+        rest + quarter + grouped + single,
+        rest + 3 * (2 * quarter + 2 * grouped + single),
+    ];
+
+    // A block from i to o channels over 4i: norms of 4i, 4i and o, and a gate of 4i -> i -> 4i.
+    let own = |i: u64, o: u64| 2 * (4 * i + 4 * i + o) + 2 * 4 * i * i;
+    let kernels = |i: u64, o: u64| 4 * i * i + 9 * 4 * i + 4 * i * o;
+    let mobilenet = [1, 3].map(|count| {
+        let keep: u64 = [16, 32, 64].map(|c| 3 * own(c, c) + count * kernels(c, c)).iter().sum();
+        let down: u64 = [16, 32].map(|c| own(c, 2 * c) + kernels(c, 2 * c)).iter().sum();
+        27 * 16 + 32 + keep + down + 650
+    });
+
+    for (net, [shared, unshared]) in [
+        ("mlp", mlp),
+        ("preact_resnet", preact),
+        ("branches", branches),
+        ("mobilenet", mobilenet),
+    ] {
+        let parameters = example(net, net, &[]).parameters;
+        assert_eq!((parameters.trainable, parameters.unshared), (shared, unshared), "{net}");
+    }
+}

@@ -1,0 +1,329 @@
+//! The command `ksn`, run as a person runs it.
+
+mod counts;
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// Three layers of which the last two share a kernel.
+const SMALL: &str = "\
+/// A small network.
+net small(width = 4, shared = true) {
+    input 3 x 8 x 8
+    stage body {
+        repeat 3 { conv(width, kernel = 3, pad = 1) }
+        relu
+    }
+    share isomorphic conv in body as body when shared
+}
+";
+
+const SEVERAL: &str = "\
+net family(depth) { input 4; repeat depth { linear(4) } }
+net two = family(depth = 2)
+net three = family(depth = 3)
+";
+
+/// Adds two shapes that differ, and names a layer that does not exist.
+const BROKEN: &str = "\
+net broken {
+    input 3 x 8 x 8
+    residual { conv(8, kernel = 3, pad = 1) }
+    covn(8)
+}
+";
+
+/// A folder with specifications in it, in which `ksn` runs.
+struct Folder(TempDir);
+
+impl Folder {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Folder(folder)
+    }
+
+    fn ksn(&self, args: &[&str]) -> Run {
+        run(self.0.path(), args)
+    }
+}
+
+/// What came of a run.
+struct Run {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(folder: &Path, args: &[&str]) -> Run {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_ksn"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("NO_COLOR")
+        .output()
+        .unwrap();
+    Run {
+        status: status.code(),
+        stdout: String::from_utf8(stdout).unwrap(),
+        stderr: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+impl Run {
+    fn json(&self) -> Value {
+        assert_eq!(self.status, Some(0), "{}", self.stderr);
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+#[test]
+fn check_says_what_it_looked_at() {
+    let folder = Folder::with(&[("small.ksn", SMALL), ("several.ksn", SEVERAL)]);
+    let run = folder.ksn(&["check", "small.ksn", "several.ksn"]);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    assert_eq!(
+        run.stdout,
+        "ok: small.ksn: 1 network, 4 layers\nok: several.ksn: 2 networks, 5 layers; without all values: family\n"
+    );
+}
+
+#[test]
+fn settings_reach_the_network() {
+    let folder = Folder::with(&[("several.ksn", SEVERAL)]);
+    let run = folder.ksn(&["check", "several.ksn", "--net", "family", "--set", "depth=7"]);
+    assert_eq!(run.stdout, "ok: several.ksn: 1 network, 7 layers\n");
+    let run = folder.ksn(&["check", "several.ksn", "--net", "two", "--set", "depth=7"]);
+    assert_eq!(run.stdout, "ok: several.ksn: 1 network, 7 layers\n");
+}
+
+#[test]
+fn errors_are_rendered_and_counted_and_all_files_are_checked() {
+    let folder = Folder::with(&[("broken.ksn", BROKEN), ("small.ksn", SMALL)]);
+    let run = folder.ksn(&["check", "broken.ksn", "small.ksn"]);
+    assert_eq!(run.status, Some(1));
+    assert_eq!(run.stdout, "ok: small.ksn: 1 network, 4 layers\n");
+    insta::assert_snapshot!("broken", run.stderr);
+}
+
+#[test]
+fn errors_have_colours_where_they_are_wanted() {
+    let folder = Folder::with(&[("broken.ksn", BROKEN)]);
+    let colours = |choice| {
+        folder
+            .ksn(&["check", "broken.ksn", "--color", choice])
+            .stderr
+            .contains('\x1b')
+    };
+    assert_eq!(
+        [colours("always"), colours("never"), colours("auto")],
+        [true, false, false]
+    );
+}
+
+#[test]
+fn warnings_do_not_change_the_exit_status() {
+    let text = "net warned { input 4; linear(4); share linear }";
+    let folder = Folder::with(&[("warned.ksn", text)]);
+    let run = folder.ksn(&["check", "warned.ksn"]);
+    assert_eq!(run.status, Some(0));
+    assert_eq!(run.stdout, "ok: warned.ksn: 1 network, 1 layer, 1 warning\n");
+    assert!(run.stderr.starts_with("warning[KS0053]: "), "{}", run.stderr);
+}
+
+#[test]
+fn the_worst_file_decides_the_exit_status() {
+    let folder = Folder::with(&[("broken.ksn", BROKEN), ("small.ksn", SMALL)]);
+    assert_eq!(
+        folder.ksn(&["check", "missing.ksn", "broken.ksn", "small.ksn"]).status,
+        Some(2)
+    );
+}
+
+#[test]
+fn wrong_usage_is_told_from_errors_in_a_specification() {
+    let folder = Folder::with(&[("small.ksn", SMALL), ("several.ksn", SEVERAL), ("empty.ksn", "")]);
+    let cases: &[(&[&str], &str)] = &[
+        (&["check", "missing.ksn"], "error: cannot read missing.ksn: "),
+        (&["check", "."], "error: cannot read .: "),
+        (
+            &["check"],
+            "error: the following required arguments were not provided:\n  <FILE>...",
+        ),
+        (&["chek", "small.ksn"], "error: unrecognized subcommand 'chek'"),
+        (
+            &["summary", "small.ksn", "--set", "width"],
+            "error: invalid value 'width' for '--set <NAME=VALUE>': expected name=value, such as depth=6\n",
+        ),
+        (
+            &["summary", "small.ksn", "--set", "width=wide"],
+            "error: invalid value 'width=wide' for '--set <NAME=VALUE>': `wide` is not a number, true or false\n",
+        ),
+        (
+            &["check", "small.ksn", "--set", "widht=8"],
+            "error: network `small` has no parameter `widht`; did you mean `width`?\n",
+        ),
+        (
+            &["expand", "small.ksn", "--set", "depth=8"],
+            "error: network `small` has no parameter `depth`; its parameters are width, shared\n",
+        ),
+        (
+            &["summary", "several.ksn", "--net", "tow"],
+            "error: several.ksn has no network `tow`; did you mean `two`?\n",
+        ),
+        (
+            &["summary", "several.ksn"],
+            "error: several.ksn defines several networks: family, two, three\n",
+        ),
+        (
+            &["summary", "several.ksn", "--net", "family"],
+            "error: network `family` needs a value for depth\n",
+        ),
+        (&["summary", "empty.ksn"], "error: empty.ksn defines no network\n"),
+        (
+            &["summary", "small.ksn", "--batch", "0"],
+            "error: invalid value '0' for '--batch <IMAGES>'",
+        ),
+    ];
+    for (args, message) in cases {
+        let run = folder.ksn(args);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{args:?}");
+        assert!(run.stderr.starts_with(message), "{args:?} says {}", run.stderr);
+    }
+}
+
+#[test]
+fn wrong_usage_comes_with_what_to_type() {
+    let folder = Folder::with(&[("several.ksn", SEVERAL)]);
+    let run = folder.ksn(&["summary", "several.ksn"]);
+    assert!(
+        run.stderr.contains("help: choose one, such as `--net family`"),
+        "{}",
+        run.stderr
+    );
+    let run = folder.ksn(&["summary", "several.ksn", "--net", "family"]);
+    assert!(
+        run.stderr.contains("help: give them with `--set depth=...`"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_network_that_alone_has_all_values_need_not_be_named() {
+    let text = "net family(depth) { input 4; repeat depth { linear(4) } }\nnet two = family(depth = 2)";
+    let json = Folder::with(&[("one.ksn", text)])
+        .ksn(&["summary", "one.ksn", "--json"])
+        .json();
+    assert_eq!(json["name"], "two");
+}
+
+#[test]
+fn files_that_are_no_source_end_in_a_clear_error() {
+    let folder = Folder::with(&[]);
+    let large = std::fs::File::create(folder.0.path().join("large.ksn")).unwrap();
+    large.set_len(100_000_000).unwrap();
+    let begin = std::time::Instant::now();
+    let run = folder.ksn(&["check", "large.ksn"]);
+    assert!(begin.elapsed().as_secs_f64() < 1.0);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""));
+    assert!(
+        run.stderr
+            .starts_with("error[KS0002]: the source has 100000000 bytes; at most 1048576 can be compiled\n"),
+        "{}",
+        run.stderr
+    );
+
+    std::fs::write(folder.0.path().join("binary.ksn"), b"net a {\n  \xff }").unwrap();
+    let run = folder.ksn(&["check", "binary.ksn"]);
+    let expected = "error: binary.ksn is not text in UTF-8: line 2, column 3\n";
+    assert_eq!((run.status, run.stderr.as_str()), (Some(2), expected));
+}
+
+#[test]
+fn a_byte_order_mark_does_no_harm() {
+    let folder = Folder::with(&[("marked.ksn", &format!("\u{feff}{SMALL}"))]);
+    assert_eq!(
+        folder.ksn(&["check", "marked.ksn"]).stdout,
+        "ok: marked.ksn: 1 network, 4 layers\n"
+    );
+}
+
+#[test]
+fn json_has_the_fields_that_tools_rely_on() {
+    let folder = Folder::with(&[("small.ksn", SMALL)]);
+    let json = folder.ksn(&["summary", "small.ksn", "--json", "--batch", "2"]).json();
+    assert_eq!(json["name"], "small");
+    // A kernel for 3 channels, and one for 4 channels that is used twice.
+    assert_eq!(json["parameters"]["trainable"], 4 * 3 * 9 + 4 * 4 * 9);
+    assert_eq!(json["parameters"]["unshared"], 4 * 3 * 9 + 2 * 4 * 4 * 9);
+    assert_eq!(json["macs"], (4 * 3 * 9 + 2 * 4 * 4 * 9) * 8 * 8);
+    assert_eq!(
+        json["groups"],
+        serde_json::json!([{
+            "name": "body",
+            "parts": ["kernel"],
+            "shape": [4, 4, 3, 3],
+            "parameters": 4 * 4 * 9,
+            "visits": ["body[1].conv", "body[2].conv"],
+        }])
+    );
+    assert_eq!(json["memory"]["batch"], 2);
+    // 4 bytes for each value of the input and output of a convolution between 4x8x8 maps, twice.
+    assert_eq!(json["memory"]["inference_activation_bytes"], 2 * (2 * 4 * 8 * 8) * 4);
+    let paths: Vec<&str> = json["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|layer| layer["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(paths, ["body[0].conv", "body[1].conv", "body[2].conv", "body.relu"]);
+}
+
+#[test]
+fn the_table_folds_repeated_layers() {
+    let folder = Folder::with(&[("small.ksn", SMALL)]);
+    let run = folder.ksn(&["summary", "small.ksn"]);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("table", run.stdout);
+    insta::assert_snapshot!("table_all", folder.ksn(&["summary", "small.ksn", "--all"]).stdout);
+    let unshared = folder.ksn(&["summary", "small.ksn", "--set", "shared=false"]).stdout;
+    insta::assert_snapshot!("table_unshared", unshared);
+}
+
+#[test]
+fn expand_prints_the_chosen_networks() {
+    let folder = Folder::with(&[("several.ksn", SEVERAL)]);
+    let all = folder.ksn(&["expand", "several.ksn"]);
+    assert_eq!((all.status, all.stderr.as_str()), (Some(0), ""));
+    let modules = |text: &str| ["two", "three"].map(|name| text.contains(&format!("pub mod {name} {{")));
+    assert_eq!(modules(&all.stdout), [true, true]);
+    let one = folder.ksn(&["expand", "several.ksn", "--net", "two"]);
+    assert_eq!(modules(&one.stdout), [true, false]);
+    assert_eq!(folder.ksn(&["expand", "several.ksn"]).stdout, all.stdout);
+}
+
+#[test]
+fn expand_of_a_broken_network_prints_no_code() {
+    let run = Folder::with(&[("broken.ksn", BROKEN)]).ksn(&["expand", "broken.ksn"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let folder = Folder::with(&[("deep.ksn", "net deep { input 4; repeat 5000 { linear(4); relu } }")]);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ksn"))
+        .args(["summary", "deep.ksn", "--all"])
+        .current_dir(folder.0.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}

@@ -1,0 +1,60 @@
+//! Compiles the networks of the examples, of these tests, and one for every reference count.
+
+use ksdsl::build::Config;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::{env, fs, io};
+
+const COUNTS: &str = "data/reference-counts.csv";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let examples = "../examples/nets";
+    Config::new().dir(examples).dir("nets").compile_to(&mut io::stdout())?;
+
+    println!("cargo:rerun-if-changed={COUNTS}");
+    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
+    let counts = fs::read_to_string(COUNTS)?;
+    for family in ["se_resnet", "convmixer"] {
+        let text = fs::read_to_string(format!("{examples}/{family}.ksn"))?;
+        fs::write(
+            out_dir.join(format!("{family}_rows.ksn")),
+            text + &rows(&counts, family)?,
+        )?;
+    }
+    // Cargo must not watch what this script writes.
+    Config::new()
+        .root(&out_dir)
+        .file("se_resnet_rows.ksn")
+        .file("convmixer_rows.ksn")
+        .compile_to(&mut io::sink())?;
+    Ok(())
+}
+
+/// `net row_2 = se_resnet(...)` for each row of a family, by the row's number in the file.
+fn rows(counts: &str, family: &str) -> Result<String, Box<dyn Error>> {
+    let mut text = String::new();
+    for (row, line) in counts.lines().enumerate().skip(1) {
+        let [net, depth, classes, shared, ..] = line.split(',').collect::<Vec<_>>()[..] else {
+            return Err(format!("{COUNTS}: row {row} has too few cells").into());
+        };
+        if net != family {
+            continue;
+        }
+        let stage = |name: &str| shared.split('+').any(|stage| stage == name);
+        let switches = match family {
+            "convmixer" => format!("shared = {}", stage("mixer")),
+            _ => format!(
+                "share_s1 = {}, share_s2 = {}, share_s3 = {}",
+                stage("s1"),
+                stage("s2"),
+                stage("s3")
+            ),
+        };
+        writeln!(
+            text,
+            "net row_{row} = {family}(depth = {depth}, classes = {classes}, {switches})"
+        )?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,12 @@
+//! Generated models against independent truth: given parameter counts, the same networks without
+//! sharing, and finite differences; and dfdx's tools, to which a shared kernel is one tensor.
+
+mod checkpoints;
+mod counts;
+mod gradients;
+mod net;
+mod nets;
+mod passes;
+mod tensors;
+mod tied;
+mod visits;

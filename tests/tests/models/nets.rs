@@ -1,0 +1,25 @@
+//! The generated models, one module per `.ksn` file.
+
+macro_rules! files {
+    ($($file:ident $name:literal)+) => {$(
+        #[allow(missing_docs)]
+        pub(crate) mod $file {
+            ksdsl_runtime::include_generated!($name);
+        }
+    )+};
+}
+
+files! {
+    bottleneck "bottleneck"
+    branches "branches"
+    convmixer "convmixer"
+    convmixer_rows "convmixer_rows"
+    digits "digits"
+    gradients "gradients"
+    mlp "mlp"
+    mobilenet "mobilenet"
+    preact_resnet "preact_resnet"
+    se_resnet "se_resnet"
+    se_resnet_rows "se_resnet_rows"
+    tied "tied"
+}

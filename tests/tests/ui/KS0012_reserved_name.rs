@@ -1,0 +1,10 @@
+use ksdsl_runtime::ksnet;
+
+ksnet! {
+    net small {
+        input 3 x 32 x 32
+        stage super { conv(8, kernel = 3) }
+    }
+}
+
+fn main() {}

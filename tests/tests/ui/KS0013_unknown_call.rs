@@ -1,0 +1,11 @@
+use ksdsl_runtime::ksnet;
+
+ksnet! {
+    net small {
+        input 3 x 32 x 32
+        conv(8, kernel = 3); batchnorm; relu
+        bottleneck(16)
+    }
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use ksdsl_runtime::ksnet;
+
+ksnet! {
+    net small {
+        input 3 x 32 x 32
+        concat {
+            path { conv(8, kernel = 1) }
+            path { conv(8, kernel = 3) }
+        }
+    }
+}
+
+fn main() {}

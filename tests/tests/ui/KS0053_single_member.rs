@@ -1,0 +1,13 @@
+#![deny(deprecated)]
+
+use ksdsl_runtime::ksnet;
+
+ksnet! {
+    net small {
+        input 8 x 32 x 32
+        stage s1 { repeat 3 { conv(8, kernel = 3, pad = 1); relu } }
+        share s1[2].conv
+    }
+}
+
+fn main() {}
