@@ -54,7 +54,8 @@ pub fn stub(name: &str, network: Option<&Network>) -> TokenStream {
 fn in_module(name: &proc_macro2::Ident, comment: TokenStream, content: TokenStream) -> TokenStream {
     quote! {
         #comment
-        #[allow(dead_code, non_snake_case, non_camel_case_types, unused_variables, clippy::all, clippy::pedantic)]
+        #[allow(dead_code, unreachable_pub, unused_variables, non_snake_case, non_camel_case_types)]
+        #[allow(clippy::all, clippy::pedantic)]
         pub mod #name {
             use ::ksdsl_runtime::generated as rt;
 

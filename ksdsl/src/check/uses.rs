@@ -1,0 +1,161 @@
+//! Calls, sharing clauses and the expressions in them.
+
+use super::{Checker, Scope, calls, names};
+use crate::ast::{Arg, Expr, ExprKind, Segment, Select, Share};
+use crate::diag::{Code, Diagnostic, nearest};
+use crate::layers;
+use crate::source::Name;
+use crate::value::FUNCTIONS;
+
+impl<'f> Checker<'f, '_> {
+    pub(super) fn call(&mut self, name: &'f Name, args: &'f [Arg], scope: &Scope) {
+        if let Some(layer) = layers::find(&name.value) {
+            calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
+            self.layer_args(args, layer.params, scope);
+            return;
+        }
+        for arg in args {
+            for size in &arg.value.sizes {
+                self.expr(size, scope);
+            }
+        }
+        match self.known_block(&name.value) {
+            Some(block) => {
+                let signature = calls::user(&block.params);
+                calls::check(name, args, &signature, self.diagnostics);
+            }
+            None if self.diagnostics.is_full() => {}
+            None => {
+                let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
+                let known = layers::LAYERS.iter().map(|layer| layer.name).chain(blocks);
+                let near = nearest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
+                let text = format!("there is no layer or block `{}`", name.value);
+                self.diagnostics
+                    .push(Diagnostic::error(Code::UnknownCall, name.span, text).maybe_help(
+                        near.or_else(|| Some(format!("define it with `block {}(...) {{ ... }}`", name.value))),
+                    ));
+            }
+        }
+    }
+
+    /// Arguments of the language's own constructs may be words as well as values.
+    pub(super) fn layer_args(&mut self, args: &'f [Arg], params: &'static [layers::ParamDef], scope: &Scope) {
+        for (position, arg) in args.iter().enumerate() {
+            let param = match &arg.name {
+                Some(name) => params.iter().find(|param| param.name == name.value),
+                None => params.get(position),
+            };
+            for size in &arg.value.sizes {
+                match (&size.kind, param) {
+                    // Of a parameter that does not exist nobody knows whether it takes words.
+                    (ExprKind::Name(_), None) => {}
+                    (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
+                    (ExprKind::Function(name, inner), Some(param)) if layers::is_function(param.kind, &name.value) => {
+                        for expr in inner {
+                            self.expr(expr, scope);
+                        }
+                    }
+                    _ => self.expr(size, scope),
+                }
+            }
+        }
+    }
+
+    /// A name that is a word of this parameter, or for a parameter that takes nothing but words is
+    /// no name of the user's: reading the argument says which words there are.
+    fn takes_words_only(&self, kind: layers::ParamKind, expr: &Expr, scope: &Scope) -> bool {
+        let ExprKind::Name(name) = &expr.kind else { return false };
+        let words_only = matches!(kind, layers::ParamKind::Init | layers::ParamKind::Word(_));
+        layers::is_word(kind, name) || (words_only && !scope.knows(name))
+    }
+
+    pub(super) fn share(&mut self, share: &'f Share, scope: &Scope) {
+        let selectors = match &share.select {
+            Select::Paths(selectors) => selectors,
+            Select::Isomorphic { kind, scopes } => {
+                if let Some(kind) = kind {
+                    self.share_kind(kind);
+                }
+                scopes
+            }
+        };
+        for segment in selectors.iter().flat_map(|selector| &selector.segments) {
+            match segment {
+                Segment::Index(expr) => self.expr(expr, scope),
+                Segment::Range(from, to, _) => {
+                    for expr in [from, to].into_iter().flatten() {
+                        self.expr(expr, scope);
+                    }
+                }
+                Segment::Name(_) | Segment::AnyIndex(_) => {}
+            }
+        }
+        for expr in [&share.into, &share.when].into_iter().flatten() {
+            self.expr(expr, scope);
+        }
+        if let Some(name) = &share.name {
+            names::check_allowed(name, self.diagnostics);
+        }
+    }
+
+    fn share_kind(&mut self, kind: &Name) {
+        if !layers::KINDS.contains(&kind.value.as_str()) {
+            let near =
+                nearest(&kind.value, layers::KINDS.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+            let all = format!("the kinds with parameters are {}", layers::KINDS.join(", "));
+            self.diagnostics.push(
+                Diagnostic::error(
+                    Code::UnknownCall,
+                    kind.span,
+                    format!("`{}` is no kind of layer to share", kind.value),
+                )
+                .maybe_help(near.or(Some(all))),
+            );
+        }
+    }
+
+    pub(super) fn expr(&mut self, expr: &'f Expr, scope: &Scope) {
+        match &expr.kind {
+            ExprKind::Name(name) => scope.check_known(name, expr.span, self.diagnostics),
+            ExprKind::Function(name, args) => {
+                self.function(name, args.len());
+                for arg in args {
+                    self.expr(arg, scope);
+                }
+            }
+            ExprKind::Negate(inner) | ExprKind::Not(inner) => self.expr(inner, scope),
+            ExprKind::Binary(left, _, right) => {
+                self.expr(left, scope);
+                self.expr(right, scope);
+            }
+            ExprKind::Invalid | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) => {}
+        }
+    }
+
+    fn function(&mut self, name: &Name, given: usize) {
+        let diagnostic = match FUNCTIONS.iter().find(|(known, _)| *known == name.value) {
+            Some((_, wanted)) if *wanted == given => return,
+            Some((_, wanted)) => {
+                let code = if given < *wanted {
+                    Code::MissingArgument
+                } else {
+                    Code::SurplusArgument
+                };
+                let text = format!("`{}` takes {wanted} arguments, {given} given", name.value);
+                Diagnostic::error(code, name.span, text)
+            }
+            None => {
+                let known: Vec<&str> = FUNCTIONS.iter().map(|(known, _)| *known).collect();
+                let near = nearest(&name.value, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+                let all = format!("the functions are {}", known.join(", "));
+                Diagnostic::error(
+                    Code::UnknownName,
+                    name.span,
+                    format!("there is no function `{}`", name.value),
+                )
+                .maybe_help(near.or(Some(all)))
+            }
+        };
+        self.diagnostics.push(diagnostic);
+    }
+}

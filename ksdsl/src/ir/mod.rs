@@ -1,0 +1,14 @@
+//! The resolved network: every layer with its path, shapes and parameters, the tree the forward
+//! pass follows, and who shares what. All arithmetic is done; nothing refers to the text any more
+//! but spans for messages.
+
+mod network;
+mod op;
+mod path;
+mod shape;
+
+pub use crate::ast::{Join, SharePart};
+pub use network::{Group, GroupId, Layer, LayerId, Network, Node, Scope, ScopeKind, Visit};
+pub use op::{Activation, Conv, Init, Op, Part, PoolKind, Real, Tensor};
+pub use path::{Path, Segment, key};
+pub use shape::{Shape, join_sizes};

@@ -1,0 +1,161 @@
+//! The network: layers, groups and the tree the forward pass follows.
+
+use super::{Join, Op, Part, Path, Segment, Shape, Tensor};
+use crate::source::Span;
+use crate::value::Value;
+
+/// The position of a layer in [`Network::layers`].
+pub type LayerId = usize;
+
+/// The position of a group in [`Network::groups`].
+pub type GroupId = usize;
+
+/// The kernel of a group that serves a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Visit {
+    /// The group.
+    pub group: GroupId,
+    /// Which of the group's kernels.
+    pub kernel: u32,
+}
+
+/// One layer, in the order of the forward pass.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// Its path.
+    pub path: Path,
+    /// What it computes.
+    pub op: Op,
+    /// The shape it receives.
+    pub input: Shape,
+    /// The shape it gives.
+    pub output: Shape,
+    /// Where it was written.
+    pub span: Span,
+    /// The group its kernel (or norm) belongs to, if shared.
+    pub kernel: Option<Visit>,
+    /// The group its bias belongs to, if shared.
+    pub bias: Option<Visit>,
+}
+
+/// Layers that use the same kernel or, where the clause splits them, the same few kernels.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its name: the field of the shared kernel.
+    pub name: String,
+    /// The parts shared through it.
+    pub parts: Vec<Part>,
+    /// One of its layers' operations: all have the same parameter shapes.
+    pub op: Op,
+    /// Its layers, in the order of the forward pass.
+    pub visits: Vec<LayerId>,
+    /// The kernel each visit uses.
+    pub assignment: Vec<u32>,
+    /// How many kernels it has.
+    pub kernels: u32,
+    /// The clause that made it.
+    pub span: Span,
+}
+
+impl Group {
+    /// The name of one of its kernels, also its checkpoint key below `shared.`: `s1_conv`, or
+    /// `s1_conv.0` where there are several.
+    pub fn kernel_name(&self, kernel: u32) -> String {
+        match self.kernels {
+            1 => self.name.clone(),
+            _ => format!("{}.{kernel}", self.name),
+        }
+    }
+
+    /// The shapes of the shared tensors, trainable or not.
+    pub fn tensors(&self) -> Vec<Tensor> {
+        self.op
+            .tensors()
+            .into_iter()
+            .filter(|tensor| self.parts.contains(&tensor.part))
+            .collect()
+    }
+}
+
+/// What a scope is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ScopeKind {
+    /// `stage name { ... }`.
+    Stage,
+    /// An expansion of the block of this name.
+    Block(String),
+    /// One pass through a `repeat` whose body is more than a block.
+    Iteration,
+}
+
+/// A part of the tree with a path of its own.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// What it is.
+    pub kind: ScopeKind,
+    /// Its path.
+    pub path: Path,
+    /// How many segments of the path its parent scope has.
+    pub parent_depth: usize,
+    /// What is in it.
+    pub nodes: Vec<Node>,
+    /// The shape it receives.
+    pub input: Shape,
+    /// The shape it gives.
+    pub output: Shape,
+}
+
+impl Scope {
+    /// Its path relative to the scope around it.
+    pub fn relative(&self) -> &[Segment] {
+        &self.path.0[self.parent_depth..]
+    }
+}
+
+/// A step of the forward pass.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// A layer.
+    Layer(LayerId),
+    /// A stage, block or iteration.
+    Scope(Scope),
+    /// `main(x) + skip(x)`; an empty skip is the identity.
+    Residual {
+        /// The main way.
+        main: Vec<Node>,
+        /// The other way.
+        skip: Vec<Node>,
+    },
+    /// Branches of one input.
+    Branch {
+        /// How their outputs are joined.
+        join: Join,
+        /// The branches, each with the shape it gives; an empty one is the identity.
+        arms: Vec<(Vec<Node>, Shape)>,
+        /// The joined shape.
+        output: Shape,
+    },
+    /// `x * gate(x)`, one factor per channel (squeeze-and-excitation).
+    Gate(Vec<Node>),
+}
+
+/// A resolved network.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// The `///` lines above it.
+    pub docs: Vec<String>,
+    /// Its parameters with their values, as text.
+    pub parameters: Vec<(String, Value)>,
+    /// The shape of an input image.
+    pub input: Shape,
+    /// The shape of an output.
+    pub output: Shape,
+    /// The forward pass.
+    pub nodes: Vec<Node>,
+    /// All layers in the order of the forward pass.
+    pub layers: Vec<Layer>,
+    /// All sharing groups, in the order of the clauses.
+    pub groups: Vec<Group>,
+}

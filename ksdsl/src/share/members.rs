@@ -1,0 +1,214 @@
+//! The layers a clause brings together.
+
+use super::isomorphic::Signature;
+use super::{Clause, parts_of, select};
+use crate::ast::{Segment, Selector, SharePart};
+use crate::diag::{Code, Diagnostic};
+use crate::ir::{Layer, LayerId, Op, join_sizes};
+use crate::layers;
+use crate::source::Span;
+use crate::value::Env;
+use std::collections::HashMap;
+
+impl Clause<'_, '_> {
+    /// Selected paths must be layers.
+    pub(super) fn leaves(&mut self, matched: Vec<select::Match>, span: Span) -> Vec<LayerId> {
+        let scope = matched.iter().find(|found| found.layer.is_none());
+        if let Some(scope) = scope {
+            let path = self.index.path(scope.node);
+            let inside = self
+                .index
+                .children(scope.node)
+                .into_iter()
+                .take(6)
+                .collect::<Vec<_>>()
+                .join(", ");
+            // `**` alone also matches the network itself.
+            let (what, clause) = match path.0.is_empty() {
+                true => ("the network itself".to_owned(), "share isomorphic".to_owned()),
+                false => (format!("`{path}`"), format!("share isomorphic in {path}")),
+            };
+            self.diagnostics.push(
+                Diagnostic::error(Code::MatchesNothing, span, format!("{what} is not a layer"))
+                    .label("a path to layers is needed here")
+                    .help(format!("it contains {inside}; select one of them, or write `{clause}`")),
+            );
+            return Vec::new();
+        }
+        matched.into_iter().filter_map(|found| found.layer).collect()
+    }
+
+    /// Whether a selected layer has what the clause shares; reported if not.
+    pub(super) fn has_part(&mut self, layer: LayerId) -> bool {
+        let layer = &self.network.layers[layer];
+        let has = parts_of(&layer.op, self.share.part);
+        if !has.is_empty() {
+            return true;
+        }
+        let what = match self.share.part {
+            SharePart::All => "nothing to share",
+            SharePart::Kernel => "no kernel of its own to share",
+            SharePart::Bias => "no bias to share",
+        };
+        let text = format!("`{}` has {what}", layer.path);
+        self.diagnostics.push(
+            Diagnostic::error(Code::NothingToShare, self.selected(), text)
+                .label(format!("`{}` is selected here", layer.path))
+                .and(layer.span, format!("it is `{}`", layer.op.word()))
+                .help(match (self.share.part, &layer.op) {
+                    (SharePart::Bias, Op::Conv(_)) => "give the layer `bias = true`, or share its kernel",
+                    (_, Op::BatchNorm { .. } | Op::LayerNorm { .. }) => {
+                        "a norm is shared as a whole: leave out `kernel of` or `bias of`"
+                    }
+                    _ => "select convolutions, linear layers or norms",
+                }),
+        );
+        false
+    }
+
+    /// Whether all layers have equal kernels; the first that differs is reported.
+    pub(super) fn all_isomorphic(&mut self, layers: &[LayerId]) -> bool {
+        let signature = |id: LayerId| Signature::of(&self.network.layers[id].op, self.share.part);
+        let Some(&first) = layers.first() else { return false };
+        let wanted = signature(first);
+        let Some((&odd, difference)) = layers
+            .iter()
+            .find_map(|layer| Some((layer, wanted.difference(&signature(*layer))?)))
+        else {
+            return true;
+        };
+        let (one, other) = (&self.network.layers[first], &self.network.layers[odd]);
+        let text = format!(
+            "`{}` and `{}` cannot share: the {} differs, {} and {}",
+            one.path, other.path, difference.field, difference.one, difference.other
+        );
+        let describe = |layer: &Layer, value: &str| match layer.op.kernel_shape() {
+            _ if difference.field == "bias" => format!("`{}` has {value}", layer.path),
+            Some(shape) if self.share.part != SharePart::Bias => {
+                format!("the kernel of `{}` is {}", layer.path, join_sizes(&shape))
+            }
+            _ => format!("`{}` has {} channels", layer.path, layer.output.channels()),
+        };
+        let (describe_one, describe_other) = (describe(one, &difference.one), describe(other, &difference.other));
+        let diagnostic = Diagnostic::error(Code::NotIsomorphic, self.selected(), text).label("selected here");
+        let diagnostic = if one.span == other.span {
+            diagnostic.and(one.span, format!("{describe_one}, {describe_other}"))
+        } else {
+            diagnostic.and(one.span, describe_one).and(other.span, describe_other)
+        };
+        self.diagnostics.push(
+            diagnostic
+                .help("select isomorphic layers only, by a range such as `[1..]`, or write `share isomorphic`, which leaves out what does not fit"),
+        );
+        false
+    }
+
+    /// The layers an `isomorphic` clause looks at.
+    pub(super) fn candidates(&mut self, kind: Option<&str>, scopes: &[Selector], env: &Env) -> Vec<LayerId> {
+        let mut inside: Vec<LayerId> = match scopes {
+            [] => (0..self.network.layers.len()).collect(),
+            scopes => {
+                let mut layers = Vec::new();
+                for scope in scopes {
+                    for found in self.select(scope, env) {
+                        self.index.layers_below(found.node, &mut layers);
+                    }
+                }
+                layers
+            }
+        };
+        *self.budget = self.budget.saturating_sub(inside.len());
+        inside.sort_unstable();
+        inside.dedup();
+        inside.retain(|&layer| {
+            let op = &self.network.layers[layer].op;
+            let wanted = match kind {
+                Some(kind) => layers::is_kind(op, kind),
+                // Norms are private to each visit unless they are asked for.
+                None => matches!(op, Op::Conv(_) | Op::Linear { .. }),
+            };
+            wanted && !parts_of(op, self.share.part).is_empty()
+        });
+        inside
+    }
+
+    /// The sets of two or more isomorphic layers, in the order of their first members.
+    pub(super) fn isomorphic_sets(
+        &mut self,
+        layers: &[LayerId],
+        kind: Option<&str>,
+        scopes: &[Selector],
+    ) -> Vec<(Vec<LayerId>, String)> {
+        let mut order: Vec<Signature> = Vec::new();
+        let mut sets: HashMap<Signature, Vec<LayerId>> = HashMap::new();
+        for &layer in layers {
+            let signature = Signature::of(&self.network.layers[layer].op, self.share.part);
+            let set = sets.entry(signature).or_default();
+            if set.is_empty() {
+                order.push(signature);
+            }
+            set.push(layer);
+        }
+        let sets: Vec<Vec<LayerId>> = order
+            .iter()
+            .filter_map(|signature| sets.remove(signature))
+            .filter(|set| set.len() > 1)
+            .collect();
+        if sets.is_empty() && !self.incomplete && !self.diagnostics.has_errors() {
+            self.diagnostics.push(
+                Diagnostic::warning(
+                    Code::SingleMember,
+                    self.share.span,
+                    "no two isomorphic layers here: nothing is shared",
+                )
+                .help("make the clause conditional with `when`, or remove it"),
+            );
+        }
+        let several = sets.len() > 1;
+        let base = match (&self.share.name, scopes) {
+            (Some(name), _) => name.value.clone(),
+            (None, []) => kind.unwrap_or("all").to_owned(),
+            (None, scopes) => scopes.iter().map(plain_name).collect::<Vec<_>>().join("_"),
+        };
+        sets.into_iter()
+            .map(|set| {
+                let word = self.network.layers[set[0]].op.word();
+                let name = match &self.share.name {
+                    Some(_) if !several => base.clone(),
+                    None if base == word => base.clone(),
+                    _ => format!("{base}_{word}"),
+                };
+                (set, name)
+            })
+            .collect()
+    }
+
+    /// The name of a group selected by path: the path's words.
+    pub(super) fn path_name(&self, selectors: &[Selector]) -> String {
+        match (&self.share.name, selectors) {
+            (Some(name), _) => name.value.clone(),
+            (None, [first, ..]) => plain_name(first),
+            (None, []) => "kernel".to_owned(),
+        }
+    }
+}
+
+/// The words of a selector joined to a name: `s1_conv1` of `s1[*].conv1`.
+fn plain_name(selector: &Selector) -> String {
+    let words: Vec<String> = selector
+        .segments
+        .iter()
+        .filter_map(|segment| match segment {
+            Segment::Name(name) => {
+                let word: String = name.value.chars().filter(|c| *c != '*').collect();
+                (!word.is_empty()).then_some(word)
+            }
+            _ => None,
+        })
+        .collect();
+    if words.is_empty() {
+        "kernel".to_owned()
+    } else {
+        words.join("_")
+    }
+}
