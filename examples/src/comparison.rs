@@ -25,18 +25,16 @@ pub struct Costs {
     pub multiply_adds: u64,
 }
 
-/// The [`Costs`] of a generated module: `costs!(nets::digits_shared)`.
-#[macro_export]
-macro_rules! costs {
-    ($($module:ident)::+) => {{
-        use $($module)::+::{MULTIPLY_ADDS, PARAMETERS, UNSHARED_PARAMETERS};
-        $crate::comparison::Costs {
-            name: [$(stringify!($module)),+].last().unwrap(),
-            parameters: PARAMETERS,
-            unshared_parameters: UNSHARED_PARAMETERS,
-            multiply_adds: MULTIPLY_ADDS,
+impl Costs {
+    /// The costs of the net that `B` builds.
+    pub fn of<B: Network>() -> Self {
+        Costs {
+            name: B::NAME,
+            parameters: B::PARAMETERS,
+            unshared_parameters: B::UNSHARED_PARAMETERS,
+            multiply_adds: B::MULTIPLY_ADDS,
         }
-    }};
+    }
 }
 
 /// What a training came to.
@@ -87,6 +85,19 @@ impl Row {
         mean(self.accuracies.iter().copied())
     }
 
+    /// The mean, and with several seeds the range.
+    fn accuracy_cell(&self) -> String {
+        let percent = self.accuracies.iter().map(|accuracy| 100.0 * accuracy);
+        let mean = 100.0 * self.accuracy();
+        if self.accuracies.len() == 1 {
+            return format!("{mean:.2} %");
+        }
+        let (least, most) = percent.fold((f64::INFINITY, 0.0), |(least, most), value| {
+            (value.min(least), value.max(most))
+        });
+        format!("{mean:.2} % ({least:.2} to {most:.2})")
+    }
+
     fn cells(&self) -> [String; 6] {
         let costs = self.costs;
         let share = costs.parameters as f64 / costs.unshared_parameters as f64;
@@ -96,7 +107,7 @@ impl Row {
             HumanCount(costs.parameters).to_string(),
             format!("{:.1} %", 100.0 * share),
             HumanCount(costs.multiply_adds).to_string(),
-            format!("{:.2} %", 100.0 * self.accuracy()),
+            self.accuracy_cell(),
             format!("{seconds:.1}"),
         ]
     }
@@ -125,4 +136,41 @@ pub fn table(rows: &[Row]) -> Table {
         .skip(1)
         .for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Costs, Row, table};
+    use std::time::Duration;
+
+    fn row(accuracies: &[f64], seconds: &[u64]) -> Row {
+        Row {
+            costs: Costs {
+                name: "small",
+                parameters: 1_234,
+                unshared_parameters: 4_936,
+                multiply_adds: 5_678_901,
+            },
+            accuracies: accuracies.to_vec(),
+            times: seconds.iter().copied().map(Duration::from_secs).collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_says_what_a_net_costs_and_reaches() {
+        let cells = ["small", "1,234", "25.0 %", "5,678,901", "98.75 %", "12.0"];
+        assert_eq!(row(&[0.9875], &[12]).cells(), cells);
+    }
+
+    #[test]
+    fn several_seeds_give_means_and_the_range() {
+        let cells = row(&[0.98, 0.99, 0.985], &[1, 2, 3]).cells();
+        assert_eq!(cells[4..], ["98.50 % (98.00 to 99.00)", "2.0"]);
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_net() {
+        let table = table(&[row(&[0.5], &[1]), row(&[0.5], &[1])]);
+        assert_eq!(table.to_string().matches("small").count(), 2);
+    }
 }

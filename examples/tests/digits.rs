@@ -24,7 +24,7 @@ where
 {
     let digits = Digits::embedded();
     let accuracy = |seed| {
-        let outcome = train_and_test::<B>(&digits, &recipe(8, 0.1, seed), |_| ()).unwrap();
+        let outcome = train_and_test::<B>(&digits, &recipe(6, 0.1, seed), |_| ()).unwrap();
         outcome.accuracy
     };
     (0..3).map(accuracy).sum::<f64>() / 3.0

@@ -4,6 +4,7 @@ pub use crate::act::{Act, Flat, Map};
 pub use crate::backend::Backend;
 pub use crate::bank::Bank;
 pub use crate::init;
+pub use crate::network::Network;
 pub use crate::norm::{BatchNorm, LayerNorm};
 pub use crate::ops as op;
 pub use crate::ops::{Dilation, Kernel, Pad, Stride};

@@ -81,6 +81,7 @@ pub mod data;
 pub mod generated;
 pub mod geometry;
 pub mod init;
+pub mod network;
 pub mod norm;
 pub mod ops;
 pub mod oracle;

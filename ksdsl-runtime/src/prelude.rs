@@ -1,17 +1,19 @@
 //! What users of generated models need from dfdx: devices, tensors, losses, optimisers, and the
 //! traits to build, run, count, save and load a model.
 
+pub use crate::network::Network;
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::losses::*;
+pub use dfdx::nn::tensor_collection::TensorCollection;
 pub use dfdx::nn::{
     BuildModule, BuildOnDevice, DeviceBuildExt, LoadFromNpz, LoadFromSafetensors, ModelEMA, Module, ModuleMut,
     NumParams, ResetParams, SaveToNpz, SaveToSafetensors, ToDevice, ToDtype, ZeroGrads,
 };
 pub use dfdx::optim::prelude::*;
-pub use dfdx::optim::{Adam, RMSprop, Sgd};
+pub use dfdx::optim::{Adam, AdamConfig, Momentum, RMSprop, RMSpropConfig, Sgd, SgdConfig, WeightDecay};
 pub use dfdx::shapes::{Const, Dim, HasShape, Rank0, Rank1, Rank2, Rank3, Rank4, Shape};
 pub use dfdx::tensor::{
-    AsArray, Cpu, Gradients, HasErr, NoneTape, OnesTensor, OwnedTape, SampleTensor, SplitTape, Tape, Tensor,
+    AsArray, Cpu, CpuError, Gradients, HasErr, NoneTape, OnesTensor, OwnedTape, SampleTensor, SplitTape, Tape, Tensor,
     TensorFrom, TensorFromVec, Trace, ZerosTensor,
 };
 pub use dfdx::tensor_ops::*;

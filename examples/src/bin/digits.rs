@@ -5,8 +5,8 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use ksdsl_examples::classifier::Classifier;
 use ksdsl_examples::comparison::{Costs, Row, table, train_and_test};
+use ksdsl_examples::nets;
 use ksdsl_examples::training::{Recipe, Step};
-use ksdsl_examples::{costs, nets};
 use ksdsl_runtime::data::Digits;
 use ksdsl_runtime::prelude::*;
 use std::error::Error;
@@ -19,11 +19,11 @@ use std::process::ExitCode;
 #[command(version)]
 struct Options {
     /// How often every image is seen
-    #[arg(long, default_value = "20")]
+    #[arg(long, default_value = "20", value_parser = count)]
     epochs: NonZeroU32,
     /// Images per step
-    #[arg(long, default_value = "64")]
-    batch: NonZeroUsize,
+    #[arg(long, default_value = "64", value_parser = count)]
+    batch: NonZeroU32,
     /// The highest learning rate of the one-cycle schedule
     #[arg(long, default_value = "0.1", value_parser = rate)]
     lr: f64,
@@ -31,17 +31,22 @@ struct Options {
     #[arg(long, default_value = "0")]
     seed: u64,
     /// Repeat with so many seeds, counting up from --seed, and give means
-    #[arg(long, default_value = "1")]
+    #[arg(long, default_value = "1", value_parser = count)]
     seeds: NonZeroU32,
     /// Save the trained nets in this folder, as NET-SEED.safetensors
     #[arg(long, value_name = "FOLDER")]
     save: Option<PathBuf>,
 }
 
-fn rate(text: &str) -> Result<f64, String> {
+fn count(text: &str) -> Result<NonZeroU32, String> {
+    let expected = |_| format!("expected a whole number from 1 to {}", u32::MAX);
+    text.parse().map_err(expected)
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && rate <= 10.0 => Ok(rate),
-        _ => Err("expected a number above 0, up to 10".to_owned()),
+        _ => Err("expected a number above 0, up to 10"),
     }
 }
 
@@ -53,7 +58,7 @@ impl Options {
     fn recipe(&self, seed: u64) -> Recipe {
         Recipe {
             epochs: self.epochs,
-            batch: self.batch,
+            batch: self.batch.try_into().unwrap_or(NonZeroUsize::MAX),
             peak_rate: self.lr,
             seed,
         }
@@ -73,18 +78,19 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let digits = Digits::embedded();
     let rows = [
-        compare::<nets::digits_unshared::Builder>(costs!(nets::digits_unshared), &digits, options)?,
-        compare::<nets::digits_shared::Builder>(costs!(nets::digits_shared), &digits, options)?,
+        compare::<nets::digits_unshared::Builder>(&digits, options)?,
+        compare::<nets::digits_shared::Builder>(&digits, options)?,
     ];
     println!("{}", table(&rows));
     Ok(())
 }
 
 /// Trains a net once for each seed.
-fn compare<B>(costs: Costs, digits: &Digits, options: &Options) -> Result<Row, Box<dyn Error>>
+fn compare<B>(digits: &Digits, options: &Options) -> Result<Row, Box<dyn Error>>
 where
-    B: BuildOnDevice<Cpu, f32, Built: Classifier>,
+    B: BuildOnDevice<Cpu, f32, Built: Classifier> + Network,
 {
+    let costs = Costs::of::<B>();
     let mut row = Row {
         costs,
         accuracies: Vec::new(),

@@ -1,286 +1,312 @@
 //! [`Backend`] for dfdx's [`Cpu`]: each method calls the kernel of its family.
+//!
+//! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
+//! here and not in the crate of every model, where a development build would leave them unoptimised.
 
 use super::{CpuBuf, activation, conv, elementwise, layout, linear, norm, pool};
 use crate::backend::{Backend, BatchNormOutput, LayerNormOutput};
 use crate::geometry::{Activation, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize};
-use crate::scalar::Scalar;
 use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Storage, Tensor, TensorFromVec};
-use dfdx::tensor_ops::{Device, ReshapeTo};
-use std::ops::DerefMut;
+use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Tensor, TensorFromVec};
+use dfdx::tensor_ops::ReshapeTo;
 
-impl<E: Scalar> Backend<E> for Cpu
-where
-    Cpu: Device<E, Err = CpuError> + Storage<E, Vec: DerefMut<Target = Vec<E>>>,
-{
-    type Buf = CpuBuf<E>;
+macro_rules! cpu_backend {
+    ($E:ident) => {
+        impl Backend<$E> for Cpu {
+            type Buf = CpuBuf<$E>;
 
-    fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, E, Self, T>) -> Result<CpuBuf<E>, CpuError> {
-        // dfdx shares the data when they lie in order already.
-        let ordered = tensor.retaped::<NoneTape>().try_contiguous()?;
-        let mut buf = CpuBuf::scratch(ordered.shape().num_elements());
-        ordered.copy_into(&mut buf);
-        Ok(buf)
-    }
+            fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, $E, Self, T>) -> Result<CpuBuf<$E>, CpuError> {
+                // dfdx shares the data when they lie in order already.
+                let ordered = tensor.retaped::<NoneTape>().try_contiguous()?;
+                let mut buf = CpuBuf::scratch(ordered.shape().num_elements());
+                ordered.copy_into(&mut buf);
+                Ok(buf)
+            }
 
-    fn make_tensor<S: Shape>(&self, buf: CpuBuf<E>, shape: S) -> Result<Tensor<S, E, Self>, CpuError> {
-        self.try_tensor_from_vec(buf.into_vec(), shape)
-    }
+            fn make_tensor<S: Shape>(&self, buf: CpuBuf<$E>, shape: S) -> Result<Tensor<S, $E, Self>, CpuError> {
+                self.try_tensor_from_vec(buf.into_vec(), shape)
+            }
 
-    fn add_to_gradient<S: Shape>(
-        &self,
-        gradients: &mut Gradients<E, Self>,
-        tensor: &Tensor<S, E, Self>,
-        buf: CpuBuf<E>,
-    ) -> Result<(), CpuError> {
-        let gradient = gradients.get_or_alloc_mut(tensor)?;
-        if gradient.len() != buf.len() {
-            return Err(CpuError::WrongNumElements);
+            fn add_to_gradient<S: Shape>(
+                &self,
+                gradients: &mut Gradients<$E, Self>,
+                tensor: &Tensor<S, $E, Self>,
+                buf: CpuBuf<$E>,
+            ) -> Result<(), CpuError> {
+                let gradient = gradients.get_or_alloc_mut(tensor)?;
+                if gradient.len() != buf.len() {
+                    return Err(CpuError::WrongNumElements);
+                }
+                elementwise::add_assign(gradient, &buf);
+                Ok(())
+            }
+
+            fn take_gradient<S: Shape>(
+                &self,
+                gradients: &mut Gradients<$E, Self>,
+                tensor: &Tensor<S, $E, Self>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                let gradient = gradients.get_or_alloc_mut(tensor)?;
+                Ok(CpuBuf::from_vec(std::mem::take(&mut **gradient)))
+            }
+
+            fn zeroed(&self, len: usize) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(CpuBuf::zeros(len))
+            }
+
+            fn nchw_to_nhwc(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(layout::nchw_to_nhwc(size, x))
+            }
+
+            fn nhwc_to_nchw(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(layout::nhwc_to_nchw(size, x))
+            }
+
+            fn conv_forward(
+                &self,
+                size: ConvSize,
+                x: &CpuBuf<$E>,
+                weight: &CpuBuf<$E>,
+                bias: Option<&CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(conv::conv_forward(size, x, weight, bias))
+            }
+
+            fn conv_backward_data(
+                &self,
+                size: ConvSize,
+                weight: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(conv::conv_backward_data(size, weight, dy))
+            }
+
+            fn conv_backward_weight(
+                &self,
+                size: ConvSize,
+                x: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+                dweight: &mut CpuBuf<$E>,
+            ) -> Result<(), CpuError> {
+                conv::conv_backward_weight(size, x, dy, dweight);
+                Ok(())
+            }
+
+            fn linear_forward(
+                &self,
+                size: LinearSize,
+                x: &CpuBuf<$E>,
+                weight: &CpuBuf<$E>,
+                bias: Option<&CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(linear::linear_forward(size, x, weight, bias))
+            }
+
+            fn linear_backward_data(
+                &self,
+                size: LinearSize,
+                weight: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(linear::linear_backward_data(size, weight, dy))
+            }
+
+            fn linear_backward_weight(
+                &self,
+                size: LinearSize,
+                x: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+                dweight: &mut CpuBuf<$E>,
+            ) -> Result<(), CpuError> {
+                linear::linear_backward_weight(size, x, dy, dweight);
+                Ok(())
+            }
+
+            fn bias_backward(&self, size: RowSize, dy: &CpuBuf<$E>, dbias: &mut CpuBuf<$E>) -> Result<(), CpuError> {
+                linear::bias_backward(size, dy, dbias);
+                Ok(())
+            }
+
+            fn batch_norm_train(
+                &self,
+                size: RowSize,
+                x: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                shift: &CpuBuf<$E>,
+                eps: f64,
+            ) -> Result<BatchNormOutput<CpuBuf<$E>>, CpuError> {
+                Ok(norm::batch_norm_train(size, x, scale, shift, eps))
+            }
+
+            fn batch_norm_backward(
+                &self,
+                size: RowSize,
+                x: &CpuBuf<$E>,
+                mean: &CpuBuf<$E>,
+                variance: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                eps: f64,
+                dy: &CpuBuf<$E>,
+                dscale: &mut CpuBuf<$E>,
+                dshift: &mut CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(norm::batch_norm_backward(
+                    size, x, mean, variance, scale, eps, dy, dscale, dshift,
+                ))
+            }
+
+            fn batch_norm_infer(
+                &self,
+                size: RowSize,
+                x: CpuBuf<$E>,
+                mean: &CpuBuf<$E>,
+                variance: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                shift: &CpuBuf<$E>,
+                eps: f64,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(norm::batch_norm_infer(size, x, mean, variance, scale, shift, eps))
+            }
+
+            fn blend_statistics(
+                &self,
+                running: &CpuBuf<$E>,
+                batch: &CpuBuf<$E>,
+                momentum: f64,
+                factor: f64,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(norm::blend_statistics(running, batch, momentum, factor))
+            }
+
+            fn layer_norm_forward(
+                &self,
+                size: RowSize,
+                x: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                shift: &CpuBuf<$E>,
+                eps: f64,
+            ) -> Result<LayerNormOutput<CpuBuf<$E>>, CpuError> {
+                Ok(norm::layer_norm_forward(size, x, scale, shift, eps))
+            }
+
+            fn layer_norm_backward(
+                &self,
+                size: RowSize,
+                x: &CpuBuf<$E>,
+                mean: &CpuBuf<$E>,
+                inverse_std: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+                dscale: &mut CpuBuf<$E>,
+                dshift: &mut CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(norm::layer_norm_backward(
+                    size,
+                    x,
+                    mean,
+                    inverse_std,
+                    scale,
+                    dy,
+                    dscale,
+                    dshift,
+                ))
+            }
+
+            fn activation_forward(&self, kind: Activation, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(activation::activation_forward(kind, x))
+            }
+
+            fn activation_backward(
+                &self,
+                kind: Activation,
+                saved: &CpuBuf<$E>,
+                dy: CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(activation::activation_backward(kind, saved, dy))
+            }
+
+            fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(pool::pool_forward(kind, size, x))
+            }
+
+            fn pool_backward(
+                &self,
+                kind: PoolKind,
+                size: PoolSize,
+                x: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(pool::pool_backward(kind, size, x, dy))
+            }
+
+            fn global_pool_forward(
+                &self,
+                kind: PoolKind,
+                size: MapSize,
+                x: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(pool::global_pool_forward(kind, size, x))
+            }
+
+            fn global_pool_backward(
+                &self,
+                kind: PoolKind,
+                size: MapSize,
+                x: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(pool::global_pool_backward(kind, size, x, dy))
+            }
+
+            fn add(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(elementwise::add(a, b))
+            }
+
+            fn multiply(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(elementwise::multiply(a, b))
+            }
+
+            fn gate_forward(&self, size: MapSize, x: &CpuBuf<$E>, gate: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(elementwise::gate_forward(size, x, gate))
+            }
+
+            fn gate_backward(
+                &self,
+                size: MapSize,
+                x: &CpuBuf<$E>,
+                gate: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), CpuError> {
+                Ok(elementwise::gate_backward(size, x, gate, dy))
+            }
+
+            fn concat(
+                &self,
+                rows: usize,
+                left: usize,
+                right: usize,
+                a: &CpuBuf<$E>,
+                b: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(elementwise::concat(rows, left, right, a, b))
+            }
+
+            fn split(
+                &self,
+                rows: usize,
+                left: usize,
+                right: usize,
+                x: &CpuBuf<$E>,
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), CpuError> {
+                Ok(elementwise::split(rows, left, right, x))
+            }
+
+            fn dropout(&self, p: f64, seed: u64, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(elementwise::dropout(p, seed, x))
+            }
         }
-        elementwise::add_assign(gradient, &buf);
-        Ok(())
-    }
-
-    fn take_gradient<S: Shape>(
-        &self,
-        gradients: &mut Gradients<E, Self>,
-        tensor: &Tensor<S, E, Self>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        let gradient = gradients.get_or_alloc_mut(tensor)?;
-        Ok(CpuBuf::from_vec(std::mem::take(&mut **gradient)))
-    }
-
-    fn zeroed(&self, len: usize) -> Result<CpuBuf<E>, CpuError> {
-        Ok(CpuBuf::zeros(len))
-    }
-
-    fn nchw_to_nhwc(&self, size: MapSize, x: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(layout::nchw_to_nhwc(size, x))
-    }
-
-    fn nhwc_to_nchw(&self, size: MapSize, x: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(layout::nhwc_to_nchw(size, x))
-    }
-
-    fn conv_forward(
-        &self,
-        size: ConvSize,
-        x: &CpuBuf<E>,
-        weight: &CpuBuf<E>,
-        bias: Option<&CpuBuf<E>>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(conv::conv_forward(size, x, weight, bias))
-    }
-
-    fn conv_backward_data(&self, size: ConvSize, weight: &CpuBuf<E>, dy: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(conv::conv_backward_data(size, weight, dy))
-    }
-
-    fn conv_backward_weight(
-        &self,
-        size: ConvSize,
-        x: &CpuBuf<E>,
-        dy: &CpuBuf<E>,
-        dweight: &mut CpuBuf<E>,
-    ) -> Result<(), CpuError> {
-        conv::conv_backward_weight(size, x, dy, dweight);
-        Ok(())
-    }
-
-    fn linear_forward(
-        &self,
-        size: LinearSize,
-        x: &CpuBuf<E>,
-        weight: &CpuBuf<E>,
-        bias: Option<&CpuBuf<E>>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(linear::linear_forward(size, x, weight, bias))
-    }
-
-    fn linear_backward_data(
-        &self,
-        size: LinearSize,
-        weight: &CpuBuf<E>,
-        dy: &CpuBuf<E>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(linear::linear_backward_data(size, weight, dy))
-    }
-
-    fn linear_backward_weight(
-        &self,
-        size: LinearSize,
-        x: &CpuBuf<E>,
-        dy: &CpuBuf<E>,
-        dweight: &mut CpuBuf<E>,
-    ) -> Result<(), CpuError> {
-        linear::linear_backward_weight(size, x, dy, dweight);
-        Ok(())
-    }
-
-    fn bias_backward(&self, size: RowSize, dy: &CpuBuf<E>, dbias: &mut CpuBuf<E>) -> Result<(), CpuError> {
-        linear::bias_backward(size, dy, dbias);
-        Ok(())
-    }
-
-    fn batch_norm_train(
-        &self,
-        size: RowSize,
-        x: &CpuBuf<E>,
-        scale: &CpuBuf<E>,
-        shift: &CpuBuf<E>,
-        eps: f64,
-    ) -> Result<BatchNormOutput<CpuBuf<E>>, CpuError> {
-        Ok(norm::batch_norm_train(size, x, scale, shift, eps))
-    }
-
-    fn batch_norm_backward(
-        &self,
-        size: RowSize,
-        x: &CpuBuf<E>,
-        mean: &CpuBuf<E>,
-        variance: &CpuBuf<E>,
-        scale: &CpuBuf<E>,
-        eps: f64,
-        dy: &CpuBuf<E>,
-        dscale: &mut CpuBuf<E>,
-        dshift: &mut CpuBuf<E>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(norm::batch_norm_backward(
-            size, x, mean, variance, scale, eps, dy, dscale, dshift,
-        ))
-    }
-
-    fn batch_norm_infer(
-        &self,
-        size: RowSize,
-        x: CpuBuf<E>,
-        mean: &CpuBuf<E>,
-        variance: &CpuBuf<E>,
-        scale: &CpuBuf<E>,
-        shift: &CpuBuf<E>,
-        eps: f64,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(norm::batch_norm_infer(size, x, mean, variance, scale, shift, eps))
-    }
-
-    fn blend_statistics(
-        &self,
-        running: &CpuBuf<E>,
-        batch: &CpuBuf<E>,
-        momentum: f64,
-        factor: f64,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(norm::blend_statistics(running, batch, momentum, factor))
-    }
-
-    fn layer_norm_forward(
-        &self,
-        size: RowSize,
-        x: &CpuBuf<E>,
-        scale: &CpuBuf<E>,
-        shift: &CpuBuf<E>,
-        eps: f64,
-    ) -> Result<LayerNormOutput<CpuBuf<E>>, CpuError> {
-        Ok(norm::layer_norm_forward(size, x, scale, shift, eps))
-    }
-
-    fn layer_norm_backward(
-        &self,
-        size: RowSize,
-        x: &CpuBuf<E>,
-        mean: &CpuBuf<E>,
-        inverse_std: &CpuBuf<E>,
-        scale: &CpuBuf<E>,
-        dy: &CpuBuf<E>,
-        dscale: &mut CpuBuf<E>,
-        dshift: &mut CpuBuf<E>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(norm::layer_norm_backward(
-            size,
-            x,
-            mean,
-            inverse_std,
-            scale,
-            dy,
-            dscale,
-            dshift,
-        ))
-    }
-
-    fn activation_forward(&self, kind: Activation, x: CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(activation::activation_forward(kind, x))
-    }
-
-    fn activation_backward(&self, kind: Activation, saved: &CpuBuf<E>, dy: CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(activation::activation_backward(kind, saved, dy))
-    }
-
-    fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(pool::pool_forward(kind, size, x))
-    }
-
-    fn pool_backward(
-        &self,
-        kind: PoolKind,
-        size: PoolSize,
-        x: &CpuBuf<E>,
-        dy: &CpuBuf<E>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(pool::pool_backward(kind, size, x, dy))
-    }
-
-    fn global_pool_forward(&self, kind: PoolKind, size: MapSize, x: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(pool::global_pool_forward(kind, size, x))
-    }
-
-    fn global_pool_backward(
-        &self,
-        kind: PoolKind,
-        size: MapSize,
-        x: &CpuBuf<E>,
-        dy: &CpuBuf<E>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(pool::global_pool_backward(kind, size, x, dy))
-    }
-
-    fn add(&self, a: CpuBuf<E>, b: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(elementwise::add(a, b))
-    }
-
-    fn multiply(&self, a: CpuBuf<E>, b: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(elementwise::multiply(a, b))
-    }
-
-    fn gate_forward(&self, size: MapSize, x: &CpuBuf<E>, gate: &CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(elementwise::gate_forward(size, x, gate))
-    }
-
-    fn gate_backward(
-        &self,
-        size: MapSize,
-        x: &CpuBuf<E>,
-        gate: &CpuBuf<E>,
-        dy: &CpuBuf<E>,
-    ) -> Result<(CpuBuf<E>, CpuBuf<E>), CpuError> {
-        Ok(elementwise::gate_backward(size, x, gate, dy))
-    }
-
-    fn concat(
-        &self,
-        rows: usize,
-        left: usize,
-        right: usize,
-        a: &CpuBuf<E>,
-        b: &CpuBuf<E>,
-    ) -> Result<CpuBuf<E>, CpuError> {
-        Ok(elementwise::concat(rows, left, right, a, b))
-    }
-
-    fn split(&self, rows: usize, left: usize, right: usize, x: &CpuBuf<E>) -> Result<(CpuBuf<E>, CpuBuf<E>), CpuError> {
-        Ok(elementwise::split(rows, left, right, x))
-    }
-
-    fn dropout(&self, p: f64, seed: u64, x: CpuBuf<E>) -> Result<CpuBuf<E>, CpuError> {
-        Ok(elementwise::dropout(p, seed, x))
-    }
+    };
 }
+
+cpu_backend!(f32);
+cpu_backend!(f64);

@@ -131,22 +131,23 @@ fn combinations_match_the_oracle() {
 #[test]
 fn dropout_matches_the_oracle_and_keeps_the_mean() {
     let ones = vec![1.0_f32; 100_000];
+    let dropout = |p, seed| Backend::<f32>::dropout(&cpu(), p, seed, buf(&ones)).unwrap();
     for (p, seed) in [(0.1, 0), (0.5, 1), (0.9, u64::MAX)] {
-        let y = cpu().dropout(p, seed, buf(&ones)).unwrap();
+        let y = dropout(p, seed);
         let want = combine::dropout(p, seed, &wide(&ones));
         Worst::of("dropout").check(&p, &y, &want);
         let kept = y.iter().filter(|y| **y != 0.0).count() as f64 / 1e5;
         // Five standard deviations of the share kept.
         assert!((kept - (1.0 - p)).abs() < 5.0 * (p * (1.0 - p) / 1e5).sqrt(), "{kept}");
     }
-    assert!(cpu().dropout(1.0, 3, buf(&ones)).unwrap().iter().all(|y| *y == 0.0));
-    assert!(cpu().dropout(0.0, 3, buf(&ones)).unwrap().iter().all(|y| *y == 1.0));
+    assert!(dropout(1.0, 3).iter().all(|y| *y == 0.0));
+    assert!(dropout(0.0, 3).iter().all(|y| *y == 1.0));
 }
 
 #[test]
 fn dropout_of_neighbouring_seeds_differs_everywhere() {
     let ones = vec![1.0_f32; 4096];
-    let mask = |seed| cpu().dropout(0.5, seed, buf(&ones)).unwrap();
+    let mask = |seed| Backend::<f32>::dropout(&cpu(), 0.5, seed, buf(&ones)).unwrap();
     let (a, b) = (mask(10), mask(11));
     let equal = a.iter().zip(b.iter()).filter(|(a, b)| a == b).count();
     // Half agree by chance; the standard deviation of the count is 32.

@@ -1,6 +1,6 @@
 //! Batch and layer normalisation.
 
-use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu, wide};
+use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu, cpu_of, wide};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{MapSize, RowSize};
@@ -150,7 +150,7 @@ fn batch_norm_survives_a_large_mean() {
     };
     let x: Vec<f32> = Rng(6).values::<f32>(size.len()).iter().map(|x| x + 1000.0).collect();
     let ones = buf(&[1.0_f32; 3]);
-    let got = cpu()
+    let got = cpu_of::<f32>()
         .batch_norm_train(rows, &buf(&to_nhwc(size, &x)), &ones, &ones, EPS)
         .unwrap();
     let want = norm::batch_norm_train(size, &wide(&x), &[1.0; 3], &[1.0; 3], EPS);

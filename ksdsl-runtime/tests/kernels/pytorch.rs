@@ -4,7 +4,7 @@
 //! `r = lambda *s: (torch.arange(float(torch.Size(s).numel()), dtype=torch.float64) * 7 % 11 - 5).reshape(s) / 4`.
 
 use crate::activations::{ALL, saves_output};
-use crate::support::{Worst, buf, cpu};
+use crate::support::{Worst, buf, cpu_of};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{ConvSize, MapSize, PoolKind, PoolSize, RowSize, Window};
 use ksdsl_runtime::oracle::combine::{to_nchw, to_nhwc};
@@ -48,10 +48,12 @@ fn activations() {
     for (kind, (y, dx)) in ALL.into_iter().zip(want) {
         worst.check(&kind, &activation::forward(kind, &k), &y);
         worst.check(&kind, &activation::backward(kind, &k, &[1.0; 7]), &dx);
-        let got = cpu().activation_forward(kind, buf(&k)).unwrap();
+        let got = cpu_of::<f64>().activation_forward(kind, buf(&k)).unwrap();
         worst.check(&kind, &got, &y);
         let saved = if saves_output(kind) { got } else { buf(&k) };
-        let got = cpu().activation_backward(kind, &saved, buf(&[1.0; 7])).unwrap();
+        let got = cpu_of::<f64>()
+            .activation_backward(kind, &saved, buf(&[1.0; 7]))
+            .unwrap();
         worst.check(&kind, &got, &dx);
     }
 }
@@ -112,12 +114,14 @@ fn convolution() {
     worst.check(&"oracle dx", &conv::backward_data(size, &w, &dy), &dx);
     worst.check(&"oracle dw", &conv::backward_weight(size, &x, &dy), &dw);
     let (nx, ndy) = (buf(&to_nhwc(input, &x)), buf(&to_nhwc(output, &dy)));
-    let got = cpu().conv_forward(size, &nx, &buf(&w), Some(&buf(&b))).unwrap();
+    let got = cpu_of::<f64>()
+        .conv_forward(size, &nx, &buf(&w), Some(&buf(&b)))
+        .unwrap();
     worst.check(&"y", &to_nchw(output, &got), &y);
-    let got = cpu().conv_backward_data(size, &buf(&w), &ndy).unwrap();
+    let got = cpu_of::<f64>().conv_backward_data(size, &buf(&w), &ndy).unwrap();
     worst.check(&"dx", &to_nchw(input, &got), &dx);
     let mut got = buf(&[0.0; 48]);
-    cpu().conv_backward_weight(size, &nx, &ndy, &mut got).unwrap();
+    cpu_of::<f64>().conv_backward_weight(size, &nx, &ndy, &mut got).unwrap();
     worst.check(&"dw", &got, &dw);
 }
 
@@ -162,17 +166,21 @@ fn batch_norm() {
     worst.check(&"oracle ds", &got.dscale, &ds);
     worst.check(&"oracle dt", &got.dshift, &dt);
     let (nx, ndy) = (buf(&to_nhwc(size, &x)), buf(&to_nhwc(size, &dy)));
-    let got = cpu().batch_norm_train(rows, &nx, &buf(&s), &buf(&t), 1e-5).unwrap();
+    let got = cpu_of::<f64>()
+        .batch_norm_train(rows, &nx, &buf(&s), &buf(&t), 1e-5)
+        .unwrap();
     worst.check(&"y", &to_nchw(size, &got.output), &y);
-    let mean = cpu().blend_statistics(&buf(&[0.5, -1.0]), &got.mean, 0.1, 1.0).unwrap();
+    let mean = cpu_of::<f64>()
+        .blend_statistics(&buf(&[0.5, -1.0]), &got.mean, 0.1, 1.0)
+        .unwrap();
     worst.check(&"running mean", &mean, &rm);
-    let var = cpu()
+    let var = cpu_of::<f64>()
         .blend_statistics(&buf(&[2.0, 0.5]), &got.variance, 0.1, 6.0 / 5.0)
         .unwrap();
     worst.check(&"running variance", &var, &rv);
     let (mut gs, mut gt) = (buf(&[0.0; 2]), buf(&[0.0; 2]));
     let (mean, variance) = (&got.mean, &got.variance);
-    let got = cpu()
+    let got = cpu_of::<f64>()
         .batch_norm_backward(rows, &nx, mean, variance, &buf(&s), 1e-5, &ndy, &mut gs, &mut gt)
         .unwrap();
     worst.check(&"dx", &to_nchw(size, &got), &dx);
@@ -207,11 +215,13 @@ fn layer_norm() {
     worst.check(&"oracle ds", &got.dscale, &ds);
     worst.check(&"oracle dt", &got.dshift, &dt);
     let (x, dy, s) = (buf(&x), buf(&dy), buf(&s));
-    let got = cpu().layer_norm_forward(size, &x, &s, &buf(&t), 1e-5).unwrap();
+    let got = cpu_of::<f64>()
+        .layer_norm_forward(size, &x, &s, &buf(&t), 1e-5)
+        .unwrap();
     worst.check(&"y", &got.output, &y);
     let (mut gs, mut gt) = (buf(&[0.0; 3]), buf(&[0.0; 3]));
     let (mean, inverse) = (&got.mean, &got.inverse_std);
-    let got = cpu()
+    let got = cpu_of::<f64>()
         .layer_norm_backward(size, &x, mean, inverse, &s, &dy, &mut gs, &mut gt)
         .unwrap();
     worst.check(&"dx", &got, &dx);
@@ -274,8 +284,8 @@ fn pools() {
         worst.check(&kind, &pool::forward(kind, size, &x), &y);
         worst.check(&kind, &pool::backward(kind, size, &x, &dy), &dx);
         // One channel: NCHW and NHWC are the same.
-        worst.check(&kind, &cpu().pool_forward(kind, size, &buf(&x)).unwrap(), &y);
-        let got = cpu().pool_backward(kind, size, &buf(&x), &buf(&dy)).unwrap();
+        worst.check(&kind, &cpu_of::<f64>().pool_forward(kind, size, &buf(&x)).unwrap(), &y);
+        let got = cpu_of::<f64>().pool_backward(kind, size, &buf(&x), &buf(&dy)).unwrap();
         worst.check(&kind, &got, &dx);
     }
 }

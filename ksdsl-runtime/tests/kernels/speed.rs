@@ -1,6 +1,6 @@
 //! Rough speeds, printed on request: `cargo test --release -p ksdsl-runtime --test kernels -- --ignored --nocapture speed`.
 
-use crate::support::{Rng, buf, cpu};
+use crate::support::{Rng, buf, cpu_of};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{Activation, ConvSize, MapSize, RowSize, Window};
 use std::time::Instant;
@@ -43,9 +43,13 @@ fn conv_speed(channels: usize, side: usize, batch: usize, groups: usize, kernel:
     let mut dweight = weight.clone();
     let work = 2.0 * (map.rows() * channels * channels / groups * kernel * kernel) as f64;
     let speeds = [
-        seconds(|| drop(cpu().conv_forward(size, &x, &weight, None).unwrap())),
-        seconds(|| drop(cpu().conv_backward_data(size, &weight, &dy).unwrap())),
-        seconds(|| cpu().conv_backward_weight(size, &x, &dy, &mut dweight).unwrap()),
+        seconds(|| drop(cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap())),
+        seconds(|| drop(cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap())),
+        seconds(|| {
+            cpu_of::<f32>()
+                .conv_backward_weight(size, &x, &dy, &mut dweight)
+                .unwrap()
+        }),
     ]
     .map(|seconds| work / seconds / 1e9);
     println!(
@@ -77,10 +81,16 @@ fn speed() {
     let x = buf(&rng.values::<f32>(map.len()));
     let (scale, shift) = (buf(&rng.values(64)), buf(&rng.values(64)));
     let mega = map.len() as f64 / 1e6;
-    let train = seconds(|| drop(cpu().batch_norm_train(rows, &x, &scale, &shift, 1e-5).unwrap()));
+    let train = seconds(|| {
+        drop(
+            cpu_of::<f32>()
+                .batch_norm_train(rows, &x, &scale, &shift, 1e-5)
+                .unwrap(),
+        )
+    });
     println!("batch norm forward: {:.0} Melements/s", mega / train);
     for kind in [Activation::Relu, Activation::Gelu, Activation::Silu] {
-        let time = seconds(|| drop(cpu().activation_forward(kind, x.clone()).unwrap()));
+        let time = seconds(|| drop(cpu_of::<f32>().activation_forward(kind, x.clone()).unwrap()));
         println!("{kind:?}: {:.0} Melements/s", mega / time);
     }
 }

@@ -69,6 +69,14 @@ pub(crate) fn cpu() -> Cpu {
     Cpu::default()
 }
 
+/// The CPU as a device for elements `E` only, where nothing else says which.
+pub(crate) fn cpu_of<E: Scalar>() -> impl Backend<E, Buf = CpuBuf<E>>
+where
+    Cpu: Backend<E, Buf = CpuBuf<E>>,
+{
+    Cpu::default()
+}
+
 pub(crate) fn buf<E: Scalar>(values: &[E]) -> CpuBuf<E> {
     CpuBuf::from_vec(values.to_vec())
 }

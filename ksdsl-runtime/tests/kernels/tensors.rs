@@ -1,6 +1,6 @@
 //! Between tensors, gradients and buffers.
 
-use crate::support::{buf, cpu};
+use crate::support::{buf, cpu, cpu_of};
 use dfdx::prelude::*;
 use ksdsl_runtime::backend::Backend;
 
@@ -18,9 +18,9 @@ fn tensors_are_read_in_logical_order() {
 
 #[test]
 fn tensors_are_made_and_refused() {
-    let dev = cpu();
+    let dev = cpu_of::<f32>();
     let made = dev.make_tensor(buf(&[1.0_f32, 2.0]), Rank1::<2>::default()).unwrap();
-    assert_eq!(made.array(), [1.0, 2.0]);
+    assert_eq!(made.as_vec(), [1.0, 2.0]);
     assert!(dev.make_tensor(buf(&[1.0_f32]), Rank1::<2>::default()).is_err());
 }
 

@@ -1,7 +1,7 @@
 //! The same bits for any number of threads, and in every run.
 
 use crate::activations::ALL;
-use crate::support::{Rng, buf, cpu, outputs};
+use crate::support::{Rng, buf, cpu_of, outputs};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::CpuBuf;
 use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
@@ -37,9 +37,11 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
         let weight = buf(&rng.values(24 * 24 / groups * kernel * kernel));
         let dy = buf(&rng.values(output.len()));
         let mut dweight = weight.clone();
-        cpu().conv_backward_weight(size, &x, &dy, &mut dweight).unwrap();
-        results.push(cpu().conv_forward(size, &x, &weight, None).unwrap());
-        results.push(cpu().conv_backward_data(size, &weight, &dy).unwrap());
+        cpu_of::<f32>()
+            .conv_backward_weight(size, &x, &dy, &mut dweight)
+            .unwrap();
+        results.push(cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap());
+        results.push(cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap());
         results.push(dweight);
         let pool = PoolSize {
             input: MAP,
@@ -47,8 +49,8 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
             window,
         };
         for kind in [PoolKind::Max, PoolKind::Average] {
-            results.push(cpu().pool_forward(kind, pool, &x).unwrap());
-            results.push(cpu().pool_backward(kind, pool, &x, &dy).unwrap());
+            results.push(cpu_of::<f32>().pool_forward(kind, pool, &x).unwrap());
+            results.push(cpu_of::<f32>().pool_backward(kind, pool, &x, &dy).unwrap());
         }
     }
     let size = LinearSize {
@@ -59,9 +61,11 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     let (x, dy) = (buf(&rng.values(3000 * 40)), buf(&rng.values(3000 * 30)));
     let weight = buf(&rng.values(1200));
     let mut dweight = weight.clone();
-    cpu().linear_backward_weight(size, &x, &dy, &mut dweight).unwrap();
-    results.push(cpu().linear_forward(size, &x, &weight, None).unwrap());
-    results.push(cpu().linear_backward_data(size, &weight, &dy).unwrap());
+    cpu_of::<f32>()
+        .linear_backward_weight(size, &x, &dy, &mut dweight)
+        .unwrap();
+    results.push(cpu_of::<f32>().linear_forward(size, &x, &weight, None).unwrap());
+    results.push(cpu_of::<f32>().linear_backward_data(size, &weight, &dy).unwrap());
     results.push(dweight);
 }
 
@@ -73,13 +77,17 @@ fn norms(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     let (x, dy) = (buf(&rng.values::<f32>(MAP.len())), buf(&rng.values(MAP.len())));
     let (scale, shift) = (buf(&rng.values(24)), buf(&rng.values(24)));
     let (mut a, mut b, mut c, mut d) = (scale.clone(), shift.clone(), scale.clone(), shift.clone());
-    let batch = cpu().batch_norm_train(size, &x, &scale, &shift, 1e-5).unwrap();
+    let batch = cpu_of::<f32>()
+        .batch_norm_train(size, &x, &scale, &shift, 1e-5)
+        .unwrap();
     let (mean, variance) = (&batch.mean, &batch.variance);
-    let dx = cpu().batch_norm_backward(size, &x, mean, variance, &scale, 1e-5, &dy, &mut a, &mut b);
+    let dx = cpu_of::<f32>().batch_norm_backward(size, &x, mean, variance, &scale, 1e-5, &dy, &mut a, &mut b);
     results.push(dx.unwrap());
-    let layer = cpu().layer_norm_forward(size, &x, &scale, &shift, 1e-5).unwrap();
+    let layer = cpu_of::<f32>()
+        .layer_norm_forward(size, &x, &scale, &shift, 1e-5)
+        .unwrap();
     let (mean, inverse) = (&layer.mean, &layer.inverse_std);
-    let dx = cpu().layer_norm_backward(size, &x, mean, inverse, &scale, &dy, &mut c, &mut d);
+    let dx = cpu_of::<f32>().layer_norm_backward(size, &x, mean, inverse, &scale, &dy, &mut c, &mut d);
     results.push(dx.unwrap());
     results.extend([a, b, c, d, batch.output, batch.mean, batch.variance, layer.output]);
 }
@@ -88,24 +96,24 @@ fn maps(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     let (x, dy) = (buf(&rng.values::<f32>(MAP.len())), buf(&rng.values(MAP.len())));
     let gate = buf(&rng.values(MAP.batch * MAP.channels));
     for kind in ALL {
-        results.push(cpu().activation_forward(kind, x.clone()).unwrap());
-        results.push(cpu().activation_backward(kind, &x, dy.clone()).unwrap());
+        results.push(cpu_of::<f32>().activation_forward(kind, x.clone()).unwrap());
+        results.push(cpu_of::<f32>().activation_backward(kind, &x, dy.clone()).unwrap());
     }
     for kind in [PoolKind::Max, PoolKind::Average] {
-        results.push(cpu().global_pool_forward(kind, MAP, &x).unwrap());
-        results.push(cpu().global_pool_backward(kind, MAP, &x, &gate).unwrap());
+        results.push(cpu_of::<f32>().global_pool_forward(kind, MAP, &x).unwrap());
+        results.push(cpu_of::<f32>().global_pool_backward(kind, MAP, &x, &gate).unwrap());
     }
-    let (dx, dgate) = cpu().gate_backward(MAP, &x, &gate, &dy).unwrap();
+    let (dx, dgate) = cpu_of::<f32>().gate_backward(MAP, &x, &gate, &dy).unwrap();
     results.extend([dx, dgate]);
     let mut dbias = buf(&[0.0; 24]);
     let size = RowSize {
         rows: MAP.rows(),
         channels: 24,
     };
-    cpu().bias_backward(size, &dy, &mut dbias).unwrap();
+    cpu_of::<f32>().bias_backward(size, &dy, &mut dbias).unwrap();
     results.push(dbias);
-    results.push(cpu().add(x.clone(), &dy).unwrap());
-    results.push(cpu().dropout(0.3, 7, x).unwrap());
+    results.push(cpu_of::<f32>().add(x.clone(), &dy).unwrap());
+    results.push(cpu_of::<f32>().dropout(0.3, 7, x).unwrap());
 }
 
 fn everything() -> Vec<Vec<u32>> {

@@ -82,6 +82,14 @@ fn shapes(body: &Body) -> String {
     format!("{} to {}", body.input, body.output)
 }
 
+/// A tensor of one kernel of a group that has several.
+pub(super) fn of_part(part: Part, shape: &[u64]) -> String {
+    match part {
+        Part::Bias => "Bias.".to_owned(),
+        _ => format!("Kernel, {}.", join_sizes(shape)),
+    }
+}
+
 /// What a shared parameter is, and who uses it.
 pub(super) fn of_group(group: &Group, part: Part, network: &Network) -> String {
     let tensors = group.tensors();
@@ -90,12 +98,14 @@ pub(super) fn of_group(group: &Group, part: Part, network: &Network) -> String {
         .find(|tensor| tensor.part == part)
         .map(|tensor| join_sizes(&tensor.shape))
         .unwrap_or_default();
+    let plural = if group.kernels == 1 { "" } else { "s" };
     let what = match (part, &group.op) {
-        (Part::Kernel, _) => format!("kernel, {shape},"),
-        (Part::Bias, _) => format!("bias, {shape},"),
-        (Part::Norm, Op::LayerNorm { channels, .. }) => format!("layer norm over {channels} channels"),
+        (Part::Kernel, _) => format!("kernel{plural}, {shape},"),
+        (Part::Bias, _) if group.kernels == 1 => format!("bias, {shape},"),
+        (Part::Bias, _) => format!("biases, {shape},"),
+        (Part::Norm, Op::LayerNorm { channels, .. }) => format!("layer norm{plural} over {channels} channels"),
         (Part::Norm, op) => format!(
-            "batch norm over {} channels",
+            "batch norm{plural} over {} channels",
             op.tensors().first().map_or(0, |tensor| tensor.shape[0])
         ),
     };

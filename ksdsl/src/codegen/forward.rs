@@ -121,8 +121,11 @@ impl<'p> Forward<'p> {
             quote!(let (#one, #rest) = #one.fork();)
         });
         let arms_done = arms.iter().zip(&inputs).map(|((steps, _), input)| {
-            let steps = self.steps(steps);
-            quote!(let #input = { let x = #input; #steps x };)
+            // An empty branch is the identity.
+            (!steps.is_empty()).then(|| {
+                let steps = self.steps(steps);
+                quote!(let #input = { let x = #input; #steps x };)
+            })
         });
         let joins = arms
             .iter()

@@ -33,8 +33,9 @@ pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
         docs::line(model_comment(plan.network)),
         &entries,
     );
-    let (constants, run, traits) = (constants(plan.network), run(plan, shared), traits(plan.network));
-    quote!(#constants #definition #run #traits)
+    let (constants, aliases) = (constants(plan.network), aliases(plan.network));
+    let (run, traits) = (run(plan, shared), traits(plan.network));
+    quote!(#constants #aliases #definition #run #traits)
 }
 
 fn model_comment(network: &Network) -> String {
@@ -71,13 +72,13 @@ pub(super) fn module_comment(network: &Network) -> TokenStream {
     docs::attributes(&lines)
 }
 
+/// What generic code can ask of the builder, and the same as constants of the module.
 fn constants(network: &Network) -> TokenStream {
     let analysis = analyse(network);
-    let (trainable, unshared, macs) = (
-        types::size(analysis.trainable),
-        types::size(analysis.unshared),
-        types::size(analysis.macs),
-    );
+    let name = &network.name;
+    let [trainable, unshared, macs] = [analysis.trainable, analysis.unshared, analysis.macs].map(types::size);
+    let input = network.input.sizes().into_iter().map(types::size);
+    let output = network.output.sizes().into_iter().map(types::size);
     quote! {
         /// Trainable parameters, each shared kernel counted once.
         pub const PARAMETERS: u64 = #trainable;
@@ -85,6 +86,32 @@ fn constants(network: &Network) -> TokenStream {
         pub const UNSHARED_PARAMETERS: u64 = #unshared;
         /// Multiply-adds of convolutions and linear layers for one image.
         pub const MULTIPLY_ADDS: u64 = #macs;
+
+        impl rt::Network for Builder {
+            const NAME: &'static str = #name;
+            const INPUT: &'static [usize] = &[#(#input),*];
+            const OUTPUT: &'static [usize] = &[#(#output),*];
+            const PARAMETERS: u64 = PARAMETERS;
+            const UNSHARED_PARAMETERS: u64 = UNSHARED_PARAMETERS;
+            const MULTIPLY_ADDS: u64 = MULTIPLY_ADDS;
+        }
+    }
+}
+
+/// Names for the tensors that go in and come out.
+fn aliases(network: &Network) -> TokenStream {
+    let (input, output) = (
+        types::batch(network.input, quote!(T)),
+        types::batch(network.output, quote!(T)),
+    );
+    let comments = [("input", network.input), ("output", network.output)]
+        .map(|(what, shape)| docs::line(format!("A batch of {what}s, {shape} each.")));
+    let [of_input, of_output] = comments;
+    quote! {
+        #of_input
+        pub type Input<B, E, D, T = rt::NoneTape> = #input;
+        #of_output
+        pub type Output<B, E, D, T = rt::NoneTape> = #output;
     }
 }
 
@@ -92,11 +119,6 @@ fn constants(network: &Network) -> TokenStream {
 fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
     let steps = Forward::new(plan, shared, &plan.root, RESERVED).steps(&plan.root.steps);
     let network = plan.network;
-    let tape = || quote!(T);
-    let (input, output) = (
-        types::batch(network.input, tape()),
-        types::batch(network.output, tape()),
-    );
     let activation = types::activation(network.input);
     let bind = shared
         .any()
@@ -107,8 +129,8 @@ fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
             fn run<B: rt::Dim, T: rt::Tape<E, D>>(
                 &self,
                 pass: &mut rt::Pass<E, D>,
-                x: #input,
-            ) -> Result<#output, D::Err> {
+                x: Input<B, E, D, T>,
+            ) -> Result<Output<B, E, D, T>, D::Err> {
                 let #mutable x: #activation = rt::Act::read(x)?;
                 #bind
                 #steps
@@ -119,36 +141,32 @@ fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
 }
 
 fn traits(network: &Network) -> TokenStream {
-    let (none, owned) = (quote!(rt::NoneTape), quote!(rt::OwnedTape<E, D>));
-    let (input, output) = (
-        types::batch(network.input, none.clone()),
-        types::batch(network.output, none),
-    );
-    let (traced, logits) = (
-        types::batch(network.input, owned.clone()),
-        types::batch(network.output, owned),
-    );
     let builder = builder(network);
     quote! {
         #builder
 
         /// Inference: running statistics, no dropout.
-        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::Module<#input> for Model<E, D> {
-            type Output = #output;
+        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::Module<Input<B, E, D>> for Model<E, D> {
+            type Output = Output<B, E, D>;
             type Error = D::Err;
 
-            fn try_forward(&self, x: #input) -> Result<Self::Output, D::Err> {
+            fn try_forward(&self, x: Input<B, E, D>) -> Result<Self::Output, D::Err> {
                 let mut pass = rt::Pass::inference(x.device());
                 self.run(&mut pass, x)
             }
         }
 
         /// Training: the batch's statistics, which update the running ones, and dropout.
-        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::ModuleMut<#traced> for Model<E, D> {
-            type Output = #logits;
+        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::ModuleMut<Input<B, E, D, rt::OwnedTape<E, D>>>
+            for Model<E, D>
+        {
+            type Output = Output<B, E, D, rt::OwnedTape<E, D>>;
             type Error = D::Err;
 
-            fn try_forward_mut(&mut self, x: #traced) -> Result<Self::Output, D::Err> {
+            fn try_forward_mut(
+                &mut self,
+                x: Input<B, E, D, rt::OwnedTape<E, D>>,
+            ) -> Result<Self::Output, D::Err> {
                 let mut pass = rt::Pass::training(x.device());
                 let y = self.run(&mut pass, x)?;
                 pass.update_running_statistics(self)?;
@@ -178,46 +196,11 @@ fn builder(network: &Network) -> TokenStream {
 /// What stands in for a network with errors: everything that code outside can name, doing nothing.
 pub(super) fn stub(network: Option<&Network>) -> TokenStream {
     let definition = module::definition(&format_ident!("Model"), docs::line("A network with errors."), &[]);
-    let (input, output) = match network {
-        Some(network) => (network.input, network.output),
-        None => (crate::ir::Shape::Flat(1), crate::ir::Shape::Flat(1)),
-    };
-    let tapes = [
-        (quote!(Module), quote!(try_forward), quote!(&self), quote!(rt::NoneTape)),
-        (
-            quote!(ModuleMut),
-            quote!(try_forward_mut),
-            quote!(&mut self),
-            quote!(rt::OwnedTape<E, D>),
-        ),
-    ];
-    let impls = tapes.into_iter().map(|(of, method, receiver, tape)| {
-        // With unknown shapes a tensor of any shape may come in, and comes out again.
-        let (generic, input, output) = match network {
-            Some(_) => (
-                quote!(B: rt::Dim,),
-                types::batch(input, tape.clone()),
-                types::batch(output, tape),
-            ),
-            None => (
-                quote!(S: rt::Shape,),
-                quote!(rt::Tensor<S, E, D, #tape>),
-                quote!(rt::Tensor<S, E, D, #tape>),
-            ),
-        };
-        quote! {
-            impl<#generic E: rt::Dtype, D: rt::Device<E>> rt::#of<#input> for Model<E, D> {
-                type Output = #output;
-                type Error = D::Err;
-
-                fn #method(#receiver, _: #input) -> Result<Self::Output, D::Err> {
-                    unreachable!("a network with errors is never built")
-                }
-            }
-        }
-    });
+    let aliases = network.map_or_else(unknown_aliases, aliases);
+    let impls = [stub_impl(network, false), stub_impl(network, true)];
     quote! {
         #definition
+        #aliases
         #(#impls)*
 
         /// Builds a network with errors.
@@ -228,11 +211,65 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
             type Built = Model<E, D>;
         }
 
+        impl rt::Network for Builder {
+            const NAME: &'static str = "a network with errors";
+            const INPUT: &'static [usize] = &[];
+            const OUTPUT: &'static [usize] = &[];
+            const PARAMETERS: u64 = 0;
+            const UNSHARED_PARAMETERS: u64 = 0;
+            const MULTIPLY_ADDS: u64 = 0;
+        }
+
         /// Unknown: the network has errors.
         pub const PARAMETERS: u64 = 0;
         /// Unknown: the network has errors.
         pub const UNSHARED_PARAMETERS: u64 = 0;
         /// Unknown: the network has errors.
         pub const MULTIPLY_ADDS: u64 = 0;
+    }
+}
+
+fn unknown_aliases() -> TokenStream {
+    quote! {
+        /// Unknown: the network has errors.
+        pub type Input<B, E, D, T = rt::NoneTape> = rt::Tensor<(B,), E, D, T>;
+        /// Unknown: the network has errors.
+        pub type Output<B, E, D, T = rt::NoneTape> = rt::Tensor<(B,), E, D, T>;
+    }
+}
+
+/// `Module`, or `ModuleMut` for training; with unknown shapes a tensor of any shape may come in,
+/// and comes out again.
+fn stub_impl(network: Option<&Network>, training: bool) -> TokenStream {
+    let (of, method, receiver, tape) = match training {
+        false => (quote!(Module), quote!(try_forward), quote!(&self), quote!(rt::NoneTape)),
+        true => (
+            quote!(ModuleMut),
+            quote!(try_forward_mut),
+            quote!(&mut self),
+            quote!(rt::OwnedTape<E, D>),
+        ),
+    };
+    let (generic, input, output) = match network {
+        Some(_) => (
+            quote!(B: rt::Dim,),
+            quote!(Input<B, E, D, #tape>),
+            quote!(Output<B, E, D, #tape>),
+        ),
+        None => (
+            quote!(S: rt::Shape,),
+            quote!(rt::Tensor<S, E, D, #tape>),
+            quote!(rt::Tensor<S, E, D, #tape>),
+        ),
+    };
+    quote! {
+        impl<#generic E: rt::Dtype, D: rt::Device<E>> rt::#of<#input> for Model<E, D> {
+            type Output = #output;
+            type Error = D::Err;
+
+            fn #method(#receiver, _: #input) -> Result<Self::Output, D::Err> {
+                unreachable!("a network with errors is never built")
+            }
+        }
     }
 }

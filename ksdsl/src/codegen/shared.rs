@@ -26,17 +26,19 @@ impl Shared {
         let mut structs = Names::default();
         let (mut fields, mut banks) = (HashMap::new(), HashMap::new());
         for (id, group) in network.groups.iter().enumerate() {
+            let bank = (group.kernels > 1).then(|| names.fresh(&group.name));
             for part in &group.parts {
-                let name = match part {
-                    Part::Kernel => format!("{}_weight", group.name),
-                    Part::Bias => format!("{}_bias", group.name),
-                    Part::Norm => group.name.clone(),
+                let field = match (part, &bank) {
+                    (Part::Kernel, _) => names.fresh(&format!("{}_weight", group.name)),
+                    (Part::Bias, _) => names.fresh(&format!("{}_bias", group.name)),
+                    (Part::Norm, Some(bank)) => bank.clone(),
+                    (Part::Norm, None) => names.fresh(&group.name),
                 };
-                fields.insert((id, *part), names.fresh(&name));
+                fields.insert((id, *part), field);
             }
-            if group.kernels > 1 {
+            if let Some(bank) = bank {
                 let of = structs.fresh(&format!("{}Kernel", camel(&group.name)));
-                banks.insert(id, (names.fresh(&group.name), of));
+                banks.insert(id, (bank, of));
             }
         }
         let norms = network.groups.iter().any(|group| group.parts.contains(&Part::Norm));
@@ -103,7 +105,7 @@ impl Shared {
                 let name = format_ident!("{}", part_name(part));
                 let visit = module::visit_tensor(part_name(part), &name, init);
                 Entry {
-                    docs: format!("{}.", camel(part_name(part))),
+                    docs: docs::of_part(part, &shape),
                     ty: types::tensor(&shape),
                     visit,
                     name,
