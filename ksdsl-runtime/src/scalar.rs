@@ -16,6 +16,12 @@ pub trait Scalar: Dtype + NotMixedPrecision + Float + SampleUniform + std::iter:
     /// The free list of CPU buffers of this type.
     #[doc(hidden)]
     fn pool() -> &'static Pool<Self>;
+    /// The values if this type is `f32`, for the kernels that only `f32` has.
+    #[doc(hidden)]
+    fn f32s(values: &[Self]) -> Option<&[f32]>;
+    /// As [`Scalar::f32s`].
+    #[doc(hidden)]
+    fn f32s_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// `c = alpha * c + beta * a b` for strided matrices; see `gemm::gemm`.
     ///
     /// # Safety
@@ -41,7 +47,7 @@ pub trait Scalar: Dtype + NotMixedPrecision + Float + SampleUniform + std::iter:
 }
 
 macro_rules! scalar {
-    ($float:ty, $erf:path) => {
+    ($float:ty, $erf:path, $f32s:path) => {
         impl Scalar for $float {
             fn erf(self) -> Self {
                 $erf(self)
@@ -57,6 +63,12 @@ macro_rules! scalar {
             fn pool() -> &'static Pool<Self> {
                 static POOL: Pool<$float> = Pool::new();
                 &POOL
+            }
+            fn f32s(values: &[Self]) -> Option<&[f32]> {
+                $f32s(values)
+            }
+            fn f32s_mut(values: &mut [Self]) -> Option<&mut [f32]> {
+                $f32s(values)
             }
             unsafe fn gemm(
                 m: usize,
@@ -91,5 +103,10 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, libm::erff);
-scalar!(f64, libm::erf);
+/// `None`, as the counterpart of `Some`.
+fn none<T, U>(_: T) -> Option<U> {
+    None
+}
+
+scalar!(f32, libm::erff, Some);
+scalar!(f64, libm::erf, none);

@@ -17,5 +17,6 @@ mod matmul;
 mod norm;
 mod par;
 mod pool;
+mod simd;
 
 pub use buf::{CpuBuf, Pool};
