@@ -6,12 +6,14 @@
 //! planes they are consecutive lines of the cache, and no kernel has to look for borders.
 
 use crate::cpu::CpuBuf;
-use crate::cpu::simd::Lanes;
+use crate::cpu::simd::{Lanes, prefetch};
 use crate::geometry::MapSize;
 use std::ops::{Deref, DerefMut};
 
 /// Values per line of the cache.
 const LINE: usize = 16;
+/// Values of the planes that are in use together.
+const GROUP: usize = 1 << 17;
 
 /// Scratch that starts at a line of the cache, so that no vector straddles two.
 pub(super) struct Lines {
@@ -27,6 +29,15 @@ impl Lines {
         // `usize::MAX` where the offset cannot be told: then any place is right, only slower.
         let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
         Self { values, start, len }
+    }
+
+    /// Makes room for `len` values, which must be written before they are read.
+    pub(super) fn resize(&mut self, len: usize) {
+        if len + LINE <= self.values.len() {
+            self.len = len;
+        } else {
+            *self = Self::scratch(len);
+        }
     }
 }
 
@@ -65,45 +76,65 @@ impl Part<'_> {
         start..end.max(start)
     }
 
-    /// Copies the channels from `first` on to `plane`; lanes beyond the last channel become zero.
+    /// Values of a plane. An odd number of vectors, so that the same place of several planes never
+    /// falls into one set of the cache.
+    pub(super) fn len(&self, lanes: usize) -> usize {
+        (self.extent[0] * self.extent[1] | 1) * lanes
+    }
+
+    /// How many planes to copy at once of `blocks`, when each comes with `more` further values:
+    /// as many as leave half of a 1 MB cache free.
+    pub(super) fn group(&self, lanes: usize, more: usize, blocks: usize) -> usize {
+        (GROUP / (self.len(lanes) + more)).clamp(1, blocks.max(1))
+    }
+
+    /// Copies the channels from `first` on to as many planes as `planes` holds (each of
+    /// [`Part::len`] values), vector by vector; lanes beyond the last channel become zero.
+    ///
+    /// All planes are filled in one pass over the pixels: a pixel's vectors are neighbours in
+    /// memory, and lines read one by one at a distance of `channels` cost a stall each.
     #[inline(always)]
-    pub(super) fn copy<V: Lanes>(&self, first: usize, plane: &mut [f32]) {
-        let lanes = V::LANES;
+    pub(super) fn copy<V: Lanes>(&self, first: usize, planes: &mut [f32]) {
         let [rows, columns] = self.extent;
         let (ys, xs) = (self.inside(0), self.inside(1));
-        for (row, line) in plane[..rows * columns * lanes]
-            .chunks_exact_mut(columns * lanes)
-            .enumerate()
-        {
-            if !ys.contains(&row) || xs.is_empty() {
-                line.fill(0.0);
-                continue;
+        let len = self.len(V::LANES);
+        for row in 0..rows {
+            let at = row * columns * V::LANES;
+            let (left, right) = if ys.contains(&row) && !xs.is_empty() {
+                (at + xs.start * V::LANES, at + xs.end * V::LANES)
+            } else {
+                (at, at)
+            };
+            for plane in planes.chunks_exact_mut(len) {
+                plane[at..left].fill(0.0);
+                plane[right..at + columns * V::LANES].fill(0.0);
             }
-            line[..xs.start * lanes].fill(0.0);
-            line[xs.end * lanes..].fill(0.0);
-            // Both are inside the map here, so the sums are not negative.
-            let y = row.wrapping_add_signed(self.origin[0]);
-            let x = xs.start.wrapping_add_signed(self.origin[1]);
-            let pixels = &self.image[(y * self.size.width + x) * self.size.channels..];
-            let line = &mut line[xs.start * lanes..xs.end * lanes];
-            copy_channels::<V>(pixels, self.size.channels, first, line);
+            if left < right {
+                // Both are inside the map here, so the sums are not negative.
+                let y = row.wrapping_add_signed(self.origin[0]);
+                let x = xs.start.wrapping_add_signed(self.origin[1]);
+                let pixels = &self.image[(y * self.size.width + x) * self.size.channels..];
+                self.copy_pixels::<V>(pixels, first, &mut planes[left..], xs.len());
+            }
         }
     }
-}
 
-/// Copies a vector of channels from `first` on of each pixel; zeros beyond the last channel.
-#[inline(always)]
-fn copy_channels<V: Lanes>(pixels: &[f32], channels: usize, first: usize, line: &mut [f32]) {
-    let pixels = pixels.chunks_exact(channels).zip(line.chunks_exact_mut(V::LANES));
-    if first + V::LANES <= channels {
-        for (pixel, lanes) in pixels {
-            lanes.copy_from_slice(&pixel[first..first + V::LANES]);
-        }
-    } else {
-        for (pixel, lanes) in pixels {
-            let (some, none) = lanes.split_at_mut(channels - first);
-            some.copy_from_slice(&pixel[first..]);
-            none.fill(0.0);
+    /// One row of `count` pixels; `planes` starts at the first pixel of the first plane.
+    #[inline(always)]
+    fn copy_pixels<V: Lanes>(&self, pixels: &[f32], first: usize, planes: &mut [f32], count: usize) {
+        let (channels, len) = (self.size.channels, self.len(V::LANES));
+        for (index, pixel) in pixels.chunks_exact(channels).take(count).enumerate() {
+            let at = index * V::LANES;
+            let mut chunks = pixel[first..].chunks_exact(V::LANES);
+            for (vector, plane) in (&mut chunks).zip(planes.chunks_mut(len)) {
+                prefetch(vector.as_ptr().wrapping_add(self.size.width * channels));
+                plane[at..at + V::LANES].copy_from_slice(vector);
+            }
+            let (full, some) = ((channels - first) / V::LANES, chunks.remainder());
+            if let (false, Some(plane)) = (some.is_empty(), planes.chunks_mut(len).nth(full)) {
+                plane[at..at + some.len()].copy_from_slice(some);
+                plane[at + some.len()..at + V::LANES].fill(0.0);
+            }
         }
     }
 }

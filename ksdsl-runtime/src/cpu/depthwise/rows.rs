@@ -7,7 +7,7 @@
 
 use super::lines::{Lines, Part};
 use crate::cpu::par;
-use crate::cpu::simd::{Lanes, Level, Operation};
+use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
 use crate::geometry::MapSize;
 
 /// Output rows of one task: more would leave too few tasks to share out, fewer would copy the
@@ -111,17 +111,22 @@ impl<'a> Band<'a> {
             extent: self.extent,
         };
         let taps = self.rows.kernel[0] * self.rows.kernel[1];
-        let mut values = Lines::scratch(self.extent[0] * self.extent[1] * V::LANES);
-        for (block, channel) in (0..input.channels).step_by(V::LANES).enumerate() {
-            part.copy::<V>(channel, &mut values);
-            let plane = Plane {
-                values: &values,
-                inside: part.inside(0),
-                weight: &self.rows.weight[block * taps * V::LANES..][..taps * V::LANES],
-                bias: &self.rows.bias[block * V::LANES..][..V::LANES],
-                channel,
-            };
-            self.all_rows::<V>(&plane, y);
+        let (len, blocks) = (part.len(V::LANES), input.channels.div_ceil(V::LANES));
+        let group = part.group(V::LANES, 0, blocks);
+        let mut planes = Lines::scratch(group * len);
+        for first in (0..blocks).step_by(group) {
+            let planes = &mut planes[..group.min(blocks - first) * len];
+            part.copy::<V>(first * V::LANES, planes);
+            for (block, values) in (first..).zip(planes.chunks_exact(len)) {
+                let plane = Plane {
+                    values,
+                    inside: part.inside(0),
+                    weight: &self.rows.weight[block * taps * V::LANES..][..taps * V::LANES],
+                    bias: &self.rows.bias[block * V::LANES..][..V::LANES],
+                    channel: block * V::LANES,
+                };
+                self.all_rows::<V>(&plane, y);
+            }
         }
     }
 
@@ -164,6 +169,7 @@ impl<'a> Band<'a> {
     #[inline(always)]
     fn tile<V: Lanes, const R: usize, const P: usize>(&self, plane: &Plane, row: usize, x: usize, y: &mut [f32]) {
         let rows = self.rows;
+        self.ask_for(plane, [row, x], [R, P], y);
         // SAFETY: below `Level::run`; a bias block has `LANES` values.
         let mut sums = unsafe { [[V::load(plane.bias.as_ptr()); P]; R] };
         // With two rows the dilation is 1: row `ky` of the source is tap `ky` of the first and
@@ -187,6 +193,21 @@ impl<'a> Band<'a> {
             for (p, &sum) in sums.iter().enumerate() {
                 let pixel = (row + r) * rows.output.width + x + p;
                 put(sum, &mut y[pixel * channels..][..channels][plane.channel..]);
+            }
+        }
+    }
+
+    /// Prefetches the pixels a tile is about to write: lines `channels` apart, which the CPU does
+    /// not foresee by itself.
+    #[inline(always)]
+    fn ask_for(&self, plane: &Plane, [row, x]: [usize; 2], [height, width]: [usize; 2], y: &[f32]) {
+        let (rows, channels) = (self.rows, self.rows.output.channels);
+        for r in row..row + height {
+            for p in x..x + width {
+                prefetch(
+                    y.as_ptr()
+                        .wrapping_add((r * rows.output.width + p) * channels + plane.channel),
+                );
             }
         }
     }

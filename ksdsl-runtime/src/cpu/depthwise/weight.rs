@@ -1,19 +1,21 @@
 //! The weight gradient of a depthwise convolution in `f32`.
 //!
 //! `dw[ky][kx] = sum over pixels of x[y * stride + ky * dilation - pad, ...] * dy[y, x]`, each tap
-//! a dot product of two planes. A tile of up to 3 x 9 taps (3 x 3 with 16 registers) is summed in
+//! a dot product of two planes. A tile of 2 x 9 or 3 x 7 taps (3 x 3 with 16 registers) is summed in
 //! registers over a band of rows: a source row meets the rows of `dy` it belongs to at the tile's
-//! three `ky` at once, so 27 multiply-adds cost 12 loads.
+//! two or three `ky` at once, so 18 multiply-adds cost 11 loads. (3 x 9 would fit 32 registers by
+//! count, but the compiler then keeps half of the sums in memory.)
 
 use super::lines::{Lines, Part};
 use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation};
-use crate::geometry::ConvSize;
+use crate::geometry::{ConvSize, MapSize};
+use std::ops::Range;
 
 /// Most rows of taps in a tile; `dy` has one row less of zeros above and below.
 const TILE_ROWS: usize = 3;
-/// Output rows copied as planes at once: two planes of 32 x 32 pixels are 128 KB.
-const BAND: usize = 32;
+/// Output rows copied as planes at once.
+const BAND: usize = 16;
 /// Tasks to have at least, where there are as many bands.
 const TASKS: usize = 16;
 
@@ -22,24 +24,27 @@ pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dwe
     let (lanes, channels, taps) = (level.lanes(), size.input.channels, super::taps(size));
     let blocks = channels.div_ceil(lanes);
     let bands = size.output.height.div_ceil(BAND) * size.output.batch;
-    let per_part = par::items_per_part(bands, 1, TASKS.div_ceil(blocks));
+    let group = group(level, size).min(blocks);
+    let groups = blocks.div_ceil(group);
+    let per_part = par::items_per_part(bands, 1, TASKS.div_ceil(groups));
     let parts = bands.div_ceil(per_part);
-    let mut sums = Lines::scratch(parts * blocks * taps * lanes);
-    par::for_rows(&mut sums, taps * lanes, 1, |index, sums| {
-        let (part, block) = (index / blocks, index % blocks);
+    // `[part][block][ky][kx][lane]`, with unused blocks in the last group of each part.
+    let mut sums = Lines::scratch(parts * groups * group * taps * lanes);
+    par::for_rows(&mut sums, group * taps * lanes, 1, |index, sums| {
+        let (part, block) = (index / groups, index % groups * group);
         let first = part * per_part;
         level.run(Task {
             size,
             x,
             dy,
             bands: first..bands.min(first + per_part),
-            block,
+            blocks: block..blocks.min(block + group),
             sums,
         });
     });
     for (channel, dweight) in dweight.chunks_exact_mut(taps).enumerate() {
         for part in 0..parts {
-            let sums = &sums[(part * blocks + channel / lanes) * taps * lanes..];
+            let sums = &sums[(part * groups * group + channel / lanes) * taps * lanes..];
             for (tap, dweight) in dweight.iter_mut().enumerate() {
                 *dweight += sums[tap * lanes + channel % lanes];
             }
@@ -47,14 +52,55 @@ pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dwe
     }
 }
 
-/// The gradient of one block of channels over some bands.
+/// Blocks of channels per task.
+fn group(level: Level, size: &ConvSize) -> usize {
+    let rows = BAND.min(size.output.height);
+    let [x, dy] = parts(size, &[], &[], [0, 0, rows]);
+    x.group(level.lanes(), dy.len(level.lanes()), size.input.channels)
+}
+
+/// What `rows` output rows from `top` on read of `x` and `dy`; maps may be left out for the sizes.
+fn parts<'a>(size: &ConvSize, x: &'a [f32], dy: &'a [f32], [image, top, rows]: [usize; 3]) -> [Part<'a>; 2] {
+    let window = &size.window;
+    let reach = |axis: usize, outputs: usize| {
+        (outputs - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
+    };
+    let above = (top * window.stride[0]).cast_signed() - window.pad[0].cast_signed();
+    let zeros = TILE_ROWS - 1;
+    let row_len = size.output.width * size.output.channels;
+    let (x_len, dy_len) = (x.len() / size.input.batch, dy.len() / size.output.batch);
+    let x = Part {
+        image: &x[image * x_len..][..x_len],
+        size: size.input,
+        origin: [above, -window.pad[1].cast_signed()],
+        extent: [reach(0, rows), reach(1, size.output.width)],
+    };
+    // The band as an image of its own: beyond it there are zeros, not the next band.
+    let band = if dy.is_empty() {
+        dy
+    } else {
+        &dy[image * dy_len + top * row_len..][..rows * row_len]
+    };
+    let dy = Part {
+        image: band,
+        size: MapSize {
+            height: rows,
+            ..size.output
+        },
+        origin: [-zeros.cast_signed(), 0],
+        extent: [rows + 2 * zeros, size.output.width],
+    };
+    [x, dy]
+}
+
+/// The gradient of some blocks of channels over some bands.
 struct Task<'a, 'b> {
     size: &'a ConvSize,
     x: &'a [f32],
     dy: &'a [f32],
-    bands: std::ops::Range<usize>,
-    block: usize,
-    /// `[ky][kx][lane]`.
+    bands: Range<usize>,
+    blocks: Range<usize>,
+    /// `[block][ky][kx][lane]`.
     sums: &'b mut [f32],
 }
 
@@ -62,81 +108,65 @@ impl Operation for Task<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         self.sums.fill(0.0);
-        let per_image = self.size.output.height.div_ceil(BAND);
+        let window = &self.size.window;
+        let (height, channel) = (self.size.output.height, self.blocks.start * V::LANES);
+        let per_image = height.div_ceil(BAND);
+        let (mut x_planes, mut dy_planes) = (Lines::scratch(0), Lines::scratch(0));
         for band in self.bands {
             let (image, top) = (band / per_image, band % per_image * BAND);
-            let rows = BAND.min(self.size.output.height - top);
-            let planes = Planes::new::<V>(self.size, self.x, self.dy, [image, top, rows], self.block * V::LANES);
-            planes.all_taps::<V>(self.size.window.kernel, self.sums);
+            let rows = BAND.min(height - top);
+            let [x, dy] = parts(self.size, self.x, self.dy, [image, top, rows]);
+            let (x_len, dy_len) = (x.len(V::LANES), dy.len(V::LANES));
+            x_planes.resize(self.blocks.len() * x_len);
+            dy_planes.resize(self.blocks.len() * dy_len);
+            x.copy::<V>(channel, &mut x_planes);
+            dy.copy::<V>(channel, &mut dy_planes);
+            let planes = x_planes.chunks_exact(x_len).zip(dy_planes.chunks_exact(dy_len));
+            let sums = self
+                .sums
+                .chunks_exact_mut(window.kernel[0] * window.kernel[1] * V::LANES);
+            for ((x_plane, dy_plane), sums) in planes.zip(sums) {
+                let planes = Planes {
+                    x: x_plane,
+                    dy: dy_plane,
+                    rows,
+                    columns: [x.extent[1], dy.extent[1]],
+                    inside: x.inside(0),
+                    stride: window.stride,
+                    dilation: window.dilation,
+                };
+                planes.all_taps::<V>(window.kernel, sums);
+            }
         }
     }
 }
 
 /// The planes of a band of `rows` output rows.
-struct Planes {
-    x: Lines,
+struct Planes<'a> {
+    x: &'a [f32],
     /// With `TILE_ROWS - 1` rows of zeros above and below.
-    dy: Lines,
+    dy: &'a [f32],
     rows: usize,
     /// Columns of `x` and of `dy`.
     columns: [usize; 2],
     /// Rows of `x` inside the map; the others are zero and are left out.
-    inside: std::ops::Range<usize>,
+    inside: Range<usize>,
     stride: [usize; 2],
     dilation: [usize; 2],
 }
 
-impl Planes {
-    #[inline(always)]
-    fn new<V: Lanes>(size: &ConvSize, x: &[f32], dy: &[f32], [image, top, rows]: [usize; 3], channel: usize) -> Self {
-        let (window, zeros) = (&size.window, TILE_ROWS - 1);
-        let reach = |axis: usize, outputs: usize| {
-            (outputs - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
-        };
-        let above = (top * window.stride[0]).cast_signed() - window.pad[0].cast_signed();
-        let x_len = size.input.len() / size.input.batch;
-        let x_part = Part {
-            image: &x[image * x_len..][..x_len],
-            size: size.input,
-            origin: [above, -window.pad[1].cast_signed()],
-            extent: [reach(0, rows), reach(1, size.output.width)],
-        };
-        let dy_len = size.output.len() / size.output.batch;
-        let dy_part = Part {
-            image: &dy[image * dy_len..][..dy_len],
-            size: size.output,
-            origin: [top.cast_signed(), 0],
-            extent: [rows, size.output.width],
-        };
-        let (columns, width) = (x_part.extent[1], size.output.width);
-        let mut x = Lines::scratch(x_part.extent[0] * columns * V::LANES);
-        x_part.copy::<V>(channel, &mut x);
-        let mut dy = Lines::scratch((rows + 2 * zeros) * width * V::LANES);
-        let edge = zeros * width * V::LANES;
-        dy[..edge].fill(0.0);
-        dy_part.copy::<V>(channel, &mut dy[edge..]);
-        dy[edge + rows * width * V::LANES..].fill(0.0);
-        Self {
-            x,
-            dy,
-            rows,
-            columns: [columns, width],
-            inside: x_part.inside(0),
-            stride: window.stride,
-            dilation: window.dilation,
-        }
-    }
-
+impl Planes<'_> {
     /// All taps, in tiles: three rows of taps share a source row only if it is the next row both
     /// of the window and of the map.
     #[inline(always)]
     fn all_taps<V: Lanes>(&self, kernel: [usize; 2], sums: &mut [f32]) {
         let shared = self.stride[0] == 1 && self.dilation[0] == 1;
+        let three = !V::MANY || kernel[1] < 9;
         let mut ky = 0;
         while ky < kernel[0] {
             let row = &mut sums[ky * kernel[1] * V::LANES..];
             match kernel[0] - ky {
-                left if shared && left >= 3 && left != 4 => {
+                left if shared && three && left >= 3 && left != 4 => {
                     self.tap_rows::<V, 3>(ky, kernel[1], row);
                     ky += 3;
                 }
@@ -158,7 +188,7 @@ impl Planes {
         let mut kx = 0;
         while kx < kernel {
             kx += match kernel - kx {
-                9.. if V::MANY => self.tile::<V, T, 9>(ky, kx, kernel, sums),
+                9.. if V::MANY && T < TILE_ROWS => self.tile::<V, T, 9>(ky, kx, kernel, sums),
                 7.. if V::MANY => self.tile::<V, T, 7>(ky, kx, kernel, sums),
                 5.. if V::MANY => self.tile::<V, T, 5>(ky, kx, kernel, sums),
                 3.. => self.tile::<V, T, 3>(ky, kx, kernel, sums),
