@@ -18,5 +18,6 @@ mod norm;
 mod par;
 mod pool;
 mod simd;
+pub(crate) mod special;
 
 pub use buf::{CpuBuf, Pool};
