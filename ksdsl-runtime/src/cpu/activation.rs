@@ -10,7 +10,8 @@ use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 /// The cubic coefficient of GELU's tanh form (Hendrycks & Gimpel 2016).
 const CUBIC: f64 = 0.044_715;
 
-/// Replaces each element by `f` of it.
+/// Replaces each element by `f` of it. Mark longer closures `#[inline(always)]`: a call would keep
+/// the loop from becoming vectors.
 #[inline(always)]
 fn map<E: Scalar>(mut x: CpuBuf<E>, f: impl Fn(E) -> E + Sync) -> CpuBuf<E> {
     for_rows(
@@ -18,7 +19,11 @@ fn map<E: Scalar>(mut x: CpuBuf<E>, f: impl Fn(E) -> E + Sync) -> CpuBuf<E> {
         1,
         ELEMENTS_PER_TASK,
         #[inline(always)]
-        |_, part| part.iter_mut().for_each(|x| *x = f(*x)),
+        |_, part| {
+            for x in part {
+                *x = f(*x);
+            }
+        },
     );
     x
 }
@@ -64,9 +69,21 @@ pub(super) fn activation_forward<E: Scalar>(kind: Activation, x: CpuBuf<E>) -> C
     match kind {
         // Not `max`: a NaN must stay one.
         Activation::Relu => map(x, |x| if x < zero { zero } else { x }),
-        Activation::Gelu => map(x, |x| x * x.normal().0),
-        Activation::GeluTanh => map(x, |x| x * gelu_tanh(x).0),
-        Activation::Silu => map(x, |x| x * x.sigmoid()),
+        Activation::Gelu => map(
+            x,
+            #[inline(always)]
+            |x| x * x.normal().0,
+        ),
+        Activation::GeluTanh => map(
+            x,
+            #[inline(always)]
+            |x| x * gelu_tanh(x).0,
+        ),
+        Activation::Silu => map(
+            x,
+            #[inline(always)]
+            |x| x * x.sigmoid(),
+        ),
         Activation::Sigmoid => map(x, E::sigmoid),
         Activation::HardSwish => map(x, |x| {
             let above = x + three;
@@ -83,21 +100,36 @@ pub(super) fn activation_backward<E: Scalar>(kind: Activation, saved: &CpuBuf<E>
         Activation::Relu => map_with(saved, dy, |y, dy| if y <= zero { zero } else { dy }),
         Activation::Gelu => {
             let scale = E::of(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
-            map_with(saved, dy, |x, dy| {
-                let (phi, density) = x.normal();
-                dy * (phi + within(x, far) * (scale * density))
-            })
+            map_with(
+                saved,
+                dy,
+                #[inline(always)]
+                |x, dy| {
+                    let (phi, density) = x.normal();
+                    dy * (phi + within(x, far) * (scale * density))
+                },
+            )
         }
         // At `far` the derivative is 0 or 1 to rounding; beyond, its terms would overflow.
-        Activation::GeluTanh => map_with(saved, dy, |x, dy| {
-            let x = within(x, far);
-            let (gate, slope) = gelu_tanh(x);
-            dy * (gate + x * gate * (one - gate) * slope)
-        }),
-        Activation::Silu => map_with(saved, dy, |x, dy| {
-            let gate = x.sigmoid();
-            dy * gate * (one + x * (one - gate))
-        }),
+        Activation::GeluTanh => map_with(
+            saved,
+            dy,
+            #[inline(always)]
+            |x, dy| {
+                let x = within(x, far);
+                let (gate, slope) = gelu_tanh(x);
+                dy * (gate + x * gate * (one - gate) * slope)
+            },
+        ),
+        Activation::Silu => map_with(
+            saved,
+            dy,
+            #[inline(always)]
+            |x, dy| {
+                let gate = x.sigmoid();
+                dy * gate * (one + x * (one - gate))
+            },
+        ),
         Activation::Sigmoid => map_with(saved, dy, |y, dy| dy * y * (one - y)),
         Activation::HardSwish => map_with(saved, dy, |x, dy| {
             if x <= -three {

@@ -10,7 +10,7 @@ pub(crate) mod single {
     /// Adding it rounds a value below 2^22 to an integer, which then is in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts; products of the first with integers up to 2^15 are exact.
-    const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
     /// `exp(x + more)` for a `more` of at most 0.03: within 1.5 ulp where the result is normal.
     ///

@@ -79,7 +79,7 @@ impl Part<'_> {
     /// Values of a plane. An odd number of vectors, so that the same place of several planes never
     /// falls into one set of the cache.
     pub(super) fn len(&self, lanes: usize) -> usize {
-        (self.extent[0] * self.extent[1] | 1) * lanes
+        ((self.extent[0] * self.extent[1]) | 1) * lanes
     }
 
     /// How many planes to copy at once of `blocks`, when each comes with `more` further values:

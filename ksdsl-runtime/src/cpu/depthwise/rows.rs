@@ -213,6 +213,7 @@ impl<'a> Band<'a> {
     }
 
     /// Adds the taps of one source row, whose first pixel is `at`, to the output rows `LO..HI`.
+    #[allow(clippy::needless_range_loop, reason = "one counter for several arrays")]
     #[inline(always)]
     fn taps<V: Lanes, const R: usize, const P: usize, const LO: usize, const HI: usize>(
         &self,

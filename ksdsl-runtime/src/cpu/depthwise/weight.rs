@@ -228,6 +228,7 @@ impl Planes<'_> {
     }
 
     /// The products of source row `from` with the rows `row - t` of `dy`.
+    #[allow(clippy::needless_range_loop, reason = "one counter for several arrays")]
     #[inline(always)]
     fn add_row<V: Lanes, const T: usize, const U: usize>(
         &self,
