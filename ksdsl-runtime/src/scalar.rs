@@ -1,6 +1,6 @@
 //! The element types models are made of.
 
-use crate::cpu::Pool;
+use crate::cpu::{Pool, special};
 use dfdx::dtypes::{Dtype, NotMixedPrecision};
 use num_traits::Float;
 use rand_distr::uniform::SampleUniform;
@@ -16,6 +16,18 @@ pub trait Scalar: Dtype + NotMixedPrecision + Float + SampleUniform + std::iter:
     /// The free list of CPU buffers of this type.
     #[doc(hidden)]
     fn pool() -> &'static Pool<Self>;
+    /// `1 / (1 + exp(-self))`.
+    #[doc(hidden)]
+    fn sigmoid(self) -> Self;
+    /// The normal distribution function and `exp(-self^2 / 2)`.
+    #[doc(hidden)]
+    fn normal(self) -> (Self, Self);
+    /// The values if this type is `f32`, for the kernels that only `f32` has.
+    #[doc(hidden)]
+    fn f32s(values: &[Self]) -> Option<&[f32]>;
+    /// As [`Scalar::f32s`].
+    #[doc(hidden)]
+    fn f32s_mut(values: &mut [Self]) -> Option<&mut [f32]>;
     /// `c = alpha * c + beta * a b` for strided matrices; see `gemm::gemm`.
     ///
     /// # Safety
@@ -41,7 +53,7 @@ pub trait Scalar: Dtype + NotMixedPrecision + Float + SampleUniform + std::iter:
 }
 
 macro_rules! scalar {
-    ($float:ty, $erf:path) => {
+    ($float:ty, $erf:path, $functions:ident, $f32s:path) => {
         impl Scalar for $float {
             fn erf(self) -> Self {
                 $erf(self)
@@ -57,6 +69,20 @@ macro_rules! scalar {
             fn pool() -> &'static Pool<Self> {
                 static POOL: Pool<$float> = Pool::new();
                 &POOL
+            }
+            #[inline(always)]
+            fn sigmoid(self) -> Self {
+                special::$functions::sigmoid(self)
+            }
+            #[inline(always)]
+            fn normal(self) -> (Self, Self) {
+                special::$functions::normal(self)
+            }
+            fn f32s(values: &[Self]) -> Option<&[f32]> {
+                $f32s(values)
+            }
+            fn f32s_mut(values: &mut [Self]) -> Option<&mut [f32]> {
+                $f32s(values)
             }
             unsafe fn gemm(
                 m: usize,
@@ -91,5 +117,10 @@ macro_rules! scalar {
     };
 }
 
-scalar!(f32, libm::erff);
-scalar!(f64, libm::erf);
+/// `None`, as the counterpart of `Some`.
+fn none<T, U>(_: T) -> Option<U> {
+    None
+}
+
+scalar!(f32, libm::erff, single, Some);
+scalar!(f64, libm::erf, double, none);

@@ -17,5 +17,7 @@ mod matmul;
 mod norm;
 mod par;
 mod pool;
+mod simd;
+pub(crate) mod special;
 
 pub use buf::{CpuBuf, Pool};

@@ -2,8 +2,8 @@
 //!
 //! Forward pass and data gradient are the same loop over pixels; only the taps of a pixel differ.
 
-use super::im2col::taps_inside;
-use super::{CpuBuf, par};
+use crate::cpu::im2col::taps_inside;
+use crate::cpu::{CpuBuf, par};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 use std::ops::Range;

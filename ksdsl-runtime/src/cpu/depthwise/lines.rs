@@ -1,0 +1,157 @@
+//! Maps as planes of one vector of channels: `[row][column][lane]`, with zeros where the window
+//! reaches beyond the map.
+//!
+//! In NHWC the pixels of one channel are `channels` values apart, so that a few cache sets hold
+//! all of a block's pixels when there are many channels (1 KB apart for 256: 4 sets of 64). As
+//! planes they are consecutive lines of the cache, and no kernel has to look for borders.
+
+use crate::cpu::CpuBuf;
+use crate::cpu::simd::{Lanes, prefetch};
+use crate::geometry::MapSize;
+use std::ops::{Deref, DerefMut};
+
+/// Values per line of the cache.
+const LINE: usize = 16;
+/// Values of the planes that are in use together.
+const GROUP: usize = 1 << 17;
+
+/// Scratch that starts at a line of the cache, so that no vector straddles two.
+pub(super) struct Lines {
+    values: CpuBuf<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Lines {
+    /// `len` values that must be written before they are read.
+    pub(super) fn scratch(len: usize) -> Self {
+        let values = CpuBuf::<f32>::scratch(len + LINE);
+        // `usize::MAX` where the offset cannot be told: then any place is right, only slower.
+        let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Self { values, start, len }
+    }
+
+    /// Makes room for `len` values, which must be written before they are read.
+    pub(super) fn resize(&mut self, len: usize) {
+        if len + LINE <= self.values.len() {
+            self.len = len;
+        } else {
+            *self = Self::scratch(len);
+        }
+    }
+}
+
+impl Deref for Lines {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        &self.values[self.start..][..self.len]
+    }
+}
+
+impl DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.values[self.start..][..self.len]
+    }
+}
+
+/// A part of one image, to be copied as a plane.
+pub(super) struct Part<'a> {
+    /// The image, `[height][width][channels]`.
+    pub(super) image: &'a [f32],
+    /// Its size; the batch does not matter.
+    pub(super) size: MapSize,
+    /// The map's row and column that the plane starts at; negative in the padding.
+    pub(super) origin: [isize; 2],
+    /// Rows and columns of the plane.
+    pub(super) extent: [usize; 2],
+}
+
+impl Part<'_> {
+    /// Rows (axis 0) or columns (axis 1) of the plane that lie inside the map.
+    pub(super) fn inside(&self, axis: usize) -> std::ops::Range<usize> {
+        let len = [self.size.height, self.size.width][axis];
+        let origin = self.origin[axis];
+        let clip = |at: isize| usize::try_from(at).unwrap_or(0).min(self.extent[axis]);
+        let (start, end) = (clip(-origin), clip(len.cast_signed() - origin));
+        start..end.max(start)
+    }
+
+    /// Values of a plane. An odd number of vectors, so that the same place of several planes never
+    /// falls into one set of the cache.
+    pub(super) fn len(&self, lanes: usize) -> usize {
+        ((self.extent[0] * self.extent[1]) | 1) * lanes
+    }
+
+    /// How many planes to copy at once of `blocks`, when each comes with `more` further values:
+    /// as many as leave half of a 1 MB cache free.
+    pub(super) fn group(&self, lanes: usize, more: usize, blocks: usize) -> usize {
+        (GROUP / (self.len(lanes) + more)).clamp(1, blocks.max(1))
+    }
+
+    /// Copies the channels from `first` on to as many planes as `planes` holds (each of
+    /// [`Part::len`] values), vector by vector; lanes beyond the last channel become zero.
+    ///
+    /// All planes are filled in one pass over the pixels: a pixel's vectors are neighbours in
+    /// memory, and lines read one by one at a distance of `channels` cost a stall each.
+    #[inline(always)]
+    pub(super) fn copy<V: Lanes>(&self, first: usize, planes: &mut [f32]) {
+        let [rows, columns] = self.extent;
+        let (ys, xs) = (self.inside(0), self.inside(1));
+        let len = self.len(V::LANES);
+        for row in 0..rows {
+            let at = row * columns * V::LANES;
+            let (left, right) = if ys.contains(&row) && !xs.is_empty() {
+                (at + xs.start * V::LANES, at + xs.end * V::LANES)
+            } else {
+                (at, at)
+            };
+            for plane in planes.chunks_exact_mut(len) {
+                plane[at..left].fill(0.0);
+                plane[right..at + columns * V::LANES].fill(0.0);
+            }
+            if left < right {
+                // Both are inside the map here, so the sums are not negative.
+                let y = row.wrapping_add_signed(self.origin[0]);
+                let x = xs.start.wrapping_add_signed(self.origin[1]);
+                let pixels = &self.image[(y * self.size.width + x) * self.size.channels..];
+                self.copy_pixels::<V>(pixels, first, &mut planes[left..], xs.len());
+            }
+        }
+    }
+
+    /// One row of `count` pixels; `planes` starts at the first pixel of the first plane.
+    #[inline(always)]
+    fn copy_pixels<V: Lanes>(&self, pixels: &[f32], first: usize, planes: &mut [f32], count: usize) {
+        let (channels, len) = (self.size.channels, self.len(V::LANES));
+        for (index, pixel) in pixels.chunks_exact(channels).take(count).enumerate() {
+            let at = index * V::LANES;
+            let mut chunks = pixel[first..].chunks_exact(V::LANES);
+            for (vector, plane) in (&mut chunks).zip(planes.chunks_mut(len)) {
+                prefetch(vector.as_ptr().wrapping_add(self.size.width * channels));
+                plane[at..at + V::LANES].copy_from_slice(vector);
+            }
+            let (full, some) = ((channels - first) / V::LANES, chunks.remainder());
+            if let (false, Some(plane)) = (some.is_empty(), planes.chunks_mut(len).nth(full)) {
+                plane[at..at + some.len()].copy_from_slice(some);
+                plane[at + some.len()..at + V::LANES].fill(0.0);
+            }
+        }
+    }
+}
+
+/// Per-channel rows of `len` values, `[channel][len]`, as `[block][len][lane]`: value `at(i)` of
+/// the row at place `i`, zeros beyond the last channel.
+pub(super) fn blocks(lanes: usize, channels: usize, len: usize, values: &[f32], at: impl Fn(usize) -> usize) -> Lines {
+    let count = channels.div_ceil(lanes);
+    let mut packed = Lines::scratch(count * len * lanes);
+    for (index, value) in packed.iter_mut().enumerate() {
+        let channel = index / (len * lanes) * lanes + index % lanes;
+        let place = at(index / lanes % len);
+        *value = if channel < channels {
+            values[channel * len + place]
+        } else {
+            0.0
+        };
+    }
+    packed
+}

@@ -1,0 +1,95 @@
+//! Depthwise convolution: one kernel per channel, directly, vectorised over the channels.
+//!
+//! `f32` has kernels of its own ([`rows`], [`weight`]); `f64`, the reference precision, and the data
+//! gradient of strided convolutions in `f32` take the [`generic`] way.
+
+mod generic;
+mod lines;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod weight;
+
+use super::CpuBuf;
+use super::simd::Level;
+use crate::geometry::ConvSize;
+use crate::scalar::Scalar;
+use lines::{Lines, blocks};
+use rows::Rows;
+
+pub(super) fn forward<E: Scalar>(size: &ConvSize, x: &[E], weight: &[E], bias: Option<&CpuBuf<E>>) -> CpuBuf<E> {
+    if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(weight)) {
+        let bias = bias.and_then(|bias| E::f32s(bias));
+        let mut y = CpuBuf::scratch(size.output.len());
+        if let Some(y) = E::f32s_mut(&mut y) {
+            forward_f32(Level::best(), size, x, weight, bias, y);
+        }
+        return y;
+    }
+    generic::forward(size, x, weight, bias)
+}
+
+pub(super) fn backward_data<E: Scalar>(size: &ConvSize, weight: &[E], dy: &[E]) -> CpuBuf<E> {
+    if let (Some(weight), Some(dy), [1, 1]) = (E::f32s(weight), E::f32s(dy), size.window.stride) {
+        let mut dx = CpuBuf::scratch(size.input.len());
+        if let Some(dx) = E::f32s_mut(&mut dx) {
+            backward_data_f32(Level::best(), size, weight, dy, dx);
+        }
+        return dx;
+    }
+    generic::backward_data(size, weight, dy)
+}
+
+pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
+    if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
+        if let Some(dweight) = E::f32s_mut(dweight) {
+            weight::backward(Level::best(), size, x, dy, dweight);
+        }
+        return;
+    }
+    generic::backward_weight(size, x, dy, dweight);
+}
+
+fn forward_f32(level: Level, size: &ConvSize, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    let (window, channels) = (&size.window, size.input.channels);
+    let rows = Rows {
+        source: x,
+        input: size.input,
+        output: size.output,
+        kernel: window.kernel,
+        stride: window.stride,
+        dilation: window.dilation,
+        origin: window.pad.map(|pad| -pad.cast_signed()),
+        weight: &blocks(level.lanes(), channels, taps(size), weight, |tap| tap),
+        bias: &bias_blocks(level, channels, bias),
+    };
+    rows.run(level, y);
+}
+
+/// For stride 1: input `i` is read by output `i + pad - k * dilation` at tap `k`, that is by
+/// `i + pad - (kernel - 1) * dilation + k' * dilation` at tap `kernel - 1 - k'`.
+fn backward_data_f32(level: Level, size: &ConvSize, weight: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let (window, channels, taps) = (&size.window, size.input.channels, taps(size));
+    let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
+    let rows = Rows {
+        source: dy,
+        input: size.output,
+        output: size.input,
+        kernel: window.kernel,
+        stride: [1, 1],
+        dilation: window.dilation,
+        origin: [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis)),
+        weight: &blocks(level.lanes(), channels, taps, weight, |tap| taps - 1 - tap),
+        bias: &bias_blocks(level, channels, None),
+    };
+    rows.run(level, dx);
+}
+
+fn taps(size: &ConvSize) -> usize {
+    size.window.kernel[0] * size.window.kernel[1]
+}
+
+fn bias_blocks(level: Level, channels: usize, bias: Option<&[f32]>) -> Lines {
+    let zeros = vec![0.0; channels];
+    blocks(level.lanes(), channels, 1, bias.unwrap_or(&zeros), |_| 0)
+}

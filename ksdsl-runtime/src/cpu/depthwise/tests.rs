@@ -1,0 +1,249 @@
+//! The `f32` kernels at every level against the oracle, and their speed against the generic way.
+
+use super::*;
+use crate::geometry::{MapSize, Window};
+use crate::oracle::combine::{to_nchw, to_nhwc};
+use crate::oracle::conv;
+use std::time::Instant;
+
+/// SplitMix64.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn between(&mut self, low: usize, high: usize) -> usize {
+        low + (self.next() % (high - low + 1) as u64) as usize
+    }
+
+    /// Values in [-1, 1).
+    fn values(&mut self, len: usize) -> Vec<f32> {
+        (0..len)
+            .map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0)
+            .collect()
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// A depthwise convolution whose output is `longer` than PyTorch's by up to one row and column.
+fn sized(input: MapSize, window: Window, longer: [usize; 2]) -> Option<ConvSize> {
+    let outputs = |axis: usize, len: usize| {
+        let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        let room = (len + 2 * window.pad[axis]).checked_sub(reach)?;
+        Some(room / window.stride[axis] + 1 + longer[axis])
+    };
+    let output = MapSize {
+        height: outputs(0, input.height)?,
+        width: outputs(1, input.width)?,
+        ..input
+    };
+    Some(ConvSize {
+        input,
+        output,
+        window,
+        groups: input.channels,
+    })
+}
+
+fn same(batch: usize, side: usize, channels: usize, kernel: usize) -> ConvSize {
+    let input = MapSize {
+        batch,
+        height: side,
+        width: side,
+        channels,
+    };
+    let window = Window {
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        pad: [kernel / 2; 2],
+        dilation: [1; 2],
+    };
+    sized(input, window, [0; 2]).unwrap()
+}
+
+/// The greatest difference relative to the greatest wanted value (or term of it, `least`), which
+/// must be at most 1e-5.
+fn check(level: Level, size: &ConvSize, got: &[f32], want: &[f64], least: f64) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let greatest = want.iter().fold(least, |most, value| most.max(value.abs()));
+    let far = |(got, want): (&f32, &f64)| (f64::from(*got) - want).abs() / greatest;
+    let worst = got.iter().zip(want).map(far).fold(0.0, f64::max);
+    let finite = got.iter().all(|value| value.is_finite());
+    assert!(finite && worst <= 1e-5, "{worst:e} off at {level:?} for {size:?}");
+    worst
+}
+
+/// Runs all three kernels at all levels; returns the greatest relative error of each.
+fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
+    let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+    let channels = size.input.channels;
+    let (weight, bias) = (rng.values(channels * taps(size)), rng.values(channels));
+    let before = rng.values(weight.len());
+    let (wide_x, wide_dy, wide_weight) = (wide(&x), wide(&dy), wide(&weight));
+    let want_y = conv::forward(*size, &wide_x, &wide_weight, Some(&wide(&bias)));
+    let want_dx = conv::backward_data(*size, &wide_weight, &wide_dy);
+    let mut want_dw = conv::backward_weight(*size, &wide_x, &wide_dy);
+    // A single weight's gradient may cancel with what was there before.
+    let start = before
+        .iter()
+        .fold(0.0, |most, value| f64::max(most, f64::from(value.abs())));
+    want_dw.iter_mut().zip(&before).for_each(|(w, &b)| *w += f64::from(b));
+    let (x, dy) = (to_nhwc(size.input, &x), to_nhwc(size.output, &dy));
+
+    let mut worst = [0.0_f64; 3];
+    for level in Level::available() {
+        // Whatever is not written stays a NaN, which the check finds.
+        let mut y = vec![f32::NAN; size.output.len()];
+        forward_f32(level, size, &x, &weight, Some(&bias), &mut y);
+        worst[0] = worst[0].max(check(
+            level,
+            size,
+            &to_nchw(size.output, &y),
+            &want_y,
+            f64::MIN_POSITIVE,
+        ));
+        if size.window.stride == [1, 1] {
+            let mut dx = vec![f32::NAN; size.input.len()];
+            backward_data_f32(level, size, &weight, &dy, &mut dx);
+            worst[1] = worst[1].max(check(
+                level,
+                size,
+                &to_nchw(size.input, &dx),
+                &want_dx,
+                f64::MIN_POSITIVE,
+            ));
+        }
+        let mut dweight = before.clone();
+        weight::backward(level, size, &x, &dy, &mut dweight);
+        worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));
+    }
+    worst
+}
+
+fn report(name: &str, errors: impl Iterator<Item = [f64; 3]>) {
+    let worst = errors.fold([0.0_f64; 3], |most, next| std::array::from_fn(|i| most[i].max(next[i])));
+    println!(
+        "{name}: greatest relative error forward {:.1e}, data {:.1e}, weight {:.1e}",
+        worst[0], worst[1], worst[2]
+    );
+}
+
+/// Every tile width and remainder, every tile of taps, blocks of channels with a rest.
+#[test]
+fn every_remainder_matches_the_oracle() {
+    let mut rng = Rng(1);
+    let errors = (1..=17).flat_map(|side| {
+        let kernels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+        kernels.map(|kernel| (side, kernel))
+    });
+    let errors = errors.map(|(side, kernel)| {
+        let channels = [1, 3, 8, 15, 16, 17, 24, 33][(side + kernel) % 8];
+        let mut size = same(1 + side % 2, side, channels, kernel);
+        size.input.height = side.max(18 - side);
+        let size = sized(size.input, size.window, [0; 2]).unwrap();
+        against_the_oracle(&size, &mut rng)
+    });
+    report("remainders", errors);
+}
+
+/// Random strides, dilations, paddings (wider than the window too) and longer outputs.
+#[test]
+fn random_windows_match_the_oracle() {
+    let mut rng = Rng(2);
+    let sizes: Vec<ConvSize> = std::iter::from_fn(|| {
+        let input = MapSize {
+            batch: rng.between(1, 3),
+            height: rng.between(1, 20),
+            width: rng.between(1, 20),
+            channels: rng.between(1, 40),
+        };
+        let kernel = [rng.between(1, 10), rng.between(1, 10)];
+        let one = rng.between(0, 1);
+        let window = Window {
+            kernel,
+            stride: [rng.between(1, 1 + 2 * one), rng.between(1, 1 + 2 * one)],
+            pad: [rng.between(0, kernel[0] + 1), rng.between(0, kernel[1] + 1)],
+            dilation: [rng.between(1, 3), rng.between(1, 3)],
+        };
+        Some(sized(input, window, [rng.between(0, 1), rng.between(0, 1)]))
+    })
+    .flatten()
+    .take(250)
+    .collect();
+    report(
+        "windows",
+        sizes.iter().map(|size| against_the_oracle(size, &mut Rng(3))),
+    );
+}
+
+/// Several bands, parts and tasks; long sums.
+#[test]
+fn large_maps_match_the_oracle() {
+    let sizes = [same(3, 70, 17, 3), same(9, 33, 20, 9), same(5, 32, 48, 5)];
+    report("large", sizes.iter().map(|size| against_the_oracle(size, &mut Rng(4))));
+}
+
+/// The median of `new`'s speed over `old`'s, run in turns, and `new`'s best GFLOP/s.
+fn paired(work: f64, mut old: impl FnMut(), mut new: impl FnMut()) -> (f64, f64) {
+    let time = |run: &mut dyn FnMut()| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    };
+    let mut best = f64::INFINITY;
+    let mut ratios: Vec<f64> = (0..15)
+        .map(|_| {
+            let (old, new) = (time(&mut old), time(&mut new));
+            best = best.min(new);
+            old / new
+        })
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    (ratios[7], work / best / 1e9)
+}
+
+/// `cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn speed() {
+    for size in [
+        same(8, 32, 256, 9),
+        same(8, 32, 256, 5),
+        same(8, 32, 256, 3),
+        same(1, 32, 256, 9),
+        same(32, 32, 64, 3),
+    ] {
+        let mut rng = Rng(5);
+        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+        let weight = rng.values(size.input.channels * taps(&size));
+        let (mut y, mut dw, mut dw2) = (vec![0.0; x.len()], weight.clone(), weight.clone());
+        let work = 2.0 * (size.output.len() * taps(&size)) as f64;
+        println!("{:?}, kernel {:?}", size.input, size.window.kernel);
+        for level in Level::available() {
+            let forward = paired(
+                work,
+                || drop(generic::forward(&size, &x, &weight, None)),
+                || forward_f32(level, &size, &x, &weight, None, &mut y),
+            );
+            let data = paired(
+                work,
+                || drop(generic::backward_data(&size, &weight, &dy)),
+                || backward_data_f32(level, &size, &weight, &dy, &mut y),
+            );
+            let weight = paired(
+                work,
+                || generic::backward_weight(&size, &x, &dy, &mut dw),
+                || weight::backward(level, &size, &x, &dy, &mut dw2),
+            );
+            println!("  {level:?}: (ratio, GFLOP/s) forward {forward:.1?}, data {data:.1?}, weight {weight:.1?}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The weight gradient of a depthwise convolution in `f32`.
+//!
+//! `dw[ky][kx] = sum over pixels of x[y * stride + ky * dilation - pad, ...] * dy[y, x]`, each tap
+//! a dot product of two planes. A tile of 2 x 9 or 3 x 7 taps (3 x 3 with 16 registers) is summed in
+//! registers over a band of rows: a source row meets the rows of `dy` it belongs to at the tile's
+//! two or three `ky` at once, so 18 multiply-adds cost 11 loads. (3 x 9 would fit 32 registers by
+//! count, but the compiler then keeps half of the sums in memory.)
+
+use super::lines::{Lines, Part};
+use crate::cpu::par;
+use crate::cpu::simd::{Lanes, Level, Operation};
+use crate::geometry::{ConvSize, MapSize};
+use std::ops::Range;
+
+/// Most rows of taps in a tile; `dy` has one row less of zeros above and below.
+const TILE_ROWS: usize = 3;
+/// Output rows copied as planes at once.
+const BAND: usize = 16;
+/// Tasks to have at least, where there are as many bands.
+const TASKS: usize = 16;
+
+/// Adds the gradient to `dweight`, `[channel][ky][kx]`.
+pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
+    let (lanes, channels, taps) = (level.lanes(), size.input.channels, super::taps(size));
+    let blocks = channels.div_ceil(lanes);
+    let bands = size.output.height.div_ceil(BAND) * size.output.batch;
+    let group = group(level, size).min(blocks);
+    let groups = blocks.div_ceil(group);
+    let per_part = par::items_per_part(bands, 1, TASKS.div_ceil(groups));
+    let parts = bands.div_ceil(per_part);
+    // `[part][block][ky][kx][lane]`, with unused blocks in the last group of each part.
+    let mut sums = Lines::scratch(parts * groups * group * taps * lanes);
+    par::for_rows(&mut sums, group * taps * lanes, 1, |index, sums| {
+        let (part, block) = (index / groups, index % groups * group);
+        let first = part * per_part;
+        level.run(Task {
+            size,
+            x,
+            dy,
+            bands: first..bands.min(first + per_part),
+            blocks: block..blocks.min(block + group),
+            sums,
+        });
+    });
+    for (channel, dweight) in dweight.chunks_exact_mut(taps).enumerate() {
+        for part in 0..parts {
+            let sums = &sums[(part * groups * group + channel / lanes) * taps * lanes..];
+            for (tap, dweight) in dweight.iter_mut().enumerate() {
+                *dweight += sums[tap * lanes + channel % lanes];
+            }
+        }
+    }
+}
+
+/// Blocks of channels per task.
+fn group(level: Level, size: &ConvSize) -> usize {
+    let rows = BAND.min(size.output.height);
+    let [x, dy] = parts(size, &[], &[], [0, 0, rows]);
+    x.group(level.lanes(), dy.len(level.lanes()), size.input.channels)
+}
+
+/// What `rows` output rows from `top` on read of `x` and `dy`; maps may be left out for the sizes.
+fn parts<'a>(size: &ConvSize, x: &'a [f32], dy: &'a [f32], [image, top, rows]: [usize; 3]) -> [Part<'a>; 2] {
+    let window = &size.window;
+    let reach = |axis: usize, outputs: usize| {
+        (outputs - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
+    };
+    let above = (top * window.stride[0]).cast_signed() - window.pad[0].cast_signed();
+    let zeros = TILE_ROWS - 1;
+    let row_len = size.output.width * size.output.channels;
+    let (x_len, dy_len) = (x.len() / size.input.batch, dy.len() / size.output.batch);
+    let x = Part {
+        image: &x[image * x_len..][..x_len],
+        size: size.input,
+        origin: [above, -window.pad[1].cast_signed()],
+        extent: [reach(0, rows), reach(1, size.output.width)],
+    };
+    // The band as an image of its own: beyond it there are zeros, not the next band.
+    let band = if dy.is_empty() {
+        dy
+    } else {
+        &dy[image * dy_len + top * row_len..][..rows * row_len]
+    };
+    let dy = Part {
+        image: band,
+        size: MapSize {
+            height: rows,
+            ..size.output
+        },
+        origin: [-zeros.cast_signed(), 0],
+        extent: [rows + 2 * zeros, size.output.width],
+    };
+    [x, dy]
+}
+
+/// The gradient of some blocks of channels over some bands.
+struct Task<'a, 'b> {
+    size: &'a ConvSize,
+    x: &'a [f32],
+    dy: &'a [f32],
+    bands: Range<usize>,
+    blocks: Range<usize>,
+    /// `[block][ky][kx][lane]`.
+    sums: &'b mut [f32],
+}
+
+impl Operation for Task<'_, '_> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        self.sums.fill(0.0);
+        let window = &self.size.window;
+        let (height, channel) = (self.size.output.height, self.blocks.start * V::LANES);
+        let per_image = height.div_ceil(BAND);
+        let (mut x_planes, mut dy_planes) = (Lines::scratch(0), Lines::scratch(0));
+        for band in self.bands {
+            let (image, top) = (band / per_image, band % per_image * BAND);
+            let rows = BAND.min(height - top);
+            let [x, dy] = parts(self.size, self.x, self.dy, [image, top, rows]);
+            let (x_len, dy_len) = (x.len(V::LANES), dy.len(V::LANES));
+            x_planes.resize(self.blocks.len() * x_len);
+            dy_planes.resize(self.blocks.len() * dy_len);
+            x.copy::<V>(channel, &mut x_planes);
+            dy.copy::<V>(channel, &mut dy_planes);
+            let planes = x_planes.chunks_exact(x_len).zip(dy_planes.chunks_exact(dy_len));
+            let sums = self
+                .sums
+                .chunks_exact_mut(window.kernel[0] * window.kernel[1] * V::LANES);
+            for ((x_plane, dy_plane), sums) in planes.zip(sums) {
+                let planes = Planes {
+                    x: x_plane,
+                    dy: dy_plane,
+                    rows,
+                    columns: [x.extent[1], dy.extent[1]],
+                    inside: x.inside(0),
+                    stride: window.stride,
+                    dilation: window.dilation,
+                };
+                planes.all_taps::<V>(window.kernel, sums);
+            }
+        }
+    }
+}
+
+/// The planes of a band of `rows` output rows.
+struct Planes<'a> {
+    x: &'a [f32],
+    /// With `TILE_ROWS - 1` rows of zeros above and below.
+    dy: &'a [f32],
+    rows: usize,
+    /// Columns of `x` and of `dy`.
+    columns: [usize; 2],
+    /// Rows of `x` inside the map; the others are zero and are left out.
+    inside: Range<usize>,
+    stride: [usize; 2],
+    dilation: [usize; 2],
+}
+
+impl Planes<'_> {
+    /// All taps, in tiles: three rows of taps share a source row only if it is the next row both
+    /// of the window and of the map.
+    #[inline(always)]
+    fn all_taps<V: Lanes>(&self, kernel: [usize; 2], sums: &mut [f32]) {
+        let shared = self.stride[0] == 1 && self.dilation[0] == 1;
+        let three = !V::MANY || kernel[1] < 9;
+        let mut ky = 0;
+        while ky < kernel[0] {
+            let row = &mut sums[ky * kernel[1] * V::LANES..];
+            match kernel[0] - ky {
+                left if shared && three && left >= 3 && left != 4 => {
+                    self.tap_rows::<V, 3>(ky, kernel[1], row);
+                    ky += 3;
+                }
+                left if shared && left >= 2 => {
+                    self.tap_rows::<V, 2>(ky, kernel[1], row);
+                    ky += 2;
+                }
+                _ => {
+                    self.tap_rows::<V, 1>(ky, kernel[1], row);
+                    ky += 1;
+                }
+            }
+        }
+    }
+
+    /// `T` rows of taps, in tiles of the usual widths so that most kernels take one.
+    #[inline(always)]
+    fn tap_rows<V: Lanes, const T: usize>(&self, ky: usize, kernel: usize, sums: &mut [f32]) {
+        let mut kx = 0;
+        while kx < kernel {
+            kx += match kernel - kx {
+                9.. if V::MANY && T < TILE_ROWS => self.tile::<V, T, 9>(ky, kx, kernel, sums),
+                7.. if V::MANY => self.tile::<V, T, 7>(ky, kx, kernel, sums),
+                5.. if V::MANY => self.tile::<V, T, 5>(ky, kx, kernel, sums),
+                3.. => self.tile::<V, T, 3>(ky, kx, kernel, sums),
+                2 => self.tile::<V, T, 2>(ky, kx, kernel, sums),
+                _ => self.tile::<V, T, 1>(ky, kx, kernel, sums),
+            };
+        }
+    }
+
+    /// Adds the gradient of the `T` x `U` taps from `(ky, kx)` on; `sums` starts at row `ky`.
+    /// Returns `U`.
+    #[inline(always)]
+    fn tile<V: Lanes, const T: usize, const U: usize>(
+        &self,
+        ky: usize,
+        kx: usize,
+        kernel: usize,
+        sums: &mut [f32],
+    ) -> usize {
+        // SAFETY: below `Level::run`.
+        let mut total = unsafe { [[V::zero(); U]; T] };
+        for row in 0..self.rows + T - 1 {
+            // Row `row - t` of the band reads this source row at tap `ky + t`.
+            let from = row * self.stride[0] + ky * self.dilation[0];
+            if self.inside.contains(&from) {
+                self.add_row::<V, T, U>(from, row, kx, &mut total);
+            }
+        }
+        for (t, total) in total.iter().enumerate() {
+            let sums = &mut sums[(t * kernel + kx) * V::LANES..][..U * V::LANES];
+            for (&total, sum) in total.iter().zip(sums.chunks_exact_mut(V::LANES)) {
+                // SAFETY: below `Level::run`; the chunk has `LANES` values.
+                unsafe { total.add(V::load(sum.as_ptr())).store(sum.as_mut_ptr()) };
+            }
+        }
+        U
+    }
+
+    /// The products of source row `from` with the rows `row - t` of `dy`.
+    #[allow(clippy::needless_range_loop, reason = "one counter for several arrays")]
+    #[inline(always)]
+    fn add_row<V: Lanes, const T: usize, const U: usize>(
+        &self,
+        from: usize,
+        row: usize,
+        kx: usize,
+        total: &mut [[V; U]; T],
+    ) {
+        let (lanes, [columns, width]) = (V::LANES, self.columns);
+        let (step, tap) = (self.stride[1] * lanes, self.dilation[1] * lanes);
+        let x = &self.x[(from * columns + kx * self.dilation[1]) * lanes..];
+        let x = &x[..(width - 1) * step + (U - 1) * tap + lanes];
+        let dy: [&[f32]; T] = std::array::from_fn(|t| {
+            let row = row + TILE_ROWS - 1 - t;
+            &self.dy[row * width * lanes..][..width * lanes]
+        });
+        let (x, dy) = (x.as_ptr(), dy.map(<[f32]>::as_ptr));
+        for pixel in 0..width {
+            // SAFETY: below `Level::run`. The rows of `dy` have `width` vectors; `x` was cut to
+            // what the last pixel reads at the last tap.
+            unsafe {
+                let dy: [V; T] = std::array::from_fn(|t| V::load(dy[t].add(pixel * lanes)));
+                for u in 0..U {
+                    let value = V::load(x.add(pixel * step + u * tap));
+                    for t in 0..T {
+                        total[t][u] = value.mul_add(dy[t], total[t][u]);
+                    }
+                }
+            }
+        }
+    }
+}
