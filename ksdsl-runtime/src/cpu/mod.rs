@@ -8,6 +8,7 @@ mod activation;
 mod backend;
 mod buf;
 mod conv;
+mod conv_method;
 mod depthwise;
 mod elementwise;
 mod im2col;
@@ -17,5 +18,8 @@ mod matmul;
 mod norm;
 mod par;
 mod pool;
+mod winograd;
 
 pub use buf::{CpuBuf, Pool};
+#[doc(hidden)]
+pub use conv_method::{WinogradChoice, with_winograd};
