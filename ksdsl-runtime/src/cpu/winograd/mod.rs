@@ -27,15 +27,16 @@ use points::{POINTS, pieces, scratch, stride};
 use std::ops::Range;
 use tiles::Tiling;
 
-/// Elements of the 36 points, before and after the products, that a task works on: about 1 MB in
-/// `f32`, the size of an L2 cache.
-const TASK_ELEMENTS: usize = 1 << 18;
+/// Elements of the 36 points, before and after the products, that a task works on: half a megabyte
+/// in `f32`, so that they stay in the L2 cache.
+const TASK_ELEMENTS: usize = 1 << 17;
 /// But at least as many tiles, or reading the kernel from the L3 cache would cost more than the
 /// products: 36 `in out` elements for 36 `tiles in out` multiply-adds.
-const LEAST_TILES: usize = 64;
+const LEAST_TILES: usize = 48;
 /// Elements of the 36 points of both factors of a weight gradient that are made before they are
-/// multiplied: 16 MB in `f32`, so that they stay in the L3 cache.
-const WEIGHT_ELEMENTS: usize = 1 << 22;
+/// multiplied: 8 MB in `f32`, so that they stay in the L3 cache. At least as many tiles as there are
+/// channels, though: each time the products are added, all of the sums are read and written.
+const WEIGHT_ELEMENTS: usize = 1 << 21;
 /// Fewest tasks, if there are bands enough.
 const LEAST_TASKS: usize = 8;
 
@@ -140,8 +141,8 @@ fn convolve_bands<E: Scalar>(
 /// Blocks of tiles follow each other; in a block first the tiles, then the points are shared out.
 fn add_products<E: Scalar>(tiling: &Tiling, x: &[E], dy: &[E], sums: &mut [E]) {
     let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
-    let per_band = tiling.across * POINTS * (inputs + outputs);
-    let step = (WEIGHT_ELEMENTS / per_band.max(1)).clamp(1, tiling.bands().max(1));
+    let tiles = (WEIGHT_ELEMENTS / (POINTS * (inputs + outputs))).max(inputs.min(outputs));
+    let step = (tiles / tiling.across.max(1)).clamp(1, tiling.bands().max(1));
     for first in (0..tiling.bands()).step_by(step) {
         let bands = first..tiling.bands().min(first + step);
         let tiles = bands.len() * tiling.across;
