@@ -75,8 +75,8 @@ pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
     Method::Unrolled
 }
 
-/// Whether F(4x4, 3x3) is faster than unrolling, measured with AVX-512 on two cores, paired, with
-/// equal channel counts (`tests/kernels/winograd_speed.rs`).
+/// Whether F(4x4, 3x3) is faster than unrolling, measured with AVX-512 on two cores in paired runs
+/// (`tests/kernels/winograd_speed.rs`).
 ///
 /// - The tiles must be filled at least half: of the saving of 4, less than 2 would be left, and the
 ///   transforms take that.
