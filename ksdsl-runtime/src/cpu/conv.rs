@@ -1,38 +1,17 @@
-//! Convolution: pointwise as a linear layer, depthwise directly, all else by unrolling.
+//! Convolution: pointwise as a linear layer, depthwise directly, 3x3 by Winograd's algorithm where
+//! that pays (see `conv_method`), all else by unrolling.
 
+use super::conv_method::{Method, method};
 use super::im2col::{columns, roll_up, unroll};
 use super::matmul::{Mat, matmul};
-use super::{CpuBuf, depthwise, linear, par};
-use crate::geometry::{ConvSize, LinearSize};
+use super::{CpuBuf, depthwise, linear, par, winograd};
+use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 
 /// Elements of one unrolled tile: half a megabyte in `f32`, so that it stays in the L2 cache.
 const TILE_ELEMENTS: usize = 1 << 17;
 /// Most parts whose weight gradients are summed; fewer for large kernels, see [`weight_parts`].
 const WEIGHT_PARTS: usize = 16;
-
-enum Method {
-    Pointwise(LinearSize),
-    Depthwise,
-    Unrolled,
-}
-
-fn method(size: &ConvSize) -> Method {
-    let window = &size.window;
-    let same_map = (size.input.height, size.input.width) == (size.output.height, size.output.width);
-    let unit = window.kernel == [1, 1] && window.stride == [1, 1] && window.pad == [0, 0];
-    if size.groups == 1 && unit && same_map {
-        return Method::Pointwise(LinearSize {
-            rows: size.input.rows(),
-            inputs: size.input.channels,
-            outputs: size.output.channels,
-        });
-    }
-    if size.groups == size.input.channels && size.groups == size.output.channels {
-        return Method::Depthwise;
-    }
-    Method::Unrolled
-}
 
 /// Output rows per tile.
 fn tile_rows(size: &ConvSize) -> usize {
@@ -68,9 +47,10 @@ pub(super) fn conv_forward<E: Scalar>(
     weight: &CpuBuf<E>,
     bias: Option<&CpuBuf<E>>,
 ) -> CpuBuf<E> {
-    match method(&size) {
+    match method::<E>(&size) {
         Method::Pointwise(linear) => linear::linear_forward(linear, x, weight, bias),
         Method::Depthwise => depthwise::forward(&size, x, weight, bias),
+        Method::Winograd => winograd::forward(&size, x, weight, bias.map(|bias| &bias[..])),
         Method::Unrolled => forward_unrolled(&size, x, weight, bias),
     }
 }
@@ -111,9 +91,10 @@ fn forward_unrolled<E: Scalar>(
 }
 
 pub(super) fn conv_backward_data<E: Scalar>(size: ConvSize, weight: &CpuBuf<E>, dy: &CpuBuf<E>) -> CpuBuf<E> {
-    match method(&size) {
+    match method::<E>(&size) {
         Method::Pointwise(linear) => linear::linear_backward_data(linear, weight, dy),
         Method::Depthwise => depthwise::backward_data(&size, weight, dy),
+        Method::Winograd => winograd::backward_data(&size, weight, dy),
         Method::Unrolled => backward_data_unrolled(&size, weight, dy),
     }
 }
@@ -150,9 +131,10 @@ fn backward_data_unrolled<E: Scalar>(size: &ConvSize, weight: &CpuBuf<E>, dy: &C
 }
 
 pub(super) fn conv_backward_weight<E: Scalar>(size: ConvSize, x: &CpuBuf<E>, dy: &CpuBuf<E>, dweight: &mut CpuBuf<E>) {
-    match method(&size) {
+    match method::<E>(&size) {
         Method::Pointwise(linear) => linear::linear_backward_weight(linear, x, dy, dweight),
         Method::Depthwise => depthwise::backward_weight(&size, x, dy, dweight),
+        Method::Winograd => winograd::backward_weight(&size, x, dy, dweight),
         Method::Unrolled => backward_weight_unrolled(&size, x, dy, dweight),
     }
 }

@@ -8,6 +8,7 @@ mod activation;
 mod backend;
 mod buf;
 mod conv;
+mod conv_method;
 mod depthwise;
 mod elementwise;
 mod im2col;
@@ -19,5 +20,8 @@ mod par;
 mod pool;
 mod simd;
 pub(crate) mod special;
+mod winograd;
 
 pub use buf::{CpuBuf, Pool};
+#[doc(hidden)]
+pub use conv_method::{WinogradChoice, with_winograd};

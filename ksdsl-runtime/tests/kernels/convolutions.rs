@@ -55,7 +55,7 @@ pub(crate) fn random(rng: &mut Rng) -> Option<ConvSize> {
     })
 }
 
-fn check_conv<E: Checked>(size: ConvSize, rng: &mut Rng, worst: &mut Worst)
+pub(crate) fn check_conv<E: Checked>(size: ConvSize, rng: &mut Rng, worst: &mut Worst)
 where
     Cpu: Kernels<E>,
 {

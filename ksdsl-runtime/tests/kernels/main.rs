@@ -10,3 +10,5 @@ mod speed;
 mod support;
 mod tensors;
 mod threads;
+mod winograd;
+mod winograd_speed;

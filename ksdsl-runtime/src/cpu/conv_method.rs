@@ -1,0 +1,157 @@
+//! Which algorithm a convolution runs on.
+
+use super::winograd;
+use crate::geometry::{ConvSize, LinearSize};
+use crate::scalar::Scalar;
+use std::any::TypeId;
+use std::cell::Cell;
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Method {
+    /// As a linear layer over the pixels.
+    Pointwise(LinearSize),
+    /// One channel at a time.
+    Depthwise,
+    /// As a matrix product with the unrolled input.
+    Unrolled,
+    /// 3x3 by F(4x4, 3x3).
+    Winograd,
+}
+
+/// What to do with convolutions that Winograd's algorithm can take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WinogradChoice {
+    /// Use it where it is measured to pay, in `f32` only.
+    #[default]
+    WhereItPays,
+    /// Use it wherever it can be used, also in `f64`.
+    Always,
+    /// Unroll instead.
+    Never,
+}
+
+thread_local! {
+    static CHOICE: Cell<WinogradChoice> = const { Cell::new(WinogradChoice::WhereItPays) };
+}
+
+/// Runs `f`; convolutions called from it, on this thread, follow `choice`. For tests and
+/// measurements.
+pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
+    /// Puts the former choice back, after a panic too.
+    struct Restore(WinogradChoice);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            CHOICE.set(self.0);
+        }
+    }
+    let _restore = Restore(CHOICE.replace(choice));
+    f()
+}
+
+/// The algorithm for the convolution and for both its gradients.
+pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
+    let window = &size.window;
+    let same_map = (size.input.height, size.input.width) == (size.output.height, size.output.width);
+    let unit = window.kernel == [1, 1] && window.stride == [1, 1] && window.pad == [0, 0];
+    if size.groups == 1 && unit && same_map {
+        return Method::Pointwise(LinearSize {
+            rows: size.input.rows(),
+            inputs: size.input.channels,
+            outputs: size.output.channels,
+        });
+    }
+    if size.groups == size.input.channels && size.groups == size.output.channels {
+        return Method::Depthwise;
+    }
+    let winograd = match CHOICE.get() {
+        WinogradChoice::WhereItPays => TypeId::of::<E>() == TypeId::of::<f32>() && winograd_pays(size),
+        WinogradChoice::Always => true,
+        WinogradChoice::Never => false,
+    };
+    if winograd && winograd::takes(size) {
+        return Method::Winograd;
+    }
+    Method::Unrolled
+}
+
+/// Whether F(4x4, 3x3) is faster than unrolling, measured with AVX-512 on two cores in paired runs
+/// (`tests/kernels/winograd_speed.rs`).
+///
+/// - The tiles must be filled at least half: of the saving of 4, less than 2 would be left, and the
+///   transforms take that.
+/// - The products must outweigh the transforms: 36 `tiles in out` against about
+///   36 `tiles (in + out)`; 16 channels pay from 256 tiles on, 32 from 64 on.
+/// - The kernel must be used often enough to pay for its own transform, of 36 `in out` elements: by
+///   at least half as many tiles as channels.
+fn winograd_pays(size: &ConvSize) -> bool {
+    let (input, output) = (&size.input, &size.output);
+    let tiles = output.batch * output.height.div_ceil(4) * output.width.div_ceil(4);
+    let (fewest, most) = (input.channels.min(output.channels), input.channels.max(output.channels));
+    let least_tiles = match fewest {
+        0..16 => return false,
+        16..32 => 256,
+        _ => 64,
+    };
+    tiles >= least_tiles.max(most / 2) && output.rows() >= tiles * 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Method, WinogradChoice, method, with_winograd};
+    use crate::geometry::{ConvSize, MapSize, Window};
+
+    fn conv(batch: usize, side: usize, channels: usize) -> ConvSize {
+        let map = MapSize {
+            batch,
+            height: side,
+            width: side,
+            channels,
+        };
+        let window = Window {
+            kernel: [3; 2],
+            stride: [1; 2],
+            pad: [1; 2],
+            dilation: [1; 2],
+        };
+        ConvSize {
+            input: map,
+            output: map,
+            window,
+            groups: 1,
+        }
+    }
+
+    #[test]
+    fn the_rule_is_what_was_measured() {
+        let winograd = |batch, side, channels| {
+            let method = method::<f32>(&conv(batch, side, channels));
+            matches!(method, Method::Winograd)
+        };
+        // The layers of SE-ResNet, training and latency.
+        assert!(winograd(64, 32, 64) && winograd(64, 16, 128) && winograd(64, 8, 256));
+        assert!(winograd(1, 32, 64) && !winograd(1, 16, 128) && !winograd(1, 8, 256));
+        // Few channels, few tiles, tiles mostly empty.
+        assert!(winograd(64, 8, 16) && !winograd(64, 4, 16) && !winograd(64, 32, 8));
+        assert!(winograd(64, 4, 32) && !winograd(1, 8, 32));
+        assert!(winograd(64, 7, 64) && !winograd(64, 5, 64) && !winograd(64, 2, 64));
+    }
+
+    #[test]
+    fn what_the_algorithm_cannot_do_is_unrolled() {
+        let plain = conv(64, 32, 64);
+        let with = |change: &dyn Fn(&mut ConvSize)| {
+            let mut size = plain;
+            change(&mut size);
+            let method = with_winograd(WinogradChoice::Always, || method::<f32>(&size));
+            matches!(method, Method::Unrolled)
+        };
+        assert!(!with(&|_| ()));
+        assert!(with(&|size| size.window.stride = [1, 2]));
+        assert!(with(&|size| size.window.dilation = [2, 1]));
+        assert!(with(&|size| size.window.kernel = [3, 5]));
+        assert!(with(&|size| size.window.pad = [3, 1]));
+        assert!(with(&|size| size.groups = 2));
+        assert!(matches!(method::<f64>(&plain), Method::Unrolled));
+    }
+}

@@ -1,0 +1,92 @@
+//! Kernels to the 36 points, and their gradients back.
+//!
+//! Separate from the convolutions: a kernel that is shared needs this once per step, not once per
+//! visit.
+
+use super::super::{CpuBuf, par};
+use super::lanes::{self, LANES};
+use super::points::{pieces, scratch, stride};
+use crate::scalar::Scalar;
+
+/// Rows of the transformed kernel per task.
+const ROWS: usize = 8;
+
+/// What a transformed kernel is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// The output from the input: matrices `[in][out]`.
+    Forward,
+    /// The input gradient from the output's: matrices `[out][in]` of the flipped kernel.
+    BackwardData,
+}
+
+/// `G g G^T` of a kernel `[outputs][inputs][3][3]`.
+pub(super) fn transform<E: Scalar>(weight: &[E], outputs: usize, inputs: usize, direction: Direction) -> CpuBuf<E> {
+    let forward = direction == Direction::Forward;
+    // The kernel of row `r`, column `c` of the matrices starts at `r * row_step + c * column_step`.
+    let (out_step, in_step) = (inputs * 9, 9);
+    let [rows, columns] = if forward { [inputs, outputs] } else { [outputs, inputs] };
+    let [row_step, column_step] = if forward {
+        [in_step, out_step]
+    } else {
+        [out_step, in_step]
+    };
+    let mut points = scratch(rows * columns);
+    let mut tasks = pieces(&mut points, rows * columns, ROWS * columns);
+    par::for_rows(
+        &mut tasks,
+        1,
+        1,
+        #[inline(always)]
+        |task, pieces| {
+            let pieces = &mut pieces[0];
+            let (mut taps, mut to) = (lanes::zeros::<E, 3>(), lanes::zeros());
+            for first in (0..columns).step_by(LANES) {
+                let last = columns.min(first + LANES);
+                for row in 0..ROWS.min(rows - task * ROWS) {
+                    for column in first..last {
+                        let at = (task * ROWS + row) * row_step + column * column_step;
+                        for tap in 0..9 {
+                            let from = if forward { tap } else { 8 - tap };
+                            taps[tap / 3][tap % 3][column - first] = weight[at + from];
+                        }
+                    }
+                    lanes::kernel(&taps, &mut to);
+                    for (piece, lanes) in pieces.iter_mut().zip(to.as_flattened()) {
+                        piece[row * columns + first..row * columns + last].copy_from_slice(&lanes[..last - first]);
+                    }
+                }
+            }
+        },
+    );
+    points
+}
+
+/// Adds `G^T m G` to the gradient `[outputs][inputs][3][3]`, for gradients `points` of the
+/// matrices `[in][out]`.
+pub(super) fn add_gradient<E: Scalar>(points: &[E], outputs: usize, inputs: usize, dweight: &mut [E]) {
+    let stride = stride(inputs * outputs);
+    par::for_rows(
+        dweight,
+        inputs * 9,
+        LANES,
+        #[inline(always)]
+        |first, dweight| {
+            let count = dweight.len() / (inputs * 9);
+            let (mut from, mut taps) = (lanes::zeros(), lanes::zeros::<E, 3>());
+            for input in 0..inputs {
+                for (p, lanes) in from.as_flattened_mut().iter_mut().enumerate() {
+                    let at = p * stride + input * outputs + first;
+                    lanes[..count].copy_from_slice(&points[at..at + count]);
+                }
+                lanes::kernel_gradient(&from, &mut taps);
+                for output in 0..count {
+                    let kernel = &mut dweight[(output * inputs + input) * 9..][..9];
+                    for (sum, tap) in kernel.iter_mut().zip(taps.as_flattened()) {
+                        *sum += tap[output];
+                    }
+                }
+            }
+        },
+    );
+}

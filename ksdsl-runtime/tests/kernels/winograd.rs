@@ -1,0 +1,162 @@
+//! Winograd's algorithm, forced on every size it takes, against the oracle.
+
+use crate::convolutions::check_conv;
+use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu};
+use dfdx::tensor::Cpu;
+use ksdsl_runtime::backend::Backend;
+use ksdsl_runtime::cpu::{CpuBuf, WinogradChoice, with_winograd};
+use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
+
+/// A dense 3x3 convolution with stride 1; `more` rows and columns beyond PyTorch's.
+pub(crate) fn conv3(input: MapSize, outputs: usize, pad: [usize; 2], more: [usize; 2]) -> ConvSize {
+    let output = MapSize {
+        batch: input.batch,
+        height: input.height + 2 * pad[0] + more[0] - 2,
+        width: input.width + 2 * pad[1] + more[1] - 2,
+        channels: outputs,
+    };
+    let window = Window {
+        kernel: [3; 2],
+        stride: [1; 2],
+        pad,
+        dilation: [1; 2],
+    };
+    ConvSize {
+        input,
+        output,
+        window,
+        groups: 1,
+    }
+}
+
+fn check<E: Checked>(size: ConvSize, rng: &mut Rng, worst: &mut Worst)
+where
+    Cpu: Kernels<E>,
+{
+    with_winograd(WinogradChoice::Always, || check_conv::<E>(size, rng, worst));
+}
+
+/// Every remainder of the 4 x 4 tiles, all paddings, channels around the vector width.
+fn small<E: Checked>(name: &'static str)
+where
+    Cpu: Kernels<E>,
+{
+    let (mut rng, mut worst) = (Rng(60), Worst::of(name));
+    // One input channel and one output is depthwise to the chooser.
+    let channels = [1, 2, 3, 7, 15, 16, 17, 31, 32, 33];
+    for height in 1..=9 {
+        for width in 1..=9 {
+            let pad = [rng.between(0, 2), rng.between(0, 2)];
+            let pad = [
+                if height < 3 { pad[0].max(1) } else { pad[0] },
+                if width < 3 { pad[1].max(1) } else { pad[1] },
+            ];
+            let input = MapSize {
+                batch: rng.between(1, 3),
+                height,
+                width,
+                channels: rng.one_of(&channels),
+            };
+            let more = [rng.between(0, 1), rng.between(0, 1)];
+            check::<E>(conv3(input, rng.one_of(&channels), pad, more), &mut rng, &mut worst);
+        }
+    }
+}
+
+#[test]
+fn winograd_matches_the_oracle_in_f32() {
+    small::<f32>("winograd, f32");
+}
+
+#[test]
+fn winograd_matches_the_oracle_in_f64() {
+    small::<f64>("winograd, f64");
+}
+
+/// Batches that are cut into several tasks, images into several tasks, channels beyond 64.
+#[test]
+fn large_winograd_matches_the_oracle() {
+    let (mut rng, mut worst) = (Rng(61), Worst::of("large winograd, f32"));
+    for (batch, height, width, inputs, outputs) in [
+        (1, 61, 34, 5, 24),
+        (17, 7, 6, 48, 40),
+        (2, 16, 16, 128, 72),
+        (3, 8, 8, 65, 130),
+        (40, 16, 16, 1, 20),
+    ] {
+        let input = MapSize {
+            batch,
+            height,
+            width,
+            channels: inputs,
+        };
+        check::<f32>(conv3(input, outputs, [1, 1], [0, 0]), &mut rng, &mut worst);
+    }
+}
+
+/// The layers of the networks that the rule sends here, with as many terms per sum.
+#[test]
+fn the_rule_keeps_the_error_small() {
+    let (mut rng, mut worst) = (Rng(62), Worst::of("winograd where it pays, f32"));
+    for (batch, side, channels) in [(8, 16, 64), (4, 8, 128), (4, 8, 256)] {
+        let input = MapSize {
+            batch,
+            height: side,
+            width: side,
+            channels,
+        };
+        check_conv::<f32>(conv3(input, channels, [1, 1], [0, 0]), &mut rng, &mut worst);
+    }
+}
+
+#[test]
+fn the_choice_holds_inside_only() {
+    let input = MapSize {
+        batch: 1,
+        height: 8,
+        width: 8,
+        channels: 4,
+    };
+    let size = conv3(input, 4, [1, 1], [0, 0]);
+    let mut rng = Rng(63);
+    let (x, weight) = (buf(&rng.values::<f32>(size.input.len())), buf(&rng.values(144)));
+    let run = || cpu().conv_forward(size, &x, &weight, None).unwrap();
+    let outside = run();
+    let forced = with_winograd(WinogradChoice::Always, run);
+    assert_ne!(outside[..], forced[..], "the two algorithms round differently");
+    assert_eq!(outside[..], run()[..]);
+}
+
+/// The same bits for any number of threads.
+#[test]
+fn winograd_does_not_depend_on_threads() {
+    let input = MapSize {
+        batch: 6,
+        height: 33,
+        width: 31,
+        channels: 24,
+    };
+    let size = conv3(input, 40, [1, 1], [0, 0]);
+    let run = || {
+        let mut rng = Rng(64);
+        let (x, dy) = (
+            buf(&rng.values::<f32>(size.input.len())),
+            buf(&rng.values(size.output.len())),
+        );
+        let weight = buf(&rng.values(24 * 40 * 9));
+        let mut dweight = weight.clone();
+        cpu().conv_backward_weight(size, &x, &dy, &mut dweight).unwrap();
+        let y = cpu().conv_forward(size, &x, &weight, None).unwrap();
+        let dx = cpu().conv_backward_data(size, &weight, &dy).unwrap();
+        let bits = |values: &CpuBuf<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        [bits(&y), bits(&dx), bits(&dweight)]
+    };
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| with_winograd(WinogradChoice::Always, run))
+    };
+    let one = with(1);
+    for threads in [1, 2, 3] {
+        assert!(one == with(threads), "other bits with {threads} threads");
+    }
+}
