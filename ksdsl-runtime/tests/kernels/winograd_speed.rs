@@ -1,7 +1,7 @@
 //! Winograd's algorithm against unrolling, printed on request:
 //! `cargo test --release -p ksdsl-runtime --test kernels -- --ignored --nocapture winograd_pays`.
 
-use crate::support::{Rng, buf, cpu};
+use crate::support::{Rng, buf, cpu_of};
 use crate::winograd::conv3;
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::{WinogradChoice, with_winograd};
@@ -45,9 +45,9 @@ fn compare(batch: usize, side: usize, inputs: usize, outputs: usize) {
     let mut dweight = weight.clone();
     let work = 2.0 * (size.output.rows() * inputs * outputs * 9) as f64;
     let measured = [
-        ratio(|| drop(cpu().conv_forward(size, &x, &weight, None).unwrap())),
-        ratio(|| drop(cpu().conv_backward_data(size, &weight, &dy).unwrap())),
-        ratio(|| cpu().conv_backward_weight(size, &x, &dy, &mut dweight).unwrap()),
+        ratio(|| drop(cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap())),
+        ratio(|| drop(cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap())),
+        ratio(|| cpu_of::<f32>().conv_backward_weight(size, &x, &dy, &mut dweight).unwrap()),
     ];
     print!("{inputs} to {outputs} channels, {side}x{side}, batch {batch}:");
     for (name, (ratio, time)) in ["forward", "data", "weight"].iter().zip(measured) {
