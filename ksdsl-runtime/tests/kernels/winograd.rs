@@ -145,7 +145,9 @@ fn winograd_does_not_depend_on_threads() {
         );
         let weight = buf(&rng.values(24 * 40 * 9));
         let mut dweight = weight.clone();
-        cpu_of::<f32>().conv_backward_weight(size, &x, &dy, &mut dweight).unwrap();
+        cpu_of::<f32>()
+            .conv_backward_weight(size, &x, &dy, &mut dweight)
+            .unwrap();
         let y = cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap();
         let dx = cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap();
         let bits = |values: &CpuBuf<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();

@@ -47,7 +47,11 @@ fn compare(batch: usize, side: usize, inputs: usize, outputs: usize) {
     let measured = [
         ratio(|| drop(cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap())),
         ratio(|| drop(cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap())),
-        ratio(|| cpu_of::<f32>().conv_backward_weight(size, &x, &dy, &mut dweight).unwrap()),
+        ratio(|| {
+            cpu_of::<f32>()
+                .conv_backward_weight(size, &x, &dy, &mut dweight)
+                .unwrap()
+        }),
     ];
     print!("{inputs} to {outputs} channels, {side}x{side}, batch {batch}:");
     for (name, (ratio, time)) in ["forward", "data", "weight"].iter().zip(measured) {
