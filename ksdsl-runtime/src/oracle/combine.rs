@@ -39,7 +39,7 @@ pub fn concat<E: Scalar>(batch: usize, pixels: usize, [left, right]: [usize; 2],
     y
 }
 
-/// The opposite of [`concat`].
+/// The opposite of [`concat()`].
 pub fn split<E: Scalar>(batch: usize, pixels: usize, [left, right]: [usize; 2], x: &[E]) -> (Vec<E>, Vec<E>) {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for n in 0..batch {

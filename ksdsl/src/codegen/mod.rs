@@ -1,7 +1,7 @@
 //! Networks to Rust: per network a module with the model struct, its builder and its forward pass
 //! on `ksdsl-runtime`.
 //!
-//! [`plan`] decides which structs there are; the other modules turn its parts into tokens, one
+//! `plan` decides which structs there are; the other modules turn its parts into tokens, one
 //! emitter per construct. Generated code names nothing but `ksdsl_runtime` (as `rt`) and Rust's
 //! prelude.
 
