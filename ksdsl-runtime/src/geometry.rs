@@ -92,7 +92,7 @@ pub struct RowSize {
     pub channels: usize,
 }
 
-/// How average pooling divides at the border.
+/// What pooling makes of the values in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
     /// Maximum; padding never wins.

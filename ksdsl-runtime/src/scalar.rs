@@ -7,7 +7,7 @@ use rand_distr::uniform::SampleUniform;
 
 /// A floating-point element type: `f32` to train and run with, `f64` to check gradients with.
 pub trait Scalar: Dtype + NotMixedPrecision + Float + SampleUniform + std::iter::Sum + std::fmt::Display {
-    /// The complementary error function's partner `erf`, exact to rounding.
+    /// The error function, exact to rounding.
     fn erf(self) -> Self;
     /// Rounds a constant to this type.
     fn of(value: f64) -> Self;

@@ -141,13 +141,17 @@ impl<'n> Planner<'n> {
     fn steps(&mut self, nodes: &'n [Node], depth: usize, fields: &mut Vec<Field>) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut at = 0;
+        // The struct of the next scope, where looking for the end of a row has found it: a scope
+        // planned twice at every level would take twice as long at every level.
+        let mut planned = None;
         while at < nodes.len() {
             match &nodes[at] {
                 Node::Scope(first) => {
-                    let of = self.intern(first);
-                    let count = 1 + self.followers(first, of, &nodes[at + 1..]);
-                    steps.push(scope_step(first, of, count, fields));
-                    at += count;
+                    let of = planned.take().unwrap_or_else(|| self.intern(first));
+                    let (more, next) = self.followers(first, of, &nodes[at + 1..]);
+                    planned = next;
+                    steps.push(scope_step(first, of, 1 + more, fields));
+                    at += 1 + more;
                     continue;
                 }
                 Node::Layer(id) => steps.push(self.layer(*id, depth, fields)),
@@ -172,25 +176,28 @@ impl<'n> Planner<'n> {
         steps
     }
 
-    /// How many of the following nodes continue a row of scopes: same struct, next index.
-    fn followers(&mut self, first: &'n Scope, of: TypeId, nodes: &'n [Node]) -> usize {
+    /// How many of the following nodes continue a row of scopes: same struct, next index. Also the
+    /// struct of the scope after the row, if it was looked at.
+    fn followers(&mut self, first: &'n Scope, of: TypeId, nodes: &'n [Node]) -> (usize, Option<TypeId>) {
         let Some((Segment::Index(index), prefix)) = first.path.0.split_last() else {
-            return 0;
+            return (0, None);
         };
-        let mut count = 0u32;
-        for node in nodes {
+        let mut count = 0;
+        for (node, wanted) in nodes.iter().zip(index + 1..) {
             let Node::Scope(scope) = node else { break };
-            let next = scope.path.0.split_last() == Some((&Segment::Index(index + count + 1), prefix));
-            if !next || self.intern(scope) != of {
+            if scope.path.0.split_last() != Some((&Segment::Index(wanted), prefix)) {
                 break;
+            }
+            let other = self.intern(scope);
+            if other != of {
+                return (count, Some(other));
             }
             count += 1;
         }
-        count as usize
+        (count, None)
     }
 
-    /// The struct for a scope. A scope is looked at up to twice in a row; the second time its path
-    /// is known already.
+    /// The struct for a scope; each scope is looked at once.
     fn intern(&mut self, scope: &'n Scope) -> TypeId {
         self.order += 1;
         let order = self.order;
@@ -204,9 +211,7 @@ impl<'n> Planner<'n> {
         };
         let wanted = (scope.kind.clone(), body);
         if let Some(&id) = self.known.get(&wanted) {
-            if self.types[id].paths.last() != Some(&scope.path) {
-                self.types[id].paths.push(scope.path.clone());
-            }
+            self.types[id].paths.push(scope.path.clone());
             return id;
         }
         let (kind, body) = wanted.clone();
@@ -386,4 +391,25 @@ pub(super) fn camel(name: &str) -> String {
             .unwrap_or_default()
     };
     name.split('_').map(word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::compile::{Options, compile};
+    use crate::source::Source;
+
+    /// Blocks that differ, one after the other, in blocks that differ, and so on.
+    #[test]
+    fn nesting_does_not_multiply_the_work() {
+        let mut text = String::from("block b0 { relu }\nblock leaf { gelu }\n");
+        for level in 1..50 {
+            text.push_str(&format!("block b{level} {{ leaf; b{} }}\n", level - 1));
+        }
+        text.push_str("net nested { input 4; b49; linear(2) }");
+        let networks = compile(&Source::new("nested", text), &Options::default()).networks;
+        let plan = super::plan(&networks[0]);
+        // A struct for the leaf and one for each of the 50 blocks.
+        assert_eq!(plan.types.len(), 51);
+        assert_eq!(plan.types.iter().map(|of| of.paths.len()).max(), Some(49));
+    }
 }
