@@ -103,7 +103,7 @@ macro_rules! scalar {
             ) {
                 // The feature `x86-v4` makes gemm pick its AVX-512 kernels when it runs (pulp
                 // detects the CPU), on stable Rust and without `target-cpu=native`. Sequential:
-                // the callers are rayon tasks already, and so results do not depend on threads.
+                // the callers are tasks of a team already, and so results do not depend on threads.
                 let sequential = gemm::Parallelism::None;
                 // SAFETY: the caller vouches for the matrices.
                 unsafe {

@@ -1,4 +1,4 @@
-//! The CPU kernels: NHWC, generic over [`crate::Scalar`], parallel over rayon.
+//! The CPU kernels: NHWC, generic over [`crate::Scalar`], on the team of [`set_threads`].
 //!
 //! Results do not depend on the number of threads: work is cut by sizes alone, each element is
 //! computed by one task, and sums over several tasks are added in the order of the parts
@@ -11,17 +11,23 @@ mod conv;
 mod conv_method;
 mod depthwise;
 mod elementwise;
+#[allow(dead_code)]
+mod finish;
 mod im2col;
 mod layout;
 mod linear;
 mod matmul;
 mod norm;
 mod par;
+mod place;
 mod pool;
 mod simd;
 pub(crate) mod special;
+mod threads;
 mod winograd;
 
 pub use buf::{CpuBuf, Pool};
 #[doc(hidden)]
 pub use conv_method::{WinogradChoice, with_winograd};
+pub use simd::Level;
+pub use threads::{THREADS_VARIABLE, set_threads, threads, with_threads};

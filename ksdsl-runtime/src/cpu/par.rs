@@ -1,8 +1,8 @@
 //! Cutting work into tasks by sizes alone, so that results do not depend on the thread count.
 
-use super::CpuBuf;
+use super::simd::Level;
+use super::{CpuBuf, threads};
 use crate::scalar::Scalar;
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Elements of an element-wise task: large enough to hide the cost of handing it over.
@@ -20,29 +20,49 @@ pub(super) fn rows_per_task(row_len: usize) -> usize {
 
 /// Calls `kernel(first_row, rows)` on pieces of `rows_per_task` rows of `dst`, in parallel.
 ///
-/// The kernel runs inside [`vectorised`]; mark its closure `#[inline(always)]`.
+/// The kernel runs inside [`Level::vectorised`]; mark its closure `#[inline(always)]`.
 pub(super) fn for_rows<E: Send>(
     dst: &mut [E],
     row_len: usize,
     rows_per_task: usize,
     kernel: impl Fn(usize, &mut [E]) + Sync,
 ) {
-    let len = row_len * rows_per_task;
-    if dst.is_empty() {
+    let (len, all) = (row_len * rows_per_task, dst.len());
+    if all == 0 {
         return;
     }
-    let task = |(index, part): (usize, &mut [E])| {
-        vectorised(
-            #[inline(always)]
-            || kernel(index * rows_per_task, part),
-        );
-    };
-    if dst.len() <= len {
-        task((0, dst));
-    } else {
-        dst.par_chunks_mut(len).enumerate().for_each(task);
+    let level = Level::current();
+    let start = Start(dst.as_mut_ptr());
+    threads::for_each(all.div_ceil(len.max(1)), &|index| {
+        let first = index * len;
+        // SAFETY: the pieces lie inside `dst`, which is borrowed until the loop is done, and do not
+        // overlap: `for_each` hands out each index once.
+        let part = unsafe { std::slice::from_raw_parts_mut(start.at(first), len.min(all - first)) };
+        level.scope(|| {
+            level.vectorised(
+                #[inline(always)]
+                || kernel(index * rows_per_task, part),
+            );
+        });
+    });
+}
+
+/// The start of a slice whose pieces several threads write.
+struct Start<E>(*mut E);
+
+impl<E> Start<E> {
+    /// # Safety
+    /// As for [`pointer::add`].
+    unsafe fn at(&self, index: usize) -> *mut E {
+        // SAFETY: the caller vouches for the index.
+        unsafe { self.0.add(index) }
     }
 }
+
+// SAFETY: used for disjoint pieces of a slice of `Send` elements only.
+unsafe impl<E: Send> Send for Start<E> {}
+// SAFETY: as above.
+unsafe impl<E: Send> Sync for Start<E> {}
 
 /// The sum over parts of `rows_per_part` of `rows` rows of what `kernel(rows, sums)` adds to its
 /// `len` sums; the parts run in parallel and are added in order.
@@ -84,40 +104,4 @@ pub(super) fn sum_parts<E: Scalar>(
         },
     );
     total
-}
-
-/// Runs `f`, inlined, in a function compiled for the widest vectors this CPU has.
-///
-/// Rust never contracts `a * b + c` nor reorders sums, so the results are the same bits whichever
-/// version runs.
-#[inline(always)]
-fn vectorised(f: impl FnOnce()) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512bw")
-        {
-            // SAFETY: the features that `avx512` enables were just detected.
-            return unsafe { avx512(f) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: as above.
-            return unsafe { avx2(f) };
-        }
-    }
-    f();
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw")]
-fn avx512(f: impl FnOnce()) {
-    f();
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn avx2(f: impl FnOnce()) {
-    f();
 }

@@ -3,8 +3,9 @@
 use crate::activations::ALL;
 use crate::support::{Rng, buf, cpu_of, outputs};
 use ksdsl_runtime::backend::Backend;
-use ksdsl_runtime::cpu::CpuBuf;
+use ksdsl_runtime::cpu::{CpuBuf, with_threads};
 use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
+use std::num::NonZeroUsize;
 
 /// Large enough for several tasks and parts of every kernel.
 const MAP: MapSize = MapSize {
@@ -128,11 +129,11 @@ fn everything() -> Vec<Vec<u32>> {
 #[test]
 fn results_do_not_depend_on_threads_or_runs() {
     let with = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(everything)
+        let threads = NonZeroUsize::new(threads).unwrap();
+        with_threads(threads, everything)
     };
     let one = with(1);
-    for threads in [1, 2, 3] {
+    for threads in [1, 2, 3, 8] {
         let other = with(threads);
         for (index, (one, other)) in one.iter().zip(&other).enumerate() {
             assert!(one == other, "result {index} differs with {threads} threads");

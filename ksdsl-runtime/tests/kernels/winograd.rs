@@ -4,8 +4,9 @@ use crate::convolutions::check_conv;
 use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu_of};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
-use ksdsl_runtime::cpu::{CpuBuf, WinogradChoice, with_winograd};
+use ksdsl_runtime::cpu::{CpuBuf, WinogradChoice, with_threads, with_winograd};
 use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
+use std::num::NonZeroUsize;
 
 /// A dense 3x3 convolution with stride 1; `more` rows and columns beyond PyTorch's.
 pub(crate) fn conv3(input: MapSize, outputs: usize, pad: [usize; 2], more: [usize; 2]) -> ConvSize {
@@ -154,11 +155,11 @@ fn winograd_does_not_depend_on_threads() {
         [bits(&y), bits(&dx), bits(&dweight)]
     };
     let with = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| with_winograd(WinogradChoice::Always, run))
+        let threads = NonZeroUsize::new(threads).unwrap();
+        with_threads(threads, || with_winograd(WinogradChoice::Always, run))
     };
     let one = with(1);
-    for threads in [1, 2, 3] {
+    for threads in [1, 2, 3, 8] {
         assert!(one == with(threads), "other bits with {threads} threads");
     }
 }

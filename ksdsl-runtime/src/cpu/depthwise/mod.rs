@@ -22,7 +22,7 @@ pub(super) fn forward<E: Scalar>(size: &ConvSize, x: &[E], weight: &[E], bias: O
         let bias = bias.and_then(|bias| E::f32s(bias));
         let mut y = CpuBuf::scratch(size.output.len());
         if let Some(y) = E::f32s_mut(&mut y) {
-            forward_f32(Level::best(), size, x, weight, bias, y);
+            forward_f32(Level::current(), size, x, weight, bias, y);
         }
         return y;
     }
@@ -33,7 +33,7 @@ pub(super) fn backward_data<E: Scalar>(size: &ConvSize, weight: &[E], dy: &[E]) 
     if let (Some(weight), Some(dy), [1, 1]) = (E::f32s(weight), E::f32s(dy), size.window.stride) {
         let mut dx = CpuBuf::scratch(size.input.len());
         if let Some(dx) = E::f32s_mut(&mut dx) {
-            backward_data_f32(Level::best(), size, weight, dy, dx);
+            backward_data_f32(Level::current(), size, weight, dy, dx);
         }
         return dx;
     }
@@ -43,7 +43,7 @@ pub(super) fn backward_data<E: Scalar>(size: &ConvSize, weight: &[E], dy: &[E]) 
 pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
     if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
         if let Some(dweight) = E::f32s_mut(dweight) {
-            weight::backward(Level::best(), size, x, dy, dweight);
+            weight::backward(Level::current(), size, x, dy, dweight);
         }
         return;
     }

@@ -1,0 +1,337 @@
+//! The threads that kernels run on: one team per process, made at the first use.
+//!
+//! A parallel loop is a few microseconds of work when a batch is small, so the caller takes part,
+//! and workers watch for the next loop for a while before they sleep. Indices are handed out one by
+//! one; which thread takes which never shows in a result, because tasks are cut by sizes alone.
+//!
+//! Workers stay on CPUs of their own (see `place`). A loop started while the team is busy, by
+//! another thread or from inside a task, runs on the thread that started it.
+
+use super::place;
+use std::cell::{Cell, RefCell};
+use std::hint::spin_loop;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
+use std::thread::{self, JoinHandle};
+
+/// The environment variable that sets the number of threads.
+pub const THREADS_VARIABLE: &str = "KSDSL_THREADS";
+/// Turns of waiting before a worker sleeps: some tens of microseconds.
+const PATIENCE: u32 = 20_000;
+/// Turns of waiting after which a thread offers its CPU to others.
+const POLITE: u32 = 2_000;
+/// Set in [`Shared::gate`] while no loop may be joined.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// A loop body without its lifetime; see [`Team::run`] for why that is sound.
+#[derive(Clone, Copy)]
+struct Body(*const (dyn Fn(usize) + Sync));
+// SAFETY: the body is `Sync`, and it is only ever shared.
+unsafe impl Send for Body {}
+
+struct Shared {
+    /// The loop that is offered; read only by threads inside the gate, written only while it is
+    /// closed and empty.
+    body: Mutex<Option<Body>>,
+    count: AtomicUsize,
+    next: AtomicUsize,
+    /// How many workers take part in the loop, and [`CLOSED`].
+    gate: AtomicUsize,
+    /// Grows with every loop.
+    round: AtomicUsize,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    /// Takes indices until there are none left.
+    fn work(&self, body: &(dyn Fn(usize) + Sync)) {
+        let count = self.count.load(Ordering::Relaxed);
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return;
+            }
+            body(index);
+        }
+    }
+
+    /// Joins the loop that is offered, if it still is.
+    fn join(&self) {
+        let enter = |gate| (gate & CLOSED == 0).then_some(gate + 1);
+        if self
+            .gate
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, enter)
+            .is_err()
+        {
+            return;
+        }
+        let body = *self.body.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Body(body)) = body {
+            // SAFETY: the gate counts this thread, so `Team::run`, which borrows the body, waits.
+            let body = unsafe { &*body };
+            if catch_unwind(AssertUnwindSafe(|| self.work(body))).is_err() {
+                self.panicked.store(true, Ordering::Relaxed);
+                self.next.store(self.count.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        self.gate.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// A caller and its workers.
+struct Team {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+impl Team {
+    /// A team of `threads`, the caller among them.
+    fn new(threads: usize) -> Self {
+        let shared = Arc::new(Shared {
+            body: Mutex::new(None),
+            count: AtomicUsize::new(0),
+            next: AtomicUsize::new(0),
+            gate: AtomicUsize::new(CLOSED),
+            round: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let workers = (1..threads).filter_map(|index| {
+            let shared = shared.clone();
+            let named = thread::Builder::new().name(format!("ksdsl-{index}"));
+            // Without the thread there is only less help.
+            named.spawn(move || attend(&shared, index, threads)).ok()
+        });
+        Self {
+            workers: workers.collect(),
+            shared,
+        }
+    }
+
+    /// Calls `body` with every index below `count`, on all threads, and waits until all is done.
+    fn run(&self, count: usize, body: &(dyn Fn(usize) + Sync)) {
+        /// Ends the loop, also when the body panics on this thread: nobody may use the body later.
+        struct End<'a>(&'a Shared);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                self.0.gate.fetch_or(CLOSED, Ordering::AcqRel);
+                let mut turns = 0;
+                while self.0.gate.load(Ordering::Acquire) != CLOSED {
+                    wait(&mut turns);
+                }
+                *self.0.body.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }
+        place::apart_from_workers(self.workers.len() + 1);
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime changes. `End` closes the gate and waits until every worker
+        // that entered has left, before `body`'s borrow ends.
+        let erased = unsafe {
+            std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const (dyn Fn(usize) + Sync + 'static)>(body)
+        };
+        *shared.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(Body(erased));
+        shared.count.store(count, Ordering::Relaxed);
+        shared.next.store(0, Ordering::Relaxed);
+        shared.gate.store(0, Ordering::Release);
+        shared.round.fetch_add(1, Ordering::Release);
+        for worker in &self.workers {
+            worker.thread().unpark();
+        }
+        let end = End(shared);
+        shared.work(body);
+        drop(end);
+        assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a kernel panicked");
+    }
+}
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        for worker in self.workers.drain(..) {
+            worker.thread().unpark();
+            // A worker catches the panics of its tasks.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// What a worker does: looks out for loops.
+fn attend(shared: &Shared, index: usize, threads: usize) {
+    place::worker(index, threads);
+    INSIDE.set(true);
+    let (mut seen, mut turns) = (0, 0);
+    while !shared.stop.load(Ordering::Acquire) {
+        let round = shared.round.load(Ordering::Acquire);
+        if round != seen {
+            seen = round;
+            turns = 0;
+            shared.join();
+        } else if turns < PATIENCE {
+            wait(&mut turns);
+        } else {
+            // Whoever starts a loop unparks: no loop is missed between the look and the sleep.
+            thread::park();
+            turns = 0;
+        }
+    }
+}
+
+/// One turn of waiting.
+fn wait(turns: &mut u32) {
+    *turns += 1;
+    if turns.is_multiple_of(POLITE) {
+        thread::yield_now();
+    } else {
+        spin_loop();
+    }
+}
+
+thread_local! {
+    /// Whether this thread is a worker or runs a loop already.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// The team of [`with_threads`].
+    static OWN: RefCell<Option<Rc<Team>>> = const { RefCell::new(None) };
+}
+
+fn team() -> &'static Mutex<Team> {
+    static TEAM: OnceLock<Mutex<Team>> = OnceLock::new();
+    TEAM.get_or_init(|| Mutex::new(Team::new(default_threads())))
+}
+
+/// What [`THREADS_VARIABLE`] says, otherwise one thread for each core.
+fn default_threads() -> usize {
+    let set = std::env::var(THREADS_VARIABLE).ok();
+    let set = set.and_then(|text| text.trim().parse::<NonZeroUsize>().ok());
+    set.map_or_else(place::cores, NonZeroUsize::get)
+}
+
+/// Sets the number of threads that kernels run on, the calling one among them. The default is the
+/// environment variable `KSDSL_THREADS`, otherwise one for each core the process may use. Results
+/// do not depend on it.
+pub fn set_threads(threads: NonZeroUsize) {
+    let mut team = team().lock().unwrap_or_else(PoisonError::into_inner);
+    if team.workers.len() + 1 != threads.get() {
+        *team = Team::new(threads.get());
+    }
+}
+
+/// The number of threads that kernels run on.
+pub fn threads() -> usize {
+    if let Some(own) = OWN.with_borrow(Option::clone) {
+        return own.workers.len() + 1;
+    }
+    team().lock().unwrap_or_else(PoisonError::into_inner).workers.len() + 1
+}
+
+/// Runs `f` with a team of its own of so many threads for the kernels called from it on this
+/// thread.
+pub fn with_threads<R>(threads: NonZeroUsize, f: impl FnOnce() -> R) -> R {
+    /// Puts the former team back, after a panic too.
+    struct Restore(Option<Rc<Team>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            OWN.set(self.0.take());
+        }
+    }
+    let _restore = Restore(OWN.replace(Some(Rc::new(Team::new(threads.get())))));
+    f()
+}
+
+/// Calls `body` with every index below `count`, in parallel where the team is free.
+pub(super) fn for_each(count: usize, body: &(dyn Fn(usize) + Sync)) {
+    if count <= 1 || INSIDE.get() {
+        return (0..count).for_each(body);
+    }
+    if let Some(own) = OWN.with_borrow(Option::clone) {
+        return run(&own, count, body);
+    }
+    match team().try_lock() {
+        Ok(team) => run(&team, count, body),
+        Err(TryLockError::Poisoned(team)) => run(&team.into_inner(), count, body),
+        Err(TryLockError::WouldBlock) => (0..count).for_each(body),
+    }
+}
+
+fn run(team: &Team, count: usize, body: &(dyn Fn(usize) + Sync)) {
+    /// The thread may start loops again, after a panic too.
+    struct Outside;
+    impl Drop for Outside {
+        fn drop(&mut self) {
+            INSIDE.set(false);
+        }
+    }
+    if team.workers.is_empty() {
+        return (0..count).for_each(body);
+    }
+    INSIDE.set(true);
+    let _outside = Outside;
+    team.run(count, body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Team, for_each};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Every index once, whatever the number of threads, loop after loop.
+    #[test]
+    fn every_index_once() {
+        for threads in [1, 2, 3, 7] {
+            let team = Team::new(threads);
+            for count in (0..200).chain([5_000]) {
+                let hits: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+                team.run(count, &|index| {
+                    hits[index].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(hits.iter().all(|hits| hits.load(Ordering::Relaxed) == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn sleeping_workers_wake() {
+        let team = Team::new(3);
+        for _ in 0..5 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            let sum = AtomicUsize::new(0);
+            team.run(100, &|index| {
+                sum.fetch_add(index, Ordering::Relaxed);
+            });
+            assert_eq!(sum.into_inner(), 4_950);
+        }
+    }
+
+    /// A panic reaches the caller, whichever thread it happened on, and the team lives on.
+    #[test]
+    fn panics_reach_the_caller() {
+        let team = Team::new(3);
+        for bad in [0, 17, 99] {
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                team.run(100, &|index| assert_ne!(index, bad));
+            }));
+            assert!(result.is_err());
+        }
+        team.run(10, &|_| ());
+    }
+
+    #[test]
+    fn loops_in_loops_and_beside_loops() {
+        let sum = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for_each(10, &|_| {
+                        for_each(10, &|index| {
+                            sum.fetch_add(index, Ordering::Relaxed);
+                        });
+                    });
+                });
+            }
+        });
+        assert_eq!(sum.into_inner(), 4 * 10 * 45);
+    }
+}
