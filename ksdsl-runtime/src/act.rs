@@ -7,6 +7,9 @@
 
 use crate::backend::Backend;
 use crate::geometry::{MapSize, RowSize};
+use crate::pending::Value;
+use crate::prepared::Kernels;
+use crate::saved::Saved;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Const, Dim, HasShape, Shape};
 use dfdx::tensor::{Gradients, NoneTape, PutTape, SplitTape, Tape, Tensor};
@@ -114,65 +117,148 @@ impl<B> GradCell<B> {
     }
 }
 
-/// An activation of shape `S` (logically NCHW or NC, as dfdx's tensors; stored NHWC) with elements
-/// `E` on device `D`; `T` is dfdx's tape.
+/// What an activation carries from layer to layer besides its values.
 #[derive(Debug)]
-pub struct Act<S: Shape, E: Scalar, D: Backend<E>, T = NoneTape> {
-    pub(crate) shape: S,
+pub struct Context<E: Scalar, D: Backend<E>, T> {
     pub(crate) device: D,
-    pub(crate) data: Rc<D::Buf>,
-    pub(crate) grad: GradCell<D::Buf>,
     pub(crate) tape: T,
+    /// The kernels of a [`Prepared`](crate::prepared::Prepared) model.
+    pub(crate) kernels: Option<Rc<Kernels<E, D>>>,
 }
 
-impl<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
-    /// An operation's output. `backward` gets the output's gradient and adds to those of the
-    /// operation's inputs; it does not run when nothing used the output.
-    pub(crate) fn output<F>(tape: T, device: D, shape: S, data: Rc<D::Buf>, backward: F) -> Self
+impl<E: Scalar, D: Backend<E>, T: Tape<E, D>> Context<E, D, T> {
+    /// That of an operation with two inputs.
+    pub(crate) fn merge(self, other: Self) -> Self {
+        Self {
+            device: self.device,
+            tape: self.tape.merge(other.tape),
+            kernels: self.kernels.or(other.kernels),
+        }
+    }
+
+    /// The same with an empty tape.
+    fn branch(&self) -> Self {
+        Self {
+            device: self.device.clone(),
+            tape: T::default(),
+            kernels: self.kernels.clone(),
+        }
+    }
+
+    /// The tape, for operations of dfdx's own beside the layers.
+    pub fn tape_mut(&mut self) -> &mut T {
+        &mut self.tape
+    }
+
+    /// Records `backward` for an output whose gradient gathers in `grad`; it gets that gradient and
+    /// adds to those of the operation's inputs. It does not run when nothing used the output.
+    pub(crate) fn record<F>(&mut self, grad: &GradCell<D::Buf>, backward: F)
     where
         F: FnOnce(&D, D::Buf) -> Result<(), D::Err> + 'static,
     {
-        let grad = GradCell::new(T::OWNS_TAPE);
-        let mut output = Self {
-            shape,
-            device,
-            data,
-            grad,
-            tape,
-        };
         if T::OWNS_TAPE {
-            let (device, grad) = (output.device.clone(), output.grad.clone());
-            output
-                .tape
+            let (device, grad) = (self.device.clone(), grad.clone());
+            self.tape
                 .add_backward_op(move |_: &mut Gradients<E, D>| match grad.take() {
                     Some(dy) => backward(&device, dy),
                     None => Ok(()),
                 });
         }
-        output
+    }
+}
+
+/// An activation of shape `S` (logically NCHW or NC, as dfdx's tensors; stored NHWC) with elements
+/// `E` on device `D`; `T` is dfdx's tape.
+///
+/// Its values may still be to come: a convolution waits for the activation, norm and residual that
+/// follow it, so that all of them are one pass over memory (see [`crate::pending`]).
+#[derive(Debug)]
+pub struct Act<S: Shape, E: Scalar, D: Backend<E>, T = NoneTape> {
+    pub(crate) shape: S,
+    pub(crate) context: Context<E, D, T>,
+    pub(crate) value: Value<E, D>,
+    pub(crate) grad: GradCell<D::Buf>,
+}
+
+/// An activation whose values are there.
+#[derive(Debug)]
+pub(crate) struct Ready<S: Shape, E: Scalar, D: Backend<E>, T> {
+    pub(crate) shape: S,
+    pub(crate) context: Context<E, D, T>,
+    pub(crate) data: Rc<D::Buf>,
+    /// How to have the values again in the backward pass.
+    pub(crate) saved: Saved<E, D>,
+    pub(crate) grad: GradCell<D::Buf>,
+}
+
+impl<S: Shape, E: Scalar, D: Backend<E>, T> From<Ready<S, E, D, T>> for Act<S, E, D, T> {
+    fn from(ready: Ready<S, E, D, T>) -> Self {
+        Self {
+            shape: ready.shape,
+            context: ready.context,
+            value: Value::Ready(ready.data, ready.saved),
+            grad: ready.grad,
+        }
+    }
+}
+
+impl<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Ready<S, E, D, T> {
+    /// The values for the output to be made of, without a copy where nothing else needs them.
+    pub(crate) fn into_data(self) -> D::Buf {
+        drop(self.saved);
+        Rc::unwrap_or_clone(self.data)
+    }
+}
+
+impl<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
+    /// An operation's output, see [`Context::record`].
+    pub(crate) fn output<F>(mut context: Context<E, D, T>, shape: S, data: Rc<D::Buf>, backward: F) -> Self
+    where
+        F: FnOnce(&D, D::Buf) -> Result<(), D::Err> + 'static,
+    {
+        let grad = GradCell::new(T::OWNS_TAPE);
+        context.record(&grad, backward);
+        Self {
+            shape,
+            context,
+            value: Value::ready(data),
+            grad,
+        }
+    }
+
+    /// Computes what is still to be computed.
+    pub(crate) fn ready(mut self) -> Result<Ready<S, E, D, T>, D::Err> {
+        let (data, saved) = self.value.compute(&mut self.context, &self.grad)?;
+        Ok(Ready {
+            shape: self.shape,
+            context: self.context,
+            data,
+            saved,
+            grad: self.grad,
+        })
     }
 
     /// Two handles to the same activation, for the two branches of a residual: the first keeps the
     /// tape, the second starts an empty one, and the gradients of both add up.
-    pub fn fork(self) -> (Self, Self) {
+    pub fn fork(self) -> Result<(Self, Self), D::Err> {
+        let first = self.ready()?;
         let second = Self {
-            shape: self.shape,
-            device: self.device.clone(),
-            data: self.data.clone(),
-            grad: self.grad.clone(),
-            tape: T::default(),
+            shape: first.shape,
+            context: first.context.branch(),
+            value: Value::Ready(first.data.clone(), first.saved.clone()),
+            grad: first.grad.clone(),
         };
-        (self, second)
+        Ok((first.into(), second))
     }
 
-    /// The tape, for binding shared parameters before the first layer.
-    pub fn tape_mut(&mut self) -> &mut T {
-        &mut self.tape
+    /// What the activation carries, for binding shared parameters before the first layer.
+    pub fn context_mut(&mut self) -> &mut Context<E, D, T> {
+        &mut self.context
     }
 
     /// The device the activation is on.
     pub fn device(&self) -> &D {
-        &self.device
+        &self.context.device
     }
 
     /// The shape, with the batch size as a value.
@@ -190,29 +276,35 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
         let device = x.device().clone();
         let shape = *x.shape();
         let data = Rc::new(to_nhwc(&device, &shape, device.read_tensor(&x)?)?);
-        let grad = GradCell::new(T::OWNS_TAPE);
-        let mut output = Self {
-            shape,
+        let mut context = Context {
             device,
-            data,
-            grad,
             tape,
+            kernels: None,
         };
+        let grad = GradCell::new(T::OWNS_TAPE);
         if T::OWNS_TAPE {
-            let (device, grad) = (output.device.clone(), output.grad.clone());
-            output.tape.add_backward_op(move |gradients| {
+            let (device, grad) = (context.device.clone(), grad.clone());
+            context.tape.add_backward_op(move |gradients| {
                 let Some(dy) = grad.take() else { return Ok(()) };
                 let dx = to_nchw(&device, &shape, dy)?;
                 device.add_to_gradient(gradients, &x, dx)
             });
         }
-        Ok(output)
+        Ok(Self {
+            shape,
+            context,
+            value: Value::ready(data),
+            grad,
+        })
     }
 
     /// Makes a tensor (NCHW or NC) that carries the tape, for dfdx's losses.
     pub fn into_tensor(self) -> Result<Tensor<S, E, D, T>, D::Err> {
-        let (device, shape, grad, mut tape) = (self.device, self.shape, self.grad, self.tape);
-        let data = to_nchw(&device, &shape, Rc::unwrap_or_clone(self.data))?;
+        let ready = self.ready()?;
+        let (shape, grad) = (ready.shape, ready.grad.clone());
+        let Context { device, mut tape, .. } = ready.context;
+        drop(ready.saved);
+        let data = to_nchw(&device, &shape, Rc::unwrap_or_clone(ready.data))?;
         let output = device.make_tensor(data, shape)?;
         if T::OWNS_TAPE {
             let tensor = output.clone();

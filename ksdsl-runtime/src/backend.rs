@@ -1,20 +1,80 @@
 //! What a device must offer so that generated models run on it.
 
-use crate::geometry::{Activation, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize};
+use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize};
 use crate::scalar::Scalar;
 use dfdx::shapes::Shape;
 use dfdx::tensor::{Gradients, Tensor};
 use dfdx::tensor_ops::Device;
+use std::borrow::Cow;
 
-/// The outcome of batch normalisation in training: the output and what the backward pass and the
-/// running statistics need.
-pub struct BatchNormOutput<B> {
-    /// The normalised, scaled and shifted input.
+/// What follows a convolution in inference, computed while its output is in the cache:
+/// `after(factor * before(y) + offset + residual)`.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvTail<'a, B> {
+    /// The activation next to the convolution.
+    pub before: Option<Activation>,
+    /// Factor and offset per output channel: batch normalisation with running statistics.
+    pub affine: Option<(&'a B, &'a B)>,
+    /// What is added, in the output's shape.
+    pub residual: Option<&'a B>,
+    /// The last activation.
+    pub after: Option<Activation>,
+}
+
+impl<B> Default for ConvTail<'_, B> {
+    fn default() -> Self {
+        Self {
+            before: None,
+            affine: None,
+            residual: None,
+            after: None,
+        }
+    }
+}
+
+/// A convolution's output with the statistics that batch normalisation needs of it.
+#[derive(Debug)]
+pub struct ConvMoments<B> {
+    /// The convolution's output.
     pub output: B,
-    /// Mean over the rows, per channel.
+    /// The output after the activation, if one was asked for.
+    pub activated: Option<B>,
+    /// Mean of the (activated) output over all pixels, per channel.
     pub mean: B,
-    /// Biased variance over the rows, per channel (divide by `rows`, not `rows - 1`).
+    /// Biased variance per channel (divide by the pixels, not by one less).
     pub variance: B,
+}
+
+/// The activations around a norm: `y = after(factor * before(x) + offset + residual)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NormTail {
+    /// The activation before the norm.
+    pub before: Option<Activation>,
+    /// The activation after norm and residual: none or [`Activation::Relu`].
+    pub after: Option<Activation>,
+}
+
+/// What the backward pass of batch normalisation and the layers it is fused with needs.
+#[derive(Clone, Copy, Debug)]
+pub struct NormBackward<'a, B> {
+    /// Rows and channels.
+    pub size: RowSize,
+    /// The activations around the norm.
+    pub tail: NormTail,
+    /// The input, before `tail.before`.
+    pub input: &'a B,
+    /// The output, if there was a residual and `tail.after`.
+    pub output: Option<&'a B>,
+    /// Mean per channel of the activated input.
+    pub mean: &'a B,
+    /// Biased variance per channel.
+    pub variance: &'a B,
+    /// `scale / sqrt(variance + eps)` per channel.
+    pub factor: &'a B,
+    /// `shift - mean * factor` per channel.
+    pub offset: &'a B,
+    /// What was added to the variance.
+    pub eps: f64,
 }
 
 /// The outcome of layer normalisation: the output and what the backward pass needs.
@@ -35,6 +95,21 @@ pub struct LayerNormOutput<B> {
 pub trait Backend<E: Scalar>: Device<E> {
     /// Storage of an activation or a parameter on this device.
     type Buf: Clone + std::fmt::Debug + 'static;
+    /// A parameter in the forms that the operations want, each made at most once.
+    type Kernel: std::fmt::Debug + 'static;
+    /// A parameter's gradient, gathered over its visits in whatever form each of them computes.
+    type KernelGradient: std::fmt::Debug + 'static;
+
+    /// A parameter of these values, as PyTorch lays them out.
+    fn kernel(&self, values: Self::Buf) -> Self::Kernel;
+    /// The values of a parameter.
+    fn kernel_values(kernel: &Self::Kernel) -> &Self::Buf;
+    /// A gradient of zero for a parameter of `len` values.
+    fn gradient(&self, len: usize) -> Result<Self::KernelGradient, Self::Err>;
+    /// The part of a gradient that is gathered as PyTorch lays it out, for adding to it.
+    fn gradient_values_mut<'g>(&self, gradient: &'g mut Self::KernelGradient) -> Result<&'g mut Self::Buf, Self::Err>;
+    /// The sum of all parts, as PyTorch lays it out.
+    fn gradient_values(&self, gradient: Self::KernelGradient) -> Result<Self::Buf, Self::Err>;
 
     /// Copies a tensor's values, in logical (row-major) order.
     fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, E, Self, T>) -> Result<Self::Buf, Self::Err>;
@@ -63,86 +138,87 @@ pub trait Backend<E: Scalar>: Device<E> {
     /// NHWC to NCHW.
     fn nhwc_to_nchw(&self, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
 
-    /// `y = conv(x, weight) + bias`.
+    /// `y = conv(x, kernel) + bias`, and what follows it. Linear layers are convolutions of maps of
+    /// one pixel.
     fn conv_forward(
         &self,
         size: ConvSize,
         x: &Self::Buf,
-        weight: &Self::Buf,
+        kernel: &Self::Kernel,
         bias: Option<&Self::Buf>,
+        tail: ConvTail<'_, Self::Buf>,
     ) -> Result<Self::Buf, Self::Err>;
-    /// The gradient with respect to the input.
-    fn conv_backward_data(&self, size: ConvSize, weight: &Self::Buf, dy: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// Adds the gradient with respect to the weight to `dweight`.
+    /// `y = conv(x, kernel) + bias` with the statistics of `before(y)` (Ioffe & Szegedy 2015,
+    /// algorithm 1).
+    fn conv_moments(
+        &self,
+        size: ConvSize,
+        x: &Self::Buf,
+        kernel: &Self::Kernel,
+        bias: Option<&Self::Buf>,
+        before: Option<Activation>,
+    ) -> Result<ConvMoments<Self::Buf>, Self::Err>;
+    /// The gradient with respect to the input, plus `others`.
+    fn conv_backward_data(
+        &self,
+        size: ConvSize,
+        kernel: &Self::Kernel,
+        dy: &Self::Buf,
+        others: Option<Self::Buf>,
+    ) -> Result<Self::Buf, Self::Err>;
+    /// Adds the gradient with respect to the kernel.
     fn conv_backward_weight(
         &self,
         size: ConvSize,
         x: &Self::Buf,
         dy: &Self::Buf,
-        dweight: &mut Self::Buf,
-    ) -> Result<(), Self::Err>;
-
-    /// `y = x weight^T + bias`.
-    fn linear_forward(
-        &self,
-        size: LinearSize,
-        x: &Self::Buf,
-        weight: &Self::Buf,
-        bias: Option<&Self::Buf>,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// The gradient with respect to the input.
-    fn linear_backward_data(
-        &self,
-        size: LinearSize,
-        weight: &Self::Buf,
-        dy: &Self::Buf,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// Adds the gradient with respect to the weight to `dweight`.
-    fn linear_backward_weight(
-        &self,
-        size: LinearSize,
-        x: &Self::Buf,
-        dy: &Self::Buf,
-        dweight: &mut Self::Buf,
+        gradient: &mut Self::KernelGradient,
     ) -> Result<(), Self::Err>;
     /// Adds the column sums of `dy` to `dbias`.
     fn bias_backward(&self, size: RowSize, dy: &Self::Buf, dbias: &mut Self::Buf) -> Result<(), Self::Err>;
 
-    /// Batch normalisation with the statistics of this batch (Ioffe & Szegedy 2015, algorithm 1).
-    fn batch_norm_train(
+    /// Mean and biased variance per channel.
+    fn moments(&self, size: RowSize, x: &Self::Buf) -> Result<(Self::Buf, Self::Buf), Self::Err>;
+    /// Batch normalisation as `factor * x + offset`: `factor = scale / sqrt(variance + eps)`,
+    /// `offset = shift - mean * factor`.
+    fn norm_coefficients(
         &self,
-        size: RowSize,
-        x: &Self::Buf,
-        scale: &Self::Buf,
-        shift: &Self::Buf,
-        eps: f64,
-    ) -> Result<BatchNormOutput<Self::Buf>, Self::Err>;
-    /// The gradient with respect to the input; adds those of scale and shift.
-    #[allow(clippy::too_many_arguments)]
-    fn batch_norm_backward(
-        &self,
-        size: RowSize,
-        x: &Self::Buf,
         mean: &Self::Buf,
         variance: &Self::Buf,
         scale: &Self::Buf,
+        shift: &Self::Buf,
         eps: f64,
-        dy: &Self::Buf,
+    ) -> Result<(Self::Buf, Self::Buf), Self::Err>;
+    /// `after(factor * x + offset + residual)`, in place if `x` is owned.
+    fn norm_apply(
+        &self,
+        size: RowSize,
+        after: Option<Activation>,
+        x: Cow<'_, Self::Buf>,
+        factor: &Self::Buf,
+        offset: &Self::Buf,
+        residual: Option<&Self::Buf>,
+    ) -> Result<Self::Buf, Self::Err>;
+    /// The output again: `after(factor * before(x) + offset + residual)`.
+    fn norm_recall(
+        &self,
+        size: RowSize,
+        tail: NormTail,
+        x: &Self::Buf,
+        factor: &Self::Buf,
+        offset: &Self::Buf,
+        residual: Option<&Self::Buf>,
+    ) -> Result<Self::Buf, Self::Err>;
+    /// The gradients with respect to the input and, if asked for, to the residual; adds those of
+    /// scale and shift.
+    fn norm_backward(
+        &self,
+        norm: NormBackward<'_, Self::Buf>,
+        dy: Self::Buf,
+        residual: bool,
         dscale: &mut Self::Buf,
         dshift: &mut Self::Buf,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// Batch normalisation with given statistics.
-    #[allow(clippy::too_many_arguments)]
-    fn batch_norm_infer(
-        &self,
-        size: RowSize,
-        x: Self::Buf,
-        mean: &Self::Buf,
-        variance: &Self::Buf,
-        scale: &Self::Buf,
-        shift: &Self::Buf,
-        eps: f64,
-    ) -> Result<Self::Buf, Self::Err>;
+    ) -> Result<(Self::Buf, Option<Self::Buf>), Self::Err>;
     /// `running * (1 - momentum) + batch * factor * momentum`, element by element; `factor` is
     /// `rows / (rows - 1)` for the variance, whose running value is unbiased, and 1 for the mean.
     fn blend_statistics(
@@ -195,12 +271,12 @@ pub trait Backend<E: Scalar>: Device<E> {
     ) -> Result<Self::Buf, Self::Err>;
     /// Pools each whole map to one value per channel: `[batch][channels]`.
     fn global_pool_forward(&self, kind: PoolKind, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// The gradient with respect to the input.
+    /// The gradient with respect to the input; a maximum needs that input.
     fn global_pool_backward(
         &self,
         kind: PoolKind,
         size: MapSize,
-        x: &Self::Buf,
+        x: Option<&Self::Buf>,
         dy: &Self::Buf,
     ) -> Result<Self::Buf, Self::Err>;
 

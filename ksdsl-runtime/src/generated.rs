@@ -1,15 +1,16 @@
 //! Every name that generated code uses, and nothing else: generated modules call it `rt`.
 
-pub use crate::act::{Act, Flat, Map};
+pub use crate::act::{Act, Context, Flat, Map};
 pub use crate::backend::Backend;
 pub use crate::bank::Bank;
 pub use crate::init;
-pub use crate::network::Network;
+pub use crate::network::{Infer, Network};
 pub use crate::norm::{BatchNorm, LayerNorm};
 pub use crate::ops as op;
 pub use crate::ops::{Dilation, Kernel, Pad, Stride};
 pub use crate::param::{Bound, NoBias};
 pub use crate::pass::Pass;
+pub use crate::prepared::Prepared;
 pub use crate::repeat::{Repeat, repeat_field};
 pub use crate::scalar::Scalar;
 pub use dfdx::dtypes::Dtype;

@@ -52,7 +52,7 @@
 //!         x: Tensor<(B, Const<8>, Const<16>, Const<16>), E, D, T>,
 //!     ) -> Result<Self::Output, D::Err> {
 //!         let mut x = Act::read(x)?;
-//!         let kernel = Bound::new(&self.conv_weight, x.tape_mut())?;
+//!         let kernel = Bound::new(&self.conv_weight, x.context_mut())?;
 //!         for _ in 0..2 {
 //!             let y: Map<B, 8, 16, 16, E, D, T> = Conv3x3::apply(x, &kernel, NoBias)?;
 //!             x = op::relu(y)?;
@@ -87,8 +87,11 @@ pub mod ops;
 pub mod oracle;
 pub mod param;
 pub mod pass;
+mod pending;
 pub mod prelude;
+pub mod prepared;
 pub mod repeat;
+mod saved;
 pub mod scalar;
 
 pub use dfdx;

@@ -1,5 +1,9 @@
 //! What is known of a generated network without building it.
 
+use crate::backend::Backend;
+use crate::pass::Pass;
+use crate::scalar::Scalar;
+
 /// A generated network's builder: what the compiler counted, as constants that generic code can
 /// reach. The builder also is dfdx's `BuildOnDevice`.
 pub trait Network {
@@ -16,4 +20,13 @@ pub trait Network {
     /// Multiply-adds of convolutions and linear layers for one image; a shared kernel counts at
     /// each visit.
     const MULTIPLY_ADDS: u64;
+}
+
+/// A model that a given pass can run on inputs `X`: what [`Prepared`](crate::prepared::Prepared)
+/// needs of generated models.
+pub trait Infer<X, E: Scalar, D: Backend<E>> {
+    /// The model's output.
+    type Output;
+    /// Runs the model without a tape.
+    fn infer(&self, pass: &mut Pass<E, D>, x: X) -> Result<Self::Output, D::Err>;
 }

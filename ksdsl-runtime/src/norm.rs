@@ -1,16 +1,19 @@
 //! Batch and layer normalisation: modules of their own, since they hold more than one tensor.
 
-use crate::act::{Act, HasChannels};
-use crate::backend::Backend;
-use crate::geometry::RowSize;
+use crate::act::{Act, ActShape, Context, GradCell, HasChannels};
+use crate::backend::{Backend, NormTail};
+use crate::geometry::{Activation, RowSize};
 use crate::param::{Param, ParamArg};
 use crate::pass::Pass;
+use crate::pending::{NormSource, NormStep, Value};
+use crate::saved::Saved;
 use crate::scalar::Scalar;
 use dfdx::dtypes::Dtype;
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::shapes::Rank1;
 use dfdx::tensor::{Storage, Tape, Tensor};
 use dfdx::tensor_ops::Device;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// Batch normalisation over `C` channels (Ioffe & Szegedy 2015), with PyTorch's names.
@@ -36,8 +39,8 @@ impl<const C: usize, E: Scalar, D: Backend<E>> BatchNorm<C, E, D> {
         eps: f64,
         momentum: f64,
     ) -> Result<Act<S, E, D, T>, D::Err> {
-        let scale = self.weight.bind(&mut x.tape)?;
-        let shift = self.bias.bind(&mut x.tape)?;
+        let scale = self.weight.bind(&mut x.context)?;
+        let shift = self.bias.bind(&mut x.context)?;
         if pass.is_training() {
             self.train(pass, x, scale, shift, eps, momentum)
         } else {
@@ -45,63 +48,136 @@ impl<const C: usize, E: Scalar, D: Backend<E>> BatchNorm<C, E, D> {
         }
     }
 
+    /// Gathers the statistics, of a convolution's output while it runs, and leaves the rest to what
+    /// follows.
     fn train<S: HasChannels<C>, T: Tape<E, D>>(
         &self,
         pass: &mut Pass<E, D>,
-        x: Act<S, E, D, T>,
+        mut x: Act<S, E, D, T>,
         scale: Param<E, D>,
         shift: Param<E, D>,
         eps: f64,
         momentum: f64,
     ) -> Result<Act<S, E, D, T>, D::Err> {
-        let size = x.shape.row_size();
-        let normed = x
-            .device
-            .batch_norm_train(size, &x.data, scale.data(), shift.data(), eps)?;
-        let (mean, variance) = (normed.mean, normed.variance);
-        pass.blend(&self.running_mean, &mean, momentum, 1.0)?;
-        pass.blend(&self.running_var, &variance, momentum, unbiasing(size.rows))?;
-        let (input, grad) = (x.data, x.grad);
-        let backward = move |device: &D, dy: D::Buf| {
-            let dx = accumulate_both(device, &scale, &shift, |dscale, dshift| {
-                device.batch_norm_backward(size, &input, &mean, &variance, scale.data(), eps, &dy, dscale, dshift)
-            })?;
-            grad.add(device, dx)
+        let (size, device) = (x.shape.row_size(), x.context.device.clone());
+        let normed = match x.value {
+            Value::Conv(step) if step.is_plain() => {
+                let moments = step.moments(&device)?;
+                let (before, input) = (step.before, Rc::new(moments.output));
+                NormInput {
+                    before,
+                    saved: Saved::Kept(input.clone()),
+                    input,
+                    activated: moments.activated,
+                    source: NormSource::Conv(step.into_backward()),
+                    mean: moments.mean,
+                    variance: moments.variance,
+                }
+            }
+            value => {
+                let (input, saved) = value.compute(&mut x.context, &x.grad)?;
+                let (mean, variance) = device.moments(size, &input)?;
+                NormInput::plain(input, saved, x.grad, mean, variance)
+            }
         };
-        let y = Rc::new(normed.output);
-        Ok(Act::output(x.tape, x.device, x.shape, y, backward))
+        pass.blend(&self.running_mean, &normed.mean, momentum, 1.0)?;
+        pass.blend(&self.running_var, &normed.variance, momentum, unbiasing(size.rows))?;
+        wait(x.shape, x.context, normed, scale, shift, eps)
     }
 
     fn infer<S: HasChannels<C>, T: Tape<E, D>>(
         &self,
-        x: Act<S, E, D, T>,
+        mut x: Act<S, E, D, T>,
         scale: Param<E, D>,
         shift: Param<E, D>,
         eps: f64,
     ) -> Result<Act<S, E, D, T>, D::Err> {
-        let size = x.shape.row_size();
-        let mean = x.device.read_tensor(&self.running_mean)?;
-        let variance = x.device.read_tensor(&self.running_var)?;
-        let input = T::OWNS_TAPE.then(|| x.data.clone());
-        let data = Rc::unwrap_or_clone(x.data);
-        let y = x
-            .device
-            .batch_norm_infer(size, data, &mean, &variance, scale.data(), shift.data(), eps)?;
-        let grad = x.grad;
-        let backward = move |device: &D, dy: D::Buf| {
-            let Some(input) = input else { return Ok(()) };
+        let device = x.context.device.clone();
+        let mean = device.read_tensor(&self.running_mean)?;
+        let variance = device.read_tensor(&self.running_var)?;
+        if T::OWNS_TAPE {
             let frozen = Frozen {
-                size,
+                size: x.shape.row_size(),
                 mean,
                 variance,
                 eps,
             };
-            let input = Rc::unwrap_or_clone(input);
-            let dx = frozen.backward::<C, E, D>(device, input, &scale, &shift, dy)?;
-            grad.add(device, dx)
-        };
-        Ok(Act::output(x.tape, x.device, x.shape, Rc::new(y), backward))
+            return frozen.apply::<C, S, E, D, T>(x, scale, shift);
+        }
+        if x.value.is_open_conv() {
+            let (factor, offset) = device.norm_coefficients(&mean, &variance, scale.values(), shift.values(), eps)?;
+            x.value.take_affine(factor, offset);
+            return Ok(x);
+        }
+        let x = x.ready()?;
+        let normed = NormInput::plain(x.data, x.saved, x.grad, mean, variance);
+        wait(x.shape, x.context, normed, scale, shift, eps)
     }
+}
+
+/// What a norm is applied to.
+struct NormInput<E: Scalar, D: Backend<E>> {
+    before: Option<Activation>,
+    input: Rc<D::Buf>,
+    saved: Saved<E, D>,
+    activated: Option<D::Buf>,
+    source: NormSource<E, D>,
+    mean: D::Buf,
+    variance: D::Buf,
+}
+
+impl<E: Scalar, D: Backend<E>> NormInput<E, D> {
+    fn plain(input: Rc<D::Buf>, saved: Saved<E, D>, grad: GradCell<D::Buf>, mean: D::Buf, variance: D::Buf) -> Self {
+        Self {
+            before: None,
+            input,
+            saved,
+            activated: None,
+            source: NormSource::Other(grad),
+            mean,
+            variance,
+        }
+    }
+}
+
+/// A norm that waits for what follows it.
+fn wait<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    shape: S,
+    context: Context<E, D, T>,
+    normed: NormInput<E, D>,
+    scale: Param<E, D>,
+    shift: Param<E, D>,
+    eps: f64,
+) -> Result<Act<S, E, D, T>, D::Err> {
+    let (mean, variance) = (normed.mean, normed.variance);
+    let (factor, offset) = context
+        .device
+        .norm_coefficients(&mean, &variance, scale.values(), shift.values(), eps)?;
+    let step = NormStep {
+        size: shape.row_size(),
+        tail: NormTail {
+            before: normed.before,
+            after: None,
+        },
+        input: normed.input,
+        saved: normed.saved,
+        activated: normed.activated,
+        source: normed.source,
+        scale,
+        shift,
+        mean,
+        variance,
+        factor: Rc::new(factor),
+        offset: Rc::new(offset),
+        eps,
+        residual: None,
+    };
+    Ok(Act {
+        shape,
+        context,
+        value: Value::Norm(Box::new(step)),
+        grad: GradCell::new(T::OWNS_TAPE),
+    })
 }
 
 /// What makes the biased variance of `rows` values unbiased. One value has none: PyTorch refuses
@@ -119,32 +195,63 @@ struct Frozen<B> {
     eps: f64,
 }
 
-impl<B> Frozen<B> {
+impl<B: Clone + 'static> Frozen<B> {
+    fn apply<const C: usize, S: HasChannels<C>, E: Scalar, D: Backend<E, Buf = B>, T: Tape<E, D>>(
+        self,
+        x: Act<S, E, D, T>,
+        scale: Param<E, D>,
+        shift: Param<E, D>,
+    ) -> Result<Act<S, E, D, T>, D::Err> {
+        let x = x.ready()?;
+        let y = self.normalise(
+            &x.context.device,
+            Cow::Borrowed(&*x.data),
+            scale.values(),
+            shift.values(),
+        )?;
+        let (input, grad) = (x.saved, x.grad);
+        let backward = move |device: &D, dy: D::Buf| {
+            let dx = self.backward::<C, E, D>(device, &*input.get(device)?, &scale, &shift, dy)?;
+            grad.add(device, dx)
+        };
+        Ok(Act::output(x.context, x.shape, Rc::new(y), backward))
+    }
+
+    fn normalise<E: Scalar, D: Backend<E, Buf = B>>(
+        &self,
+        device: &D,
+        x: Cow<'_, B>,
+        scale: &B,
+        shift: &B,
+    ) -> Result<B, D::Err> {
+        let (factor, offset) = device.norm_coefficients(&self.mean, &self.variance, scale, shift, self.eps)?;
+        device.norm_apply(self.size, None, x, &factor, &offset, None)
+    }
+
     /// The gradient with respect to `x`; adds those of scale and shift. Rare (fine-tuning with
     /// frozen statistics), so it is put together from the forward operation: with scale 1 and
     /// shift 0 that gives the normalised input, with mean 0 and shift 0 the gradient.
     fn backward<const C: usize, E: Scalar, D: Backend<E, Buf = B>>(
         self,
         device: &D,
-        x: B,
+        x: &B,
         scale: &Param<E, D>,
         shift: &Param<E, D>,
         dy: B,
     ) -> Result<B, D::Err> {
-        let Self {
-            size,
-            mean,
-            variance,
-            eps,
-        } = self;
         let zero = Backend::zeroed(device, C)?;
         let one: Tensor<Rank1<C>, E, D> = device.try_ones()?;
         let one = device.read_tensor(&one)?;
-        let normed = device.batch_norm_infer(size, x, &mean, &variance, &one, &zero, eps)?;
+        let normed = self.normalise(device, Cow::Borrowed(x), &one, &zero)?;
         let product = device.multiply(normed, &dy)?;
-        scale.accumulate(device, |dscale| device.bias_backward(size, &product, dscale))?;
-        shift.accumulate(device, |dshift| device.bias_backward(size, &dy, dshift))?;
-        device.batch_norm_infer(size, dy, &zero, &variance, scale.data(), &zero, eps)
+        let size = self.size;
+        scale.accumulate_values(device, |dscale| device.bias_backward(size, &product, dscale))?;
+        shift.accumulate_values(device, |dshift| device.bias_backward(size, &dy, dshift))?;
+        let centred = Self {
+            mean: zero.clone(),
+            ..self
+        };
+        centred.normalise(device, Cow::Owned(dy), scale.values(), &zero)
     }
 }
 
@@ -156,8 +263,8 @@ fn accumulate_both<E: Scalar, D: Backend<E>, R>(
     f: impl FnOnce(&mut D::Buf, &mut D::Buf) -> Result<R, D::Err>,
 ) -> Result<R, D::Err> {
     let mut result = None;
-    first.accumulate(device, |a| {
-        second.accumulate(device, |b| {
+    first.accumulate_values(device, |a| {
+        second.accumulate_values(device, |b| {
             result = Some(f(a, b)?);
             Ok(())
         })
@@ -213,21 +320,24 @@ impl<const C: usize, E: Scalar, D: Backend<E>> LayerNorm<C, E, D> {
         eps: f64,
     ) -> Result<Act<S, E, D, T>, D::Err> {
         let size = x.shape.row_size();
-        let scale = self.weight.bind(&mut x.tape)?;
-        let shift = self.bias.bind(&mut x.tape)?;
+        let scale = self.weight.bind(&mut x.context)?;
+        let shift = self.bias.bind(&mut x.context)?;
+        let x = x.ready()?;
         let normed = x
+            .context
             .device
-            .layer_norm_forward(size, &x.data, scale.data(), shift.data(), eps)?;
+            .layer_norm_forward(size, &x.data, scale.values(), shift.values(), eps)?;
         let (mean, inverse_std) = (normed.mean, normed.inverse_std);
-        let (input, grad) = (x.data, x.grad);
+        let (input, grad) = (x.saved, x.grad);
         let backward = move |device: &D, dy: D::Buf| {
+            let input = input.get(device)?;
             let dx = accumulate_both(device, &scale, &shift, |dscale, dshift| {
-                device.layer_norm_backward(size, &input, &mean, &inverse_std, scale.data(), &dy, dscale, dshift)
+                device.layer_norm_backward(size, &input, &mean, &inverse_std, scale.values(), &dy, dscale, dshift)
             })?;
             grad.add(device, dx)
         };
         let y = Rc::new(normed.output);
-        Ok(Act::output(x.tape, x.device, x.shape, y, backward))
+        Ok(Act::output(x.context, x.shape, y, backward))
     }
 }
 

@@ -1,11 +1,14 @@
 //! What one forward pass carries from layer to layer.
 
+use crate::act::{Act, ActShape};
 use crate::backend::Backend;
+use crate::prepared::Kernels;
 use crate::scalar::Scalar;
 use dfdx::nn::tensor_collection::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut};
 use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::Tensor;
+use dfdx::tensor::{Tape, Tensor};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The state of one forward pass: its mode, and in training the new running statistics.
 ///
@@ -18,6 +21,7 @@ pub struct Pass<E: Scalar, D: Backend<E>> {
     training: bool,
     device: D,
     pending: BTreeMap<usize, D::Buf>,
+    kernels: Option<Rc<Kernels<E, D>>>,
 }
 
 impl<E: Scalar, D: Backend<E>> Pass<E, D> {
@@ -36,7 +40,23 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
             training,
             device: device.clone(),
             pending: BTreeMap::new(),
+            kernels: None,
         }
+    }
+
+    /// The same with prepared kernels.
+    pub(crate) fn with_kernels(self, kernels: Rc<Kernels<E, D>>) -> Self {
+        Self {
+            kernels: Some(kernels),
+            ..self
+        }
+    }
+
+    /// Reads the network's input, see [`Act::read`].
+    pub fn read<S: ActShape, T: Tape<E, D>>(&self, x: Tensor<S, E, D, T>) -> Result<Act<S, E, D, T>, D::Err> {
+        let mut x = Act::read(x)?;
+        x.context.kernels.clone_from(&self.kernels);
+        Ok(x)
     }
 
     /// Whether this is a training pass.

@@ -2,6 +2,7 @@
 //! traits to build, run, count, save and load a model.
 
 pub use crate::network::Network;
+pub use crate::prepared::Prepared;
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::losses::*;
 pub use dfdx::nn::tensor_collection::TensorCollection;

@@ -147,8 +147,8 @@ fn conv_pointwise_and_on_one_pixel() {
 fn shared_parameters() {
     check_gradients!(|x: Rank4<2, 3, 4, 4>, w: Rank4<3, 3, 3, 3>, b: Rank1<3>| {
         let mut x = read(&x);
-        let shared = Bound::new(&w, x.tape_mut()).unwrap();
-        let bias = Bound::new(&b, x.tape_mut()).unwrap();
+        let shared = Bound::new(&w, x.context_mut()).unwrap();
+        let bias = Bound::new(&b, x.context_mut()).unwrap();
         let x: Out<2, 3, 4, 4> = op::Conv::<Stride<1, 1>, Same<1>, One, 1>::apply(x, &shared, &bias).unwrap();
         let x: Out<2, 3, 4, 4> =
             op::Conv::<Stride<1, 1>, Same<2>, Dilation<2, 2>, 1>::apply(x, &shared, NoBias).unwrap();
@@ -215,14 +215,14 @@ fn branches() {
 #[test]
 fn forks_add_their_gradients() {
     check_gradients!(|x: Rank4<2, 3, 2, 2>| {
-        let (x, skip) = read(&x).fork();
-        let (gated, factor) = op::silu(x).unwrap().fork();
+        let (x, skip) = read(&x).fork().unwrap();
+        let (gated, factor) = op::silu(x).unwrap().fork().unwrap();
         let x = op::multiply(gated, factor).unwrap();
         op::add(op::relu(x).unwrap(), skip).unwrap()
     });
     // In-place operations on one branch must not be seen by the other.
     check_gradients!(|x: Rank2<2, 3>| {
-        let (x, skip) = read(&x).fork();
+        let (x, skip) = read(&x).fork().unwrap();
         let x = op::relu(x).unwrap();
         let skip = op::sigmoid(skip).unwrap();
         op::add(x, skip).unwrap()
@@ -293,7 +293,7 @@ fn transposed_inputs_and_parameters_get_their_gradients_in_order() {
         let x = traced.permute::<Rank4<2, 3, 5, 4>, Axes4<1, 0, 3, 2>>();
         let (kernel, tape) = kernel.permute::<Rank4<2, 3, 3, 3>, Axes4<1, 0, 3, 2>>().split_tape();
         let mut x = Act::read(x).unwrap();
-        *x.tape_mut() = std::mem::take(x.tape_mut()).merge(tape);
+        *x.context_mut().tape_mut() = std::mem::take(x.context_mut().tape_mut()).merge(tape);
         let y: Out<2, 2, 5, 4> = op::Conv::<Stride<1, 1>, Same<1>, One, 1>::apply(x, &kernel, NoBias).unwrap();
         y
     });

@@ -266,12 +266,12 @@ fn dropout_follows_the_device_s_seed() {
 fn unused_outputs_leave_no_gradient() {
     let w: Tensor<Rank2<2, 3>, f64, _> = sample(20);
     let x: Tensor<Rank2<1, 3>, f64, _> = sample(21);
-    let (x, branch) = Flat::read(x.leaky_trace()).unwrap().fork();
+    let (x, branch) = Flat::read(x.leaky_trace()).unwrap().fork().unwrap();
     let unused = op::linear(branch, &w, NoBias).unwrap();
     let mut y = op::relu(x).unwrap();
-    let tape = std::mem::take(y.tape_mut());
+    let tape = std::mem::take(y.context_mut().tape_mut());
     let mut unused = unused;
-    *y.tape_mut() = tape.merge(std::mem::take(unused.tape_mut()));
+    *y.context_mut().tape_mut() = tape.merge(std::mem::take(unused.context_mut().tape_mut()));
     let mut gradients = y.into_tensor().unwrap().sum::<(), _>().backward();
     assert!(gradients.get_or_alloc_mut(&w).unwrap().iter().all(|g| *g == 0.0));
 }

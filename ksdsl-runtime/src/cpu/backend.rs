@@ -3,17 +3,20 @@
 //! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
-use super::{CpuBuf, activation, conv, elementwise, layout, linear, norm, pool};
-use crate::backend::{Backend, BatchNormOutput, LayerNormOutput};
-use crate::geometry::{Activation, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize};
+use super::{CpuBuf, CpuKernel, CpuKernelGradient, activation, conv, elementwise, layout, linear, norm, pool, tail};
+use crate::backend::{Backend, ConvMoments, ConvTail, LayerNormOutput, NormBackward, NormTail};
+use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::ReshapeTo;
+use std::borrow::Cow;
 
 macro_rules! cpu_backend {
     ($E:ident) => {
         impl Backend<$E> for Cpu {
             type Buf = CpuBuf<$E>;
+            type Kernel = CpuKernel<$E>;
+            type KernelGradient = CpuKernelGradient<$E>;
 
             fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, $E, Self, T>) -> Result<CpuBuf<$E>, CpuError> {
                 // dfdx shares the data when they lie in order already.
@@ -62,23 +65,63 @@ macro_rules! cpu_backend {
                 Ok(layout::nhwc_to_nchw(size, x))
             }
 
+            fn kernel(&self, values: CpuBuf<$E>) -> CpuKernel<$E> {
+                CpuKernel::new(values)
+            }
+
+            fn kernel_values(kernel: &CpuKernel<$E>) -> &CpuBuf<$E> {
+                kernel.plain()
+            }
+
+            fn gradient(&self, len: usize) -> Result<CpuKernelGradient<$E>, CpuError> {
+                Ok(CpuKernelGradient::new(len))
+            }
+
+            fn gradient_values_mut<'g>(
+                &self,
+                gradient: &'g mut CpuKernelGradient<$E>,
+            ) -> Result<&'g mut CpuBuf<$E>, CpuError> {
+                Ok(gradient.plain())
+            }
+
+            fn gradient_values(&self, gradient: CpuKernelGradient<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(gradient.into_plain())
+            }
+
             fn conv_forward(
                 &self,
                 size: ConvSize,
                 x: &CpuBuf<$E>,
-                weight: &CpuBuf<$E>,
+                kernel: &CpuKernel<$E>,
                 bias: Option<&CpuBuf<$E>>,
+                tail: ConvTail<'_, CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(conv::conv_forward(size, x, weight, bias))
+                Ok(tail::conv_forward(size, x, kernel, bias, tail))
+            }
+
+            fn conv_moments(
+                &self,
+                size: ConvSize,
+                x: &CpuBuf<$E>,
+                kernel: &CpuKernel<$E>,
+                bias: Option<&CpuBuf<$E>>,
+                before: Option<Activation>,
+            ) -> Result<ConvMoments<CpuBuf<$E>>, CpuError> {
+                Ok(tail::conv_moments(size, x, kernel, bias, before))
             }
 
             fn conv_backward_data(
                 &self,
                 size: ConvSize,
-                weight: &CpuBuf<$E>,
+                kernel: &CpuKernel<$E>,
                 dy: &CpuBuf<$E>,
+                others: Option<CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(conv::conv_backward_data(size, weight, dy))
+                let dx = conv::conv_backward_data(size, kernel.plain(), dy);
+                Ok(match others {
+                    Some(others) => elementwise::add(others, &dx),
+                    None => dx,
+                })
             }
 
             fn conv_backward_weight(
@@ -86,39 +129,9 @@ macro_rules! cpu_backend {
                 size: ConvSize,
                 x: &CpuBuf<$E>,
                 dy: &CpuBuf<$E>,
-                dweight: &mut CpuBuf<$E>,
+                gradient: &mut CpuKernelGradient<$E>,
             ) -> Result<(), CpuError> {
-                conv::conv_backward_weight(size, x, dy, dweight);
-                Ok(())
-            }
-
-            fn linear_forward(
-                &self,
-                size: LinearSize,
-                x: &CpuBuf<$E>,
-                weight: &CpuBuf<$E>,
-                bias: Option<&CpuBuf<$E>>,
-            ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(linear::linear_forward(size, x, weight, bias))
-            }
-
-            fn linear_backward_data(
-                &self,
-                size: LinearSize,
-                weight: &CpuBuf<$E>,
-                dy: &CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(linear::linear_backward_data(size, weight, dy))
-            }
-
-            fn linear_backward_weight(
-                &self,
-                size: LinearSize,
-                x: &CpuBuf<$E>,
-                dy: &CpuBuf<$E>,
-                dweight: &mut CpuBuf<$E>,
-            ) -> Result<(), CpuError> {
-                linear::linear_backward_weight(size, x, dy, dweight);
+                conv::conv_backward_weight(size, x, dy, gradient.plain());
                 Ok(())
             }
 
@@ -127,45 +140,54 @@ macro_rules! cpu_backend {
                 Ok(())
             }
 
-            fn batch_norm_train(
-                &self,
-                size: RowSize,
-                x: &CpuBuf<$E>,
-                scale: &CpuBuf<$E>,
-                shift: &CpuBuf<$E>,
-                eps: f64,
-            ) -> Result<BatchNormOutput<CpuBuf<$E>>, CpuError> {
-                Ok(norm::batch_norm_train(size, x, scale, shift, eps))
+            fn moments(&self, size: RowSize, x: &CpuBuf<$E>) -> Result<(CpuBuf<$E>, CpuBuf<$E>), CpuError> {
+                Ok(norm::statistics(size, x))
             }
 
-            fn batch_norm_backward(
+            fn norm_coefficients(
                 &self,
-                size: RowSize,
-                x: &CpuBuf<$E>,
                 mean: &CpuBuf<$E>,
                 variance: &CpuBuf<$E>,
                 scale: &CpuBuf<$E>,
+                shift: &CpuBuf<$E>,
                 eps: f64,
-                dy: &CpuBuf<$E>,
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), CpuError> {
+                Ok(tail::coefficients(mean, variance, scale, shift, eps))
+            }
+
+            fn norm_apply(
+                &self,
+                size: RowSize,
+                after: Option<Activation>,
+                x: Cow<'_, CpuBuf<$E>>,
+                factor: &CpuBuf<$E>,
+                offset: &CpuBuf<$E>,
+                residual: Option<&CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(tail::apply(size, after, x, factor, offset, residual))
+            }
+
+            fn norm_recall(
+                &self,
+                size: RowSize,
+                tail: NormTail,
+                x: &CpuBuf<$E>,
+                factor: &CpuBuf<$E>,
+                offset: &CpuBuf<$E>,
+                residual: Option<&CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(tail::recall(size, tail, x, factor, offset, residual))
+            }
+
+            fn norm_backward(
+                &self,
+                norm: NormBackward<'_, CpuBuf<$E>>,
+                dy: CpuBuf<$E>,
+                residual: bool,
                 dscale: &mut CpuBuf<$E>,
                 dshift: &mut CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(norm::batch_norm_backward(
-                    size, x, mean, variance, scale, eps, dy, dscale, dshift,
-                ))
-            }
-
-            fn batch_norm_infer(
-                &self,
-                size: RowSize,
-                x: CpuBuf<$E>,
-                mean: &CpuBuf<$E>,
-                variance: &CpuBuf<$E>,
-                scale: &CpuBuf<$E>,
-                shift: &CpuBuf<$E>,
-                eps: f64,
-            ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(norm::batch_norm_infer(size, x, mean, variance, scale, shift, eps))
+            ) -> Result<(CpuBuf<$E>, Option<CpuBuf<$E>>), CpuError> {
+                Ok(tail::backward(norm, dy, residual, dscale, dshift))
             }
 
             fn blend_statistics(
@@ -252,7 +274,7 @@ macro_rules! cpu_backend {
                 &self,
                 kind: PoolKind,
                 size: MapSize,
-                x: &CpuBuf<$E>,
+                x: Option<&CpuBuf<$E>>,
                 dy: &CpuBuf<$E>,
             ) -> Result<CpuBuf<$E>, CpuError> {
                 Ok(pool::global_pool_backward(kind, size, x, dy))

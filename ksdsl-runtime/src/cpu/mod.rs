@@ -14,6 +14,7 @@ mod elementwise;
 #[allow(dead_code)]
 mod finish;
 mod im2col;
+mod kernel;
 mod layout;
 mod linear;
 mod matmul;
@@ -23,11 +24,13 @@ mod place;
 mod pool;
 mod simd;
 pub(crate) mod special;
+mod tail;
 mod threads;
 mod winograd;
 
 pub use buf::{CpuBuf, Pool};
 #[doc(hidden)]
 pub use conv_method::{WinogradChoice, with_winograd};
+pub use kernel::{CpuKernel, CpuKernelGradient};
 pub use simd::Level;
 pub use threads::{THREADS_VARIABLE, set_threads, threads, with_threads};

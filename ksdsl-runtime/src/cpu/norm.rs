@@ -1,7 +1,7 @@
 //! Batch and layer normalisation; all statistics are summed in `f64`.
 
 use super::{CpuBuf, par};
-use crate::backend::{BatchNormOutput, LayerNormOutput};
+use crate::backend::LayerNormOutput;
 use crate::geometry::RowSize;
 use crate::scalar::Scalar;
 
@@ -29,7 +29,7 @@ fn column_sums(size: RowSize, f: impl Fn(usize, &mut [f64], &mut [f64]) + Sync) 
 
 /// Mean and biased variance per channel, in one pass: the first row is subtracted before
 /// squaring, so a mean far from zero costs no accuracy.
-fn statistics<E: Scalar>(size: RowSize, x: &[E]) -> (CpuBuf<E>, CpuBuf<E>) {
+pub(super) fn statistics<E: Scalar>(size: RowSize, x: &[E]) -> (CpuBuf<E>, CpuBuf<E>) {
     let RowSize { rows, channels } = size;
     let origin = &x[..channels.min(x.len())];
     let sums = column_sums(
@@ -83,25 +83,6 @@ fn normalise<E: Scalar>(channels: usize, x: &mut [E], mean: &[E], factor: &[E], 
 fn factors<E: Scalar>(variance: &[E], scale: &[E], eps: f64) -> Vec<E> {
     let pairs = inverse_stds(variance, eps).zip(scale);
     pairs.map(|(inverse, scale)| E::of(inverse * scale.wide())).collect()
-}
-
-pub(super) fn batch_norm_train<E: Scalar>(
-    size: RowSize,
-    x: &CpuBuf<E>,
-    scale: &CpuBuf<E>,
-    shift: &CpuBuf<E>,
-    eps: f64,
-) -> BatchNormOutput<CpuBuf<E>> {
-    let (mean, variance) = statistics(size, x);
-    let mut output = x.clone();
-    normalise(
-        size.channels,
-        &mut output,
-        &mean,
-        &factors(&variance, scale, eps),
-        shift,
-    );
-    BatchNormOutput { output, mean, variance }
 }
 
 /// `dx = scale / std * (dy - mean(dy) - xhat * mean(dy * xhat))`.
@@ -163,19 +144,6 @@ pub(super) fn batch_norm_backward<E: Scalar>(
         },
     );
     dx
-}
-
-pub(super) fn batch_norm_infer<E: Scalar>(
-    size: RowSize,
-    mut x: CpuBuf<E>,
-    mean: &CpuBuf<E>,
-    variance: &CpuBuf<E>,
-    scale: &CpuBuf<E>,
-    shift: &CpuBuf<E>,
-    eps: f64,
-) -> CpuBuf<E> {
-    normalise(size.channels, &mut x, mean, &factors(variance, scale, eps), shift);
-    x
 }
 
 pub(super) fn blend_statistics<E: Scalar>(

@@ -189,7 +189,7 @@ fn whole_average<E: Scalar>(x: &[E], pixels: usize, y: &mut [E]) {
 pub(super) fn global_pool_backward<E: Scalar>(
     kind: PoolKind,
     size: MapSize,
-    x: &CpuBuf<E>,
+    x: Option<&CpuBuf<E>>,
     dy: &CpuBuf<E>,
 ) -> CpuBuf<E> {
     let (channels, pixels) = (size.channels, size.height * size.width);
@@ -203,10 +203,10 @@ pub(super) fn global_pool_backward<E: Scalar>(
         |first, part| {
             for (image, dx) in part.chunks_exact_mut(pixels * channels).enumerate() {
                 let dy = &dy[(first + image) * channels..][..channels];
-                let x = &x[(first + image) * dx.len()..][..dx.len()];
-                match kind {
-                    PoolKind::Max => send_to_max(x, dy, dx),
-                    PoolKind::Average => dx.chunks_exact_mut(channels).for_each(|dx| {
+                let x = x.map(|x| &x[(first + image) * dx.len()..][..dx.len()]);
+                match (kind, x) {
+                    (PoolKind::Max, Some(x)) => send_to_max(x, dy, dx),
+                    _ => dx.chunks_exact_mut(channels).for_each(|dx| {
                         dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy * share);
                     }),
                 }

@@ -1,37 +1,30 @@
 //! Activation functions, element by element.
 
-use crate::act::Act;
+use crate::act::{Act, GradCell};
 use crate::backend::Backend;
 use crate::geometry::Activation;
+use crate::pending::{self, Value};
 use crate::scalar::Scalar;
 use dfdx::shapes::Shape;
 use dfdx::tensor::Tape;
-use std::rc::Rc;
-
-/// Whether the backward pass of `kind` needs the output rather than the input, so that the
-/// forward pass can work in place.
-fn saves_output(kind: Activation) -> bool {
-    matches!(kind, Activation::Relu | Activation::Sigmoid)
-}
 
 fn activate<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     kind: Activation,
-    x: Act<S, E, D, T>,
+    mut x: Act<S, E, D, T>,
 ) -> Result<Act<S, E, D, T>, D::Err> {
-    let input = (T::OWNS_TAPE && !saves_output(kind)).then(|| x.data.clone());
-    let y = x.device.activation_forward(kind, Rc::unwrap_or_clone(x.data))?;
-    let y = Rc::new(y);
-    let output = (T::OWNS_TAPE && saves_output(kind)).then(|| y.clone());
-    let saved = input.or(output);
-    let grad = x.grad;
-    let backward = move |device: &D, dy: D::Buf| match saved {
-        Some(saved) => {
-            let dx = device.activation_backward(kind, &saved, dy)?;
-            grad.add(device, dx)
-        }
-        None => Ok(()),
-    };
-    Ok(Act::output(x.tape, x.device, x.shape, y, backward))
+    if x.value.take_activation(kind, T::OWNS_TAPE) {
+        return Ok(x);
+    }
+    let mut x = x.ready()?;
+    drop(x.saved);
+    let grad = GradCell::new(T::OWNS_TAPE);
+    let y = pending::activate(kind, x.data, x.grad, &mut x.context, &grad)?;
+    Ok(Act {
+        shape: x.shape,
+        context: x.context,
+        value: Value::ready(y),
+        grad,
+    })
 }
 
 macro_rules! activations {

@@ -1,7 +1,8 @@
 //! Operations that join two branches element by element.
 
-use crate::act::{Act, ActShape, Flat, Map};
+use crate::act::{Act, ActShape, Flat, Map, Ready};
 use crate::backend::Backend;
+use crate::pending::Residual;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Dim, Shape};
 use dfdx::tensor::Tape;
@@ -16,20 +17,41 @@ pub fn add<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     b: Act<S, E, D, T>,
 ) -> Result<Act<S, E, D, T>, D::Err> {
     assert_eq!(a.shape, b.shape, "cannot add different shapes");
-    // Adding in place needs a buffer of one's own; a sum is the same either way round.
+    // A sum is the same either way round. The branch that waits takes up the other.
+    let taped = T::OWNS_TAPE;
+    let (mut waiting, other) = match (a.value.takes_residual(taped), b.value.takes_residual(taped)) {
+        (true, _) => (a, b.ready()?),
+        (false, true) => (b, a.ready()?),
+        (false, false) => return add_now(a.ready()?, b.ready()?),
+    };
+    waiting.value.take_residual(Residual {
+        data: other.data,
+        saved: other.saved,
+        grad: other.grad,
+    });
+    waiting.context = waiting.context.merge(other.context);
+    Ok(waiting)
+}
+
+fn add_now<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    a: Ready<S, E, D, T>,
+    b: Ready<S, E, D, T>,
+) -> Result<Act<S, E, D, T>, D::Err> {
+    drop((a.saved, b.saved));
+    // Adding in place needs a buffer of one's own.
     let (into, other) = if Rc::strong_count(&a.data) == 1 {
         (a.data, b.data)
     } else {
         (b.data, a.data)
     };
-    let y = a.device.add(Rc::unwrap_or_clone(into), &other)?;
+    let context = a.context.merge(b.context);
+    let y = context.device.add(Rc::unwrap_or_clone(into), &other)?;
     let (grad_a, grad_b) = (a.grad, b.grad);
     let backward = move |device: &D, dy: D::Buf| {
         grad_a.add(device, dy.clone())?;
         grad_b.add(device, dy)
     };
-    let tape = a.tape.merge(b.tape);
-    Ok(Act::output(tape, a.device, a.shape, Rc::new(y), backward))
+    Ok(Act::output(context, a.shape, Rc::new(y), backward))
 }
 
 /// `a * b`, element by element.
@@ -41,16 +63,17 @@ pub fn multiply<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     b: Act<S, E, D, T>,
 ) -> Result<Act<S, E, D, T>, D::Err> {
     assert_eq!(a.shape, b.shape, "cannot multiply different shapes");
-    let saved = T::OWNS_TAPE.then(|| (a.data.clone(), b.data.clone()));
-    let y = a.device.multiply(Rc::unwrap_or_clone(a.data), &b.data)?;
+    let (a, b) = (a.ready()?, b.ready()?);
+    let saved = T::OWNS_TAPE.then_some((a.saved, b.saved));
+    let context = a.context.merge(b.context);
+    let y = context.device.multiply(Rc::unwrap_or_clone(a.data), &b.data)?;
     let (grad_a, grad_b) = (a.grad, b.grad);
     let backward = move |device: &D, dy: D::Buf| {
         let Some((a, b)) = saved else { return Ok(()) };
-        grad_a.add(device, device.multiply(dy.clone(), &b)?)?;
-        grad_b.add(device, device.multiply(dy, &a)?)
+        grad_a.add(device, device.multiply(dy.clone(), &*b.get(device)?)?)?;
+        grad_b.add(device, device.multiply(dy, &*a.get(device)?)?)
     };
-    let tape = a.tape.merge(b.tape);
-    Ok(Act::output(tape, a.device, a.shape, Rc::new(y), backward))
+    Ok(Act::output(context, a.shape, Rc::new(y), backward))
 }
 
 /// Scales each channel of each image of `x` by `gate`: squeeze-and-excitation (Hu et al. 2018,
@@ -64,14 +87,15 @@ pub fn gate<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar, D
 ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
     assert_eq!(x.shape.0, gate.shape.0, "cannot gate a batch of another size");
     let size = x.shape.map_size();
-    let y = x.device.gate_forward(size, &x.data, &gate.data)?;
-    let (input, grad) = (x.data, x.grad);
-    let (scale, grad_scale) = (gate.data, gate.grad);
+    let (x, gate) = (x.ready()?, gate.ready()?);
+    let context = x.context.merge(gate.context);
+    let y = context.device.gate_forward(size, &x.data, &gate.data)?;
+    let (input, grad) = (x.saved, x.grad);
+    let (scale, grad_scale) = (gate.saved, gate.grad);
     let backward = move |device: &D, dy: D::Buf| {
-        let (dx, dscale) = device.gate_backward(size, &input, &scale, &dy)?;
+        let (dx, dscale) = device.gate_backward(size, &*input.get(device)?, &*scale.get(device)?, &dy)?;
         grad.add(device, dx)?;
         grad_scale.add(device, dscale)
     };
-    let tape = x.tape.merge(gate.tape);
-    Ok(Act::output(tape, x.device, x.shape, Rc::new(y), backward))
+    Ok(Act::output(context, x.shape, Rc::new(y), backward))
 }

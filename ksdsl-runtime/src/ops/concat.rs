@@ -58,7 +58,9 @@ where
     let (left, right) = (a.shape.row_size(), b.shape.row_size());
     assert_eq!(left.rows, right.rows, "cannot join different batch sizes");
     let (rows, left, right) = (left.rows, left.channels, right.channels);
-    let y = a.device.concat(rows, left, right, &a.data, &b.data)?;
+    let (a, b) = (a.ready()?, b.ready()?);
+    let context = a.context.merge(b.context);
+    let y = context.device.concat(rows, left, right, &a.data, &b.data)?;
     let shape = a.shape.joined();
     let (grad_a, grad_b) = (a.grad, b.grad);
     let backward = move |device: &D, dy: D::Buf| {
@@ -66,6 +68,5 @@ where
         grad_a.add(device, da)?;
         grad_b.add(device, db)
     };
-    let tape = a.tape.merge(b.tape);
-    Ok(Act::output(tape, a.device, shape, Rc::new(y), backward))
+    Ok(Act::output(context, shape, Rc::new(y), backward))
 }

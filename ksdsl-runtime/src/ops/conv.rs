@@ -1,15 +1,15 @@
 //! 2-d convolution.
 
 use super::window::{DilationArg, PadArg, StrideArg, output_size};
-use crate::act::{Act, ActShape, Map};
+use crate::act::{Act, ActShape, GradCell, Map, Ready};
 use crate::backend::Backend;
 use crate::geometry::{ConvSize, Window};
-use crate::param::{BiasArg, ParamArg};
+use crate::param::{BiasArg, Param, ParamArg};
+use crate::pending::{ConvStep, Value};
 use crate::scalar::Scalar;
-use dfdx::shapes::{Const, Dim, Rank4};
+use dfdx::shapes::{Const, Dim, Rank4, Shape};
 use dfdx::tensor::Tape;
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 /// A 2-d convolution with stride `S`, padding `P`, dilation `L` (see [`Stride`](super::Stride),
 /// [`Pad`](super::Pad), [`Dilation`](super::Dilation)) and `GROUPS` groups: PyTorch's `conv2d`.
@@ -33,7 +33,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize> Conv<S, P, L,
         D: Backend<E>,
         T: Tape<E, D>,
     >(
-        mut x: Map<B, I, H, W, E, D, T>,
+        x: Map<B, I, H, W, E, D, T>,
         weight: impl ParamArg<Rank4<O, IG, KH, KW>, E, D>,
         bias: impl BiasArg<O, E, D>,
     ) -> Result<Map<B, O, HO, WO, E, D, T>, D::Err> {
@@ -60,23 +60,38 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize> Conv<S, P, L,
             },
             groups: GROUPS,
         };
-        let weight = weight.bind(&mut x.tape)?;
-        let bias = bias.bind_bias(&mut x.tape)?;
-        let shift = bias.as_ref().map(|bias| bias.data());
-        let y = x.device.conv_forward(size, &x.data, weight.data(), shift)?;
-        let (input, grad) = (x.data, x.grad);
-        let backward = move |device: &D, dy: D::Buf| {
-            weight.accumulate(device, |dweight| {
-                device.conv_backward_weight(size, &input, &dy, dweight)
-            })?;
-            if let Some(bias) = bias {
-                let rows = shape.row_size();
-                bias.accumulate(device, |dbias| device.bias_backward(rows, &dy, dbias))?;
-            }
-            let dx = device.conv_backward_data(size, weight.data(), &dy)?;
-            grad.add(device, dx)
-        };
-        Ok(Act::output(x.tape, x.device, shape, Rc::new(y), backward))
+        let mut x = x.ready()?;
+        let weight = weight.bind(&mut x.context)?;
+        let bias = bias.bind_bias(&mut x.context)?;
+        Ok(wait(x, shape, size, weight, bias))
+    }
+}
+
+/// A convolution that waits for what follows it.
+pub(super) fn wait<S: Shape, S2: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    x: Ready<S, E, D, T>,
+    shape: S2,
+    size: ConvSize,
+    weight: Param<E, D>,
+    bias: Option<Param<E, D>>,
+) -> Act<S2, E, D, T> {
+    let step = ConvStep {
+        size,
+        x: x.data,
+        saved: x.saved,
+        grad: x.grad,
+        weight,
+        bias,
+        before: None,
+        affine: None,
+        residual: None,
+        after: None,
+    };
+    Act {
+        shape,
+        context: x.context,
+        value: Value::Conv(Box::new(step)),
+        grad: GradCell::new(T::OWNS_TAPE),
     }
 }
 

@@ -19,11 +19,13 @@ pub fn dropout<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         return Ok(x);
     }
     let seed = pass.dropout_seed();
-    let y = x.device.dropout(p, seed, Rc::unwrap_or_clone(x.data))?;
+    let x = x.ready()?;
+    drop(x.saved);
     let grad = x.grad;
+    let y = x.context.device.dropout(p, seed, Rc::unwrap_or_clone(x.data))?;
     let backward = move |device: &D, dy: D::Buf| {
         let dx = device.dropout(p, seed, dy)?;
         grad.add(device, dx)
     };
-    Ok(Act::output(x.tape, x.device, x.shape, Rc::new(y), backward))
+    Ok(Act::output(x.context, x.shape, Rc::new(y), backward))
 }

@@ -23,15 +23,17 @@ pub fn flatten<
 ) -> Result<Flat<B, N, E, D, T>, D::Err> {
     const { assert!(N == C * H * W, "flattening keeps the number of elements") };
     let shape = x.shape;
+    let x = x.ready()?;
+    drop(x.saved);
     let y = if has_one_layout(shape.map_size()) {
         x.data
     } else {
-        Rc::new(to_nchw(&x.device, &shape, Rc::unwrap_or_clone(x.data))?)
+        Rc::new(to_nchw(&x.context.device, &shape, Rc::unwrap_or_clone(x.data))?)
     };
     let grad = x.grad;
     let backward = move |device: &D, dy: D::Buf| {
         let dx = to_nhwc(device, &shape, dy)?;
         grad.add(device, dx)
     };
-    Ok(Act::output(x.tape, x.device, (shape.0, Const), y, backward))
+    Ok(Act::output(x.context, (shape.0, Const), y, backward))
 }

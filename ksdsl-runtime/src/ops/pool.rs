@@ -87,13 +87,14 @@ fn pool<S: ActShape, S2: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     shape: S2,
     x: Act<S, E, D, T>,
 ) -> Result<Act<S2, E, D, T>, D::Err> {
-    let y = x.device.pool_forward(kind, size, &x.data)?;
-    let (input, grad) = (x.data, x.grad);
+    let x = x.ready()?;
+    let y = x.context.device.pool_forward(kind, size, &x.data)?;
+    let (input, grad) = (x.saved, x.grad);
     let backward = move |device: &D, dy: D::Buf| {
-        let dx = device.pool_backward(kind, size, &input, &dy)?;
+        let dx = device.pool_backward(kind, size, &*input.get(device)?, &dy)?;
         grad.add(device, dx)
     };
-    Ok(Act::output(x.tape, x.device, shape, Rc::new(y), backward))
+    Ok(Act::output(x.context, shape, Rc::new(y), backward))
 }
 
 fn global_pool<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
@@ -102,14 +103,18 @@ fn global_pool<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar
 ) -> Result<Flat<B, C, E, D, T>, D::Err> {
     const { assert!(H * W > 0, "there is nothing to pool") };
     let size = x.shape.map_size();
-    let y = x.device.global_pool_forward(kind, size, &x.data)?;
-    let (input, grad) = (x.data, x.grad);
+    let x = x.ready()?;
+    let y = x.context.device.global_pool_forward(kind, size, &x.data)?;
+    // The mean's gradient does not depend on the values.
+    let input = (kind == PoolKind::Max).then_some(x.saved);
+    let grad = x.grad;
     let backward = move |device: &D, dy: D::Buf| {
-        let dx = device.global_pool_backward(kind, size, &input, &dy)?;
+        let input = input.map(|saved| saved.get(device)).transpose()?;
+        let dx = device.global_pool_backward(kind, size, input.as_deref(), &dy)?;
         grad.add(device, dx)
     };
     let shape = (x.shape.0, Const);
-    Ok(Act::output(x.tape, x.device, shape, Rc::new(y), backward))
+    Ok(Act::output(x.context, shape, Rc::new(y), backward))
 }
 
 /// The mean of each channel.

@@ -1,6 +1,6 @@
 //! Convolutions and linear layers.
 
-use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu, outputs, wide};
+use crate::support::{Checked, Kernels, Plain, Rng, Worst, buf, cpu, outputs, pixels, wide};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, RowSize, Window};
@@ -71,16 +71,18 @@ where
         let wide_bias = bias.map(|bias| wide(bias));
         let want = conv::forward(size, &x, &wide_weight, wide_bias.as_deref());
         let bias = bias.map(|bias| buf(bias));
-        let y = cpu().conv_forward(size, &nhwc_x, &buf(&weight), bias.as_ref()).unwrap();
+        let y = cpu()
+            .plain_conv_forward(size, &nhwc_x, &buf(&weight), bias.as_ref())
+            .unwrap();
         worst.check(&size, &to_nchw(size.output, &y), &want);
     }
-    let dx = cpu().conv_backward_data(size, &buf(&weight), &nhwc_dy).unwrap();
+    let dx = cpu().plain_conv_backward_data(size, &buf(&weight), &nhwc_dy).unwrap();
     let want = conv::backward_data(size, &wide_weight, &dy);
     worst.check(&size, &to_nchw(size.input, &dx), &want);
 
     let mut dweight = buf(&before);
     cpu()
-        .conv_backward_weight(size, &nhwc_x, &nhwc_dy, &mut dweight)
+        .plain_conv_backward_weight(size, &nhwc_x, &nhwc_dy, &mut dweight)
         .unwrap();
     let mut want = conv::backward_weight(size, &x, &dy);
     want.iter_mut()
@@ -181,16 +183,18 @@ where
         let want = linear::forward(size, &wide(&x), &wide(&weight), wide_bias.as_deref());
         let bias = bias.as_deref().map(buf);
         let y = cpu()
-            .linear_forward(size, &buf(&x), &buf(&weight), bias.as_ref())
+            .plain_conv_forward(pixels(size), &buf(&x), &buf(&weight), bias.as_ref())
             .unwrap();
         worst.check(&size, &y, &want);
 
-        let dx = cpu().linear_backward_data(size, &buf(&weight), &buf(&dy)).unwrap();
+        let dx = cpu()
+            .plain_conv_backward_data(pixels(size), &buf(&weight), &buf(&dy))
+            .unwrap();
         worst.check(&size, &dx, &linear::backward_data(size, &wide(&weight), &wide(&dy)));
 
         let mut dweight = buf(&before);
         cpu()
-            .linear_backward_weight(size, &buf(&x), &buf(&dy), &mut dweight)
+            .plain_conv_backward_weight(pixels(size), &buf(&x), &buf(&dy), &mut dweight)
             .unwrap();
         let mut want = linear::backward_weight(size, &wide(&x), &wide(&dy));
         want.iter_mut()

@@ -1,6 +1,6 @@
 //! Batch and layer normalisation.
 
-use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu, cpu_of, wide};
+use crate::support::{Checked, Kernels, Plain, Rng, Worst, buf, cpu, cpu_of, wide};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{MapSize, RowSize};
@@ -34,7 +34,9 @@ where
     let (wx, wdy, wscale, wshift) = (wide(&x), wide(&dy), wide(&scale), wide(&shift));
     let (scale, shift) = (buf(&scale), buf(&shift));
 
-    let got = cpu().batch_norm_train(rows, &nhwc_x, &scale, &shift, EPS).unwrap();
+    let got = cpu()
+        .plain_batch_norm_train(rows, &nhwc_x, &scale, &shift, EPS)
+        .unwrap();
     let want = norm::batch_norm_train(size, &wx, &wscale, &wshift, EPS);
     worst.check(&size, &to_nchw(size, &got.output), &want.output);
     worst.check(&size, &got.mean, &want.mean);
@@ -43,7 +45,7 @@ where
     let (mut dscale, mut dshift) = (scale.clone(), shift.clone());
     let (mean, variance) = (&got.mean, &got.variance);
     let dx = cpu()
-        .batch_norm_backward(
+        .plain_batch_norm_backward(
             rows,
             &nhwc_x,
             mean,
@@ -63,7 +65,7 @@ where
     worst.check(&size, &dscale, &plus(&back.dscale, &wscale));
     worst.check(&size, &dshift, &plus(&back.dshift, &wshift));
 
-    let y = cpu().batch_norm_infer(rows, nhwc_x, &shift, mean, &scale, &shift, EPS);
+    let y = cpu().plain_batch_norm_infer(rows, nhwc_x, &shift, mean, &scale, &shift, EPS);
     let wvariance = wide(mean);
     let want = norm::batch_norm_infer(size, &wx, &wshift, &wvariance, &wscale, &wshift, EPS);
     worst.check(&size, &to_nchw(size, &y.unwrap()), &want);
@@ -151,7 +153,7 @@ fn batch_norm_survives_a_large_mean() {
     let x: Vec<f32> = Rng(6).values::<f32>(size.len()).iter().map(|x| x + 1000.0).collect();
     let ones = buf(&[1.0_f32; 3]);
     let got = cpu_of::<f32>()
-        .batch_norm_train(rows, &buf(&to_nhwc(size, &x)), &ones, &ones, EPS)
+        .plain_batch_norm_train(rows, &buf(&to_nhwc(size, &x)), &ones, &ones, EPS)
         .unwrap();
     let want = norm::batch_norm_train(size, &wide(&x), &[1.0; 3], &[1.0; 3], EPS);
     Worst::of("variance at mean 1000").check(&size, &got.variance, &want.variance);

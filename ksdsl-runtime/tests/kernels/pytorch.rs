@@ -4,7 +4,7 @@
 //! `r = lambda *s: (torch.arange(float(torch.Size(s).numel()), dtype=torch.float64) * 7 % 11 - 5).reshape(s) / 4`.
 
 use crate::activations::{ALL, saves_output};
-use crate::support::{Worst, buf, cpu_of};
+use crate::support::{Plain, Worst, buf, cpu_of};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{ConvSize, MapSize, PoolKind, PoolSize, RowSize, Window};
 use ksdsl_runtime::oracle::combine::{to_nchw, to_nhwc};
@@ -115,13 +115,15 @@ fn convolution() {
     worst.check(&"oracle dw", &conv::backward_weight(size, &x, &dy), &dw);
     let (nx, ndy) = (buf(&to_nhwc(input, &x)), buf(&to_nhwc(output, &dy)));
     let got = cpu_of::<f64>()
-        .conv_forward(size, &nx, &buf(&w), Some(&buf(&b)))
+        .plain_conv_forward(size, &nx, &buf(&w), Some(&buf(&b)))
         .unwrap();
     worst.check(&"y", &to_nchw(output, &got), &y);
-    let got = cpu_of::<f64>().conv_backward_data(size, &buf(&w), &ndy).unwrap();
+    let got = cpu_of::<f64>().plain_conv_backward_data(size, &buf(&w), &ndy).unwrap();
     worst.check(&"dx", &to_nchw(input, &got), &dx);
     let mut got = buf(&[0.0; 48]);
-    cpu_of::<f64>().conv_backward_weight(size, &nx, &ndy, &mut got).unwrap();
+    cpu_of::<f64>()
+        .plain_conv_backward_weight(size, &nx, &ndy, &mut got)
+        .unwrap();
     worst.check(&"dw", &got, &dw);
 }
 
@@ -167,7 +169,7 @@ fn batch_norm() {
     worst.check(&"oracle dt", &got.dshift, &dt);
     let (nx, ndy) = (buf(&to_nhwc(size, &x)), buf(&to_nhwc(size, &dy)));
     let got = cpu_of::<f64>()
-        .batch_norm_train(rows, &nx, &buf(&s), &buf(&t), 1e-5)
+        .plain_batch_norm_train(rows, &nx, &buf(&s), &buf(&t), 1e-5)
         .unwrap();
     worst.check(&"y", &to_nchw(size, &got.output), &y);
     let mean = cpu_of::<f64>()
@@ -181,7 +183,7 @@ fn batch_norm() {
     let (mut gs, mut gt) = (buf(&[0.0; 2]), buf(&[0.0; 2]));
     let (mean, variance) = (&got.mean, &got.variance);
     let got = cpu_of::<f64>()
-        .batch_norm_backward(rows, &nx, mean, variance, &buf(&s), 1e-5, &ndy, &mut gs, &mut gt)
+        .plain_batch_norm_backward(rows, &nx, mean, variance, &buf(&s), 1e-5, &ndy, &mut gs, &mut gt)
         .unwrap();
     worst.check(&"dx", &to_nchw(size, &got), &dx);
     worst.check(&"ds", &gs, &ds);

@@ -1,6 +1,6 @@
 //! Rough speeds, printed on request: `cargo test --release -p ksdsl-runtime --test kernels -- --ignored --nocapture speed`.
 
-use crate::support::{Rng, buf, cpu_of};
+use crate::support::{Plain, Rng, buf, cpu_of};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{Activation, ConvSize, MapSize, RowSize, Window};
 use std::time::Instant;
@@ -43,11 +43,11 @@ fn conv_speed(channels: usize, side: usize, batch: usize, groups: usize, kernel:
     let mut dweight = weight.clone();
     let work = 2.0 * (map.rows() * channels * channels / groups * kernel * kernel) as f64;
     let speeds = [
-        seconds(|| drop(cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap())),
-        seconds(|| drop(cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap())),
+        seconds(|| drop(cpu_of::<f32>().plain_conv_forward(size, &x, &weight, None).unwrap())),
+        seconds(|| drop(cpu_of::<f32>().plain_conv_backward_data(size, &weight, &dy).unwrap())),
         seconds(|| {
             cpu_of::<f32>()
-                .conv_backward_weight(size, &x, &dy, &mut dweight)
+                .plain_conv_backward_weight(size, &x, &dy, &mut dweight)
                 .unwrap()
         }),
     ]
@@ -84,7 +84,7 @@ fn speed() {
     let train = seconds(|| {
         drop(
             cpu_of::<f32>()
-                .batch_norm_train(rows, &x, &scale, &shift, 1e-5)
+                .plain_batch_norm_train(rows, &x, &scale, &shift, 1e-5)
                 .unwrap(),
         )
     });

@@ -2,9 +2,10 @@
 
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::Scalar;
-use ksdsl_runtime::backend::Backend;
+use ksdsl_runtime::backend::{Backend, ConvTail, NormBackward, NormTail};
 use ksdsl_runtime::cpu::CpuBuf;
-use ksdsl_runtime::geometry::{MapSize, Window};
+use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, RowSize, Window};
+use std::borrow::Cow;
 
 /// SplitMix64: small, and the same on every machine.
 pub(crate) struct Rng(pub(crate) u64);
@@ -64,6 +65,134 @@ impl Checked for f64 {
 /// A CPU backend of this element type.
 pub(crate) trait Kernels<E: Scalar>: Backend<E, Buf = CpuBuf<E>> + Default {}
 impl<E: Scalar, B: Backend<E, Buf = CpuBuf<E>> + Default> Kernels<E> for B {}
+
+/// A linear layer as the convolution it is.
+pub(crate) fn pixels(size: LinearSize) -> ConvSize {
+    let map = |channels| MapSize {
+        batch: size.rows,
+        height: 1,
+        width: 1,
+        channels,
+    };
+    ConvSize {
+        input: map(size.inputs),
+        output: map(size.outputs),
+        window: Window {
+            kernel: [1; 2],
+            stride: [1; 2],
+            pad: [0; 2],
+            dilation: [1; 2],
+        },
+        groups: 1,
+    }
+}
+
+/// Batch normalisation's output with the batch's mean and variance.
+pub(crate) struct BatchNormOutput<B> {
+    pub(crate) output: B,
+    pub(crate) mean: B,
+    pub(crate) variance: B,
+}
+
+/// The layers one by one, on buffers alone.
+pub(crate) trait Plain<E: Scalar>: Backend<E, Buf = CpuBuf<E>> {
+    fn plain_conv_forward(
+        &self,
+        size: ConvSize,
+        x: &CpuBuf<E>,
+        weight: &CpuBuf<E>,
+        bias: Option<&CpuBuf<E>>,
+    ) -> Result<CpuBuf<E>, Self::Err> {
+        self.conv_forward(size, x, &self.kernel(weight.clone()), bias, ConvTail::default())
+    }
+
+    fn plain_conv_backward_data(
+        &self,
+        size: ConvSize,
+        weight: &CpuBuf<E>,
+        dy: &CpuBuf<E>,
+    ) -> Result<CpuBuf<E>, Self::Err> {
+        self.conv_backward_data(size, &self.kernel(weight.clone()), dy, None)
+    }
+
+    /// Adds to `dweight`.
+    fn plain_conv_backward_weight(
+        &self,
+        size: ConvSize,
+        x: &CpuBuf<E>,
+        dy: &CpuBuf<E>,
+        dweight: &mut CpuBuf<E>,
+    ) -> Result<(), Self::Err> {
+        let mut gradient = self.gradient(dweight.len())?;
+        self.conv_backward_weight(size, x, dy, &mut gradient)?;
+        let gradient = self.gradient_values(gradient)?;
+        dweight
+            .iter_mut()
+            .zip(gradient.iter())
+            .for_each(|(sum, &more)| *sum += more);
+        Ok(())
+    }
+
+    fn plain_batch_norm_train(
+        &self,
+        size: RowSize,
+        x: &CpuBuf<E>,
+        scale: &CpuBuf<E>,
+        shift: &CpuBuf<E>,
+        eps: f64,
+    ) -> Result<BatchNormOutput<CpuBuf<E>>, Self::Err> {
+        let (mean, variance) = self.moments(size, x)?;
+        let output = self.plain_batch_norm_infer(size, x.clone(), &mean, &variance, scale, shift, eps)?;
+        Ok(BatchNormOutput { output, mean, variance })
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn plain_batch_norm_infer(
+        &self,
+        size: RowSize,
+        x: CpuBuf<E>,
+        mean: &CpuBuf<E>,
+        variance: &CpuBuf<E>,
+        scale: &CpuBuf<E>,
+        shift: &CpuBuf<E>,
+        eps: f64,
+    ) -> Result<CpuBuf<E>, Self::Err> {
+        let (factor, offset) = self.norm_coefficients(mean, variance, scale, shift, eps)?;
+        self.norm_apply(size, None, Cow::Owned(x), &factor, &offset, None)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn plain_batch_norm_backward(
+        &self,
+        size: RowSize,
+        x: &CpuBuf<E>,
+        mean: &CpuBuf<E>,
+        variance: &CpuBuf<E>,
+        scale: &CpuBuf<E>,
+        eps: f64,
+        dy: &CpuBuf<E>,
+        dscale: &mut CpuBuf<E>,
+        dshift: &mut CpuBuf<E>,
+    ) -> Result<CpuBuf<E>, Self::Err> {
+        let shift = CpuBuf::zeros(size.channels);
+        let (factor, offset) = self.norm_coefficients(mean, variance, scale, &shift, eps)?;
+        let norm = NormBackward {
+            size,
+            tail: NormTail::default(),
+            input: x,
+            output: None,
+            mean,
+            variance,
+            factor: &factor,
+            offset: &offset,
+            eps,
+        };
+        let (dx, _) = self.norm_backward(norm, dy.clone(), false, dscale, dshift)?;
+        Ok(dx)
+    }
+}
+
+impl<E: Scalar, B: Backend<E, Buf = CpuBuf<E>>> Plain<E> for B {}
 
 pub(crate) fn cpu() -> Cpu {
     Cpu::default()

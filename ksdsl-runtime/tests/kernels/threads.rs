@@ -1,7 +1,7 @@
 //! The same bits for any number of threads, and in every run.
 
 use crate::activations::ALL;
-use crate::support::{Rng, buf, cpu_of, outputs};
+use crate::support::{Plain, Rng, buf, cpu_of, outputs, pixels};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::{CpuBuf, with_threads};
 use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
@@ -39,10 +39,10 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
         let dy = buf(&rng.values(output.len()));
         let mut dweight = weight.clone();
         cpu_of::<f32>()
-            .conv_backward_weight(size, &x, &dy, &mut dweight)
+            .plain_conv_backward_weight(size, &x, &dy, &mut dweight)
             .unwrap();
-        results.push(cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap());
-        results.push(cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap());
+        results.push(cpu_of::<f32>().plain_conv_forward(size, &x, &weight, None).unwrap());
+        results.push(cpu_of::<f32>().plain_conv_backward_data(size, &weight, &dy).unwrap());
         results.push(dweight);
         let pool = PoolSize {
             input: MAP,
@@ -63,10 +63,18 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     let weight = buf(&rng.values(1200));
     let mut dweight = weight.clone();
     cpu_of::<f32>()
-        .linear_backward_weight(size, &x, &dy, &mut dweight)
+        .plain_conv_backward_weight(pixels(size), &x, &dy, &mut dweight)
         .unwrap();
-    results.push(cpu_of::<f32>().linear_forward(size, &x, &weight, None).unwrap());
-    results.push(cpu_of::<f32>().linear_backward_data(size, &weight, &dy).unwrap());
+    results.push(
+        cpu_of::<f32>()
+            .plain_conv_forward(pixels(size), &x, &weight, None)
+            .unwrap(),
+    );
+    results.push(
+        cpu_of::<f32>()
+            .plain_conv_backward_data(pixels(size), &weight, &dy)
+            .unwrap(),
+    );
     results.push(dweight);
 }
 
@@ -79,10 +87,10 @@ fn norms(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     let (scale, shift) = (buf(&rng.values(24)), buf(&rng.values(24)));
     let (mut a, mut b, mut c, mut d) = (scale.clone(), shift.clone(), scale.clone(), shift.clone());
     let batch = cpu_of::<f32>()
-        .batch_norm_train(size, &x, &scale, &shift, 1e-5)
+        .plain_batch_norm_train(size, &x, &scale, &shift, 1e-5)
         .unwrap();
     let (mean, variance) = (&batch.mean, &batch.variance);
-    let dx = cpu_of::<f32>().batch_norm_backward(size, &x, mean, variance, &scale, 1e-5, &dy, &mut a, &mut b);
+    let dx = cpu_of::<f32>().plain_batch_norm_backward(size, &x, mean, variance, &scale, 1e-5, &dy, &mut a, &mut b);
     results.push(dx.unwrap());
     let layer = cpu_of::<f32>()
         .layer_norm_forward(size, &x, &scale, &shift, 1e-5)
@@ -102,7 +110,11 @@ fn maps(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     }
     for kind in [PoolKind::Max, PoolKind::Average] {
         results.push(cpu_of::<f32>().global_pool_forward(kind, MAP, &x).unwrap());
-        results.push(cpu_of::<f32>().global_pool_backward(kind, MAP, &x, &gate).unwrap());
+        results.push(
+            cpu_of::<f32>()
+                .global_pool_backward(kind, MAP, Some(&x), &gate)
+                .unwrap(),
+        );
     }
     let (dx, dgate) = cpu_of::<f32>().gate_backward(MAP, &x, &gate, &dy).unwrap();
     results.extend([dx, dgate]);

@@ -1,9 +1,8 @@
 //! Winograd's algorithm, forced on every size it takes, against the oracle.
 
 use crate::convolutions::check_conv;
-use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu_of};
+use crate::support::{Checked, Kernels, Plain, Rng, Worst, buf, cpu_of};
 use dfdx::tensor::Cpu;
-use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::{CpuBuf, WinogradChoice, with_threads, with_winograd};
 use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
 use std::num::NonZeroUsize;
@@ -121,7 +120,7 @@ fn the_choice_holds_inside_only() {
     let size = conv3(input, 4, [1, 1], [0, 0]);
     let mut rng = Rng(63);
     let (x, weight) = (buf(&rng.values::<f32>(size.input.len())), buf(&rng.values(144)));
-    let run = || cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap();
+    let run = || cpu_of::<f32>().plain_conv_forward(size, &x, &weight, None).unwrap();
     let outside = run();
     let forced = with_winograd(WinogradChoice::Always, run);
     assert_ne!(outside[..], forced[..], "the two algorithms round differently");
@@ -147,10 +146,10 @@ fn winograd_does_not_depend_on_threads() {
         let weight = buf(&rng.values(24 * 40 * 9));
         let mut dweight = weight.clone();
         cpu_of::<f32>()
-            .conv_backward_weight(size, &x, &dy, &mut dweight)
+            .plain_conv_backward_weight(size, &x, &dy, &mut dweight)
             .unwrap();
-        let y = cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap();
-        let dx = cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap();
+        let y = cpu_of::<f32>().plain_conv_forward(size, &x, &weight, None).unwrap();
+        let dx = cpu_of::<f32>().plain_conv_backward_data(size, &weight, &dy).unwrap();
         let bits = |values: &CpuBuf<f32>| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         [bits(&y), bits(&dx), bits(&dweight)]
     };

@@ -1,9 +1,8 @@
 //! Winograd's algorithm against unrolling, printed on request:
 //! `cargo test --release -p ksdsl-runtime --test kernels -- --ignored --nocapture winograd_pays`.
 
-use crate::support::{Rng, buf, cpu_of};
+use crate::support::{Plain, Rng, buf, cpu_of};
 use crate::winograd::conv3;
-use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::{WinogradChoice, with_winograd};
 use ksdsl_runtime::geometry::MapSize;
 use std::time::Instant;
@@ -45,11 +44,11 @@ fn compare(batch: usize, side: usize, inputs: usize, outputs: usize) {
     let mut dweight = weight.clone();
     let work = 2.0 * (size.output.rows() * inputs * outputs * 9) as f64;
     let measured = [
-        ratio(|| drop(cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap())),
-        ratio(|| drop(cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap())),
+        ratio(|| drop(cpu_of::<f32>().plain_conv_forward(size, &x, &weight, None).unwrap())),
+        ratio(|| drop(cpu_of::<f32>().plain_conv_backward_data(size, &weight, &dy).unwrap())),
         ratio(|| {
             cpu_of::<f32>()
-                .conv_backward_weight(size, &x, &dy, &mut dweight)
+                .plain_conv_backward_weight(size, &x, &dy, &mut dweight)
                 .unwrap()
         }),
     ];

@@ -13,8 +13,8 @@ use ksdsl_runtime::dfdx;
 use ksdsl_runtime::generated::*;
 use model::{Input, Model, PARAMETERS, Visits};
 
-/// Binds the kernels of one pass on its tape.
-type Binder<'a> = dyn FnMut(&mut OwnedTape<f64, Cpu>) -> Visits<f64, Cpu> + 'a;
+/// Binds the kernels of one pass.
+type Binder<'a> = dyn FnMut(&mut Context<f64, Cpu, OwnedTape<f64, Cpu>>) -> Visits<f64, Cpu> + 'a;
 
 /// The names of a model's tensors, and whether they are trained.
 struct Names(Vec<(String, bool)>);
@@ -133,21 +133,21 @@ fn a_shared_kernel_s_gradient_is_the_sum_over_its_visits() {
         // The same seed for dropout in both runs.
         let mut pass = Pass::training(&Cpu::seed_from_u64(6));
         let mut x = Map::<usize, 3, 8, 8, _, _, _>::read(x.leaky_trace()).unwrap();
-        let visits = visits(x.tape_mut());
+        let visits = visits(x.context_mut());
         let y = model.run_with(&mut pass, visits, x).unwrap();
         let values = y.as_vec();
         let gradients: Gradients<f64, Cpu> = y.square().sum::<(), _>().backward();
         (values, gradients)
     };
-    let (shared_y, shared) = run(&mut |tape| model.shared.bind(tape).unwrap());
+    let (shared_y, shared) = run(&mut |context| model.shared.bind(context).unwrap());
 
     let kernel = model.shared.conv_weight.as_vec();
     let separate: Vec<Tensor<Rank4<8, 8, 3, 3>, f64, Cpu>> = (0..3)
         .map(|_| device.tensor_from_vec(kernel.clone(), Default::default()))
         .collect();
-    let (separate_y, per_visit) = run(&mut |tape| Visits {
+    let (separate_y, per_visit) = run(&mut |context| Visits {
         conv_weight: Bank::new(
-            separate.iter().map(|w| Bound::new(w, tape).unwrap()).collect(),
+            separate.iter().map(|w| Bound::new(w, context).unwrap()).collect(),
             &[(0, 1), (1, 1), (2, 1)],
         ),
     });

@@ -142,8 +142,8 @@ impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Model<E, D> {
 }
 
 impl<E: Scalar, D: Backend<E>> Shared<E, D> {
-    pub(crate) fn bind<T: Tape<E, D>>(&self, tape: &mut T) -> Result<Visits<E, D>, D::Err> {
-        let conv_weight = Bound::new(&self.conv_weight, tape)?;
+    pub(crate) fn bind<T: Tape<E, D>>(&self, context: &mut Context<E, D, T>) -> Result<Visits<E, D>, D::Err> {
+        let conv_weight = Bound::new(&self.conv_weight, context)?;
         Ok(Visits {
             conv_weight: Bank::new(vec![conv_weight], &[(0, 3)]),
         })
@@ -157,11 +157,11 @@ impl<E: Scalar, D: Backend<E>> Basic<E, D> {
         shared: &mut Visits<E, D>,
         x: Map<B, 8, 8, 8, E, D, T>,
     ) -> Result<Map<B, 8, 8, 8, E, D, T>, D::Err> {
-        let (x, skip) = x.fork();
+        let (x, skip) = x.fork()?;
         let x: Map<B, 8, 8, 8, E, D, T> =
             op::Conv::<Stride<1, 1>, Pad<1, 1, 1, 1>, Dilation<1, 1>, 1>::apply(x, shared.conv_weight.visit(), NoBias)?;
         let x = self.bn.apply(pass, x, 1e-5, 0.1)?;
-        let (x, squeeze) = x.fork();
+        let (x, squeeze) = x.fork()?;
         let g = op::global_avg_pool(squeeze)?;
         let g: Flat<B, 2, E, D, T> = op::linear(g, &self.reduce_weight, NoBias)?;
         let g = op::relu(g)?;
@@ -183,7 +183,7 @@ impl<E: Scalar, D: Backend<E>> Model<E, D> {
         x: Input<B, E, D, T>,
     ) -> Result<Logits<B, E, D, T>, D::Err> {
         let mut x = Map::<B, 3, 8, 8, E, D, T>::read(x)?;
-        let shared = self.shared.bind(x.tape_mut())?;
+        let shared = self.shared.bind(x.context_mut())?;
         self.run_with(pass, shared, x)
     }
 

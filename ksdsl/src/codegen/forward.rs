@@ -77,7 +77,7 @@ impl<'p> Forward<'p> {
                 let gate = self.steps(gate);
                 quote! {
                     let x = {
-                        let (x, gate) = x.fork();
+                        let (x, gate) = x.fork()?;
                         let gate = { let x = gate; #gate x };
                         rt::op::gate(x, gate)?
                     };
@@ -106,7 +106,7 @@ impl<'p> Forward<'p> {
         };
         quote! {
             let x = {
-                let (x, skip) = x.fork();
+                let (x, skip) = x.fork()?;
                 #main
                 #skip
                 rt::op::add(x, skip)?
@@ -118,7 +118,7 @@ impl<'p> Forward<'p> {
         let inputs: Vec<Ident> = (0..arms.len()).map(|arm| format_ident!("x{arm}")).collect();
         let forks = inputs.windows(2).map(|pair| {
             let (one, rest) = (&pair[0], &pair[1]);
-            quote!(let (#one, #rest) = #one.fork();)
+            quote!(let (#one, #rest) = #one.fork()?;)
         });
         let arms_done = arms.iter().zip(&inputs).map(|((steps, _), input)| {
             // An empty branch is the identity.

@@ -122,7 +122,7 @@ fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
     let activation = types::activation(network.input);
     let bind = shared
         .any()
-        .then(|| quote!(let shared = &mut self.shared.bind(x.tape_mut())?;));
+        .then(|| quote!(let shared = &mut self.shared.bind(x.context_mut())?;));
     let mutable = shared.any().then(|| quote!(mut));
     quote! {
         impl<E: rt::Scalar, D: rt::Backend<E>> Model<E, D> {
@@ -131,7 +131,7 @@ fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
                 pass: &mut rt::Pass<E, D>,
                 x: Input<B, E, D, T>,
             ) -> Result<Output<B, E, D, T>, D::Err> {
-                let #mutable x: #activation = rt::Act::read(x)?;
+                let #mutable x: #activation = pass.read(x)?;
                 #bind
                 #steps
                 x.into_tensor()
@@ -153,6 +153,15 @@ fn traits(network: &Network) -> TokenStream {
             fn try_forward(&self, x: Input<B, E, D>) -> Result<Self::Output, D::Err> {
                 let mut pass = rt::Pass::inference(x.device());
                 self.run(&mut pass, x)
+            }
+        }
+
+        /// Inference with kernels that `Prepared` keeps from call to call.
+        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::Infer<Input<B, E, D>, E, D> for Model<E, D> {
+            type Output = Output<B, E, D>;
+
+            fn infer(&self, pass: &mut rt::Pass<E, D>, x: Input<B, E, D>) -> Result<Self::Output, D::Err> {
+                self.run(pass, x)
             }
         }
 

@@ -208,10 +208,10 @@ impl Shared {
         let lifetime = if self.norms { quote!('m,) } else { quote!() };
         // Shared norms are bound by each visit, which has statistics of its own to keep.
         let only_norms = network.groups.iter().all(|group| norm(group).is_some());
-        let tape = if only_norms { quote!(_tape) } else { quote!(tape) };
+        let context = if only_norms { quote!(_context) } else { quote!(context) };
         quote! {
             impl<E: rt::Scalar, D: rt::Backend<E>> Shared<E, D> {
-                fn bind<#lifetime T: rt::Tape<E, D>>(#borrow, #tape: &mut T) -> Result<#visits, D::Err> {
+                fn bind<#lifetime T: rt::Tape<E, D>>(#borrow, #context: &mut rt::Context<E, D, T>) -> Result<#visits, D::Err> {
                     Ok(Visits { #(#fields,)* })
                 }
             }
@@ -224,7 +224,7 @@ impl Shared {
             return if part == Part::Norm {
                 quote!(&self.#field)
             } else {
-                quote!(rt::Bound::new(&self.#field, tape)?)
+                quote!(rt::Bound::new(&self.#field, context)?)
             };
         };
         let (kernels, counts) = runs(&group.assignment);
@@ -235,7 +235,7 @@ impl Shared {
         let tensor = format_ident!("{}", part_name(part));
         quote! {
             rt::Bank::new(
-                self.#field.iter().map(|kernel| rt::Bound::new(&kernel.#tensor, tape)).collect::<Result<_, _>>()?,
+                self.#field.iter().map(|kernel| rt::Bound::new(&kernel.#tensor, context)).collect::<Result<_, _>>()?,
                 #runs,
             )
         }

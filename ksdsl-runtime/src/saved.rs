@@ -1,0 +1,82 @@
+//! What the backward pass needs of the forward pass: kept, or made again.
+
+use crate::backend::{Backend, NormTail};
+use crate::geometry::RowSize;
+use crate::scalar::Scalar;
+use std::rc::Rc;
+
+/// Most steps of [`Again`] in a row: an output that needs more is kept.
+const DEEPEST: usize = 2;
+
+/// An activation's values for the backward pass.
+#[derive(Debug)]
+pub(crate) enum Saved<E: Scalar, D: Backend<E>> {
+    /// The values themselves.
+    Kept(Rc<D::Buf>),
+    /// What they are made of: one pass over memory, against keeping a map from the forward to the
+    /// backward pass.
+    Again(Rc<Again<E, D>>),
+}
+
+impl<E: Scalar, D: Backend<E>> Clone for Saved<E, D> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Kept(data) => Self::Kept(data.clone()),
+            Self::Again(again) => Self::Again(again.clone()),
+        }
+    }
+}
+
+/// The output of normalisation and what it is fused with, to be made from the normalisation's
+/// input (Chen et al. 2016, "Training deep nets with sublinear memory cost", for the cheap layers).
+#[derive(Debug)]
+pub(crate) struct Again<E: Scalar, D: Backend<E>> {
+    pub(crate) size: RowSize,
+    pub(crate) tail: NormTail,
+    pub(crate) input: Saved<E, D>,
+    pub(crate) factor: Rc<D::Buf>,
+    pub(crate) offset: Rc<D::Buf>,
+    pub(crate) residual: Option<Saved<E, D>>,
+}
+
+impl<E: Scalar, D: Backend<E>> Again<E, D> {
+    fn depth(&self) -> usize {
+        let residual = self.residual.as_ref().map_or(0, Saved::depth);
+        1 + self.input.depth().max(residual)
+    }
+
+    /// Whether making the values is cheap enough to be preferred to keeping them.
+    pub(crate) fn pays(&self) -> bool {
+        self.depth() <= DEEPEST
+    }
+
+    fn make(&self, device: &D) -> Result<D::Buf, D::Err> {
+        let input = self.input.get(device)?;
+        let residual = self.residual.as_ref().map(|saved| saved.get(device)).transpose()?;
+        device.norm_recall(
+            self.size,
+            self.tail,
+            &input,
+            &self.factor,
+            &self.offset,
+            residual.as_deref(),
+        )
+    }
+}
+
+impl<E: Scalar, D: Backend<E>> Saved<E, D> {
+    fn depth(&self) -> usize {
+        match self {
+            Self::Kept(_) => 0,
+            Self::Again(again) => again.depth(),
+        }
+    }
+
+    /// The values.
+    pub(crate) fn get(&self, device: &D) -> Result<Rc<D::Buf>, D::Err> {
+        match self {
+            Self::Kept(data) => Ok(data.clone()),
+            Self::Again(again) => again.make(device).map(Rc::new),
+        }
+    }
+}
