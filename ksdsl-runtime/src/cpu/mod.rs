@@ -17,6 +17,7 @@ mod im2col;
 mod layout;
 mod linear;
 mod matmul;
+pub mod memory;
 mod norm;
 mod par;
 mod place;
@@ -26,7 +27,7 @@ pub(crate) mod special;
 mod threads;
 mod winograd;
 
-pub use buf::{CpuBuf, Pool};
+pub use buf::{CpuBuf, Plain};
 #[doc(hidden)]
 pub use conv_method::{WinogradChoice, with_winograd};
 pub use simd::Level;
