@@ -20,6 +20,11 @@ pub(super) struct Arena {
     by_length: BTreeSet<(usize, Place)>,
     /// Bytes of all chunks.
     reserved: usize,
+    /// Bytes in use, and the most that ever were.
+    used: usize,
+    most_used: usize,
+    /// What `most_used` was when [`Arena::settle`] last made room for it in one chunk.
+    settled: usize,
     /// A chunk is at least that long.
     least_chunk: usize,
 }
@@ -32,6 +37,9 @@ impl Arena {
             by_place: BTreeMap::new(),
             by_length: BTreeSet::new(),
             reserved: 0,
+            used: 0,
+            most_used: 0,
+            settled: 0,
             least_chunk,
         }
     }
@@ -53,12 +61,15 @@ impl Arena {
         if length > bytes {
             self.insert((chunk, start + bytes), length - bytes);
         }
+        self.used += bytes;
+        self.most_used = self.most_used.max(self.used);
         let memory = self.chunks[chunk].as_ref().expect("free ranges lie in chunks");
         Some((place, memory.at(start)))
     }
 
     /// Frees the range of `bytes` at `place`, which [`Arena::take`] gave.
     pub(super) fn give(&mut self, (chunk, mut start): Place, mut bytes: usize) {
+        self.used -= bytes;
         let before = self.by_place.range(..(chunk, start)).next_back();
         if let Some((&place, &length)) = before
             && (place.0, place.1 + length) == (chunk, start)
@@ -73,10 +84,18 @@ impl Arena {
             bytes += length;
         }
         self.insert((chunk, start), bytes);
+        if self.used == 0 {
+            self.settle();
+        }
     }
 
     /// Gives the chunks in which nothing is in use back to the system; how many bytes that were.
     pub(super) fn release(&mut self) -> usize {
+        (self.most_used, self.settled) = (self.used, 0);
+        self.drop_idle()
+    }
+
+    fn drop_idle(&mut self) -> usize {
         let is_idle = |&(&place, &length): &(&Place, &usize)| {
             let whole = self.chunks[place.0].as_ref().map(Chunk::bytes);
             whole == Some(length)
@@ -96,14 +115,32 @@ impl Arena {
         released
     }
 
+    /// Gives all up for one chunk that holds the most that was in use, when nothing is: ranges in
+    /// several chunks cannot be joined. Only after `most_used` has grown, so that this ends soon,
+    /// even if a chunk of that length should turn out to be too short because of gaps.
+    fn settle(&mut self) {
+        let several = self.chunks.iter().flatten().nth(1).is_some();
+        if several && self.most_used / 9 > self.settled / 8 {
+            self.settled = self.most_used;
+            self.drop_idle();
+        }
+    }
+
     /// Adds a chunk in which `bytes` fit, as a free range. Chunks that are idle all the same, being
-    /// too short, go into it: so the chunks become fewer and longer, and a training loop soon finds
-    /// all it needs.
+    /// too short, go into it.
     fn grow(&mut self, bytes: usize) -> Option<(usize, Place)> {
-        let replaced = self.release();
-        let usual = self.least_chunk.max(self.reserved / 16).max(replaced);
+        let usual = self.least_chunk.max(self.reserved / 16).max(self.drop_idle());
+        let usual = if self.reserved == 0 && self.settled > usual {
+            self.settled.checked_add(self.settled / 32)
+        } else {
+            // The next requests are often as long as this one: room for a whole number of them.
+            usual.checked_next_multiple_of(bytes)
+        };
         // Perhaps the system has what is needed, if not what is usual.
-        let chunk = Chunk::new(bytes.max(usual)).or_else(|| Chunk::new(bytes))?;
+        let chunk = usual
+            .filter(|&usual| usual >= bytes)
+            .and_then(Chunk::new)
+            .or_else(|| Chunk::new(bytes))?;
         let length = chunk.bytes();
         let index = match self.chunks.iter().position(Option::is_none) {
             Some(index) => index,
