@@ -1,21 +1,20 @@
 //! The element types models are made of.
 
-use crate::cpu::{Pool, special};
+use crate::cpu::{Plain, special};
 use dfdx::dtypes::{Dtype, NotMixedPrecision};
 use num_traits::Float;
 use rand_distr::uniform::SampleUniform;
 
 /// A floating-point element type: `f32` to train and run with, `f64` to check gradients with.
-pub trait Scalar: Dtype + NotMixedPrecision + Float + SampleUniform + std::iter::Sum + std::fmt::Display {
+pub trait Scalar:
+    Dtype + NotMixedPrecision + Float + SampleUniform + Plain + std::iter::Sum + std::fmt::Display
+{
     /// The error function, exact to rounding.
     fn erf(self) -> Self;
     /// Rounds a constant to this type.
     fn of(value: f64) -> Self;
     /// Widens to `f64`, exactly.
     fn wide(self) -> f64;
-    /// The free list of CPU buffers of this type.
-    #[doc(hidden)]
-    fn pool() -> &'static Pool<Self>;
     /// `1 / (1 + exp(-self))`.
     #[doc(hidden)]
     fn sigmoid(self) -> Self;
@@ -65,10 +64,6 @@ macro_rules! scalar {
             #[inline(always)]
             fn wide(self) -> f64 {
                 f64::from(self)
-            }
-            fn pool() -> &'static Pool<Self> {
-                static POOL: Pool<$float> = Pool::new();
-                &POOL
             }
             #[inline(always)]
             fn sigmoid(self) -> Self {

@@ -1,101 +1,71 @@
-//! Buffers that are used again instead of being given back to the allocator.
+//! Buffers of activations, gradients and scratch.
 
+use super::memory::{Block, LINE};
 use crate::scalar::Scalar;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, PoisonError};
+use std::slice;
 
-/// Elements a pool keeps at most; beyond that it forgets all and starts anew, so that buffers of
-/// sizes no longer asked for do not stay for ever.
-const POOL_LIMIT: usize = 1 << 28;
+/// Element types for which any initialised bytes are a value.
+///
+/// # Safety
+/// Every bit pattern must be a value of the type, which must have no padding, nothing to drop, and
+/// no alignment above 64.
+pub unsafe trait Plain: Copy + Send + Sync {}
 
-/// A free list of vectors by length.
-#[derive(Debug)]
-pub struct Pool<E> {
-    free: Mutex<Free<E>>,
-}
+// SAFETY: every bit pattern is a number, an infinity or a NaN.
+unsafe impl Plain for f32 {}
+// SAFETY: as above.
+unsafe impl Plain for f64 {}
 
-#[derive(Debug)]
-struct Free<E> {
-    by_len: BTreeMap<usize, Vec<Vec<E>>>,
-    held: usize,
-}
-
-impl<E> Pool<E> {
-    /// An empty pool.
-    pub const fn new() -> Self {
-        let by_len = BTreeMap::new();
-        Self {
-            free: Mutex::new(Free { by_len, held: 0 }),
-        }
-    }
-
-    fn take(&self, len: usize) -> Option<Vec<E>> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = free.by_len.get_mut(&len)?.pop()?;
-        free.held -= len;
-        Some(found)
-    }
-
-    fn give(&self, values: Vec<E>) {
-        let len = values.len();
-        if len == 0 || len > POOL_LIMIT {
-            return;
-        }
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.held + len > POOL_LIMIT {
-            free.by_len.clear();
-            free.held = 0;
-        }
-        free.held += len;
-        free.by_len.entry(len).or_default().push(values);
-    }
-}
-
-impl<E> Default for Pool<E> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Storage of an activation or a parameter on the CPU: a vector that returns to a pool when
-/// dropped, so that training steps do not page-fault afresh.
-#[derive(Debug)]
+/// Storage of an activation or a parameter on the CPU, from the arena of [`super::memory`].
 pub struct CpuBuf<E: Scalar> {
-    values: Vec<E>,
+    storage: Storage<E>,
+}
+
+enum Storage<E> {
+    /// `len` elements at the start of the block.
+    Block { block: Block, len: usize },
+    /// Taken over from outside.
+    Vec(Vec<E>),
 }
 
 impl<E: Scalar> CpuBuf<E> {
+    /// A buffer of `len` elements, and whether they are known to be zero.
+    fn new(len: usize) -> (Self, bool) {
+        const { assert!(align_of::<E>() <= LINE) };
+        let bytes = len.checked_mul(size_of::<E>());
+        let (block, zero) = Block::new(bytes.expect("a buffer larger than the address space"));
+        let storage = Storage::Block { block, len };
+        (Self { storage }, zero)
+    }
+
     /// A buffer of `len` elements whose values are unspecified: a kernel must write them all.
     pub(crate) fn scratch(len: usize) -> Self {
-        let values = E::pool().take(len);
-        Self {
-            values: values.unwrap_or_else(|| vec![E::zero(); len]),
-        }
+        Self::new(len).0
     }
 
     /// A buffer of `len` zeros.
     pub fn zeros(len: usize) -> Self {
-        match E::pool().take(len) {
-            Some(mut values) => {
-                values.fill(E::zero());
-                Self { values }
-            }
-            // The allocator has zeroed pages at hand.
-            None => Self {
-                values: vec![E::zero(); len],
-            },
+        let (mut zeros, zero) = Self::new(len);
+        if !zero {
+            zeros.fill(E::zero());
         }
+        zeros
     }
 
-    /// A buffer with these values.
+    /// A buffer with these values; they stay where they are.
     pub fn from_vec(values: Vec<E>) -> Self {
-        Self { values }
+        let storage = Storage::Vec(values);
+        Self { storage }
     }
 
-    /// The values; they do not return to the pool.
-    pub fn into_vec(mut self) -> Vec<E> {
-        std::mem::take(&mut self.values)
+    /// The values: those of [`CpuBuf::from_vec`] themselves, others copied out of the arena.
+    pub fn into_vec(self) -> Vec<E> {
+        match self.storage {
+            Storage::Vec(values) => values,
+            Storage::Block { .. } => self.to_vec(),
+        }
     }
 }
 
@@ -107,21 +77,30 @@ impl<E: Scalar> Clone for CpuBuf<E> {
     }
 }
 
-impl<E: Scalar> Drop for CpuBuf<E> {
-    fn drop(&mut self) {
-        E::pool().give(std::mem::take(&mut self.values));
+impl<E: Scalar> fmt::Debug for CpuBuf<E> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("CpuBuf").field("values", &&**self).finish()
     }
 }
 
 impl<E: Scalar> Deref for CpuBuf<E> {
     type Target = [E];
     fn deref(&self) -> &[E] {
-        &self.values
+        match &self.storage {
+            // SAFETY: the block has room for `len` elements, is aligned and initialised, and any
+            // bytes are elements (`Plain`); nobody else writes it while `self` is borrowed.
+            Storage::Block { block, len } => unsafe { slice::from_raw_parts(block.start().cast().as_ptr(), *len) },
+            Storage::Vec(values) => values,
+        }
     }
 }
 
 impl<E: Scalar> DerefMut for CpuBuf<E> {
     fn deref_mut(&mut self) -> &mut [E] {
-        &mut self.values
+        match &mut self.storage {
+            // SAFETY: as in `deref`; `self` is borrowed mutably, so the slice is unique.
+            Storage::Block { block, len } => unsafe { slice::from_raw_parts_mut(block.start().cast().as_ptr(), *len) },
+            Storage::Vec(values) => values,
+        }
     }
 }

@@ -18,6 +18,7 @@ mod kernel;
 mod layout;
 mod linear;
 mod matmul;
+pub mod memory;
 mod norm;
 mod par;
 mod place;
@@ -28,7 +29,7 @@ mod tail;
 mod threads;
 mod winograd;
 
-pub use buf::{CpuBuf, Pool};
+pub use buf::{CpuBuf, Plain};
 #[doc(hidden)]
 pub use conv_method::{WinogradChoice, with_winograd};
 pub use kernel::{CpuKernel, CpuKernelGradient};
