@@ -6,9 +6,11 @@
 //! so a tap costs `tile + 2` loads for `2 * tile` multiply-adds.
 
 use super::lines::{Lines, Part};
+use crate::cpu::finish::Finish;
 use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
 use crate::geometry::MapSize;
+use crate::scalar::Scalar;
 
 /// Output rows of one task: more would leave too few tasks to share out, fewer would copy the
 /// rows that neighbouring tasks have in common (`kernel - 1`) more often.
@@ -31,47 +33,48 @@ pub(super) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Computes all of `y`.
-    pub(super) fn run(&self, level: Level, y: &mut [f32]) {
-        let row_len = self.output.width * self.output.channels;
+    /// Computes all of `y`, whose element type is `f32`, and hands each band of rows to `finish`
+    /// while it is in the cache.
+    pub(super) fn run<E: Scalar>(&self, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
+        let (width, height) = (self.output.width, self.output.height);
+        let row_len = width * self.output.channels;
         let taps = self.kernel[0] * self.kernel[1];
-        let task = par::rows_per_task(row_len * taps).max(BAND.min(self.output.height));
+        let task = par::rows_per_task(row_len * taps).max(BAND.min(height));
         par::for_rows(y, row_len, task, |first, part| {
-            level.run(Task {
-                rows: self,
-                first,
-                part,
-            });
+            let (mut row, mut rest) = (first, part);
+            while !rest.is_empty() {
+                let count = (height - row % height).min(rest.len() / row_len);
+                let (band, more) = rest.split_at_mut(count * row_len);
+                if let Some(y) = E::f32s_mut(band) {
+                    let band = Band::new(self, row, count);
+                    level.run(Run { band, y });
+                }
+                if let Some(finish) = finish {
+                    finish.finish(row * width, band);
+                }
+                (row, rest) = (row + count, more);
+            }
         });
     }
 }
 
-/// The rows `part` of the output, from row `first` (over the batch) on.
-struct Task<'a, 'b> {
-    rows: &'a Rows<'a>,
-    first: usize,
-    part: &'b mut [f32],
+/// A band of output rows and where they go.
+struct Run<'a, 'b> {
+    band: Band<'a>,
+    y: &'b mut [f32],
 }
 
-impl Operation for Task<'_, '_> {
+impl Operation for Run<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let size = self.rows.output;
-        let row_len = size.width * size.channels;
-        let (mut row, mut rest) = (self.first, self.part);
-        while !rest.is_empty() {
-            let (image, y) = (row / size.height, row % size.height);
-            let count = (size.height - y).min(rest.len() / row_len);
-            let (band, more) = rest.split_at_mut(count * row_len);
-            Band::new(self.rows, y, count).run::<V>(image, band);
-            (row, rest) = (row + count, more);
-        }
+        self.band.run::<V>(self.y);
     }
 }
 
 /// Some consecutive output rows of one image.
 struct Band<'a> {
     rows: &'a Rows<'a>,
+    image: usize,
     count: usize,
     origin: [isize; 2],
     extent: [usize; 2],
@@ -88,12 +91,15 @@ struct Plane<'a> {
 }
 
 impl<'a> Band<'a> {
-    fn new(rows: &'a Rows<'a>, y: usize, count: usize) -> Self {
+    /// `count` rows from `row`, counted over the batch, on.
+    fn new(rows: &'a Rows<'a>, row: usize, count: usize) -> Self {
+        let (image, y) = (row / rows.output.height, row % rows.output.height);
         let reach = |axis: usize, outputs: usize| {
             (outputs - 1) * rows.stride[axis] + (rows.kernel[axis] - 1) * rows.dilation[axis] + 1
         };
         Self {
             rows,
+            image,
             count,
             origin: [rows.origin[0] + (y * rows.stride[0]).cast_signed(), rows.origin[1]],
             extent: [reach(0, count), reach(1, rows.output.width)],
@@ -101,11 +107,11 @@ impl<'a> Band<'a> {
     }
 
     #[inline(always)]
-    fn run<V: Lanes>(&self, image: usize, y: &mut [f32]) {
+    fn run<V: Lanes>(&self, y: &mut [f32]) {
         let input = self.rows.input;
         let len = input.height * input.width * input.channels;
         let part = Part {
-            image: &self.rows.source[image * len..][..len],
+            image: &self.rows.source[self.image * len..][..len],
             size: input,
             origin: self.origin,
             extent: self.extent,
