@@ -8,6 +8,7 @@ mod lines;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod weight;
 
 use super::CpuBuf;

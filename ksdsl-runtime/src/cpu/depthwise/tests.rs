@@ -253,59 +253,57 @@ fn finish_gets_every_pixel_once_when_it_is_done() {
     }
 }
 
-/// The median of `new`'s speed over `old`'s, run in turns, and `new`'s best GFLOP/s.
-fn paired(work: f64, mut old: impl FnMut(), mut new: impl FnMut()) -> (f64, f64) {
+/// The greatest GFLOP/s of some runs.
+fn best(rounds: f64, work: f64, mut run: impl FnMut()) -> f64 {
     let time = |run: &mut dyn FnMut()| {
         let start = Instant::now();
         run();
         start.elapsed().as_secs_f64()
     };
-    let mut best = f64::INFINITY;
-    let mut ratios: Vec<f64> = (0..15)
-        .map(|_| {
-            let (old, new) = (time(&mut old), time(&mut new));
-            best = best.min(new);
-            old / new
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    (ratios[7], work / best / 1e9)
+    let rounds = (rounds * 2e9 / work) as usize + 15;
+    let times = (0..rounds).map(|_| time(&mut run));
+    work / times.fold(f64::INFINITY, f64::min) / 1e9
 }
 
-/// `cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
+/// Pin it to one core:
+/// `KSDSL_THREADS=1 cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
 #[test]
 #[ignore = "prints speeds, checks nothing"]
 fn speed() {
+    let only = std::env::var("ONLY").ok();
+    let rounds = std::env::var("ROUNDS").map_or(1.0, |r| r.parse().unwrap());
     for size in [
         same(8, 32, 256, 9),
+        same(1, 32, 256, 9),
         same(8, 32, 256, 5),
         same(8, 32, 256, 3),
-        same(1, 32, 256, 9),
         same(32, 32, 64, 3),
-    ] {
+        same(8, 16, 128, 3),
+        same(8, 4, 512, 3),
+    ]
+    .into_iter()
+    .enumerate()
+    .filter(|(index, _)| only.as_ref().is_none_or(|only| only.contains(&index.to_string())))
+    .map(|(_, size)| size)
+    {
         let mut rng = Rng(5);
         let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
         let weight = rng.values(size.input.channels * taps(&size));
-        let (mut y, mut dw, mut dw2) = (vec![0.0; x.len()], weight.clone(), weight.clone());
+        let (mut y, mut dw) = (vec![0.0_f32; x.len()], weight.clone());
         let work = 2.0 * (size.output.len() * taps(&size)) as f64;
         println!("{:?}, kernel {:?}", size.input, size.window.kernel);
         for level in Level::available() {
-            let forward = paired(
-                work,
-                || drop(generic::forward(&size, &x, &weight, None, None)),
-                || forward_f32(level, &size, &x, &weight, None, &mut y, None),
-            );
-            let data = paired(
-                work,
-                || drop(generic::backward_data(&size, &weight, &dy, None)),
-                || backward_data_f32(level, &size, &weight, &dy, &mut y, None),
-            );
-            let weight = paired(
-                work,
-                || generic::backward_weight(&size, &x, &dy, &mut dw),
-                || weight::backward(level, &size, &x, &dy, &mut dw2),
-            );
-            println!("  {level:?}: (ratio, GFLOP/s) forward {forward:.1?}, data {data:.1?}, weight {weight:.1?}");
+            if level == Level::Portable || only.is_some() && level != Level::Avx512 {
+                continue;
+            }
+            let forward = best(rounds, work, || {
+                forward_f32(level, &size, &x, &weight, None, &mut y, None)
+            });
+            let data = best(rounds, work, || {
+                backward_data_f32(level, &size, &weight, &dy, &mut y, None);
+            });
+            let weight = best(rounds, work, || weight::backward(level, &size, &x, &dy, &mut dw));
+            println!("  {level:?}: GFLOP/s forward {forward:.1}, data {data:.1}, weight {weight:.1}");
         }
     }
 }
