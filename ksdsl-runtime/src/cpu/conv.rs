@@ -49,7 +49,7 @@ pub(super) fn conv_forward<E: Scalar>(
 ) -> CpuBuf<E> {
     match method::<E>(&size) {
         Method::Pointwise(linear) => linear::linear_forward(linear, x, weight, bias),
-        Method::Depthwise => depthwise::forward(&size, x, weight, bias),
+        Method::Depthwise => depthwise::forward(&size, x, weight, bias, None),
         Method::Winograd => winograd::forward(&size, x, weight, bias.map(|bias| &bias[..])),
         Method::Unrolled => forward_unrolled(&size, x, weight, bias),
     }
@@ -93,7 +93,7 @@ fn forward_unrolled<E: Scalar>(
 pub(super) fn conv_backward_data<E: Scalar>(size: ConvSize, weight: &CpuBuf<E>, dy: &CpuBuf<E>) -> CpuBuf<E> {
     match method::<E>(&size) {
         Method::Pointwise(linear) => linear::linear_backward_data(linear, weight, dy),
-        Method::Depthwise => depthwise::backward_data(&size, weight, dy),
+        Method::Depthwise => depthwise::backward_data(&size, weight, dy, None),
         Method::Winograd => winograd::backward_data(&size, weight, dy),
         Method::Unrolled => backward_data_unrolled(&size, weight, dy),
     }

@@ -2,6 +2,7 @@
 //!
 //! Forward pass and data gradient are the same loop over pixels; only the taps of a pixel differ.
 
+use crate::cpu::finish::Finish;
 use crate::cpu::im2col::taps_inside;
 use crate::cpu::{CpuBuf, par};
 use crate::geometry::ConvSize;
@@ -33,7 +34,13 @@ fn task_rows(size: &ConvSize, row_len: usize) -> usize {
     par::rows_per_task(row_len * taps)
 }
 
-pub(super) fn forward<E: Scalar>(size: &ConvSize, x: &[E], weight: &[E], bias: Option<&CpuBuf<E>>) -> CpuBuf<E> {
+pub(super) fn forward<E: Scalar>(
+    size: &ConvSize,
+    x: &[E],
+    weight: &[E],
+    bias: Option<&CpuBuf<E>>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     let packed = pack(size, weight);
     let (channels, width) = (size.output.channels, size.output.width);
     let mut y = CpuBuf::scratch(size.output.len());
@@ -48,12 +55,20 @@ pub(super) fn forward<E: Scalar>(size: &ConvSize, x: &[E], weight: &[E], bias: O
                 forward_taps(size, first + pixel / width, pixel % width, &mut taps);
                 sum_taps(y, x, &packed, &taps, bias.map(|bias| &**bias));
             }
+            if let Some(finish) = finish {
+                finish.finish(first * width, part);
+            }
         },
     );
     y
 }
 
-pub(super) fn backward_data<E: Scalar>(size: &ConvSize, weight: &[E], dy: &[E]) -> CpuBuf<E> {
+pub(super) fn backward_data<E: Scalar>(
+    size: &ConvSize,
+    weight: &[E],
+    dy: &[E],
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     let packed = pack(size, weight);
     let (channels, width) = (size.input.channels, size.input.width);
     let mut dx = CpuBuf::scratch(size.input.len());
@@ -67,6 +82,9 @@ pub(super) fn backward_data<E: Scalar>(size: &ConvSize, weight: &[E], dy: &[E]) 
             for (pixel, dx) in part.chunks_exact_mut(channels).enumerate() {
                 backward_taps(size, first + pixel / width, pixel % width, &mut taps);
                 sum_taps(dx, dy, &packed, &taps, None);
+            }
+            if let Some(finish) = finish {
+                finish.finish(first * width, part);
             }
         },
     );

@@ -142,16 +142,17 @@ impl Part<'_> {
 /// Per-channel rows of `len` values, `[channel][len]`, as `[block][len][lane]`: value `at(i)` of
 /// the row at place `i`, zeros beyond the last channel.
 pub(super) fn blocks(lanes: usize, channels: usize, len: usize, values: &[f32], at: impl Fn(usize) -> usize) -> Lines {
-    let count = channels.div_ceil(lanes);
-    let mut packed = Lines::scratch(count * len * lanes);
-    for (index, value) in packed.iter_mut().enumerate() {
-        let channel = index / (len * lanes) * lanes + index % lanes;
-        let place = at(index / lanes % len);
-        *value = if channel < channels {
-            values[channel * len + place]
-        } else {
-            0.0
-        };
+    let mut packed = Lines::scratch(channels.div_ceil(lanes) * len * lanes);
+    let groups = packed.chunks_exact_mut(len * lanes).zip(values.chunks(len * lanes));
+    for (packed, values) in groups {
+        if values.len() < packed.len() {
+            packed.fill(0.0);
+        }
+        for (lane, row) in values.chunks_exact(len).enumerate() {
+            for place in 0..len {
+                packed[place * lanes + lane] = row[at(place)];
+            }
+        }
     }
     packed
 }

@@ -8,38 +8,50 @@ mod lines;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod tile;
 mod weight;
 
 use super::CpuBuf;
+use super::finish::Finish;
 use super::simd::Level;
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 use lines::{Lines, blocks};
 use rows::Rows;
 
-pub(super) fn forward<E: Scalar>(size: &ConvSize, x: &[E], weight: &[E], bias: Option<&CpuBuf<E>>) -> CpuBuf<E> {
+/// The convolution; `finish` receives the output piece by piece.
+pub(super) fn forward<E: Scalar>(
+    size: &ConvSize,
+    x: &[E],
+    weight: &[E],
+    bias: Option<&CpuBuf<E>>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(weight)) {
         let bias = bias.and_then(|bias| E::f32s(bias));
         let mut y = CpuBuf::scratch(size.output.len());
-        if let Some(y) = E::f32s_mut(&mut y) {
-            forward_f32(Level::current(), size, x, weight, bias, y);
-        }
+        forward_f32(Level::current(), size, x, weight, bias, &mut y, finish);
         return y;
     }
-    generic::forward(size, x, weight, bias)
+    generic::forward(size, x, weight, bias, finish)
 }
 
-pub(super) fn backward_data<E: Scalar>(size: &ConvSize, weight: &[E], dy: &[E]) -> CpuBuf<E> {
+/// The gradient with respect to the input; `finish` receives it piece by piece.
+pub(super) fn backward_data<E: Scalar>(
+    size: &ConvSize,
+    weight: &[E],
+    dy: &[E],
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     if let (Some(weight), Some(dy), [1, 1]) = (E::f32s(weight), E::f32s(dy), size.window.stride) {
         let mut dx = CpuBuf::scratch(size.input.len());
-        if let Some(dx) = E::f32s_mut(&mut dx) {
-            backward_data_f32(Level::current(), size, weight, dy, dx);
-        }
+        backward_data_f32(Level::current(), size, weight, dy, &mut dx, finish);
         return dx;
     }
-    generic::backward_data(size, weight, dy)
+    generic::backward_data(size, weight, dy, finish)
 }
 
+/// Adds the gradient with respect to the weights, `[channel][ky][kx]`, to `dweight`.
 pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
     if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
         if let Some(dweight) = E::f32s_mut(dweight) {
@@ -50,7 +62,15 @@ pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dwe
     generic::backward_weight(size, x, dy, dweight);
 }
 
-fn forward_f32(level: Level, size: &ConvSize, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+fn forward_f32<E: Scalar>(
+    level: Level,
+    size: &ConvSize,
+    x: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [E],
+    finish: Option<&dyn Finish<E>>,
+) {
     let (window, channels) = (&size.window, size.input.channels);
     let rows = Rows {
         source: x,
@@ -63,12 +83,19 @@ fn forward_f32(level: Level, size: &ConvSize, x: &[f32], weight: &[f32], bias: O
         weight: &blocks(level.lanes(), channels, taps(size), weight, |tap| tap),
         bias: &bias_blocks(level, channels, bias),
     };
-    rows.run(level, y);
+    rows.run(level, y, finish);
 }
 
 /// For stride 1: input `i` is read by output `i + pad - k * dilation` at tap `k`, that is by
 /// `i + pad - (kernel - 1) * dilation + k' * dilation` at tap `kernel - 1 - k'`.
-fn backward_data_f32(level: Level, size: &ConvSize, weight: &[f32], dy: &[f32], dx: &mut [f32]) {
+fn backward_data_f32<E: Scalar>(
+    level: Level,
+    size: &ConvSize,
+    weight: &[f32],
+    dy: &[f32],
+    dx: &mut [E],
+    finish: Option<&dyn Finish<E>>,
+) {
     let (window, channels, taps) = (&size.window, size.input.channels, taps(size));
     let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
     let rows = Rows {
@@ -82,7 +109,7 @@ fn backward_data_f32(level: Level, size: &ConvSize, weight: &[f32], dy: &[f32], 
         weight: &blocks(level.lanes(), channels, taps, weight, |tap| taps - 1 - tap),
         bias: &bias_blocks(level, channels, None),
     };
-    rows.run(level, dx);
+    rows.run(level, dx, finish);
 }
 
 fn taps(size: &ConvSize) -> usize {

@@ -1,14 +1,15 @@
 //! Depthwise convolution in `f32`: output rows from planes of one vector of channels.
 //!
 //! The forward pass of any stride and dilation, and the data gradient of stride 1, which is the
-//! forward pass over `dy` with the kernel turned round. A tile is two output rows of eight pixels
-//! (four with 16 registers) kept in registers over all taps: each loaded pixel serves both rows,
-//! so a tap costs `tile + 2` loads for `2 * tile` multiply-adds.
+//! forward pass over `dy` with the kernel turned round.
 
 use super::lines::{Lines, Part};
+use super::tile::{Grid, Output};
+use crate::cpu::finish::Finish;
 use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
 use crate::geometry::MapSize;
+use crate::scalar::Scalar;
 
 /// Output rows of one task: more would leave too few tasks to share out, fewer would copy the
 /// rows that neighbouring tasks have in common (`kernel - 1`) more often.
@@ -31,69 +32,63 @@ pub(super) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Computes all of `y`.
-    pub(super) fn run(&self, level: Level, y: &mut [f32]) {
-        let row_len = self.output.width * self.output.channels;
+    /// Computes all of `y`, whose element type is `f32`, and hands each band of rows to `finish`
+    /// while it is in the cache.
+    pub(super) fn run<E: Scalar>(&self, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
+        let (width, height) = (self.output.width, self.output.height);
+        let row_len = width * self.output.channels;
         let taps = self.kernel[0] * self.kernel[1];
-        let task = par::rows_per_task(row_len * taps).max(BAND.min(self.output.height));
+        let task = par::rows_per_task(row_len * taps).max(BAND.min(height));
         par::for_rows(y, row_len, task, |first, part| {
-            level.run(Task {
-                rows: self,
-                first,
-                part,
-            });
+            let (mut row, mut rest) = (first, part);
+            while !rest.is_empty() {
+                let count = (height - row % height).min(rest.len() / row_len);
+                let (band, more) = rest.split_at_mut(count * row_len);
+                if let Some(y) = E::f32s_mut(band) {
+                    let band = Band::new(self, row, count);
+                    level.run(Run { band, y });
+                }
+                if let Some(finish) = finish {
+                    finish.finish(row * width, band);
+                }
+                (row, rest) = (row + count, more);
+            }
         });
     }
 }
 
-/// The rows `part` of the output, from row `first` (over the batch) on.
-struct Task<'a, 'b> {
-    rows: &'a Rows<'a>,
-    first: usize,
-    part: &'b mut [f32],
+/// A band of output rows and where they go.
+struct Run<'a, 'b> {
+    band: Band<'a>,
+    y: &'b mut [f32],
 }
 
-impl Operation for Task<'_, '_> {
+impl Operation for Run<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let size = self.rows.output;
-        let row_len = size.width * size.channels;
-        let (mut row, mut rest) = (self.first, self.part);
-        while !rest.is_empty() {
-            let (image, y) = (row / size.height, row % size.height);
-            let count = (size.height - y).min(rest.len() / row_len);
-            let (band, more) = rest.split_at_mut(count * row_len);
-            Band::new(self.rows, y, count).run::<V>(image, band);
-            (row, rest) = (row + count, more);
-        }
+        self.band.run::<V>(self.y);
     }
 }
 
 /// Some consecutive output rows of one image.
 struct Band<'a> {
     rows: &'a Rows<'a>,
+    image: usize,
     count: usize,
     origin: [isize; 2],
     extent: [usize; 2],
 }
 
-/// A plane with the weights of its channels.
-struct Plane<'a> {
-    values: &'a [f32],
-    /// The plane's rows inside the map; the others are zero and are left out.
-    inside: std::ops::Range<usize>,
-    weight: &'a [f32],
-    bias: &'a [f32],
-    channel: usize,
-}
-
 impl<'a> Band<'a> {
-    fn new(rows: &'a Rows<'a>, y: usize, count: usize) -> Self {
+    /// `count` rows from `row`, counted over the batch, on.
+    fn new(rows: &'a Rows<'a>, row: usize, count: usize) -> Self {
+        let (image, y) = (row / rows.output.height, row % rows.output.height);
         let reach = |axis: usize, outputs: usize| {
             (outputs - 1) * rows.stride[axis] + (rows.kernel[axis] - 1) * rows.dilation[axis] + 1
         };
         Self {
             rows,
+            image,
             count,
             origin: [rows.origin[0] + (y * rows.stride[0]).cast_signed(), rows.origin[1]],
             extent: [reach(0, count), reach(1, rows.output.width)],
@@ -101,11 +96,11 @@ impl<'a> Band<'a> {
     }
 
     #[inline(always)]
-    fn run<V: Lanes>(&self, image: usize, y: &mut [f32]) {
+    fn run<V: Lanes>(&self, y: &mut [f32]) {
         let input = self.rows.input;
         let len = input.height * input.width * input.channels;
         let part = Part {
-            image: &self.rows.source[image * len..][..len],
+            image: &self.rows.source[self.image * len..][..len],
             size: input,
             origin: self.origin,
             extent: self.extent,
@@ -118,146 +113,84 @@ impl<'a> Band<'a> {
             let planes = &mut planes[..group.min(blocks - first) * len];
             part.copy::<V>(first * V::LANES, planes);
             for (block, values) in (first..).zip(planes.chunks_exact(len)) {
-                let plane = Plane {
-                    values,
+                let grid = Grid {
+                    plane: values,
+                    columns: self.extent[1],
                     inside: part.inside(0),
                     weight: &self.rows.weight[block * taps * V::LANES..][..taps * V::LANES],
+                    kernel: self.rows.kernel,
+                    stride: self.rows.stride,
+                    dilation: self.rows.dilation,
+                };
+                let mut pixels = Pixels {
                     bias: &self.rows.bias[block * V::LANES..][..V::LANES],
                     channel: block * V::LANES,
+                    size: self.rows.output,
+                    y,
                 };
-                self.all_rows::<V>(&plane, y);
-            }
-        }
-    }
-
-    /// All rows of one block of channels, two at a time where they read the same source rows.
-    #[inline(always)]
-    fn all_rows<V: Lanes>(&self, plane: &Plane, y: &mut [f32]) {
-        let paired = self.rows.stride[0] == 1 && self.rows.dilation[0] == 1;
-        let pairs = if paired { self.count / 2 } else { 0 };
-        for pair in 0..pairs {
-            self.row::<V, 2>(plane, 2 * pair, y);
-        }
-        for row in 2 * pairs..self.count {
-            self.row::<V, 1>(plane, row, y);
-        }
-    }
-
-    /// `R` rows from `row` on, in tiles of 8, 4, 2 and 1 pixels.
-    #[inline(always)]
-    fn row<V: Lanes, const R: usize>(&self, plane: &Plane, row: usize, y: &mut [f32]) {
-        let width = self.rows.output.width;
-        let mut x = 0;
-        while V::MANY && x + 8 <= width {
-            self.tile::<V, R, 8>(plane, row, x, y);
-            x += 8;
-        }
-        while x + 4 <= width {
-            self.tile::<V, R, 4>(plane, row, x, y);
-            x += 4;
-        }
-        if x + 2 <= width {
-            self.tile::<V, R, 2>(plane, row, x, y);
-            x += 2;
-        }
-        if x < width {
-            self.tile::<V, R, 1>(plane, row, x, y);
-        }
-    }
-
-    /// `R` rows of `P` pixels, from pixel `(row, x)` of the band on.
-    #[inline(always)]
-    fn tile<V: Lanes, const R: usize, const P: usize>(&self, plane: &Plane, row: usize, x: usize, y: &mut [f32]) {
-        let rows = self.rows;
-        self.ask_for(plane, [row, x], [R, P], y);
-        // SAFETY: below `Level::run`; a bias block has `LANES` values.
-        let mut sums = unsafe { [[V::load(plane.bias.as_ptr()); P]; R] };
-        // With two rows the dilation is 1: row `ky` of the source is tap `ky` of the first and
-        // tap `ky - 1` of the second.
-        for ky in 0..rows.kernel[0] + R - 1 {
-            let from = row * rows.stride[0] + ky * rows.dilation[0];
-            if !plane.inside.contains(&from) {
-                continue;
-            }
-            let at = from * self.extent[1] + x * rows.stride[1];
-            if R == 1 || (ky > 0 && ky < rows.kernel[0]) {
-                self.taps::<V, R, P, 0, R>(plane, at, ky, &mut sums);
-            } else if ky == 0 {
-                self.taps::<V, R, P, 0, 1>(plane, at, ky, &mut sums);
-            } else {
-                self.taps::<V, R, P, 1, R>(plane, at, ky, &mut sums);
-            }
-        }
-        let channels = rows.output.channels;
-        for (r, sums) in sums.iter().enumerate() {
-            for (p, &sum) in sums.iter().enumerate() {
-                let pixel = (row + r) * rows.output.width + x + p;
-                put(sum, &mut y[pixel * channels..][..channels][plane.channel..]);
-            }
-        }
-    }
-
-    /// Prefetches the pixels a tile is about to write: lines `channels` apart, which the CPU does
-    /// not foresee by itself.
-    #[inline(always)]
-    fn ask_for(&self, plane: &Plane, [row, x]: [usize; 2], [height, width]: [usize; 2], y: &[f32]) {
-        let (rows, channels) = (self.rows, self.rows.output.channels);
-        for r in row..row + height {
-            for p in x..x + width {
-                prefetch(
-                    y.as_ptr()
-                        .wrapping_add((r * rows.output.width + p) * channels + plane.channel),
-                );
-            }
-        }
-    }
-
-    /// Adds the taps of one source row, whose first pixel is `at`, to the output rows `LO..HI`.
-    #[allow(clippy::needless_range_loop, reason = "one counter for several arrays")]
-    #[inline(always)]
-    fn taps<V: Lanes, const R: usize, const P: usize, const LO: usize, const HI: usize>(
-        &self,
-        plane: &Plane,
-        at: usize,
-        ky: usize,
-        sums: &mut [[V; P]; R],
-    ) {
-        let (kernel, lanes) = (self.rows.kernel[1], V::LANES);
-        let (step, tap) = (self.rows.stride[1] * lanes, self.rows.dilation[1] * lanes);
-        let source = &plane.values[at * lanes..][..(P - 1) * step + (kernel - 1) * tap + lanes];
-        let last = (ky - LO) * kernel * lanes;
-        debug_assert!(ky + 1 >= HI && last + kernel * lanes <= plane.weight.len());
-        let (source, weight) = (source.as_ptr(), plane.weight.as_ptr());
-        for kx in 0..kernel {
-            // SAFETY: below `Level::run`. `source` was cut to what pixel `P - 1` reads at the last
-            // tap. Weight rows run from `ky + 1 - HI`, not negative, to `ky - LO`, which lies
-            // inside the kernel (asserted).
-            unsafe {
-                let weight: [V; R] = std::array::from_fn(|r| {
-                    let row = if (LO..HI).contains(&r) { ky - r } else { ky - LO };
-                    V::load(weight.add((row * kernel + kx) * lanes))
-                });
-                for p in 0..P {
-                    let value = V::load(source.add(p * step + kx * tap));
-                    for r in LO..HI {
-                        sums[r][p] = value.mul_add(weight[r], sums[r][p]);
-                    }
-                }
+                grid.convolve::<V>(0..self.count, self.rows.output.width, &mut pixels);
             }
         }
     }
 }
 
-/// Writes a vector to the channels of a pixel, of which there may be fewer.
+/// One block of channels of the output.
+struct Pixels<'a> {
+    bias: &'a [f32],
+    channel: usize,
+    size: MapSize,
+    y: &'a mut [f32],
+}
+
+impl Output for Pixels<'_> {
+    /// Prefetches the pixels a tile is about to write: lines `channels` apart, which the CPU does
+    /// not foresee by itself.
+    #[inline(always)]
+    fn ask_for(&self, [row, x]: [usize; 2], [height, width]: [usize; 2]) {
+        for r in row..row + height {
+            for p in x..x + width {
+                let at = (r * self.size.width + p) * self.size.channels + self.channel;
+                prefetch(self.y.as_ptr().wrapping_add(at));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn start<V: Lanes>(&self) -> V {
+        debug_assert!(self.bias.len() >= V::LANES);
+        // SAFETY: below `Level::run`; a block of biases has `LANES` values.
+        unsafe { V::load(self.bias.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn put<V: Lanes, const R: usize, const P: usize>(&mut self, [row, x]: [usize; 2], sums: &[[V; P]; R]) {
+        let channels = self.size.channels;
+        let lanes = V::LANES.min(channels - self.channel);
+        let first = (row * self.size.width + x) * channels + self.channel;
+        let y = &mut self.y[first..][..((R - 1) * self.size.width + P - 1) * channels + lanes];
+        for (r, sums) in sums.iter().enumerate() {
+            for (p, &sum) in sums.iter().enumerate() {
+                let pixel = y.as_mut_ptr().wrapping_add((r * self.size.width + p) * channels);
+                // SAFETY: below `Level::run`; `y` was cut to reach up to the last lane of the last
+                // pixel.
+                unsafe { put(sum, pixel, lanes) };
+            }
+        }
+    }
+}
+
+/// Writes the first `lanes` values of a vector.
+///
+/// # Safety
+/// Below `Level::run` only; there must be room for the values at `to`.
 #[inline(always)]
-fn put<V: Lanes>(vector: V, channels: &mut [f32]) {
-    if channels.len() >= V::LANES {
-        // SAFETY: below `Level::run`; there are `LANES` values.
-        unsafe { vector.store(channels.as_mut_ptr()) }
-    } else {
-        let mut all = [0.0; 16];
-        // SAFETY: as above: no vector has more than 16 lanes.
-        unsafe { vector.store(all.as_mut_ptr()) }
-        channels.copy_from_slice(&all[..channels.len()]);
+pub(super) unsafe fn put<V: Lanes>(vector: V, to: *mut f32, lanes: usize) {
+    // SAFETY: the caller vouches for the place.
+    unsafe {
+        if lanes == V::LANES {
+            vector.store(to);
+        } else {
+            vector.store_some(to, lanes);
+        }
     }
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::geometry::{MapSize, Window};
 use crate::oracle::combine::{to_nchw, to_nhwc};
 use crate::oracle::conv;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// SplitMix64.
@@ -102,7 +103,7 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
     for level in Level::available() {
         // Whatever is not written stays a NaN, which the check finds.
         let mut y = vec![f32::NAN; size.output.len()];
-        forward_f32(level, size, &x, &weight, Some(&bias), &mut y);
+        forward_f32(level, size, &x, &weight, Some(&bias), &mut y, None);
         worst[0] = worst[0].max(check(
             level,
             size,
@@ -112,7 +113,7 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
         ));
         if size.window.stride == [1, 1] {
             let mut dx = vec![f32::NAN; size.input.len()];
-            backward_data_f32(level, size, &weight, &dy, &mut dx);
+            backward_data_f32(level, size, &weight, &dy, &mut dx, None);
             worst[1] = worst[1].max(check(
                 level,
                 size,
@@ -191,59 +192,118 @@ fn large_maps_match_the_oracle() {
     report("large", sizes.iter().map(|size| against_the_oracle(size, &mut Rng(4))));
 }
 
-/// The median of `new`'s speed over `old`'s, run in turns, and `new`'s best GFLOP/s.
-fn paired(work: f64, mut old: impl FnMut(), mut new: impl FnMut()) -> (f64, f64) {
+/// Counts how often each pixel was received, and doubles its values.
+struct Count {
+    channels: usize,
+    seen: Vec<AtomicUsize>,
+}
+
+impl<E: Scalar> Finish<E> for Count {
+    fn finish(&self, first: usize, pixels: &mut [E]) {
+        assert_eq!(pixels.len() % self.channels, 0, "whole pixels");
+        for seen in &self.seen[first..][..pixels.len() / self.channels] {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+        pixels.iter_mut().for_each(|value| *value += *value);
+    }
+}
+
+/// Runs `kernel` without and with a [`Count`] over `map`: every pixel must be received once, when
+/// its final values are there.
+fn check_finish<E: Scalar>(map: MapSize, kernel: impl Fn(Option<&dyn Finish<E>>) -> CpuBuf<E>) {
+    let (channels, plain) = (map.channels, kernel(None));
+    let seen = (0..map.rows()).map(|_| AtomicUsize::new(0)).collect();
+    let count = Count { channels, seen };
+    let doubled = kernel(Some(&count));
+    assert!(count.seen.iter().all(|seen| seen.load(Ordering::Relaxed) == 1));
+    assert!(plain.iter().zip(&*doubled).all(|(&one, &two)| one + one == two));
+}
+
+fn finish_gets_every_pixel_once<E: Scalar>(size: &ConvSize) {
+    let mut rng = Rng(6);
+    let mut values = |len| -> Vec<E> { wide(&rng.values(len)).into_iter().map(E::of).collect() };
+    let (x, dy) = (values(size.input.len()), values(size.output.len()));
+    let weight = values(size.input.channels * taps(size));
+    for level in Level::available() {
+        level.with(|| {
+            check_finish(size.output, |finish| forward(size, &x, &weight, None, finish));
+            check_finish(size.input, |finish| backward_data(size, &weight, &dy, finish));
+        });
+    }
+}
+
+#[test]
+fn finish_gets_every_pixel_once_when_it_is_done() {
+    let input = MapSize {
+        batch: 3,
+        height: 21,
+        width: 19,
+        channels: 37,
+    };
+    for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (9, 1), (5, 3)] {
+        let window = Window {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            pad: [kernel / 2; 2],
+            dilation: [1; 2],
+        };
+        let size = sized(input, window, [0; 2]).unwrap();
+        finish_gets_every_pixel_once::<f32>(&size);
+        finish_gets_every_pixel_once::<f64>(&size);
+    }
+}
+
+/// The greatest GFLOP/s of some runs.
+fn best(rounds: f64, work: f64, mut run: impl FnMut()) -> f64 {
     let time = |run: &mut dyn FnMut()| {
         let start = Instant::now();
         run();
         start.elapsed().as_secs_f64()
     };
-    let mut best = f64::INFINITY;
-    let mut ratios: Vec<f64> = (0..15)
-        .map(|_| {
-            let (old, new) = (time(&mut old), time(&mut new));
-            best = best.min(new);
-            old / new
-        })
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    (ratios[7], work / best / 1e9)
+    let rounds = (rounds * 2e9 / work) as usize + 15;
+    let times = (0..rounds).map(|_| time(&mut run));
+    work / times.fold(f64::INFINITY, f64::min) / 1e9
 }
 
-/// `cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
+/// Pin it to one core:
+/// `KSDSL_THREADS=1 cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
 #[test]
 #[ignore = "prints speeds, checks nothing"]
 fn speed() {
+    let only = std::env::var("ONLY").ok();
+    let rounds = std::env::var("ROUNDS").map_or(1.0, |r| r.parse().unwrap());
     for size in [
         same(8, 32, 256, 9),
+        same(1, 32, 256, 9),
         same(8, 32, 256, 5),
         same(8, 32, 256, 3),
-        same(1, 32, 256, 9),
         same(32, 32, 64, 3),
-    ] {
+        same(8, 16, 128, 3),
+        same(8, 4, 512, 3),
+    ]
+    .into_iter()
+    .enumerate()
+    .filter(|(index, _)| only.as_ref().is_none_or(|only| only.contains(&index.to_string())))
+    .map(|(_, size)| size)
+    {
         let mut rng = Rng(5);
         let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
         let weight = rng.values(size.input.channels * taps(&size));
-        let (mut y, mut dw, mut dw2) = (vec![0.0; x.len()], weight.clone(), weight.clone());
+        let (mut y, mut dw) = (vec![0.0_f32; x.len()], weight.clone());
         let work = 2.0 * (size.output.len() * taps(&size)) as f64;
         println!("{:?}, kernel {:?}", size.input, size.window.kernel);
         for level in Level::available() {
-            let forward = paired(
-                work,
-                || drop(generic::forward(&size, &x, &weight, None)),
-                || forward_f32(level, &size, &x, &weight, None, &mut y),
-            );
-            let data = paired(
-                work,
-                || drop(generic::backward_data(&size, &weight, &dy)),
-                || backward_data_f32(level, &size, &weight, &dy, &mut y),
-            );
-            let weight = paired(
-                work,
-                || generic::backward_weight(&size, &x, &dy, &mut dw),
-                || weight::backward(level, &size, &x, &dy, &mut dw2),
-            );
-            println!("  {level:?}: (ratio, GFLOP/s) forward {forward:.1?}, data {data:.1?}, weight {weight:.1?}");
+            if level == Level::Portable || only.is_some() && level != Level::Avx512 {
+                continue;
+            }
+            let forward = best(rounds, work, || {
+                forward_f32(level, &size, &x, &weight, None, &mut y, None)
+            });
+            let data = best(rounds, work, || {
+                backward_data_f32(level, &size, &weight, &dy, &mut y, None);
+            });
+            let weight = best(rounds, work, || weight::backward(level, &size, &x, &dy, &mut dw));
+            println!("  {level:?}: GFLOP/s forward {forward:.1}, data {data:.1}, weight {weight:.1}");
         }
     }
 }
