@@ -117,3 +117,13 @@ pub enum Activation {
     /// `x * min(max(x + 3, 0), 6) / 6` (PyTorch's `Hardswish`, its gradient at -3 and 3 too).
     HardSwish,
 }
+
+/// What follows a convolution in a fused block: an activation before batch normalisation and one
+/// after it (and after the residual is added), where there are such.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tail {
+    /// Between the convolution and the normalisation.
+    pub before: Option<Activation>,
+    /// At the end: `None` or [`Activation::Relu`].
+    pub after: Option<Activation>,
+}

@@ -13,6 +13,8 @@ mod depthwise;
 mod elementwise;
 #[allow(dead_code)]
 mod finish;
+#[allow(dead_code)]
+mod fused;
 mod im2col;
 mod kernel;
 mod layout;

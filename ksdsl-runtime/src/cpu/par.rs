@@ -48,12 +48,12 @@ pub(super) fn for_rows<E: Send>(
 }
 
 /// The start of a slice whose pieces several threads write.
-struct Start<E>(*mut E);
+pub(super) struct Start<E>(pub(super) *mut E);
 
 impl<E> Start<E> {
     /// # Safety
     /// As for [`pointer::add`].
-    unsafe fn at(&self, index: usize) -> *mut E {
+    pub(super) unsafe fn at(&self, index: usize) -> *mut E {
         // SAFETY: the caller vouches for the index.
         unsafe { self.0.add(index) }
     }

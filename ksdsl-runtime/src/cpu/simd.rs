@@ -176,6 +176,14 @@ pub(super) trait Lanes: Copy {
     unsafe fn min(self, other: Self) -> Self;
     /// `value` where `self > 0`, zero elsewhere, also where `self` is a NaN.
     unsafe fn where_positive(self, value: Self) -> Self;
+    /// Zero where `self <= 0`, `value` elsewhere, also where `self` is a NaN.
+    unsafe fn unless_negative(self, value: Self) -> Self;
+    /// Without the sign.
+    unsafe fn abs(self) -> Self;
+    /// The nearest whole value, for values below 2^22.
+    unsafe fn round(self) -> Self;
+    /// Adds the values to those at `to`.
+    unsafe fn add_to(self, to: *mut f64);
     /// `2^self` for whole values from -126 to 127.
     unsafe fn power_of_two(self) -> Self;
     /// The first `count < LANES` values at `from`, zeros in the other lanes.
@@ -255,6 +263,28 @@ impl Lanes for Plain {
     unsafe fn where_positive(self, value: Self) -> Self {
         let choose = |by, value| if by > 0.0 { value } else { 0.0 };
         Self(std::array::from_fn(|lane| choose(self.0[lane], value.0[lane])))
+    }
+    #[inline(always)]
+    unsafe fn unless_negative(self, value: Self) -> Self {
+        let choose = |by, value| if by <= 0.0 { 0.0 } else { value };
+        Self(std::array::from_fn(|lane| choose(self.0[lane], value.0[lane])))
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        Self(self.0.map(f32::abs))
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        // Adding it leaves no bits for a fraction.
+        const ROUND: f32 = 12_582_912.0;
+        Self(self.0.map(|value| (value + ROUND) - ROUND))
+    }
+    #[inline(always)]
+    unsafe fn add_to(self, to: *mut f64) {
+        for (lane, &value) in self.0.iter().enumerate() {
+            // SAFETY: the caller vouches for eight values.
+            unsafe { *to.add(lane) += f64::from(value) };
+        }
     }
     #[inline(always)]
     unsafe fn power_of_two(self) -> Self {
@@ -348,6 +378,31 @@ impl Lanes for V8 {
         Self(unsafe { _mm256_and_ps(value.0, _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps())) })
     }
     #[inline(always)]
+    unsafe fn unless_negative(self, value: Self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        Self(unsafe { _mm256_and_ps(value.0, _mm256_cmp_ps::<_CMP_NLE_UQ>(self.0, _mm256_setzero_ps())) })
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        Self(unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0) })
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        Self(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
+    }
+    #[inline(always)]
+    unsafe fn add_to(self, to: *mut f64) {
+        // SAFETY: the caller vouches for the features and the pointer.
+        unsafe {
+            let lower = _mm256_cvtps_pd(_mm256_castps256_ps128(self.0));
+            let upper = _mm256_cvtps_pd(_mm256_extractf128_ps::<1>(self.0));
+            _mm256_storeu_pd(to, _mm256_add_pd(_mm256_loadu_pd(to), lower));
+            _mm256_storeu_pd(to.add(4), _mm256_add_pd(_mm256_loadu_pd(to.add(4)), upper));
+        }
+    }
+    #[inline(always)]
     unsafe fn power_of_two(self) -> Self {
         // SAFETY: the caller vouches for the CPU's features.
         unsafe {
@@ -411,6 +466,34 @@ impl Lanes for V16 {
         unsafe {
             let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
             Self(_mm512_maskz_mov_ps(positive, value.0))
+        }
+    }
+    #[inline(always)]
+    unsafe fn unless_negative(self, value: Self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        unsafe {
+            let kept = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self.0, _mm512_setzero_ps());
+            Self(_mm512_maskz_mov_ps(kept, value.0))
+        }
+    }
+    #[inline(always)]
+    unsafe fn abs(self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        Self(unsafe { _mm512_abs_ps(self.0) })
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        Self(unsafe { _mm512_roundscale_ps::<0>(self.0) })
+    }
+    #[inline(always)]
+    unsafe fn add_to(self, to: *mut f64) {
+        // SAFETY: the caller vouches for the features and the pointer.
+        unsafe {
+            let lower = _mm512_cvtps_pd(_mm512_castps512_ps256(self.0));
+            let upper = _mm512_cvtps_pd(_mm512_extractf32x8_ps::<1>(self.0));
+            _mm512_storeu_pd(to, _mm512_add_pd(_mm512_loadu_pd(to), lower));
+            _mm512_storeu_pd(to.add(8), _mm512_add_pd(_mm512_loadu_pd(to.add(8)), upper));
         }
     }
     #[inline(always)]

@@ -90,6 +90,122 @@ pub(crate) mod single {
     }
 }
 
+/// For `f32`, on vectors, with fused multiply-adds where the vectors have them.
+///
+/// # Safety
+/// As for [`Lanes`](super::simd::Lanes).
+pub(crate) mod lanes {
+    use crate::cpu::simd::Lanes;
+
+    /// `1 / sqrt(2 pi)`.
+    pub(crate) const DENSITY: f64 = 0.398_942_280_401_432_7;
+    /// ln 2 in two parts; products of the first with integers up to 2^15 are exact.
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    /// Coefficients of `exp(r)`, lowest first, minimax for `|r| <= ln(2) / 2`.
+    const EXP: [f32; 7] = [
+        1.0,
+        1.0,
+        4.999_999_2e-1,
+        1.666_642e-1,
+        4.166_822_6e-2,
+        8.374_822e-3,
+        1.383_683_1e-3,
+    ];
+    /// Coefficients, lowest first, of `Q(t) (t + 4)` in `(t - 4) / (t + 4)`, where
+    /// `Q(t) = exp(t^2 / 2) Phi(-t)`; see `single`.
+    const TAIL: [f32; 10] = [
+        7.552_851_4e-1,
+        -6.078_966e-1,
+        3.871_366_4e-1,
+        -1.865_227_7e-1,
+        6.040_699e-2,
+        -7.528_366_5e-3,
+        -3.526_252_5e-3,
+        1.570_282e-3,
+        1.991_937_9e-4,
+        -1.208_221_2e-4,
+    ];
+    /// Where the lower tail of the normal distribution ends: beyond, it would not be a normal
+    /// number.
+    const END: f32 = 12.8;
+
+    /// The polynomial with these coefficients, lowest first.
+    #[inline(always)]
+    unsafe fn polynomial<V: Lanes, const N: usize>(coefficients: [f32; N], x: V) -> V {
+        // SAFETY: the caller vouches for the features, here and below.
+        unsafe {
+            let mut sum = V::splat(coefficients[N - 1]);
+            let mut degree = N - 1;
+            while degree > 0 {
+                degree -= 1;
+                sum = sum.mul_add(x, V::splat(coefficients[degree]));
+            }
+            sum
+        }
+    }
+
+    /// `exp(x)` for `x` from -87 to 88.
+    #[inline(always)]
+    unsafe fn exp<V: Lanes>(x: V) -> V {
+        // SAFETY: as above.
+        unsafe {
+            let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
+            let r = n.mul_add(V::splat(-LN_2[0]), x);
+            let r = n.mul_add(V::splat(-LN_2[1]), r);
+            polynomial(EXP, r).mul(n.power_of_two())
+        }
+    }
+
+    /// `1 / (1 + exp(-x))`.
+    #[inline(always)]
+    pub(in crate::cpu) unsafe fn sigmoid<V: Lanes>(x: V) -> V {
+        // SAFETY: as above. The limits stand first so that a NaN stays one.
+        unsafe {
+            let x = V::splat(-88.0).max(V::splat(87.0).min(x));
+            let one = V::splat(1.0);
+            one.div(one.add(exp(V::zero().sub(x))))
+        }
+    }
+
+    /// `Phi(-t)` and `exp(-t^2 / 2)` for `t` from 0 to [`END`].
+    #[inline(always)]
+    unsafe fn lower_tail<V: Lanes>(t: V) -> (V, V) {
+        // SAFETY: as above.
+        unsafe {
+            let density = exp(t.mul(t).mul(V::splat(-0.5)));
+            let inverse = V::splat(1.0).div(t.add(V::splat(4.0)));
+            let q = inverse.mul_add(V::splat(-8.0), V::splat(1.0));
+            (density.mul(polynomial(TAIL, q).mul(inverse)), density)
+        }
+    }
+
+    /// `x Phi(x)`, as `max(x, 0) - |x| Phi(-|x|)`.
+    #[inline(always)]
+    pub(in crate::cpu) unsafe fn gelu<V: Lanes>(x: V) -> V {
+        // SAFETY: as above.
+        unsafe {
+            let t = V::splat(END).min(x.abs());
+            let (tail, _) = lower_tail(t);
+            V::zero().sub(t).mul_add(tail, V::zero().max(x))
+        }
+    }
+
+    /// [`gelu`] and its derivative: `w = Phi(-|x|) - |x| phi(x)` where `x <= 0`, `1 - w` elsewhere.
+    #[inline(always)]
+    pub(in crate::cpu) unsafe fn gelu_and_slope<V: Lanes>(x: V) -> (V, V) {
+        // SAFETY: as above.
+        unsafe {
+            let t = V::splat(END).min(x.abs());
+            let (tail, density) = lower_tail(t);
+            let minus = V::zero().sub(t);
+            let w = minus.mul(V::splat(DENSITY as f32)).mul_add(density, tail);
+            let upper = w.mul_add(V::splat(-2.0), V::splat(1.0));
+            let value = minus.mul_add(tail, V::zero().max(x));
+            (value, w.add(x.where_positive(upper)))
+        }
+    }
+}
+
 /// For `f64`.
 pub(crate) mod double {
     use std::f64::consts::FRAC_1_SQRT_2;
@@ -109,7 +225,8 @@ pub(crate) mod double {
 
 #[cfg(test)]
 mod tests {
-    use super::{double, single};
+    use super::{double, lanes, single};
+    use crate::cpu::simd::{Lanes, Level, Operation};
 
     /// Every 499th `f32` between -130 and 130, and the special values.
     fn all(mut f: impl FnMut(f32)) {
@@ -156,5 +273,81 @@ mod tests {
         assert_eq!(single::normal(f32::INFINITY), (1.0, 0.0));
         assert_eq!(single::normal(f32::NEG_INFINITY), (0.0, 0.0));
         assert_eq!([single::sigmoid(0.0), single::normal(0.0).0], [0.5, 0.5]);
+    }
+
+    /// A function of vectors, for each element of a slice whose length is a multiple of 16.
+    struct Each<'a>(usize, &'a [f32], &'a mut [f32]);
+
+    impl Operation for Each<'_> {
+        #[inline(always)]
+        fn run<V: Lanes>(self) {
+            let parts = self.1.chunks_exact(V::LANES).zip(self.2.chunks_exact_mut(V::LANES));
+            for (x, y) in parts {
+                // SAFETY: below `Level::run`; the slices are as long as a vector.
+                unsafe {
+                    let x = V::load(x.as_ptr());
+                    let value = match self.0 {
+                        0 => lanes::sigmoid(x),
+                        1 => lanes::gelu(x),
+                        2 => lanes::gelu_and_slope(x).0,
+                        _ => lanes::gelu_and_slope(x).1,
+                    };
+                    value.store(y.as_mut_ptr());
+                }
+            }
+        }
+    }
+
+    fn each(level: Level, function: usize, x: &[f32]) -> Vec<f32> {
+        let mut padded = x.to_vec();
+        padded.resize(x.len().next_multiple_of(16), 0.0);
+        let mut y = vec![f32::NAN; padded.len()];
+        level.run(Each(function, &padded, &mut y));
+        y.truncate(x.len());
+        y
+    }
+
+    /// The functions of vectors: absolute errors relative to `max(1, |x|)`, relative ones above -5.
+    #[test]
+    fn vectors_err_as_documented() {
+        let mut x = Vec::new();
+        all(|value| x.push(value));
+        let density = |x: f64| (-0.5 * x * x).exp() * lanes::DENSITY;
+        let gelu = |x: f64| x * double::normal(x).0;
+        let slope = |x: f64| double::normal(x).0 + x * density(x);
+        let exact: [&dyn Fn(f64) -> f64; 4] = [&double::sigmoid, &gelu, &gelu, &slope];
+        for level in Level::available() {
+            for (function, exact) in exact.iter().enumerate() {
+                let (mut worst, mut relative) = (0.0_f64, 0.0_f64);
+                for (&x, y) in x.iter().zip(each(level, function, &x)) {
+                    let (x, y) = (f64::from(x), f64::from(y));
+                    let error = (y - exact(x)).abs();
+                    assert!(y.is_finite(), "{y} at {x}");
+                    worst = worst.max(error / x.abs().max(1.0));
+                    if function < 3 && x > -5.0 && x != 0.0 {
+                        relative = relative.max(error / exact(x).abs().max(f64::from(f32::MIN_POSITIVE)));
+                    }
+                }
+                println!("{level:?}, function {function}: {worst:.2e} absolute, {relative:.2e} relative");
+                let most = if function == 3 { 3e-7 } else { 2e-7 };
+                assert!(worst <= most && relative <= 1e-6, "{worst:e} {relative:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn special_values_of_vectors() {
+        let x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, 1e30, -1e30];
+        for level in Level::available() {
+            let values: Vec<Vec<f32>> = (0..4).map(|function| each(level, function, &x)).collect();
+            assert!(values.iter().all(|values| values[0].is_nan()), "{level:?}: {values:?}");
+            let [sigmoid, gelu, same, slope] = [0, 1, 2, 3].map(|function| &values[function][1..]);
+            assert!(sigmoid[0] == 1.0 && sigmoid[1] < 1e-37 && sigmoid[2..4] == [0.5; 2]);
+            assert!(gelu[0] == f32::INFINITY && gelu[2..4] == [0.0; 2] && gelu[4] == 1e30);
+            assert!(gelu[1].abs() < 1e-35 && gelu[5].abs() < 1e-35, "{gelu:?}");
+            assert!(same[0] == f32::INFINITY && same[1].abs() < 1e-35, "{same:?}");
+            assert!(slope[0] == 1.0 && slope[1].abs() < 1e-34, "{slope:?}");
+            assert!(slope[2..4].iter().all(|half| (half - 0.5).abs() < 1e-7), "{slope:?}");
+        }
     }
 }

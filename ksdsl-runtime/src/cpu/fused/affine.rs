@@ -1,0 +1,224 @@
+//! Forward: `y = after(factor * before(z) + offset + residual)`.
+
+use super::columns::{Columns, for_vectors};
+use super::function;
+use super::vector::{Pass, Vector, dispatch};
+use crate::cpu::finish::Finish;
+use crate::cpu::par::{ELEMENTS_PER_TASK, Start};
+use crate::cpu::simd::Level;
+use crate::cpu::{CpuBuf, threads};
+use crate::geometry::{Activation, RowSize, Tail};
+use crate::scalar::Scalar;
+
+/// Factor and offset per channel that make batch normalisation `factor * g + offset`.
+pub(in crate::cpu) fn factor_and_offset<E: Scalar>(
+    mean: &[E],
+    variance: &[E],
+    scale: &[E],
+    shift: &[E],
+    eps: f64,
+) -> (CpuBuf<E>, CpuBuf<E>) {
+    let mut factor = CpuBuf::scratch(mean.len());
+    let mut offset = CpuBuf::scratch(mean.len());
+    for channel in 0..mean.len() {
+        factor[channel] = E::of(scale[channel].wide() / (variance[channel].wide() + eps).sqrt());
+        // With the factor as it was rounded: the mean must become the shift.
+        offset[channel] = E::of(shift[channel].wide() - mean[channel].wide() * factor[channel].wide());
+    }
+    (factor, offset)
+}
+
+/// The map after a convolution, for its pieces or for the whole.
+///
+/// As a [`Finish`] it replaces each piece of `z` by its piece of `y`: inference.
+pub(in crate::cpu) struct Affine<'a, E: Scalar> {
+    level: Level,
+    columns: Columns,
+    tail: Tail,
+    /// Per column of a wide row.
+    factor: CpuBuf<E>,
+    offset: CpuBuf<E>,
+    residual: Option<&'a [E]>,
+}
+
+impl<'a, E: Scalar> Affine<'a, E> {
+    /// With `factor` and `offset` per channel and a residual as long as the output.
+    pub(in crate::cpu) fn new(tail: Tail, factor: &[E], offset: &[E], residual: Option<&'a [E]>) -> Self {
+        let level = Level::current();
+        let columns = Columns::new::<E>(level, factor.len());
+        Self {
+            level,
+            columns,
+            tail,
+            factor: columns.tile(factor),
+            offset: columns.tile(offset),
+            residual,
+        }
+    }
+
+    /// `y` of the `len` elements at `z`, the element `at` of the output and what follows.
+    ///
+    /// # Safety
+    /// `z` and `y` must be good for `len` elements of whole rows; `y` may be `z`.
+    unsafe fn map(&self, at: usize, z: *const E, y: *mut E, len: usize) {
+        let residual = self.residual.map(|residual| residual[at..at + len].as_ptr());
+        // Activations of other kinds take a walk of their own.
+        let other = self.tail.after.filter(|&kind| kind != Activation::Relu);
+        let run = self.columns.run_len();
+        let mut done = 0;
+        while done < len {
+            // Without `before` there is nothing to have in the cache for a second walk.
+            let more = if self.tail.before.is_some() || other.is_some() {
+                run
+            } else {
+                len
+            };
+            let more = more.min(len - done);
+            // SAFETY: the caller vouches for the pointers; the residual was cut above.
+            unsafe {
+                let (mut z, y) = (z.add(done), y.add(done));
+                if let Some(kind) = self.tail.before {
+                    function::values(self.level, kind, z, y, more);
+                    z = y;
+                }
+                let pass = Map {
+                    z,
+                    y,
+                    residual: residual.map(|residual| residual.add(done)),
+                    relu: self.tail.after == Some(Activation::Relu),
+                    len: more,
+                    affine: self,
+                };
+                dispatch(self.level, pass);
+                if let Some(kind) = other {
+                    function::values(self.level, kind, y, y, more);
+                }
+            }
+            done += more;
+        }
+    }
+
+    /// `y` of all `z`, in parallel.
+    ///
+    /// # Safety
+    /// Both must be good for `size`; `y` may be `z`.
+    unsafe fn all(&self, size: RowSize, z: *const E, y: *mut E) {
+        let len = size.rows * size.channels;
+        assert_eq!(size.channels, self.columns.channels, "channels");
+        assert!(
+            self.residual.is_none_or(|residual| residual.len() == len),
+            "a residual of another length"
+        );
+        if len == 0 {
+            return;
+        }
+        let task = ELEMENTS_PER_TASK.next_multiple_of(self.columns.width);
+        let (z, y) = (Start(z.cast_mut()), Start(y));
+        threads::for_each(len.div_ceil(task), &|index| {
+            let at = index * task;
+            // SAFETY: the pieces do not overlap, and the caller vouches for the whole.
+            unsafe { self.map(at, z.at(at), y.at(at), task.min(len - at)) };
+        });
+    }
+}
+
+impl<E: Scalar> Finish<E> for Affine<'_, E> {
+    fn finish(&self, first: usize, pixels: &mut [E]) {
+        let start = pixels.as_mut_ptr();
+        // SAFETY: one slice, in place.
+        unsafe { self.map(first * self.columns.channels, start, start, pixels.len()) };
+    }
+}
+
+struct Map<'a, E: Scalar> {
+    z: *const E,
+    y: *mut E,
+    residual: Option<*const E>,
+    relu: bool,
+    len: usize,
+    affine: &'a Affine<'a, E>,
+}
+
+impl<E: Scalar> Pass<E> for Map<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<E>>(self) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            match (self.residual, self.relu) {
+                (None, false) => self.each::<V>(|_, _, y| y),
+                (None, true) => self.each::<V>(|_, _, y| function::relu(y)),
+                (Some(r), false) => self.each::<V>(|at, count, y| y.add(V::load(r.add(at), count))),
+                (Some(r), true) => self.each::<V>(|at, count, y| function::relu(y.add(V::load(r.add(at), count)))),
+            }
+        }
+    }
+}
+
+impl<E: Scalar> Map<'_, E> {
+    /// # Safety
+    /// As for [`Affine::map`] and [`Vector`].
+    #[inline(always)]
+    unsafe fn each<V: Vector<E>>(self, end: impl Fn(usize, usize, V) -> V) {
+        let (factor, offset) = (self.affine.factor.as_ptr(), self.affine.offset.as_ptr());
+        // SAFETY: the caller vouches for the pointers; factor and offset are as wide as a wide row.
+        unsafe {
+            for_vectors::<E, V>(
+                self.len,
+                self.affine.columns.width,
+                #[inline(always)]
+                |at, column, count| {
+                    let factor = V::load(factor.add(column), count);
+                    let offset = V::load(offset.add(column), count);
+                    let y = V::load(self.z.add(at), count).mul_add(factor, offset);
+                    end(at, count, y).store(self.y.add(at), count);
+                },
+            );
+        }
+    }
+}
+
+/// `y = after(factor * g + offset + residual)`, per channel.
+pub(in crate::cpu) fn apply<E: Scalar>(
+    size: RowSize,
+    g: &[E],
+    factor: &[E],
+    offset: &[E],
+    residual: Option<&[E]>,
+    after: Option<Activation>,
+    y: &mut [E],
+) {
+    recall(size, Tail { before: None, after }, g, factor, offset, residual, y);
+}
+
+/// As [`apply`] with `y` in place of `g`.
+pub(in crate::cpu) fn apply_in_place<E: Scalar>(
+    size: RowSize,
+    y: &mut [E],
+    factor: &[E],
+    offset: &[E],
+    residual: Option<&[E]>,
+    after: Option<Activation>,
+) {
+    assert_eq!(y.len(), size.rows * size.channels, "the map's length");
+    let affine = Affine::new(Tail { before: None, after }, factor, offset, residual);
+    let start = y.as_mut_ptr();
+    // SAFETY: one slice of this size, in place.
+    unsafe { affine.all(size, start, start) };
+}
+
+/// `y` from the convolution's output `z`, once more.
+pub(in crate::cpu) fn recall<E: Scalar>(
+    size: RowSize,
+    tail: Tail,
+    z: &[E],
+    factor: &[E],
+    offset: &[E],
+    residual: Option<&[E]>,
+    y: &mut [E],
+) {
+    let len = size.rows * size.channels;
+    assert!(z.len() == len && y.len() == len, "maps of another length");
+    let affine = Affine::new(tail, factor, offset, residual);
+    // SAFETY: both are of this size.
+    unsafe { affine.all(size, z.as_ptr(), y.as_mut_ptr()) };
+}

@@ -1,0 +1,209 @@
+//! Activations over slices: a function, or a function and its derivative at once.
+
+use super::columns::for_vectors;
+use super::vector::{Pass, Vector, dispatch};
+use crate::cpu::simd::Level;
+use crate::geometry::Activation;
+use crate::scalar::Scalar;
+
+/// The cubic coefficient of GELU's tanh form (Hendrycks & Gimpel 2016).
+const CUBIC: f64 = 0.044_715;
+/// `2 sqrt(2 / pi)`.
+const ROOT: f64 = 1.595_769_121_605_730_7;
+/// Where the derivative of GELU's tanh form is 0 or 1 to rounding; further out its terms overflow.
+const FAR: f64 = 40.0;
+
+/// Writes `kind` of the elements at `x` to `y`, which may be `x`.
+///
+/// # Safety
+/// Both pointers must be good for `len` elements.
+#[inline]
+pub(in crate::cpu) unsafe fn values<E: Scalar>(level: Level, kind: Activation, x: *const E, y: *mut E, len: usize) {
+    dispatch(level, Values { kind, x, y, len });
+}
+
+/// Writes `kind` of the elements at `x` to `y` and the derivatives to `slopes`.
+///
+/// # Safety
+/// The pointers must be good for `len` elements; only `x` may be one of the others.
+#[inline]
+pub(in crate::cpu) unsafe fn values_and_slopes<E: Scalar>(
+    level: Level,
+    kind: Activation,
+    x: *const E,
+    y: *mut E,
+    slopes: *mut E,
+    len: usize,
+) {
+    dispatch(
+        level,
+        Slopes {
+            kind,
+            x,
+            y,
+            slopes,
+            len,
+        },
+    );
+}
+
+struct Values<E> {
+    kind: Activation,
+    x: *const E,
+    y: *mut E,
+    len: usize,
+}
+
+impl<E: Scalar> Pass<E> for Values<E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<E>>(self) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            match self.kind {
+                Activation::Relu => self.each::<V>(|x| relu(x)),
+                Activation::Gelu => self.each::<V>(|x| x.gelu()),
+                Activation::GeluTanh => self.each::<V>(|x| x.mul(gelu_tanh(x).0)),
+                Activation::Silu => self.each::<V>(|x| x.mul(x.sigmoid())),
+                Activation::Sigmoid => self.each::<V>(|x| x.sigmoid()),
+                Activation::HardSwish => self.each::<V>(|x| hard_swish(x)),
+            }
+        }
+    }
+}
+
+impl<E: Scalar> Values<E> {
+    /// # Safety
+    /// As for [`values`] and [`Vector`].
+    #[inline(always)]
+    unsafe fn each<V: Vector<E>>(self, f: impl Fn(V) -> V) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            for_vectors::<E, V>(
+                self.len,
+                self.len,
+                #[inline(always)]
+                |at, _, count| f(V::load(self.x.add(at), count)).store(self.y.add(at), count),
+            );
+        }
+    }
+}
+
+struct Slopes<E> {
+    kind: Activation,
+    x: *const E,
+    y: *mut E,
+    slopes: *mut E,
+    len: usize,
+}
+
+impl<E: Scalar> Pass<E> for Slopes<E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<E>>(self) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            match self.kind {
+                Activation::Relu => self.each::<V>(|x| (relu(x), x.unless_negative(V::splat(1.0)))),
+                Activation::Gelu => self.each::<V>(|x| x.gelu_and_slope()),
+                Activation::GeluTanh => self.each::<V>(
+                    #[inline(always)]
+                    |x| {
+                        let near = V::splat(-FAR).max(V::splat(FAR).min(x));
+                        let (gate, slope) = gelu_tanh(near);
+                        let rest = V::splat(1.0).sub(gate);
+                        (x.mul(gate), near.mul(gate).mul(rest).mul_add(slope, gate))
+                    },
+                ),
+                Activation::Silu => self.each::<V>(
+                    #[inline(always)]
+                    |x| {
+                        let gate = x.sigmoid();
+                        let rest = V::splat(1.0).sub(gate);
+                        (x.mul(gate), gate.mul(x.mul_add(rest, V::splat(1.0))))
+                    },
+                ),
+                Activation::Sigmoid => self.each::<V>(
+                    #[inline(always)]
+                    |x| {
+                        let gate = x.sigmoid();
+                        (gate, gate.mul(V::splat(1.0).sub(gate)))
+                    },
+                ),
+                Activation::HardSwish => self.each::<V>(|x| (hard_swish(x), hard_swish_slope(x))),
+            }
+        }
+    }
+}
+
+impl<E: Scalar> Slopes<E> {
+    /// # Safety
+    /// As for [`values_and_slopes`] and [`Vector`].
+    #[inline(always)]
+    unsafe fn each<V: Vector<E>>(self, f: impl Fn(V) -> (V, V)) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            for_vectors::<E, V>(
+                self.len,
+                self.len,
+                #[inline(always)]
+                |at, _, count| {
+                    let (value, slope) = f(V::load(self.x.add(at), count));
+                    value.store(self.y.add(at), count);
+                    slope.store(self.slopes.add(at), count);
+                },
+            );
+        }
+    }
+}
+
+/// `max(x, 0)`; a NaN stays one.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+pub(in crate::cpu) unsafe fn relu<E, V: Vector<E>>(x: V) -> V {
+    // SAFETY: the caller vouches for the features.
+    unsafe { V::splat(0.0).max(x) }
+}
+
+/// `(1 + tanh(u)) / 2` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, which is the sigmoid of `2 u`, and
+/// twice the derivative of `u`.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn gelu_tanh<E, V: Vector<E>>(x: V) -> (V, V) {
+    // SAFETY: the caller vouches for the features.
+    unsafe {
+        let square = x.mul(x);
+        let inner = square.mul_add(V::splat(ROOT * CUBIC), V::splat(ROOT)).mul(x);
+        let slope = square.mul_add(V::splat(3.0 * ROOT * CUBIC), V::splat(ROOT));
+        (inner.sigmoid(), slope)
+    }
+}
+
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn hard_swish<E, V: Vector<E>>(x: V) -> V {
+    // SAFETY: the caller vouches for the features.
+    unsafe {
+        let gate = V::splat(6.0).min(relu(x.add(V::splat(3.0))));
+        x.mul(gate.mul(V::splat(1.0 / 6.0)))
+    }
+}
+
+/// 0 up to -3, 1 from 3 on, `x / 3 + 1/2` between.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn hard_swish_slope<E, V: Vector<E>>(x: V) -> V {
+    // SAFETY: the caller vouches for the features.
+    unsafe {
+        let three = V::splat(3.0);
+        let less = three
+            .sub(x)
+            .where_positive(x.mul_add(V::splat(1.0 / 3.0), V::splat(-0.5)));
+        x.add(three).unless_negative(less.add(V::splat(1.0)))
+    }
+}

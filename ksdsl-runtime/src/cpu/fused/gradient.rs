@@ -1,0 +1,375 @@
+//! Backward through `y = after(factor * before(z) + offset + residual)` and the statistics.
+//!
+//! With `dy'` the gradient before `after`: first the sums over the rows of `dy'` and of
+//! `dy' * (g - mean)`, then `dz = before'(z) * factor * (dy' - average - (g - mean) * slope)`.
+
+use super::columns::{Columns, Terms, add_columns, for_vectors};
+use super::function;
+use super::vector::{Pass, Vector, dispatch};
+use crate::cpu::par::{self, ELEMENTS_PER_TASK, Start};
+use crate::cpu::simd::Level;
+use crate::cpu::{CpuBuf, threads};
+use crate::geometry::{Activation, RowSize, Tail};
+use crate::scalar::Scalar;
+
+/// Most parts whose sums are added.
+const PARTS: usize = 64;
+
+/// What the backward pass knows of the forward pass.
+#[derive(Clone, Copy)]
+pub(in crate::cpu) struct Backward<'a, E> {
+    /// Rows and channels of the maps.
+    pub(in crate::cpu) size: RowSize,
+    /// The activations; `after` must be `None` or ReLU.
+    pub(in crate::cpu) tail: Tail,
+    /// The convolution's output.
+    pub(in crate::cpu) z: &'a [E],
+    /// Mean of `before(z)` per channel.
+    pub(in crate::cpu) mean: &'a [E],
+    /// Scale by standard deviation, per channel.
+    pub(in crate::cpu) factor: &'a [E],
+    /// Per channel; read only if the sign of `y` must be found again.
+    pub(in crate::cpu) offset: &'a [E],
+    /// What was added; as `offset`.
+    pub(in crate::cpu) residual: Option<&'a [E]>,
+    /// The output, if it was kept: its sign is read instead of computed.
+    pub(in crate::cpu) y: Option<&'a [E]>,
+}
+
+/// Sums over the rows, per channel.
+pub(in crate::cpu) struct Sums {
+    /// Of `dy'`: the gradient of the shift.
+    pub(in crate::cpu) dy: CpuBuf<f64>,
+    /// Of `dy' * (g - mean)`.
+    pub(in crate::cpu) product: CpuBuf<f64>,
+}
+
+impl Sums {
+    /// Adds the gradients of scale and shift, and returns `average` and `slope` per channel.
+    pub(in crate::cpu) fn into_coefficients<E: Scalar>(
+        self,
+        rows: usize,
+        variance: &[E],
+        eps: f64,
+        dscale: &mut [E],
+        dshift: &mut [E],
+    ) -> (CpuBuf<E>, CpuBuf<E>) {
+        let mut average = CpuBuf::scratch(variance.len());
+        let mut slope = CpuBuf::scratch(variance.len());
+        for channel in 0..variance.len() {
+            let inverse = 1.0 / (variance[channel].wide() + eps).sqrt();
+            let (sum, product) = (self.dy[channel], self.product[channel]);
+            dshift[channel] += E::of(sum);
+            dscale[channel] += E::of(product * inverse);
+            average[channel] = E::of(sum / rows as f64);
+            slope[channel] = E::of(product / rows as f64 * inverse * inverse);
+        }
+        (average, slope)
+    }
+}
+
+impl<E: Scalar> Backward<'_, E> {
+    fn check(&self, len: usize) {
+        let after = self.tail.after;
+        assert!(
+            matches!(after, None | Some(Activation::Relu)),
+            "{after:?} after the norm"
+        );
+        assert!(
+            len == self.size.rows * self.size.channels && self.z.len() == len,
+            "maps of another length"
+        );
+        let others = [self.residual, self.y].into_iter().flatten();
+        assert!(others.into_iter().all(|map| map.len() == len), "maps of another length");
+        let channels = [self.mean, self.factor, self.offset];
+        assert!(
+            channels.iter().all(|values| values.len() == self.size.channels),
+            "values per channel"
+        );
+    }
+
+    /// The sums that [`Backward::gradient`] needs and the gradients of scale and shift are made of.
+    ///
+    /// # Panics
+    /// If lengths differ or `after` is not supported.
+    pub(in crate::cpu) fn reduce(&self, dy: &[E]) -> Sums {
+        self.check(dy.len());
+        let RowSize { rows, channels } = self.size;
+        let level = Level::current();
+        let columns = Columns::new::<E>(level, channels);
+        let tiled = Tiled::new(columns, self);
+        let least = par::rows_per_task(channels).next_multiple_of(columns.repeat());
+        let part = par::items_per_part(rows, least, PARTS).next_multiple_of(columns.repeat());
+        let sums = par::sum_parts(rows, part, 2 * channels, |rows, sums: &mut [f64]| {
+            let (from, to) = (rows.start * channels, rows.end * channels);
+            let mut wide = CpuBuf::zeros(2 * columns.width);
+            self.in_runs(&tiled, level, from..to, |run| {
+                // SAFETY: `dy` is as long as the map, and `wide` as two wide rows.
+                let pass = unsafe { Reduce(run, dy.as_ptr().add(run.at), wide.as_mut_ptr()) };
+                dispatch(level, pass);
+            });
+            let (first, second) = sums.split_at_mut(channels);
+            columns.fold(&wide[..columns.width], first);
+            columns.fold(&wide[columns.width..], second);
+        });
+        let (mut first, mut second) = (CpuBuf::scratch(channels), CpuBuf::scratch(channels));
+        first.copy_from_slice(&sums[..channels]);
+        second.copy_from_slice(&sums[channels..]);
+        Sums {
+            dy: first,
+            product: second,
+        }
+    }
+
+    /// Writes `dz` over `dy`, or, given another buffer, `dz` there and `dy'` over `dy`: the gradient
+    /// of the residual.
+    ///
+    /// # Panics
+    /// As [`Backward::reduce`].
+    pub(in crate::cpu) fn gradient(&self, average: &[E], slope: &[E], dy: &mut [E], dz: Option<&mut [E]>) {
+        let keep = dz.is_some() && self.tail.after.is_some();
+        assert!(
+            dz.as_ref().is_none_or(|dz| dz.len() == dy.len()),
+            "maps of another length"
+        );
+        let (start, len) = (dy.as_mut_ptr(), dy.len());
+        let dz = dz.map_or(start, |dz| dz.as_mut_ptr());
+        // SAFETY: as long as the map, which is checked; both are borrowed mutably.
+        unsafe { self.write(average, slope, start, keep, dz, len) };
+    }
+
+    /// Writes `dz` for a `dy` that stays as it is.
+    ///
+    /// # Panics
+    /// As [`Backward::reduce`].
+    pub(in crate::cpu) fn gradient_of(&self, average: &[E], slope: &[E], dy: &[E], dz: &mut [E]) {
+        assert_eq!(dz.len(), dy.len(), "maps of another length");
+        // SAFETY: as long as the map, which is checked; `dy` is not kept, that is, not written.
+        unsafe { self.write(average, slope, dy.as_ptr().cast_mut(), false, dz.as_mut_ptr(), dy.len()) };
+    }
+
+    /// # Safety
+    /// `dy` and `dz` must be good for `len` elements, `dy` for writing only if `keep`.
+    unsafe fn write(&self, average: &[E], slope: &[E], dy: *mut E, keep: bool, dz: *mut E, len: usize) {
+        self.check(len);
+        if len == 0 {
+            return;
+        }
+        let level = Level::current();
+        let columns = Columns::new::<E>(level, self.size.channels);
+        let tiled = Tiled::new(columns, self);
+        let (average, slope) = (columns.tile(average), columns.tile(slope));
+        let task = ELEMENTS_PER_TASK.next_multiple_of(columns.width);
+        let (dy, dz) = (Start(dy), Start(dz));
+        threads::for_each(len.div_ceil(task), &|index| {
+            let at = index * task;
+            self.in_runs_with_slopes(&tiled, level, at..len.min(at + task), |run| {
+                // SAFETY: runs do not overlap, and the caller vouches for the maps.
+                let (dy, dz) = unsafe { (dy.at(run.at), dz.at(run.at)) };
+                let (average, slope) = (average.as_ptr(), slope.as_ptr());
+                dispatch(
+                    level,
+                    Write {
+                        run,
+                        average,
+                        slope,
+                        dy,
+                        keep,
+                        dz,
+                    },
+                );
+            });
+        });
+    }
+
+    /// Calls `f` with the runs of the elements `range`, each with `g` at hand.
+    fn in_runs(&self, tiled: &Tiled<E>, level: Level, range: std::ops::Range<usize>, mut f: impl FnMut(Run<'_, E>)) {
+        let mut scratch = self.tail.before.map(|_| CpuBuf::scratch(tiled.columns.run_len()));
+        for at in range.clone().step_by(tiled.columns.run_len()) {
+            let len = tiled.columns.run_len().min(range.end - at);
+            let mut run = self.run(tiled, at, len);
+            if let (Some(kind), Some(g)) = (self.tail.before, &mut scratch) {
+                // SAFETY: the scratch is as long as a run.
+                unsafe { function::values(level, kind, run.g, g.as_mut_ptr(), len) };
+                run.g = g.as_ptr();
+            }
+            f(run);
+        }
+    }
+
+    /// As [`Backward::in_runs`], with the derivative of `before` too.
+    fn in_runs_with_slopes(
+        &self,
+        tiled: &Tiled<E>,
+        level: Level,
+        range: std::ops::Range<usize>,
+        mut f: impl FnMut(Run<'_, E>),
+    ) {
+        let run_len = tiled.columns.run_len();
+        let mut scratch = self.tail.before.map(|_| CpuBuf::scratch(2 * run_len));
+        for at in range.clone().step_by(run_len) {
+            let len = run_len.min(range.end - at);
+            let mut run = self.run(tiled, at, len);
+            if let (Some(kind), Some(scratch)) = (self.tail.before, &mut scratch) {
+                let (g, slopes) = scratch.split_at_mut(run_len);
+                // SAFETY: both are as long as a run.
+                unsafe { function::values_and_slopes(level, kind, run.g, g.as_mut_ptr(), slopes.as_mut_ptr(), len) };
+                (run.g, run.slopes) = (g.as_ptr(), Some(slopes.as_ptr()));
+            }
+            f(run);
+        }
+    }
+
+    /// The run of `len` elements from `at` on, with `z` as `g`.
+    fn run<'t>(&self, tiled: &'t Tiled<E>, at: usize, len: usize) -> Run<'t, E> {
+        let part = |map: &[E]| map[at..at + len].as_ptr();
+        let mask = match (self.tail.after, self.y, self.residual) {
+            (None, ..) => Mask::None,
+            (Some(_), Some(y), _) => Mask::Output(part(y)),
+            (Some(_), None, Some(residual)) => Mask::Sum(part(residual)),
+            (Some(_), None, None) => Mask::Affine,
+        };
+        Run {
+            at,
+            len,
+            g: part(self.z),
+            slopes: None,
+            mask,
+            tiled,
+        }
+    }
+}
+
+/// Values per column of a wide row.
+struct Tiled<E: Scalar> {
+    columns: Columns,
+    mean: CpuBuf<E>,
+    factor: CpuBuf<E>,
+    offset: CpuBuf<E>,
+}
+
+impl<E: Scalar> Tiled<E> {
+    fn new(columns: Columns, backward: &Backward<'_, E>) -> Self {
+        Self {
+            columns,
+            mean: columns.tile(backward.mean),
+            factor: columns.tile(backward.factor),
+            offset: columns.tile(backward.offset),
+        }
+    }
+}
+
+/// Where the sign of `y` comes from; pointers are to the start of a run.
+#[derive(Clone, Copy)]
+enum Mask<E> {
+    /// No activation at the end.
+    None,
+    /// From `y` itself.
+    Output(*const E),
+    /// Computed from `g`,
+    Affine,
+    /// and from the residual.
+    Sum(*const E),
+}
+
+/// Some wide rows; pointers are to their start.
+#[derive(Clone, Copy)]
+struct Run<'a, E: Scalar> {
+    at: usize,
+    len: usize,
+    g: *const E,
+    slopes: Option<*const E>,
+    mask: Mask<E>,
+    tiled: &'a Tiled<E>,
+}
+
+impl<E: Scalar> Run<'_, E> {
+    /// `dy'`, from `g` and `dy`.
+    ///
+    /// # Safety
+    /// As for [`Terms::add`].
+    #[inline(always)]
+    unsafe fn masked<V: Vector<E>>(&self, at: usize, column: usize, count: usize, g: V, dy: V) -> V {
+        // SAFETY: the caller vouches for elements and columns.
+        unsafe {
+            let affine = || {
+                let factor = V::load(self.tiled.factor.as_ptr().add(column), count);
+                g.mul_add(factor, V::load(self.tiled.offset.as_ptr().add(column), count))
+            };
+            match self.mask {
+                Mask::None => dy,
+                Mask::Output(y) => V::load(y.add(at), count).unless_negative(dy),
+                Mask::Affine => affine().unless_negative(dy),
+                Mask::Sum(residual) => affine().add(V::load(residual.add(at), count)).unless_negative(dy),
+            }
+        }
+    }
+}
+
+/// Adds a run to the sums per column of a wide row.
+struct Reduce<'a, E: Scalar>(Run<'a, E>, *const E, *mut f64);
+
+impl<E: Scalar> Pass<E> for Reduce<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<E>>(self) {
+        let (run, sums) = (self.0, self.2);
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe { add_columns::<E, V, 2>(&self, 0, run.len, run.tiled.columns.width, sums) };
+    }
+}
+
+impl<E: Scalar> Terms<E, 2> for Reduce<'_, E> {
+    #[inline(always)]
+    unsafe fn add<V: Vector<E>>(&self, at: usize, column: usize, count: usize, [sum, product]: [V; 2]) -> [V; 2] {
+        // SAFETY: the caller vouches for elements and columns.
+        unsafe {
+            let g = V::load(self.0.g.add(at), count);
+            let dy = self.0.masked(at, column, count, g, V::load(self.1.add(at), count));
+            let distance = g.sub(V::load(self.0.tiled.mean.as_ptr().add(column), count));
+            [sum.add(dy), dy.mul_add(distance, product)]
+        }
+    }
+}
+
+/// Writes the gradients of a run.
+struct Write<'a, E: Scalar> {
+    run: Run<'a, E>,
+    average: *const E,
+    slope: *const E,
+    dy: *mut E,
+    keep: bool,
+    dz: *mut E,
+}
+
+impl<E: Scalar> Pass<E> for Write<'_, E> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<E>>(self) {
+        let (run, tiled) = (self.run, self.run.tiled);
+        let (mean, factor) = (tiled.mean.as_ptr(), tiled.factor.as_ptr());
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            for_vectors::<E, V>(
+                run.len,
+                tiled.columns.width,
+                #[inline(always)]
+                |at, column, count| {
+                    let g = V::load(run.g.add(at), count);
+                    let dy = run.masked(at, column, count, g, V::load(self.dy.add(at), count));
+                    let distance = g.sub(V::load(mean.add(column), count));
+                    let share = distance.mul_add(
+                        V::load(self.slope.add(column), count),
+                        V::load(self.average.add(column), count),
+                    );
+                    let mut dz = dy.sub(share).mul(V::load(factor.add(column), count));
+                    if let Some(slopes) = run.slopes {
+                        dz = dz.mul(V::load(slopes.add(at), count));
+                    }
+                    if self.keep {
+                        dy.store(self.dy.add(at), count);
+                    }
+                    dz.store(self.dz.add(at), count);
+                },
+            );
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The passes between convolutions: activation, batch normalisation, residual and activation as
+//! one operation that keeps only the convolution's output `z`.
+//!
+//! With `g = before(z)`, and `factor` and `offset` per channel from the statistics of `g`:
+//! `y = after(factor * g + offset + residual)`. Each pass reads and writes every map once, in
+//! vectors of any level; activations are computed for some kilobytes at a time, which stay in the
+//! L1 cache until they are used.
+
+mod affine;
+mod columns;
+mod function;
+mod gradient;
+mod moments;
+#[cfg(test)]
+mod tests;
+mod vector;
+
+#[allow(unused_imports)]
+pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
+#[allow(unused_imports)]
+pub(super) use gradient::{Backward, Sums};
+#[allow(unused_imports)]
+pub(super) use moments::Moments;
