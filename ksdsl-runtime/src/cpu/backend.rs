@@ -3,7 +3,7 @@
 //! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
-use super::{CpuBuf, activation, conv, elementwise, layout, linear, norm, pool};
+use super::{CpuBuf, CpuKernel, CpuKernelGradient, activation, conv, elementwise, layout, linear, norm, pool};
 use crate::backend::{Backend, BatchNormOutput, LayerNormOutput};
 use crate::geometry::{Activation, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize};
 use dfdx::shapes::{HasShape, Shape};
@@ -69,7 +69,13 @@ macro_rules! cpu_backend {
                 weight: &CpuBuf<$E>,
                 bias: Option<&CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(conv::conv_forward(size, x, weight, bias))
+                Ok(conv::forward(
+                    size,
+                    x,
+                    &CpuKernel::new(weight.clone()),
+                    bias,
+                    None,
+                ))
             }
 
             fn conv_backward_data(
@@ -78,7 +84,12 @@ macro_rules! cpu_backend {
                 weight: &CpuBuf<$E>,
                 dy: &CpuBuf<$E>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(conv::conv_backward_data(size, weight, dy))
+                Ok(conv::backward_data(
+                    size,
+                    &CpuKernel::new(weight.clone()),
+                    dy,
+                    None,
+                ))
             }
 
             fn conv_backward_weight(
@@ -88,7 +99,9 @@ macro_rules! cpu_backend {
                 dy: &CpuBuf<$E>,
                 dweight: &mut CpuBuf<$E>,
             ) -> Result<(), CpuError> {
-                conv::conv_backward_weight(size, x, dy, dweight);
+                let mut gradient = CpuKernelGradient::new(dweight.len());
+                conv::backward_weight(size, x, dy, &mut gradient);
+                elementwise::add_assign(dweight, &gradient.into_plain());
                 Ok(())
             }
 
@@ -99,7 +112,13 @@ macro_rules! cpu_backend {
                 weight: &CpuBuf<$E>,
                 bias: Option<&CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(linear::linear_forward(size, x, weight, bias))
+                Ok(linear::forward(
+                    size,
+                    x,
+                    &CpuKernel::new(weight.clone()),
+                    bias,
+                    None,
+                ))
             }
 
             fn linear_backward_data(
@@ -108,7 +127,12 @@ macro_rules! cpu_backend {
                 weight: &CpuBuf<$E>,
                 dy: &CpuBuf<$E>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(linear::linear_backward_data(size, weight, dy))
+                Ok(linear::backward_data(
+                    size,
+                    &CpuKernel::new(weight.clone()),
+                    dy,
+                    None,
+                ))
             }
 
             fn linear_backward_weight(
@@ -118,7 +142,9 @@ macro_rules! cpu_backend {
                 dy: &CpuBuf<$E>,
                 dweight: &mut CpuBuf<$E>,
             ) -> Result<(), CpuError> {
-                linear::linear_backward_weight(size, x, dy, dweight);
+                let mut gradient = CpuKernelGradient::new(dweight.len());
+                linear::backward_weight(size, x, dy, &mut gradient);
+                elementwise::add_assign(dweight, &gradient.into_plain());
                 Ok(())
             }
 

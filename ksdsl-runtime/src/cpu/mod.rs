@@ -13,7 +13,9 @@ mod depthwise;
 mod elementwise;
 #[allow(dead_code)]
 mod finish;
+mod gemm;
 mod im2col;
+mod kernel;
 mod layout;
 mod linear;
 mod matmul;
@@ -29,5 +31,6 @@ mod winograd;
 pub use buf::{CpuBuf, Pool};
 #[doc(hidden)]
 pub use conv_method::{WinogradChoice, with_winograd};
+pub use kernel::{CpuKernel, CpuKernelGradient};
 pub use simd::Level;
 pub use threads::{THREADS_VARIABLE, set_threads, threads, with_threads};
