@@ -27,6 +27,7 @@ pub(super) enum Start<'a, E> {
     /// Nothing: what was there is overwritten.
     Zero,
     /// What is there.
+    #[cfg_attr(not(test), expect(dead_code))]
     Sum,
     /// One value per column.
     Bias(&'a [E]),

@@ -25,6 +25,7 @@ pub(in super::super) enum Rows<'a> {
     /// This far apart.
     Strided(usize),
     /// Here.
+    #[cfg_attr(not(test), expect(dead_code))]
     Listed(&'a [usize]),
 }
 
