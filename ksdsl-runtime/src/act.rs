@@ -86,11 +86,6 @@ impl<B> GradCell<B> {
         Self(taped.then(Rc::default))
     }
 
-    /// Whether a tape records.
-    pub(crate) fn is_attached(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Empties the cell. `None`: nothing was added.
     pub(crate) fn take(&self) -> Option<B> {
         self.0.as_ref()?.borrow_mut().take()
@@ -199,14 +194,6 @@ impl<S: Shape, E: Scalar, D: Backend<E>, T> From<Ready<S, E, D, T>> for Act<S, E
             value: Value::Ready(ready.data, ready.saved),
             grad: ready.grad,
         }
-    }
-}
-
-impl<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Ready<S, E, D, T> {
-    /// The values for the output to be made of, without a copy where nothing else needs them.
-    pub(crate) fn into_data(self) -> D::Buf {
-        drop(self.saved);
-        Rc::unwrap_or_clone(self.data)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a device must offer so that generated models run on it.
 
-use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize};
+use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use crate::scalar::Scalar;
 use dfdx::shapes::Shape;
 use dfdx::tensor::{Gradients, Tensor};
@@ -45,22 +45,13 @@ pub struct ConvMoments<B> {
     pub variance: B,
 }
 
-/// The activations around a norm: `y = after(factor * before(x) + offset + residual)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NormTail {
-    /// The activation before the norm.
-    pub before: Option<Activation>,
-    /// The activation after norm and residual: none or [`Activation::Relu`].
-    pub after: Option<Activation>,
-}
-
 /// What the backward pass of batch normalisation and the layers it is fused with needs.
 #[derive(Clone, Copy, Debug)]
 pub struct NormBackward<'a, B> {
     /// Rows and channels.
     pub size: RowSize,
     /// The activations around the norm.
-    pub tail: NormTail,
+    pub tail: Tail,
     /// The input, before `tail.before`.
     pub input: &'a B,
     /// The output, if there was a residual and `tail.after`.
@@ -203,7 +194,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     fn norm_recall(
         &self,
         size: RowSize,
-        tail: NormTail,
+        tail: Tail,
         x: &Self::Buf,
         factor: &Self::Buf,
         offset: &Self::Buf,

@@ -1,8 +1,8 @@
 //! Batch and layer normalisation: modules of their own, since they hold more than one tensor.
 
 use crate::act::{Act, ActShape, Context, GradCell, HasChannels};
-use crate::backend::{Backend, NormTail};
-use crate::geometry::{Activation, RowSize};
+use crate::backend::Backend;
+use crate::geometry::{Activation, RowSize, Tail};
 use crate::param::{Param, ParamArg};
 use crate::pass::Pass;
 use crate::pending::{NormSource, NormStep, Value};
@@ -155,7 +155,7 @@ fn wait<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         .norm_coefficients(&mean, &variance, scale.values(), shift.values(), eps)?;
     let step = NormStep {
         size: shape.row_size(),
-        tail: NormTail {
+        tail: Tail {
             before: normed.before,
             after: None,
         },

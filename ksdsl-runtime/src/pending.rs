@@ -10,8 +10,8 @@
 //! is made again from the convolution's output in the backward pass rather than kept ([`Saved`]).
 
 use crate::act::{Context, GradCell};
-use crate::backend::{Backend, ConvMoments, ConvTail, NormBackward, NormTail};
-use crate::geometry::{Activation, ConvSize, RowSize};
+use crate::backend::{Backend, ConvMoments, ConvTail, NormBackward};
+use crate::geometry::{Activation, ConvSize, RowSize, Tail};
 use crate::param::Param;
 use crate::saved::{Again, Saved};
 use crate::scalar::Scalar;
@@ -62,7 +62,7 @@ pub(crate) enum NormSource<E: Scalar, D: Backend<E>> {
 #[derive(Debug)]
 pub(crate) struct NormStep<E: Scalar, D: Backend<E>> {
     pub(crate) size: RowSize,
-    pub(crate) tail: NormTail,
+    pub(crate) tail: Tail,
     /// The input, before the activation `tail.before`.
     pub(crate) input: Rc<D::Buf>,
     pub(crate) saved: Saved<E, D>,
@@ -273,7 +273,7 @@ impl<E: Scalar, D: Backend<E>> NormStep<E, D> {
 /// The backward pass of a [`NormStep`].
 struct NormGradient<E: Scalar, D: Backend<E>> {
     size: RowSize,
-    tail: NormTail,
+    tail: Tail,
     input: Saved<E, D>,
     output: Option<Rc<D::Buf>>,
     source: NormSource<E, D>,

@@ -1,7 +1,7 @@
 //! What the backward pass needs of the forward pass: kept, or made again.
 
-use crate::backend::{Backend, NormTail};
-use crate::geometry::RowSize;
+use crate::backend::Backend;
+use crate::geometry::{RowSize, Tail};
 use crate::scalar::Scalar;
 use std::rc::Rc;
 
@@ -32,7 +32,7 @@ impl<E: Scalar, D: Backend<E>> Clone for Saved<E, D> {
 #[derive(Debug)]
 pub(crate) struct Again<E: Scalar, D: Backend<E>> {
     pub(crate) size: RowSize,
-    pub(crate) tail: NormTail,
+    pub(crate) tail: Tail,
     pub(crate) input: Saved<E, D>,
     pub(crate) factor: Rc<D::Buf>,
     pub(crate) offset: Rc<D::Buf>,

@@ -3,9 +3,11 @@
 //! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
-use super::{CpuBuf, CpuKernel, CpuKernelGradient, activation, conv, elementwise, layout, linear, norm, pool, tail};
-use crate::backend::{Backend, ConvMoments, ConvTail, LayerNormOutput, NormBackward, NormTail};
-use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize};
+use super::{
+    CpuBuf, CpuKernel, CpuKernelGradient, activation, conv, elementwise, fused, layout, linear, norm, pool, tail,
+};
+use crate::backend::{Backend, ConvMoments, ConvTail, LayerNormOutput, NormBackward};
+use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::ReshapeTo;
@@ -117,11 +119,7 @@ macro_rules! cpu_backend {
                 dy: &CpuBuf<$E>,
                 others: Option<CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                let dx = conv::conv_backward_data(size, kernel.plain(), dy);
-                Ok(match others {
-                    Some(others) => elementwise::add(others, &dx),
-                    None => dx,
-                })
+                Ok(tail::conv_backward_data(size, kernel, dy, others))
             }
 
             fn conv_backward_weight(
@@ -131,7 +129,7 @@ macro_rules! cpu_backend {
                 dy: &CpuBuf<$E>,
                 gradient: &mut CpuKernelGradient<$E>,
             ) -> Result<(), CpuError> {
-                conv::conv_backward_weight(size, x, dy, gradient.plain());
+                conv::backward_weight(size, x, dy, gradient);
                 Ok(())
             }
 
@@ -152,7 +150,7 @@ macro_rules! cpu_backend {
                 shift: &CpuBuf<$E>,
                 eps: f64,
             ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), CpuError> {
-                Ok(tail::coefficients(mean, variance, scale, shift, eps))
+                Ok(fused::factor_and_offset(mean, variance, scale, shift, eps))
             }
 
             fn norm_apply(
@@ -170,7 +168,7 @@ macro_rules! cpu_backend {
             fn norm_recall(
                 &self,
                 size: RowSize,
-                tail: NormTail,
+                tail: Tail,
                 x: &CpuBuf<$E>,
                 factor: &CpuBuf<$E>,
                 offset: &CpuBuf<$E>,

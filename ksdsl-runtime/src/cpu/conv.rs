@@ -1,9 +1,12 @@
 //! Convolution: pointwise as a linear layer, depthwise directly, 3x3 by Winograd's algorithm where
 //! that pays (see `conv_method`), all else by unrolling.
 
-use super::conv_method::{Method, method};
+use super::conv_method::{Method, WeightLayout, method};
+use super::finish::Finish;
+use super::gemm::{Packed, Start, add_transposed, product};
 use super::im2col::{columns, roll_up, unroll};
-use super::matmul::{Mat, matmul};
+use super::kernel::{CpuKernel, CpuKernelGradient, Form};
+use super::matmul::Mat;
 use super::{CpuBuf, depthwise, linear, par, winograd};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
@@ -18,52 +21,53 @@ fn tile_rows(size: &ConvSize) -> usize {
     (TILE_ELEMENTS / (size.output.width * columns(size)).max(1)).max(1)
 }
 
-/// Weights as `[group][ky][kx][in / groups][out / groups]`.
-fn pack<E: Scalar>(size: &ConvSize, weight: &[E]) -> CpuBuf<E> {
+/// The matrices of the groups, `[ky][kx][in / groups][out / groups]`.
+fn pack<E: Scalar>(size: &ConvSize, weight: &[E], transposed: bool) -> Vec<Packed<E>> {
+    let (depth, outputs) = (columns(size), size.output.channels / size.groups);
     let mut packed = CpuBuf::scratch(weight.len());
-    for_weights(size, |plain, at| packed[at] = weight[plain]);
-    packed
+    WeightLayout::of(size).for_each(|plain, at| packed[at] = weight[plain]);
+    let matrix = |group: usize| {
+        let matrix = Mat::new(&packed[group * depth * outputs..], depth, outputs, outputs);
+        Packed::new(if transposed { matrix.transposed() } else { matrix })
+    };
+    (0..size.groups).map(matrix).collect()
 }
 
-/// Calls `f(index in PyTorch's layout, index in the packed layout)` for each weight.
-fn for_weights(size: &ConvSize, mut f: impl FnMut(usize, usize)) {
-    let taps = size.window.kernel[0] * size.window.kernel[1];
-    let inputs = size.input.channels / size.groups;
-    let outputs = size.output.channels / size.groups;
-    for out in 0..size.output.channels {
-        let (group, column) = (out / outputs, out % outputs);
-        for input in 0..inputs {
-            for tap in 0..taps {
-                let plain = (out * inputs + input) * taps + tap;
-                f(plain, ((group * taps + tap) * inputs + input) * outputs + column);
-            }
-        }
+/// Hands a finished map over, where the kernel did not.
+fn finish_map<E: Scalar>(pixels: &mut [E], channels: usize, finish: Option<&dyn Finish<E>>) {
+    if let Some(finish) = finish {
+        par::for_rows(pixels, channels, par::rows_per_task(channels), |first, part| {
+            finish.finish(first, part)
+        });
     }
 }
 
-pub(super) fn conv_forward<E: Scalar>(
+/// `y = conv(x, kernel) + bias`.
+pub(super) fn forward<E: Scalar>(
     size: ConvSize,
     x: &CpuBuf<E>,
-    weight: &CpuBuf<E>,
+    kernel: &CpuKernel<E>,
     bias: Option<&CpuBuf<E>>,
+    finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     match method::<E>(&size) {
-        Method::Pointwise(linear) => linear::linear_forward(linear, x, weight, bias),
-        Method::Depthwise => depthwise::forward(&size, x, weight, bias, None),
-        Method::Winograd => winograd::forward(&size, x, weight, bias.map(|bias| &bias[..])),
-        Method::Unrolled => forward_unrolled(&size, x, weight, bias),
+        Method::Pointwise(linear) => linear::forward(linear, x, kernel, bias, finish),
+        Method::Depthwise => depthwise::forward(&size, x, kernel.plain(), bias, finish),
+        Method::Winograd => winograd::forward(&size, x, kernel, bias.map(|bias| &bias[..]), finish),
+        Method::Unrolled => forward_unrolled(&size, x, kernel, bias, finish),
     }
 }
 
 fn forward_unrolled<E: Scalar>(
     size: &ConvSize,
     x: &CpuBuf<E>,
-    weight: &CpuBuf<E>,
+    kernel: &CpuKernel<E>,
     bias: Option<&CpuBuf<E>>,
+    finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     let (width, channels) = (size.output.width, size.output.channels);
     let (depth, outputs) = (columns(size), channels / size.groups);
-    let packed = pack(size, weight);
+    let packed = kernel.form(Form::Unrolled, |weight| pack(size, weight, false));
     let mut y = CpuBuf::scratch(size.output.len());
     // At least eight tasks, if there are rows enough.
     let all_rows = size.output.batch * size.output.height;
@@ -71,39 +75,48 @@ fn forward_unrolled<E: Scalar>(
     par::for_rows(&mut y, width * channels, rows, |first, part| {
         let pixels = part.len() / channels;
         let mut unrolled = CpuBuf::scratch(pixels * depth);
-        if let Some(bias) = bias {
-            part.chunks_exact_mut(channels)
-                .for_each(|pixel| pixel.copy_from_slice(bias));
-        }
-        for group in 0..size.groups {
+        for (group, kernel) in packed.iter().enumerate() {
             unroll(size, group, first..first + pixels / width, x, &mut unrolled);
-            let kernel = &packed[group * depth * outputs..][..depth * outputs];
-            matmul(
+            product(
                 &mut part[group * outputs..],
                 channels,
-                bias.is_some(),
+                Start::bias(bias.map(|bias| &bias[group * outputs..])),
                 Mat::new(&unrolled, pixels, depth, depth),
-                Mat::new(kernel, depth, outputs, outputs),
+                kernel,
             );
+        }
+        if let Some(finish) = finish {
+            finish.finish(first * width, part);
         }
     });
     y
 }
 
-pub(super) fn conv_backward_data<E: Scalar>(size: ConvSize, weight: &CpuBuf<E>, dy: &CpuBuf<E>) -> CpuBuf<E> {
+/// The gradient with respect to the input.
+pub(super) fn backward_data<E: Scalar>(
+    size: ConvSize,
+    kernel: &CpuKernel<E>,
+    dy: &CpuBuf<E>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     match method::<E>(&size) {
-        Method::Pointwise(linear) => linear::linear_backward_data(linear, weight, dy),
-        Method::Depthwise => depthwise::backward_data(&size, weight, dy, None),
-        Method::Winograd => winograd::backward_data(&size, weight, dy),
-        Method::Unrolled => backward_data_unrolled(&size, weight, dy),
+        Method::Pointwise(linear) => linear::backward_data(linear, kernel, dy, finish),
+        Method::Depthwise => depthwise::backward_data(&size, kernel.plain(), dy, finish),
+        Method::Winograd => winograd::backward_data(&size, kernel, dy, finish),
+        Method::Unrolled => backward_data_unrolled(&size, kernel, dy, finish),
     }
 }
 
 /// One task per image: the windows of an image overlap, those of two images do not.
-fn backward_data_unrolled<E: Scalar>(size: &ConvSize, weight: &CpuBuf<E>, dy: &CpuBuf<E>) -> CpuBuf<E> {
+fn backward_data_unrolled<E: Scalar>(
+    size: &ConvSize,
+    kernel: &CpuKernel<E>,
+    dy: &CpuBuf<E>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     let (height, width, channels) = (size.output.height, size.output.width, size.output.channels);
     let (depth, outputs) = (columns(size), channels / size.groups);
-    let packed = pack(size, weight);
+    let packed = kernel.form(Form::UnrolledBackward, |weight| pack(size, weight, true));
     let rows = tile_rows(size);
     let mut dx = CpuBuf::scratch(size.input.len());
     let image_len = size.input.height * size.input.width * size.input.channels;
@@ -114,28 +127,39 @@ fn backward_data_unrolled<E: Scalar>(size: &ConvSize, weight: &CpuBuf<E>, dy: &C
             let tile = first..height.min(first + rows);
             let pixels = tile.len() * width;
             let dy = &dy[(image * height + first) * width * channels..][..pixels * channels];
-            for group in 0..size.groups {
-                let kernel = &packed[group * depth * outputs..][..depth * outputs];
-                matmul(
+            for (group, kernel) in packed.iter().enumerate() {
+                product(
                     &mut unrolled,
                     depth,
-                    false,
+                    Start::Zero,
                     Mat::new(&dy[group * outputs..], pixels, outputs, channels),
-                    Mat::new(kernel, depth, outputs, outputs).transposed(),
+                    kernel,
                 );
                 roll_up(size, group, tile.clone(), &unrolled, dx);
             }
+        }
+        if let Some(finish) = finish {
+            finish.finish(image * size.input.height * size.input.width, dx);
         }
     });
     dx
 }
 
-pub(super) fn conv_backward_weight<E: Scalar>(size: ConvSize, x: &CpuBuf<E>, dy: &CpuBuf<E>, dweight: &mut CpuBuf<E>) {
+/// Adds the gradient with respect to the kernel to `gradient`.
+pub(super) fn backward_weight<E: Scalar>(
+    size: ConvSize,
+    x: &CpuBuf<E>,
+    dy: &CpuBuf<E>,
+    gradient: &mut CpuKernelGradient<E>,
+) {
     match method::<E>(&size) {
-        Method::Pointwise(linear) => linear::linear_backward_weight(linear, x, dy, dweight),
-        Method::Depthwise => depthwise::backward_weight(&size, x, dy, dweight),
-        Method::Winograd => winograd::backward_weight(&size, x, dy, dweight),
-        Method::Unrolled => backward_weight_unrolled(&size, x, dy, dweight),
+        Method::Pointwise(linear) => linear::backward_weight(linear, x, dy, gradient),
+        Method::Depthwise => depthwise::backward_weight(&size, x, dy, gradient.plain()),
+        Method::Winograd => {
+            let sums = gradient.winograd(size.output.channels, size.input.channels);
+            winograd::backward_weight(&size, x, dy, sums);
+        }
+        Method::Unrolled => backward_weight_unrolled(&size, x, dy, gradient.unrolled(WeightLayout::of(&size))),
     }
 }
 
@@ -144,13 +168,13 @@ fn weight_parts(len: usize) -> usize {
     ((1 << 24) / len.max(1)).clamp(2, WEIGHT_PARTS)
 }
 
-fn backward_weight_unrolled<E: Scalar>(size: &ConvSize, x: &CpuBuf<E>, dy: &CpuBuf<E>, dweight: &mut CpuBuf<E>) {
+fn backward_weight_unrolled<E: Scalar>(size: &ConvSize, x: &CpuBuf<E>, dy: &CpuBuf<E>, gradient: &mut CpuBuf<E>) {
     let (width, channels) = (size.output.width, size.output.channels);
     let (depth, outputs) = (columns(size), channels / size.groups);
     let tile = tile_rows(size);
     let all_rows = size.output.batch * size.output.height;
-    let part = par::items_per_part(all_rows, 1, weight_parts(dweight.len()));
-    let packed = par::sum_parts(all_rows, part, dweight.len(), |rows, sums: &mut [E]| {
+    let part = par::items_per_part(all_rows, 1, weight_parts(gradient.len()));
+    let packed = par::sum_parts(all_rows, part, gradient.len(), |rows, sums: &mut [E]| {
         let mut unrolled = CpuBuf::scratch(tile.min(rows.len()) * width * depth);
         for first in rows.clone().step_by(tile) {
             let tile = first..rows.end.min(first + tile);
@@ -158,15 +182,14 @@ fn backward_weight_unrolled<E: Scalar>(size: &ConvSize, x: &CpuBuf<E>, dy: &CpuB
             let dy = &dy[first * width * channels..][..pixels * channels];
             for group in 0..size.groups {
                 unroll(size, group, tile.clone(), x, &mut unrolled);
-                matmul(
+                add_transposed(
                     &mut sums[group * depth * outputs..][..depth * outputs],
                     outputs,
-                    true,
-                    Mat::new(&unrolled, pixels, depth, depth).transposed(),
+                    Mat::new(&unrolled, pixels, depth, depth),
                     Mat::new(&dy[group * outputs..], pixels, outputs, channels),
                 );
             }
         }
     });
-    for_weights(size, |plain, at| dweight[plain] += packed[at]);
+    super::elementwise::add_assign(gradient, &packed);
 }

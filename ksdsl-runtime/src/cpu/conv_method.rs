@@ -49,6 +49,43 @@ pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// The layout of unrolled kernels: `[group][ky][kx][in / groups][out / groups]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WeightLayout {
+    groups: usize,
+    taps: usize,
+    /// Inputs and outputs of a group.
+    inputs: usize,
+    outputs: usize,
+}
+
+impl WeightLayout {
+    pub(super) fn of(size: &ConvSize) -> Self {
+        Self {
+            groups: size.groups,
+            taps: size.window.kernel[0] * size.window.kernel[1],
+            inputs: size.input.channels / size.groups,
+            outputs: size.output.channels / size.groups,
+        }
+    }
+
+    /// Calls `f(index in PyTorch's layout, index in this layout)` for each weight.
+    pub(super) fn for_each(self, mut f: impl FnMut(usize, usize)) {
+        let Self {
+            taps, inputs, outputs, ..
+        } = self;
+        for out in 0..self.groups * outputs {
+            let (group, column) = (out / outputs, out % outputs);
+            for input in 0..inputs {
+                for tap in 0..taps {
+                    let plain = (out * inputs + input) * taps + tap;
+                    f(plain, ((group * taps + tap) * inputs + input) * outputs + column);
+                }
+            }
+        }
+    }
+}
+
 /// The algorithm for the convolution and for both its gradients.
 pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
     let window = &size.window;

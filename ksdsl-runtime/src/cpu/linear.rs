@@ -1,6 +1,9 @@
 //! Linear layers, and convolutions that are linear layers of pixels.
 
-use super::matmul::{Mat, matmul};
+use super::finish::Finish;
+use super::gemm::{Packed, Start, add_transposed, product};
+use super::kernel::{CpuKernel, CpuKernelGradient, Form};
+use super::matmul::Mat;
 use super::{CpuBuf, par};
 use crate::geometry::{LinearSize, RowSize};
 use crate::scalar::Scalar;
@@ -10,75 +13,92 @@ fn product_rows(rows: usize) -> usize {
     rows.div_ceil(8).clamp(64, 512)
 }
 
-pub(super) fn linear_forward<E: Scalar>(
+/// `y = x kernel^T + bias`.
+pub(super) fn forward<E: Scalar>(
     size: LinearSize,
     x: &CpuBuf<E>,
-    weight: &CpuBuf<E>,
+    kernel: &CpuKernel<E>,
     bias: Option<&CpuBuf<E>>,
+    finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     let LinearSize { rows, inputs, outputs } = size;
+    let form = kernel.form(Form::Linear, |weight| {
+        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs).transposed())]
+    });
+    multiply(rows, x, &form[0], bias, finish)
+}
+
+/// The gradient with respect to the input.
+pub(super) fn backward_data<E: Scalar>(
+    size: LinearSize,
+    kernel: &CpuKernel<E>,
+    dy: &CpuBuf<E>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
+    let LinearSize { rows, inputs, outputs } = size;
+    let form = kernel.form(Form::LinearBackward, |weight| {
+        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs))]
+    });
+    multiply(rows, dy, &form[0], None, finish)
+}
+
+/// `y = x b + bias`.
+fn multiply<E: Scalar>(
+    rows: usize,
+    x: &[E],
+    b: &Packed<E>,
+    bias: Option<&CpuBuf<E>>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
+    let (inputs, outputs) = (b.rows(), b.cols());
     let mut y = CpuBuf::scratch(rows * outputs);
+    let start = Start::bias(bias.map(|bias| &bias[..]));
     par::for_rows(&mut y, outputs, product_rows(rows), |first, part| {
-        if let Some(bias) = bias {
-            part.chunks_exact_mut(outputs).for_each(|row| row.copy_from_slice(bias));
-        }
         let rows = part.len() / outputs;
-        matmul(
+        product(
             part,
             outputs,
-            bias.is_some(),
+            start,
             Mat::new(&x[first * inputs..], rows, inputs, inputs),
-            Mat::new(weight, outputs, inputs, inputs).transposed(),
+            b,
         );
+        if let Some(finish) = finish {
+            finish.finish(first, part);
+        }
     });
     y
 }
 
-pub(super) fn linear_backward_data<E: Scalar>(size: LinearSize, weight: &CpuBuf<E>, dy: &CpuBuf<E>) -> CpuBuf<E> {
-    let LinearSize { rows, inputs, outputs } = size;
-    let mut dx = CpuBuf::scratch(rows * inputs);
-    par::for_rows(&mut dx, inputs, product_rows(rows), |first, part| {
-        let rows = part.len() / inputs;
-        matmul(
-            part,
-            inputs,
-            false,
-            Mat::new(&dy[first * outputs..], rows, outputs, outputs),
-            Mat::new(weight, outputs, inputs, inputs),
-        );
-    });
-    dx
-}
-
+/// Adds the gradient with respect to the kernel to `gradient`.
+///
 /// Cuts the rows into parts when there are many, the outputs otherwise.
-pub(super) fn linear_backward_weight<E: Scalar>(
+pub(super) fn backward_weight<E: Scalar>(
     size: LinearSize,
     x: &CpuBuf<E>,
     dy: &CpuBuf<E>,
-    dweight: &mut CpuBuf<E>,
+    gradient: &mut CpuKernelGradient<E>,
 ) {
+    let gradient = gradient.plain();
     let LinearSize { rows, inputs, outputs } = size;
     if rows >= 4 * outputs {
         let part = par::items_per_part(rows, 256, 8);
-        let sums = par::sum_parts(rows, part, dweight.len(), |rows, sums: &mut [E]| {
+        let sums = par::sum_parts(rows, part, gradient.len(), |rows, sums: &mut [E]| {
             let (first, rows) = (rows.start, rows.len());
-            matmul(
+            add_transposed(
                 sums,
                 inputs,
-                true,
-                Mat::new(&dy[first * outputs..], rows, outputs, outputs).transposed(),
+                Mat::new(&dy[first * outputs..], rows, outputs, outputs),
                 Mat::new(&x[first * inputs..], rows, inputs, inputs),
             );
         });
-        super::elementwise::add_assign(dweight, &sums);
+        super::elementwise::add_assign(gradient, &sums);
     } else {
-        par::for_rows(dweight, inputs, product_rows(outputs), |first, part| {
+        par::for_rows(gradient, inputs, product_rows(outputs), |first, part| {
             let columns = part.len() / inputs;
-            matmul(
+            add_transposed(
                 part,
                 inputs,
-                true,
-                Mat::new(&dy[first..], rows, columns, outputs).transposed(),
+                Mat::new(&dy[first..], rows, columns, outputs),
                 Mat::new(x, rows, inputs, inputs),
             );
         });

@@ -5,11 +5,11 @@ use crate::scalar::Scalar;
 /// A matrix in a slice: element `(i, j)` at `i * row_stride + j * col_stride`.
 #[derive(Clone, Copy)]
 pub(super) struct Mat<'a, E> {
-    values: &'a [E],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+    pub(super) values: &'a [E],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+    pub(super) row_stride: usize,
+    pub(super) col_stride: usize,
 }
 
 impl<'a, E> Mat<'a, E> {
@@ -36,7 +36,7 @@ impl<'a, E> Mat<'a, E> {
     }
 
     /// Whether all elements lie in the slice.
-    fn fits(&self) -> bool {
+    pub(super) fn fits(&self) -> bool {
         let last = self.rows.saturating_sub(1) * self.row_stride + self.cols.saturating_sub(1) * self.col_stride;
         self.rows == 0 || self.cols == 0 || last < self.values.len()
     }

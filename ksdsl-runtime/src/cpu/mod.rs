@@ -11,10 +11,9 @@ mod conv;
 mod conv_method;
 mod depthwise;
 mod elementwise;
-#[allow(dead_code)]
 mod finish;
-#[allow(dead_code)]
 mod fused;
+mod gemm;
 mod im2col;
 mod kernel;
 mod layout;

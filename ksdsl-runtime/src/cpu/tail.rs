@@ -1,16 +1,25 @@
-//! The norms and activations around convolutions.
+//! Convolutions with the norms and activations around them, on the passes of `fused`.
 
-use super::{CpuBuf, CpuKernel, activation, conv, elementwise, norm};
-use crate::backend::{ConvMoments, ConvTail, NormBackward, NormTail};
-use crate::geometry::{Activation, ConvSize, RowSize};
+use super::finish::Finish;
+use super::fused::{self, Affine, Backward, Moments};
+use super::{CpuBuf, CpuKernel, conv};
+use crate::backend::{ConvMoments, ConvTail, NormBackward};
+use crate::geometry::{Activation, ConvSize, MapSize, RowSize, Tail};
 use crate::scalar::Scalar;
 use std::borrow::Cow;
 
-fn rows(size: &ConvSize) -> RowSize {
+fn rows(map: &MapSize) -> RowSize {
     RowSize {
-        rows: size.output.rows(),
-        channels: size.output.channels,
+        rows: map.rows(),
+        channels: map.channels,
     }
+}
+
+/// Factor 1 and offset 0 for each channel.
+fn identity<E: Scalar>(channels: usize) -> (CpuBuf<E>, CpuBuf<E>) {
+    let mut ones = CpuBuf::scratch(channels);
+    ones.fill(E::one());
+    (ones, CpuBuf::zeros(channels))
 }
 
 pub(super) fn conv_forward<E: Scalar>(
@@ -20,20 +29,30 @@ pub(super) fn conv_forward<E: Scalar>(
     bias: Option<&CpuBuf<E>>,
     tail: ConvTail<'_, CpuBuf<E>>,
 ) -> CpuBuf<E> {
-    let mut y = conv::conv_forward(size, x, kernel.plain(), bias);
-    if let Some(kind) = tail.before {
-        y = activation::activation_forward(kind, y);
+    let ConvTail {
+        before,
+        affine,
+        residual,
+        after,
+    } = tail;
+    if before.is_none() && affine.is_none() && residual.is_none() && after.is_none() {
+        return conv::forward(size, x, kernel, bias, None);
     }
-    if let Some((factor, offset)) = tail.affine {
-        y = apply(rows(&size), None, Cow::Owned(y), factor, offset, None);
-    }
-    if let Some(residual) = tail.residual {
-        y = elementwise::add(y, residual);
-    }
-    match tail.after {
-        Some(kind) => activation::activation_forward(kind, y),
-        None => y,
-    }
+    let plain;
+    let (factor, offset) = match affine {
+        Some(affine) => affine,
+        None => {
+            plain = identity(size.output.channels);
+            (&plain.0, &plain.1)
+        }
+    };
+    let finish = Affine::new(
+        Tail { before, after },
+        factor,
+        offset,
+        residual.map(|residual| &residual[..]),
+    );
+    conv::forward(size, x, kernel, bias, Some(&finish))
 }
 
 pub(super) fn conv_moments<E: Scalar>(
@@ -43,9 +62,10 @@ pub(super) fn conv_moments<E: Scalar>(
     bias: Option<&CpuBuf<E>>,
     before: Option<Activation>,
 ) -> ConvMoments<CpuBuf<E>> {
-    let output = conv::conv_forward(size, x, kernel.plain(), bias);
-    let activated = before.map(|kind| activation::activation_forward(kind, output.clone()));
-    let (mean, variance) = norm::statistics(rows(&size), activated.as_ref().unwrap_or(&output));
+    let mut activated = before.map(|_| CpuBuf::scratch(size.output.len()));
+    let moments = Moments::new(rows(&size.output), before, activated.as_deref_mut());
+    let output = conv::forward(size, x, kernel, bias, Some(&moments));
+    let (mean, variance) = moments.into_statistics();
     ConvMoments {
         output,
         activated,
@@ -54,20 +74,19 @@ pub(super) fn conv_moments<E: Scalar>(
     }
 }
 
-pub(super) fn coefficients<E: Scalar>(
-    mean: &CpuBuf<E>,
-    variance: &CpuBuf<E>,
-    scale: &CpuBuf<E>,
-    shift: &CpuBuf<E>,
-    eps: f64,
-) -> (CpuBuf<E>, CpuBuf<E>) {
-    let (mut factors, mut offsets) = (CpuBuf::scratch(mean.len()), CpuBuf::scratch(mean.len()));
-    for channel in 0..mean.len() {
-        let factor = scale[channel].wide() / (variance[channel].wide() + eps).sqrt();
-        factors[channel] = E::of(factor);
-        offsets[channel] = E::of(shift[channel].wide() - mean[channel].wide() * factor);
-    }
-    (factors, offsets)
+/// The gradient with respect to the input, plus `others`.
+pub(super) fn conv_backward_data<E: Scalar>(
+    size: ConvSize,
+    kernel: &CpuKernel<E>,
+    dy: &CpuBuf<E>,
+    others: Option<CpuBuf<E>>,
+) -> CpuBuf<E> {
+    let Some(others) = others else {
+        return conv::backward_data(size, kernel, dy, None);
+    };
+    let (ones, zeros) = identity(size.input.channels);
+    let add = Affine::new(Tail::default(), &ones, &zeros, Some(&others));
+    conv::backward_data(size, kernel, dy, Some(&add as &dyn Finish<E>))
 }
 
 pub(super) fn apply<E: Scalar>(
@@ -78,81 +97,66 @@ pub(super) fn apply<E: Scalar>(
     offset: &CpuBuf<E>,
     residual: Option<&CpuBuf<E>>,
 ) -> CpuBuf<E> {
-    let mut y = x.into_owned();
-    for row in y.chunks_exact_mut(size.channels) {
-        for ((y, &factor), &offset) in row.iter_mut().zip(&factor[..]).zip(&offset[..]) {
-            *y = *y * factor + offset;
+    let residual = residual.map(|residual| &residual[..]);
+    match x {
+        Cow::Owned(mut y) => {
+            fused::apply_in_place(size, &mut y, factor, offset, residual, after);
+            y
         }
-    }
-    if let Some(residual) = residual {
-        y = elementwise::add(y, residual);
-    }
-    match after {
-        Some(kind) => activation::activation_forward(kind, y),
-        None => y,
+        Cow::Borrowed(x) => {
+            let mut y = CpuBuf::scratch(x.len());
+            fused::apply(size, x, factor, offset, residual, after, &mut y);
+            y
+        }
     }
 }
 
 pub(super) fn recall<E: Scalar>(
     size: RowSize,
-    tail: NormTail,
+    tail: Tail,
     x: &CpuBuf<E>,
     factor: &CpuBuf<E>,
     offset: &CpuBuf<E>,
     residual: Option<&CpuBuf<E>>,
 ) -> CpuBuf<E> {
-    let x = match tail.before {
-        Some(kind) => Cow::Owned(activation::activation_forward(kind, x.clone())),
-        None => Cow::Borrowed(x),
-    };
-    apply(size, tail.after, x, factor, offset, residual)
+    let mut y = CpuBuf::scratch(x.len());
+    fused::recall(
+        size,
+        tail,
+        x,
+        factor,
+        offset,
+        residual.map(|residual| &residual[..]),
+        &mut y,
+    );
+    y
 }
 
+/// The gradients with respect to the input and, if wanted, to the residual.
 pub(super) fn backward<E: Scalar>(
     norm: NormBackward<'_, CpuBuf<E>>,
-    dy: CpuBuf<E>,
+    mut dy: CpuBuf<E>,
     residual: bool,
-    scale_gradient: &mut CpuBuf<E>,
-    shift_gradient: &mut CpuBuf<E>,
+    dscale: &mut CpuBuf<E>,
+    dshift: &mut CpuBuf<E>,
 ) -> (CpuBuf<E>, Option<CpuBuf<E>>) {
-    let size = norm.size;
-    let g = match norm.tail.before {
-        Some(kind) => activation::activation_forward(kind, norm.input.clone()),
-        None => norm.input.clone(),
+    let backward = Backward {
+        size: norm.size,
+        tail: norm.tail,
+        z: norm.input,
+        mean: norm.mean,
+        factor: norm.factor,
+        offset: norm.offset,
+        residual: None,
+        y: norm.output.map(|y| &y[..]),
     };
-    let dy = match norm.tail.after {
-        Some(kind) => {
-            let made;
-            let y = match norm.output {
-                Some(y) => y,
-                None => {
-                    made = apply(size, norm.tail.after, Cow::Borrowed(&g), norm.factor, norm.offset, None);
-                    &made
-                }
-            };
-            activation::activation_backward(kind, y, dy)
-        }
-        None => dy,
-    };
-    let mut scale = CpuBuf::scratch(size.channels);
-    for channel in 0..size.channels {
-        scale[channel] = E::of(norm.factor[channel].wide() * (norm.variance[channel].wide() + norm.eps).sqrt());
+    let sums = backward.reduce(&dy);
+    let (average, slope) = sums.into_coefficients(norm.size.rows, norm.variance, norm.eps, dscale, dshift);
+    if !residual {
+        backward.gradient(&average, &slope, &mut dy, None);
+        return (dy, None);
     }
-    let dg = norm::batch_norm_backward(
-        size,
-        &g,
-        norm.mean,
-        norm.variance,
-        &scale,
-        norm.eps,
-        &dy,
-        scale_gradient,
-        shift_gradient,
-    );
-    let dz = match norm.tail.before {
-        Some(kind @ (Activation::Relu | Activation::Sigmoid)) => activation::activation_backward(kind, &g, dg),
-        Some(kind) => activation::activation_backward(kind, norm.input, dg),
-        None => dg,
-    };
-    (dz, residual.then_some(dy))
+    let mut dz = CpuBuf::scratch(dy.len());
+    backward.gradient(&average, &slope, &mut dy, Some(&mut dz));
+    (dz, Some(dy))
 }

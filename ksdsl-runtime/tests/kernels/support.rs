@@ -2,9 +2,9 @@
 
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::Scalar;
-use ksdsl_runtime::backend::{Backend, ConvTail, NormBackward, NormTail};
+use ksdsl_runtime::backend::{Backend, ConvTail, NormBackward};
 use ksdsl_runtime::cpu::CpuBuf;
-use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, RowSize, Window};
+use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, RowSize, Tail, Window};
 use std::borrow::Cow;
 
 /// SplitMix64: small, and the same on every machine.
@@ -178,7 +178,7 @@ pub(crate) trait Plain<E: Scalar>: Backend<E, Buf = CpuBuf<E>> {
         let (factor, offset) = self.norm_coefficients(mean, variance, scale, &shift, eps)?;
         let norm = NormBackward {
             size,
-            tail: NormTail::default(),
+            tail: Tail::default(),
             input: x,
             output: None,
             mean,

@@ -3,9 +3,11 @@
 //! Separate from the convolutions: a kernel that is shared needs this once per step, not once per
 //! visit.
 
+use super::super::gemm::Packed;
+use super::super::matmul::Mat;
 use super::super::{CpuBuf, par};
 use super::lanes::{self, LANES};
-use super::points::{pieces, scratch, stride};
+use super::points::{POINTS, pieces, scratch, stride};
 use crate::scalar::Scalar;
 
 /// Rows of the transformed kernel per task.
@@ -20,8 +22,27 @@ pub(super) enum Direction {
     BackwardData,
 }
 
-/// `G g G^T` of a kernel `[outputs][inputs][3][3]`.
-pub(super) fn transform<E: Scalar>(weight: &[E], outputs: usize, inputs: usize, direction: Direction) -> CpuBuf<E> {
+/// `G g G^T` of a kernel `[outputs][inputs][3][3]`, packed point by point.
+pub(super) fn transform<E: Scalar>(
+    weight: &[E],
+    outputs: usize,
+    inputs: usize,
+    direction: Direction,
+) -> Vec<Packed<E>> {
+    let points = transform_plain(weight, outputs, inputs, direction);
+    let [rows, columns] = match direction {
+        Direction::Forward => [inputs, outputs],
+        Direction::BackwardData => [outputs, inputs],
+    };
+    let mut packed: Vec<_> = (0..POINTS).map(|_| None).collect();
+    par::for_rows(&mut packed, 1, 1, |p, packed| {
+        let point = &points[p * stride(rows * columns)..];
+        packed[0] = Some(Packed::new(Mat::new(point, rows, columns, columns)));
+    });
+    packed.into_iter().flatten().collect()
+}
+
+fn transform_plain<E: Scalar>(weight: &[E], outputs: usize, inputs: usize, direction: Direction) -> CpuBuf<E> {
     let forward = direction == Direction::Forward;
     // The kernel of row `r`, column `c` of the matrices starts at `r * row_step + c * column_step`.
     let (out_step, in_step) = (inputs * 9, 9);
@@ -64,7 +85,7 @@ pub(super) fn transform<E: Scalar>(weight: &[E], outputs: usize, inputs: usize, 
 
 /// Adds `G^T m G` to the gradient `[outputs][inputs][3][3]`, for gradients `points` of the
 /// matrices `[in][out]`.
-pub(super) fn add_gradient<E: Scalar>(points: &[E], outputs: usize, inputs: usize, dweight: &mut [E]) {
+pub(in super::super) fn add_gradient<E: Scalar>(points: &[E], outputs: usize, inputs: usize, dweight: &mut [E]) {
     let stride = stride(inputs * outputs);
     par::for_rows(
         dweight,

@@ -29,11 +29,15 @@ mod lanes;
 mod points;
 mod tiles;
 
-use super::matmul::{Mat, matmul};
+use super::finish::Finish;
+use super::gemm::{Packed, Start, add_transposed, product};
+use super::kernel::{CpuKernel, Form};
+use super::matmul::Mat;
 use super::{CpuBuf, par};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 use kernel::Direction;
+pub(super) use kernel::add_gradient;
 use points::{POINTS, pieces, scratch, stride};
 use std::ops::Range;
 use tiles::Tiling;
@@ -63,26 +67,43 @@ pub(super) fn takes(size: &ConvSize) -> bool {
         && window.pad.iter().all(|&pad| pad <= 2)
 }
 
-/// `y = conv(x, weight) + bias`.
-pub(super) fn forward<E: Scalar>(size: &ConvSize, x: &[E], weight: &[E], bias: Option<&[E]>) -> CpuBuf<E> {
+/// `y = conv(x, kernel) + bias`.
+pub(super) fn forward<E: Scalar>(
+    size: &ConvSize,
+    x: &[E],
+    kernel: &CpuKernel<E>,
+    bias: Option<&[E]>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     let (outputs, inputs) = (size.output.channels, size.input.channels);
-    let kernel = kernel::transform(weight, outputs, inputs, Direction::Forward);
-    convolve(&Tiling::forward(size), x, &kernel, bias)
+    let kernel = kernel.form(Form::Winograd, |weight| {
+        kernel::transform(weight, outputs, inputs, Direction::Forward)
+    });
+    convolve(&Tiling::forward(size), x, &kernel, bias, finish)
 }
 
 /// The gradient with respect to the input.
-pub(super) fn backward_data<E: Scalar>(size: &ConvSize, weight: &[E], dy: &[E]) -> CpuBuf<E> {
+pub(super) fn backward_data<E: Scalar>(
+    size: &ConvSize,
+    kernel: &CpuKernel<E>,
+    dy: &[E],
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     let (outputs, inputs) = (size.output.channels, size.input.channels);
-    let kernel = kernel::transform(weight, outputs, inputs, Direction::BackwardData);
-    convolve(&Tiling::backward_data(size), dy, &kernel, None)
+    let kernel = kernel.form(Form::WinogradBackward, |weight| {
+        kernel::transform(weight, outputs, inputs, Direction::BackwardData)
+    });
+    convolve(&Tiling::backward_data(size), dy, &kernel, None, finish)
 }
 
-/// Adds the gradient with respect to the weight to `dweight`.
-pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
-    let (outputs, inputs) = (size.output.channels, size.input.channels);
-    let mut sums = CpuBuf::zeros(POINTS * stride(inputs * outputs));
-    add_products(&Tiling::forward(size), x, dy, &mut sums);
-    kernel::add_gradient(&sums, outputs, inputs, dweight);
+/// A zero gradient for [`backward_weight`].
+pub(super) fn no_gradient<E: Scalar>(outputs: usize, inputs: usize) -> CpuBuf<E> {
+    CpuBuf::zeros(POINTS * stride(inputs * outputs))
+}
+
+/// Adds the gradient with respect to the transformed kernel to `sums`.
+pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], sums: &mut [E]) {
+    add_products(&Tiling::forward(size), x, dy, sums);
 }
 
 /// Bands of a task of [`convolve`].
@@ -94,7 +115,13 @@ fn bands_per_task(tiling: &Tiling) -> usize {
 }
 
 /// Convolves with a transformed kernel.
-fn convolve<E: Scalar>(tiling: &Tiling, x: &[E], kernel: &[E], bias: Option<&[E]>) -> CpuBuf<E> {
+fn convolve<E: Scalar>(
+    tiling: &Tiling,
+    x: &[E],
+    kernel: &[Packed<E>],
+    bias: Option<&[E]>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
     let mut y = CpuBuf::scratch(tiling.to.len());
     let step = bands_per_task(tiling);
     let (mut tasks, mut rest) = (Vec::new(), &mut y[..]);
@@ -113,6 +140,9 @@ fn convolve<E: Scalar>(tiling: &Tiling, x: &[E], kernel: &[E], bias: Option<&[E]
         |_, tasks| {
             for (bands, y) in tasks {
                 convolve_bands(tiling, bands.clone(), x, kernel, bias, y);
+                if let Some(finish) = finish {
+                    finish.finish(tiling.offset(bands.start) / tiling.to.channels, y);
+                }
             }
         },
     );
@@ -125,7 +155,7 @@ fn convolve_bands<E: Scalar>(
     tiling: &Tiling,
     bands: Range<usize>,
     x: &[E],
-    kernel: &[E],
+    kernel: &[Packed<E>],
     bias: Option<&[E]>,
     y: &mut [E],
 ) {
@@ -135,13 +165,13 @@ fn convolve_bands<E: Scalar>(
     for points in &mut pieces(&mut from, tiles * inputs, tiles * inputs) {
         tiling.transform_input(bands.clone(), x, points);
     }
-    for p in 0..POINTS {
-        matmul(
+    for (p, kernel) in kernel.iter().enumerate() {
+        product(
             &mut to[p * stride(tiles * outputs)..][..tiles * outputs],
             outputs,
-            false,
+            Start::Zero,
             Mat::new(&from[p * stride(tiles * inputs)..], tiles, inputs, inputs),
-            Mat::new(&kernel[p * stride(inputs * outputs)..], inputs, outputs, outputs),
+            kernel,
         );
     }
     tiling.transform_output(bands, (&to, stride(tiles * outputs)), bias, y);
@@ -160,11 +190,10 @@ fn add_products<E: Scalar>(tiling: &Tiling, x: &[E], dy: &[E], sums: &mut [E]) {
         let (mut left, mut right) = (scratch(tiles * inputs), scratch(tiles * outputs));
         transform_both(tiling, bands, x, dy, &mut left, &mut right);
         par::for_rows(sums, stride(inputs * outputs), 1, |p, sums| {
-            matmul(
+            add_transposed(
                 &mut sums[..inputs * outputs],
                 outputs,
-                true,
-                Mat::new(&left[p * stride(tiles * inputs)..], tiles, inputs, inputs).transposed(),
+                Mat::new(&left[p * stride(tiles * inputs)..], tiles, inputs, inputs),
                 Mat::new(&right[p * stride(tiles * outputs)..], tiles, outputs, outputs),
             );
         });

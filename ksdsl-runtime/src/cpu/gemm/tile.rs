@@ -1,0 +1,253 @@
+//! The micro-kernel: a tile of a product in registers, and the loops around it.
+
+use super::super::simd::{Lanes, Operation};
+
+/// Most rows of a tile.
+pub(super) const ROWS: usize = 6;
+
+/// Runs `body` for each row of a tile, the row being a constant: the compiler does not unroll loops
+/// around as many vectors as AVX-512 has, and an array indexed by a variable is not kept in registers.
+macro_rules! for_rows {
+    ($count:ident, $row:ident, $body:block) => {
+        for_rows!($count, $row, $body, 0, 1, 2, 3, 4, 5)
+    };
+    ($count:ident, $row:ident, $body:block, $($index:literal),*) => {
+        $(if $index < $count {
+            let $row = $index;
+            $body
+        })*
+    };
+}
+
+/// Where rows start, counted in elements from the matrix.
+#[derive(Clone, Copy)]
+pub(in super::super) enum Rows<'a> {
+    /// This far apart.
+    Strided(usize),
+    /// Here.
+    #[cfg_attr(not(test), expect(dead_code))]
+    Listed(&'a [usize]),
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn start(&self, row: usize) -> usize {
+        match *self {
+            Self::Strided(stride) => row * stride,
+            Self::Listed(starts) => starts[row],
+        }
+    }
+
+    /// The greatest start of the first `count` rows.
+    pub(super) fn last(&self, count: usize) -> usize {
+        match *self {
+            Self::Strided(stride) => count.saturating_sub(1) * stride,
+            Self::Listed(starts) => starts[..count].iter().copied().max().unwrap_or(0),
+        }
+    }
+}
+
+/// The terms of a product's sums, as one row of the left factor holds them: `len` terms, `step`
+/// elements apart, from each of the segments on, which are counted from the start of the row.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Terms<'a> {
+    pub(in super::super) segments: &'a [usize],
+    pub(in super::super) len: usize,
+    pub(in super::super) step: usize,
+}
+
+impl<'a> Terms<'a> {
+    /// Terms one after the other.
+    pub(in super::super) fn contiguous(len: usize) -> Self {
+        Self {
+            segments: &[0],
+            len,
+            step: 1,
+        }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.segments.len() * self.len
+    }
+
+    /// The greatest distance of a term from the start of its row.
+    pub(super) fn last(&self) -> usize {
+        self.segments.iter().copied().max().unwrap_or(0) + self.len.saturating_sub(1) * self.step
+    }
+}
+
+/// What the products are added to.
+#[derive(Clone, Copy)]
+pub(super) enum Init {
+    Zero,
+    /// What is there already.
+    Sum,
+    /// One value per column.
+    Bias(*const f32),
+}
+
+/// The right factor: panels of columns; row `i` of panel `p` starts at `p * panel + i * step`.
+#[derive(Clone, Copy)]
+pub(super) struct Columns {
+    pub(super) start: *const f32,
+    pub(super) count: usize,
+    pub(super) panel: usize,
+    /// Elements from row to row; `None` where each panel is as wide as its vectors.
+    pub(super) step: Option<usize>,
+}
+
+/// A product of matrices.
+#[derive(Clone, Copy)]
+pub(super) struct Product<'a> {
+    pub(super) rows: usize,
+    pub(super) a: *const f32,
+    pub(super) a_rows: Rows<'a>,
+    pub(super) terms: Terms<'a>,
+    pub(super) b: Columns,
+    pub(super) c: *mut f32,
+    pub(super) c_rows: Rows<'a>,
+    pub(super) init: Init,
+}
+
+impl Operation for Product<'_> {
+    #[inline(always)]
+    fn run<V: Lanes>(self) {
+        // SAFETY: who makes a `Product` vouches for its pointers; `Level::run` for the features.
+        unsafe {
+            if V::MANY {
+                self.panels::<V, 4>();
+            } else {
+                self.panels::<V, 2>();
+            }
+        }
+    }
+}
+
+/// One panel of the right factor, and the columns of the product it makes.
+#[derive(Clone, Copy)]
+struct Panel {
+    b: *const f32,
+    step: usize,
+    first: usize,
+    width: usize,
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    unsafe fn panels<V: Lanes, const N: usize>(&self) {
+        let full = N * V::LANES;
+        // So many rows that they stay in the L2 cache while the panels pass.
+        let rows = ((1 << 16) / self.terms.count().max(1)).max(16) * ROWS;
+        for first in (0..self.rows).step_by(rows) {
+            let rows = first..self.rows.min(first + rows);
+            for (index, column) in (0..self.b.count).step_by(full).enumerate() {
+                let width = full.min(self.b.count - column);
+                let vectors = width.div_ceil(V::LANES);
+                let panel = Panel {
+                    b: self.b.start.wrapping_add(index * self.b.panel),
+                    step: self.b.step.unwrap_or(vectors * V::LANES),
+                    first: column,
+                    width,
+                };
+                // SAFETY: as the caller's.
+                unsafe {
+                    match vectors {
+                        1 => self.panel::<V, 1>(rows.clone(), panel),
+                        2 => self.panel::<V, 2>(rows.clone(), panel),
+                        3 => self.panel::<V, 3>(rows.clone(), panel),
+                        _ => self.panel::<V, N>(rows.clone(), panel),
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn panel<V: Lanes, const N: usize>(&self, rows: std::ops::Range<usize>, panel: Panel) {
+        let mut row = rows.start;
+        // SAFETY: as the caller's.
+        unsafe {
+            while row + ROWS <= rows.end {
+                self.tile::<V, ROWS, N>(row, panel);
+                row += ROWS;
+            }
+            match rows.end - row {
+                0 => (),
+                1 => self.tile::<V, 1, N>(row, panel),
+                2 => self.tile::<V, 2, N>(row, panel),
+                3 => self.tile::<V, 3, N>(row, panel),
+                4 => self.tile::<V, 4, N>(row, panel),
+                _ => self.tile::<V, 5, N>(row, panel),
+            }
+        }
+    }
+
+    /// Rows `row..row + R` of the panel, `N` vectors wide.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const R: usize, const N: usize>(&self, row: usize, panel: Panel) {
+        // SAFETY: all rows, terms and columns lie inside the matrices, as their maker vouches; the
+        // last vector of a panel is masked where the product has no columns left.
+        unsafe {
+            let mut sums = [[V::zero(); N]; R];
+            let mut starts = [self.a; R];
+            for_rows!(R, r, {
+                starts[r] = self.a.wrapping_add(self.a_rows.start(row + r));
+            });
+            let mut b = panel.b;
+            for &segment in self.terms.segments {
+                let mut at = segment;
+                for _ in 0..self.terms.len {
+                    let mut columns = [V::zero(); N];
+                    for (v, column) in columns.iter_mut().enumerate() {
+                        *column = V::load(b.add(v * V::LANES));
+                    }
+                    for_rows!(R, r, {
+                        let value = V::splat(*starts[r].add(at));
+                        for v in 0..N {
+                            sums[r][v] = value.mul_add(columns[v], sums[r][v]);
+                        }
+                    });
+                    at += self.terms.step;
+                    b = b.wrapping_add(panel.step);
+                }
+            }
+            self.write::<V, R, N>(row, panel, &sums);
+        }
+    }
+
+    /// Writes a tile.
+    #[inline(always)]
+    unsafe fn write<V: Lanes, const R: usize, const N: usize>(&self, row: usize, panel: Panel, sums: &[[V; N]; R]) {
+        let rest = panel.width - (N - 1) * V::LANES;
+        for_rows!(R, r, {
+            let to = self.c.wrapping_add(self.c_rows.start(row + r) + panel.first);
+            for (v, &sum) in sums[r].iter().enumerate() {
+                let to = to.wrapping_add(v * V::LANES);
+                let full = v + 1 < N || rest == V::LANES;
+                // SAFETY: as in `tile`.
+                unsafe {
+                    let sum = match self.init {
+                        Init::Zero => sum,
+                        Init::Sum => sum.add(load::<V>(to, full, rest)),
+                        Init::Bias(bias) => {
+                            let bias = bias.wrapping_add(panel.first + v * V::LANES);
+                            sum.add(load::<V>(bias, full, rest))
+                        }
+                    };
+                    if full {
+                        sum.store(to);
+                    } else {
+                        sum.store_some(to, rest);
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// A vector, or its first `some` values.
+#[inline(always)]
+unsafe fn load<V: Lanes>(from: *const f32, full: bool, some: usize) -> V {
+    // SAFETY: as the caller's.
+    unsafe { if full { V::load(from) } else { V::load_some(from, some) } }
+}

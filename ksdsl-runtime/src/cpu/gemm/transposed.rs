@@ -1,0 +1,93 @@
+//! Weight gradients: `c += a^T b` for tall `a` and `b`.
+
+use super::super::matmul::{Mat, matmul};
+use super::super::simd::Level;
+use super::panels::{Aligned, Shape, panel_width};
+use super::tile::{Columns, Init, Product, Rows, Terms};
+use crate::scalar::Scalar;
+
+/// Rows of both factors that are multiplied at a time.
+const BLOCK: usize = 256;
+/// Columns of the left factor that are copied together: those of some tiles.
+const STRIP: usize = 48;
+/// Distance of rows, in elements, from which on their columns fall into a few sets of the cache.
+const FAR: usize = 192;
+
+/// `c += a^T b`, where row `i` of `c` starts at `i * c_stride`; the rows of `a` and of `b` are
+/// contiguous.
+pub(in super::super) fn add_transposed<E: Scalar>(c: &mut [E], c_stride: usize, a: Mat<'_, E>, b: Mat<'_, E>) {
+    let (Some(left), Some(right)) = (E::f32s(a.values), E::f32s(b.values)) else {
+        return matmul(c, c_stride, true, a.transposed(), b);
+    };
+    let (rows, cols) = (a.cols, b.cols);
+    if rows == 0 || cols == 0 || a.rows == 0 {
+        return;
+    }
+    assert!(
+        a.rows == b.rows && a.col_stride == 1 && b.col_stride == 1,
+        "unfit factors"
+    );
+    assert!(a.fits() && b.fits(), "a factor lies outside its slice");
+    assert!(
+        (rows - 1) * c_stride + cols <= c.len(),
+        "the product lies outside its slice"
+    );
+    let level = Level::current();
+    let direct = b.row_stride < FAR && cols.is_multiple_of(level.lanes());
+    let block = a.rows.min(BLOCK);
+    let shape = Shape {
+        level,
+        rows: block,
+        cols,
+    };
+    let mut panels = Aligned::scratch(if direct { 0 } else { shape.len() });
+    let mut strip = Aligned::scratch(if a.row_stride < FAR { 0 } else { block * STRIP });
+    for first in (0..a.rows).step_by(block) {
+        let block = block.min(a.rows - first);
+        let right = &right[first * b.row_stride..];
+        let columns = if direct {
+            Columns {
+                start: right.as_ptr(),
+                count: cols,
+                panel: panel_width(level),
+                step: Some(b.row_stride),
+            }
+        } else {
+            let shape = Shape { rows: block, ..shape };
+            level.vectorised(
+                #[inline(always)]
+                || shape.pack(right, [b.row_stride, 1], &mut panels),
+            );
+            shape.columns(panels.as_ptr())
+        };
+        let left = &left[first * a.row_stride..];
+        let width = if strip.is_empty() { rows } else { STRIP };
+        for first in (0..rows).step_by(width) {
+            let width = width.min(rows - first);
+            let (a, step) = if strip.is_empty() {
+                (&left[first..], a.row_stride)
+            } else {
+                for (to, from) in strip.chunks_exact_mut(STRIP).zip(left.chunks(a.row_stride)).take(block) {
+                    to[..width].copy_from_slice(&from[first..first + width]);
+                }
+                (&strip[..], STRIP)
+            };
+            // All of both factors and the product lie in their slices, as asserted; `c` is
+            // borrowed exclusively.
+            level.run(Product {
+                rows: width,
+                a: a.as_ptr(),
+                a_rows: Rows::Strided(1),
+                terms: Terms {
+                    segments: &[0],
+                    len: block,
+                    step,
+                },
+                b: columns,
+                c: c[first * c_stride..].as_mut_ptr().cast(),
+                c_rows: Rows::Strided(c_stride),
+                init: Init::Sum,
+            });
+        }
+    }
+}
