@@ -115,12 +115,14 @@ impl Arena {
         released
     }
 
-    /// Gives all up for one chunk that holds the most that was in use, when nothing is: ranges in
-    /// several chunks cannot be joined. Only after `most_used` has grown, so that this ends soon,
-    /// even if a chunk of that length should turn out to be too short because of gaps.
+    /// Gives all up for one chunk that holds the most that was in use, when nothing is and an eighth
+    /// more is reserved: ranges in several chunks cannot be joined. Only after `most_used` has
+    /// grown, so that this ends soon, even if that chunk should be too short because of gaps: new
+    /// pages have to be cleared.
     fn settle(&mut self) {
         let several = self.chunks.iter().flatten().nth(1).is_some();
-        if several && self.most_used / 9 > self.settled / 8 {
+        let wasteful = self.reserved / 9 > self.most_used / 8;
+        if several && wasteful && self.most_used / 9 > self.settled / 8 {
             self.settled = self.most_used;
             self.drop_idle();
         }
