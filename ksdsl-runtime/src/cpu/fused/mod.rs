@@ -8,9 +8,11 @@
 
 mod affine;
 mod columns;
-mod function;
+pub(super) mod function;
 mod gradient;
 mod moments;
+#[cfg(test)]
+mod speed;
 #[cfg(test)]
 mod tests;
 mod vector;
@@ -20,4 +22,4 @@ pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall
 #[allow(unused_imports)]
 pub(super) use gradient::{Backward, Sums};
 #[allow(unused_imports)]
-pub(super) use moments::Moments;
+pub(super) use moments::{Moments, statistics};
