@@ -123,7 +123,7 @@ macro_rules! cpu_backend {
             }
 
             fn bias_backward(&self, size: RowSize, dy: &CpuBuf<$E>, dbias: &mut CpuBuf<$E>) -> Result<(), CpuError> {
-                linear::bias_backward(size, dy, dbias);
+                norm::bias_backward(size, dy, dbias);
                 Ok(())
             }
 

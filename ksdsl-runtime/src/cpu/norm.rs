@@ -8,6 +8,14 @@ use crate::scalar::Scalar;
 /// Most parts whose per-channel sums are added.
 const PARTS: usize = 64;
 
+/// Adds the sums over the rows.
+pub(super) fn bias_backward<E: Scalar>(size: RowSize, dy: &CpuBuf<E>, dbias: &mut CpuBuf<E>) {
+    let sums = fused::column_sums(size, dy);
+    for (dbias, &sum) in dbias.iter_mut().zip(sums.iter()) {
+        *dbias += E::of(sum);
+    }
+}
+
 pub(super) fn batch_norm_train<E: Scalar>(
     size: RowSize,
     x: &CpuBuf<E>,
