@@ -2,13 +2,11 @@
 //! in `special`.
 
 use super::CpuBuf;
+use super::fused::function;
 use super::par::{ELEMENTS_PER_TASK, for_rows};
+use super::simd::Level;
 use crate::geometry::Activation;
 use crate::scalar::Scalar;
-use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
-
-/// The cubic coefficient of GELU's tanh form (Hendrycks & Gimpel 2016).
-const CUBIC: f64 = 0.044_715;
 
 /// Replaces each element by `f` of it. Mark longer closures `#[inline(always)]`: a call would keep
 /// the loop from becoming vectors.
@@ -46,21 +44,25 @@ fn map_with<E: Scalar>(saved: &CpuBuf<E>, mut dy: CpuBuf<E>, f: impl Fn(E, E) ->
     dy
 }
 
-/// `(1 + tanh(u)) / 2` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, which is the sigmoid of `2 u`, and
-/// twice the derivative of `u`.
-#[inline(always)]
-fn gelu_tanh<E: Scalar>(x: E) -> (E, E) {
-    let root = E::of(2.0 * (2.0 * FRAC_1_PI).sqrt());
-    let square = x * x;
-    let gate = (root * x * (E::one() + E::of(CUBIC) * square)).sigmoid();
-    (gate, root * (E::one() + E::of(3.0 * CUBIC) * square))
+/// Replaces each element by the activation of it, by the functions of `fused::function`.
+fn values<E: Scalar>(kind: Activation, mut x: CpuBuf<E>) -> CpuBuf<E> {
+    for_rows(&mut x, 1, ELEMENTS_PER_TASK, |_, part| {
+        let start = part.as_mut_ptr();
+        // SAFETY: one slice, in place.
+        unsafe { function::values(Level::current(), kind, start, start, part.len()) };
+    });
+    x
 }
 
-/// `x`, at least `-limit` and at most `limit`; a NaN stays one.
-#[inline(always)]
-fn within<E: Scalar>(x: E, limit: E) -> E {
-    let x = if x > limit { limit } else { x };
-    if x < -limit { -limit } else { x }
+/// Multiplies each `dy` by the derivative at its `x`.
+fn multiply_by_slopes<E: Scalar>(kind: Activation, x: &CpuBuf<E>, mut dy: CpuBuf<E>) -> CpuBuf<E> {
+    assert_eq!(x.len(), dy.len(), "maps of another length");
+    for_rows(&mut dy, 1, ELEMENTS_PER_TASK, |first, part| {
+        let x = x[first..first + part.len()].as_ptr();
+        // SAFETY: both slices are as long.
+        unsafe { function::multiply_by_slopes(Level::current(), kind, x, part.as_mut_ptr(), part.len()) };
+    });
+    dy
 }
 
 pub(super) fn activation_forward<E: Scalar>(kind: Activation, x: CpuBuf<E>) -> CpuBuf<E> {
@@ -69,22 +71,7 @@ pub(super) fn activation_forward<E: Scalar>(kind: Activation, x: CpuBuf<E>) -> C
     match kind {
         // Not `max`: a NaN must stay one.
         Activation::Relu => map(x, |x| if x < zero { zero } else { x }),
-        Activation::Gelu => map(
-            x,
-            #[inline(always)]
-            |x| x * x.normal().0,
-        ),
-        Activation::GeluTanh => map(
-            x,
-            #[inline(always)]
-            |x| x * gelu_tanh(x).0,
-        ),
-        Activation::Silu => map(
-            x,
-            #[inline(always)]
-            |x| x * x.sigmoid(),
-        ),
-        Activation::Sigmoid => map(x, E::sigmoid),
+        Activation::Gelu | Activation::GeluTanh | Activation::Silu | Activation::Sigmoid => values(kind, x),
         Activation::HardSwish => map(x, |x| {
             let above = x + three;
             let above = if above < zero { zero } else { above };
@@ -95,41 +82,10 @@ pub(super) fn activation_forward<E: Scalar>(kind: Activation, x: CpuBuf<E>) -> C
 
 pub(super) fn activation_backward<E: Scalar>(kind: Activation, saved: &CpuBuf<E>, dy: CpuBuf<E>) -> CpuBuf<E> {
     let (zero, one, half) = (E::zero(), E::one(), E::of(0.5));
-    let (three, far) = (E::of(3.0), E::of(40.0));
+    let three = E::of(3.0);
     match kind {
         Activation::Relu => map_with(saved, dy, |y, dy| if y <= zero { zero } else { dy }),
-        Activation::Gelu => {
-            let scale = E::of(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5);
-            map_with(
-                saved,
-                dy,
-                #[inline(always)]
-                |x, dy| {
-                    let (phi, density) = x.normal();
-                    dy * (phi + within(x, far) * (scale * density))
-                },
-            )
-        }
-        // At `far` the derivative is 0 or 1 to rounding; beyond, its terms would overflow.
-        Activation::GeluTanh => map_with(
-            saved,
-            dy,
-            #[inline(always)]
-            |x, dy| {
-                let x = within(x, far);
-                let (gate, slope) = gelu_tanh(x);
-                dy * (gate + x * gate * (one - gate) * slope)
-            },
-        ),
-        Activation::Silu => map_with(
-            saved,
-            dy,
-            #[inline(always)]
-            |x, dy| {
-                let gate = x.sigmoid();
-                dy * gate * (one + x * (one - gate))
-            },
-        ),
+        Activation::Gelu | Activation::GeluTanh | Activation::Silu => multiply_by_slopes(kind, saved, dy),
         Activation::Sigmoid => map_with(saved, dy, |y, dy| dy * y * (one - y)),
         Activation::HardSwish => map_with(saved, dy, |x, dy| {
             if x <= -three {

@@ -134,12 +134,12 @@ macro_rules! cpu_backend {
             }
 
             fn bias_backward(&self, size: RowSize, dy: &CpuBuf<$E>, dbias: &mut CpuBuf<$E>) -> Result<(), CpuError> {
-                linear::bias_backward(size, dy, dbias);
+                norm::bias_backward(size, dy, dbias);
                 Ok(())
             }
 
             fn moments(&self, size: RowSize, x: &CpuBuf<$E>) -> Result<(CpuBuf<$E>, CpuBuf<$E>), CpuError> {
-                Ok(norm::statistics(size, x))
+                Ok(fused::statistics(size, x))
             }
 
             fn norm_coefficients(

@@ -1,7 +1,7 @@
 //! Sums, products, gates, joins and dropout.
 
-use super::CpuBuf;
 use super::par::{ELEMENTS_PER_TASK, for_rows, rows_per_task};
+use super::{CpuBuf, fused};
 use crate::geometry::MapSize;
 use crate::scalar::Scalar;
 
@@ -39,24 +39,8 @@ pub(super) fn multiply<E: Scalar>(mut a: CpuBuf<E>, b: &CpuBuf<E>) -> CpuBuf<E> 
 }
 
 pub(super) fn gate_forward<E: Scalar>(size: MapSize, x: &CpuBuf<E>, gate: &CpuBuf<E>) -> CpuBuf<E> {
-    let (channels, pixels) = (size.channels, size.height * size.width);
     let mut y = CpuBuf::scratch(size.len());
-    for_rows(
-        &mut y,
-        channels,
-        rows_per_task(channels),
-        #[inline(always)]
-        |first, part| {
-            let x = &x[first * channels..][..part.len()];
-            let rows = part.chunks_exact_mut(channels).zip(x.chunks_exact(channels));
-            for (row, (y, x)) in rows.enumerate() {
-                let gate = &gate[(first + row) / pixels * channels..][..channels];
-                for ((y, &x), &gate) in y.iter_mut().zip(x).zip(gate) {
-                    *y = x * gate;
-                }
-            }
-        },
-    );
+    fused::gate(size, x, gate, None, None, &mut y);
     y
 }
 
@@ -66,31 +50,8 @@ pub(super) fn gate_backward<E: Scalar>(
     gate: &CpuBuf<E>,
     dy: &CpuBuf<E>,
 ) -> (CpuBuf<E>, CpuBuf<E>) {
-    let (channels, pixels) = (size.channels, size.height * size.width);
-    let dx = gate_forward(size, dy, gate);
-    let mut dgate = CpuBuf::scratch(size.batch * channels);
-    for_rows(
-        &mut dgate,
-        channels,
-        rows_per_task(channels * pixels),
-        #[inline(always)]
-        |first, part| {
-            let mut sums = vec![0.0_f64; channels];
-            for (image, dgate) in part.chunks_exact_mut(channels).enumerate() {
-                let map = (first + image) * pixels * channels..(first + image + 1) * pixels * channels;
-                sums.fill(0.0);
-                let rows = x[map.clone()].chunks_exact(channels);
-                for (x, dy) in rows.zip(dy[map].chunks_exact(channels)) {
-                    for ((sum, x), dy) in sums.iter_mut().zip(x).zip(dy) {
-                        *sum += x.wide() * dy.wide();
-                    }
-                }
-                for (dgate, &sum) in dgate.iter_mut().zip(&sums) {
-                    *dgate = E::of(sum);
-                }
-            }
-        },
-    );
+    let mut dx = CpuBuf::scratch(size.len());
+    let dgate = fused::gate_gradient_of(size, x, gate, dy, &mut dx);
     (dx, dgate)
 }
 

@@ -5,7 +5,7 @@ use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient, Form};
 use super::matmul::Mat;
 use super::{CpuBuf, par};
-use crate::geometry::{LinearSize, RowSize};
+use crate::geometry::LinearSize;
 use crate::scalar::Scalar;
 
 /// Rows of a task of a product: at least eight tasks of at least 64 rows, at most 512 rows.
@@ -102,27 +102,5 @@ pub(super) fn backward_weight<E: Scalar>(
                 Mat::new(x, rows, inputs, inputs),
             );
         });
-    }
-}
-
-pub(super) fn bias_backward<E: Scalar>(size: RowSize, dy: &CpuBuf<E>, dbias: &mut CpuBuf<E>) {
-    let RowSize { rows, channels } = size;
-    let part = par::items_per_part(rows, par::rows_per_task(channels), 64);
-    let sums = par::sum_parts(
-        rows,
-        part,
-        channels,
-        #[inline(always)]
-        |rows, sums: &mut [f64]| {
-            let part = &dy[rows.start * channels..rows.end * channels];
-            for row in part.chunks_exact(channels) {
-                for (sum, dy) in sums.iter_mut().zip(row) {
-                    *sum += dy.wide();
-                }
-            }
-        },
-    );
-    for (dbias, &sum) in dbias.iter_mut().zip(sums.iter()) {
-        *dbias += E::of(sum);
     }
 }

@@ -1,7 +1,7 @@
 //! Pooling, one image per task, vectorised over the channels.
 
 use super::im2col::taps_inside;
-use super::{CpuBuf, par};
+use super::{CpuBuf, fused, par};
 use crate::geometry::{MapSize, PoolKind, PoolSize};
 use crate::scalar::Scalar;
 
@@ -145,6 +145,12 @@ fn spread_average<E: Scalar>(size: &PoolSize, at: (usize, usize), dy: &[E], dx: 
 pub(super) fn global_pool_forward<E: Scalar>(kind: PoolKind, size: MapSize, x: &CpuBuf<E>) -> CpuBuf<E> {
     let (channels, pixels) = (size.channels, size.height * size.width);
     let mut y = CpuBuf::scratch(size.batch * channels);
+    if kind == PoolKind::Average {
+        let sums = fused::image_sums(size, x);
+        let means = sums.iter().map(|sum| E::of(sum / pixels as f64));
+        y.iter_mut().zip(means).for_each(|(y, mean)| *y = mean);
+        return y;
+    }
     par::for_rows(
         &mut y,
         channels,
@@ -152,11 +158,7 @@ pub(super) fn global_pool_forward<E: Scalar>(kind: PoolKind, size: MapSize, x: &
         #[inline(always)]
         |first, part| {
             for (image, y) in part.chunks_exact_mut(channels).enumerate() {
-                let x = &x[(first + image) * pixels * channels..][..pixels * channels];
-                match kind {
-                    PoolKind::Max => whole_max(x, y),
-                    PoolKind::Average => whole_average(x, pixels, y),
-                }
+                whole_max(&x[(first + image) * pixels * channels..][..pixels * channels], y);
             }
         },
     );
@@ -170,19 +172,6 @@ fn whole_max<E: Scalar>(x: &[E], y: &mut [E]) {
         for (best, &x) in y.iter_mut().zip(row) {
             *best = if beats(x, *best) { x } else { *best };
         }
-    }
-}
-
-#[inline(always)]
-fn whole_average<E: Scalar>(x: &[E], pixels: usize, y: &mut [E]) {
-    let mut sums = vec![0.0_f64; y.len()];
-    for row in x.chunks_exact(y.len()) {
-        for (sum, x) in sums.iter_mut().zip(row) {
-            *sum += x.wide();
-        }
-    }
-    for (y, sum) in y.iter_mut().zip(sums) {
-        *y = E::of(sum / pixels as f64);
     }
 }
 

@@ -145,10 +145,22 @@ impl<E: Scalar> Pass<E> for Map<'_, E> {
         // SAFETY: the caller vouches for features and pointers.
         unsafe {
             match (self.residual, self.relu) {
-                (None, false) => self.each::<V>(|_, _, y| y),
-                (None, true) => self.each::<V>(|_, _, y| function::relu(y)),
-                (Some(r), false) => self.each::<V>(|at, count, y| y.add(V::load(r.add(at), count))),
-                (Some(r), true) => self.each::<V>(|at, count, y| function::relu(y.add(V::load(r.add(at), count)))),
+                (None, false) => self.each::<V>(
+                    #[inline(always)]
+                    |_, _, y| y,
+                ),
+                (None, true) => self.each::<V>(
+                    #[inline(always)]
+                    |_, _, y| function::relu(y),
+                ),
+                (Some(r), false) => self.each::<V>(
+                    #[inline(always)]
+                    |at, count, y| y.add(V::load(r.add(at), count)),
+                ),
+                (Some(r), true) => self.each::<V>(
+                    #[inline(always)]
+                    |at, count, y| function::relu(y.add(V::load(r.add(at), count))),
+                ),
             }
         }
     }

@@ -37,11 +37,35 @@ pub(in crate::cpu) unsafe fn values_and_slopes<E: Scalar>(
 ) {
     dispatch(
         level,
-        Slopes {
+        Slopes::<E, false> {
             kind,
             x,
             y,
             slopes,
+            len,
+        },
+    );
+}
+
+/// Multiplies each element at `dy` by the derivative of `kind` at that of `x`.
+///
+/// # Safety
+/// Both pointers must be good for `len` elements.
+#[inline]
+pub(in crate::cpu) unsafe fn multiply_by_slopes<E: Scalar>(
+    level: Level,
+    kind: Activation,
+    x: *const E,
+    dy: *mut E,
+    len: usize,
+) {
+    dispatch(
+        level,
+        Slopes::<E, true> {
+            kind,
+            x,
+            y: dy,
+            slopes: dy,
             len,
         },
     );
@@ -60,12 +84,30 @@ impl<E: Scalar> Pass<E> for Values<E> {
         // SAFETY: the caller vouches for features and pointers.
         unsafe {
             match self.kind {
-                Activation::Relu => self.each::<V>(|x| relu(x)),
-                Activation::Gelu => self.each::<V>(|x| x.gelu()),
-                Activation::GeluTanh => self.each::<V>(|x| x.mul(gelu_tanh(x).0)),
-                Activation::Silu => self.each::<V>(|x| x.mul(x.sigmoid())),
-                Activation::Sigmoid => self.each::<V>(|x| x.sigmoid()),
-                Activation::HardSwish => self.each::<V>(|x| hard_swish(x)),
+                Activation::Relu => self.each::<V>(
+                    #[inline(always)]
+                    |x| relu(x),
+                ),
+                Activation::Gelu => self.each::<V>(
+                    #[inline(always)]
+                    |x| x.gelu(),
+                ),
+                Activation::GeluTanh => self.each::<V>(
+                    #[inline(always)]
+                    |x| x.mul(gelu_tanh(x).0),
+                ),
+                Activation::Silu => self.each::<V>(
+                    #[inline(always)]
+                    |x| x.mul(x.sigmoid()),
+                ),
+                Activation::Sigmoid => self.each::<V>(
+                    #[inline(always)]
+                    |x| x.sigmoid(),
+                ),
+                Activation::HardSwish => self.each::<V>(
+                    #[inline(always)]
+                    |x| hard_swish(x),
+                ),
             }
         }
     }
@@ -88,7 +130,8 @@ impl<E: Scalar> Values<E> {
     }
 }
 
-struct Slopes<E> {
+/// Writes values and slopes, or multiplies what is at `slopes` by them.
+struct Slopes<E, const MULTIPLY: bool> {
     kind: Activation,
     x: *const E,
     y: *mut E,
@@ -96,14 +139,20 @@ struct Slopes<E> {
     len: usize,
 }
 
-impl<E: Scalar> Pass<E> for Slopes<E> {
+impl<E: Scalar, const MULTIPLY: bool> Pass<E> for Slopes<E, MULTIPLY> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         // SAFETY: the caller vouches for features and pointers.
         unsafe {
             match self.kind {
-                Activation::Relu => self.each::<V>(|x| (relu(x), x.unless_negative(V::splat(1.0)))),
-                Activation::Gelu => self.each::<V>(|x| x.gelu_and_slope()),
+                Activation::Relu => self.each::<V>(
+                    #[inline(always)]
+                    |x| (relu(x), x.unless_negative(V::splat(1.0))),
+                ),
+                Activation::Gelu => self.each::<V>(
+                    #[inline(always)]
+                    |x| x.gelu_and_slope(),
+                ),
                 Activation::GeluTanh => self.each::<V>(
                     #[inline(always)]
                     |x| {
@@ -128,13 +177,16 @@ impl<E: Scalar> Pass<E> for Slopes<E> {
                         (gate, gate.mul(V::splat(1.0).sub(gate)))
                     },
                 ),
-                Activation::HardSwish => self.each::<V>(|x| (hard_swish(x), hard_swish_slope(x))),
+                Activation::HardSwish => self.each::<V>(
+                    #[inline(always)]
+                    |x| (hard_swish(x), hard_swish_slope(x)),
+                ),
             }
         }
     }
 }
 
-impl<E: Scalar> Slopes<E> {
+impl<E: Scalar, const MULTIPLY: bool> Slopes<E, MULTIPLY> {
     /// # Safety
     /// As for [`values_and_slopes`] and [`Vector`].
     #[inline(always)]
@@ -147,8 +199,13 @@ impl<E: Scalar> Slopes<E> {
                 #[inline(always)]
                 |at, _, count| {
                     let (value, slope) = f(V::load(self.x.add(at), count));
-                    value.store(self.y.add(at), count);
-                    slope.store(self.slopes.add(at), count);
+                    let slopes = self.slopes.add(at);
+                    if MULTIPLY {
+                        slope.mul(V::load(slopes, count)).store(slopes, count);
+                    } else {
+                        value.store(self.y.add(at), count);
+                        slope.store(slopes, count);
+                    }
                 },
             );
         }

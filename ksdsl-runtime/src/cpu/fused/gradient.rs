@@ -284,6 +284,19 @@ struct Run<'a, E: Scalar> {
 }
 
 impl<E: Scalar> Run<'_, E> {
+    /// `factor * g + offset`, as the forward pass computed it.
+    ///
+    /// # Safety
+    /// As for [`Terms::add`].
+    #[inline(always)]
+    unsafe fn affine<V: Vector<E>>(&self, column: usize, count: usize, g: V) -> V {
+        // SAFETY: the caller vouches for the columns.
+        unsafe {
+            let factor = V::load(self.tiled.factor.as_ptr().add(column), count);
+            g.mul_add(factor, V::load(self.tiled.offset.as_ptr().add(column), count))
+        }
+    }
+
     /// `dy'`, from `g` and `dy`.
     ///
     /// # Safety
@@ -292,15 +305,14 @@ impl<E: Scalar> Run<'_, E> {
     unsafe fn masked<V: Vector<E>>(&self, at: usize, column: usize, count: usize, g: V, dy: V) -> V {
         // SAFETY: the caller vouches for elements and columns.
         unsafe {
-            let affine = || {
-                let factor = V::load(self.tiled.factor.as_ptr().add(column), count);
-                g.mul_add(factor, V::load(self.tiled.offset.as_ptr().add(column), count))
-            };
             match self.mask {
                 Mask::None => dy,
                 Mask::Output(y) => V::load(y.add(at), count).unless_negative(dy),
-                Mask::Affine => affine().unless_negative(dy),
-                Mask::Sum(residual) => affine().add(V::load(residual.add(at), count)).unless_negative(dy),
+                Mask::Affine => self.affine(column, count, g).unless_negative(dy),
+                Mask::Sum(residual) => self
+                    .affine(column, count, g)
+                    .add(V::load(residual.add(at), count))
+                    .unless_negative(dy),
             }
         }
     }

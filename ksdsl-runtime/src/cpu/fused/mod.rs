@@ -8,9 +8,12 @@
 
 mod affine;
 mod columns;
-mod function;
+pub(super) mod function;
+mod gate;
 mod gradient;
 mod moments;
+#[cfg(test)]
+mod speed;
 #[cfg(test)]
 mod tests;
 mod vector;
@@ -18,6 +21,8 @@ mod vector;
 #[allow(unused_imports)]
 pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
 #[allow(unused_imports)]
+pub(super) use gate::{column_sums, gate, gate_gradient, gate_gradient_of, image_sums};
+#[allow(unused_imports)]
 pub(super) use gradient::{Backward, Sums};
 #[allow(unused_imports)]
-pub(super) use moments::Moments;
+pub(super) use moments::{Moments, statistics};

@@ -3,10 +3,10 @@
 use super::columns::{Columns, Terms, add_columns};
 use super::function;
 use super::vector::{Pass, Vector, dispatch};
-use crate::cpu::CpuBuf;
 use crate::cpu::finish::Finish;
-use crate::cpu::par::Start;
+use crate::cpu::par::{self, Start};
 use crate::cpu::simd::Level;
+use crate::cpu::{CpuBuf, threads};
 use crate::geometry::{Activation, RowSize};
 use crate::scalar::Scalar;
 use std::marker::PhantomData;
@@ -14,6 +14,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Wide rows at the start of a piece whose mean is the origin of its sums.
 const ORIGIN: usize = 8;
+/// Most pieces of a map that is there already.
+const PARTS: usize = 64;
 
 /// Gathers the statistics of `g = before(z)` from pieces of `z`, and keeps `g` where it is not `z`.
 ///
@@ -90,6 +92,11 @@ impl<'a, E: Scalar> Moments<'a, E> {
         (mean, variance)
     }
 
+    fn keep(&self, piece: Piece) {
+        let mut pieces = self.pieces.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.push(piece);
+    }
+
     fn gather(&self, first: usize, values: &[E]) -> Piece {
         let Columns { channels, width } = self.columns;
         let rows = values.len() / channels;
@@ -129,6 +136,19 @@ impl<'a, E: Scalar> Moments<'a, E> {
         origin.iter_mut().for_each(|sum| *sum *= share);
         origin
     }
+}
+
+/// Mean and biased variance per channel of a map that is there already.
+pub(in crate::cpu) fn statistics<E: Scalar>(size: RowSize, x: &[E]) -> (CpuBuf<E>, CpuBuf<E>) {
+    assert_eq!(x.len(), size.rows * size.channels, "the map's length");
+    let moments = Moments::new(size, None, None);
+    let part = par::items_per_part(size.rows, par::rows_per_task(size.channels), PARTS);
+    threads::for_each(size.rows.div_ceil(part), &|index| {
+        let first = index * part;
+        let last = size.rows.min(first + part);
+        moments.keep(moments.gather(first, &x[first * size.channels..last * size.channels]));
+    });
+    moments.into_statistics()
 }
 
 /// Adds the moments of `more` rows to those of `rows`.
@@ -172,7 +192,7 @@ impl<E: Scalar> Finish<E> for Moments<'_, E> {
             }
             _ => self.gather(first, pixels),
         };
-        self.pieces.lock().unwrap_or_else(PoisonError::into_inner).push(piece);
+        self.keep(piece);
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::cpu::finish::Finish;
 use crate::cpu::{CpuBuf, Level, with_threads};
 use crate::geometry::{Activation, MapSize, RowSize, Tail};
-use crate::oracle::{activation, norm};
+use crate::oracle::{activation, combine, norm};
 use crate::scalar::Scalar;
 use std::num::NonZeroUsize;
 
@@ -346,4 +346,64 @@ fn bits_do_not_depend_on_threads() {
     };
     let one = bits(1);
     assert!([1, 2, 3, 8].into_iter().all(|threads| bits(threads) == one));
+}
+
+/// Gates with and without skip and ReLU, and sums, over images that are cut into pieces too.
+#[test]
+fn gates_match_the_oracle() {
+    for level in Level::available() {
+        let mut worst = 0.0;
+        for (index, channels) in [1, 3, 15, 16, 17, 33, 64, 70, 1100].into_iter().enumerate() {
+            for (batch, height) in [(1, 1), (3, 5), (2, 300), (5, 1)] {
+                let width = if index % 2 == 0 { 1 } else { 3 };
+                let size = MapSize {
+                    batch,
+                    height,
+                    width,
+                    channels,
+                };
+                for fused in [false, true] {
+                    level.with(|| check_gate::<f32>(size, fused, &mut worst));
+                    level.with(|| check_gate::<f64>(size, fused, &mut 0.0));
+                }
+            }
+        }
+        println!("{level:?}: greatest relative error {worst:.1e}");
+    }
+}
+
+fn check_gate<E: Scalar>(size: MapSize, fused: bool, worst: &mut f64) {
+    let nchw = |x: &[E]| combine::to_nchw(size, &wide(x));
+    let nhwc = |x: &[f64]| combine::to_nhwc(size, x);
+    let [u, skip, dy] = [1, 2, 3].map(|seed| values::<E>(seed, size.len()));
+    let gates = values::<E>(4, size.batch * size.channels);
+    let mut want = nhwc(&combine::gate(size, &nchw(&u), &wide(&gates)));
+    let (skip, after) = if fused {
+        (Some(&skip[..]), Some(Activation::Relu))
+    } else {
+        (None, None)
+    };
+    if let Some(skip) = skip {
+        want = activation::forward(Activation::Relu, &combine::add(&want, &wide(skip)));
+    }
+    let mut y = vec![E::nan(); u.len()];
+    gate(size, &u, &gates, skip, after, &mut y);
+    check("gate", &size, &y, &want, worst);
+
+    let passes = |y: &E| !fused || *y > E::zero();
+    let masked: Vec<E> = dy
+        .iter()
+        .zip(&y)
+        .map(|(&dy, y)| if passes(y) { dy } else { E::zero() })
+        .collect();
+    let (want_du, want_dgate) = combine::gate_backward(size, &nchw(&u), &wide(&gates), &nchw(&masked));
+    let (mut kept, mut du) = (dy.clone(), vec![E::nan(); u.len()]);
+    let dgate = gate_gradient(size, &u, &gates, fused.then_some(&y[..]), &mut kept, &mut du);
+    check("du", &size, &du, &nhwc(&want_du), worst);
+    check("dgate", &size, &dgate, &want_dgate, worst);
+    assert!(kept == masked, "dskip: {size:?}");
+    let sums: Vec<E> = image_sums(size, &u).iter().map(|&sum| E::of(sum)).collect();
+    let ones = vec![1.0; u.len()];
+    let (_, want) = combine::gate_backward(size, &nchw(&u), &wide(&gates), &ones);
+    check("sums", &size, &sums, &want, worst);
 }
