@@ -82,10 +82,10 @@ impl Part<'_> {
         ((self.extent[0] * self.extent[1]) | 1) * lanes
     }
 
-    /// How many planes to copy at once of `blocks`, when each comes with `more` further values:
-    /// as many as leave half of a 1 MB cache free.
-    pub(super) fn group(&self, lanes: usize, more: usize, blocks: usize) -> usize {
-        (GROUP / (self.len(lanes) + more)).clamp(1, blocks.max(1))
+    /// How many of `blocks` blocks to work on at once, each of `len` values: as many as leave half
+    /// of a 1 MB cache free.
+    pub(super) fn most_blocks(len: usize, blocks: usize) -> usize {
+        (GROUP / len).clamp(1, blocks.max(1))
     }
 
     /// Copies the channels from `first` on to as many planes as `planes` holds (each of

@@ -1,6 +1,6 @@
 //! Depthwise convolution: one kernel per channel, directly, vectorised over the channels.
 //!
-//! `f32` has kernels of its own ([`rows`], [`weight`]); `f64`, the reference precision, and the data
+//! `f32` has kernels of its own ([`rows`], [`weight`], [`toom`]); `f64`, the reference precision, and the data
 //! gradient of strided convolutions in `f32` take the [`generic`] way.
 
 mod generic;
@@ -9,6 +9,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod toom;
 mod weight;
 
 use super::CpuBuf;
@@ -17,7 +18,7 @@ use super::simd::Level;
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 use lines::{Lines, blocks};
-use rows::Rows;
+use rows::Convolution;
 
 /// The convolution; `finish` receives the output piece by piece.
 pub(super) fn forward<E: Scalar>(
@@ -72,7 +73,8 @@ fn forward_f32<E: Scalar>(
     finish: Option<&dyn Finish<E>>,
 ) {
     let (window, channels) = (&size.window, size.input.channels);
-    let rows = Rows {
+    let toom = toom::pays(window.kernel, window.stride, window.dilation);
+    let conv = Convolution {
         source: x,
         input: size.input,
         output: size.output,
@@ -80,10 +82,15 @@ fn forward_f32<E: Scalar>(
         stride: window.stride,
         dilation: window.dilation,
         origin: window.pad.map(|pad| -pad.cast_signed()),
-        weight: &blocks(level.lanes(), channels, taps(size), weight, |tap| tap),
+        weight: &if toom {
+            toom::weights(level.lanes(), channels, window.kernel, weight, false)
+        } else {
+            blocks(level.lanes(), channels, taps(size), weight, |tap| tap)
+        },
         bias: &bias_blocks(level, channels, bias),
     };
-    rows.run(level, y, finish);
+    let run = if toom { toom::run } else { rows::run };
+    run(&conv, level, y, finish);
 }
 
 /// For stride 1: input `i` is read by output `i + pad - k * dilation` at tap `k`, that is by
@@ -98,7 +105,8 @@ fn backward_data_f32<E: Scalar>(
 ) {
     let (window, channels, taps) = (&size.window, size.input.channels, taps(size));
     let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
-    let rows = Rows {
+    let toom = toom::pays(window.kernel, window.stride, window.dilation);
+    let conv = Convolution {
         source: dy,
         input: size.output,
         output: size.input,
@@ -106,10 +114,15 @@ fn backward_data_f32<E: Scalar>(
         stride: [1, 1],
         dilation: window.dilation,
         origin: [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis)),
-        weight: &blocks(level.lanes(), channels, taps, weight, |tap| taps - 1 - tap),
+        weight: &if toom {
+            toom::weights(level.lanes(), channels, window.kernel, weight, true)
+        } else {
+            blocks(level.lanes(), channels, taps, weight, |tap| taps - 1 - tap)
+        },
         bias: &bias_blocks(level, channels, None),
     };
-    rows.run(level, dx, finish);
+    let run = if toom { toom::run } else { rows::run };
+    run(&conv, level, dx, finish);
 }
 
 fn taps(size: &ConvSize) -> usize {

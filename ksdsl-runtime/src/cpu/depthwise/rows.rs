@@ -13,10 +13,10 @@ use crate::scalar::Scalar;
 
 /// Output rows of one task: more would leave too few tasks to share out, fewer would copy the
 /// rows that neighbouring tasks have in common (`kernel - 1`) more often.
-const BAND: usize = 16;
+pub(super) const BAND: usize = 16;
 
 /// A convolution of one channel at a time.
-pub(super) struct Rows<'a> {
+pub(super) struct Convolution<'a> {
     pub(super) source: &'a [f32],
     pub(super) input: MapSize,
     pub(super) output: MapSize,
@@ -25,110 +25,100 @@ pub(super) struct Rows<'a> {
     pub(super) dilation: [usize; 2],
     /// The row and column of the source that the first tap of the first output reads.
     pub(super) origin: [isize; 2],
-    /// `[block][ky][kx][lane]`.
+    /// `[block][ky][kx][lane]`; for [`super::toom`] what it makes of that.
     pub(super) weight: &'a [f32],
     /// `[block][lane]`.
     pub(super) bias: &'a [f32],
 }
 
-impl Rows<'_> {
-    /// Computes all of `y`, whose element type is `f32`, and hands each band of rows to `finish`
-    /// while it is in the cache.
-    pub(super) fn run<E: Scalar>(&self, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
-        let (width, height) = (self.output.width, self.output.height);
-        let row_len = width * self.output.channels;
-        let taps = self.kernel[0] * self.kernel[1];
-        let task = par::rows_per_task(row_len * taps).max(BAND.min(height));
-        par::for_rows(y, row_len, task, |first, part| {
-            let (mut row, mut rest) = (first, part);
-            while !rest.is_empty() {
-                let count = (height - row % height).min(rest.len() / row_len);
-                let (band, more) = rest.split_at_mut(count * row_len);
-                if let Some(y) = E::f32s_mut(band) {
-                    let band = Band::new(self, row, count);
-                    level.run(Run { band, y });
-                }
-                if let Some(finish) = finish {
-                    finish.finish(row * width, band);
-                }
-                (row, rest) = (row + count, more);
-            }
-        });
+impl<'a> Convolution<'a> {
+    /// What `count` output rows from `row`, counted over the batch, on read, `columns` wide.
+    pub(super) fn part(&self, row: usize, count: usize, columns: usize) -> Part<'a> {
+        let (image, y) = (row / self.output.height, row % self.output.height);
+        let len = self.input.height * self.input.width * self.input.channels;
+        let rows = (count - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1;
+        Part {
+            image: &self.source[image * len..][..len],
+            size: self.input,
+            origin: [self.origin[0] + (y * self.stride[0]).cast_signed(), self.origin[1]],
+            extent: [rows, columns],
+        }
     }
 }
 
-/// A band of output rows and where they go.
-struct Run<'a, 'b> {
-    band: Band<'a>,
+/// Calls `run(row, count, y)` for bands of `count` output rows of one image, in parallel, and hands
+/// each to `finish` while it is in the cache; `E` is `f32`.
+pub(super) fn for_bands<E: Scalar>(
+    conv: &Convolution,
+    y: &mut [E],
+    finish: Option<&dyn Finish<E>>,
+    run: impl Fn(usize, usize, &mut [f32]) + Sync,
+) {
+    let (width, height) = (conv.output.width, conv.output.height);
+    let row_len = width * conv.output.channels;
+    let taps = conv.kernel[0] * conv.kernel[1];
+    let task = par::rows_per_task(row_len * taps).max(BAND.min(height));
+    par::for_rows(y, row_len, task, |first, part| {
+        let (mut row, mut rest) = (first, part);
+        while !rest.is_empty() {
+            let count = (height - row % height).min(rest.len() / row_len);
+            let (band, more) = rest.split_at_mut(count * row_len);
+            if let Some(y) = E::f32s_mut(band) {
+                run(row, count, y);
+            }
+            if let Some(finish) = finish {
+                finish.finish(row * width, band);
+            }
+            (row, rest) = (row + count, more);
+        }
+    });
+}
+
+/// Computes all of `y`.
+pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
+    for_bands(conv, y, finish, |row, count, y| {
+        level.run(Band { conv, row, count, y });
+    });
+}
+
+/// `count` output rows of one image from `row`, counted over the batch, on.
+struct Band<'a, 'b> {
+    conv: &'a Convolution<'a>,
+    row: usize,
+    count: usize,
     y: &'b mut [f32],
 }
 
-impl Operation for Run<'_, '_> {
+impl Operation for Band<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        self.band.run::<V>(self.y);
-    }
-}
-
-/// Some consecutive output rows of one image.
-struct Band<'a> {
-    rows: &'a Rows<'a>,
-    image: usize,
-    count: usize,
-    origin: [isize; 2],
-    extent: [usize; 2],
-}
-
-impl<'a> Band<'a> {
-    /// `count` rows from `row`, counted over the batch, on.
-    fn new(rows: &'a Rows<'a>, row: usize, count: usize) -> Self {
-        let (image, y) = (row / rows.output.height, row % rows.output.height);
-        let reach = |axis: usize, outputs: usize| {
-            (outputs - 1) * rows.stride[axis] + (rows.kernel[axis] - 1) * rows.dilation[axis] + 1
-        };
-        Self {
-            rows,
-            image,
-            count,
-            origin: [rows.origin[0] + (y * rows.stride[0]).cast_signed(), rows.origin[1]],
-            extent: [reach(0, count), reach(1, rows.output.width)],
-        }
-    }
-
-    #[inline(always)]
-    fn run<V: Lanes>(&self, y: &mut [f32]) {
-        let input = self.rows.input;
-        let len = input.height * input.width * input.channels;
-        let part = Part {
-            image: &self.rows.source[self.image * len..][..len],
-            size: input,
-            origin: self.origin,
-            extent: self.extent,
-        };
-        let taps = self.rows.kernel[0] * self.rows.kernel[1];
-        let (len, blocks) = (part.len(V::LANES), input.channels.div_ceil(V::LANES));
-        let group = part.group(V::LANES, 0, blocks);
+        let (conv, width) = (self.conv, self.conv.output.width);
+        let columns = (width - 1) * conv.stride[1] + (conv.kernel[1] - 1) * conv.dilation[1] + 1;
+        let part = conv.part(self.row, self.count, columns);
+        let taps = conv.kernel[0] * conv.kernel[1];
+        let (len, blocks) = (part.len(V::LANES), conv.input.channels.div_ceil(V::LANES));
+        let group = Part::most_blocks(len, blocks);
         let mut planes = Lines::scratch(group * len);
         for first in (0..blocks).step_by(group) {
             let planes = &mut planes[..group.min(blocks - first) * len];
             part.copy::<V>(first * V::LANES, planes);
-            for (block, values) in (first..).zip(planes.chunks_exact(len)) {
+            for (block, plane) in (first..).zip(planes.chunks_exact(len)) {
                 let grid = Grid {
-                    plane: values,
-                    columns: self.extent[1],
+                    plane,
+                    columns,
                     inside: part.inside(0),
-                    weight: &self.rows.weight[block * taps * V::LANES..][..taps * V::LANES],
-                    kernel: self.rows.kernel,
-                    stride: self.rows.stride,
-                    dilation: self.rows.dilation,
+                    weight: &conv.weight[block * taps * V::LANES..][..taps * V::LANES],
+                    kernel: conv.kernel,
+                    stride: conv.stride,
+                    dilation: conv.dilation,
                 };
                 let mut pixels = Pixels {
-                    bias: &self.rows.bias[block * V::LANES..][..V::LANES],
+                    bias: &conv.bias[block * V::LANES..][..V::LANES],
                     channel: block * V::LANES,
-                    size: self.rows.output,
-                    y,
+                    size: conv.output,
+                    y: &mut *self.y,
                 };
-                grid.convolve::<V>(0..self.count, self.rows.output.width, &mut pixels);
+                grid.convolve::<V>(0..self.count, width, &mut pixels);
             }
         }
     }

@@ -56,7 +56,7 @@ pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dwe
 fn group(level: Level, size: &ConvSize) -> usize {
     let rows = BAND.min(size.output.height);
     let [x, dy] = parts(size, &[], &[], [0, 0, rows]);
-    x.group(level.lanes(), dy.len(level.lanes()), size.input.channels)
+    Part::most_blocks(x.len(level.lanes()) + dy.len(level.lanes()), size.input.channels)
 }
 
 /// What `rows` output rows from `top` on read of `x` and `dy`; maps may be left out for the sizes.
