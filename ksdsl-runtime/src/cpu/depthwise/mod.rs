@@ -10,6 +10,7 @@ mod rows;
 mod tests;
 mod tile;
 mod toom;
+mod toom_weight;
 mod weight;
 
 use super::CpuBuf;

@@ -194,7 +194,7 @@ impl Tiling<'_> {
 /// # Safety
 /// Below [`Level::run`] only; the values must be there.
 #[inline(always)]
-unsafe fn load<V: Lanes>(from: *const f32, lanes: usize) -> V {
+pub(super) unsafe fn load<V: Lanes>(from: *const f32, lanes: usize) -> V {
     // SAFETY: the caller vouches for the values.
     unsafe {
         if lanes == V::LANES {
