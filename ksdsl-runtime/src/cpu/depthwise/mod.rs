@@ -1,11 +1,13 @@
 //! Depthwise convolution: one kernel per channel, directly, vectorised over the channels.
 //!
-//! `f32` has kernels of its own ([`rows`], [`weight`], [`toom`]); `f64`, the reference precision, and the data
-//! gradient of strided convolutions in `f32` take the [`generic`] way.
+//! `f32` has kernels of its own: [`rows`] from planes of one vector of channels, [`toom`] for wide
+//! kernels, [`strided`] for the data gradient of strided convolutions, and [`weight`]. `f64`, the
+//! reference precision, takes the [`generic`] way.
 
 mod generic;
 mod lines;
 mod rows;
+mod strided;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -45,7 +47,7 @@ pub(super) fn backward_data<E: Scalar>(
     dy: &[E],
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    if let (Some(weight), Some(dy), [1, 1]) = (E::f32s(weight), E::f32s(dy), size.window.stride) {
+    if let (Some(weight), Some(dy)) = (E::f32s(weight), E::f32s(dy)) {
         let mut dx = CpuBuf::scratch(size.input.len());
         backward_data_f32(Level::current(), size, weight, dy, &mut dx, finish);
         return dx;
@@ -86,7 +88,7 @@ fn forward_f32<E: Scalar>(
         weight: &if toom {
             toom::weights(level.lanes(), channels, window.kernel, weight, false)
         } else {
-            blocks(level.lanes(), channels, taps(size), weight, |tap| tap)
+            blocks(level.lanes(), taps(size), weight, &Vec::from_iter(0..taps(size)))
         },
         bias: &bias_blocks(level, channels, bias),
     };
@@ -104,6 +106,9 @@ fn backward_data_f32<E: Scalar>(
     dx: &mut [E],
     finish: Option<&dyn Finish<E>>,
 ) {
+    if size.window.stride != [1, 1] {
+        return strided::backward_data(level, size, weight, dy, dx, finish);
+    }
     let (window, channels, taps) = (&size.window, size.input.channels, taps(size));
     let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
     let toom = toom::pays(window.kernel, window.stride, window.dilation);
@@ -118,7 +123,7 @@ fn backward_data_f32<E: Scalar>(
         weight: &if toom {
             toom::weights(level.lanes(), channels, window.kernel, weight, true)
         } else {
-            blocks(level.lanes(), channels, taps, weight, |tap| taps - 1 - tap)
+            blocks(level.lanes(), taps, weight, &Vec::from_iter((0..taps).rev()))
         },
         bias: &bias_blocks(level, channels, None),
     };
@@ -132,5 +137,5 @@ fn taps(size: &ConvSize) -> usize {
 
 fn bias_blocks(level: Level, channels: usize, bias: Option<&[f32]>) -> Lines {
     let zeros = vec![0.0; channels];
-    blocks(level.lanes(), channels, 1, bias.unwrap_or(&zeros), |_| 0)
+    blocks(level.lanes(), 1, bias.unwrap_or(&zeros), &[0])
 }

@@ -49,15 +49,15 @@ impl<'a> Convolution<'a> {
 /// Calls `run(row, count, y)` for bands of `count` output rows of one image, in parallel, and hands
 /// each to `finish` while it is in the cache; `E` is `f32`.
 pub(super) fn for_bands<E: Scalar>(
-    conv: &Convolution,
+    output: &MapSize,
+    taps: usize,
     y: &mut [E],
     finish: Option<&dyn Finish<E>>,
     run: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) {
-    let (width, height) = (conv.output.width, conv.output.height);
-    let row_len = width * conv.output.channels;
-    let taps = conv.kernel[0] * conv.kernel[1];
-    let task = par::rows_per_task(row_len * taps).max(BAND.min(height));
+    let (width, height) = (output.width, output.height);
+    let row_len = width * output.channels;
+    let task = par::rows_per_task(row_len * taps).max(band(output.batch * height).min(height));
     par::for_rows(y, row_len, task, |first, part| {
         let (mut row, mut rest) = (first, part);
         while !rest.is_empty() {
@@ -74,11 +74,22 @@ pub(super) fn for_bands<E: Scalar>(
     });
 }
 
+/// Rows of a band of `rows` in all: fewer than usual where that gives a task to a second thread.
+fn band(rows: usize) -> usize {
+    rows.div_ceil(2).next_multiple_of(4).min(BAND)
+}
+
 /// Computes all of `y`.
 pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
-    for_bands(conv, y, finish, |row, count, y| {
-        level.run(Band { conv, row, count, y });
-    });
+    for_bands(
+        &conv.output,
+        conv.kernel[0] * conv.kernel[1],
+        y,
+        finish,
+        |row, count, y| {
+            level.run(Band { conv, row, count, y });
+        },
+    );
 }
 
 /// `count` output rows of one image from `row`, counted over the batch, on.
@@ -116,6 +127,8 @@ impl Operation for Band<'_, '_> {
                     bias: &conv.bias[block * V::LANES..][..V::LANES],
                     channel: block * V::LANES,
                     size: conv.output,
+                    start: 0,
+                    step: [1, 1],
                     y: &mut *self.y,
                 };
                 grid.convolve::<V>(0..self.count, width, &mut pixels);
@@ -125,11 +138,24 @@ impl Operation for Band<'_, '_> {
 }
 
 /// One block of channels of the output.
-struct Pixels<'a> {
-    bias: &'a [f32],
-    channel: usize,
-    size: MapSize,
-    y: &'a mut [f32],
+pub(super) struct Pixels<'a> {
+    pub(super) bias: &'a [f32],
+    pub(super) channel: usize,
+    pub(super) size: MapSize,
+    /// The place in `y` of the first pixel, in pixels.
+    pub(super) start: usize,
+    /// The distance in `y` of neighbouring rows and columns, in rows and columns.
+    pub(super) step: [usize; 2],
+    pub(super) y: &'a mut [f32],
+}
+
+impl Pixels<'_> {
+    /// Where in `y` the block's channels of the pixel `(row, x)` start.
+    #[inline(always)]
+    fn place(&self, row: usize, x: usize) -> usize {
+        let pixel = self.start + row * self.step[0] * self.size.width + x * self.step[1];
+        pixel * self.size.channels + self.channel
+    }
 }
 
 impl Output for Pixels<'_> {
@@ -139,8 +165,7 @@ impl Output for Pixels<'_> {
     fn ask_for(&self, [row, x]: [usize; 2], [height, width]: [usize; 2]) {
         for r in row..row + height {
             for p in x..x + width {
-                let at = (r * self.size.width + p) * self.size.channels + self.channel;
-                prefetch(self.y.as_ptr().wrapping_add(at));
+                prefetch(self.y.as_ptr().wrapping_add(self.place(r, p)));
             }
         }
     }
@@ -154,13 +179,14 @@ impl Output for Pixels<'_> {
 
     #[inline(always)]
     fn put<V: Lanes, const R: usize, const P: usize>(&mut self, [row, x]: [usize; 2], sums: &[[V; P]; R]) {
-        let channels = self.size.channels;
-        let lanes = V::LANES.min(channels - self.channel);
-        let first = (row * self.size.width + x) * channels + self.channel;
-        let y = &mut self.y[first..][..((R - 1) * self.size.width + P - 1) * channels + lanes];
+        let lanes = V::LANES.min(self.size.channels - self.channel);
+        let (first, last) = (self.place(row, x), self.place(row + R - 1, x + P - 1));
+        let origin = self.place(0, 0);
+        let (down, right) = (self.place(1, 0) - origin, self.place(0, 1) - origin);
+        let y = &mut self.y[first..last + lanes];
         for (r, sums) in sums.iter().enumerate() {
             for (p, &sum) in sums.iter().enumerate() {
-                let pixel = y.as_mut_ptr().wrapping_add((r * self.size.width + p) * channels);
+                let pixel = y.as_mut_ptr().wrapping_add(r * down + p * right);
                 // SAFETY: below `Level::run`; `y` was cut to reach up to the last lane of the last
                 // pixel.
                 unsafe { put(sum, pixel, lanes) };
