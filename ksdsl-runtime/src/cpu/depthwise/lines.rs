@@ -82,10 +82,10 @@ impl Part<'_> {
         ((self.extent[0] * self.extent[1]) | 1) * lanes
     }
 
-    /// How many planes to copy at once of `blocks`, when each comes with `more` further values:
-    /// as many as leave half of a 1 MB cache free.
-    pub(super) fn group(&self, lanes: usize, more: usize, blocks: usize) -> usize {
-        (GROUP / (self.len(lanes) + more)).clamp(1, blocks.max(1))
+    /// How many of `blocks` blocks to work on at once, each of `len` values: as many as leave half
+    /// of a 1 MB cache free.
+    pub(super) fn most_blocks(len: usize, blocks: usize) -> usize {
+        (GROUP / len).clamp(1, blocks.max(1))
     }
 
     /// Copies the channels from `first` on to as many planes as `planes` holds (each of
@@ -139,18 +139,18 @@ impl Part<'_> {
     }
 }
 
-/// Per-channel rows of `len` values, `[channel][len]`, as `[block][len][lane]`: value `at(i)` of
-/// the row at place `i`, zeros beyond the last channel.
-pub(super) fn blocks(lanes: usize, channels: usize, len: usize, values: &[f32], at: impl Fn(usize) -> usize) -> Lines {
-    let mut packed = Lines::scratch(channels.div_ceil(lanes) * len * lanes);
-    let groups = packed.chunks_exact_mut(len * lanes).zip(values.chunks(len * lanes));
-    for (packed, values) in groups {
-        if values.len() < packed.len() {
+/// Per-channel rows of `len` values, `[channel][len]`, as `[block][place][lane]`: of each row the
+/// values at `places`, zeros beyond the last channel.
+pub(super) fn blocks(lanes: usize, len: usize, values: &[f32], places: &[usize]) -> Lines {
+    let (block, channels) = (places.len() * lanes, values.len() / len);
+    let mut packed = Lines::scratch(channels.div_ceil(lanes) * block);
+    for (packed, values) in packed.chunks_exact_mut(block.max(1)).zip(values.chunks(len * lanes)) {
+        if values.len() < len * lanes {
             packed.fill(0.0);
         }
         for (lane, row) in values.chunks_exact(len).enumerate() {
-            for place in 0..len {
-                packed[place * lanes + lane] = row[at(place)];
+            for (place, &at) in places.iter().enumerate() {
+                packed[place * lanes + lane] = row[at];
             }
         }
     }

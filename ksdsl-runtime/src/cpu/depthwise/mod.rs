@@ -1,14 +1,18 @@
 //! Depthwise convolution: one kernel per channel, directly, vectorised over the channels.
 //!
-//! `f32` has kernels of its own ([`rows`], [`weight`]); `f64`, the reference precision, and the data
-//! gradient of strided convolutions in `f32` take the [`generic`] way.
+//! `f32` has kernels of its own: [`rows`] from planes of one vector of channels, [`toom`] for wide
+//! kernels, [`strided`] for the data gradient of strided convolutions, and [`weight`]. `f64`, the
+//! reference precision, takes the [`generic`] way.
 
 mod generic;
 mod lines;
 mod rows;
+mod strided;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod toom;
+mod toom_weight;
 mod weight;
 
 use super::CpuBuf;
@@ -17,7 +21,7 @@ use super::simd::Level;
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 use lines::{Lines, blocks};
-use rows::Rows;
+use rows::Convolution;
 
 /// The convolution; `finish` receives the output piece by piece.
 pub(super) fn forward<E: Scalar>(
@@ -43,7 +47,7 @@ pub(super) fn backward_data<E: Scalar>(
     dy: &[E],
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    if let (Some(weight), Some(dy), [1, 1]) = (E::f32s(weight), E::f32s(dy), size.window.stride) {
+    if let (Some(weight), Some(dy)) = (E::f32s(weight), E::f32s(dy)) {
         let mut dx = CpuBuf::scratch(size.input.len());
         backward_data_f32(Level::current(), size, weight, dy, &mut dx, finish);
         return dx;
@@ -72,7 +76,8 @@ fn forward_f32<E: Scalar>(
     finish: Option<&dyn Finish<E>>,
 ) {
     let (window, channels) = (&size.window, size.input.channels);
-    let rows = Rows {
+    let toom = toom::pays(window.kernel, window.stride, window.dilation);
+    let conv = Convolution {
         source: x,
         input: size.input,
         output: size.output,
@@ -80,10 +85,15 @@ fn forward_f32<E: Scalar>(
         stride: window.stride,
         dilation: window.dilation,
         origin: window.pad.map(|pad| -pad.cast_signed()),
-        weight: &blocks(level.lanes(), channels, taps(size), weight, |tap| tap),
+        weight: &if toom {
+            toom::weights(level.lanes(), channels, window.kernel, weight, false)
+        } else {
+            blocks(level.lanes(), taps(size), weight, &Vec::from_iter(0..taps(size)))
+        },
         bias: &bias_blocks(level, channels, bias),
     };
-    rows.run(level, y, finish);
+    let run = if toom { toom::run } else { rows::run };
+    run(&conv, level, y, finish);
 }
 
 /// For stride 1: input `i` is read by output `i + pad - k * dilation` at tap `k`, that is by
@@ -96,9 +106,13 @@ fn backward_data_f32<E: Scalar>(
     dx: &mut [E],
     finish: Option<&dyn Finish<E>>,
 ) {
+    if size.window.stride != [1, 1] {
+        return strided::backward_data(level, size, weight, dy, dx, finish);
+    }
     let (window, channels, taps) = (&size.window, size.input.channels, taps(size));
     let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
-    let rows = Rows {
+    let toom = toom::pays(window.kernel, window.stride, window.dilation);
+    let conv = Convolution {
         source: dy,
         input: size.output,
         output: size.input,
@@ -106,10 +120,15 @@ fn backward_data_f32<E: Scalar>(
         stride: [1, 1],
         dilation: window.dilation,
         origin: [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis)),
-        weight: &blocks(level.lanes(), channels, taps, weight, |tap| taps - 1 - tap),
+        weight: &if toom {
+            toom::weights(level.lanes(), channels, window.kernel, weight, true)
+        } else {
+            blocks(level.lanes(), taps, weight, &Vec::from_iter((0..taps).rev()))
+        },
         bias: &bias_blocks(level, channels, None),
     };
-    rows.run(level, dx, finish);
+    let run = if toom { toom::run } else { rows::run };
+    run(&conv, level, dx, finish);
 }
 
 fn taps(size: &ConvSize) -> usize {
@@ -118,5 +137,5 @@ fn taps(size: &ConvSize) -> usize {
 
 fn bias_blocks(level: Level, channels: usize, bias: Option<&[f32]>) -> Lines {
     let zeros = vec![0.0; channels];
-    blocks(level.lanes(), channels, 1, bias.unwrap_or(&zeros), |_| 0)
+    blocks(level.lanes(), 1, bias.unwrap_or(&zeros), &[0])
 }

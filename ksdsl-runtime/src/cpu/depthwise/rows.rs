@@ -13,10 +13,10 @@ use crate::scalar::Scalar;
 
 /// Output rows of one task: more would leave too few tasks to share out, fewer would copy the
 /// rows that neighbouring tasks have in common (`kernel - 1`) more often.
-const BAND: usize = 16;
+pub(super) const BAND: usize = 16;
 
 /// A convolution of one channel at a time.
-pub(super) struct Rows<'a> {
+pub(super) struct Convolution<'a> {
     pub(super) source: &'a [f32],
     pub(super) input: MapSize,
     pub(super) output: MapSize,
@@ -25,121 +25,137 @@ pub(super) struct Rows<'a> {
     pub(super) dilation: [usize; 2],
     /// The row and column of the source that the first tap of the first output reads.
     pub(super) origin: [isize; 2],
-    /// `[block][ky][kx][lane]`.
+    /// `[block][ky][kx][lane]`; for [`super::toom`] what it makes of that.
     pub(super) weight: &'a [f32],
     /// `[block][lane]`.
     pub(super) bias: &'a [f32],
 }
 
-impl Rows<'_> {
-    /// Computes all of `y`, whose element type is `f32`, and hands each band of rows to `finish`
-    /// while it is in the cache.
-    pub(super) fn run<E: Scalar>(&self, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
-        let (width, height) = (self.output.width, self.output.height);
-        let row_len = width * self.output.channels;
-        let taps = self.kernel[0] * self.kernel[1];
-        let task = par::rows_per_task(row_len * taps).max(BAND.min(height));
-        par::for_rows(y, row_len, task, |first, part| {
-            let (mut row, mut rest) = (first, part);
-            while !rest.is_empty() {
-                let count = (height - row % height).min(rest.len() / row_len);
-                let (band, more) = rest.split_at_mut(count * row_len);
-                if let Some(y) = E::f32s_mut(band) {
-                    let band = Band::new(self, row, count);
-                    level.run(Run { band, y });
-                }
-                if let Some(finish) = finish {
-                    finish.finish(row * width, band);
-                }
-                (row, rest) = (row + count, more);
-            }
-        });
+impl<'a> Convolution<'a> {
+    /// What `count` output rows from `row`, counted over the batch, on read, `columns` wide.
+    pub(super) fn part(&self, row: usize, count: usize, columns: usize) -> Part<'a> {
+        let (image, y) = (row / self.output.height, row % self.output.height);
+        let len = self.input.height * self.input.width * self.input.channels;
+        let rows = (count - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1;
+        Part {
+            image: &self.source[image * len..][..len],
+            size: self.input,
+            origin: [self.origin[0] + (y * self.stride[0]).cast_signed(), self.origin[1]],
+            extent: [rows, columns],
+        }
     }
 }
 
-/// A band of output rows and where they go.
-struct Run<'a, 'b> {
-    band: Band<'a>,
+/// Calls `run(row, count, y)` for bands of `count` output rows of one image, in parallel, and hands
+/// each to `finish` while it is in the cache; `E` is `f32`.
+pub(super) fn for_bands<E: Scalar>(
+    output: &MapSize,
+    taps: usize,
+    y: &mut [E],
+    finish: Option<&dyn Finish<E>>,
+    run: impl Fn(usize, usize, &mut [f32]) + Sync,
+) {
+    let (width, height) = (output.width, output.height);
+    let row_len = width * output.channels;
+    let task = par::rows_per_task(row_len * taps).max(band(output.batch * height).min(height));
+    par::for_rows(y, row_len, task, |first, part| {
+        let (mut row, mut rest) = (first, part);
+        while !rest.is_empty() {
+            let count = (height - row % height).min(rest.len() / row_len);
+            let (band, more) = rest.split_at_mut(count * row_len);
+            if let Some(y) = E::f32s_mut(band) {
+                run(row, count, y);
+            }
+            if let Some(finish) = finish {
+                finish.finish(row * width, band);
+            }
+            (row, rest) = (row + count, more);
+        }
+    });
+}
+
+/// Rows of a band of `rows` in all: fewer than usual where that gives a task to a second thread.
+fn band(rows: usize) -> usize {
+    rows.div_ceil(2).next_multiple_of(4).min(BAND)
+}
+
+/// Computes all of `y`.
+pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
+    for_bands(
+        &conv.output,
+        conv.kernel[0] * conv.kernel[1],
+        y,
+        finish,
+        |row, count, y| {
+            level.run(Band { conv, row, count, y });
+        },
+    );
+}
+
+/// `count` output rows of one image from `row`, counted over the batch, on.
+struct Band<'a, 'b> {
+    conv: &'a Convolution<'a>,
+    row: usize,
+    count: usize,
     y: &'b mut [f32],
 }
 
-impl Operation for Run<'_, '_> {
+impl Operation for Band<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        self.band.run::<V>(self.y);
-    }
-}
-
-/// Some consecutive output rows of one image.
-struct Band<'a> {
-    rows: &'a Rows<'a>,
-    image: usize,
-    count: usize,
-    origin: [isize; 2],
-    extent: [usize; 2],
-}
-
-impl<'a> Band<'a> {
-    /// `count` rows from `row`, counted over the batch, on.
-    fn new(rows: &'a Rows<'a>, row: usize, count: usize) -> Self {
-        let (image, y) = (row / rows.output.height, row % rows.output.height);
-        let reach = |axis: usize, outputs: usize| {
-            (outputs - 1) * rows.stride[axis] + (rows.kernel[axis] - 1) * rows.dilation[axis] + 1
-        };
-        Self {
-            rows,
-            image,
-            count,
-            origin: [rows.origin[0] + (y * rows.stride[0]).cast_signed(), rows.origin[1]],
-            extent: [reach(0, count), reach(1, rows.output.width)],
-        }
-    }
-
-    #[inline(always)]
-    fn run<V: Lanes>(&self, y: &mut [f32]) {
-        let input = self.rows.input;
-        let len = input.height * input.width * input.channels;
-        let part = Part {
-            image: &self.rows.source[self.image * len..][..len],
-            size: input,
-            origin: self.origin,
-            extent: self.extent,
-        };
-        let taps = self.rows.kernel[0] * self.rows.kernel[1];
-        let (len, blocks) = (part.len(V::LANES), input.channels.div_ceil(V::LANES));
-        let group = part.group(V::LANES, 0, blocks);
+        let (conv, width) = (self.conv, self.conv.output.width);
+        let columns = (width - 1) * conv.stride[1] + (conv.kernel[1] - 1) * conv.dilation[1] + 1;
+        let part = conv.part(self.row, self.count, columns);
+        let taps = conv.kernel[0] * conv.kernel[1];
+        let (len, blocks) = (part.len(V::LANES), conv.input.channels.div_ceil(V::LANES));
+        let group = Part::most_blocks(len, blocks);
         let mut planes = Lines::scratch(group * len);
         for first in (0..blocks).step_by(group) {
             let planes = &mut planes[..group.min(blocks - first) * len];
             part.copy::<V>(first * V::LANES, planes);
-            for (block, values) in (first..).zip(planes.chunks_exact(len)) {
+            for (block, plane) in (first..).zip(planes.chunks_exact(len)) {
                 let grid = Grid {
-                    plane: values,
-                    columns: self.extent[1],
+                    plane,
+                    columns,
                     inside: part.inside(0),
-                    weight: &self.rows.weight[block * taps * V::LANES..][..taps * V::LANES],
-                    kernel: self.rows.kernel,
-                    stride: self.rows.stride,
-                    dilation: self.rows.dilation,
+                    weight: &conv.weight[block * taps * V::LANES..][..taps * V::LANES],
+                    kernel: conv.kernel,
+                    stride: conv.stride,
+                    dilation: conv.dilation,
                 };
                 let mut pixels = Pixels {
-                    bias: &self.rows.bias[block * V::LANES..][..V::LANES],
+                    bias: &conv.bias[block * V::LANES..][..V::LANES],
                     channel: block * V::LANES,
-                    size: self.rows.output,
-                    y,
+                    size: conv.output,
+                    start: 0,
+                    step: [1, 1],
+                    y: &mut *self.y,
                 };
-                grid.convolve::<V>(0..self.count, self.rows.output.width, &mut pixels);
+                grid.convolve::<V>(0..self.count, width, &mut pixels);
             }
         }
     }
 }
 
 /// One block of channels of the output.
-struct Pixels<'a> {
-    bias: &'a [f32],
-    channel: usize,
-    size: MapSize,
-    y: &'a mut [f32],
+pub(super) struct Pixels<'a> {
+    pub(super) bias: &'a [f32],
+    pub(super) channel: usize,
+    pub(super) size: MapSize,
+    /// The place in `y` of the first pixel, in pixels.
+    pub(super) start: usize,
+    /// The distance in `y` of neighbouring rows and columns, in rows and columns.
+    pub(super) step: [usize; 2],
+    pub(super) y: &'a mut [f32],
+}
+
+impl Pixels<'_> {
+    /// Where in `y` the block's channels of the pixel `(row, x)` start.
+    #[inline(always)]
+    fn place(&self, row: usize, x: usize) -> usize {
+        let pixel = self.start + row * self.step[0] * self.size.width + x * self.step[1];
+        pixel * self.size.channels + self.channel
+    }
 }
 
 impl Output for Pixels<'_> {
@@ -149,8 +165,7 @@ impl Output for Pixels<'_> {
     fn ask_for(&self, [row, x]: [usize; 2], [height, width]: [usize; 2]) {
         for r in row..row + height {
             for p in x..x + width {
-                let at = (r * self.size.width + p) * self.size.channels + self.channel;
-                prefetch(self.y.as_ptr().wrapping_add(at));
+                prefetch(self.y.as_ptr().wrapping_add(self.place(r, p)));
             }
         }
     }
@@ -164,13 +179,14 @@ impl Output for Pixels<'_> {
 
     #[inline(always)]
     fn put<V: Lanes, const R: usize, const P: usize>(&mut self, [row, x]: [usize; 2], sums: &[[V; P]; R]) {
-        let channels = self.size.channels;
-        let lanes = V::LANES.min(channels - self.channel);
-        let first = (row * self.size.width + x) * channels + self.channel;
-        let y = &mut self.y[first..][..((R - 1) * self.size.width + P - 1) * channels + lanes];
+        let lanes = V::LANES.min(self.size.channels - self.channel);
+        let (first, last) = (self.place(row, x), self.place(row + R - 1, x + P - 1));
+        let origin = self.place(0, 0);
+        let (down, right) = (self.place(1, 0) - origin, self.place(0, 1) - origin);
+        let y = &mut self.y[first..last + lanes];
         for (r, sums) in sums.iter().enumerate() {
             for (p, &sum) in sums.iter().enumerate() {
-                let pixel = y.as_mut_ptr().wrapping_add((r * self.size.width + p) * channels);
+                let pixel = y.as_mut_ptr().wrapping_add(r * down + p * right);
                 // SAFETY: below `Level::run`; `y` was cut to reach up to the last lane of the last
                 // pixel.
                 unsafe { put(sum, pixel, lanes) };

@@ -111,17 +111,15 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
             &want_y,
             f64::MIN_POSITIVE,
         ));
-        if size.window.stride == [1, 1] {
-            let mut dx = vec![f32::NAN; size.input.len()];
-            backward_data_f32(level, size, &weight, &dy, &mut dx, None);
-            worst[1] = worst[1].max(check(
-                level,
-                size,
-                &to_nchw(size.input, &dx),
-                &want_dx,
-                f64::MIN_POSITIVE,
-            ));
-        }
+        let mut dx = vec![f32::NAN; size.input.len()];
+        backward_data_f32(level, size, &weight, &dy, &mut dx, None);
+        worst[1] = worst[1].max(check(
+            level,
+            size,
+            &to_nchw(size.input, &dx),
+            &want_dx,
+            f64::MIN_POSITIVE,
+        ));
         let mut dweight = before.clone();
         weight::backward(level, size, &x, &dy, &mut dweight);
         worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));

@@ -7,6 +7,8 @@
 //! count, but the compiler then keeps half of the sums in memory.)
 
 use super::lines::{Lines, Part};
+use super::toom::{self, POINTS, TILE, Tiling};
+use super::toom_weight::{self, Outputs};
 use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation};
 use crate::geometry::{ConvSize, MapSize};
@@ -21,16 +23,17 @@ const TASKS: usize = 16;
 
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
-    let (lanes, channels, taps) = (level.lanes(), size.input.channels, super::taps(size));
-    let blocks = channels.div_ceil(lanes);
+    let (lanes, channels) = (level.lanes(), size.input.channels);
+    let grid = Products::of(size);
+    let (blocks, per_block) = (channels.div_ceil(lanes), grid.len() * lanes);
     let bands = size.output.height.div_ceil(BAND) * size.output.batch;
-    let group = group(level, size).min(blocks);
+    let group = grid.most_blocks(size, lanes, blocks);
     let groups = blocks.div_ceil(group);
     let per_part = par::items_per_part(bands, 1, TASKS.div_ceil(groups));
     let parts = bands.div_ceil(per_part);
-    // `[part][block][ky][kx][lane]`, with unused blocks in the last group of each part.
-    let mut sums = Lines::scratch(parts * groups * group * taps * lanes);
-    par::for_rows(&mut sums, group * taps * lanes, 1, |index, sums| {
+    // `[part][block][point][ky][kx][lane]`, with unused blocks in the last group of each part.
+    let mut sums = Lines::scratch(parts * groups * group * per_block);
+    par::for_rows(&mut sums, group * per_block, 1, |index, sums| {
         let (part, block) = (index / groups, index % groups * group);
         let first = part * per_part;
         level.run(Task {
@@ -40,23 +43,82 @@ pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dwe
             bands: first..bands.min(first + per_part),
             blocks: block..blocks.min(block + group),
             sums,
+            products: grid,
         });
     });
-    for (channel, dweight) in dweight.chunks_exact_mut(taps).enumerate() {
-        for part in 0..parts {
-            let sums = &sums[(part * groups * group + channel / lanes) * taps * lanes..];
-            for (tap, dweight) in dweight.iter_mut().enumerate() {
-                *dweight += sums[tap * lanes + channel % lanes];
-            }
+    let part_len = groups * group * per_block;
+    for (channel, dweight) in dweight.chunks_exact_mut(super::taps(size)).enumerate() {
+        for sums in sums.chunks_exact(part_len) {
+            let sums = &sums[channel / lanes * per_block + channel % lanes..];
+            grid.add(size.window.kernel, |place| sums[place * lanes], dweight);
         }
     }
 }
 
-/// Blocks of channels per task.
-fn group(level: Level, size: &ConvSize) -> usize {
-    let rows = BAND.min(size.output.height);
-    let [x, dy] = parts(size, &[], &[], [0, 0, rows]);
-    x.group(level.lanes(), dy.len(level.lanes()), size.input.channels)
+/// Which products are summed.
+#[derive(Clone, Copy)]
+struct Products {
+    /// Taps, or groups of them, of a row and in all.
+    kernel: [usize; 2],
+    /// Whether pixels and taps are transformed, in tiles of three.
+    toom: bool,
+}
+
+impl Products {
+    fn of(size: &ConvSize) -> Self {
+        let window = &size.window;
+        let toom = toom::pays(window.kernel, window.stride, window.dilation);
+        let columns = if toom {
+            window.kernel[1].div_ceil(TILE)
+        } else {
+            window.kernel[1]
+        };
+        Self {
+            kernel: [window.kernel[0], columns],
+            toom,
+        }
+    }
+
+    /// Sums per channel.
+    fn len(self) -> usize {
+        self.planes() * self.kernel[0] * self.kernel[1]
+    }
+
+    /// Planes of a block of channels of a map.
+    fn planes(self) -> usize {
+        if self.toom { POINTS } else { 1 }
+    }
+
+    /// Blocks of channels per task.
+    fn most_blocks(self, size: &ConvSize, lanes: usize, blocks: usize) -> usize {
+        let rows = BAND.min(size.output.height);
+        let [x, dy] = parts(size, &[], &[], [0, 0, rows]);
+        let len = |part: &Part| match self.toom {
+            true => POINTS * ((part.extent[0] * part.extent[1].div_ceil(TILE)) | 1) * lanes,
+            false => part.len(lanes),
+        };
+        Part::most_blocks(len(&x) + len(&dy), blocks)
+    }
+
+    /// Adds one channel's sums to the gradient of its kernel, `[ky][kx]`.
+    fn add(self, kernel: [usize; 2], sum: impl Fn(usize) -> f32, dweight: &mut [f32]) {
+        if !self.toom {
+            for (tap, dweight) in dweight.iter_mut().enumerate() {
+                *dweight += sum(tap);
+            }
+            return;
+        }
+        let places = self.kernel[0] * self.kernel[1];
+        for (ky, row) in dweight.chunks_exact_mut(kernel[1]).enumerate() {
+            for (group, taps) in row.chunks_mut(TILE).enumerate() {
+                let at = ky * self.kernel[1] + group;
+                let more = toom_weight::taps([0, 1, 2, 3, 4].map(|point| sum(point * places + at)));
+                for (tap, more) in taps.iter_mut().zip(more) {
+                    *tap += more;
+                }
+            }
+        }
+    }
 }
 
 /// What `rows` output rows from `top` on read of `x` and `dy`; maps may be left out for the sizes.
@@ -100,44 +162,80 @@ struct Task<'a, 'b> {
     dy: &'a [f32],
     bands: Range<usize>,
     blocks: Range<usize>,
-    /// `[block][ky][kx][lane]`.
+    /// `[block][point][ky][kx][lane]`.
     sums: &'b mut [f32],
+    products: Products,
 }
 
 impl Operation for Task<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         self.sums.fill(0.0);
-        let window = &self.size.window;
-        let (height, channel) = (self.size.output.height, self.blocks.start * V::LANES);
+        let (height, first) = (self.size.output.height, self.blocks.start * V::LANES);
         let per_image = height.div_ceil(BAND);
-        let (mut x_planes, mut dy_planes) = (Lines::scratch(0), Lines::scratch(0));
-        for band in self.bands {
+        let mut planes = [Lines::scratch(0), Lines::scratch(0)];
+        for band in self.bands.clone() {
             let (image, top) = (band / per_image, band % per_image * BAND);
             let rows = BAND.min(height - top);
-            let [x, dy] = parts(self.size, self.x, self.dy, [image, top, rows]);
-            let (x_len, dy_len) = (x.len(V::LANES), dy.len(V::LANES));
-            x_planes.resize(self.blocks.len() * x_len);
-            dy_planes.resize(self.blocks.len() * dy_len);
-            x.copy::<V>(channel, &mut x_planes);
-            dy.copy::<V>(channel, &mut dy_planes);
-            let planes = x_planes.chunks_exact(x_len).zip(dy_planes.chunks_exact(dy_len));
-            let sums = self
-                .sums
-                .chunks_exact_mut(window.kernel[0] * window.kernel[1] * V::LANES);
-            for ((x_plane, dy_plane), sums) in planes.zip(sums) {
+            let parts = parts(self.size, self.x, self.dy, [image, top, rows]);
+            let inside = parts[0].inside(0);
+            let columns = if self.products.toom {
+                self.transform::<V>(first, parts, &mut planes)
+            } else {
+                self.copy::<V>(first, parts, &mut planes)
+            };
+            let points = self.blocks.len() * self.products.planes();
+            let kernel = self.products.kernel;
+            let sums = self.sums.chunks_exact_mut(kernel[0] * kernel[1] * V::LANES);
+            let [x, dy] = [0, 1].map(|map| planes[map].chunks_exact(planes[map].len() / points));
+            for ((x, dy), sums) in x.zip(dy).zip(sums) {
                 let planes = Planes {
-                    x: x_plane,
-                    dy: dy_plane,
+                    x,
+                    dy,
                     rows,
-                    columns: [x.extent[1], dy.extent[1]],
-                    inside: x.inside(0),
-                    stride: window.stride,
-                    dilation: window.dilation,
+                    columns,
+                    inside: inside.clone(),
+                    stride: self.size.window.stride,
+                    dilation: self.size.window.dilation,
                 };
-                planes.all_taps::<V>(window.kernel, sums);
+                planes.all_taps::<V>(kernel, sums);
             }
         }
+    }
+}
+
+impl Task<'_, '_> {
+    /// Copies the blocks as planes; returns the columns of both.
+    #[inline(always)]
+    fn copy<V: Lanes>(&self, first: usize, [x, dy]: [Part; 2], planes: &mut [Lines; 2]) -> [usize; 2] {
+        planes[0].resize(self.blocks.len() * x.len(V::LANES));
+        planes[1].resize(self.blocks.len() * dy.len(V::LANES));
+        x.copy::<V>(first, &mut planes[0]);
+        dy.copy::<V>(first, &mut planes[1]);
+        [x.extent[1], dy.extent[1]]
+    }
+
+    /// Transforms the blocks to five planes each; returns the columns of both.
+    #[inline(always)]
+    fn transform<V: Lanes>(&self, first: usize, [x, dy]: [Part; 2], planes: &mut [Lines; 2]) -> [usize; 2] {
+        let tiles = dy.extent[1].div_ceil(TILE);
+        let columns = [tiles + self.products.kernel[1] - 1, tiles];
+        let len = |part: &Part, columns: usize| ((part.extent[0] * columns) | 1) * V::LANES;
+        let x = Tiling {
+            columns: columns[0],
+            len: len(&x, columns[0]),
+            part: x,
+        };
+        let dy = Outputs {
+            columns: columns[1],
+            len: len(&dy, columns[1]),
+            part: dy,
+        };
+        planes[0].resize(self.blocks.len() * POINTS * x.len);
+        planes[1].resize(self.blocks.len() * POINTS * dy.len);
+        x.transform::<V>(first, &mut planes[0]);
+        dy.transform::<V>(first, &mut planes[1]);
+        columns
     }
 }
 
