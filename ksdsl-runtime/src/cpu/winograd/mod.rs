@@ -27,7 +27,11 @@
 mod kernel;
 mod lanes;
 mod points;
+#[cfg(test)]
+mod tests;
 mod tiles;
+mod tiles_f32;
+mod vectors;
 
 use super::finish::Finish;
 use super::gemm::{Packed, Start, add_transposed, product};

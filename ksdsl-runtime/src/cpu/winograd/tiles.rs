@@ -10,14 +10,14 @@ use crate::scalar::Scalar;
 use std::ops::Range;
 
 /// Side of an output tile.
-const SIDE: usize = 4;
+pub(super) const SIDE: usize = 4;
 
 /// A 3x3 convolution with stride 1 from `from` to `to`, cut into tiles of 4 x 4 pixels of `to`.
 #[derive(Clone, Copy)]
 pub(super) struct Tiling {
     pub(super) from: MapSize,
     pub(super) to: MapSize,
-    pad: [usize; 2],
+    pub(super) pad: [usize; 2],
     /// Bands per image.
     down: usize,
     /// Tiles per band.
@@ -25,17 +25,17 @@ pub(super) struct Tiling {
 }
 
 /// One tile: its number among the tiles of the task, and where it lies.
-struct Tile {
-    index: usize,
-    image: usize,
-    top: usize,
-    left: usize,
+pub(super) struct Tile {
+    pub(super) index: usize,
+    pub(super) image: usize,
+    pub(super) top: usize,
+    pub(super) left: usize,
 }
 
 /// The part of `len` pixels from `origin - pad` that lies inside a map of `limit` pixels, counted
 /// from the tile's first pixel.
 #[inline(always)]
-fn inside(origin: usize, pad: usize, len: usize, limit: usize) -> Range<usize> {
+pub(super) fn inside(origin: usize, pad: usize, len: usize, limit: usize) -> Range<usize> {
     let end = (limit + pad).saturating_sub(origin).min(len);
     pad.saturating_sub(origin).min(end)..end
 }
@@ -210,7 +210,7 @@ impl Tiling {
     }
 
     #[inline(always)]
-    fn tiles(&self, bands: Range<usize>) -> impl Iterator<Item = Tile> {
+    pub(super) fn tiles(&self, bands: Range<usize>) -> impl Iterator<Item = Tile> + use<> {
         let (first, across, down) = (bands.start, self.across, self.down);
         (0..bands.len() * across).map(move |index| Tile {
             index,
@@ -220,23 +220,35 @@ impl Tiling {
         })
     }
 
+    /// The element where the first pixel of an input tile that lies inside begins, its row and
+    /// column being `row` and `column` of the tile. A tile may lie outside altogether; then nothing
+    /// is read from there.
+    #[inline(always)]
+    pub(super) fn corner(&self, at: &Tile, row: usize, column: usize) -> usize {
+        let line = at.image * self.from.height + (at.top + row).saturating_sub(self.pad[0]);
+        let pixel = line * self.from.width + (at.left + column).saturating_sub(self.pad[1]);
+        pixel * self.from.channels
+    }
+
     /// Transforms the input tiles of these bands: `points[p][tile][channel]`.
     #[inline(always)]
     pub(super) fn transform_input<E: Scalar>(&self, bands: Range<usize>, x: &[E], points: &mut [&mut [E]]) {
+        if let Some(x) = E::f32s(x) {
+            let points = points.iter_mut().filter_map(|point| E::f32s_mut(point));
+            return self.transform_input_f32(bands, x, &mut points.collect::<Vec<_>>());
+        }
         let map = self.from;
         let (mut tile, mut to) = (lanes::zeros(), lanes::zeros());
         for at in self.tiles(bands) {
             let rows = inside(at.top, self.pad[0], 6, map.height);
             let columns = inside(at.left, self.pad[1], 6, map.width);
-            // A tile may lie outside altogether; then nothing is read from the corner.
-            let line = at.image * map.height + (at.top + rows.start).saturating_sub(self.pad[0]);
-            let pixel = line * map.width + (at.left + columns.start).saturating_sub(self.pad[1]);
+            let (rows_start, columns_start) = (rows.start, columns.start);
             let mut run = ToPoints::<E, 6> {
                 x,
                 map,
                 rows,
                 columns,
-                corner: pixel * map.channels,
+                corner: self.corner(&at, rows_start, columns_start),
                 tile: &mut tile,
                 to: &mut to,
                 first: at.index * map.channels,
@@ -250,6 +262,10 @@ impl Tiling {
     /// Transforms the output gradients of these bands: `points[p][tile][channel]`.
     #[inline(always)]
     pub(super) fn transform_gradient<E: Scalar>(&self, bands: Range<usize>, dy: &[E], points: &mut [&mut [E]]) {
+        if let Some(dy) = E::f32s(dy) {
+            let points = points.iter_mut().filter_map(|point| E::f32s_mut(point));
+            return self.transform_gradient_f32(bands, dy, &mut points.collect::<Vec<_>>());
+        }
         let map = self.to;
         let (mut tile, mut to) = (lanes::zeros(), lanes::zeros());
         for at in self.tiles(bands) {
@@ -280,6 +296,10 @@ impl Tiling {
         bias: Option<&[E]>,
         y: &mut [E],
     ) {
+        if let (Some(points), Some(y)) = (E::f32s(points), E::f32s_mut(y)) {
+            let bias = bias.and_then(|bias| E::f32s(bias));
+            return self.transform_output_f32(bands, (points, stride), bias, y);
+        }
         let map = self.to;
         let before = self.offset(bands.start);
         let mut from = lanes::zeros();

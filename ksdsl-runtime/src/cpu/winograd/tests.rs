@@ -1,0 +1,99 @@
+//! Shares of the time, printed on request:
+//! `cargo test --release -p ksdsl-runtime --lib -- --ignored --nocapture winograd_shares`.
+
+use super::*;
+use crate::cpu::with_threads;
+use crate::geometry::{MapSize, Window};
+use std::num::NonZeroUsize;
+use std::time::Instant;
+
+/// Milliseconds of this thread on the CPU (or of the clock, where it is not told), per run.
+fn best(mut run: impl FnMut()) -> f64 {
+    let clock = Instant::now();
+    let now = || {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+        let told = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
+        told.map_or(clock.elapsed().as_secs_f64() * 1e3, |nanos| nanos / 1e6)
+    };
+    with_threads(NonZeroUsize::MIN, || {
+        run();
+        let (start, mut runs) = (now(), 0.0);
+        while now() - start < 200.0 {
+            run();
+            runs += 1.0;
+        }
+        (now() - start) / runs
+    })
+}
+
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn winograd_shares() {
+    for (batch, side, channels) in [
+        (8, 32, 64),
+        (16, 16, 128),
+        (32, 8, 256),
+        (1, 32, 64),
+        (1, 16, 128),
+        (1, 8, 256),
+    ] {
+        let map = MapSize {
+            batch,
+            height: side,
+            width: side,
+            channels,
+        };
+        let window = Window {
+            kernel: [3; 2],
+            stride: [1; 2],
+            pad: [1; 2],
+            dilation: [1; 2],
+        };
+        let size = ConvSize {
+            input: map,
+            output: map,
+            window,
+            groups: 1,
+        };
+        let x: Vec<f32> = (0..map.len()).map(|i| (i % 17) as f32 - 8.0).collect();
+        let kernel = CpuKernel::new(CpuBuf::zeros(channels * channels * 9));
+        let tiling = Tiling::forward(&size);
+        let all = best(|| drop(forward(&size, &x, &kernel, None, None)));
+        let mut y = CpuBuf::<f32>::scratch(map.len());
+        let step = bands_per_task(&tiling);
+        let tiles = step * tiling.across;
+        let (mut from, mut to) = (scratch::<f32>(tiles * channels), scratch::<f32>(tiles * channels));
+        let input = best(|| {
+            for first in (0..tiling.bands()).step_by(step) {
+                let bands = first..tiling.bands().min(first + step);
+                for points in &mut pieces(&mut from, tiles * channels, tiles * channels) {
+                    tiling.transform_input(bands.clone(), &x, points);
+                }
+            }
+        });
+        let output = best(|| {
+            for first in (0..tiling.bands()).step_by(step) {
+                let bands = first..tiling.bands().min(first + step);
+                let part = tiling.offset(bands.start)..tiling.offset(bands.end);
+                tiling.transform_output(bands, (&to, stride(tiles * channels)), None, &mut y[part]);
+            }
+        });
+        let mut sums = no_gradient(channels, channels);
+        let weight = best(|| backward_weight(&size, &x, &x, &mut sums));
+        let gradient = best(|| {
+            for first in (0..tiling.bands()).step_by(step) {
+                let bands = first..tiling.bands().min(first + step);
+                for points in &mut pieces(&mut to, tiles * channels, tiles * channels) {
+                    tiling.transform_gradient(bands.clone(), &x, points);
+                }
+            }
+        });
+        let work = 2.0 * (map.rows() * channels * channels * 9) as f64 / 1e6;
+        println!(
+            "{batch} x {side}x{side}, {channels}: forward {all:.2} ms ({:.0} GFLOP/s), in {input:.2}, out {output:.2}; \
+             weight {weight:.2} ms ({:.0} GFLOP/s), out' {gradient:.2}; {tiles} tiles",
+            work / all,
+            work / weight
+        );
+    }
+}
