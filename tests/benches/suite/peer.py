@@ -19,6 +19,9 @@ from safetensors.numpy import load_file
 class Peer:
     """A system; each method serves the command of its name."""
 
+    def ready(self) -> dict[str, Any]:
+        return {}
+
     def infer_once(self) -> np.ndarray:
         """A forward pass in the mode for inference."""
         raise NotImplementedError
@@ -192,6 +195,8 @@ class OpenVino(Peer):
             "ENABLE_CPU_PINNING": True,
         }
         self.request = openvino.Core().compile_model(onnx, "CPU", settings).create_infer_request()
+        # The other threads are bound by now.
+        os.sched_setaffinity(0, cpus[:1])
         self.images = load_file(data)["images"]
         return {}
 

@@ -37,6 +37,7 @@ impl Worker {
         const NO_NET: &str = "no net is loaded";
         let net = self.net.as_mut();
         match serde_json::from_str(line)? {
+            Request::Ready => {}
             Request::Load { net, options } => self.net = Some(net::load(&net, &options)?),
             Request::Logits => return Ok(Answer::Logits(net.ok_or(NO_NET)?.logits()?)),
             Request::Infer { repeats } => {

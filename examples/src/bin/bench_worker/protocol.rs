@@ -7,6 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(crate) enum Request {
+    /// Asks for nothing but an answer.
+    Ready,
     /// Builds a network and its batch, with weights and data from files or else random ones.
     Load {
         net: String,
