@@ -195,8 +195,6 @@ class OpenVino(Peer):
             "ENABLE_CPU_PINNING": True,
         }
         self.request = openvino.Core().compile_model(onnx, "CPU", settings).create_infer_request()
-        # The other threads are bound by now.
-        os.sched_setaffinity(0, cpus[:1])
         self.images = load_file(data)["images"]
         return {}
 
