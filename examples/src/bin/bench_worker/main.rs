@@ -47,7 +47,10 @@ impl Worker {
             Request::Train { repeats } => {
                 let net = net.ok_or(NO_NET)?;
                 let mut losses = Vec::new();
-                let seconds = timed(repeats, || Ok(losses.push(net.train()?)))?;
+                let seconds = timed(repeats, || {
+                    losses.push(net.train()?);
+                    Ok(())
+                })?;
                 return Ok(Answer::Training { seconds, losses });
             }
             Request::Save { path } => net.ok_or(NO_NET)?.save(&path)?,

@@ -31,7 +31,7 @@ pub(crate) fn load(name: &str, options: &Options) -> Outcome<Box<dyn Net>> {
     macro_rules! by_name {
         ($($family:ident: $($net:ident)+;)+) => {
             match name {
-                $($(stringify!($net) => Loaded::<$family::$net::Model<f32, Cpu>>::new::<$family::$net::Builder>(options),)+)+
+                $($(stringify!($net) => Loaded::<$family::$net::Model<f32, Cpu>>::load::<$family::$net::Builder>(options),)+)+
                 _ => Err(format!("there is no network `{name}`").into()),
             }
         };
@@ -66,7 +66,7 @@ where
         + ModuleMut<Images<OnTape>, Output = Logits<OnTape>, Error = CpuError>
         + 'static,
 {
-    fn new<B: BuildOnDevice<Cpu, f32, Built = M>>(options: &Options) -> Outcome<Box<dyn Net>> {
+    fn load<B: BuildOnDevice<Cpu, f32, Built = M>>(options: &Options) -> Outcome<Box<dyn Net>> {
         let device = Cpu::seed_from_u64(0);
         let mut model = device.try_build_module::<B, f32>()?;
         if let Some(path) = &options.weights {
