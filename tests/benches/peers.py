@@ -5,8 +5,8 @@
     pip install torch onnxruntime onnx openvino safetensors numpy
     python tests/benches/peers.py
 
-Every system runs the same networks with the same weights in a process of its own, with one thread
-bound to each CPU that is used, and runs only in its turns; the rest of the time it is stopped. That
+Every system runs the same networks with the same weights in a process of its own, with as
+many threads as CPUs, and runs only in its turns; the rest of the time it is stopped. That
 all compute the same is checked before anything is timed.
 """
 
