@@ -1,0 +1,96 @@
+//! Single convolutions, called below the layers.
+
+use crate::protocol::{KernelOptions, Pass};
+use ksdsl_runtime::backend::Backend;
+use ksdsl_runtime::cpu::CpuBuf;
+use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
+use ksdsl_runtime::prelude::Cpu;
+use safetensors::SafeTensors;
+use std::error::Error;
+use std::path::Path;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// A convolution with its operands and what its passes gave last.
+pub(crate) struct Kernel {
+    device: Cpu,
+    size: ConvSize,
+    x: CpuBuf<f32>,
+    weight: CpuBuf<f32>,
+    dy: CpuBuf<f32>,
+    /// The last output or gradient with respect to the input; both have the input's size.
+    map: CpuBuf<f32>,
+    /// Filled by addition, as the gradient of a shared kernel is.
+    dweight: CpuBuf<f32>,
+}
+
+impl Kernel {
+    /// Reads the operands.
+    pub(crate) fn load(options: &KernelOptions) -> Outcome<Self> {
+        let device = Cpu::default();
+        let size = conv_size(options);
+        let bytes = std::fs::read(&options.data)?;
+        let file = SafeTensors::deserialize(&bytes)?;
+        let weight = CpuBuf::from_vec(values(&file, "weight")?);
+        Ok(Self {
+            x: Backend::<f32>::nchw_to_nhwc(&device, size.input, &CpuBuf::from_vec(values(&file, "x")?))?,
+            dy: Backend::<f32>::nchw_to_nhwc(&device, size.output, &CpuBuf::from_vec(values(&file, "dy")?))?,
+            map: CpuBuf::zeros(0),
+            dweight: CpuBuf::zeros(weight.len()),
+            weight,
+            size,
+            device,
+        })
+    }
+
+    /// Runs a pass once.
+    pub(crate) fn run(&mut self, pass: Pass) -> Outcome<()> {
+        let Self {
+            device, x, weight, dy, ..
+        } = self;
+        match pass {
+            Pass::Forward => self.map = Backend::<f32>::conv_forward(device, self.size, x, weight, None)?,
+            Pass::Data => self.map = Backend::<f32>::conv_backward_data(device, self.size, weight, dy)?,
+            Pass::Weight => Backend::<f32>::conv_backward_weight(device, self.size, x, dy, &mut self.dweight)?,
+        }
+        Ok(())
+    }
+
+    /// Writes what the pass gave last and forgets it.
+    pub(crate) fn write(&mut self, pass: Pass, path: &Path) -> Outcome<()> {
+        let values = match pass {
+            Pass::Forward | Pass::Data => Backend::<f32>::nhwc_to_nchw(&self.device, self.size.input, &self.map)?,
+            Pass::Weight => {
+                let zeros = CpuBuf::zeros(self.weight.len());
+                std::mem::replace(&mut self.dweight, zeros)
+            }
+        };
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Ok(std::fs::write(path, bytes)?)
+    }
+}
+
+fn conv_size(options: &KernelOptions) -> ConvSize {
+    let map = MapSize {
+        batch: options.batch,
+        height: options.side,
+        width: options.side,
+        channels: options.channels,
+    };
+    ConvSize {
+        input: map,
+        output: map,
+        window: Window {
+            kernel: [options.kernel; 2],
+            stride: [1, 1],
+            pad: [options.kernel / 2; 2],
+            dilation: [1, 1],
+        },
+        groups: options.groups,
+    }
+}
+
+fn values(file: &SafeTensors<'_>, name: &str) -> Outcome<Vec<f32>> {
+    let (chunks, _) = file.tensor(name)?.data().as_chunks();
+    Ok(chunks.iter().copied().map(f32::from_le_bytes).collect())
+}

@@ -1,0 +1,1 @@
+"""The benchmark suite that `tests/benches/peers.py` runs."""

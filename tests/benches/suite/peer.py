@@ -1,0 +1,238 @@
+"""The side of another system: what `bench_worker` is for ours, in a process of its own.
+
+One JSON object per line on standard input, one answer per line on standard output; the commands
+are documented in `examples/src/bin/bench_worker/protocol.rs`. The first argument is the system, the
+others its mode.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+
+class Peer:
+    """A system; each method serves the command of its name."""
+
+    def ready(self) -> dict[str, Any]:
+        return {}
+
+    def infer_once(self) -> np.ndarray:
+        """A forward pass in the mode for inference."""
+        raise NotImplementedError
+
+    def logits(self) -> dict[str, Any]:
+        return {"logits": self.infer_once().ravel().tolist()}
+
+    def infer(self, repeats: int) -> dict[str, Any]:
+        return {"seconds": timed(repeats, self.infer_once)}
+
+
+def timed(repeats: int, call: Callable[[], object]) -> list[float]:
+    """The seconds that each of so many calls takes."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+class PyTorch(Peer):
+    """PyTorch, eager or compiled, in one of its memory formats."""
+
+    def __init__(self, mode: str, layout: str):
+        import torch
+
+        self.torch = torch
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        self.compiled = mode == "compiled"
+        channels_last = layout == "channels_last"
+        self.format = torch.channels_last if channels_last else torch.contiguous_format
+        self.warm_up()
+
+    def warm_up(self) -> None:
+        """Loads what PyTorch loads at first use, so that no network is charged for it."""
+        torch, nn = self.torch, self.torch.nn
+        net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        loss = nn.functional.cross_entropy(net(torch.zeros(2, 3, 8, 8)), torch.zeros(2, 16))
+        loss.backward()
+        torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9).step()
+
+    def load(self, net: str, batch: int, rate: float, weights: str | None = None, data: str | None = None) -> dict:
+        from . import nets
+
+        torch = self.torch
+        torch.manual_seed(0)
+        self.net = nets.build(net)
+        if weights:
+            values = load_file(weights)
+            with torch.no_grad():
+                for key, tensor in self.net.tensors().items():
+                    tensor.copy_(torch.from_numpy(values.pop(key)))
+            assert not values, f"{net} has no {sorted(values)}"
+        self.net = self.net.to(memory_format=self.format)
+        arrays = load_file(data) if data else random_batch(batch)
+        self.images = torch.from_numpy(arrays["images"]).to(memory_format=self.format)
+        self.targets = torch.from_numpy(arrays["targets"])
+        self.optimiser = torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9)
+        self.step = torch.compile(self.net) if self.compiled else self.net
+        self.inference = None
+        return {}
+
+    def infer_once(self) -> np.ndarray:
+        torch = self.torch
+        if self.inference is None:
+            self.net.eval()
+            if self.compiled:
+                self.inference = torch.compile(self.net)
+            else:
+                from torch.fx.experimental.optimization import fuse
+
+                self.inference = fuse(self.net).to(memory_format=self.format)
+        with torch.inference_mode():
+            return self.inference(self.images).numpy()
+
+    def train(self, repeats: int) -> dict[str, Any]:
+        losses: list[float] = []
+
+        def step() -> None:
+            self.optimiser.zero_grad(set_to_none=True)
+            loss = self.torch.nn.functional.cross_entropy(self.step(self.images), self.targets)
+            loss.backward()
+            self.optimiser.step()
+            losses.append(loss.item())
+
+        self.net.train()
+        seconds = timed(repeats, step)
+        return {"training": {"seconds": seconds, "losses": losses}}
+
+    def save(self, path: str) -> dict:
+        from safetensors.torch import save_file
+
+        tensors = self.net.tensors().items()
+        save_file({key: tensor.detach().contiguous() for key, tensor in tensors}, path)
+        return {}
+
+    def export(self, path: str) -> dict:
+        """Writes the network as ONNX, for the other systems."""
+        self.net.eval()
+        images = self.images.contiguous()
+        self.torch.onnx.export(
+            self.net, (images,), path, dynamo=False, opset_version=17, input_names=["images"], output_names=["logits"]
+        )
+        return {}
+
+    def load_kernel(self, data: str, kernel: int, groups: int, **_: int) -> dict:
+        arrays = {key: self.torch.from_numpy(value) for key, value in load_file(data).items()}
+        # A depthwise kernel's one channel per group has no format of its own.
+        self.x, self.weight, self.dy = (
+            arrays[key].to(memory_format=self.format) for key in ("x", "weight", "dy")
+        )
+        self.padding, self.groups = [kernel // 2] * 2, groups
+        return {}
+
+    def kernel(self, repeats: int, output: str | None = None, **which: str) -> dict[str, Any]:
+        run = getattr(self, "kernel_" + which["pass"])
+        with self.torch.inference_mode():
+            seconds = timed(repeats, run)
+            if output:
+                run().contiguous().numpy().tofile(output)
+        return {"seconds": seconds}
+
+    def kernel_forward(self) -> Any:
+        conv2d = self.torch.nn.functional.conv2d
+        return conv2d(self.x, self.weight, padding=self.padding, groups=self.groups)
+
+    def kernel_data(self) -> Any:
+        return self.kernel_backward([True, False, False])[0]
+
+    def kernel_weight(self) -> Any:
+        return self.kernel_backward([False, True, False])[1]
+
+    def kernel_backward(self, mask: list[bool]) -> Any:
+        return self.torch.ops.aten.convolution_backward(
+            self.dy, self.x, self.weight, None, [1, 1], self.padding, [1, 1], False, [0, 0], self.groups, mask
+        )
+
+
+class OnnxRuntime(Peer):
+    """ONNX Runtime."""
+
+    def load(self, onnx: str, data: str, cpus: list[int], **_: Any) -> dict:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = len(cpus)
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        # Counted from 1, and without the calling thread.
+        others = ";".join(str(cpu + 1) for cpu in cpus[1:])
+        options.add_session_config_entry("session.intra_op_thread_affinities", others)
+        self.session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+        os.sched_setaffinity(0, cpus[:1])
+        self.images = load_file(data)["images"]
+        return {}
+
+    def infer_once(self) -> np.ndarray:
+        return self.session.run(None, {"images": self.images})[0]
+
+
+class OpenVino(Peer):
+    """OpenVINO."""
+
+    def load(self, onnx: str, data: str, cpus: list[int], **_: Any) -> dict:
+        import openvino
+
+        settings = {
+            "INFERENCE_NUM_THREADS": len(cpus),
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "ENABLE_CPU_PINNING": True,
+        }
+        self.request = openvino.Core().compile_model(onnx, "CPU", settings).create_infer_request()
+        self.images = load_file(data)["images"]
+        return {}
+
+    def infer_once(self) -> np.ndarray:
+        return next(iter(self.request.infer({"images": self.images}, share_inputs=True).values()))
+
+
+def random_batch(batch: int) -> dict[str, np.ndarray]:
+    """Random `images`, each with waves and colours of its own, and `targets`: a random class each.
+
+    Images of noise alone would all look the same to the last layers: their gradients would cancel,
+    and rounding would be most of what is left of them.
+    """
+    random = np.random.default_rng(0)
+    position = np.arange(32, dtype=np.float32) / 32
+    turns, phase = random.uniform(0, 4, (batch, 3, 2)), random.uniform(0, 2 * np.pi, (batch, 3, 2))
+    waves = np.sin(2 * np.pi * turns[..., None] * position + phase[..., None])
+    images = waves[:, :, 0, :, None] * waves[:, :, 1, None, :] + random.normal(size=(batch, 3, 1, 1))
+    images += 0.1 * random.standard_normal(images.shape)
+    targets = np.eye(10, dtype=np.float32)[random.integers(10, size=batch)]
+    return {"images": images.astype(np.float32), "targets": targets}
+
+
+def serve(peer: Peer) -> None:
+    """Answers until standard input ends."""
+    # Libraries may write to standard output; the answers get a way of their own.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(peer, request.pop("command"))(**request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers)
+
+
+SYSTEMS: dict[str, Callable[..., Peer]] = {"pytorch": PyTorch, "onnxruntime": OnnxRuntime, "openvino": OpenVino}
+
+if __name__ == "__main__":
+    serve(SYSTEMS[sys.argv[1]](*sys.argv[2:]))
