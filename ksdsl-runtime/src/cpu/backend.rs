@@ -3,9 +3,7 @@
 //! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
-use super::{
-    CpuBuf, CpuKernel, CpuKernelGradient, activation, conv, elementwise, fused, layout, linear, norm, pool, tail,
-};
+use super::{CpuBuf, CpuKernel, CpuKernelGradient, activation, conv, elementwise, fused, layout, norm, pool, tail};
 use crate::backend::{Backend, ConvMoments, ConvTail, LayerNormOutput, NormBackward};
 use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};

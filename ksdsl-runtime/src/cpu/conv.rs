@@ -33,15 +33,6 @@ fn pack<E: Scalar>(size: &ConvSize, weight: &[E], transposed: bool) -> Vec<Packe
     (0..size.groups).map(matrix).collect()
 }
 
-/// Hands a finished map over, where the kernel did not.
-fn finish_map<E: Scalar>(pixels: &mut [E], channels: usize, finish: Option<&dyn Finish<E>>) {
-    if let Some(finish) = finish {
-        par::for_rows(pixels, channels, par::rows_per_task(channels), |first, part| {
-            finish.finish(first, part)
-        });
-    }
-}
-
 /// `y = conv(x, kernel) + bias`.
 pub(super) fn forward<E: Scalar>(
     size: ConvSize,

@@ -1,8 +1,8 @@
 //! Single convolutions, called below the layers.
 
 use crate::protocol::{KernelOptions, Pass};
-use ksdsl_runtime::backend::Backend;
-use ksdsl_runtime::cpu::CpuBuf;
+use ksdsl_runtime::backend::{Backend, ConvTail};
+use ksdsl_runtime::cpu::{CpuBuf, CpuKernel, CpuKernelGradient};
 use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
 use ksdsl_runtime::prelude::Cpu;
 use safetensors::SafeTensors;
@@ -20,7 +20,7 @@ pub(crate) struct Kernel {
     dy: CpuBuf<f32>,
     /// The last output or gradient with respect to the input; both have the input's size.
     map: CpuBuf<f32>,
-    /// Filled by addition, as the gradient of a shared kernel is.
+    /// The last gradient with respect to the kernel.
     dweight: CpuBuf<f32>,
 }
 
@@ -36,22 +36,25 @@ impl Kernel {
             x: Backend::<f32>::nchw_to_nhwc(&device, size.input, &CpuBuf::from_vec(values(&file, "x")?))?,
             dy: Backend::<f32>::nchw_to_nhwc(&device, size.output, &CpuBuf::from_vec(values(&file, "dy")?))?,
             map: CpuBuf::zeros(0),
-            dweight: CpuBuf::zeros(weight.len()),
+            dweight: CpuBuf::zeros(0),
             weight,
             size,
             device,
         })
     }
 
-    /// Runs a pass once.
+    /// Runs a pass once, with the kernel as it comes: preparing it is part of the pass.
     pub(crate) fn run(&mut self, pass: Pass) -> Outcome<()> {
-        let Self {
-            device, x, weight, dy, ..
-        } = self;
+        let (device, size, x, dy) = (&self.device, self.size, &self.x, &self.dy);
+        let kernel = CpuKernel::new(self.weight.clone());
         match pass {
-            Pass::Forward => self.map = Backend::<f32>::conv_forward(device, self.size, x, weight, None)?,
-            Pass::Data => self.map = Backend::<f32>::conv_backward_data(device, self.size, weight, dy)?,
-            Pass::Weight => Backend::<f32>::conv_backward_weight(device, self.size, x, dy, &mut self.dweight)?,
+            Pass::Forward => self.map = device.conv_forward(size, x, &kernel, None, ConvTail::default())?,
+            Pass::Data => self.map = device.conv_backward_data(size, &kernel, dy, None)?,
+            Pass::Weight => {
+                let mut gradient = CpuKernelGradient::new(self.weight.len());
+                device.conv_backward_weight(size, x, dy, &mut gradient)?;
+                self.dweight = gradient.into_plain();
+            }
         }
         Ok(())
     }
@@ -60,10 +63,7 @@ impl Kernel {
     pub(crate) fn write(&mut self, pass: Pass, path: &Path) -> Outcome<()> {
         let values = match pass {
             Pass::Forward | Pass::Data => Backend::<f32>::nhwc_to_nchw(&self.device, self.size.input, &self.map)?,
-            Pass::Weight => {
-                let zeros = CpuBuf::zeros(self.weight.len());
-                std::mem::replace(&mut self.dweight, zeros)
-            }
+            Pass::Weight => std::mem::replace(&mut self.dweight, CpuBuf::zeros(0)),
         };
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Ok(std::fs::write(path, bytes)?)
