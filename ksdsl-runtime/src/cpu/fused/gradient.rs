@@ -214,6 +214,11 @@ impl<E: Scalar> Backward<'_, E> {
                 let (g, slopes) = scratch.split_at_mut(run_len);
                 // SAFETY: both are as long as a run.
                 unsafe { function::values_and_slopes(level, kind, run.g, g.as_mut_ptr(), slopes.as_mut_ptr(), len) };
+                // The sign of `y` must be found as in the other passes, from the same `g`.
+                if matches!(run.mask, Mask::Affine | Mask::Sum(_)) {
+                    // SAFETY: as above.
+                    unsafe { function::values(level, kind, run.g, g.as_mut_ptr(), len) };
+                }
                 (run.g, run.slopes) = (g.as_ptr(), Some(slopes.as_ptr()));
             }
             f(run);
