@@ -49,7 +49,7 @@ fn values<E: Scalar>(kind: Activation, mut x: CpuBuf<E>) -> CpuBuf<E> {
     for_rows(&mut x, 1, ELEMENTS_PER_TASK, |_, part| {
         let start = part.as_mut_ptr();
         // SAFETY: one slice, in place.
-        unsafe { function::values(Level::current(), kind, start, start, part.len()) };
+        unsafe { function::values(Level::current(), kind, start, start, part.len(), start) };
     });
     x
 }

@@ -78,7 +78,8 @@ impl<'a, E: Scalar> Affine<'a, E> {
             unsafe {
                 let (mut z, y) = (z.add(done), y.add(done));
                 if let Some(kind) = self.tail.before {
-                    function::values(self.level, kind, z, y, more);
+                    let ahead = residual.map_or(z, |residual| residual.add(done));
+                    function::values(self.level, kind, z, y, more, ahead);
                     z = y;
                 }
                 let pass = Map {
@@ -91,7 +92,7 @@ impl<'a, E: Scalar> Affine<'a, E> {
                 };
                 dispatch(self.level, pass);
                 if let Some(kind) = other {
-                    function::values(self.level, kind, y, y, more);
+                    function::values(self.level, kind, y, y, more, y);
                 }
             }
             done += more;

@@ -2,7 +2,7 @@
 
 use super::columns::for_vectors;
 use super::vector::{Pass, Vector, dispatch};
-use crate::cpu::simd::Level;
+use crate::cpu::simd::{Level, prefetch};
 use crate::geometry::Activation;
 use crate::scalar::Scalar;
 
@@ -13,19 +13,29 @@ const ROOT: f64 = 1.595_769_121_605_730_7;
 /// Where the derivative of GELU's tanh form is 0 or 1 to rounding; further out its terms overflow.
 const FAR: f64 = 40.0;
 
-/// Writes `kind` of the elements at `x` to `y`, which may be `x`.
+/// Writes `kind` of the elements at `x` to `y`, which may be `x`. What is `ahead`, as many elements
+/// that are used next, is fetched into the cache meanwhile; it may be any address.
 ///
 /// # Safety
 /// Both pointers must be good for `len` elements.
 #[inline]
-pub(in crate::cpu) unsafe fn values<E: Scalar>(level: Level, kind: Activation, x: *const E, y: *mut E, len: usize) {
-    dispatch(level, Values { kind, x, y, len });
+pub(in crate::cpu) unsafe fn values<E: Scalar>(
+    level: Level,
+    kind: Activation,
+    x: *const E,
+    y: *mut E,
+    len: usize,
+    ahead: *const E,
+) {
+    dispatch(level, Values { kind, x, y, len, ahead });
 }
 
-/// Writes `kind` of the elements at `x` to `y` and the derivatives to `slopes`.
+/// Writes `kind` of the elements at `x` to `y` and the derivatives to `slopes`; `ahead` as in
+/// [`values`].
 ///
 /// # Safety
 /// The pointers must be good for `len` elements; only `x` may be one of the others.
+#[allow(clippy::too_many_arguments)]
 #[inline]
 pub(in crate::cpu) unsafe fn values_and_slopes<E: Scalar>(
     level: Level,
@@ -34,6 +44,7 @@ pub(in crate::cpu) unsafe fn values_and_slopes<E: Scalar>(
     y: *mut E,
     slopes: *mut E,
     len: usize,
+    ahead: *const E,
 ) {
     dispatch(
         level,
@@ -43,6 +54,7 @@ pub(in crate::cpu) unsafe fn values_and_slopes<E: Scalar>(
             y,
             slopes,
             len,
+            ahead,
         },
     );
 }
@@ -67,6 +79,7 @@ pub(in crate::cpu) unsafe fn multiply_by_slopes<E: Scalar>(
             y: dy,
             slopes: dy,
             len,
+            ahead: x,
         },
     );
 }
@@ -76,6 +89,7 @@ struct Values<E> {
     x: *const E,
     y: *mut E,
     len: usize,
+    ahead: *const E,
 }
 
 impl<E: Scalar> Pass<E> for Values<E> {
@@ -124,7 +138,10 @@ impl<E: Scalar> Values<E> {
                 self.len,
                 self.len,
                 #[inline(always)]
-                |at, _, count| f(V::load(self.x.add(at), count)).store(self.y.add(at), count),
+                |at, _, count| {
+                    prefetch(self.ahead.wrapping_add(at).cast());
+                    f(V::load(self.x.add(at), count)).store(self.y.add(at), count);
+                },
             );
         }
     }
@@ -137,6 +154,7 @@ struct Slopes<E, const MULTIPLY: bool> {
     y: *mut E,
     slopes: *mut E,
     len: usize,
+    ahead: *const E,
 }
 
 impl<E: Scalar, const MULTIPLY: bool> Pass<E> for Slopes<E, MULTIPLY> {
@@ -198,6 +216,7 @@ impl<E: Scalar, const MULTIPLY: bool> Slopes<E, MULTIPLY> {
                 self.len,
                 #[inline(always)]
                 |at, _, count| {
+                    prefetch(self.ahead.wrapping_add(at).cast());
                     let (value, slope) = f(V::load(self.x.add(at), count));
                     let slopes = self.slopes.add(at);
                     if MULTIPLY {

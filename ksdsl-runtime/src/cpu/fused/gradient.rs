@@ -11,9 +11,13 @@ use crate::cpu::simd::Level;
 use crate::cpu::{CpuBuf, threads};
 use crate::geometry::{Activation, RowSize, Tail};
 use crate::scalar::Scalar;
+use std::ops::Range;
 
 /// Most parts whose sums are added.
 const PARTS: usize = 64;
+/// Elements between two buffers so that they are not a multiple of 4 KiB apart, which would make
+/// loads wait for unrelated stores.
+const APART: usize = 96;
 
 /// What the backward pass knows of the forward pass.
 #[derive(Clone, Copy)]
@@ -103,7 +107,7 @@ impl<E: Scalar> Backward<'_, E> {
         let sums = par::sum_parts(rows, part, 2 * channels, |rows, sums: &mut [f64]| {
             let (from, to) = (rows.start * channels, rows.end * channels);
             let mut wide = CpuBuf::zeros(2 * columns.width);
-            self.in_runs(&tiled, level, from..to, |run| {
+            self.in_runs(&tiled, level, from..to, (dy.as_ptr(), false), |run| {
                 // SAFETY: `dy` is as long as the map, and `wide` as two wide rows.
                 let pass = unsafe { Reduce(run, dy.as_ptr().add(run.at), wide.as_mut_ptr()) };
                 dispatch(level, pass);
@@ -163,7 +167,9 @@ impl<E: Scalar> Backward<'_, E> {
         let (dy, dz) = (Start(dy), Start(dz));
         threads::for_each(len.div_ceil(task), &|index| {
             let at = index * task;
-            self.in_runs_with_slopes(&tiled, level, at..len.min(at + task), |run| {
+            // SAFETY: the start itself.
+            let ahead = unsafe { dy.at(0) }.cast_const();
+            self.in_runs(&tiled, level, at..len.min(at + task), (ahead, true), |run| {
                 // SAFETY: runs do not overlap, and the caller vouches for the maps.
                 let (dy, dz) = unsafe { (dy.at(run.at), dz.at(run.at)) };
                 let (average, slope) = (average.as_ptr(), slope.as_ptr());
@@ -182,39 +188,37 @@ impl<E: Scalar> Backward<'_, E> {
         });
     }
 
-    /// Calls `f` with the runs of the elements `range`, each with `g` at hand.
-    fn in_runs(&self, tiled: &Tiled<E>, level: Level, range: std::ops::Range<usize>, mut f: impl FnMut(Run<'_, E>)) {
-        let mut scratch = self.tail.before.map(|_| CpuBuf::scratch(tiled.columns.run_len()));
-        for at in range.clone().step_by(tiled.columns.run_len()) {
-            let len = tiled.columns.run_len().min(range.end - at);
-            let mut run = self.run(tiled, at, len);
-            if let (Some(kind), Some(g)) = (self.tail.before, &mut scratch) {
-                // SAFETY: the scratch is as long as a run.
-                unsafe { function::values(level, kind, run.g, g.as_mut_ptr(), len) };
-                run.g = g.as_ptr();
-            }
-            f(run);
-        }
-    }
-
-    /// As [`Backward::in_runs`], with the derivative of `before` too.
-    fn in_runs_with_slopes(
+    /// Calls `f` with the runs of the elements `range`, each with `g` at hand, and with the
+    /// derivative of `before` too if asked; the run of `dy` is fetched meanwhile.
+    fn in_runs(
         &self,
         tiled: &Tiled<E>,
         level: Level,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
+        (dy, slopes): (*const E, bool),
         mut f: impl FnMut(Run<'_, E>),
     ) {
         let run_len = tiled.columns.run_len();
-        let mut scratch = self.tail.before.map(|_| CpuBuf::scratch(2 * run_len));
+        let mut scratch = self.tail.before.map(|_| CpuBuf::scratch(2 * run_len + APART));
         for at in range.clone().step_by(run_len) {
             let len = run_len.min(range.end - at);
             let mut run = self.run(tiled, at, len);
             if let (Some(kind), Some(scratch)) = (self.tail.before, &mut scratch) {
-                let (g, slopes) = scratch.split_at_mut(run_len);
-                // SAFETY: both are as long as a run.
-                unsafe { function::values_and_slopes(level, kind, run.g, g.as_mut_ptr(), slopes.as_mut_ptr(), len) };
-                (run.g, run.slopes) = (g.as_ptr(), Some(slopes.as_ptr()));
+                let (g, second) = scratch.split_at_mut(run_len + APART);
+                let (g, second) = (g.as_mut_ptr(), second.as_mut_ptr());
+                let mut ahead = dy.wrapping_add(at);
+                if slopes {
+                    // SAFETY: both are as long as a run.
+                    unsafe { function::values_and_slopes(level, kind, run.g, g, second, len, ahead) };
+                    run.slopes = Some(second);
+                    ahead = run.g;
+                }
+                // The sign of `y` must be found the same way in all passes, from the same `g`.
+                if !slopes || matches!(run.mask, Mask::Affine | Mask::Sum(_)) {
+                    // SAFETY: as above.
+                    unsafe { function::values(level, kind, run.g, g, len, ahead) };
+                }
+                run.g = g;
             }
             f(run);
         }

@@ -186,8 +186,9 @@ impl<E: Scalar> Finish<E> for Moments<'_, E> {
                 // SAFETY: `g` is as long as the output, and each row is received once: nobody else
                 // has these elements.
                 let g = unsafe { std::slice::from_raw_parts_mut(g.at(at), pixels.len()) };
+                let z = pixels.as_ptr();
                 // SAFETY: as long as each other.
-                unsafe { function::values(self.level, kind, pixels.as_ptr(), g.as_mut_ptr(), pixels.len()) };
+                unsafe { function::values(self.level, kind, z, g.as_mut_ptr(), pixels.len(), z) };
                 self.gather(first, g)
             }
             _ => self.gather(first, pixels),

@@ -123,14 +123,14 @@ fn function_speed() {
             let value = times(|| {
                 for _ in 0..1000 {
                     // SAFETY: as long as each other.
-                    unsafe { function::values(level, kind, x.as_ptr(), y.as_mut_ptr(), x.len()) };
+                    unsafe { function::values(level, kind, x.as_ptr(), y.as_mut_ptr(), x.len(), x.as_ptr()) };
                 }
             });
             let both = times(|| {
                 for _ in 0..1000 {
                     let (y, slopes) = (y.as_mut_ptr(), slopes.as_mut_ptr());
                     // SAFETY: as long as each other.
-                    unsafe { function::values_and_slopes(level, kind, x.as_ptr(), y, slopes, x.len()) };
+                    unsafe { function::values_and_slopes(level, kind, x.as_ptr(), y, slopes, x.len(), x.as_ptr()) };
                 }
             });
             let cycles = [value[0], both[0]].map(|time| time * 3.5e6 / vectors);
