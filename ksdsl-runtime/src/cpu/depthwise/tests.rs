@@ -103,7 +103,8 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
     for level in Level::available() {
         // Whatever is not written stays a NaN, which the check finds.
         let mut y = vec![f32::NAN; size.output.len()];
-        forward_f32(level, size, &x, &weight, Some(&bias), &mut y, None);
+        let form = level.with(|| Form::forward(size, &weight));
+        forward_with(&form, size, &x, Some(&bias), &mut y, None);
         worst[0] = worst[0].max(check(
             level,
             size,
@@ -112,7 +113,8 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
             f64::MIN_POSITIVE,
         ));
         let mut dx = vec![f32::NAN; size.input.len()];
-        backward_data_f32(level, size, &weight, &dy, &mut dx, None);
+        let form = level.with(|| Form::backward_data(size, &weight));
+        backward_data_with(&form, size, &dy, &mut dx, None);
         worst[1] = worst[1].max(check(
             level,
             size,
@@ -252,56 +254,47 @@ fn finish_gets_every_pixel_once_when_it_is_done() {
 }
 
 /// The greatest GFLOP/s of some runs.
-fn best(rounds: f64, work: f64, mut run: impl FnMut()) -> f64 {
-    let time = |run: &mut dyn FnMut()| {
+fn best(work: f64, mut run: impl FnMut()) -> f64 {
+    let times = (0..(4e9 / work) as usize + 15).map(|_| {
         let start = Instant::now();
         run();
         start.elapsed().as_secs_f64()
-    };
-    let rounds = (rounds * 2e9 / work) as usize + 15;
-    let times = (0..rounds).map(|_| time(&mut run));
+    });
     work / times.fold(f64::INFINITY, f64::min) / 1e9
 }
 
-/// Pin it to one core:
+/// Pinned to one core:
 /// `KSDSL_THREADS=1 cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
 #[test]
 #[ignore = "prints speeds, checks nothing"]
 fn speed() {
-    let only = std::env::var("ONLY").ok();
-    let rounds = std::env::var("ROUNDS").map_or(1.0, |r| r.parse().unwrap());
-    for size in [
-        same(8, 32, 256, 9),
-        same(1, 32, 256, 9),
-        same(8, 32, 256, 5),
-        same(8, 32, 256, 3),
-        same(32, 32, 64, 3),
-        same(8, 16, 128, 3),
-        same(8, 4, 512, 3),
-    ]
-    .into_iter()
-    .enumerate()
-    .filter(|(index, _)| only.as_ref().is_none_or(|only| only.contains(&index.to_string())))
-    .map(|(_, size)| size)
-    {
+    let sizes = [
+        (same(8, 32, 256, 9), 1),
+        (same(1, 32, 256, 9), 1),
+        (same(1, 32, 256, 7), 1),
+        (same(1, 32, 256, 5), 1),
+        (same(1, 32, 256, 3), 1),
+        (same(8, 16, 128, 3), 1),
+        (same(8, 4, 512, 3), 1),
+        (same(1, 32, 256, 3), 2),
+        (same(8, 16, 128, 3), 2),
+    ];
+    for (mut size, stride) in sizes {
+        size.window.stride = [stride; 2];
+        let size = sized(size.input, size.window, [0; 2]).unwrap();
         let mut rng = Rng(5);
         let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
         let weight = rng.values(size.input.channels * taps(&size));
-        let (mut y, mut dw) = (vec![0.0_f32; x.len()], weight.clone());
+        let mut dw = weight.clone();
         let work = 2.0 * (size.output.len() * taps(&size)) as f64;
-        println!("{:?}, kernel {:?}", size.input, size.window.kernel);
+        println!("{:?}, kernel {:?}, stride {stride}", size.input, size.window.kernel);
         for level in Level::available() {
-            if level == Level::Portable || only.is_some() && level != Level::Avx512 {
-                continue;
-            }
-            let forward = best(rounds, work, || {
-                forward_f32(level, &size, &x, &weight, None, &mut y, None)
+            level.with(|| {
+                let y = best(work, || drop(forward(&size, &x, &weight, None, None)));
+                let dx = best(work, || drop(backward_data(&size, &weight, &dy, None)));
+                let dw = best(work, || backward_weight(&size, &x, &dy, &mut dw));
+                println!("  {level:?}: GFLOP/s forward {y:.1}, data {dx:.1}, weight {dw:.1}");
             });
-            let data = best(rounds, work, || {
-                backward_data_f32(level, &size, &weight, &dy, &mut y, None);
-            });
-            let weight = best(rounds, work, || weight::backward(level, &size, &x, &dy, &mut dw));
-            println!("  {level:?}: GFLOP/s forward {forward:.1}, data {data:.1}, weight {weight:.1}");
         }
     }
 }

@@ -29,9 +29,10 @@ const MOST_LANES: usize = 16;
 /// Kernels, `[channel][ky][kx]` (`turned` round if so said), transformed:
 /// `[block][point][ky][group][lane]`. The taps of a group are the coefficients of a polynomial,
 /// whose values at the points are divided by what the interpolation divides by.
-pub(super) fn weights(lanes: usize, channels: usize, kernel: [usize; 2], weight: &[f32], turned: bool) -> Lines {
+pub(super) fn weights(lanes: usize, kernel: [usize; 2], weight: &[f32], turned: bool) -> Lines {
     let [height, width] = kernel;
     let (taps, groups) = (height * width, width.div_ceil(TILE));
+    let channels = weight.len() / taps;
     let plane = height * groups * lanes;
     let mut form = Lines::scratch(channels.div_ceil(lanes) * POINTS * plane);
     for (form, weight) in form.chunks_exact_mut(POINTS * plane).zip(weight.chunks(lanes * taps)) {
