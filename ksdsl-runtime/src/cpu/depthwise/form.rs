@@ -3,7 +3,7 @@
 use super::lines::{Lines, blocks};
 use super::{strided, taps, toom};
 use crate::cpu::simd::Level;
-use crate::geometry::ConvSize;
+use crate::geometry::{ConvSize, Window};
 
 /// A kernel laid out for one pass, at one level, for convolutions of one window and number of
 /// channels. It can be kept for as long as the weights stay the same: a kernel with several visits
@@ -23,12 +23,17 @@ pub(super) enum Way {
     Strided(Vec<Lines>),
 }
 
+/// Sixteen registers hold too small a tile for Toom-Cook's way to pay with AVX2.
+fn toom_pays(level: Level, window: &Window, width: usize) -> bool {
+    level != Level::Avx2 && toom::pays(window, width)
+}
+
 impl Form {
     /// For the forward pass, at the level in force; `weight` is `[channel][ky][kx]`.
     pub(crate) fn forward(size: &ConvSize, weight: &[f32]) -> Self {
         let level = Level::current();
         let window = &size.window;
-        let way = if toom::pays(window.kernel, window.stride, window.dilation) {
+        let way = if toom_pays(level, window, size.output.width) {
             Way::Toom(toom::weights(level.lanes(), window.kernel, weight, false))
         } else {
             let places: Vec<usize> = (0..taps(size)).collect();
@@ -43,7 +48,7 @@ impl Form {
         let window = &size.window;
         let way = if window.stride != [1, 1] {
             Way::Strided(strided::weights(level.lanes(), size, weight))
-        } else if toom::pays(window.kernel, window.stride, window.dilation) {
+        } else if toom_pays(level, window, size.input.width) {
             Way::Toom(toom::weights(level.lanes(), window.kernel, weight, true))
         } else {
             let places: Vec<usize> = (0..taps(size)).rev().collect();

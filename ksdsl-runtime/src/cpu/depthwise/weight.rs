@@ -23,11 +23,17 @@ const TASKS: usize = 16;
 
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
+    let toom = toom::pays(&size.window, size.output.width);
+    backward_by(toom, level, size, x, dy, dweight);
+}
+
+/// As [`backward`], by Toom-Cook's algorithm or directly.
+pub(super) fn backward_by(toom: bool, level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
     let (lanes, channels) = (level.lanes(), size.input.channels);
-    let grid = Products::of(size);
-    let (blocks, per_block) = (channels.div_ceil(lanes), grid.len() * lanes);
+    let products = Products::of(size, toom);
+    let (blocks, per_block) = (channels.div_ceil(lanes), products.len() * lanes);
     let bands = size.output.height.div_ceil(BAND) * size.output.batch;
-    let group = grid.most_blocks(size, lanes, blocks);
+    let group = products.most_blocks(size, lanes, blocks);
     let groups = blocks.div_ceil(group);
     let per_part = par::items_per_part(bands, 1, TASKS.div_ceil(groups));
     let parts = bands.div_ceil(per_part);
@@ -43,14 +49,14 @@ pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dwe
             bands: first..bands.min(first + per_part),
             blocks: block..blocks.min(block + group),
             sums,
-            products: grid,
+            products,
         });
     });
     let part_len = groups * group * per_block;
     for (channel, dweight) in dweight.chunks_exact_mut(super::taps(size)).enumerate() {
         for sums in sums.chunks_exact(part_len) {
             let sums = &sums[channel / lanes * per_block + channel % lanes..];
-            grid.add(size.window.kernel, |place| sums[place * lanes], dweight);
+            products.add(size.window.kernel, |place| sums[place * lanes], dweight);
         }
     }
 }
@@ -65,9 +71,8 @@ struct Products {
 }
 
 impl Products {
-    fn of(size: &ConvSize) -> Self {
+    fn of(size: &ConvSize, toom: bool) -> Self {
         let window = &size.window;
-        let toom = toom::pays(window.kernel, window.stride, window.dilation);
         let columns = if toom {
             window.kernel[1].div_ceil(TILE)
         } else {
