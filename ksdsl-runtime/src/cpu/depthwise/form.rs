@@ -23,9 +23,13 @@ pub(super) enum Way {
     Strided(Vec<Lines>),
 }
 
-/// Sixteen registers hold too small a tile for Toom-Cook's way to pay with AVX2.
+/// Maps from this width on are faster by Toom-Cook's way: narrower ones waste too much of the last
+/// tile.
+const TOOM_WIDTH: usize = 12;
+
+/// With 16 registers the tiles between the transformations are too small for a gain.
 fn toom_pays(level: Level, window: &Window, width: usize) -> bool {
-    level != Level::Avx2 && toom::pays(window, width)
+    level == Level::Avx512 && width >= TOOM_WIDTH && toom::pays(window)
 }
 
 impl Form {

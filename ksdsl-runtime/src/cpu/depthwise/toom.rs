@@ -65,12 +65,12 @@ pub(super) fn takes(window: &Window) -> bool {
     window.stride == [1, 1] && window.dilation[1] == 1
 }
 
-/// Whether this way is faster than the direct one, measured in paired runs on one core
-/// (`depthwise::tests::toom_against_direct`): not for rows of up to eight taps nor few rows of them,
-/// which leave more to the transformations than they save, nor for maps so narrow that the last
-/// tile is a large part.
-pub(super) fn pays(window: &Window, width: usize) -> bool {
-    takes(window) && window.kernel[1] >= 9 && window.kernel[0] >= 7 && width >= 12
+/// Whether a kernel has enough taps for this way to be faster than the direct one, over maps that
+/// are wide enough: rows of up to eight taps, or few rows, leave more to the transformations than
+/// they save. Measured, as are the widths, in paired runs on one core
+/// (`depthwise::tests::toom_against_direct`).
+pub(super) fn pays(window: &Window) -> bool {
+    takes(window) && window.kernel[1] >= 9 && window.kernel[0] >= 7
 }
 
 /// Computes all of `y`; the weights are those of [`weights`].
