@@ -2,6 +2,7 @@
 
 mod activations;
 mod convolutions;
+mod depthwise;
 mod gradients;
 mod maps;
 mod norms;

@@ -4,6 +4,7 @@
 //! kernels, [`strided`] for the data gradient of strided convolutions, and [`weight`]. `f64`, the
 //! reference precision, takes the [`generic`] way.
 
+mod form;
 mod generic;
 mod lines;
 mod rows;
@@ -18,8 +19,10 @@ mod weight;
 use super::CpuBuf;
 use super::finish::Finish;
 use super::simd::Level;
-use crate::geometry::ConvSize;
+use crate::geometry::{ConvSize, MapSize, Window};
 use crate::scalar::Scalar;
+pub(crate) use form::Form;
+use form::Way;
 use lines::{Lines, blocks};
 use rows::Convolution;
 
@@ -34,7 +37,7 @@ pub(super) fn forward<E: Scalar>(
     if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(weight)) {
         let bias = bias.and_then(|bias| E::f32s(bias));
         let mut y = CpuBuf::scratch(size.output.len());
-        forward_f32(Level::current(), size, x, weight, bias, &mut y, finish);
+        forward_with(&Form::forward(size, weight), size, x, bias, &mut y, finish);
         return y;
     }
     generic::forward(size, x, weight, bias, finish)
@@ -49,7 +52,7 @@ pub(super) fn backward_data<E: Scalar>(
 ) -> CpuBuf<E> {
     if let (Some(weight), Some(dy)) = (E::f32s(weight), E::f32s(dy)) {
         let mut dx = CpuBuf::scratch(size.input.len());
-        backward_data_f32(Level::current(), size, weight, dy, &mut dx, finish);
+        backward_data_with(&Form::backward_data(size, weight), size, dy, &mut dx, finish);
         return dx;
     }
     generic::backward_data(size, weight, dy, finish)
@@ -66,69 +69,72 @@ pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dwe
     generic::backward_weight(size, x, dy, dweight);
 }
 
-fn forward_f32<E: Scalar>(
-    level: Level,
+/// The convolution with a kernel in the form for it; `E` is `f32`.
+pub(super) fn forward_with<E: Scalar>(
+    form: &Form,
     size: &ConvSize,
     x: &[f32],
-    weight: &[f32],
     bias: Option<&[f32]>,
     y: &mut [E],
     finish: Option<&dyn Finish<E>>,
 ) {
-    let (window, channels) = (&size.window, size.input.channels);
-    let toom = toom::pays(window.kernel, window.stride, window.dilation);
-    let conv = Convolution {
-        source: x,
-        input: size.input,
-        output: size.output,
-        kernel: window.kernel,
-        stride: window.stride,
-        dilation: window.dilation,
-        origin: window.pad.map(|pad| -pad.cast_signed()),
-        weight: &if toom {
-            toom::weights(level.lanes(), channels, window.kernel, weight, false)
-        } else {
-            blocks(level.lanes(), taps(size), weight, &Vec::from_iter(0..taps(size)))
-        },
-        bias: &bias_blocks(level, channels, bias),
-    };
-    let run = if toom { toom::run } else { rows::run };
-    run(&conv, level, y, finish);
+    let window = &size.window;
+    let origin = window.pad.map(|pad| -pad.cast_signed());
+    run(form, [size.input, size.output], window, origin, x, bias, y, finish);
 }
 
-/// For stride 1: input `i` is read by output `i + pad - k * dilation` at tap `k`, that is by
+/// The data gradient with a kernel in the form for it; `E` is `f32`.
+///
+/// For stride 1, input `i` is read by output `i + pad - k * dilation` at tap `k`, that is by
 /// `i + pad - (kernel - 1) * dilation + k' * dilation` at tap `kernel - 1 - k'`.
-fn backward_data_f32<E: Scalar>(
-    level: Level,
+pub(super) fn backward_data_with<E: Scalar>(
+    form: &Form,
     size: &ConvSize,
-    weight: &[f32],
     dy: &[f32],
     dx: &mut [E],
     finish: Option<&dyn Finish<E>>,
 ) {
-    if size.window.stride != [1, 1] {
-        return strided::backward_data(level, size, weight, dy, dx, finish);
+    if let Way::Strided(kernels) = &form.way {
+        return strided::backward_data(form.level, size, kernels, dy, dx, finish);
     }
-    let (window, channels, taps) = (&size.window, size.input.channels, taps(size));
+    let window = &size.window;
     let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
-    let toom = toom::pays(window.kernel, window.stride, window.dilation);
-    let conv = Convolution {
-        source: dy,
-        input: size.output,
-        output: size.input,
-        kernel: window.kernel,
-        stride: [1, 1],
-        dilation: window.dilation,
-        origin: [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis)),
-        weight: &if toom {
-            toom::weights(level.lanes(), channels, window.kernel, weight, true)
-        } else {
-            blocks(level.lanes(), taps, weight, &Vec::from_iter((0..taps).rev()))
-        },
-        bias: &bias_blocks(level, channels, None),
+    let origin = [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis));
+    run(form, [size.output, size.input], window, origin, dy, None, dx, finish);
+}
+
+/// The convolution from the first map to the second, whose first tap of the first output reads
+/// `origin`.
+#[allow(clippy::too_many_arguments, reason = "the operands of a convolution")]
+fn run<E: Scalar>(
+    form: &Form,
+    [input, output]: [MapSize; 2],
+    window: &Window,
+    origin: [isize; 2],
+    source: &[f32],
+    bias: Option<&[f32]>,
+    y: &mut [E],
+    finish: Option<&dyn Finish<E>>,
+) {
+    let (Way::Direct(weight) | Way::Toom(weight)) = &form.way else {
+        unreachable!("phases are for data gradients only");
     };
-    let run = if toom { toom::run } else { rows::run };
-    run(&conv, level, dx, finish);
+    let conv = Convolution {
+        source,
+        input,
+        output,
+        kernel: window.kernel,
+        stride: window.stride,
+        dilation: window.dilation,
+        origin,
+        weight,
+        bias: &bias_blocks(form.level, input.channels, bias),
+    };
+    let run = match form.way {
+        Way::Toom(_) => toom::run,
+        _ => rows::run,
+    };
+    run(&conv, form.level, y, finish);
 }
 
 fn taps(size: &ConvSize) -> usize {

@@ -57,34 +57,36 @@ fn phases(size: &ConvSize, axis: usize, inputs: &Range<usize>) -> Vec<Phase> {
     (0..stride).map(phase).collect()
 }
 
-/// Computes all of `dx`.
-pub(super) fn backward_data<E: Scalar>(
-    level: Level,
-    size: &ConvSize,
-    weight: &[f32],
-    dy: &[f32],
-    dx: &mut [E],
-    finish: Option<&dyn Finish<E>>,
-) {
+/// The part of the kernel of each phase, `[block][ky][kx][lane]`.
+pub(super) fn weights(lanes: usize, size: &ConvSize, weight: &[f32]) -> Vec<Lines> {
     let [rows, columns] = [0, 1].map(|axis| {
         let remainders = 0..size.window.stride[axis];
         remainders
             .map(|remainder| taps(size, axis, remainder))
             .collect::<Vec<_>>()
     });
-    let kernels = rows.iter().flat_map(|ys| {
-        columns.iter().map(move |xs| {
-            let places = ys
-                .iter()
-                .flat_map(|y| xs.iter().map(move |x| y * size.window.kernel[1] + x));
-            let places: Vec<usize> = places.collect();
-            blocks(level.lanes(), super::taps(size), weight, &places)
-        })
-    });
+    let part = |ys: &[usize], xs: &[usize]| {
+        let row = |y: usize| xs.iter().map(move |x| y * size.window.kernel[1] + x);
+        let places: Vec<usize> = ys.iter().flat_map(|&y| row(y)).collect();
+        blocks(lanes, super::taps(size), weight, &places)
+    };
+    let parts = rows.iter().flat_map(|ys| columns.iter().map(move |xs| (ys, xs)));
+    parts.map(|(ys, xs)| part(ys, xs)).collect()
+}
+
+/// Computes all of `dx`; `kernels` are those of [`weights`].
+pub(super) fn backward_data<E: Scalar>(
+    level: Level,
+    size: &ConvSize,
+    kernels: &[Lines],
+    dy: &[f32],
+    dx: &mut [E],
+    finish: Option<&dyn Finish<E>>,
+) {
     let strided = Strided {
         size,
         dy,
-        kernels: &kernels.collect::<Vec<_>>(),
+        kernels,
         zeros: &[0.0; 16],
     };
     for_bands(&size.input, super::taps(size), dx, finish, |row, count, dx| {

@@ -82,7 +82,24 @@ fn check(level: Level, size: &ConvSize, got: &[f32], want: &[f64], least: f64) -
     worst
 }
 
-/// Runs all three kernels at all levels; returns the greatest relative error of each.
+/// The forms of a kernel for the forward pass and the data gradient, of every way there is.
+fn forms(level: Level, size: &ConvSize, weight: &[f32]) -> Vec<[Form; 2]> {
+    let form = |way| Form { level, way };
+    let (lanes, taps, kernel) = (level.lanes(), taps(size), size.window.kernel);
+    let direct = |places: Vec<usize>| form(Way::Direct(blocks(lanes, taps, weight, &places)));
+    let strided = form(Way::Strided(strided::weights(lanes, size, weight)));
+    let mut all = vec![[direct((0..taps).collect()), strided]];
+    if size.window.stride == [1, 1] {
+        all.push([direct((0..taps).collect()), direct((0..taps).rev().collect())]);
+    }
+    if toom::takes(&size.window) {
+        let toom = |turned| form(Way::Toom(toom::weights(lanes, kernel, weight, turned)));
+        all.push([toom(false), toom(true)]);
+    }
+    all
+}
+
+/// Runs all three kernels in all ways and at all levels; returns the greatest relative error of each.
 fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
     let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
     let channels = size.input.channels;
@@ -101,28 +118,24 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
 
     let mut worst = [0.0_f64; 3];
     for level in Level::available() {
-        // Whatever is not written stays a NaN, which the check finds.
-        let mut y = vec![f32::NAN; size.output.len()];
-        forward_f32(level, size, &x, &weight, Some(&bias), &mut y, None);
-        worst[0] = worst[0].max(check(
-            level,
-            size,
-            &to_nchw(size.output, &y),
-            &want_y,
-            f64::MIN_POSITIVE,
-        ));
-        let mut dx = vec![f32::NAN; size.input.len()];
-        backward_data_f32(level, size, &weight, &dy, &mut dx, None);
-        worst[1] = worst[1].max(check(
-            level,
-            size,
-            &to_nchw(size.input, &dx),
-            &want_dx,
-            f64::MIN_POSITIVE,
-        ));
-        let mut dweight = before.clone();
-        weight::backward(level, size, &x, &dy, &mut dweight);
-        worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));
+        for forms in forms(level, size, &weight) {
+            // Whatever is not written stays a NaN, which the check finds.
+            let mut y = vec![f32::NAN; size.output.len()];
+            forward_with(&forms[0], size, &x, Some(&bias), &mut y, None);
+            let y = to_nchw(size.output, &y);
+            worst[0] = worst[0].max(check(level, size, &y, &want_y, f64::MIN_POSITIVE));
+            let mut dx = vec![f32::NAN; size.input.len()];
+            backward_data_with(&forms[1], size, &dy, &mut dx, None);
+            let dx = to_nchw(size.input, &dx);
+            worst[1] = worst[1].max(check(level, size, &dx, &want_dx, f64::MIN_POSITIVE));
+        }
+        for toom in [false, true] {
+            if !toom || toom::takes(&size.window) {
+                let mut dweight = before.clone();
+                weight::backward_by(toom, level, size, &x, &dy, &mut dweight);
+                worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));
+            }
+        }
     }
     worst
 }
@@ -252,56 +265,89 @@ fn finish_gets_every_pixel_once_when_it_is_done() {
 }
 
 /// The greatest GFLOP/s of some runs.
-fn best(rounds: f64, work: f64, mut run: impl FnMut()) -> f64 {
-    let time = |run: &mut dyn FnMut()| {
+fn best(work: f64, mut run: impl FnMut()) -> f64 {
+    let times = (0..(4e9 / work) as usize + 15).map(|_| {
         let start = Instant::now();
         run();
         start.elapsed().as_secs_f64()
-    };
-    let rounds = (rounds * 2e9 / work) as usize + 15;
-    let times = (0..rounds).map(|_| time(&mut run));
+    });
     work / times.fold(f64::INFINITY, f64::min) / 1e9
 }
 
-/// Pin it to one core:
+/// Pinned to one core:
 /// `KSDSL_THREADS=1 cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
 #[test]
 #[ignore = "prints speeds, checks nothing"]
 fn speed() {
-    let only = std::env::var("ONLY").ok();
-    let rounds = std::env::var("ROUNDS").map_or(1.0, |r| r.parse().unwrap());
-    for size in [
-        same(8, 32, 256, 9),
-        same(1, 32, 256, 9),
-        same(8, 32, 256, 5),
-        same(8, 32, 256, 3),
-        same(32, 32, 64, 3),
-        same(8, 16, 128, 3),
-        same(8, 4, 512, 3),
-    ]
-    .into_iter()
-    .enumerate()
-    .filter(|(index, _)| only.as_ref().is_none_or(|only| only.contains(&index.to_string())))
-    .map(|(_, size)| size)
-    {
+    let sizes = [
+        (same(8, 32, 256, 9), 1),
+        (same(1, 32, 256, 9), 1),
+        (same(1, 32, 256, 7), 1),
+        (same(1, 32, 256, 5), 1),
+        (same(1, 32, 256, 3), 1),
+        (same(8, 16, 128, 3), 1),
+        (same(8, 4, 512, 3), 1),
+        (same(1, 32, 256, 3), 2),
+        (same(8, 16, 128, 3), 2),
+    ];
+    for (mut size, stride) in sizes {
+        size.window.stride = [stride; 2];
+        let size = sized(size.input, size.window, [0; 2]).unwrap();
         let mut rng = Rng(5);
         let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
         let weight = rng.values(size.input.channels * taps(&size));
-        let (mut y, mut dw) = (vec![0.0_f32; x.len()], weight.clone());
+        let mut dw = weight.clone();
         let work = 2.0 * (size.output.len() * taps(&size)) as f64;
+        println!("{:?}, kernel {:?}, stride {stride}", size.input, size.window.kernel);
+        for level in Level::available() {
+            level.with(|| {
+                let y = best(work, || drop(forward(&size, &x, &weight, None, None)));
+                let dx = best(work, || drop(backward_data(&size, &weight, &dy, None)));
+                let dw = best(work, || backward_weight(&size, &x, &dy, &mut dw));
+                println!("  {level:?}: GFLOP/s forward {y:.1}, data {dx:.1}, weight {dw:.1}");
+            });
+        }
+    }
+}
+
+/// The median over pairs of runs of `old`'s time over `new`'s, and the quartiles.
+fn paired(mut old: impl FnMut(), mut new: impl FnMut()) -> String {
+    let time = |run: &mut dyn FnMut()| {
+        let start = Instant::now();
+        (0..4).for_each(|_| run());
+        start.elapsed().as_secs_f64()
+    };
+    let mut ratios: Vec<f64> = (0..41).map(|_| time(&mut old) / time(&mut new)).collect();
+    ratios.sort_by(f64::total_cmp);
+    format!("{:.2} ({:.2} to {:.2})", ratios[20], ratios[10], ratios[30])
+}
+
+/// The direct way's time over Toom-Cook's, for one image: what [`toom::pays`] rests on.
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn toom_against_direct() {
+    let sizes = [5, 7, 9, 11].into_iter().flat_map(|kernel| {
+        let maps = [(32, 128), (16, 128), (12, 128), (7, 128)];
+        maps.map(|(side, channels)| same(1, side, channels, kernel))
+    });
+    for size in sizes {
+        let mut rng = Rng(7);
+        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+        let weight = rng.values(size.input.channels * taps(&size));
+        let [mut y, mut z] = [0; 2].map(|_| vec![0.0_f32; size.output.len()]);
+        let [mut dw, mut dv] = [0; 2].map(|_| weight.clone());
         println!("{:?}, kernel {:?}", size.input, size.window.kernel);
         for level in Level::available() {
-            if level == Level::Portable || only.is_some() && level != Level::Avx512 {
-                continue;
-            }
-            let forward = best(rounds, work, || {
-                forward_f32(level, &size, &x, &weight, None, &mut y, None)
-            });
-            let data = best(rounds, work, || {
-                backward_data_f32(level, &size, &weight, &dy, &mut y, None);
-            });
-            let weight = best(rounds, work, || weight::backward(level, &size, &x, &dy, &mut dw));
-            println!("  {level:?}: GFLOP/s forward {forward:.1}, data {data:.1}, weight {weight:.1}");
+            let forms = forms(level, &size, &weight);
+            let forward = paired(
+                || forward_with(&forms[1][0], &size, &x, None, &mut y, None),
+                || forward_with(&forms[2][0], &size, &x, None, &mut z, None),
+            );
+            let weight = paired(
+                || weight::backward_by(false, level, &size, &x, &dy, &mut dw),
+                || weight::backward_by(true, level, &size, &x, &dy, &mut dv),
+            );
+            println!("  {level:?}: forward {forward}, weight {weight}");
         }
     }
 }

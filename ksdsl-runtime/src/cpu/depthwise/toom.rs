@@ -13,7 +13,7 @@ use super::rows::{Convolution, for_bands, put};
 use super::tile::{Grid, Output};
 use crate::cpu::finish::Finish;
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
-use crate::geometry::MapSize;
+use crate::geometry::{MapSize, Window};
 use crate::scalar::Scalar;
 
 /// Outputs of a tile, and taps of a group.
@@ -29,9 +29,10 @@ const MOST_LANES: usize = 16;
 /// Kernels, `[channel][ky][kx]` (`turned` round if so said), transformed:
 /// `[block][point][ky][group][lane]`. The taps of a group are the coefficients of a polynomial,
 /// whose values at the points are divided by what the interpolation divides by.
-pub(super) fn weights(lanes: usize, channels: usize, kernel: [usize; 2], weight: &[f32], turned: bool) -> Lines {
+pub(super) fn weights(lanes: usize, kernel: [usize; 2], weight: &[f32], turned: bool) -> Lines {
     let [height, width] = kernel;
     let (taps, groups) = (height * width, width.div_ceil(TILE));
+    let channels = weight.len() / taps;
     let plane = height * groups * lanes;
     let mut form = Lines::scratch(channels.div_ceil(lanes) * POINTS * plane);
     for (form, weight) in form.chunks_exact_mut(POINTS * plane).zip(weight.chunks(lanes * taps)) {
@@ -59,10 +60,17 @@ pub(super) fn weights(lanes: usize, channels: usize, kernel: [usize; 2], weight:
     form
 }
 
-/// Whether this way is faster than the direct one: stride and dilation must be 1 (but for the
-/// dilation between rows), and five taps or more in a row must pay for the transformations.
-pub(super) fn pays(kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2]) -> bool {
-    stride == [1, 1] && dilation[1] == 1 && kernel[1] >= 5 && kernel[0] >= 3
+/// Whether a convolution can be computed this way.
+pub(super) fn takes(window: &Window) -> bool {
+    window.stride == [1, 1] && window.dilation[1] == 1
+}
+
+/// Whether a kernel has enough taps for this way to be faster than the direct one, over maps that
+/// are wide enough: rows of up to eight taps, or few rows, leave more to the transformations than
+/// they save. Measured, as are the widths, in paired runs on one core
+/// (`depthwise::tests::toom_against_direct`).
+pub(super) fn pays(window: &Window) -> bool {
+    takes(window) && window.kernel[1] >= 9 && window.kernel[0] >= 7
 }
 
 /// Computes all of `y`; the weights are those of [`weights`].
@@ -143,53 +151,76 @@ impl Tiling<'_> {
         for row in part.inside(0) {
             let y = row.wrapping_add_signed(part.origin[0]);
             let pixels = &part.image[y * width * channels..][..width * channels];
-            for tile in 0..self.columns {
-                let x = part.origin[1] + (TILE * tile).cast_signed();
-                let at = (row * self.columns + tile) * V::LANES;
-                self.transform_tile::<V>(&pixels[first..], x, &mut planes[at..]);
+            for (block, plane) in planes.chunks_exact_mut(POINTS * self.len).enumerate() {
+                let plane = &mut plane[row * self.columns * V::LANES..];
+                self.transform_row::<V>(pixels, first + block * V::LANES, plane);
             }
         }
     }
 
-    /// The pixels `x..x + 5` of the row `pixels`, for all blocks; `planes` starts at the tile's place
-    /// in the first.
+    /// One row, `pixels`, of one block, whose first channel is `channel`; `plane` starts at the row.
+    /// Neighbouring tiles have two pixels in common, which stay in registers.
     #[inline(always)]
-    fn transform_tile<V: Lanes>(&self, pixels: &[f32], x: isize, planes: &mut [f32]) {
-        let size = &self.part.size;
-        let (width, channels) = (size.width, size.channels);
-        // The pixels of the tile inside the map; what is outside is zero.
-        let (low, high) = (
-            (-x).clamp(0, 5).unsigned_abs(),
-            (width.cast_signed() - x).clamp(0, 5).unsigned_abs(),
-        );
-        let from = pixels.as_ptr().wrapping_offset(x * channels.cast_signed());
-        // The last pixel of a row has no more channels than are left from the first block on.
-        let left = pixels.len() - (width - 1) * channels;
-        for (block, plane) in planes.chunks_mut(POINTS * self.len).enumerate() {
-            let channel = block * V::LANES;
-            let lanes = V::LANES.min(left - channel);
-            let from = from.wrapping_add(channel);
-            let plane = &mut plane[..(POINTS - 1) * self.len + V::LANES];
-            // SAFETY: below `Level::run`. Pixels are read only inside the row, and of each no more
-            // channels than it has; `plane` was cut to reach from the first point to the last.
-            unsafe {
-                let mut values = [V::zero(); POINTS];
-                if low == 0 && high == POINTS && lanes == V::LANES {
-                    for (p, value) in values.iter_mut().enumerate() {
-                        *value = V::load(from.add(p * channels));
-                        prefetch(from.wrapping_add((width + p) * channels));
-                    }
+    fn transform_row<V: Lanes>(&self, pixels: &[f32], channel: usize, plane: &mut [f32]) {
+        let (width, channels) = (self.part.size.width, self.part.size.channels);
+        let row = Row {
+            from: pixels[channel..].as_ptr(),
+            width: width.cast_signed(),
+            channels,
+            lanes: V::LANES.min(channels - channel),
+        };
+        let plane = &mut plane[..(POINTS - 1) * self.len + self.columns * V::LANES];
+        let mut x = self.part.origin[1];
+        // SAFETY: below `Level::run`. `row` reads only inside `pixels`; `plane` was cut to reach from
+        // the first tile of the first point to the last tile of the last.
+        unsafe {
+            let (mut a, mut b) = (row.pixel::<V>(x), row.pixel::<V>(x + 1));
+            for tile in 0..self.columns {
+                let (c, d, e);
+                if x >= -2 && x + 5 <= row.width && row.lanes == V::LANES {
+                    let from = row.from.wrapping_offset((x + 2) * channels.cast_signed());
+                    let below = from.wrapping_add(width * channels);
+                    c = V::load(from);
+                    d = V::load(from.add(channels));
+                    e = V::load(from.add(2 * channels));
+                    prefetch(below);
+                    prefetch(below.wrapping_add(channels));
+                    prefetch(below.wrapping_add(2 * channels));
                 } else {
-                    for (p, value) in values.iter_mut().enumerate() {
-                        if p >= low && p < high {
-                            *value = load::<V>(from.wrapping_add(p * channels), lanes);
-                        }
-                    }
+                    (c, d, e) = (row.pixel::<V>(x + 2), row.pixel::<V>(x + 3), row.pixel::<V>(x + 4));
                 }
-                let values = transform(values);
+                let values = transform([a, b, c, d, e]);
                 for (point, value) in values.iter().enumerate() {
-                    value.store(plane.as_mut_ptr().add(point * self.len));
+                    value.store(plane.as_mut_ptr().add(point * self.len + tile * V::LANES));
                 }
+                (a, b) = (d, e);
+                x += TILE.cast_signed();
+            }
+        }
+    }
+}
+
+/// A row of pixels, of each of which the first `lanes` channels from `from` on are read.
+struct Row {
+    from: *const f32,
+    width: isize,
+    channels: usize,
+    lanes: usize,
+}
+
+impl Row {
+    /// The pixel at `x`, zero outside the row.
+    ///
+    /// # Safety
+    /// Below [`Level::run`] only; all pixels inside the row must be there.
+    #[inline(always)]
+    unsafe fn pixel<V: Lanes>(&self, x: isize) -> V {
+        // SAFETY: the caller vouches for the pixel.
+        unsafe {
+            if x < 0 || x >= self.width {
+                V::zero()
+            } else {
+                load::<V>(self.from.add(x.unsigned_abs() * self.channels), self.lanes)
             }
         }
     }

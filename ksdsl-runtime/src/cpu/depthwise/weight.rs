@@ -4,7 +4,9 @@
 //! a dot product of two planes. A tile of 2 x 9 or 3 x 7 taps (3 x 3 with 16 registers) is summed in
 //! registers over a band of rows: a source row meets the rows of `dy` it belongs to at the tile's
 //! two or three `ky` at once, so 18 multiply-adds cost 11 loads. (3 x 9 would fit 32 registers by
-//! count, but the compiler then keeps half of the sums in memory.)
+//! count, but the compiler then keeps half of the sums in memory.) For large kernels and wide maps
+//! `x` and `dy` are transformed as in [`super::toom`], and the products summed are those of the five
+//! points, with a kernel of a third of the width.
 
 use super::lines::{Lines, Part};
 use super::toom::{self, POINTS, TILE, Tiling};
@@ -21,13 +23,22 @@ const BAND: usize = 16;
 /// Tasks to have at least, where there are as many bands.
 const TASKS: usize = 16;
 
+/// Maps from this width on are faster by Toom-Cook's way, at every level; as fast at 16, slower at 12.
+const TOOM_WIDTH: usize = 24;
+
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
+    let toom = toom::pays(&size.window) && size.output.width >= TOOM_WIDTH;
+    backward_by(toom, level, size, x, dy, dweight);
+}
+
+/// As [`backward`], by Toom-Cook's algorithm or directly.
+pub(super) fn backward_by(toom: bool, level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
     let (lanes, channels) = (level.lanes(), size.input.channels);
-    let grid = Products::of(size);
-    let (blocks, per_block) = (channels.div_ceil(lanes), grid.len() * lanes);
+    let products = Products::of(size, toom);
+    let (blocks, per_block) = (channels.div_ceil(lanes), products.len() * lanes);
     let bands = size.output.height.div_ceil(BAND) * size.output.batch;
-    let group = grid.most_blocks(size, lanes, blocks);
+    let group = products.most_blocks(size, lanes, blocks);
     let groups = blocks.div_ceil(group);
     let per_part = par::items_per_part(bands, 1, TASKS.div_ceil(groups));
     let parts = bands.div_ceil(per_part);
@@ -43,14 +54,14 @@ pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dwe
             bands: first..bands.min(first + per_part),
             blocks: block..blocks.min(block + group),
             sums,
-            products: grid,
+            products,
         });
     });
     let part_len = groups * group * per_block;
     for (channel, dweight) in dweight.chunks_exact_mut(super::taps(size)).enumerate() {
         for sums in sums.chunks_exact(part_len) {
             let sums = &sums[channel / lanes * per_block + channel % lanes..];
-            grid.add(size.window.kernel, |place| sums[place * lanes], dweight);
+            products.add(size.window.kernel, |place| sums[place * lanes], dweight);
         }
     }
 }
@@ -65,9 +76,8 @@ struct Products {
 }
 
 impl Products {
-    fn of(size: &ConvSize) -> Self {
+    fn of(size: &ConvSize, toom: bool) -> Self {
         let window = &size.window;
-        let toom = toom::pays(window.kernel, window.stride, window.dilation);
         let columns = if toom {
             window.kernel[1].div_ceil(TILE)
         } else {

@@ -1,0 +1,63 @@
+//! Kernels laid out for the pass they are used in.
+
+use super::lines::{Lines, blocks};
+use super::{strided, taps, toom};
+use crate::cpu::simd::Level;
+use crate::geometry::{ConvSize, Window};
+
+/// A kernel laid out for one pass, at one level, for convolutions of one window and number of
+/// channels. It can be kept for as long as the weights stay the same: a kernel with several visits
+/// is laid out once for all of them.
+pub(crate) struct Form {
+    pub(super) level: Level,
+    pub(super) way: Way,
+}
+
+/// How the convolution is computed, with the weights in the order it takes.
+pub(super) enum Way {
+    /// See [`super::rows`]: `[block][ky][kx][lane]`.
+    Direct(Lines),
+    /// See [`super::toom`].
+    Toom(Lines),
+    /// See [`strided`]: of each phase `[block][ky][kx][lane]`.
+    Strided(Vec<Lines>),
+}
+
+/// Maps from this width on are faster by Toom-Cook's way: narrower ones waste too much of the last
+/// tile.
+const TOOM_WIDTH: usize = 12;
+
+/// With 16 registers the tiles between the transformations are too small for a gain.
+fn toom_pays(level: Level, window: &Window, width: usize) -> bool {
+    level == Level::Avx512 && width >= TOOM_WIDTH && toom::pays(window)
+}
+
+impl Form {
+    /// For the forward pass, at the level in force; `weight` is `[channel][ky][kx]`.
+    pub(crate) fn forward(size: &ConvSize, weight: &[f32]) -> Self {
+        let level = Level::current();
+        let window = &size.window;
+        let way = if toom_pays(level, window, size.output.width) {
+            Way::Toom(toom::weights(level.lanes(), window.kernel, weight, false))
+        } else {
+            let places: Vec<usize> = (0..taps(size)).collect();
+            Way::Direct(blocks(level.lanes(), taps(size), weight, &places))
+        };
+        Self { level, way }
+    }
+
+    /// For the data gradient: with stride 1 the kernel turned round.
+    pub(crate) fn backward_data(size: &ConvSize, weight: &[f32]) -> Self {
+        let level = Level::current();
+        let window = &size.window;
+        let way = if window.stride != [1, 1] {
+            Way::Strided(strided::weights(level.lanes(), size, weight))
+        } else if toom_pays(level, window, size.input.width) {
+            Way::Toom(toom::weights(level.lanes(), window.kernel, weight, true))
+        } else {
+            let places: Vec<usize> = (0..taps(size)).rev().collect();
+            Way::Direct(blocks(level.lanes(), taps(size), weight, &places))
+        };
+        Self { level, way }
+    }
+}
