@@ -5,11 +5,13 @@ use super::conv_method::{Method, WeightLayout, method};
 use super::finish::Finish;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::im2col::{columns, roll_up, unroll};
+use super::implicit::{self, copied_len};
 use super::kernel::{CpuKernel, CpuKernelGradient, Form};
 use super::matmul::Mat;
 use super::{CpuBuf, depthwise, linear, par, winograd};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
+use std::ops::Range;
 
 /// Elements of one unrolled tile: half a megabyte in `f32`, so that it stays in the L2 cache.
 const TILE_ELEMENTS: usize = 1 << 17;
@@ -19,6 +21,12 @@ const WEIGHT_PARTS: usize = 16;
 /// Output rows per tile.
 fn tile_rows(size: &ConvSize) -> usize {
     (TILE_ELEMENTS / (size.output.width * columns(size)).max(1)).max(1)
+}
+
+/// Output rows whose input and output stay in the L2 cache together.
+fn implicit_rows(size: &ConvSize) -> usize {
+    let row = copied_len(size, 1) / size.window.kernel[0].max(1) * size.window.stride[0];
+    (TILE_ELEMENTS / 2 / (row + size.output.width * size.output.channels).max(1)).max(1)
 }
 
 /// The matrices of the groups, `[ky][kx][in / groups][out / groups]`.
@@ -57,30 +65,49 @@ fn forward_unrolled<E: Scalar>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     let (width, channels) = (size.output.width, size.output.channels);
-    let (depth, outputs) = (columns(size), channels / size.groups);
     let packed = kernel.form(Form::Unrolled, |weight| pack(size, weight, false));
     let mut y = CpuBuf::scratch(size.output.len());
     // At least eight tasks, if there are rows enough.
     let all_rows = size.output.batch * size.output.height;
-    let rows = tile_rows(size).min(all_rows.div_ceil(8)).max(1);
+    let implicit = E::f32s(x).is_some();
+    let most = if implicit { implicit_rows(size) } else { tile_rows(size) };
+    let rows = most.min(all_rows.div_ceil(8)).max(1);
     par::for_rows(&mut y, width * channels, rows, |first, part| {
-        let pixels = part.len() / channels;
-        let mut unrolled = CpuBuf::scratch(pixels * depth);
-        for (group, kernel) in packed.iter().enumerate() {
-            unroll(size, group, first..first + pixels / width, x, &mut unrolled);
-            product(
-                &mut part[group * outputs..],
-                channels,
-                Start::bias(bias.map(|bias| &bias[group * outputs..])),
-                Mat::new(&unrolled, pixels, depth, depth),
-                kernel,
-            );
+        let rows = first..first + part.len() / (width * channels);
+        if implicit {
+            implicit::forward(size, rows, x, &packed, bias.map(|bias| &bias[..]), part);
+        } else {
+            unrolled_rows(size, rows, x, &packed, bias.map(|bias| &bias[..]), part);
         }
         if let Some(finish) = finish {
             finish.finish(first * width, part);
         }
     });
     y
+}
+
+/// These output rows by way of the unrolled matrix.
+fn unrolled_rows<E: Scalar>(
+    size: &ConvSize,
+    rows: Range<usize>,
+    x: &[E],
+    kernels: &[Packed<E>],
+    bias: Option<&[E]>,
+    y: &mut [E],
+) {
+    let (pixels, channels) = (rows.len() * size.output.width, size.output.channels);
+    let (depth, outputs) = (columns(size), channels / size.groups);
+    let mut unrolled = CpuBuf::scratch(pixels * depth);
+    for (group, kernel) in kernels.iter().enumerate() {
+        unroll(size, group, rows.clone(), x, &mut unrolled);
+        product(
+            &mut y[group * outputs..],
+            channels,
+            Start::bias(bias.map(|bias| &bias[group * outputs..])),
+            Mat::new(&unrolled, pixels, depth, depth),
+            kernel,
+        );
+    }
 }
 
 /// The gradient with respect to the input.
@@ -162,13 +189,23 @@ fn weight_parts(len: usize) -> usize {
 fn backward_weight_unrolled<E: Scalar>(size: &ConvSize, x: &CpuBuf<E>, dy: &CpuBuf<E>, gradient: &mut CpuBuf<E>) {
     let (width, channels) = (size.output.width, size.output.channels);
     let (depth, outputs) = (columns(size), channels / size.groups);
-    let tile = tile_rows(size);
+    let implicit = E::f32s(x).is_some();
+    let tile = if implicit { implicit_rows(size) } else { tile_rows(size) };
     let all_rows = size.output.batch * size.output.height;
     let part = par::items_per_part(all_rows, 1, weight_parts(gradient.len()));
     let packed = par::sum_parts(all_rows, part, gradient.len(), |rows, sums: &mut [E]| {
-        let mut unrolled = CpuBuf::scratch(tile.min(rows.len()) * width * depth);
+        let len = if implicit {
+            0
+        } else {
+            tile.min(rows.len()) * width * depth
+        };
+        let mut unrolled = CpuBuf::scratch(len);
         for first in rows.clone().step_by(tile) {
             let tile = first..rows.end.min(first + tile);
+            if implicit {
+                implicit::backward_weight(size, tile, x, dy, sums);
+                continue;
+            }
             let pixels = tile.len() * width;
             let dy = &dy[first * width * channels..][..pixels * channels];
             for group in 0..size.groups {

@@ -118,19 +118,19 @@ pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
 /// - The tiles must be filled at least half: of the saving of 4, less than 2 would be left, and the
 ///   transforms take that.
 /// - The products must outweigh the transforms: 36 `tiles in out` against about
-///   36 `tiles (in + out)`; 16 channels pay from 256 tiles on, 32 from 64 on.
-/// - The kernel must be used often enough to pay for its own transform, of 36 `in out` elements: by
-///   at least half as many tiles as channels.
+///   36 `tiles (in + out)`; 16 channels pay from 256 tiles on, 24 from 64 on, 32 from 4 on.
+///
+/// That a kernel is transformed is not counted: that happens once for all its visits.
 fn winograd_pays(size: &ConvSize) -> bool {
     let (input, output) = (&size.input, &size.output);
     let tiles = output.batch * output.height.div_ceil(4) * output.width.div_ceil(4);
-    let (fewest, most) = (input.channels.min(output.channels), input.channels.max(output.channels));
-    let least_tiles = match fewest {
+    let least_tiles = match input.channels.min(output.channels) {
         0..16 => return false,
-        16..32 => 256,
-        _ => 64,
+        16..24 => 256,
+        24..32 => 64,
+        _ => 4,
     };
-    tiles >= least_tiles.max(most / 2) && output.rows() >= tiles * 8
+    tiles >= least_tiles && output.rows() >= tiles * 8
 }
 
 #[cfg(test)]
@@ -167,10 +167,11 @@ mod tests {
         };
         // The layers of SE-ResNet, training and latency.
         assert!(winograd(64, 32, 64) && winograd(64, 16, 128) && winograd(64, 8, 256));
-        assert!(winograd(1, 32, 64) && !winograd(1, 16, 128) && !winograd(1, 8, 256));
+        assert!(winograd(1, 32, 64) && winograd(1, 16, 128) && winograd(1, 8, 256));
         // Few channels, few tiles, tiles mostly empty.
         assert!(winograd(64, 8, 16) && !winograd(64, 4, 16) && !winograd(64, 32, 8));
-        assert!(winograd(64, 4, 32) && !winograd(1, 8, 32));
+        assert!(winograd(64, 4, 32) && winograd(1, 8, 32) && !winograd(1, 4, 32));
+        assert!(winograd(1, 32, 24) && !winograd(1, 28, 24) && !winograd(1, 32, 16));
         assert!(winograd(64, 7, 64) && !winograd(64, 5, 64) && !winograd(64, 2, 64));
     }
 

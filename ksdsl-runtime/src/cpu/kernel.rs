@@ -128,3 +128,163 @@ impl<E: Scalar> CpuKernelGradient<E> {
         sum.unwrap_or_else(|| CpuBuf::zeros(self.len))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::conv_method::{WinogradChoice, with_winograd};
+    use super::super::{conv, finish::Finish};
+    use super::*;
+    use crate::geometry::{ConvSize, MapSize, Window};
+    use crate::oracle;
+    use std::cell::Cell;
+
+    /// Values in [-1, 1] without a pattern that the algorithms could share.
+    fn values(seed: f64, len: usize) -> Vec<f32> {
+        (0..len)
+            .map(|i| ((i as f64 + seed) * (i as f64 * 0.7 + seed)).sin() as f32)
+            .collect()
+    }
+
+    fn wide(values: &[f32]) -> Vec<f64> {
+        values.iter().map(|&value| f64::from(value)).collect()
+    }
+
+    fn conv3(side: usize, stride: usize) -> ConvSize {
+        let map = |side, channels| MapSize {
+            batch: 2,
+            height: side,
+            width: side,
+            channels,
+        };
+        ConvSize {
+            input: map(side, 5),
+            output: map(side.div_ceil(stride), 18),
+            window: Window {
+                kernel: [3; 2],
+                stride: [stride; 2],
+                pad: [1; 2],
+                dilation: [1; 2],
+            },
+            groups: 1,
+        }
+    }
+
+    fn distance(got: &[f32], want: &[f64]) -> f64 {
+        let most = want.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        let apart = got.iter().zip(want).map(|(&got, want)| (f64::from(got) - want).abs());
+        apart.fold(0.0, f64::max) / most
+    }
+
+    #[test]
+    fn a_form_is_made_once_for_each_level() {
+        let kernel = CpuKernel::<f32>::new(CpuBuf::zeros(6));
+        let made = Cell::new(0);
+        let ask = |form| {
+            kernel.form(form, |_| {
+                made.set(made.get() + 1);
+                Vec::new()
+            });
+        };
+        let levels = Level::available();
+        for _ in 0..3 {
+            for level in &levels {
+                level.with(|| [Form::Linear, Form::LinearBackward].map(ask));
+            }
+        }
+        assert_eq!(made.get(), 2 * levels.len());
+    }
+
+    /// Visits with maps of different sizes, on different algorithms.
+    #[test]
+    fn gradients_of_visits_add_up() {
+        let visits = [
+            (WinogradChoice::Always, conv3(9, 1)),
+            (WinogradChoice::Never, conv3(6, 1)),
+            (WinogradChoice::Always, conv3(5, 1)),
+            (WinogradChoice::Never, conv3(7, 2)),
+        ];
+        for level in Level::available() {
+            let mut gradient = CpuKernelGradient::new(5 * 18 * 9);
+            let mut want = vec![0.0; 5 * 18 * 9];
+            for (seed, (choice, size)) in visits.into_iter().enumerate() {
+                let x = values(0.3 + seed as f64, size.input.len());
+                let dy = values(0.6 + seed as f64, size.output.len());
+                let (x_nchw, dy_nchw) = (
+                    oracle::combine::to_nchw(size.input, &x),
+                    oracle::combine::to_nchw(size.output, &dy),
+                );
+                let more = oracle::conv::backward_weight(size, &wide(&x_nchw), &wide(&dy_nchw));
+                want.iter_mut().zip(more).for_each(|(want, more)| *want += more);
+                let (x, dy) = (CpuBuf::from_vec(x), CpuBuf::from_vec(dy));
+                level.with(|| with_winograd(choice, || conv::backward_weight(size, &x, &dy, &mut gradient)));
+            }
+            let got = level.with(|| gradient.into_plain());
+            let distance = distance(&got, &want);
+            assert!(distance < 1e-5, "{level:?}: {distance:e}");
+        }
+        assert!(
+            CpuKernelGradient::<f32>::new(3)
+                .into_plain()
+                .iter()
+                .all(|&value| value == 0.0)
+        );
+    }
+
+    /// Counts visits of each pixel and adds one to it.
+    struct Count(Mutex<Vec<u32>>, usize);
+
+    impl Finish<f32> for Count {
+        fn finish(&self, first: usize, pixels: &mut [f32]) {
+            assert_eq!(pixels.len() % self.1, 0, "whole pixels");
+            let mut counts = self.0.lock().unwrap();
+            let pixels = pixels.chunks_exact_mut(self.1);
+            for (count, pixel) in counts[first..].iter_mut().zip(pixels) {
+                *count += 1;
+                pixel.iter_mut().for_each(|value| *value += 1.0);
+            }
+        }
+    }
+
+    type Run<'a> = dyn Fn(Option<&dyn Finish<f32>>) -> CpuBuf<f32> + 'a;
+
+    /// All algorithms hand over each pixel once, after it is complete.
+    #[test]
+    fn every_pixel_is_finished_once() {
+        let grouped = |groups, channels| {
+            let mut size = conv3(11, 1);
+            size.groups = groups;
+            (size.input.channels, size.output.channels) = (channels, channels);
+            size
+        };
+        let mut pointwise = conv3(30, 1);
+        (pointwise.window.kernel, pointwise.window.pad) = ([1; 2], [0; 2]);
+        let sizes = [conv3(30, 1), conv3(13, 2), grouped(4, 4), grouped(2, 6), pointwise];
+        for (size, choice) in sizes
+            .into_iter()
+            .flat_map(|size| [WinogradChoice::Always, WinogradChoice::Never].map(|choice| (size, choice)))
+        {
+            let taps = size.window.kernel[0] * size.window.kernel[1];
+            let kernel = CpuKernel::new(CpuBuf::from_vec(values(
+                0.1,
+                size.input.channels / size.groups * size.output.channels * taps,
+            )));
+            let x = CpuBuf::from_vec(values(0.2, size.input.len()));
+            let dy = CpuBuf::from_vec(values(0.4, size.output.len()));
+            with_winograd(choice, || {
+                let check = |map: MapSize, run: &Run| {
+                    let count = Count(Mutex::new(vec![0; map.rows()]), map.channels);
+                    let (plain, finished) = (run(None), run(Some(&count)));
+                    assert!(count.0.lock().unwrap().iter().all(|&count| count == 1), "{size:?}");
+                    assert!(
+                        plain
+                            .iter()
+                            .zip(finished.iter())
+                            .all(|(plain, finished)| plain + 1.0 == *finished)
+                    );
+                };
+                check(size.output, &|finish| conv::forward(size, &x, &kernel, None, finish));
+                check(size.input, &|finish| conv::backward_data(size, &kernel, &dy, finish));
+            });
+        }
+    }
+}

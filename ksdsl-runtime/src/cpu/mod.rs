@@ -15,6 +15,7 @@ mod finish;
 mod fused;
 mod gemm;
 mod im2col;
+mod implicit;
 mod kernel;
 mod layout;
 mod linear;

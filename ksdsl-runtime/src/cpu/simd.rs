@@ -152,6 +152,8 @@ pub(super) trait Lanes: Copy {
     const LANES: usize;
     /// Whether there are 32 registers rather than 16.
     const MANY: bool;
+    /// Whether a vector is one register.
+    const WHOLE: bool;
     /// Zeros.
     unsafe fn zero() -> Self;
     /// The values at `from`.
@@ -211,6 +213,7 @@ pub(super) struct Plain([f32; 8]);
 impl Lanes for Plain {
     const LANES: usize = 8;
     const MANY: bool = false;
+    const WHOLE: bool = false;
     #[inline(always)]
     unsafe fn zero() -> Self {
         Self([0.0; 8])
@@ -343,6 +346,7 @@ impl V8 {
 impl Lanes for V8 {
     const LANES: usize = 8;
     const MANY: bool = false;
+    const WHOLE: bool = true;
     intrinsics! {
         mul_add(factor, sum) = _mm256_fmadd_ps;
         add(other) = _mm256_add_ps;
@@ -431,6 +435,7 @@ pub(super) struct V16(__m512);
 impl Lanes for V16 {
     const LANES: usize = 16;
     const MANY: bool = true;
+    const WHOLE: bool = true;
     intrinsics! {
         mul_add(factor, sum) = _mm512_fmadd_ps;
         add(other) = _mm512_add_ps;

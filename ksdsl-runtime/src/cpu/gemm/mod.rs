@@ -8,7 +8,7 @@
 
 mod panels;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tile;
 mod transposed;
 
@@ -19,7 +19,7 @@ use crate::scalar::Scalar;
 pub(super) use panels::{Aligned, Shape};
 use tile::{Init, Product};
 pub(super) use tile::{Rows, Terms};
-pub(super) use transposed::add_transposed;
+pub(super) use transposed::{add_gathered, add_transposed};
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]

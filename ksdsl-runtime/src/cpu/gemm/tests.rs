@@ -3,6 +3,8 @@
 
 use super::{Mat, Packed, Rows, Start, Terms, add_transposed, gather_product, product};
 use crate::cpu::simd::Level;
+use crate::cpu::with_threads;
+use std::num::NonZeroUsize;
 use std::time::Instant;
 
 /// Values in [-1, 1) that differ from place to place.
@@ -154,18 +156,29 @@ fn gathered_products_match() {
     });
 }
 
-/// GFLOP/s in the best third of many runs.
+/// Milliseconds of this thread on the CPU (or of the clock, where it is not told), per run.
+pub(in crate::cpu) fn milliseconds(mut run: impl FnMut()) -> f64 {
+    let clock = Instant::now();
+    let now = || {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+        let told = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
+        told.map_or(clock.elapsed().as_secs_f64() * 1e3, |nanos| nanos / 1e6)
+    };
+    with_threads(NonZeroUsize::MIN, || {
+        run();
+        let (start, mut runs) = (now(), 0.0);
+        while now() - start < 100.0 {
+            run();
+            runs += 1.0;
+        }
+        (now() - start) / runs
+    })
+}
+
+/// GFLOP/s of one thread.
 fn speed(work: f64, mut run: impl FnMut()) -> f64 {
-    let repeats = (2e8 / work).ceil() as usize;
-    let mut times: Vec<_> = (0..15)
-        .map(|_| {
-            let start = Instant::now();
-            (0..repeats).for_each(|_| run());
-            start.elapsed().as_secs_f64() / repeats as f64
-        })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    work / times[4] / 1e9
+    let repeats = (1e7 / work).ceil();
+    work * repeats / 1e6 / milliseconds(|| (0..repeats as usize).for_each(|_| run()))
 }
 
 #[test]
@@ -248,5 +261,53 @@ fn gemm_speed() {
                 println!("{level:?} transposed {rows}x{depth}x{cols}: {ours:.1} GFLOP/s, gemm {other:.1}");
             }
         });
+    }
+}
+
+/// Convolutions that Winograd's algorithm does not take: strided, or with few channels.
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn conv_speed() {
+    use crate::cpu::{CpuBuf, CpuKernel, CpuKernelGradient, conv};
+    use crate::geometry::{ConvSize, MapSize, Window};
+    for (side, inputs, outputs, kernel, stride) in [
+        (32, 64, 128, 3, 2),
+        (16, 128, 256, 3, 2),
+        (32, 64, 128, 1, 2),
+        (32, 3, 16, 3, 1),
+        (32, 3, 64, 3, 1),
+        (8, 16, 64, 3, 2),
+        (32, 3, 256, 2, 2),
+        (32, 256, 256, 1, 1),
+    ] {
+        let map = |side, channels| MapSize {
+            batch: 8,
+            height: side,
+            width: side,
+            channels,
+        };
+        let size = ConvSize {
+            input: map(side, inputs),
+            output: map(side / stride, outputs),
+            window: Window {
+                kernel: [kernel; 2],
+                stride: [stride; 2],
+                pad: [(kernel - 1) / 2; 2],
+                dilation: [1; 2],
+            },
+            groups: 1,
+        };
+        let len = inputs * outputs * kernel * kernel;
+        let x = CpuBuf::from_vec(values(1, size.input.len()));
+        let dy = CpuBuf::from_vec(values(2, size.output.len()));
+        let weight = CpuKernel::new(CpuBuf::from_vec(values(3, len)));
+        let mut gradient = CpuKernelGradient::new(len);
+        let work = 2.0 * (size.output.rows() * len) as f64;
+        let speeds = [
+            speed(work, || drop(conv::forward(size, &x, &weight, None, None))),
+            speed(work, || drop(conv::backward_data(size, &weight, &dy, None))),
+            speed(work, || conv::backward_weight(size, &x, &dy, &mut gradient)),
+        ];
+        println!("{inputs} to {outputs}, {side}x{side}, kernel {kernel}, stride {stride}: GFLOP/s {speeds:.1?}");
     }
 }

@@ -25,7 +25,6 @@ pub(in super::super) enum Rows<'a> {
     /// This far apart.
     Strided(usize),
     /// Here.
-    #[cfg_attr(not(test), expect(dead_code))]
     Listed(&'a [usize]),
 }
 
@@ -137,7 +136,7 @@ impl Product<'_> {
     unsafe fn panels<V: Lanes, const N: usize>(&self) {
         let full = N * V::LANES;
         // So many rows that they stay in the L2 cache while the panels pass.
-        let rows = ((1 << 16) / self.terms.count().max(1)).max(16) * ROWS;
+        let rows = ((1 << 16) / self.terms.count().max(1) / ROWS).max(4) * ROWS;
         for first in (0..self.rows).step_by(rows) {
             let rows = first..self.rows.min(first + rows);
             for (index, column) in (0..self.b.count).step_by(full).enumerate() {
@@ -167,6 +166,11 @@ impl Product<'_> {
         let mut row = rows.start;
         // SAFETY: as the caller's.
         unsafe {
+            // The compiler's vectors take several registers each: smaller tiles, or they would spill.
+            while !V::WHOLE && row + 2 <= rows.end {
+                self.tile::<V, 2, N>(row, panel);
+                row += 2;
+            }
             while row + ROWS <= rows.end {
                 self.tile::<V, ROWS, N>(row, panel);
                 row += ROWS;

@@ -91,3 +91,50 @@ pub(in super::super) fn add_transposed<E: Scalar>(c: &mut [E], c_stride: usize, 
         }
     }
 }
+
+/// `c += a b` for `f32` only, where `a` is given as in [`super::gather_product`], and the rows of
+/// `b`, of `cols` values, lie `b_stride` apart.
+pub(in super::super) fn add_gathered<E: Scalar>(
+    c: &mut [E],
+    (values, rows, a_rows, terms): (&[E], usize, Rows<'_>, Terms<'_>),
+    (b, b_stride, cols): (&[E], usize, usize),
+) {
+    let (Some(values), Some(b)) = (E::f32s(values), E::f32s(b)) else {
+        unreachable!("only `f32` has panels");
+    };
+    if rows == 0 || cols == 0 || terms.count() == 0 {
+        return;
+    }
+    assert!(
+        a_rows.last(rows) + terms.last() < values.len(),
+        "a factor lies outside its slice"
+    );
+    assert!(
+        (terms.count() - 1) * b_stride + cols <= b.len(),
+        "a factor lies outside its slice"
+    );
+    assert!(rows * cols <= c.len(), "the product lies outside its slice");
+    let level = Level::current();
+    let shape = Shape {
+        level,
+        rows: terms.count(),
+        cols,
+    };
+    let mut panels = Aligned::scratch(shape.len());
+    level.vectorised(
+        #[inline(always)]
+        || shape.pack(b, [b_stride, 1], &mut panels),
+    );
+    // All of both factors and the product lie in their slices, as asserted; `c` is borrowed
+    // exclusively.
+    level.run(Product {
+        rows,
+        a: values.as_ptr(),
+        a_rows,
+        terms,
+        b: shape.columns(panels.as_ptr()),
+        c: c.as_mut_ptr().cast(),
+        c_rows: Rows::Strided(cols),
+        init: Init::Sum,
+    });
+}

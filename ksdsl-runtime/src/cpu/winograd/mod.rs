@@ -53,9 +53,9 @@ const TASK_ELEMENTS: usize = 1 << 17;
 /// products: 36 `in out` elements for 36 `tiles in out` multiply-adds.
 const LEAST_TILES: usize = 48;
 /// Elements of the 36 points of both factors of a weight gradient that are made before they are
-/// multiplied: 8 MB in `f32`, so that they stay in the L3 cache. At least as many tiles as there are
+/// multiplied: 2 MB in `f32`, so that the caches hold them. At least as many tiles as there are
 /// channels, though: each time the products are added, all of the sums are read and written.
-const WEIGHT_ELEMENTS: usize = 1 << 21;
+const WEIGHT_ELEMENTS: usize = 1 << 19;
 /// Fewest tasks, if there are bands enough.
 const LEAST_TASKS: usize = 8;
 

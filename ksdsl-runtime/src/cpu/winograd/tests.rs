@@ -2,29 +2,8 @@
 //! `cargo test --release -p ksdsl-runtime --lib -- --ignored --nocapture winograd_shares`.
 
 use super::*;
-use crate::cpu::with_threads;
+use crate::cpu::gemm::tests::milliseconds;
 use crate::geometry::{MapSize, Window};
-use std::num::NonZeroUsize;
-use std::time::Instant;
-
-/// Milliseconds of this thread on the CPU (or of the clock, where it is not told), per run.
-fn best(mut run: impl FnMut()) -> f64 {
-    let clock = Instant::now();
-    let now = || {
-        let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-        let told = told.and_then(|told| told.split(' ').next()?.parse::<f64>().ok());
-        told.map_or(clock.elapsed().as_secs_f64() * 1e3, |nanos| nanos / 1e6)
-    };
-    with_threads(NonZeroUsize::MIN, || {
-        run();
-        let (start, mut runs) = (now(), 0.0);
-        while now() - start < 200.0 {
-            run();
-            runs += 1.0;
-        }
-        (now() - start) / runs
-    })
-}
 
 #[test]
 #[ignore = "prints speeds, checks nothing"]
@@ -58,12 +37,12 @@ fn winograd_shares() {
         let x: Vec<f32> = (0..map.len()).map(|i| (i % 17) as f32 - 8.0).collect();
         let kernel = CpuKernel::new(CpuBuf::zeros(channels * channels * 9));
         let tiling = Tiling::forward(&size);
-        let all = best(|| drop(forward(&size, &x, &kernel, None, None)));
+        let all = milliseconds(|| drop(forward(&size, &x, &kernel, None, None)));
         let mut y = CpuBuf::<f32>::scratch(map.len());
         let step = bands_per_task(&tiling);
         let tiles = step * tiling.across;
         let (mut from, mut to) = (scratch::<f32>(tiles * channels), scratch::<f32>(tiles * channels));
-        let input = best(|| {
+        let input = milliseconds(|| {
             for first in (0..tiling.bands()).step_by(step) {
                 let bands = first..tiling.bands().min(first + step);
                 for points in &mut pieces(&mut from, tiles * channels, tiles * channels) {
@@ -71,7 +50,7 @@ fn winograd_shares() {
                 }
             }
         });
-        let output = best(|| {
+        let output = milliseconds(|| {
             for first in (0..tiling.bands()).step_by(step) {
                 let bands = first..tiling.bands().min(first + step);
                 let part = tiling.offset(bands.start)..tiling.offset(bands.end);
@@ -79,8 +58,8 @@ fn winograd_shares() {
             }
         });
         let mut sums = no_gradient(channels, channels);
-        let weight = best(|| backward_weight(&size, &x, &x, &mut sums));
-        let gradient = best(|| {
+        let weight = milliseconds(|| backward_weight(&size, &x, &x, &mut sums));
+        let gradient = milliseconds(|| {
             for first in (0..tiling.bands()).step_by(step) {
                 let bands = first..tiling.bands().min(first + step);
                 for points in &mut pieces(&mut to, tiles * channels, tiles * channels) {
