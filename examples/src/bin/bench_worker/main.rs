@@ -41,8 +41,7 @@ impl Worker {
             Request::Load { net, options } => self.net = Some(net::load(&net, &options)?),
             Request::Logits => return Ok(Answer::Logits(net.ok_or(NO_NET)?.logits()?)),
             Request::Infer { repeats } => {
-                let net = net.ok_or(NO_NET)?;
-                return Ok(Answer::Seconds(timed(repeats, || net.infer())?));
+                return Ok(Answer::Seconds(net.ok_or(NO_NET)?.infer(repeats)?));
             }
             Request::Train { repeats } => {
                 let net = net.ok_or(NO_NET)?;

@@ -1,8 +1,10 @@
 //! The networks by name.
 
 use crate::protocol::Options;
+use crate::timed;
 use ksdsl_runtime::dfdx::tensor::CpuError;
 use ksdsl_runtime::dfdx::tensor::safetensors::Error as SafeTensorsError;
+use ksdsl_runtime::network::Infer;
 use ksdsl_runtime::prelude::*;
 use safetensors::SafeTensors;
 use std::error::Error;
@@ -18,8 +20,8 @@ type OnTape = OwnedTape<f32, Cpu>;
 pub(crate) trait Net {
     /// The logits of the batch, in the mode for inference.
     fn logits(&self) -> Outcome<Vec<f32>>;
-    /// A forward pass in the mode for inference.
-    fn infer(&self) -> Outcome<()>;
+    /// Times forward passes in the mode for inference, of the model prepared for it.
+    fn infer(&self, repeats: usize) -> Outcome<Vec<f64>>;
     /// A step of training; gives the loss before it.
     fn train(&mut self) -> Outcome<f32>;
     /// Writes the values of all tensors.
@@ -63,6 +65,7 @@ impl<M> Loaded<M>
 where
     M: TensorCollection<f32, Cpu>
         + Module<Images, Output = Logits, Error = CpuError>
+        + Infer<Images, f32, Cpu, Output = Logits>
         + ModuleMut<Images<OnTape>, Output = Logits<OnTape>, Error = CpuError>
         + 'static,
 {
@@ -92,15 +95,21 @@ impl<M> Net for Loaded<M>
 where
     M: TensorCollection<f32, Cpu>
         + Module<Images, Output = Logits, Error = CpuError>
+        + Infer<Images, f32, Cpu, Output = Logits>
         + ModuleMut<Images<OnTape>, Output = Logits<OnTape>, Error = CpuError>,
 {
     fn logits(&self) -> Outcome<Vec<f32>> {
         Ok(self.model.try_forward(self.images.clone())?.as_vec())
     }
 
-    fn infer(&self) -> Outcome<()> {
-        black_box(self.model.try_forward(self.images.clone())?);
-        Ok(())
+    fn infer(&self, repeats: usize) -> Outcome<Vec<f64>> {
+        let (prepared, device) = (Prepared::new(&self.model), Cpu::default());
+        // Prepares the kernels, as other systems do before the first input.
+        prepared.try_forward(&device, self.images.clone())?;
+        timed(repeats, || {
+            black_box(prepared.try_forward(&device, self.images.clone())?);
+            Ok(())
+        })
     }
 
     fn train(&mut self) -> Outcome<f32> {
