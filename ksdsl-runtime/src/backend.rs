@@ -275,16 +275,28 @@ pub trait Backend<E: Scalar>: Device<E> {
     fn add(&self, a: Self::Buf, b: &Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// `a * b`, element by element.
     fn multiply(&self, a: Self::Buf, b: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// `x[n, y, x, c] * gate[n, c]` (squeeze-and-excitation, Hu et al. 2018, equation 4).
-    fn gate_forward(&self, size: MapSize, x: &Self::Buf, gate: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// The gradients with respect to `x` and to `gate`.
+    /// `after(x[n, y, x, c] * gate[n, c] + residual)` (squeeze-and-excitation, Hu et al. 2018,
+    /// equation 4); `after` is none or [`Activation::Relu`].
+    fn gate_forward(
+        &self,
+        size: MapSize,
+        x: &Self::Buf,
+        gate: &Self::Buf,
+        residual: Option<&Self::Buf>,
+        after: Option<Activation>,
+    ) -> Result<Self::Buf, Self::Err>;
+    /// The gradients with respect to `x`, to `gate` and, if asked for, to the residual. `output` is
+    /// given if there was an activation.
+    #[allow(clippy::type_complexity)]
     fn gate_backward(
         &self,
         size: MapSize,
         x: &Self::Buf,
         gate: &Self::Buf,
-        dy: &Self::Buf,
-    ) -> Result<(Self::Buf, Self::Buf), Self::Err>;
+        output: Option<&Self::Buf>,
+        dy: Self::Buf,
+        residual: bool,
+    ) -> Result<(Self::Buf, Self::Buf, Option<Self::Buf>), Self::Err>;
     /// Joins rows: `[a | b]` for each of `rows` rows of `left` and `right` channels.
     fn concat(
         &self,

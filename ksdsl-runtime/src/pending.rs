@@ -11,7 +11,7 @@
 
 use crate::act::{Context, GradCell};
 use crate::backend::{Backend, ConvMoments, ConvTail, NormBackward};
-use crate::geometry::{Activation, ConvSize, RowSize, Tail};
+use crate::geometry::{Activation, ConvSize, MapSize, RowSize, Tail};
 use crate::param::Param;
 use crate::saved::{Again, Saved};
 use crate::scalar::Scalar;
@@ -28,6 +28,18 @@ pub(crate) enum Value<E: Scalar, D: Backend<E>> {
     Conv(Box<ConvStep<E, D>>),
     /// The input of a norm with its statistics.
     Norm(Box<NormStep<E, D>>),
+    /// A map and the gate of its channels.
+    Gate(Box<GateStep<E, D>>),
+}
+
+/// A gate (squeeze-and-excitation) with what follows it.
+#[derive(Debug)]
+pub(crate) struct GateStep<E: Scalar, D: Backend<E>> {
+    pub(crate) size: MapSize,
+    pub(crate) input: Branch<E, D>,
+    pub(crate) gate: Branch<E, D>,
+    pub(crate) residual: Option<Branch<E, D>>,
+    pub(crate) after: Option<Activation>,
 }
 
 /// A convolution (or a linear layer, which is one of 1x1 maps) with what follows it.
@@ -76,12 +88,12 @@ pub(crate) struct NormStep<E: Scalar, D: Backend<E>> {
     pub(crate) factor: Rc<D::Buf>,
     pub(crate) offset: Rc<D::Buf>,
     pub(crate) eps: f64,
-    pub(crate) residual: Option<Residual<E, D>>,
+    pub(crate) residual: Option<Branch<E, D>>,
 }
 
-/// The other branch of a residual.
+/// One of the inputs of an operation.
 #[derive(Debug)]
-pub(crate) struct Residual<E: Scalar, D: Backend<E>> {
+pub(crate) struct Branch<E: Scalar, D: Backend<E>> {
     pub(crate) data: Rc<D::Buf>,
     pub(crate) saved: Saved<E, D>,
     pub(crate) grad: GradCell<D::Buf>,
@@ -322,6 +334,44 @@ impl<E: Scalar, D: Backend<E>> NormGradient<E, D> {
     }
 }
 
+impl<E: Scalar, D: Backend<E>> GateStep<E, D> {
+    fn compute<T: Tape<E, D>>(
+        self,
+        context: &mut Context<E, D, T>,
+        grad: &GradCell<D::Buf>,
+    ) -> Result<(Rc<D::Buf>, Saved<E, D>), D::Err> {
+        let Self {
+            size,
+            input,
+            gate,
+            residual,
+            after,
+        } = self;
+        let added = residual.as_ref().map(|residual| &*residual.data);
+        let y = context
+            .device
+            .gate_forward(size, &input.data, &gate.data, added, after)?;
+        let y = Rc::new(y);
+        let saved = Saved::Kept(y.clone());
+        if T::OWNS_TAPE {
+            let output = after.map(|_| y.clone());
+            let (x, dx, scale, dscale) = (input.saved, input.grad, gate.saved, gate.grad);
+            let residual = residual.map(|residual| residual.grad);
+            context.record(grad, move |device, dy| {
+                let (x, scale) = (x.get(device)?, scale.get(device)?);
+                let (gradient, gate, dresidual) =
+                    device.gate_backward(size, &x, &scale, output.as_deref(), dy, residual.is_some())?;
+                if let (Some(grad), Some(dresidual)) = (residual, dresidual) {
+                    grad.add(device, dresidual)?;
+                }
+                dx.add(device, gradient)?;
+                dscale.add(device, gate)
+            });
+        }
+        Ok((y, saved))
+    }
+}
+
 impl<E: Scalar, D: Backend<E>> Value<E, D> {
     /// Values that are there and kept for the backward pass.
     pub(crate) fn ready(data: Rc<D::Buf>) -> Self {
@@ -339,6 +389,7 @@ impl<E: Scalar, D: Backend<E>> Value<E, D> {
             Self::Ready(data, saved) => Ok((data, saved)),
             Self::Conv(step) => step.compute(context, grad),
             Self::Norm(step) => step.compute(context, grad),
+            Self::Gate(step) => step.compute(context, grad),
         }
     }
 
@@ -357,6 +408,10 @@ impl<E: Scalar, D: Backend<E>> Value<E, D> {
                 step.tail.after = Some(kind);
                 true
             }
+            Self::Gate(step) if step.after.is_none() && kind == Activation::Relu => {
+                step.after = Some(kind);
+                true
+            }
             _ => false,
         }
     }
@@ -367,15 +422,17 @@ impl<E: Scalar, D: Backend<E>> Value<E, D> {
             Self::Ready(..) => false,
             Self::Conv(step) => !taped && step.is_open(),
             Self::Norm(step) => step.tail.after.is_none() && step.residual.is_none(),
+            Self::Gate(step) => step.after.is_none() && step.residual.is_none(),
         }
     }
 
     /// Takes up a residual, if it [can](Self::takes_residual).
-    pub(crate) fn take_residual(&mut self, residual: Residual<E, D>) {
+    pub(crate) fn take_residual(&mut self, residual: Branch<E, D>) {
         match self {
             Self::Ready(..) => debug_assert!(false, "nothing waits here"),
             Self::Conv(step) => step.residual = Some(residual.data),
             Self::Norm(step) => step.residual = Some(residual),
+            Self::Gate(step) => step.residual = Some(residual),
         }
     }
 

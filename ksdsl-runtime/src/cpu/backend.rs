@@ -284,8 +284,24 @@ macro_rules! cpu_backend {
                 Ok(elementwise::multiply(a, b))
             }
 
-            fn gate_forward(&self, size: MapSize, x: &CpuBuf<$E>, gate: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(elementwise::gate_forward(size, x, gate))
+            fn gate_forward(
+                &self,
+                size: MapSize,
+                x: &CpuBuf<$E>,
+                gate: &CpuBuf<$E>,
+                residual: Option<&CpuBuf<$E>>,
+                after: Option<Activation>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                let mut y = CpuBuf::scratch(size.len());
+                fused::gate(
+                    size,
+                    x,
+                    gate,
+                    residual.map(|residual| &residual[..]),
+                    after,
+                    &mut y,
+                );
+                Ok(y)
             }
 
             fn gate_backward(
@@ -293,9 +309,13 @@ macro_rules! cpu_backend {
                 size: MapSize,
                 x: &CpuBuf<$E>,
                 gate: &CpuBuf<$E>,
-                dy: &CpuBuf<$E>,
-            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), CpuError> {
-                Ok(elementwise::gate_backward(size, x, gate, dy))
+                output: Option<&CpuBuf<$E>>,
+                mut dy: CpuBuf<$E>,
+                residual: bool,
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>, Option<CpuBuf<$E>>), CpuError> {
+                let mut dx = CpuBuf::scratch(size.len());
+                let dgate = fused::gate_gradient(size, x, gate, output.map(|y| &y[..]), &mut dy, &mut dx);
+                Ok((dx, dgate, residual.then_some(dy)))
             }
 
             fn concat(

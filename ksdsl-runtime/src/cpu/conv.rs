@@ -51,7 +51,7 @@ pub(super) fn forward<E: Scalar>(
 ) -> CpuBuf<E> {
     match method::<E>(&size) {
         Method::Pointwise(linear) => linear::forward(linear, x, kernel, bias, finish),
-        Method::Depthwise => depthwise::forward(&size, x, kernel.plain(), bias, finish),
+        Method::Depthwise => depthwise::forward(&size, x, kernel, bias, finish),
         Method::Winograd => winograd::forward(&size, x, kernel, bias.map(|bias| &bias[..]), finish),
         Method::Unrolled => forward_unrolled(&size, x, kernel, bias, finish),
     }
@@ -119,7 +119,7 @@ pub(super) fn backward_data<E: Scalar>(
 ) -> CpuBuf<E> {
     match method::<E>(&size) {
         Method::Pointwise(linear) => linear::backward_data(linear, kernel, dy, finish),
-        Method::Depthwise => depthwise::backward_data(&size, kernel.plain(), dy, finish),
+        Method::Depthwise => depthwise::backward_data(&size, kernel, dy, finish),
         Method::Winograd => winograd::backward_data(&size, kernel, dy, finish),
         Method::Unrolled => backward_data_unrolled(&size, kernel, dy, finish),
     }

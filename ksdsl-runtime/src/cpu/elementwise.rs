@@ -1,8 +1,7 @@
-//! Sums, products, gates, joins and dropout.
+//! Sums, products, joins and dropout.
 
+use super::CpuBuf;
 use super::par::{ELEMENTS_PER_TASK, for_rows, rows_per_task};
-use super::{CpuBuf, fused};
-use crate::geometry::MapSize;
 use crate::scalar::Scalar;
 
 /// `a += b`, which are as long.
@@ -36,23 +35,6 @@ pub(super) fn multiply<E: Scalar>(mut a: CpuBuf<E>, b: &CpuBuf<E>) -> CpuBuf<E> 
         },
     );
     a
-}
-
-pub(super) fn gate_forward<E: Scalar>(size: MapSize, x: &CpuBuf<E>, gate: &CpuBuf<E>) -> CpuBuf<E> {
-    let mut y = CpuBuf::scratch(size.len());
-    fused::gate(size, x, gate, None, None, &mut y);
-    y
-}
-
-pub(super) fn gate_backward<E: Scalar>(
-    size: MapSize,
-    x: &CpuBuf<E>,
-    gate: &CpuBuf<E>,
-    dy: &CpuBuf<E>,
-) -> (CpuBuf<E>, CpuBuf<E>) {
-    let mut dx = CpuBuf::scratch(size.len());
-    let dgate = fused::gate_gradient_of(size, x, gate, dy, &mut dx);
-    (dx, dgate)
 }
 
 pub(super) fn concat<E: Scalar>(rows: usize, left: usize, right: usize, a: &CpuBuf<E>, b: &CpuBuf<E>) -> CpuBuf<E> {

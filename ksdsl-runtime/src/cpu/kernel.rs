@@ -4,10 +4,11 @@
 //! gradients are brought back to the plain layout once, whatever their number.
 
 use super::conv_method::WeightLayout;
-use super::gemm::Packed;
 use super::simd::Level;
 use super::{CpuBuf, winograd};
+use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
+use std::any::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a kernel is prepared for.
@@ -25,14 +26,18 @@ pub(super) enum Form {
     Winograd,
     /// Its data gradient.
     WinogradBackward,
+    /// A depthwise convolution of this size, whose way depends on it.
+    Depthwise(ConvSize),
+    /// Its data gradient.
+    DepthwiseBackward(ConvSize),
 }
 
-/// Matrices packed for products at a level.
+/// A form made for a level.
 #[derive(Debug)]
-struct Prepared<E: Scalar> {
+struct Prepared {
     form: Form,
     level: Level,
-    matrices: Arc<Vec<Packed<E>>>,
+    value: Arc<dyn Any + Send + Sync>,
 }
 
 /// A kernel as PyTorch lays it out, `[out][in / groups][ky][kx]` or `[out][in]`, and the forms of
@@ -40,7 +45,7 @@ struct Prepared<E: Scalar> {
 #[derive(Debug)]
 pub struct CpuKernel<E: Scalar> {
     plain: CpuBuf<E>,
-    prepared: Mutex<Vec<Prepared<E>>>,
+    prepared: Mutex<Vec<Prepared>>,
 }
 
 impl<E: Scalar> CpuKernel<E> {
@@ -55,23 +60,21 @@ impl<E: Scalar> CpuKernel<E> {
         &self.plain
     }
 
-    /// The matrices of a form, made on its first use at the level in force.
-    pub(super) fn form(&self, form: Form, make: impl FnOnce(&[E]) -> Vec<Packed<E>>) -> Arc<Vec<Packed<E>>> {
+    /// What `make` makes of the values for a form, on its first use at the level in force. Each
+    /// form has one type `T`.
+    pub(super) fn form<T: Any + Send + Sync>(&self, form: Form, make: impl FnOnce(&[E]) -> T) -> Arc<T> {
         let level = Level::current();
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let found = prepared
             .iter()
             .find(|prepared| prepared.form == form && prepared.level == level);
-        if let Some(found) = found {
-            return Arc::clone(&found.matrices);
+        if let Some(Ok(found)) = found.map(|found| Arc::clone(&found.value).downcast()) {
+            return found;
         }
-        let matrices = Arc::new(make(&self.plain));
-        prepared.push(Prepared {
-            form,
-            level,
-            matrices: Arc::clone(&matrices),
-        });
-        matrices
+        let made = Arc::new(make(&self.plain));
+        let value: Arc<dyn Any + Send + Sync> = made.clone();
+        prepared.push(Prepared { form, level, value });
+        made
     }
 }
 
@@ -182,7 +185,7 @@ mod tests {
         let ask = |form| {
             kernel.form(form, |_| {
                 made.set(made.get() + 1);
-                Vec::new()
+                Vec::<f32>::new()
             });
         };
         let levels = Level::available();

@@ -1,8 +1,8 @@
 //! Operations that join two branches element by element.
 
-use crate::act::{Act, ActShape, Flat, Map, Ready};
+use crate::act::{Act, ActShape, Flat, GradCell, Map, Ready};
 use crate::backend::Backend;
-use crate::pending::Residual;
+use crate::pending::{Branch, GateStep, Value};
 use crate::scalar::Scalar;
 use dfdx::shapes::{Dim, Shape};
 use dfdx::tensor::Tape;
@@ -24,7 +24,7 @@ pub fn add<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         (false, true) => (b, a.ready()?),
         (false, false) => return add_now(a.ready()?, b.ready()?),
     };
-    waiting.value.take_residual(Residual {
+    waiting.value.take_residual(Branch {
         data: other.data,
         saved: other.saved,
         grad: other.grad,
@@ -88,14 +88,18 @@ pub fn gate<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar, D
     assert_eq!(x.shape.0, gate.shape.0, "cannot gate a batch of another size");
     let size = x.shape.map_size();
     let (x, gate) = (x.ready()?, gate.ready()?);
-    let context = x.context.merge(gate.context);
-    let y = context.device.gate_forward(size, &x.data, &gate.data)?;
-    let (input, grad) = (x.saved, x.grad);
-    let (scale, grad_scale) = (gate.saved, gate.grad);
-    let backward = move |device: &D, dy: D::Buf| {
-        let (dx, dscale) = device.gate_backward(size, &*input.get(device)?, &*scale.get(device)?, &dy)?;
-        grad.add(device, dx)?;
-        grad_scale.add(device, dscale)
+    let branch = |data, saved, grad| Branch { data, saved, grad };
+    let step = GateStep {
+        size,
+        input: branch(x.data, x.saved, x.grad),
+        gate: branch(gate.data, gate.saved, gate.grad),
+        residual: None,
+        after: None,
     };
-    Ok(Act::output(context, x.shape, Rc::new(y), backward))
+    Ok(Act {
+        shape: x.shape,
+        context: x.context.merge(gate.context),
+        value: Value::Gate(Box::new(step)),
+        grad: GradCell::new(T::OWNS_TAPE),
+    })
 }

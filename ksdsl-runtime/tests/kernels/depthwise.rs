@@ -1,7 +1,7 @@
 //! Depthwise convolutions: at every dispatch level, and with any number of threads.
 
 use crate::convolutions::check_conv;
-use crate::support::{Rng, Worst, buf, cpu_of, outputs};
+use crate::support::{Plain, Rng, Worst, buf, cpu_of, outputs};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::{Level, with_threads};
 use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
@@ -66,10 +66,12 @@ fn results_do_not_depend_on_threads() {
         let weight = buf(&rng.values::<f32>(40 * kernel * kernel));
         let bits = |threads| {
             with_threads(NonZeroUsize::new(threads).unwrap(), || {
-                let y = cpu_of::<f32>().conv_forward(size, &x, &weight, None).unwrap();
-                let dx = cpu_of::<f32>().conv_backward_data(size, &weight, &dy).unwrap();
+                let y = cpu_of::<f32>().plain_conv_forward(size, &x, &weight, None).unwrap();
+                let dx = cpu_of::<f32>().plain_conv_backward_data(size, &weight, &dy).unwrap();
                 let mut dw = weight.clone();
-                cpu_of::<f32>().conv_backward_weight(size, &x, &dy, &mut dw).unwrap();
+                cpu_of::<f32>()
+                    .plain_conv_backward_weight(size, &x, &dy, &mut dw)
+                    .unwrap();
                 let all = [y, dx, dw].into_iter().flat_map(|values| values.to_vec());
                 all.map(f32::to_bits).collect::<Vec<_>>()
             })

@@ -85,9 +85,11 @@ where
         let got = cpu().multiply(buf(&a), &buf(&b)).unwrap();
         worst.check(&size, &got, &combine::multiply(&wa, &wb));
 
-        let y = cpu().gate_forward(size, &na, &buf(&gate)).unwrap();
+        let y = cpu().gate_forward(size, &na, &buf(&gate), None, None).unwrap();
         worst.check(&size, &to_nchw(size, &y), &combine::gate(size, &wa, &wgate));
-        let (dx, dgate) = cpu().gate_backward(size, &na, &buf(&gate), &nb).unwrap();
+        let (dx, dgate, _) = cpu()
+            .gate_backward(size, &na, &buf(&gate), None, nb.clone(), false)
+            .unwrap();
         let want = combine::gate_backward(size, &wa, &wgate, &wb);
         worst.check(&size, &to_nchw(size, &dx), &want.0);
         worst.check(&size, &dgate, &want.1);

@@ -116,7 +116,9 @@ fn maps(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
                 .unwrap(),
         );
     }
-    let (dx, dgate) = cpu_of::<f32>().gate_backward(MAP, &x, &gate, &dy).unwrap();
+    let (dx, dgate, _) = cpu_of::<f32>()
+        .gate_backward(MAP, &x, &gate, None, dy.clone(), false)
+        .unwrap();
     results.extend([dx, dgate]);
     let mut dbias = buf(&[0.0; 24]);
     let size = RowSize {

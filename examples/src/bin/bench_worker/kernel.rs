@@ -48,11 +48,13 @@ impl Kernel {
         let (device, size, x, dy) = (&self.device, self.size, &self.x, &self.dy);
         let kernel = CpuKernel::new(self.weight.clone());
         match pass {
-            Pass::Forward => self.map = device.conv_forward(size, x, &kernel, None, ConvTail::default())?,
-            Pass::Data => self.map = device.conv_backward_data(size, &kernel, dy, None)?,
+            Pass::Forward => {
+                self.map = Backend::<f32>::conv_forward(device, size, x, &kernel, None, ConvTail::default())?
+            }
+            Pass::Data => self.map = Backend::<f32>::conv_backward_data(device, size, &kernel, dy, None)?,
             Pass::Weight => {
                 let mut gradient = CpuKernelGradient::new(self.weight.len());
-                device.conv_backward_weight(size, x, dy, &mut gradient)?;
+                Backend::<f32>::conv_backward_weight(device, size, x, dy, &mut gradient)?;
                 self.dweight = gradient.into_plain();
             }
         }

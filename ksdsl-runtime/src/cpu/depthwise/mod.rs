@@ -18,6 +18,7 @@ mod weight;
 
 use super::CpuBuf;
 use super::finish::Finish;
+use super::kernel::{self, CpuKernel};
 use super::simd::Level;
 use crate::geometry::{ConvSize, MapSize, Window};
 use crate::scalar::Scalar;
@@ -30,32 +31,36 @@ use rows::Convolution;
 pub(super) fn forward<E: Scalar>(
     size: &ConvSize,
     x: &[E],
-    weight: &[E],
+    kernel: &CpuKernel<E>,
     bias: Option<&CpuBuf<E>>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(weight)) {
+    if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(kernel.plain())) {
         let bias = bias.and_then(|bias| E::f32s(bias));
+        let form = kernel.form(kernel::Form::Depthwise(*size), |_| Form::forward(size, weight));
         let mut y = CpuBuf::scratch(size.output.len());
-        forward_with(&Form::forward(size, weight), size, x, bias, &mut y, finish);
+        forward_with(&form, size, x, bias, &mut y, finish);
         return y;
     }
-    generic::forward(size, x, weight, bias, finish)
+    generic::forward(size, x, kernel.plain(), bias, finish)
 }
 
 /// The gradient with respect to the input; `finish` receives it piece by piece.
 pub(super) fn backward_data<E: Scalar>(
     size: &ConvSize,
-    weight: &[E],
+    kernel: &CpuKernel<E>,
     dy: &[E],
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    if let (Some(weight), Some(dy)) = (E::f32s(weight), E::f32s(dy)) {
+    if let (Some(weight), Some(dy)) = (E::f32s(kernel.plain()), E::f32s(dy)) {
+        let form = kernel.form(kernel::Form::DepthwiseBackward(*size), |_| {
+            Form::backward_data(size, weight)
+        });
         let mut dx = CpuBuf::scratch(size.input.len());
-        backward_data_with(&Form::backward_data(size, weight), size, dy, &mut dx, finish);
+        backward_data_with(&form, size, dy, &mut dx, finish);
         return dx;
     }
-    generic::backward_data(size, weight, dy, finish)
+    generic::backward_data(size, kernel.plain(), dy, finish)
 }
 
 /// Adds the gradient with respect to the weights, `[channel][ky][kx]`, to `dweight`.

@@ -7,6 +7,10 @@ use crate::oracle::conv;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+fn kernel<E: Scalar>(weight: &[E]) -> CpuKernel<E> {
+    CpuKernel::new(CpuBuf::from_vec(weight.to_vec()))
+}
+
 /// SplitMix64.
 struct Rng(u64);
 
@@ -237,8 +241,8 @@ fn finish_gets_every_pixel_once<E: Scalar>(size: &ConvSize) {
     let weight = values(size.input.channels * taps(size));
     for level in Level::available() {
         level.with(|| {
-            check_finish(size.output, |finish| forward(size, &x, &weight, None, finish));
-            check_finish(size.input, |finish| backward_data(size, &weight, &dy, finish));
+            check_finish(size.output, |finish| forward(size, &x, &kernel(&weight), None, finish));
+            check_finish(size.input, |finish| backward_data(size, &kernel(&weight), &dy, finish));
         });
     }
 }
@@ -301,8 +305,8 @@ fn speed() {
         println!("{:?}, kernel {:?}, stride {stride}", size.input, size.window.kernel);
         for level in Level::available() {
             level.with(|| {
-                let y = best(work, || drop(forward(&size, &x, &weight, None, None)));
-                let dx = best(work, || drop(backward_data(&size, &weight, &dy, None)));
+                let y = best(work, || drop(forward(&size, &x, &kernel(&weight), None, None)));
+                let dx = best(work, || drop(backward_data(&size, &kernel(&weight), &dy, None)));
                 let dw = best(work, || backward_weight(&size, &x, &dy, &mut dw));
                 println!("  {level:?}: GFLOP/s forward {y:.1}, data {dx:.1}, weight {dw:.1}");
             });

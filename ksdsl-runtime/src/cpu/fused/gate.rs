@@ -234,21 +234,6 @@ pub(in crate::cpu) fn gate_gradient<E: Scalar>(
     unsafe { gradient(size, u, gate, y, (dy.as_mut_ptr(), dy.len()), du) }
 }
 
-/// [`gate_gradient`] without an activation, for a `dy` that stays as it is.
-///
-/// # Panics
-/// If lengths differ.
-pub(in crate::cpu) fn gate_gradient_of<E: Scalar>(
-    size: MapSize,
-    u: &[E],
-    gate: &[E],
-    dy: &[E],
-    du: &mut [E],
-) -> CpuBuf<E> {
-    // SAFETY: without `y`, `dy` is only read.
-    unsafe { gradient(size, u, gate, None, (dy.as_ptr().cast_mut(), dy.len()), du) }
-}
-
 /// # Safety
 /// `dy` must be good for its length, for writing too if there is `y`.
 unsafe fn gradient<E: Scalar>(

@@ -142,16 +142,6 @@ impl<E: Scalar> Backward<'_, E> {
         unsafe { self.write(average, slope, start, keep, dz, len) };
     }
 
-    /// Writes `dz` for a `dy` that stays as it is.
-    ///
-    /// # Panics
-    /// As [`Backward::reduce`].
-    pub(in crate::cpu) fn gradient_of(&self, average: &[E], slope: &[E], dy: &[E], dz: &mut [E]) {
-        assert_eq!(dz.len(), dy.len(), "maps of another length");
-        // SAFETY: as long as the map, which is checked; `dy` is not kept, that is, not written.
-        unsafe { self.write(average, slope, dy.as_ptr().cast_mut(), false, dz.as_mut_ptr(), dy.len()) };
-    }
-
     /// # Safety
     /// `dy` and `dz` must be good for `len` elements, `dy` for writing only if `keep`.
     unsafe fn write(&self, average: &[E], slope: &[E], dy: *mut E, keep: bool, dz: *mut E, len: usize) {

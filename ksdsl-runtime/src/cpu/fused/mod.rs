@@ -18,11 +18,7 @@ mod speed;
 mod tests;
 mod vector;
 
-#[allow(unused_imports)]
 pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
-#[allow(unused_imports)]
-pub(super) use gate::{column_sums, gate, gate_gradient, gate_gradient_of, image_sums};
-#[allow(unused_imports)]
-pub(super) use gradient::{Backward, Sums};
-#[allow(unused_imports)]
+pub(super) use gate::{column_sums, gate, gate_gradient, image_sums};
+pub(super) use gradient::Backward;
 pub(super) use moments::{Moments, statistics};

@@ -14,8 +14,6 @@ use std::marker::PhantomData;
 pub(in crate::cpu) trait Vector<E>: Copy {
     /// Elements per vector.
     const LANES: usize;
-    /// Whether there are 32 registers rather than 16.
-    const MANY: bool;
     /// The `count` elements at `from`, zeros in the other lanes.
     unsafe fn load(from: *const E, count: usize) -> Self;
     /// Writes the first `count` elements to `to`.
@@ -96,7 +94,6 @@ struct Few<V>(V);
 
 impl<E: Scalar, V: Lanes> Vector<E> for Few<V> {
     const LANES: usize = V::LANES;
-    const MANY: bool = V::MANY;
     #[inline(always)]
     unsafe fn load(from: *const E, count: usize) -> Self {
         // SAFETY: the caller vouches for features, element type and pointer, here and below.
@@ -213,7 +210,6 @@ impl<E: Scalar> Block<E> {
 
 impl<E: Scalar> Vector<E> for Block<E> {
     const LANES: usize = BLOCK;
-    const MANY: bool = false;
     #[inline(always)]
     unsafe fn load(from: *const E, count: usize) -> Self {
         let mut values = [E::zero(); BLOCK];
