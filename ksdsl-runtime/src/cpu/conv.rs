@@ -1,5 +1,6 @@
 //! Convolution: pointwise as a linear layer, depthwise directly, 3x3 by Winograd's algorithm where
-//! that pays (see `conv_method`), all else by unrolling.
+//! that pays (see `conv_method`), all else as a product with the unrolled input. In `f32` that is
+//! not made (`implicit`) but for data gradients; in `f64` it is (`im2col`).
 
 use super::conv_method::{Method, WeightLayout, method};
 use super::finish::Finish;
