@@ -1,5 +1,6 @@
 //! Convolution: pointwise as a linear layer, depthwise directly, 3x3 by Winograd's algorithm where
-//! that pays (see `conv_method`), all else by unrolling.
+//! that pays (see `conv_method`), all else as a product with the unrolled input. In `f32` that is
+//! not made (`implicit`) but for data gradients; in `f64` it is (`im2col`).
 
 use super::conv_method::{Method, WeightLayout, method};
 use super::finish::Finish;
@@ -17,6 +18,8 @@ use std::ops::Range;
 const TILE_ELEMENTS: usize = 1 << 17;
 /// Most parts whose weight gradients are summed; fewer for large kernels, see [`weight_parts`].
 const WEIGHT_PARTS: usize = 16;
+/// Parts of a weight gradient that is cut itself.
+const COLUMN_PARTS: usize = 8;
 
 /// Output rows per tile.
 fn tile_rows(size: &ConvSize) -> usize {
@@ -190,6 +193,9 @@ fn backward_weight_unrolled<E: Scalar>(size: &ConvSize, x: &CpuBuf<E>, dy: &CpuB
     let (width, channels) = (size.output.width, size.output.channels);
     let (depth, outputs) = (columns(size), channels / size.groups);
     let implicit = E::f32s(x).is_some();
+    if implicit && large_gradient(size, gradient.len()) {
+        return backward_weight_by_columns(size, x, dy, gradient);
+    }
     let tile = if implicit { implicit_rows(size) } else { tile_rows(size) };
     let all_rows = size.output.batch * size.output.height;
     let part = par::items_per_part(all_rows, 1, weight_parts(gradient.len()));
@@ -203,7 +209,7 @@ fn backward_weight_unrolled<E: Scalar>(size: &ConvSize, x: &CpuBuf<E>, dy: &CpuB
         for first in rows.clone().step_by(tile) {
             let tile = first..rows.end.min(first + tile);
             if implicit {
-                implicit::backward_weight(size, tile, x, dy, sums);
+                implicit::backward_weight(size, tile, 0..depth, x, dy, sums);
                 continue;
             }
             let pixels = tile.len() * width;
@@ -220,4 +226,25 @@ fn backward_weight_unrolled<E: Scalar>(size: &ConvSize, x: &CpuBuf<E>, dy: &CpuB
         }
     });
     super::elementwise::add_assign(gradient, &packed);
+}
+
+/// Whether the partial sums of [`WEIGHT_PARTS`] tasks are more to write and read than the maps are
+/// for [`COLUMN_PARTS`] tasks that read them all.
+fn large_gradient(size: &ConvSize, len: usize) -> bool {
+    let maps = size.output.len() + size.input.len();
+    size.groups == 1 && 3 * WEIGHT_PARTS * len > COLUMN_PARTS * maps
+}
+
+/// Each task computes the gradient of some taps and inputs. For `f32` only.
+fn backward_weight_by_columns<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], gradient: &mut [E]) {
+    let (outputs, tile) = (size.output.channels, implicit_rows(size));
+    let all_rows = size.output.batch * size.output.height;
+    let step = columns(size).div_ceil(COLUMN_PARTS);
+    par::for_rows(gradient, outputs, step, |first, sums| {
+        let columns = first..first + sums.len() / outputs;
+        for row in (0..all_rows).step_by(tile) {
+            let rows = row..all_rows.min(row + tile);
+            implicit::backward_weight(size, rows, columns.clone(), x, dy, sums);
+        }
+    });
 }

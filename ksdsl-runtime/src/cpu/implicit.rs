@@ -144,9 +144,16 @@ pub(super) fn forward<E: Scalar>(
     });
 }
 
-/// Adds the weight gradient of these output rows to `sums`, `[group][ky][kx][in][out]`, for `f32`
-/// only.
-pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, rows: Range<usize>, x: &[E], dy: &[E], sums: &mut [E]) {
+/// Adds the weight gradient of these output rows to `sums`, `[group][ky][kx][in][out]`, of which
+/// only `columns` of the unrolled matrix, in each group, are computed and stored. For `f32` only.
+pub(super) fn backward_weight<E: Scalar>(
+    size: &ConvSize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+    x: &[E],
+    dy: &[E],
+    sums: &mut [E],
+) {
     let (width, channels) = (size.output.width, size.output.channels);
     let (inputs, outputs) = (size.input.channels / size.groups, channels / size.groups);
     let mut copy = CpuBuf::scratch(copied_len(size, rows.len().min(size.output.height)));
@@ -154,6 +161,7 @@ pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, rows: Range<usize>, x:
         let under = under(size, image, rows.clone(), x, &mut copy);
         let (segments, len) = taps(size, under.line);
         let starts: Vec<_> = segments.iter().flat_map(|&start| start..start + len).collect();
+        let starts = &starts[columns.clone()];
         let lines: Vec<_> = (0..rows.len())
             .map(|row| row * size.window.stride[0] * under.line)
             .collect();
@@ -163,13 +171,13 @@ pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, rows: Range<usize>, x:
             step: size.window.stride[1] * size.input.channels,
         };
         let dy = &dy[(image * size.output.height + rows.start) * width * channels..];
-        for group in 0..size.groups {
+        for (group, sums) in sums.chunks_exact_mut(starts.len() * outputs).enumerate() {
             add_gathered(
-                &mut sums[group * starts.len() * outputs..][..starts.len() * outputs],
+                sums,
                 (
                     &under.values[group * inputs..],
                     starts.len(),
-                    Rows::Listed(&starts),
+                    Rows::Listed(starts),
                     terms,
                 ),
                 (&dy[group * outputs..], channels, outputs),

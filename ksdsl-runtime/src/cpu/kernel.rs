@@ -261,7 +261,16 @@ mod tests {
         };
         let mut pointwise = conv3(30, 1);
         (pointwise.window.kernel, pointwise.window.pad) = ([1; 2], [0; 2]);
-        let sizes = [conv3(30, 1), conv3(13, 2), grouped(4, 4), grouped(2, 6), pointwise];
+        let mut few_tiles = conv3(5, 1);
+        (few_tiles.input.channels, few_tiles.output.channels) = (64, 64);
+        let sizes = [
+            few_tiles,
+            conv3(30, 1),
+            conv3(13, 2),
+            grouped(4, 4),
+            grouped(2, 6),
+            pointwise,
+        ];
         for (size, choice) in sizes
             .into_iter()
             .flat_map(|size| [WinogradChoice::Always, WinogradChoice::Never].map(|choice| (size, choice)))

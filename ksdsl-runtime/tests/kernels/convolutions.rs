@@ -3,6 +3,7 @@
 use crate::support::{Checked, Kernels, Plain, Rng, Worst, buf, cpu, outputs, pixels, wide};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
+use ksdsl_runtime::cpu::Level;
 use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, RowSize, Window};
 use ksdsl_runtime::oracle::combine::{to_nchw, to_nhwc};
 use ksdsl_runtime::oracle::{conv, linear};
@@ -118,8 +119,11 @@ where
 }
 
 #[test]
-fn convolutions_match_the_oracle_in_f32() {
-    many_convs::<f32>("convolution, f32");
+fn convolutions_match_the_oracle_in_f32_at_every_level() {
+    for level in Level::available() {
+        println!("{level:?}");
+        level.with(|| many_convs::<f32>("convolution, f32"));
+    }
 }
 
 #[test]
@@ -206,6 +210,9 @@ where
 
 #[test]
 fn linear_layers_match_the_oracle() {
-    many_linears::<f32>("linear, f32");
+    for level in Level::available() {
+        println!("{level:?}");
+        level.with(|| many_linears::<f32>("linear, f32"));
+    }
     many_linears::<f64>("linear, f64");
 }

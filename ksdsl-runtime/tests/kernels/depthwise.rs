@@ -2,7 +2,6 @@
 
 use crate::convolutions::check_conv;
 use crate::support::{Plain, Rng, Worst, buf, cpu_of, outputs};
-use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::{Level, with_threads};
 use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
 use std::num::NonZeroUsize;

@@ -3,7 +3,7 @@
 use crate::convolutions::check_conv;
 use crate::support::{Checked, Kernels, Plain, Rng, Worst, buf, cpu_of};
 use dfdx::tensor::Cpu;
-use ksdsl_runtime::cpu::{CpuBuf, WinogradChoice, with_threads, with_winograd};
+use ksdsl_runtime::cpu::{CpuBuf, Level, WinogradChoice, with_threads, with_winograd};
 use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
 use std::num::NonZeroUsize;
 
@@ -64,8 +64,11 @@ where
 }
 
 #[test]
-fn winograd_matches_the_oracle_in_f32() {
-    small::<f32>("winograd, f32");
+fn winograd_matches_the_oracle_in_f32_at_every_level() {
+    for level in Level::available() {
+        println!("{level:?}");
+        level.with(|| small::<f32>("winograd, f32"));
+    }
 }
 
 #[test]
@@ -130,20 +133,26 @@ fn the_choice_holds_inside_only() {
 /// The same bits for any number of threads.
 #[test]
 fn winograd_does_not_depend_on_threads() {
-    let input = MapSize {
-        batch: 6,
-        height: 33,
-        width: 31,
-        channels: 24,
+    let map = |batch, side, channels| MapSize {
+        batch,
+        height: side,
+        width: side - 2,
+        channels,
     };
-    let size = conv3(input, 40, [1, 1], [0, 0]);
+    // Many tiles, and few tiles of many channels, which are cut otherwise.
+    for input in [map(6, 33, 24), map(1, 9, 130)] {
+        same_bits(conv3(input, 40, [1, 1], [0, 0]));
+    }
+}
+
+fn same_bits(size: ConvSize) {
     let run = || {
         let mut rng = Rng(64);
         let (x, dy) = (
             buf(&rng.values::<f32>(size.input.len())),
             buf(&rng.values(size.output.len())),
         );
-        let weight = buf(&rng.values(24 * 40 * 9));
+        let weight = buf(&rng.values(size.input.channels * 40 * 9));
         let mut dweight = weight.clone();
         cpu_of::<f32>()
             .plain_conv_backward_weight(size, &x, &dy, &mut dweight)
@@ -159,6 +168,6 @@ fn winograd_does_not_depend_on_threads() {
     };
     let one = with(1);
     for threads in [1, 2, 3, 8] {
-        assert!(one == with(threads), "other bits with {threads} threads");
+        assert!(one == with(threads), "other bits with {threads} threads for {size:?}");
     }
 }

@@ -14,8 +14,8 @@
 //!
 //! Rows are points: row `p` of `B^T` holds the coefficients of the product of `x - q` over the
 //! other points `q`, row `p` of `G` the powers of `p` over the value of that product at `p`, column
-//! `p` of `A^T` the powers of `p`. All is written with additions and multiplications that Rust
-//! neither contracts nor reorders, so every dispatch level gives the same bits.
+//! `p` of `A^T` the powers of `p`. These are the maps of `f64` and of the kernels; those of maps
+//! in `f32` are in `vectors`.
 
 use crate::scalar::Scalar;
 use std::array::from_fn;

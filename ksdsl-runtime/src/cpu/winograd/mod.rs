@@ -10,16 +10,17 @@
 //! | data gradient | `[tiles x out] [out x in]`, the kernel flipped |
 //! | weight gradient | `[tiles x in]^T [tiles x out]`, summed over all tiles, then mapped back once |
 //!
-//! Time unrolled over time by this module, batch 64, AVX-512, two (busy) cores, medians of paired
-//! runs, two sessions (`tests/kernels/winograd_speed.rs`):
+//! One thread, AVX-512, effective GFLOP/s (counting the direct algorithm's operations; the peak of
+//! the FMA units was 113), kernels prepared, on a shared machine (`winograd_shares` in `tests`):
 //!
-//! | | output | data gradient | weight gradient |
+//! | | output | of it transforms | weight gradient |
 //! | --- | --- | --- | --- |
-//! | 64 channels, 32x32 | 2.4, 2.7 | 2.0, 2.7 | 1.8, 1.6 |
-//! | 128 channels, 16x16 | 3.0, 2.8 | 3.4, 3.6 | 2.3, 1.8 |
-//! | 256 channels, 8x8 | 2.0, 2.1 | 4.4, 6.4 | 2.6, 2.8 |
-//! | 16 channels, 8x8 | 1.7, 1.7 | 2.3, 2.2 | 1.9, 1.9 |
-//! | 32 channels, 8x8 | 2.5, 2.4 | 2.8, 3.0 | 2.3, 2.5 |
+//! | 64 channels, 32x32, batch 8 | 305 | 22 % | 297 |
+//! | 128 channels, 16x16, batch 16 | 361 | 10 % | 337 |
+//! | 256 channels, 8x8, batch 32 | 358 | 5 % | 268 |
+//! | 64 channels, 32x32, batch 1 | 302 | 24 % | 298 |
+//! | 128 channels, 16x16, batch 1 | 359 | 14 % | 316 |
+//! | 256 channels, 8x8, batch 1 | 369 | 10 % | 188 |
 //!
 //! All tasks are cut by sizes alone and every sum is taken in one order, so results do not depend
 //! on the number of threads.
@@ -126,16 +127,12 @@ fn convolve<E: Scalar>(
     bias: Option<&[E]>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
+    if few_tiles(tiling) {
+        return convolve_by_points(tiling, x, kernel, bias, finish);
+    }
     let mut y = CpuBuf::scratch(tiling.to.len());
     let step = bands_per_task(tiling);
-    let (mut tasks, mut rest) = (Vec::new(), &mut y[..]);
-    for first in (0..tiling.bands()).step_by(step) {
-        let bands = first..tiling.bands().min(first + step);
-        let len = tiling.offset(bands.end) - tiling.offset(first);
-        let (part, after) = rest.split_at_mut(len);
-        tasks.push((bands, part));
-        rest = after;
-    }
+    let mut tasks = cut(tiling, step, &mut y);
     par::for_rows(
         &mut tasks,
         1,
@@ -150,6 +147,59 @@ fn convolve<E: Scalar>(
             }
         },
     );
+    y
+}
+
+/// Cuts a map into pieces of `step` bands.
+fn cut<'a, E>(tiling: &Tiling, step: usize, y: &'a mut [E]) -> Vec<(Range<usize>, &'a mut [E])> {
+    let (mut tasks, mut rest) = (Vec::new(), y);
+    for first in (0..tiling.bands()).step_by(step) {
+        let bands = first..tiling.bands().min(first + step);
+        let len = tiling.offset(bands.end) - tiling.offset(first);
+        let (part, after) = rest.split_at_mut(len);
+        tasks.push((bands, part));
+        rest = after;
+    }
+    tasks
+}
+
+/// Whether the kernel is by far more to read than all points, as with single images: then no two
+/// tasks should read the same part of it.
+fn few_tiles(tiling: &Tiling) -> bool {
+    let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
+    2 * tiling.bands() * tiling.across * (inputs + outputs) < inputs * outputs
+}
+
+/// As [`convolve`], where first the bands, then the points, then the bands are shared out.
+fn convolve_by_points<E: Scalar>(
+    tiling: &Tiling,
+    x: &[E],
+    kernel: &[Packed<E>],
+    bias: Option<&[E]>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
+    let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
+    let tiles = tiling.bands() * tiling.across;
+    let (mut from, mut to) = (scratch(tiles * inputs), scratch(tiles * outputs));
+    let mut tasks = pieces(&mut from, tiles * inputs, tiling.across * inputs);
+    par::for_rows(&mut tasks, 1, 1, |band, points| {
+        tiling.transform_input(band..band + 1, x, &mut points[0]);
+    });
+    par::for_rows(&mut to, stride(tiles * outputs), 1, |p, to| {
+        let from = Mat::new(&from[p * stride(tiles * inputs)..], tiles, inputs, inputs);
+        product(&mut to[..tiles * outputs], outputs, Start::Zero, from, &kernel[p]);
+    });
+    let mut y = CpuBuf::scratch(tiling.to.len());
+    let mut tasks = cut(tiling, 1, &mut y);
+    par::for_rows(&mut tasks, 1, 1, |band, tasks| {
+        for (bands, y) in tasks {
+            let points = &to[band * tiling.across * outputs..];
+            tiling.transform_output(bands.clone(), (points, stride(tiles * outputs)), bias, y);
+            if let Some(finish) = finish {
+                finish.finish(tiling.offset(band) / outputs, y);
+            }
+        }
+    });
     y
 }
 
