@@ -23,13 +23,13 @@ pub(super) enum Way {
     Strided(Vec<Lines>),
 }
 
-/// Maps from this width on are faster by Toom-Cook's way: narrower ones waste too much of the last
-/// tile.
-const TOOM_WIDTH: usize = 12;
-
-/// With 16 registers the tiles between the transformations are too small for a gain.
+/// Whether Toom-Cook's way is faster than the direct one, measured in paired runs on one core
+/// (`depthwise::tests::toom_against_direct`): rows of up to eight taps, or few rows, leave more to the
+/// transformations than they save; narrow maps waste too much of the last tile; and 16 registers hold
+/// too small a tile for a gain.
 fn toom_pays(level: Level, window: &Window, width: usize) -> bool {
-    level == Level::Avx512 && width >= TOOM_WIDTH && toom::pays(window)
+    let [height, taps] = window.kernel;
+    level == Level::Avx512 && toom::takes(window) && height >= 7 && taps >= 9 && width >= 12
 }
 
 impl Form {

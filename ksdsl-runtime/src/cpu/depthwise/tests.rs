@@ -326,7 +326,7 @@ fn paired(mut old: impl FnMut(), mut new: impl FnMut()) -> String {
     format!("{:.2} ({:.2} to {:.2})", ratios[20], ratios[10], ratios[30])
 }
 
-/// The direct way's time over Toom-Cook's, for one image: what [`toom::pays`] rests on.
+/// The direct way's time over Toom-Cook's, for one image: what the rules rest on.
 #[test]
 #[ignore = "prints speeds, checks nothing"]
 fn toom_against_direct() {

@@ -65,14 +65,6 @@ pub(super) fn takes(window: &Window) -> bool {
     window.stride == [1, 1] && window.dilation[1] == 1
 }
 
-/// Whether a kernel has enough taps for this way to be faster than the direct one, over maps that
-/// are wide enough: rows of up to eight taps, or few rows, leave more to the transformations than
-/// they save. Measured, as are the widths, in paired runs on one core
-/// (`depthwise::tests::toom_against_direct`).
-pub(super) fn pays(window: &Window) -> bool {
-    takes(window) && window.kernel[1] >= 9 && window.kernel[0] >= 7
-}
-
 /// Computes all of `y`; the weights are those of [`weights`].
 pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
     for_bands(

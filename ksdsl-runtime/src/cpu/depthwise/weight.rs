@@ -23,13 +23,17 @@ const BAND: usize = 16;
 /// Tasks to have at least, where there are as many bands.
 const TASKS: usize = 16;
 
-/// Maps from this width on are faster by Toom-Cook's way, at every level; as fast at 16, slower at 12.
-const TOOM_WIDTH: usize = 24;
+/// Whether Toom-Cook's way is faster than the direct one, measured in paired runs on one core
+/// (`depthwise::tests::toom_against_direct`): from 7x7 on for maps 32 wide, at every level; not for 5x5,
+/// and no gain for maps 16 wide.
+fn toom_pays(size: &ConvSize) -> bool {
+    let [height, taps] = size.window.kernel;
+    toom::takes(&size.window) && height >= 7 && taps >= 7 && size.output.width >= 24
+}
 
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
-    let toom = toom::pays(&size.window) && size.output.width >= TOOM_WIDTH;
-    backward_by(toom, level, size, x, dy, dweight);
+    backward_by(toom_pays(size), level, size, x, dy, dweight);
 }
 
 /// As [`backward`], by Toom-Cook's algorithm or directly.
