@@ -202,6 +202,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     ) -> Result<Self::Buf, Self::Err>;
     /// The gradients with respect to the input and, if asked for, to the residual; adds those of
     /// scale and shift.
+    #[allow(clippy::type_complexity)]
     fn norm_backward(
         &self,
         norm: NormBackward<'_, Self::Buf>,

@@ -15,9 +15,12 @@ use crate::geometry::{Activation, ConvSize, MapSize, RowSize, Tail};
 use crate::param::Param;
 use crate::saved::{Again, Saved};
 use crate::scalar::Scalar;
-use dfdx::tensor::Tape;
+use dfdx::tensor::{HasErr, Tape};
 use std::borrow::Cow;
 use std::rc::Rc;
+
+/// Values, and how to have them again in the backward pass.
+type Computed<E, D> = Result<(Rc<<D as Backend<E>>::Buf>, Saved<E, D>), <D as HasErr>::Err>;
 
 /// An activation's values, there or to come.
 #[derive(Debug)]
@@ -168,11 +171,7 @@ impl<E: Scalar, D: Backend<E>> ConvStep<E, D> {
         device.conv_moments(self.size, &self.x, self.weight.kernel(), self.values(), self.before)
     }
 
-    fn compute<T: Tape<E, D>>(
-        self,
-        context: &mut Context<E, D, T>,
-        grad: &GradCell<D::Buf>,
-    ) -> Result<(Rc<D::Buf>, Saved<E, D>), D::Err> {
+    fn compute<T: Tape<E, D>>(self, context: &mut Context<E, D, T>, grad: &GradCell<D::Buf>) -> Computed<E, D> {
         let device = context.device.clone();
         let activation = self.before.filter(|_| T::OWNS_TAPE);
         let tail = ConvTail {
@@ -225,11 +224,7 @@ pub(crate) fn activate<E: Scalar, D: Backend<E>, T: Tape<E, D>>(
 }
 
 impl<E: Scalar, D: Backend<E>> NormStep<E, D> {
-    fn compute<T: Tape<E, D>>(
-        self,
-        context: &mut Context<E, D, T>,
-        grad: &GradCell<D::Buf>,
-    ) -> Result<(Rc<D::Buf>, Saved<E, D>), D::Err> {
+    fn compute<T: Tape<E, D>>(self, context: &mut Context<E, D, T>, grad: &GradCell<D::Buf>) -> Computed<E, D> {
         let input = match self.activated {
             Some(activated) => Cow::Owned(activated),
             None => Cow::Borrowed(&*self.input),
@@ -335,11 +330,7 @@ impl<E: Scalar, D: Backend<E>> NormGradient<E, D> {
 }
 
 impl<E: Scalar, D: Backend<E>> GateStep<E, D> {
-    fn compute<T: Tape<E, D>>(
-        self,
-        context: &mut Context<E, D, T>,
-        grad: &GradCell<D::Buf>,
-    ) -> Result<(Rc<D::Buf>, Saved<E, D>), D::Err> {
+    fn compute<T: Tape<E, D>>(self, context: &mut Context<E, D, T>, grad: &GradCell<D::Buf>) -> Computed<E, D> {
         let Self {
             size,
             input,
@@ -384,7 +375,7 @@ impl<E: Scalar, D: Backend<E>> Value<E, D> {
         self,
         context: &mut Context<E, D, T>,
         grad: &GradCell<D::Buf>,
-    ) -> Result<(Rc<D::Buf>, Saved<E, D>), D::Err> {
+    ) -> Computed<E, D> {
         match self {
             Self::Ready(data, saved) => Ok((data, saved)),
             Self::Conv(step) => step.compute(context, grad),

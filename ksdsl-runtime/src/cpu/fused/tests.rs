@@ -75,6 +75,7 @@ fn gather<E: Scalar>(size: RowSize, before: Option<Activation>, z: &mut [E], pie
 /// One case: sizes, activations, with a residual or not, with a kept output or not.
 #[derive(Debug, Clone, Copy)]
 struct Case {
+    #[allow(dead_code, reason = "shown by Debug where a check fails")]
     level: Level,
     size: RowSize,
     tail: Tail,
