@@ -27,7 +27,7 @@ pub enum WinogradChoice {
     WhereItPays,
     /// Use it wherever it can be used, also in `f64`.
     Always,
-    /// Unroll instead.
+    /// Compute the convolution directly.
     Never,
 }
 
@@ -35,8 +35,9 @@ thread_local! {
     static CHOICE: Cell<WinogradChoice> = const { Cell::new(WinogradChoice::WhereItPays) };
 }
 
-/// Runs `f`; convolutions called from it, on this thread, follow `choice`. For tests and
-/// measurements.
+/// Runs `f`; convolutions called from it, on this thread, follow `choice` instead of the rule.
+///
+/// A training step's backward pass follows the choice in force when it runs.
 pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
     /// Puts the former choice back, after a panic too.
     struct Restore(WinogradChoice);

@@ -32,7 +32,6 @@ mod threads;
 mod winograd;
 
 pub use buf::{CpuBuf, Plain};
-#[doc(hidden)]
 pub use conv_method::{WinogradChoice, with_winograd};
 pub use kernel::{CpuKernel, CpuKernelGradient};
 pub use simd::Level;

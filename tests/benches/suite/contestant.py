@@ -53,6 +53,7 @@ class Contestant:
     def __init__(self, system: System, cpus: list[int], log: Path):
         self.name = system.name
         self.system = system
+        self.cpus = cpus
         self.log = log
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
@@ -88,15 +89,28 @@ class Contestant:
         answer = self.ask(**work, repeats=repeats)
         return answer.get("training", answer)["seconds"]
 
+    def bind(self, work: Work) -> None:
+        """Binds the threads that do the work to CPUs of their own, where the system has not done so
+        itself."""
+        busy = self.busy_threads(work)
+        free = [cpu for cpu in self.cpus if str(cpu) not in busy.values()]
+        loose = [task for task, allowed in busy.items() if not allowed.isdigit()]
+        for task, cpu in zip(loose, free):
+            os.sched_setaffinity(int(task), [cpu])
+
     def placement(self, work: Work) -> str:
         """The CPUs that the threads which do the work may use, such as `0 | 1`."""
+        return " | ".join(sorted(self.busy_threads(work).values()))
+
+    def busy_threads(self, work: Work) -> dict[str, str]:
+        """The threads that do the work, and the CPUs they may use."""
         before = self.thread_times()
         self.seconds(work, 3)
         used = {
             task: (ticks - before.get(task, (0, ""))[0], cpus) for task, (ticks, cpus) in self.thread_times().items()
         }
         busiest = max((ticks for ticks, _ in used.values()), default=0)
-        return " | ".join(sorted(cpus for ticks, cpus in used.values() if ticks > 0 and ticks >= busiest / 10))
+        return {task: cpus for task, (ticks, cpus) in used.items() if ticks > 0 and ticks >= busiest / 10}
 
     def thread_times(self) -> dict[str, tuple[int, str]]:
         """Ticks used and CPUs allowed by thread."""
@@ -146,7 +160,6 @@ def environment(cpus: list[int]) -> dict[str, str]:
     return {
         # Ours.
         "KSDSL_THREADS": threads,
-        "RAYON_NUM_THREADS": threads,
         # PyTorch's OpenMP.
         "OMP_NUM_THREADS": threads,
         "OMP_PROC_BIND": "true",

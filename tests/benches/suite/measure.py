@@ -48,6 +48,7 @@ def interleaved(contestants: list[Contestant], work: Work, rounds: int, turn: fl
     """
     repeats = {}
     for contestant in contestants:
+        contestant.bind(work)
         # The first may compile.
         fastest = min(contestant.seconds(work, 3)[1:])
         repeats[contestant.name] = min(max(math.ceil(turn / fastest), 2), 50)

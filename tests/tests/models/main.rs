@@ -7,6 +7,7 @@ mod gradients;
 mod net;
 mod nets;
 mod passes;
+mod prepared;
 mod tensors;
 mod tied;
 mod visits;

@@ -28,7 +28,7 @@ where
     Cpu::seed_from_u64(seed).build_module::<shared::Builder, E>()
 }
 
-fn images<E: Scalar>() -> Tensor<(usize, Const<3>, Const<6>, Const<6>), E, Cpu>
+pub(crate) fn images<E: Scalar>() -> Tensor<(usize, Const<3>, Const<6>, Const<6>), E, Cpu>
 where
     Cpu: Backend<E>,
 {
