@@ -16,7 +16,11 @@ fn prepared_models_compute_the_same() {
             assert_eq!(got, want, "call {call} after {step} steps of training");
         }
         train(&mut model);
-        assert_ne!(model.forward(images::<f32>()).as_vec(), want, "training changes the logits");
+        assert_ne!(
+            model.forward(images::<f32>()).as_vec(),
+            want,
+            "training changes the logits"
+        );
     }
 }
 
