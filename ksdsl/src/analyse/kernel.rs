@@ -2,12 +2,12 @@
 //! runtime's algorithms want, sums of kernel gradients, and scratch.
 //!
 //! The figures follow `ksdsl-runtime` on one thread with vectors of [`LANES`] values; each further
-//! thread has the scratch of a task more, about half a megabyte. Tests compare them with what the
-//! runtime measures.
+//! thread has the scratch of a task more: half a megabyte or, with hundreds of channels, some
+//! megabytes. Tests compare the figures with what the runtime measures.
 
 use super::buffer::{Buffer, Meter};
+use super::param::{Direction, Domain, Kernel, Sums};
 use crate::ir::{Conv, Layer, Op};
-use std::cell::RefCell;
 use std::rc::Rc;
 
 /// Values of the widest vector, which kernels are padded to.
@@ -23,7 +23,7 @@ const BAND: u64 = 16;
 
 /// The runtime's algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
+pub(super) enum Method {
     Pointwise,
     Depthwise,
     Winograd,
@@ -310,96 +310,5 @@ fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
     drop(meter.buffer(scratch));
     if parts > 1 {
         drop(meter.buffer(len));
-    }
-}
-
-/// What a kernel is prepared for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
-    Forward,
-    Backward,
-}
-
-/// A copy of a parameter's values, and the forms made of them.
-#[derive(Debug)]
-pub(super) struct Kernel {
-    len: u64,
-    _values: Buffer,
-    forms: RefCell<Vec<((Method, Direction), Buffer)>>,
-}
-
-impl Kernel {
-    fn hold(&self, form: (Method, Direction), make: impl FnOnce() -> Buffer) {
-        let mut forms = self.forms.borrow_mut();
-        if !forms.iter().any(|(held, _)| *held == form) {
-            forms.push((form, make()));
-        }
-    }
-}
-
-/// How a kernel's gradient is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Domain {
-    Plain,
-    Unrolled,
-    Winograd,
-}
-
-/// The sums of a parameter's gradient over its visits.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sums(Rc<RefCell<Vec<(Domain, Buffer)>>>);
-
-impl Sums {
-    fn hold(&self, domain: Domain, make: impl FnOnce() -> Buffer) {
-        let mut sums = self.0.borrow_mut();
-        if !sums.iter().any(|(held, _)| *held == domain) {
-            sums.push((domain, make()));
-        }
-    }
-
-    /// Moves the sum of all into the parameter's gradient, which is not counted here.
-    fn finish(&self, meter: &Rc<Meter>, len: u64) {
-        if !self.0.borrow().is_empty() {
-            self.hold(Domain::Plain, || meter.buffer(len));
-            self.0.take();
-        }
-    }
-}
-
-/// A parameter in use.
-#[derive(Clone, Debug)]
-pub(super) struct Param {
-    pub(super) kernel: Rc<Kernel>,
-    pub(super) sums: Sums,
-}
-
-impl Param {
-    /// Reads a parameter of `len` values.
-    pub(super) fn new(meter: &Rc<Meter>, len: u64) -> Self {
-        let kernel = Kernel {
-            len,
-            _values: meter.buffer(len),
-            forms: RefCell::default(),
-        };
-        Self {
-            kernel: Rc::new(kernel),
-            sums: Sums::default(),
-        }
-    }
-
-    /// How many values it has.
-    pub(super) fn len(&self) -> u64 {
-        self.kernel.len
-    }
-
-    /// Adds a gradient laid out as the parameter.
-    pub(super) fn accumulate(&self, meter: &Rc<Meter>) {
-        self.sums.hold(Domain::Plain, || meter.buffer(self.len()));
-    }
-
-    /// What the backward pass does when all visits of the parameter are done.
-    pub(super) fn finish(&self, meter: &Rc<Meter>) -> impl FnOnce() + use<> {
-        let (meter, sums, len) = (meter.clone(), self.sums.clone(), self.len());
-        move || sums.finish(&meter, len)
     }
 }

@@ -7,9 +7,9 @@
 //! scratch. Shared kernels are read, transformed and summed once, so they count once.
 
 use super::buffer::{Buffer, Gradient, Meter};
-use super::kernel::{Convolution, Param};
-use super::pending::{Context, ConvStep, NormStep, Residual, Saved, Source, Tape, Value, activate};
-use crate::ir::{Activation, GroupId, Join, Layer, Network, Node, Op, Part, PoolKind, Shape, Visit};
+use super::param::Param;
+use super::pending::{Context, Saved, Tape, Value};
+use crate::ir::{GroupId, Join, Layer, Network, Node, Op, Part, PoolKind, Shape, Visit};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -36,28 +36,28 @@ pub fn peaks(network: &Network, batch: u64) -> Peaks {
 }
 
 /// A forward pass, and in training what is to be done backwards.
-struct Pass<'n> {
+pub(super) struct Pass<'n> {
     network: &'n Network,
-    batch: u64,
-    context: Context,
+    pub(super) batch: u64,
+    pub(super) context: Context,
     /// The shared parameters.
     shared: HashMap<(GroupId, u32, Part), Param>,
     /// What running statistics become.
-    running: Vec<Buffer>,
+    pub(super) running: Vec<Buffer>,
 }
 
 /// An activation.
-struct Act {
-    shape: Shape,
-    value: Value,
-    gradient: Gradient,
+pub(super) struct Act {
+    pub(super) shape: Shape,
+    pub(super) value: Value,
+    pub(super) gradient: Gradient,
 }
 
 /// An activation that was computed.
-struct Ready {
-    data: Rc<Buffer>,
-    saved: Saved,
-    gradient: Gradient,
+pub(super) struct Ready {
+    pub(super) data: Rc<Buffer>,
+    pub(super) saved: Saved,
+    pub(super) gradient: Gradient,
 }
 
 impl<'n> Pass<'n> {
@@ -108,11 +108,11 @@ impl<'n> Pass<'n> {
     }
 
     /// An activation's values.
-    fn map(&self, shape: Shape) -> Buffer {
+    pub(super) fn map(&self, shape: Shape) -> Buffer {
         self.values(shape.elements().saturating_mul(self.batch))
     }
 
-    fn values(&self, values: u64) -> Buffer {
+    pub(super) fn values(&self, values: u64) -> Buffer {
         self.context.meter.buffer(values)
     }
 
@@ -138,7 +138,7 @@ impl<'n> Pass<'n> {
     }
 
     /// The parameters of a convolution, linear layer or norm, each shared or its own.
-    fn params(&mut self, layer: &Layer) -> Vec<Param> {
+    pub(super) fn params(&mut self, layer: &Layer) -> Vec<Param> {
         let mut params = Vec::new();
         for tensor in layer.op.tensors().iter().filter(|tensor| tensor.trainable) {
             let visit: Option<Visit> = match tensor.part {
@@ -153,7 +153,7 @@ impl<'n> Pass<'n> {
         params
     }
 
-    fn ready(&mut self, x: Act) -> Ready {
+    pub(super) fn ready(&mut self, x: Act) -> Ready {
         let (data, saved) = x.value.compute(&mut self.context, &x.gradient);
         Ready {
             data,
@@ -163,7 +163,7 @@ impl<'n> Pass<'n> {
     }
 
     /// The output of an operation that does not wait.
-    fn output(&mut self, shape: Shape, data: Rc<Buffer>, backward: impl FnOnce(Buffer) + 'static) -> Act {
+    pub(super) fn output(&mut self, shape: Shape, data: Rc<Buffer>, backward: impl FnOnce(Buffer) + 'static) -> Act {
         let gradient = Gradient::default();
         self.context.record(&gradient, backward);
         Act {
@@ -206,12 +206,10 @@ impl<'n> Pass<'n> {
                     let last = inputs.pop().map(|x| self.fork(x));
                     inputs.extend(last.into_iter().flat_map(|(first, second)| [first, second]));
                 }
-                let done: Vec<Act> = (arms.iter().zip(inputs))
-                    .map(|((arm, _), x)| self.nodes(arm, x))
-                    .collect();
-                done.into_iter()
-                    .reduce(|x, arm| self.join(*join, x, arm))
-                    .expect("a branch has arms")
+                let arms = arms.iter().zip(inputs);
+                let mut done: Vec<Act> = arms.map(|((arm, _), x)| self.nodes(arm, x)).collect();
+                let first = done.remove(0);
+                done.into_iter().fold(first, |x, arm| self.join(*join, x, arm))
             }
             Node::Gate(gate) => {
                 let (x, factors) = self.fork(x);
@@ -244,243 +242,9 @@ impl<'n> Pass<'n> {
             Op::Dropout(_) | Op::Invalid => x,
         }
     }
-
-    fn conv(&mut self, layer: &Layer, x: Act) -> Act {
-        let Some(size) = Convolution::of(layer, self.batch) else {
-            return x;
-        };
-        let x = self.ready(x);
-        let mut params = self.params(layer).into_iter();
-        let Some(weight) = params.next() else {
-            return self.output(layer.output, x.data, |_| ());
-        };
-        let step = ConvStep {
-            size,
-            _x: x.data,
-            saved: x.saved,
-            gradient: x.gradient,
-            weight,
-            bias: params.next(),
-            before: None,
-            affine: None,
-            residual: None,
-            after: false,
-        };
-        Act {
-            shape: layer.output,
-            value: Value::Conv(Box::new(step)),
-            gradient: Gradient::default(),
-        }
-    }
-
-    fn batch_norm(&mut self, layer: &Layer, channels: u64, x: Act) -> Act {
-        let parameters = self.params(layer);
-        let Act { shape, value, gradient } = x;
-        let training = self.context.training;
-        let value = match value {
-            Value::Conv(mut step) if step.is_plain() => {
-                if !training {
-                    step.affine = Some(self.values(channels.saturating_mul(2)));
-                    return Act {
-                        shape,
-                        value: Value::Conv(step),
-                        gradient,
-                    };
-                }
-                let activated = step.before.map(|_| self.map(shape));
-                let input = Rc::new(step.forward(&self.context.meter));
-                let saved = Saved::Kept(input.clone());
-                let source = Source::Conv(step.into_backward());
-                self.norm(input, saved, activated, source, parameters, channels)
-            }
-            value => {
-                let (input, saved) = value.compute(&mut self.context, &gradient);
-                self.norm(input, saved, None, Source::Other(gradient), parameters, channels)
-            }
-        };
-        Act {
-            shape,
-            value,
-            gradient: Gradient::default(),
-        }
-    }
-
-    /// A norm that waits, whose statistics were gathered.
-    fn norm(
-        &mut self,
-        input: Rc<Buffer>,
-        saved: Saved,
-        activated: Option<Buffer>,
-        source: Source,
-        parameters: Vec<Param>,
-        channels: u64,
-    ) -> Value {
-        if self.context.training {
-            self.running.push(self.values(channels.saturating_mul(2)));
-        }
-        // Mean, variance, factor and offset.
-        let statistics = Rc::new(self.values(channels.saturating_mul(4)));
-        Value::Norm(Box::new(NormStep {
-            input,
-            saved,
-            activated,
-            source,
-            parameters,
-            statistics,
-            residual: None,
-            after: false,
-        }))
-    }
-
-    fn layer_norm(&mut self, layer: &Layer, x: Act) -> Act {
-        let parameters = self.params(layer);
-        let x = self.ready(x);
-        let y = Rc::new(self.map(layer.output));
-        // Mean and inverse deviation of each row.
-        let rows = layer.input.pixels().saturating_mul(self.batch);
-        let statistics = self.values(rows.saturating_mul(2));
-        let meter = self.context.meter.clone();
-        self.output(layer.output, y, move |dy| {
-            let input = x.saved.get();
-            for param in &parameters {
-                param.accumulate(&meter);
-            }
-            let dx = input.alike();
-            drop((dy, input, statistics));
-            x.gradient.add(dx);
-        })
-    }
-
-    fn activation(&mut self, kind: Activation, mut x: Act) -> Act {
-        if x.value.take_activation(kind, self.context.training) {
-            return x;
-        }
-        let shape = x.shape;
-        let x = self.ready(x);
-        drop(x.saved);
-        let gradient = Gradient::default();
-        let y = activate(kind, x.data, x.gradient, &mut self.context, &gradient);
-        Act {
-            shape,
-            value: Value::ready(y),
-            gradient,
-        }
-    }
-
-    /// Pooling, whose gradient may depend on the input.
-    fn pool(&mut self, layer: &Layer, needs_input: bool, x: Act) -> Act {
-        let x = self.ready(x);
-        let y = Rc::new(self.map(layer.output));
-        let saved = needs_input.then_some(x.saved);
-        let (meter, gradient) = (self.context.meter.clone(), x.gradient);
-        let inputs = layer.input.elements().saturating_mul(self.batch);
-        self.output(layer.output, y, move |dy| {
-            let input = saved.as_ref().map(Saved::get);
-            let dx = meter.buffer(inputs);
-            drop((dy, input));
-            gradient.add(dx);
-        })
-    }
-
-    fn dropout(&mut self, x: Act) -> Act {
-        let shape = x.shape;
-        let x = self.ready(x);
-        drop(x.saved);
-        let y = Rc::new(Buffer::owned(x.data));
-        self.output(shape, y, move |dy| x.gradient.add(dy))
-    }
-
-    fn flatten(&mut self, layer: &Layer, x: Act) -> Act {
-        let x = self.ready(x);
-        drop(x.saved);
-        let one_layout = has_one_layout(layer.input);
-        let reorder = move |from: Buffer| if one_layout { from } else { from.alike() };
-        let y = if one_layout {
-            x.data
-        } else {
-            Rc::new(reorder(Buffer::owned(x.data)))
-        };
-        self.output(layer.output, y, move |dy| x.gradient.add(reorder(dy)))
-    }
-
-    fn add(&mut self, a: Act, b: Act) -> Act {
-        let training = self.context.training;
-        let (mut waiting, other) = match (a.value.takes_residual(training), b.value.takes_residual(training)) {
-            (true, _) => (a, self.ready(b)),
-            (false, true) => (b, self.ready(a)),
-            (false, false) => return self.add_now(a, b),
-        };
-        waiting.value.take_residual(Residual {
-            data: other.data,
-            saved: other.saved,
-            gradient: other.gradient,
-        });
-        waiting
-    }
-
-    fn add_now(&mut self, a: Act, b: Act) -> Act {
-        let shape = a.shape;
-        let (a, b) = (self.ready(a), self.ready(b));
-        drop((a.saved, b.saved));
-        let (into, other) = match Rc::strong_count(&a.data) {
-            1 => (a.data, b.data),
-            _ => (b.data, a.data),
-        };
-        let y = Rc::new(Buffer::owned(into));
-        drop(other);
-        self.output(shape, y, move |dy| {
-            a.gradient.add(dy.alike());
-            b.gradient.add(dy);
-        })
-    }
-
-    fn multiply(&mut self, a: Act, b: Act) -> Act {
-        let shape = a.shape;
-        let (a, b) = (self.ready(a), self.ready(b));
-        let saved = self.context.training.then_some((a.saved, b.saved));
-        let y = Rc::new(Buffer::owned(a.data));
-        drop(b.data);
-        self.output(shape, y, move |dy| {
-            let Some((saved_a, saved_b)) = saved else { return };
-            let da = dy.alike();
-            drop(saved_b.get());
-            a.gradient.add(da);
-            drop(saved_a.get());
-            b.gradient.add(dy);
-        })
-    }
-
-    fn gate(&mut self, x: Act, factors: Act) -> Act {
-        let shape = x.shape;
-        let (x, factors) = (self.ready(x), self.ready(factors));
-        let y = Rc::new(self.map(shape));
-        drop((x.data, factors.data));
-        self.output(shape, y, move |dy| {
-            let (input, factor) = (x.saved.get(), factors.saved.get());
-            let (dx, dfactor) = (input.alike(), factor.alike());
-            drop((dy, input, factor));
-            x.gradient.add(dx);
-            factors.gradient.add(dfactor);
-        })
-    }
-
-    fn concat(&mut self, a: Act, b: Act) -> Act {
-        let shape = a.shape.with_channels(a.shape.channels() + b.shape.channels());
-        let [left, right] = [a.shape, b.shape].map(|shape| shape.elements().saturating_mul(self.batch));
-        let (a, b) = (self.ready(a), self.ready(b));
-        let y = Rc::new(self.map(shape));
-        drop((a.data, a.saved, b.data, b.saved));
-        let meter = self.context.meter.clone();
-        self.output(shape, y, move |dy| {
-            let (da, db) = (meter.buffer(left), meter.buffer(right));
-            drop(dy);
-            a.gradient.add(da);
-            b.gradient.add(db);
-        })
-    }
 }
 
 /// Whether the order of a map's values is the same in all layouts.
-fn has_one_layout(shape: Shape) -> bool {
+pub(super) fn has_one_layout(shape: Shape) -> bool {
     shape.pixels() == 1 || shape.channels() == 1
 }

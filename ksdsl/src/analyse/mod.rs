@@ -1,8 +1,11 @@
 //! What a network costs: parameters, multiply-adds, memory.
 
 mod buffer;
+mod joins;
 mod kernel;
+mod layers;
 mod memory;
+mod param;
 mod pending;
 
 pub use memory::{Peaks, peaks};

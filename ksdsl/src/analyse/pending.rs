@@ -2,7 +2,8 @@
 //! rules (`pending` and `saved` of `ksdsl-runtime`), on buffers that hold nothing.
 
 use super::buffer::{Buffer, Gradient, Meter};
-use super::kernel::{Convolution, Param};
+use super::kernel::Convolution;
+use super::param::Param;
 use crate::ir::Activation;
 use std::rc::Rc;
 
