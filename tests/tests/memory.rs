@@ -8,7 +8,6 @@ use ksdsl::summary::Summary;
 use ksdsl_runtime::cpu::{memory, with_threads};
 use ksdsl_runtime::prelude::*;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 mod nets {
     macro_rules! files {
