@@ -8,6 +8,24 @@ use std::{env, fs, io};
 
 const COUNTS: &str = "data/reference-counts.csv";
 
+/// Instances whose memory is measured: family and nets.
+const MEMORY: [(&str, &str); 8] = [
+    ("bottleneck", ""),
+    ("branches", ""),
+    (
+        "convmixer",
+        "net small = convmixer(depth = 4)\nnet small_unshared = convmixer(depth = 4, shared = false)\n",
+    ),
+    ("digits", ""),
+    ("mlp", ""),
+    ("mobilenet", ""),
+    ("preact_resnet", ""),
+    (
+        "se_resnet",
+        "net unshared = se_resnet(share_s1 = false, share_s2 = false, share_s3 = false)\n",
+    ),
+];
+
 fn main() -> Result<(), Box<dyn Error>> {
     let examples = "../examples/nets";
     Config::new().dir(examples).dir("nets").compile_to(&mut io::stdout())?;
@@ -23,11 +41,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         )?;
     }
     // Cargo must not watch what this script writes.
-    Config::new()
+    let mut written = Config::new()
         .root(&out_dir)
         .file("se_resnet_rows.ksn")
-        .file("convmixer_rows.ksn")
-        .compile_to(&mut io::sink())?;
+        .file("convmixer_rows.ksn");
+    for (family, nets) in MEMORY {
+        let text = fs::read_to_string(format!("{examples}/{family}.ksn"))?;
+        let file = format!("{family}_memory.ksn");
+        fs::write(out_dir.join(&file), text + nets)?;
+        written = written.file(file);
+    }
+    written.compile_to(&mut io::sink())?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The resolved network as data: stable, readable, serialisable. What `ksn summary` prints and
 //! what architecture snapshots pin.
 
-use crate::analyse::{Analysis, analyse};
+use crate::analyse::{Analysis, Peaks, analyse, peaks};
 use crate::ir::{Layer, Network, Op, Visit, join_sizes};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -54,17 +54,19 @@ pub struct Parameters {
     pub buffers: u64,
 }
 
-/// Memory in bytes for 4-byte values.
+/// Memory in bytes for 4-byte values, see [`peaks`].
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 pub struct Memory {
     /// Images in the batch.
     pub batch: u64,
     /// Parameters and running statistics.
     pub model_bytes: u64,
-    /// The largest total of activations alive at one time in inference.
-    pub inference_activation_bytes: u64,
-    /// Activations kept for the backward pass, and the largest gradients in flight.
-    pub training_activation_bytes: u64,
+    /// The most that a forward pass in inference needs besides the model: activations, kernels in
+    /// the form of their algorithm, scratch.
+    pub inference_bytes: u64,
+    /// The most that a step of training needs besides the model, its gradients and the optimiser's
+    /// state: also what the backward pass keeps, gradients of activations, sums of those of kernels.
+    pub training_bytes: u64,
 }
 
 /// A shared kernel.
@@ -132,7 +134,7 @@ impl Summary {
                 buffers: analysis.buffers,
             },
             macs: analysis.macs,
-            memory: memory(&analysis, batch),
+            memory: memory(&analysis, peaks(network, batch), batch),
             groups: groups(network),
             layers: layers(network, &analysis),
         }
@@ -155,13 +157,12 @@ fn setting(value: crate::value::Value) -> Setting {
     }
 }
 
-fn memory(analysis: &Analysis, batch: u64) -> Memory {
-    let activations = |values: u64| values.saturating_mul(batch).saturating_mul(4);
+fn memory(analysis: &Analysis, peaks: Peaks, batch: u64) -> Memory {
     Memory {
         batch,
         model_bytes: (analysis.trainable.saturating_add(analysis.buffers)).saturating_mul(4),
-        inference_activation_bytes: activations(analysis.peak_inference),
-        training_activation_bytes: activations(analysis.peak_training),
+        inference_bytes: peaks.inference,
+        training_bytes: peaks.training,
     }
 }
 

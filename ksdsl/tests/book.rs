@@ -57,7 +57,7 @@ fn summaries(compilation: &Compilation) -> String {
         let memory = summary.memory;
         format!(
             "{summary}\nbytes for a batch of {BATCH}: model {}, inference {}, training {}\n",
-            memory.model_bytes, memory.inference_activation_bytes, memory.training_activation_bytes
+            memory.model_bytes, memory.inference_bytes, memory.training_bytes
         )
     };
     compilation.networks.iter().map(describe).collect()

@@ -96,11 +96,11 @@ fn costs(summary: &Summary, all: bool) -> String {
         format!("parameters     {}{sharing}", thousands(parameters.trainable)),
         format!("multiply-adds  {} per image", thousands(summary.macs)),
         format!(
-            "memory         {} for the model in f32; activations of {}: {} in inference, {} in training",
+            "memory         {} for the model in f32; further for {}: {} in inference, {} in training",
             bytes(memory.model_bytes),
             plural(images, "image"),
-            bytes(memory.inference_activation_bytes),
-            bytes(memory.training_activation_bytes)
+            bytes(memory.inference_bytes),
+            bytes(memory.training_bytes)
         ),
     ]
     .join("\n")

@@ -1,0 +1,74 @@
+//! Buffers that count while they are alive.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// Bytes of a line of the cache: buffers take whole ones.
+const LINE: u64 = 64;
+/// Bytes of a value.
+const VALUE: u64 = 4;
+
+/// Counts the bytes of the buffers that are alive.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    now: Cell<u64>,
+    peak: Cell<u64>,
+}
+
+impl Meter {
+    /// The most bytes that were alive at one time.
+    pub(super) fn peak(&self) -> u64 {
+        self.peak.get()
+    }
+
+    /// A buffer of so many values of four bytes.
+    pub(super) fn buffer(self: &Rc<Self>, values: u64) -> Buffer {
+        let lines = values.saturating_mul(VALUE).div_ceil(LINE);
+        let bytes = lines.saturating_mul(LINE);
+        let now = self.now.get().saturating_add(bytes);
+        self.now.set(now);
+        self.peak.set(self.peak.get().max(now));
+        let meter = self.clone();
+        Buffer { bytes, meter }
+    }
+}
+
+/// Some bytes, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    bytes: u64,
+    meter: Rc<Meter>,
+}
+
+impl Buffer {
+    /// One more buffer as large.
+    pub(super) fn alike(&self) -> Self {
+        self.meter.buffer(self.bytes / VALUE)
+    }
+
+    /// The buffer itself if nobody else holds it, otherwise a copy.
+    pub(super) fn owned(this: Rc<Self>) -> Self {
+        Rc::try_unwrap(this).unwrap_or_else(|shared| shared.alike())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.meter.now.set(self.meter.now.get().saturating_sub(self.bytes));
+    }
+}
+
+/// Where the gradient of an activation gathers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gradient(Rc<RefCell<Option<Buffer>>>);
+
+impl Gradient {
+    pub(super) fn take(&self) -> Option<Buffer> {
+        self.0.take()
+    }
+
+    /// Adds in place to what is there.
+    pub(super) fn add(&self, more: Buffer) {
+        self.0.borrow_mut().get_or_insert(more);
+    }
+}

@@ -1,0 +1,169 @@
+//! The layers of a pass.
+
+use super::buffer::{Buffer, Gradient};
+use super::kernel::Convolution;
+use super::memory::{Act, Pass, has_one_layout};
+use super::param::Param;
+use super::pending::{ConvStep, NormStep, Saved, Source, Value, activate};
+use crate::ir::{Activation, Layer};
+use std::rc::Rc;
+
+impl Pass<'_> {
+    pub(super) fn conv(&mut self, layer: &Layer, x: Act) -> Act {
+        let Some(size) = Convolution::of(layer, self.batch) else {
+            return x;
+        };
+        let x = self.ready(x);
+        let mut params = self.params(layer).into_iter();
+        let Some(weight) = params.next() else {
+            return self.output(layer.output, x.data, |_| ());
+        };
+        let step = ConvStep {
+            size,
+            _x: x.data,
+            saved: x.saved,
+            gradient: x.gradient,
+            weight,
+            bias: params.next(),
+            before: None,
+            affine: None,
+            residual: None,
+            after: false,
+        };
+        Act {
+            shape: layer.output,
+            value: Value::Conv(Box::new(step)),
+            gradient: Gradient::default(),
+        }
+    }
+
+    pub(super) fn batch_norm(&mut self, layer: &Layer, channels: u64, x: Act) -> Act {
+        let parameters = self.params(layer);
+        let Act { shape, value, gradient } = x;
+        let training = self.context.training;
+        let value = match value {
+            Value::Conv(mut step) if step.is_plain() => {
+                if !training {
+                    step.affine = Some(self.values(channels.saturating_mul(2)));
+                    return Act {
+                        shape,
+                        value: Value::Conv(step),
+                        gradient,
+                    };
+                }
+                let activated = step.before.map(|_| self.map(shape));
+                let input = Rc::new(step.forward(&self.context.meter));
+                let saved = Saved::Kept(input.clone());
+                let source = Source::Conv(step.into_backward());
+                self.norm(input, saved, activated, source, parameters, channels)
+            }
+            value => {
+                let (input, saved) = value.compute(&mut self.context, &gradient);
+                self.norm(input, saved, None, Source::Other(gradient), parameters, channels)
+            }
+        };
+        Act {
+            shape,
+            value,
+            gradient: Gradient::default(),
+        }
+    }
+
+    /// A norm that waits, whose statistics were gathered.
+    fn norm(
+        &mut self,
+        input: Rc<Buffer>,
+        saved: Saved,
+        activated: Option<Buffer>,
+        source: Source,
+        parameters: Vec<Param>,
+        channels: u64,
+    ) -> Value {
+        if self.context.training {
+            self.running.push(self.values(channels.saturating_mul(2)));
+        }
+        // Mean, variance, factor and offset.
+        let statistics = Rc::new(self.values(channels.saturating_mul(4)));
+        Value::Norm(Box::new(NormStep {
+            input,
+            saved,
+            activated,
+            source,
+            parameters,
+            statistics,
+            residual: None,
+            after: false,
+        }))
+    }
+
+    pub(super) fn layer_norm(&mut self, layer: &Layer, x: Act) -> Act {
+        let parameters = self.params(layer);
+        let x = self.ready(x);
+        let y = Rc::new(self.map(layer.output));
+        // Mean and inverse deviation of each row.
+        let rows = layer.input.pixels().saturating_mul(self.batch);
+        let statistics = self.values(rows.saturating_mul(2));
+        let meter = self.context.meter.clone();
+        self.output(layer.output, y, move |dy| {
+            let input = x.saved.get();
+            for param in &parameters {
+                param.accumulate(&meter);
+            }
+            let dx = input.alike();
+            drop((dy, input, statistics));
+            x.gradient.add(dx);
+        })
+    }
+
+    pub(super) fn activation(&mut self, kind: Activation, mut x: Act) -> Act {
+        if x.value.take_activation(kind, self.context.training) {
+            return x;
+        }
+        let shape = x.shape;
+        let x = self.ready(x);
+        drop(x.saved);
+        let gradient = Gradient::default();
+        let y = activate(kind, x.data, x.gradient, &mut self.context, &gradient);
+        Act {
+            shape,
+            value: Value::ready(y),
+            gradient,
+        }
+    }
+
+    /// Pooling, whose gradient may depend on the input.
+    pub(super) fn pool(&mut self, layer: &Layer, needs_input: bool, x: Act) -> Act {
+        let x = self.ready(x);
+        let y = Rc::new(self.map(layer.output));
+        let saved = needs_input.then_some(x.saved);
+        let (meter, gradient) = (self.context.meter.clone(), x.gradient);
+        let inputs = layer.input.elements().saturating_mul(self.batch);
+        self.output(layer.output, y, move |dy| {
+            let input = saved.as_ref().map(Saved::get);
+            let dx = meter.buffer(inputs);
+            drop((dy, input));
+            gradient.add(dx);
+        })
+    }
+
+    pub(super) fn dropout(&mut self, x: Act) -> Act {
+        let shape = x.shape;
+        let x = self.ready(x);
+        drop(x.saved);
+        let y = Rc::new(Buffer::owned(x.data));
+        self.output(shape, y, move |dy| x.gradient.add(dy))
+    }
+
+    pub(super) fn flatten(&mut self, layer: &Layer, x: Act) -> Act {
+        let x = self.ready(x);
+        drop(x.saved);
+        let one_layout = has_one_layout(layer.input);
+        let reorder = move |from: Buffer| if one_layout { from } else { from.alike() };
+        let y = if one_layout {
+            x.data
+        } else {
+            Rc::new(reorder(Buffer::owned(x.data)))
+        };
+        self.output(layer.output, y, move |dy| x.gradient.add(reorder(dy)))
+    }
+}

@@ -1,0 +1,250 @@
+//! The most memory that a pass needs at one time.
+//!
+//! The runtime's passes are followed step by step, on buffers that hold nothing but their size:
+//! what waits, what is written over what, what the backward pass keeps and what it makes again.
+//! Counted is what the runtime allocates besides dfdx's tensors: activations and their gradients,
+//! copies of parameters in the forms that its algorithms want, the sums of their gradients, and
+//! scratch. Shared kernels are read, transformed and summed once, so they count once.
+
+use super::buffer::{Buffer, Gradient, Meter};
+use super::param::Param;
+use super::pending::{Context, Saved, Tape, Value};
+use crate::ir::{GroupId, Join, Layer, Network, Node, Op, Part, PoolKind, Shape, Visit};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// The most bytes alive at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peaks {
+    /// In a forward pass in inference.
+    pub inference: u64,
+    /// In a step of training: forward and backward.
+    pub training: u64,
+}
+
+/// The peaks of passes over `batch` images, in `f32` and on one thread.
+pub fn peaks(network: &Network, batch: u64) -> Peaks {
+    let peak = |training| {
+        let mut pass = Pass::new(network, batch, training);
+        pass.run();
+        pass.context.meter.peak()
+    };
+    Peaks {
+        inference: peak(false),
+        training: peak(true),
+    }
+}
+
+/// A forward pass, and in training what is to be done backwards.
+pub(super) struct Pass<'n> {
+    network: &'n Network,
+    pub(super) batch: u64,
+    pub(super) context: Context,
+    /// The shared parameters.
+    shared: HashMap<(GroupId, u32, Part), Param>,
+    /// What running statistics become.
+    pub(super) running: Vec<Buffer>,
+}
+
+/// An activation.
+pub(super) struct Act {
+    pub(super) shape: Shape,
+    pub(super) value: Value,
+    pub(super) gradient: Gradient,
+}
+
+/// An activation that was computed.
+pub(super) struct Ready {
+    pub(super) data: Rc<Buffer>,
+    pub(super) saved: Saved,
+    pub(super) gradient: Gradient,
+}
+
+impl<'n> Pass<'n> {
+    fn new(network: &'n Network, batch: u64, training: bool) -> Self {
+        let context = Context {
+            meter: Rc::new(Meter::default()),
+            training,
+            tape: Tape::default(),
+        };
+        Pass {
+            network,
+            batch,
+            context,
+            shared: HashMap::new(),
+            running: Vec::new(),
+        }
+    }
+
+    /// Forward, and in training backward.
+    fn run(&mut self) {
+        let input = self.reorder(self.network.input, None);
+        let x = Act {
+            shape: self.network.input,
+            value: Value::ready(Rc::new(input)),
+            gradient: Gradient::default(),
+        };
+        let input = x.gradient.clone();
+        self.bind_shared();
+        let x = self.nodes(&self.network.nodes, x);
+        let logits = self.ready(x);
+        drop(logits.saved);
+        drop(self.reorder(self.network.output, Some(Buffer::owned(logits.data))));
+        self.shared.clear();
+        self.running.clear();
+        if self.context.training {
+            logits.gradient.add(self.reorder(self.network.output, None));
+            self.context.tape.run();
+            if let Some(dx) = input.take() {
+                drop(self.reorder(self.network.input, Some(dx)));
+            }
+        }
+    }
+
+    /// A map in another order of its values than `from`, or than a tensor of dfdx.
+    fn reorder(&self, shape: Shape, from: Option<Buffer>) -> Buffer {
+        let from = from.unwrap_or_else(|| self.map(shape));
+        if has_one_layout(shape) { from } else { from.alike() }
+    }
+
+    /// An activation's values.
+    pub(super) fn map(&self, shape: Shape) -> Buffer {
+        self.values(shape.elements().saturating_mul(self.batch))
+    }
+
+    pub(super) fn values(&self, values: u64) -> Buffer {
+        self.context.meter.buffer(values)
+    }
+
+    /// Reads a parameter.
+    fn param(&mut self, len: u64) -> Param {
+        let param = Param::new(&self.context.meter, len);
+        if self.context.training {
+            self.context.tape.push(param.finish(&self.context.meter));
+        }
+        param
+    }
+
+    /// Reads the shared parameters. Norms are read at each visit.
+    fn bind_shared(&mut self) {
+        for (id, group) in self.network.groups.iter().enumerate() {
+            for tensor in group.tensors().iter().filter(|tensor| tensor.part != Part::Norm) {
+                for kernel in 0..group.kernels {
+                    let param = self.param(super::elements(tensor));
+                    self.shared.insert((id, kernel, tensor.part), param);
+                }
+            }
+        }
+    }
+
+    /// The parameters of a convolution, linear layer or norm, each shared or its own.
+    pub(super) fn params(&mut self, layer: &Layer) -> Vec<Param> {
+        let mut params = Vec::new();
+        for tensor in layer.op.tensors().iter().filter(|tensor| tensor.trainable) {
+            let visit: Option<Visit> = match tensor.part {
+                Part::Kernel => layer.kernel,
+                Part::Bias => layer.bias,
+                Part::Norm => None,
+            };
+            let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, tensor.part)));
+            let param = shared.cloned();
+            params.push(param.unwrap_or_else(|| self.param(super::elements(tensor))));
+        }
+        params
+    }
+
+    pub(super) fn ready(&mut self, x: Act) -> Ready {
+        let (data, saved) = x.value.compute(&mut self.context, &x.gradient);
+        Ready {
+            data,
+            saved,
+            gradient: x.gradient,
+        }
+    }
+
+    /// The output of an operation that does not wait.
+    pub(super) fn output(&mut self, shape: Shape, data: Rc<Buffer>, backward: impl FnOnce(Buffer) + 'static) -> Act {
+        let gradient = Gradient::default();
+        self.context.record(&gradient, backward);
+        Act {
+            shape,
+            value: Value::ready(data),
+            gradient,
+        }
+    }
+
+    /// Two of one.
+    fn fork(&mut self, x: Act) -> (Act, Act) {
+        let shape = x.shape;
+        let ready = self.ready(x);
+        let act = |data, saved, gradient| Act {
+            shape,
+            value: Value::Ready(data, saved),
+            gradient,
+        };
+        let second = act(ready.data.clone(), ready.saved.clone(), ready.gradient.clone());
+        (act(ready.data, ready.saved, ready.gradient), second)
+    }
+
+    fn nodes(&mut self, nodes: &[Node], x: Act) -> Act {
+        nodes.iter().fold(x, |x, node| self.node(node, x))
+    }
+
+    fn node(&mut self, node: &Node, x: Act) -> Act {
+        match node {
+            Node::Layer(id) => self.layer(&self.network.layers[*id], x),
+            Node::Scope(scope) => self.nodes(&scope.nodes, x),
+            Node::Residual { main, skip } => {
+                let (x, other) = self.fork(x);
+                let x = self.nodes(main, x);
+                let other = self.nodes(skip, other);
+                self.add(x, other)
+            }
+            Node::Branch { join, arms, .. } => {
+                let mut inputs = vec![x];
+                for _ in 1..arms.len() {
+                    let last = inputs.pop().map(|x| self.fork(x));
+                    inputs.extend(last.into_iter().flat_map(|(first, second)| [first, second]));
+                }
+                let arms = arms.iter().zip(inputs);
+                let mut done: Vec<Act> = arms.map(|((arm, _), x)| self.nodes(arm, x)).collect();
+                let first = done.remove(0);
+                done.into_iter().fold(first, |x, arm| self.join(*join, x, arm))
+            }
+            Node::Gate(gate) => {
+                let (x, factors) = self.fork(x);
+                let factors = self.nodes(gate, factors);
+                self.gate(x, factors)
+            }
+        }
+    }
+
+    fn join(&mut self, join: Join, x: Act, arm: Act) -> Act {
+        match (join, x.shape, arm.shape) {
+            (Join::Add, ..) => self.add(x, arm),
+            (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => self.gate(x, arm),
+            (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => self.gate(arm, x),
+            (Join::Multiply, ..) => self.multiply(x, arm),
+            (Join::Concat, ..) => self.concat(x, arm),
+        }
+    }
+
+    fn layer(&mut self, layer: &Layer, x: Act) -> Act {
+        match layer.op {
+            Op::Conv(_) | Op::Linear { .. } => self.conv(layer, x),
+            Op::BatchNorm { channels, .. } => self.batch_norm(layer, channels, x),
+            Op::LayerNorm { .. } => self.layer_norm(layer, x),
+            Op::Activation(kind) => self.activation(kind, x),
+            Op::Pool { .. } => self.pool(layer, true, x),
+            Op::GlobalPool(kind) => self.pool(layer, kind == PoolKind::Max, x),
+            Op::Dropout(p) if self.context.training && p.0 > 0.0 => self.dropout(x),
+            Op::Flatten => self.flatten(layer, x),
+            Op::Dropout(_) | Op::Invalid => x,
+        }
+    }
+}
+
+/// Whether the order of a map's values is the same in all layouts.
+pub(super) fn has_one_layout(shape: Shape) -> bool {
+    shape.pixels() == 1 || shape.channels() == 1
+}

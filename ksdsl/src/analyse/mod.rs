@@ -1,0 +1,91 @@
+//! What a network costs: parameters, multiply-adds, memory.
+
+mod buffer;
+mod joins;
+mod kernel;
+mod layers;
+mod memory;
+mod param;
+mod pending;
+
+pub use memory::{Peaks, peaks};
+
+use crate::ir::{GroupId, Layer, Network, Part, Tensor, Visit};
+use std::collections::HashSet;
+
+/// The costs of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Analysis {
+    /// Trainable parameters, each shared one counted once.
+    pub trainable: u64,
+    /// Trainable parameters if nothing were shared.
+    pub unshared: u64,
+    /// Values that training changes without gradients: the running statistics of batch norms.
+    pub buffers: u64,
+    /// Multiply-adds of convolutions and linear layers for one image; a shared kernel counts at
+    /// each visit.
+    pub macs: u64,
+    /// What each layer costs, in the order of the layers.
+    pub layers: Vec<LayerCost>,
+}
+
+/// What a layer costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LayerCost {
+    /// Trainable parameters stored for it: those of a shared kernel at its first visit only.
+    pub stored: u64,
+    /// Trainable parameters it uses.
+    pub used: u64,
+    /// Multiply-adds for one image.
+    pub macs: u64,
+}
+
+/// Analyses a network.
+pub fn analyse(network: &Network) -> Analysis {
+    let mut seen = HashSet::new();
+    let mut buffers = 0;
+    let layers: Vec<LayerCost> = network
+        .layers
+        .iter()
+        .map(|layer| {
+            let mut cost = LayerCost {
+                macs: layer.op.macs(layer.output),
+                ..LayerCost::default()
+            };
+            for tensor in layer.op.tensors() {
+                let size = elements(&tensor);
+                let first = shared(layer, &tensor).is_none_or(|key| seen.insert((key, tensor.name)));
+                match (tensor.trainable, first) {
+                    (true, first) => {
+                        cost.used += size;
+                        cost.stored += if first { size } else { 0 };
+                    }
+                    (false, true) => buffers += size,
+                    (false, false) => {}
+                }
+            }
+            cost
+        })
+        .collect();
+    let total = |value: fn(&LayerCost) -> u64| layers.iter().map(value).fold(0u64, u64::saturating_add);
+    Analysis {
+        trainable: total(|cost| cost.stored),
+        unshared: total(|cost| cost.used),
+        buffers,
+        macs: total(|cost| cost.macs),
+        layers,
+    }
+}
+
+fn elements(tensor: &Tensor) -> u64 {
+    tensor.shape.iter().product()
+}
+
+/// The kernel of a group that holds this tensor of a layer.
+fn shared(layer: &Layer, tensor: &Tensor) -> Option<(GroupId, u32)> {
+    let visit: Option<Visit> = match tensor.part {
+        Part::Kernel | Part::Norm => layer.kernel,
+        Part::Bias => layer.bias,
+    };
+    visit.map(|visit| (visit.group, visit.kernel))
+}

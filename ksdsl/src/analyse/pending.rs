@@ -1,0 +1,342 @@
+//! Values that wait for what follows them, and what the backward pass needs of them: the runtime's
+//! rules (`pending` and `saved` of `ksdsl-runtime`), on buffers that hold nothing.
+
+use super::buffer::{Buffer, Gradient, Meter};
+use super::kernel::Convolution;
+use super::param::Param;
+use crate::ir::Activation;
+use std::rc::Rc;
+
+/// Most passes in which an output is made again; one that needs more is kept.
+const DEEPEST: usize = 2;
+
+/// What the backward pass needs of an activation.
+#[derive(Clone, Debug)]
+pub(super) enum Saved {
+    Kept(Rc<Buffer>),
+    Again(Rc<Again>),
+}
+
+/// A norm's output, to be made again.
+#[derive(Debug)]
+pub(super) struct Again {
+    input: Saved,
+    _statistics: Rc<Buffer>,
+    residual: Option<Saved>,
+}
+
+impl Saved {
+    fn depth(&self) -> usize {
+        match self {
+            Self::Kept(_) => 0,
+            Self::Again(again) => again.depth(),
+        }
+    }
+
+    pub(super) fn get(&self) -> Rc<Buffer> {
+        match self {
+            Self::Kept(data) => data.clone(),
+            Self::Again(again) => {
+                let input = again.input.get();
+                let _residual = again.residual.as_ref().map(Saved::get);
+                Rc::new(input.alike())
+            }
+        }
+    }
+}
+
+impl Again {
+    fn depth(&self) -> usize {
+        1 + self.input.depth().max(self.residual.as_ref().map_or(0, Saved::depth))
+    }
+}
+
+/// The tape: what the backward pass does, last first.
+#[derive(Default)]
+pub(super) struct Tape(Vec<Box<dyn FnOnce()>>);
+
+impl Tape {
+    /// Records something to be done for sure.
+    pub(super) fn push(&mut self, f: impl FnOnce() + 'static) {
+        self.0.push(Box::new(f));
+    }
+
+    /// Records the backward pass of an operation, for the gradient of its output.
+    fn record(&mut self, gradient: &Gradient, f: impl FnOnce(Buffer) + 'static) {
+        let gradient = gradient.clone();
+        self.push(move || {
+            if let Some(dy) = gradient.take() {
+                f(dy);
+            }
+        });
+    }
+
+    /// Runs and empties it.
+    pub(super) fn run(&mut self) {
+        while let Some(f) = self.0.pop() {
+            f();
+        }
+    }
+}
+
+/// What a pass needs everywhere.
+pub(super) struct Context {
+    pub(super) meter: Rc<Meter>,
+    pub(super) training: bool,
+    pub(super) tape: Tape,
+}
+
+impl Context {
+    /// Records the backward pass of an operation; in inference what it holds is let go.
+    pub(super) fn record(&mut self, gradient: &Gradient, f: impl FnOnce(Buffer) + 'static) {
+        if self.training {
+            self.tape.record(gradient, f);
+        }
+    }
+}
+
+/// An activation's values, there or to come.
+pub(super) enum Value {
+    Ready(Rc<Buffer>, Saved),
+    Conv(Box<ConvStep>),
+    Norm(Box<NormStep>),
+}
+
+/// A convolution with what follows it.
+pub(super) struct ConvStep {
+    pub(super) size: Convolution,
+    /// The input, until the convolution ran.
+    pub(super) _x: Rc<Buffer>,
+    pub(super) saved: Saved,
+    pub(super) gradient: Gradient,
+    pub(super) weight: Param,
+    pub(super) bias: Option<Param>,
+    pub(super) before: Option<Activation>,
+    /// Of a norm with running statistics.
+    pub(super) affine: Option<Buffer>,
+    pub(super) residual: Option<Rc<Buffer>>,
+    pub(super) after: bool,
+}
+
+/// A norm whose statistics are known.
+pub(super) struct NormStep {
+    pub(super) input: Rc<Buffer>,
+    pub(super) saved: Saved,
+    /// The input after an activation.
+    pub(super) activated: Option<Buffer>,
+    pub(super) source: Source,
+    pub(super) parameters: Vec<Param>,
+    pub(super) statistics: Rc<Buffer>,
+    pub(super) residual: Option<Residual>,
+    pub(super) after: bool,
+}
+
+/// The other branch of a residual.
+pub(super) struct Residual {
+    pub(super) data: Rc<Buffer>,
+    pub(super) saved: Saved,
+    pub(super) gradient: Gradient,
+}
+
+/// Where a norm's input comes from.
+pub(super) enum Source {
+    Conv(ConvBackward),
+    Other(Gradient),
+}
+
+/// What a convolution's backward pass needs.
+pub(super) struct ConvBackward {
+    size: Convolution,
+    saved: Saved,
+    gradient: Gradient,
+    weight: Param,
+    bias: Option<Param>,
+}
+
+impl ConvBackward {
+    fn run(self, meter: &Rc<Meter>, _dy: &Buffer) {
+        let x = self.saved.get();
+        self.size.backward_weight(meter, &self.weight.sums, self.weight.len());
+        drop(x);
+        if let Some(bias) = &self.bias {
+            bias.accumulate(meter);
+        }
+        let others = self.gradient.take();
+        let dx = self.size.backward_data(meter, &self.weight.kernel);
+        drop(others);
+        self.gradient.add(dx);
+    }
+}
+
+impl ConvStep {
+    fn is_open(&self) -> bool {
+        self.residual.is_none() && !self.after
+    }
+
+    /// Whether nothing but an activation follows yet.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_open() && self.affine.is_none()
+    }
+
+    pub(super) fn forward(&self, meter: &Rc<Meter>) -> Buffer {
+        self.size.forward(meter, &self.weight.kernel)
+    }
+
+    /// The input itself is let go.
+    pub(super) fn into_backward(self) -> ConvBackward {
+        ConvBackward {
+            size: self.size,
+            saved: self.saved,
+            gradient: self.gradient,
+            weight: self.weight,
+            bias: self.bias,
+        }
+    }
+
+    fn compute(self, context: &mut Context, gradient: &Gradient) -> Rc<Buffer> {
+        let y = Rc::new(self.forward(&context.meter));
+        if !context.training {
+            return y;
+        }
+        let (before, meter) = (self.before, context.meter.clone());
+        let backward = self.into_backward();
+        let Some(kind) = before else {
+            context.record(gradient, move |dy| backward.run(&meter, &dy));
+            return y;
+        };
+        let inner = Gradient::default();
+        context.record(&inner, move |dy| backward.run(&meter, &dy));
+        activate(kind, y, inner, context, gradient)
+    }
+}
+
+/// An activation function as a pass of its own.
+pub(super) fn activate(
+    kind: Activation,
+    x: Rc<Buffer>,
+    input: Gradient,
+    context: &mut Context,
+    gradient: &Gradient,
+) -> Rc<Buffer> {
+    // Of these two the gradient depends on the output alone.
+    let saves_output = matches!(kind, Activation::Relu | Activation::Sigmoid);
+    let before = (context.training && !saves_output).then(|| x.clone());
+    let y = Rc::new(Buffer::owned(x));
+    let saved = before.unwrap_or_else(|| y.clone());
+    context.record(gradient, move |dy| {
+        input.add(dy);
+        drop(saved);
+    });
+    y
+}
+
+impl NormStep {
+    fn compute(self, context: &mut Context, gradient: &Gradient) -> (Rc<Buffer>, Saved) {
+        let y = Rc::new(self.activated.unwrap_or_else(|| self.input.alike()));
+        if !context.training {
+            return (y.clone(), Saved::Kept(y));
+        }
+        let again = Again {
+            input: self.saved.clone(),
+            _statistics: self.statistics.clone(),
+            residual: self.residual.as_ref().map(|residual| residual.saved.clone()),
+        };
+        let masked = self.after && self.residual.is_some();
+        let saved = if !masked && again.depth() <= DEEPEST {
+            Saved::Again(Rc::new(again))
+        } else {
+            Saved::Kept(y.clone())
+        };
+        let backward = NormBackward {
+            input: self.saved,
+            output: masked.then(|| y.clone()),
+            source: self.source,
+            parameters: self.parameters,
+            _statistics: self.statistics,
+            residual: self.residual.map(|residual| residual.gradient),
+        };
+        let meter = context.meter.clone();
+        context.record(gradient, move |dy| backward.run(&meter, dy));
+        (y, saved)
+    }
+}
+
+struct NormBackward {
+    input: Saved,
+    output: Option<Rc<Buffer>>,
+    source: Source,
+    parameters: Vec<Param>,
+    _statistics: Rc<Buffer>,
+    residual: Option<Gradient>,
+}
+
+impl NormBackward {
+    fn run(self, meter: &Rc<Meter>, dy: Buffer) {
+        let input = self.input.get();
+        for param in &self.parameters {
+            param.accumulate(meter);
+        }
+        let (dz, dresidual) = match &self.residual {
+            // Written over the gradient of the output.
+            None => (dy, None),
+            Some(_) => (dy.alike(), Some(dy)),
+        };
+        drop((input, self.input, self.output));
+        if let (Some(residual), Some(dresidual)) = (&self.residual, dresidual) {
+            residual.add(dresidual);
+        }
+        match self.source {
+            Source::Conv(conv) => conv.run(meter, &dz),
+            Source::Other(gradient) => gradient.add(dz),
+        }
+    }
+}
+
+impl Value {
+    /// Values that are there and kept for the backward pass.
+    pub(super) fn ready(data: Rc<Buffer>) -> Self {
+        Self::Ready(data.clone(), Saved::Kept(data))
+    }
+
+    /// Computes the values, if that has not been done.
+    pub(super) fn compute(self, context: &mut Context, gradient: &Gradient) -> (Rc<Buffer>, Saved) {
+        match self {
+            Self::Ready(data, saved) => (data, saved),
+            Self::Conv(step) => {
+                let y = step.compute(context, gradient);
+                (y.clone(), Saved::Kept(y))
+            }
+            Self::Norm(step) => step.compute(context, gradient),
+        }
+    }
+
+    /// Takes up an activation. `false`: it must be a pass of its own.
+    pub(super) fn take_activation(&mut self, kind: Activation, training: bool) -> bool {
+        let relu = kind == Activation::Relu;
+        match self {
+            Self::Conv(step) if step.before.is_none() && step.is_plain() => step.before = Some(kind),
+            Self::Conv(step) if !training && !step.after && relu => step.after = true,
+            Self::Norm(step) if !step.after && relu => step.after = true,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Whether a residual can be taken up.
+    pub(super) fn takes_residual(&self, training: bool) -> bool {
+        match self {
+            Self::Ready(..) => false,
+            Self::Conv(step) => !training && step.is_open(),
+            Self::Norm(step) => !step.after && step.residual.is_none(),
+        }
+    }
+
+    /// Takes up a residual, if it [can](Self::takes_residual).
+    pub(super) fn take_residual(&mut self, residual: Residual) {
+        match self {
+            Self::Ready(..) => {}
+            Self::Conv(step) => step.residual = Some(residual.data),
+            Self::Norm(step) => step.residual = Some(residual),
+        }
+    }
+}
