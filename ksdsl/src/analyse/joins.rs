@@ -1,8 +1,8 @@
 //! The operations of a pass that join two activations.
 
-use super::buffer::Buffer;
-use super::memory::{Act, Pass};
-use super::pending::Residual;
+use super::buffer::{Buffer, Gradient};
+use super::memory::{Act, Pass, Ready};
+use super::pending::{Branch, GateStep, Value};
 use std::rc::Rc;
 
 impl Pass<'_> {
@@ -13,7 +13,7 @@ impl Pass<'_> {
             (false, true) => (b, self.ready(a)),
             (false, false) => return self.add_now(a, b),
         };
-        waiting.value.take_residual(Residual {
+        waiting.value.take_residual(Branch {
             data: other.data,
             saved: other.saved,
             gradient: other.gradient,
@@ -55,16 +55,23 @@ impl Pass<'_> {
 
     pub(super) fn gate(&mut self, x: Act, factors: Act) -> Act {
         let shape = x.shape;
-        let (x, factors) = (self.ready(x), self.ready(factors));
-        let y = Rc::new(self.map(shape));
-        drop((x.data, factors.data));
-        self.output(shape, y, move |dy| {
-            let (input, factor) = (x.saved.get(), factors.saved.get());
-            let (dx, dfactor) = (input.alike(), factor.alike());
-            drop((dy, input, factor));
-            x.gradient.add(dx);
-            factors.gradient.add(dfactor);
-        })
+        let (input, gate) = (self.ready(x), self.ready(factors));
+        let branch = |ready: Ready| Branch {
+            data: ready.data,
+            saved: ready.saved,
+            gradient: ready.gradient,
+        };
+        let step = GateStep {
+            input: branch(input),
+            gate: branch(gate),
+            residual: None,
+            after: false,
+        };
+        Act {
+            shape,
+            value: Value::Gate(Box::new(step)),
+            gradient: Gradient::default(),
+        }
     }
 
     pub(super) fn concat(&mut self, a: Act, b: Act) -> Act {

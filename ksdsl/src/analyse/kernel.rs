@@ -6,7 +6,7 @@
 //! megabytes. Tests compare the figures with what the runtime measures.
 
 use super::buffer::{Buffer, Meter};
-use super::param::{Direction, Domain, Kernel, Sums};
+use super::param::{Direction, Domain, Form, Kernel, Sums};
 use crate::ir::{Conv, Layer, Op};
 use std::rc::Rc;
 
@@ -16,10 +16,22 @@ const LANES: u64 = 16;
 const POINTS: u64 = 36;
 /// Points of a tile of three pixels in wide depthwise kernels.
 const TOOM_POINTS: u64 = 5;
+/// Outputs of such a tile, and taps of a group.
+const TOOM_TILE: u64 = 3;
 /// Values that a task works on.
 const TASK: u64 = 1 << 17;
+/// Values of the points of both factors of a Winograd weight gradient.
+const WEIGHT_TASK: u64 = 1 << 19;
+/// Values of a task that goes through them once.
+const PASS: u64 = 1 << 14;
 /// Rows of a band of a depthwise convolution.
 const BAND: u64 = 16;
+/// Rows of zeros above, and below, the output gradient of a band.
+const PADDING_ROWS: u64 = 2;
+/// Tasks of a weight gradient, at most or about.
+const PARTS: u64 = 16;
+/// Tasks of a weight gradient that is cut by columns.
+const COLUMN_PARTS: u64 = 8;
 
 /// The runtime's algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +43,14 @@ pub(super) enum Method {
 }
 
 /// A convolution of a batch. Linear layers are convolutions of maps of one pixel.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Convolution {
     batch: u64,
     groups: u64,
     channels: [u64; 2],
     kernel: [u64; 2],
+    stride: [u64; 2],
+    dilation: [u64; 2],
     /// Height and width of input and output.
     input: [u64; 2],
     output: [u64; 2],
@@ -55,6 +69,8 @@ impl Convolution {
             groups: 1,
             channels: [layer.input.channels(), layer.output.channels()],
             kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
             input: sizes(&layer.input.sizes()),
             output: sizes(&layer.output.sizes()),
             method: Method::Pointwise,
@@ -63,6 +79,7 @@ impl Convolution {
             Op::Linear { .. } => Some(this),
             Op::Conv(conv) => {
                 (this.groups, this.kernel) = (conv.groups.max(1), conv.kernel);
+                (this.stride, this.dilation) = (conv.stride, conv.dilation);
                 this.method = this.method(conv);
                 Some(this)
             }
@@ -86,13 +103,14 @@ impl Convolution {
     }
 
     fn winograd_pays(&self) -> bool {
-        let tiles = self.bands(self.output).saturating_mul(self.output[1].div_ceil(4));
-        let [fewest, most] = [
-            self.channels[0].min(self.channels[1]),
-            self.channels[0].max(self.channels[1]),
-        ];
-        let least = if fewest < 32 { 256 } else { 64 };
-        fewest >= 16 && tiles >= least.max(most / 2) && self.pixels() >= tiles.saturating_mul(8)
+        let tiles = self.all_tiles(self.output);
+        let least = match self.channels[0].min(self.channels[1]) {
+            0..16 => return false,
+            16..24 => 256,
+            24..32 => 64,
+            _ => 4,
+        };
+        tiles >= least && self.pixels() >= tiles.saturating_mul(8)
     }
 
     /// Pixels of the output.
@@ -103,6 +121,11 @@ impl Convolution {
     /// Rows of 4x4 tiles of a map.
     fn bands(&self, map: [u64; 2]) -> u64 {
         self.batch.saturating_mul(map[0].div_ceil(4))
+    }
+
+    /// 4x4 tiles of a map.
+    fn all_tiles(&self, map: [u64; 2]) -> u64 {
+        self.bands(map).saturating_mul(map[1].div_ceil(4))
     }
 
     /// Values of the input.
@@ -126,15 +149,18 @@ impl Convolution {
 
     /// The output, by a kernel whose form is made if need be.
     pub(super) fn forward(&self, meter: &Rc<Meter>, kernel: &Kernel) -> Buffer {
-        let [inputs, outputs] = self.channels;
         self.prepare(meter, kernel, Direction::Forward);
+        if self.method == Method::Winograd {
+            return self.winograd(meter, self.output, self.channels);
+        }
         let y = meter.buffer(self.output_len());
-        let rows = product(&[self.batch, self.output[0]]);
         let scratch = match self.method {
-            Method::Pointwise => 0,
-            Method::Depthwise => self.depthwise_scratch(),
-            Method::Winograd => self.winograd_scratch(self.output, [inputs, outputs]),
-            Method::Unrolled => self.unrolled(self.tile_rows().min(rows.div_ceil(8))),
+            Method::Depthwise => self.depthwise_scratch(self.output, self.stride),
+            Method::Unrolled => {
+                let rows = self.rows().div_ceil(8);
+                self.copied(self.implicit_rows().min(rows).min(self.output[0]))
+            }
+            Method::Pointwise | Method::Winograd => 0,
         };
         drop(meter.buffer(scratch));
         y
@@ -142,14 +168,17 @@ impl Convolution {
 
     /// The gradient with respect to the input.
     pub(super) fn backward_data(&self, meter: &Rc<Meter>, kernel: &Kernel) -> Buffer {
-        let [inputs, outputs] = self.channels;
         self.prepare(meter, kernel, Direction::Backward);
+        if self.method == Method::Winograd {
+            let [inputs, outputs] = self.channels;
+            return self.winograd(meter, self.input, [outputs, inputs]);
+        }
         let dx = meter.buffer(self.input_len());
         let scratch = match self.method {
-            Method::Pointwise => 0,
-            Method::Depthwise => self.depthwise_scratch(),
-            Method::Winograd => self.winograd_scratch(self.input, [outputs, inputs]),
+            Method::Depthwise if self.stride == [1, 1] => self.depthwise_scratch(self.input, self.stride),
+            Method::Depthwise => self.strided_scratch(),
             Method::Unrolled => self.unrolled(self.tile_rows().min(self.output[0])),
+            Method::Pointwise | Method::Winograd => 0,
         };
         drop(meter.buffer(scratch));
         dx
@@ -168,7 +197,6 @@ impl Convolution {
             _ => len,
         };
         sums.hold(domain, || meter.buffer(held));
-        let rows = product(&[self.batch, self.output[0]]);
         match self.method {
             Method::Pointwise if self.pixels() < outputs.saturating_mul(4) => {
                 drop(meter.buffer(transposed(self.pixels(), outputs, inputs)));
@@ -180,19 +208,19 @@ impl Convolution {
             }
             Method::Depthwise => drop(meter.buffer(self.depthwise_sums())),
             Method::Winograd => {
-                let most = (1 << 21) / (POINTS * (inputs + outputs)).max(1);
+                let most = WEIGHT_TASK / (POINTS * (inputs + outputs)).max(1);
                 let tiles = self.tiles(self.output, most.max(inputs.min(outputs)), u64::MAX);
                 let both = points(tiles.saturating_mul(inputs)).saturating_add(points(tiles.saturating_mul(outputs)));
                 drop(meter.buffer(both.saturating_add(transposed(tiles, inputs, outputs))));
             }
+            Method::Unrolled if self.large_gradient(len) => {
+                drop(meter.buffer(self.gathered(self.implicit_rows().min(self.rows()))));
+            }
             Method::Unrolled => {
-                let parts = ((1 << 24) / len.max(1)).clamp(2, 16);
-                let part = rows.div_ceil(parts).max(1);
-                let tile = self.tile_rows().min(part);
-                let pixels = tile.saturating_mul(self.output[1]);
-                let copies = transposed(pixels, self.columns(), outputs / self.groups);
-                let scratch = self.unrolled(tile).saturating_add(copies);
-                partial_sums(meter, rows.div_ceil(part), len, scratch);
+                let parts = ((1 << 24) / len.max(1)).clamp(2, PARTS);
+                let part = self.rows().div_ceil(parts).max(1);
+                let scratch = self.gathered(self.implicit_rows().min(part));
+                partial_sums(meter, self.rows().div_ceil(part), len, scratch);
             }
         }
     }
@@ -205,14 +233,16 @@ impl Convolution {
             Direction::Backward => [outputs / self.groups, self.columns()],
         };
         let (count, rows, columns, plain) = match (self.method, direction) {
-            // The kernel is laid out anew in each pass.
-            (Method::Depthwise, _) => return,
+            (Method::Depthwise, _) => {
+                let form = Form::Depthwise(*self, direction);
+                return kernel.hold(form, || meter.buffer(self.depthwise_form(direction)));
+            }
             (Method::Winograd, Direction::Forward) => (POINTS, inputs, outputs, points(inputs * outputs)),
             (Method::Winograd, Direction::Backward) => (POINTS, outputs, inputs, points(inputs * outputs)),
             (Method::Unrolled, _) => (self.groups, rows, columns, kernel.len),
             (Method::Pointwise, _) => (1, rows, columns, 0),
         };
-        kernel.hold((self.method, direction), || {
+        kernel.hold(Form::Dense(self.method, direction), || {
             let _plain = meter.buffer(plain);
             let packed = rows
                 .saturating_mul(columns.next_multiple_of(LANES))
@@ -237,48 +267,171 @@ impl Convolution {
         (tiles / across).clamp(1, most).saturating_mul(across)
     }
 
-    fn winograd_scratch(&self, to: [u64; 2], [from_channels, to_channels]: [u64; 2]) -> u64 {
-        let tiles = (TASK / (POINTS * (from_channels + to_channels)).max(1)).max(48);
-        let tiles = self.tiles(to, tiles, self.bands(to).div_ceil(8));
-        points(tiles.saturating_mul(from_channels)).saturating_add(points(tiles.saturating_mul(to_channels)))
-    }
-
-    /// Whether a wide depthwise kernel is taken in tiles of three; it is the runtime's rule but for
-    /// strided and dilated ones.
-    fn toom(&self) -> bool {
-        self.kernel[1] >= 5 && self.kernel[0] >= 3 && self.input == self.output
-    }
-
-    /// Values per lane of a band of the input and of a transformed kernel.
-    fn depthwise_plane(&self) -> [u64; 2] {
-        let rows = self.output[0].min(BAND) + self.kernel[0] - 1;
-        if self.toom() {
-            let groups = self.kernel[1].div_ceil(3);
-            let tiles = self.output[1].div_ceil(3) + groups - 1;
-            return [TOOM_POINTS * rows * tiles, TOOM_POINTS * self.kernel[0] * groups];
+    /// A map by Winograd's algorithm.
+    fn winograd(&self, meter: &Rc<Meter>, to: [u64; 2], channels: [u64; 2]) -> Buffer {
+        let [inputs, outputs] = channels;
+        let len = product(&[self.batch, to[0], to[1], outputs]);
+        let tiles = self.all_tiles(to);
+        // With so few tiles all of them are transformed before any is multiplied.
+        if product(&[2, tiles, inputs + outputs]) < inputs.saturating_mul(outputs) {
+            let _points = channels.map(|channels| meter.buffer(points(tiles.saturating_mul(channels))));
+            return meter.buffer(len);
         }
-        [rows * (self.output[1] + self.kernel[1] - 1), self.taps()]
+        let y = meter.buffer(len);
+        let most = (TASK / (POINTS * (inputs + outputs)).max(1)).max(48);
+        let tiles = self.tiles(to, most, self.bands(to).div_ceil(8));
+        let _points = channels.map(|channels| meter.buffer(points(tiles.saturating_mul(channels))));
+        y
     }
 
-    /// Planes of some channels, and the kernel.
-    fn depthwise_scratch(&self) -> u64 {
-        let [plane, taps] = self.depthwise_plane().map(|values| values.saturating_mul(LANES));
-        let blocks = self.channels[0].div_ceil(LANES);
-        let group = (TASK / plane.max(1)).clamp(1, blocks.max(1));
-        product(&[group, plane]).saturating_add(product(&[blocks, taps + LANES]))
+    /// Rows of the output, over the batch.
+    fn rows(&self) -> u64 {
+        self.batch.saturating_mul(self.output[0])
+    }
+
+    /// Values of the input under so many rows of the output, with the padding.
+    fn copied(&self, rows: u64) -> u64 {
+        let [height, width] = self.extent([rows.max(1), self.output[1]]);
+        product(&[height, width, self.channels[0]])
+    }
+
+    /// Rows and columns that so many of the output read.
+    fn extent(&self, outputs: [u64; 2]) -> [u64; 2] {
+        [0, 1].map(|axis| {
+            let reach = (self.kernel[axis].saturating_sub(1)).saturating_mul(self.dilation[axis]);
+            let steps = outputs[axis].saturating_sub(1).saturating_mul(self.stride[axis]);
+            steps.saturating_add(reach).saturating_add(1)
+        })
+    }
+
+    /// Rows of the output that are taken at a time where the input is read in place.
+    fn implicit_rows(&self) -> u64 {
+        let row = (self.copied(1) / self.kernel[0].max(1)).saturating_mul(self.stride[0]);
+        let output = self.output[1].saturating_mul(self.channels[1]);
+        (TASK / 2 / row.saturating_add(output).max(1)).max(1)
+    }
+
+    /// Scratch of the weight gradient of so many rows: the input with its padding, and a group's
+    /// output gradient in panels.
+    fn gathered(&self, rows: u64) -> u64 {
+        let rows = rows.min(self.output[0]).max(1);
+        let columns = (self.channels[1] / self.groups).next_multiple_of(LANES);
+        self.copied(rows)
+            .saturating_add(product(&[rows, self.output[1], columns]))
+    }
+
+    /// Whether a weight gradient is cut by columns rather than summed of parts.
+    fn large_gradient(&self, len: u64) -> bool {
+        let maps = self.input_len().saturating_add(self.output_len());
+        self.groups == 1 && product(&[3, PARTS, len]) > product(&[COLUMN_PARTS, maps])
+    }
+
+    /// Whether a depthwise convolution to a map of this width is taken in tiles of three.
+    fn toom(&self, width: u64) -> bool {
+        self.toom_takes() && self.kernel[1] >= 9 && width >= 12
+    }
+
+    /// Whether its weight gradient is.
+    fn toom_sums(&self) -> bool {
+        self.toom_takes() && self.kernel[1] >= 7 && self.output[1] >= 24
+    }
+
+    fn toom_takes(&self) -> bool {
+        self.stride == [1, 1] && self.dilation[1] == 1 && self.kernel[0] >= 7
+    }
+
+    /// Vectors of channels.
+    fn blocks(&self) -> u64 {
+        self.channels[0].div_ceil(LANES)
+    }
+
+    /// A depthwise kernel laid out for a direction.
+    fn depthwise_form(&self, direction: Direction) -> u64 {
+        let width = match direction {
+            Direction::Forward => self.output[1],
+            Direction::Backward => self.input[1],
+        };
+        let taps = if self.toom(width) {
+            product(&[TOOM_POINTS, self.kernel[0], self.kernel[1].div_ceil(TOOM_TILE)])
+        } else {
+            self.taps()
+        };
+        product(&[self.blocks(), taps, LANES]).saturating_add(LANES)
+    }
+
+    /// Rows of a task of a depthwise convolution to a map.
+    fn depthwise_rows(&self, to: [u64; 2]) -> u64 {
+        let row = product(&[to[1], self.channels[0], self.taps()]);
+        let band = self
+            .batch
+            .saturating_mul(to[0])
+            .div_ceil(2)
+            .next_multiple_of(4)
+            .min(BAND);
+        PASS.div_ceil(row.max(1)).max(band.min(to[0])).min(to[0]).max(1)
+    }
+
+    /// Planes of some channels, and the bias.
+    fn depthwise_scratch(&self, to: [u64; 2], stride: [u64; 2]) -> u64 {
+        let this = Self { stride, ..*self };
+        let [rows, columns] = this.extent([self.depthwise_rows(to), to[1]]);
+        let (plane, sums) = if self.toom(to[1]) {
+            let tiles = to[1].div_ceil(TOOM_TILE);
+            let columns = tiles + self.kernel[1].div_ceil(TOOM_TILE) - 1;
+            let sums = product(&[TOOM_POINTS, 4, tiles, LANES]);
+            (product(&[TOOM_POINTS, plane(rows, columns)]), sums)
+        } else {
+            (plane(rows, columns), 0)
+        };
+        let bias = self.blocks().saturating_mul(LANES).saturating_add(2 * LANES);
+        self.planes(plane).saturating_add(sums).saturating_add(bias)
+    }
+
+    /// Planes of the output gradient under the rows of a task, of a strided convolution.
+    fn strided_scratch(&self) -> u64 {
+        let under = |axis: usize, inputs: u64| {
+            let reach = (self.kernel[axis].saturating_sub(1)).saturating_mul(self.dilation[axis]);
+            inputs.saturating_sub(1).saturating_add(reach) / self.stride[axis].max(1) + 1
+        };
+        let rows = under(0, self.depthwise_rows(self.input));
+        self.planes(plane(rows, under(1, self.input[1])))
+    }
+
+    /// Planes of as many blocks of channels as are taken at a time.
+    fn planes(&self, plane: u64) -> u64 {
+        product(&[self.group(plane), plane])
+    }
+
+    /// Blocks of channels that are taken at a time, each with so many values.
+    fn group(&self, plane: u64) -> u64 {
+        (TASK / plane.max(1)).clamp(1, self.blocks().max(1))
     }
 
     /// Planes of input and output gradient, and the sums of the tasks.
     fn depthwise_sums(&self) -> u64 {
-        let [plane, taps] = self.depthwise_plane().map(|values| values.saturating_mul(LANES));
-        let blocks = self.channels[0].div_ceil(LANES);
-        let planes = plane.saturating_mul(2);
-        let group = (TASK / planes.max(1)).clamp(1, blocks.max(1));
-        let groups = blocks.div_ceil(group);
+        let rows = self.output[0].min(BAND);
+        let [below, columns] = self.extent([rows, self.output[1]]);
+        let (planes, taps) = if self.toom_sums() {
+            let tiles = self.output[1].div_ceil(TOOM_TILE);
+            let groups = self.kernel[1].div_ceil(TOOM_TILE);
+            let planes = plane(below, tiles + groups - 1) + plane(rows + 2 * PADDING_ROWS, tiles);
+            (TOOM_POINTS * planes, TOOM_POINTS * self.kernel[0] * groups)
+        } else {
+            let planes = plane(below, columns) + plane(rows + 2 * PADDING_ROWS, self.output[1]);
+            (planes, self.taps())
+        };
+        let group = self.group(planes);
+        let groups = self.blocks().div_ceil(group);
         let bands = product(&[self.batch, self.output[0].div_ceil(BAND)]);
-        let parts = bands.min(BAND.div_ceil(groups.max(1)));
-        product(&[group, planes]).saturating_add(product(&[parts, groups, group, taps]))
+        let part = bands.div_ceil(PARTS.div_ceil(groups.max(1))).max(1);
+        let parts = bands.div_ceil(part);
+        product(&[group, planes]).saturating_add(product(&[parts, groups, group, taps, LANES]))
     }
+}
+
+/// Values of a plane of a vector of channels.
+fn plane(rows: u64, columns: u64) -> u64 {
+    (rows.saturating_mul(columns) | 1).saturating_mul(LANES)
 }
 
 fn product(factors: &[u64]) -> u64 {
@@ -310,5 +463,46 @@ fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
     drop(meter.buffer(scratch));
     if parts > 1 {
         drop(meter.buffer(len));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Convolution, Method};
+
+    fn conv(batch: u64, side: u64, channels: u64) -> Convolution {
+        Convolution {
+            batch,
+            groups: 1,
+            channels: [channels; 2],
+            kernel: [3; 2],
+            stride: [1; 2],
+            dilation: [1; 2],
+            input: [side; 2],
+            output: [side; 2],
+            method: Method::Winograd,
+        }
+    }
+
+    /// As the runtime's own test of its rule (`conv_method`).
+    #[test]
+    fn winograd_is_taken_where_the_runtime_takes_it() {
+        let pays = |batch, side, channels| conv(batch, side, channels).winograd_pays();
+        assert!(pays(64, 32, 64) && pays(64, 16, 128) && pays(64, 8, 256));
+        assert!(pays(1, 32, 64) && pays(1, 16, 128) && pays(1, 8, 256));
+        assert!(pays(64, 8, 16) && !pays(64, 4, 16) && !pays(64, 32, 8));
+        assert!(pays(64, 4, 32) && pays(1, 8, 32) && !pays(1, 4, 32));
+        assert!(pays(1, 32, 24) && !pays(1, 28, 24) && !pays(1, 32, 16));
+        assert!(pays(64, 7, 64) && !pays(64, 5, 64) && !pays(64, 2, 64));
+    }
+
+    /// A 3x3 map of the input is copied with a pixel of padding around it.
+    #[test]
+    fn windows_read_beyond_their_rows() {
+        let mut conv = conv(1, 3, 5);
+        assert_eq!(conv.copied(3), 5 * 5 * 5);
+        (conv.stride, conv.output) = ([2; 2], [2; 2]);
+        assert_eq!(conv.copied(2), 5 * 5 * 5);
+        assert_eq!(conv.copied(1), 3 * 5 * 5);
     }
 }

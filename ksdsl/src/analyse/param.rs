@@ -1,7 +1,7 @@
 //! Parameters as a pass uses them: read once, prepared once, their gradients gathered in one place.
 
 use super::buffer::{Buffer, Meter};
-use super::kernel::Method;
+use super::kernel::{Convolution, Method};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -12,16 +12,24 @@ pub(super) enum Direction {
     Backward,
 }
 
+/// A form of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Dense(Method, Direction),
+    /// Depends on the sizes.
+    Depthwise(Convolution, Direction),
+}
+
 /// A copy of a parameter's values, and the forms made of them.
 #[derive(Debug)]
 pub(super) struct Kernel {
     pub(super) len: u64,
     _values: Buffer,
-    forms: RefCell<Vec<((Method, Direction), Buffer)>>,
+    forms: RefCell<Vec<(Form, Buffer)>>,
 }
 
 impl Kernel {
-    pub(super) fn hold(&self, form: (Method, Direction), make: impl FnOnce() -> Buffer) {
+    pub(super) fn hold(&self, form: Form, make: impl FnOnce() -> Buffer) {
         let mut forms = self.forms.borrow_mut();
         if !forms.iter().any(|(held, _)| *held == form) {
             forms.push((form, make()));

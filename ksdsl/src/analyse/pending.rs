@@ -100,6 +100,7 @@ pub(super) enum Value {
     Ready(Rc<Buffer>, Saved),
     Conv(Box<ConvStep>),
     Norm(Box<NormStep>),
+    Gate(Box<GateStep>),
 }
 
 /// A convolution with what follows it.
@@ -127,12 +128,20 @@ pub(super) struct NormStep {
     pub(super) source: Source,
     pub(super) parameters: Vec<Param>,
     pub(super) statistics: Rc<Buffer>,
-    pub(super) residual: Option<Residual>,
+    pub(super) residual: Option<Branch>,
     pub(super) after: bool,
 }
 
-/// The other branch of a residual.
-pub(super) struct Residual {
+/// A gate with what follows it.
+pub(super) struct GateStep {
+    pub(super) input: Branch,
+    pub(super) gate: Branch,
+    pub(super) residual: Option<Branch>,
+    pub(super) after: bool,
+}
+
+/// One of the inputs of an operation.
+pub(super) struct Branch {
     pub(super) data: Rc<Buffer>,
     pub(super) saved: Saved,
     pub(super) gradient: Gradient,
@@ -261,6 +270,39 @@ impl NormStep {
     }
 }
 
+impl GateStep {
+    fn compute(self, context: &mut Context, gradient: &Gradient) -> (Rc<Buffer>, Saved) {
+        let Self {
+            input,
+            gate,
+            residual,
+            after,
+        } = self;
+        let y = Rc::new(input.data.alike());
+        let saved = Saved::Kept(y.clone());
+        if !context.training {
+            return (y, saved);
+        }
+        let output = after.then(|| y.clone());
+        let (x, dx, scale, dscale) = (input.saved, input.gradient, gate.saved, gate.gradient);
+        let residual = residual.map(|residual| residual.gradient);
+        context.record(gradient, move |dy| {
+            let (input, factors) = (x.get(), scale.get());
+            let gradient = input.alike();
+            let dfactors = factors.alike();
+            // What is not the residual's is let go.
+            let dresidual = residual.is_some().then_some(dy);
+            if let (Some(residual), Some(dresidual)) = (residual, dresidual) {
+                residual.add(dresidual);
+            }
+            dx.add(gradient);
+            dscale.add(dfactors);
+            drop((input, factors, output));
+        });
+        (y, saved)
+    }
+}
+
 struct NormBackward {
     input: Saved,
     output: Option<Rc<Buffer>>,
@@ -307,6 +349,7 @@ impl Value {
                 (y.clone(), Saved::Kept(y))
             }
             Self::Norm(step) => step.compute(context, gradient),
+            Self::Gate(step) => step.compute(context, gradient),
         }
     }
 
@@ -317,6 +360,7 @@ impl Value {
             Self::Conv(step) if step.before.is_none() && step.is_plain() => step.before = Some(kind),
             Self::Conv(step) if !training && !step.after && relu => step.after = true,
             Self::Norm(step) if !step.after && relu => step.after = true,
+            Self::Gate(step) if !step.after && relu => step.after = true,
             _ => return false,
         }
         true
@@ -328,15 +372,17 @@ impl Value {
             Self::Ready(..) => false,
             Self::Conv(step) => !training && step.is_open(),
             Self::Norm(step) => !step.after && step.residual.is_none(),
+            Self::Gate(step) => !step.after && step.residual.is_none(),
         }
     }
 
     /// Takes up a residual, if it [can](Self::takes_residual).
-    pub(super) fn take_residual(&mut self, residual: Residual) {
+    pub(super) fn take_residual(&mut self, residual: Branch) {
         match self {
             Self::Ready(..) => {}
             Self::Conv(step) => step.residual = Some(residual.data),
             Self::Norm(step) => step.residual = Some(residual),
+            Self::Gate(step) => step.residual = Some(residual),
         }
     }
 }

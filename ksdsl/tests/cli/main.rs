@@ -274,8 +274,9 @@ fn json_has_the_fields_that_tools_rely_on() {
     assert_eq!(json["memory"]["batch"], 2);
     // The second convolution, for 2 images: input and output are maps of 4x8x8 values, the shared
     // kernel is held as it is and as a matrix of 36 rows, padded to 16 columns and with room to
-    // align it; a task unrolls 2 of 16 rows of 8 windows of 36 values.
-    let values = 2 * (2 * 4 * 8 * 8) + 4 * 4 * 9 + (36 * 16 + 16) + 2 * 8 * 36;
+    // align it; a task computes 2 of 16 rows, for which it copies 4 rows of 10 pixels, padding
+    // among them.
+    let values = 2 * (2 * 4 * 8 * 8) + 4 * 4 * 9 + (36 * 16 + 16) + 4 * 10 * 4;
     assert_eq!(json["memory"]["inference_bytes"], values * 4);
     let paths: Vec<&str> = json["layers"]
         .as_array()
