@@ -92,6 +92,7 @@ fn zeros_are_zeros_in_memory_that_was_used_before() {
 
 #[test]
 fn vectors_come_back_as_they_were() {
+    let _turn = alone();
     let values: Vec<_> = (0..5000).map(f64::from).collect();
     let start = values.as_ptr();
     let buf = CpuBuf::from_vec(values.clone());
