@@ -166,7 +166,7 @@ impl<E: Scalar, D: Backend<E>, T: Tape<E, D>> Context<E, D, T> {
 /// `E` on device `D`; `T` is dfdx's tape.
 ///
 /// Its values may still be to come: a convolution waits for the activation, norm and residual that
-/// follow it, so that all of them are one pass over memory (see [`crate::pending`]).
+/// follow it, so that all of them are one pass over memory.
 #[derive(Debug)]
 pub struct Act<S: Shape, E: Scalar, D: Backend<E>, T = NoneTape> {
     pub(crate) shape: S,
