@@ -5,11 +5,11 @@ use crate::training::{Recipe, Step, TrainingError, train};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use indicatif::HumanCount;
-use ksdsl_runtime::data::{Digits, Scaling};
+use ksdsl_runtime::data::{Dataset, Scaling};
 use ksdsl_runtime::prelude::*;
 use std::time::{Duration, Instant};
 
-/// The share of the digits that training does not see.
+/// The share of the images that training does not see.
 const HELD_OUT: f64 = 0.2;
 
 /// What the compiler says about a net.
@@ -42,29 +42,42 @@ impl Costs {
 pub struct Outcome<M> {
     /// The trained network.
     pub model: M,
-    /// The share of the held-out digits it tells right.
+    /// The share of the held-out images it tells right.
     pub accuracy: f64,
     /// How long the training took.
     pub time: Duration,
 }
 
-/// Builds the net of `B`, trains it on four fifths of `digits` and tests it on the rest. The seed
+/// Builds the net of `B`, trains it on four fifths of `data` and tests it on the rest. The seed
 /// of the recipe decides on everything random: the split, the initial values, the order of images.
-pub fn train_and_test<B>(
-    digits: &Digits,
+pub fn train_and_test<B, const C: usize, const H: usize, const W: usize, const K: usize>(
+    data: &Dataset<C, H, W, K>,
     recipe: &Recipe,
     report: impl FnMut(Step),
 ) -> Result<Outcome<B::Built>, TrainingError>
 where
-    B: BuildOnDevice<Cpu, f32, Built: Classifier>,
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
 {
-    let (training, held_out) = digits.split(HELD_OUT, recipe.seed);
-    let scaling = Scaling::of(&training);
+    let (training, held_out) = data.split(HELD_OUT, recipe.seed);
+    train_then_test::<B, C, H, W, K>(&training, &held_out, recipe, report)
+}
+
+/// As [`train_and_test`], where the parts to train with and to test with are given.
+pub fn train_then_test<B, const C: usize, const H: usize, const W: usize, const K: usize>(
+    training: &Dataset<C, H, W, K>,
+    test: &Dataset<C, H, W, K>,
+    recipe: &Recipe,
+    report: impl FnMut(Step),
+) -> Result<Outcome<B::Built>, TrainingError>
+where
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
+{
+    let scaling = Scaling::of(training);
     let mut model = Cpu::seed_from_u64(recipe.seed).try_build_module::<B, f32>()?;
     let start = Instant::now();
-    train(&mut model, &training, scaling, recipe, report)?;
+    train(&mut model, training, scaling, recipe, report)?;
     let time = start.elapsed();
-    let accuracy = accuracy(&model, &held_out, scaling)?;
+    let accuracy = accuracy(&model, test, scaling)?;
     Ok(Outcome { model, accuracy, time })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::classifier::Classifier;
 use crate::one_cycle::OneCycle;
-use ksdsl_runtime::data::{Batches, Digits, Scaling};
+use ksdsl_runtime::data::{Batches, Dataset, Scaling};
 use ksdsl_runtime::dfdx::optim::Sgd;
 use ksdsl_runtime::dfdx::tensor::CpuError;
 use ksdsl_runtime::prelude::*;
@@ -84,17 +84,17 @@ impl From<OptimizerUpdateError<CpuError>> for TrainingError {
 
 /// Trains with SGD, Nesterov's momentum, weight decay and the one-cycle schedule; tells `report` of
 /// every step.
-pub fn train<M: Classifier>(
+pub fn train<M: Classifier<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
     model: &mut M,
-    digits: &Digits,
-    scaling: Scaling,
+    data: &Dataset<C, H, W, K>,
+    scaling: Scaling<C>,
     recipe: &Recipe,
     mut report: impl FnMut(Step),
 ) -> Result<(), TrainingError> {
     let device = Cpu::default();
     let schedule = OneCycle {
         peak: recipe.peak_rate,
-        steps: recipe.steps(digits.len()),
+        steps: recipe.steps(data.len()),
     };
     let config = SgdConfig {
         momentum: Some(Momentum::Nesterov(Recipe::MOMENTUM)),
@@ -103,7 +103,7 @@ pub fn train<M: Classifier>(
     };
     let mut optimiser = Sgd::new(model, config);
     let mut gradients = model.try_alloc_grads()?;
-    let mut batches = Batches::new(digits, recipe.batch, scaling, recipe.seed);
+    let mut batches = Batches::new(data, recipe.batch, scaling, recipe.seed);
     let mut steps = 0..;
     for epoch in 1..=recipe.epochs.get() {
         for (batch, number) in batches.epoch(&device).zip(&mut steps) {

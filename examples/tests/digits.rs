@@ -20,11 +20,11 @@ fn recipe(epochs: u32, peak_rate: f64, seed: u64) -> Recipe {
 /// The mean accuracy on held-out digits over three seeds.
 fn mean_accuracy<B>() -> f64
 where
-    B: BuildOnDevice<Cpu, f32, Built: Classifier>,
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<1, 8, 8, 10>>,
 {
     let digits = Digits::embedded();
     let accuracy = |seed| {
-        let outcome = train_and_test::<B>(&digits, &recipe(6, 0.1, seed), |_| ()).unwrap();
+        let outcome = train_and_test::<B, _, _, _, _>(&digits, &recipe(6, 0.1, seed), |_| ()).unwrap();
         outcome.accuracy
     };
     (0..3).map(accuracy).sum::<f64>() / 3.0
@@ -63,7 +63,7 @@ fn the_shared_net_has_at_most_a_third_of_the_parameters() {
 fn trace(seed: u64) -> (Vec<u32>, f64, Vec<u8>) {
     let mut losses = Vec::new();
     let digits = Digits::embedded();
-    let outcome = train_and_test::<digits_shared::Builder>(&digits, &recipe(1, 0.1, seed), |step| {
+    let outcome = train_and_test::<digits_shared::Builder, _, _, _, _>(&digits, &recipe(1, 0.1, seed), |step| {
         losses.push(step.loss.to_bits());
     })
     .unwrap();
@@ -84,7 +84,7 @@ fn the_same_seed_gives_the_same_training_bit_for_bit() {
 #[test]
 fn a_training_that_diverges_says_so() {
     let recipe = recipe(2, 1e6, 0);
-    let error = train_and_test::<digits_shared::Builder>(&Digits::embedded(), &recipe, |_| ()).unwrap_err();
+    let error = train_and_test::<digits_shared::Builder, _, _, _, _>(&Digits::embedded(), &recipe, |_| ()).unwrap_err();
     assert!(matches!(error, TrainingError::Diverged(_)), "{error}");
     assert!(
         error.to_string().starts_with("training diverged: the loss became "),

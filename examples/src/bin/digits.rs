@@ -88,7 +88,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 /// Trains a net once for each seed.
 fn compare<B>(digits: &Digits, options: &Options) -> Result<Row, Box<dyn Error>>
 where
-    B: BuildOnDevice<Cpu, f32, Built: Classifier> + Network,
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<1, 8, 8, 10>> + Network,
 {
     let costs = Costs::of::<B>();
     let mut row = Row {
@@ -99,7 +99,7 @@ where
     for seed in options.seeds() {
         let recipe = options.recipe(seed);
         let bar = progress_bar(costs.name, &recipe, digits);
-        let outcome = train_and_test::<B>(digits, &recipe, |step| show(&bar, step))?;
+        let outcome = train_and_test::<B, _, _, _, _>(digits, &recipe, |step| show(&bar, step))?;
         bar.finish_and_clear();
         if let Some(folder) = &options.save {
             std::fs::create_dir_all(folder)?;

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
 
     let digits = Digits::embedded();
-    let batch = Batch::new(digits.iter().take(64), Scaling::of(&digits), &device)?;
+    let batch = Batch::new(&digits, 0..64, Scaling::of(&digits), &device)?;
     let mut optimiser = Sgd::new(
         &model,
         SgdConfig {

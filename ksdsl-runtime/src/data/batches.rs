@@ -1,119 +1,132 @@
-//! Digits as tensors.
+//! Images as tensors.
 
-use super::{Digit, Digits};
+use super::{Dataset, Example};
 use dfdx::dtypes::Dtype;
 use dfdx::shapes::Const;
-use dfdx::tensor::Tensor;
+use dfdx::tensor::{NoneTape, Tensor};
 use dfdx::tensor_ops::Device;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::num::NonZeroUsize;
 
-/// Images of digits: batch x 1 x 8 x 8.
-pub type Images<E, D, T = dfdx::tensor::NoneTape> =
-    Tensor<(usize, Const<1>, Const<{ Digits::SIDE }>, Const<{ Digits::SIDE }>), E, D, T>;
+/// Images: batch x `C` x `H` x `W`.
+pub type Images<const C: usize, const H: usize, const W: usize, E, D, T = NoneTape> =
+    Tensor<(usize, Const<C>, Const<H>, Const<W>), E, D, T>;
 
-/// A probability for each class: batch x 10.
-pub type Targets<E, D, T = dfdx::tensor::NoneTape> = Tensor<(usize, Const<{ Digits::CLASSES }>), E, D, T>;
+/// A probability for each of `K` classes: batch x `K`.
+pub type Targets<const K: usize, E, D, T = NoneTape> = Tensor<(usize, Const<K>), E, D, T>;
 
-/// Pixels to numbers of mean 0 and variance 1: `(pixel - mean) / deviation`. Taken from the
-/// training part alone, so that nothing of what is held out is known in training.
+/// Pixels to numbers of mean 0 and variance 1, channel by channel: `(pixel - mean) / deviation`.
+/// Taken from the training part alone, so that nothing of what is held out is known in training.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scaling {
-    /// The mean of all pixels.
-    pub mean: f64,
+pub struct Scaling<const C: usize> {
+    /// The mean of a channel's pixels.
+    pub mean: [f64; C],
     /// Their standard deviation, 1 where all are equal.
-    pub deviation: f64,
+    pub deviation: [f64; C],
 }
 
-impl Scaling {
-    /// The scaling that gives the pixels of `digits` mean 0 and variance 1.
-    pub fn of(digits: &Digits) -> Self {
-        let pixels = || digits.iter().flat_map(|digit| digit.pixels).map(f64::from);
-        let count = (digits.len() * Digits::PIXELS).max(1) as f64;
-        let mean = pixels().sum::<f64>() / count;
-        let variance = pixels().map(|pixel| (pixel - mean).powi(2)).sum::<f64>() / count;
-        let deviation = if variance > 0.0 { variance.sqrt() } else { 1.0 };
+impl<const C: usize> Scaling<C> {
+    /// The scaling that gives the pixels of `data` mean 0 and variance 1.
+    pub fn of<const H: usize, const W: usize, const K: usize>(data: &Dataset<C, H, W, K>) -> Self {
+        let count = (data.len() * H * W).max(1) as f64;
+        let sums = |value: &dyn Fn(usize, f64) -> f64| {
+            let mut sums = [0.0; C];
+            for example in data.iter() {
+                for (channel, pixels) in example.pixels.chunks_exact(H * W).enumerate() {
+                    sums[channel] += pixels
+                        .iter()
+                        .map(|&pixel| value(channel, f64::from(pixel)))
+                        .sum::<f64>();
+                }
+            }
+            sums.map(|sum| sum / count)
+        };
+        let mean = sums(&|_, pixel| pixel);
+        let variance = sums(&|channel, pixel| (pixel - mean[channel]).powi(2));
+        let deviation = variance.map(|variance| if variance > 0.0 { variance.sqrt() } else { 1.0 });
         Self { mean, deviation }
     }
 
-    fn scale<E: Dtype>(&self, pixel: u8) -> E {
-        E::from_f64((f64::from(pixel) - self.mean) / self.deviation).unwrap_or_default()
+    fn scale<E: Dtype>(&self, channel: usize, pixel: u8) -> E {
+        E::from_f64((f64::from(pixel) - self.mean[channel]) / self.deviation[channel]).unwrap_or_default()
     }
 }
 
 /// Images with what a network should say about them.
 #[derive(Clone, Debug)]
-pub struct Batch<E: Dtype, D: Device<E>> {
+pub struct Batch<const C: usize, const H: usize, const W: usize, const K: usize, E: Dtype, D: Device<E>> {
     /// The scaled images.
-    pub images: Images<E, D>,
+    pub images: Images<C, H, W, E, D>,
     /// Probability 1 for the class of each image, as dfdx's `cross_entropy_with_logits_loss`
     /// takes it.
-    pub targets: Targets<E, D>,
+    pub targets: Targets<K, E, D>,
 }
 
-impl<E: Dtype, D: Device<E>> Batch<E, D> {
-    /// `digits` as tensors on `device`.
-    pub fn new<'a>(digits: impl IntoIterator<Item = &'a Digit>, scaling: Scaling, device: &D) -> Result<Self, D::Err> {
-        let mut pixels = Vec::new();
-        let mut targets = Vec::new();
-        for digit in digits {
-            pixels.extend(digit.pixels.iter().map(|&pixel| scaling.scale::<E>(pixel)));
-            targets.extend(
-                (0..Digits::CLASSES).map(|class| match usize::from(digit.class) == class {
-                    true => E::ONE,
-                    false => E::default(),
-                }),
-            );
+impl<const C: usize, const H: usize, const W: usize, const K: usize, E: Dtype, D: Device<E>> Batch<C, H, W, K, E, D> {
+    /// Images of `data`, those of these indices, as tensors on `device`.
+    ///
+    /// # Panics
+    /// If there is no image of an index.
+    pub fn new(
+        data: &Dataset<C, H, W, K>,
+        indices: impl IntoIterator<Item = usize>,
+        scaling: Scaling<C>,
+        device: &D,
+    ) -> Result<Self, D::Err> {
+        let (mut values, mut targets) = (Vec::new(), Vec::new());
+        for Example { pixels, label } in indices.into_iter().map(|index| data.get(index)) {
+            for (channel, pixels) in pixels.chunks_exact(H * W).enumerate() {
+                values.extend(pixels.iter().map(|&pixel| scaling.scale::<E>(channel, pixel)));
+            }
+            targets.extend((0..K).map(|class| if class == label { E::ONE } else { E::default() }));
         }
-        let count = targets.len() / Digits::CLASSES;
+        let count = targets.len() / K.max(1);
         Ok(Self {
-            images: device.try_tensor_from_vec(pixels, (count, Const, Const, Const))?,
+            images: device.try_tensor_from_vec(values, (count, Const, Const, Const))?,
             targets: device.try_tensor_from_vec(targets, (count, Const))?,
         })
     }
 }
 
-/// Digits in batches, in a new random order every epoch.
+/// Images in batches, in a new random order every epoch.
 #[derive(Clone, Debug)]
-pub struct Batches<'d> {
-    digits: &'d Digits,
+pub struct Batches<'d, const C: usize, const H: usize, const W: usize, const K: usize> {
+    data: &'d Dataset<C, H, W, K>,
     size: NonZeroUsize,
-    scaling: Scaling,
+    scaling: Scaling<C>,
     order: Vec<usize>,
     rng: ChaCha8Rng,
 }
 
-impl<'d> Batches<'d> {
+impl<'d, const C: usize, const H: usize, const W: usize, const K: usize> Batches<'d, C, H, W, K> {
     /// Batches of `size` images (the last of an epoch has what is left); `seed` decides on the
     /// orders.
-    pub fn new(digits: &'d Digits, size: NonZeroUsize, scaling: Scaling, seed: u64) -> Self {
+    pub fn new(data: &'d Dataset<C, H, W, K>, size: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
         Self {
-            digits,
+            data,
             size,
             scaling,
-            order: (0..digits.len()).collect(),
+            order: (0..data.len()).collect(),
             rng: ChaCha8Rng::seed_from_u64(seed),
         }
     }
 
     /// How many batches an epoch has.
     pub fn per_epoch(&self) -> usize {
-        self.digits.len().div_ceil(self.size.get())
+        self.data.len().div_ceil(self.size.get())
     }
 
     /// The batches of the next epoch; together they hold every image once.
     pub fn epoch<'b, E: Dtype, D: Device<E>>(
         &'b mut self,
         device: &'b D,
-    ) -> impl Iterator<Item = Result<Batch<E, D>, D::Err>> + 'b {
+    ) -> impl Iterator<Item = Result<Batch<C, H, W, K, E, D>, D::Err>> + 'b {
         self.order.shuffle(&mut self.rng);
-        let (digits, scaling) = (self.digits.as_slice(), self.scaling);
-        self.order.chunks(self.size.get()).map(move |chunk| {
-            let chosen = chunk.iter().map(|&i| &digits[i]);
-            Batch::new(chosen, scaling, device)
-        })
+        let (data, scaling) = (self.data, self.scaling);
+        let chunks = self.order.chunks(self.size.get());
+        chunks.map(move |chunk| Batch::new(data, chunk.iter().copied(), scaling, device))
     }
 }
 

@@ -1,26 +1,22 @@
 use super::{Batch, Batches, Scaling};
-use crate::data::{Digit, Digits};
+use crate::data::{Dataset, Digits};
 use dfdx::shapes::HasShape;
 use dfdx::tensor::Cpu;
 use std::num::NonZeroUsize;
 
 /// `count` digits whose pixels all have the number of the digit (below 17), with classes 0, 1, ...
 fn numbered(count: u8) -> Digits {
-    (0..count)
-        .map(|i| Digit {
-            pixels: [i; 64],
-            class: i % 10,
-        })
-        .collect()
+    let pixels = (0..count).flat_map(|i| [i; 64]).collect();
+    Digits::new(pixels, (0..count).map(|i| u16::from(i % 10)).collect()).unwrap()
 }
 
-const AS_IT_IS: Scaling = Scaling {
-    mean: 0.0,
-    deviation: 1.0,
+const AS_IT_IS: Scaling<1> = Scaling {
+    mean: [0.0],
+    deviation: [1.0],
 };
 
 /// Of each batch of an epoch, the numbers of its digits.
-fn numbers(batches: &mut Batches) -> Vec<Vec<usize>> {
+fn numbers(batches: &mut Batches<1, 8, 8, 10>) -> Vec<Vec<usize>> {
     let number = |image: &[f64]| image[0] as usize;
     batches
         .epoch::<f64, _>(&Cpu::default())
@@ -28,38 +24,42 @@ fn numbers(batches: &mut Batches) -> Vec<Vec<usize>> {
         .collect()
 }
 
-fn batches(digits: &Digits, size: usize, seed: u64) -> Batches<'_> {
+fn batches(digits: &Digits, size: usize, seed: u64) -> Batches<'_, 1, 8, 8, 10> {
     Batches::new(digits, NonZeroUsize::new(size).unwrap(), AS_IT_IS, seed)
 }
 
 #[test]
 fn scaling_gives_mean_0_and_variance_1() {
     // Half of the pixels 2, half 6: mean 4, deviation 2.
-    let digits: Digits = [2, 6]
-        .map(|pixel| Digit {
-            pixels: [pixel; 64],
-            class: 0,
-        })
-        .into_iter()
-        .collect();
+    let digits = Digits::new([[2; 64], [6; 64]].concat(), vec![0, 0]).unwrap();
     let scaling = Scaling::of(&digits);
-    assert_eq!((scaling.mean, scaling.deviation), (4.0, 2.0));
-    let batch = Batch::<f32, _>::new(&digits, scaling, &Cpu::default()).unwrap();
+    assert_eq!((scaling.mean, scaling.deviation), ([4.0], [2.0]));
+    let batch = Batch::<_, _, _, _, f32, _>::new(&digits, 0..2, scaling, &Cpu::default()).unwrap();
     assert_eq!(batch.images.as_vec(), [[-1.0; 64], [1.0; 64]].concat());
 }
 
 #[test]
+fn every_channel_has_a_scaling_of_its_own() {
+    // Channel 0: 1, 3, 1, 3; channel 1: 10, 10, 30, 30.
+    let data = Dataset::<2, 1, 2, 2>::new(vec![1, 3, 10, 10, 1, 3, 30, 30], vec![0, 1]).unwrap();
+    let scaling = Scaling::of(&data);
+    assert_eq!((scaling.mean, scaling.deviation), ([2.0, 20.0], [1.0, 10.0]));
+    let batch = Batch::<_, _, _, _, f64, _>::new(&data, [1], scaling, &Cpu::default()).unwrap();
+    assert_eq!(batch.images.as_vec(), [-1.0, 1.0, 1.0, 1.0]);
+    assert_eq!(batch.targets.as_vec(), [0.0, 1.0]);
+}
+
+#[test]
 fn scaling_of_equal_pixels_is_finite() {
-    let digits: Digits = numbered(4).iter().take(1).copied().collect();
-    assert_eq!(Scaling::of(&digits).deviation, 1.0);
+    assert_eq!(Scaling::of(&numbered(1)).deviation, [1.0]);
 }
 
 #[test]
 fn tensors_keep_rows_and_columns_and_mark_the_class() {
     let mut pixels = [0; 64];
     pixels[2 * 8 + 5] = 16; // row 2, column 5
-    let digit = Digit { pixels, class: 3 };
-    let batch = Batch::<f64, _>::new([&digit], AS_IT_IS, &Cpu::default()).unwrap();
+    let digits = Digits::new(pixels.to_vec(), vec![3]).unwrap();
+    let batch = Batch::<_, _, _, _, f64, _>::new(&digits, [0], AS_IT_IS, &Cpu::default()).unwrap();
     assert_eq!(batch.images.shape().0, 1);
     assert_eq!(batch.images[[0, 0, 2, 5]], 16.0);
     assert_eq!(batch.images.as_vec().iter().sum::<f64>(), 16.0);

@@ -1,4 +1,4 @@
-use super::{Digit, Digits};
+use super::Digits;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
@@ -21,7 +21,7 @@ fn error(text: &str) -> String {
 /// Of each class, how many there are.
 fn counts(digits: &Digits) -> [usize; 10] {
     let mut counts = [0; 10];
-    digits.iter().for_each(|digit| counts[usize::from(digit.class)] += 1);
+    digits.iter().for_each(|digit| counts[digit.label] += 1);
     counts
 }
 
@@ -32,12 +32,12 @@ fn the_embedded_digits_are_those_of_scikit_learn() {
     // scikit-learn 1.5, numpy.bincount(sklearn.datasets.load_digits().target)
     assert_eq!(counts(&digits), [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
     // scikit-learn's documentation of load_digits prints the first image: it begins with these rows.
-    let first = digits.as_slice()[0];
+    let first = digits.get(0);
     assert_eq!(
         first.pixels[..16],
         [0, 0, 5, 13, 9, 1, 0, 0, 0, 0, 13, 15, 10, 15, 5, 0]
     );
-    assert_eq!(first.class, 0);
+    assert_eq!(first.label, 0);
 }
 
 #[test]
@@ -45,15 +45,8 @@ fn reads_pixels_row_by_row() {
     let pixels: Vec<String> = (0..64).map(|i| (i % 17).to_string()).collect();
     let text = format!("{},7\r\n{}", pixels.join(","), line("16", "9"));
     let digits = Digits::read(&gzip(&text)).unwrap();
-    let first = Digit {
-        pixels: std::array::from_fn(|i| (i % 17) as u8),
-        class: 7,
-    };
-    let second = Digit {
-        pixels: [16; 64],
-        class: 9,
-    };
-    assert_eq!(digits.as_slice(), [first, second]);
+    let pixels = (0..64).map(|i| (i % 17) as u8).chain([16; 64]).collect();
+    assert_eq!(digits, Digits::new(pixels, vec![7, 9]).unwrap());
 }
 
 #[test]
@@ -136,16 +129,15 @@ fn splits_every_class_in_the_same_proportion() {
 #[test]
 fn a_split_loses_and_repeats_nothing() {
     // Pixel 0 and 1 number the digits, so that all differ.
-    let digits: Digits = (0..100)
-        .map(|i| {
-            let mut pixels = [0; 64];
-            (pixels[0], pixels[1]) = (i / 10, i % 10);
-            Digit { pixels, class: i % 10 }
-        })
-        .collect();
+    let pixels = (0..100).flat_map(|i| {
+        let mut pixels = [0; 64];
+        (pixels[0], pixels[1]) = (i / 10, i % 10);
+        pixels
+    });
+    let digits = Digits::new(pixels.collect(), (0..100).map(|i| i % 10).collect()).unwrap();
     let (train, held_out) = digits.split(0.3, 5);
     assert_eq!((train.len(), held_out.len()), (70, 30));
-    let mut all: Vec<_> = train.iter().chain(&held_out).map(|digit| digit.pixels).collect();
+    let mut all: Vec<_> = train.iter().chain(held_out.iter()).map(|digit| digit.pixels).collect();
     all.sort();
     assert_eq!(all, digits.iter().map(|digit| digit.pixels).collect::<Vec<_>>());
 }
@@ -163,4 +155,17 @@ fn the_seed_decides_on_the_split() {
 #[should_panic(expected = "a share is within 0 to 1, not 1.5")]
 fn a_share_is_no_more_than_all() {
     Digits::embedded().split(1.5, 0);
+}
+
+#[test]
+fn refuses_images_without_labels_and_labels_without_a_class() {
+    let message = |pixels, labels| Digits::new(pixels, labels).unwrap_err().to_string();
+    assert_eq!(
+        message(vec![0; 127], vec![0, 1]),
+        "127 values for 2 images of 64 values each"
+    );
+    assert_eq!(
+        message(vec![0; 128], vec![9, 10]),
+        "image 1 has label 10; there are 10 classes, counted from 0"
+    );
 }

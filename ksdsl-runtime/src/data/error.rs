@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 /// Why data cannot be read.
 #[derive(Debug)]
@@ -9,7 +10,7 @@ use std::io;
 pub enum DataError {
     /// The gzip container is damaged or ends too early.
     Unpack(io::Error),
-    /// Unpacked, the data is larger than any file of digits.
+    /// Unpacked, the data is larger than any file of its kind.
     TooLarge {
         /// The most bytes that are read.
         limit: u64,
@@ -36,6 +37,58 @@ pub enum DataError {
         /// What it should be.
         expected: &'static str,
     },
+    /// There are not as many values as the images need.
+    Pixels {
+        /// How many values there are.
+        found: usize,
+        /// How many images.
+        images: usize,
+        /// The values of an image.
+        expected: usize,
+    },
+    /// An image has a label that is no class.
+    Label {
+        /// The image, from 0.
+        image: usize,
+        /// Its label.
+        found: u16,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// A file or folder cannot be read.
+    File {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An archive lacks a file.
+    Missing {
+        /// The archive.
+        archive: PathBuf,
+        /// The file's name.
+        name: String,
+    },
+    /// A file is empty or ends within a record.
+    Records {
+        /// The file.
+        file: PathBuf,
+        /// Its size.
+        bytes: usize,
+        /// The size of a record.
+        record: usize,
+    },
+    /// A record of a file has a label that is no class.
+    Class {
+        /// The file.
+        file: PathBuf,
+        /// The record, from 0.
+        record: usize,
+        /// Its label.
+        found: u8,
+        /// How many classes there are.
+        classes: usize,
+    },
 }
 
 impl fmt::Display for DataError {
@@ -53,6 +106,34 @@ impl fmt::Display for DataError {
                 text,
                 expected,
             } => write!(f, "line {line}, field {column}: expected {expected}, found `{text}`"),
+            Self::Pixels {
+                found,
+                images,
+                expected,
+            } => write!(f, "{found} values for {images} images of {expected} values each"),
+            Self::Label { image, found, classes } => {
+                write!(
+                    f,
+                    "image {image} has label {found}; there are {classes} classes, counted from 0"
+                )
+            }
+            Self::File { file, source } => write!(f, "cannot read `{}`: {source}", file.display()),
+            Self::Missing { archive, name } => write!(f, "`{}` has no file `{name}`", archive.display()),
+            Self::Records { file, bytes, record } => write!(
+                f,
+                "`{}`: {bytes} bytes are no whole number of records of {record} bytes",
+                file.display()
+            ),
+            Self::Class {
+                file,
+                record,
+                found,
+                classes,
+            } => write!(
+                f,
+                "`{}`: record {record} has label {found}; there are {classes} classes, counted from 0",
+                file.display()
+            ),
         }
     }
 }
@@ -60,7 +141,7 @@ impl fmt::Display for DataError {
 impl std::error::Error for DataError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unpack(error) => Some(error),
+            Self::Unpack(error) | Self::File { source: error, .. } => Some(error),
             _ => None,
         }
     }

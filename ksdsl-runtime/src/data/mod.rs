@@ -19,9 +19,13 @@
 //! ```
 
 mod batches;
+mod cifar;
+mod dataset;
 mod digits;
 mod error;
 
 pub use batches::{Batch, Batches, Images, Scaling, Targets};
-pub use digits::{Digit, Digits};
+pub use cifar::{Cifar10, Cifar100};
+pub use dataset::{Dataset, Example};
+pub use digits::Digits;
 pub use error::DataError;

@@ -1,6 +1,6 @@
 //! The inner loops of a depthwise convolution: a tile of the output in registers over all taps.
 //!
-//! A tile is four rows of up to six pixels (two of four with 16 registers): each loaded pixel
+//! A tile is four rows of up to six pixels (two rows with 16 registers): each loaded pixel
 //! serves all rows, so that a tap of a full tile costs `6 + 4` loads for 24 multiply-adds.
 
 use crate::cpu::simd::Lanes;
@@ -59,13 +59,13 @@ impl Grid<'_> {
     /// `R` rows from `row` on, in tiles of about the same width. Returns `R`.
     #[inline(always)]
     fn row<V: Lanes, const R: usize>(&self, row: usize, width: usize, out: &mut impl Output) -> usize {
-        let most = if V::MANY { 6 } else { 4 };
+        let most = if V::MANY || R <= 2 { 6 } else { 4 };
         let mut x = 0;
         while x < width {
             let tiles = (width - x).div_ceil(most);
             x += match (width - x).div_ceil(tiles) {
-                6.. if V::MANY => self.tile::<V, R, 6>(row, x, out),
-                5 if V::MANY => self.tile::<V, R, 5>(row, x, out),
+                6.. if V::MANY || R <= 2 => self.tile::<V, R, 6>(row, x, out),
+                5 if V::MANY || R <= 2 => self.tile::<V, R, 5>(row, x, out),
                 4.. => self.tile::<V, R, 4>(row, x, out),
                 3 => self.tile::<V, R, 3>(row, x, out),
                 2 => self.tile::<V, R, 2>(row, x, out),

@@ -1,0 +1,157 @@
+use super::{Cifar10, Cifar100, PIXELS};
+use crate::data::Dataset;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::fs;
+use std::path::Path;
+
+const BATCHES: [&str; 6] = [
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+    "test_batch.bin",
+];
+
+/// A record of CIFAR-10: its label, then red, green and blue planes that begin with the label.
+fn record(label: u8) -> Vec<u8> {
+    let mut record = vec![label];
+    for plane in 0..3 {
+        record.push(label);
+        record.extend((1..1024).map(|i| (i % 251) as u8 ^ plane));
+    }
+    record
+}
+
+/// Two records per file: labels 0 and 1, then 1 and 2, ...
+fn content(file: u8) -> Vec<u8> {
+    [record(file), record(file + 1)].concat()
+}
+
+fn folder(path: &Path) {
+    fs::create_dir_all(path).unwrap();
+    for (name, file) in BATCHES.iter().zip(0..) {
+        fs::write(path.join(name), content(file)).unwrap();
+    }
+}
+
+fn archive(path: &Path, names: &[&str]) {
+    let mut tar = tar::Builder::new(GzEncoder::new(fs::File::create(path).unwrap(), Compression::fast()));
+    for (name, file) in names.iter().zip(0..) {
+        let bytes = content(file);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, format!("cifar-10-batches-bin/{name}"), &bytes[..])
+            .unwrap();
+    }
+    tar.into_inner().unwrap().finish().unwrap();
+}
+
+fn labels<const K: usize>(data: &Dataset<3, 32, 32, K>) -> Vec<usize> {
+    data.iter().map(|example| example.label).collect()
+}
+
+fn check(training: &Cifar10, test: &Cifar10) {
+    assert_eq!(labels(training), [0, 1, 1, 2, 2, 3, 3, 4, 4, 5]);
+    assert_eq!(labels(test), [5, 6]);
+    for example in training.iter().chain(test.iter()) {
+        assert_eq!(example.pixels, &record(example.label as u8)[1..]);
+    }
+}
+
+fn error(path: &Path) -> String {
+    Cifar10::open(path).unwrap_err().to_string()
+}
+
+#[test]
+fn reads_the_folder_and_the_one_it_lies_in() {
+    let outer = tempfile::tempdir().unwrap();
+    folder(&outer.path().join("cifar-10-batches-bin"));
+    for path in [outer.path().to_owned(), outer.path().join("cifar-10-batches-bin")] {
+        let (training, test) = Cifar10::open(path).unwrap();
+        check(&training, &test);
+    }
+}
+
+#[test]
+fn reads_the_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cifar-10-binary.tar.gz");
+    archive(&path, &BATCHES);
+    let (training, test) = Cifar10::open(&path).unwrap();
+    check(&training, &test);
+}
+
+#[test]
+fn reads_the_fine_labels_of_cifar_100() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_coarse = |fine| [vec![7], record(fine)].concat();
+    fs::write(
+        folder.path().join("train.bin"),
+        [with_coarse(99), with_coarse(3)].concat(),
+    )
+    .unwrap();
+    fs::write(folder.path().join("test.bin"), with_coarse(42)).unwrap();
+    let (training, test) = Cifar100::open(folder.path()).unwrap();
+    assert_eq!((labels(&training), labels(&test)), (vec![99, 3], vec![42]));
+    assert_eq!(training.get(1).pixels, &record(3)[1..]);
+}
+
+#[test]
+fn names_the_file_that_is_missing() {
+    let data = tempfile::tempdir().unwrap();
+    folder(data.path());
+    fs::remove_file(data.path().join("data_batch_3.bin")).unwrap();
+    let message = error(data.path());
+    assert!(message.contains("data_batch_3.bin"), "{message}");
+
+    let path = data.path().join("archive.tar.gz");
+    archive(&path, &BATCHES[..5]);
+    let message = error(&path);
+    assert!(
+        message.ends_with("archive.tar.gz` has no file `test_batch.bin`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn refuses_truncated_and_empty_files() {
+    let data = tempfile::tempdir().unwrap();
+    folder(data.path());
+    let file = data.path().join("data_batch_2.bin");
+    for len in [0, 1, PIXELS, PIXELS + 2, 2 * PIXELS + 1] {
+        fs::write(&file, &content(1)[..len]).unwrap();
+        let message = error(data.path());
+        let expected = format!("data_batch_2.bin`: {len} bytes are no whole number of records of 3073 bytes");
+        assert!(message.ends_with(&expected), "{message}");
+    }
+}
+
+#[test]
+fn names_the_record_with_a_label_that_is_no_class() {
+    let data = tempfile::tempdir().unwrap();
+    folder(data.path());
+    fs::write(data.path().join("test_batch.bin"), [record(9), record(10)].concat()).unwrap();
+    let message = error(data.path());
+    assert!(
+        message.ends_with("test_batch.bin`: record 1 has label 10; there are 10 classes, counted from 0"),
+        "{message}"
+    );
+}
+
+#[test]
+fn refuses_what_is_no_archive() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cifar-10-binary.tar.gz");
+    archive(&path, &BATCHES);
+    let whole = fs::read(&path).unwrap();
+    for len in [0, 1, 10, whole.len() / 2] {
+        fs::write(&path, &whole[..len]).unwrap();
+        let message = error(&path);
+        assert!(message.contains("cifar-10-binary.tar.gz"), "{len}: {message}");
+    }
+    let message = error(&folder.path().join("nowhere"));
+    assert!(message.contains("nowhere"), "{message}");
+}
