@@ -50,7 +50,10 @@ impl TreeBuilder<'_, '_> {
                 Rule::with_norms => norms = true,
                 Rule::blocks_in => {
                     inside = true;
-                    selectors = content(part).next().map(|part| self.selectors(part)).unwrap_or_default();
+                    selectors = content(part)
+                        .next()
+                        .map(|part| self.selectors(part))
+                        .unwrap_or_default();
                 }
                 _ => selectors = self.selectors(part),
             }

@@ -152,9 +152,14 @@ fn describe(rule: Rule) -> Option<String> {
         Rule::param => "a parameter".into(),
         Rule::body | Rule::paths => "`{`".into(),
         Rule::instance_of => "`=`".into(),
-        Rule::expr | Rule::dims | Rule::groups | Rule::unary | Rule::int | Rule::float | Rule::name | Rule::function => {
-            "a value".into()
-        }
+        Rule::expr
+        | Rule::dims
+        | Rule::groups
+        | Rule::unary
+        | Rule::int
+        | Rule::float
+        | Rule::name
+        | Rule::function => "a value".into(),
         Rule::operator => "an operator".into(),
         Rule::selector | Rule::selectors | Rule::segment => "a layer path".into(),
         Rule::index => "`[`".into(),

@@ -172,7 +172,10 @@ mod tests {
     fn cycles_are_those_of_takase_and_kiyono() {
         assert_eq!(assign(6, Order::Cycle, Count::Groups(3)), [0, 1, 2, 0, 1, 2]);
         assert_eq!(assign(6, Order::CycleRev, Count::Groups(3)), [0, 1, 2, 2, 1, 0]);
-        assert_eq!(assign(9, Order::CycleRev, Count::Groups(3)), [0, 1, 2, 0, 1, 2, 2, 1, 0]);
+        assert_eq!(
+            assign(9, Order::CycleRev, Count::Groups(3)),
+            [0, 1, 2, 0, 1, 2, 2, 1, 0]
+        );
         assert_eq!(assign(7, Order::CycleRev, Count::Groups(3)), [0, 1, 2, 0, 2, 1, 0]);
         assert_eq!(assign(5, Order::CycleRev, Count::Groups(3)), [0, 1, 2, 2, 1]);
         assert_eq!(assign(3, Order::CycleRev, Count::Groups(3)), [0, 1, 2]);

@@ -88,11 +88,7 @@ impl Clause<'_, '_> {
                 let mut layers = Vec::new();
                 self.index.layers_below(node, &mut layers);
                 layers.sort_unstable();
-                Block {
-                    node,
-                    selector,
-                    layers,
-                }
+                Block { node, selector, layers }
             })
             .collect();
         *self.budget = self

@@ -11,9 +11,8 @@ impl Clause<'_, '_> {
     pub(super) fn group(&mut self, layers: Vec<LayerId>, name: String, mut mapped: Kernels, words: Option<String>) {
         let count = renumber(&mut mapped);
         let members = layers.iter().zip(&mapped);
-        let (visits, assignment): (Vec<LayerId>, Vec<u32>) = members
-            .filter_map(|(layer, kernel)| Some((*layer, (*kernel)?)))
-            .unzip();
+        let (visits, assignment): (Vec<LayerId>, Vec<u32>) =
+            members.filter_map(|(layer, kernel)| Some((*layer, (*kernel)?))).unzip();
         let Some(&first) = visits.first() else {
             self.nothing_left(&layers);
             return;

@@ -98,9 +98,18 @@ impl<'s> Mapping<'s> {
             );
             return None;
         }
-        let assignment = if visits == 0 { Vec::new() } else { assign(visits, order, count) };
+        let assignment = if visits == 0 {
+            Vec::new()
+        } else {
+            assign(visits, order, count)
+        };
         // There are fewer layers than 2^32.
-        Some(assignment.into_iter().map(|kernel| u32::try_from(kernel).ok()).collect())
+        Some(
+            assignment
+                .into_iter()
+                .map(|kernel| u32::try_from(kernel).ok())
+                .collect(),
+        )
     }
 
     /// The kernels of a list: as many entries as visits, and kernels counted from 0 without a gap.
@@ -114,10 +123,9 @@ impl<'s> Mapping<'s> {
     ) -> Option<Kernels> {
         if list.len() != visits {
             let text = format!("{} kernels are listed for {visits} {what}", list.len());
-            diagnostics.push(
-                Diagnostic::error(Code::DoesNotFitVisits, self.into, text)
-                    .help("list one kernel for each, in the order of the forward pass, and `_` for one that keeps its own"),
-            );
+            diagnostics.push(Diagnostic::error(Code::DoesNotFitVisits, self.into, text).help(
+                "list one kernel for each, in the order of the forward pass, and `_` for one that keeps its own",
+            ));
             return None;
         }
         let mut kernels = Vec::with_capacity(visits);
@@ -208,6 +216,9 @@ fn place(call: &Call, env: &Env, words: &mut Vec<String>, diagnostics: &mut Diag
         _ => (Amount::Fraction(1.0), String::new()),
     };
     if def.name != "uniform" {
+        if words.is_empty() {
+            words.push("sequential(groups = 1)".to_owned());
+        }
         words.push(format!("at {}{text}", def.name));
     }
     Some(match def.name {

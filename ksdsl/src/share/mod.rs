@@ -158,7 +158,9 @@ impl Clause<'_, '_> {
             Select::Isomorphic { kind, scopes } => {
                 let layers = self.candidates(kind.as_ref().map(|kind| kind.value.as_str()), scopes, env);
                 let sets = self.isomorphic_sets(&layers, kind.as_ref().map(|kind| kind.value.as_str()), scopes);
-                sets.into_iter().map(|(layers, name)| Family::of(layers, name)).collect()
+                sets.into_iter()
+                    .map(|(layers, name)| Family::of(layers, name))
+                    .collect()
             }
             Select::Blocks {
                 selectors,
