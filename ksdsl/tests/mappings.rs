@@ -125,7 +125,7 @@ fn blocks_are_mapped_as_wholes() {
     let summary = json(
         "net n {
             input 8
-            block b(width) { residual(project = on_shape_change) { up: linear(16); down: linear(width) } layer_norm }
+            block b(width) { up: linear(16); down: linear(width); layer_norm }
             stage s { repeat 4 { b(4) } }
             stage t { repeat 2 { b(4) } b(6); b(6) }
             share blocks in s, t with norms into cycle(3)
