@@ -299,14 +299,38 @@ pub struct Share {
     pub part: SharePart,
     /// Which layers.
     pub select: Select,
-    /// The number of contiguous groups the visits are split into.
-    pub into: Option<Expr>,
+    /// How visits are mapped to kernels.
+    pub into: Option<Mapping>,
+    /// Which of the visits share.
+    pub at: Option<Call>,
     /// The name of the shared kernel.
     pub name: Option<Name>,
     /// The condition on the clause.
     pub when: Option<Expr>,
     /// The whole clause.
     pub span: Span,
+}
+
+/// How visits are mapped to kernels.
+#[derive(Clone, Debug)]
+pub enum Mapping {
+    /// `3 groups`.
+    Groups(Expr),
+    /// A mapping by name: `cycle(3)`.
+    Named(Call),
+    /// The kernel of every visit, none for one that keeps its own: `[0, 0, 1, _]`.
+    List(Vec<Option<Expr>>, Span),
+}
+
+impl Mapping {
+    /// Where it says so.
+    pub fn span(&self) -> Span {
+        match self {
+            Mapping::Groups(expr) => expr.span,
+            Mapping::Named(call) => call.span,
+            Mapping::List(_, span) => *span,
+        }
+    }
 }
 
 /// Which parameters of the selected layers are shared.
@@ -331,6 +355,15 @@ pub enum Select {
         kind: Option<Name>,
         /// The scopes.
         scopes: Vec<Selector>,
+    },
+    /// The layers at the same place of whole blocks.
+    Blocks {
+        /// The blocks, or scopes that contain them.
+        selectors: Vec<Selector>,
+        /// Whether `selectors` are scopes.
+        inside: bool,
+        /// Whether norms are shared as well.
+        norms: bool,
     },
 }
 

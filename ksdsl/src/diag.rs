@@ -100,6 +100,8 @@ codes! {
     NothingToShare = 55,
     /// More groups than visits
     TooManyGroups = 56,
+    /// A list of kernels or a place that does not fit the visits
+    DoesNotFitVisits = 57,
     /// The network is larger than can be compiled
     NetworkTooLarge = 60,
 }

@@ -29,6 +29,7 @@ pub mod elaborate;
 pub mod ir;
 pub mod layers;
 pub mod limits;
+pub mod mappings;
 pub mod parse;
 pub mod paths;
 pub mod render;

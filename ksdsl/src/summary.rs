@@ -2,7 +2,7 @@
 //! what architecture snapshots pin.
 
 use crate::analyse::{Analysis, Peaks, analyse, peaks};
-use crate::ir::{Layer, Network, Op, Visit, join_sizes};
+use crate::ir::{Group, Layer, Network, Op, Visit, join_sizes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +27,9 @@ pub struct Summary {
     pub memory: Memory,
     /// Every shared kernel with its visits.
     pub groups: Vec<SharedKernel>,
+    /// Every mapping of visits to kernels that a clause says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mappings: Vec<MappingSummary>,
     /// Every layer in the order of the forward pass.
     pub layers: Vec<LayerSummary>,
 }
@@ -84,6 +87,17 @@ pub struct SharedKernel {
     pub visits: Vec<String>,
 }
 
+/// A mapping of visits to kernels.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub struct MappingSummary {
+    /// The name of the group: that of its kernels without their numbers.
+    pub group: String,
+    /// The mapping, with numbers for expressions: `cycle(groups = 3) at sandwich`.
+    pub mapping: String,
+    /// The kernel of every layer the clause selects, `null` for one that keeps its own.
+    pub kernels: Vec<Option<u32>>,
+}
+
 /// A layer.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct LayerSummary {
@@ -136,6 +150,7 @@ impl Summary {
             macs: analysis.macs,
             memory: memory(&analysis, peaks(network, batch), batch),
             groups: groups(network),
+            mappings: mappings(network),
             layers: layers(network, &analysis),
         }
     }
@@ -202,6 +217,17 @@ fn groups(network: &Network) -> Vec<SharedKernel> {
     kernels
 }
 
+fn mappings(network: &Network) -> Vec<MappingSummary> {
+    let of = |group: &Group| {
+        group.mapping.as_ref().map(|mapping| MappingSummary {
+            group: group.name.clone(),
+            mapping: mapping.words.clone(),
+            kernels: mapping.kernels.clone(),
+        })
+    };
+    network.groups.iter().filter_map(of).collect()
+}
+
 fn layers(network: &Network, analysis: &Analysis) -> Vec<LayerSummary> {
     let name = |visit: Visit| network.groups[visit.group].kernel_name(visit.kernel);
     network
@@ -258,6 +284,26 @@ fn details(layer: &Layer) -> String {
     words.join(", ")
 }
 
+/// Visits shown in the text form of a mapping before the rest is only counted.
+const VISITS: usize = 64;
+
+/// `s_conv by cycle(groups = 3) at sandwich: _ 0 1 2 0 _`.
+impl fmt::Display for MappingSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}:", self.group, self.mapping)?;
+        for kernel in self.kernels.iter().take(VISITS) {
+            match kernel {
+                Some(kernel) => write!(f, " {kernel}")?,
+                None => write!(f, " _")?,
+            }
+        }
+        match self.kernels.len().saturating_sub(VISITS) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 /// The text form: made to be read in a diff, one line per layer and per shared kernel.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,6 +334,12 @@ impl fmt::Display for Summary {
                 group.parts.join(", "),
                 group.visits.join(" ")
             )?;
+        }
+        if !self.mappings.is_empty() {
+            writeln!(f, "\nmappings: {}", self.mappings.len())?;
+        }
+        for mapping in &self.mappings {
+            writeln!(f, "  {mapping}")?;
         }
         writeln!(f, "\nlayers: {}", self.layers.len())?;
         for layer in &self.layers {

@@ -10,6 +10,7 @@ use fences::{Fence, fences};
 use ksdsl::compile::{Compilation, Options, compile};
 use ksdsl::diag::Severity;
 use ksdsl::layers::{KINDS, LAYERS, LayerDef, RESIDUAL};
+use ksdsl::mappings::{MAPPINGS, PLACES};
 use ksdsl::render::render;
 use ksdsl::source::Source;
 use ksdsl::summary::Summary;
@@ -305,6 +306,14 @@ fn every_rule_of_the_grammar_is_in_the_book() {
     }
     for kind in KINDS {
         assert!(row(&chapters["sharing.md"], kind).is_some(), "kind `{kind}`");
+    }
+    for def in MAPPINGS.iter().chain(PLACES) {
+        assert!(
+            row(&chapters["sharing.md"], def.name).is_some(),
+            "`{}` has no row",
+            def.name
+        );
+        assert!(has_word(&working, def.name), "no example uses `{}`", def.name);
     }
 }
 

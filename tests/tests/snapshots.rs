@@ -48,14 +48,20 @@ fn settings() -> insta::Settings {
 
 /// The example networks, all but the instances.
 const EXAMPLES: &[&str] = &[
+    "albert",
     "bottleneck",
     "branches",
     "convmixer",
     "digits",
     "mlp",
+    "mobilellm",
     "mobilenet",
     "preact_resnet",
     "se_resnet",
+    "sharesnet",
+    "spin",
+    "subformer",
+    "takase_kiyono",
 ];
 
 #[test]
@@ -145,7 +151,7 @@ fn code_is_the_same_on_every_run() {
 #[test]
 fn code_does_not_grow_with_depth() {
     type Settings = fn(Spec) -> Spec;
-    let cases: [(&str, [i32; 2], Settings); 7] = [
+    let cases: [(&str, [i32; 2], Settings); 9] = [
         ("convmixer", [8, 512], |spec| spec),
         ("convmixer", [8, 512], |spec| spec.set("shared", false)),
         ("se_resnet", [3, 50], |spec| spec),
@@ -157,6 +163,8 @@ fn code_does_not_grow_with_depth() {
         ("bottleneck", [3, 50], |spec| spec.set("share_stages", true)),
         ("mlp", [8, 512], |spec| spec.set("kernels", 4)),
         ("preact_resnet", [4, 50], |spec| spec.set("kernels", 2)),
+        ("subformer", [8, 512], |spec| spec),
+        ("albert", [8, 512], |spec| spec),
     ];
     for (name, depths, settings) in cases {
         let [few, many] = depths.map(|depth| code(&settings(example(name).network(name).set("depth", depth))).len());

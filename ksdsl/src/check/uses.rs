@@ -1,9 +1,10 @@
 //! Calls, sharing clauses and the expressions in them.
 
 use super::{Checker, Scope, calls, names};
-use crate::ast::{Arg, Expr, ExprKind, Segment, Select, Share};
+use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::layers;
+use crate::mappings::{MAPPINGS, MappingDef, PLACES};
 use crate::source::Name;
 use crate::value::FUNCTIONS;
 
@@ -71,7 +72,7 @@ impl<'f> Checker<'f, '_> {
 
     pub(super) fn share(&mut self, share: &'f Share, scope: &Scope) {
         let selectors = match &share.select {
-            Select::Paths(selectors) => selectors,
+            Select::Paths(selectors) | Select::Blocks { selectors, .. } => selectors,
             Select::Isomorphic { kind, scopes } => {
                 if let Some(kind) = kind {
                     self.share_kind(kind);
@@ -90,12 +91,71 @@ impl<'f> Checker<'f, '_> {
                 Segment::Name(_) | Segment::AnyIndex(_) => {}
             }
         }
-        for expr in [&share.into, &share.when].into_iter().flatten() {
-            self.expr(expr, scope);
+        if let Some(mapping) = &share.into {
+            self.mapping(mapping, scope);
+        }
+        if let Some(place) = &share.at {
+            self.named_mapping(place, PLACES, "place", scope);
+        }
+        if let Some(when) = &share.when {
+            self.expr(when, scope);
         }
         if let Some(name) = &share.name {
             names::check_allowed(name, self.diagnostics);
         }
+    }
+
+    fn mapping(&mut self, mapping: &'f Mapping, scope: &Scope) {
+        match mapping {
+            Mapping::Groups(groups) => self.expr(groups, scope),
+            Mapping::List(visits, _) => {
+                for kernel in visits.iter().flatten() {
+                    self.expr(kernel, scope);
+                }
+            }
+            Mapping::Named(call) => {
+                if self.named_mapping(call, MAPPINGS, "mapping", scope) {
+                    self.groups_or_rate(call);
+                }
+            }
+        }
+    }
+
+    /// Whether a mapping or a place exists and has right arguments.
+    fn named_mapping(&mut self, call: &'f Call, defs: &'static [MappingDef], what: &str, scope: &Scope) -> bool {
+        let (name, errors) = (&call.name, self.diagnostics.errors());
+        match defs.iter().find(|def| def.name == name.value) {
+            Some(def) => {
+                calls::check(name, &call.args, &calls::built_in(def.params), self.diagnostics);
+                self.layer_args(&call.args, def.params, scope);
+            }
+            None => {
+                let known: Vec<&str> = defs.iter().map(|def| def.name).collect();
+                let near = nearest(&name.value, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+                let all = format!("the {what}s are {}", known.join(", "));
+                let text = format!("there is no {what} `{}`", name.value);
+                self.diagnostics
+                    .push(Diagnostic::error(Code::UnknownCall, name.span, text).maybe_help(near.or(Some(all))));
+            }
+        }
+        self.diagnostics.errors() == errors
+    }
+
+    /// A mapping is told either how many kernels there are, or how many visits each serves.
+    fn groups_or_rate(&mut self, call: &Call) {
+        let given = |position: usize, name: &str| {
+            let mut args = call.args.iter().enumerate();
+            args.any(|(at, arg)| arg.name.as_ref().map_or(at == position, |given| given.value == name))
+        };
+        let name = &call.name.value;
+        let help = format!("write `{name}(groups = ...)` or `{name}(rate = ...)`");
+        let (code, text) = match (given(0, "groups"), given(1, "rate")) {
+            (false, false) => (Code::MissingArgument, "needs a number of groups or a rate"),
+            (true, true) => (Code::SurplusArgument, "takes a number of groups or a rate, not both"),
+            _ => return,
+        };
+        self.diagnostics
+            .push(Diagnostic::error(code, call.span, format!("`{name}` {text}")).help(help));
     }
 
     fn share_kind(&mut self, kind: &Name) {

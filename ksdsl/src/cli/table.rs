@@ -6,7 +6,7 @@ use super::output::{Terminal, plural};
 use super::path_range::parse;
 use crate::ir::{Path, join_sizes};
 use crate::paths::compress;
-use crate::summary::{LayerSummary, Setting, SharedKernel, Summary};
+use crate::summary::{LayerSummary, MappingSummary, Setting, SharedKernel, Summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table};
 
@@ -15,6 +15,10 @@ pub(super) fn table(summary: &Summary, all: bool, terminal: &Terminal) -> String
     let mut parts = vec![heading(summary), layers(summary, all, terminal), costs(summary, all)];
     if !summary.groups.is_empty() {
         parts.push(shared_kernels(&summary.groups, terminal));
+    }
+    if !summary.mappings.is_empty() {
+        let lines: Vec<String> = summary.mappings.iter().map(MappingSummary::to_string).collect();
+        parts.push(format!("visits to kernels\n{}", lines.join("\n")));
     }
     parts.join("\n\n") + "\n"
 }

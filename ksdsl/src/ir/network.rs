@@ -53,8 +53,19 @@ pub struct Group {
     pub assignment: Vec<u32>,
     /// How many kernels it has.
     pub kernels: u32,
+    /// The mapping of its clause, if the clause says one.
+    pub mapping: Option<Mapping>,
     /// The clause that made it.
     pub span: Span,
+}
+
+/// How isomorphic layers came to their kernels.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// As the clause says it, with numbers for expressions: `cycle(groups = 3) at sandwich`.
+    pub words: String,
+    /// The kernel of every layer that the clause selects, those included that keep their own.
+    pub kernels: Vec<Option<u32>>,
 }
 
 impl Group {

@@ -38,6 +38,11 @@ pub enum ParamKind {
     },
     /// How a parameter starts: `zeros`, `kaiming_normal`, `normal(0.02)`.
     Init,
+    /// A whole number from zero.
+    Whole,
+    /// How many of several things: their number, at least one, or a fraction of them, above zero
+    /// and at most one.
+    Amount,
     /// One of these words.
     Word(&'static [&'static str]),
 }
@@ -241,6 +246,8 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         },
         ParamKind::Number { min, max } => number(param, first, (min, max), env, diagnostics).map(ArgValue::Number),
         ParamKind::Init => init(param, first, env, diagnostics).map(ArgValue::Init),
+        ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
+        ParamKind::Amount => amount(param, first, env, diagnostics),
         ParamKind::Word(words) => word(param, first, words, env, diagnostics),
     }
 }
@@ -269,6 +276,30 @@ fn size(param: &ParamDef, expr: &Expr, min: i64, env: &Env, diagnostics: &mut Di
             None
         }
         other => wrong_type(param, expr.span, "a whole number", other, diagnostics),
+    }
+}
+
+fn whole(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<u64> {
+    match eval(expr, env, diagnostics)? {
+        Value::Int(value) => u64::try_from(value).ok().or_else(|| {
+            diagnostics.push(out_of_range(param.name, expr.span, value, "at least 0".to_owned()));
+            None
+        }),
+        other => wrong_type(param, expr.span, "a whole number", other, diagnostics),
+    }
+}
+
+/// A whole number is a count, a number with a fraction a part of the whole: `1` is one, `1.0` all.
+fn amount(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
+    match eval(expr, env, diagnostics)? {
+        Value::Int(value) if value >= 1 => u64::try_from(value).ok().map(ArgValue::Size),
+        Value::Float(value) if value > 0.0 && value <= 1.0 => Some(ArgValue::Number(value)),
+        Value::Bool(flag) => wrong_type(param, expr.span, "a number", Value::Bool(flag), diagnostics),
+        value => {
+            let text = "at least 1, or a fraction above 0.0 and at most 1.0".to_owned();
+            diagnostics.push(out_of_range(param.name, expr.span, value, text));
+            None
+        }
     }
 }
 

@@ -95,7 +95,7 @@ impl TreeBuilder<'_, '_> {
         })
     }
 
-    fn call(&mut self, pair: Node<'_>) -> Option<Call> {
+    pub(super) fn call(&mut self, pair: Node<'_>) -> Option<Call> {
         let span = self.span(&pair);
         let mut inner = content(pair);
         let name = self.name(&inner.next()?);

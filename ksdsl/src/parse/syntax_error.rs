@@ -103,8 +103,10 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_add => "add",
         Rule::k_and => "and",
         Rule::k_as => "as",
+        Rule::k_at => "at",
         Rule::k_bias => "bias",
         Rule::k_block => "block",
+        Rule::k_blocks => "blocks",
         Rule::k_concat => "concat",
         Rule::k_else => "else",
         Rule::k_false => "false",
@@ -117,6 +119,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_let => "let",
         Rule::k_multiply => "multiply",
         Rule::k_net => "net",
+        Rule::k_norms => "norms",
         Rule::k_not => "not",
         Rule::k_of => "of",
         Rule::k_or => "or",
@@ -129,6 +132,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_stage => "stage",
         Rule::k_true => "true",
         Rule::k_when => "when",
+        Rule::k_with => "with",
         Rule::times => "x",
         _ => return None,
     })
@@ -142,13 +146,20 @@ fn describe(rule: Rule) -> Option<String> {
         Rule::ident | Rule::label => "a name".into(),
         Rule::call => "a layer or block".into(),
         Rule::args | Rule::params => "`(`".into(),
+        Rule::visits => "`[`".into(),
+        Rule::visit => "a kernel".into(),
         Rule::arg => "an argument".into(),
         Rule::param => "a parameter".into(),
         Rule::body | Rule::paths => "`{`".into(),
         Rule::instance_of => "`=`".into(),
-        Rule::expr | Rule::dims | Rule::unary | Rule::int | Rule::float | Rule::name | Rule::function => {
-            "a value".into()
-        }
+        Rule::expr
+        | Rule::dims
+        | Rule::groups
+        | Rule::unary
+        | Rule::int
+        | Rule::float
+        | Rule::name
+        | Rule::function => "a value".into(),
         Rule::operator => "an operator".into(),
         Rule::selector | Rule::selectors | Rule::segment => "a layer path".into(),
         Rule::index => "`[`".into(),
@@ -157,6 +168,7 @@ fn describe(rule: Rule) -> Option<String> {
         Rule::times | Rule::compact | Rule::sign | Rule::minus | Rule::not | Rule::part_of | Rule::exponent => {
             return None;
         }
+        Rule::private_visit | Rule::blocks_in => return None,
         Rule::COMMENT | Rule::WHITESPACE | Rule::line_comment | Rule::block_comment => return None,
         Rule::step | Rule::residual | Rule::add | Rule::multiply | Rule::concat | Rule::repeat | Rule::when => {
             "a step".into()
@@ -179,7 +191,10 @@ fn construct(rule: Rule) -> Option<&'static str> {
         Rule::path => "path",
         Rule::else_ => "else",
         Rule::sequence => "seq",
+        Rule::blocks => "blocks",
         Rule::into => "into",
+        Rule::at => "at",
+        Rule::with_norms => "with",
         Rule::share_name => "as",
         Rule::share_when => "when",
         _ => return None,

@@ -1,40 +1,32 @@
 //! Groups: their kernels, their names, and who belongs to them.
 
-use super::{Clause, assign, parts_of};
+use super::mapping::Kernels;
+use super::{Clause, parts_of};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Group, Layer, LayerId, Part, Visit};
+use crate::ir::{Group, Layer, LayerId, Mapping, Part, Visit};
+use std::collections::{BTreeSet, HashMap};
 
 impl Clause<'_, '_> {
-    /// Makes a group of isomorphic layers.
-    pub(super) fn group(&mut self, layers: Vec<LayerId>, name: String, groups: Option<Option<i64>>) {
-        let visits = layers.len();
-        let kernels = match groups {
-            None => 1,
-            Some(None) => return,
-            Some(Some(groups)) => match self.split(groups, visits) {
-                Some(groups) => groups,
-                None => return,
-            },
+    /// Makes a group of those of these isomorphic layers that have a kernel in `mapped`.
+    pub(super) fn group(&mut self, layers: Vec<LayerId>, name: String, mut mapped: Kernels, words: Option<String>) {
+        let count = renumber(&mut mapped);
+        let members = layers.iter().zip(&mapped);
+        let (visits, assignment): (Vec<LayerId>, Vec<u32>) =
+            members.filter_map(|(layer, kernel)| Some((*layer, (*kernel)?))).unzip();
+        let Some(&first) = visits.first() else {
+            self.nothing_left(&layers);
+            return;
         };
-        let op = self.network.layers[layers[0]].op;
+        let op = self.network.layers[first].op;
         let parts = parts_of(&op, self.share.part);
-        if self.claimed(&layers, &parts) {
+        if self.claimed(&visits, &parts) {
             return;
         }
-        if visits == 1 {
-            let path = &self.network.layers[layers[0]].path;
-            self.diagnostics.push(
-                Diagnostic::warning(
-                    Code::SingleMember,
-                    self.share.span,
-                    format!("only `{path}` is selected: nothing is shared"),
-                )
-                .help("select more layers, or make the clause conditional with `when`"),
-            );
+        if visits.len() == 1 {
+            self.only_one(first, layers.len());
         }
         let id = self.network.groups.len();
-        let assignment = assign::contiguous(visits, kernels);
-        for (&layer, &kernel) in layers.iter().zip(&assignment) {
+        for (&layer, &kernel) in visits.iter().zip(&assignment) {
             self.claim(layer, &parts, Visit { group: id, kernel });
         }
         let name = self.unique_name(name);
@@ -42,31 +34,37 @@ impl Clause<'_, '_> {
             name,
             parts,
             op,
-            visits: layers,
+            visits,
             assignment,
-            kernels,
+            kernels: count,
+            mapping: words.map(|words| Mapping { words, kernels: mapped }),
             span: self.share.span,
         });
     }
 
-    fn split(&mut self, groups: i64, visits: usize) -> Option<u32> {
-        let span = self.share.into.as_ref().map_or(self.share.span, |into| into.span);
-        if groups < 1 {
-            let text = format!("cannot split into {groups} groups");
-            self.diagnostics
-                .push(Diagnostic::error(Code::OutOfRange, span, text).label("must be at least 1"));
-            return None;
-        }
-        match u32::try_from(groups) {
-            Ok(count) if count as usize <= visits => Some(count),
-            _ => {
-                let text = format!("{visits} layers cannot be split into {groups} groups");
-                self.diagnostics.push(
-                    Diagnostic::error(Code::TooManyGroups, span, text).help(format!("use at most {visits} groups")),
-                );
-                None
-            }
-        }
+    fn nothing_left(&mut self, layers: &[LayerId]) {
+        let text = format!("this leaves none of {} layers to share", layers.len());
+        let span = self.share.at.as_ref().map_or(self.share.span, |at| at.span);
+        self.diagnostics.push(
+            Diagnostic::warning(Code::SingleMember, span, text)
+                .help("let more visits share, or make the clause conditional with `when`"),
+        );
+    }
+
+    fn only_one(&mut self, layer: LayerId, of: usize) {
+        let path = &self.network.layers[layer].path;
+        let (text, help) = match of {
+            1 => (
+                format!("only `{path}` is selected: nothing is shared"),
+                "select more layers, or make the clause conditional with `when`",
+            ),
+            _ => (
+                format!("only `{path}` is left to share: nothing is shared"),
+                "let more visits share, or make the clause conditional with `when`",
+            ),
+        };
+        self.diagnostics
+            .push(Diagnostic::warning(Code::SingleMember, self.share.span, text).help(help));
     }
 
     /// Reports a layer another group has claimed.
@@ -122,6 +120,18 @@ impl Clause<'_, '_> {
         self.names.insert(fresh.clone(), (span, 1));
         fresh
     }
+}
+
+/// Counts kernels from 0 without gaps, in their order: a set that does not have all blocks of its
+/// family may not have all kernels. Returns how many there are.
+fn renumber(kernels: &mut [Option<u32>]) -> u32 {
+    let used: BTreeSet<u32> = kernels.iter().flatten().copied().collect();
+    let numbers: HashMap<u32, u32> = used.iter().copied().zip(0..).collect();
+    for kernel in kernels.iter_mut().flatten() {
+        *kernel = numbers[kernel];
+    }
+    // No more than layers, of which there are fewer than 2^32.
+    u32::try_from(numbers.len()).unwrap_or(u32::MAX)
 }
 
 fn slot(layer: &Layer, part: Part) -> Option<&Visit> {

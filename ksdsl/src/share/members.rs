@@ -1,7 +1,7 @@
 //! The layers a clause brings together.
 
 use super::isomorphic::Signature;
-use super::{Clause, parts_of, select};
+use super::{Clause, has_weights, parts_of, select};
 use crate::ast::{Segment, Selector, SharePart};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Layer, LayerId, Op, join_sizes};
@@ -125,7 +125,7 @@ impl Clause<'_, '_> {
             let wanted = match kind {
                 Some(kind) => layers::is_kind(op, kind),
                 // Norms are private to each visit unless they are asked for.
-                None => matches!(op, Op::Conv(_) | Op::Linear { .. }),
+                None => has_weights(op),
             };
             wanted && !parts_of(op, self.share.part).is_empty()
         });
@@ -194,7 +194,7 @@ impl Clause<'_, '_> {
 }
 
 /// The words of a selector joined to a name: `s1_conv1` of `s1[*].conv1`.
-fn plain_name(selector: &Selector) -> String {
+pub(super) fn plain_name(selector: &Selector) -> String {
     let words: Vec<String> = selector
         .segments
         .iter()

@@ -4,8 +4,10 @@
 //! no part of a layer belongs to two groups.
 
 mod assign;
+mod blocks;
 mod groups;
 mod isomorphic;
+mod mapping;
 mod members;
 mod select;
 
@@ -15,7 +17,8 @@ use crate::elaborate::Elaborated;
 use crate::ir::{LayerId, Network, Op, Part};
 use crate::limits;
 use crate::source::Span;
-use crate::value::{Env, eval_bool, eval_int};
+use crate::value::{Env, eval_bool};
+use mapping::Mapping;
 use select::Index;
 use std::collections::HashMap;
 
@@ -47,9 +50,8 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
             incomplete,
             diagnostics,
         };
-        for (layers, name) in clause.sets(&env) {
-            let groups = share.into.as_ref().map(|into| eval_int(into, &env, clause.diagnostics));
-            clause.group(layers, name, groups);
+        if let Some(mapping) = Mapping::read(share, &env, clause.diagnostics) {
+            clause.groups(&mapping, &env);
         }
         if budget == 0 {
             diagnostics.push(too_many_places(share.span));
@@ -83,10 +85,57 @@ struct Clause<'a, 'd> {
     diagnostics: &'d mut Diagnostics,
 }
 
+/// Layers that are to share, in the order of the forward pass.
+struct Set {
+    layers: Vec<LayerId>,
+    /// The name their group is to have.
+    name: String,
+    /// Which visit of the family's mapping each layer is.
+    at: Vec<usize>,
+}
+
+/// Sets with one mapping.
+struct Family {
+    /// The visits that are mapped to kernels.
+    visits: usize,
+    /// What a visit is, in the plural.
+    what: &'static str,
+    sets: Vec<Set>,
+}
+
+impl Family {
+    /// A set whose layers are the visits.
+    fn of(layers: Vec<LayerId>, name: String) -> Self {
+        Family {
+            visits: layers.len(),
+            what: "layers",
+            sets: vec![Set {
+                at: (0..layers.len()).collect(),
+                layers,
+                name,
+            }],
+        }
+    }
+}
+
 impl Clause<'_, '_> {
-    /// The sets of layers that are to share, with the name each gets.
-    fn sets(&mut self, env: &Env) -> Vec<(Vec<LayerId>, String)> {
-        match &self.share.select {
+    /// Makes the groups of the clause.
+    fn groups(&mut self, mapping: &Mapping<'_>, env: &Env) {
+        for family in self.families(env) {
+            let Some(kernels) = mapping.kernels(family.visits, family.what, env, self.diagnostics) else {
+                continue;
+            };
+            for set in family.sets {
+                let kernels = set.at.iter().map(|visit| kernels[*visit]).collect();
+                self.group(set.layers, set.name, kernels, mapping.words.clone());
+            }
+        }
+    }
+
+    /// The sets of layers that are to share.
+    fn families(&mut self, env: &Env) -> Vec<Family> {
+        let share = self.share;
+        match &share.select {
             Select::Paths(selectors) => {
                 let mut layers = Vec::new();
                 let errors = self.diagnostics.errors();
@@ -104,12 +153,20 @@ impl Clause<'_, '_> {
                     return Vec::new();
                 }
                 let name = self.path_name(selectors);
-                vec![(layers, name)]
+                vec![Family::of(layers, name)]
             }
             Select::Isomorphic { kind, scopes } => {
                 let layers = self.candidates(kind.as_ref().map(|kind| kind.value.as_str()), scopes, env);
-                self.isomorphic_sets(&layers, kind.as_ref().map(|kind| kind.value.as_str()), scopes)
+                let sets = self.isomorphic_sets(&layers, kind.as_ref().map(|kind| kind.value.as_str()), scopes);
+                sets.into_iter()
+                    .map(|(layers, name)| Family::of(layers, name))
+                    .collect()
             }
+            Select::Blocks {
+                selectors,
+                inside,
+                norms,
+            } => self.block_families(selectors, *inside, *norms, env),
         }
     }
 
@@ -126,9 +183,15 @@ impl Clause<'_, '_> {
                 [one] => one.span,
                 [] => self.share.span,
             },
-            Select::Isomorphic { .. } => self.share.span,
+            Select::Isomorphic { .. } | Select::Blocks { .. } => self.share.span,
         }
     }
+}
+
+/// Whether layers of this kind share where a clause names no kind: norms are private to each visit
+/// unless they are asked for.
+fn has_weights(op: &Op) -> bool {
+    matches!(op, Op::Conv(_) | Op::Linear { .. })
 }
 
 /// The parts of a layer that a clause shares.

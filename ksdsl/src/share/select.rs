@@ -89,6 +89,41 @@ impl Index {
         Path(segments)
     }
 
+    /// The place of a path.
+    pub(super) fn find(&self, path: &Path) -> Option<NodeId> {
+        path.0
+            .iter()
+            .try_fold(0, |at, segment| self.nodes[at].by_segment.get(segment).copied())
+    }
+
+    /// The places above a place, from the inside out.
+    pub(super) fn above(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
+        let next = |node: NodeId| self.nodes[node].above.as_ref().map(|(above, _)| *above);
+        std::iter::successors(next(node), move |node| next(*node))
+    }
+
+    /// How many segments its path has.
+    pub(super) fn depth(&self, node: NodeId) -> usize {
+        self.above(node).count()
+    }
+
+    /// The places below `node` that are in `wanted`, but not below another such.
+    pub(super) fn outermost(&self, node: NodeId, wanted: &HashSet<NodeId>, budget: &mut usize) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        let mut stack = self.nodes[node].children.clone();
+        while let Some(node) = stack.pop() {
+            if *budget == 0 {
+                break;
+            }
+            *budget -= 1;
+            match wanted.contains(&node) {
+                true => found.push(node),
+                false => stack.extend(&self.nodes[node].children),
+            }
+        }
+        found
+    }
+
     /// The segments directly below a place.
     fn segments(&self, node: NodeId) -> impl Iterator<Item = &Segment> {
         let children = self.nodes[node].children.iter();

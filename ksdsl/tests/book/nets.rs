@@ -49,7 +49,7 @@ fn every_example_network_compiles_without_warnings() {
         );
         seen += 1;
     }
-    assert!(seen >= 8, "only {seen} networks were found");
+    assert!(seen >= 14, "only {seen} networks were found");
 }
 
 /// Parameters of `bottleneck` by hand, for blocks of inner width w and 4w channels between them.
@@ -149,5 +149,75 @@ fn the_other_examples_have_the_parameters_they_should() {
     ] {
         let parameters = example(net, net, &[]).parameters;
         assert_eq!((parameters.trainable, parameters.unshared), (shared, unshared), "{net}");
+    }
+}
+
+/// A residual perceptron of width w over 64 features whose blocks have `blocks` sets of parameters,
+/// norms included: layer norm, w -> 4w and 4w -> w; before them 64 -> w, after them a norm and w -> 10.
+fn perceptron_by_hand(w: u64, blocks: u64) -> u64 {
+    let block = 2 * w + (w * 4 * w + 4 * w) + (4 * w * w + w);
+    (64 * w + w) + blocks * block + 2 * w + (w * 10 + 10)
+}
+
+/// The nets after papers that share whole blocks.
+#[test]
+fn sharing_of_the_literature_leaves_the_blocks_it_should() {
+    for (file, net, depth, blocks) in [
+        ("albert", "albert", 12, 4),
+        ("takase_kiyono", "takase_kiyono", 6, 3),
+        ("takase_kiyono", "cycle", 6, 3),
+        ("takase_kiyono", "cycle_rev", 6, 3),
+        ("takase_kiyono", "layers_of_their_own", 6, 6),
+        ("subformer", "subformer", 6, 3),
+        ("mobilellm", "mobilellm", 12, 6),
+    ] {
+        let parameters = example(file, net, &[]).parameters;
+        let expected = [blocks, depth].map(|blocks| perceptron_by_hand(128, blocks));
+        assert_eq!([parameters.trainable, parameters.unshared], expected, "{net}");
+    }
+}
+
+/// Bottlenecks of inner widths w = 16, 32, 64: 1x1 to w, 3x3, 1x1 to 4w, three norms; the first of a
+/// stage has a 1x1 projection with a norm. Boulch's ResNet-152 goes from 152 convolutional layers to 106:
+/// its 50 spatial ones in four stages become 4.
+#[test]
+fn sharesnet_keeps_one_spatial_kernel_for_a_stage() {
+    let by_hand = |spatial: u64| {
+        let stage = |inputs: u64, w: u64| {
+            let outer = 4 * w;
+            let first = inputs * w + inputs * outer + 2 * outer;
+            first + 2 * outer * w + 3 * (w * outer + 2 * (w + w + outer)) + spatial * 9 * w * w
+        };
+        (27 * 16 + 32) + stage(16, 16) + stage(64, 32) + stage(128, 64) + (256 * 10 + 10)
+    };
+    let parameters = example("sharesnet", "sharesnet", &[]).parameters;
+    assert_eq!([parameters.trainable, parameters.unshared], [by_hand(1), by_hand(3)]);
+    assert_eq!(152 - 50 + 4, 106);
+}
+
+/// ConvMixer-768/32 of SPIN: per block a 3x3 depthwise kernel and two norms of its own, and so many
+/// pointwise kernels with biases in all.
+#[test]
+fn spin_has_the_parameters_it_should() {
+    let by_hand = |kernels: u64| {
+        let d = 768;
+        let stem = 3 * 14 * 14 * d + d + 2 * d;
+        stem + 32 * (9 * d + d + 4 * d) + kernels * (d * d + d) + (d * 1000 + 1000)
+    };
+    for (net, kernels) in [
+        ("spin", 16),
+        ("spin_strided", 16),
+        ("spin_random", 16),
+        ("spin_front", 24),
+        ("spin_middle", 24),
+        ("spin_back", 24),
+        ("spin_unshared", 32),
+    ] {
+        let parameters = example("spin", net, &[]).parameters;
+        assert_eq!(
+            [parameters.trainable, parameters.unshared],
+            [by_hand(kernels), by_hand(32)],
+            "{net}"
+        );
     }
 }

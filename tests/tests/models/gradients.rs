@@ -55,6 +55,8 @@ specs! {
     windows: windows_shared windows_free;
     sums: sums_shared sums_free;
     nested: nested_shared nested_free;
+    mapped: mapped_shared mapped_free;
+    whole_blocks: whole_blocks_shared whole_blocks_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.

@@ -10,6 +10,7 @@ macro_rules! files {
 }
 
 files! {
+    albert "albert"
     bottleneck "bottleneck"
     branches "branches"
     convmixer "convmixer"
@@ -17,9 +18,13 @@ files! {
     digits "digits"
     gradients "gradients"
     mlp "mlp"
+    mobilellm "mobilellm"
     mobilenet "mobilenet"
     preact_resnet "preact_resnet"
     se_resnet "se_resnet"
     se_resnet_rows "se_resnet_rows"
+    sharesnet "sharesnet"
+    subformer "subformer"
+    takase_kiyono "takase_kiyono"
     tied "tied"
 }

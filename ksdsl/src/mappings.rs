@@ -1,0 +1,97 @@
+//! The mappings of visits to kernels, and the places where visits share, as the language knows them.
+//!
+//! Only names and parameters; `share` computes with them.
+
+use crate::layers::{ParamDef, ParamKind};
+
+/// A mapping or a place.
+pub struct MappingDef {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub doc: &'static str,
+    /// Its parameters.
+    pub params: &'static [ParamDef],
+}
+
+const GROUPS: ParamDef = ParamDef {
+    name: "groups",
+    kind: ParamKind::Size,
+    required: false,
+};
+
+const RATE: ParamDef = ParamDef {
+    name: "rate",
+    kind: ParamKind::Size,
+    required: false,
+};
+
+const SEED: ParamDef = ParamDef {
+    name: "seed",
+    kind: ParamKind::Whole,
+    required: false,
+};
+
+const AMOUNT: ParamDef = ParamDef {
+    name: "visits",
+    kind: ParamKind::Amount,
+    required: true,
+};
+
+/// Every mapping after `into`; each is given either the number of kernels or the share rate.
+pub const MAPPINGS: &[MappingDef] = &[
+    MappingDef {
+        name: "sequential",
+        doc: "visits in a row use one kernel",
+        params: &[GROUPS, RATE],
+    },
+    MappingDef {
+        name: "strided",
+        doc: "the kernels in turn, again and again (SPIN's name)",
+        params: &[GROUPS, RATE],
+    },
+    MappingDef {
+        name: "cycle",
+        doc: "the kernels in turn, again and again (Takase & Kiyono's name)",
+        params: &[GROUPS, RATE],
+    },
+    MappingDef {
+        name: "cycle_rev",
+        doc: "as `cycle`, the last turn in reverse order",
+        params: &[GROUPS, RATE],
+    },
+    MappingDef {
+        name: "random",
+        doc: "`sequential`, shuffled",
+        params: &[GROUPS, RATE, SEED],
+    },
+];
+
+/// Every place after `at`.
+pub const PLACES: &[MappingDef] = &[
+    MappingDef {
+        name: "uniform",
+        doc: "all visits share",
+        params: &[],
+    },
+    MappingDef {
+        name: "front",
+        doc: "the first visits share",
+        params: &[AMOUNT],
+    },
+    MappingDef {
+        name: "middle",
+        doc: "the visits in the middle share",
+        params: &[AMOUNT],
+    },
+    MappingDef {
+        name: "back",
+        doc: "the last visits share",
+        params: &[AMOUNT],
+    },
+    MappingDef {
+        name: "sandwich",
+        doc: "all visits but the first and the last share",
+        params: &[],
+    },
+];

@@ -1,0 +1,263 @@
+//! Whole blocks: the layers at the same place of several blocks share.
+
+use super::isomorphic::Signature;
+use super::members::plain_name;
+use super::select::NodeId;
+use super::{Clause, Family, Set, has_weights, parts_of};
+use crate::ast::Selector;
+use crate::diag::{Code, Diagnostic};
+use crate::ir::{LayerId, Node, Op, ScopeKind, Segment};
+use crate::source::Span;
+use crate::value::Env;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A selected block.
+struct Block {
+    node: NodeId,
+    /// Which selector it is from.
+    selector: usize,
+    layers: Vec<LayerId>,
+}
+
+impl Clause<'_, '_> {
+    /// The families of blocks a clause selects: blocks that have isomorphic layers at the same place,
+    /// directly or through others. The mapping is that of a family's blocks.
+    pub(super) fn block_families(
+        &mut self,
+        selectors: &[Selector],
+        inside: bool,
+        norms: bool,
+        env: &Env,
+    ) -> Vec<Family> {
+        let errors = self.diagnostics.errors();
+        let blocks = self.blocks(selectors, inside, env);
+        if self.diagnostics.errors() > errors || *self.budget == 0 {
+            return Vec::new();
+        }
+        let sets = self.same_places(&blocks, norms);
+        if sets.is_empty() && !self.incomplete && !self.diagnostics.has_errors() {
+            self.nothing_fits();
+        }
+        let roots = joined(blocks.len(), &sets);
+        let mut families: BTreeMap<usize, Vec<Vec<(usize, LayerId)>>> = BTreeMap::new();
+        for set in sets {
+            families.entry(roots[set[0].0]).or_default().push(set);
+        }
+        let family = |(root, sets)| self.family(root, sets, &roots, &blocks, selectors);
+        families.into_iter().map(family).collect()
+    }
+
+    fn nothing_fits(&mut self) {
+        let text = "no two blocks here have isomorphic layers at the same place: nothing is shared";
+        self.diagnostics.push(
+            Diagnostic::warning(Code::SingleMember, self.share.span, text)
+                .help("make the clause conditional with `when`, or remove it"),
+        );
+    }
+
+    /// The selected blocks in the order of the forward pass.
+    fn blocks(&mut self, selectors: &[Selector], inside: bool, env: &Env) -> Vec<Block> {
+        let scopes = if inside { self.block_nodes() } else { HashSet::new() };
+        let mut found: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for (at, selector) in selectors.iter().enumerate() {
+            for matched in self.select(selector, env) {
+                if matched.layer.is_some() {
+                    self.not_a_block(matched.node, inside, selector.span);
+                    return Vec::new();
+                }
+                let nodes = match inside {
+                    true => self.index.outermost(matched.node, &scopes, self.budget),
+                    false => vec![matched.node],
+                };
+                if nodes.is_empty() && !self.incomplete {
+                    self.no_blocks(matched.node, selector.span);
+                    return Vec::new();
+                }
+                for node in nodes {
+                    found.entry(node).or_insert(at);
+                }
+            }
+        }
+        if let Some((inner, outer)) = self.nested(&found) {
+            self.overlap(inner, outer, selectors[found[&inner]].span);
+            return Vec::new();
+        }
+        let mut blocks: Vec<Block> = found
+            .into_iter()
+            .map(|(node, selector)| {
+                let mut layers = Vec::new();
+                self.index.layers_below(node, &mut layers);
+                layers.sort_unstable();
+                Block { node, selector, layers }
+            })
+            .collect();
+        *self.budget = self
+            .budget
+            .saturating_sub(blocks.iter().map(|block| block.layers.len()).sum());
+        blocks.sort_unstable_by_key(|block| block.layers.first().copied());
+        blocks
+    }
+
+    /// The places of blocks and of iterations that are none.
+    fn block_nodes(&mut self) -> HashSet<NodeId> {
+        let mut blocks = HashSet::new();
+        let mut stack: Vec<&[Node]> = vec![&self.network.nodes];
+        while let Some(nodes) = stack.pop() {
+            for node in nodes {
+                match node {
+                    Node::Layer(_) => {}
+                    Node::Scope(scope) => {
+                        stack.push(&scope.nodes);
+                        if scope.kind != ScopeKind::Stage {
+                            blocks.extend(self.index.find(&scope.path));
+                        }
+                    }
+                    Node::Residual { main, skip } => stack.extend([main.as_slice(), skip]),
+                    Node::Branch { arms, .. } => stack.extend(arms.iter().map(|(arm, _)| arm.as_slice())),
+                    Node::Gate(gate) => stack.push(gate),
+                }
+            }
+        }
+        blocks
+    }
+
+    /// A selected block inside another one.
+    fn nested(&self, found: &BTreeMap<NodeId, usize>) -> Option<(NodeId, NodeId)> {
+        found.keys().find_map(|&inner| {
+            let mut above = self.index.above(inner);
+            above.find(|node| found.contains_key(node)).map(|outer| (inner, outer))
+        })
+    }
+
+    /// The layers that stand at the same place of two or more blocks and are isomorphic, each with
+    /// its block: in the order of their first members.
+    fn same_places(&self, blocks: &[Block], norms: bool) -> Vec<Vec<(usize, LayerId)>> {
+        let mut order = Vec::new();
+        let mut sets: HashMap<(&[Segment], Signature), Vec<(usize, LayerId)>> = HashMap::new();
+        for (at, block) in blocks.iter().enumerate() {
+            let depth = self.index.depth(block.node);
+            for &id in &block.layers {
+                let layer = &self.network.layers[id];
+                let is_norm = matches!(layer.op, Op::BatchNorm { .. } | Op::LayerNorm { .. });
+                let wanted = has_weights(&layer.op) || (norms && is_norm);
+                if !wanted || parts_of(&layer.op, self.share.part).is_empty() {
+                    continue;
+                }
+                let key = (&layer.path.0[depth..], Signature::of(&layer.op, self.share.part));
+                let set = sets.entry(key).or_default();
+                if set.is_empty() {
+                    order.push(key);
+                }
+                set.push((at, id));
+            }
+        }
+        let sets = order.iter().filter_map(|key| sets.remove(key));
+        sets.filter(|set| set.len() > 1).collect()
+    }
+
+    fn family(
+        &self,
+        root: usize,
+        sets: Vec<Vec<(usize, LayerId)>>,
+        roots: &[usize],
+        blocks: &[Block],
+        selectors: &[Selector],
+    ) -> Family {
+        let members: Vec<usize> = (0..blocks.len()).filter(|block| roots[*block] == root).collect();
+        let position: HashMap<usize, usize> = members.iter().enumerate().map(|(at, block)| (*block, at)).collect();
+        let mut used: Vec<usize> = members.iter().map(|block| blocks[*block].selector).collect();
+        used.sort_unstable();
+        used.dedup();
+        let base = match &self.share.name {
+            Some(name) => name.value.clone(),
+            None => {
+                let mut names: Vec<String> = used.iter().map(|at| plain_name(&selectors[*at])).collect();
+                names.dedup();
+                names.join("_")
+            }
+        };
+        let set = |set: Vec<(usize, LayerId)>| {
+            let (first, layer) = set[0];
+            let depth = self.index.depth(blocks[first].node);
+            let name = relative_name(&self.network.layers[layer].path.0[depth..]);
+            Set {
+                name: format!("{base}_{name}"),
+                at: set.iter().map(|(block, _)| position[block]).collect(),
+                layers: set.into_iter().map(|(_, layer)| layer).collect(),
+            }
+        };
+        Family {
+            visits: members.len(),
+            what: "blocks",
+            sets: sets.into_iter().map(set).collect(),
+        }
+    }
+
+    fn not_a_block(&mut self, node: NodeId, inside: bool, span: Span) {
+        let path = self.index.path(node);
+        let help = match inside {
+            true => "name a scope that contains blocks".to_owned(),
+            false => format!("write `share {path}` to share a layer, or name the block it is in"),
+        };
+        let text = format!("`{path}` is a layer, not a block");
+        self.diagnostics
+            .push(Diagnostic::error(Code::MatchesNothing, span, text).help(help));
+    }
+
+    fn no_blocks(&mut self, node: NodeId, span: Span) {
+        let path = self.index.path(node);
+        let text = match path.0.is_empty() {
+            true => "the network contains no blocks".to_owned(),
+            false => format!("`{path}` contains no blocks"),
+        };
+        self.diagnostics.push(
+            Diagnostic::error(Code::MatchesNothing, span, text)
+                .label("blocks and repetitions are looked for here")
+                .help("write `share isomorphic in ...` to share layers that are in no block"),
+        );
+    }
+
+    fn overlap(&mut self, inner: NodeId, outer: NodeId, span: Span) {
+        let (inner, outer) = (self.index.path(inner), self.index.path(outer));
+        let outer = match outer.0.is_empty() {
+            true => "the network itself".to_owned(),
+            false => format!("`{outer}`"),
+        };
+        let text = format!("`{inner}` lies in {outer}, which is selected as well");
+        self.diagnostics.push(
+            Diagnostic::error(Code::ClaimedTwice, span, text)
+                .help("select blocks of one level, by `[*]` in place of `**`"),
+        );
+    }
+}
+
+/// For every block, the first of those it is joined with by common sets.
+fn joined(blocks: usize, sets: &[Vec<(usize, LayerId)>]) -> Vec<usize> {
+    let mut first: Vec<usize> = (0..blocks).collect();
+    let find = |first: &mut Vec<usize>, mut at: usize| {
+        while first[at] != at {
+            first[at] = first[first[at]];
+            at = first[at];
+        }
+        at
+    };
+    for set in sets {
+        for pair in set.windows(2) {
+            let (a, b) = (find(&mut first, pair[0].0), find(&mut first, pair[1].0));
+            first[a.max(b)] = a.min(b);
+        }
+    }
+    (0..blocks).map(|block| find(&mut first, block)).collect()
+}
+
+/// `attention_query` of `attention.query`, `0_conv` of `[0].conv`.
+fn relative_name(path: &[Segment]) -> String {
+    let words: Vec<String> = path
+        .iter()
+        .map(|segment| match segment {
+            Segment::Name(name) => name.clone(),
+            Segment::Index(index) => index.to_string(),
+        })
+        .collect();
+    words.join("_")
+}

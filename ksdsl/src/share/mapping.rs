@@ -1,0 +1,231 @@
+//! What a clause says about its mapping, and the kernels it gives to so many visits.
+
+use super::assign::{Amount, Count, Order, Place, assign};
+use crate::ast::{Call, Expr, Mapping as Written, Share};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::layers::{ArgValue, Args, read};
+use crate::mappings::{MAPPINGS, MappingDef, PLACES};
+use crate::source::Span;
+use crate::value::{Env, eval_int};
+
+/// The kernel of every visit; none for a visit that keeps its own.
+pub(super) type Kernels = Vec<Option<u32>>;
+
+/// The mapping of a clause, its numbers computed.
+pub(super) struct Mapping<'s> {
+    way: Way<'s>,
+    place: Place,
+    /// As the clause says it, with numbers for expressions; nothing where one kernel serves all.
+    pub(super) words: Option<String>,
+    into: Span,
+    at: Span,
+}
+
+enum Way<'s> {
+    Spread(Order, Count),
+    List(&'s [Option<Expr>]),
+}
+
+impl<'s> Mapping<'s> {
+    /// Reads what a clause says; `None` if something cannot be used, which is reported.
+    pub(super) fn read(share: &'s Share, env: &Env, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut words = Vec::new();
+        let way = match &share.into {
+            None => Way::Spread(Order::Sequential, Count::Groups(1)),
+            Some(Written::List(visits, _)) => {
+                words.push("list".to_owned());
+                Way::List(visits)
+            }
+            Some(Written::Groups(expr)) => {
+                let groups = groups(expr, env, diagnostics)?;
+                words.push(format!("sequential(groups = {groups})"));
+                Way::Spread(Order::Sequential, Count::Groups(groups))
+            }
+            Some(Written::Named(call)) => named(call, env, &mut words, diagnostics)?,
+        };
+        let place = match &share.at {
+            None => Place::Uniform,
+            Some(call) => place(call, env, &mut words, diagnostics)?,
+        };
+        Some(Mapping {
+            way,
+            place,
+            words: (!words.is_empty()).then(|| words.join(" ")),
+            into: share.into.as_ref().map_or(share.span, Written::span),
+            at: share.at.as_ref().map_or(share.span, |at| at.span),
+        })
+    }
+
+    /// The kernels of so many visits. `None` if the mapping does not fit them, which is reported.
+    pub(super) fn kernels(
+        &self,
+        visits: usize,
+        what: &str,
+        env: &Env,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Kernels> {
+        let Some(shared) = self.place.of(visits) else {
+            let text = format!("there are only {visits} {what}");
+            diagnostics.push(
+                Diagnostic::error(Code::DoesNotFitVisits, self.at, text)
+                    .help("write fewer, or a fraction such as `front(0.5)`"),
+            );
+            return None;
+        };
+        let inner = match &self.way {
+            Way::Spread(order, count) => self.spread(shared.len(), *order, *count, what, diagnostics)?,
+            Way::List(list) => self.listed(shared.len(), list, what, env, diagnostics)?,
+        };
+        let private = |count| std::iter::repeat_n(None, count);
+        let after = private(visits - shared.end);
+        Some(private(shared.start).chain(inner).chain(after).collect())
+    }
+
+    fn spread(
+        &self,
+        visits: usize,
+        order: Order,
+        count: Count,
+        what: &str,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Kernels> {
+        let kernels = count.kernels(visits);
+        // A place that leaves no visit is no question of groups.
+        if kernels > visits && visits > 0 {
+            let text = format!("{visits} {what} cannot be split into {kernels} groups");
+            diagnostics.push(
+                Diagnostic::error(Code::TooManyGroups, self.into, text).help(format!("use at most {visits} groups")),
+            );
+            return None;
+        }
+        let assignment = if visits == 0 {
+            Vec::new()
+        } else {
+            assign(visits, order, count)
+        };
+        // There are fewer layers than 2^32.
+        Some(
+            assignment
+                .into_iter()
+                .map(|kernel| u32::try_from(kernel).ok())
+                .collect(),
+        )
+    }
+
+    /// The kernels of a list: as many entries as visits, and kernels counted from 0 without a gap.
+    fn listed(
+        &self,
+        visits: usize,
+        list: &[Option<Expr>],
+        what: &str,
+        env: &Env,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Kernels> {
+        if list.len() != visits {
+            let text = format!("{} kernels are listed for {visits} {what}", list.len());
+            diagnostics.push(Diagnostic::error(Code::DoesNotFitVisits, self.into, text).help(
+                "list one kernel for each, in the order of the forward pass, and `_` for one that keeps its own",
+            ));
+            return None;
+        }
+        let mut kernels = Vec::with_capacity(visits);
+        let mut used = vec![false; visits];
+        for entry in list {
+            let Some(expr) = entry else {
+                kernels.push(None);
+                continue;
+            };
+            let number = eval_int(expr, env, diagnostics)?;
+            let Some(slot) = usize::try_from(number).ok().and_then(|kernel| used.get_mut(kernel)) else {
+                let text = format!("{number} is no kernel of {visits} {what}");
+                let label = format!("must be from 0 to {}", visits - 1);
+                diagnostics.push(Diagnostic::error(Code::OutOfRange, expr.span, text).label(label));
+                return None;
+            };
+            *slot = true;
+            kernels.push(u32::try_from(number).ok());
+        }
+        let count = used.iter().rposition(|used| *used).map_or(0, |last| last + 1);
+        if let Some(unused) = used[..count].iter().position(|used| !used) {
+            let text = format!("no visit uses kernel {unused}, but there is a kernel {}", count - 1);
+            diagnostics.push(
+                Diagnostic::error(Code::DoesNotFitVisits, self.into, text)
+                    .help("number the kernels 0, 1, 2, ... without a gap"),
+            );
+            return None;
+        }
+        Some(kernels)
+    }
+}
+
+fn groups(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<usize> {
+    let groups = eval_int(expr, env, diagnostics)?;
+    match usize::try_from(groups) {
+        Ok(groups) if groups > 0 => Some(groups),
+        _ => {
+            let text = format!("cannot split into {groups} groups");
+            diagnostics.push(Diagnostic::error(Code::OutOfRange, expr.span, text).label("must be at least 1"));
+            None
+        }
+    }
+}
+
+fn find(defs: &'static [MappingDef], call: &Call) -> Option<&'static MappingDef> {
+    defs.iter().find(|def| def.name == call.name.value)
+}
+
+fn size(args: &Args, name: &str) -> Option<usize> {
+    match args.get(name)? {
+        ArgValue::Size(value) => usize::try_from(value).ok(),
+        _ => None,
+    }
+}
+
+fn named(call: &Call, env: &Env, words: &mut Vec<String>, diagnostics: &mut Diagnostics) -> Option<Way<'static>> {
+    let def = find(MAPPINGS, call)?;
+    let args = read(def.params, &call.args, env, diagnostics)?;
+    // The checks of names have seen that exactly one of the two is given.
+    let (count, mut text) = match (size(&args, "groups"), size(&args, "rate")) {
+        (Some(groups), None) => (Count::Groups(groups), format!("groups = {groups}")),
+        (None, Some(rate)) => (Count::Rate(rate), format!("rate = {rate}")),
+        _ => return None,
+    };
+    let order = match def.name {
+        "sequential" => Order::Sequential,
+        "cycle_rev" => Order::CycleRev,
+        "random" => {
+            let seed = match args.get("seed") {
+                Some(ArgValue::Size(seed)) => seed,
+                _ => 0,
+            };
+            text += &format!(", seed = {seed}");
+            Order::Random(seed)
+        }
+        _ => Order::Cycle,
+    };
+    words.push(format!("{}({text})", def.name));
+    Some(Way::Spread(order, count))
+}
+
+fn place(call: &Call, env: &Env, words: &mut Vec<String>, diagnostics: &mut Diagnostics) -> Option<Place> {
+    let def = find(PLACES, call)?;
+    let args = read(def.params, &call.args, env, diagnostics)?;
+    let (amount, text) = match args.get("visits") {
+        Some(ArgValue::Size(visits)) => (Amount::Visits(usize::try_from(visits).ok()?), format!("({visits})")),
+        Some(ArgValue::Number(part)) => (Amount::Fraction(part), format!("({part:?})")),
+        _ => (Amount::Fraction(1.0), String::new()),
+    };
+    if def.name != "uniform" {
+        if words.is_empty() {
+            words.push("sequential(groups = 1)".to_owned());
+        }
+        words.push(format!("at {}{text}", def.name));
+    }
+    Some(match def.name {
+        "front" => Place::Front(amount),
+        "middle" => Place::Middle(amount),
+        "back" => Place::Back(amount),
+        "sandwich" => Place::Sandwich,
+        _ => Place::Uniform,
+    })
+}
