@@ -11,6 +11,9 @@ use crate::source::Span;
 use crate::value::Env;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// Isomorphic layers at the same place of several blocks: each with the number of its block.
+type Members = Vec<(usize, LayerId)>;
+
 /// A selected block.
 struct Block {
     node: NodeId,
@@ -39,7 +42,7 @@ impl Clause<'_, '_> {
             self.nothing_fits();
         }
         let roots = joined(blocks.len(), &sets);
-        let mut families: BTreeMap<usize, Vec<Vec<(usize, LayerId)>>> = BTreeMap::new();
+        let mut families: BTreeMap<usize, Vec<Members>> = BTreeMap::new();
         for set in sets {
             families.entry(roots[set[0].0]).or_default().push(set);
         }
@@ -57,13 +60,36 @@ impl Clause<'_, '_> {
 
     /// The selected blocks in the order of the forward pass.
     fn blocks(&mut self, selectors: &[Selector], inside: bool, env: &Env) -> Vec<Block> {
+        let Some(found) = self.selected_blocks(selectors, inside, env) else {
+            return Vec::new();
+        };
+        if let Some((inner, outer)) = self.nested(&found) {
+            self.overlap(inner, outer, selectors[found[&inner]].span);
+            return Vec::new();
+        }
+        let block = |(node, selector)| {
+            let mut layers = Vec::new();
+            self.index.layers_below(node, &mut layers);
+            layers.sort_unstable();
+            Block { node, selector, layers }
+        };
+        let mut blocks: Vec<Block> = found.into_iter().map(block).collect();
+        let layers = blocks.iter().map(|block| block.layers.len()).sum();
+        *self.budget = self.budget.saturating_sub(layers);
+        blocks.sort_unstable_by_key(|block| block.layers.first().copied());
+        blocks
+    }
+
+    /// The places of the selected blocks, with the first selector that selects each. `None` if a selector
+    /// leads to no block, which is reported.
+    fn selected_blocks(&mut self, selectors: &[Selector], inside: bool, env: &Env) -> Option<BTreeMap<NodeId, usize>> {
         let scopes = if inside { self.block_nodes() } else { HashSet::new() };
-        let mut found: BTreeMap<NodeId, usize> = BTreeMap::new();
+        let mut found = BTreeMap::new();
         for (at, selector) in selectors.iter().enumerate() {
             for matched in self.select(selector, env) {
                 if matched.layer.is_some() {
                     self.not_a_block(matched.node, inside, selector.span);
-                    return Vec::new();
+                    return None;
                 }
                 let nodes = match inside {
                     true => self.index.outermost(matched.node, &scopes, self.budget),
@@ -71,31 +97,14 @@ impl Clause<'_, '_> {
                 };
                 if nodes.is_empty() && !self.incomplete {
                     self.no_blocks(matched.node, selector.span);
-                    return Vec::new();
+                    return None;
                 }
                 for node in nodes {
                     found.entry(node).or_insert(at);
                 }
             }
         }
-        if let Some((inner, outer)) = self.nested(&found) {
-            self.overlap(inner, outer, selectors[found[&inner]].span);
-            return Vec::new();
-        }
-        let mut blocks: Vec<Block> = found
-            .into_iter()
-            .map(|(node, selector)| {
-                let mut layers = Vec::new();
-                self.index.layers_below(node, &mut layers);
-                layers.sort_unstable();
-                Block { node, selector, layers }
-            })
-            .collect();
-        *self.budget = self
-            .budget
-            .saturating_sub(blocks.iter().map(|block| block.layers.len()).sum());
-        blocks.sort_unstable_by_key(|block| block.layers.first().copied());
-        blocks
+        Some(found)
     }
 
     /// The places of blocks and of iterations that are none.
@@ -131,9 +140,9 @@ impl Clause<'_, '_> {
 
     /// The layers that stand at the same place of two or more blocks and are isomorphic, each with
     /// its block: in the order of their first members.
-    fn same_places(&self, blocks: &[Block], norms: bool) -> Vec<Vec<(usize, LayerId)>> {
+    fn same_places(&self, blocks: &[Block], norms: bool) -> Vec<Members> {
         let mut order = Vec::new();
-        let mut sets: HashMap<(&[Segment], Signature), Vec<(usize, LayerId)>> = HashMap::new();
+        let mut sets: HashMap<(&[Segment], Signature), Members> = HashMap::new();
         for (at, block) in blocks.iter().enumerate() {
             let depth = self.index.depth(block.node);
             for &id in &block.layers {
@@ -158,7 +167,7 @@ impl Clause<'_, '_> {
     fn family(
         &self,
         root: usize,
-        sets: Vec<Vec<(usize, LayerId)>>,
+        sets: Vec<Members>,
         roots: &[usize],
         blocks: &[Block],
         selectors: &[Selector],
@@ -176,7 +185,7 @@ impl Clause<'_, '_> {
                 names.join("_")
             }
         };
-        let set = |set: Vec<(usize, LayerId)>| {
+        let set = |set: Members| {
             let (first, layer) = set[0];
             let depth = self.index.depth(blocks[first].node);
             let name = relative_name(&self.network.layers[layer].path.0[depth..]);
@@ -232,7 +241,7 @@ impl Clause<'_, '_> {
 }
 
 /// For every block, the first of those it is joined with by common sets.
-fn joined(blocks: usize, sets: &[Vec<(usize, LayerId)>]) -> Vec<usize> {
+fn joined(blocks: usize, sets: &[Members]) -> Vec<usize> {
     let mut first: Vec<usize> = (0..blocks).collect();
     let find = |first: &mut Vec<usize>, mut at: usize| {
         while first[at] != at {

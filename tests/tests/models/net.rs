@@ -138,6 +138,10 @@ nets! {
     gradients::sums_free [4, 6, 6];
     gradients::nested_shared [3, 5, 5];
     gradients::nested_free [3, 5, 5];
+    gradients::mapped_shared [4, 5, 5];
+    gradients::mapped_free [4, 5, 5];
+    gradients::whole_blocks_shared [3, 5, 5];
+    gradients::whole_blocks_free [3, 5, 5];
     tied::tied_shared [3, 6, 6];
     tied::tied_free [3, 6, 6];
 }
