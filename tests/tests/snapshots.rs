@@ -56,6 +56,7 @@ const EXAMPLES: &[&str] = &[
     "mobilenet",
     "preact_resnet",
     "se_resnet",
+    "vit",
 ];
 
 #[test]
@@ -91,6 +92,7 @@ fn code_of_the_test_networks() {
             "perceptron",
             "split",
             "sums",
+            "transformer",
             "windows",
         ] {
             let spec = test_net("gradients").network(&format!("{name}_shared"));
@@ -145,7 +147,7 @@ fn code_is_the_same_on_every_run() {
 #[test]
 fn code_does_not_grow_with_depth() {
     type Settings = fn(Spec) -> Spec;
-    let cases: [(&str, [i32; 2], Settings); 7] = [
+    let cases: [(&str, [i32; 2], Settings); 8] = [
         ("convmixer", [8, 512], |spec| spec),
         ("convmixer", [8, 512], |spec| spec.set("shared", false)),
         ("se_resnet", [3, 50], |spec| spec),
@@ -156,6 +158,7 @@ fn code_does_not_grow_with_depth() {
         }),
         ("bottleneck", [3, 50], |spec| spec.set("share_stages", true)),
         ("mlp", [8, 512], |spec| spec.set("kernels", 4)),
+        ("vit", [8, 256], |spec| spec),
         ("preact_resnet", [4, 50], |spec| spec.set("kernels", 2)),
     ];
     for (name, depths, settings) in cases {

@@ -138,6 +138,8 @@ nets! {
     gradients::sums_free [4, 6, 6];
     gradients::nested_shared [3, 5, 5];
     gradients::nested_free [3, 5, 5];
+    gradients::transformer_shared [2, 4, 6];
+    gradients::transformer_free [2, 4, 6];
     tied::tied_shared [3, 6, 6];
     tied::tied_free [3, 6, 6];
 }
