@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ksdsl_examples::classifier::Classifier;
 use ksdsl_examples::comparison::{Costs, Row, table, train_and_test};
 use ksdsl_examples::nets;
+use ksdsl_examples::optimiser::Method;
 use ksdsl_examples::training::{Recipe, Step};
 use ksdsl_runtime::data::Digits;
 use ksdsl_runtime::prelude::*;
@@ -27,7 +28,7 @@ struct Options {
     /// Images per step
     #[arg(long, default_value = "64", value_parser = count)]
     batch: NonZeroU32,
-    /// The highest learning rate of the one-cycle schedule [default: 0.1, for the vit 0.05]
+    /// The highest learning rate of the one-cycle schedule [default: 0.1, for the vit 0.003]
     #[arg(long, value_parser = rate)]
     lr: Option<f64>,
     /// Decides on everything random: the split into training and held-out images, the initial values and the order
@@ -44,9 +45,9 @@ struct Options {
 /// The nets that can be trained.
 #[derive(Clone, Copy, ValueEnum)]
 enum Net {
-    /// The SE-ResNet of nets/digits.ksn: a kernel for each stage
+    /// The SE-ResNet of nets/digits.ksn, by SGD; shared, a stage has one kernel
     Digits,
-    /// The vision transformer of nets/vit.ksn: one block's parameters for all blocks
+    /// The vision transformer of nets/vit.ksn, by AdamW; shared, all blocks have one block's parameters
     Vit,
 }
 
@@ -54,7 +55,14 @@ impl Net {
     fn default_rate(self) -> f64 {
         match self {
             Net::Digits => 0.1,
-            Net::Vit => 0.05,
+            Net::Vit => 0.003,
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Net::Digits => Method::Sgd,
+            Net::Vit => Method::AdamW,
         }
     }
 }
@@ -80,6 +88,7 @@ impl Options {
         Recipe {
             epochs: self.epochs,
             batch: self.batch.try_into().unwrap_or(NonZeroUsize::MAX),
+            method: self.net.method(),
             peak_rate: self.lr.unwrap_or(self.net.default_rate()),
             seed,
         }
