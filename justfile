@@ -1,6 +1,6 @@
 # The same commands for people and for continuous integration.
 
-# Train the digits net, unshared and shared.
+# Train a net on the digits, unshared and shared.
 digits *args:
     cargo run --release -p ksdsl-examples --bin digits -- {{args}}
 

@@ -9,7 +9,7 @@ use std::{env, fs, io};
 const COUNTS: &str = "data/reference-counts.csv";
 
 /// Instances whose memory is measured: family and nets.
-const MEMORY: [(&str, &str); 8] = [
+const MEMORY: [(&str, &str); 9] = [
     ("bottleneck", ""),
     ("branches", ""),
     (
@@ -23,6 +23,10 @@ const MEMORY: [(&str, &str); 8] = [
     (
         "se_resnet",
         "net unshared = se_resnet(share_s1 = false, share_s2 = false, share_s3 = false)\n",
+    ),
+    (
+        "vit",
+        "net fine = vit(depth = 2, patch = 1, heads = 2)\nnet odd = vit(width = 60, depth = 2, heads = 3, shared = false)\n",
     ),
 ];
 

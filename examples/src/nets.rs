@@ -1,3 +1,4 @@
-//! The networks of `nets/digits.ksn`, which `build.rs` compiles.
+//! The networks of `nets/digits.ksn` and `nets/vit.ksn`, which `build.rs` compiles.
 
 ksdsl_runtime::include_generated!("digits");
+ksdsl_runtime::include_generated!("vit");

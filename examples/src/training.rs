@@ -2,8 +2,8 @@
 
 use crate::classifier::Classifier;
 use crate::one_cycle::OneCycle;
+use crate::optimiser::{Method, Optimiser};
 use ksdsl_runtime::data::{Batches, Dataset, Scaling};
-use ksdsl_runtime::dfdx::optim::Sgd;
 use ksdsl_runtime::dfdx::tensor::CpuError;
 use ksdsl_runtime::prelude::*;
 use std::fmt;
@@ -16,6 +16,8 @@ pub struct Recipe {
     pub epochs: NonZeroU32,
     /// Images per step.
     pub batch: NonZeroUsize,
+    /// The optimiser.
+    pub method: Method,
     /// The highest learning rate of the one-cycle schedule.
     pub peak_rate: f64,
     /// Decides on the order of the images.
@@ -23,9 +25,6 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    const MOMENTUM: f64 = 0.9;
-    const WEIGHT_DECAY: f64 = 5e-4;
-
     /// How many steps the training takes on so many images.
     pub fn steps(&self, images: usize) -> usize {
         self.epochs.get() as usize * images.div_ceil(self.batch.get())
@@ -82,8 +81,7 @@ impl From<OptimizerUpdateError<CpuError>> for TrainingError {
     }
 }
 
-/// Trains with SGD, Nesterov's momentum, weight decay and the one-cycle schedule; tells `report` of
-/// every step.
+/// Trains with the recipe's optimiser and the one-cycle schedule; tells `report` of every step.
 pub fn train<M: Classifier<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
     model: &mut M,
     data: &Dataset<C, H, W, K>,
@@ -96,31 +94,26 @@ pub fn train<M: Classifier<C, H, W, K>, const C: usize, const H: usize, const W:
         peak: recipe.peak_rate,
         steps: recipe.steps(data.len()),
     };
-    let config = SgdConfig {
-        momentum: Some(Momentum::Nesterov(Recipe::MOMENTUM)),
-        weight_decay: Some(WeightDecay::L2(Recipe::WEIGHT_DECAY)),
-        ..SgdConfig::default()
-    };
-    let mut optimiser = Sgd::new(model, config);
+    let mut optimiser = Optimiser::new(recipe.method, model);
     let mut gradients = model.try_alloc_grads()?;
     let mut batches = Batches::new(data, recipe.batch, scaling, recipe.seed);
     let mut steps = 0..;
     for epoch in 1..=recipe.epochs.get() {
         for (batch, number) in batches.epoch(&device).zip(&mut steps) {
             let batch = batch?;
-            optimiser.cfg.lr = schedule.rate(number);
+            let rate = schedule.rate(number);
             let logits = model.try_forward_mut(batch.images.traced(gradients))?;
             let loss = cross_entropy_with_logits_loss(logits, batch.targets);
             let step = Step {
                 epoch,
                 loss: loss.array(),
-                rate: optimiser.cfg.lr,
+                rate,
             };
             if !step.loss.is_finite() {
                 return Err(TrainingError::Diverged(step));
             }
             gradients = loss.try_backward()?;
-            optimiser.update(model, &gradients)?;
+            optimiser.step(model, &gradients, rate)?;
             model.try_zero_grads(&mut gradients)?;
             report(step);
         }

@@ -2,7 +2,8 @@
 
 use ksdsl_examples::classifier::Classifier;
 use ksdsl_examples::comparison::train_and_test;
-use ksdsl_examples::nets::{digits_shared, digits_unshared};
+use ksdsl_examples::nets::{digits_shared, digits_unshared, vit_shared, vit_unshared};
+use ksdsl_examples::optimiser::Method;
 use ksdsl_examples::training::{Recipe, TrainingError};
 use ksdsl_runtime::data::Digits;
 use ksdsl_runtime::prelude::*;
@@ -12,6 +13,7 @@ fn recipe(epochs: u32, peak_rate: f64, seed: u64) -> Recipe {
     Recipe {
         epochs: epochs.try_into().unwrap(),
         batch: 64.try_into().unwrap(),
+        method: Method::Sgd,
         peak_rate,
         seed,
     }
@@ -40,6 +42,30 @@ fn the_unshared_net_tells_98_percent_right() {
 fn the_shared_net_tells_98_percent_right() {
     let accuracy = mean_accuracy::<digits_shared::Builder>();
     assert!(accuracy >= 0.98, "{accuracy}");
+}
+
+/// The accuracy of a transformer on held-out digits, with one seed.
+fn transformer_accuracy<B>() -> f64
+where
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<1, 8, 8, 10>>,
+{
+    let recipe = Recipe {
+        method: Method::AdamW,
+        ..recipe(10, 0.003, 0)
+    };
+    let outcome = train_and_test::<B, _, _, _, _>(&Digits::embedded(), &recipe, |_| ()).unwrap();
+    outcome.accuracy
+}
+
+/// In PyTorch the same recipe gives 98.9 % in 12 epochs, and for shared blocks 95.0 % in 6.
+#[test]
+fn transformers_tell_95_percent_right() {
+    let (unshared, shared) = (
+        transformer_accuracy::<vit_unshared::Builder>(),
+        transformer_accuracy::<vit_shared::Builder>(),
+    );
+    assert!(unshared >= 0.95 && shared >= 0.95, "{unshared} and {shared}");
+    assert!(5 * vit_shared::PARAMETERS < vit_unshared::PARAMETERS);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a device must offer so that generated models run on it.
 
-use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
+use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use crate::scalar::Scalar;
 use dfdx::shapes::Shape;
 use dfdx::tensor::{Gradients, Tensor};
@@ -243,6 +243,27 @@ pub trait Backend<E: Scalar>: Device<E> {
         dscale: &mut Self::Buf,
         dshift: &mut Self::Buf,
     ) -> Result<Self::Buf, Self::Err>;
+
+    /// Scaled dot-product attention (Vaswani et al. 2017, equation 1) of each head: head `h` has the
+    /// channels from `h * depth` on.
+    fn attention_forward(
+        &self,
+        size: AttentionSize,
+        q: &Self::Buf,
+        k: &Self::Buf,
+        v: &Self::Buf,
+    ) -> Result<Self::Buf, Self::Err>;
+    /// The gradients with respect to queries, keys and values.
+    fn attention_backward(
+        &self,
+        size: AttentionSize,
+        q: &Self::Buf,
+        k: &Self::Buf,
+        v: &Self::Buf,
+        dy: &Self::Buf,
+    ) -> Result<[Self::Buf; 3], Self::Err>;
+    /// Adds `row` to each row of `x`.
+    fn add_to_rows(&self, size: RowSize, x: Self::Buf, row: &Self::Buf) -> Result<Self::Buf, Self::Err>;
 
     /// Applies an activation, in place.
     fn activation_forward(&self, kind: Activation, x: Self::Buf) -> Result<Self::Buf, Self::Err>;

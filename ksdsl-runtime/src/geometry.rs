@@ -83,6 +83,36 @@ pub struct LinearSize {
     pub outputs: usize,
 }
 
+/// Attention over the positions of maps, its tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionSize {
+    /// Images in the batch.
+    pub batch: usize,
+    /// Tokens of an image.
+    pub tokens: usize,
+    /// Channels of a token, those of all heads.
+    pub channels: usize,
+    /// Heads; divides the channels.
+    pub heads: usize,
+}
+
+impl AttentionSize {
+    /// Channels of a head.
+    pub fn depth(&self) -> usize {
+        self.channels / self.heads.max(1)
+    }
+
+    /// Elements of the whole batch.
+    pub fn len(&self) -> usize {
+        self.batch * self.tokens * self.channels
+    }
+
+    /// Whether the batch holds no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// Rows of channel values: what norms and per-channel operations see of a map or a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowSize {

@@ -17,8 +17,8 @@ pub trait Network {
     const PARAMETERS: u64;
     /// Trainable parameters if nothing were shared.
     const UNSHARED_PARAMETERS: u64;
-    /// Multiply-adds of convolutions and linear layers for one image; a shared kernel counts at
-    /// each visit.
+    /// Multiply-adds of convolutions, linear layers and attention for one image; a shared kernel
+    /// counts at each visit.
     const MULTIPLY_ADDS: u64;
 }
 

@@ -18,6 +18,9 @@ pub trait Scalar:
     /// `1 / (1 + exp(-self))`.
     #[doc(hidden)]
     fn sigmoid(self) -> Self;
+    /// `exp(self)`; for `f32` plain arithmetic, so that loops become vectors.
+    #[doc(hidden)]
+    fn plain_exp(self) -> Self;
     /// The normal distribution function and `exp(-self^2 / 2)`.
     #[doc(hidden)]
     fn normal(self) -> (Self, Self);
@@ -68,6 +71,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn sigmoid(self) -> Self {
                 special::$functions::sigmoid(self)
+            }
+            #[inline(always)]
+            fn plain_exp(self) -> Self {
+                special::$functions::exp(self)
             }
             #[inline(always)]
             fn normal(self) -> (Self, Self) {

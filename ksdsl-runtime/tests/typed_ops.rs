@@ -277,6 +277,36 @@ fn layer_norm() {
 }
 
 #[test]
+fn attend() {
+    check_gradients!(|q: Rank4<2, 4, 2, 3>, k: Rank4<2, 4, 2, 3>, v: Rank4<2, 4, 2, 3>| {
+        op::Attend::<2>::apply(read(&q), read(&k), read(&v)).unwrap()
+    });
+    // Self-attention: all three gradients come together in one map.
+    check_gradients!(|x: Rank4<1, 3, 4, 1>| {
+        let (q, k) = read(&x).fork().unwrap();
+        let (k, v) = k.fork().unwrap();
+        op::Attend::<1>::apply(q, k, v).unwrap()
+    });
+    check_gradients!(|q: Rank4<1, 2, 1, 1>, k: Rank4<1, 2, 1, 1>, v: Rank4<1, 2, 1, 1>| {
+        op::Attend::<2>::apply(read(&q), read(&k), read(&v)).unwrap()
+    });
+}
+
+#[test]
+fn position_embedding() {
+    check_gradients!(|x: Rank4<3, 2, 2, 3>, w: Rank4<1, 2, 2, 3>| op::position_embedding(read(&x), &w).unwrap());
+    check_gradients!(|x: Rank4<2, 1, 3, 3>, w: Rank4<1, 1, 3, 3>| op::position_embedding(read(&x), &w).unwrap());
+    // Two visits of one embedding, and another use of what it is added to.
+    check_gradients!(|x: Rank4<2, 2, 2, 2>, w: Rank4<1, 2, 2, 2>| {
+        let mut x = read(&x);
+        let shared = Bound::new(&w, x.context_mut()).unwrap();
+        let (x, same) = x.fork().unwrap();
+        let x = op::silu(op::position_embedding(x, &shared).unwrap()).unwrap();
+        op::add(op::position_embedding(x, &shared).unwrap(), same).unwrap()
+    });
+}
+
+#[test]
 fn dropout() {
     check_gradients!(|x: Rank4<2, 3, 4, 4>| {
         // A fresh device per evaluation: the same seed, so the same mask.

@@ -275,3 +275,80 @@ fn unused_outputs_leave_no_gradient() {
     let mut gradients = y.into_tensor().unwrap().sum::<(), _>().backward();
     assert!(gradients.get_or_alloc_mut(&w).unwrap().iter().all(|g| *g == 0.0));
 }
+
+/// PyTorch 2.15's layer, in float64, with the `r` of `kernels/pytorch.rs`:
+/// `m = torch.nn.MultiheadAttention(4, 2, batch_first=True, dtype=torch.float64)`,
+/// `for p in m.parameters(): p.copy_(r(*p.shape) / 2)`, `x = r(2, 4, 1, 3)`,
+/// `t = x.flatten(2).transpose(1, 2); y = m(t, t, t)[0].transpose(1, 2).reshape(x.shape)`,
+/// `torch.autograd.grad(y, (x, m.in_proj_weight, m.out_proj.weight), r(*y.shape))`.
+#[test]
+fn multi_head_attention_is_pytorch_s() {
+    #[rustfmt::skip]
+    let y = [
+        -0.5869883565365185, -0.6437889473436671, -0.38306912650198566, 0.08524525826549562,
+        0.05494612994324202, 0.020131176682546853, 0.3855616735496128, 0.46183612328026746,
+        0.2551925669696071, 0.295564068305506, 0.2780679763987919, 0.2735527989566473,
+        -0.626272984911611, -0.6227643585238807, -0.6290088541855188, -0.18191815641551112,
+        -0.17874005280073696, -0.18413990834715876, 1.0035179148640165, 1.00911637882797,
+        0.9992491559479206, 0.0299039933601164, 0.03517193455111378, 0.02614935178628075,
+    ];
+    #[rustfmt::skip]
+    let dx = [
+        0.14649314636609792, 0.17796569520401462, 0.029288321646731674, -0.46155969439167716,
+        -0.2990448553714614, -0.19657167205241285, 0.5357721494328355, 0.14080736341851052,
+        0.12806462631842905, -0.08745823625423713, -0.3194800140485998, -0.4024745428067481,
+        -0.05397976234383081, -0.15530274832716218, 0.051076761798623194, 0.365129679577725,
+        0.3920572019146421, 0.3194729666326278, -0.2476568237650993, -0.18297132298439914,
+        -0.3122061277114384, 0.28279009524362475, 0.2002263369408278, 0.3852861236425595,
+    ];
+    #[rustfmt::skip]
+    let din = [
+        -0.18028658232799089, -0.09768000523566099, -0.0699376413255532, -0.04219527741544542,
+        -0.19257913125813123, -0.007355200600106776, -0.02184258636077025, -0.036329972121433726,
+        0.3969756777810715, -0.49296896095815557, -0.4484211998593156, -0.4038734387604757,
+        -0.399210353064095, 0.39210188145095387, 0.3427243419597606, 0.2933468024685672,
+        -0.3966063583148891, -0.427572981734053, -0.427572981734053, -0.427572981734053,
+        0.12964534773469438, 0.13273020800491678, 0.13273020800491678, 0.13273020800491675,
+        0.1463366047584957, 0.016678032656884112, 0.01667803265688412, 0.016678032656884122,
+        0.24786391166280178, -0.4204391864099319, -0.4204391864099319, -0.4204391864099319,
+        -0.7817044821096961, -0.04173881446463895, -0.002676314464639007, 0.03638618553536094,
+        0.39013706284949856, -0.03886738456542768, -0.007617384565427626, 0.023632615434572443,
+        -0.11432301348011176, -0.21414148934635707, -0.10476648934635713, 0.004608510653642844,
+        0.6573240244563585, 0.03454381967214559, 0.05016881967214554, 0.06579381967214548,
+    ];
+    #[rustfmt::skip]
+    let dout = [
+        -0.16044676398580937, 0.805371790698976, 0.0023144671349695223, -0.777093446492942,
+        -0.7350397345038436, 0.23857858598287668, -0.2430454969763095, -1.1591048383284566,
+        0.17244634655458524, -0.2820355497015614, 0.08186015733181595, -0.016653790071729846,
+        1.0799324276130138, -0.8026496853859997, 0.4067658116399414, 1.125797258184997,
+    ];
+    let device = Cpu::default();
+    let ramp = |len: usize| (0..len).map(|i| ((i * 7 % 11) as f64 - 5.0) / 4.0).collect::<Vec<_>>();
+    let half = |len: usize| ramp(len).iter().map(|x| x / 2.0).collect::<Vec<_>>();
+    let kernel = |values: &[f64]| device.tensor_from_vec(values.to_vec(), Rank4::<4, 4, 1, 1>::default());
+    let bias = |values: &[f64]| device.tensor_from_vec(values.to_vec(), Rank1::<4>::default());
+    let kernels: Vec<_> = half(48).chunks(16).map(kernel).collect();
+    let biases: Vec<_> = half(12).chunks(4).map(bias).collect();
+    let (out, out_bias) = (kernel(&half(16)), bias(&half(4)));
+    let x = device.tensor_from_vec(ramp(24), Rank4::<2, 4, 1, 3>::default());
+
+    type Taped = Map<Const<2>, 4, 1, 3, f64, Cpu, OwnedTape<f64, Cpu>>;
+    type Pointwise = op::Conv<Stride<1, 1>, Pad<0, 0, 0, 0>, Dilation<1, 1>, 1>;
+    let (q, k) = Map::read(x.leaky_trace()).unwrap().fork().unwrap();
+    let (k, v) = k.fork().unwrap();
+    let q: Taped = Pointwise::apply(q, &kernels[0], &biases[0]).unwrap();
+    let k: Taped = Pointwise::apply(k, &kernels[1], &biases[1]).unwrap();
+    let v: Taped = Pointwise::apply(v, &kernels[2], &biases[2]).unwrap();
+    let joined: Taped = op::Attend::<2>::apply(q, k, v).unwrap();
+    let got: Taped = Pointwise::apply(joined, &out, &out_bias).unwrap();
+    let got = got.into_tensor().unwrap();
+    assert_close(&got.as_vec(), &y);
+    let dy = device.tensor_from_vec(ramp(24), Rank4::<2, 4, 1, 3>::default());
+    let gradients = (got * dy).sum::<Rank0, _>().backward();
+    assert_close(&gradients.get(&x).as_vec(), &dx);
+    for (kernel, want) in kernels.iter().zip(din.chunks(16)) {
+        assert_close(&gradients.get(kernel).as_vec(), want);
+    }
+    assert_close(&gradients.get(&out).as_vec(), &dout);
+}

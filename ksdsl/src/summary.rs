@@ -274,6 +274,7 @@ fn details(layer: &Layer) -> String {
             words.push(format!("stride {}", pair(*stride)));
             words.extend((*pad != [0, 0]).then(|| format!("pad {}", pair(*pad))));
         }
+        Op::Attend { heads } => words.push(format!("heads {heads}")),
         Op::Dropout(p) => words.push(format!("p {}", p.0)),
         Op::BatchNorm { eps, momentum, .. } if (eps.0, momentum.0) != (1e-5, 0.1) => {
             words.push(format!("eps {}, momentum {}", eps.0, momentum.0));

@@ -208,6 +208,7 @@ fn spelt_out(default: &str, layer: &str) -> String {
     let fan_in = match layer {
         "conv" => 16.0 * 9.0,
         "depthwise" => 9.0,
+        "patch_embedding" => 16.0 * 16.0 * 16.0,
         _ => 16.0,
     };
     match default {

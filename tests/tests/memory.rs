@@ -27,6 +27,7 @@ mod nets {
         mobilenet_memory "mobilenet_memory"
         preact_resnet_memory "preact_resnet_memory"
         se_resnet_memory "se_resnet_memory"
+        vit_memory "vit_memory"
     }
 }
 
@@ -90,6 +91,10 @@ for_nets! {
     bottleneck_memory::bottleneck [3, 32, 32];
     branches_memory::branches [3, 32, 32];
     mlp_memory::mlp [64];
+    vit_memory::vit_shared [1, 8, 8];
+    vit_memory::vit_unshared [1, 8, 8];
+    vit_memory::fine [1, 8, 8];
+    vit_memory::odd [1, 8, 8];
 }
 
 fn predicted(text: &str, net: &str, batch: usize) -> Peaks {

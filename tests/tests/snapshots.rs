@@ -62,6 +62,7 @@ const EXAMPLES: &[&str] = &[
     "spin",
     "subformer",
     "takase_kiyono",
+    "vit",
 ];
 
 #[test]
@@ -97,6 +98,7 @@ fn code_of_the_test_networks() {
             "perceptron",
             "split",
             "sums",
+            "transformer",
             "windows",
         ] {
             let spec = test_net("gradients").network(&format!("{name}_shared"));
@@ -151,7 +153,7 @@ fn code_is_the_same_on_every_run() {
 #[test]
 fn code_does_not_grow_with_depth() {
     type Settings = fn(Spec) -> Spec;
-    let cases: [(&str, [i32; 2], Settings); 9] = [
+    let cases: [(&str, [i32; 2], Settings); 10] = [
         ("convmixer", [8, 512], |spec| spec),
         ("convmixer", [8, 512], |spec| spec.set("shared", false)),
         ("se_resnet", [3, 50], |spec| spec),
@@ -162,6 +164,7 @@ fn code_does_not_grow_with_depth() {
         }),
         ("bottleneck", [3, 50], |spec| spec.set("share_stages", true)),
         ("mlp", [8, 512], |spec| spec.set("kernels", 4)),
+        ("vit", [8, 256], |spec| spec),
         ("preact_resnet", [4, 50], |spec| spec.set("kernels", 2)),
         ("subformer", [8, 512], |spec| spec),
         ("albert", [8, 512], |spec| spec),

@@ -1,11 +1,12 @@
-//! Trains a small SE-ResNet on real handwritten digits, without sharing and with shared kernels,
+//! Trains a small SE-ResNet or vision transformer on real handwritten digits, without sharing and with shared kernels,
 //! and prints what each costs and reaches.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use ksdsl_examples::classifier::Classifier;
 use ksdsl_examples::comparison::{Costs, Row, table, train_and_test};
 use ksdsl_examples::nets;
+use ksdsl_examples::optimiser::Method;
 use ksdsl_examples::training::{Recipe, Step};
 use ksdsl_runtime::data::Digits;
 use ksdsl_runtime::prelude::*;
@@ -14,19 +15,22 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Train the digits net without sharing and with shared kernels, and compare the two.
+/// Train a net on the digits without sharing and with shared kernels, and compare the two.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
+    /// Which net
+    #[arg(long, default_value = "digits")]
+    net: Net,
     /// How often every image is seen
     #[arg(long, default_value = "20", value_parser = count)]
     epochs: NonZeroU32,
     /// Images per step
     #[arg(long, default_value = "64", value_parser = count)]
     batch: NonZeroU32,
-    /// The highest learning rate of the one-cycle schedule
-    #[arg(long, default_value = "0.1", value_parser = rate)]
-    lr: f64,
+    /// The highest learning rate of the one-cycle schedule [default: 0.1, for the vit 0.003]
+    #[arg(long, value_parser = rate)]
+    lr: Option<f64>,
     /// Decides on everything random: the split into training and held-out images, the initial values and the order
     #[arg(long, default_value = "0")]
     seed: u64,
@@ -36,6 +40,31 @@ struct Options {
     /// Save the trained nets in this folder, as NET-SEED.safetensors
     #[arg(long, value_name = "FOLDER")]
     save: Option<PathBuf>,
+}
+
+/// The nets that can be trained.
+#[derive(Clone, Copy, ValueEnum)]
+enum Net {
+    /// The SE-ResNet of nets/digits.ksn, by SGD; shared, a stage has one kernel
+    Digits,
+    /// The vision transformer of nets/vit.ksn, by AdamW; shared, all blocks have one block's parameters
+    Vit,
+}
+
+impl Net {
+    fn default_rate(self) -> f64 {
+        match self {
+            Net::Digits => 0.1,
+            Net::Vit => 0.003,
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Net::Digits => Method::Sgd,
+            Net::Vit => Method::AdamW,
+        }
+    }
 }
 
 fn count(text: &str) -> Result<NonZeroU32, String> {
@@ -59,7 +88,8 @@ impl Options {
         Recipe {
             epochs: self.epochs,
             batch: self.batch.try_into().unwrap_or(NonZeroUsize::MAX),
-            peak_rate: self.lr,
+            method: self.net.method(),
+            peak_rate: self.lr.unwrap_or(self.net.default_rate()),
             seed,
         }
     }
@@ -77,10 +107,16 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let digits = Digits::embedded();
-    let rows = [
-        compare::<nets::digits_unshared::Builder>(&digits, options)?,
-        compare::<nets::digits_shared::Builder>(&digits, options)?,
-    ];
+    let rows = match options.net {
+        Net::Digits => [
+            compare::<nets::digits_unshared::Builder>(&digits, options)?,
+            compare::<nets::digits_shared::Builder>(&digits, options)?,
+        ],
+        Net::Vit => [
+            compare::<nets::vit_unshared::Builder>(&digits, options)?,
+            compare::<nets::vit_shared::Builder>(&digits, options)?,
+        ],
+    };
     println!("{}", table(&rows));
     Ok(())
 }

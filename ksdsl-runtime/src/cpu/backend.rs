@@ -3,9 +3,11 @@
 //! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
-use super::{CpuBuf, CpuKernel, CpuKernelGradient, activation, conv, elementwise, fused, layout, norm, pool, tail};
+use super::{
+    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, conv, elementwise, fused, layout, norm, pool, tail,
+};
 use crate::backend::{Backend, ConvMoments, ConvTail, LayerNormOutput, NormBackward};
-use crate::geometry::{Activation, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
+use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::ReshapeTo;
@@ -228,6 +230,31 @@ macro_rules! cpu_backend {
                     dscale,
                     dshift,
                 ))
+            }
+
+            fn attention_forward(
+                &self,
+                size: AttentionSize,
+                q: &CpuBuf<$E>,
+                k: &CpuBuf<$E>,
+                v: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(attention::forward(size, q, k, v))
+            }
+
+            fn attention_backward(
+                &self,
+                size: AttentionSize,
+                q: &CpuBuf<$E>,
+                k: &CpuBuf<$E>,
+                v: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<[CpuBuf<$E>; 3], CpuError> {
+                Ok(attention::backward(size, q, k, v, dy))
+            }
+
+            fn add_to_rows(&self, size: RowSize, x: CpuBuf<$E>, row: &CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(elementwise::add_to_rows(size, x, row))
             }
 
             fn activation_forward(&self, kind: Activation, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {

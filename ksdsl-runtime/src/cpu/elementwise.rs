@@ -2,6 +2,7 @@
 
 use super::CpuBuf;
 use super::par::{ELEMENTS_PER_TASK, for_rows, rows_per_task};
+use crate::geometry::RowSize;
 use crate::scalar::Scalar;
 
 /// `a += b`, which are as long.
@@ -21,6 +22,22 @@ pub(super) fn add_assign<E: Scalar>(a: &mut [E], b: &[E]) {
 pub(super) fn add<E: Scalar>(mut a: CpuBuf<E>, b: &CpuBuf<E>) -> CpuBuf<E> {
     add_assign(&mut a, b);
     a
+}
+
+/// Adds `row` to each row.
+pub(super) fn add_to_rows<E: Scalar>(size: RowSize, mut x: CpuBuf<E>, row: &CpuBuf<E>) -> CpuBuf<E> {
+    for_rows(
+        &mut x,
+        size.channels,
+        rows_per_task(size.channels),
+        #[inline(always)]
+        |_, part| {
+            for x in part.chunks_exact_mut(size.channels) {
+                x.iter_mut().zip(&row[..]).for_each(|(x, &more)| *x += more);
+            }
+        },
+    );
+    x
 }
 
 pub(super) fn multiply<E: Scalar>(mut a: CpuBuf<E>, b: &CpuBuf<E>) -> CpuBuf<E> {

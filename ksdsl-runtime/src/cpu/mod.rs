@@ -5,6 +5,7 @@
 //! (see `par`).
 
 mod activation;
+mod attention;
 mod backend;
 mod buf;
 mod conv;

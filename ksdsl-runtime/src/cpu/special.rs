@@ -42,6 +42,12 @@ pub(crate) mod single {
         f32::from_bits((n.wrapping_add(127) << 23) as u32)
     }
 
+    /// `exp(x)`, within 1.5 ulp where the result is normal.
+    #[inline(always)]
+    pub(crate) fn exp(x: f32) -> f32 {
+        exp_sum(x, 0.0)
+    }
+
     /// `1 / (1 + exp(-x))`, within 3 ulp where the result is normal.
     #[inline(always)]
     pub(crate) fn sigmoid(x: f32) -> f32 {
@@ -233,6 +239,12 @@ pub(crate) mod lanes {
 /// For `f64`.
 pub(crate) mod double {
     use std::f64::consts::FRAC_1_SQRT_2;
+
+    /// `exp(x)`.
+    #[inline(always)]
+    pub(crate) fn exp(x: f64) -> f64 {
+        x.exp()
+    }
 
     /// `1 / (1 + exp(-x))`.
     #[inline(always)]

@@ -36,6 +36,7 @@
 //! ```
 
 mod activation;
+mod attention;
 mod combine;
 mod concat;
 mod conv;
@@ -46,6 +47,7 @@ mod pool;
 mod window;
 
 pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
+pub use attention::{Attend, position_embedding};
 pub use combine::{add, gate, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;

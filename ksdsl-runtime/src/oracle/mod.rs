@@ -9,6 +9,7 @@
 #![allow(clippy::needless_range_loop)]
 
 pub mod activation;
+pub mod attention;
 pub mod combine;
 pub mod conv;
 pub mod linear;

@@ -2,8 +2,8 @@
 
 use crate::activations::ALL;
 use crate::support::{Rng, distance, outputs};
-use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
-use ksdsl_runtime::oracle::{activation, combine, conv, linear, norm, pool};
+use ksdsl_runtime::geometry::{AttentionSize, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
+use ksdsl_runtime::oracle::{activation, attention, combine, conv, linear, norm, pool};
 
 /// Step of the differences: their error is about `STEP^2` and `1e-16 / STEP`.
 const STEP: f64 = 1e-5;
@@ -146,6 +146,24 @@ fn layer_norm() {
     check("layer norm shift", &shift, &dy, &back.dshift, |shift| {
         forward(&x, &scale, shift)
     });
+}
+
+#[test]
+fn attention() {
+    let mut rng = Rng(27);
+    for [batch, tokens, channels, heads] in [[2, 5, 6, 2], [1, 7, 4, 1], [1, 3, 3, 3], [2, 1, 4, 2]] {
+        let size = AttentionSize {
+            batch,
+            tokens,
+            channels,
+            heads,
+        };
+        let [q, k, v, dy] = [(); 4].map(|()| rng.values::<f64>(size.len()));
+        let [dq, dk, dv] = attention::backward(size, &q, &k, &v, &dy);
+        check("attention q", &q, &dy, &dq, |q| attention::forward(size, q, &k, &v));
+        check("attention k", &k, &dy, &dk, |k| attention::forward(size, &q, k, &v));
+        check("attention v", &v, &dy, &dv, |v| attention::forward(size, &q, &k, v));
+    }
 }
 
 #[test]

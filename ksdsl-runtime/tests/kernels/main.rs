@@ -1,6 +1,7 @@
 //! The CPU kernels against the oracle, the oracle against finite differences and PyTorch.
 
 mod activations;
+mod attention;
 mod convolutions;
 mod depthwise;
 mod gradients;

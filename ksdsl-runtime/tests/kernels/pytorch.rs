@@ -4,11 +4,12 @@
 //! `r = lambda *s: (torch.arange(float(torch.Size(s).numel()), dtype=torch.float64) * 7 % 11 - 5).reshape(s) / 4`.
 
 use crate::activations::{ALL, saves_output};
+use crate::attention::map;
 use crate::support::{Plain, Worst, buf, cpu_of};
 use ksdsl_runtime::backend::Backend;
-use ksdsl_runtime::geometry::{ConvSize, MapSize, PoolKind, PoolSize, RowSize, Window};
+use ksdsl_runtime::geometry::{AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Window};
 use ksdsl_runtime::oracle::combine::{to_nchw, to_nhwc};
-use ksdsl_runtime::oracle::{activation, conv, norm, pool};
+use ksdsl_runtime::oracle::{activation, attention, conv, norm, pool};
 
 /// The `r` of the module's documentation.
 fn ramp(len: usize) -> Vec<f64> {
@@ -289,5 +290,70 @@ fn pools() {
         worst.check(&kind, &cpu_of::<f64>().pool_forward(kind, size, &buf(&x)).unwrap(), &y);
         let got = cpu_of::<f64>().pool_backward(kind, size, &buf(&x), &buf(&dy)).unwrap();
         worst.check(&kind, &got, &dx);
+    }
+}
+
+/// `q, k, v = r(1, 6, 4), r(1, 6, 4).flip(1) / 2, r(1, 6, 4).flip(2)`,
+/// `heads = lambda x: x.reshape(1, 2, 3, 4).transpose(2, 3)`,
+/// `y = F.scaled_dot_product_attention(heads(q), heads(k), heads(v)).transpose(2, 3).reshape(1, 6, 4)`,
+/// `torch.autograd.grad(y, (q, k, v), r(1, 6, 4))`.
+#[test]
+fn attention_of_two_heads() {
+    let size = AttentionSize {
+        batch: 1,
+        tokens: 4,
+        channels: 6,
+        heads: 2,
+    };
+    #[rustfmt::skip]
+    let y = [
+        -0.06673286712395071, 0.05650409712419108, -0.039504093130623225, -0.09334586143528734,
+        0.1890842114100623, 0.049024749748489665, 0.20070585395312884, 0.28835525751175284,
+        -0.2692516182584619, -0.5552792640784843, -0.27970098038712754, -0.6591964209088075,
+        0.5624112173989613, 0.22705216618893487, 0.35166353464117817, 0.5489355182594048,
+        -0.19322787581278209, -0.16253497324422095, -0.08248590588530175, -0.2196279823710213,
+        -0.22345767532472316, 0.058950548294494726, -0.21418702483234192, -0.19181442834435636,
+    ];
+    #[rustfmt::skip]
+    let dq = [
+        0.22082272269493802, -0.18627152889987147, 0.12000443183769333, 0.17392944985872621,
+        -0.02190475612243705, 0.05870583469563988, 0.08932409867339242, -0.1552918278091734,
+        -0.22766078657250866, 0.14923746675677788, -0.2083256504956363, 0.08489026315656283,
+        -0.18768397587280805, 0.12238731491856644, 0.3049378631127641, -0.1816162079343521,
+        -0.016928133379117333, 0.12500656585366782, -0.26446550552087167, -0.01760538354952362,
+        0.062459937835006495, -0.047526887327893126, 0.2158986764106007, 0.03811456086949939,
+    ];
+    #[rustfmt::skip]
+    let dk = [
+        0.6434431146924413, -0.5465551580980677, 0.5681635943284317, -0.6650515509228051,
+        -0.09422920088501967, 0.3032636224199273, -0.5033328773764933, 0.2942984558415856,
+        -0.4191808004550136, -0.03479242042255417, 0.6498158254334329, -0.19584260455586522,
+        -0.06205507349427629, 0.4266786973938494, -0.47637836339076994, 0.11175473949119687,
+        -0.34559663169166105, 0.2105152402327238, 0.554901686972517, -0.41982029551357963,
+        0.3847399988955, -0.6699430488152377, -0.04297938907815756, 0.3281824389978951,
+    ];
+    #[rustfmt::skip]
+    let dv = [
+        0.23271199905339876, -0.18462845994715632, -0.24489760024851054, 0.196814061142268,
+        -0.01564034394977251, 0.3440278446092784, 0.17572262495012475, -0.004110125609630588,
+        -0.34492496414128393, -0.7078479002418969, -0.31921849966943344, -0.37800863594738576,
+        0.3495078264937018, 0.5732306630572591, 0.34805321719818166, 0.22920829325085726,
+        -0.00940483740507786, -0.4907454539098488, 0.0029838840385738585, -0.2528335927236469,
+        -0.23154428353253023, 0.053795650556048596, -0.22670090353004796, 0.15444953650652943,
+    ];
+    let q = ramp(24);
+    let k: Vec<f64> = q.chunks(4).rev().flatten().map(|x| x / 2.0).collect();
+    let v: Vec<f64> = q.chunks(4).flat_map(|row| row.iter().rev().copied()).collect();
+    let mut worst = Worst::of("attention, PyTorch");
+    worst.check(&"oracle y", &attention::forward(size, &q, &k, &v), &y);
+    let oracle = attention::backward(size, &q, &k, &v, &q);
+    let map = map(size);
+    let [nq, nk, nv] = [&q, &k, &v].map(|values| buf(&to_nhwc(map, values)));
+    let got = cpu_of::<f64>().attention_forward(size, &nq, &nk, &nv).unwrap();
+    worst.check(&"y", &to_nchw(map, &got), &y);
+    let got = cpu_of::<f64>().attention_backward(size, &nq, &nk, &nv, &nq).unwrap();
+    for ((want, oracle), got) in [dq, dk, dv].iter().zip(oracle).zip(got) {
+        worst.check(&"oracle gradient", &oracle, want);
+        worst.check(&"gradient", &to_nchw(map, &got), want);
     }
 }

@@ -4,7 +4,7 @@ use crate::activations::ALL;
 use crate::support::{Plain, Rng, buf, cpu_of, outputs, pixels};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cpu::{CpuBuf, with_threads};
-use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
+use ksdsl_runtime::geometry::{AttentionSize, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
 use std::num::NonZeroUsize;
 
 /// Large enough for several tasks and parts of every kernel.
@@ -131,11 +131,35 @@ fn maps(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     results.push(cpu_of::<f32>().dropout(0.3, 7, x).unwrap());
 }
 
+fn attention(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
+    for (batch, tokens) in [(5, 49), (1, 300)] {
+        let size = AttentionSize {
+            batch,
+            tokens,
+            channels: 48,
+            heads: 3,
+        };
+        let [q, k, v, dy] = [(); 4].map(|()| buf(&rng.values::<f32>(size.len())));
+        results.push(cpu_of::<f32>().attention_forward(size, &q, &k, &v).unwrap());
+        results.extend(cpu_of::<f32>().attention_backward(size, &q, &k, &v, &dy).unwrap());
+        let rows = RowSize {
+            rows: batch * tokens,
+            channels: 48,
+        };
+        results.push(
+            cpu_of::<f32>()
+                .add_to_rows(rows, q, &buf(&rng.values::<f32>(48)))
+                .unwrap(),
+        );
+    }
+}
+
 fn everything() -> Vec<Vec<u32>> {
     let (mut rng, mut results) = (Rng(30), Vec::new());
     convolutions(&mut rng, &mut results);
     norms(&mut rng, &mut results);
     maps(&mut rng, &mut results);
+    attention(&mut rng, &mut results);
     let bits = |values: &CpuBuf<f32>| values.iter().map(|value| value.to_bits()).collect();
     results.iter().map(bits).collect()
 }

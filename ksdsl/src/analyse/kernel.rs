@@ -11,7 +11,7 @@ use crate::ir::{Conv, Layer, Op};
 use std::rc::Rc;
 
 /// Values of the widest vector, which kernels are padded to.
-const LANES: u64 = 16;
+pub(super) const LANES: u64 = 16;
 /// Points of a tile of Winograd's algorithm.
 const POINTS: u64 = 36;
 /// Points of a tile of three pixels in wide depthwise kernels.
@@ -199,11 +199,11 @@ impl Convolution {
         sums.hold(domain, || meter.buffer(held));
         match self.method {
             Method::Pointwise if self.pixels() < outputs.saturating_mul(4) => {
-                drop(meter.buffer(transposed(self.pixels(), outputs, inputs)));
+                drop(meter.buffer(transposed(self.pixels(), outputs, inputs, inputs)));
             }
             Method::Pointwise => {
                 let part = self.pixels().div_ceil(8).max(256);
-                let scratch = transposed(part, outputs, inputs);
+                let scratch = transposed(part, outputs, inputs, inputs);
                 partial_sums(meter, self.pixels().div_ceil(part), len, scratch);
             }
             Method::Depthwise => drop(meter.buffer(self.depthwise_sums())),
@@ -211,7 +211,7 @@ impl Convolution {
                 let most = WEIGHT_TASK / (POINTS * (inputs + outputs)).max(1);
                 let tiles = self.tiles(self.output, most.max(inputs.min(outputs)), u64::MAX);
                 let both = points(tiles.saturating_mul(inputs)).saturating_add(points(tiles.saturating_mul(outputs)));
-                drop(meter.buffer(both.saturating_add(transposed(tiles, inputs, outputs))));
+                drop(meter.buffer(both.saturating_add(transposed(tiles, inputs, outputs, outputs))));
             }
             Method::Unrolled if self.large_gradient(len) => {
                 drop(meter.buffer(self.gathered(self.implicit_rows().min(self.rows()))));
@@ -434,7 +434,7 @@ fn plane(rows: u64, columns: u64) -> u64 {
     (rows.saturating_mul(columns) | 1).saturating_mul(LANES)
 }
 
-fn product(factors: &[u64]) -> u64 {
+pub(super) fn product(factors: &[u64]) -> u64 {
     factors
         .iter()
         .fold(1, |product, factor| product.saturating_mul(*factor))
@@ -445,10 +445,10 @@ fn points(len: u64) -> u64 {
     len.saturating_add(LANES).saturating_mul(POINTS)
 }
 
-/// Scratch of a product `a^T b` of so many rows.
-fn transposed(rows: u64, left: u64, right: u64) -> u64 {
+/// Scratch of a product `a^T b` of so many rows, those of `b` `stride` apart.
+pub(super) fn transposed(rows: u64, left: u64, right: u64, stride: u64) -> u64 {
     let (rows, far) = (rows.min(256), 192);
-    let panels = if right < far && right.is_multiple_of(LANES) {
+    let panels = if stride < far && right.is_multiple_of(LANES) {
         0
     } else {
         right.next_multiple_of(LANES)

@@ -216,6 +216,18 @@ impl<'n> Pass<'n> {
                 let factors = self.nodes(gate, factors);
                 self.gate(x, factors)
             }
+            Node::Attend { layer, inputs } => {
+                let (query, rest) = self.fork(x);
+                let (key, value) = self.fork(rest);
+                let [of_query, of_key, of_value] = inputs;
+                let query = self.nodes(of_query, query);
+                let key = self.nodes(of_key, key);
+                let value = self.nodes(of_value, value);
+                match self.network.layers[*layer].op {
+                    Op::Attend { heads } => self.attend(heads, [query, key, value]),
+                    _ => query,
+                }
+            }
         }
     }
 
@@ -239,7 +251,9 @@ impl<'n> Pass<'n> {
             Op::GlobalPool(kind) => self.pool(layer, kind == PoolKind::Max, x),
             Op::Dropout(p) if self.context.training && p.0 > 0.0 => self.dropout(x),
             Op::Flatten => self.flatten(layer, x),
-            Op::Dropout(_) | Op::Invalid => x,
+            Op::PositionEmbedding { .. } => self.position_embedding(layer, x),
+            // `Node::Attend` joins what such a layer joins.
+            Op::Dropout(_) | Op::Attend { .. } | Op::Invalid => x,
         }
     }
 }

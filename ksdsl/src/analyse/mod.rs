@@ -1,5 +1,6 @@
 //! What a network costs: parameters, multiply-adds, memory.
 
+mod attention;
 mod buffer;
 mod joins;
 mod kernel;
@@ -22,8 +23,8 @@ pub struct Analysis {
     pub unshared: u64,
     /// Values that training changes without gradients: the running statistics of batch norms.
     pub buffers: u64,
-    /// Multiply-adds of convolutions and linear layers for one image; a shared kernel counts at
-    /// each visit.
+    /// Multiply-adds of convolutions, linear layers and attention for one image; a shared kernel
+    /// counts at each visit.
     pub macs: u64,
     /// What each layer costs, in the order of the layers.
     pub layers: Vec<LayerCost>,

@@ -83,6 +83,7 @@ impl<'p> Forward<'p> {
                     };
                 }
             }
+            Step::Attend { inputs, heads } => self.attend(inputs, *heads),
         }
     }
 
@@ -95,6 +96,21 @@ impl<'p> Forward<'p> {
         let pass = of.uses_pass.then(|| quote!(pass,));
         let shared = of.uses_shared.then(|| quote!(shared,));
         quote!(#pass #shared)
+    }
+
+    fn attend(&self, inputs: &[Vec<Step>; 3], heads: u64) -> TokenStream {
+        let [query, key, value] = inputs.each_ref().map(|steps| self.steps(steps));
+        let heads = types::size(heads);
+        quote! {
+            let x = {
+                let (q, k) = x.fork()?;
+                let (k, v) = k.fork()?;
+                let q = { let x = q; #query x };
+                let k = { let x = k; #key x };
+                let v = { let x = v; #value x };
+                rt::op::Attend::<#heads>::apply(q, k, v)?
+            };
+        }
     }
 
     fn residual(&self, main: &[Step], skip: &[Step]) -> TokenStream {
@@ -184,7 +200,12 @@ impl<'p> Forward<'p> {
                 let output = types::activation(output);
                 quote!(let x: #output = rt::op::flatten(x)?;)
             }
-            Op::Invalid => TokenStream::new(),
+            Op::PositionEmbedding { .. } => {
+                let weight = self.param(kernel, Part::Kernel);
+                quote!(let x = rt::op::position_embedding(x, #weight)?;)
+            }
+            // `Step::Attend` joins what such a layer joins.
+            Op::Attend { .. } | Op::Invalid => TokenStream::new(),
         }
     }
 

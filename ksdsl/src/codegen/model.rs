@@ -84,7 +84,7 @@ fn constants(network: &Network) -> TokenStream {
         pub const PARAMETERS: u64 = #trainable;
         /// Trainable parameters if nothing were shared.
         pub const UNSHARED_PARAMETERS: u64 = #unshared;
-        /// Multiply-adds of convolutions and linear layers for one image.
+        /// Multiply-adds of convolutions, linear layers and attention for one image.
         pub const MULTIPLY_ADDS: u64 = #macs;
 
         impl rt::Network for Builder {

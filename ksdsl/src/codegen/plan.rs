@@ -102,6 +102,11 @@ pub(super) enum Step {
         arms: Vec<(Vec<Step>, Shape)>,
     },
     Gate(Vec<Step>),
+    /// Queries, keys and values, and in how many heads they are joined.
+    Attend {
+        inputs: [Vec<Step>; 3],
+        heads: u64,
+    },
 }
 
 /// Plans a network.
@@ -170,6 +175,12 @@ impl<'n> Planner<'n> {
                     steps.push(Step::Branch { join: *join, arms });
                 }
                 Node::Gate(gate) => steps.push(Step::Gate(self.steps(gate, depth, fields))),
+                Node::Attend { layer, inputs } => {
+                    let inputs = inputs.each_ref().map(|input| self.steps(input, depth, fields));
+                    if let Op::Attend { heads } = self.network.layers[*layer].op {
+                        steps.push(Step::Attend { inputs, heads });
+                    }
+                }
             }
             at += 1;
         }
@@ -245,6 +256,7 @@ impl<'n> Planner<'n> {
             Step::Residual { main, skip } => self.uses(main, body, property) || self.uses(skip, body, property),
             Step::Branch { arms, .. } => arms.iter().any(|(arm, _)| self.uses(arm, body, property)),
             Step::Gate(gate) => self.uses(gate, body, property),
+            Step::Attend { inputs, .. } => inputs.iter().any(|input| self.uses(input, body, property)),
         })
     }
 
@@ -255,8 +267,8 @@ impl<'n> Planner<'n> {
             layer.kernel.map_or(Source::Absent, |visit| Source::Shared(visit.group)),
             Source::Absent,
         );
-        match layer.op {
-            Op::Conv(crate::ir::Conv { init, .. }) | Op::Linear { init, .. } => {
+        match (layer.op.inits(), layer.op) {
+            (Some(init), _) => {
                 bias = layer.bias.map_or(Source::Absent, |visit| Source::Shared(visit.group));
                 for tensor in layer.op.tensors() {
                     let (source, init) = match tensor.part {
@@ -273,7 +285,7 @@ impl<'n> Planner<'n> {
                     }
                 }
             }
-            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } if kernel == Source::Absent => {
+            (_, Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. }) if kernel == Source::Absent => {
                 let op = if matches!(layer.op, Op::BatchNorm { .. }) {
                     NormKind::Batch
                 } else {
@@ -336,6 +348,7 @@ fn without_init(op: Op) -> Op {
             bias,
             init: zero,
         },
+        Op::PositionEmbedding { shape, .. } => Op::PositionEmbedding { shape, init: zero[0] },
         other => other,
     }
 }

@@ -6,7 +6,7 @@ use super::module::{self, Entry};
 use super::names::Names;
 use super::plan::{NormKind, camel};
 use super::types;
-use crate::ir::{Conv, Group, GroupId, Network, Op, Part};
+use crate::ir::{Group, GroupId, Network, Op, Part};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::HashMap;
@@ -266,10 +266,7 @@ fn norm(group: &Group) -> Option<(NormKind, u64)> {
 
 /// The shared tensors of a convolution or linear layer with their initial values.
 fn tensors(group: &Group) -> impl Iterator<Item = (Part, Vec<u64>, TokenStream)> {
-    let init = match group.op {
-        Op::Conv(Conv { init, .. }) | Op::Linear { init, .. } => Some(init),
-        _ => None,
-    };
+    let init = group.op.inits();
     group.tensors().into_iter().filter_map(move |tensor| {
         let init = init?[usize::from(tensor.part == Part::Bias)];
         Some((tensor.part, tensor.shape, types::options(init)))

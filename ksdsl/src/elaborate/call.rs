@@ -108,6 +108,7 @@ impl<'f> Elaborator<'f, '_> {
                 self.layer(path, result, input, &args, call.span, nodes)
             }
             Resolve::SqueezeExcite => self.squeeze_excite(path, &args, input, call.span, nodes),
+            Resolve::Attention => self.attention(path, &args, input, call.span, nodes),
         }
     }
 
@@ -221,6 +222,35 @@ impl<'f> Elaborator<'f, '_> {
         self.levels.pop();
         nodes.push(Node::Gate(gate));
         shape.map(|_| input)
+    }
+
+    /// `out(attend(q(x), k(x), v(x)))` (Vaswani et al. 2017, section 3.2.2).
+    fn attention(&mut self, path: Path, args: &Args, input: Shape, span: Span, nodes: &mut Vec<Node>) -> Option<Shape> {
+        let [projection, attend] = match layers::attention(args, input) {
+            Ok(ops) => ops,
+            Err(problem) => {
+                self.report(problem, &path, input, args, span);
+                self.invalid_layer(path, span);
+                return None;
+            }
+        };
+        self.levels.push(Level::new(path));
+        let mut complete = true;
+        let mut project = |this: &mut Self, name, nodes: &mut Vec<Node>| {
+            let path = this.level().unnamed(name, span);
+            complete &= this.add_layer(path, projection, input, input, span, nodes).is_some();
+        };
+        let mut inputs = [const { Vec::new() }; 3];
+        for (name, nodes) in ["q", "k", "v"].into_iter().zip(&mut inputs) {
+            project(self, name, nodes);
+        }
+        let attend_path = self.level().unnamed("attend", span);
+        let layer = self.layers.len();
+        self.push_layer(attend_path, attend, input, input, span);
+        nodes.push(Node::Attend { layer, inputs });
+        project(self, "out", nodes);
+        self.levels.pop();
+        complete.then_some(input)
     }
 }
 

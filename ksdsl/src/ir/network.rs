@@ -148,6 +148,13 @@ pub enum Node {
     },
     /// `x * gate(x)`, one factor per channel (squeeze-and-excitation).
     Gate(Vec<Node>),
+    /// Self-attention.
+    Attend {
+        /// What joins the three, an [`Op::Attend`].
+        layer: LayerId,
+        /// What makes queries, keys and values of the input.
+        inputs: [Vec<Node>; 3],
+    },
 }
 
 /// A resolved network.

@@ -107,6 +107,19 @@ pub enum Op {
         /// Added to the variance.
         eps: Real,
     },
+    /// Scaled dot-product attention (Vaswani et al. 2017, section 3.2) over the positions of maps, on
+    /// queries, keys and values that its node computes.
+    Attend {
+        /// Heads, each on as many channels.
+        heads: u64,
+    },
+    /// Adds a learned map.
+    PositionEmbedding {
+        /// Channels, height and width.
+        shape: [u64; 3],
+        /// How it starts.
+        init: Init,
+    },
     /// An activation function.
     Activation(Activation),
     /// Pooling over windows.
@@ -146,7 +159,7 @@ pub struct Tensor {
 /// The parts of a layer that are shared or private on their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
-    /// The kernel of a convolution or linear layer.
+    /// The kernel of a convolution or linear layer, or a position embedding.
     Kernel,
     /// The bias of a convolution or linear layer.
     Bias,
@@ -164,6 +177,8 @@ impl Op {
             Op::Linear { .. } => "linear",
             Op::BatchNorm { .. } => "batch_norm",
             Op::LayerNorm { .. } => "layer_norm",
+            Op::Attend { .. } => "attend",
+            Op::PositionEmbedding { .. } => "position_embedding",
             Op::Activation(Activation::Relu) => "relu",
             Op::Activation(Activation::Gelu) => "gelu",
             Op::Activation(Activation::GeluTanh) => "gelu_tanh",
@@ -219,6 +234,9 @@ impl Op {
             Op::LayerNorm { channels, .. } => ["weight", "bias"]
                 .map(|name| tensor(name, &[channels], true, Part::Norm))
                 .to_vec(),
+            Op::PositionEmbedding { shape: [c, h, w], .. } => {
+                vec![tensor("weight", &[1, c, h, w], true, Part::Kernel)]
+            }
             _ => Vec::new(),
         }
     }
@@ -231,11 +249,23 @@ impl Op {
             .map(|tensor| tensor.shape)
     }
 
-    /// Multiply-adds for one image: those of convolutions and linear layers.
+    /// How kernel and bias start, for layers that have a kernel.
+    pub fn inits(&self) -> Option<[Init; 2]> {
+        match *self {
+            Op::Conv(Conv { init, .. }) | Op::Linear { init, .. } => Some(init),
+            Op::PositionEmbedding { init, .. } => Some([init, Init::Constant(Real(0.0))]),
+            _ => None,
+        }
+    }
+
+    /// Multiply-adds for one image: those of convolutions and linear layers, and of both products of
+    /// attention.
     pub fn macs(&self, output: Shape) -> u64 {
         let per_output = match self {
             Op::Conv(conv) => conv.inputs / conv.groups.max(1) * conv.kernel[0] * conv.kernel[1],
             Op::Linear { inputs, .. } => *inputs,
+            // Each channel of a query meets that of every key, and each of its outputs every value.
+            Op::Attend { .. } => output.pixels().saturating_mul(2),
             _ => 0,
         };
         per_output.saturating_mul(output.elements())

@@ -28,6 +28,8 @@ pub(super) const CONV: LayerDef = LayerDef {
             outputs: args.size("channels", 1),
             groups: args.size("groups", 1),
             kernel: args.sizes("kernel", [1, 1]),
+            stride: args.sizes("stride", [1, 1]),
+            bias: false,
             groups_param: Some("groups"),
         };
         conv(args, spec, inputs, [height, width])
@@ -53,6 +55,8 @@ pub(super) const DEPTHWISE: LayerDef = LayerDef {
             outputs: inputs.saturating_mul(args.size("multiplier", 1)),
             groups: inputs,
             kernel: args.sizes("kernel", [1, 1]),
+            stride: args.sizes("stride", [1, 1]),
+            bias: false,
             groups_param: None,
         };
         conv(args, spec, inputs, [height, width])
@@ -76,24 +80,34 @@ pub(super) const POINTWISE: LayerDef = LayerDef {
             outputs: args.size("channels", 1),
             groups: args.size("groups", 1),
             kernel: [1, 1],
+            stride: args.sizes("stride", [1, 1]),
+            bias: false,
             groups_param: Some("groups"),
         };
         conv(args, spec, inputs, [height, width])
     }),
 };
 
-struct Spec {
-    outputs: u64,
-    groups: u64,
-    kernel: [u64; 2],
-    groups_param: Option<&'static str>,
+/// What a convolution is, but for what every kind of it reads of its arguments.
+pub(super) struct Spec {
+    pub(super) outputs: u64,
+    pub(super) groups: u64,
+    pub(super) kernel: [u64; 2],
+    pub(super) stride: [u64; 2],
+    /// Whether there is a bias unless the call says otherwise.
+    pub(super) bias: bool,
+    /// The parameter that `groups` is from.
+    pub(super) groups_param: Option<&'static str>,
 }
 
-fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Op, Problem> {
+/// A convolution of `inputs` maps of this size.
+pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Op, Problem> {
     let Spec {
         outputs,
         groups,
         kernel,
+        stride,
+        bias,
         groups_param,
     } = spec;
     for (count, which) in [(inputs, "input"), (outputs, "output")] {
@@ -111,7 +125,7 @@ fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Op, Prob
             });
         }
     }
-    let (stride, dilation) = (args.sizes("stride", [1, 1]), args.sizes("dilation", [1, 1]));
+    let dilation = args.sizes("dilation", [1, 1]);
     let pad = padding(args.padding("pad"), size, kernel, stride, dilation);
     let fan = |channels: u64| (channels / groups) as f64 * kernel[0] as f64 * kernel[1] as f64;
     Ok(Op::Conv(Conv {
@@ -122,7 +136,7 @@ fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Op, Prob
         pad,
         dilation,
         groups,
-        bias: args.flag("bias", false),
+        bias: args.flag("bias", bias),
         init: inits(args, fan(inputs), fan(outputs)),
     }))
 }
@@ -133,7 +147,8 @@ pub(super) fn inits(args: &Args, fan_in: f64, fan_out: f64) -> [Init; 2] {
     ["init", "bias_init"].map(|param| init(args.init(param), fan_in, fan_out))
 }
 
-fn init(choice: Option<InitChoice>, fan_in: f64, fan_out: f64) -> Init {
+/// The initial value of a parameter of these fans.
+pub(super) fn init(choice: Option<InitChoice>, fan_in: f64, fan_out: f64) -> Init {
     let fans = fan_in + fan_out;
     match choice {
         None => Init::Uniform(Real(1.0 / fan_in.sqrt())),

@@ -36,7 +36,7 @@ pub(super) const LINEAR: LayerDef = LayerDef {
             Code::WrongInput,
             format!("`linear` takes a vector, but feature maps of {input} come in"),
         )
-        .help("put `global_avg_pool` or `flatten` before it")),
+        .help("put `global_avg_pool` or `flatten` before it, or write `pointwise`, a linear layer at each position")),
     }),
 };
 

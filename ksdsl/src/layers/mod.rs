@@ -2,6 +2,7 @@
 
 mod activation;
 mod args;
+mod attention;
 mod conv;
 mod linear;
 mod norm;
@@ -9,6 +10,7 @@ mod pool;
 mod reshape;
 
 pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_function, is_word, read};
+pub use attention::attention;
 pub use conv::{conv_output, projection};
 pub use linear::squeeze_excite;
 
@@ -36,6 +38,8 @@ pub enum Resolve {
     Identity,
     /// To a gate of two linear layers.
     SqueezeExcite,
+    /// To four pointwise convolutions around what joins three of them.
+    Attention,
 }
 
 /// Why a layer cannot be made of its arguments and its input.
@@ -79,6 +83,9 @@ pub const LAYERS: &[LayerDef] = &[
     conv::POINTWISE,
     linear::LINEAR,
     linear::SQUEEZE_EXCITE,
+    attention::ATTENTION,
+    attention::PATCH_EMBEDDING,
+    attention::POSITION_EMBEDDING,
     norm::BATCH_NORM,
     norm::LAYER_NORM,
     activation::RELU,

@@ -43,6 +43,14 @@ impl Signature {
                 groups: 1,
                 bias,
             },
+            Op::PositionEmbedding {
+                shape: [channels, height, width],
+                ..
+            } => Signature {
+                kernel: [height, width],
+                bias: false,
+                ..Signature::norm("position embedding", channels)
+            },
             Op::BatchNorm { channels, .. } => Signature::norm("batch norm", channels),
             Op::LayerNorm { channels, .. } => Signature::norm("layer norm", channels),
             _ => Signature::norm("layer", 0),

@@ -106,6 +106,24 @@ fn digits_shared_has_at_most_a_third_of_the_parameters() {
     assert!(shared.trainable * 3 <= unshared.trainable);
 }
 
+/// ViT by hand: d = 64 features, 16 tokens, patches of 4 pixels; a block has attention of
+/// 4 (d² + d), a feed-forward part of 2 · 4d² + 4d + d and two norms of 2d; the head has a norm and
+/// 10 classes. Multiply-adds: 16 tokens through 12 d² of each block, 2 · 16² d for the products of
+/// attention, patches and head.
+#[test]
+fn vit_shares_all_but_the_ends() {
+    let d = 64;
+    let block = 4 * (d * d + d) + 8 * d * d + 5 * d + 2 * 2 * d;
+    let rest = (4 * d + d) + 16 * d + 2 * d + (10 * d + 10);
+    let macs = 6 * (16 * 12 * d * d + 2 * 16 * 16 * d) + 16 * 4 * d + 10 * d;
+    for (net, blocks) in [("vit_shared", 1), ("vit_unshared", 6)] {
+        let summary = example("vit", net, &[]);
+        assert_eq!(summary.parameters.trainable, blocks * block + rest, "{net}");
+        assert_eq!(summary.parameters.unshared, 6 * block + rest, "{net}");
+        assert_eq!(summary.macs, macs, "{net}");
+    }
+}
+
 /// Shared and unshared parameters by hand, for the default values.
 #[test]
 fn the_other_examples_have_the_parameters_they_should() {

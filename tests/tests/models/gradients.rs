@@ -57,6 +57,7 @@ specs! {
     nested: nested_shared nested_free;
     mapped: mapped_shared mapped_free;
     whole_blocks: whole_blocks_shared whole_blocks_free;
+    transformer: transformer_shared transformer_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.
@@ -204,6 +205,9 @@ fn every_layer_is_checked() {
         let met = match layer.name {
             // Not an operation of its own, but a gate of pooling, linear layers and activations.
             "squeeze_excite" => layers().any(|of| of.path.contains("squeeze_excite.")),
+            // Pointwise convolutions around an `attend`, and a convolution.
+            "attention" => layers().any(|of| of.op == "attend"),
+            "patch_embedding" => layers().any(|of| of.path.contains("patch_embedding")),
             // Leaves no layer behind.
             "identity" => include_str!("../../nets/gradients.ksn").contains("path { identity }"),
             name => layers().any(|of| of.op == name),

@@ -1,0 +1,105 @@
+//! Attention and the embedding of positions in a pass, as `ksdsl-runtime` does them.
+
+use super::buffer::Buffer;
+use super::kernel::{LANES, product, transposed};
+use super::memory::{Act, Pass, has_one_layout};
+use super::pending::Saved;
+use crate::ir::{Layer, Shape};
+use std::rc::Rc;
+
+/// Weights of a block of queries.
+const BLOCK: u64 = 1 << 15;
+/// Queries of a block, at least.
+const LEAST: u64 = 8;
+
+/// One head of one image: what a task works on.
+struct Head {
+    tokens: u64,
+    depth: u64,
+    /// Channels of all heads.
+    channels: u64,
+}
+
+impl Head {
+    fn new(shape: Shape, heads: u64) -> Self {
+        Self {
+            tokens: shape.pixels(),
+            depth: shape.channels() / heads.max(1),
+            channels: shape.channels(),
+        }
+    }
+
+    /// Queries of a block.
+    fn block(&self) -> u64 {
+        (BLOCK / self.tokens.max(1)).max(LEAST).min(self.tokens).max(1)
+    }
+
+    /// A packed matrix with a row for each token.
+    fn rows(&self) -> u64 {
+        product(&[self.tokens, self.depth.next_multiple_of(LANES)])
+    }
+
+    /// The same transposed.
+    fn columns(&self) -> u64 {
+        product(&[self.tokens.next_multiple_of(LANES), self.depth])
+    }
+
+    /// Scratch of the forward pass: keys, values, weights and outputs of a block.
+    fn forward(&self) -> u64 {
+        let block = product(&[self.block(), self.tokens + self.depth]);
+        self.rows().saturating_add(self.columns()).saturating_add(block)
+    }
+
+    /// Scratch of the backward pass: keys both ways round, values, weights of a block and their
+    /// gradients, its gradient of queries, those of keys and values, and a product of a block.
+    fn backward(&self) -> u64 {
+        let packed = self.rows().saturating_add(product(&[2, self.columns()]));
+        let block = product(&[self.block(), 2 * self.tokens + self.depth]);
+        let gradients = product(&[2, self.tokens, self.depth]);
+        let sums = transposed(self.block(), self.tokens, self.depth, self.channels);
+        [block, gradients, sums].into_iter().fold(packed, u64::saturating_add)
+    }
+}
+
+impl Pass<'_> {
+    pub(super) fn attend(&mut self, heads: u64, inputs: [Act; 3]) -> Act {
+        let shape = inputs[0].shape;
+        let inputs = inputs.map(|input| self.ready(input));
+        let head = Head::new(shape, heads);
+        let y = Rc::new(self.map(shape));
+        drop(self.values(head.forward()));
+        let training = self.context.training;
+        let inputs = inputs.map(|input| (training.then_some(input.saved), input.gradient));
+        let meter = self.context.meter.clone();
+        self.output(shape, y, move |dy| {
+            let kept = inputs.each_ref().map(|(saved, _)| saved.as_ref().map(Saved::get));
+            let gradients = [(); 3].map(|()| dy.alike());
+            drop(meter.buffer(head.backward()));
+            drop((kept, dy));
+            for ((_, gradient), more) in inputs.iter().zip(gradients) {
+                gradient.add(more);
+            }
+        })
+    }
+
+    pub(super) fn position_embedding(&mut self, layer: &Layer, x: Act) -> Act {
+        let x = self.ready(x);
+        drop(x.saved);
+        let params = self.params(layer);
+        let values = layer.output.elements();
+        let one_layout = has_one_layout(layer.output);
+        let ordered = (!one_layout).then(|| self.values(values));
+        let y = Rc::new(Buffer::owned(x.data));
+        drop(ordered);
+        let meter = self.context.meter.clone();
+        self.output(layer.output, y, move |dy| {
+            for param in &params {
+                param.accumulate(&meter);
+            }
+            if !one_layout {
+                drop(meter.buffer(product(&[2, values])));
+            }
+            x.gradient.add(dy);
+        })
+    }
+}
