@@ -9,7 +9,7 @@ use std::{env, fs, io};
 const COUNTS: &str = "data/reference-counts.csv";
 
 /// Instances whose memory is measured: family and nets.
-const MEMORY: [(&str, &str); 8] = [
+const MEMORY: [(&str, &str); 9] = [
     ("bottleneck", ""),
     ("branches", ""),
     (
@@ -20,6 +20,7 @@ const MEMORY: [(&str, &str); 8] = [
     ("mlp", ""),
     ("mobilenet", ""),
     ("preact_resnet", ""),
+    ("private_parts", ""),
     (
         "se_resnet",
         "net unshared = se_resnet(share_s1 = false, share_s2 = false, share_s3 = false)\n",

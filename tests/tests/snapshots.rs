@@ -57,6 +57,7 @@ const EXAMPLES: &[&str] = &[
     "mobilellm",
     "mobilenet",
     "preact_resnet",
+    "private_parts",
     "se_resnet",
     "sharesnet",
     "spin",
@@ -151,7 +152,7 @@ fn code_is_the_same_on_every_run() {
 #[test]
 fn code_does_not_grow_with_depth() {
     type Settings = fn(Spec) -> Spec;
-    let cases: [(&str, [i32; 2], Settings); 9] = [
+    let cases: [(&str, [i32; 2], Settings); 10] = [
         ("convmixer", [8, 512], |spec| spec),
         ("convmixer", [8, 512], |spec| spec.set("shared", false)),
         ("se_resnet", [3, 50], |spec| spec),
@@ -164,6 +165,7 @@ fn code_does_not_grow_with_depth() {
         ("mlp", [8, 512], |spec| spec.set("kernels", 4)),
         ("preact_resnet", [4, 50], |spec| spec.set("kernels", 2)),
         ("subformer", [8, 512], |spec| spec),
+        ("private_parts", [8, 512], |spec| spec),
         ("albert", [8, 512], |spec| spec),
     ];
     for (name, depths, settings) in cases {
