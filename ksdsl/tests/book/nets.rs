@@ -232,6 +232,10 @@ fn private_parts_are_counted_at_every_visit() {
     let unshared = rest + depth * (kernels + w);
     for (net, own) in [("private_parts", depth * 3 * w), ("nothing_private", w)] {
         let parameters = example("private_parts", net, &[]).parameters;
-        assert_eq!([parameters.trainable, parameters.unshared], [rest + kernels + own, unshared], "{net}");
+        assert_eq!(
+            [parameters.trainable, parameters.unshared],
+            [rest + kernels + own, unshared],
+            "{net}"
+        );
     }
 }
