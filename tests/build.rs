@@ -20,6 +20,7 @@ const MEMORY: [(&str, &str); 9] = [
     ("mlp", ""),
     ("mobilenet", ""),
     ("preact_resnet", ""),
+    ("private_parts", ""),
     (
         "se_resnet",
         "net unshared = se_resnet(share_s1 = false, share_s2 = false, share_s3 = false)\n",

@@ -303,6 +303,8 @@ pub struct Share {
     pub into: Option<Mapping>,
     /// Which of the visits share.
     pub at: Option<Call>,
+    /// What every visit has of its own.
+    pub private: Vec<Call>,
     /// The name of the shared kernel.
     pub name: Option<Name>,
     /// The condition on the clause.

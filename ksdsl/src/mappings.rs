@@ -1,10 +1,11 @@
-//! The mappings of visits to kernels, and the places where visits share, as the language knows them.
+//! The mappings of visits to kernels, the places where visits share and what they may have of their own,
+//! as the language knows them.
 //!
 //! Only names and parameters; `share` computes with them.
 
 use crate::layers::{ParamDef, ParamKind};
 
-/// A mapping or a place.
+/// A mapping, a place or a private part.
 pub struct MappingDef {
     /// Its name.
     pub name: &'static str,
@@ -64,6 +65,20 @@ pub const MAPPINGS: &[MappingDef] = &[
         name: "random",
         doc: "`sequential`, shuffled",
         params: &[GROUPS, RATE, SEED],
+    },
+];
+
+/// Every part after `with private`.
+pub const PRIVATE_PARTS: &[MappingDef] = &[
+    MappingDef {
+        name: "bias",
+        doc: "each visit has a bias of its own; as `kernel of`",
+        params: &[],
+    },
+    MappingDef {
+        name: "scale",
+        doc: "each visit has a factor for every output channel of the kernel",
+        params: &[],
     },
 ];
 

@@ -10,7 +10,7 @@ use fences::{Fence, fences};
 use ksdsl::compile::{Compilation, Options, compile};
 use ksdsl::diag::Severity;
 use ksdsl::layers::{KINDS, LAYERS, LayerDef, RESIDUAL};
-use ksdsl::mappings::{MAPPINGS, PLACES};
+use ksdsl::mappings::{MAPPINGS, PLACES, PRIVATE_PARTS};
 use ksdsl::render::render;
 use ksdsl::source::Source;
 use ksdsl::summary::Summary;
@@ -308,7 +308,7 @@ fn every_rule_of_the_grammar_is_in_the_book() {
     for kind in KINDS {
         assert!(row(&chapters["sharing.md"], kind).is_some(), "kind `{kind}`");
     }
-    for def in MAPPINGS.iter().chain(PLACES) {
+    for def in MAPPINGS.iter().chain(PLACES).chain(PRIVATE_PARTS) {
         assert!(
             row(&chapters["sharing.md"], def.name).is_some(),
             "`{}` has no row",

@@ -26,6 +26,7 @@ mod nets {
         mlp_memory "mlp_memory"
         mobilenet_memory "mobilenet_memory"
         preact_resnet_memory "preact_resnet_memory"
+        private_parts_memory "private_parts_memory"
         se_resnet_memory "se_resnet_memory"
         vit_memory "vit_memory"
     }
@@ -88,6 +89,7 @@ for_nets! {
     digits_memory::digits [1, 8, 8];
     mobilenet_memory::mobilenet [3, 32, 32];
     preact_resnet_memory::preact_resnet [3, 32, 32];
+    private_parts_memory::private_parts [3, 32, 32];
     bottleneck_memory::bottleneck [3, 32, 32];
     branches_memory::branches [3, 32, 32];
     mlp_memory::mlp [64];

@@ -57,6 +57,7 @@ const EXAMPLES: &[&str] = &[
     "mobilellm",
     "mobilenet",
     "preact_resnet",
+    "private_parts",
     "se_resnet",
     "sharesnet",
     "spin",
@@ -167,6 +168,7 @@ fn code_does_not_grow_with_depth() {
         ("vit", [8, 256], |spec| spec),
         ("preact_resnet", [4, 50], |spec| spec.set("kernels", 2)),
         ("subformer", [8, 512], |spec| spec),
+        ("private_parts", [8, 512], |spec| spec),
         ("albert", [8, 512], |spec| spec),
     ];
     for (name, depths, settings) in cases {

@@ -44,6 +44,7 @@ mod dropout;
 mod flatten;
 mod linear;
 mod pool;
+mod scale;
 mod window;
 
 pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
@@ -55,4 +56,5 @@ pub use dropout::dropout;
 pub use flatten::flatten;
 pub use linear::linear;
 pub use pool::{AvgPool, MaxPool, global_avg_pool, global_max_pool};
+pub use scale::scale;
 pub use window::{Dilation, DilationArg, Kernel, KernelArg, Pad, PadArg, Stride, StrideArg};

@@ -18,22 +18,58 @@ impl Pass<'_> {
         let Some(weight) = params.next() else {
             return self.output(layer.output, x.data, |_| ());
         };
+        let bias = params.next();
+        let (bias, after) = if layer.scaled { (None, bias) } else { (bias, None) };
         let step = ConvStep {
             size,
             _x: x.data,
             saved: x.saved,
             gradient: x.gradient,
             weight,
-            bias: params.next(),
+            bias,
             before: None,
             affine: None,
             residual: None,
             after: false,
         };
-        Act {
+        let y = Act {
             shape: layer.output,
             value: Value::Conv(Box::new(step)),
             gradient: Gradient::default(),
+        };
+        if layer.scaled { self.scale(layer, after, y) } else { y }
+    }
+
+    /// Factors for the output channels, and the bias after them.
+    fn scale(&mut self, layer: &Layer, bias: Option<Param>, mut x: Act) -> Act {
+        let channels = layer.scales();
+        let factor = self.param(channels);
+        // Copies of factor and bias.
+        let affine = self.values(channels.saturating_mul(2));
+        if let (Value::Conv(step), false) = (&mut x.value, self.context.training) {
+            step.affine = Some(affine);
+            return x;
+        }
+        let x = self.ready(x);
+        let y = Rc::new(self.map(layer.output));
+        let saved = Saved::output(&x.saved, Rc::new(affine), &y);
+        let (input, dx, meter) = (x.saved, x.gradient, self.context.meter.clone());
+        let gradient = Gradient::default();
+        self.context.record(&gradient, move |dy| {
+            let values = input.get();
+            let product = dy.alike();
+            drop((values, input));
+            factor.accumulate(&meter);
+            drop(product);
+            if let Some(bias) = &bias {
+                bias.accumulate(&meter);
+            }
+            dx.add(dy);
+        });
+        Act {
+            shape: layer.output,
+            value: Value::Ready(y, saved),
+            gradient,
         }
     }
 

@@ -117,7 +117,7 @@ impl<'n> Pass<'n> {
     }
 
     /// Reads a parameter.
-    fn param(&mut self, len: u64) -> Param {
+    pub(super) fn param(&mut self, len: u64) -> Param {
         let param = Param::new(&self.context.meter, len);
         if self.context.training {
             self.context.tape.push(param.finish(&self.context.meter));

@@ -51,6 +51,8 @@ pub fn analyse(network: &Network) -> Analysis {
         .map(|layer| {
             let mut cost = LayerCost {
                 macs: layer.op.macs(layer.output),
+                // Without sharing there would be none.
+                stored: layer.scales(),
                 ..LayerCost::default()
             };
             for tensor in layer.op.tensors() {

@@ -45,6 +45,21 @@ impl Saved {
     }
 }
 
+impl Saved {
+    /// An output that is made again from `input` where that is cheap enough, and kept otherwise.
+    pub(super) fn output(input: &Saved, statistics: Rc<Buffer>, y: &Rc<Buffer>) -> Saved {
+        let again = Again {
+            input: input.clone(),
+            _statistics: statistics,
+            residual: None,
+        };
+        match again.depth() <= DEEPEST {
+            true => Saved::Again(Rc::new(again)),
+            false => Saved::Kept(y.clone()),
+        }
+    }
+}
+
 impl Again {
     fn depth(&self) -> usize {
         1 + self.input.depth().max(self.residual.as_ref().map_or(0, Saved::depth))

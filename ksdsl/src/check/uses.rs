@@ -1,10 +1,10 @@
 //! Calls, sharing clauses and the expressions in them.
 
 use super::{Checker, Scope, calls, names};
-use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share};
+use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::layers;
-use crate::mappings::{MAPPINGS, MappingDef, PLACES};
+use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
 use crate::source::Name;
 use crate::value::FUNCTIONS;
 
@@ -97,11 +97,35 @@ impl<'f> Checker<'f, '_> {
         if let Some(place) = &share.at {
             self.named_mapping(place, PLACES, "place", scope);
         }
+        self.private_parts(share, scope);
         if let Some(when) = &share.when {
             self.expr(when, scope);
         }
         if let Some(name) = &share.name {
             names::check_allowed(name, self.diagnostics);
+        }
+    }
+
+    fn private_parts(&mut self, share: &'f Share, scope: &Scope) {
+        for (at, call) in share.private.iter().enumerate() {
+            if !self.named_mapping(call, PRIVATE_PARTS, "private part", scope) {
+                continue;
+            }
+            let name = &call.name.value;
+            let first = share.private[..at].iter().find(|other| other.name.value == *name);
+            let diagnostic = match first {
+                Some(first) => {
+                    Diagnostic::error(Code::SurplusArgument, call.span, format!("`{name}` is private already"))
+                        .and(first.span, "first said here")
+                        .help("remove one of them")
+                }
+                None if share.part == SharePart::Bias => {
+                    let text = format!("`bias of` shares no kernel that `{name}` could stand beside");
+                    Diagnostic::error(Code::SurplusArgument, call.span, text).help("remove it, or remove `bias of`")
+                }
+                None => continue,
+            };
+            self.diagnostics.push(diagnostic);
         }
     }
 

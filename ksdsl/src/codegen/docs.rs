@@ -48,6 +48,7 @@ pub(super) fn of_field(field: &Field, types: &[Type]) -> String {
     match field {
         Field::Tensor { key, shape, .. } => match key.rsplit_once('.') {
             Some((layer, "bias")) => format!("Bias of `{layer}`."),
+            Some((layer, "scale")) => format!("Factors of `{layer}` for the output channels of its kernel."),
             Some((layer, _)) => format!("Kernel of `{layer}`, {}.", join_sizes(shape)),
             None => format!("`{key}`."),
         },

@@ -57,7 +57,15 @@ impl<'p> Forward<'p> {
                 output,
                 kernel,
                 bias,
+                scale: Source::Absent,
             } => self.layer(op, *output, *kernel, *bias),
+            Step::Layer {
+                op,
+                output,
+                kernel,
+                bias,
+                scale,
+            } => self.scaled(op, *output, [*kernel, *bias, *scale]),
             Step::Module(field) => {
                 let (name, args) = (&self.fields[*field], self.args(*field));
                 quote!(let x = self.#name.forward(#args x)?;)
@@ -206,6 +214,17 @@ impl<'p> Forward<'p> {
             }
             // `Step::Attend` joins what such a layer joins.
             Op::Attend { .. } | Op::Invalid => TokenStream::new(),
+        }
+    }
+
+    /// A kernel with factors of the layer's own: they act on the output, so that the kernel is prepared
+    /// once for all of its visits; the bias comes after them.
+    fn scaled(&self, op: &Op, output: Shape, [kernel, bias, scale]: [Source; 3]) -> TokenStream {
+        let layer = self.layer(op, output, kernel, Source::Absent);
+        let (scale, bias) = (self.param(scale, Part::Kernel), self.param(bias, Part::Bias));
+        quote! {
+            #layer
+            let x = rt::op::scale(x, #scale, #bias)?;
         }
     }
 

@@ -4,7 +4,7 @@
 //! Equal scopes become one struct, and equal scopes in a row one array: the plan of a network, and
 //! with it the generated code, does not grow with its depth.
 
-use crate::ir::{GroupId, Init, Join, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment, Shape, key};
+use crate::ir::{GroupId, Init, Join, Network, Node, Op, Part, Path, Real, Scope, ScopeKind, Segment, Shape, key};
 use std::collections::HashMap;
 
 /// The position of a struct in [`Plan::types`].
@@ -90,6 +90,8 @@ pub(super) enum Step {
         output: Shape,
         kernel: Source,
         bias: Source,
+        /// The factors of its own for the output channels of a shared kernel.
+        scale: Source,
     },
     Module(FieldId),
     Repeat(FieldId),
@@ -300,11 +302,22 @@ impl<'n> Planner<'n> {
             }
             _ => {}
         }
+        let scale = if layer.scaled {
+            fields.push(Field::Tensor {
+                key: format!("{}.scale", key(&layer.path.0[depth..])),
+                shape: vec![layer.scales()],
+                init: Init::Constant(Real(1.0)),
+            });
+            Source::Own(fields.len() - 1)
+        } else {
+            Source::Absent
+        };
         Step::Layer {
             op: without_init(layer.op),
             output: layer.output,
             kernel,
             bias,
+            scale,
         }
     }
 

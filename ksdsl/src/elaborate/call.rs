@@ -183,6 +183,7 @@ impl<'f> Elaborator<'f, '_> {
             span,
             kernel: None,
             bias: None,
+            scaled: false,
         });
     }
 

@@ -36,6 +36,15 @@ pub struct Layer {
     pub kernel: Option<Visit>,
     /// The group its bias belongs to, if shared.
     pub bias: Option<Visit>,
+    /// Whether it has a factor of its own for every output channel of its shared kernel.
+    pub scaled: bool,
+}
+
+impl Layer {
+    /// How many factors of its own it has for its kernel: one for each output channel, or none.
+    pub fn scales(&self) -> u64 {
+        if self.scaled { self.output.channels() } else { 0 }
+    }
 }
 
 /// Layers that use the same kernel or, where the clause splits them, the same few kernels.

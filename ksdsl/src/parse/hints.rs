@@ -32,8 +32,8 @@ const NAMING: &[&str] = &["net", "block", "stage", "let", "as"];
 
 /// Words that are right where they are.
 const OTHERS: &[&str] = &[
-    "kernel", "bias", "of", "in", "as", "at", "with", "norms", "blocks", "when", "and", "or", "not", "true", "false",
-    "x",
+    "kernel", "bias", "of", "in", "as", "at", "with", "norms", "private", "blocks", "when", "and", "or", "not", "true",
+    "false", "x",
 ];
 
 /// Words before an error that are looked at.

@@ -7,6 +7,7 @@ impl TreeBuilder<'_, '_> {
     pub(super) fn share(&mut self, pair: Node<'_>) -> Option<Share> {
         let span = self.span(&pair);
         let (mut part, mut select, mut into, mut at) = (SharePart::All, None, None, None);
+        let mut private = Vec::new();
         let (mut name, mut when) = (None, None);
         for clause in content(pair) {
             match clause.as_rule() {
@@ -17,6 +18,7 @@ impl TreeBuilder<'_, '_> {
                 Rule::blocks => select = Some(self.blocks(clause)),
                 Rule::into => into = self.into(clause),
                 Rule::at => at = content(clause).next().and_then(|place| self.call(place)),
+                Rule::with_private => private = content(clause).filter_map(|part| self.call(part)).collect(),
                 Rule::share_name => name = content(clause).next().map(|ident| self.name(&ident)),
                 _ => when = content(clause).next().map(|expr| self.expr(expr)),
             }
@@ -26,6 +28,7 @@ impl TreeBuilder<'_, '_> {
             select: select?,
             into,
             at,
+            private,
             name,
             when,
             span,

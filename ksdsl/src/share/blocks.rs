@@ -149,10 +149,10 @@ impl Clause<'_, '_> {
                 let layer = &self.network.layers[id];
                 let is_norm = matches!(layer.op, Op::BatchNorm { .. } | Op::LayerNorm { .. });
                 let wanted = has_weights(&layer.op) || (norms && is_norm);
-                if !wanted || parts_of(&layer.op, self.share.part).is_empty() {
+                if !wanted || parts_of(&layer.op, self.part()).is_empty() {
                     continue;
                 }
-                let key = (&layer.path.0[depth..], Signature::of(&layer.op, self.share.part));
+                let key = (&layer.path.0[depth..], Signature::of(&layer.op, self.part()));
                 let set = sets.entry(key).or_default();
                 if set.is_empty() {
                     order.push(key);

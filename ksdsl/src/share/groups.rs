@@ -2,6 +2,7 @@
 
 use super::mapping::Kernels;
 use super::{Clause, parts_of};
+use crate::ast::Select;
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Group, Layer, LayerId, Mapping, Part, Visit};
 use std::collections::{BTreeSet, HashMap};
@@ -18,16 +19,18 @@ impl Clause<'_, '_> {
             return;
         };
         let op = self.network.layers[first].op;
-        let parts = parts_of(&op, self.share.part);
+        let parts = parts_of(&op, self.part());
         if self.claimed(&visits, &parts) {
             return;
         }
         if visits.len() == 1 {
             self.only_one(first, layers.len());
         }
+        let scaled = self.has_private("scale") && self.can_scale(first, &parts);
         let id = self.network.groups.len();
         for (&layer, &kernel) in visits.iter().zip(&assignment) {
             self.claim(layer, &parts, Visit { group: id, kernel });
+            self.network.layers[layer].scaled |= scaled;
         }
         let name = self.unique_name(name);
         self.network.groups.push(Group {
@@ -40,6 +43,20 @@ impl Clause<'_, '_> {
             mapping: words.map(|words| Mapping { words, kernels: mapped }),
             span: self.share.span,
         });
+    }
+
+    /// Whether there is a kernel to scale: reported if not, but for the norms of blocks.
+    fn can_scale(&mut self, layer: LayerId, parts: &[Part]) -> bool {
+        let has_kernel = parts.contains(&Part::Kernel);
+        if !has_kernel && !matches!(self.share.select, Select::Blocks { .. }) {
+            let path = &self.network.layers[layer].path;
+            let text = format!("`{path}` has no kernel to scale");
+            self.diagnostics.push(
+                Diagnostic::error(Code::NothingToShare, self.share.span, text)
+                    .help("a norm is shared as a whole: leave out `scale`"),
+            );
+        }
+        has_kernel
     }
 
     fn nothing_left(&mut self, layers: &[LayerId]) {

@@ -41,11 +41,11 @@ impl Clause<'_, '_> {
     /// Whether a selected layer has what the clause shares; reported if not.
     pub(super) fn has_part(&mut self, layer: LayerId) -> bool {
         let layer = &self.network.layers[layer];
-        let has = parts_of(&layer.op, self.share.part);
+        let has = parts_of(&layer.op, self.part());
         if !has.is_empty() {
             return true;
         }
-        let what = match self.share.part {
+        let what = match self.part() {
             SharePart::All => "nothing to share",
             SharePart::Kernel => "no kernel of its own to share",
             SharePart::Bias => "no bias to share",
@@ -55,7 +55,7 @@ impl Clause<'_, '_> {
             Diagnostic::error(Code::NothingToShare, self.selected(), text)
                 .label(format!("`{}` is selected here", layer.path))
                 .and(layer.span, format!("it is `{}`", layer.op.word()))
-                .help(match (self.share.part, &layer.op) {
+                .help(match (self.part(), &layer.op) {
                     (SharePart::Bias, Op::Conv(_)) => "give the layer `bias = true`, or share its kernel",
                     (_, Op::BatchNorm { .. } | Op::LayerNorm { .. }) => {
                         "a norm is shared as a whole: leave out `kernel of` or `bias of`"
@@ -68,7 +68,7 @@ impl Clause<'_, '_> {
 
     /// Whether all layers have equal kernels; the first that differs is reported.
     pub(super) fn all_isomorphic(&mut self, layers: &[LayerId]) -> bool {
-        let signature = |id: LayerId| Signature::of(&self.network.layers[id].op, self.share.part);
+        let signature = |id: LayerId| Signature::of(&self.network.layers[id].op, self.part());
         let Some(&first) = layers.first() else { return false };
         let wanted = signature(first);
         let Some((&odd, difference)) = layers
@@ -84,7 +84,7 @@ impl Clause<'_, '_> {
         );
         let describe = |layer: &Layer, value: &str| match layer.op.kernel_shape() {
             _ if difference.field == "bias" => format!("`{}` has {value}", layer.path),
-            Some(shape) if self.share.part != SharePart::Bias => {
+            Some(shape) if self.part() != SharePart::Bias => {
                 format!("the kernel of `{}` is {}", layer.path, join_sizes(&shape))
             }
             _ => format!("`{}` has {} channels", layer.path, layer.output.channels()),
@@ -127,7 +127,7 @@ impl Clause<'_, '_> {
                 // Norms are private to each visit unless they are asked for.
                 None => has_weights(op),
             };
-            wanted && !parts_of(op, self.share.part).is_empty()
+            wanted && !parts_of(op, self.part()).is_empty()
         });
         inside
     }
@@ -142,7 +142,7 @@ impl Clause<'_, '_> {
         let mut order: Vec<Signature> = Vec::new();
         let mut sets: HashMap<Signature, Vec<LayerId>> = HashMap::new();
         for &layer in layers {
-            let signature = Signature::of(&self.network.layers[layer].op, self.share.part);
+            let signature = Signature::of(&self.network.layers[layer].op, self.part());
             let set = sets.entry(signature).or_default();
             if set.is_empty() {
                 order.push(signature);

@@ -119,6 +119,19 @@ impl Family {
 }
 
 impl Clause<'_, '_> {
+    /// What is shared.
+    fn part(&self) -> SharePart {
+        match self.has_private("bias") {
+            true => SharePart::Kernel,
+            false => self.share.part,
+        }
+    }
+
+    /// Whether every visit has this of its own.
+    fn has_private(&self, part: &str) -> bool {
+        self.share.private.iter().any(|call| call.name.value == part)
+    }
+
     /// Makes the groups of the clause.
     fn groups(&mut self, mapping: &Mapping<'_>, env: &Env) {
         for family in self.families(env) {

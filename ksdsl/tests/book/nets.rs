@@ -239,3 +239,21 @@ fn spin_has_the_parameters_it_should() {
         );
     }
 }
+
+/// One 3x3 kernel of 9w² for all visits, each with w biases and w factors; one pointwise kernel of w²,
+/// each visit with w factors; without private parts one bias and no factors.
+#[test]
+fn private_parts_are_counted_at_every_visit() {
+    let (w, depth) = (32, 4);
+    let rest = 27 * w + 2 * w + depth * 2 * w + (w * 10 + 10);
+    let kernels = 9 * w * w + w * w;
+    let unshared = rest + depth * (kernels + w);
+    for (net, own) in [("private_parts", depth * 3 * w), ("nothing_private", w)] {
+        let parameters = example("private_parts", net, &[]).parameters;
+        assert_eq!(
+            [parameters.trainable, parameters.unshared],
+            [rest + kernels + own, unshared],
+            "{net}"
+        );
+    }
+}

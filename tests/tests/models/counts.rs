@@ -78,6 +78,7 @@ examples! {
     mobilellms: mobilellm::mobilellm [64] -> 10;
     mobilenets: mobilenet::mobilenet [3, 32, 32] -> 10;
     preactivation_resnets: preact_resnet::preact_resnet [3, 32, 32] -> 10;
+    private_parts_of_visits: private_parts::private_parts [3, 32, 32] -> 10;
     se_resnets: se_resnet::se_resnet [3, 32, 32] -> 10;
     sharesnets: sharesnet::sharesnet [3, 32, 32] -> 10;
     subformers: subformer::subformer [64] -> 10;

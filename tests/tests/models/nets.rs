@@ -21,6 +21,7 @@ files! {
     mobilellm "mobilellm"
     mobilenet "mobilenet"
     preact_resnet "preact_resnet"
+    private_parts "private_parts"
     se_resnet "se_resnet"
     se_resnet_rows "se_resnet_rows"
     sharesnet "sharesnet"
