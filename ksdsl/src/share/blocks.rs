@@ -124,6 +124,7 @@ impl Clause<'_, '_> {
                     Node::Residual { main, skip } => stack.extend([main.as_slice(), skip]),
                     Node::Branch { arms, .. } => stack.extend(arms.iter().map(|(arm, _)| arm.as_slice())),
                     Node::Gate(gate) => stack.push(gate),
+                    Node::Attend { inputs, .. } => stack.extend(inputs.iter().map(Vec::as_slice)),
                 }
             }
         }

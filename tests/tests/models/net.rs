@@ -142,13 +142,10 @@ nets! {
     gradients::mapped_free [4, 5, 5];
     gradients::whole_blocks_shared [3, 5, 5];
     gradients::whole_blocks_free [3, 5, 5];
-<<<<<<< HEAD
     gradients::transformer_shared [2, 4, 6];
     gradients::transformer_free [2, 4, 6];
-=======
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
->>>>>>> wt-map
     tied::tied_shared [3, 6, 6];
     tied::tied_free [3, 6, 6];
 }
