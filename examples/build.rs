@@ -1,8 +1,9 @@
-//! Compiles the example nets to Rust, and the instances of them that the benchmarks measure.
+//! Compiles the example nets to Rust, and the instances of them that the benchmarks and the sweep use.
 
 use ksdsl::build::Config;
 use std::error::Error;
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// What `bench_worker` can load besides the nets as they stand: file and instances.
@@ -29,19 +30,73 @@ net convmixer_512 = convmixer(dim = 512)
     ),
 ];
 
+/// What the sweep trains: the data, the sizes of its images, and how many of the stages share. The
+/// networks for CIFAR, which take minutes to compile, need the feature `cifar`.
+const SWEEPS: [(&str, &str, &[usize]); 3] = [
+    ("digits", "width = 8", &[1, 2, 3]),
+    ("cifar10", "channels = 3, side = 32, width = 16", &[1, 3]),
+    (
+        "cifar100",
+        "channels = 3, side = 32, width = 16, classes = 100",
+        &[1, 3],
+    ),
+];
+const SWEEP_DEPTHS: [usize; 2] = [2, 4];
+/// By the family's `mapping`.
+const MAPPINGS: [&str; 2] = ["one", "cycle"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     Config::new().dir("nets").compile_to(&mut io::stdout())?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let mut instances = Config::new().root(&out_dir);
     for (net, text) in BENCHMARKS {
         let file = format!("{net}_benchmarks.ksn");
-        fs::write(
-            out_dir.join(&file),
-            fs::read_to_string(format!("nets/{net}.ksn"))? + text,
-        )?;
+        extend(net, text, &out_dir.join(&file))?;
+        instances = instances.file(file);
+    }
+    for (data, sizes, stages) in SWEEPS {
+        if data != "digits" && env::var_os("CARGO_FEATURE_CIFAR").is_none() {
+            continue;
+        }
+        let (nets, list) = sweep(data, sizes, stages)?;
+        let file = format!("sweep_{data}.ksn");
+        extend("sweep", &nets, &out_dir.join(&file))?;
+        fs::write(out_dir.join(format!("sweep_{data}_list.rs")), list)?;
         instances = instances.file(file);
     }
     // Cargo must not watch what this script writes.
     instances.compile_to(&mut io::sink())?;
     Ok(())
+}
+
+/// Writes an example net's file with more text behind it.
+fn extend(net: &str, text: &str, to: &Path) -> io::Result<()> {
+    fs::write(to, fs::read_to_string(format!("nets/{net}.ksn"))? + text)
+}
+
+/// The instances that a sweep trains, and the list of them in Rust.
+fn sweep(data: &str, sizes: &str, stages: &[usize]) -> Result<(String, String), Box<dyn Error>> {
+    let (mut nets, mut list) = (String::new(), String::from("[\n"));
+    let mut add = |depth: usize, shared: usize, mapping: usize| {
+        let how = if shared == 0 { "unshared" } else { MAPPINGS[mapping] };
+        let name = format!("d{depth}_s{shared}_{how}");
+        writeln!(
+            nets,
+            "net {name} = sweep({sizes}, depth = {depth}, shared = {shared}, mapping = {mapping})"
+        )?;
+        writeln!(
+            list,
+            "Entry::of::<sweep_{data}::{name}::Builder>({depth}, {shared}, \"{how}\"),"
+        )
+    };
+    for depth in SWEEP_DEPTHS {
+        add(depth, 0, 0)?;
+        for &shared in stages {
+            for mapping in 0..MAPPINGS.len() {
+                add(depth, shared, mapping)?;
+            }
+        }
+    }
+    list.push(']');
+    Ok((nets, list))
 }

@@ -1,0 +1,169 @@
+//! Trains one family of networks under many sharing patterns (stages that share x depth x mapping)
+//! and writes what each costs and reaches, as a table and as a picture.
+
+mod nets;
+mod plot;
+mod results;
+
+use clap::Parser;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use ksdsl_examples::optimiser::Method;
+use ksdsl_examples::training::Recipe;
+use ksdsl_runtime::data::Digits;
+#[cfg(feature = "cifar")]
+use ksdsl_runtime::data::{Cifar10, Cifar100};
+use nets::{Entry, Parts};
+use results::{Key, Point, Results, Run, points};
+use std::error::Error;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Train networks that share in many ways, on the digits unless told otherwise (CIFAR needs the feature `cifar`).
+///
+/// FOLDER/results.csv has a line for every training; trainings that are there already are not
+/// repeated, so a sweep that was stopped goes on where it was. FOLDER/results.svg shows the accuracy over
+/// the number of parameters.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Where results go
+    #[arg(long, value_name = "FOLDER", default_value = "sweep")]
+    out: PathBuf,
+    /// How often every image is seen
+    #[arg(long, default_value = "10", value_parser = count)]
+    epochs: NonZeroU32,
+    /// Images per step
+    #[arg(long, default_value = "64", value_parser = count)]
+    batch: NonZeroU32,
+    /// The highest learning rate of the one-cycle schedule
+    #[arg(long, default_value = "0.1", value_parser = rate)]
+    lr: f64,
+    /// Train each network with so many seeds, counted from 0
+    #[arg(long, default_value = "1", value_parser = count)]
+    seeds: NonZeroU32,
+    /// Use CIFAR-10: its binary archive, or the folder it unpacks to
+    #[cfg(feature = "cifar")]
+    #[arg(long, value_name = "PATH", conflicts_with = "cifar100")]
+    cifar10: Option<PathBuf>,
+    /// Use CIFAR-100, likewise
+    #[cfg(feature = "cifar")]
+    #[arg(long, value_name = "PATH")]
+    cifar100: Option<PathBuf>,
+}
+
+fn count(text: &str) -> Result<NonZeroU32, String> {
+    let expected = |_| format!("expected a whole number from 1 to {}", u32::MAX);
+    text.parse().map_err(expected)
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 10.0 => Ok(rate),
+        _ => Err("expected a number above 0, up to 10"),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    #[cfg(feature = "cifar")]
+    if let Some(path) = &options.cifar10 {
+        let (training, test) = Cifar10::open(path)?;
+        return sweep("cifar10", &Parts::Given { training, test }, &nets::cifar10(), options);
+    } else if let Some(path) = &options.cifar100 {
+        let (training, test) = Cifar100::open(path)?;
+        return sweep("cifar100", &Parts::Given { training, test }, &nets::cifar100(), options);
+    }
+    sweep("digits", &Parts::Split(Digits::embedded()), &nets::digits(), options)
+}
+
+/// Runs the trainings that are not among the results yet, then shows all.
+fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut results = Results::open(&options.out)?;
+    let key = |entry: &Entry<P>, seed: u32| Key {
+        data: data.to_owned(),
+        net: entry.costs.name.to_owned(),
+        seed: seed.into(),
+        epochs: options.epochs.get(),
+        batch: options.batch.get(),
+        rate: options.lr,
+    };
+    let all: Vec<(&Entry<P>, Key)> = (0..options.seeds.get())
+        .flat_map(|seed| entries.iter().map(move |entry| (entry, seed)))
+        .map(|(entry, seed)| (entry, key(entry, seed)))
+        .collect();
+    let bar = progress_bar(all.len() as u64);
+    for (entry, key) in &all {
+        if results.find(key).is_none() {
+            bar.set_message(format!("{}, seed {}", key.net, key.seed));
+            bar.tick();
+            let recipe = Recipe {
+                epochs: options.epochs,
+                batch: NonZeroUsize::try_from(options.batch)?,
+                peak_rate: options.lr,
+                method: Method::Sgd,
+                seed: key.seed,
+            };
+            let outcome = (entry.train)(parts, &recipe);
+            let (accuracy, time) = outcome.map_err(|error| format!("{}, seed {}: {error}", key.net, key.seed))?;
+            results.add(Run::new(key.clone(), entry, accuracy, time))?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let runs: Vec<&Run> = all.iter().filter_map(|(_, key)| results.find(key)).collect();
+    let points = points(&runs);
+    let picture = options.out.join("results.svg");
+    plot::draw(&picture, data, &points)?;
+    println!("{}", table(&points));
+    println!("{} and {}", results.path().display(), picture.display());
+    Ok(())
+}
+
+/// On standard error; nothing where that is no terminal.
+fn progress_bar(trainings: u64) -> ProgressBar {
+    let template = "{bar:30} {pos} of {len} trainings, {eta} left: {msg}";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(trainings).with_style(style)
+}
+
+fn table(points: &[Point]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "depth",
+        "stages that share",
+        "kernels",
+        "parameters",
+        "accuracy",
+        "seconds",
+    ]);
+    table.add_rows(points.iter().map(|point| {
+        let stages = ["none", "s3", "s2 s3", "s1 s2 s3"];
+        [
+            point.depth.to_string(),
+            stages.get(point.shared).copied().unwrap_or_default().to_owned(),
+            point.mapping.clone(),
+            HumanCount(point.parameters).to_string(),
+            format!("{:.2} %", 100.0 * point.accuracy),
+            format!("{:.1}", point.seconds),
+        ]
+    }));
+    for column in [3, 4, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
