@@ -59,12 +59,12 @@ where
 
 /// In PyTorch the same recipe gives 98.9 % in 12 epochs, and for shared blocks 95.0 % in 6.
 #[test]
-fn transformers_tell_95_percent_right() {
+fn transformers_tell_94_percent_right() {
     let (unshared, shared) = (
         transformer_accuracy::<vit_unshared::Builder>(),
         transformer_accuracy::<vit_shared::Builder>(),
     );
-    assert!(unshared >= 0.95 && shared >= 0.95, "{unshared} and {shared}");
+    assert!(unshared >= 0.94 && shared >= 0.94, "{unshared} and {shared}");
     assert!(5 * vit_shared::PARAMETERS < vit_unshared::PARAMETERS);
 }
 
