@@ -26,6 +26,19 @@ pub(super) struct Again {
 }
 
 impl Saved {
+    /// The output `y` of a norm, made again where that is cheap enough, and kept otherwise.
+    pub(super) fn output(input: Saved, statistics: Rc<Buffer>, residual: Option<Saved>, y: &Rc<Buffer>) -> Saved {
+        let again = Again {
+            input,
+            _statistics: statistics,
+            residual,
+        };
+        match again.depth() <= DEEPEST {
+            true => Saved::Again(Rc::new(again)),
+            false => Saved::Kept(y.clone()),
+        }
+    }
+
     fn depth(&self) -> usize {
         match self {
             Self::Kept(_) => 0,
@@ -41,21 +54,6 @@ impl Saved {
                 let _residual = again.residual.as_ref().map(Saved::get);
                 Rc::new(input.alike())
             }
-        }
-    }
-}
-
-impl Saved {
-    /// An output that is made again from `input` where that is cheap enough, and kept otherwise.
-    pub(super) fn output(input: &Saved, statistics: Rc<Buffer>, y: &Rc<Buffer>) -> Saved {
-        let again = Again {
-            input: input.clone(),
-            _statistics: statistics,
-            residual: None,
-        };
-        match again.depth() <= DEEPEST {
-            true => Saved::Again(Rc::new(again)),
-            false => Saved::Kept(y.clone()),
         }
     }
 }
@@ -260,16 +258,12 @@ impl NormStep {
         if !context.training {
             return (y.clone(), Saved::Kept(y));
         }
-        let again = Again {
-            input: self.saved.clone(),
-            _statistics: self.statistics.clone(),
-            residual: self.residual.as_ref().map(|residual| residual.saved.clone()),
-        };
         let masked = self.after && self.residual.is_some();
-        let saved = if !masked && again.depth() <= DEEPEST {
-            Saved::Again(Rc::new(again))
-        } else {
+        let saved = if masked {
             Saved::Kept(y.clone())
+        } else {
+            let residual = self.residual.as_ref().map(|residual| residual.saved.clone());
+            Saved::output(self.saved.clone(), self.statistics.clone(), residual, &y)
         };
         let backward = NormBackward {
             input: self.saved,

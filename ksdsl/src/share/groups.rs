@@ -2,7 +2,7 @@
 
 use super::mapping::Kernels;
 use super::{Clause, parts_of};
-use crate::ast::Select;
+use crate::ast::{Select, SharePart};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Group, Layer, LayerId, Mapping, Part, Visit};
 use std::collections::{BTreeSet, HashMap};
@@ -48,7 +48,9 @@ impl Clause<'_, '_> {
     /// Whether there is a kernel to scale: reported if not, but for the norms of blocks.
     fn can_scale(&mut self, layer: LayerId, parts: &[Part]) -> bool {
         let has_kernel = parts.contains(&Part::Kernel);
-        if !has_kernel && !matches!(self.share.select, Select::Blocks { .. }) {
+        // Of `bias of` the checks of names have reported it.
+        let said = self.share.part == SharePart::Bias || matches!(self.share.select, Select::Blocks { .. });
+        if !has_kernel && !said {
             let path = &self.network.layers[layer].path;
             let text = format!("`{path}` has no kernel to scale");
             self.diagnostics.push(

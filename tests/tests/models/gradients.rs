@@ -222,9 +222,8 @@ fn scales_act_on_kernels() {
             continue;
         };
         for (at, factor) in scale.iter().enumerate() {
-            for value in &mut kernel[channel(kernel.len(), scale.len(), at)] {
-                *value *= factor;
-            }
+            let range = channel(kernel.len(), scale.len(), at);
+            kernel[range].iter_mut().for_each(|value| *value *= factor);
         }
     }
     tensors::write(&mut free, &kernels);
