@@ -2,6 +2,7 @@
 
 mod check;
 mod expand;
+mod export;
 mod fold;
 mod output;
 mod path_range;
@@ -15,7 +16,7 @@ use output::Terminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check, summarise and expand neural networks written in KSDSL.
+/// Check, summarise, expand and export neural networks written in KSDSL.
 ///
 /// Exit status: 0 all is well, 1 a specification has errors, 2 wrong usage.
 #[derive(Parser)]
@@ -36,6 +37,8 @@ enum Command {
     Summary(summary::Show),
     /// Print the Rust code that is generated for networks
     Expand(expand::Expand),
+    /// Write a network for another system
+    Export(export::Export),
 }
 
 /// Which network is meant, and with which values.
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
+        Command::Export(export) => export.run(&terminal),
     };
     ExitCode::from(status as u8)
 }

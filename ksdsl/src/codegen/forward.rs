@@ -2,7 +2,7 @@
 //! of the old one.
 
 use super::names;
-use super::plan::{Body, Field, Plan, Source, Step, Type};
+use crate::plan::{Body, Field, Plan, Source, Step, Type};
 use super::shared::Shared;
 use super::types;
 use crate::ir::{Activation, Conv, Join, Op, Part, PoolKind, Shape};

@@ -1,9 +1,10 @@
 //! The model and its builder.
 
-use super::docs;
+use super::comment;
+use crate::plan::docs;
 use super::forward::Forward;
 use super::module::{self, Entry};
-use super::plan::Plan;
+use crate::plan::Plan;
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
@@ -30,7 +31,7 @@ pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
     entries.extend(module::entries(&plan.root, plan, RESERVED));
     let definition = module::definition(
         &format_ident!("Model"),
-        docs::line(model_comment(plan.network)),
+        comment::line(model_comment(plan.network)),
         &entries,
     );
     let (constants, aliases) = (constants(plan.network), aliases(plan.network));
@@ -47,29 +48,7 @@ fn model_comment(network: &Network) -> String {
 
 /// The comment of the module: what the writer said, then what it costs.
 pub(super) fn module_comment(network: &Network) -> TokenStream {
-    let analysis = analyse(network);
-    let settings: Vec<String> = network
-        .parameters
-        .iter()
-        .map(|(name, value)| format!("{name} = {value}"))
-        .collect();
-    let mut lines = network.docs.clone();
-    if !lines.is_empty() {
-        lines.push(String::new());
-    }
-    lines.push(format!(
-        "`{}({})`: {} to {}.",
-        network.name,
-        settings.join(", "),
-        network.input,
-        network.output
-    ));
-    lines.push(String::new());
-    lines.push(format!(
-        "{} trainable parameters ({} if nothing were shared), {} multiply-adds per image.",
-        analysis.trainable, analysis.unshared, analysis.macs
-    ));
-    docs::attributes(&lines)
+    comment::attributes(&docs::of_network(network))
 }
 
 /// What generic code can ask of the builder, and the same as constants of the module.
@@ -105,7 +84,7 @@ fn aliases(network: &Network) -> TokenStream {
         types::batch(network.output, quote!(T)),
     );
     let comments = [("input", network.input), ("output", network.output)]
-        .map(|(what, shape)| docs::line(format!("A batch of {what}s, {shape} each.")));
+        .map(|(what, shape)| comment::line(format!("A batch of {what}s, {shape} each.")));
     let [of_input, of_output] = comments;
     quote! {
         #of_input
@@ -187,7 +166,7 @@ fn traits(network: &Network) -> TokenStream {
 
 /// The type `build_module` is told.
 fn builder(network: &Network) -> TokenStream {
-    let comment = docs::line(format!(
+    let comment = comment::line(format!(
         "Builds the model: `device.build_module::<{}::Builder, f32>()`.",
         network.name
     ));
@@ -204,7 +183,7 @@ fn builder(network: &Network) -> TokenStream {
 
 /// What stands in for a network with errors: everything that code outside can name, doing nothing.
 pub(super) fn stub(network: Option<&Network>) -> TokenStream {
-    let definition = module::definition(&format_ident!("Model"), docs::line("A network with errors."), &[]);
+    let definition = module::definition(&format_ident!("Model"), comment::line("A network with errors."), &[]);
     let aliases = network.map_or_else(unknown_aliases, aliases);
     let impls = [stub_impl(network, false), stub_impl(network, true)];
     quote! {

@@ -1,6 +1,6 @@
 //! Rust types and expressions for shapes, tensors and initial values.
 
-use super::plan::NormKind;
+use crate::plan::NormKind;
 use crate::ir::{Init, Shape};
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
