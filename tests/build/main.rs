@@ -1,5 +1,7 @@
 //! Compiles the networks of the examples, of these tests, and one for every reference count.
 
+mod parity;
+
 use ksdsl::build::Config;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -52,6 +54,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         written = written.file(file);
     }
     written.compile_to(&mut io::sink())?;
+    if env::var_os("CARGO_FEATURE_PARITY").is_some() {
+        parity::compile(&out_dir)?;
+    }
     Ok(())
 }
 
