@@ -90,6 +90,9 @@ impl<'p> Class<'p> {
         for field in &body.fields {
             let key = key_of(field);
             class.attributes.reserve(key.split('.').next().unwrap_or(key));
+            if key.split('.').any(|segment| segment == "training") {
+                class.used.insert(Helper::Train);
+            }
         }
         class.steps(&body.steps, "x");
         class

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Helper {
     Part,
+    /// What a part has as well where one is called `training`.
+    Train,
     Layer,
     BatchNorm,
     LayerNorm,
@@ -24,13 +26,14 @@ impl Helper {
     fn needs(self) -> &'static [Helper] {
         match self {
             Helper::Layer | Helper::BatchNorm | Helper::LayerNorm => &[Helper::Part],
-            Helper::Part | Helper::Uniform | Helper::Normal | Helper::Constant => &[],
+            Helper::Part | Helper::Train | Helper::Uniform | Helper::Normal | Helper::Constant => &[],
         }
     }
 
     fn text(self) -> &'static str {
         match self {
             Helper::Part => PART,
+            Helper::Train => TRAIN,
             Helper::Layer => LAYER,
             Helper::BatchNorm => BATCH_NORM,
             Helper::LayerNorm => LAYER_NORM,
@@ -41,14 +44,18 @@ impl Helper {
     }
 }
 
-/// The texts of those that are used, each after two empty lines.
+/// The texts of those that are used, after two empty lines each, or one within a class.
 pub(super) fn texts(used: &Used) -> String {
     let all: Used = used
         .iter()
         .flat_map(|helper| helper.needs().iter().chain([helper]))
         .copied()
         .collect();
-    all.iter().map(|helper| format!("\n\n{}", helper.text())).collect()
+    let separated = |helper: &Helper| match helper {
+        Helper::Train => format!("\n{}", helper.text()),
+        _ => format!("\n\n{}", helper.text()),
+    };
+    all.iter().map(separated).collect()
 }
 
 /// A new parameter: `uniform(0.125, 64, 3, 3)`.
@@ -70,6 +77,14 @@ const PART: &str = r#"class Part(nn.Module):
 
     def __setitem__(self, key, module):
         self._modules[str(key)] = module
+"#;
+
+const TRAIN: &str = r#"    def train(self, mode=True):
+        # As in `nn.Module`, which cannot do it where a part is called `training`.
+        self.__dict__["training"] = mode
+        for part in self.children():
+            part.train(mode)
+        return self
 "#;
 
 const LAYER: &str = r#"class Layer(Part):

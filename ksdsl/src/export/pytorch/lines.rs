@@ -68,19 +68,15 @@ impl Lines {
         self.line(&format!("){tail}"));
     }
 
-    /// `"key": iter([0, 0, 1]),` with as many items on a line as fit.
-    pub(super) fn list(&mut self, head: &str, items: impl Iterator<Item = String>, tail: &str) {
-        let items: Vec<String> = items.collect();
-        let one = format!("{head}{}{tail}", items.join(", "));
+    /// `head`, the items and `tail`, on one line or with as many items on a line as fit.
+    pub(super) fn list(&mut self, head: &str, items: Vec<String>, separator: &str, tail: &str) {
+        let items = items.join(separator);
+        let one = format!("{head}{items}{tail}");
         if self.fits(&one) {
             return self.line(&one);
         }
         self.line(head);
-        self.nested(|lines| {
-            for line in wrap(&(items.join(", ") + ","), lines.room()) {
-                lines.line(&line);
-            }
-        });
+        self.nested(|lines| wrap(&items, lines.room()).iter().for_each(|line| lines.line(line)));
         self.line(tail);
     }
 

@@ -71,8 +71,15 @@ pub(super) fn visits(network: &Network, lines: &mut Lines) {
     lines.line("kernels = {");
     lines.nested(|lines| {
         for group in banks {
-            let items = group.assignment.iter().map(u32::to_string);
-            lines.list(&format!("\"{}\": iter([", group.name), items, "]),");
+            let head = format!("\"{}\": iter(", group.name);
+            let runs: Vec<&[u32]> = group.assignment.chunk_by(|a, b| a == b).collect();
+            if 4 * runs.len() <= group.assignment.len() {
+                let runs = runs.iter().map(|run| format!("[{}] * {}", run[0], run.len()));
+                lines.list(&head, runs.collect(), " + ", "),");
+            } else {
+                let items = group.assignment.iter().map(u32::to_string);
+                lines.list(&(head + "["), items.collect(), ", ", "]),");
+            }
         }
     });
     lines.line("}");
