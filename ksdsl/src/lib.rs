@@ -22,6 +22,7 @@ pub mod check;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+pub mod checkpoint;
 pub mod codegen;
 pub mod compile;
 pub mod diag;

@@ -1,8 +1,8 @@
 //! The same network in dfdx and in PyTorch: what one gives for the weights and the batch of a file,
 //! under the names that `tests/parity/parity.py` uses.
 //!
-//! In a file with a case: `images`, `targets` (a probability for each class) and `weight.<key>` for
-//! every tensor of the network. In a file with an outcome:
+//! In a file with a case: `images`, `targets` (a probability for each class), `eps` (of AdamW) and
+//! `weight.<key>` for every tensor of the network. In a file with an outcome:
 //!
 //! | key | values |
 //! | --- | --- |
@@ -32,7 +32,7 @@ const SGD: SgdConfig = SgdConfig {
     weight_decay: Some(WeightDecay::L2(1e-4)),
 };
 
-/// PyTorch's `AdamW(lr=1e-3)` with its defaults: `Decoupled` takes `lr * decay * weight` from the
+/// PyTorch's `AdamW(lr=1e-3)` with its defaults but for `eps`, which is the case's: `Decoupled` takes `lr * decay * weight` from the
 /// weight beside the step, which is the weight before it.
 const ADAMW: AdamConfig = AdamConfig {
     lr: 1e-3,
@@ -128,7 +128,8 @@ where
     let mut sgd = Sgd::new(&model, SGD);
     train("sgd", model, &mut |model, gradients| Ok(sgd.update(model, gradients)?))?;
     let model = build()?;
-    let mut adamw = Adam::new(&model, ADAMW);
+    let eps = get(case, "eps")?.first().ok_or("`eps` is empty")?.wide();
+    let mut adamw = Adam::new(&model, AdamConfig { eps, ..ADAMW });
     train("adamw", model, &mut |model, gradients| Ok(adamw.update(model, gradients)?))?;
     Ok(found)
 }

@@ -1,11 +1,12 @@
 //! `ksn export pytorch FILE`
 
-use super::output::{Terminal, write_file};
+use super::output::Terminal;
 use super::{Choice, Input, Status};
 use crate::export::pytorch;
 use crate::source::Source;
 use crate::spec::SpecError;
 use clap::Subcommand;
+use ksdsl_checkpoint::write_file;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
 

@@ -1,6 +1,7 @@
 //! The command `ksn`: arguments in, texts and an exit status out. One file per subcommand.
 
 mod check;
+mod convert;
 mod expand;
 mod export;
 mod fold;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 /// Check, summarise, expand and export neural networks written in KSDSL.
 ///
-/// Exit status: 0 all is well, 1 a specification has errors, 2 wrong usage.
+/// Exit status: 0 all is well, 1 a specification or checkpoint has errors, 2 wrong usage.
 #[derive(Parser)]
 #[command(name = "ksn", version)]
 struct Cli {
@@ -39,6 +40,10 @@ enum Command {
     Expand(expand::Expand),
     /// Write a network for another system
     Export(export::Export),
+    /// Make a checkpoint with shared kernels of one with a kernel for each layer
+    Fuse(convert::Fuse),
+    /// Make a checkpoint with a kernel for each layer of one with shared kernels
+    Unroll(convert::Unroll),
 }
 
 /// Which network is meant, and with which values.
@@ -90,7 +95,7 @@ enum Colour {
 enum Status {
     /// No errors; warnings are allowed.
     Ok = 0,
-    /// A specification has errors.
+    /// A specification or a checkpoint has errors.
     Invalid = 1,
     /// What was asked makes no sense: no such file, network or parameter.
     Usage = 2,
@@ -105,6 +110,8 @@ pub fn main() -> ExitCode {
         Command::Summary(show) => show.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
         Command::Export(export) => export.run(&terminal),
+        Command::Fuse(fuse) => fuse.run(&terminal),
+        Command::Unroll(unroll) => unroll.run(&terminal),
     };
     ExitCode::from(status as u8)
 }

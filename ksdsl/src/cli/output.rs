@@ -8,9 +8,7 @@ use crate::render::render;
 use crate::source::Source;
 use crate::spec::SpecError;
 use annotate_snippets::{Group, Level, Renderer};
-use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
 
 /// What the two output streams can show.
 pub(super) struct Terminal {
@@ -102,23 +100,6 @@ impl Terminal {
         // Where not even this can be written there is nobody to tell.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
-}
-
-/// Writes a file in one step, so that nobody ever finds half of it. Where the path is no plain file
-/// (a pipe, `/dev/stdout`), it is written to as it is.
-pub(super) fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
-        return fs::write(&path, content);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut options = tempfile::Builder::new();
-    #[cfg(unix)]
-    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = options.tempfile_in(folder.unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(io::Error::from).map(|_| ())
 }
 
 /// What to type instead.

@@ -9,6 +9,7 @@ use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
 use crate::ir::Network;
+use crate::paths::compress;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
@@ -58,6 +59,7 @@ fn constants(network: &Network) -> TokenStream {
     let [trainable, unshared, macs] = [analysis.trainable, analysis.unshared, analysis.macs].map(types::size);
     let input = network.input.sizes().into_iter().map(types::size);
     let output = network.output.sizes().into_iter().map(types::size);
+    let shared = shared_kernels(network);
     quote! {
         /// Trainable parameters, each shared kernel counted once.
         pub const PARAMETERS: u64 = #trainable;
@@ -73,8 +75,29 @@ fn constants(network: &Network) -> TokenStream {
             const PARAMETERS: u64 = PARAMETERS;
             const UNSHARED_PARAMETERS: u64 = UNSHARED_PARAMETERS;
             const MULTIPLY_ADDS: u64 = MULTIPLY_ADDS;
+            const SHARED: &'static [rt::SharedKernel] = &[#(#shared),*];
         }
     }
+}
+
+/// The shared kernels with their keys and visits, as checkpoints need them.
+fn shared_kernels(network: &Network) -> Vec<TokenStream> {
+    let mut kernels = Vec::new();
+    for group in &network.groups {
+        let tensors: Vec<&str> = group.tensors().iter().map(|tensor| tensor.name).collect();
+        let mut members = vec![Vec::new(); group.kernels as usize];
+        for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
+            members[*kernel as usize].push(&network.layers[*layer].path);
+        }
+        for (kernel, members) in (0..).zip(members) {
+            let visits = compress(members);
+            let key = format!("shared.{}", group.kernel_name(kernel));
+            kernels.push(quote! {
+                rt::SharedKernel { key: #key, tensors: &[#(#tensors),*], visits: &[#(#visits),*] }
+            });
+        }
+    }
+    kernels
 }
 
 /// Names for the tensors that go in and come out.
@@ -178,6 +201,10 @@ fn builder(network: &Network) -> TokenStream {
         impl<E: rt::Dtype, D: rt::Device<E>> rt::BuildOnDevice<D, E> for Builder {
             type Built = Model<E, D>;
         }
+
+        impl<E: rt::Dtype, D: rt::Storage<E>> rt::Generated for Model<E, D> {
+            type Network = Builder;
+        }
     }
 }
 
@@ -199,6 +226,10 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
             type Built = Model<E, D>;
         }
 
+        impl<E: rt::Dtype, D: rt::Storage<E>> rt::Generated for Model<E, D> {
+            type Network = Builder;
+        }
+
         impl rt::Network for Builder {
             const NAME: &'static str = "a network with errors";
             const INPUT: &'static [usize] = &[];
@@ -206,6 +237,7 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
             const PARAMETERS: u64 = 0;
             const UNSHARED_PARAMETERS: u64 = 0;
             const MULTIPLY_ADDS: u64 = 0;
+            const SHARED: &'static [rt::SharedKernel] = &[];
         }
 
         /// Unknown: the network has errors.
