@@ -75,6 +75,7 @@
 pub mod act;
 pub mod backend;
 pub mod bank;
+pub mod checkpoint;
 pub mod cpu;
 pub mod data;
 #[doc(hidden)]

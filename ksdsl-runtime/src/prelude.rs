@@ -1,6 +1,7 @@
 //! What users of generated models need from dfdx: devices, tensors, losses, optimisers, and the
 //! traits to build, run, count, save and load a model.
 
+pub use crate::checkpoint;
 pub use crate::network::Network;
 pub use crate::prepared::Prepared;
 pub use dfdx::dtypes::Dtype;

@@ -19,6 +19,7 @@ pub mod analyse;
 pub mod ast;
 pub mod build;
 pub mod check;
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -26,12 +27,14 @@ pub mod codegen;
 pub mod compile;
 pub mod diag;
 pub mod elaborate;
+pub mod export;
 pub mod ir;
 pub mod layers;
 pub mod limits;
 pub mod mappings;
 pub mod parse;
 pub mod paths;
+mod plan;
 pub mod render;
 pub mod share;
 pub mod source;

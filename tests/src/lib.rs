@@ -1,2 +1,5 @@
-//! Nothing: this crate is its tests. They see the language as users do, through the macros, the
-//! build helper and generated models.
+//! What the tests of this crate share. The tests see the language as users do, through the macros,
+//! the build helper and generated models.
+
+pub mod parity;
+pub mod tensors;

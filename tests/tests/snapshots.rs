@@ -4,6 +4,7 @@
 
 use insta::assert_snapshot;
 use ksdsl::codegen;
+use ksdsl::export::pytorch;
 use ksdsl::ir::Network;
 use ksdsl::spec::Spec;
 use ksdsl::summary::Summary;
@@ -30,6 +31,11 @@ fn code(spec: &Spec) -> String {
 
 fn generate(network: &Network) -> String {
     codegen::format(codegen::network(network))
+}
+
+fn python(spec: &Spec) -> String {
+    let (network, _) = spec.compile_one().unwrap();
+    pytorch::module(&network, &["Written by a test.".to_owned()])
 }
 
 fn summaries(spec: &Spec) -> String {
@@ -108,6 +114,21 @@ fn code_of_the_test_networks() {
     });
 }
 
+/// PyTorch modules: between them every operation, every way to share, and names that are taken.
+#[test]
+fn pytorch_modules() {
+    settings().bind(|| {
+        for name in ["branches", "convmixer", "mlp", "preact_resnet"] {
+            assert_snapshot!(format!("pytorch_{name}"), python(&example(name).network(name)));
+        }
+        for name in ["gates", "geometry", "inception", "nested", "norms", "sums", "windows"] {
+            let spec = test_net("gradients").network(&format!("{name}_shared"));
+            assert_snapshot!(format!("pytorch_{name}"), python(&spec));
+        }
+        assert_snapshot!("pytorch_names", python(&test_net("names")));
+    });
+}
+
 #[test]
 fn summaries_of_the_examples() {
     settings().bind(|| {
@@ -146,6 +167,12 @@ fn code_is_the_same_on_every_run() {
         assert!(!runs[0].is_empty());
         for (first, second) in runs[0].iter().zip(&runs[1]) {
             assert_eq!(generate(first), generate(second), "{}", first.name);
+            assert_eq!(
+                pytorch::module(first, &[]),
+                pytorch::module(second, &[]),
+                "{}",
+                first.name
+            );
         }
     }
 }
@@ -154,7 +181,7 @@ fn code_is_the_same_on_every_run() {
 #[test]
 fn code_does_not_grow_with_depth() {
     type Settings = fn(Spec) -> Spec;
-    let cases: [(&str, [i32; 2], Settings); 10] = [
+    let cases: [(&str, [i32; 2], Settings); 11] = [
         ("convmixer", [8, 512], |spec| spec),
         ("convmixer", [8, 512], |spec| spec.set("shared", false)),
         ("se_resnet", [3, 50], |spec| spec),
@@ -172,10 +199,13 @@ fn code_does_not_grow_with_depth() {
         ("albert", [8, 512], |spec| spec),
     ];
     for (name, depths, settings) in cases {
-        let [few, many] = depths.map(|depth| code(&settings(example(name).network(name).set("depth", depth))).len());
-        assert!(
-            many * 10 <= few * 12,
-            "{name}: {few} and {many} bytes at depths {depths:?}"
-        );
+        for generate in [code as fn(&Spec) -> String, python] {
+            let [few, many] =
+                depths.map(|depth| generate(&settings(example(name).network(name).set("depth", depth))).len());
+            assert!(
+                many * 10 <= few * 12,
+                "{name}: {few} and {many} bytes at depths {depths:?}"
+            );
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The command `ksn`: arguments in, texts and an exit status out. One file per subcommand.
 
 mod check;
+mod convert;
 mod expand;
+mod export;
 mod fold;
 mod output;
 mod path_range;
@@ -15,9 +17,9 @@ use output::Terminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check, summarise and expand neural networks written in KSDSL.
+/// Check, summarise, expand and export neural networks written in KSDSL.
 ///
-/// Exit status: 0 all is well, 1 a specification has errors, 2 wrong usage.
+/// Exit status: 0 all is well, 1 a specification or checkpoint has errors, 2 wrong usage.
 #[derive(Parser)]
 #[command(name = "ksn", version)]
 struct Cli {
@@ -36,6 +38,12 @@ enum Command {
     Summary(summary::Show),
     /// Print the Rust code that is generated for networks
     Expand(expand::Expand),
+    /// Write a network for another system
+    Export(export::Export),
+    /// Make a checkpoint with shared kernels of one with a kernel for each layer
+    Fuse(convert::Fuse),
+    /// Make a checkpoint with a kernel for each layer of one with shared kernels
+    Unroll(convert::Unroll),
 }
 
 /// Which network is meant, and with which values.
@@ -87,7 +95,7 @@ enum Colour {
 enum Status {
     /// No errors; warnings are allowed.
     Ok = 0,
-    /// A specification has errors.
+    /// A specification or a checkpoint has errors.
     Invalid = 1,
     /// What was asked makes no sense: no such file, network or parameter.
     Usage = 2,
@@ -101,6 +109,9 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
+        Command::Export(export) => export.run(&terminal),
+        Command::Fuse(fuse) => fuse.run(&terminal),
+        Command::Unroll(unroll) => unroll.run(&terminal),
     };
     ExitCode::from(status as u8)
 }

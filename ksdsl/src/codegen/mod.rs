@@ -1,20 +1,20 @@
 //! Networks to Rust: per network a module with the model struct, its builder and its forward pass
 //! on `ksdsl-runtime`.
 //!
-//! `plan` decides which structs there are; the other modules turn its parts into tokens, one
-//! emitter per construct. Generated code names nothing but `ksdsl_runtime` (as `rt`) and Rust's
+//! [`plan`](crate::plan) decides which structs there are; the modules here turn its parts into
+//! tokens, one emitter per construct. Generated code names nothing but `ksdsl_runtime` (as `rt`) and Rust's
 //! prelude.
 
-mod docs;
+mod comment;
 mod forward;
 mod model;
 mod module;
 mod names;
-mod plan;
 mod shared;
 mod types;
 
 use crate::ir::Network;
+use crate::plan::{self, docs};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
@@ -30,7 +30,11 @@ pub fn network(network: &Network) -> TokenStream {
     types.sort_by_key(|of| of.order);
     let structs = types.into_iter().map(|of| {
         let entries = module::entries(&of.body, &plan, &[]);
-        let definition = module::definition(&format_ident!("{}", of.name), docs::line(docs::of_type(of)), &entries);
+        let definition = module::definition(
+            &format_ident!("{}", of.name),
+            comment::line(docs::of_type(of)),
+            &entries,
+        );
         let forward = forward::method(of, &plan, &shared);
         quote!(#definition #forward)
     });
@@ -46,7 +50,7 @@ pub fn stub(name: &str, network: Option<&Network>) -> TokenStream {
     }
     in_module(
         &names::ident(name),
-        docs::line("A network with errors."),
+        comment::line("A network with errors."),
         model::stub(network),
     )
 }

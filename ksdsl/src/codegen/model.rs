@@ -1,13 +1,15 @@
 //! The model and its builder.
 
-use super::docs;
+use super::comment;
 use super::forward::Forward;
 use super::module::{self, Entry};
-use super::plan::Plan;
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
 use crate::ir::Network;
+use crate::paths::compress;
+use crate::plan::Plan;
+use crate::plan::docs;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
@@ -30,7 +32,7 @@ pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
     entries.extend(module::entries(&plan.root, plan, RESERVED));
     let definition = module::definition(
         &format_ident!("Model"),
-        docs::line(model_comment(plan.network)),
+        comment::line(model_comment(plan.network)),
         &entries,
     );
     let (constants, aliases) = (constants(plan.network), aliases(plan.network));
@@ -47,29 +49,7 @@ fn model_comment(network: &Network) -> String {
 
 /// The comment of the module: what the writer said, then what it costs.
 pub(super) fn module_comment(network: &Network) -> TokenStream {
-    let analysis = analyse(network);
-    let settings: Vec<String> = network
-        .parameters
-        .iter()
-        .map(|(name, value)| format!("{name} = {value}"))
-        .collect();
-    let mut lines = network.docs.clone();
-    if !lines.is_empty() {
-        lines.push(String::new());
-    }
-    lines.push(format!(
-        "`{}({})`: {} to {}.",
-        network.name,
-        settings.join(", "),
-        network.input,
-        network.output
-    ));
-    lines.push(String::new());
-    lines.push(format!(
-        "{} trainable parameters ({} if nothing were shared), {} multiply-adds per image.",
-        analysis.trainable, analysis.unshared, analysis.macs
-    ));
-    docs::attributes(&lines)
+    comment::attributes(&docs::of_network(network))
 }
 
 /// What generic code can ask of the builder, and the same as constants of the module.
@@ -79,6 +59,7 @@ fn constants(network: &Network) -> TokenStream {
     let [trainable, unshared, macs] = [analysis.trainable, analysis.unshared, analysis.macs].map(types::size);
     let input = network.input.sizes().into_iter().map(types::size);
     let output = network.output.sizes().into_iter().map(types::size);
+    let shared = shared_kernels(network);
     quote! {
         /// Trainable parameters, each shared kernel counted once.
         pub const PARAMETERS: u64 = #trainable;
@@ -94,8 +75,29 @@ fn constants(network: &Network) -> TokenStream {
             const PARAMETERS: u64 = PARAMETERS;
             const UNSHARED_PARAMETERS: u64 = UNSHARED_PARAMETERS;
             const MULTIPLY_ADDS: u64 = MULTIPLY_ADDS;
+            const SHARED: &'static [rt::SharedKernel] = &[#(#shared),*];
         }
     }
+}
+
+/// The shared kernels with their keys and visits, as checkpoints need them.
+fn shared_kernels(network: &Network) -> Vec<TokenStream> {
+    let mut kernels = Vec::new();
+    for group in &network.groups {
+        let tensors: Vec<&str> = group.tensors().iter().map(|tensor| tensor.name).collect();
+        let mut members = vec![Vec::new(); group.kernels as usize];
+        for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
+            members[*kernel as usize].push(&network.layers[*layer].path);
+        }
+        for (kernel, members) in (0..).zip(members) {
+            let visits = compress(members);
+            let key = format!("shared.{}", group.kernel_name(kernel));
+            kernels.push(quote! {
+                rt::SharedKernel { key: #key, tensors: &[#(#tensors),*], visits: &[#(#visits),*] }
+            });
+        }
+    }
+    kernels
 }
 
 /// Names for the tensors that go in and come out.
@@ -105,7 +107,7 @@ fn aliases(network: &Network) -> TokenStream {
         types::batch(network.output, quote!(T)),
     );
     let comments = [("input", network.input), ("output", network.output)]
-        .map(|(what, shape)| docs::line(format!("A batch of {what}s, {shape} each.")));
+        .map(|(what, shape)| comment::line(format!("A batch of {what}s, {shape} each.")));
     let [of_input, of_output] = comments;
     quote! {
         #of_input
@@ -187,7 +189,7 @@ fn traits(network: &Network) -> TokenStream {
 
 /// The type `build_module` is told.
 fn builder(network: &Network) -> TokenStream {
-    let comment = docs::line(format!(
+    let comment = comment::line(format!(
         "Builds the model: `device.build_module::<{}::Builder, f32>()`.",
         network.name
     ));
@@ -199,12 +201,16 @@ fn builder(network: &Network) -> TokenStream {
         impl<E: rt::Dtype, D: rt::Device<E>> rt::BuildOnDevice<D, E> for Builder {
             type Built = Model<E, D>;
         }
+
+        impl<E: rt::Dtype, D: rt::Storage<E>> rt::Generated for Model<E, D> {
+            type Network = Builder;
+        }
     }
 }
 
 /// What stands in for a network with errors: everything that code outside can name, doing nothing.
 pub(super) fn stub(network: Option<&Network>) -> TokenStream {
-    let definition = module::definition(&format_ident!("Model"), docs::line("A network with errors."), &[]);
+    let definition = module::definition(&format_ident!("Model"), comment::line("A network with errors."), &[]);
     let aliases = network.map_or_else(unknown_aliases, aliases);
     let impls = [stub_impl(network, false), stub_impl(network, true)];
     quote! {
@@ -220,6 +226,10 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
             type Built = Model<E, D>;
         }
 
+        impl<E: rt::Dtype, D: rt::Storage<E>> rt::Generated for Model<E, D> {
+            type Network = Builder;
+        }
+
         impl rt::Network for Builder {
             const NAME: &'static str = "a network with errors";
             const INPUT: &'static [usize] = &[];
@@ -227,6 +237,7 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
             const PARAMETERS: u64 = 0;
             const UNSHARED_PARAMETERS: u64 = 0;
             const MULTIPLY_ADDS: u64 = 0;
+            const SHARED: &'static [rt::SharedKernel] = &[];
         }
 
         /// Unknown: the network has errors.

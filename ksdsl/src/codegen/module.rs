@@ -1,9 +1,10 @@
 //! Structs with their tensors: what dfdx builds, updates, saves and moves.
 
-use super::docs;
+use super::comment;
 use super::names;
-use super::plan::{Body, Field, Plan};
 use super::types;
+use crate::plan::docs;
+use crate::plan::{Body, Field, Plan};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -73,7 +74,7 @@ pub(super) fn visit_repeat(
 /// The struct and its `TensorCollection`.
 pub(super) fn definition(name: &Ident, comment: TokenStream, entries: &[Entry]) -> TokenStream {
     let fields = entries.iter().map(|entry| {
-        let (comment, name, ty) = (docs::line(&entry.docs), &entry.name, &entry.ty);
+        let (comment, name, ty) = (comment::line(&entry.docs), &entry.name, &entry.ty);
         quote!(#comment pub #name: #ty)
     });
     // Without a tensor nothing would use the type parameters.

@@ -1,6 +1,6 @@
 //! Rust names for what the writer named.
 
-use super::plan::{Body, Field};
+use crate::plan::{Body, Field};
 use proc_macro2::{Ident, Span};
 use std::collections::HashSet;
 

@@ -1,12 +1,13 @@
 //! The shared kernels: one struct that holds each once, and the handles a forward pass gives to
 //! their visits.
 
-use super::docs;
+use super::comment;
 use super::module::{self, Entry};
 use super::names::Names;
-use super::plan::{NormKind, camel};
 use super::types;
 use crate::ir::{Group, GroupId, Network, Op, Part};
+use crate::plan::docs;
+use crate::plan::{NormKind, camel};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::HashMap;
@@ -84,7 +85,7 @@ impl Shared {
         let entries: Vec<Entry> = groups()
             .flat_map(|(id, group)| self.entries(id, group, network))
             .collect();
-        let comment = docs::attributes(&[
+        let comment = comment::attributes(&[
             "The shared kernels, each stored once.".to_owned(),
             String::new(),
             "The gradient of a shared kernel is the sum over its visits.".to_owned(),
@@ -112,7 +113,7 @@ impl Shared {
                 }
             })
             .collect();
-        let comment = docs::line(format!(
+        let comment = comment::line(format!(
             "One of the {} kernels of group `{}`.",
             group.kernels, group.name
         ));

@@ -6,8 +6,10 @@ mod counts;
 mod gradients;
 mod net;
 mod nets;
+mod parity;
 mod passes;
 mod prepared;
-mod tensors;
 mod tied;
 mod visits;
+
+use ksdsl_tests::tensors;

@@ -1,30 +1,16 @@
-//! Doc comments of generated code. They stay short however deep the network is.
+//! What generated code says of its parts, in whatever language. It stays short however deep the
+//! network is.
 
-use super::plan::{Body, Field, NormKind, Type};
+use super::{Body, Field, NormKind, Type};
+use crate::analyse::analyse;
 use crate::ir::{Group, Network, Op, Part, Path, ScopeKind, join_sizes};
 use crate::paths::compress;
-use proc_macro2::TokenStream;
-use quote::quote;
 
 /// Paths named in one comment before the rest is only counted.
 const PATHS: usize = 12;
 
-/// `#[doc]` attributes, one per line.
-pub(super) fn attributes(lines: &[String]) -> TokenStream {
-    let lines = lines.iter().flat_map(|text| text.split('\n')).map(|line| match line {
-        "" => String::new(),
-        line => format!(" {line}"),
-    });
-    quote!(#(#[doc = #lines])*)
-}
-
-/// One doc comment.
-pub(super) fn line(text: impl Into<String>) -> TokenStream {
-    attributes(&[text.into()])
-}
-
 /// `` `s1[0..4].conv1`, `s2[0].conv1` and 3 more ``.
-pub(super) fn paths<'p>(paths: impl IntoIterator<Item = &'p Path>) -> String {
+pub(crate) fn paths<'p>(paths: impl IntoIterator<Item = &'p Path>) -> String {
     let all = compress(paths);
     let shown: Vec<String> = all.iter().take(PATHS).map(|path| format!("`{path}`")).collect();
     match all.len() - shown.len() {
@@ -33,8 +19,35 @@ pub(super) fn paths<'p>(paths: impl IntoIterator<Item = &'p Path>) -> String {
     }
 }
 
+/// What the writer said of a network, what it is and what it costs.
+pub(crate) fn of_network(network: &Network) -> Vec<String> {
+    let analysis = analyse(network);
+    let settings: Vec<String> = network
+        .parameters
+        .iter()
+        .map(|(name, value)| format!("{name} = {value}"))
+        .collect();
+    let mut lines = network.docs.clone();
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.push(format!(
+        "`{}({})`: {} to {}.",
+        network.name,
+        settings.join(", "),
+        network.input,
+        network.output
+    ));
+    lines.push(String::new());
+    lines.push(format!(
+        "{} trainable parameters ({} if nothing were shared), {} multiply-adds per image.",
+        analysis.trainable, analysis.unshared, analysis.macs
+    ));
+    lines
+}
+
 /// What a struct stands for.
-pub(super) fn of_type(of: &Type) -> String {
+pub(crate) fn of_type(of: &Type) -> String {
     let what = match &of.kind {
         ScopeKind::Stage => "Stage".to_owned(),
         ScopeKind::Block(name) => format!("Block `{name}` at"),
@@ -44,7 +57,7 @@ pub(super) fn of_type(of: &Type) -> String {
 }
 
 /// What a field holds.
-pub(super) fn of_field(field: &Field, types: &[Type]) -> String {
+pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
     match field {
         Field::Tensor { key, shape, .. } => match key.rsplit_once('.') {
             Some((layer, "bias")) => format!("Bias of `{layer}`."),
@@ -84,7 +97,7 @@ fn shapes(body: &Body) -> String {
 }
 
 /// A tensor of one kernel of a group that has several.
-pub(super) fn of_part(part: Part, shape: &[u64]) -> String {
+pub(crate) fn of_part(part: Part, shape: &[u64]) -> String {
     match part {
         Part::Bias => "Bias.".to_owned(),
         _ => format!("Kernel, {}.", join_sizes(shape)),
@@ -92,7 +105,7 @@ pub(super) fn of_part(part: Part, shape: &[u64]) -> String {
 }
 
 /// What a shared parameter is, and who uses it.
-pub(super) fn of_group(group: &Group, part: Part, network: &Network) -> String {
+pub(crate) fn of_group(group: &Group, part: Part, network: &Network) -> String {
     let tensors = group.tensors();
     let shape = tensors
         .iter()

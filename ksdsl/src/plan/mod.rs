@@ -1,8 +1,10 @@
-//! The shape of the generated code, before any token: which structs there are, with which fields,
-//! and what their forward passes do.
+//! The shape of generated code, in whatever language: which structs (in Python classes) there are,
+//! with which fields, and what their forward passes do.
 //!
 //! Equal scopes become one struct, and equal scopes in a row one array: the plan of a network, and
 //! with it the generated code, does not grow with its depth.
+
+pub(crate) mod docs;
 
 use crate::ir::{GroupId, Init, Join, Network, Node, Op, Part, Path, Real, Scope, ScopeKind, Segment, Shape, key};
 use std::collections::HashMap;
@@ -340,6 +342,10 @@ impl<'n> Planner<'n> {
             ScopeKind::Stage => format!("{}Stage", words(&scope.path.0)),
             ScopeKind::Block(block) => format!("{}{}Block", words(&scope.path.0[..scope.parent_depth]), camel(block)),
             ScopeKind::Iteration => format!("{}Block", words(&scope.path.0)),
+        };
+        let base = match base.starts_with(|c: char| c.is_ascii_digit()) {
+            true => format!("_{base}"),
+            false => base,
         };
         let count = self.names.entry(base.to_lowercase()).or_insert(0);
         *count += 1;

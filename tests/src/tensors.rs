@@ -9,10 +9,10 @@ use ksdsl_runtime::dfdx::tensor_ops::Device;
 use std::collections::BTreeMap;
 
 /// Values by checkpoint key.
-pub(crate) type Values<E> = BTreeMap<String, Vec<E>>;
+pub type Values<E> = BTreeMap<String, Vec<E>>;
 
 /// The values of all tensors, running statistics included.
-pub(crate) fn values<E: Dtype, M: TensorCollection<E, Cpu>>(model: &M) -> Values<E>
+pub fn values<E: Dtype, M: TensorCollection<E, Cpu>>(model: &M) -> Values<E>
 where
     Cpu: Device<E>,
 {
@@ -23,7 +23,7 @@ where
 }
 
 /// The values of the tensors that are trained.
-pub(crate) fn trainable<E: Dtype, M: TensorCollection<E, Cpu>>(model: &M) -> Values<E>
+pub fn trainable<E: Dtype, M: TensorCollection<E, Cpu>>(model: &M) -> Values<E>
 where
     Cpu: Device<E>,
 {
@@ -32,7 +32,7 @@ where
 }
 
 /// The gradients of the tensors that are trained; each must have one.
-pub(crate) fn gradients<E: Dtype, M: TensorCollection<E, Cpu>>(model: &M, gradients: &Gradients<E, Cpu>) -> Values<E>
+pub fn gradients<E: Dtype, M: TensorCollection<E, Cpu>>(model: &M, gradients: &Gradients<E, Cpu>) -> Values<E>
 where
     Cpu: Device<E>,
 {
@@ -43,7 +43,7 @@ where
 }
 
 /// Changes every tensor's values in place; `change` is told the key.
-pub(crate) fn change<E: Dtype, M: TensorCollection<E, Cpu>>(model: &mut M, change: impl FnMut(&str, &mut [E]))
+pub fn change<E: Dtype, M: TensorCollection<E, Cpu>>(model: &mut M, change: impl FnMut(&str, &mut [E]))
 where
     Cpu: Device<E>,
 {
@@ -56,7 +56,7 @@ where
 }
 
 /// Writes values by key; each tensor must be among them.
-pub(crate) fn write<E: Dtype, M: TensorCollection<E, Cpu>>(model: &mut M, values: &Values<E>)
+pub fn write<E: Dtype, M: TensorCollection<E, Cpu>>(model: &mut M, values: &Values<E>)
 where
     Cpu: Device<E>,
 {

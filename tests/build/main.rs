@@ -1,5 +1,7 @@
 //! Compiles the networks of the examples, of these tests, and one for every reference count.
 
+mod parity;
+
 use ksdsl::build::Config;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -9,7 +11,7 @@ use std::{env, fs, io};
 const COUNTS: &str = "data/reference-counts.csv";
 
 /// Instances whose memory is measured: family and nets.
-const MEMORY: [(&str, &str); 9] = [
+const MEMORY: [(&str, &str); 10] = [
     ("bottleneck", ""),
     ("branches", ""),
     (
@@ -57,6 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         written = written.file(file);
     }
     written.compile_to(&mut io::sink())?;
+    if env::var_os("CARGO_FEATURE_PARITY").is_some() {
+        parity::compile(&out_dir)?;
+    }
     Ok(())
 }
 

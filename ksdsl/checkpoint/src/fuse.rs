@@ -1,0 +1,227 @@
+//! From a kernel for each layer to shared ones, and back.
+
+use crate::file::{File, View};
+use crate::kind::Kind;
+use crate::problem::{Problem, Problems, unless};
+use crate::resolve::{Expected, Shared, resolve};
+use crate::write::Tensor;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// How one kernel is made of the kernels of several layers.
+#[derive(Clone, Copy, Debug)]
+pub enum Method<'w> {
+    /// The kernel of the first layer.
+    First,
+    /// The mean of all.
+    Mean,
+    /// The weighted mean, with a weight for each layer.
+    Scalar(&'w File),
+    /// The weighted mean, with a weight for each layer and output channel.
+    Channel(&'w File),
+}
+
+/// The tensors of a network whose layers share, from a file with a tensor for each layer.
+///
+/// `expected` are the tensors of the sharing network. Where all copies have the same value, that is
+/// the mean, bit for bit, so that fusing what [`unroll`] made gives the same file back.
+///
+/// Weights are tensors named after the layers' paths, `s1.0.conv2`, with one element, or with one
+/// for each output channel. Each mean divides by the sum of its weights; a layer without weights has
+/// weights of 1, so without any the mean is the plain one.
+pub fn fuse<'f>(
+    file: &'f File,
+    expected: &[Expected],
+    sharing: &[Shared],
+    method: Method<'_>,
+) -> Result<Vec<Tensor<'f>>, Problems> {
+    let unrolled = unrolled(expected, sharing);
+    let views = resolve(file, &unrolled, &[])?;
+    let view = |key: &str| views[unrolled.iter().position(|tensor| tensor.key == key).unwrap_or_default()];
+    let mut problems = unknown_weights(&method, sharing);
+    let mut tensors = Vec::new();
+    for tensor in expected {
+        let data = match sharing.iter().find(|shared| shared.key == tensor.key) {
+            None => Ok((view(&tensor.key).kind, Cow::Borrowed(view(&tensor.key).data))),
+            Some(shared) => {
+                let copies: Vec<(&str, View<'f>)> = shared.visits.iter().map(|key| (key.as_str(), view(key))).collect();
+                one_of(&tensor.key, &copies, &method)
+            }
+        };
+        match data {
+            Ok((kind, data)) => tensors.push(Tensor {
+                key: tensor.key.clone(),
+                kind,
+                shape: tensor.shape.clone(),
+                data,
+            }),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    unless(problems, tensors)
+}
+
+/// The tensors of the network whose layers have their own, from a file of the sharing one.
+pub fn unroll<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<Tensor<'f>>, Problems> {
+    let views = resolve(file, expected, sharing)?;
+    let tensors = expected.iter().zip(views).flat_map(|(tensor, view)| {
+        keys(tensor, sharing).into_iter().map(move |key| Tensor {
+            key: key.to_owned(),
+            kind: view.kind,
+            shape: view.shape.to_vec(),
+            data: Cow::Borrowed(view.data),
+        })
+    });
+    Ok(tensors.collect())
+}
+
+/// The keys of a tensor where every layer has its own.
+fn keys<'e>(tensor: &'e Expected, sharing: &'e [Shared]) -> Vec<&'e str> {
+    match sharing.iter().find(|shared| shared.key == tensor.key) {
+        None => vec![&tensor.key],
+        Some(shared) => shared.visits.iter().map(String::as_str).collect(),
+    }
+}
+
+/// The tensors of the network whose layers have their own.
+fn unrolled(expected: &[Expected], sharing: &[Shared]) -> Vec<Expected> {
+    let tensors = expected.iter().flat_map(|tensor| {
+        keys(tensor, sharing).into_iter().map(|key| Expected {
+            key: key.to_owned(),
+            ..tensor.clone()
+        })
+    });
+    tensors.collect()
+}
+
+/// One tensor of the copies of several layers, of which there is one at least.
+fn one_of<'f>(key: &str, copies: &[(&str, View<'f>)], method: &Method<'_>) -> Result<(Kind, Cow<'f, [u8]>), Problem> {
+    let (first_key, first) = copies[0];
+    if let Some((other, view)) = copies.iter().find(|(_, view)| view.kind != first.kind) {
+        return Err(Problem::Kind {
+            key: (*other).to_owned(),
+            found: view.kind,
+            expected: format!("{}, as `{first_key}`", first.kind),
+        });
+    }
+    let equal = copies.iter().all(|(_, view)| view.data == first.data);
+    if equal || matches!(method, Method::First) {
+        return Ok((first.kind, Cow::Borrowed(first.data)));
+    }
+    let channels = first.shape.first().copied().unwrap_or(1).max(1) as usize;
+    let weights = copies
+        .iter()
+        .map(|(visit, _)| weights(visit, channels, method))
+        .collect::<Result<Vec<_>, _>>()?;
+    if (0..channels).any(|channel| !is_sum(weights.iter().map(|weights| weights[channel]).sum())) {
+        return Err(Problem::Weights {
+            key: key.to_owned(),
+            what: "the sum of its layers' weights is not a positive number".to_owned(),
+        });
+    }
+    let mean = match first.kind {
+        Kind::F32 => mean::<4>(
+            copies,
+            &weights,
+            |v| f32::from_le_bytes(v).into(),
+            |v| (v as f32).to_le_bytes(),
+        ),
+        Kind::F64 => mean::<8>(copies, &weights, f64::from_le_bytes, f64::to_le_bytes),
+        found => {
+            return Err(Problem::Kind {
+                key: first_key.to_owned(),
+                found,
+                expected: "F32 or F64, of which there are means".to_owned(),
+            });
+        }
+    };
+    Ok((first.kind, Cow::Owned(mean)))
+}
+
+fn is_sum(sum: f64) -> bool {
+    sum.is_finite() && sum > 0.0
+}
+
+/// The weighted mean of elements of `N` bytes; `weights` by copy and output channel, which is the
+/// first dimension.
+fn mean<const N: usize>(
+    copies: &[(&str, View<'_>)],
+    weights: &[Vec<f64>],
+    read: fn([u8; N]) -> f64,
+    write: fn(f64) -> [u8; N],
+) -> Vec<u8> {
+    let values: Vec<&[[u8; N]]> = copies.iter().map(|(_, view)| view.data.as_chunks().0).collect();
+    let per_channel = (values[0].len() / weights[0].len()).max(1);
+    let mean = |at: usize| {
+        let first = values[0][at];
+        if values.iter().all(|copy| copy[at] == first) {
+            return first;
+        }
+        let channel = at / per_channel;
+        let (mut sum, mut total) = (0.0, 0.0);
+        for (copy, weights) in values.iter().zip(weights) {
+            sum += weights[channel] * read(copy[at]);
+            total += weights[channel];
+        }
+        write(sum / total)
+    };
+    (0..values[0].len()).flat_map(mean).collect()
+}
+
+/// The layer of a tensor: `s1.0.conv2` of `s1.0.conv2.weight`.
+fn layer(key: &str) -> &str {
+    key.rsplit_once('.').map_or(key, |(layer, _)| layer)
+}
+
+/// The weights of a layer, one for each output channel.
+fn weights(visit: &str, channels: usize, method: &Method<'_>) -> Result<Vec<f64>, Problem> {
+    let (file, wanted) = match method {
+        Method::First | Method::Mean => return Ok(vec![1.0; channels]),
+        Method::Scalar(file) => (file, 1),
+        Method::Channel(file) => (file, channels),
+    };
+    let key = layer(visit);
+    let Some(view) = file.get(key) else {
+        return Ok(vec![1.0; channels]);
+    };
+    let wrong = |what: String| Problem::Weights {
+        key: key.to_owned(),
+        what,
+    };
+    let values: Vec<f64> = match view.kind {
+        Kind::F32 => view
+            .data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|v| f32::from_le_bytes(*v).into())
+            .collect(),
+        Kind::F64 => view.data.as_chunks().0.iter().map(|v| f64::from_le_bytes(*v)).collect(),
+        other => return Err(wrong(format!("weights of type {other} instead of F32 or F64"))),
+    };
+    match values.as_slice() {
+        values if values.len() != wanted => Err(wrong(format!("{} weights instead of {wanted}", values.len()))),
+        values if values.iter().any(|value| !value.is_finite()) => Err(wrong("a weight is not a number".to_owned())),
+        [one] => Ok(vec![*one; channels]),
+        _ => Ok(values),
+    }
+}
+
+/// Weights for layers that share nothing.
+fn unknown_weights(method: &Method<'_>, sharing: &[Shared]) -> Vec<Problem> {
+    let (Method::Scalar(file) | Method::Channel(file)) = method else {
+        return Vec::new();
+    };
+    let layers: BTreeSet<&str> = sharing
+        .iter()
+        .flat_map(|shared| &shared.visits)
+        .map(|key| layer(key))
+        .collect();
+    file.keys()
+        .filter(|key| !layers.contains(key))
+        .map(|key| Problem::Weights {
+            key: key.to_owned(),
+            what: "no layer of this name shares".to_owned(),
+        })
+        .collect()
+}

@@ -1,0 +1,23 @@
+//! Checkpoints of networks that share kernels, as safetensors files.
+//!
+//! A shared kernel is one tensor of the file, `shared.<group>.weight`; which layers it serves is in
+//! the file's metadata. A file with a copy for each of those layers instead is accepted as long as
+//! the copies are equal ([`resolve`]). [`fuse`](fuse::fuse) makes one kernel of copies that differ,
+//! [`unroll`](fuse::unroll) gives every layer its copy.
+//!
+//! Both the runtime, which loads models, and the command `ksn`, which knows no models, are built on
+//! this crate. The format: <https://github.com/huggingface/safetensors#format>.
+#![forbid(unsafe_code)]
+
+mod file;
+pub mod fuse;
+mod kind;
+mod problem;
+mod resolve;
+mod write;
+
+pub use file::{File, FileError, View};
+pub use kind::Kind;
+pub use problem::{Problem, Problems};
+pub use resolve::{Expected, Shared, resolve};
+pub use write::{Tensor, to_bytes, write_file};

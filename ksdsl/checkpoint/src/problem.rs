@@ -1,0 +1,119 @@
+//! Why a file does not fit a network.
+
+use crate::kind::Kind;
+use std::fmt;
+
+/// One thing that does not fit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Problem {
+    /// The network has a tensor that the file has not.
+    Missing {
+        /// Its key.
+        key: String,
+        /// The keys of the copies that would do instead, where layers share the tensor.
+        copies: Vec<String>,
+    },
+    /// The file has a tensor that the network has not.
+    Surplus {
+        /// Its key.
+        key: String,
+    },
+    /// A tensor has another shape.
+    Shape {
+        /// Its key.
+        key: String,
+        /// In the file.
+        found: Vec<u64>,
+        /// In the network.
+        expected: Vec<u64>,
+    },
+    /// A tensor has elements of another type.
+    Kind {
+        /// Its key.
+        key: String,
+        /// In the file.
+        found: Kind,
+        /// What would do, in words.
+        expected: String,
+    },
+    /// Layers that share a tensor have copies that differ.
+    Untied {
+        /// The tensor they share.
+        shared: String,
+        /// One copy.
+        first: String,
+        /// A copy with other values.
+        second: String,
+    },
+    /// The file says that a tensor serves other layers.
+    Visits {
+        /// The tensor.
+        key: String,
+        /// The first that only one of them names.
+        visit: String,
+        /// Whether it is the file that names it.
+        in_file: bool,
+    },
+    /// Weights of a mean that are none.
+    Weights {
+        /// The tensor.
+        key: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Missing { key, copies } if copies.is_empty() => write!(f, "`{key}` is missing"),
+            Problem::Missing { key, copies } => write!(
+                f,
+                "`{key}` is missing, and so {} that could stand for it: `{}`",
+                if copies.len() == 1 { "is a copy" } else { "are copies" },
+                copies.join("`, `")
+            ),
+            Problem::Surplus { key } => write!(f, "`{key}` is no tensor of the network"),
+            Problem::Shape { key, found, expected } => {
+                write!(f, "`{key}` has the shape {found:?} instead of {expected:?}")
+            }
+            Problem::Kind { key, found, expected } => {
+                write!(f, "`{key}` has elements of type {found} instead of {expected}")
+            }
+            Problem::Untied { shared, first, second } => write!(
+                f,
+                "`{first}` and `{second}` differ, but the layers share one tensor, `{shared}`"
+            ),
+            Problem::Visits { key, visit, in_file } => {
+                let (yes, no) = match in_file {
+                    true => ("the file", "the network"),
+                    false => ("the network", "the file"),
+                };
+                write!(f, "`{key}` serves `{visit}` in {yes}, but not in {no}")
+            }
+            Problem::Weights { key, what } => write!(f, "`{key}` cannot be weighted: {what}"),
+        }
+    }
+}
+
+/// All that does not fit, in the order of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the file does not fit the network:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n- {problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// `value`, or the problems there are.
+pub(crate) fn unless<T>(mut problems: Vec<Problem>, value: T) -> Result<T, Problems> {
+    problems.sort();
+    match problems.is_empty() {
+        true => Ok(value),
+        false => Err(Problems(problems)),
+    }
+}

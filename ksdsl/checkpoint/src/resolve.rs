@@ -1,0 +1,144 @@
+//! The tensors of a network in a file, be its shared kernels stored once or once for each layer.
+
+use crate::file::{File, View};
+use crate::kind::Kind;
+use crate::problem::{Problem, Problems, unless};
+use std::collections::BTreeSet;
+
+/// A tensor that a network has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Its key.
+    pub key: String,
+    /// Its sizes.
+    pub shape: Vec<u64>,
+    /// The type of its elements; `None` for any.
+    pub kind: Option<Kind>,
+}
+
+/// A tensor that several layers share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// Its key: `shared.s1_conv.weight`.
+    pub key: String,
+    /// The keys that it would have in each layer if that had its own: `s1.0.conv2.weight`.
+    pub visits: Vec<String>,
+}
+
+/// Finds each expected tensor in a file, in the order of `expected`.
+///
+/// A shared tensor may be missing if the file has a copy for each of its visits, and all copies,
+/// and the tensor itself if it is there as well, are equal bit for bit. What the file says of the
+/// visits must be true. The error lists all that is missing, too many, misshaped, of another type
+/// or untied.
+pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<View<'f>>, Problems> {
+    let mut search = Search {
+        file,
+        used: BTreeSet::new(),
+        problems: Vec::new(),
+    };
+    let mut views = Vec::new();
+    for tensor in expected {
+        let shared = sharing.iter().find(|shared| shared.key == tensor.key);
+        let view = match shared {
+            Some(shared) => search.shared(tensor, shared),
+            None => search.own(tensor),
+        };
+        views.extend(view);
+    }
+    let surplus = file.keys().filter(|key| !search.used.contains(key));
+    let surplus: Vec<Problem> = surplus.map(|key| Problem::Surplus { key: key.to_owned() }).collect();
+    search.problems.extend(surplus);
+    unless(search.problems, views)
+}
+
+/// A search in progress.
+struct Search<'f, 'e> {
+    file: &'f File,
+    used: BTreeSet<&'e str>,
+    problems: Vec<Problem>,
+}
+
+impl<'f, 'e> Search<'f, 'e> {
+    fn own(&mut self, tensor: &'e Expected) -> Option<View<'f>> {
+        if self.file.get(&tensor.key).is_none() {
+            self.problems.push(Problem::Missing {
+                key: tensor.key.clone(),
+                copies: Vec::new(),
+            });
+        }
+        self.take(&tensor.key, tensor)
+    }
+
+    /// The tensor of a key, if there is one that fits.
+    fn take(&mut self, key: &'e str, tensor: &Expected) -> Option<View<'f>> {
+        let view = self.file.get(key)?;
+        self.used.insert(key);
+        let before = self.problems.len();
+        if view.shape != tensor.shape {
+            self.problems.push(Problem::Shape {
+                key: key.to_owned(),
+                found: view.shape.to_vec(),
+                expected: tensor.shape.clone(),
+            });
+        }
+        if let Some(kind) = tensor.kind.filter(|kind| *kind != view.kind) {
+            self.problems.push(Problem::Kind {
+                key: key.to_owned(),
+                found: view.kind,
+                expected: kind.to_string(),
+            });
+        }
+        (self.problems.len() == before).then_some(view)
+    }
+
+    fn shared(&mut self, tensor: &'e Expected, shared: &'e Shared) -> Option<View<'f>> {
+        self.check_visits(shared);
+        let keys = std::iter::once(&shared.key).chain(&shared.visits);
+        let found: Vec<(&'e String, Option<View<'f>>)> = keys
+            .filter(|key| self.file.get(key).is_some())
+            .map(|key| (key, self.take(key, tensor)))
+            .collect();
+        if self.file.get(&shared.key).is_none() {
+            let copies: Vec<String> = shared
+                .visits
+                .iter()
+                .filter(|visit| self.file.get(visit).is_none())
+                .cloned()
+                .collect();
+            if !copies.is_empty() {
+                self.problems.push(Problem::Missing {
+                    key: shared.key.clone(),
+                    copies,
+                });
+            }
+        }
+        let mut fitting = found.into_iter().filter_map(|(key, view)| Some((key, view?)));
+        let (first, view) = fitting.next()?;
+        let other = fitting.find(|(_, other)| *other != view);
+        if let Some((second, _)) = other {
+            self.problems.push(Problem::Untied {
+                shared: shared.key.clone(),
+                first: first.clone(),
+                second: second.clone(),
+            });
+        }
+        Some(view)
+    }
+
+    /// The file's metadata name the same visits, or none.
+    fn check_visits(&mut self, shared: &Shared) {
+        let Some(stated) = self.file.metadata().get(&shared.key) else {
+            return;
+        };
+        let stated: BTreeSet<&str> = stated.split_whitespace().collect();
+        let known: BTreeSet<&str> = shared.visits.iter().map(String::as_str).collect();
+        if let Some(visit) = stated.symmetric_difference(&known).next() {
+            self.problems.push(Problem::Visits {
+                key: shared.key.clone(),
+                visit: (*visit).to_owned(),
+                in_file: stated.contains(visit),
+            });
+        }
+    }
+}

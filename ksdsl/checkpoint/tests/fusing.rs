@@ -1,0 +1,164 @@
+//! Fusing and unrolling, against means by hand.
+
+use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
+use ksdsl_checkpoint::{Expected, File, Kind, Shared, Tensor, to_bytes};
+use proptest::prelude::*;
+use std::borrow::Cow;
+
+fn single(key: &str, shape: &[u64], values: &[f32]) -> Tensor<'static> {
+    Tensor {
+        key: key.to_owned(),
+        kind: Kind::F32,
+        shape: shape.to_vec(),
+        data: Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+    }
+}
+
+fn double(key: &str, shape: &[u64], values: &[f64]) -> Tensor<'static> {
+    Tensor {
+        key: key.to_owned(),
+        kind: Kind::F64,
+        shape: shape.to_vec(),
+        data: Cow::Owned(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+    }
+}
+
+fn file(tensors: &[Tensor<'_>]) -> File {
+    File::parse(to_bytes(tensors, &[])).unwrap()
+}
+
+/// A kernel of two output channels with three visits that are no neighbours, and a private bias.
+fn network() -> (Vec<Expected>, Vec<Shared>) {
+    let expected = [("shared.k.weight", vec![2, 2]), ("p.bias", vec![1])].map(|(key, shape)| Expected {
+        key: key.to_owned(),
+        shape,
+        kind: None,
+    });
+    let visits = ["s.0.c.weight", "s.2.c.weight", "s.5.c.weight"].map(str::to_owned);
+    let shared = Shared {
+        key: "shared.k.weight".to_owned(),
+        visits: visits.to_vec(),
+    };
+    (expected.to_vec(), vec![shared])
+}
+
+fn unshared() -> File {
+    file(&[
+        single("s.0.c.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
+        single("s.2.c.weight", &[2, 2], &[2.0, 2.0, 5.0, -4.0]),
+        single("s.5.c.weight", &[2, 2], &[6.0, 2.0, 1.0, 0.0]),
+        single("p.bias", &[1], &[7.0]),
+    ])
+}
+
+fn fused(file: &File, method: Method<'_>) -> Vec<f32> {
+    let (expected, shared) = network();
+    let tensors = fuse(file, &expected, &shared, method).unwrap();
+    assert_eq!(tensors[0].key, "shared.k.weight");
+    assert_eq!(tensors[1], single("p.bias", &[1], &[7.0]));
+    tensors[0]
+        .data
+        .as_chunks()
+        .0
+        .iter()
+        .map(|value| f32::from_le_bytes(*value))
+        .collect()
+}
+
+#[test]
+fn means_are_those_by_hand() {
+    let unshared = unshared();
+    assert_eq!(fused(&unshared, Method::First), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(fused(&unshared, Method::Mean), [3.0, 2.0, 3.0, 0.0]);
+    // 1/8, 5/8 and 2/8: (1 + 10 + 12) / 8, 2, (3 + 25 + 2) / 8, (4 - 20) / 8.
+    let weights = file(&[
+        single("s.0.c", &[], &[0.5]),
+        double("s.2.c", &[1], &[2.5]),
+        single("s.5.c", &[1], &[1.0]),
+    ]);
+    assert_eq!(
+        fused(&unshared, Method::Scalar(&weights)),
+        [23.0 / 8.0, 2.0, 30.0 / 8.0, -2.0]
+    );
+    // Channel 0: only the last; channel 1: 1/4, 3/4, 0.
+    let weights = file(&[
+        single("s.0.c", &[2], &[0.0, 1.0]),
+        single("s.2.c", &[2], &[0.0, 3.0]),
+        single("s.5.c", &[2], &[1.0, 0.0]),
+    ]);
+    assert_eq!(fused(&unshared, Method::Channel(&weights)), [6.0, 2.0, 4.5, -2.0]);
+}
+
+#[test]
+fn without_weights_means_are_plain() {
+    let (unshared, none) = (unshared(), File::default());
+    assert_eq!(fused(&unshared, Method::Scalar(&none)), fused(&unshared, Method::Mean));
+    assert_eq!(fused(&unshared, Method::Channel(&none)), fused(&unshared, Method::Mean));
+}
+
+#[test]
+fn weights_that_are_none_are_refused() {
+    let (expected, shared) = network();
+    let refused = |weights: &[Tensor<'_>], channel: bool| {
+        let weights = file(weights);
+        let method = if channel {
+            Method::Channel(&weights)
+        } else {
+            Method::Scalar(&weights)
+        };
+        fuse(&unshared(), &expected, &shared, method).unwrap_err().to_string()
+    };
+    let all = |value: f32| ["s.0.c", "s.2.c", "s.5.c"].map(|key| single(key, &[1], &[value]));
+    assert!(refused(&all(0.0), false).contains("`shared.k.weight` cannot be weighted"));
+    assert!(refused(&all(f32::NAN), false).contains("`s.0.c` cannot be weighted: a weight is not a number"));
+    assert!(refused(&all(1.0), true).contains("1 weights instead of 2"));
+    assert!(refused(&[single("s.1.c", &[1], &[1.0])], false).contains("`s.1.c` cannot be weighted"));
+}
+
+#[test]
+fn unrolling_gives_every_visit_its_copy() {
+    let (expected, shared) = network();
+    let kernel = single("shared.k.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
+    let tied = file(&[kernel.clone(), single("p.bias", &[1], &[7.0])]);
+    let unrolled = unroll(&tied, &expected, &shared).unwrap();
+    let keys: Vec<&str> = unrolled.iter().map(|tensor| tensor.key.as_str()).collect();
+    assert_eq!(keys, ["s.0.c.weight", "s.2.c.weight", "s.5.c.weight", "p.bias"]);
+    assert!(unrolled[..3].iter().all(|tensor| tensor.data == kernel.data));
+}
+
+#[test]
+fn what_shares_already_cannot_be_fused() {
+    let (expected, shared) = network();
+    let tied = file(&[
+        single("shared.k.weight", &[2, 2], &[0.0; 4]),
+        single("p.bias", &[1], &[7.0]),
+    ]);
+    let problems = fuse(&tied, &expected, &shared, Method::Mean).unwrap_err().to_string();
+    assert!(problems.contains("`s.0.c.weight` is missing"), "{problems}");
+    assert!(
+        problems.contains("`shared.k.weight` is no tensor of the network"),
+        "{problems}"
+    );
+}
+
+proptest! {
+    /// Bit for bit, by every method, for numbers of every size and kind.
+    #[test]
+    fn fusing_what_was_unrolled_gives_it_back(bits: [u64; 4], weights: [u8; 3]) {
+        let (expected, shared) = network();
+        let values = bits.map(f64::from_bits);
+        let tied = file(&[double("shared.k.weight", &[2, 2], &values), double("p.bias", &[1], &[0.1])]);
+        let unrolled = file(&unroll(&tied, &expected, &shared).unwrap());
+        let weight = |key: &str, weight: u8| double(key, &[1], &[f64::from(weight) + 0.1]);
+        let weights = file(&[
+            weight("s.0.c", weights[0]), weight("s.2.c", weights[1]), weight("s.5.c", weights[2]),
+        ]);
+        for method in [Method::First, Method::Mean, Method::Scalar(&weights)] {
+            let tensors = fuse(&unrolled, &expected, &shared, method).unwrap();
+            let again = File::parse(to_bytes(&tensors, &shared)).unwrap();
+            for key in ["shared.k.weight", "p.bias"] {
+                prop_assert_eq!(again.get(key), tied.get(key));
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What a network's checkpoints hold: the tensors by their keys, each shared one once.
+
+use crate::ir::{Layer, Network, Part, Visit};
+use std::collections::HashMap;
+
+/// A tensor of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its key: `s1.0.conv1.weight`, or `shared.s1_conv.weight`.
+    pub key: String,
+    /// Its sizes.
+    pub shape: Vec<u64>,
+    /// The keys that a shared tensor would have in each layer if that had its own; empty for one
+    /// that a layer has for itself.
+    pub visits: Vec<String>,
+}
+
+/// The tensors of a network's checkpoints, in the order in which the forward pass comes to them.
+pub fn entries(network: &Network) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
+    for layer in &network.layers {
+        for tensor in layer.op.tensors() {
+            let own = format!("{}.{}", layer.path.key(), tensor.name);
+            let Some(visit) = visit(layer, tensor.part) else {
+                entries.push(Entry {
+                    key: own,
+                    shape: tensor.shape,
+                    visits: Vec::new(),
+                });
+                continue;
+            };
+            let kernel = network.groups[visit.group].kernel_name(visit.kernel);
+            let key = format!("shared.{kernel}.{}", tensor.name);
+            let at = *known.entry(key.clone()).or_insert(entries.len());
+            match entries.get_mut(at) {
+                Some(entry) => entry.visits.push(own),
+                None => entries.push(Entry {
+                    key,
+                    shape: tensor.shape,
+                    visits: vec![own],
+                }),
+            }
+        }
+    }
+    entries
+}
+
+/// The kernel of a group that holds this part of a layer.
+fn visit(layer: &Layer, part: Part) -> Option<Visit> {
+    match part {
+        Part::Kernel | Part::Norm => layer.kernel,
+        Part::Bias => layer.bias,
+    }
+}

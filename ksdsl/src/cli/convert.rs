@@ -1,0 +1,171 @@
+//! `ksn fuse FILE CHECKPOINT` and `ksn unroll FILE CHECKPOINT`
+
+use super::output::Terminal;
+use super::{Choice, Status};
+use crate::checkpoint::{Entry, entries};
+use crate::spec::SpecError;
+use clap::ValueEnum;
+use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
+use ksdsl_checkpoint::{Expected, File, Problems, Shared, Tensor, to_bytes, write_file};
+use std::path::{Path, PathBuf};
+
+/// What both commands are told.
+#[derive(clap::Args)]
+struct Files {
+    /// The specification of the network that shares
+    file: PathBuf,
+    /// The checkpoint to read
+    checkpoint: PathBuf,
+    /// The checkpoint to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    #[command(flatten)]
+    choice: Choice,
+}
+
+/// How one kernel is made of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum How {
+    /// The mean of the layers' kernels
+    Mean,
+    /// The kernel of the first layer
+    First,
+    /// The mean with a weight for each layer
+    Scalar,
+    /// The mean with a weight for each layer and output channel
+    Channel,
+}
+
+/// The arguments of `ksn fuse`.
+#[derive(clap::Args)]
+pub(super) struct Fuse {
+    #[command(flatten)]
+    files: Files,
+    /// How one kernel is made of several
+    #[arg(long, value_enum, default_value_t = How::Mean)]
+    method: How,
+    /// The weights for `scalar` and `channel`, a safetensors file with a tensor for each layer; all 1 without
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+}
+
+/// The arguments of `ksn unroll`.
+#[derive(clap::Args)]
+pub(super) struct Unroll {
+    #[command(flatten)]
+    files: Files,
+}
+
+impl Fuse {
+    /// Makes a checkpoint of the network that shares from one of the network that does not.
+    pub(super) fn run(&self, terminal: &Terminal) -> Status {
+        let weighted = matches!(self.method, How::Scalar | How::Channel);
+        if self.weights.is_some() && !weighted {
+            return terminal.fail("--weights is for `--method scalar` and `--method channel`");
+        }
+        let weights = match &self.weights {
+            None => File::default(),
+            Some(path) => match read(path, terminal) {
+                Ok(weights) => weights,
+                Err(status) => return status,
+            },
+        };
+        let method = match self.method {
+            How::Mean => Method::Mean,
+            How::First => Method::First,
+            How::Scalar => Method::Scalar(&weights),
+            How::Channel => Method::Channel(&weights),
+        };
+        self.files.convert(terminal, |file, layout| {
+            Ok(to_bytes(
+                &fuse(file, &layout.expected, &layout.shared, method)?,
+                &layout.shared,
+            ))
+        })
+    }
+}
+
+impl Unroll {
+    /// Makes a checkpoint of the network that does not share from one of the network that does.
+    pub(super) fn run(&self, terminal: &Terminal) -> Status {
+        self.files.convert(terminal, |file, layout| {
+            let tensors: Vec<Tensor<'_>> = unroll(file, &layout.expected, &layout.shared)?;
+            Ok(to_bytes(&tensors, &[]))
+        })
+    }
+}
+
+/// The tensors of a network's checkpoints.
+struct Layout {
+    expected: Vec<Expected>,
+    shared: Vec<Shared>,
+}
+
+impl Layout {
+    fn new(entries: Vec<Entry>) -> Self {
+        let mut layout = Layout {
+            expected: Vec::new(),
+            shared: Vec::new(),
+        };
+        for entry in entries {
+            if !entry.visits.is_empty() {
+                layout.shared.push(Shared {
+                    key: entry.key.clone(),
+                    visits: entry.visits,
+                });
+            }
+            layout.expected.push(Expected {
+                key: entry.key,
+                shape: entry.shape,
+                kind: None,
+            });
+        }
+        layout
+    }
+}
+
+impl Files {
+    fn layout(&self, terminal: &Terminal) -> Result<Layout, SpecError> {
+        let spec = self.choice.spec(&self.file)?;
+        let (network, warnings) = spec.compile_one()?;
+        terminal.diagnostics(spec.source(), &warnings);
+        Ok(Layout::new(entries(&network)))
+    }
+
+    /// Reads, converts and writes.
+    fn convert(
+        &self,
+        terminal: &Terminal,
+        convert: impl FnOnce(&File, &Layout) -> Result<Vec<u8>, Problems>,
+    ) -> Status {
+        let layout = match self.layout(terminal) {
+            Ok(layout) => layout,
+            Err(error) => return terminal.report(&error),
+        };
+        let file = match read(&self.checkpoint, terminal) {
+            Ok(file) => file,
+            Err(status) => return status,
+        };
+        let converted = match convert(&file, &layout) {
+            Ok(converted) => converted,
+            Err(problems) => {
+                terminal.fail(&format!("{}: {problems}", self.checkpoint.display()));
+                return Status::Invalid;
+            }
+        };
+        match write_file(&self.output, &converted) {
+            Ok(()) => Status::Ok,
+            Err(error) => terminal.fail(&format!("cannot write {}: {error}", self.output.display())),
+        }
+    }
+}
+
+fn read(path: &Path, terminal: &Terminal) -> Result<File, Status> {
+    File::read(path).map_err(|error| match error {
+        ksdsl_checkpoint::FileError::Io { .. } => terminal.fail(&error.to_string()),
+        _ => {
+            terminal.fail(&format!("{}: {error}", path.display()));
+            Status::Invalid
+        }
+    })
+}

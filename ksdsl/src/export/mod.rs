@@ -1,0 +1,3 @@
+//! Networks in the languages of other systems.
+
+pub mod pytorch;

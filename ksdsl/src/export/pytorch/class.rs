@@ -1,0 +1,368 @@
+//! One class: its parts and its forward pass, written in one walk over its steps.
+
+use super::helpers::{Helper, Used, parameter};
+use super::lines::Lines;
+use super::names::{Fresh, access};
+use super::ops::Operand;
+use crate::ir::{Join, Op, Shape};
+use crate::plan::{Body, Field, FieldId, NormKind, Plan, Source, Step, TypeId};
+use std::collections::HashSet;
+
+/// What all classes of a file have in common.
+pub(super) struct File<'p> {
+    pub(super) plan: &'p Plan<'p>,
+    /// By struct, whether it visits a group of several kernels.
+    banks: Vec<bool>,
+}
+
+impl<'p> File<'p> {
+    pub(super) fn new(plan: &'p Plan<'p>) -> Self {
+        let mut file = File {
+            plan,
+            banks: Vec::new(),
+        };
+        // Inner structs come first.
+        for of in &plan.types {
+            let banks = file.visits_banks(&of.body);
+            file.banks.push(banks);
+        }
+        file
+    }
+
+    pub(super) fn is_bank(&self, source: Source) -> bool {
+        matches!(source, Source::Shared(group) if self.plan.network.groups[group].kernels > 1)
+    }
+
+    /// Whether a forward pass, or one inside it, visits a group of several kernels.
+    pub(super) fn visits_banks(&self, body: &Body) -> bool {
+        self.any_bank(&body.steps, body)
+    }
+
+    fn any_bank(&self, steps: &[Step], body: &Body) -> bool {
+        steps.iter().any(|step| match step {
+            Step::Layer { kernel, bias, .. } => self.is_bank(*kernel) || self.is_bank(*bias),
+            Step::Module(field) | Step::Repeat(field) => inner(body, *field).is_some_and(|of| self.banks[of]),
+            Step::Residual { main, skip } => self.any_bank(main, body) || self.any_bank(skip, body),
+            Step::Branch { arms, .. } => arms.iter().any(|(arm, _)| self.any_bank(arm, body)),
+            Step::Gate(gate) => self.any_bank(gate, body),
+            Step::Attend { inputs, .. } => inputs.iter().any(|steps| self.any_bank(steps, body)),
+        })
+    }
+}
+
+/// The struct of a field.
+fn inner(body: &Body, field: FieldId) -> Option<TypeId> {
+    match &body.fields[field] {
+        Field::Module { of, .. } | Field::Repeat { of, .. } => Some(*of),
+        Field::Tensor { .. } | Field::Norm { .. } => None,
+    }
+}
+
+/// A class in the making.
+pub(super) struct Class<'p> {
+    pub(super) file: &'p File<'p>,
+    body: &'p Body,
+    pub(super) used: &'p mut Used,
+    /// The statements of `__init__`.
+    pub(super) init: Lines,
+    /// The statements of `forward`, which make a new `x` of the old one.
+    pub(super) forward: Lines,
+    /// Keys of parts that only hold others.
+    containers: HashSet<String>,
+    attributes: Fresh,
+    variables: Fresh,
+}
+
+impl<'p> Class<'p> {
+    /// Writes the parts and the forward pass of a body.
+    pub(super) fn write(file: &'p File<'p>, body: &'p Body, used: &'p mut Used) -> Self {
+        let mut class = Class {
+            file,
+            body,
+            used,
+            init: Lines::at(2),
+            forward: Lines::at(2),
+            containers: HashSet::new(),
+            attributes: Fresh::default(),
+            variables: Fresh::default(),
+        };
+        class.variables.reserve("x");
+        class.variables.reserve("shared");
+        for field in &body.fields {
+            let key = key_of(field);
+            class.attributes.reserve(key.split('.').next().unwrap_or(key));
+            if key.split('.').any(|segment| segment == "training") {
+                class.used.insert(Helper::Train);
+            }
+        }
+        class.steps(&body.steps, "x");
+        class
+    }
+
+    /// Steps that change the variable `x`.
+    fn steps(&mut self, steps: &[Step], x: &str) {
+        for step in steps {
+            match step {
+                Step::Layer {
+                    op,
+                    output,
+                    kernel,
+                    bias,
+                    scale,
+                } => self.layer(op, *output, [*kernel, *bias, *scale], x),
+                Step::Module(field) => {
+                    let part = self.part(*field);
+                    let args = self.args(*field, x);
+                    self.forward.call(&format!("{x} = self{part}"), &args, "");
+                }
+                Step::Repeat(field) => self.repeat(*field, x),
+                Step::Residual { main, skip } => self.residual(main, skip, x),
+                Step::Branch { join, arms } => self.branch(*join, arms, x),
+                Step::Gate(gate) => {
+                    let factor = self.variables.name("gate");
+                    self.forward.line(&format!("{factor} = {x}"));
+                    self.steps(gate, &factor);
+                    self.forward.line(&format!("{x} = {x} * {factor}[:, :, None, None]"));
+                }
+                Step::Attend { inputs, heads } => self.attend(inputs, *heads, x),
+            }
+        }
+    }
+
+    fn repeat(&mut self, field: FieldId, x: &str) {
+        let Field::Repeat { first, count, .. } = &self.body.fields[field] else {
+            return;
+        };
+        let range = range(*first, *count);
+        let part = self.part(field);
+        let args = self.args(field, x);
+        self.forward.line(&range);
+        self.forward
+            .nested(|lines| lines.call(&format!("{x} = self{part}[i]"), &args, ""));
+    }
+
+    fn args(&self, field: FieldId, x: &str) -> Vec<String> {
+        let shared = inner(self.body, field).is_some_and(|of| self.file.plan.types[of].uses_shared);
+        let mut args = vec![x.to_owned()];
+        args.extend(shared.then(|| "shared".to_owned()));
+        args
+    }
+
+    fn attend(&mut self, inputs: &[Vec<Step>; 3], heads: u64, x: &str) {
+        self.used.insert(Helper::Attend);
+        let mut args = Vec::new();
+        for (steps, name) in inputs.iter().zip(["query", "key", "value"]) {
+            let input = self.variables.name(name);
+            self.forward.line(&format!("{input} = {x}"));
+            self.steps(steps, &input);
+            args.push(input);
+        }
+        args.push(heads.to_string());
+        self.forward.call(&format!("{x} = attend"), &args, "");
+    }
+
+    fn residual(&mut self, main: &[Step], skip: &[Step], x: &str) {
+        let other = self.variables.name("skip");
+        self.forward.line(&format!("{other} = {x}"));
+        self.steps(main, x);
+        self.steps(skip, &other);
+        self.forward.line(&format!("{x} = {x} + {other}"));
+    }
+
+    fn branch(&mut self, join: Join, arms: &[(Vec<Step>, Shape)], x: &str) {
+        let paths: Vec<String> = arms
+            .iter()
+            .map(|(steps, _)| match steps.as_slice() {
+                // An empty branch is the identity.
+                [] => x.to_owned(),
+                steps => {
+                    let path = self.variables.name("path");
+                    self.forward.line(&format!("{path} = {x}"));
+                    self.steps(steps, &path);
+                    path
+                }
+            })
+            .collect();
+        match join {
+            Join::Add => self.forward.line(&format!("{x} = {}", paths.join(" + "))),
+            Join::Concat => self.forward.call(
+                &format!("{x} = torch.cat"),
+                &[format!("({})", paths.join(", ")), "1".to_owned()],
+                "",
+            ),
+            Join::Multiply => {
+                let map = arms.iter().any(|(_, shape)| matches!(shape, Shape::Map { .. }));
+                let factors = paths.iter().zip(arms).map(|(path, (_, shape))| match shape {
+                    Shape::Flat(_) if map => format!("{path}[:, :, None, None]"),
+                    _ => path.clone(),
+                });
+                let factors: Vec<String> = factors.collect();
+                self.forward.line(&format!("{x} = {}", factors.join(" * ")));
+            }
+        }
+    }
+
+    fn layer(&mut self, op: &Op, output: Shape, [kernel, bias, scale]: [Source; 3], x: &str) {
+        self.own_tensors([kernel, bias, scale]);
+        let visit = self.visit(kernel);
+        // Kernel and bias of one group are one visit.
+        let bias_visit = if bias == kernel {
+            visit.clone()
+        } else {
+            self.visit(bias)
+        };
+        let operand = match op {
+            Op::BatchNorm { .. } | Op::LayerNorm { .. } => Operand {
+                norm: self.holder(kernel, visit),
+                ..Operand::default()
+            },
+            _ => Operand {
+                weight: self
+                    .holder(kernel, visit)
+                    .map(|layer| format!("{layer}.weight{}", self.factors(op, scale))),
+                bias: self.holder(bias, bias_visit).map(|layer| format!("{layer}.bias")),
+                norm: None,
+            },
+        };
+        super::ops::write(op, output, &operand, x, &mut self.forward);
+    }
+
+    /// The factors of a layer's own for the output channels of a kernel.
+    fn factors(&mut self, op: &Op, scale: Source) -> String {
+        let all = match op {
+            Op::Conv(_) => "[:, None, None, None]",
+            _ => "[:, None]",
+        };
+        self.holder(scale, None)
+            .map(|layer| format!(" * {layer}.scale{all}"))
+            .unwrap_or_default()
+    }
+
+    /// The expression for what holds a parameter, or for a norm.
+    fn holder(&mut self, source: Source, visit: Option<String>) -> Option<String> {
+        match source {
+            Source::Absent => None,
+            Source::Own(field) => Some(format!("self{}", self.part(field))),
+            Source::Shared(group) => {
+                let name = access(&self.file.plan.network.groups[group].name);
+                Some(match visit {
+                    None => format!("shared{name}"),
+                    Some(visit) => format!("shared{name}[self.{visit}]"),
+                })
+            }
+        }
+    }
+
+    /// Notes which kernel of a group of several this visit uses; the attribute that says so.
+    fn visit(&mut self, source: Source) -> Option<String> {
+        let Source::Shared(group) = source else { return None };
+        if !self.file.is_bank(source) {
+            return None;
+        }
+        let name = &self.file.plan.network.groups[group].name;
+        let attribute = self.attributes.name(&format!("{name}_kernel"));
+        self.init.line(&format!("self.{attribute} = next(kernels[\"{name}\"])"));
+        Some(attribute)
+    }
+
+    /// Makes the layer that holds the private ones of a layer's tensors.
+    fn own_tensors(&mut self, sources: [Source; 3]) {
+        let mut args = Vec::new();
+        let mut layer = None;
+        for source in sources {
+            let Source::Own(field) = source else { continue };
+            let Field::Tensor { key, shape, init } = &self.body.fields[field] else {
+                continue;
+            };
+            let (parent, name) = split(key);
+            args.push(format!("{name}={}", parameter(*init, shape, self.used)));
+            layer = Some(parent);
+        }
+        if let Some(layer) = layer {
+            self.used.insert(Helper::Layer);
+            self.containers_above(layer);
+            self.init.call(&format!("self{} = Layer", access(layer)), &args, "");
+        }
+    }
+
+    /// How to reach the part of a field, which is made unless it is a layer.
+    fn part(&mut self, field: FieldId) -> String {
+        let of_type = |of: TypeId| {
+            let kernels = if self.file.banks[of] { "kernels" } else { "" };
+            format!("{}({kernels})", self.file.plan.types[of].name)
+        };
+        match &self.body.fields[field] {
+            Field::Tensor { key, .. } => access(split(key).0),
+            Field::Norm { key, op, channels } => {
+                let (helper, class) = match op {
+                    NormKind::Batch => (Helper::BatchNorm, "BatchNorm"),
+                    NormKind::Layer => (Helper::LayerNorm, "LayerNorm"),
+                };
+                self.used.insert(helper);
+                self.make(key, &format!("{class}({channels})"))
+            }
+            Field::Module { key, of } => {
+                let value = of_type(*of);
+                self.make(key, &value)
+            }
+            Field::Repeat {
+                prefix,
+                first,
+                count,
+                of,
+            } => {
+                let value = of_type(*of);
+                let holder = access(prefix);
+                self.containers(prefix.trim_end_matches('.'));
+                self.init.line(&range(*first, *count));
+                self.init
+                    .nested(|lines| lines.line(&format!("self{holder}[i] = {value}")));
+                holder
+            }
+        }
+    }
+
+    fn make(&mut self, key: &str, value: &str) -> String {
+        self.containers_above(key);
+        let name = access(key);
+        self.init.line(&format!("self{name} = {value}"));
+        name
+    }
+
+    fn containers_above(&mut self, key: &str) {
+        self.containers(split(key).0);
+    }
+
+    /// Makes what holds the part of this key, and the holders of those.
+    fn containers(&mut self, key: &str) {
+        if key.is_empty() || self.containers.contains(key) {
+            return;
+        }
+        self.containers_above(key);
+        self.containers.insert(key.to_owned());
+        self.used.insert(Helper::Part);
+        self.init.line(&format!("self{} = Part()", access(key)));
+    }
+}
+
+/// The key of a field, or what those of a row have in common.
+fn key_of(field: &Field) -> &str {
+    match field {
+        Field::Tensor { key, .. } | Field::Norm { key, .. } | Field::Module { key, .. } => key,
+        Field::Repeat { prefix, .. } => prefix,
+    }
+}
+
+/// A key without its last segment, and that.
+fn split(key: &str) -> (&str, &str) {
+    key.rsplit_once('.').unwrap_or(("", key))
+}
+
+/// The head of a loop over a row of blocks.
+fn range(first: u32, count: usize) -> String {
+    let end = first as usize + count;
+    match first {
+        0 => format!("for i in range({end}):"),
+        first => format!("for i in range({first}, {end}):"),
+    }
+}

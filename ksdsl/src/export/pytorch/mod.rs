@@ -1,0 +1,106 @@
+//! Networks as PyTorch modules: one self-contained file per network that needs nothing but `torch`.
+//!
+//! The structure is that of the Rust code ([`plan`](crate::plan)): a class for each different
+//! block, a loop for each row of equal ones. A shared kernel is one `nn.Parameter` in one place,
+//! and the layers that visit it are handed the place, so there is no alias that a copy, a move or a
+//! checkpoint could break. The keys of `state_dict()` are those of the Rust model's checkpoints.
+
+mod class;
+mod helpers;
+mod lines;
+mod names;
+mod ops;
+mod shared;
+
+use crate::ir::Network;
+use crate::plan::{self, Plan, docs};
+use class::{Class, File};
+use helpers::{Helper, Used};
+use lines::Lines;
+
+/// The file of one network. `origin` says in the file's docstring where it comes from.
+pub fn module(network: &Network, origin: &[String]) -> String {
+    let plan = plan::plan(network);
+    let file = File::new(&plan);
+    let mut used = Used::from([Helper::Part]);
+    let mut classes = Vec::new();
+    if !network.groups.is_empty() {
+        classes.push(shared::class(network, &mut used));
+    }
+    for of in &plan.types {
+        classes.push(block(&file, of, &mut used));
+    }
+    classes.push(model(&file, &plan, &mut used));
+    let head = head(network, origin);
+    let classes: String = classes.iter().map(|class| format!("\n\n{class}")).collect();
+    format!("{head}{}{classes}", helpers::texts(&used))
+}
+
+fn head(network: &Network, origin: &[String]) -> String {
+    let mut lines = Lines::default();
+    let mut text = vec![
+        format!("The network `{}` as a PyTorch module.", network.name),
+        String::new(),
+    ];
+    text.extend(origin.iter().cloned());
+    lines.docstring(&text);
+    lines.lines("\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn");
+    lines.into_text()
+}
+
+/// The class of a stage, block or iteration.
+fn block(file: &File<'_>, of: &plan::Type, used: &mut Used) -> String {
+    let kernels = if file.visits_banks(&of.body) { ", kernels" } else { "" };
+    let shared = if of.uses_shared { ", shared" } else { "" };
+    let mut lines = Lines::default();
+    lines.line(&format!("class {}(Part):", of.name));
+    lines.nested(|lines| {
+        lines.docstring(&[docs::of_type(of)]);
+        let class = Class::write(file, &of.body, used);
+        let init = class.init.into_text();
+        if !init.is_empty() {
+            lines.line("");
+            lines.line(&format!("def __init__(self{kernels}):"));
+            lines.nested(|lines| lines.line("super().__init__()"));
+            lines.raw(&init);
+        }
+        lines.line("");
+        lines.line(&format!("def forward(self, x{shared}):"));
+        lines.raw(&class.forward.into_text());
+        lines.nested(|lines| lines.line("return x"));
+    });
+    lines.into_text()
+}
+
+/// The class of the network itself.
+fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
+    let network = plan.network;
+    let name = names::class(&network.name, plan.types.iter().map(|of| of.name.as_str()));
+    let shares = !network.groups.is_empty();
+    let mut lines = Lines::default();
+    lines.line(&format!("class {name}(Part):"));
+    lines.nested(|lines| {
+        lines.docstring(&docs::of_network(network));
+        let class = Class::write(file, &plan.root, used);
+        lines.line("");
+        lines.line("def __init__(self):");
+        lines.nested(|lines| {
+            lines.line("super().__init__()");
+            if shares {
+                lines.line("self.shared = Shared()");
+            }
+            shared::visits(network, lines);
+        });
+        lines.raw(&class.init.into_text());
+        lines.line("");
+        lines.line("def forward(self, x):");
+        lines.nested(|lines| {
+            if shares {
+                lines.line("shared = self.shared");
+            }
+        });
+        lines.raw(&class.forward.into_text());
+        lines.nested(|lines| lines.line("return x"));
+    });
+    lines.into_text()
+}
