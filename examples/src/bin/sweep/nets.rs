@@ -39,6 +39,9 @@ pub(crate) enum Parts<D> {
     },
 }
 
+/// Trains a network and tests it: the accuracy, and the time the training took.
+pub(crate) type Train<P> = fn(&P, &Recipe) -> Result<(f64, Duration), TrainingError>;
+
 /// A network, and how to train it.
 pub(crate) struct Entry<P> {
     /// What it costs.
@@ -49,8 +52,8 @@ pub(crate) struct Entry<P> {
     pub(crate) shared: usize,
     /// How the visits of a stage are mapped to kernels.
     pub(crate) mapping: &'static str,
-    /// Trains it: the accuracy, and the time taken.
-    pub(crate) train: fn(&P, &Recipe) -> Result<(f64, Duration), TrainingError>,
+    /// Trains it.
+    pub(crate) train: Train<P>,
 }
 
 impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<Parts<Dataset<C, H, W, K>>> {
