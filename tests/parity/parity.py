@@ -116,6 +116,7 @@ def make_case(model: nn.Module, batch: int, steady: bool) -> Tensors:
         # Of AdamW. With the usual 1e-8 its steps have the size of the rate however small the
         # gradient; in single precision that makes steps of rounding.
         "eps": torch.tensor([1e-3 if steady else 1e-8], dtype=torch.float64),
+        "steps": torch.tensor([STEPS], dtype=torch.float64),
     }
     norms = {key.rpartition(".")[0] for key, tensor in model.state_dict().items() if is_norm(key, tensor)}
     for key, tensor in model.state_dict().items():
@@ -148,10 +149,10 @@ def training_pass(model: nn.Module, case: Tensors) -> tuple[Tensor, Tensor]:
     return logits.detach(), loss.detach()
 
 
-def expected(model: nn.Module, case: Tensors, precision: str, steps: int = STEPS) -> Tensors:
+def expected(model: nn.Module, case: Tensors, precision: str) -> Tensors:
     """What PyTorch makes of a case."""
     dtype = DTYPES[precision]
-    eps = case["eps"].item()
+    eps, steps = case["eps"].item(), int(case["steps"].item())
     case = {key: value.to(dtype) for key, value in case.items()}
     model = model.to(dtype)
     weights = {key.removeprefix("weight."): value for key, value in case.items() if key.startswith("weight.")}
@@ -224,7 +225,7 @@ def compare(net: Net, tools: "Tools", folder: Path, batch: int) -> bool:
     for precision in net.precisions():
         case = make_case(model, batch, steady=precision == "f32")
         save_file(case, path)
-        exact = expected(model, case, "f64", steps=0)
+        exact = expected(model, case | {"steps": torch.zeros(1)}, "f64")
         start = time.perf_counter()
         theirs = expected(model, case, precision)
         middle = time.perf_counter()

@@ -1,8 +1,8 @@
 //! The same network in dfdx and in PyTorch: what one gives for the weights and the batch of a file,
 //! under the names that `tests/parity/parity.py` uses.
 //!
-//! In a file with a case: `images`, `targets` (a probability for each class), `eps` (of AdamW) and
-//! `weight.<key>` for every tensor of the network. In a file with an outcome:
+//! In a file with a case: `images`, `targets` (a probability for each class), `eps` (of AdamW),
+//! `steps` (of each optimiser) and `weight.<key>` for every tensor of the network. In a file with an outcome:
 //!
 //! | key | values |
 //! | --- | --- |
@@ -10,7 +10,7 @@
 //! | `logits`, `loss` | logits and cross entropy of a training pass |
 //! | `gradient.<key>` | gradient of the loss, for each trainable tensor |
 //! | `statistics.<key>` | running statistics after that pass |
-//! | `sgd.<key>`, `adamw.<key>` | all tensors after [`STEPS`] steps from the given weights |
+//! | `sgd.<key>`, `adamw.<key>` | all tensors after `steps` steps from the given weights |
 
 use crate::tensors::{Values, change, gradients, trainable, values};
 use ksdsl_runtime::Scalar;
@@ -23,9 +23,6 @@ use std::path::Path;
 
 /// What changes a model by its gradients.
 type Update<'u, M, E> = &'u mut dyn FnMut(&mut M, &Gradients<E, Cpu>) -> Outcome<()>;
-
-/// Steps of each optimiser.
-pub const STEPS: usize = 10;
 
 /// PyTorch's `SGD(lr=0.01, momentum=0.9, weight_decay=1e-4)`: dfdx's classic momentum is that with
 /// dampening 0, and its `L2` adds the decay to the gradient as PyTorch does.
@@ -127,9 +124,10 @@ where
     let buffers = values(&model).into_iter().filter(|(key, _)| !trained.contains_key(key));
     insert(&mut found, "statistics", buffers.collect());
 
+    let steps = scalar(case, "steps")?;
     let mut train = |name: &str, model: M, optimiser: Update<'_, M, E>| {
         let mut model = model;
-        for _ in 0..STEPS {
+        for _ in 0..steps as usize {
             let logits = model.try_forward_mut(images.clone().traced(model.try_alloc_grads()?))?;
             let backward = cross_entropy_with_logits_loss(logits, targets.clone()).try_backward()?;
             optimiser(&mut model, &backward)?;
@@ -141,7 +139,7 @@ where
     let mut sgd = Sgd::new(&model, SGD);
     train("sgd", model, &mut |model, gradients| Ok(sgd.update(model, gradients)?))?;
     let model = build()?;
-    let eps = get(case, "eps")?.first().ok_or("`eps` is empty")?.wide();
+    let eps = scalar(case, "eps")?;
     let mut adamw = Adam::new(&model, AdamConfig { eps, ..ADAMW });
     train("adamw", model, &mut |model, gradients| {
         Ok(adamw.update(model, gradients)?)
@@ -151,6 +149,13 @@ where
 
 fn get<'v, E>(values: &'v Values<E>, key: &str) -> Outcome<&'v Vec<E>> {
     values.get(key).ok_or_else(|| format!("the file has no {key}").into())
+}
+
+fn scalar<E: Scalar>(values: &Values<E>, key: &str) -> Outcome<f64> {
+    match get(values, key)?.as_slice() {
+        [value] => Ok(value.wide()),
+        _ => Err(format!("{key} is not one number").into()),
+    }
 }
 
 fn insert<E>(all: &mut Values<E>, kind: &str, values: Values<E>) {

@@ -3,10 +3,10 @@
 use crate::file::{File, View};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems, unless};
-use crate::resolve::{Expected, Shared, resolve};
+use crate::resolve::{Expected, Shared, by_key, resolve};
 use crate::write::Tensor;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// How one kernel is made of the kernels of several layers.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +37,13 @@ pub fn fuse<'f>(
 ) -> Result<Vec<Tensor<'f>>, Problems> {
     let unrolled = unrolled(expected, sharing);
     let views = resolve(file, &unrolled, &[])?;
-    let view = |key: &str| views[unrolled.iter().position(|tensor| tensor.key == key).unwrap_or_default()];
+    let mut views = unrolled.iter().map(|tensor| tensor.key.as_str()).zip(views);
+    let by_key = by_key(sharing);
     let mut problems = unknown_weights(&method, sharing);
     let mut tensors = Vec::new();
     for tensor in expected {
-        let data = match sharing.iter().find(|shared| shared.key == tensor.key) {
-            None => Ok((view(&tensor.key).kind, Cow::Borrowed(view(&tensor.key).data))),
-            Some(shared) => {
-                let copies: Vec<(&str, View<'f>)> = shared.visits.iter().map(|key| (key.as_str(), view(key))).collect();
-                one_of(&tensor.key, &copies, &method)
-            }
-        };
+        let copies: Vec<(&str, View<'f>)> = views.by_ref().take(keys(tensor, &by_key).len()).collect();
+        let data = one_of(&tensor.key, &copies, &method);
         match data {
             Ok((kind, data)) => tensors.push(Tensor {
                 key: tensor.key.clone(),
@@ -64,8 +60,9 @@ pub fn fuse<'f>(
 /// The tensors of the network whose layers have their own, from a file of the sharing one.
 pub fn unroll<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<Tensor<'f>>, Problems> {
     let views = resolve(file, expected, sharing)?;
+    let by_key = by_key(sharing);
     let tensors = expected.iter().zip(views).flat_map(|(tensor, view)| {
-        keys(tensor, sharing).into_iter().map(move |key| Tensor {
+        keys(tensor, &by_key).into_iter().map(move |key| Tensor {
             key: key.to_owned(),
             kind: view.kind,
             shape: view.shape.to_vec(),
@@ -76,8 +73,8 @@ pub fn unroll<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> 
 }
 
 /// The keys of a tensor where every layer has its own.
-fn keys<'e>(tensor: &'e Expected, sharing: &'e [Shared]) -> Vec<&'e str> {
-    match sharing.iter().find(|shared| shared.key == tensor.key) {
+fn keys<'e>(tensor: &'e Expected, sharing: &HashMap<&str, &'e Shared>) -> Vec<&'e str> {
+    match sharing.get(tensor.key.as_str()) {
         None => vec![&tensor.key],
         Some(shared) => shared.visits.iter().map(String::as_str).collect(),
     }
@@ -85,8 +82,9 @@ fn keys<'e>(tensor: &'e Expected, sharing: &'e [Shared]) -> Vec<&'e str> {
 
 /// The tensors of the network whose layers have their own.
 fn unrolled(expected: &[Expected], sharing: &[Shared]) -> Vec<Expected> {
+    let by_key = by_key(sharing);
     let tensors = expected.iter().flat_map(|tensor| {
-        keys(tensor, sharing).into_iter().map(|key| Expected {
+        keys(tensor, &by_key).into_iter().map(|key| Expected {
             key: key.to_owned(),
             ..tensor.clone()
         })
@@ -94,9 +92,14 @@ fn unrolled(expected: &[Expected], sharing: &[Shared]) -> Vec<Expected> {
     tensors.collect()
 }
 
-/// One tensor of the copies of several layers, of which there is one at least.
+/// One tensor of the copies of one or several layers.
 fn one_of<'f>(key: &str, copies: &[(&str, View<'f>)], method: &Method<'_>) -> Result<(Kind, Cow<'f, [u8]>), Problem> {
-    let (first_key, first) = copies[0];
+    let [(first_key, first), ..] = *copies else {
+        return Err(Problem::Missing {
+            key: key.to_owned(),
+            copies: Vec::new(),
+        });
+    };
     if let Some((other, view)) = copies.iter().find(|(_, view)| view.kind != first.kind) {
         return Err(Problem::Kind {
             key: (*other).to_owned(),

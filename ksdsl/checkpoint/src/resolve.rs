@@ -3,7 +3,7 @@
 use crate::file::{File, View};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems, unless};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// A tensor that a network has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +38,9 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
         problems: Vec::new(),
     };
     let mut views = Vec::new();
+    let by_key = by_key(sharing);
     for tensor in expected {
-        let shared = sharing.iter().find(|shared| shared.key == tensor.key);
-        let view = match shared {
+        let view = match by_key.get(tensor.key.as_str()) {
             Some(shared) => search.shared(tensor, shared),
             None => search.own(tensor),
         };
@@ -50,6 +50,11 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
     let surplus: Vec<Problem> = surplus.map(|key| Problem::Surplus { key: key.to_owned() }).collect();
     search.problems.extend(surplus);
     unless(search.problems, views)
+}
+
+/// The shared tensors by their keys.
+pub(crate) fn by_key(sharing: &[Shared]) -> HashMap<&str, &Shared> {
+    sharing.iter().map(|shared| (shared.key.as_str(), shared)).collect()
 }
 
 /// A search in progress.

@@ -10,6 +10,7 @@ mod parity;
 mod passes;
 mod prepared;
 mod tied;
+mod untied;
 mod visits;
 
 use ksdsl_tests::tensors;
