@@ -46,12 +46,13 @@ const SWEEP_DEPTHS: [usize; 2] = [2, 4];
 const MAPPINGS: [&str; 2] = ["one", "cycle"];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=src/bin/sweep/sweep.ksn");
     Config::new().dir("nets").compile_to(&mut io::stdout())?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let mut instances = Config::new().root(&out_dir);
     for (net, text) in BENCHMARKS {
         let file = format!("{net}_benchmarks.ksn");
-        extend(net, text, &out_dir.join(&file))?;
+        extend(&format!("nets/{net}.ksn"), text, &out_dir.join(&file))?;
         instances = instances.file(file);
     }
     for (data, sizes, stages) in SWEEPS {
@@ -60,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let (nets, list) = sweep(data, sizes, stages)?;
         let file = format!("sweep_{data}.ksn");
-        extend("sweep", &nets, &out_dir.join(&file))?;
+        extend("src/bin/sweep/sweep.ksn", &nets, &out_dir.join(&file))?;
         fs::write(out_dir.join(format!("sweep_{data}_list.rs")), list)?;
         instances = instances.file(file);
     }
@@ -69,9 +70,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Writes an example net's file with more text behind it.
+/// Writes a net's file with more text behind it.
 fn extend(net: &str, text: &str, to: &Path) -> io::Result<()> {
-    fs::write(to, fs::read_to_string(format!("nets/{net}.ksn"))? + text)
+    fs::write(to, fs::read_to_string(net)? + text)
 }
 
 /// The instances that a sweep trains, and the list of them in Rust.
