@@ -1,7 +1,7 @@
 //! Networks to Rust: per network a module with the model struct, its builder and its forward pass
 //! on `ksdsl-runtime`.
 //!
-//! [`plan`](crate::plan) decides which structs there are; the modules here turn its parts into
+//! `plan` decides which structs there are; the modules here turn its parts into
 //! tokens, one emitter per construct. Generated code names nothing but `ksdsl_runtime` (as `rt`) and Rust's
 //! prelude.
 

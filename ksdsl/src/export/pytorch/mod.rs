@@ -1,6 +1,6 @@
 //! Networks as PyTorch modules: one self-contained file per network that needs nothing but `torch`.
 //!
-//! The structure is that of the Rust code ([`plan`](crate::plan)): a class for each different
+//! The structure is that of the Rust code (`plan`): a class for each different
 //! block, a loop for each row of equal ones. A shared kernel is one `nn.Parameter` in one place,
 //! and the layers that visit it are handed the place, so there is no alias that a copy, a move or a
 //! checkpoint could break. The keys of `state_dict()` are those of the Rust model's checkpoints.
