@@ -91,9 +91,12 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
             kind: Some(E::KIND),
         })
         .collect();
-    let views = ksdsl_checkpoint::resolve(&file, &expected, &sharing(M::Network::SHARED))
-        .map_err(CheckpointError::Mismatch)?;
-    let values = expected.iter().zip(views).map(|(tensor, view)| (tensor.key.as_str(), view.data));
+    let views =
+        ksdsl_checkpoint::resolve(&file, &expected, &sharing(M::Network::SHARED)).map_err(CheckpointError::Mismatch)?;
+    let values = expected
+        .iter()
+        .zip(views)
+        .map(|(tensor, view)| (tensor.key.as_str(), view.data));
     let mut writer = Writer {
         values: values.collect(),
     };

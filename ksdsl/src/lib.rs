@@ -19,10 +19,10 @@ pub mod analyse;
 pub mod ast;
 pub mod build;
 pub mod check;
+pub mod checkpoint;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
-pub mod checkpoint;
 pub mod codegen;
 pub mod compile;
 pub mod diag;

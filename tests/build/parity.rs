@@ -26,7 +26,9 @@ pub(crate) fn compile(out_dir: &Path) -> Result<(), Box<dyn Error>> {
             println!("cargo:rerun-if-changed=../{file}");
             files.insert(file.to_owned(), (module, specification(&Path::new("..").join(file))?));
         }
-        let Some((module, text)) = files.get_mut(file) else { continue };
+        let Some((module, text)) = files.get_mut(file) else {
+            continue;
+        };
         let instance = match settings {
             "" => net,
             settings => {
@@ -51,7 +53,10 @@ pub(crate) fn compile(out_dir: &Path) -> Result<(), Box<dyn Error>> {
     // Cargo must not watch what this script writes.
     config.compile_to(&mut io::sink())?;
     for precision in ["f32", "f64"] {
-        writeln!(code, "fn find_{precision}(name: &str) -> Option<Run<{precision}>> {{\n    Some(match name {{")?;
+        writeln!(
+            code,
+            "fn find_{precision}(name: &str) -> Option<Run<{precision}>> {{\n    Some(match name {{"
+        )?;
         for (name, file, module, instance, _) in nets.iter().filter(|(.., double)| *double || precision == "f32") {
             let shapes = Spec::parse(file, &files[*file].1).network(instance).summary()?;
             writeln!(

@@ -186,7 +186,10 @@ def expected(model: nn.Module, case: Tensors, precision: str) -> Tensors:
 
 def errors(ours: Tensors, theirs: Tensors, exact: Tensors) -> Iterator[tuple[str, float]]:
     """The largest difference in each tensor, as a part of its largest value. `exact` has the
-    gradients in double precision."""
+    gradients in double precision.
+
+    Where the terms of a gradient nearly cancel, single precision knows less than its tolerance of it.
+    What PyTorch itself is off by (four times that) is then no difference."""
     assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
     gradients = {key: value.abs().max().item() for key, value in exact.items() if key.startswith("gradient.")}
     steepest = max(gradients.values())
@@ -201,10 +204,14 @@ def errors(ours: Tensors, theirs: Tensors, exact: Tensors) -> Iterator[tuple[str
             largest = steepest
         difference = (ours[key] - value).abs().max().item()
         assert difference == difference, f"{key}: no number"
+        if kind == "gradient":
+            yield key.replace("gradient", "steepest", 1), difference / steepest
+            rounding = 4 * (theirs[key] - exact[key]).abs().max().item()
+            difference = max(0.0, difference - rounding)
         yield key, difference / largest if largest > 0 else difference
 
 
-KINDS = ["inference", "logits", "loss", "gradient", "statistics", "sgd", "adamw"]
+KINDS = ["inference", "logits", "loss", "steepest", "gradient", "statistics", "sgd", "adamw"]
 
 
 def worst(found: Iterator[tuple[str, float]]) -> dict[str, tuple[float, str]]:
@@ -268,7 +275,8 @@ def store(nets: list[Net], tools: Tools, temporary: Path, folder: Path) -> None:
     for net in nets:
         torch.manual_seed(0)
         model = net.export(tools.ksn, temporary)
-        case = make_case(model, 4, steady=False)
+        # In single precision, which is tested as well, a small epsilon would make steps of rounding.
+        case = make_case(model, 4, steady=False) | {"eps": torch.tensor([1e-3], dtype=torch.float64)}
         outcome = expected(model, case, "f64")
         # The weights are of single precision, so that both precisions start from the same.
         save_file(case | outcome, folder / f"{net.name}.safetensors")

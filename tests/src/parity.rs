@@ -49,8 +49,18 @@ pub fn read<E: Scalar>(path: &Path) -> Outcome<Values<E>> {
     let read = |(key, view): (String, TensorView<'_>)| {
         let data = view.data();
         let values = match view.dtype() {
-            Kind::F32 => data.as_chunks().0.iter().map(|v| E::of(f32::from_le_bytes(*v).into())).collect(),
-            Kind::F64 => data.as_chunks().0.iter().map(|v| E::of(f64::from_le_bytes(*v))).collect(),
+            Kind::F32 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|v| E::of(f32::from_le_bytes(*v).into()))
+                .collect(),
+            Kind::F64 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|v| E::of(f64::from_le_bytes(*v)))
+                .collect(),
             other => return Err(format!("{key} has values of type {other:?}").into()),
         };
         Ok((key, values))
@@ -128,7 +138,9 @@ where
     let model = build()?;
     let eps = scalar(case, "eps")?;
     let mut adamw = Adam::new(&model, AdamConfig { eps, ..ADAMW });
-    train("adamw", model, &mut |model, gradients| Ok(adamw.update(model, gradients)?))?;
+    train("adamw", model, &mut |model, gradients| {
+        Ok(adamw.update(model, gradients)?)
+    })?;
     Ok(found)
 }
 
@@ -144,7 +156,11 @@ fn scalar<E: Scalar>(values: &Values<E>, key: &str) -> Outcome<f64> {
 }
 
 fn insert<E>(all: &mut Values<E>, kind: &str, values: Values<E>) {
-    all.extend(values.into_iter().map(|(key, values)| (format!("{kind}.{key}"), values)));
+    all.extend(
+        values
+            .into_iter()
+            .map(|(key, values)| (format!("{kind}.{key}"), values)),
+    );
 }
 
 /// The network of a module: `case!(se_resnet::se_resnet [3, 32, 32] -> 10)(&case)`.

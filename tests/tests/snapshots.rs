@@ -158,7 +158,12 @@ fn code_is_the_same_on_every_run() {
         assert!(!runs[0].is_empty());
         for (first, second) in runs[0].iter().zip(&runs[1]) {
             assert_eq!(generate(first), generate(second), "{}", first.name);
-            assert_eq!(pytorch::module(first, &[]), pytorch::module(second, &[]), "{}", first.name);
+            assert_eq!(
+                pytorch::module(first, &[]),
+                pytorch::module(second, &[]),
+                "{}",
+                first.name
+            );
         }
     }
 }

@@ -55,8 +55,8 @@ impl File {
     pub fn parse(mut bytes: Vec<u8>) -> Result<Self, FileError> {
         let header = header(&bytes)?;
         let text = std::str::from_utf8(&bytes[header.clone()]).map_err(|_| malformed("the header is not text"))?;
-        let json: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| malformed(&format!("the header is not a JSON object: {error}")))?;
+        let json: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| malformed(&format!("the header is not a JSON object: {error}")))?;
         let data = bytes.split_off(header.end);
         let mut file = File {
             data,
@@ -137,7 +137,9 @@ fn header(bytes: &[u8]) -> Result<Range<usize>, FileError> {
         .ok_or_else(|| malformed("it is shorter than the length of a header"))?;
     let length = u64::from_le_bytes(*length);
     if length > LONGEST_HEADER {
-        return Err(malformed(&format!("a header of {length} bytes is more than the format allows")));
+        return Err(malformed(&format!(
+            "a header of {length} bytes is more than the format allows"
+        )));
     }
     // Fits: it is at most the constant above.
     let length = length as usize;

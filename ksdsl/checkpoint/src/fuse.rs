@@ -93,11 +93,7 @@ fn unrolled(expected: &[Expected], sharing: &[Shared]) -> Vec<Expected> {
 }
 
 /// One tensor of the copies of one or several layers.
-fn one_of<'f>(
-    key: &str,
-    copies: &[(&str, View<'f>)],
-    method: &Method<'_>,
-) -> Result<(Kind, Cow<'f, [u8]>), Problem> {
+fn one_of<'f>(key: &str, copies: &[(&str, View<'f>)], method: &Method<'_>) -> Result<(Kind, Cow<'f, [u8]>), Problem> {
     let [(first_key, first), ..] = *copies else {
         return Err(Problem::Missing {
             key: key.to_owned(),
@@ -127,7 +123,12 @@ fn one_of<'f>(
         });
     }
     let mean = match first.kind {
-        Kind::F32 => mean::<4>(copies, &weights, |v| f32::from_le_bytes(v).into(), |v| (v as f32).to_le_bytes()),
+        Kind::F32 => mean::<4>(
+            copies,
+            &weights,
+            |v| f32::from_le_bytes(v).into(),
+            |v| (v as f32).to_le_bytes(),
+        ),
         Kind::F64 => mean::<8>(copies, &weights, f64::from_le_bytes, f64::to_le_bytes),
         found => {
             return Err(Problem::Kind {
@@ -191,7 +192,13 @@ fn weights(visit: &str, channels: usize, method: &Method<'_>) -> Result<Vec<f64>
         what,
     };
     let values: Vec<f64> = match view.kind {
-        Kind::F32 => view.data.as_chunks().0.iter().map(|v| f32::from_le_bytes(*v).into()).collect(),
+        Kind::F32 => view
+            .data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|v| f32::from_le_bytes(*v).into())
+            .collect(),
         Kind::F64 => view.data.as_chunks().0.iter().map(|v| f64::from_le_bytes(*v)).collect(),
         other => return Err(wrong(format!("weights of type {other} instead of F32 or F64"))),
     };
@@ -208,7 +215,11 @@ fn unknown_weights(method: &Method<'_>, sharing: &[Shared]) -> Vec<Problem> {
     let (Method::Scalar(file) | Method::Channel(file)) = method else {
         return Vec::new();
     };
-    let layers: BTreeSet<&str> = sharing.iter().flat_map(|shared| &shared.visits).map(|key| layer(key)).collect();
+    let layers: BTreeSet<&str> = sharing
+        .iter()
+        .flat_map(|shared| &shared.visits)
+        .map(|key| layer(key))
+        .collect();
     file.keys()
         .filter(|key| !layers.contains(key))
         .map(|key| Problem::Weights {

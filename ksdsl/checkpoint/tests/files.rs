@@ -34,7 +34,10 @@ fn network() -> Vec<Expected> {
 
 /// A file of the network.
 fn good() -> Vec<u8> {
-    let tensors = [tensor("shared.k.weight", &[2], &[1.0, -2.0]), tensor("c.bias", &[], &[3.0])];
+    let tensors = [
+        tensor("shared.k.weight", &[2], &[1.0, -2.0]),
+        tensor("c.bias", &[], &[3.0]),
+    ];
     to_bytes(&tensors, &sharing())
 }
 
@@ -69,7 +72,10 @@ fn the_format_is_that_of_safetensors() {
             "shared.k.weight": { "dtype": "F32", "shape": [2], "data_offsets": [4, 12] },
         })
     );
-    let values: Vec<u8> = [3.0f32, 1.0, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
+    let values: Vec<u8> = [3.0f32, 1.0, -2.0]
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
     assert_eq!(bytes[8 + length..], values);
 }
 
@@ -173,7 +179,10 @@ fn equal_copies_are_accepted() {
         tensor("c.bias", &[], &[3.0]),
     ];
     let file = file(&copies);
-    assert_eq!(resolve(&file, &network(), &sharing()).unwrap()[0].data, &*copies[0].data);
+    assert_eq!(
+        resolve(&file, &network(), &sharing()).unwrap()[0].data,
+        &*copies[0].data
+    );
 }
 
 /// Bit for bit: 0 and -0 are not the same.
@@ -205,7 +214,11 @@ fn all_that_is_wrong_is_named() {
     let surplus = Problem::Surplus { key: "d".to_owned() };
     assert_eq!(
         found,
-        [missing("c.bias", &[]), missing("shared.k.weight", &["a.weight"]), surplus]
+        [
+            missing("c.bias", &[]),
+            missing("shared.k.weight", &["a.weight"]),
+            surplus
+        ]
     );
 
     let mut wide = tensor("c.bias", &[], &[3.0, 4.0]);
@@ -227,7 +240,10 @@ fn all_that_is_wrong_is_named() {
 /// A file of a network that ties other layers has the same keys and shapes.
 #[test]
 fn other_visits_are_refused() {
-    let tensors = [tensor("shared.k.weight", &[2], &[1.0, -2.0]), tensor("c.bias", &[], &[3.0])];
+    let tensors = [
+        tensor("shared.k.weight", &[2], &[1.0, -2.0]),
+        tensor("c.bias", &[], &[3.0]),
+    ];
     let mut others = sharing();
     others[0].visits[1] = "z.weight".to_owned();
     let file = File::parse(to_bytes(&tensors, &others)).unwrap();

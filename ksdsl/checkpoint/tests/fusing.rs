@@ -56,7 +56,13 @@ fn fused(file: &File, method: Method<'_>) -> Vec<f32> {
     let tensors = fuse(file, &expected, &shared, method).unwrap();
     assert_eq!(tensors[0].key, "shared.k.weight");
     assert_eq!(tensors[1], single("p.bias", &[1], &[7.0]));
-    tensors[0].data.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+    tensors[0]
+        .data
+        .as_chunks()
+        .0
+        .iter()
+        .map(|value| f32::from_le_bytes(*value))
+        .collect()
 }
 
 #[test]
@@ -70,7 +76,10 @@ fn means_are_those_by_hand() {
         double("s.2.c", &[1], &[2.5]),
         single("s.5.c", &[1], &[1.0]),
     ]);
-    assert_eq!(fused(&unshared, Method::Scalar(&weights)), [23.0 / 8.0, 2.0, 30.0 / 8.0, -2.0]);
+    assert_eq!(
+        fused(&unshared, Method::Scalar(&weights)),
+        [23.0 / 8.0, 2.0, 30.0 / 8.0, -2.0]
+    );
     // Channel 0: only the last; channel 1: 1/4, 3/4, 0.
     let weights = file(&[
         single("s.0.c", &[2], &[0.0, 1.0]),
@@ -92,7 +101,11 @@ fn weights_that_are_none_are_refused() {
     let (expected, shared) = network();
     let refused = |weights: &[Tensor<'_>], channel: bool| {
         let weights = file(weights);
-        let method = if channel { Method::Channel(&weights) } else { Method::Scalar(&weights) };
+        let method = if channel {
+            Method::Channel(&weights)
+        } else {
+            Method::Scalar(&weights)
+        };
         fuse(&unshared(), &expected, &shared, method).unwrap_err().to_string()
     };
     let all = |value: f32| ["s.0.c", "s.2.c", "s.5.c"].map(|key| single(key, &[1], &[value]));
@@ -116,10 +129,16 @@ fn unrolling_gives_every_visit_its_copy() {
 #[test]
 fn what_shares_already_cannot_be_fused() {
     let (expected, shared) = network();
-    let tied = file(&[single("shared.k.weight", &[2, 2], &[0.0; 4]), single("p.bias", &[1], &[7.0])]);
+    let tied = file(&[
+        single("shared.k.weight", &[2, 2], &[0.0; 4]),
+        single("p.bias", &[1], &[7.0]),
+    ]);
     let problems = fuse(&tied, &expected, &shared, Method::Mean).unwrap_err().to_string();
     assert!(problems.contains("`s.0.c.weight` is missing"), "{problems}");
-    assert!(problems.contains("`shared.k.weight` is no tensor of the network"), "{problems}");
+    assert!(
+        problems.contains("`shared.k.weight` is no tensor of the network"),
+        "{problems}"
+    );
 }
 
 proptest! {

@@ -77,7 +77,10 @@ impl Fuse {
             How::Channel => Method::Channel(&weights),
         };
         self.files.convert(terminal, |file, layout| {
-            Ok(to_bytes(&fuse(file, &layout.expected, &layout.shared, method)?, &layout.shared))
+            Ok(to_bytes(
+                &fuse(file, &layout.expected, &layout.shared, method)?,
+                &layout.shared,
+            ))
         })
     }
 }

@@ -75,7 +75,10 @@ impl Pytorch {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         vec![
-            format!("Written by `{command}`, ksn {}; changes are lost when it is written again.", env!("CARGO_PKG_VERSION")),
+            format!(
+                "Written by `{command}`, ksn {}; changes are lost when it is written again.",
+                env!("CARGO_PKG_VERSION")
+            ),
             format!("SHA-256 of the specification: {hash}"),
         ]
     }

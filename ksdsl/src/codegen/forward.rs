@@ -2,10 +2,10 @@
 //! of the old one.
 
 use super::names;
-use crate::plan::{Body, Field, Plan, Source, Step, Type};
 use super::shared::Shared;
 use super::types;
 use crate::ir::{Activation, Conv, Join, Op, Part, PoolKind, Shape};
+use crate::plan::{Body, Field, Plan, Source, Step, Type};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 

@@ -30,7 +30,11 @@ pub fn network(network: &Network) -> TokenStream {
     types.sort_by_key(|of| of.order);
     let structs = types.into_iter().map(|of| {
         let entries = module::entries(&of.body, &plan, &[]);
-        let definition = module::definition(&format_ident!("{}", of.name), comment::line(docs::of_type(of)), &entries);
+        let definition = module::definition(
+            &format_ident!("{}", of.name),
+            comment::line(docs::of_type(of)),
+            &entries,
+        );
         let forward = forward::method(of, &plan, &shared);
         quote!(#definition #forward)
     });

@@ -1,15 +1,15 @@
 //! The model and its builder.
 
 use super::comment;
-use crate::plan::docs;
 use super::forward::Forward;
 use super::module::{self, Entry};
-use crate::plan::Plan;
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
 use crate::ir::Network;
 use crate::paths::compress;
+use crate::plan::Plan;
+use crate::plan::docs;
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 

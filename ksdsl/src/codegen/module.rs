@@ -1,10 +1,10 @@
 //! Structs with their tensors: what dfdx builds, updates, saves and moves.
 
 use super::comment;
-use crate::plan::docs;
 use super::names;
-use crate::plan::{Body, Field, Plan};
 use super::types;
+use crate::plan::docs;
+use crate::plan::{Body, Field, Plan};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 

@@ -2,12 +2,12 @@
 //! their visits.
 
 use super::comment;
-use crate::plan::docs;
 use super::module::{self, Entry};
 use super::names::Names;
-use crate::plan::{NormKind, camel};
 use super::types;
 use crate::ir::{Conv, Group, GroupId, Network, Op, Part};
+use crate::plan::docs;
+use crate::plan::{NormKind, camel};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! Rust types and expressions for shapes, tensors and initial values.
 
-use crate::plan::NormKind;
 use crate::ir::{Init, Shape};
+use crate::plan::NormKind;
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 

@@ -50,9 +50,16 @@ fn check<E: Scalar>(name: &str, run: Run<E>, tolerance: &Tolerance) {
     let outcomes = expected.iter().filter(|(key, _)| {
         !key.starts_with("weight.") && !["eps", "images", "steps", "targets"].contains(&key.as_str())
     });
-    let gradients = expected.iter().filter_map(|(key, values)| Some((key.strip_prefix("gradient.")?, largest(values))));
-    let steepest = gradients.clone().fold(0.0, |steepest: f64, (_, gradient)| steepest.max(gradient));
-    let zero: Vec<&str> = gradients.filter(|(_, gradient)| *gradient < ZERO * steepest).map(|(key, _)| key).collect();
+    let gradients = expected
+        .iter()
+        .filter_map(|(key, values)| Some((key.strip_prefix("gradient.")?, largest(values))));
+    let steepest = gradients
+        .clone()
+        .fold(0.0, |steepest: f64, (_, gradient)| steepest.max(gradient));
+    let zero: Vec<&str> = gradients
+        .filter(|(_, gradient)| *gradient < ZERO * steepest)
+        .map(|(key, _)| key)
+        .collect();
     let mut compared = 0;
     for (key, expected) in outcomes {
         compared += 1;
@@ -77,7 +84,6 @@ fn check<E: Scalar>(name: &str, run: Run<E>, tolerance: &Tolerance) {
     }
     assert_eq!(compared, found.len(), "{name}: PyTorch says nothing of some outcomes");
 }
-
 
 macro_rules! nets {
     ($($name:ident: $file:ident::$net:ident $sizes:tt -> $classes:literal;)+) => {$(

@@ -117,7 +117,10 @@ fn a_file_of_another_network_is_refused() {
     let before = values(&free);
     let error = checkpoint::load(&mut free, &path).unwrap_err().to_string();
     assert!(error.contains("`body.1.conv.weight` is missing"), "{error}");
-    assert!(error.contains("`shared.kernel.weight` is no tensor of the network"), "{error}");
+    assert!(
+        error.contains("`shared.kernel.weight` is no tensor of the network"),
+        "{error}"
+    );
     assert_eq!(values(&free), before);
 }
 
@@ -131,7 +134,10 @@ fn files_that_are_cut_off_are_refused() {
         assert_refused(&path, "");
     }
     fs::write(&path, &content[..content.len() - 1]).unwrap();
-    assert_refused(&path, "the file is cut off: its last 1 bytes are missing, and with them parts or all of stem.conv.weight");
+    assert_refused(
+        &path,
+        "the file is cut off: its last 1 bytes are missing, and with them parts or all of stem.conv.weight",
+    );
 }
 
 #[test]

@@ -169,9 +169,11 @@ impl<'p> Class<'p> {
             .collect();
         match join {
             Join::Add => self.forward.line(&format!("{x} = {}", paths.join(" + "))),
-            Join::Concat => self
-                .forward
-                .call(&format!("{x} = torch.cat"), &[format!("({})", paths.join(", ")), "1".to_owned()], ""),
+            Join::Concat => self.forward.call(
+                &format!("{x} = torch.cat"),
+                &[format!("({})", paths.join(", ")), "1".to_owned()],
+                "",
+            ),
             Join::Multiply => {
                 let map = arms.iter().any(|(_, shape)| matches!(shape, Shape::Map { .. }));
                 let factors = paths.iter().zip(arms).map(|(path, (_, shape))| match shape {
@@ -188,7 +190,11 @@ impl<'p> Class<'p> {
         self.own_tensors([kernel, bias]);
         let visit = self.visit(kernel);
         // Kernel and bias of one group are one visit.
-        let bias_visit = if bias == kernel { visit.clone() } else { self.visit(bias) };
+        let bias_visit = if bias == kernel {
+            visit.clone()
+        } else {
+            self.visit(bias)
+        };
         let operand = match op {
             Op::BatchNorm { .. } | Op::LayerNorm { .. } => Operand {
                 norm: self.holder(kernel, visit),
@@ -280,7 +286,8 @@ impl<'p> Class<'p> {
                 let holder = access(prefix);
                 self.containers(prefix.trim_end_matches('.'));
                 self.init.line(&range(*first, *count));
-                self.init.nested(|lines| lines.line(&format!("self{holder}[i] = {value}")));
+                self.init
+                    .nested(|lines| lines.line(&format!("self{holder}[i] = {value}")));
                 holder
             }
         }

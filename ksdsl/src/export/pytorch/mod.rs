@@ -38,7 +38,10 @@ pub fn module(network: &Network, origin: &[String]) -> String {
 
 fn head(network: &Network, origin: &[String]) -> String {
     let mut lines = Lines::default();
-    let mut text = vec![format!("The network `{}` as a PyTorch module.", network.name), String::new()];
+    let mut text = vec![
+        format!("The network `{}` as a PyTorch module.", network.name),
+        String::new(),
+    ];
     text.extend(origin.iter().cloned());
     lines.docstring(&text);
     lines.lines("\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn");

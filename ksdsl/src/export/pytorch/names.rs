@@ -7,8 +7,8 @@ use std::collections::HashSet;
 /// Words of Python's, soft ones included.
 const KEYWORDS: &[&str] = &[
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "case", "class", "continue", "def",
-    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda",
-    "match", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "match",
+    "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 /// Attributes of `torch.nn.Module` (PyTorch 2.15): `dir(torch.nn.Module())`.
@@ -138,7 +138,10 @@ mod tests {
     fn only_names_that_are_free_become_attributes() {
         assert_eq!(access("squeeze_excite.reduce"), ".squeeze_excite.reduce");
         assert_eq!(access("blocks.2.conv"), ".blocks[2].conv");
-        assert_eq!(access("train.lambda.__x._modules"), "[\"train\"][\"lambda\"][\"__x\"][\"_modules\"]");
+        assert_eq!(
+            access("train.lambda.__x._modules"),
+            "[\"train\"][\"lambda\"][\"__x\"][\"_modules\"]"
+        );
     }
 
     #[test]

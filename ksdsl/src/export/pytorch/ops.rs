@@ -69,11 +69,7 @@ pub(super) fn write(op: &Op, output: Shape, operand: &Operand, x: &str, lines: &
 fn pad(conv: &Conv, call: &mut impl FnMut(&str, Vec<String>, &str)) {
     let [above, below, left, right] = conv.pad;
     if above != below || left != right {
-        call(
-            "F.pad",
-            vec![format!("({left}, {right}, {above}, {below})")],
-            "",
-        );
+        call("F.pad", vec![format!("({left}, {right}, {above}, {below})")], "");
     }
 }
 
@@ -89,7 +85,11 @@ fn conv_args(conv: &Conv, operand: &Operand) -> Vec<String> {
 }
 
 fn tensors(operand: &Operand) -> Vec<String> {
-    [&operand.weight, &operand.bias].into_iter().flatten().cloned().collect()
+    [&operand.weight, &operand.bias]
+        .into_iter()
+        .flatten()
+        .cloned()
+        .collect()
 }
 
 /// One size for both directions, or `(height, width)`.

@@ -17,7 +17,10 @@ pub(super) fn class(network: &Network, used: &mut Used) -> String {
         lines.line("def __init__(self):");
         lines.nested(|lines| {
             lines.line("super().__init__()");
-            network.groups.iter().for_each(|group| write(group, network, lines, used));
+            network
+                .groups
+                .iter()
+                .for_each(|group| write(group, network, lines, used));
         });
     });
     lines.into_text()
