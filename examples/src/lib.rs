@@ -6,4 +6,5 @@ pub mod comparison;
 pub mod nets;
 pub mod one_cycle;
 pub mod optimiser;
+pub mod options;
 pub mod training;

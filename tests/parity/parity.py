@@ -85,6 +85,7 @@ class Net:
         # The network's own class is the last of the file.
         classes = [value for value in vars(python).values() if isinstance(value, type)]
         model = classes[-1]()
+        model.has_relu = "F.relu(" in module.read_text()
         summary = [ksn, "summary", spec, "--net", self.net, "--json", *settings]
         self.check_keys(model, subprocess.run(summary, check=True, capture_output=True, text=True).stdout)
         return model
@@ -186,7 +187,10 @@ def expected(model: nn.Module, case: Tensors, precision: str) -> Tensors:
 
 def errors(ours: Tensors, theirs: Tensors, exact: Tensors) -> Iterator[tuple[str, float]]:
     """The largest difference in each tensor, as a part of its largest value. `exact` has the
-    gradients in double precision."""
+    gradients in double precision.
+
+    Where the terms of a gradient nearly cancel, single precision knows less than its tolerance of it.
+    What PyTorch itself is off by (four times that) is then no difference."""
     assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
     gradients = {key: value.abs().max().item() for key, value in exact.items() if key.startswith("gradient.")}
     steepest = max(gradients.values())
@@ -201,10 +205,14 @@ def errors(ours: Tensors, theirs: Tensors, exact: Tensors) -> Iterator[tuple[str
             largest = steepest
         difference = (ours[key] - value).abs().max().item()
         assert difference == difference, f"{key}: no number"
+        if kind == "gradient":
+            yield key.replace("gradient", "steepest", 1), difference / steepest
+            rounding = 4 * (theirs[key] - exact[key]).abs().max().item()
+            difference = max(0.0, difference - rounding)
         yield key, difference / largest if largest > 0 else difference
 
 
-KINDS = ["inference", "logits", "loss", "gradient", "statistics", "sgd", "adamw"]
+KINDS = ["inference", "logits", "loss", "steepest", "gradient", "statistics", "sgd", "adamw"]
 
 
 def worst(found: Iterator[tuple[str, float]]) -> dict[str, tuple[float, str]]:
@@ -222,8 +230,8 @@ def compare(net: Net, tools: "Tools", folder: Path, batch: int) -> bool:
     model = net.export(tools.ksn, folder)
     path, outcome = folder / "case.safetensors", folder / "outcome.safetensors"
     good = True
-    for precision in net.precisions():
-        case = make_case(model, batch, steady=precision == "f32")
+    cases = {precision: make_case(model, batch, precision == "f32" and model.has_relu) for precision in net.precisions()}
+    for precision, case in cases.items():
         save_file(case, path)
         exact = expected(model, case | {"steps": torch.zeros(1)}, "f64")
         start = time.perf_counter()
@@ -268,7 +276,8 @@ def store(nets: list[Net], tools: Tools, temporary: Path, folder: Path) -> None:
     for net in nets:
         torch.manual_seed(0)
         model = net.export(tools.ksn, temporary)
-        case = make_case(model, 4, steady=False)
+        # In single precision, which is tested as well, a small epsilon would make steps of rounding.
+        case = make_case(model, 4, steady=False) | {"eps": torch.tensor([1e-3], dtype=torch.float64)}
         outcome = expected(model, case, "f64")
         # The weights are of single precision, so that both precisions start from the same.
         save_file(case | outcome, folder / f"{net.name}.safetensors")
@@ -277,7 +286,7 @@ def store(nets: list[Net], tools: Tools, temporary: Path, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="*", help="names to compare, with wildcards")
-    parser.add_argument("--batch", type=int, default=4, help="images in a batch")
+    parser.add_argument("--batch", type=int, default=2, help="images in a batch")
     parser.add_argument("--profile", default="release", help="cargo's profile for our side")
     parser.add_argument("--store", type=Path, help="write the stored outcomes to this folder and end")
     arguments = parser.parse_args()

@@ -7,6 +7,7 @@ use ksdsl_examples::classifier::Classifier;
 use ksdsl_examples::comparison::{Costs, Row, table, train_and_test};
 use ksdsl_examples::nets;
 use ksdsl_examples::optimiser::Method;
+use ksdsl_examples::options::{count, rate};
 use ksdsl_examples::training::{Recipe, Step};
 use ksdsl_runtime::data::Digits;
 use ksdsl_runtime::prelude::*;
@@ -64,18 +65,6 @@ impl Net {
             Net::Digits => Method::Sgd,
             Net::Vit => Method::AdamW,
         }
-    }
-}
-
-fn count(text: &str) -> Result<NonZeroU32, String> {
-    let expected = |_| format!("expected a whole number from 1 to {}", u32::MAX);
-    text.parse().map_err(expected)
-}
-
-fn rate(text: &str) -> Result<f64, &'static str> {
-    match text.parse() {
-        Ok(rate) if rate > 0.0 && rate <= 10.0 => Ok(rate),
-        _ => Err("expected a number above 0, up to 10"),
     }
 }
 

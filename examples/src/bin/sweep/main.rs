@@ -10,12 +10,13 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use ksdsl_examples::optimiser::Method;
+use ksdsl_examples::options::{count, rate};
 use ksdsl_examples::training::Recipe;
 use ksdsl_runtime::data::Digits;
 #[cfg(feature = "cifar")]
 use ksdsl_runtime::data::{Cifar10, Cifar100};
 use nets::{Entry, Parts};
-use results::{Key, Point, Results, Run, points};
+use results::{Point, Results, Run, points};
 use std::error::Error;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -54,18 +55,6 @@ struct Options {
     cifar100: Option<PathBuf>,
 }
 
-fn count(text: &str) -> Result<NonZeroU32, String> {
-    let expected = |_| format!("expected a whole number from 1 to {}", u32::MAX);
-    text.parse().map_err(expected)
-}
-
-fn rate(text: &str) -> Result<f64, &'static str> {
-    match text.parse() {
-        Ok(rate) if rate > 0.0 && rate <= 10.0 => Ok(rate),
-        _ => Err("expected a number above 0, up to 10"),
-    }
-}
-
 fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,38 +80,33 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 /// Runs the trainings that are not among the results yet, then shows all.
 fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Options) -> Result<(), Box<dyn Error>> {
     let mut results = Results::open(&options.out)?;
-    let key = |entry: &Entry<P>, seed: u32| Key {
-        data: data.to_owned(),
-        net: entry.costs.name.to_owned(),
+    let recipe = |seed: u32| Recipe {
+        epochs: options.epochs,
+        batch: options.batch.try_into().unwrap_or(NonZeroUsize::MAX),
+        method: Method::Sgd,
+        peak_rate: options.lr,
         seed: seed.into(),
-        epochs: options.epochs.get(),
-        batch: options.batch.get(),
-        rate: options.lr,
     };
-    let all: Vec<(&Entry<P>, Key)> = (0..options.seeds.get())
-        .flat_map(|seed| entries.iter().map(move |entry| (entry, seed)))
-        .map(|(entry, seed)| (entry, key(entry, seed)))
+    let all: Vec<(&Entry<P>, Recipe)> = (0..options.seeds.get())
+        .flat_map(|seed| entries.iter().map(move |entry| (entry, recipe(seed))))
         .collect();
     let bar = progress_bar(all.len() as u64);
-    for (entry, key) in &all {
-        if results.find(key).is_none() {
-            bar.set_message(format!("{}, seed {}", key.net, key.seed));
+    for (entry, recipe) in &all {
+        let name = entry.costs.name;
+        if results.find(data, name, recipe).is_none() {
+            bar.set_message(format!("{name}, seed {}", recipe.seed));
             bar.tick();
-            let recipe = Recipe {
-                epochs: options.epochs,
-                batch: NonZeroUsize::try_from(options.batch)?,
-                peak_rate: options.lr,
-                method: Method::Sgd,
-                seed: key.seed,
-            };
-            let outcome = (entry.train)(parts, &recipe);
-            let (accuracy, time) = outcome.map_err(|error| format!("{}, seed {}: {error}", key.net, key.seed))?;
-            results.add(Run::new(key.clone(), entry, accuracy, time))?;
+            let outcome = (entry.train)(parts, recipe);
+            let (accuracy, time) = outcome.map_err(|error| format!("{name}, seed {}: {error}", recipe.seed))?;
+            results.add(Run::new(data, entry, recipe, accuracy, time))?;
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let runs: Vec<&Run> = all.iter().filter_map(|(_, key)| results.find(key)).collect();
+    let runs: Vec<&Run> = all
+        .iter()
+        .filter_map(|(entry, recipe)| results.find(data, entry.costs.name, recipe))
+        .collect();
     let points = points(&runs);
     let picture = options.out.join("results.svg");
     plot::draw(&picture, data, &points)?;

@@ -1,23 +1,13 @@
 //! The trainings that are done, kept in a file.
 
 use crate::nets::Entry;
+use ksdsl_examples::training::Recipe;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// What tells a training from others.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Key {
-    pub(crate) data: String,
-    pub(crate) net: String,
-    pub(crate) seed: u64,
-    pub(crate) epochs: u32,
-    pub(crate) batch: u32,
-    pub(crate) rate: f64,
-}
 
 /// A line of the file: a training and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,7 +16,7 @@ pub(crate) struct Run {
     pub(crate) net: String,
     pub(crate) seed: u64,
     pub(crate) epochs: u32,
-    pub(crate) batch: u32,
+    pub(crate) batch: usize,
     pub(crate) rate: f64,
     pub(crate) depth: usize,
     pub(crate) shared_stages: usize,
@@ -39,14 +29,14 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new<P>(key: Key, entry: &Entry<P>, accuracy: f64, time: Duration) -> Self {
+    pub(crate) fn new<P>(data: &str, entry: &Entry<P>, recipe: &Recipe, accuracy: f64, time: Duration) -> Self {
         Self {
-            data: key.data,
-            net: key.net,
-            seed: key.seed,
-            epochs: key.epochs,
-            batch: key.batch,
-            rate: key.rate,
+            data: data.to_owned(),
+            net: entry.costs.name.to_owned(),
+            seed: recipe.seed,
+            epochs: recipe.epochs.get(),
+            batch: recipe.batch.get(),
+            rate: recipe.peak_rate,
             depth: entry.depth,
             shared_stages: entry.shared,
             mapping: entry.mapping.to_owned(),
@@ -58,11 +48,11 @@ impl Run {
         }
     }
 
-    fn is(&self, key: &Key) -> bool {
-        self.data == key.data
-            && self.net == key.net
-            && (self.seed, self.epochs, self.batch) == (key.seed, key.epochs, key.batch)
-            && self.rate == key.rate
+    /// Whether this is the training of a network on these data by this recipe.
+    fn is(&self, data: &str, net: &str, recipe: &Recipe) -> bool {
+        (self.data.as_str(), self.net.as_str()) == (data, net)
+            && (self.seed, self.epochs, self.batch) == (recipe.seed, recipe.epochs.get(), recipe.batch.get())
+            && self.rate == recipe.peak_rate
     }
 }
 
@@ -85,8 +75,8 @@ impl Results {
         &self.path
     }
 
-    pub(crate) fn find(&self, key: &Key) -> Option<&Run> {
-        self.runs.iter().find(|run| run.is(key))
+    pub(crate) fn find(&self, data: &str, net: &str, recipe: &Recipe) -> Option<&Run> {
+        self.runs.iter().find(|run| run.is(data, net, recipe))
     }
 
     /// Adds a run and saves all.
