@@ -42,6 +42,13 @@ pub fn entries(network: &Network) -> Vec<Entry> {
                 }),
             }
         }
+        if layer.scaled {
+            entries.push(Entry {
+                key: format!("{}.scale", layer.path.key()),
+                shape: vec![layer.scales()],
+                visits: Vec::new(),
+            });
+        }
     }
     entries
 }

@@ -3,6 +3,7 @@
 use super::output::Terminal;
 use super::{Choice, Status};
 use crate::checkpoint::{Entry, entries};
+use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
@@ -125,11 +126,25 @@ impl Layout {
 }
 
 impl Files {
-    fn layout(&self, terminal: &Terminal) -> Result<Layout, SpecError> {
+    fn layout(&self, terminal: &Terminal) -> Result<Layout, Status> {
+        let network = self.network(terminal).map_err(|error| terminal.report(&error))?;
+        if let Some(layer) = network.layers.iter().find(|layer| layer.scaled) {
+            // An unshared network has no such tensor to take them from or to put them in.
+            terminal.fail(&format!(
+                "`{}` has factors of its own (`with private scale`), which an unshared checkpoint does not hold: \
+                 convert with the clause without `scale`",
+                layer.path
+            ));
+            return Err(Status::Invalid);
+        }
+        Ok(Layout::new(entries(&network)))
+    }
+
+    fn network(&self, terminal: &Terminal) -> Result<Network, SpecError> {
         let spec = self.choice.spec(&self.file)?;
         let (network, warnings) = spec.compile_one()?;
         terminal.diagnostics(spec.source(), &warnings);
-        Ok(Layout::new(entries(&network)))
+        Ok(network)
     }
 
     /// Reads, converts and writes.
@@ -140,7 +155,7 @@ impl Files {
     ) -> Status {
         let layout = match self.layout(terminal) {
             Ok(layout) => layout,
-            Err(error) => return terminal.report(&error),
+            Err(status) => return status,
         };
         let file = match read(&self.checkpoint, terminal) {
             Ok(file) => file,

@@ -1,5 +1,6 @@
 //! The command `ksn`, run as a person runs it.
 
+mod convert;
 mod counts;
 
 use serde_json::Value;

@@ -1,0 +1,153 @@
+//! `ksn fuse`, `ksn unroll` and `ksn export`.
+
+use crate::Folder;
+use ksdsl_checkpoint::{File, Kind, Tensor, to_bytes};
+use std::borrow::Cow;
+
+/// Three layers, of which the first and the last share by a list.
+const NET: &str = "\
+net listed(scaled = false) {
+    input 2
+    stage s { repeat 3 { linear(2, bias = false); relu } }
+    share s[*].linear into [0, _, 0] as ends when not scaled
+    share s[*].linear with private scale as scaled when scaled
+}
+";
+
+/// Values that `f32` holds exactly, as all of their means.
+const LAYERS: [[f32; 4]; 3] = [[1.0, 2.0, 3.0, 4.0], [9.0, 9.0, 9.0, 9.0], [3.0, 4.0, 5.0, 8.0]];
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// A folder with the network and a checkpoint in which each layer has a kernel of its own.
+fn folder(layers: usize) -> Folder {
+    let folder = Folder::with(&[("net.ksn", NET)]);
+    let tensors: Vec<Tensor<'_>> = LAYERS[..layers]
+        .iter()
+        .enumerate()
+        .map(|(layer, values)| Tensor {
+            key: format!("s.{layer}.linear.weight"),
+            kind: Kind::F32,
+            shape: vec![2, 2],
+            data: Cow::Owned(bytes(values)),
+        })
+        .collect();
+    std::fs::write(folder.0.path().join("own.safetensors"), to_bytes(&tensors, &[])).unwrap();
+    folder
+}
+
+fn values(folder: &Folder, file: &str, key: &str) -> Option<Vec<u8>> {
+    let file = File::read(&folder.0.path().join(file)).unwrap();
+    file.get(key).map(|view| view.data.to_vec())
+}
+
+fn convert(folder: &Folder, command: &str, from: &str, to: &str, more: &[&str]) {
+    let args = [&[command, "net.ksn", from, "-o", to], more].concat();
+    let run = folder.ksn(&args);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""), "{args:?}");
+}
+
+#[test]
+fn fuse_and_unroll_are_opposites() {
+    let folder = folder(3);
+    convert(&folder, "fuse", "own.safetensors", "shared.safetensors", &[]);
+    // The mean of the first and the last layer; the second is private.
+    let mean = bytes(&[2.0, 3.0, 4.0, 6.0]);
+    assert_eq!(
+        values(&folder, "shared.safetensors", "shared.ends.weight"),
+        Some(mean.clone())
+    );
+    assert_eq!(
+        values(&folder, "shared.safetensors", "s.1.linear.weight"),
+        Some(bytes(&LAYERS[1]))
+    );
+    assert_eq!(values(&folder, "shared.safetensors", "s.0.linear.weight"), None);
+
+    convert(&folder, "unroll", "shared.safetensors", "unrolled.safetensors", &[]);
+    for (layer, expected) in [mean.clone(), bytes(&LAYERS[1]), mean].into_iter().enumerate() {
+        let key = format!("s.{layer}.linear.weight");
+        assert_eq!(values(&folder, "unrolled.safetensors", &key), Some(expected), "{key}");
+    }
+
+    convert(&folder, "fuse", "unrolled.safetensors", "again.safetensors", &[]);
+    let read = |name: &str| std::fs::read(folder.0.path().join(name)).unwrap();
+    assert_eq!(read("again.safetensors"), read("shared.safetensors"));
+
+    convert(
+        &folder,
+        "fuse",
+        "own.safetensors",
+        "first.safetensors",
+        &["--method", "first"],
+    );
+    assert_eq!(
+        values(&folder, "first.safetensors", "shared.ends.weight"),
+        Some(bytes(&LAYERS[0]))
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_named_and_nothing_is_written() {
+    let folder = folder(2);
+    let run = folder.ksn(&["fuse", "net.ksn", "own.safetensors", "-o", "shared.safetensors"]);
+    assert_eq!(run.status, Some(1));
+    assert!(run.stderr.contains("s.2.linear.weight"), "{}", run.stderr);
+    assert!(!folder.0.path().join("shared.safetensors").exists());
+
+    let run = folder.ksn(&["fuse", "net.ksn", "net.ksn", "-o", "shared.safetensors"]);
+    assert_eq!(run.status, Some(1), "{}", run.stderr);
+}
+
+#[test]
+fn factors_of_visits_are_refused() {
+    let folder = folder(3);
+    for command in ["fuse", "unroll"] {
+        let args = [
+            command,
+            "net.ksn",
+            "own.safetensors",
+            "-o",
+            "new.safetensors",
+            "--set",
+            "scaled=true",
+        ];
+        let run = folder.ksn(&args);
+        assert_eq!(run.status, Some(1));
+        assert!(
+            run.stderr.contains("`s[0].linear` has factors of its own"),
+            "{}",
+            run.stderr
+        );
+    }
+    assert!(!folder.0.path().join("new.safetensors").exists());
+}
+
+/// A name that begins with an underscore or a digit after it made `expand` panic once.
+#[test]
+fn odd_names_are_expanded_and_exported() {
+    let text = "net odd { input 4; stage _1 { repeat 2 { linear(4); relu } } share isomorphic in _1 }";
+    let folder = Folder::with(&[("odd.ksn", text)]);
+    for command in [&["expand", "odd.ksn"][..], &["export", "pytorch", "odd.ksn"]] {
+        let run = folder.ksn(command);
+        assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""), "{command:?}");
+        assert!(!run.stdout.is_empty());
+    }
+}
+
+#[test]
+fn export_writes_a_file_or_prints() {
+    let folder = Folder::with(&[("net.ksn", NET)]);
+    let printed = folder.ksn(&["export", "pytorch", "net.ksn"]);
+    assert_eq!(printed.status, Some(0), "{}", printed.stderr);
+    let run = folder.ksn(&["export", "pytorch", "net.ksn", "-o", "net.py"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(0), ""), "{}", run.stderr);
+    let written = std::fs::read_to_string(folder.0.path().join("net.py")).unwrap();
+    assert!(
+        written.contains("class ") && written.contains("import torch"),
+        "{written}"
+    );
+    // One parameter for both visits.
+    assert_eq!(written.matches("self.ends = Layer(").count(), 1, "{written}");
+}
