@@ -50,6 +50,9 @@ STORED = [
     "gradients_gates_shared",
     "gradients_crossed_shared",
     "gradients_norms_shared",
+    "gradients_mapped_shared",
+    "gradients_transformer_shared",
+    "gradients_scaled_shared",
     "tied_tied_shared",
 ]
 

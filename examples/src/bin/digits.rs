@@ -10,6 +10,7 @@ use ksdsl_examples::optimiser::Method;
 use ksdsl_examples::options::{count, rate};
 use ksdsl_examples::training::{Recipe, Step};
 use ksdsl_runtime::data::Digits;
+use ksdsl_runtime::network::Generated;
 use ksdsl_runtime::prelude::*;
 use std::error::Error;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -113,7 +114,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 /// Trains a net once for each seed.
 fn compare<B>(digits: &Digits, options: &Options) -> Result<Row, Box<dyn Error>>
 where
-    B: BuildOnDevice<Cpu, f32, Built: Classifier<1, 8, 8, 10>> + Network,
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<1, 8, 8, 10> + Generated> + Network,
 {
     let costs = Costs::of::<B>();
     let mut row = Row {
@@ -128,9 +129,10 @@ where
         bar.finish_and_clear();
         if let Some(folder) = &options.save {
             std::fs::create_dir_all(folder)?;
-            outcome
-                .model
-                .save_safetensors(folder.join(format!("{}-{seed}.safetensors", costs.name)))?;
+            checkpoint::save(
+                &outcome.model,
+                folder.join(format!("{}-{seed}.safetensors", costs.name)),
+            )?;
         }
         row.accuracies.push(outcome.accuracy);
         row.times.push(outcome.time);
