@@ -1,9 +1,9 @@
 //! What a generated network that tells classes of images apart can do, as one bound.
 
-use ksdsl_runtime::data::{Batch, Dataset, Images, Scaling, Targets};
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::dfdx::tensor::CpuError;
 use ksdsl_runtime::prelude::*;
+use ksdsl_train::data::{Batch, Dataset, Images, Scaling, Targets};
 
 type OnTape = OwnedTape<f32, Cpu>;
 

@@ -5,8 +5,8 @@ use crate::training::{Recipe, Step, TrainingError, train};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use indicatif::HumanCount;
-use ksdsl_runtime::data::{Dataset, Scaling};
 use ksdsl_runtime::prelude::*;
+use ksdsl_train::data::{Dataset, Scaling};
 use std::time::{Duration, Instant};
 
 /// The share of the images that training does not see.

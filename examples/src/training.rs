@@ -3,9 +3,9 @@
 use crate::classifier::Classifier;
 use crate::one_cycle::OneCycle;
 use crate::optimiser::{Method, Optimiser};
-use ksdsl_runtime::data::{Batches, Dataset, Scaling};
 use ksdsl_runtime::dfdx::tensor::CpuError;
 use ksdsl_runtime::prelude::*;
+use ksdsl_train::data::{Batches, Dataset, Scaling};
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
 

@@ -5,8 +5,8 @@ use ksdsl_examples::comparison::train_and_test;
 use ksdsl_examples::nets::{digits_shared, digits_unshared, vit_shared, vit_unshared};
 use ksdsl_examples::optimiser::Method;
 use ksdsl_examples::training::{Recipe, TrainingError};
-use ksdsl_runtime::data::Digits;
 use ksdsl_runtime::prelude::*;
+use ksdsl_train::data::Digits;
 
 /// A shorter training than the program's 20 epochs, for the sake of test time.
 fn recipe(epochs: u32, peak_rate: f64, seed: u64) -> Recipe {

@@ -77,7 +77,6 @@ pub mod backend;
 pub mod bank;
 pub mod checkpoint;
 pub mod cpu;
-pub mod data;
 #[doc(hidden)]
 pub mod generated;
 pub mod geometry;
@@ -94,6 +93,7 @@ pub mod prepared;
 pub mod repeat;
 mod saved;
 pub mod scalar;
+pub mod update;
 
 pub use dfdx;
 pub use ksdsl_macros::{include_ksn, ksnet};

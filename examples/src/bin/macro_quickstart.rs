@@ -1,9 +1,9 @@
 //! A network written in Rust code: build it, count its parameters, train it for a step, save it.
 
-use ksdsl_runtime::data::{Batch, Digits, Scaling};
 use ksdsl_runtime::dfdx::optim::Sgd;
 use ksdsl_runtime::ksnet;
 use ksdsl_runtime::prelude::*;
+use ksdsl_train::data::{Batch, Digits, Scaling};
 use safetensors::SafeTensors;
 use std::error::Error;
 

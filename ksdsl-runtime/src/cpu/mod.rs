@@ -30,6 +30,7 @@ mod simd;
 pub(crate) mod special;
 mod tail;
 mod threads;
+mod update;
 mod winograd;
 
 pub use buf::{CpuBuf, Plain};

@@ -12,9 +12,9 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use ksdsl_examples::optimiser::Method;
 use ksdsl_examples::options::{count, rate};
 use ksdsl_examples::training::Recipe;
-use ksdsl_runtime::data::Digits;
+use ksdsl_train::data::Digits;
 #[cfg(feature = "cifar")]
-use ksdsl_runtime::data::{Cifar10, Cifar100};
+use ksdsl_train::data::{Cifar10, Cifar100};
 use nets::{Entry, Parts};
 use results::{Point, Results, Run, points};
 use std::error::Error;

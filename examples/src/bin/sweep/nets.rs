@@ -5,10 +5,10 @@ use ksdsl_examples::classifier::Classifier;
 use ksdsl_examples::comparison::train_then_test;
 use ksdsl_examples::comparison::{Costs, train_and_test};
 use ksdsl_examples::training::{Recipe, TrainingError};
-#[cfg(feature = "cifar")]
-use ksdsl_runtime::data::{Cifar10, Cifar100};
-use ksdsl_runtime::data::{Dataset, Digits};
 use ksdsl_runtime::prelude::*;
+#[cfg(feature = "cifar")]
+use ksdsl_train::data::{Cifar10, Cifar100};
+use ksdsl_train::data::{Dataset, Digits};
 use std::time::Duration;
 
 mod sweep_digits {

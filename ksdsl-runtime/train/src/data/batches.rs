@@ -1,10 +1,10 @@
 //! Images as tensors.
 
 use super::{Dataset, Example};
-use dfdx::dtypes::Dtype;
-use dfdx::shapes::Const;
-use dfdx::tensor::{NoneTape, Tensor};
-use dfdx::tensor_ops::Device;
+use ksdsl_runtime::dfdx::dtypes::Dtype;
+use ksdsl_runtime::dfdx::shapes::Const;
+use ksdsl_runtime::dfdx::tensor::{NoneTape, Tensor};
+use ksdsl_runtime::dfdx::tensor_ops::Device;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;

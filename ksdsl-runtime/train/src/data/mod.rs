@@ -1,7 +1,7 @@
 //! Labelled images to train on: reading, splitting, scaling and batching.
 //!
 //! ```
-//! use ksdsl_runtime::data::{Batches, Digits, Scaling};
+//! use ksdsl_train::data::{Batches, Digits, Scaling};
 //! use ksdsl_runtime::prelude::*;
 //! use std::num::NonZeroUsize;
 //!

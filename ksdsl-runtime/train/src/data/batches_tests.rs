@@ -1,7 +1,7 @@
 use super::{Batch, Batches, Scaling};
 use crate::data::{Dataset, Digits};
-use dfdx::shapes::HasShape;
-use dfdx::tensor::Cpu;
+use ksdsl_runtime::dfdx::shapes::HasShape;
+use ksdsl_runtime::dfdx::tensor::Cpu;
 use std::num::NonZeroUsize;
 
 /// `count` digits whose pixels all have the number of the digit (below 17), with classes 0, 1, ...
