@@ -5,3 +5,5 @@
 //! kernels are not compiled anew when the trainer changes.
 
 pub mod data;
+pub mod metrics;
+pub mod record;
