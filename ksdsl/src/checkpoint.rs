@@ -42,13 +42,11 @@ pub fn entries(network: &Network) -> Vec<Entry> {
                 }),
             }
         }
-        if layer.scaled {
-            entries.push(Entry {
-                key: format!("{}.scale", layer.path.key()),
-                shape: vec![layer.scales()],
-                visits: Vec::new(),
-            });
-        }
+        entries.extend(layer.private_tensors().into_iter().map(|tensor| Entry {
+            key: format!("{}.{}", layer.path.key(), tensor.name),
+            shape: tensor.shape,
+            visits: Vec::new(),
+        }));
     }
     entries
 }
