@@ -5,9 +5,9 @@ use crate::act::{Context, GradCell};
 use crate::backend::{Backend, ConvMoments, ConvTail};
 use crate::geometry::{Activation, ConvSize, RowSize};
 use crate::param::Param;
-use crate::weight::Weight;
 use crate::saved::Saved;
 use crate::scalar::Scalar;
+use crate::weight::Weight;
 use dfdx::tensor::Tape;
 use std::rc::Rc;
 

@@ -53,7 +53,11 @@ pub fn analyse(network: &Network) -> Analysis {
             let mut cost = LayerCost {
                 macs: layer.macs(),
                 // Without sharing there would be none.
-                stored: layer.private_tensors().iter().map(|own| own.shape.iter().product::<u64>()).sum(),
+                stored: layer
+                    .private_tensors()
+                    .iter()
+                    .map(|own| own.shape.iter().product::<u64>())
+                    .sum(),
                 ..LayerCost::default()
             };
             for tensor in layer.op.tensors() {

@@ -70,7 +70,9 @@ impl Sums {
     pub(super) fn values(&self, meter: &Rc<Meter>, len: u64) -> Option<Buffer> {
         self.hold(Domain::Plain, || meter.buffer(len));
         let all = self.0.take();
-        all.into_iter().find(|(domain, _)| *domain == Domain::Plain).map(|(_, sum)| sum)
+        all.into_iter()
+            .find(|(domain, _)| *domain == Domain::Plain)
+            .map(|(_, sum)| sum)
     }
 
     /// Moves the sum of all into the parameter's gradient, which is not counted here.

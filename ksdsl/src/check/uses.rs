@@ -32,7 +32,10 @@ impl<'f> Checker<'f, '_> {
                 let near = nearest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
                 let private = PRIVATE_PARTS.iter().any(|def| def.name == name.value);
                 let private = private.then(|| {
-                    format!("it is what visits of a shared kernel may have: `share ... with private {}`", name.value)
+                    format!(
+                        "it is what visits of a shared kernel may have: `share ... with private {}`",
+                        name.value
+                    )
                 });
                 let define = || Some(format!("define it with `block {}(...) {{ ... }}`", name.value));
                 let text = format!("there is no layer or block `{}`", name.value);

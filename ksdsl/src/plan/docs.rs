@@ -62,10 +62,16 @@ pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
         Field::Tensor { key, shape, .. } => match key.rsplit_once('.') {
             Some((layer, "bias")) => format!("Bias of `{layer}`."),
             Some((layer, LOW_RANK_A)) => {
-                format!("Factor A of the addition B A to the kernel of `{layer}`, {}.", join_sizes(shape))
+                format!(
+                    "Factor A of the addition B A to the kernel of `{layer}`, {}.",
+                    join_sizes(shape)
+                )
             }
             Some((layer, LOW_RANK_B)) => {
-                format!("Factor B of the addition B A to the kernel of `{layer}`, {}.", join_sizes(shape))
+                format!(
+                    "Factor B of the addition B A to the kernel of `{layer}`, {}.",
+                    join_sizes(shape)
+                )
             }
             Some((layer, SCALE)) => format!("Factors of `{layer}` for the output channels of its kernel."),
             Some((layer, _)) => format!("Kernel of `{layer}`, {}.", join_sizes(shape)),
