@@ -252,7 +252,8 @@ fn own_parts_start_without_effect() {
     for tensor in &unrolled[..3] {
         assert_eq!(numbers(tensor), [3.0, 2.0, 3.0, 0.0], "{}", tensor.key);
     }
-    let again = fuse(&file(&unrolled), &expected, &shared, &private, Method::Mean).unwrap();
+    let unrolled = file(&unrolled);
+    let again = fuse(&unrolled, &expected, &shared, &private, Method::Mean).unwrap();
     assert_eq!(again, tensors);
 }
 
