@@ -42,19 +42,23 @@ impl Clause<'_, '_> {
     /// What the visits of a group have of their own for its kernel: whether factors, and an addition of
     /// which rank.
     pub(super) fn own_parts(&mut self, layer: LayerId, parts: &[Part]) -> (bool, Option<u64>) {
-        let scale = self.private.scale;
-        let scaled = scale.is_some_and(|at| self.has_kernel(layer, parts, at, ("scale", "to scale")));
-        let rank = self.private.rank.filter(|(.., at)| {
-            let words = ("low_rank", "that anything could be added to");
-            self.has_kernel(layer, parts, *at, words)
-        });
+        let (scale, rank) = (self.private.scale, self.private.rank);
+        let words = match (scale, rank) {
+            (None, None) => return (false, None),
+            (Some(at), None) => (at, "to scale", "`scale`"),
+            (None, Some((.., at))) => (at, "to add to", "`low_rank`"),
+            (Some(at), Some(_)) => (at, "to scale or to add to", "`scale` and `low_rank`"),
+        };
+        if !self.has_kernel(layer, parts, words) {
+            return (false, None);
+        }
         let rank = rank.and_then(|(rank, at, _)| self.fits(layer, rank, at).then_some(rank));
-        (scaled, rank)
+        (scale.is_some(), rank)
     }
 
     /// Whether the group has the kernel of a convolution or linear layer: reported if not, but for the
     /// norms of blocks.
-    fn has_kernel(&mut self, layer: LayerId, parts: &[Part], at: Span, (part, what): (&str, &str)) -> bool {
+    fn has_kernel(&mut self, layer: LayerId, parts: &[Part], (at, what, own): (Span, &str, &str)) -> bool {
         let layer = &self.network.layers[layer];
         let has_kernel = parts.contains(&Part::Kernel) && layer.op.kernel_matrix().is_some();
         // Of `bias of` the checks of names have reported it.
@@ -67,7 +71,7 @@ impl Clause<'_, '_> {
             };
             let diagnostic = Diagnostic::error(Code::NothingToShare, at, text)
                 .and(layer.span, format!("it is `{}`", layer.op.word()))
-                .help(format!("{why}: leave out `{part}`"));
+                .help(format!("{why}: leave out {own}"));
             self.diagnostics.push(diagnostic);
         }
         has_kernel
