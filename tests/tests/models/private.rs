@@ -258,7 +258,7 @@ fn additions_are_counted() {
         // Two layer norms.
         96 + 2 * addition(3, 4, 24) + 2 * 8,
         36 + 2 * (4 + addition(1, 4, 9)),
-        16 + 4 + 8 * addition(1, 4, 4),
+        16 + 4 + 8 * addition(1, 4, 4) + 2 * 8,
         // Two kernels with biases and two without, eight visits.
         2 * 15 + 2 * 12 + 8 * addition(2, 3, 4),
         15,
