@@ -1,0 +1,141 @@
+"""How far two outcomes of one case lie apart, and how far they may."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from networks import Tensors
+
+# What may differ as a part of the largest value: in one pass, and after ten steps of SGD and of AdamW.
+TOLERANCES = {"f32": (1e-5, 1e-4, 1e-3), "f64": (1e-10, 1e-10, 1e-8)}
+# Where the terms of a gradient nearly cancel, single precision knows less than its tolerance of it. So many
+# times what PyTorch itself is off by from double precision is then no difference.
+ROUNDING = 4
+# A gradient below this part of the largest of all is zero but for rounding, such as that of a bias
+# before a batch norm. It is compared with the largest of all, and what it does to its tensor in ten
+# steps is not compared.
+ZERO = 1e-10
+
+
+@dataclass(frozen=True)
+class Error:
+    """The distance of the gradients of two passes."""
+
+    # Of all gradients as one vector: its Euclidean norm, as a part of that of the vector.
+    norm: float
+    # The largest difference of all, as a part of the largest gradient of all.
+    largest: float
+    # The same for each tensor by itself: the worst, as a part of the tensor's largest gradient.
+    tensor: float
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What a comparison of a network in one precision found."""
+
+    name: str
+    precision: str
+    parameters: int
+    # Differences between us and PyTorch as parts of the largest value of a tensor, the worst of all tensors.
+    inference: float
+    logits: float
+    loss: float
+    statistics: float
+    sgd: float
+    adamw: float
+    gradient: Error
+    # From PyTorch's gradients in double precision: its own in single precision, ours, and ours without Winograd.
+    theirs: Error | None
+    ours: Error | None
+    direct: Error | None
+    # What is out of tolerance, with its place.
+    bad: list[str]
+
+    @staticmethod
+    def load(path: Path) -> "Measures":
+        values = json.loads(path.read_text())
+        for key in ("gradient", "theirs", "ours", "direct"):
+            values[key] = values[key] and Error(**values[key])
+        return Measures(**values)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{self.name}.{self.precision}.json").write_text(json.dumps(asdict(self)))
+
+
+class Judge:
+    """Compares outcomes of one case. `exact` has the gradients in double precision, by PyTorch."""
+
+    def __init__(self, exact: Tensors):
+        self.exact = {key: value for key, value in exact.items() if key.startswith("gradient.")}
+        self.steepest = max(largest(value) for value in self.exact.values())
+        self.zero = {tensor(key) for key, value in self.exact.items() if largest(value) < ZERO * self.steepest}
+
+    def scale(self, key: str, value: torch.Tensor) -> float:
+        """What a difference from a value is a part of."""
+        return self.steepest if tensor(key) in self.zero else largest(value) or 1.0
+
+    def gradients(self, found: Tensors, right: Tensors) -> Error:
+        differences = {key: found[key] - right[key] for key in self.exact}
+        return Error(
+            norm=norm(differences.values()) / norm(right[key] for key in self.exact),
+            largest=max(map(largest, differences.values())) / self.steepest,
+            tensor=max(largest(value) / self.scale(key, right[key]) for key, value in differences.items()),
+        )
+
+    def worst(self, kind: str, ours: Tensors, theirs: Tensors) -> tuple[float, str]:
+        """The largest difference of the tensors of a kind, and where it is."""
+        found = [(0.0, "")]
+        for key, value in theirs.items():
+            steps_of_rounding = kind in ("sgd", "adamw") and tensor(key) in self.zero
+            if key.partition(".")[0] != kind or steps_of_rounding:
+                continue
+            difference = largest(ours[key] - value)
+            if kind == "gradient":
+                difference = max(0.0, difference - ROUNDING * largest(value - self.exact[key]))
+            found.append((difference / self.scale(key, value), key))
+        return max(found)
+
+
+def measure(name: str, precision: str, theirs: Tensors, ours: Tensors, exact: Tensors, direct: Tensors | None) -> Measures:
+    """All measures. `exact` are PyTorch's gradients in double precision, `direct` ours without Winograd."""
+    assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
+    for key, value in theirs.items():
+        assert ours[key].shape == value.shape, key
+        assert ours[key].isfinite().all() and value.isfinite().all(), f"{key}: no numbers"
+    judge = Judge(exact)
+    kinds = ("inference", "logits", "loss", "statistics", "sgd", "adamw")
+    worst = {kind: judge.worst(kind, ours, theirs) for kind in kinds}
+    gradient = judge.gradients(ours, theirs)
+    one_pass, sgd, adamw = TOLERANCES[precision]
+    limits = {"sgd": sgd, "adamw": adamw}
+    checked = worst | {
+        "gradient": judge.worst("gradient", ours, theirs),
+        "norm": (gradient.norm, "all gradients as one vector"),
+        "largest": (gradient.largest, "the largest gradient"),
+    }
+    return Measures(
+        name=name,
+        precision=precision,
+        parameters=sum(value.numel() for value in judge.exact.values()),
+        **{kind: worst[kind][0] for kind in kinds},
+        gradient=gradient,
+        theirs=judge.gradients(theirs, exact) if direct else None,
+        ours=judge.gradients(ours, exact) if direct else None,
+        direct=judge.gradients(direct, exact) if direct else None,
+        bad=[f"{error:.1e} at {key}" for kind, (error, key) in checked.items() if error > limits.get(kind, one_pass)],
+    )
+
+
+def tensor(key: str) -> str:
+    return key.partition(".")[2]
+
+
+def largest(value: torch.Tensor) -> float:
+    return value.abs().max().item()
+
+
+def norm(values: Iterable[torch.Tensor]) -> float:
+    return sum(value.square().sum().item() for value in values) ** 0.5

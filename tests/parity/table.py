@@ -1,0 +1,159 @@
+"""The results of a comparison as a page."""
+
+from pathlib import Path
+
+from measure import Measures
+
+INTRODUCTION = """\
+# Parity with PyTorch
+
+`tests/parity/parity.py` wrote this page. It gives every network of `tests/parity/nets.csv` to both sides, with
+the same random weights and the same two images: the model that KSDSL generates (dfdx, our kernels, on a CPU)
+and the module of `ksn export pytorch` (PyTorch {torch} on a CPU). To do it again, with torch, numpy and
+safetensors:
+
+```sh
+python tests/parity/parity.py --table docs/parity.md
+```
+
+A difference is a part of the largest value of its tensor; where there are several tensors, the worst counts.
+
+| column | what is compared |
+| --- | --- |
+| inference, logits, loss | of the mode for inference, and of a training pass |
+| gradients (L2) | all gradients as one vector: the Euclidean norm of the difference, as a part of the vector's |
+| gradients (largest) | the largest difference of all, as a part of the largest gradient of all |
+| gradients (tensor) | the worst tensor by itself: its largest difference, as a part of its largest gradient |
+| statistics | running statistics after the pass |
+| SGD, AdamW | all tensors after ten steps, with momentum and weight decay |
+"""
+
+DOUBLE = """\
+## Double precision
+
+Here rounding hides nothing: what remains shows that both sides compute the same.
+
+{summary}
+"""
+
+SINGLE = """\
+## Single precision
+
+{summary}
+
+In networks with ReLU the norms are set so that their outputs keep away from zero. Otherwise a value that is zero
+but for rounding passes a ReLU on one side and not on the other, and gradients differ by per cents, of PyTorch
+in single precision from PyTorch in double precision too. In double precision the norms are not set so.
+"""
+
+ROUNDING = """\
+## Whose rounding
+
+The same gradients in single precision, each from those of PyTorch in double precision: of PyTorch, ours, and
+ours with all 3x3 convolutions computed directly, without Winograd's algorithm. On the left all gradients as one
+vector, on the right the worst tensor by itself.
+
+{summary}
+"""
+
+
+def page(measures: list[Measures], torch_version: str) -> str:
+    """The whole page. Every network must have been compared."""
+    double = [found for found in measures if found.precision == "f64"]
+    single = [found for found in measures if found.precision == "f32"]
+    return "\n".join(
+        [
+            INTRODUCTION.format(torch=torch_version),
+            DOUBLE.format(summary=double_summary(double)),
+            differences(double),
+            SINGLE.format(summary=single_summary(single)),
+            differences(single),
+            ROUNDING.format(summary=rounding_summary(single)),
+            rounding(single),
+        ]
+    )
+
+
+def double_summary(double: list[Measures]) -> str:
+    one_pass = max(max(found.inference, found.logits, found.loss, found.statistics, found.gradient.tensor) for found in double)
+    steps = max(max(found.sgd, found.adamw) for found in double)
+    return (
+        f"{len(double)} networks: in one pass nothing differs by more than {number(one_pass)}, after ten steps by "
+        f"{number(steps)}."
+    )
+
+
+def single_summary(single: list[Measures]) -> str:
+    def within(measure) -> int:
+        return sum(max(found.inference, found.logits, found.loss, measure(found.gradient)) <= 1e-5 for found in single)
+
+    return (
+        f"Of {len(single)} networks, logits, loss and gradients are within 1e-5 for {within(lambda g: g.norm)} with all "
+        f"gradients as one vector, for {within(lambda g: g.largest)} by the largest difference of all, and for "
+        f"{within(lambda g: g.tensor)} with every tensor by itself. What keeps the others from the last is rounding: "
+        f"[below](#whose-rounding)."
+    )
+
+
+def rounding_summary(single: list[Measures]) -> str:
+    def mean(values) -> str:
+        logs = [max(value, 1e-12) for value in values]
+        product = 1.0
+        for value in logs:
+            product *= value ** (1 / len(logs))
+        return f"{product:.2f}"
+
+    ratios = {
+        "ours": [found.ours.norm / found.theirs.norm for found in single],
+        "direct": [found.direct.norm / found.theirs.norm for found in single],
+    }
+    tensor = [found.ours.tensor / found.theirs.tensor for found in single]
+    direct_tensor = [found.direct.tensor / found.theirs.tensor for found in single]
+    worse = [found.name for found in single if found.ours.norm > 2 * found.theirs.norm]
+    more = ", ".join(f"`{name}`" for name in worse) or "none"
+    return (
+        f"As geometric means over {len(single)} networks, our error is {mean(ratios['ours'])} times PyTorch's as one vector "
+        f"and {mean(tensor)} times at the worst tensor; computed directly {mean(ratios['direct'])} and "
+        f"{mean(direct_tensor)} times. More than twice PyTorch's as one vector: {more}."
+    )
+
+
+def differences(measures: list[Measures]) -> str:
+    head = ["network", "parameters", "inference", "logits", "loss", "gradients (L2)", "gradients (largest)"]
+    head += ["gradients (tensor)", "statistics", "SGD", "AdamW"]
+    rows = [
+        [f"`{found.name}`", f"{found.parameters:,}"]
+        + [number(value) for value in (found.inference, found.logits, found.loss)]
+        + [number(value) for value in (found.gradient.norm, found.gradient.largest, found.gradient.tensor)]
+        + [number(value) for value in (found.statistics, found.sgd, found.adamw)]
+        for found in measures
+    ]
+    return table(head, rows)
+
+
+def rounding(single: list[Measures]) -> str:
+    head = ["network", "PyTorch (L2)", "ours (L2)", "direct (L2)", "PyTorch (tensor)", "ours (tensor)", "direct (tensor)"]
+    rows = []
+    for found in single:
+        errors = (found.theirs, found.ours, found.direct)
+        numbers = [error.norm for error in errors] + [error.tensor for error in errors]
+        rows.append([f"`{found.name}`", *map(number, numbers)])
+    return table(head, rows)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def number(value: float) -> str:
+    return f"{value:.1e}" if value else "0"
+
+
+def load(folder: Path, names: list[str], precisions: dict[str, list[str]]) -> list[Measures]:
+    """The kept results, in the order of the list; an error names those that are not there."""
+    wanted = [folder / f"{name}.{precision}.json" for name in names for precision in precisions[name]]
+    missing = [path.stem for path in wanted if not path.exists()]
+    if missing:
+        raise SystemExit(f"not compared yet: {', '.join(missing)}")
+    return [Measures.load(path) for path in wanted]
