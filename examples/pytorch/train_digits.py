@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-DIGITS = Path(__file__).resolve().parents[2] / "ksdsl-runtime/data/digits.csv.gz"
+DIGITS = Path(__file__).resolve().parents[2] / "ksdsl-runtime/train/data/digits.csv.gz"
 # The last images are held out.
 TRAINING = 1437
 
