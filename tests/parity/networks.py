@@ -68,13 +68,18 @@ class Net:
         model.sizes = counts["input"], counts["output"][0]
 
 
-def make_case(model: nn.Module, batch: int, steady: bool) -> Tensors:
+def make_case(model: nn.Module, batch: int, precision: str) -> Tensors:
     """Random weights and a random batch. Norms start away from the identity.
 
     A unit whose input is zero but for rounding may pass a ReLU in one system and not in the other,
     and then whole gradients differ by per cents. Double precision meets none, single precision some
-    in every deep network. So in a `steady` case the norms keep what they give away from zero."""
+    in every deep network. So there the norms keep what they give away from zero, if there are ReLUs.
+
+    With the usual epsilon of 1e-8 AdamW's steps have the size of the rate however small the gradient; in
+    single precision that makes steps of rounding."""
     generator = torch.Generator().manual_seed(0)
+    single = precision == "f32"
+    steady = single and model.has_relu
 
     def noise(tensor: Tensor) -> Tensor:
         return torch.randn(tensor.shape, generator=generator)
@@ -83,9 +88,7 @@ def make_case(model: nn.Module, batch: int, steady: bool) -> Tensors:
     case = {
         "images": torch.randn(batch, *image, generator=generator),
         "targets": torch.randn(batch, classes, generator=generator).softmax(1),
-        # Of AdamW. With the usual 1e-8 its steps have the size of the rate however small the
-        # gradient; in single precision that makes steps of rounding.
-        "eps": torch.tensor([1e-3 if steady else 1e-8], dtype=torch.float64),
+        "eps": torch.tensor([1e-3 if single else 1e-8], dtype=torch.float64),
         "steps": torch.tensor([STEPS], dtype=torch.float64),
     }
     norms = {key.rpartition(".")[0] for key, tensor in model.state_dict().items() if is_norm(key, tensor)}
@@ -104,6 +107,18 @@ def make_case(model: nn.Module, batch: int, steady: bool) -> Tensors:
             value = bound * (2 * torch.rand(tensor.shape, generator=generator) - 1)
         case[f"weight.{key}"] = value
     return case
+
+
+def nearby(case: Tensors, precision: str) -> Tensors:
+    """The case with the last bits of its weights changed."""
+    generator = torch.Generator().manual_seed(1)
+    unit = torch.finfo(DTYPES[precision]).eps
+
+    def moved(value: Tensor) -> Tensor:
+        value = value.double()
+        return value * (1 + unit * (2 * torch.rand(value.shape, generator=generator, dtype=value.dtype) - 1))
+
+    return {key: moved(value) if key.startswith("weight.") else value for key, value in case.items()}
 
 
 def is_norm(key: str, tensor: Tensor) -> bool:

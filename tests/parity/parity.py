@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 from measure import Measures, measure
-from networks import ROOT, Net, Tensors, expected, make_case
+from networks import ROOT, Net, Tensors, expected, make_case, nearby
 from safetensors.torch import load_file, save_file
 from table import load, page
 
@@ -76,17 +76,21 @@ def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int) ->
     """Compares one network in one precision."""
     torch.manual_seed(0)
     model = net.export(tools.ksn, folder)
-    single = precision == "f32"
-    case = make_case(model, batch, steady=single and model.has_relu)
+    case = make_case(model, batch, precision)
     start = time.perf_counter()
     theirs = expected(model, case, precision)
     middle = time.perf_counter()
     ours = tools.outcome(net.name, precision, case, folder)
     end = time.perf_counter()
     one_pass = case | {"steps": torch.zeros(1, dtype=torch.float64)}
+    single = precision == "f32"
     exact = expected(model, one_pass, "f64") if single else theirs
     direct = tools.outcome(net.name, precision, one_pass, folder, "direct") if single else None
     found = measure(net.name, precision, theirs, ours, exact, direct)
+    if found.bad:
+        # Perhaps because steps make much of rounding: then PyTorch's from a start nearby lie as far apart.
+        moved = expected(model, nearby(case, precision), precision)
+        found = measure(net.name, precision, theirs, ours, exact, direct, moved)
     show(found, middle - start, end - middle)
     return found
 
@@ -110,7 +114,7 @@ def store(nets: list[Net], tools: Tools, temporary: Path, folder: Path) -> None:
         torch.manual_seed(0)
         model = net.export(tools.ksn, temporary)
         # In single precision, which is tested as well, a small epsilon would make steps of rounding.
-        case = make_case(model, 4, steady=False) | {"eps": torch.tensor([1e-3], dtype=torch.float64)}
+        case = make_case(model, 4, "f64") | {"eps": torch.tensor([1e-3], dtype=torch.float64)}
         outcome = expected(model, case, "f64")
         # The weights are of single precision, so that both precisions start from the same.
         save_file(case | outcome, folder / f"{net.name}.safetensors")

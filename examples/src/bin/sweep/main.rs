@@ -94,7 +94,11 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
         .iter()
         .filter(|(entry, recipe)| results.find(data, entry.costs.name, recipe).is_none());
     let missing: Vec<_> = missing.collect();
-    let bar = progress_bar(all.len(), all.len() - missing.len());
+    let bar = progress_bar(missing.len());
+    if missing.len() < all.len() {
+        let (done, path) = (all.len() - missing.len(), results.path().display());
+        eprintln!("{done} of {} trainings are in {path} already", all.len());
+    }
     for (entry, recipe) in missing {
         let training = format!("{}, seed {}", entry.costs.name, recipe.seed);
         bar.set_message(training.clone());
@@ -120,15 +124,11 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
     Ok(())
 }
 
-/// On standard error; nothing where that is no terminal. The time left follows from the trainings of this run.
-fn progress_bar(trainings: usize, done: usize) -> ProgressBar {
+/// On standard error; nothing where that is no terminal.
+fn progress_bar(trainings: usize) -> ProgressBar {
     let template = "{bar:30} {pos} of {len} trainings, {eta} left: {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(trainings as u64)
-        .with_position(done as u64)
-        .with_style(style);
-    bar.reset_eta();
-    bar
+    ProgressBar::new(trainings as u64).with_style(style)
 }
 
 fn table(points: &[Point]) -> Table {
