@@ -18,6 +18,8 @@ ROUNDING = 4
 # that of a factor, before a batch norm. It is compared with the largest of all, and what it does to its
 # tensor in ten steps is not compared.
 ZERO = {"f32": 1e-6, "f64": 1e-10}
+# Kinds of tensors after the steps of an optimiser.
+STEPPED = ("sgd", "adamw")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Measures:
     logits: float
     loss: float
     statistics: float
-    sgd: float
-    adamw: float
+    sgd: float | None
+    adamw: float | None
     gradient: Error
     # How far PyTorch's tensors lie apart after the steps if the last bits of the first weights change; where
     # the differences made that a question.
@@ -98,7 +100,7 @@ class Judge:
         """The largest difference of the tensors of a kind, and where it is; `allowing` for rounding."""
         found = [(0.0, "")]
         for key, value in theirs.items():
-            steps_of_rounding = kind in ("sgd", "adamw") and tensor(key) in self.zero
+            steps_of_rounding = kind in STEPPED and tensor(key) in self.zero
             if key.partition(".")[0] != kind or steps_of_rounding:
                 continue
             difference = largest(ours[key] - value)
@@ -109,49 +111,54 @@ class Judge:
 
     def rounding(self, key: str, value: torch.Tensor) -> float:
         """What PyTorch itself is off by."""
-        one_pass = largest(value - self.exact[key]) if key.partition(".")[0] not in ("sgd", "adamw") else 0.0
+        one_pass = largest(value - self.exact[key]) if key.partition(".")[0] not in STEPPED else 0.0
         return max(one_pass, largest(value - self.moved[key]) if self.moved else 0.0)
 
 
-def measure(
-    name: str,
-    precision: str,
-    theirs: Tensors,
-    ours: Tensors,
-    exact: Tensors,
-    direct: Tensors | None,
-    moved: Tensors | None = None,
-) -> Measures:
-    """All measures. `exact` is PyTorch's pass in double precision, `direct` ours without Winograd, `moved` what
-    PyTorch makes of a case nearby."""
-    assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
-    for key, value in theirs.items():
-        assert ours[key].shape == value.shape, key
-        assert ours[key].isfinite().all() and value.isfinite().all(), f"{key}: no numbers"
-    judge = Judge(precision, exact, moved)
-    kinds = ("inference", "logits", "loss", "statistics", "sgd", "adamw")
-    worst = {kind: judge.worst(kind, ours, theirs) for kind in kinds}
-    gradient = judge.gradients(ours, theirs)
-    one_pass, sgd, adamw = TOLERANCES[precision]
-    limits = {"sgd": sgd, "adamw": adamw}
-    checked = {kind: judge.worst(kind, ours, theirs, allowing=True) for kind in (*kinds, "gradient")} | {
-        "norm": (gradient.norm, "all gradients as one vector"),
-        "largest": (gradient.largest, "the largest gradient"),
-    }
-    return Measures(
-        name=name,
-        precision=precision,
-        parameters=sum(exact[key].numel() for key in judge.keys),
-        # What PyTorch is off by after the steps, where it was asked.
-        moved_sgd=judge.worst("sgd", moved, theirs)[0] if moved else None,
-        moved_adamw=judge.worst("adamw", moved, theirs)[0] if moved else None,
-        **{kind: worst[kind][0] for kind in kinds},
-        gradient=gradient,
-        theirs=judge.gradients(theirs, exact) if direct else None,
-        ours=judge.gradients(ours, exact) if direct else None,
-        direct=judge.gradients(direct, exact) if direct else None,
-        bad=[f"{error:.1e} at {key}" for kind, (error, key) in checked.items() if error > limits.get(kind, one_pass)],
-    )
+@dataclass(frozen=True)
+class Outcomes:
+    """What the sides make of a case. Whether it has steps; what PyTorch and we make of it; the pass of PyTorch in
+    double precision; in single precision ours without Winograd; of a case nearby, where that is asked, PyTorch's."""
+
+    stepped: bool
+    theirs: Tensors
+    ours: Tensors
+    exact: Tensors
+    direct: Tensors | None
+    moved: Tensors | None = None
+
+    def measure(self, name: str, precision: str) -> Measures:
+        """All measures."""
+        self.check()
+        judge = Judge(precision, self.exact, self.moved)
+        kinds = ["inference", "logits", "loss", "statistics", *(STEPPED if self.stepped else ())]
+        worst = {kind: judge.worst(kind, self.ours, self.theirs) for kind in kinds}
+        gradient = judge.gradients(self.ours, self.theirs)
+        one_pass, sgd, adamw = TOLERANCES[precision]
+        limits = {"sgd": sgd, "adamw": adamw}
+        checked = {kind: judge.worst(kind, self.ours, self.theirs, allowing=True) for kind in [*kinds, "gradient"]} | {
+            "norm": (gradient.norm, "all gradients as one vector"),
+            "largest": (gradient.largest, "the largest gradient"),
+        }
+        return Measures(
+            name=name,
+            precision=precision,
+            parameters=sum(self.exact[key].numel() for key in judge.keys),
+            **(dict.fromkeys(STEPPED) | {kind: error for kind, (error, _) in worst.items()}),
+            **{f"moved_{kind}": self.moved and judge.worst(kind, self.moved, self.theirs)[0] for kind in STEPPED},
+            gradient=gradient,
+            theirs=judge.gradients(self.theirs, self.exact) if self.direct else None,
+            ours=judge.gradients(self.ours, self.exact) if self.direct else None,
+            direct=judge.gradients(self.direct, self.exact) if self.direct else None,
+            bad=[f"{error:.1e} at {key}" for kind, (error, key) in checked.items() if error > limits.get(kind, one_pass)],
+        )
+
+    def check(self) -> None:
+        """Both sides have the same tensors, of numbers."""
+        assert self.ours.keys() == self.theirs.keys(), self.ours.keys() ^ self.theirs.keys()
+        for key, value in self.theirs.items():
+            assert self.ours[key].shape == value.shape, key
+            assert self.ours[key].isfinite().all() and value.isfinite().all(), f"{key}: no numbers"
 
 
 def tensor(key: str) -> str:

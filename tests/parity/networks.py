@@ -28,6 +28,7 @@ class Net:
     file: str
     net: str
     settings: str
+    # Whether double precision is compared as well: `yes`, or `pass` for one pass without the steps.
     f64: str
 
     @staticmethod
@@ -37,6 +38,10 @@ class Net:
 
     def precisions(self) -> list[str]:
         return ["f32", "f64"] if self.f64 else ["f32"]
+
+    def steps(self, precision: str) -> int:
+        """How many steps of each optimiser are compared."""
+        return 0 if precision == "f64" and self.f64 == "pass" else STEPS
 
     def export(self, ksn: Path, folder: Path) -> nn.Module:
         """The network as `ksn export pytorch` writes it, with its initial weights."""
@@ -68,7 +73,7 @@ class Net:
         model.sizes = counts["input"], counts["output"][0]
 
 
-def make_case(model: nn.Module, batch: int, precision: str) -> Tensors:
+def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) -> Tensors:
     """Random weights and a random batch. Norms start away from the identity.
 
     A unit whose input is zero but for rounding may pass a ReLU in one system and not in the other,
@@ -89,7 +94,7 @@ def make_case(model: nn.Module, batch: int, precision: str) -> Tensors:
         "images": torch.randn(batch, *image, generator=generator),
         "targets": torch.randn(batch, classes, generator=generator).softmax(1),
         "eps": torch.tensor([1e-3 if single else 1e-8], dtype=torch.float64),
-        "steps": torch.tensor([STEPS], dtype=torch.float64),
+        "steps": torch.tensor([steps], dtype=torch.float64),
     }
     norms = {key.rpartition(".")[0] for key, tensor in model.state_dict().items() if is_norm(key, tensor)}
     for key, tensor in model.state_dict().items():

@@ -20,11 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from measure import Measures, measure
+from measure import Measures, Outcomes
 from networks import ROOT, Net, Tensors, expected, make_case, nearby
 from safetensors.torch import load_file, save_file
 from table import load, page
@@ -76,7 +76,7 @@ def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int) ->
     """Compares one network in one precision."""
     torch.manual_seed(0)
     model = net.export(tools.ksn, folder)
-    case = make_case(model, batch, precision)
+    case = make_case(model, batch, precision, net.steps(precision))
     start = time.perf_counter()
     theirs = expected(model, case, precision)
     middle = time.perf_counter()
@@ -86,11 +86,12 @@ def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int) ->
     single = precision == "f32"
     exact = expected(model, one_pass, "f64") if single else theirs
     direct = tools.outcome(net.name, precision, one_pass, folder, "direct") if single else None
-    found = measure(net.name, precision, theirs, ours, exact, direct)
+    outcomes = Outcomes(net.steps(precision) > 0, theirs, ours, exact, direct)
+    found = outcomes.measure(net.name, precision)
     if found.bad:
         # Perhaps because steps make much of rounding: then PyTorch's from a start nearby lie as far apart.
         moved = expected(model, nearby(case, precision), precision)
-        found = measure(net.name, precision, theirs, ours, exact, direct, moved)
+        found = replace(outcomes, moved=moved).measure(net.name, precision)
     show(found, middle - start, end - middle)
     return found
 
@@ -100,7 +101,7 @@ COLUMNS = ["inference", "logits", "loss", "norm", "largest", "tensor", "statisti
 
 def show(found: Measures, theirs: float, ours: float) -> None:
     """One line, and a line for everything that differs."""
-    numbers = [getattr(found, name, None) or getattr(found.gradient, name, 0.0) for name in COLUMNS]
+    numbers = [getattr(found, name, getattr(found.gradient, name, None)) or 0.0 for name in COLUMNS]
     line = "  ".join(f"{number:10.1e}" for number in numbers)
     print(f"{found.name:32} {found.precision}  {line}  {theirs:5.1f} s {ours:5.1f} s", flush=True)
     for bad in found.bad:

@@ -26,6 +26,10 @@ A difference is a part of the largest value of its tensor; where there are sever
 | gradients (tensor) | the worst tensor by itself: its largest difference, as a part of its largest gradient |
 | statistics | running statistics after the pass |
 | SGD, AdamW | all tensors after ten steps, with momentum and weight decay |
+
+A gradient that is zero but for rounding (less than 1e-6 of the largest of all in single precision, 1e-10 in double),
+such as that of a bias before a batch norm, is compared with the largest of all, and what the optimisers make of it is
+left out.
 """
 
 DOUBLE = """\
@@ -43,7 +47,8 @@ SINGLE = """\
 
 In networks with ReLU the norms are set so that their outputs keep away from zero. Otherwise a value that is zero
 but for rounding passes a ReLU on one side and not on the other, and gradients differ by per cents, of PyTorch
-in single precision from PyTorch in double precision too. In double precision the norms are not set so.
+in single precision from PyTorch in double precision too. In double precision the norms are not set so. AdamW's
+epsilon is 1e-3 instead of 1e-8, with which its steps have the size of the rate however small the gradient.
 """
 
 ROUNDING = """\
@@ -76,10 +81,26 @@ def page(measures: list[Measures], torch_version: str) -> str:
 
 def double_summary(double: list[Measures]) -> str:
     one_pass = max(max(found.inference, found.logits, found.loss, found.statistics, found.gradient.tensor) for found in double)
-    steps = max(max(found.sgd, found.adamw) for found in double)
+    steps = max(max(found.sgd or 0.0, found.adamw or 0.0) for found in double)
+    stepped = sum(found.sgd is not None for found in double)
     return (
-        f"{len(double)} networks: in one pass nothing differs by more than {number(one_pass)}, after ten steps by "
-        f"{number(steps)}."
+        f"{len(double)} networks: in one pass nothing differs by more than {number(one_pass)}, after ten steps, "
+        f"which {stepped} of them took, by {number(steps)}.{unstable(double)}"
+    )
+
+
+def unstable(measures: list[Measures]) -> str:
+    """The networks whose steps make so much of rounding that PyTorch was asked for its own."""
+    found = [
+        f"`{found.name}` (SGD {number(found.moved_sgd)}, AdamW {number(found.moved_adamw)})"
+        for found in measures
+        if found.moved_sgd is not None
+    ]
+    if not found:
+        return ""
+    return (
+        " Some networks make much of rounding in ten steps. So far apart are PyTorch and PyTorch there, if the last bits "
+        f"of the first weights change: {', '.join(found)}."
     )
 
 
@@ -87,11 +108,15 @@ def single_summary(single: list[Measures]) -> str:
     def within(measure) -> int:
         return sum(max(found.inference, found.logits, found.loss, measure(found.gradient)) <= 1e-5 for found in single)
 
+    def steps(find) -> str:
+        return number(max(map(find, single)))
+
     return (
         f"Of {len(single)} networks, logits, loss and gradients are within 1e-5 for {within(lambda g: g.norm)} with all "
         f"gradients as one vector, for {within(lambda g: g.largest)} by the largest difference of all, and for "
-        f"{within(lambda g: g.tensor)} with every tensor by itself. What keeps the others from the last is rounding: "
-        f"[below](#whose-rounding)."
+        f"{within(lambda g: g.tensor)} with every tensor by itself. After ten steps tensors differ by {steps(lambda found: found.sgd)} (SGD) and "
+        f"{steps(lambda found: found.adamw)} (AdamW) at most. What keeps the others from the last is rounding: "
+        f"[below](#whose-rounding).{unstable(single)}"
     )
 
 
@@ -146,7 +171,10 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def number(value: float) -> str:
+def number(value: float | None) -> str:
+    """In two digits; nothing where nothing was compared."""
+    if value is None:
+        return ""
     return f"{value:.1e}" if value else "0"
 
 
