@@ -6,7 +6,7 @@ gradients, running statistics, and all tensors after ten steps of SGD and of Ada
 numpy and safetensors, and cargo for our side.
 
     python tests/parity/parity.py                     all networks
-    python tests/parity/parity.py --only 'se_resnet*' some
+    python tests/parity/parity.py --only 'se_resnet*' some; one pass without the steps: --passes
     python tests/parity/parity.py --table FILE        all, and the page with their results
     python tests/parity/parity.py --keep ...          passes over what was compared before
     python tests/parity/parity.py --store FOLDER      writes the files of tests/data/parity
@@ -72,11 +72,11 @@ class Tools:
         return load_file(outcome)
 
 
-def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int) -> Measures:
+def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int, steps: int) -> Measures:
     """Compares one network in one precision."""
     torch.manual_seed(0)
     model = net.export(tools.ksn, folder)
-    case = make_case(model, batch, precision, net.steps(precision))
+    case = make_case(model, batch, precision, steps)
     start = time.perf_counter()
     theirs = expected(model, case, precision)
     middle = time.perf_counter()
@@ -86,7 +86,7 @@ def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int) ->
     single = precision == "f32"
     exact = expected(model, one_pass, "f64") if single else theirs
     direct = tools.outcome(net.name, precision, one_pass, folder, "direct") if single else None
-    outcomes = Outcomes(net.steps(precision) > 0, theirs, ours, exact, direct)
+    outcomes = Outcomes(steps > 0, theirs, ours, exact, direct)
     found = outcomes.measure(net.name, precision)
     if found.bad:
         # Perhaps because steps make much of rounding: then PyTorch's from a start nearby lie as far apart.
@@ -94,6 +94,13 @@ def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int) ->
         found = replace(outcomes, moved=moved).measure(net.name, precision)
     show(found, middle - start, end - middle)
     return found
+
+
+def kept(net: Net, precision: str, steps: int) -> Measures | None:
+    """The result of a run before, if it compared so much."""
+    path = RESULTS / f"{net.name}.{precision}.json"
+    found = Measures.load(path) if path.exists() else None
+    return found if found and (found.sgd is not None or not steps) else None
 
 
 COLUMNS = ["inference", "logits", "loss", "norm", "largest", "tensor", "statistics", "sgd", "adamw"]
@@ -123,7 +130,8 @@ def store(nets: list[Net], tools: Tools, temporary: Path, folder: Path) -> None:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="*", help="names to compare, with wildcards")
+    parser.add_argument("--only", nargs="+", default=["*"], help="names to compare, with wildcards")
+    parser.add_argument("--passes", action="store_true", help="leave out the steps of the optimisers")
     parser.add_argument("--batch", type=int, default=2, help="images in a batch")
     parser.add_argument("--profile", default="release", help="cargo's profile for our side")
     parser.add_argument("--keep", action="store_true", help="pass over what was compared before")
@@ -136,7 +144,7 @@ def main() -> None:
     options = arguments()
     nets = Net.all()
     tools = Tools.build(options.profile)
-    chosen = [net for net in nets if fnmatch.fnmatch(net.name, options.only)]
+    chosen = [net for net in nets if any(fnmatch.fnmatch(net.name, name) for name in options.only)]
     results = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -144,10 +152,10 @@ def main() -> None:
             return store([net for net in nets if net.name in STORED], tools, folder, options.store)
         print(f"{'network':32}      " + "  ".join(f"{name:>10}" for name in COLUMNS) + "  PyTorch    ours")
         for net, precision in [(net, precision) for net in chosen for precision in net.precisions()]:
-            kept = RESULTS / f"{net.name}.{precision}.json"
-            found = Measures.load(kept) if options.keep and kept.exists() else None
+            steps = 0 if options.passes else net.steps(precision)
+            found = kept(net, precision, steps) if options.keep else None
             if found is None:
-                found = compare(net, precision, tools, folder, options.batch)
+                found = compare(net, precision, tools, folder, options.batch, steps)
                 found.save(RESULTS)
             results.append(found)
     if options.table:
