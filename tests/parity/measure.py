@@ -51,8 +51,8 @@ class Measures:
     gradient: Error
     # How far PyTorch's tensors lie apart after the steps if the last bits of the first weights change; where
     # the differences made that a question.
-    moved_sgd: float | None
-    moved_adamw: float | None
+    apart_sgd: float | None
+    apart_adamw: float | None
     # From PyTorch's gradients in double precision: its own in single precision, ours, and ours without Winograd.
     theirs: Error | None
     ours: Error | None
@@ -73,12 +73,12 @@ class Measures:
 
 
 class Judge:
-    """Compares outcomes of one case. `exact` is PyTorch's pass in double precision, `moved` what it makes of a
-    case nearby."""
+    """Compares outcomes of one case. `exact` is PyTorch's pass in double precision, `apart` how far its tensors
+    lie from those of cases nearby."""
 
-    def __init__(self, precision: str, exact: Tensors, moved: Tensors | None):
+    def __init__(self, precision: str, exact: Tensors, apart: dict[str, float] | None):
         self.exact = exact
-        self.moved = moved
+        self.apart = apart
         self.keys = [key for key in exact if key.startswith("gradient.")]
         self.steepest = max(largest(exact[key]) for key in self.keys)
         least = ZERO[precision] * self.steepest
@@ -112,43 +112,52 @@ class Judge:
     def rounding(self, key: str, value: torch.Tensor) -> float:
         """What PyTorch itself is off by."""
         one_pass = largest(value - self.exact[key]) if key.partition(".")[0] not in STEPPED else 0.0
-        return max(one_pass, largest(value - self.moved[key]) if self.moved else 0.0)
+        return max(one_pass, self.apart[key] if self.apart else 0.0)
+
+    def furthest(self, kind: str, theirs: Tensors) -> float | None:
+        """How far PyTorch's tensors of a kind lie from those of cases nearby."""
+        if self.apart is None:
+            return None
+        kinds = [key for key in theirs if key.partition(".")[0] == kind and tensor(key) not in self.zero]
+        return max(self.apart[key] / self.scale(key, theirs[key]) for key in kinds)
 
 
 @dataclass(frozen=True)
 class Outcomes:
     """What the sides make of a case. Whether it has steps; what PyTorch and we make of it; the pass of PyTorch in
-    double precision; in single precision ours without Winograd; of a case nearby, where that is asked, PyTorch's."""
+    double precision; in single precision ours without Winograd; how far cases nearby lie apart in PyTorch, where
+    that is asked."""
 
     stepped: bool
     theirs: Tensors
     ours: Tensors
     exact: Tensors
     direct: Tensors | None
-    moved: Tensors | None = None
+    apart: dict[str, float] | None = None
 
     def measure(self, name: str, precision: str) -> Measures:
         """All measures."""
         self.check()
-        judge = Judge(precision, self.exact, self.moved)
+        judge = Judge(precision, self.exact, self.apart)
         kinds = ["inference", "logits", "loss", "statistics", *(STEPPED if self.stepped else ())]
         worst = {kind: judge.worst(kind, self.ours, self.theirs) for kind in kinds}
         gradient = judge.gradients(self.ours, self.theirs)
+        own = judge.gradients(self.theirs, self.exact)
         one_pass, sgd, adamw = TOLERANCES[precision]
         limits = {"sgd": sgd, "adamw": adamw}
         checked = {kind: judge.worst(kind, self.ours, self.theirs, allowing=True) for kind in [*kinds, "gradient"]} | {
-            "norm": (gradient.norm, "all gradients as one vector"),
-            "largest": (gradient.largest, "the largest gradient"),
+            "norm": (gradient.norm - ROUNDING * own.norm, "all gradients as one vector"),
+            "largest": (gradient.largest - ROUNDING * own.largest, "the largest gradient"),
         }
         return Measures(
             name=name,
             precision=precision,
             parameters=sum(self.exact[key].numel() for key in judge.keys),
             **(dict.fromkeys(STEPPED) | {kind: error for kind, (error, _) in worst.items()}),
-            **{f"moved_{kind}": self.moved and judge.worst(kind, self.moved, self.theirs)[0] for kind in STEPPED},
+            **{f"apart_{kind}": judge.furthest(kind, self.theirs) for kind in STEPPED},
             gradient=gradient,
-            theirs=judge.gradients(self.theirs, self.exact) if self.direct else None,
-            ours=judge.gradients(self.ours, self.exact) if self.direct else None,
+            theirs=own if precision == "f32" else None,
+            ours=judge.gradients(self.ours, self.exact) if precision == "f32" else None,
             direct=judge.gradients(self.direct, self.exact) if self.direct else None,
             bad=[f"{error:.1e} at {key}" for kind, (error, key) in checked.items() if error > limits.get(kind, one_pass)],
         )

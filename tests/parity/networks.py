@@ -15,6 +15,8 @@ from torch import Tensor, nn
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 STEPS = 10
+# Cases that are tried where a difference may be one of rounding.
+NEARBY = 6
 DTYPES = {"f32": torch.float32, "f64": torch.float64}
 
 Tensors = dict[str, Tensor]
@@ -114,9 +116,9 @@ def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) 
     return case
 
 
-def nearby(case: Tensors, precision: str) -> Tensors:
+def nearby(case: Tensors, precision: str, seed: int) -> Tensors:
     """The case with the last bits of its weights changed."""
-    generator = torch.Generator().manual_seed(1)
+    generator = torch.Generator().manual_seed(seed)
     unit = torch.finfo(DTYPES[precision]).eps
 
     def moved(value: Tensor) -> Tensor:
@@ -124,6 +126,15 @@ def nearby(case: Tensors, precision: str) -> Tensors:
         return value * (1 + unit * (2 * torch.rand(value.shape, generator=generator, dtype=value.dtype) - 1))
 
     return {key: moved(value) if key.startswith("weight.") else value for key, value in case.items()}
+
+
+def apart(model: nn.Module, case: Tensors, precision: str, found: Tensors) -> dict[str, float]:
+    """How far what PyTorch finds lies from what it finds for some cases nearby, by tensor."""
+    furthest = dict.fromkeys(found, 0.0)
+    for seed in range(NEARBY):
+        for key, value in expected(model, nearby(case, precision, seed), precision).items():
+            furthest[key] = max(furthest[key], (value - found[key]).abs().max().item())
+    return furthest
 
 
 def is_norm(key: str, tensor: Tensor) -> bool:

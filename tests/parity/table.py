@@ -1,5 +1,6 @@
 """The results of a comparison as a page."""
 
+import statistics
 from pathlib import Path
 
 from measure import Measures
@@ -92,9 +93,9 @@ def double_summary(double: list[Measures]) -> str:
 def unstable(measures: list[Measures]) -> str:
     """The networks whose steps make so much of rounding that PyTorch was asked for its own."""
     found = [
-        f"`{found.name}` (SGD {number(found.moved_sgd)}, AdamW {number(found.moved_adamw)})"
+        f"`{found.name}` (SGD {number(found.apart_sgd)}, AdamW {number(found.apart_adamw)})"
         for found in measures
-        if found.moved_sgd is not None
+        if found.apart_sgd is not None
     ]
     if not found:
         return ""
@@ -109,7 +110,7 @@ def single_summary(single: list[Measures]) -> str:
         return sum(max(found.inference, found.logits, found.loss, measure(found.gradient)) <= 1e-5 for found in single)
 
     def steps(find) -> str:
-        return number(max(map(find, single)))
+        return number(max(find(found) or 0.0 for found in single))
 
     return (
         f"Of {len(single)} networks, logits, loss and gradients are within 1e-5 for {within(lambda g: g.norm)} with all "
@@ -121,25 +122,20 @@ def single_summary(single: list[Measures]) -> str:
 
 
 def rounding_summary(single: list[Measures]) -> str:
-    def mean(values) -> str:
-        logs = [max(value, 1e-12) for value in values]
-        product = 1.0
-        for value in logs:
-            product *= value ** (1 / len(logs))
-        return f"{product:.2f}"
+    def mean(values: list[float]) -> str:
+        return f"{statistics.geometric_mean(values):.2f}" if values else "no"
 
-    ratios = {
-        "ours": [found.ours.norm / found.theirs.norm for found in single],
-        "direct": [found.direct.norm / found.theirs.norm for found in single],
-    }
+    ours = [found.ours.norm / found.theirs.norm for found in single]
     tensor = [found.ours.tensor / found.theirs.tensor for found in single]
-    direct_tensor = [found.direct.tensor / found.theirs.tensor for found in single]
+    both = [found for found in single if found.direct]
+    direct = [(found.ours.norm / found.theirs.norm, found.direct.norm / found.theirs.norm) for found in both]
     worse = [found.name for found in single if found.ours.norm > 2 * found.theirs.norm]
     more = ", ".join(f"`{name}`" for name in worse) or "none"
     return (
-        f"As geometric means over {len(single)} networks, our error is {mean(ratios['ours'])} times PyTorch's as one vector "
-        f"and {mean(tensor)} times at the worst tensor; computed directly {mean(ratios['direct'])} and "
-        f"{mean(direct_tensor)} times. More than twice PyTorch's as one vector: {more}."
+        f"As geometric means over {len(single)} networks, our error is {mean(ours)} times PyTorch's as one vector and "
+        f"{mean(tensor)} times at the worst tensor. Of the {len(both)} that were also computed directly it is "
+        f"{mean([ours for ours, _ in direct])} times as one vector, and {mean([direct for _, direct in direct])} times "
+        f"directly. More than twice PyTorch's as one vector: {more}."
     )
 
 
@@ -161,7 +157,7 @@ def rounding(single: list[Measures]) -> str:
     rows = []
     for found in single:
         errors = (found.theirs, found.ours, found.direct)
-        numbers = [error.norm for error in errors] + [error.tensor for error in errors]
+        numbers = [error and error.norm for error in errors] + [error and error.tensor for error in errors]
         rows.append([f"`{found.name}`", *map(number, numbers)])
     return table(head, rows)
 

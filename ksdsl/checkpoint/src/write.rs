@@ -63,25 +63,13 @@ pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
         return fs::write(&path, content);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut options = tempfile::Builder::new();
-    #[cfg(unix)]
-    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = options
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(of_the_system)?;
+    // As any new file, and with the system's own errors, which do not name the new one.
+    let create = |path: &Path| fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = tempfile::Builder::new().make_in(folder.unwrap_or(Path::new(".")), create)?;
     file.write_all(content)?;
     if let Ok(old) = old {
         file.as_file().set_permissions(old.permissions())?;
     }
     file.as_file().sync_all()?;
     file.persist(&path).map_err(io::Error::from).map(|_| ())
-}
-
-/// The system's error without the name of the new file, which nobody asked for.
-fn of_the_system(error: io::Error) -> io::Error {
-    let code = error
-        .get_ref()
-        .and_then(std::error::Error::source)
-        .and_then(|source| source.downcast_ref::<io::Error>()?.raw_os_error());
-    code.map_or(error, io::Error::from_raw_os_error)
 }
