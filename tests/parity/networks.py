@@ -61,7 +61,10 @@ class Net:
         # The network's own class is the last of the file.
         classes = [value for value in vars(python).values() if isinstance(value, type)]
         model = classes[-1]()
-        model.has_relu = "F.relu(" in module.read_text()
+        text = module.read_text()
+        model.has_relu = "F.relu(" in text
+        # Whether a ReLU follows a convolution with its bias, and no norm between them.
+        model.bare_relu = bool(re.search(r"F\.conv2d\([^=]*\.bias,?[^=]*\)\n +x = F\.relu", text))
         summary = [ksn, "summary", spec, "--net", self.net, "--json", *settings]
         self.check_keys(model, subprocess.run(summary, check=True, capture_output=True, text=True).stdout)
         return model
@@ -80,13 +83,15 @@ def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) 
 
     A unit whose input is zero but for rounding may pass a ReLU in one system and not in the other,
     and then whole gradients differ by per cents. Double precision meets none, single precision some
-    in every deep network. So there the norms keep what they give away from zero, if there are ReLUs.
+    in every deep network. So there the norms keep what they give away from zero, if there are ReLUs; where
+    those follow convolutions, the convolutions' biases do.
 
     With the usual epsilon of 1e-8 AdamW's steps have the size of the rate however small the gradient; in
     single precision that makes steps of rounding."""
     generator = torch.Generator().manual_seed(0)
     single = precision == "f32"
     steady = single and model.has_relu
+    bare = single and model.bare_relu
 
     def noise(tensor: Tensor) -> Tensor:
         return torch.randn(tensor.shape, generator=generator)
@@ -105,6 +110,11 @@ def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) 
             value = 1 + 0.5 * torch.rand(tensor.shape, generator=generator)
         elif name == "running_mean":
             value = 0.1 * noise(tensor)
+        elif layer in norms and bare:
+            value = 0.25 + 0.02 * noise(tensor) if name == "weight" else 0.02 * noise(tensor)
+        elif name == "bias" and bare:
+            # Away from zero for the values that norms of 0.25 leave after 64 layers.
+            value = 10 * (torch.rand(tensor.shape, generator=generator) - 0.25).sign()
         elif layer in norms and steady:
             value = 0.5 + 0.02 * noise(tensor) if name == "weight" else 1.5 * noise(tensor).sign()
         elif layer in norms:
