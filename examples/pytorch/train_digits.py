@@ -2,6 +2,7 @@
 
     ksn export pytorch examples/nets/digits.ksn --net digits_shared -o digits_shared.py
     torchrun --nproc-per-node 2 examples/pytorch/train_digits.py digits_shared.py digits.safetensors
+    cargo run --release -p ksdsl-examples --bin load_digits -- digits.safetensors
 
 Needs torch, numpy and safetensors. Each process sees its part of every batch; PyTorch averages the
 gradients, so a shared kernel gets the sum over its visits in every process, averaged over the
@@ -21,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-DIGITS = Path(__file__).resolve().parents[2] / "ksdsl-runtime/data/digits.csv.gz"
+DIGITS = Path(__file__).resolve().parents[2] / "ksdsl-runtime/train/data/digits.csv.gz"
 # The last images are held out.
 TRAINING = 1437
 
@@ -46,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("network", type=Path)
     parser.add_argument("output", type=Path)
+    parser.add_argument("--logits", type=Path, help="write the logits of the held-out images to this file")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=64, help="images per step, over all processes")
     options = parser.parse_args()
@@ -69,11 +71,14 @@ def main() -> None:
             optimiser.step()
         model.eval()
         with torch.no_grad():
-            right = (model(images[TRAINING:]).argmax(1) == classes[TRAINING:]).float().mean().item()
+            logits = model(images[TRAINING:])
+        right = (logits.argmax(1) == classes[TRAINING:]).float().mean().item()
         if rank == 0:
             print(f"epoch {epoch + 1}: held-out accuracy {100 * right:.2f} %", flush=True)
     if rank == 0:
         save_file(model.state_dict(), options.output)
+        if options.logits:
+            save_file({"logits": logits}, options.logits)
     dist.destroy_process_group()
 
 

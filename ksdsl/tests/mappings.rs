@@ -46,56 +46,175 @@ fn visits(group: &Value) -> Vec<usize> {
 /// `uniform_sequential` and `uniform_strided` of SPIN's code (apple/ml-spin,
 /// `models/weight_sharing_helper.py`); `cycle` and `cycle_rev` of 6 layers and 3 kernels are Fig. 1 of
 /// Takase & Kiyono, and the others their code (takase/share_layer_params, `TransformerEncoder`).
+const CASES: &[(usize, &str, &[&[usize]])] = &[
+    (4, "", &[&[0, 1, 2, 3]]),
+    (6, "into 3 groups", &[&[0, 1], &[2, 3], &[4, 5]]),
+    (8, "into 3 groups", &[&[0, 1, 2], &[3, 4, 5], &[6, 7]]),
+    (6, "into sequential(groups = 3)", &[&[0, 1], &[2, 3], &[4, 5]]),
+    (8, "into sequential(3)", &[&[0, 1, 2], &[3, 4, 5], &[6, 7]]),
+    (6, "into sequential(rate = 2)", &[&[0, 1], &[2, 3], &[4, 5]]),
+    (7, "into sequential(rate = 3)", &[&[0, 1, 2], &[3, 4, 5], &[6]]),
+    (4, "into sequential(rate = 9)", &[&[0, 1, 2, 3]]),
+    (6, "into strided(rate = 2)", &[&[0, 3], &[1, 4], &[2, 5]]),
+    (7, "into strided(rate = 3)", &[&[0, 3, 6], &[1, 4], &[2, 5]]),
+    (6, "into strided(3)", &[&[0, 3], &[1, 4], &[2, 5]]),
+    (8, "into strided(groups = 3)", &[&[0, 3, 6], &[1, 4, 7], &[2, 5]]),
+    (6, "into cycle(3)", &[&[0, 3], &[1, 4], &[2, 5]]),
+    (5, "into cycle(groups = 2)", &[&[0, 2, 4], &[1, 3]]),
+    (6, "into cycle(rate = 2)", &[&[0, 3], &[1, 4], &[2, 5]]),
+    (7, "into cycle(rate = 3)", &[&[0, 3, 6], &[1, 4], &[2, 5]]),
+    (6, "into cycle_rev(3)", &[&[0, 5], &[1, 4], &[2, 3]]),
+    (9, "into cycle_rev(3)", &[&[0, 3, 8], &[1, 4, 7], &[2, 5, 6]]),
+    (7, "into cycle_rev(3)", &[&[0, 3, 6], &[1, 5], &[2, 4]]),
+    (5, "into cycle_rev(3)", &[&[0], &[1, 4], &[2, 3]]),
+    (6, "into cycle_rev(rate = 2)", &[&[0, 5], &[1, 4], &[2, 3]]),
+    (7, "into cycle_rev(rate = 3)", &[&[0, 3, 6], &[1, 5], &[2, 4]]),
+    // 0 1 1 0 2 0 1 2 by the Python lines in `share/assign.rs`.
+    (8, "into random(3, seed = 7)", &[&[0, 3, 5], &[1, 2, 6], &[4, 7]]),
+    // 1 1 0 0 1 0 2 2, and 2 1 1 1 2 0 0 0, by the same: another seed is another mapping.
+    (8, "into random(3, seed = 8)", &[&[2, 3, 5], &[0, 1, 4], &[6, 7]]),
+    (
+        8,
+        "into random(3, seed = 4294967295)",
+        &[&[5, 6, 7], &[1, 2, 3], &[0, 4]],
+    ),
+    // 1 1 2 0 0 0 1 by the same, of 0 0 0 1 1 1 2.
+    (7, "into random(rate = 3, seed = 2)", &[&[3, 4, 5], &[0, 1, 6], &[2]]),
+    // 1 0 2 2 0 1 0 1 3 3 3 2 by the same; the seed is 0 without one.
+    (
+        12,
+        "into random(4)",
+        &[&[1, 4, 6], &[0, 5, 7], &[2, 3, 11], &[8, 9, 10]],
+    ),
+    (
+        12,
+        "into random(rate = 3)",
+        &[&[1, 4, 6], &[0, 5, 7], &[2, 3, 11], &[8, 9, 10]],
+    ),
+    (5, "into [0, 0, 1, 2, 1]", &[&[0, 1], &[2, 4], &[3]]),
+    (5, "into [1, _, 0, _, 1]", &[&[2], &[0, 4]]),
+    (5, "at sandwich", &[&[1, 2, 3]]),
+    (6, "into cycle(2) at sandwich", &[&[1, 3], &[2, 4]]),
+    (4, "at sandwich", &[&[1, 2]]),
+    // 0 0 1 1 1 0 of the six in between, by the Python lines above.
+    (8, "into random(2, seed = 5) at sandwich", &[&[1, 2, 6], &[3, 4, 5]]),
+    (8, "at front(3)", &[&[0, 1, 2]]),
+    (8, "at middle(3)", &[&[2, 3, 4]]),
+    (8, "at back(3)", &[&[5, 6, 7]]),
+    (8, "into strided(rate = 2) at back(0.5)", &[&[4, 6], &[5, 7]]),
+    (7, "at front(0.5)", &[&[0, 1, 2, 3]]),
+    (7, "at middle(0.5)", &[&[1, 2, 3, 4]]),
+    (7, "at back(0.5)", &[&[3, 4, 5, 6]]),
+    (3, "at front(1.0)", &[&[0, 1, 2]]),
+    (7, "into 2 groups at front(5)", &[&[0, 1, 2], &[3, 4]]),
+    (8, "into cycle_rev(2) at middle(4)", &[&[2, 5], &[3, 4]]),
+    (7, "into strided(2) at middle(5)", &[&[1, 3, 5], &[2, 4]]),
+    (5, "into [1, 0, 1] at back(3)", &[&[3], &[2, 4]]),
+    (6, "into [0, 1, 1, 0] at middle(4)", &[&[1, 4], &[2, 3]]),
+    (4, "into 2 groups at uniform", &[&[0, 1], &[2, 3]]),
+];
+
 #[test]
 fn every_mapping_serves_the_layers_it_should() {
-    let cases: &[(usize, &str, &[&[usize]])] = &[
-        (4, "", &[&[0, 1, 2, 3]]),
-        (6, "into 3 groups", &[&[0, 1], &[2, 3], &[4, 5]]),
-        (8, "into 3 groups", &[&[0, 1, 2], &[3, 4, 5], &[6, 7]]),
-        (8, "into sequential(3)", &[&[0, 1, 2], &[3, 4, 5], &[6, 7]]),
-        (6, "into sequential(rate = 2)", &[&[0, 1], &[2, 3], &[4, 5]]),
-        (7, "into sequential(rate = 3)", &[&[0, 1, 2], &[3, 4, 5], &[6]]),
-        (4, "into sequential(rate = 9)", &[&[0, 1, 2, 3]]),
-        (6, "into strided(rate = 2)", &[&[0, 3], &[1, 4], &[2, 5]]),
-        (7, "into strided(rate = 3)", &[&[0, 3, 6], &[1, 4], &[2, 5]]),
-        (6, "into cycle(3)", &[&[0, 3], &[1, 4], &[2, 5]]),
-        (5, "into cycle(groups = 2)", &[&[0, 2, 4], &[1, 3]]),
-        (6, "into cycle_rev(3)", &[&[0, 5], &[1, 4], &[2, 3]]),
-        (9, "into cycle_rev(3)", &[&[0, 3, 8], &[1, 4, 7], &[2, 5, 6]]),
-        (7, "into cycle_rev(3)", &[&[0, 3, 6], &[1, 5], &[2, 4]]),
-        (5, "into cycle_rev(3)", &[&[0], &[1, 4], &[2, 3]]),
-        (6, "into cycle_rev(rate = 2)", &[&[0, 5], &[1, 4], &[2, 3]]),
-        // 0 1 1 0 2 0 1 2 by the Python lines in `share/assign.rs`.
-        (8, "into random(3, seed = 7)", &[&[0, 3, 5], &[1, 2, 6], &[4, 7]]),
-        // 1 0 2 2 0 1 0 1 3 3 3 2 by the same.
-        (
-            12,
-            "into random(rate = 3)",
-            &[&[1, 4, 6], &[0, 5, 7], &[2, 3, 11], &[8, 9, 10]],
-        ),
-        (5, "into [0, 0, 1, 2, 1]", &[&[0, 1], &[2, 4], &[3]]),
-        (5, "into [1, _, 0, _, 1]", &[&[2], &[0, 4]]),
-        (5, "at sandwich", &[&[1, 2, 3]]),
-        (6, "into cycle(2) at sandwich", &[&[1, 3], &[2, 4]]),
-        (8, "at front(3)", &[&[0, 1, 2]]),
-        (8, "at middle(3)", &[&[2, 3, 4]]),
-        (8, "at back(3)", &[&[5, 6, 7]]),
-        (8, "into strided(rate = 2) at back(0.5)", &[&[4, 6], &[5, 7]]),
-        (7, "at front(0.5)", &[&[0, 1, 2, 3]]),
-        (6, "into [0, 1, 1, 0] at middle(4)", &[&[1, 4], &[2, 3]]),
-        (4, "into 2 groups at uniform", &[&[0, 1], &[2, 3]]),
-    ];
-    for (depth, clause, expected) in cases {
+    for (depth, clause, expected) in CASES {
         assert_eq!(&kernels(*depth, clause), expected, "{depth} layers {clause}");
     }
-    for def in MAPPINGS.iter().chain(PLACES) {
-        let met = |word: &str| word.split('(').next() == Some(def.name);
-        assert!(
-            cases.iter().any(|(_, clause, _)| clause.split(' ').any(met)),
-            "{}",
-            def.name
-        );
+}
+
+/// No mapping is left out above, by number and by rate, where the layers divide evenly and where not; no
+/// place, by number and by part.
+#[test]
+fn no_mapping_is_left_out() {
+    // The depth, and the number behind this text: 3 of `into cycle(3)`.
+    let numbers = |start: &str| -> Vec<(usize, f64)> {
+        let number = |clause: &str| {
+            let clause = clause.replace("groups = ", "");
+            let (_, rest) = clause.split_once(start)?;
+            rest.split([',', ')']).next()?.parse().ok()
+        };
+        CASES
+            .iter()
+            .filter_map(|(depth, clause, _)| Some((*depth, number(clause)?)))
+            .collect()
+    };
+    for def in MAPPINGS {
+        for start in [format!("into {}(", def.name), format!("into {}(rate = ", def.name)] {
+            let even = |(depth, number): &(usize, f64)| *depth as f64 % number == 0.0;
+            let (even, uneven): (Vec<_>, Vec<_>) = numbers(&start).into_iter().partition(even);
+            assert!(!even.is_empty() && !uneven.is_empty(), "{start}: {even:?} {uneven:?}");
+        }
     }
+    for def in PLACES {
+        let start = format!("at {}", def.name);
+        if def.params.is_empty() {
+            assert!(CASES.iter().any(|(_, clause, _)| clause.ends_with(&start)), "{start}");
+        } else {
+            let fraction = |(_, number): &(usize, f64)| *number <= 1.0;
+            let (parts, counts): (Vec<_>, Vec<_>) = numbers(&format!("{start}(")).into_iter().partition(fraction);
+            assert!(!parts.is_empty() && !counts.is_empty(), "{start}: {parts:?} {counts:?}");
+        }
+    }
+}
+
+/// The blocks of each kernel under a clause that shares whole blocks: a block counts as one visit, so that
+/// the lists are those of layers.
+#[test]
+fn every_mapping_serves_the_blocks_it_should() {
+    let cases: &[(usize, &str, &[&[usize]])] = &[
+        (4, "", &[&[0, 1, 2, 3]]),
+        (8, "into 3 groups", &[&[0, 1, 2], &[3, 4, 5], &[6, 7]]),
+        (7, "into sequential(rate = 3)", &[&[0, 1, 2], &[3, 4, 5], &[6]]),
+        (8, "into strided(3)", &[&[0, 3, 6], &[1, 4, 7], &[2, 5]]),
+        (5, "into cycle(2)", &[&[0, 2, 4], &[1, 3]]),
+        (5, "into cycle_rev(3)", &[&[0], &[1, 4], &[2, 3]]),
+        (8, "into random(3, seed = 7)", &[&[0, 3, 5], &[1, 2, 6], &[4, 7]]),
+        (5, "into [1, _, 0, _, 1]", &[&[2], &[0, 4]]),
+        (5, "at sandwich", &[&[1, 2, 3]]),
+        (7, "at front(0.5)", &[&[0, 1, 2, 3]]),
+        (8, "at middle(3)", &[&[2, 3, 4]]),
+        (8, "into strided(rate = 2) at back(0.5)", &[&[4, 6], &[5, 7]]),
+    ];
+    for (depth, clause, expected) in cases {
+        let summary = json(&format!(
+            "net n {{ input 4; block b {{ up: linear(6); relu; down: linear(4) }}
+             stage s {{ repeat {depth} {{ b }} }} share blocks in s {clause} }}"
+        ));
+        let groups = summary["groups"].as_array().expect("groups");
+        for layer in ["up", "down"] {
+            let of_layer = |group: &&Value| group["visits"][0].as_str().is_some_and(|path| path.ends_with(layer));
+            let found: Vec<Vec<usize>> = groups.iter().filter(of_layer).map(visits).collect();
+            assert_eq!(&found, expected, "{layer} of {depth} blocks {clause}");
+        }
+    }
+}
+
+/// Of several sets of isomorphic layers each is mapped by itself, in the order of the forward pass.
+#[test]
+fn sets_are_mapped_by_themselves() {
+    let summary = json(
+        "net n {
+            input 4
+            stage s { repeat 5 { a: linear(4); b: linear(6); c: linear(4) } }
+            share isomorphic linear in s into strided(rate = 2)
+        }",
+    );
+    let found: Vec<Vec<&str>> = summary["groups"]
+        .as_array()
+        .expect("groups")
+        .iter()
+        .map(|group| {
+            let visits = group["visits"].as_array().expect("visits");
+            visits.iter().filter_map(Value::as_str).collect()
+        })
+        .collect();
+    // a: 4 to 4, b: 4 to 6, c: 6 to 4; five of each, so kernels i mod 3.
+    let expected: Vec<Vec<String>> = ["a", "b", "c"]
+        .iter()
+        .flat_map(|layer| {
+            [&[0, 3][..], &[1, 4], &[2]].map(|blocks| blocks.iter().map(|at| format!("s[{at}].{layer}")).collect())
+        })
+        .collect();
+    assert_eq!(found, expected);
 }
 
 /// SPIN's ConvMixer-768/32: 32 pointwise kernels become 16.

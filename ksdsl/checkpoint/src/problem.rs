@@ -102,7 +102,9 @@ pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the file does not fit the network:")?;
+        let of_weights = self.0.iter().all(|problem| matches!(problem, Problem::Weights { .. }));
+        let what = if of_weights { "weights do" } else { "file does" };
+        write!(f, "the {what} not fit the network:")?;
         self.0.iter().try_for_each(|problem| write!(f, "\n- {problem}"))
     }
 }

@@ -63,10 +63,9 @@ pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
         return fs::write(&path, content);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut options = tempfile::Builder::new();
-    #[cfg(unix)]
-    options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = options.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+    // As any new file, and with the system's own errors, which do not name the new one.
+    let create = |path: &Path| fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let mut file = tempfile::Builder::new().make_in(folder.unwrap_or(Path::new(".")), create)?;
     file.write_all(content)?;
     if let Ok(old) = old {
         file.as_file().set_permissions(old.permissions())?;

@@ -7,7 +7,7 @@ use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, Private, Problems, Shared, to_bytes, write_file};
+use ksdsl_checkpoint::{Expected, File, Private, Problem, Problems, Shared, Tensor, to_bytes, write_file};
 use std::path::{Path, PathBuf};
 
 /// What both commands are told.
@@ -159,7 +159,7 @@ impl Files {
         let converted = match convert(&file, &layout) {
             Ok(converted) => converted,
             Err(problems) => {
-                terminal.fail(&format!("{}: {problems}", self.checkpoint.display()));
+                self.report(&problems, &layout, terminal);
                 return Status::Invalid;
             }
         };
@@ -168,6 +168,34 @@ impl Files {
             Err(error) => terminal.fail(&format!("cannot write {}: {error}", self.output.display())),
         }
     }
+
+    /// Says why the checkpoint, or the file of weights, does not fit.
+    fn report(&self, problems: &Problems, layout: &Layout, terminal: &Terminal) {
+        let all_of_weights = problems
+            .0
+            .iter()
+            .all(|problem| matches!(problem, Problem::Weights { .. }));
+        let message = match all_of_weights {
+            true => problems.to_string(),
+            false => format!("{}: {problems}", self.checkpoint.display()),
+        };
+        terminal.complain(&message, hint(problems, layout));
+    }
+}
+
+/// What else the user may have meant, where a checkpoint is of the other kind.
+fn hint(problems: &Problems, layout: &Layout) -> Option<&'static str> {
+    problems.0.iter().find_map(|problem| match problem {
+        // Only `fuse` has no use for what the network shares.
+        Problem::Surplus { key } if layout.shared.iter().any(|shared| shared.key == *key) => Some(
+            "this checkpoint is of the network that shares already; `ksn unroll` makes one with a kernel for each layer",
+        ),
+        // Only `unroll` asks for equal copies.
+        Problem::Untied { .. } => {
+            Some("this checkpoint has a kernel for each layer; `ksn fuse` makes one of the network that shares")
+        }
+        _ => None,
+    })
 }
 
 fn read(path: &Path, terminal: &Terminal) -> Result<File, Status> {

@@ -81,8 +81,8 @@ impl Terminal {
         Status::Usage
     }
 
-    /// Writes an error without a place in a source.
-    fn complain(&self, message: &str, help: Option<&str>) {
+    /// Writes an error without a place in a source, and what may help.
+    pub(super) fn complain(&self, message: &str, help: Option<&str>) {
         let renderer = match self.error_colour {
             true => Renderer::styled(),
             false => Renderer::plain(),

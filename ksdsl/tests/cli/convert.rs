@@ -100,6 +100,47 @@ fn what_does_not_fit_is_named_and_nothing_is_written() {
     assert_eq!(run.status, Some(1), "{}", run.stderr);
 }
 
+/// Checkpoints of the other kind, weights that are none, and a folder that is not there.
+#[test]
+fn messages_say_what_to_do() {
+    let folder = folder(3);
+    let path = |name: &str| folder.0.path().join(name);
+    let fails = |args: &[&str], status: i32, message: &str| {
+        let run = folder.ksn(args);
+        assert_eq!((run.status, run.stdout.as_str()), (Some(status), ""), "{args:?}");
+        assert!(run.stderr.contains(message), "{args:?}\n{}", run.stderr);
+    };
+    convert(&folder, "fuse", "own.safetensors", "shared.safetensors", &[]);
+    let fuse = |from, more: &[&'static str]| [&["fuse", "net.ksn", from, "-o", "new.safetensors"], more].concat();
+    fails(&fuse("shared.safetensors", &[]), 1, "`ksn unroll` makes one");
+    fails(
+        &["unroll", "net.ksn", "own.safetensors", "-o", "new.safetensors"],
+        1,
+        "`ksn fuse` makes one",
+    );
+    let weight = Tensor {
+        key: "s.1.linear".to_owned(),
+        kind: Kind::F32,
+        shape: vec![1],
+        data: Cow::Owned(bytes(&[1.0])),
+    };
+    std::fs::write(path("weights"), to_bytes(&[weight], &[])).unwrap();
+    fails(
+        &fuse("own.safetensors", &["--method", "scalar", "--weights", "weights"]),
+        1,
+        "error: the weights do not fit the network:\n       - `s.1.linear` cannot be weighted: no layer of this name shares",
+    );
+    assert!(!path("new.safetensors").exists());
+    let run = folder.ksn(&["fuse", "net.ksn", "own.safetensors", "-o", "none/new.safetensors"]);
+    assert_eq!(run.status, Some(2));
+    // Not the name of the file beside it that was to be written first.
+    let stderr = run.stderr.trim_end();
+    assert!(
+        stderr.starts_with("error: cannot write none/new.safetensors: ") && !stderr.contains("tmp"),
+        "{stderr}"
+    );
+}
+
 /// What visits have of their own starts without effect, and becomes part of the kernels.
 #[test]
 fn own_parts_are_made_and_folded() {

@@ -25,8 +25,8 @@ use std::process::ExitCode;
 /// Train networks that share in many ways, on the digits unless told otherwise (CIFAR needs the feature `cifar`).
 ///
 /// FOLDER/results.csv has a line for every training; trainings that are there already are not
-/// repeated, so a sweep that was stopped goes on where it was. FOLDER/results.svg shows the accuracy over
-/// the number of parameters.
+/// repeated, so a sweep that was stopped goes on where it was. At the end FOLDER/results.svg shows the accuracy
+/// over the number of parameters.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
@@ -90,15 +90,24 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
     let all: Vec<(&Entry<P>, Recipe)> = (0..options.seeds.get())
         .flat_map(|seed| entries.iter().map(move |entry| (entry, recipe(seed))))
         .collect();
-    let bar = progress_bar(all.len() as u64);
-    for (entry, recipe) in &all {
-        let name = entry.costs.name;
-        if results.find(data, name, recipe).is_none() {
-            bar.set_message(format!("{name}, seed {}", recipe.seed));
-            bar.tick();
-            let outcome = (entry.train)(parts, recipe);
-            let (accuracy, time) = outcome.map_err(|error| format!("{name}, seed {}: {error}", recipe.seed))?;
-            results.add(Run::new(data, entry, recipe, accuracy, time))?;
+    let missing = all
+        .iter()
+        .filter(|(entry, recipe)| results.find(data, entry.costs.name, recipe).is_none());
+    let missing: Vec<_> = missing.collect();
+    let bar = progress_bar(missing.len());
+    if missing.len() < all.len() {
+        let (done, path) = (all.len() - missing.len(), results.path().display());
+        eprintln!("{done} of {} trainings are in {path} already", all.len());
+    }
+    for (entry, recipe) in missing {
+        let training = format!("{}, seed {}", entry.costs.name, recipe.seed);
+        bar.set_message(training.clone());
+        bar.tick();
+        let outcome = (entry.train)(parts, recipe);
+        let (accuracy, time) = outcome.map_err(|error| format!("{training}: {error}"))?;
+        results.add(Run::new(data, entry, recipe, accuracy, time))?;
+        if bar.is_hidden() {
+            eprintln!("{training}: {:.2} %, {:.1} s", 100.0 * accuracy, time.as_secs_f64());
         }
         bar.inc(1);
     }
@@ -116,10 +125,10 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
 }
 
 /// On standard error; nothing where that is no terminal.
-fn progress_bar(trainings: u64) -> ProgressBar {
+fn progress_bar(trainings: usize) -> ProgressBar {
     let template = "{bar:30} {pos} of {len} trainings, {eta} left: {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(trainings).with_style(style)
+    ProgressBar::new(trainings as u64).with_style(style)
 }
 
 fn table(points: &[Point]) -> Table {

@@ -89,7 +89,11 @@ impl Results {
         }
         let bytes = writer.into_inner().map_err(|error| failed(&error))?;
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
+        let mut options = tempfile::Builder::new();
+        // As of any new file; those for a while are their owner's alone.
+        #[cfg(unix)]
+        options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = options.tempfile_in(folder).map_err(|error| failed(&error))?;
         file.write_all(&bytes).map_err(|error| failed(&error))?;
         file.as_file().sync_all().map_err(|error| failed(&error))?;
         file.persist(&self.path).map_err(|error| failed(&error))?;

@@ -1,0 +1,74 @@
+//! Loads a checkpoint of the network `digits_shared` that `examples/pytorch/train_digits.py` trained, and tests it on the
+//! images which that script holds out.
+
+use clap::Parser;
+use ksdsl_examples::classifier::accuracy;
+use ksdsl_examples::nets::digits_shared;
+use ksdsl_runtime::prelude::*;
+use ksdsl_train::data::{Batch, Digits, Scaling};
+use safetensors::SafeTensors;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The script trains with so many images and holds out those after them.
+const TRAINING: usize = 1437;
+
+/// Load a checkpoint of `digits_shared` that examples/pytorch/train_digits.py wrote, and test it on the held-out images.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// The checkpoint, a safetensors file
+    checkpoint: PathBuf,
+    /// Compare with the logits that the script wrote with its option of this name
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let device = Cpu::default();
+    let mut model = device.try_build_module::<digits_shared::Builder, f32>()?;
+    checkpoint::load(&mut model, &options.checkpoint)?;
+    let digits = Digits::embedded();
+    let scaling = Scaling::of(&digits.part(|image| image < TRAINING));
+    let held_out = digits.part(|image| image >= TRAINING);
+    println!(
+        "held-out accuracy {:.2} %",
+        100.0 * accuracy(&model, &held_out, scaling)?
+    );
+    if let Some(path) = &options.logits {
+        let batch = Batch::new(&held_out, 0..held_out.len(), scaling, &device)?;
+        let ours = model.try_forward(batch.images)?.as_vec();
+        let theirs = logits(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("logits differ by {:.1e} at most", difference(&ours, &theirs)?);
+    }
+    Ok(())
+}
+
+/// PyTorch's logits.
+fn logits(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
+    let bytes = std::fs::read(path)?;
+    let tensors = SafeTensors::deserialize(&bytes)?;
+    let values = tensors.tensor("logits")?.data().as_chunks().0;
+    Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+}
+
+/// The largest difference, as a part of the largest value.
+fn difference(ours: &[f32], theirs: &[f32]) -> Result<f32, String> {
+    if ours.len() != theirs.len() {
+        return Err(format!("{} logits for {} of ours", theirs.len(), ours.len()));
+    }
+    let largest = theirs.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+    let differences = ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs());
+    Ok(differences.fold(0.0, f32::max) / largest)
+}
