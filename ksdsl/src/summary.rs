@@ -1,8 +1,8 @@
 //! The resolved network as data: stable, readable, serialisable. What `ksn summary` prints and
 //! what architecture snapshots pin.
 
-use crate::analyse::{Analysis, Peaks, analyse, peaks};
-use crate::ir::{Group, Layer, Network, Op, Visit, join_sizes};
+use crate::analyse::{Analysis, Peaks, algorithm, analyse, peaks};
+use crate::ir::{Algorithm, Group, Layer, Network, Op, Visit, join_sizes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -127,6 +127,10 @@ pub struct LayerSummary {
     pub unshared: u64,
     /// Multiply-adds for one image.
     pub macs: u64,
+    /// For convolutions: the algorithm the runtime takes for such a batch on a CPU with AVX-512, by
+    /// its rule or as `algorithm = ...` says; see [`algorithm`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<&'static str>,
 }
 
 impl Summary {
@@ -151,7 +155,7 @@ impl Summary {
             memory: memory(&analysis, peaks(network, batch), batch),
             groups: groups(network),
             mappings: mappings(network),
-            layers: layers(network, &analysis),
+            layers: layers(network, &analysis, batch),
         }
     }
 
@@ -228,7 +232,7 @@ fn mappings(network: &Network) -> Vec<MappingSummary> {
     network.groups.iter().filter_map(of).collect()
 }
 
-fn layers(network: &Network, analysis: &Analysis) -> Vec<LayerSummary> {
+fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummary> {
     let name = |visit: Visit| network.groups[visit.group].kernel_name(visit.kernel);
     network
         .layers
@@ -246,6 +250,7 @@ fn layers(network: &Network, analysis: &Analysis) -> Vec<LayerSummary> {
             stored: cost.stored,
             unshared: cost.used,
             macs: cost.macs,
+            algorithm: algorithm(layer, batch).map(Algorithm::word),
         })
         .collect()
 }
@@ -265,6 +270,7 @@ fn details(layer: &Layer) -> String {
             words.extend((conv.dilation != [1, 1]).then(|| format!("dilation {}", pair(conv.dilation))));
             words.extend((conv.groups > 1).then(|| format!("groups {}", conv.groups)));
             words.extend(conv.bias.then(|| "bias".to_owned()));
+            words.extend((conv.algorithm != Algorithm::Auto).then(|| format!("algorithm {}", conv.algorithm.word())));
         }
         Op::Linear { bias: false, .. } => words.push("no bias".to_owned()),
         Op::Pool {

@@ -53,6 +53,7 @@ pub(crate) fn random(rng: &mut Rng) -> Option<ConvSize> {
         output,
         window,
         groups,
+        algorithm: Default::default(),
     })
 }
 
@@ -158,6 +159,7 @@ fn large_convolutions_match_the_oracle() {
             output,
             window,
             groups,
+            algorithm: Default::default(),
         };
         check_conv::<f32>(size, &mut rng, &mut worst);
     }

@@ -23,6 +23,7 @@ fn sized(input: MapSize, kernel: usize, stride: usize) -> ConvSize {
         output,
         window,
         groups: input.channels,
+        algorithm: Default::default(),
     }
 }
 

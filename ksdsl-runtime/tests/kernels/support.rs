@@ -84,6 +84,7 @@ pub(crate) fn pixels(size: LinearSize) -> ConvSize {
             dilation: [1; 2],
         },
         groups: 1,
+        algorithm: Default::default(),
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn conv3(input: MapSize, outputs: usize, pad: [usize; 2], more: [usiz
         output,
         window,
         groups: 1,
+        algorithm: Default::default(),
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::buffer::{Buffer, Meter};
 use super::param::{Direction, Domain, Form, Kernel, Sums};
-use crate::ir::{Conv, Layer, Op};
+use crate::ir::{Algorithm, Conv, Layer, Op};
 use std::rc::Rc;
 
 /// Values of the widest vector, which kernels are padded to.
@@ -54,6 +54,7 @@ pub(super) struct Convolution {
     /// Height and width of input and output.
     input: [u64; 2],
     output: [u64; 2],
+    algorithm: Algorithm,
     method: Method,
 }
 
@@ -73,6 +74,7 @@ impl Convolution {
             dilation: [1, 1],
             input: sizes(&layer.input.sizes()),
             output: sizes(&layer.output.sizes()),
+            algorithm: Algorithm::Auto,
             method: Method::Pointwise,
         };
         match &layer.op {
@@ -80,6 +82,7 @@ impl Convolution {
             Op::Conv(conv) => {
                 (this.groups, this.kernel) = (conv.groups.max(1), conv.kernel);
                 (this.stride, this.dilation) = (conv.stride, conv.dilation);
+                this.algorithm = conv.algorithm;
                 this.method = this.method(conv);
                 Some(this)
             }
@@ -92,14 +95,27 @@ impl Convolution {
         if conv.groups == 1 && conv.kernel == [1, 1] && unit_step && conv.pad == [0; 4] {
             return Method::Pointwise;
         }
+        if conv.algorithm == Algorithm::Winograd {
+            return Method::Winograd;
+        }
         if self.channels == [self.groups; 2] {
             return Method::Depthwise;
         }
         let fits = conv.groups == 1 && conv.kernel == [3, 3] && unit_step && conv.dilation == [1, 1];
-        if fits && conv.pad.iter().all(|pad| *pad <= 2) && self.winograd_pays() {
+        let free = conv.algorithm == Algorithm::Auto;
+        if free && fits && conv.pad.iter().all(|pad| *pad <= 2) && self.winograd_pays() {
             return Method::Winograd;
         }
         Method::Unrolled
+    }
+
+    /// The algorithm of the forward pass, with vectors of [`LANES`] values.
+    pub(super) fn taken(&self) -> Algorithm {
+        match self.method {
+            Method::Winograd => Algorithm::Winograd,
+            Method::Depthwise if self.toom(self.output[1]) => Algorithm::ToomCook,
+            Method::Pointwise | Method::Depthwise | Method::Unrolled => Algorithm::Direct,
+        }
     }
 
     fn winograd_pays(&self) -> bool {
@@ -328,12 +344,21 @@ impl Convolution {
 
     /// Whether a depthwise convolution to a map of this width is taken in tiles of three.
     fn toom(&self, width: u64) -> bool {
-        self.toom_takes() && self.kernel[1] >= 9 && width >= 12
+        self.toom_if(self.kernel[1] >= 9 && width >= 12)
     }
 
     /// Whether its weight gradient is.
     fn toom_sums(&self) -> bool {
-        self.toom_takes() && self.kernel[1] >= 7 && self.output[1] >= 24
+        self.toom_if(self.kernel[1] >= 7 && self.output[1] >= 24)
+    }
+
+    /// What the layer was told, or else what the rule says, of which `pays` is the part that differs.
+    fn toom_if(&self, pays: bool) -> bool {
+        match self.algorithm {
+            Algorithm::Auto => self.toom_takes() && pays,
+            Algorithm::ToomCook => true,
+            Algorithm::Direct | Algorithm::Winograd => false,
+        }
     }
 
     fn toom_takes(&self) -> bool {
@@ -468,7 +493,7 @@ fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Convolution, Method};
+    use super::{Algorithm, Convolution, Method};
 
     fn conv(batch: u64, side: u64, channels: u64) -> Convolution {
         Convolution {
@@ -480,6 +505,7 @@ mod tests {
             dilation: [1; 2],
             input: [side; 2],
             output: [side; 2],
+            algorithm: Algorithm::Auto,
             method: Method::Winograd,
         }
     }

@@ -11,7 +11,7 @@ mod pending;
 
 pub use memory::{Peaks, peaks};
 
-use crate::ir::{GroupId, Layer, Network, Part, Tensor, Visit};
+use crate::ir::{Algorithm, GroupId, Layer, Network, Op, Part, Tensor, Visit};
 use std::collections::HashSet;
 
 /// The costs of a network.
@@ -39,6 +39,16 @@ pub struct LayerCost {
     pub used: u64,
     /// Multiply-adds for one image.
     pub macs: u64,
+}
+
+/// The algorithm that the runtime's rule takes for a convolution of `batch` images on a CPU with
+/// AVX-512, in `f32` and in the forward pass; the one it was told to take, if it was. `None` for other
+/// layers.
+pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
+    match layer.op {
+        Op::Conv(_) => kernel::Convolution::of(layer, batch).map(|conv| conv.taken()),
+        _ => None,
+    }
 }
 
 /// Analyses a network.

@@ -9,6 +9,6 @@ mod shape;
 
 pub use crate::ast::{Join, SharePart};
 pub use network::{Group, GroupId, Layer, LayerId, Mapping, Network, Node, Scope, ScopeKind, Visit};
-pub use op::{Activation, Conv, Init, Op, Part, PoolKind, Real, Tensor};
+pub use op::{Activation, Algorithm, Conv, Init, Op, Part, PoolKind, Real, Tensor};
 pub use path::{Path, Segment, key};
 pub use shape::{Shape, join_sizes};

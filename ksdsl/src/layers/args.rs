@@ -43,8 +43,10 @@ pub enum ParamKind {
     /// How many of several things: their number, at least one, or a fraction of them, above zero
     /// and at most one.
     Amount,
-    /// One of these words.
+    /// One of these words; a truth value stands for the first or the last.
     Word(&'static [&'static str]),
+    /// One of these words and nothing else.
+    Choice(&'static [&'static str]),
 }
 
 /// How windows are padded.
@@ -206,7 +208,7 @@ pub fn is_word(kind: ParamKind, word: &str) -> bool {
     match kind {
         ParamKind::Padding => matches!(word, "same" | "valid"),
         ParamKind::Init => INITS.contains(&word),
-        ParamKind::Word(words) => words.contains(&word),
+        ParamKind::Word(words) | ParamKind::Choice(words) => words.contains(&word),
         _ => false,
     }
 }
@@ -249,6 +251,7 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
         ParamKind::Amount => amount(param, first, env, diagnostics),
         ParamKind::Word(words) => word(param, first, words, env, diagnostics),
+        ParamKind::Choice(words) => choice(param, first, words, diagnostics),
     }
 }
 
@@ -355,6 +358,29 @@ fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics)
     None
 }
 
+fn choice(
+    param: &ParamDef,
+    expr: &Expr,
+    words: &'static [&'static str],
+    diagnostics: &mut Diagnostics,
+) -> Option<ArgValue> {
+    let written = match &expr.kind {
+        ExprKind::Name(written) => Some(written.as_str()),
+        _ => None,
+    };
+    if let Some(word) = words.iter().find(|word| Some(**word) == written) {
+        return Some(ArgValue::Word(word));
+    }
+    diagnostics.push(no_such_word(param, expr.span, words, written));
+    None
+}
+
+fn no_such_word(param: &ParamDef, span: Span, words: &[&'static str], written: Option<&str>) -> Diagnostic {
+    let near = written.and_then(|written| nearest(written, words.iter().copied()));
+    let text = format!("`{}` takes one of {}", param.name, words.join(", "));
+    Diagnostic::error(Code::WrongType, span, text).maybe_help(near.map(|word| format!("did you mean `{word}`?")))
+}
+
 fn word(
     param: &ParamDef,
     expr: &Expr,
@@ -374,14 +400,11 @@ fn word(
     {
         return Some(ArgValue::Word(if flag { on } else { off }));
     }
-    let near = match &expr.kind {
-        ExprKind::Name(written) => {
-            nearest(written, words.iter().copied()).map(|word| format!("did you mean `{word}`?"))
-        }
+    let written = match &expr.kind {
+        ExprKind::Name(written) => Some(written.as_str()),
         _ => None,
     };
-    let text = format!("`{}` takes one of {}", param.name, words.join(", "));
-    diagnostics.push(Diagnostic::error(Code::WrongType, expr.span, text).maybe_help(near));
+    diagnostics.push(no_such_word(param, expr.span, words, written));
     None
 }
 
