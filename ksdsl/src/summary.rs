@@ -62,11 +62,15 @@ pub struct Parameters {
 pub struct Memory {
     /// Images in the batch.
     pub batch: u64,
+    /// Threads, each of which has scratch of its own.
+    pub threads: u64,
     /// Parameters and running statistics.
     pub model_bytes: u64,
     /// The most that a forward pass in inference needs besides the model: activations, kernels in
     /// the form of their algorithm, scratch.
     pub inference_bytes: u64,
+    /// The same for a prepared model, with the kernels that it keeps from call to call.
+    pub prepared_bytes: u64,
     /// The most that a step of training needs besides the model, its gradients and the optimiser's
     /// state: also what the backward pass keeps, gradients of activations, sums of those of kernels.
     pub training_bytes: u64,
@@ -134,8 +138,13 @@ pub struct LayerSummary {
 }
 
 impl Summary {
-    /// Summarises a network; memory is for a batch of `batch` images.
+    /// Summarises a network; memory is for a batch of `batch` images and one thread.
     pub fn new(network: &Network, batch: u64) -> Self {
+        Self::on_threads(network, batch, 1)
+    }
+
+    /// Summarises a network; memory is for a batch of `batch` images on so many threads.
+    pub fn on_threads(network: &Network, batch: u64, threads: u64) -> Self {
         let analysis = analyse(network);
         Summary {
             name: network.name.clone(),
@@ -152,7 +161,7 @@ impl Summary {
                 buffers: analysis.buffers,
             },
             macs: analysis.macs,
-            memory: memory(&analysis, peaks(network, batch), batch),
+            memory: memory(&analysis, peaks(network, batch, threads), [batch, threads]),
             groups: groups(network),
             mappings: mappings(network),
             layers: layers(network, &analysis, batch),
@@ -176,11 +185,13 @@ fn setting(value: crate::value::Value) -> Setting {
     }
 }
 
-fn memory(analysis: &Analysis, peaks: Peaks, batch: u64) -> Memory {
+fn memory(analysis: &Analysis, peaks: Peaks, [batch, threads]: [u64; 2]) -> Memory {
     Memory {
         batch,
+        threads,
         model_bytes: (analysis.trainable.saturating_add(analysis.buffers)).saturating_mul(4),
         inference_bytes: peaks.inference,
+        prepared_bytes: peaks.prepared,
         training_bytes: peaks.training,
     }
 }

@@ -105,6 +105,7 @@ fn code_of_the_test_networks() {
             "perceptron",
             "split",
             "sums",
+            "chosen",
             "transformer",
             "windows",
         ] {

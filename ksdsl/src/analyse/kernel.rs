@@ -1,9 +1,9 @@
 //! What convolutions and linear layers need besides input and output: kernels in the forms that the
 //! runtime's algorithms want, sums of kernel gradients, and scratch.
 //!
-//! The figures follow `ksdsl-runtime` on one thread with vectors of [`LANES`] values; each further
-//! thread has the scratch of a task more: half a megabyte or, with hundreds of channels, some
-//! megabytes. Tests compare the figures with what the runtime measures.
+//! The figures follow `ksdsl-runtime` with vectors of [`LANES`] values. Each thread has the scratch
+//! of a task: half a megabyte or, with hundreds of channels, some megabytes. Tests compare the figures
+//! with what the runtime measures.
 
 use super::buffer::{Buffer, Meter};
 use super::param::{Direction, Domain, Form, Kernel, Sums};
@@ -170,15 +170,15 @@ impl Convolution {
             return self.winograd(meter, self.output, self.channels);
         }
         let y = meter.buffer(self.output_len());
-        let scratch = match self.method {
-            Method::Depthwise => self.depthwise_scratch(self.output, self.stride),
+        match self.method {
+            Method::Depthwise => self.depthwise_scratch(meter, [self.input, self.output], self.stride),
             Method::Unrolled => {
-                let rows = self.rows().div_ceil(8);
-                self.copied(self.implicit_rows().min(rows).min(self.output[0]))
+                let rows = self.implicit_rows().min(self.rows().div_ceil(8)).max(1);
+                let tasks = self.rows().div_ceil(rows);
+                meter.scratch(self.copied(rows.min(self.output[0])), tasks);
             }
-            Method::Pointwise | Method::Winograd => 0,
-        };
-        drop(meter.buffer(scratch));
+            Method::Pointwise | Method::Winograd => {}
+        }
         y
     }
 
@@ -190,13 +190,14 @@ impl Convolution {
             return self.winograd(meter, self.input, [outputs, inputs]);
         }
         let dx = meter.buffer(self.input_len());
-        let scratch = match self.method {
-            Method::Depthwise if self.stride == [1, 1] => self.depthwise_scratch(self.input, self.stride),
-            Method::Depthwise => self.strided_scratch(),
-            Method::Unrolled => self.unrolled(self.tile_rows().min(self.output[0])),
-            Method::Pointwise | Method::Winograd => 0,
-        };
-        drop(meter.buffer(scratch));
+        match self.method {
+            Method::Depthwise if self.stride == [1, 1] => {
+                self.depthwise_scratch(meter, [self.output, self.input], self.stride);
+            }
+            Method::Depthwise => meter.scratch(self.strided_scratch(), self.depthwise_tasks(self.input)),
+            Method::Unrolled => meter.scratch(self.unrolled(self.tile_rows().min(self.output[0])), self.batch),
+            Method::Pointwise | Method::Winograd => {}
+        }
         dx
     }
 
@@ -215,22 +216,25 @@ impl Convolution {
         sums.hold(domain, || meter.buffer(held));
         match self.method {
             Method::Pointwise if self.pixels() < outputs.saturating_mul(4) => {
-                drop(meter.buffer(transposed(self.pixels(), outputs, inputs, inputs)));
+                let tasks = outputs.div_ceil(outputs.div_ceil(8).clamp(64, 128));
+                meter.scratch(transposed(self.pixels(), outputs, inputs, inputs), tasks);
             }
             Method::Pointwise => {
                 let part = self.pixels().div_ceil(8).max(256);
                 let scratch = transposed(part, outputs, inputs, inputs);
                 partial_sums(meter, self.pixels().div_ceil(part), len, scratch);
             }
-            Method::Depthwise => drop(meter.buffer(self.depthwise_sums())),
+            Method::Depthwise if self.small() => self.small_sums(meter),
+            Method::Depthwise => self.depthwise_sums(meter),
             Method::Winograd => {
                 let most = WEIGHT_TASK / (POINTS * (inputs + outputs)).max(1);
                 let tiles = self.tiles(self.output, most.max(inputs.min(outputs)), u64::MAX);
                 let both = points(tiles.saturating_mul(inputs)).saturating_add(points(tiles.saturating_mul(outputs)));
-                drop(meter.buffer(both.saturating_add(transposed(tiles, inputs, outputs, outputs))));
+                let _both = meter.buffer(both);
+                meter.scratch(transposed(tiles, inputs, outputs, outputs), POINTS);
             }
             Method::Unrolled if self.large_gradient(len) => {
-                drop(meter.buffer(self.gathered(self.implicit_rows().min(self.rows()))));
+                meter.scratch(self.gathered(self.implicit_rows().min(self.rows())), COLUMN_PARTS);
             }
             Method::Unrolled => {
                 let parts = ((1 << 24) / len.max(1)).clamp(2, PARTS);
@@ -296,7 +300,9 @@ impl Convolution {
         let y = meter.buffer(len);
         let most = (TASK / (POINTS * (inputs + outputs)).max(1)).max(48);
         let tiles = self.tiles(to, most, self.bands(to).div_ceil(8));
-        let _points = channels.map(|channels| meter.buffer(points(tiles.saturating_mul(channels))));
+        let scratch = channels.map(|channels| points(tiles.saturating_mul(channels)));
+        let tasks = self.all_tiles(to).div_ceil(tiles.max(1));
+        meter.scratch(scratch[0].saturating_add(scratch[1]), tasks);
         y
     }
 
@@ -396,8 +402,35 @@ impl Convolution {
         PASS.div_ceil(row.max(1)).max(band.min(to[0])).min(to[0]).max(1)
     }
 
-    /// Planes of some channels, and the bias.
-    fn depthwise_scratch(&self, to: [u64; 2], stride: [u64; 2]) -> u64 {
+    /// Tasks of a depthwise convolution to a map.
+    fn depthwise_tasks(&self, to: [u64; 2]) -> u64 {
+        let rows = self.batch.saturating_mul(to[0]);
+        rows.div_ceil(self.depthwise_rows(to))
+    }
+
+    /// Whether the window is taken straight from the map, without planes.
+    fn small(&self) -> bool {
+        let pixels = self.kernel == [1, 1] && self.input == self.output;
+        let small = pixels || self.kernel == [3, 3] || self.kernel == [5, 5];
+        small && self.algorithm != Algorithm::ToomCook && self.stride == [1, 1] && self.dilation == [1, 1]
+    }
+
+    /// The weight gradient of a small window: sums of the tasks, and a row of zeros.
+    fn small_sums(&self, meter: &Rc<Meter>) {
+        let width = self.input[1].max(self.output[1]);
+        let _zeros = meter.buffer(width.saturating_mul(self.channels[0]).saturating_add(LANES));
+        let least = (4 * self.taps()).div_ceil(self.output[1].max(1));
+        let part = self.rows().div_ceil(PARTS).max(least);
+        let len = product(&[self.blocks(), self.taps(), LANES]);
+        partial_sums(meter, self.rows().div_ceil(part), len, 0);
+    }
+
+    /// Planes of some channels, and the bias; of a small window the bias and a row of zeros.
+    fn depthwise_scratch(&self, meter: &Rc<Meter>, [from, to]: [[u64; 2]; 2], stride: [u64; 2]) {
+        let _bias = meter.buffer(self.blocks().saturating_mul(LANES).saturating_add(LANES));
+        if self.small() {
+            return drop(meter.buffer(from[1].saturating_mul(self.channels[0]).saturating_add(LANES)));
+        }
         let this = Self { stride, ..*self };
         let [rows, columns] = this.extent([self.depthwise_rows(to), to[1]]);
         let (plane, sums) = if self.toom(to[1]) {
@@ -408,8 +441,8 @@ impl Convolution {
         } else {
             (plane(rows, columns), 0)
         };
-        let bias = self.blocks().saturating_mul(LANES).saturating_add(2 * LANES);
-        self.planes(plane).saturating_add(sums).saturating_add(bias)
+        let scratch = self.planes(plane).saturating_add(sums).saturating_add(2 * LANES);
+        meter.scratch(scratch, self.depthwise_tasks(to));
     }
 
     /// Planes of the output gradient under the rows of a task, of a strided convolution.
@@ -433,7 +466,7 @@ impl Convolution {
     }
 
     /// Planes of input and output gradient, and the sums of the tasks.
-    fn depthwise_sums(&self) -> u64 {
+    fn depthwise_sums(&self, meter: &Rc<Meter>) {
         let rows = self.output[0].min(BAND);
         let [below, columns] = self.extent([rows, self.output[1]]);
         let (planes, taps) = if self.toom_sums() {
@@ -450,7 +483,8 @@ impl Convolution {
         let bands = product(&[self.batch, self.output[0].div_ceil(BAND)]);
         let part = bands.div_ceil(PARTS.div_ceil(groups.max(1))).max(1);
         let parts = bands.div_ceil(part);
-        product(&[group, planes]).saturating_add(product(&[parts, groups, group, taps, LANES]))
+        let _sums = meter.buffer(product(&[parts, groups, group, taps, LANES]));
+        meter.scratch(product(&[group, planes]), product(&[parts, groups]));
     }
 }
 
@@ -485,7 +519,7 @@ pub(super) fn transposed(rows: u64, left: u64, right: u64, stride: u64) -> u64 {
 /// Sums of `len` values in each of some parts, added when all are there.
 fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
     let _partials = meter.buffer(parts.saturating_mul(len));
-    drop(meter.buffer(scratch));
+    meter.scratch(scratch, parts);
     if parts > 1 {
         drop(meter.buffer(len));
     }

@@ -43,7 +43,7 @@ impl Pass<'_> {
     /// Factors for the output channels, and the bias after them.
     fn scale(&mut self, layer: &Layer, bias: Option<Param>, mut x: Act) -> Act {
         let channels = layer.scales();
-        let factor = self.param(channels);
+        let factor = self.scales(layer);
         // Copies of factor and bias.
         let affine = self.values(channels.saturating_mul(2));
         if let (Value::Conv(step), false) = (&mut x.value, self.context.training) {

@@ -44,8 +44,8 @@ fn toom_pays(level: Level, window: &Window, width: usize) -> bool {
 }
 
 /// The direct way for these sizes, with the weights that both take.
-fn direct(size: &ConvSize, weight: Lines) -> Way {
-    if small::takes(size) {
+fn direct(level: Level, size: &ConvSize, weight: Lines) -> Way {
+    if small::pays(level, size) {
         Way::Small(weight)
     } else {
         Way::Direct(weight)
@@ -61,7 +61,7 @@ impl Form {
             Way::Toom(toom::weights(level.lanes(), window.kernel, weight, false))
         } else {
             let places: Vec<usize> = (0..taps(size)).collect();
-            direct(size, blocks(level.lanes(), taps(size), weight, &places))
+            direct(level, size, blocks(level.lanes(), taps(size), weight, &places))
         };
         Self { level, way }
     }
@@ -76,7 +76,7 @@ impl Form {
             Way::Toom(toom::weights(level.lanes(), window.kernel, weight, true))
         } else {
             let places: Vec<usize> = (0..taps(size)).rev().collect();
-            direct(size, blocks(level.lanes(), taps(size), weight, &places))
+            direct(level, size, blocks(level.lanes(), taps(size), weight, &places))
         };
         Self { level, way }
     }

@@ -23,7 +23,7 @@ use super::CpuBuf;
 use super::finish::Finish;
 use super::kernel::{self, CpuKernel};
 use super::simd::Level;
-use crate::geometry::{ConvSize, MapSize, Window};
+use crate::geometry::{Algorithm, ConvSize, MapSize, Window};
 use crate::scalar::Scalar;
 pub(crate) use form::Form;
 use form::Way;
@@ -70,9 +70,10 @@ pub(super) fn backward_data<E: Scalar>(
 pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
     if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
         if let Some(dweight) = E::f32s_mut(dweight) {
-            match small_weight::pays(size) {
-                true => small_weight::backward(Level::current(), size, x, dy, dweight),
-                false => weight::backward(Level::current(), size, x, dy, dweight),
+            if small::takes(size) && size.algorithm != Algorithm::ToomCook {
+                small_weight::backward(Level::current(), size, x, dy, dweight);
+            } else {
+                weight::backward(Level::current(), size, x, dy, dweight);
             }
         }
         return;

@@ -26,6 +26,13 @@ pub(super) fn takes(size: &ConvSize) -> bool {
     small && window.stride == [1, 1] && window.dilation == [1, 1]
 }
 
+/// Whether this way is faster than that by planes, measured in paired runs on one core
+/// (`depthwise::tests::small_against_planes`). Not so: 5x5 with 16 registers, where each weight is read
+/// for one row of outputs alone, and single pixels without vectors.
+pub(super) fn pays(level: Level, size: &ConvSize) -> bool {
+    takes(size) && !matches!((size.window.kernel[0], level), (1, Level::Portable) | (5, Level::Avx2))
+}
+
 /// Computes all of `y`; the weights are `[block][ky][kx][lane]`.
 pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
     let zeros = Lines::zeros(conv.input.width * conv.input.channels);
