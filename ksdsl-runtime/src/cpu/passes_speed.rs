@@ -1,18 +1,18 @@
 //! What explicit vectors, and sums in several lanes, gain in passes over memory; printed on request:
 //! `KSDSL_THREADS=1 taskset -c 1 cargo test --release -p ksdsl-runtime --lib -- --ignored --nocapture passes_speed`
 
+use super::depthwise::tests::cpu_seconds;
 use super::fused::function;
 use super::simd::{Lanes, Level, Operation};
 use super::{CpuBuf, activation, elementwise, norm, pool};
 use crate::geometry::{Activation, MapSize, PoolKind, RowSize};
-use std::time::Instant;
 
 /// The median over pairs of runs of `old`'s time over `new`'s, and the quartiles.
 fn paired(mut old: impl FnMut(), mut new: impl FnMut()) -> String {
     let time = |run: &mut dyn FnMut()| {
-        let start = Instant::now();
+        let start = cpu_seconds();
         run();
-        start.elapsed().as_secs_f64()
+        cpu_seconds() - start
     };
     let mut ratios: Vec<f64> = (0..201).map(|_| time(&mut old) / time(&mut new)).collect();
     ratios.sort_by(f64::total_cmp);

@@ -13,7 +13,7 @@ mod small;
 mod small_weight;
 mod strided;
 #[cfg(test)]
-mod tests;
+pub(in crate::cpu) mod tests;
 mod tile;
 mod toom;
 mod toom_weight;

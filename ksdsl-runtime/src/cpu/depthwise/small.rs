@@ -5,12 +5,15 @@
 //! goes into the sums of all outputs that it has a part in, and these move on by one pixel at each
 //! step: `R` rows of a 3x3 kernel take `R + 2` loads for `9 R` multiply-adds. Left and right of the
 //! map there is nothing to load; rows above and below it are rows of zeros.
+//!
+//! Along a row the pixels of some channels lie far apart, which no CPU foresees. So the rows that come
+//! next are asked for meanwhile, line by line as they lie in memory.
 
 use super::lines::Lines;
 use super::rows::{Convolution, for_bands, put};
 use super::toom::load;
 use crate::cpu::finish::Finish;
-use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
+use crate::cpu::simd::{Lanes, Level, Operation, prefetch, prefetch_to_l2};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 
@@ -90,8 +93,11 @@ impl Band<'_, '_> {
             source_row(self.image, conv.input.width * channels, from + s.cast_signed(), self.zeros)
         });
         let y_len = conv.output.width * channels;
+        let next = source_row(self.image, conv.input.width * channels, from + S.cast_signed(), &[]);
+        let mut ahead = [next.as_ptr(), self.y.as_ptr().wrapping_add((row + R) * y_len)];
         for channel in (0..channels).step_by(V::LANES) {
             let walk = Walk {
+                ahead,
                 conv,
                 rows: rows.map(|row| row[channel..].as_ptr()),
                 weight: conv.weight[channel * K * K..][..K * K * V::LANES].as_ptr(),
@@ -108,6 +114,7 @@ impl Band<'_, '_> {
                     walk.run::<V, K, R, false>();
                 }
             }
+            ahead = ahead.map(|at| at.wrapping_add((conv.output.width + K - 1) * R * V::LANES));
         }
         R
     }
@@ -137,13 +144,25 @@ impl Band<'_, '_> {
 #[inline(always)]
 pub(super) fn source_row<'a>(image: &'a [f32], len: usize, row: isize, zeros: &'a [f32]) -> &'a [f32] {
     let inside = usize::try_from(row).ok().filter(|&row| (row + 1) * len <= image.len());
-    inside.map_or(&zeros[..len], |row| &image[row * len..][..len])
+    inside.map_or(zeros, |row| &image[row * len..][..len])
+}
+
+/// Asks for `len` values from each of these places on.
+#[inline(always)]
+pub(super) fn ask_for<const N: usize>(places: [*const f32; N], len: usize) {
+    for at in (0..len).step_by(16) {
+        for place in places {
+            prefetch_to_l2(place.wrapping_add(at));
+        }
+    }
 }
 
 /// One block of channels of some output rows; the pointers are to its channels.
 struct Walk<'a, const S: usize> {
     conv: &'a Convolution<'a>,
     rows: [*const f32; S],
+    /// What comes after these rows, of the map and of the output; only asked for, never read.
+    ahead: [*const f32; 2],
     /// `[ky][kx][lane]`.
     weight: *const f32,
     bias: *const f32,
@@ -173,6 +192,7 @@ impl<const S: usize> Walk<'_, S> {
             let bias = V::load(self.bias);
             let mut sums = [[bias; K]; R];
             for t in 0..conv.output.width + K - 1 {
+                ask_for(self.ahead.map(|at| at.wrapping_add(t * R * V::LANES)), R * V::LANES);
                 let x = t.wrapping_add_signed(conv.origin[1]);
                 if x < conv.input.width {
                     let mut source = [V::zero(); S];

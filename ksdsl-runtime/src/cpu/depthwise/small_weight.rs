@@ -6,7 +6,7 @@
 //! in paired runs on one core (`depthwise::tests::small_against_planes`).
 
 use super::lines::Lines;
-use super::small::source_row;
+use super::small::{ask_for, source_row};
 use super::taps;
 use super::toom::load;
 use crate::cpu::par;
@@ -85,12 +85,16 @@ impl Task<'_, '_> {
         let [x_len, dy_len] = [size.input.width, size.output.width].map(|width| width * channels);
         let map = &self.x[image * size.input.height * x_len..][..size.input.height * x_len];
         let from = y.cast_signed() - size.window.pad[0].cast_signed();
-        let x: [&[f32]; S] = std::array::from_fn(|s| source_row(map, x_len, from + s.cast_signed(), self.zeros));
+        let zeros = &self.zeros[..x_len];
+        let x: [&[f32]; S] = std::array::from_fn(|s| source_row(map, x_len, from + s.cast_signed(), zeros));
         let dy: [&[f32]; R] = std::array::from_fn(|r| &self.dy[(row + r) * dy_len..][..dy_len]);
+        let next = source_row(map, x_len, from + S.cast_signed(), &[]);
+        let mut ahead = [next.as_ptr(), self.dy.as_ptr().wrapping_add((row + R) * dy_len)];
         let blocks = self.sums.chunks_exact_mut(K * K * V::LANES);
         for (channel, sums) in (0..channels).step_by(V::LANES).zip(blocks) {
             let walk = Walk {
                 size,
+                ahead,
                 x: x.map(|row| row[channel..].as_ptr()),
                 dy: dy.map(|row| row[channel..].as_ptr()),
                 lanes: V::LANES.min(channels - channel),
@@ -104,6 +108,7 @@ impl Task<'_, '_> {
                     walk.run::<V, K, false>(sums.as_mut_ptr());
                 }
             }
+            ahead = ahead.map(|at| at.wrapping_add((size.output.width + K - 1) * R * V::LANES));
         }
         R
     }
@@ -114,6 +119,8 @@ struct Walk<'a, const R: usize, const S: usize> {
     size: &'a ConvSize,
     x: [*const f32; S],
     dy: [*const f32; R],
+    /// What comes after these rows of both maps; only asked for, never read.
+    ahead: [*const f32; 2],
     lanes: usize,
 }
 
@@ -132,6 +139,7 @@ impl<const R: usize, const S: usize> Walk<'_, R, S> {
             let mut total = [[V::zero(); K]; K];
             let mut dy = [[V::zero(); K]; R];
             for t in 0..size.output.width + K - 1 {
+                ask_for(self.ahead.map(|at| at.wrapping_add(t * R * V::LANES)), R * V::LANES);
                 for r in 0..R {
                     for kx in (1..K).rev() {
                         dy[r][kx] = dy[r][kx - 1];
