@@ -55,7 +55,11 @@ fn passes_speed() {
         let mut kept = [Some(values(2, len)), Some(values(2, len))];
         let [mut one, mut two] = [values(3, len), values(3, len)];
         let relu = paired(
-            || kept[0] = kept[0].take().map(|x| activation::activation_forward(Activation::Relu, x)),
+            || {
+                kept[0] = kept[0]
+                    .take()
+                    .map(|x| activation::activation_forward(Activation::Relu, x))
+            },
             || explicit(&mut one),
         );
         let add = paired(
@@ -66,7 +70,9 @@ fn passes_speed() {
             || kept[1] = kept[1].take().map(|x| elementwise::multiply(x, &b)),
             || level.run(Combine::<false>(&mut two, &b)),
         );
-        println!("{len} values, the compiler's time over explicit vectors': relu {relu}, add {add}, multiply {multiply}");
+        println!(
+            "{len} values, the compiler's time over explicit vectors': relu {relu}, add {add}, multiply {multiply}"
+        );
     }
     layer_norms();
     global_max();

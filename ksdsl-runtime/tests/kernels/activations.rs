@@ -32,10 +32,14 @@ where
             x.extend([-3.0, 0.0, 3.0, -40.0, 40.0].map(E::of));
             let dy: Vec<E> = rng.values(x.len());
             let y = cpu().activation_forward(kind, buf(&x)).unwrap();
-            worst.part("forward").check(&kind, &y, &activation::forward(kind, &wide(&x)));
+            worst
+                .part("forward")
+                .check(&kind, &y, &activation::forward(kind, &wide(&x)));
             let saved = if saves_output(kind) { y } else { buf(&x) };
             let dx = cpu().activation_backward(kind, &saved, buf(&dy)).unwrap();
-            worst.part("gradient").check(&kind, &dx, &activation::backward(kind, &wide(&x), &wide(&dy)));
+            worst
+                .part("gradient")
+                .check(&kind, &dx, &activation::backward(kind, &wide(&x), &wide(&dy)));
         }
     }
 }

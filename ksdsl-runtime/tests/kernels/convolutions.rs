@@ -80,7 +80,9 @@ where
     }
     let dx = cpu().plain_conv_backward_data(size, &buf(&weight), &nhwc_dy).unwrap();
     let want = conv::backward_data(size, &wide_weight, &dy);
-    worst.part("data gradient").check(&size, &to_nchw(size.input, &dx), &want);
+    worst
+        .part("data gradient")
+        .check(&size, &to_nchw(size.input, &dx), &want);
 
     let mut dweight = buf(&before);
     cpu()

@@ -96,9 +96,16 @@ fn dense_windows() {
 fn grouped_windows() {
     at_every_level(|| {
         let (mut rng, mut worst) = (Rng(72), Worst::of("grouped"));
-        for (at, [groups, inputs, outputs]) in [[2, 2, 4], [2, 18, 34], [3, 9, 3], [5, 5, 10], [16, 16, 32], [17, 17, 34]]
-            .into_iter()
-            .enumerate()
+        for (at, [groups, inputs, outputs]) in [
+            [2, 2, 4],
+            [2, 18, 34],
+            [3, 9, 3],
+            [5, 5, 10],
+            [16, 16, 32],
+            [17, 17, 34],
+        ]
+        .into_iter()
+        .enumerate()
         {
             for (kernel, stride, dilation) in [(1, 1, 1), (3, 1, 1), (3, 2, 1), (3, 1, 2), (5, 3, 1)] {
                 let input = map(1 + at % 2, 9, 7 + at, inputs);
@@ -117,10 +124,19 @@ fn depthwise_windows() {
     at_every_level(|| {
         let mut rng = Rng(73);
         for kernel in [1, 3, 4, 5, 7, 9] {
-            let mut worst = Worst::of(if kernel > 5 { "wide depthwise" } else { "small depthwise" });
+            let mut worst = Worst::of(if kernel > 5 {
+                "wide depthwise"
+            } else {
+                "small depthwise"
+            });
             for (at, channels) in CHANNELS.into_iter().enumerate() {
                 for (stride, dilation) in [(1, 1), (2, 1), (1, 2)] {
-                    let input = map(1 + at % 2, 1 + (3 * at + kernel) % 11, 1 + (5 * at + kernel) % 29, channels);
+                    let input = map(
+                        1 + at % 2,
+                        1 + (3 * at + kernel) % 11,
+                        1 + (5 * at + kernel) % 29,
+                        channels,
+                    );
                     let window = window(kernel, stride, [kernel / 2 * dilation; 2], dilation);
                     if let Some(mut size) = sized(input, [channels; 2], window) {
                         check_conv::<f32>(size, &mut rng, &mut worst);

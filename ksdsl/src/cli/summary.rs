@@ -40,7 +40,11 @@ impl Show {
     }
 
     fn summary(&self, terminal: &Terminal) -> Result<Summary, SpecError> {
-        let spec = self.choice.spec(&self.input.file)?.batch(self.batch).threads(self.threads);
+        let spec = self
+            .choice
+            .spec(&self.input.file)?
+            .batch(self.batch)
+            .threads(self.threads);
         let (network, warnings) = spec.compile_one()?;
         terminal.diagnostics(spec.source(), &warnings);
         Ok(spec.summarise(&network))

@@ -169,9 +169,10 @@ fn cannot(conv: &Conv) -> Option<String> {
     let stride = (conv.stride != [1, 1]).then(|| format!("it takes stride 1, and this one has {}", pair(conv.stride)));
     match conv.algorithm {
         Algorithm::Auto | Algorithm::Direct => None,
-        Algorithm::Winograd if conv.groups > 1 => {
-            Some(format!("it takes all channels together, and this one has {} groups", conv.groups))
-        }
+        Algorithm::Winograd if conv.groups > 1 => Some(format!(
+            "it takes all channels together, and this one has {} groups",
+            conv.groups
+        )),
         Algorithm::Winograd if conv.kernel != [3, 3] => {
             Some(format!("it takes 3x3 kernels, and this one is {}", pair(conv.kernel)))
         }

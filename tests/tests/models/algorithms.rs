@@ -51,7 +51,10 @@ fn a_chosen_algorithm_is_the_one_that_runs() {
 fn the_choice_at_run_time_goes_before_it() {
     let [_, direct, winograd] = dense();
     for (choice, bits) in [(WinogradChoice::Always, winograd), (WinogradChoice::Never, direct)] {
-        assert!(with_winograd(choice, dense).iter().all(|net| *net == bits), "{choice:?}");
+        assert!(
+            with_winograd(choice, dense).iter().all(|net| *net == bits),
+            "{choice:?}"
+        );
     }
 }
 

@@ -90,7 +90,12 @@ impl Band<'_, '_> {
         let (conv, channels) = (self.conv, self.conv.input.channels);
         let from = (self.row + row).cast_signed() + conv.origin[0];
         let rows: [&[f32]; S] = std::array::from_fn(|s| {
-            source_row(self.image, conv.input.width * channels, from + s.cast_signed(), self.zeros)
+            source_row(
+                self.image,
+                conv.input.width * channels,
+                from + s.cast_signed(),
+                self.zeros,
+            )
         });
         let y_len = conv.output.width * channels;
         let next = source_row(self.image, conv.input.width * channels, from + S.cast_signed(), &[]);

@@ -385,7 +385,15 @@ fn toom_against_direct() {
 #[test]
 #[ignore = "prints speeds, checks nothing"]
 fn small_against_planes() {
-    let maps = [(1, 32, 256), (8, 32, 256), (8, 16, 128), (8, 8, 256), (8, 4, 512), (2, 28, 96), (8, 32, 32)];
+    let maps = [
+        (1, 32, 256),
+        (8, 32, 256),
+        (8, 16, 128),
+        (8, 8, 256),
+        (8, 4, 512),
+        (2, 28, 96),
+        (8, 32, 32),
+    ];
     for (kernel, (batch, side, channels)) in [1, 3, 5].into_iter().flat_map(|k| maps.map(|map| (k, map))) {
         let size = same(batch, side, channels, kernel);
         let mut rng = Rng(8);
