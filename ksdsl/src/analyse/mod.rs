@@ -2,6 +2,7 @@
 
 mod attention;
 mod buffer;
+mod depthwise;
 mod joins;
 mod kernel;
 mod layers;

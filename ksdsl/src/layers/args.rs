@@ -1,7 +1,8 @@
 //! What layers can be told, and reading it from a call.
 
+use super::words;
 use crate::ast::{Arg, Dims, Expr, ExprKind};
-use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, Value, eval};
@@ -250,8 +251,8 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         ParamKind::Init => init(param, first, env, diagnostics).map(ArgValue::Init),
         ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
         ParamKind::Amount => amount(param, first, env, diagnostics),
-        ParamKind::Word(words) => word(param, first, words, env, diagnostics),
-        ParamKind::Choice(words) => choice(param, first, words, diagnostics),
+        ParamKind::Word(words) => words::word(param, first, words, env, diagnostics),
+        ParamKind::Choice(words) => words::choice(param, first, words, diagnostics),
     }
 }
 
@@ -355,56 +356,6 @@ fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics)
         INIT_FUNCTIONS.join("(number), ")
     );
     diagnostics.push(Diagnostic::error(Code::WrongType, expr.span, text).help(help));
-    None
-}
-
-fn choice(
-    param: &ParamDef,
-    expr: &Expr,
-    words: &'static [&'static str],
-    diagnostics: &mut Diagnostics,
-) -> Option<ArgValue> {
-    let written = match &expr.kind {
-        ExprKind::Name(written) => Some(written.as_str()),
-        _ => None,
-    };
-    if let Some(word) = words.iter().find(|word| Some(**word) == written) {
-        return Some(ArgValue::Word(word));
-    }
-    diagnostics.push(no_such_word(param, expr.span, words, written));
-    None
-}
-
-fn no_such_word(param: &ParamDef, span: Span, words: &[&'static str], written: Option<&str>) -> Diagnostic {
-    let near = written.and_then(|written| nearest(written, words.iter().copied()));
-    let text = format!("`{}` takes one of {}", param.name, words.join(", "));
-    Diagnostic::error(Code::WrongType, span, text).maybe_help(near.map(|word| format!("did you mean `{word}`?")))
-}
-
-fn word(
-    param: &ParamDef,
-    expr: &Expr,
-    words: &'static [&'static str],
-    env: &Env,
-    diagnostics: &mut Diagnostics,
-) -> Option<ArgValue> {
-    if let ExprKind::Name(written) = &expr.kind
-        && let Some(word) = words.iter().find(|word| *word == written)
-    {
-        return Some(ArgValue::Word(word));
-    }
-    // A truth value may stand for the words that mean it.
-    if let (ExprKind::Bool(_) | ExprKind::Not(_) | ExprKind::Binary(..) | ExprKind::Name(_), [off, .., on]) =
-        (&expr.kind, words)
-        && let Some(Value::Bool(flag)) = eval(expr, env, diagnostics)
-    {
-        return Some(ArgValue::Word(if flag { on } else { off }));
-    }
-    let written = match &expr.kind {
-        ExprKind::Name(written) => Some(written.as_str()),
-        _ => None,
-    };
-    diagnostics.push(no_such_word(param, expr.span, words, written));
     None
 }
 
