@@ -70,10 +70,11 @@ pub(super) fn backward_data<E: Scalar>(
 pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
     if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
         if let Some(dweight) = E::f32s_mut(dweight) {
-            if small::takes(size) && size.algorithm != Algorithm::ToomCook {
-                small_weight::backward(Level::current(), size, x, dy, dweight);
+            let level = Level::current();
+            if small::weight_pays(level, size) && size.algorithm != Algorithm::ToomCook {
+                small_weight::backward(level, size, x, dy, dweight);
             } else {
-                weight::backward(Level::current(), size, x, dy, dweight);
+                weight::backward(level, size, x, dy, dweight);
             }
         }
         return;

@@ -29,11 +29,26 @@ pub(super) fn takes(size: &ConvSize) -> bool {
     small && window.stride == [1, 1] && window.dilation == [1, 1]
 }
 
+/// Values of a map that the caches do not hold.
+const LARGE: usize = 1 << 20;
+
 /// Whether this way is faster than that by planes, measured in paired runs on one core
 /// (`depthwise::tests::small_against_planes`). Not so: 5x5 with 16 registers, where each weight is read
-/// for one row of outputs alone, and single pixels without vectors.
+/// for one row of outputs alone; single pixels without vectors; and large maps with AVX2, of whose lines
+/// a vector takes but half, so that they come from memory twice.
 pub(super) fn pays(level: Level, size: &ConvSize) -> bool {
-    takes(size) && !matches!((size.window.kernel[0], level), (1, Level::Portable) | (5, Level::Avx2))
+    let not = match (level, size.window.kernel[0]) {
+        (Level::Portable, kernel) => kernel == 1,
+        (Level::Avx2, kernel) => kernel == 5 || (kernel == 3 && size.input.len() > LARGE),
+        (Level::Avx512, _) => false,
+    };
+    takes(size) && !not
+}
+
+/// The same for the weight gradient.
+pub(super) fn weight_pays(level: Level, size: &ConvSize) -> bool {
+    let not = level != Level::Avx512 && size.window.kernel != [1, 1] && size.input.len() > LARGE;
+    takes(size) && !not
 }
 
 /// Computes all of `y`; the weights are `[block][ky][kx][lane]`.

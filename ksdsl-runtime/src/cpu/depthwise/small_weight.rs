@@ -1,9 +1,7 @@
 //! The weight gradient of small depthwise windows (see [`super::small`]).
 //!
 //! A vector of channels walks along some rows of `dy` and the rows of `x` under them. The last `K`
-//! pixels of `dy` stay in registers, so that each pixel of both maps is loaded once for all taps. Faster
-//! than the way of [`super::weight`] for all windows that [`super::small`] takes, at every level, measured
-//! in paired runs on one core (`depthwise::tests::small_against_planes`).
+//! pixels of `dy` stay in registers, so that each pixel of both maps is loaded once for all taps.
 
 use super::lines::Lines;
 use super::small::{ask_for, source_row};
