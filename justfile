@@ -8,6 +8,10 @@ digits *args:
 test:
     bash .ci/run
 
+# The kernel tests under AddressSanitizer, at every level of this machine.
+sanitize *args:
+    bash tests/sanitize.sh {{args}}
+
 # Look at changed snapshots one by one (cargo install cargo-insta).
 review:
     cargo insta review

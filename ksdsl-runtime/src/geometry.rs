@@ -48,6 +48,24 @@ pub struct Window {
     pub dilation: [usize; 2],
 }
 
+/// How a convolution and its gradients are computed. What cannot be computed in the chosen way is
+/// computed as [`Algorithm::Auto`] says. It is a wish that a device may ignore; the results differ
+/// by rounding only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Algorithm {
+    /// What the device's rule says for the sizes.
+    #[default]
+    Auto,
+    /// Product by product, as the definition says.
+    Direct,
+    /// Winograd's F(4x4, 3x3) (Lavin & Gray 2016): dense 3x3 kernels, stride and dilation 1, at
+    /// most 2 of padding.
+    Winograd,
+    /// Toom and Cook's F(3, 3) along the rows: depthwise kernels, stride 1, no dilation along the
+    /// rows.
+    ToomCook,
+}
+
 /// A 2-d convolution (cross-correlation, as in every deep-learning system).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvSize {
@@ -59,6 +77,8 @@ pub struct ConvSize {
     pub window: Window,
     /// Groups; divides both channel counts.
     pub groups: usize,
+    /// How to compute it.
+    pub algorithm: Algorithm,
 }
 
 /// 2-d pooling; `input.channels == output.channels`.

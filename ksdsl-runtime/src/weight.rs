@@ -10,7 +10,7 @@
 
 use crate::act::Context;
 use crate::backend::{Backend, ConvTail};
-use crate::geometry::{ConvSize, MapSize, Window};
+use crate::geometry::{Algorithm, ConvSize, MapSize, Window};
 use crate::param::{Bound, Param, ParamArg};
 use crate::scalar::Scalar;
 use dfdx::shapes::{Rank2, Rank4, Shape};
@@ -177,6 +177,7 @@ fn product([rows, rank, columns]: [usize; 3]) -> ConvSize {
             dilation: [1; 2],
         },
         groups: 1,
+        algorithm: Algorithm::Auto,
     }
 }
 

@@ -86,6 +86,8 @@ codes! {
     CannotProject = 46,
     /// A network or a branch without layers
     Empty = 47,
+    /// An algorithm that cannot compute the layer
+    AlgorithmDoesNotApply = 48,
     /// Sharing between layers that are not isomorphic
     NotIsomorphic = 50,
     /// A layer claimed by two sharing groups

@@ -44,6 +44,7 @@ pub struct Spec {
     source: Source,
     options: Options,
     batch: u64,
+    threads: u64,
 }
 
 impl Spec {
@@ -63,6 +64,7 @@ impl Spec {
             source,
             options: Options::default(),
             batch: 1,
+            threads: 1,
         }
     }
 
@@ -84,6 +86,12 @@ impl Spec {
         self
     }
 
+    /// The number of threads that memory is computed for; 1 unless set.
+    pub fn threads(mut self, threads: u64) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// The source, for messages.
     pub fn source(&self) -> &Source {
         &self.source
@@ -97,7 +105,7 @@ impl Spec {
 
     /// The summary of a network of this specification.
     pub fn summarise(&self, network: &Network) -> Summary {
-        Summary::new(network, self.batch)
+        Summary::on_threads(network, self.batch, self.threads)
     }
 
     /// Compiles the chosen network, or the only one; with it come the warnings.

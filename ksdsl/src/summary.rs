@@ -1,8 +1,8 @@
 //! The resolved network as data: stable, readable, serialisable. What `ksn summary` prints and
 //! what architecture snapshots pin.
 
-use crate::analyse::{Analysis, Peaks, analyse, peaks};
-use crate::ir::{Group, Layer, Network, Op, Visit, join_sizes};
+use crate::analyse::{Analysis, Peaks, algorithm, analyse, peaks};
+use crate::ir::{Algorithm, Group, Layer, Network, Op, Visit, join_sizes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,11 +62,15 @@ pub struct Parameters {
 pub struct Memory {
     /// Images in the batch.
     pub batch: u64,
+    /// Threads, each of which has scratch of its own.
+    pub threads: u64,
     /// Parameters and running statistics.
     pub model_bytes: u64,
     /// The most that a forward pass in inference needs besides the model: activations, kernels in
     /// the form of their algorithm, scratch.
     pub inference_bytes: u64,
+    /// The same for a prepared model, with the kernels that it keeps from call to call.
+    pub prepared_bytes: u64,
     /// The most that a step of training needs besides the model, its gradients and the optimiser's
     /// state: also what the backward pass keeps, gradients of activations, sums of those of kernels.
     pub training_bytes: u64,
@@ -127,11 +131,20 @@ pub struct LayerSummary {
     pub unshared: u64,
     /// Multiply-adds for one image.
     pub macs: u64,
+    /// For convolutions: the algorithm the runtime takes for such a batch on a CPU with AVX-512, by
+    /// its rule or as `algorithm = ...` says; see [`algorithm`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<&'static str>,
 }
 
 impl Summary {
-    /// Summarises a network; memory is for a batch of `batch` images.
+    /// Summarises a network; memory is for a batch of `batch` images and one thread.
     pub fn new(network: &Network, batch: u64) -> Self {
+        Self::on_threads(network, batch, 1)
+    }
+
+    /// Summarises a network; memory is for a batch of `batch` images on so many threads.
+    pub fn on_threads(network: &Network, batch: u64, threads: u64) -> Self {
         let analysis = analyse(network);
         Summary {
             name: network.name.clone(),
@@ -148,10 +161,10 @@ impl Summary {
                 buffers: analysis.buffers,
             },
             macs: analysis.macs,
-            memory: memory(&analysis, peaks(network, batch), batch),
+            memory: memory(&analysis, peaks(network, batch, threads), [batch, threads]),
             groups: groups(network),
             mappings: mappings(network),
-            layers: layers(network, &analysis),
+            layers: layers(network, &analysis, batch),
         }
     }
 
@@ -172,11 +185,13 @@ fn setting(value: crate::value::Value) -> Setting {
     }
 }
 
-fn memory(analysis: &Analysis, peaks: Peaks, batch: u64) -> Memory {
+fn memory(analysis: &Analysis, peaks: Peaks, [batch, threads]: [u64; 2]) -> Memory {
     Memory {
         batch,
+        threads,
         model_bytes: (analysis.trainable.saturating_add(analysis.buffers)).saturating_mul(4),
         inference_bytes: peaks.inference,
+        prepared_bytes: peaks.prepared,
         training_bytes: peaks.training,
     }
 }
@@ -228,7 +243,7 @@ fn mappings(network: &Network) -> Vec<MappingSummary> {
     network.groups.iter().filter_map(of).collect()
 }
 
-fn layers(network: &Network, analysis: &Analysis) -> Vec<LayerSummary> {
+fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummary> {
     let name = |visit: Visit| network.groups[visit.group].kernel_name(visit.kernel);
     network
         .layers
@@ -246,6 +261,7 @@ fn layers(network: &Network, analysis: &Analysis) -> Vec<LayerSummary> {
             stored: cost.stored,
             unshared: cost.used,
             macs: cost.macs,
+            algorithm: algorithm(layer, batch).map(Algorithm::word),
         })
         .collect()
 }
@@ -265,6 +281,7 @@ fn details(layer: &Layer) -> String {
             words.extend((conv.dilation != [1, 1]).then(|| format!("dilation {}", pair(conv.dilation))));
             words.extend((conv.groups > 1).then(|| format!("groups {}", conv.groups)));
             words.extend(conv.bias.then(|| "bias".to_owned()));
+            words.extend((conv.algorithm != Algorithm::Auto).then(|| format!("algorithm {}", conv.algorithm.word())));
         }
         Op::Linear { bias: false, .. } => words.push("no bias".to_owned()),
         Op::Pool {

@@ -106,6 +106,7 @@ fn code_of_the_test_networks() {
             "ranked",
             "split",
             "sums",
+            "chosen",
             "transformer",
             "windows",
         ] {

@@ -1,7 +1,7 @@
 //! Which algorithm a convolution runs on.
 
 use super::winograd;
-use crate::geometry::{ConvSize, LinearSize};
+use crate::geometry::{Algorithm, ConvSize, LinearSize};
 use crate::scalar::Scalar;
 use std::any::TypeId;
 use std::cell::Cell;
@@ -19,10 +19,12 @@ pub(super) enum Method {
     Winograd,
 }
 
-/// What to do with convolutions that Winograd's algorithm can take.
+/// What to do with convolutions that Winograd's algorithm can take. It goes before what a layer was
+/// told in its specification ([`Algorithm`]), and that goes before the rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WinogradChoice {
-    /// Use it where it is measured to pay, in `f32` only.
+    /// Do as the layer was told; where it was told nothing, use it where it is measured to pay, in
+    /// `f32` only.
     #[default]
     WhereItPays,
     /// Use it wherever it can be used, also in `f64`.
@@ -35,7 +37,8 @@ thread_local! {
     static CHOICE: Cell<WinogradChoice> = const { Cell::new(WinogradChoice::WhereItPays) };
 }
 
-/// Runs `f`; convolutions called from it, on this thread, follow `choice` instead of the rule.
+/// Runs `f`; convolutions called from it, on this thread, follow `choice` instead of their
+/// specification and the rule.
 ///
 /// A training step's backward pass follows the choice in force when it runs.
 pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
@@ -99,13 +102,20 @@ pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
             outputs: size.output.channels,
         });
     }
+    let choice = CHOICE.get();
+    let told = choice == WinogradChoice::WhereItPays && size.algorithm == Algorithm::Winograd;
+    if told && winograd::takes(size) {
+        return Method::Winograd;
+    }
     if size.groups == size.input.channels && size.groups == size.output.channels {
         return Method::Depthwise;
     }
-    let winograd = match CHOICE.get() {
-        WinogradChoice::WhereItPays => TypeId::of::<E>() == TypeId::of::<f32>() && winograd_pays(size),
-        WinogradChoice::Always => true,
-        WinogradChoice::Never => false,
+    let winograd = match (choice, size.algorithm) {
+        (WinogradChoice::Always, _) => true,
+        (WinogradChoice::WhereItPays, Algorithm::Auto) => {
+            TypeId::of::<E>() == TypeId::of::<f32>() && winograd_pays(size)
+        }
+        _ => false,
     };
     if winograd && winograd::takes(size) {
         return Method::Winograd;
@@ -137,7 +147,7 @@ fn winograd_pays(size: &ConvSize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Method, WinogradChoice, method, with_winograd};
-    use crate::geometry::{ConvSize, MapSize, Window};
+    use crate::geometry::{Algorithm, ConvSize, MapSize, Window};
 
     fn conv(batch: usize, side: usize, channels: usize) -> ConvSize {
         let map = MapSize {
@@ -157,6 +167,7 @@ mod tests {
             output: map,
             window,
             groups: 1,
+            algorithm: Default::default(),
         }
     }
 
@@ -174,6 +185,32 @@ mod tests {
         assert!(winograd(64, 4, 32) && winograd(1, 8, 32) && !winograd(1, 4, 32));
         assert!(winograd(1, 32, 24) && !winograd(1, 28, 24) && !winograd(1, 32, 16));
         assert!(winograd(64, 7, 64) && !winograd(64, 5, 64) && !winograd(64, 2, 64));
+    }
+
+    /// The choice at run time, then the specification, then the rule.
+    #[test]
+    fn the_choice_at_run_time_goes_before_the_specification() {
+        use WinogradChoice::{Always, Never, WhereItPays};
+        // The rule takes Winograd for the first, not for the second.
+        for (size, rule) in [(conv(64, 32, 64), true), (conv(1, 4, 8), false)] {
+            let taken = |algorithm, choice| {
+                let size = ConvSize { algorithm, ..size };
+                let methods = with_winograd(choice, || [method::<f32>(&size), method::<f64>(&size)]);
+                methods.map(|method| matches!(method, Method::Winograd))
+            };
+            assert_eq!(taken(Algorithm::Auto, WhereItPays), [rule, false]);
+            assert_eq!(taken(Algorithm::Winograd, WhereItPays), [true; 2]);
+            assert_eq!(taken(Algorithm::Direct, WhereItPays), [false; 2]);
+            for algorithm in [Algorithm::Auto, Algorithm::Winograd, Algorithm::Direct] {
+                assert_eq!(taken(algorithm, Always), [true; 2]);
+                assert_eq!(taken(algorithm, Never), [false; 2]);
+            }
+        }
+        // One channel is depthwise unless told otherwise.
+        let mut one = conv(1, 8, 1);
+        assert!(matches!(method::<f32>(&one), Method::Depthwise));
+        one.algorithm = Algorithm::Winograd;
+        assert!(matches!(method::<f32>(&one), Method::Winograd));
     }
 
     #[test]

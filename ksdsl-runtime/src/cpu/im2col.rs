@@ -77,21 +77,54 @@ pub(super) fn unroll<E: Scalar>(size: &ConvSize, group: usize, rows: Range<usize
 
 /// Adds the gradients of unrolled windows to the gradient of one image; `rows` are output rows of
 /// that image, and `dx` is that image alone.
+///
+/// Which taps lie inside the map is asked once for a row, and of pixels only at its ends: with three
+/// channels there are but nine sums for each row of a window.
+#[inline(always)]
 pub(super) fn roll_up<E: Scalar>(size: &ConvSize, group: usize, rows: Range<usize>, unrolled: &[E], dx: &mut [E]) {
-    let width = size.output.width;
-    let pixels = unrolled.chunks_exact(columns(size));
-    for (pixel, line) in pixels.enumerate().take(rows.len() * width) {
-        for_runs(
-            size,
-            group,
-            rows.start + pixel / width,
-            pixel % width,
-            |from, to, len| {
-                for (sum, &more) in dx[to..to + len].iter_mut().zip(&line[from..from + len]) {
-                    *sum += more;
+    let (input, window) = (&size.input, &size.window);
+    let [kernel_y, kernel_x] = window.kernel;
+    let ([step_y, step_x], [pad_y, pad_x]) = (window.dilation, window.pad);
+    let (columns, width) = (columns(size), input.channels / size.groups);
+    let reach = (kernel_x.max(1) - 1) * step_x;
+    let together = size.groups == 1 && step_x == 1;
+    for (row, pixels) in rows.zip(unrolled.chunks_exact(size.output.width * columns)) {
+        let top = row * window.stride[0];
+        for ky in taps_inside(top, pad_y, step_y, kernel_y, input.height) {
+            let dx = &mut dx[(top + ky * step_y - pad_y) * input.width * input.channels..];
+            for (x, pixel) in pixels.chunks_exact(columns).enumerate() {
+                let left = x * window.stride[1];
+                let xs = if left >= pad_x && left - pad_x + reach < input.width {
+                    0..kernel_x
+                } else {
+                    taps_inside(left, pad_x, step_x, kernel_x, input.width)
+                };
+                if xs.is_empty() {
+                    continue;
                 }
-            },
-        );
+                let taps = &pixel[(ky * kernel_x + xs.start) * width..][..xs.len() * width];
+                let first = (left + xs.start * step_x - pad_x) * input.channels + group * width;
+                if together {
+                    add_run(&mut dx[first..][..taps.len()], taps);
+                    continue;
+                }
+                for (tap, more) in taps.chunks_exact(width).enumerate() {
+                    add_run(&mut dx[first + tap * step_x * input.channels..][..width], more);
+                }
+            }
+        }
+    }
+}
+
+/// Adds a run to sums as long. Nine are the taps of a row of 3x3 over three channels.
+#[inline(always)]
+fn add_run<E: Scalar>(sums: &mut [E], more: &[E]) {
+    if let (Ok(sums), Ok(more)) = (<&mut [E; 9]>::try_from(&mut *sums), <&[E; 9]>::try_from(more)) {
+        sums.iter_mut().zip(more).for_each(|(sum, &more)| *sum += more);
+        return;
+    }
+    for (sum, &more) in sums.iter_mut().zip(more) {
+        *sum += more;
     }
 }
 

@@ -169,6 +169,7 @@ mod tests {
                 dilation: [1; 2],
             },
             groups: 1,
+            algorithm: Default::default(),
         }
     }
 

@@ -24,6 +24,8 @@ mod matmul;
 pub mod memory;
 mod norm;
 mod par;
+#[cfg(test)]
+mod passes_speed;
 mod place;
 mod pool;
 mod simd;

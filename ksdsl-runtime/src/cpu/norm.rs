@@ -48,10 +48,20 @@ pub(super) fn layer_norm_forward<E: Scalar>(
         #[inline(always)]
         |first, part| {
             let lines = x[first * channels..].chunks_exact(channels);
+            // Sums of a row go through several lanes, or each addition would wait for the last.
             for (pair, x) in part.chunks_exact_mut(2).zip(lines) {
-                let mean = x.iter().map(|x| x.wide()).sum::<f64>() / channels as f64;
-                let squares = x.iter().map(|x| (x.wide() - mean) * (x.wide() - mean));
-                let variance = squares.sum::<f64>() / channels as f64;
+                let [sum, _] = sums(
+                    channels,
+                    #[inline(always)]
+                    |at| [x[at].wide(), 0.0],
+                );
+                let mean = sum / channels as f64;
+                let [squares, _] = sums(
+                    channels,
+                    #[inline(always)]
+                    |at| [(x[at].wide() - mean) * (x[at].wide() - mean), 0.0],
+                );
+                let variance = squares / channels as f64;
                 pair.copy_from_slice(&[E::of(mean), E::of(1.0 / (variance + eps).sqrt())]);
             }
         },
@@ -153,14 +163,43 @@ pub(super) fn layer_norm_backward<E: Scalar>(
     dx
 }
 
+/// Sums of a row that are kept side by side.
+const LANES: usize = 16;
+
+/// The sums of the terms at `0..len`, in lanes that are added in the end: the same order for every row
+/// of this length.
+#[inline(always)]
+fn sums(len: usize, terms: impl Fn(usize) -> [f64; 2]) -> [f64; 2] {
+    let mut lanes = [[0.0; LANES]; 2];
+    let whole = len - len % LANES;
+    for first in (0..whole).step_by(LANES) {
+        for lane in 0..LANES {
+            let [a, b] = terms(first + lane);
+            lanes[0][lane] += a;
+            lanes[1][lane] += b;
+        }
+    }
+    let mut sums = lanes.map(|lanes| lanes.iter().sum::<f64>());
+    for at in whole..len {
+        let [a, b] = terms(at);
+        sums[0] += a;
+        sums[1] += b;
+    }
+    sums
+}
+
 #[inline(always)]
 fn layer_norm_row<E: Scalar>(x: &[E], mean: E, inverse_std: E, scale: &[E], dy: &[E], dx: &mut [E]) {
-    let (mut sum, mut product) = (0.0, 0.0);
-    for ((x, dy), scale) in x.iter().zip(dy).zip(scale) {
-        let g = dy.wide() * scale.wide();
-        sum += g;
-        product += g * (x.wide() - mean.wide()) * inverse_std.wide();
-    }
+    let (center, inverse) = (mean.wide(), inverse_std.wide());
+    let (dy_row, scale_row) = (&dy[..x.len()], &scale[..x.len()]);
+    let [sum, product] = sums(
+        x.len(),
+        #[inline(always)]
+        |at| {
+            let g = dy_row[at].wide() * scale_row[at].wide();
+            [g, g * (x[at].wide() - center) * inverse]
+        },
+    );
     let average = E::of(sum / x.len() as f64);
     let slope = E::of(product / x.len() as f64) * inverse_std;
     for (((dx, &x), &dy), &scale) in dx.iter_mut().zip(x).zip(dy).zip(scale) {

@@ -90,13 +90,12 @@ pub(super) fn pool_backward<E: Scalar>(kind: PoolKind, size: PoolSize, x: &CpuBu
         #[inline(always)]
         |image, dx| {
             let x = &x[image * image_len..][..image_len];
-            let mut best = vec![(E::zero(), None); channels];
             dx.fill(E::zero());
             for pixel in 0..height * width {
                 let dy = &dy[(image * height * width + pixel) * channels..][..channels];
                 let at = (pixel / width, pixel % width);
                 match kind {
-                    PoolKind::Max => spread_max(&size, x, at, dy, dx, &mut best),
+                    PoolKind::Max => spread_max(&size, x, at, dy, dx),
                     PoolKind::Average => spread_average(&size, at, dy, dx),
                 }
             }
@@ -105,29 +104,54 @@ pub(super) fn pool_backward<E: Scalar>(kind: PoolKind, size: PoolSize, x: &CpuBu
     dx
 }
 
-fn spread_max<E: Scalar>(
-    size: &PoolSize,
-    x: &[E],
-    at: (usize, usize),
-    dy: &[E],
-    dx: &mut [E],
-    best: &mut [(E, Option<usize>)],
-) {
+/// Channels that are compared at once.
+const LANES: usize = 16;
+
+/// Gives each channel's gradient to the first greatest pixel of the window.
+#[inline(always)]
+fn spread_max<E: Scalar>(size: &PoolSize, x: &[E], at: (usize, usize), dy: &[E], dx: &mut [E]) {
     let channels = dy.len();
-    best.fill((E::neg_infinity(), None));
-    for_taps(size, at.0, at.1, |pixel| {
-        let first = pixel * channels;
-        for (channel, best) in best.iter_mut().enumerate() {
-            let value = x[first + channel];
-            if best.1.is_none() || beats(value, best.0) {
-                *best = (value, Some(first + channel));
+    for (block, dy) in dy.chunks(LANES).enumerate() {
+        let first = block * LANES;
+        let mut best = Best::<E>::new();
+        for_taps(size, at.0, at.1, |pixel| {
+            best.meet(pixel, &x[pixel * channels + first..][..dy.len()]);
+        });
+        for_taps(size, at.0, at.1, |pixel| {
+            let dx = &mut dx[pixel * channels + first..][..dy.len()];
+            for ((dx, &dy), &winner) in dx.iter_mut().zip(dy).zip(&best.pixels) {
+                *dx += if winner == pixel { dy } else { E::zero() };
             }
+        });
+    }
+}
+
+/// The first greatest pixel of each of some channels, and its value.
+struct Best<E> {
+    values: [E; LANES],
+    pixels: [usize; LANES],
+    any: bool,
+}
+
+impl<E: Scalar> Best<E> {
+    fn new() -> Self {
+        Self {
+            values: [E::neg_infinity(); LANES],
+            pixels: [0; LANES],
+            any: false,
         }
-    });
-    for (best, &dy) in best.iter().zip(dy) {
-        if let Some(element) = best.1 {
-            dx[element] += dy;
+    }
+
+    /// Meets a pixel's values of at most [`LANES`] channels.
+    #[inline(always)]
+    fn meet(&mut self, pixel: usize, values: &[E]) {
+        let lanes = self.values.iter_mut().zip(&mut self.pixels).zip(values);
+        for ((best, winner), &value) in lanes {
+            let better = !self.any || beats(value, *best);
+            *best = if better { value } else { *best };
+            *winner = if better { pixel } else { *winner };
         }
+        self.any = true;
     }
 }
 
@@ -206,16 +230,18 @@ pub(super) fn global_pool_backward<E: Scalar>(
 }
 
 /// Gives each channel's gradient to its first greatest pixel.
+#[inline(always)]
 fn send_to_max<E: Scalar>(x: &[E], dy: &[E], dx: &mut [E]) {
     let channels = dy.len();
     dx.fill(E::zero());
-    for (channel, &dy) in dy.iter().enumerate() {
-        let mut best = channel;
-        for element in (channel..x.len()).step_by(channels) {
-            if beats(x[element], x[best]) {
-                best = element;
-            }
+    for (block, dy) in dy.chunks(LANES).enumerate() {
+        let first = block * LANES;
+        let mut best = Best::<E>::new();
+        for (pixel, x) in x.chunks_exact(channels).enumerate() {
+            best.meet(pixel, &x[first..][..dy.len()]);
         }
-        dx[best] = dy;
+        for (lane, (&dy, &pixel)) in dy.iter().zip(&best.pixels).enumerate() {
+            dx[pixel * channels + first + lane] = dy;
+        }
     }
 }

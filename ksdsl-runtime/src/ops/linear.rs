@@ -3,7 +3,7 @@
 use super::conv::wait;
 use crate::act::{ActShape, Flat};
 use crate::backend::Backend;
-use crate::geometry::{ConvSize, Window};
+use crate::geometry::{Algorithm, ConvSize, Window};
 use crate::param::BiasArg;
 use crate::scalar::Scalar;
 use crate::weight::WeightArg;
@@ -28,6 +28,7 @@ pub fn linear<B: Dim, const I: usize, const O: usize, E: Scalar, D: Backend<E>, 
             dilation: [1; 2],
         },
         groups: 1,
+        algorithm: Algorithm::Auto,
     };
     let mut x = x.ready()?;
     let weight = weight.bind_weight(&mut x.context)?;

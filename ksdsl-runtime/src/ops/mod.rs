@@ -36,6 +36,7 @@
 //! ```
 
 mod activation;
+pub mod algorithm;
 mod attention;
 mod combine;
 mod concat;

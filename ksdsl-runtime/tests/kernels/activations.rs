@@ -1,6 +1,6 @@
 //! Activations.
 
-use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu, wide};
+use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu, wide};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::Activation;
@@ -32,17 +32,21 @@ where
             x.extend([-3.0, 0.0, 3.0, -40.0, 40.0].map(E::of));
             let dy: Vec<E> = rng.values(x.len());
             let y = cpu().activation_forward(kind, buf(&x)).unwrap();
-            worst.check(&kind, &y, &activation::forward(kind, &wide(&x)));
+            worst
+                .part("forward")
+                .check(&kind, &y, &activation::forward(kind, &wide(&x)));
             let saved = if saves_output(kind) { y } else { buf(&x) };
             let dx = cpu().activation_backward(kind, &saved, buf(&dy)).unwrap();
-            worst.check(&kind, &dx, &activation::backward(kind, &wide(&x), &wide(&dy)));
+            worst
+                .part("gradient")
+                .check(&kind, &dx, &activation::backward(kind, &wide(&x), &wide(&dy)));
         }
     }
 }
 
 #[test]
-fn activations_match_the_oracle() {
-    check::<f32>("activation, f32");
+pub(crate) fn activations_match_the_oracle() {
+    at_every_level(|| check::<f32>("activation"));
     check::<f64>("activation, f64");
 }
 

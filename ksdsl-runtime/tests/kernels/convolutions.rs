@@ -1,9 +1,8 @@
 //! Convolutions and linear layers.
 
-use crate::support::{Checked, Kernels, Plain, Rng, Worst, buf, cpu, outputs, pixels, wide};
+use crate::support::{Checked, Kernels, Plain, Rng, Worst, at_every_level, buf, cpu, outputs, pixels, wide};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
-use ksdsl_runtime::cpu::Level;
 use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, RowSize, Window};
 use ksdsl_runtime::oracle::combine::{to_nchw, to_nhwc};
 use ksdsl_runtime::oracle::{conv, linear};
@@ -53,6 +52,7 @@ pub(crate) fn random(rng: &mut Rng) -> Option<ConvSize> {
         output,
         window,
         groups,
+        algorithm: Default::default(),
     })
 }
 
@@ -68,6 +68,7 @@ where
     let (nhwc_x, nhwc_dy) = (buf(&to_nhwc(size.input, &x)), buf(&to_nhwc(size.output, &dy)));
     let (x, dy, wide_weight) = (wide(&x), wide(&dy), wide(&weight));
 
+    worst.part("forward");
     for bias in [None, Some(&bias)] {
         let wide_bias = bias.map(|bias| wide(bias));
         let want = conv::forward(size, &x, &wide_weight, wide_bias.as_deref());
@@ -79,7 +80,9 @@ where
     }
     let dx = cpu().plain_conv_backward_data(size, &buf(&weight), &nhwc_dy).unwrap();
     let want = conv::backward_data(size, &wide_weight, &dy);
-    worst.check(&size, &to_nchw(size.input, &dx), &want);
+    worst
+        .part("data gradient")
+        .check(&size, &to_nchw(size.input, &dx), &want);
 
     let mut dweight = buf(&before);
     cpu()
@@ -89,7 +92,7 @@ where
     want.iter_mut()
         .zip(&before)
         .for_each(|(want, before)| *want += before.wide());
-    worst.check(&size, &dweight, &want);
+    worst.part("weight gradient").check(&size, &dweight, &want);
 
     let mut dbias = buf(&bias);
     let rows = RowSize {
@@ -101,7 +104,7 @@ where
     want.iter_mut()
         .zip(&bias)
         .for_each(|(want, before)| *want += before.wide());
-    worst.check(&size, &dbias, &want);
+    worst.part("bias gradient").check(&size, &dbias, &want);
 }
 
 fn many_convs<E: Checked>(name: &'static str)
@@ -119,11 +122,8 @@ where
 }
 
 #[test]
-fn convolutions_match_the_oracle_in_f32_at_every_level() {
-    for level in Level::available() {
-        println!("{level:?}");
-        level.with(|| many_convs::<f32>("convolution, f32"));
-    }
+pub(crate) fn convolutions_match_the_oracle_in_f32_at_every_level() {
+    at_every_level(|| many_convs::<f32>("random convolution"));
 }
 
 #[test]
@@ -133,8 +133,12 @@ fn convolutions_match_the_oracle_in_f64() {
 
 /// Maps large enough to be cut into several tiles, parts and tasks.
 #[test]
-fn large_convolutions_match_the_oracle() {
-    let (mut rng, mut worst) = (Rng(2), Worst::of("large convolution, f32"));
+pub(crate) fn large_convolutions_match_the_oracle() {
+    at_every_level(large_convolutions);
+}
+
+fn large_convolutions() {
+    let (mut rng, mut worst) = (Rng(2), Worst::of("large convolution"));
     for (groups, kernel, stride) in [(1, 3, 1), (1, 3, 2), (2, 3, 1), (24, 5, 1), (1, 1, 1)] {
         let input = MapSize {
             batch: 5,
@@ -158,6 +162,7 @@ fn large_convolutions_match_the_oracle() {
             output,
             window,
             groups,
+            algorithm: Default::default(),
         };
         check_conv::<f32>(size, &mut rng, &mut worst);
     }
@@ -189,12 +194,13 @@ where
         let y = cpu()
             .plain_conv_forward(pixels(size), &buf(&x), &buf(&weight), bias.as_ref())
             .unwrap();
-        worst.check(&size, &y, &want);
+        worst.part("forward").check(&size, &y, &want);
 
         let dx = cpu()
             .plain_conv_backward_data(pixels(size), &buf(&weight), &buf(&dy))
             .unwrap();
-        worst.check(&size, &dx, &linear::backward_data(size, &wide(&weight), &wide(&dy)));
+        let want = linear::backward_data(size, &wide(&weight), &wide(&dy));
+        worst.part("data gradient").check(&size, &dx, &want);
 
         let mut dweight = buf(&before);
         cpu()
@@ -204,15 +210,12 @@ where
         want.iter_mut()
             .zip(&before)
             .for_each(|(want, before)| *want += before.wide());
-        worst.check(&size, &dweight, &want);
+        worst.part("weight gradient").check(&size, &dweight, &want);
     }
 }
 
 #[test]
-fn linear_layers_match_the_oracle() {
-    for level in Level::available() {
-        println!("{level:?}");
-        level.with(|| many_linears::<f32>("linear, f32"));
-    }
+pub(crate) fn linear_layers_match_the_oracle() {
+    at_every_level(|| many_linears::<f32>("linear"));
     many_linears::<f64>("linear, f64");
 }

@@ -67,6 +67,7 @@ fn convolution() {
             output,
             window,
             groups,
+            algorithm: Default::default(),
         };
         let (x, dy) = (map_values(&mut rng), rng.values(output.len()));
         let weight = rng.values(channels * MAP.channels / groups * kernel[0] * kernel[1]);

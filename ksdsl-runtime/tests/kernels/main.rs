@@ -3,6 +3,7 @@
 mod activations;
 mod attention;
 mod convolutions;
+mod coverage;
 mod depthwise;
 mod gradients;
 mod maps;

@@ -1,6 +1,6 @@
 //! Pooling, gates, joins, dropout and layout.
 
-use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu, outputs, wide};
+use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu, outputs, wide};
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::geometry::{MapSize, PoolKind, PoolSize, Window};
@@ -54,8 +54,8 @@ where
 }
 
 #[test]
-fn pools_match_the_oracle() {
-    check_pools::<f32>("pooling, f32");
+pub(crate) fn pools_match_the_oracle() {
+    at_every_level(|| check_pools::<f32>("pooling"));
     check_pools::<f64>("pooling, f64");
 }
 
@@ -125,8 +125,8 @@ where
 }
 
 #[test]
-fn combinations_match_the_oracle() {
-    check_combinations::<f32>("combinations, f32");
+pub(crate) fn combinations_match_the_oracle() {
+    at_every_level(|| check_combinations::<f32>("gates, sums, products, joins"));
     check_combinations::<f64>("combinations, f64");
 }
 

@@ -82,6 +82,7 @@ fn convolution() {
         output,
         window,
         groups: 2,
+        algorithm: Default::default(),
     };
     let (x, w, b, dy) = (ramp(80), ramp(48), ramp(4), ramp(48));
     #[rustfmt::skip]

@@ -37,6 +37,7 @@ fn conv_speed(channels: usize, side: usize, batch: usize, groups: usize, kernel:
         output: map,
         window,
         groups,
+        algorithm: Default::default(),
     };
     let (x, dy) = (buf(&rng.values::<f32>(map.len())), buf(&rng.values(map.len())));
     let weight = buf(&rng.values(channels * channels / groups * kernel * kernel));

@@ -3,9 +3,12 @@
 use dfdx::tensor::Cpu;
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::{Backend, ConvTail, NormBackward};
-use ksdsl_runtime::cpu::CpuBuf;
+use ksdsl_runtime::cpu::{CpuBuf, Level};
 use ksdsl_runtime::geometry::{ConvSize, LinearSize, MapSize, RowSize, Tail, Window};
 use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// SplitMix64: small, and the same on every machine.
 pub(crate) struct Rng(pub(crate) u64);
@@ -84,6 +87,7 @@ pub(crate) fn pixels(size: LinearSize) -> ConvSize {
             dilation: [1; 2],
         },
         groups: 1,
+        algorithm: Default::default(),
     }
 }
 
@@ -230,28 +234,64 @@ pub(crate) fn distance<E: Scalar>(got: &[E], want: &[f64]) -> f64 {
     )
 }
 
-/// The greatest distances seen by one test; printed at its end (`--nocapture` shows them).
+thread_local! {
+    static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
+}
+
+/// The greatest distances of all tests so far, by kernel and level, and how many comparisons they are of.
+pub(crate) static RECORD: Mutex<BTreeMap<(String, Option<Level>), (f64, usize)>> = Mutex::new(BTreeMap::new());
+
+/// Runs `f` at every level that this machine has; what it checks is recorded under the level.
+pub(crate) fn at_every_level(f: impl Fn()) {
+    for level in Level::available() {
+        println!("{level:?}");
+        LEVEL.set(Some(level));
+        level.with(&f);
+        LEVEL.set(None);
+    }
+}
+
+/// The greatest distances seen by one test; printed at its end (`--nocapture` shows them) and recorded.
 pub(crate) struct Worst {
     name: &'static str,
-    seen: f64,
+    part: &'static str,
+    seen: BTreeMap<&'static str, (f64, usize)>,
 }
 
 impl Worst {
     pub(crate) fn of(name: &'static str) -> Self {
-        Self { name, seen: 0.0 }
+        Self {
+            name,
+            part: "",
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// What the following checks are of.
+    pub(crate) fn part(&mut self, part: &'static str) -> &mut Self {
+        self.part = part;
+        self
     }
 
     /// Checks a kernel's values against the oracle's.
     pub(crate) fn check<E: Checked>(&mut self, what: &dyn std::fmt::Debug, got: &[E], want: &[f64]) {
         let distance = distance(got, want);
-        assert!(distance <= E::TOLERANCE, "{}: {distance:e} off for {what:?}", self.name);
-        self.seen = self.seen.max(distance);
+        let (name, part) = (self.name, self.part);
+        assert!(distance <= E::TOLERANCE, "{name} {part}: {distance:e} off for {what:?}");
+        let seen = self.seen.entry(part).or_default();
+        *seen = (seen.0.max(distance), seen.1 + 1);
     }
 }
 
 impl Drop for Worst {
     fn drop(&mut self) {
-        println!("{}: greatest relative error {:.1e}", self.name, self.seen);
+        let mut record = RECORD.lock().unwrap_or_else(PoisonError::into_inner);
+        for (part, &(seen, count)) in &self.seen {
+            let name = format!("{} {part}", self.name).trim_end().to_owned();
+            println!("{name}: greatest relative error {seen:.1e} of {count}");
+            let all = record.entry((name, LEVEL.get())).or_default();
+            *all = (all.0.max(seen), all.1 + count);
+        }
     }
 }
 

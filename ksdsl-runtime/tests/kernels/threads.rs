@@ -34,6 +34,7 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
             output,
             window,
             groups,
+            algorithm: Default::default(),
         };
         let weight = buf(&rng.values(24 * 24 / groups * kernel * kernel));
         let dy = buf(&rng.values(output.len()));

@@ -1,9 +1,9 @@
 //! Winograd's algorithm, forced on every size it takes, against the oracle.
 
 use crate::convolutions::check_conv;
-use crate::support::{Checked, Kernels, Plain, Rng, Worst, buf, cpu_of};
+use crate::support::{Checked, Kernels, Plain, Rng, Worst, at_every_level, buf, cpu_of};
 use dfdx::tensor::Cpu;
-use ksdsl_runtime::cpu::{CpuBuf, Level, WinogradChoice, with_threads, with_winograd};
+use ksdsl_runtime::cpu::{CpuBuf, WinogradChoice, with_threads, with_winograd};
 use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
 use std::num::NonZeroUsize;
 
@@ -26,6 +26,7 @@ pub(crate) fn conv3(input: MapSize, outputs: usize, pad: [usize; 2], more: [usiz
         output,
         window,
         groups: 1,
+        algorithm: Default::default(),
     }
 }
 
@@ -64,11 +65,8 @@ where
 }
 
 #[test]
-fn winograd_matches_the_oracle_in_f32_at_every_level() {
-    for level in Level::available() {
-        println!("{level:?}");
-        level.with(|| small::<f32>("winograd, f32"));
-    }
+pub(crate) fn winograd_matches_the_oracle_in_f32_at_every_level() {
+    at_every_level(|| small::<f32>("Winograd"));
 }
 
 #[test]
@@ -78,8 +76,12 @@ fn winograd_matches_the_oracle_in_f64() {
 
 /// Batches that are cut into several tasks, images into several tasks, channels beyond 64.
 #[test]
-fn large_winograd_matches_the_oracle() {
-    let (mut rng, mut worst) = (Rng(61), Worst::of("large winograd, f32"));
+pub(crate) fn large_winograd_matches_the_oracle() {
+    at_every_level(large);
+}
+
+fn large() {
+    let (mut rng, mut worst) = (Rng(61), Worst::of("large Winograd"));
     for (batch, height, width, inputs, outputs) in [
         (1, 61, 34, 5, 24),
         (17, 7, 6, 48, 40),
@@ -99,8 +101,12 @@ fn large_winograd_matches_the_oracle() {
 
 /// The layers of the networks that the rule sends here, with as many terms per sum.
 #[test]
-fn the_rule_keeps_the_error_small() {
-    let (mut rng, mut worst) = (Rng(62), Worst::of("winograd where it pays, f32"));
+pub(crate) fn the_rule_keeps_the_error_small() {
+    at_every_level(layers_of_networks);
+}
+
+fn layers_of_networks() {
+    let (mut rng, mut worst) = (Rng(62), Worst::of("Winograd in networks"));
     for (batch, side, channels) in [(8, 16, 64), (4, 8, 128), (4, 8, 256)] {
         let input = MapSize {
             batch,

@@ -67,14 +67,15 @@ impl Pass<'_> {
         let inputs = inputs.map(|input| self.ready(input));
         let head = Head::new(shape, heads);
         let y = Rc::new(self.map(shape));
-        drop(self.values(head.forward()));
+        let tasks = heads.saturating_mul(self.batch);
+        self.context.meter.scratch(head.forward(), tasks);
         let training = self.context.training;
         let inputs = inputs.map(|input| (training.then_some(input.saved), input.gradient));
         let meter = self.context.meter.clone();
         self.output(shape, y, move |dy| {
             let kept = inputs.each_ref().map(|(saved, _)| saved.as_ref().map(Saved::get));
             let gradients = [(); 3].map(|()| dy.alike());
-            drop(meter.buffer(head.backward()));
+            meter.scratch(head.backward(), tasks);
             drop((kept, dy));
             for ((_, gradient), more) in inputs.iter().zip(gradients) {
                 gradient.add(more);

@@ -9,13 +9,36 @@ const LINE: u64 = 64;
 const VALUE: u64 = 4;
 
 /// Counts the bytes of the buffers that are alive.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Meter {
+    /// Tasks that run at a time.
+    threads: u64,
     now: Cell<u64>,
     peak: Cell<u64>,
 }
 
 impl Meter {
+    /// Nothing yet, on so many threads.
+    pub(super) fn new(threads: u64) -> Rc<Self> {
+        Rc::new(Self {
+            threads: threads.max(1),
+            now: Cell::default(),
+            peak: Cell::default(),
+        })
+    }
+
+    /// Starts [`Meter::peak`] anew at what is alive.
+    pub(super) fn reset_peak(&self) {
+        self.peak.set(self.now.get());
+    }
+
+    /// Scratch of so many values in each of `tasks` tasks: as often as they run at a time.
+    pub(super) fn scratch(self: &Rc<Self>, values: u64, tasks: u64) {
+        let lines = values.saturating_mul(VALUE).div_ceil(LINE);
+        let values = lines.saturating_mul(LINE / VALUE);
+        drop(self.buffer(values.saturating_mul(self.threads.min(tasks.max(1)))));
+    }
+
     /// The most bytes that were alive at one time.
     pub(super) fn peak(&self) -> u64 {
         self.peak.get()

@@ -1,35 +1,25 @@
 //! What convolutions and linear layers need besides input and output: kernels in the forms that the
 //! runtime's algorithms want, sums of kernel gradients, and scratch.
 //!
-//! The figures follow `ksdsl-runtime` on one thread with vectors of [`LANES`] values; each further
-//! thread has the scratch of a task more: half a megabyte or, with hundreds of channels, some
-//! megabytes. Tests compare the figures with what the runtime measures.
+//! The figures follow `ksdsl-runtime` with vectors of [`LANES`] values. Each thread has the scratch
+//! of a task: half a megabyte or, with hundreds of channels, some megabytes. Tests compare the figures
+//! with what the runtime measures.
 
 use super::buffer::{Buffer, Meter};
 use super::param::{Direction, Domain, Form, Kernel, Sums};
-use crate::ir::{Conv, Layer, Op};
+use crate::ir::{Algorithm, Conv, Layer, Op};
 use std::rc::Rc;
 
 /// Values of the widest vector, which kernels are padded to.
 pub(super) const LANES: u64 = 16;
 /// Points of a tile of Winograd's algorithm.
 const POINTS: u64 = 36;
-/// Points of a tile of three pixels in wide depthwise kernels.
-const TOOM_POINTS: u64 = 5;
-/// Outputs of such a tile, and taps of a group.
-const TOOM_TILE: u64 = 3;
 /// Values that a task works on.
-const TASK: u64 = 1 << 17;
+pub(super) const TASK: u64 = 1 << 17;
 /// Values of the points of both factors of a Winograd weight gradient.
 const WEIGHT_TASK: u64 = 1 << 19;
-/// Values of a task that goes through them once.
-const PASS: u64 = 1 << 14;
-/// Rows of a band of a depthwise convolution.
-const BAND: u64 = 16;
-/// Rows of zeros above, and below, the output gradient of a band.
-const PADDING_ROWS: u64 = 2;
 /// Tasks of a weight gradient, at most or about.
-const PARTS: u64 = 16;
+pub(super) const PARTS: u64 = 16;
 /// Tasks of a weight gradient that is cut by columns.
 const COLUMN_PARTS: u64 = 8;
 
@@ -45,16 +35,17 @@ pub(super) enum Method {
 /// A convolution of a batch. Linear layers are convolutions of maps of one pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Convolution {
-    batch: u64,
-    groups: u64,
-    channels: [u64; 2],
-    kernel: [u64; 2],
-    stride: [u64; 2],
-    dilation: [u64; 2],
+    pub(super) batch: u64,
+    pub(super) groups: u64,
+    pub(super) channels: [u64; 2],
+    pub(super) kernel: [u64; 2],
+    pub(super) stride: [u64; 2],
+    pub(super) dilation: [u64; 2],
     /// Height and width of input and output.
-    input: [u64; 2],
-    output: [u64; 2],
-    method: Method,
+    pub(super) input: [u64; 2],
+    pub(super) output: [u64; 2],
+    pub(super) algorithm: Algorithm,
+    pub(super) method: Method,
 }
 
 impl Convolution {
@@ -73,6 +64,7 @@ impl Convolution {
             dilation: [1, 1],
             input: sizes(&layer.input.sizes()),
             output: sizes(&layer.output.sizes()),
+            algorithm: Algorithm::Auto,
             method: Method::Pointwise,
         };
         match &layer.op {
@@ -80,6 +72,7 @@ impl Convolution {
             Op::Conv(conv) => {
                 (this.groups, this.kernel) = (conv.groups.max(1), conv.kernel);
                 (this.stride, this.dilation) = (conv.stride, conv.dilation);
+                this.algorithm = conv.algorithm;
                 this.method = this.method(conv);
                 Some(this)
             }
@@ -98,6 +91,7 @@ impl Convolution {
             dilation: [1, 1],
             input: [1, 1],
             output: [1, 1],
+            algorithm: Algorithm::Auto,
             method: Method::Pointwise,
         }
     }
@@ -107,14 +101,27 @@ impl Convolution {
         if conv.groups == 1 && conv.kernel == [1, 1] && unit_step && conv.pad == [0; 4] {
             return Method::Pointwise;
         }
+        if conv.algorithm == Algorithm::Winograd {
+            return Method::Winograd;
+        }
         if self.channels == [self.groups; 2] {
             return Method::Depthwise;
         }
         let fits = conv.groups == 1 && conv.kernel == [3, 3] && unit_step && conv.dilation == [1, 1];
-        if fits && conv.pad.iter().all(|pad| *pad <= 2) && self.winograd_pays() {
+        let free = conv.algorithm == Algorithm::Auto;
+        if free && fits && conv.pad.iter().all(|pad| *pad <= 2) && self.winograd_pays() {
             return Method::Winograd;
         }
         Method::Unrolled
+    }
+
+    /// The algorithm of the forward pass, with vectors of [`LANES`] values.
+    pub(super) fn taken(&self) -> Algorithm {
+        match self.method {
+            Method::Winograd => Algorithm::Winograd,
+            Method::Depthwise if self.toom(self.output[1]) => Algorithm::ToomCook,
+            Method::Pointwise | Method::Depthwise | Method::Unrolled => Algorithm::Direct,
+        }
     }
 
     fn winograd_pays(&self) -> bool {
@@ -153,7 +160,7 @@ impl Convolution {
         self.pixels().saturating_mul(self.channels[1])
     }
 
-    fn taps(&self) -> u64 {
+    pub(super) fn taps(&self) -> u64 {
         product(&self.kernel)
     }
 
@@ -169,15 +176,15 @@ impl Convolution {
             return self.winograd(meter, self.output, self.channels);
         }
         let y = meter.buffer(self.output_len());
-        let scratch = match self.method {
-            Method::Depthwise => self.depthwise_scratch(self.output, self.stride),
+        match self.method {
+            Method::Depthwise => self.depthwise_scratch(meter, [self.input, self.output], self.stride),
             Method::Unrolled => {
-                let rows = self.rows().div_ceil(8);
-                self.copied(self.implicit_rows().min(rows).min(self.output[0]))
+                let rows = self.implicit_rows().min(self.rows().div_ceil(8)).max(1);
+                let tasks = self.rows().div_ceil(rows);
+                meter.scratch(self.copied(rows.min(self.output[0])), tasks);
             }
-            Method::Pointwise | Method::Winograd => 0,
-        };
-        drop(meter.buffer(scratch));
+            Method::Pointwise | Method::Winograd => {}
+        }
         y
     }
 
@@ -189,13 +196,14 @@ impl Convolution {
             return self.winograd(meter, self.input, [outputs, inputs]);
         }
         let dx = meter.buffer(self.input_len());
-        let scratch = match self.method {
-            Method::Depthwise if self.stride == [1, 1] => self.depthwise_scratch(self.input, self.stride),
-            Method::Depthwise => self.strided_scratch(),
-            Method::Unrolled => self.unrolled(self.tile_rows().min(self.output[0])),
-            Method::Pointwise | Method::Winograd => 0,
-        };
-        drop(meter.buffer(scratch));
+        match self.method {
+            Method::Depthwise if self.stride == [1, 1] => {
+                self.depthwise_scratch(meter, [self.output, self.input], self.stride);
+            }
+            Method::Depthwise => meter.scratch(self.strided_scratch(), self.depthwise_tasks(self.input)),
+            Method::Unrolled => meter.scratch(self.unrolled(self.tile_rows().min(self.output[0])), self.batch),
+            Method::Pointwise | Method::Winograd => {}
+        }
         dx
     }
 
@@ -214,22 +222,25 @@ impl Convolution {
         sums.hold(domain, || meter.buffer(held));
         match self.method {
             Method::Pointwise if self.pixels() < outputs.saturating_mul(4) => {
-                drop(meter.buffer(transposed(self.pixels(), outputs, inputs, inputs)));
+                let tasks = outputs.div_ceil(outputs.div_ceil(8).clamp(64, 128));
+                meter.scratch(transposed(self.pixels(), outputs, inputs, inputs), tasks);
             }
             Method::Pointwise => {
                 let part = self.pixels().div_ceil(8).max(256);
                 let scratch = transposed(part, outputs, inputs, inputs);
                 partial_sums(meter, self.pixels().div_ceil(part), len, scratch);
             }
-            Method::Depthwise => drop(meter.buffer(self.depthwise_sums())),
+            Method::Depthwise if self.small() => self.small_sums(meter),
+            Method::Depthwise => self.depthwise_sums(meter),
             Method::Winograd => {
                 let most = WEIGHT_TASK / (POINTS * (inputs + outputs)).max(1);
                 let tiles = self.tiles(self.output, most.max(inputs.min(outputs)), u64::MAX);
                 let both = points(tiles.saturating_mul(inputs)).saturating_add(points(tiles.saturating_mul(outputs)));
-                drop(meter.buffer(both.saturating_add(transposed(tiles, inputs, outputs, outputs))));
+                let _both = meter.buffer(both);
+                meter.scratch(transposed(tiles, inputs, outputs, outputs), POINTS);
             }
             Method::Unrolled if self.large_gradient(len) => {
-                drop(meter.buffer(self.gathered(self.implicit_rows().min(self.rows()))));
+                meter.scratch(self.gathered(self.implicit_rows().min(self.rows())), COLUMN_PARTS);
             }
             Method::Unrolled => {
                 let parts = ((1 << 24) / len.max(1)).clamp(2, PARTS);
@@ -295,12 +306,14 @@ impl Convolution {
         let y = meter.buffer(len);
         let most = (TASK / (POINTS * (inputs + outputs)).max(1)).max(48);
         let tiles = self.tiles(to, most, self.bands(to).div_ceil(8));
-        let _points = channels.map(|channels| meter.buffer(points(tiles.saturating_mul(channels))));
+        let scratch = channels.map(|channels| points(tiles.saturating_mul(channels)));
+        let tasks = self.all_tiles(to).div_ceil(tiles.max(1));
+        meter.scratch(scratch[0].saturating_add(scratch[1]), tasks);
         y
     }
 
     /// Rows of the output, over the batch.
-    fn rows(&self) -> u64 {
+    pub(super) fn rows(&self) -> u64 {
         self.batch.saturating_mul(self.output[0])
     }
 
@@ -311,7 +324,7 @@ impl Convolution {
     }
 
     /// Rows and columns that so many of the output read.
-    fn extent(&self, outputs: [u64; 2]) -> [u64; 2] {
+    pub(super) fn extent(&self, outputs: [u64; 2]) -> [u64; 2] {
         [0, 1].map(|axis| {
             let reach = (self.kernel[axis].saturating_sub(1)).saturating_mul(self.dilation[axis]);
             let steps = outputs[axis].saturating_sub(1).saturating_mul(self.stride[axis]);
@@ -340,113 +353,6 @@ impl Convolution {
         let maps = self.input_len().saturating_add(self.output_len());
         self.groups == 1 && product(&[3, PARTS, len]) > product(&[COLUMN_PARTS, maps])
     }
-
-    /// Whether a depthwise convolution to a map of this width is taken in tiles of three.
-    fn toom(&self, width: u64) -> bool {
-        self.toom_takes() && self.kernel[1] >= 9 && width >= 12
-    }
-
-    /// Whether its weight gradient is.
-    fn toom_sums(&self) -> bool {
-        self.toom_takes() && self.kernel[1] >= 7 && self.output[1] >= 24
-    }
-
-    fn toom_takes(&self) -> bool {
-        self.stride == [1, 1] && self.dilation[1] == 1 && self.kernel[0] >= 7
-    }
-
-    /// Vectors of channels.
-    fn blocks(&self) -> u64 {
-        self.channels[0].div_ceil(LANES)
-    }
-
-    /// A depthwise kernel laid out for a direction.
-    fn depthwise_form(&self, direction: Direction) -> u64 {
-        let width = match direction {
-            Direction::Forward => self.output[1],
-            Direction::Backward => self.input[1],
-        };
-        let taps = if self.toom(width) {
-            product(&[TOOM_POINTS, self.kernel[0], self.kernel[1].div_ceil(TOOM_TILE)])
-        } else {
-            self.taps()
-        };
-        product(&[self.blocks(), taps, LANES]).saturating_add(LANES)
-    }
-
-    /// Rows of a task of a depthwise convolution to a map.
-    fn depthwise_rows(&self, to: [u64; 2]) -> u64 {
-        let row = product(&[to[1], self.channels[0], self.taps()]);
-        let band = self
-            .batch
-            .saturating_mul(to[0])
-            .div_ceil(2)
-            .next_multiple_of(4)
-            .min(BAND);
-        PASS.div_ceil(row.max(1)).max(band.min(to[0])).min(to[0]).max(1)
-    }
-
-    /// Planes of some channels, and the bias.
-    fn depthwise_scratch(&self, to: [u64; 2], stride: [u64; 2]) -> u64 {
-        let this = Self { stride, ..*self };
-        let [rows, columns] = this.extent([self.depthwise_rows(to), to[1]]);
-        let (plane, sums) = if self.toom(to[1]) {
-            let tiles = to[1].div_ceil(TOOM_TILE);
-            let columns = tiles + self.kernel[1].div_ceil(TOOM_TILE) - 1;
-            let sums = product(&[TOOM_POINTS, 4, tiles, LANES]);
-            (product(&[TOOM_POINTS, plane(rows, columns)]), sums)
-        } else {
-            (plane(rows, columns), 0)
-        };
-        let bias = self.blocks().saturating_mul(LANES).saturating_add(2 * LANES);
-        self.planes(plane).saturating_add(sums).saturating_add(bias)
-    }
-
-    /// Planes of the output gradient under the rows of a task, of a strided convolution.
-    fn strided_scratch(&self) -> u64 {
-        let under = |axis: usize, inputs: u64| {
-            let reach = (self.kernel[axis].saturating_sub(1)).saturating_mul(self.dilation[axis]);
-            inputs.saturating_sub(1).saturating_add(reach) / self.stride[axis].max(1) + 1
-        };
-        let rows = under(0, self.depthwise_rows(self.input));
-        self.planes(plane(rows, under(1, self.input[1])))
-    }
-
-    /// Planes of as many blocks of channels as are taken at a time.
-    fn planes(&self, plane: u64) -> u64 {
-        product(&[self.group(plane), plane])
-    }
-
-    /// Blocks of channels that are taken at a time, each with so many values.
-    fn group(&self, plane: u64) -> u64 {
-        (TASK / plane.max(1)).clamp(1, self.blocks().max(1))
-    }
-
-    /// Planes of input and output gradient, and the sums of the tasks.
-    fn depthwise_sums(&self) -> u64 {
-        let rows = self.output[0].min(BAND);
-        let [below, columns] = self.extent([rows, self.output[1]]);
-        let (planes, taps) = if self.toom_sums() {
-            let tiles = self.output[1].div_ceil(TOOM_TILE);
-            let groups = self.kernel[1].div_ceil(TOOM_TILE);
-            let planes = plane(below, tiles + groups - 1) + plane(rows + 2 * PADDING_ROWS, tiles);
-            (TOOM_POINTS * planes, TOOM_POINTS * self.kernel[0] * groups)
-        } else {
-            let planes = plane(below, columns) + plane(rows + 2 * PADDING_ROWS, self.output[1]);
-            (planes, self.taps())
-        };
-        let group = self.group(planes);
-        let groups = self.blocks().div_ceil(group);
-        let bands = product(&[self.batch, self.output[0].div_ceil(BAND)]);
-        let part = bands.div_ceil(PARTS.div_ceil(groups.max(1))).max(1);
-        let parts = bands.div_ceil(part);
-        product(&[group, planes]).saturating_add(product(&[parts, groups, group, taps, LANES]))
-    }
-}
-
-/// Values of a plane of a vector of channels.
-fn plane(rows: u64, columns: u64) -> u64 {
-    (rows.saturating_mul(columns) | 1).saturating_mul(LANES)
 }
 
 pub(super) fn product(factors: &[u64]) -> u64 {
@@ -473,9 +379,9 @@ pub(super) fn transposed(rows: u64, left: u64, right: u64, stride: u64) -> u64 {
 }
 
 /// Sums of `len` values in each of some parts, added when all are there.
-fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
+pub(super) fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
     let _partials = meter.buffer(parts.saturating_mul(len));
-    drop(meter.buffer(scratch));
+    meter.scratch(scratch, parts);
     if parts > 1 {
         drop(meter.buffer(len));
     }
@@ -483,7 +389,7 @@ fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Convolution, Method};
+    use super::{Algorithm, Convolution, Method};
 
     fn conv(batch: u64, side: u64, channels: u64) -> Convolution {
         Convolution {
@@ -495,6 +401,7 @@ mod tests {
             dilation: [1; 2],
             input: [side; 2],
             output: [side; 2],
+            algorithm: Algorithm::Auto,
             method: Method::Winograd,
         }
     }

@@ -6,7 +6,7 @@ use super::memory::{Act, Pass, has_one_layout};
 use super::param::Param;
 use super::pending::{ConvStep, NormStep, Saved, Source, Value, activate};
 use super::weight::{Sum, Weight};
-use crate::ir::{Activation, Layer};
+use crate::ir::{Activation, LOW_RANK_A, LOW_RANK_B, Layer};
 use std::rc::Rc;
 
 impl Pass<'_> {
@@ -47,18 +47,19 @@ impl Pass<'_> {
         let Some([rows, rank, columns]) = layer.low_rank() else {
             return Weight::Param(kernel);
         };
-        Weight::Sum(Sum {
+        let sum = Sum {
             size: Convolution::linear(rows, [columns, rank]),
             kernel,
-            a: self.param(rank.saturating_mul(columns)),
-            b: self.param(rows.saturating_mul(rank)),
-        })
+            a: self.own(layer, LOW_RANK_A, rank.saturating_mul(columns)),
+            b: self.own(layer, LOW_RANK_B, rows.saturating_mul(rank)),
+        };
+        self.keep_sum(layer, sum)
     }
 
     /// Factors for the output channels, and the bias after them.
     fn scale(&mut self, layer: &Layer, bias: Option<Param>, mut x: Act) -> Act {
         let channels = layer.scales();
-        let factor = self.param(channels);
+        let factor = self.scales(layer);
         // Copies of factor and bias.
         let affine = self.values(channels.saturating_mul(2));
         if let (Value::Conv(step), false) = (&mut x.value, self.context.training) {

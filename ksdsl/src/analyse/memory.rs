@@ -9,7 +9,8 @@
 use super::buffer::{Buffer, Gradient, Meter};
 use super::param::Param;
 use super::pending::{Context, Saved, Tape, Value};
-use crate::ir::{GroupId, Join, Layer, Network, Node, Op, Part, PoolKind, Shape, Visit};
+use super::weight::{Sum, Weight};
+use crate::ir::{GroupId, Join, Layer, Network, Node, Op, Part, PoolKind, SCALE, Shape, Visit};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -18,21 +19,35 @@ use std::rc::Rc;
 pub struct Peaks {
     /// In a forward pass in inference.
     pub inference: u64,
+    /// In a forward pass of a prepared model, with the kernels it keeps.
+    pub prepared: u64,
     /// In a step of training: forward and backward.
     pub training: u64,
 }
 
-/// The peaks of passes over `batch` images, in `f32` and on one thread.
-pub fn peaks(network: &Network, batch: u64) -> Peaks {
+/// The peaks of passes over `batch` images, in `f32` and on so many threads: at most that, if all
+/// tasks that can run at a time have their scratch at the same moment.
+pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
     let peak = |training| {
-        let mut pass = Pass::new(network, batch, training);
+        let mut pass = Pass::new(network, batch, training, threads);
         pass.run();
         pass.context.meter.peak()
     };
     Peaks {
         inference: peak(false),
+        prepared: prepared(network, batch, threads),
         training: peak(true),
     }
+}
+
+/// The second pass of a prepared model: the first made the forms of all kernels.
+fn prepared(network: &Network, batch: u64, threads: u64) -> u64 {
+    let mut pass = Pass::new(network, batch, false, threads);
+    pass.kept = Some(HashMap::new());
+    pass.run();
+    pass.context.meter.reset_peak();
+    pass.run();
+    pass.context.meter.peak()
 }
 
 /// A forward pass, and in training what is to be done backwards.
@@ -42,8 +57,27 @@ pub(super) struct Pass<'n> {
     pub(super) context: Context,
     /// The shared parameters.
     shared: HashMap<(GroupId, u32, Part), Param>,
+    /// The parameters that a prepared model keeps.
+    kept: Option<HashMap<Key, Param>>,
     /// What running statistics become.
     pub(super) running: Vec<Buffer>,
+}
+
+/// Whose parameter, and its name there.
+type Key = (Owner, &'static str);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    /// A layer, by its address.
+    Layer(usize),
+    /// A kernel of a group.
+    Group(GroupId, u32),
+}
+
+impl Owner {
+    fn of(layer: &Layer) -> Self {
+        Self::Layer(std::ptr::from_ref(layer).addr())
+    }
 }
 
 /// An activation.
@@ -61,9 +95,9 @@ pub(super) struct Ready {
 }
 
 impl<'n> Pass<'n> {
-    fn new(network: &'n Network, batch: u64, training: bool) -> Self {
+    fn new(network: &'n Network, batch: u64, training: bool, threads: u64) -> Self {
         let context = Context {
-            meter: Rc::new(Meter::default()),
+            meter: Meter::new(threads),
             training,
             tape: Tape::default(),
         };
@@ -72,6 +106,7 @@ impl<'n> Pass<'n> {
             batch,
             context,
             shared: HashMap::new(),
+            kept: None,
             running: Vec::new(),
         }
     }
@@ -116,9 +151,16 @@ impl<'n> Pass<'n> {
         self.context.meter.buffer(values)
     }
 
-    /// Reads a parameter.
-    pub(super) fn param(&mut self, len: u64) -> Param {
+    /// Reads a parameter, unless it is kept.
+    fn param(&mut self, key: Key, len: u64) -> Param {
+        let kept = self.kept.as_ref().and_then(|kept| kept.get(&key));
+        if let Some(kept) = kept {
+            return kept.clone();
+        }
         let param = Param::new(&self.context.meter, len);
+        if let Some(kept) = &mut self.kept {
+            kept.insert(key, param.clone());
+        }
         if self.context.training {
             self.context.tape.push(param.finish(&self.context.meter));
         }
@@ -130,7 +172,8 @@ impl<'n> Pass<'n> {
         for (id, group) in self.network.groups.iter().enumerate() {
             for tensor in group.tensors().iter().filter(|tensor| tensor.part != Part::Norm) {
                 for kernel in 0..group.kernels {
-                    let param = self.param(super::elements(tensor));
+                    let key = (Owner::Group(id, kernel), tensor.name);
+                    let param = self.param(key, super::elements(tensor));
                     self.shared.insert((id, kernel, tensor.part), param);
                 }
             }
@@ -148,9 +191,34 @@ impl<'n> Pass<'n> {
             };
             let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, tensor.part)));
             let param = shared.cloned();
-            params.push(param.unwrap_or_else(|| self.param(super::elements(tensor))));
+            let owner = match super::shared(layer, tensor) {
+                Some((group, kernel)) => Owner::Group(group, kernel),
+                None => Owner::of(layer),
+            };
+            params.push(param.unwrap_or_else(|| self.param((owner, tensor.name), super::elements(tensor))));
         }
         params
+    }
+
+    /// A visit's own factors.
+    pub(super) fn scales(&mut self, layer: &Layer) -> Param {
+        self.own(layer, SCALE, layer.scales())
+    }
+
+    /// A parameter of this layer alone.
+    pub(super) fn own(&mut self, layer: &Layer, name: &'static str, len: u64) -> Param {
+        self.param((Owner::of(layer), name), len)
+    }
+
+    /// The kernel of a layer with an addition of low rank; a prepared model makes it once.
+    pub(super) fn keep_sum(&mut self, layer: &Layer, sum: Sum) -> Weight {
+        let Some(kept) = &mut self.kept else {
+            return Weight::Sum(sum);
+        };
+        let made = kept
+            .entry((Owner::of(layer), "sum"))
+            .or_insert_with(|| Param::of(sum.make(&self.context.meter)));
+        Weight::Param(made.clone())
     }
 
     pub(super) fn ready(&mut self, x: Act) -> Ready {

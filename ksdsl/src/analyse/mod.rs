@@ -2,6 +2,7 @@
 
 mod attention;
 mod buffer;
+mod depthwise;
 mod joins;
 mod kernel;
 mod layers;
@@ -12,7 +13,7 @@ mod weight;
 
 pub use memory::{Peaks, peaks};
 
-use crate::ir::{GroupId, Layer, Network, Part, Tensor, Visit};
+use crate::ir::{Algorithm, GroupId, Layer, Network, Op, Part, Tensor, Visit};
 use std::collections::HashSet;
 
 /// The costs of a network.
@@ -40,6 +41,16 @@ pub struct LayerCost {
     pub used: u64,
     /// Multiply-adds for one image.
     pub macs: u64,
+}
+
+/// The algorithm that the runtime's rule takes for a convolution of `batch` images on a CPU with
+/// AVX-512, in `f32` and in the forward pass; the one it was told to take, if it was. `None` for other
+/// layers.
+pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
+    match layer.op {
+        Op::Conv(_) => kernel::Convolution::of(layer, batch).map(|conv| conv.taken()),
+        _ => None,
+    }
 }
 
 /// Analyses a network.

@@ -94,8 +94,13 @@ pub(super) struct Param {
 impl Param {
     /// Reads a parameter of `len` values.
     pub(super) fn new(meter: &Rc<Meter>, len: u64) -> Self {
+        Self::of(Kernel::of(meter.buffer(len), len))
+    }
+
+    /// A parameter whose kernel is there.
+    pub(super) fn of(kernel: Kernel) -> Self {
         Self {
-            kernel: Rc::new(Kernel::of(meter.buffer(len), len)),
+            kernel: Rc::new(kernel),
             sums: Sums::default(),
         }
     }

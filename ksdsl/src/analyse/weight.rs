@@ -38,7 +38,7 @@ impl Weight {
 }
 
 impl Sum {
-    fn make(&self, meter: &Rc<Meter>) -> Kernel {
+    pub(super) fn make(&self, meter: &Rc<Meter>) -> Kernel {
         let len = self.kernel.len();
         let _copy = meter.buffer(len);
         Kernel::of(self.size.backward_data(meter, &self.a.kernel), len)

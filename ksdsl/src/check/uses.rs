@@ -73,7 +73,10 @@ impl<'f> Checker<'f, '_> {
     /// no name of the user's: reading the argument says which words there are.
     fn takes_words_only(&self, kind: layers::ParamKind, expr: &Expr, scope: &Scope) -> bool {
         let ExprKind::Name(name) = &expr.kind else { return false };
-        let words_only = matches!(kind, layers::ParamKind::Init | layers::ParamKind::Word(_));
+        let words_only = matches!(
+            kind,
+            layers::ParamKind::Init | layers::ParamKind::Word(_) | layers::ParamKind::Choice(_)
+        );
         layers::is_word(kind, name) || (words_only && !scope.knows(name))
     }
 

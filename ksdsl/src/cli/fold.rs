@@ -15,6 +15,7 @@ pub(super) struct Row {
     pub(super) layer: &'static str,
     pub(super) output: String,
     pub(super) kernel: String,
+    pub(super) algorithm: &'static str,
     pub(super) group: String,
     pub(super) stored: u64,
     pub(super) unshared: u64,
@@ -35,6 +36,7 @@ impl Row {
             layer: layer.op,
             output: join_sizes(&layer.output),
             kernel: layer.kernel.as_deref().map(join_sizes).unwrap_or_default(),
+            algorithm: layer.algorithm.unwrap_or_default(),
             group: groups.into_iter().flatten().collect::<Vec<_>>().join(", "),
             stored: layer.stored,
             unshared: layer.unshared,
@@ -52,6 +54,7 @@ impl Row {
         let alike = self.layer == next.layer
             && self.output == next.output
             && self.kernel == next.kernel
+            && self.algorithm == next.algorithm
             && self.group == next.group
             && same(self.unshared, next.unshared)
             && same(self.macs, next.macs);

@@ -18,6 +18,9 @@ pub(super) struct Show {
     /// Compute memory for this many images
     #[arg(long, value_name = "IMAGES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
+    /// Compute memory for this many threads
+    #[arg(long, value_name = "THREADS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    threads: u64,
     /// Give every layer a row of its own, also those without parameters
     #[arg(long, conflicts_with = "json")]
     all: bool,
@@ -37,7 +40,11 @@ impl Show {
     }
 
     fn summary(&self, terminal: &Terminal) -> Result<Summary, SpecError> {
-        let spec = self.choice.spec(&self.input.file)?.batch(self.batch);
+        let spec = self
+            .choice
+            .spec(&self.input.file)?
+            .batch(self.batch)
+            .threads(self.threads);
         let (network, warnings) = spec.compile_one()?;
         terminal.diagnostics(spec.source(), &warnings);
         Ok(spec.summarise(&network))

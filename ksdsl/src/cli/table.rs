@@ -48,6 +48,7 @@ fn layers(summary: &Summary, all: bool, terminal: &Terminal) -> String {
         "layer",
         "output",
         "kernel",
+        "algorithm",
         "group",
         "stored",
         "unshared",
@@ -60,6 +61,7 @@ fn layers(summary: &Summary, all: bool, terminal: &Terminal) -> String {
             Cell::new(row.layer),
             Cell::new(&row.output),
             Cell::new(&row.kernel),
+            Cell::new(row.algorithm),
             Cell::new(&row.group),
             Cell::new(amount(row.stored, row.unshared > 0)),
             Cell::new(amount(row.unshared, row.unshared > 0)),
@@ -70,11 +72,11 @@ fn layers(summary: &Summary, all: bool, terminal: &Terminal) -> String {
     }
     let parameters = summary.parameters;
     let total = [parameters.trainable, parameters.unshared, summary.macs].map(thousands);
-    let cells = ["total", "", "", "", ""]
+    let cells = ["total", "", "", "", "", ""]
         .into_iter()
         .chain(total.iter().map(String::as_str));
     table.add_row(cells.map(|text| Cell::new(text).add_attribute(Attribute::Bold)));
-    numbers(&mut table, 5..8);
+    numbers(&mut table, 6..9);
     text(&table)
 }
 
@@ -90,6 +92,10 @@ fn costs(summary: &Summary, all: bool) -> String {
         ),
     };
     let images = usize::try_from(memory.batch).unwrap_or(usize::MAX);
+    let threads = match memory.threads {
+        1 => String::new(),
+        threads => format!(" on {threads} threads"),
+    };
     let number = thousands(summary.layers.len() as u64);
     let layers = match all {
         true => number,
@@ -100,10 +106,12 @@ fn costs(summary: &Summary, all: bool) -> String {
         format!("parameters     {}{sharing}", thousands(parameters.trainable)),
         format!("multiply-adds  {} per image", thousands(summary.macs)),
         format!(
-            "memory         {} for the model in f32; further for {}: {} in inference, {} in training",
+            "memory         {} for the model in f32; further for {}{}: {} in inference ({} prepared), {} in training",
             bytes(memory.model_bytes),
             plural(images, "image"),
+            threads,
             bytes(memory.inference_bytes),
+            bytes(memory.prepared_bytes),
             bytes(memory.training_bytes)
         ),
     ]

@@ -4,7 +4,7 @@
 use super::names;
 use super::shared::Shared;
 use super::types;
-use crate::ir::{Activation, Conv, Join, Op, Part, PoolKind, Shape};
+use crate::ir::{Activation, Algorithm, Conv, Join, Op, Part, PoolKind, Shape};
 use crate::plan::{Body, Field, Plan, Private, Source, Step, Type};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -264,9 +264,10 @@ fn conv_step(conv: &Conv, output: Shape, weight: TokenStream, bias: TokenStream)
     let ([sy, sx], [dy, dx]) = (conv.stride.map(types::size), conv.dilation.map(types::size));
     let (pad, groups) = (conv.pad.map(types::size), types::size(conv.groups));
     let output = types::activation(output);
+    let algorithm = algorithm(conv.algorithm).map(|name| quote!(rt::op::algorithm::#name));
     quote! {
         let x: #output = rt::op::Conv::<
-            rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups,
+            rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups, #algorithm
         >::apply(x, #weight, #bias)?;
     }
 }
@@ -298,6 +299,17 @@ fn pool(kind: PoolKind, kernel: [u64; 2], stride: [u64; 2], pad: [u64; 2], outpu
             rt::Kernel<#ky, #kx>, rt::Stride<#sy, #sx>, rt::Pad<#py, #py, #px, #px>,
         >::apply(x)?;
     }
+}
+
+/// The type that chooses an algorithm; none where the runtime chooses.
+fn algorithm(algorithm: Algorithm) -> Option<Ident> {
+    let name = match algorithm {
+        Algorithm::Auto => return None,
+        Algorithm::Direct => "Direct",
+        Algorithm::Winograd => "Winograd",
+        Algorithm::ToomCook => "ToomCook",
+    };
+    Some(format_ident!("{name}"))
 }
 
 fn activation(kind: Activation) -> &'static str {

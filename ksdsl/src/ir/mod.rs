@@ -12,6 +12,6 @@ pub use network::{
     Group, GroupId, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node, PrivateTensor, SCALE, Scope,
     ScopeKind, Visit,
 };
-pub use op::{Activation, Conv, Init, Op, Part, PoolKind, Real, Tensor};
+pub use op::{Activation, Algorithm, Conv, Init, Op, Part, PoolKind, Real, Tensor};
 pub use path::{Path, Segment, key};
 pub use shape::{Shape, join_sizes};

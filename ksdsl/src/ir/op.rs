@@ -31,6 +31,35 @@ pub enum Init {
     Normal(Real),
 }
 
+/// How the runtime computes a convolution; the outcome differs by rounding only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// What its rule says.
+    #[default]
+    Auto,
+    /// Product by product.
+    Direct,
+    /// Winograd's F(4x4, 3x3).
+    Winograd,
+    /// Toom and Cook's F(3, 3) along the rows.
+    ToomCook,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Direct, Self::Winograd, Self::ToomCook];
+
+    /// The word for it in the language.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Direct => "direct",
+            Self::Winograd => "winograd",
+            Self::ToomCook => "toom_cook",
+        }
+    }
+}
+
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {
@@ -52,6 +81,8 @@ pub struct Conv {
     pub bias: bool,
     /// How kernel and bias start.
     pub init: [Init; 2],
+    /// How it is computed.
+    pub algorithm: Algorithm,
 }
 
 /// Maximum or average.

@@ -1,7 +1,8 @@
 //! What layers can be told, and reading it from a call.
 
+use super::words;
 use crate::ast::{Arg, Dims, Expr, ExprKind};
-use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, Value, eval};
@@ -43,8 +44,10 @@ pub enum ParamKind {
     /// How many of several things: their number, at least one, or a fraction of them, above zero
     /// and at most one.
     Amount,
-    /// One of these words.
+    /// One of these words; a truth value stands for the first or the last.
     Word(&'static [&'static str]),
+    /// One of these words and nothing else.
+    Choice(&'static [&'static str]),
 }
 
 /// How windows are padded.
@@ -206,7 +209,7 @@ pub fn is_word(kind: ParamKind, word: &str) -> bool {
     match kind {
         ParamKind::Padding => matches!(word, "same" | "valid"),
         ParamKind::Init => INITS.contains(&word),
-        ParamKind::Word(words) => words.contains(&word),
+        ParamKind::Word(words) | ParamKind::Choice(words) => words.contains(&word),
         _ => false,
     }
 }
@@ -248,7 +251,8 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         ParamKind::Init => init(param, first, env, diagnostics).map(ArgValue::Init),
         ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
         ParamKind::Amount => amount(param, first, env, diagnostics),
-        ParamKind::Word(words) => word(param, first, words, env, diagnostics),
+        ParamKind::Word(words) => words::word(param, first, words, env, diagnostics),
+        ParamKind::Choice(words) => words::choice(param, first, words, diagnostics),
     }
 }
 
@@ -352,36 +356,6 @@ fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics)
         INIT_FUNCTIONS.join("(number), ")
     );
     diagnostics.push(Diagnostic::error(Code::WrongType, expr.span, text).help(help));
-    None
-}
-
-fn word(
-    param: &ParamDef,
-    expr: &Expr,
-    words: &'static [&'static str],
-    env: &Env,
-    diagnostics: &mut Diagnostics,
-) -> Option<ArgValue> {
-    if let ExprKind::Name(written) = &expr.kind
-        && let Some(word) = words.iter().find(|word| *word == written)
-    {
-        return Some(ArgValue::Word(word));
-    }
-    // A truth value may stand for the words that mean it.
-    if let (ExprKind::Bool(_) | ExprKind::Not(_) | ExprKind::Binary(..) | ExprKind::Name(_), [off, .., on]) =
-        (&expr.kind, words)
-        && let Some(Value::Bool(flag)) = eval(expr, env, diagnostics)
-    {
-        return Some(ArgValue::Word(if flag { on } else { off }));
-    }
-    let near = match &expr.kind {
-        ExprKind::Name(written) => {
-            nearest(written, words.iter().copied()).map(|word| format!("did you mean `{word}`?"))
-        }
-        _ => None,
-    };
-    let text = format!("`{}` takes one of {}", param.name, words.join(", "));
-    diagnostics.push(Diagnostic::error(Code::WrongType, expr.span, text).maybe_help(near));
     None
 }
 

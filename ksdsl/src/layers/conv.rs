@@ -2,11 +2,19 @@
 
 use super::{Args, InitChoice, LayerDef, Padding, ParamDef, ParamKind, Problem, Resolve, map_of};
 use crate::diag::Code;
-use crate::ir::{Conv, Init, Op, Real, Shape};
+use crate::ir::{Algorithm, Conv, Init, Op, Real, Shape};
 
 const fn param(name: &'static str, kind: ParamKind, required: bool) -> ParamDef {
     ParamDef { name, kind, required }
 }
+
+/// The words of [`Algorithm`].
+const ALGORITHM: ParamKind = ParamKind::Choice(&[
+    Algorithm::Auto.word(),
+    Algorithm::Direct.word(),
+    Algorithm::Winograd.word(),
+    Algorithm::ToomCook.word(),
+]);
 
 pub(super) const CONV: LayerDef = LayerDef {
     name: "conv",
@@ -21,6 +29,7 @@ pub(super) const CONV: LayerDef = LayerDef {
         param("bias", ParamKind::Flag, false),
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
+        param("algorithm", ALGORITHM, false),
     ],
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("conv", input)?;
@@ -48,6 +57,7 @@ pub(super) const DEPTHWISE: LayerDef = LayerDef {
         param("bias", ParamKind::Flag, false),
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
+        param("algorithm", ALGORITHM, false),
     ],
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("depthwise", input)?;
@@ -128,7 +138,9 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
     let dilation = args.sizes("dilation", [1, 1]);
     let pad = padding(args.padding("pad"), size, kernel, stride, dilation);
     let fan = |channels: u64| (channels / groups) as f64 * kernel[0] as f64 * kernel[1] as f64;
-    Ok(Op::Conv(Conv {
+    let word = args.word("algorithm", Algorithm::Auto.word());
+    let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.word() == word);
+    let conv = Conv {
         inputs,
         outputs,
         kernel,
@@ -138,7 +150,49 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
         groups,
         bias: args.flag("bias", bias),
         init: inits(args, fan(inputs), fan(outputs)),
-    }))
+        algorithm: algorithm.unwrap_or_default(),
+    };
+    match cannot(&conv) {
+        Some(reason) => Err(Problem::new(
+            Code::AlgorithmDoesNotApply,
+            format!("`{word}` cannot compute this convolution: {reason}"),
+        )
+        .at("algorithm")
+        .help("use `direct`, or leave `algorithm` out")),
+        None => Ok(Op::Conv(conv)),
+    }
+}
+
+/// Why the algorithm that was chosen for a convolution cannot compute it.
+fn cannot(conv: &Conv) -> Option<String> {
+    let pair = |[y, x]: [u64; 2]| format!("{y}x{x}");
+    let stride = (conv.stride != [1, 1]).then(|| format!("it takes stride 1, and this one has {}", pair(conv.stride)));
+    match conv.algorithm {
+        Algorithm::Auto | Algorithm::Direct => None,
+        Algorithm::Winograd if conv.groups > 1 => Some(format!(
+            "it takes all channels together, and this one has {} groups",
+            conv.groups
+        )),
+        Algorithm::Winograd if conv.kernel != [3, 3] => {
+            Some(format!("it takes 3x3 kernels, and this one is {}", pair(conv.kernel)))
+        }
+        Algorithm::Winograd => stride
+            .or_else(|| {
+                let dilated = conv.dilation != [1, 1];
+                dilated.then(|| format!("it takes dilation 1, and this one has {}", pair(conv.dilation)))
+            })
+            .or_else(|| {
+                let wide = conv.pad.iter().max().filter(|pad| **pad > 2)?;
+                Some(format!("it takes at most 2 of padding, and this one has {wide}"))
+            }),
+        Algorithm::ToomCook if [conv.inputs, conv.outputs] != [conv.groups; 2] => {
+            Some("it takes depthwise kernels, one output channel for each input channel".to_owned())
+        }
+        Algorithm::ToomCook => stride.or_else(|| {
+            let [_, along] = conv.dilation;
+            (along != 1).then(|| format!("it takes no dilation along the rows, and this one has {along}"))
+        }),
+    }
 }
 
 /// The initial values of kernel and bias: PyTorch's defaults (Kaiming uniform with `a = sqrt(5)`,
@@ -246,5 +300,6 @@ pub fn projection(input: Shape, output: Shape) -> Option<Conv> {
         groups: 1,
         bias: false,
         init: inits(&Args::default(), inputs as f64, outputs as f64),
+        algorithm: Algorithm::Auto,
     })
 }

@@ -8,6 +8,7 @@ mod linear;
 mod norm;
 mod pool;
 mod reshape;
+mod words;
 
 pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_function, is_word, read};
 pub use attention::attention;

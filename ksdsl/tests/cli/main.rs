@@ -279,6 +279,14 @@ fn json_has_the_fields_that_tools_rely_on() {
     // among them.
     let values = 2 * (2 * 4 * 8 * 8) + 4 * 4 * 9 + (36 * 16 + 16) + 4 * 10 * 4;
     assert_eq!(json["memory"]["inference_bytes"], values * 4);
+    assert_eq!(json["memory"]["threads"], 1);
+    // A second thread copies as much.
+    let two = folder.ksn(&["summary", "small.ksn", "--json", "--batch", "2", "--threads", "2"]);
+    assert_eq!(two.json()["memory"]["inference_bytes"], (values + 4 * 10 * 4) * 4);
+    // A prepared model keeps the first kernel as well, in both forms.
+    let kept = 112 + (27 * 16 + 16);
+    assert_eq!(json["memory"]["prepared_bytes"], (values + kept) * 4);
+    assert_eq!(json["layers"][0]["algorithm"], "direct");
     let paths: Vec<&str> = json["layers"]
         .as_array()
         .unwrap()

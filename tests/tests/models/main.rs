@@ -1,6 +1,7 @@
 //! Generated models against independent truth: given parameter counts, the same networks without
 //! sharing, and finite differences; and dfdx's tools, to which a shared kernel is one tensor.
 
+mod algorithms;
 mod checkpoints;
 mod counts;
 mod folded;

@@ -11,6 +11,7 @@ macro_rules! files {
 
 files! {
     albert "albert"
+    algorithms "algorithms"
     bottleneck "bottleneck"
     branches "branches"
     convmixer "convmixer"

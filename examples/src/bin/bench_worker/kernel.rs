@@ -89,6 +89,7 @@ fn conv_size(options: &KernelOptions) -> ConvSize {
             dilation: [1, 1],
         },
         groups: options.groups,
+        algorithm: Default::default(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Kernels laid out for the pass they are used in.
 
 use super::lines::{Lines, blocks};
-use super::{strided, taps, toom};
+use super::{small, strided, taps, toom};
 use crate::cpu::simd::Level;
-use crate::geometry::{ConvSize, Window};
+use crate::geometry::{Algorithm, ConvSize, Window};
 
 /// A kernel laid out for one pass, at one level, for convolutions of one window and number of
 /// channels. It can be kept for as long as the weights stay the same: a kernel with several visits
@@ -17,10 +17,21 @@ pub(crate) struct Form {
 pub(super) enum Way {
     /// See [`super::rows`]: `[block][ky][kx][lane]`.
     Direct(Lines),
+    /// See [`small`]: as `Direct`.
+    Small(Lines),
     /// See [`super::toom`].
     Toom(Lines),
     /// See [`strided`]: of each phase `[block][ky][kx][lane]`.
     Strided(Vec<Lines>),
+}
+
+/// Whether to go Toom-Cook's way to a map of this width: what the layer was told, or the rule.
+fn toom(level: Level, size: &ConvSize, width: usize) -> bool {
+    match size.algorithm {
+        Algorithm::Auto => toom_pays(level, &size.window, width),
+        Algorithm::ToomCook => toom::takes(&size.window),
+        Algorithm::Direct | Algorithm::Winograd => false,
+    }
 }
 
 /// Whether Toom-Cook's way is faster than the direct one, measured in paired runs on one core
@@ -32,16 +43,25 @@ fn toom_pays(level: Level, window: &Window, width: usize) -> bool {
     level == Level::Avx512 && toom::takes(window) && height >= 7 && taps >= 9 && width >= 12
 }
 
+/// The direct way for these sizes, with the weights that both take.
+fn direct(level: Level, size: &ConvSize, weight: Lines) -> Way {
+    if small::pays(level, size) {
+        Way::Small(weight)
+    } else {
+        Way::Direct(weight)
+    }
+}
+
 impl Form {
     /// For the forward pass, at the level in force; `weight` is `[channel][ky][kx]`.
     pub(crate) fn forward(size: &ConvSize, weight: &[f32]) -> Self {
         let level = Level::current();
         let window = &size.window;
-        let way = if toom_pays(level, window, size.output.width) {
+        let way = if toom(level, size, size.output.width) {
             Way::Toom(toom::weights(level.lanes(), window.kernel, weight, false))
         } else {
             let places: Vec<usize> = (0..taps(size)).collect();
-            Way::Direct(blocks(level.lanes(), taps(size), weight, &places))
+            direct(level, size, blocks(level.lanes(), taps(size), weight, &places))
         };
         Self { level, way }
     }
@@ -52,11 +72,11 @@ impl Form {
         let window = &size.window;
         let way = if window.stride != [1, 1] {
             Way::Strided(strided::weights(level.lanes(), size, weight))
-        } else if toom_pays(level, window, size.input.width) {
+        } else if toom(level, size, size.input.width) {
             Way::Toom(toom::weights(level.lanes(), window.kernel, weight, true))
         } else {
             let places: Vec<usize> = (0..taps(size)).rev().collect();
-            Way::Direct(blocks(level.lanes(), taps(size), weight, &places))
+            direct(level, size, blocks(level.lanes(), taps(size), weight, &places))
         };
         Self { level, way }
     }

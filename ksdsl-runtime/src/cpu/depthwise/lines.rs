@@ -31,6 +31,13 @@ impl Lines {
         Self { values, start, len }
     }
 
+    /// `len` zeros.
+    pub(super) fn zeros(len: usize) -> Self {
+        let mut lines = Self::scratch(len);
+        lines.fill(0.0);
+        lines
+    }
+
     /// Makes room for `len` values, which must be written before they are read.
     pub(super) fn resize(&mut self, len: usize) {
         if len + LINE <= self.values.len() {

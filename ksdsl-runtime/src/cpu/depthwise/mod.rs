@@ -1,16 +1,19 @@
 //! Depthwise convolution: one kernel per channel, directly, vectorised over the channels.
 //!
-//! `f32` has kernels of its own: [`rows`] from planes of one vector of channels, [`toom`] for wide
-//! kernels, [`strided`] for the data gradient of strided convolutions, and [`weight`]. `f64`, the
-//! reference precision, takes the [`generic`] way.
+//! `f32` has kernels of its own: [`rows`] from planes of one vector of channels, [`small`] straight
+//! from the map for small kernels, [`toom`] for wide ones, [`strided`] for the data gradient of
+//! strided convolutions, [`weight`] and [`small_weight`]. `f64`, the reference precision, takes the
+//! [`generic`] way.
 
 mod form;
 mod generic;
 mod lines;
 mod rows;
+mod small;
+mod small_weight;
 mod strided;
 #[cfg(test)]
-mod tests;
+pub(in crate::cpu) mod tests;
 mod tile;
 mod toom;
 mod toom_weight;
@@ -20,7 +23,7 @@ use super::CpuBuf;
 use super::finish::Finish;
 use super::kernel::{self, CpuKernel};
 use super::simd::Level;
-use crate::geometry::{ConvSize, MapSize, Window};
+use crate::geometry::{Algorithm, ConvSize, MapSize, Window};
 use crate::scalar::Scalar;
 pub(crate) use form::Form;
 use form::Way;
@@ -67,7 +70,12 @@ pub(super) fn backward_data<E: Scalar>(
 pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
     if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
         if let Some(dweight) = E::f32s_mut(dweight) {
-            weight::backward(Level::current(), size, x, dy, dweight);
+            let level = Level::current();
+            if small::weight_pays(level, size) && size.algorithm != Algorithm::ToomCook {
+                small_weight::backward(level, size, x, dy, dweight);
+            } else {
+                weight::backward(level, size, x, dy, dweight);
+            }
         }
         return;
     }
@@ -121,7 +129,7 @@ fn run<E: Scalar>(
     y: &mut [E],
     finish: Option<&dyn Finish<E>>,
 ) {
-    let (Way::Direct(weight) | Way::Toom(weight)) = &form.way else {
+    let (Way::Direct(weight) | Way::Small(weight) | Way::Toom(weight)) = &form.way else {
         unreachable!("phases are for data gradients only");
     };
     let conv = Convolution {
@@ -137,6 +145,7 @@ fn run<E: Scalar>(
     };
     let run = match form.way {
         Way::Toom(_) => toom::run,
+        Way::Small(_) => small::run,
         _ => rows::run,
     };
     run(&conv, form.level, y, finish);

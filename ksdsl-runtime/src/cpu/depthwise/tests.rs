@@ -55,6 +55,7 @@ fn sized(input: MapSize, window: Window, longer: [usize; 2]) -> Option<ConvSize>
         output,
         window,
         groups: input.channels,
+        algorithm: Default::default(),
     })
 }
 
@@ -96,6 +97,10 @@ fn forms(level: Level, size: &ConvSize, weight: &[f32]) -> Vec<[Form; 2]> {
     if size.window.stride == [1, 1] {
         all.push([direct((0..taps).collect()), direct((0..taps).rev().collect())]);
     }
+    if small::takes(size) {
+        let small = |places: Vec<usize>| form(Way::Small(blocks(lanes, taps, weight, &places)));
+        all.push([small((0..taps).collect()), small((0..taps).rev().collect())]);
+    }
     if toom::takes(&size.window) {
         let toom = |turned| form(Way::Toom(toom::weights(lanes, kernel, weight, turned)));
         all.push([toom(false), toom(true)]);
@@ -132,6 +137,11 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
             backward_data_with(&forms[1], size, &dy, &mut dx, None);
             let dx = to_nchw(size.input, &dx);
             worst[1] = worst[1].max(check(level, size, &dx, &want_dx, f64::MIN_POSITIVE));
+        }
+        if small::takes(size) {
+            let mut dweight = before.clone();
+            small_weight::backward(level, size, &x, &dy, &mut dweight);
+            worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));
         }
         for toom in [false, true] {
             if !toom || toom::takes(&size.window) {
@@ -314,12 +324,26 @@ fn speed() {
     }
 }
 
+/// What this thread has run so far: other processes do not count, as they would by the clock.
+#[cfg(target_os = "linux")]
+pub(in crate::cpu) fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The clock, where the time of a thread is not to be had.
+#[cfg(not(target_os = "linux"))]
+pub(in crate::cpu) fn cpu_seconds() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
 /// The median over pairs of runs of `old`'s time over `new`'s, and the quartiles.
 fn paired(mut old: impl FnMut(), mut new: impl FnMut()) -> String {
     let time = |run: &mut dyn FnMut()| {
-        let start = Instant::now();
+        let start = cpu_seconds();
         (0..4).for_each(|_| run());
-        start.elapsed().as_secs_f64()
+        cpu_seconds() - start
     };
     let mut ratios: Vec<f64> = (0..41).map(|_| time(&mut old) / time(&mut new)).collect();
     ratios.sort_by(f64::total_cmp);
@@ -343,15 +367,59 @@ fn toom_against_direct() {
         println!("{:?}, kernel {:?}", size.input, size.window.kernel);
         for level in Level::available() {
             let forms = forms(level, &size, &weight);
+            let toom = forms.len() - 1;
             let forward = paired(
                 || forward_with(&forms[1][0], &size, &x, None, &mut y, None),
-                || forward_with(&forms[2][0], &size, &x, None, &mut z, None),
+                || forward_with(&forms[toom][0], &size, &x, None, &mut z, None),
             );
             let weight = paired(
                 || weight::backward_by(false, level, &size, &x, &dy, &mut dw),
                 || weight::backward_by(true, level, &size, &x, &dy, &mut dv),
             );
             println!("  {level:?}: forward {forward}, weight {weight}");
+        }
+    }
+}
+
+/// The time by way of planes over that straight from the map: what the rule of small windows rests on.
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn small_against_planes() {
+    let maps = [
+        (1, 32, 256),
+        (8, 32, 256),
+        (8, 16, 128),
+        (8, 8, 256),
+        (8, 4, 512),
+        (2, 28, 96),
+        (8, 32, 32),
+    ];
+    for (kernel, (batch, side, channels)) in [1, 3, 5].into_iter().flat_map(|k| maps.map(|map| (k, map))) {
+        let size = same(batch, side, channels, kernel);
+        let mut rng = Rng(8);
+        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+        let weight = rng.values(size.input.channels * taps(&size));
+        let [mut y, mut z] = [0; 2].map(|_| vec![0.0_f32; size.output.len()]);
+        let [mut dw, mut dv] = [0; 2].map(|_| weight.clone());
+        for level in Level::available() {
+            let forms = forms(level, &size, &weight);
+            let [planes, small] = [1, 2].map(|way: usize| &forms[way]);
+            let forward = paired(
+                || forward_with(&planes[0], &size, &x, None, &mut y, None),
+                || forward_with(&small[0], &size, &x, None, &mut z, None),
+            );
+            let data = paired(
+                || backward_data_with(&planes[1], &size, &dy, &mut y, None),
+                || backward_data_with(&small[1], &size, &dy, &mut z, None),
+            );
+            let weight = paired(
+                || weight::backward_by(false, level, &size, &x, &dy, &mut dw),
+                || small_weight::backward(level, &size, &x, &dy, &mut dv),
+            );
+            println!(
+                "{kernel}x{kernel} {batch}x{side}x{side}x{channels} {level:?}: \
+                 forward {forward}, data {data}, weight {weight}"
+            );
         }
     }
 }

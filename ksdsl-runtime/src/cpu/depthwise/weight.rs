@@ -13,7 +13,7 @@ use super::toom::{self, POINTS, TILE, Tiling};
 use super::toom_weight::{self, Outputs};
 use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation};
-use crate::geometry::{ConvSize, MapSize};
+use crate::geometry::{Algorithm, ConvSize, MapSize};
 use std::ops::Range;
 
 /// Most rows of taps in a tile; `dy` has one row less of zeros above and below.
@@ -33,7 +33,12 @@ fn toom_pays(size: &ConvSize) -> bool {
 
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
-    backward_by(toom_pays(size), level, size, x, dy, dweight);
+    let toom = match size.algorithm {
+        Algorithm::Auto => toom_pays(size),
+        Algorithm::ToomCook => toom::takes(&size.window),
+        Algorithm::Direct | Algorithm::Winograd => false,
+    };
+    backward_by(toom, level, size, x, dy, dweight);
 }
 
 /// As [`backward`], by Toom-Cook's algorithm or directly.

@@ -296,6 +296,7 @@ fn conv_speed() {
                 dilation: [1; 2],
             },
             groups: 1,
+            algorithm: Default::default(),
         };
         let len = inputs * outputs * kernel * kernel;
         let x = CpuBuf::from_vec(values(1, size.input.len()));

@@ -9,7 +9,7 @@ mod x86;
 
 use plain::Plain;
 #[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 use std::cell::Cell;
 use std::sync::OnceLock;
 #[cfg(target_arch = "x86_64")]
@@ -198,6 +198,18 @@ pub(in crate::cpu) trait Lanes: Copy {
     unsafe fn load_some(from: *const f32, count: usize) -> Self;
     /// Writes the first `count < LANES` values to `to`.
     unsafe fn store_some(self, to: *mut f32, count: usize);
+}
+
+/// Asks for the line at `at` to be in the L2 cache; any address will do, nothing is read.
+#[inline(always)]
+pub(in crate::cpu) fn prefetch_to_l2(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint that never faults, of SSE, which every x86-64 has.
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T1>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }
 
 /// Asks for the line of the cache at `at`; any address will do, nothing is read.
