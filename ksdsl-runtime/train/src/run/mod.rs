@@ -98,7 +98,24 @@ impl RunFolder {
     /// Replaces a file of the folder.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
-        write_file(&path, content).map_err(|error| RunError::write(&path, error))
+        write_file(&path, content).map_err(|error| RunError::write(&path, error))?;
+        self.sync()
+    }
+
+    /// Brings the names of the folder's files to the disk, after one was renamed.
+    pub(crate) fn sync(&self) -> Result<(), RunError> {
+        #[cfg(unix)]
+        {
+            let synced = fs::File::open(&self.path).and_then(|folder| folder.sync_all());
+            // Some file systems have it otherwise.
+            if let Err(error) = synced.or_else(|error| match error.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
+                _ => Err(error),
+            }) {
+                return Err(RunError::write(&self.path, error));
+            }
+        }
+        Ok(())
     }
 
     /// Replaces the last checkpoint.
