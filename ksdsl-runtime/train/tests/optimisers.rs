@@ -207,6 +207,31 @@ fn clipping_is_pytorchs() {
     assert_close(&found_norms, &norms);
 }
 
+/// Running statistics between the parameters are left alone, and each parameter gets its own gradient.
+#[test]
+fn every_parameter_follows_its_own_gradient() {
+    let device = Cpu::default();
+    let norm: Norm = device.build_module::<builders::BatchNorm1D<2>, f64>();
+    let mut model: (Norm, Tensor<Rank1<3>, f64, Cpu>) = (norm, device.tensor([1.0, 2.0, 3.0]));
+    let mut gradients = model.alloc_grads();
+    let fill = |gradient: &mut Vec<f64>, values: &[f64]| gradient.copy_from_slice(values);
+    fill(gradients.get_or_alloc_mut(&model.0.scale).unwrap(), &[0.25, 0.5]);
+    fill(gradients.get_or_alloc_mut(&model.0.bias).unwrap(), &[-1.0, 1.0]);
+    fill(gradients.get_or_alloc_mut(&model.1).unwrap(), &[1.0, 1.5, 2.0]);
+    let mut optimiser = optimiser(PLAIN, Decayed::All);
+    optimiser.rate = 1.0;
+    optimiser.update(&mut model, &gradients).unwrap();
+    assert_eq!(
+        (model.0.scale.array(), model.0.bias.array()),
+        ([0.75, 0.5], [1.0, -1.0])
+    );
+    assert_eq!(
+        (model.0.running_mean.array(), model.0.running_var.array()),
+        ([0.0; 2], [1.0; 2])
+    );
+    assert_eq!(model.1.array(), [0.0, 0.5, 1.0]);
+}
+
 /// A step of a norm that is not finite changes nothing.
 #[test]
 fn a_step_to_nowhere_is_not_taken() {

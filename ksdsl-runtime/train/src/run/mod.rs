@@ -186,9 +186,14 @@ fn lock(path: &Path) -> Result<fs::File, RunError> {
 
 /// Removes what a killed run had not renamed yet.
 fn remove_left_over(folder: &Path) {
+    // As the crate `tempfile` calls them.
+    let is_left_over = |name: &str| {
+        let random = name.strip_prefix(".tmp");
+        random.is_some_and(|random| random.len() == 6 && random.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries {
-        if entry.file_name().to_string_lossy().starts_with(".tmp") {
+        if entry.file_name().to_str().is_some_and(is_left_over) {
             // If it stays, it is only in the way.
             let _ = fs::remove_file(entry.path());
         }

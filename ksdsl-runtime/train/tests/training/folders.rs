@@ -91,8 +91,8 @@ fn another_specification_is_refused() {
     train_in(folder.path(), &short()).unwrap();
     fs::write(&path, json.replace("dropout(0.1)", "dropout(0.3)")).unwrap();
     let error = refused(folder.path(), &short());
-    let difference = "- `specification` was `... { global_avg_pool; dropout(0.3); linear(10) } share isomorphic conv ...` \
-                      and is now `... { global_avg_pool; dropout(0.1); linear(10) } share isomorphic conv ...`";
+    let difference = "- `specification` was `... head { global_avg_pool; dropout(0.3); linear(10) } share isomorphic ...` \
+                      and is now `... head { global_avg_pool; dropout(0.1); linear(10) } share isomorphic ...`";
     assert!(error.ends_with(difference), "{error}");
 }
 

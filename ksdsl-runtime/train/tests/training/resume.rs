@@ -8,6 +8,7 @@ use ksdsl_train::interrupt::Stop;
 use ksdsl_train::record::{Observer, Step};
 use ksdsl_train::trainer::End;
 use std::io;
+use std::num::NonZeroUsize;
 
 /// Wishes a stop after a step.
 struct StopAfter {
@@ -83,7 +84,11 @@ fn weights(model: &crate::support::Tiny) -> Vec<u8> {
 #[test]
 fn the_number_of_threads_does_not_matter() {
     for recipe in [sgd(), adam()] {
-        let [one, three] = [1, 3].map(|threads| with_threads(threads, || weights(&train(&recipe, |it| it).0)));
+        let [one, three] = [1, 3].map(|threads| {
+            with_threads(NonZeroUsize::new(threads).unwrap(), || {
+                weights(&train(&recipe, |it| it).0)
+            })
+        });
         assert!(one == three);
     }
 }
