@@ -56,6 +56,7 @@ pub(super) fn module_comment(network: &Network) -> TokenStream {
 fn constants(network: &Network) -> TokenStream {
     let analysis = analyse(network);
     let name = &network.name;
+    let text = text(&network.text);
     let [trainable, unshared, macs] = [analysis.trainable, analysis.unshared, analysis.macs].map(types::size);
     let input = network.input.sizes().into_iter().map(types::size);
     let output = network.output.sizes().into_iter().map(types::size);
@@ -70,6 +71,7 @@ fn constants(network: &Network) -> TokenStream {
 
         impl rt::Network for Builder {
             const NAME: &'static str = #name;
+            const SPECIFICATION: &'static str = #text;
             const INPUT: &'static [usize] = &[#(#input),*];
             const OUTPUT: &'static [usize] = &[#(#output),*];
             const PARAMETERS: u64 = PARAMETERS;
@@ -78,6 +80,17 @@ fn constants(network: &Network) -> TokenStream {
             const SHARED: &'static [rt::SharedKernel] = &[#(#shared),*];
         }
     }
+}
+
+/// A text as a literal: raw, so that it can be read, where it has only characters that show as they are.
+fn text(text: &str) -> TokenStream {
+    let plain = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ' || !c.is_ascii() && c.is_alphanumeric();
+    // More than follow any quote in it.
+    let signs = |part: &str| part.len() - part.trim_start_matches('#').len();
+    let fence = "#".repeat(1 + text.split('"').map(signs).max().unwrap_or(0));
+    let raw = || format!("r{fence}\"{text}\"{fence}").parse().ok();
+    let raw = text.chars().all(plain).then(raw).flatten();
+    raw.unwrap_or_else(|| quote!(#text))
 }
 
 /// The shared kernels with their keys and visits, as checkpoints need them.
@@ -232,6 +245,7 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
 
         impl rt::Network for Builder {
             const NAME: &'static str = "a network with errors";
+            const SPECIFICATION: &'static str = "";
             const INPUT: &'static [usize] = &[];
             const OUTPUT: &'static [usize] = &[];
             const PARAMETERS: u64 = 0;
@@ -290,6 +304,30 @@ fn stub_impl(network: Option<&Network>, training: bool) -> TokenStream {
             fn #method(#receiver, _: #input) -> Result<Self::Output, D::Err> {
                 unreachable!("a network with errors is never built")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    /// Raw where it can be, and the same text for Rust in any case.
+    #[test]
+    fn texts_become_literals_of_the_same_value() {
+        let cases = [
+            ("net a { relu }\n// \u{e9}", true),
+            ("// \"quoted\" \"# and \"## more", true),
+            ("", true),
+            ("a\tb", false),
+            ("a\rb", false),
+            ("// \u{202e} turned around", false),
+        ];
+        for (case, raw) in cases {
+            let tokens = text(case);
+            let literal: syn::LitStr = syn::parse2(tokens.clone()).unwrap();
+            assert_eq!(literal.value(), case);
+            assert_eq!(tokens.to_string().starts_with('r'), raw, "{tokens}");
         }
     }
 }
