@@ -106,7 +106,7 @@ impl Pass<'_> {
                 let activated = step.before.map(|_| self.map(shape));
                 let input = Rc::new(step.forward(&self.context.meter));
                 let saved = Saved::Kept(input.clone());
-                let source = Source::Conv(step.into_backward());
+                let source = Source::Conv(Box::new(step.into_backward()));
                 self.norm(input, saved, activated, source, parameters, channels)
             }
             value => {

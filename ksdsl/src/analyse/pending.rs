@@ -163,7 +163,7 @@ pub(super) struct Branch {
 
 /// Where a norm's input comes from.
 pub(super) enum Source {
-    Conv(ConvBackward),
+    Conv(Box<ConvBackward>),
     Other(Gradient),
 }
 

@@ -255,7 +255,7 @@ fn additions_are_counted() {
         144 + 3 * (4 + 4 + addition(2, 4, 36)),
         // Two groups: half of the inputs each. A bias, two norms.
         72 + 4 + 2 * addition(1, 4, 18) + 2 * 8,
-        // Two layer norms.
+        // Two norms.
         96 + 2 * addition(3, 4, 24) + 2 * 8,
         36 + 2 * (4 + addition(1, 4, 9)),
         16 + 4 + 8 * addition(1, 4, 4) + 2 * 8,
