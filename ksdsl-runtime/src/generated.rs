@@ -13,6 +13,7 @@ pub use crate::pass::Pass;
 pub use crate::prepared::Prepared;
 pub use crate::repeat::{Repeat, repeat_field};
 pub use crate::scalar::Scalar;
+pub use crate::weight::LowRank;
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 pub use dfdx::nn::{BuildModule, BuildOnDevice, Module, ModuleMut};

@@ -94,6 +94,7 @@ pub mod repeat;
 mod saved;
 pub mod scalar;
 pub mod update;
+pub mod weight;
 
 pub use dfdx;
 pub use ksdsl_macros::{include_ksn, ksnet};

@@ -69,7 +69,7 @@ impl<const C: usize, E: Scalar, D: Backend<E>> BatchNorm<C, E, D> {
                     saved: Saved::Kept(input.clone()),
                     input,
                     activated: moments.activated,
-                    source: NormSource::Conv(step.into_backward()),
+                    source: NormSource::Conv(Box::new(step.into_backward())),
                     mean: moments.mean,
                     variance: moments.variance,
                 }

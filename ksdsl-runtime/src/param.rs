@@ -73,8 +73,13 @@ impl<E: Scalar, D: Backend<E>> Param<E, D> {
     }
 
     /// The kernel.
-    pub(crate) fn kernel(&self) -> &D::Kernel {
-        &self.kernel
+    pub(crate) fn kernel(&self) -> Rc<D::Kernel> {
+        self.kernel.clone()
+    }
+
+    /// How many values it has.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// The values, as PyTorch lays them out.
@@ -108,6 +113,16 @@ impl<E: Scalar, D: Backend<E>> Param<E, D> {
         f: impl FnOnce(&mut D::Buf) -> Result<(), D::Err>,
     ) -> Result<(), D::Err> {
         self.accumulate(device, |gradient| f(device.gradient_values_mut(gradient)?))
+    }
+
+    /// Adds a gradient in PyTorch's layout.
+    pub(crate) fn add(&self, device: &D, more: D::Buf) -> Result<(), D::Err> {
+        self.accumulate_values(device, |sum| {
+            // Out of its place meanwhile: a device adds to what it owns.
+            let held = std::mem::replace(sum, Backend::zeroed(device, 0)?);
+            *sum = device.add(held, &more)?;
+            Ok(())
+        })
     }
 }
 

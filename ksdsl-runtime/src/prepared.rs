@@ -52,12 +52,15 @@ impl<'m, M, E: Scalar, D: Backend<E>> Prepared<'m, M, E, D> {
 /// Prepared kernels by the address of their tensor, which a borrow keeps in place.
 pub(crate) struct Kernels<E: Scalar, D: Backend<E>> {
     by_address: RefCell<HashMap<usize, Rc<D::Kernel>>>,
+    /// Kernels with an addition of a visit's own, by the address of its second factor.
+    sums: RefCell<HashMap<usize, Rc<D::Kernel>>>,
 }
 
 impl<E: Scalar, D: Backend<E>> Default for Kernels<E, D> {
     fn default() -> Self {
         Self {
             by_address: RefCell::default(),
+            sums: RefCell::default(),
         }
     }
 }
@@ -77,6 +80,21 @@ impl<E: Scalar, D: Backend<E>> Kernels<E, D> {
         }
         let kernel = Rc::new(read(tensor)?);
         self.by_address.borrow_mut().insert(address, kernel.clone());
+        Ok(kernel)
+    }
+
+    /// The kernel with the addition of which `factor` is a factor, made at the first use.
+    pub(crate) fn sum<S: Shape>(
+        &self,
+        factor: &Tensor<S, E, D>,
+        make: impl FnOnce() -> Result<D::Kernel, D::Err>,
+    ) -> Result<Rc<D::Kernel>, D::Err> {
+        let address = std::ptr::from_ref(factor).addr();
+        if let Some(kernel) = self.sums.borrow().get(&address) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Rc::new(make()?);
+        self.sums.borrow_mut().insert(address, kernel.clone());
         Ok(kernel)
     }
 }

@@ -5,7 +5,7 @@ use dfdx::prelude::*;
 use ksdsl_runtime::act::ActShape;
 use ksdsl_runtime::dfdx;
 use ksdsl_runtime::generated::{
-    Act, BatchNorm, Bound, Dilation, Flat, Kernel, LayerNorm, Map, NoBias, Pad, Pass, Stride, op,
+    Act, BatchNorm, Bound, Dilation, Flat, Kernel, LayerNorm, LowRank, Map, NoBias, Pad, Pass, Stride, op,
 };
 
 type Taped = OwnedTape<f64, Cpu>;
@@ -161,6 +161,26 @@ fn shared_parameters() {
 fn linear() {
     check_gradients!(|x: Rank2<3, 5>, w: Rank2<4, 5>, b: Rank1<4>| op::linear(read(&x), &w, &b).unwrap());
     check_gradients!(|x: Rank2<1, 2>, w: Rank2<3, 2>| op::linear(read(&x), &w, NoBias).unwrap());
+}
+
+/// `K + B A` as the kernel, with a kernel of its own and with a shared one.
+#[test]
+fn additions_of_low_rank() {
+    // Two groups of two inputs: 2 * 3 * 3 columns.
+    check_gradients!(
+        |x: Rank4<1, 4, 4, 3>, w: Rank4<6, 2, 3, 3>, a: Rank2<2, 18>, b: Rank2<6, 2>, c: Rank1<6>| {
+            let weight = LowRank::new(&w, &a, &b);
+            let y: Out<1, 6, 4, 3> = op::Conv::<Stride<1, 1>, Same<1>, One, 2>::apply(read(&x), weight, &c).unwrap();
+            y
+        }
+    );
+    check_gradients!(|x: Rank2<3, 4>, w: Rank2<4, 4>, a: Rank2<1, 4>, b: Rank2<4, 1>| {
+        let mut x = read(&x);
+        let shared = Bound::new(&w, x.context_mut()).unwrap();
+        let x = op::silu(op::linear(x, LowRank::new(&shared, &a, &b), NoBias).unwrap()).unwrap();
+        let x = op::linear(x, &shared, NoBias).unwrap();
+        op::linear(x, LowRank::new(&shared, &a, &b), NoBias).unwrap()
+    });
 }
 
 #[test]

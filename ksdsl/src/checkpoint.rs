@@ -13,6 +13,9 @@ pub struct Entry {
     /// The keys that a shared tensor would have in each layer if that had its own; empty for one
     /// that a layer has for itself.
     pub visits: Vec<String>,
+    /// Of a tensor that a layer has of its own for a shared kernel (`s1.0.conv1.scale`), the key that the
+    /// kernel would have if the layer had it for itself: `s1.0.conv1.weight`.
+    pub kernel: Option<String>,
 }
 
 /// The tensors of a network's checkpoints, in the order in which the forward pass comes to them.
@@ -27,6 +30,7 @@ pub fn entries(network: &Network) -> Vec<Entry> {
                     key: own,
                     shape: tensor.shape,
                     visits: Vec::new(),
+                    kernel: None,
                 });
                 continue;
             };
@@ -39,16 +43,16 @@ pub fn entries(network: &Network) -> Vec<Entry> {
                     key,
                     shape: tensor.shape,
                     visits: vec![own],
+                    kernel: None,
                 }),
             }
         }
-        if layer.scaled {
-            entries.push(Entry {
-                key: format!("{}.scale", layer.path.key()),
-                shape: vec![layer.scales()],
-                visits: Vec::new(),
-            });
-        }
+        entries.extend(layer.private_tensors().into_iter().map(|tensor| Entry {
+            key: format!("{}.{}", layer.path.key(), tensor.name),
+            shape: tensor.shape,
+            visits: Vec::new(),
+            kernel: Some(format!("{}.weight", layer.path.key())),
+        }));
     }
     entries
 }

@@ -33,6 +33,12 @@ const SEED: ParamDef = ParamDef {
     required: false,
 };
 
+const RANK: ParamDef = ParamDef {
+    name: "rank",
+    kind: ParamKind::Size,
+    required: true,
+};
+
 const AMOUNT: ParamDef = ParamDef {
     name: "visits",
     kind: ParamKind::Amount,
@@ -79,6 +85,11 @@ pub const PRIVATE_PARTS: &[MappingDef] = &[
         name: "scale",
         doc: "each visit has a factor for every output channel of the kernel",
         params: &[],
+    },
+    MappingDef {
+        name: "low_rank",
+        doc: "each visit adds a matrix of this rank to the kernel",
+        params: &[RANK],
     },
 ];
 

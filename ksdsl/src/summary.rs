@@ -282,6 +282,7 @@ fn details(layer: &Layer) -> String {
         Op::LayerNorm { eps, .. } if eps.0 != 1e-5 => words.push(format!("eps {}", eps.0)),
         _ => {}
     }
+    words.extend(layer.rank.map(|rank| format!("private low_rank({rank})")));
     words.extend(layer.scaled.then(|| "private scale".to_owned()));
     words.join(", ")
 }

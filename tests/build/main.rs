@@ -22,7 +22,10 @@ const MEMORY: [(&str, &str); 10] = [
     ("mlp", ""),
     ("mobilenet", ""),
     ("preact_resnet", ""),
-    ("private_parts", ""),
+    (
+        "private_parts",
+        "net wide = private_parts(width = 96, depth = 6, rank = 7)\n",
+    ),
     (
         "se_resnet",
         "net unshared = se_resnet(share_s1 = false, share_s2 = false, share_s3 = false)\n",

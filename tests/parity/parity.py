@@ -53,6 +53,7 @@ STORED = [
     "gradients_mapped_shared",
     "gradients_transformer_shared",
     "gradients_scaled_shared",
+    "gradients_ranked_shared",
     "tied_tied_shared",
 ]
 
@@ -134,7 +135,8 @@ def make_case(model: nn.Module, batch: int, steady: bool) -> Tensors:
         elif layer in norms:
             value = tensor + 0.1 * noise(tensor)
         else:
-            bound = tensor.abs().max()
+            # The left factor of an addition starts at zero, which would hide the right one.
+            bound = 0.5 if name == "low_rank_b" else tensor.abs().max()
             value = bound * (2 * torch.rand(tensor.shape, generator=generator) - 1)
         case[f"weight.{key}"] = value
     return case

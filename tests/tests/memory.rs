@@ -90,6 +90,8 @@ for_nets! {
     mobilenet_memory::mobilenet [3, 32, 32];
     preact_resnet_memory::preact_resnet [3, 32, 32];
     private_parts_memory::private_parts [3, 32, 32];
+    private_parts_memory::low_rank [3, 32, 32];
+    private_parts_memory::wide [3, 32, 32];
     bottleneck_memory::bottleneck [3, 32, 32];
     branches_memory::branches [3, 32, 32];
     mlp_memory::mlp [64];

@@ -103,6 +103,7 @@ fn code_of_the_test_networks() {
             "nested",
             "norms",
             "perceptron",
+            "ranked",
             "split",
             "sums",
             "transformer",
@@ -121,7 +122,16 @@ fn pytorch_modules() {
         for name in ["branches", "convmixer", "mlp", "preact_resnet"] {
             assert_snapshot!(format!("pytorch_{name}"), python(&example(name).network(name)));
         }
-        for name in ["gates", "geometry", "inception", "nested", "norms", "sums", "windows"] {
+        for name in [
+            "gates",
+            "geometry",
+            "inception",
+            "nested",
+            "norms",
+            "ranked",
+            "sums",
+            "windows",
+        ] {
             let spec = test_net("gradients").network(&format!("{name}_shared"));
             assert_snapshot!(format!("pytorch_{name}"), python(&spec));
         }

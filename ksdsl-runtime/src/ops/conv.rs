@@ -4,9 +4,10 @@ use super::window::{DilationArg, PadArg, StrideArg, output_size};
 use crate::act::{Act, ActShape, GradCell, Map, Ready};
 use crate::backend::Backend;
 use crate::geometry::{ConvSize, Window};
-use crate::param::{BiasArg, Param, ParamArg};
+use crate::param::{BiasArg, Param};
 use crate::pending::{ConvStep, Value};
 use crate::scalar::Scalar;
+use crate::weight::{Weight, WeightArg};
 use dfdx::shapes::{Const, Dim, Rank4, Shape};
 use dfdx::tensor::Tape;
 use std::marker::PhantomData;
@@ -34,7 +35,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize> Conv<S, P, L,
         T: Tape<E, D>,
     >(
         x: Map<B, I, H, W, E, D, T>,
-        weight: impl ParamArg<Rank4<O, IG, KH, KW>, E, D>,
+        weight: impl WeightArg<Rank4<O, IG, KH, KW>, E, D>,
         bias: impl BiasArg<O, E, D>,
     ) -> Result<Map<B, O, HO, WO, E, D, T>, D::Err> {
         const {
@@ -61,7 +62,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize> Conv<S, P, L,
             groups: GROUPS,
         };
         let mut x = x.ready()?;
-        let weight = weight.bind(&mut x.context)?;
+        let weight = weight.bind_weight(&mut x.context)?;
         let bias = bias.bind_bias(&mut x.context)?;
         Ok(wait(x, shape, size, weight, bias))
     }
@@ -72,7 +73,7 @@ pub(super) fn wait<S: Shape, S2: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>
     x: Ready<S, E, D, T>,
     shape: S2,
     size: ConvSize,
-    weight: Param<E, D>,
+    weight: Weight<E, D>,
     bias: Option<Param<E, D>>,
 ) -> Act<S2, E, D, T> {
     let step = ConvStep {

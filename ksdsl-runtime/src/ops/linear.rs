@@ -4,15 +4,16 @@ use super::conv::wait;
 use crate::act::{ActShape, Flat};
 use crate::backend::Backend;
 use crate::geometry::{ConvSize, Window};
-use crate::param::{BiasArg, ParamArg};
+use crate::param::BiasArg;
 use crate::scalar::Scalar;
+use crate::weight::WeightArg;
 use dfdx::shapes::{Const, Dim, Rank2};
 use dfdx::tensor::Tape;
 
 /// `x weight^T + bias` with `weight` as `[O][I]`: PyTorch's `linear`.
 pub fn linear<B: Dim, const I: usize, const O: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     x: Flat<B, I, E, D, T>,
-    weight: impl ParamArg<Rank2<O, I>, E, D>,
+    weight: impl WeightArg<Rank2<O, I>, E, D>,
     bias: impl BiasArg<O, E, D>,
 ) -> Result<Flat<B, O, E, D, T>, D::Err> {
     let shape = (x.shape.0, Const);
@@ -29,7 +30,7 @@ pub fn linear<B: Dim, const I: usize, const O: usize, E: Scalar, D: Backend<E>, 
         groups: 1,
     };
     let mut x = x.ready()?;
-    let weight = weight.bind(&mut x.context)?;
+    let weight = weight.bind_weight(&mut x.context)?;
     let bias = bias.bind_bias(&mut x.context)?;
     Ok(wait(x, shape, size, weight, bias))
 }

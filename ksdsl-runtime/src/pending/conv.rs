@@ -7,6 +7,7 @@ use crate::geometry::{Activation, ConvSize, RowSize};
 use crate::param::Param;
 use crate::saved::Saved;
 use crate::scalar::Scalar;
+use crate::weight::Weight;
 use dfdx::tensor::Tape;
 use std::rc::Rc;
 
@@ -17,7 +18,7 @@ pub(crate) struct ConvStep<E: Scalar, D: Backend<E>> {
     pub(crate) x: Rc<D::Buf>,
     pub(crate) saved: Saved<E, D>,
     pub(crate) grad: GradCell<D::Buf>,
-    pub(crate) weight: Param<E, D>,
+    pub(crate) weight: Weight<E, D>,
     pub(crate) bias: Option<Param<E, D>>,
     /// The activation next to the convolution.
     pub(crate) before: Option<Activation>,
@@ -35,7 +36,7 @@ pub(crate) struct ConvBackward<E: Scalar, D: Backend<E>> {
     size: ConvSize,
     saved: Saved<E, D>,
     grad: GradCell<D::Buf>,
-    weight: Param<E, D>,
+    weight: Weight<E, D>,
     bias: Option<Param<E, D>>,
 }
 
@@ -55,7 +56,8 @@ impl<E: Scalar, D: Backend<E>> ConvBackward<E, D> {
             bias.accumulate_values(device, |dbias| device.bias_backward(rows, dy, dbias))?;
         }
         let others = self.grad.take();
-        let dx = device.conv_backward_data(size, self.weight.kernel(), dy, others)?;
+        let kernel = self.weight.kernel(device)?;
+        let dx = device.conv_backward_data(size, &kernel, dy, others)?;
         self.grad.put(dx);
         Ok(())
     }
@@ -95,7 +97,8 @@ impl<E: Scalar, D: Backend<E>> ConvStep<E, D> {
     /// Runs the convolution and gathers the statistics of its (activated) output: the output, the
     /// activated output, mean and variance.
     pub(crate) fn moments(&self, device: &D) -> Result<ConvMoments<D::Buf>, D::Err> {
-        device.conv_moments(self.size, &self.x, self.weight.kernel(), self.values(), self.before)
+        let kernel = self.weight.kernel(device)?;
+        device.conv_moments(self.size, &self.x, &kernel, self.values(), self.before)
     }
 
     pub(super) fn compute<T: Tape<E, D>>(
@@ -111,7 +114,9 @@ impl<E: Scalar, D: Backend<E>> ConvStep<E, D> {
             residual: self.residual.as_deref(),
             after: self.after,
         };
-        let y = device.conv_forward(self.size, &self.x, self.weight.kernel(), self.values(), tail)?;
+        let kernel = self.weight.kernel(&device)?;
+        let y = device.conv_forward(self.size, &self.x, &kernel, self.values(), tail)?;
+        drop(kernel);
         if !T::OWNS_TAPE {
             let y = Rc::new(y);
             return Ok((y.clone(), Saved::Kept(y)));

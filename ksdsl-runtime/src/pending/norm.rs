@@ -16,7 +16,7 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub(crate) enum NormSource<E: Scalar, D: Backend<E>> {
     /// A convolution, whose backward pass is part of the norm's.
-    Conv(ConvBackward<E, D>),
+    Conv(Box<ConvBackward<E, D>>),
     /// Something that has a gradient of its own.
     Other(GradCell<D::Buf>),
 }

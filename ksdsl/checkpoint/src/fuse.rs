@@ -2,6 +2,7 @@
 
 use crate::file::{File, View};
 use crate::kind::Kind;
+use crate::private::{Private, by_kernel, fold, start};
 use crate::problem::{Problem, Problems, unless};
 use crate::resolve::{Expected, Shared, by_key, resolve};
 use crate::write::Tensor;
@@ -26,6 +27,10 @@ pub enum Method<'w> {
 /// `expected` are the tensors of the sharing network. Where all copies have the same value, that is
 /// the mean, bit for bit, so that fusing what [`unroll`] made gives the same file back.
 ///
+/// What layers have of their own for the kernel, `private`, is not in the file; it starts so that each layer
+/// uses the shared kernel as it is: factors are 1, of an addition of low rank B is 0, and A is what a new
+/// network could start with (the same in every run).
+///
 /// Weights are tensors named after the layers' paths, `s1.0.conv2`, with one element, or with one
 /// for each output channel. Each mean divides by the sum of its weights; a layer without weights has
 /// weights of 1, so without any the mean is the plain one.
@@ -33,43 +38,109 @@ pub fn fuse<'f>(
     file: &'f File,
     expected: &[Expected],
     sharing: &[Shared],
+    private: &[Private],
     method: Method<'_>,
 ) -> Result<Vec<Tensor<'f>>, Problems> {
-    let unrolled = unrolled(expected, sharing);
+    let (own, expected) = split(expected, private);
+    let unrolled = unrolled(&expected, sharing);
     let views = resolve(file, &unrolled, &[])?;
     let mut views = unrolled.iter().map(|tensor| tensor.key.as_str()).zip(views);
     let by_key = by_key(sharing);
     let mut problems = unknown_weights(&method, sharing);
     let mut tensors = Vec::new();
+    // The types of the kernels, by the keys they have in layers of their own.
+    let mut kinds: HashMap<&str, Kind> = HashMap::new();
     for tensor in expected {
         let copies: Vec<(&str, View<'f>)> = views.by_ref().take(keys(tensor, &by_key).len()).collect();
         let data = one_of(&tensor.key, &copies, &method);
         match data {
-            Ok((kind, data)) => tensors.push(Tensor {
-                key: tensor.key.clone(),
-                kind,
-                shape: tensor.shape.clone(),
-                data,
-            }),
+            Ok((kind, data)) => {
+                kinds.extend(copies.iter().map(|(key, _)| (*key, kind)));
+                tensors.push(Tensor {
+                    key: tensor.key.clone(),
+                    kind,
+                    shape: tensor.shape.clone(),
+                    data,
+                });
+            }
             Err(problem) => problems.push(problem),
+        }
+    }
+    for (tensor, private) in own {
+        // Of a kernel that could not be made the problem is known.
+        match kinds
+            .get(private.kernel.as_str())
+            .map(|kind| started(tensor, private, *kind))
+        {
+            Some(Ok(tensor)) => tensors.push(tensor),
+            Some(Err(problem)) => problems.push(problem),
+            None => {}
         }
     }
     unless(problems, tensors)
 }
 
+/// A tensor that a layer has of its own for a shared kernel of this type, as it starts.
+fn started<'f>(tensor: &Expected, private: &Private, kind: Kind) -> Result<Tensor<'f>, Problem> {
+    Ok(Tensor {
+        key: tensor.key.clone(),
+        kind,
+        shape: tensor.shape.clone(),
+        data: Cow::Owned(start(private, &tensor.shape, kind)?),
+    })
+}
+
 /// The tensors of the network whose layers have their own, from a file of the sharing one.
-pub fn unroll<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<Tensor<'f>>, Problems> {
+///
+/// What a layer has of its own for its shared kernel K, `private`, becomes part of its kernel,
+/// `scale * (K + B A)`, computed in double precision and rounded once: the unrolled network computes the same
+/// up to rounding.
+pub fn unroll<'f>(
+    file: &'f File,
+    expected: &[Expected],
+    sharing: &[Shared],
+    private: &[Private],
+) -> Result<Vec<Tensor<'f>>, Problems> {
     let views = resolve(file, expected, sharing)?;
+    let found: HashMap<&str, View<'f>> = expected.iter().map(|tensor| tensor.key.as_str()).zip(views).collect();
+    let own = by_kernel(private, |key| found.get(key).copied());
     let by_key = by_key(sharing);
-    let tensors = expected.iter().zip(views).flat_map(|(tensor, view)| {
-        keys(tensor, &by_key).into_iter().map(move |key| Tensor {
-            key: key.to_owned(),
-            kind: view.kind,
-            shape: view.shape.to_vec(),
-            data: Cow::Borrowed(view.data),
-        })
-    });
-    Ok(tensors.collect())
+    let (mut tensors, mut problems) = (Vec::new(), Vec::new());
+    for tensor in split(expected, private).1 {
+        let view = found[tensor.key.as_str()];
+        for key in keys(tensor, &by_key) {
+            let data = match own.get(key) {
+                Some(own) => fold(&tensor.key, view, own),
+                None => Ok(Cow::Borrowed(view.data)),
+            };
+            match data {
+                Ok(data) => tensors.push(Tensor {
+                    key: key.to_owned(),
+                    kind: view.kind,
+                    shape: view.shape.to_vec(),
+                    data,
+                }),
+                Err(problem) => problems.push(problem),
+            }
+        }
+    }
+    unless(problems, tensors)
+}
+
+/// A tensor that a layer has of its own for a shared kernel, with what it is for.
+type OwnTensor<'e> = (&'e Expected, &'e Private);
+
+/// The tensors that layers have of their own for shared kernels, and the others.
+fn split<'e>(expected: &'e [Expected], private: &'e [Private]) -> (Vec<OwnTensor<'e>>, Vec<&'e Expected>) {
+    let by_key: HashMap<&str, &Private> = private.iter().map(|tensor| (tensor.key.as_str(), tensor)).collect();
+    let (mut own, mut others) = (Vec::new(), Vec::new());
+    for tensor in expected {
+        match by_key.get(tensor.key.as_str()) {
+            Some(private) => own.push((tensor, *private)),
+            None => others.push(tensor),
+        }
+    }
+    (own, others)
 }
 
 /// The keys of a tensor where every layer has its own.
@@ -81,12 +152,12 @@ fn keys<'e>(tensor: &'e Expected, sharing: &HashMap<&str, &'e Shared>) -> Vec<&'
 }
 
 /// The tensors of the network whose layers have their own.
-fn unrolled(expected: &[Expected], sharing: &[Shared]) -> Vec<Expected> {
+fn unrolled(expected: &[&Expected], sharing: &[Shared]) -> Vec<Expected> {
     let by_key = by_key(sharing);
     let tensors = expected.iter().flat_map(|tensor| {
         keys(tensor, &by_key).into_iter().map(|key| Expected {
             key: key.to_owned(),
-            ..tensor.clone()
+            ..(*tensor).clone()
         })
     });
     tensors.collect()

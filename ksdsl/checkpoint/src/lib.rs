@@ -12,12 +12,14 @@
 mod file;
 pub mod fuse;
 mod kind;
+mod private;
 mod problem;
 mod resolve;
 mod write;
 
 pub use file::{File, FileError, View};
 pub use kind::Kind;
+pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};
 pub use resolve::{Expected, Shared, resolve};
 pub use write::{Tensor, to_bytes, write_file};

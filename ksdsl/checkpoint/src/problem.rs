@@ -112,6 +112,7 @@ impl std::error::Error for Problems {}
 /// `value`, or the problems there are.
 pub(crate) fn unless<T>(mut problems: Vec<Problem>, value: T) -> Result<T, Problems> {
     problems.sort();
+    problems.dedup();
     match problems.is_empty() {
         true => Ok(value),
         false => Err(Problems(problems)),

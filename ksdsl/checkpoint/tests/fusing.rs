@@ -1,7 +1,7 @@
 //! Fusing and unrolling, against means by hand.
 
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, Kind, Shared, Tensor, to_bytes};
+use ksdsl_checkpoint::{Expected, File, Kind, Private, Shared, Tensor, to_bytes};
 use proptest::prelude::*;
 use std::borrow::Cow;
 
@@ -53,7 +53,7 @@ fn unshared() -> File {
 
 fn fused(file: &File, method: Method<'_>) -> Vec<f32> {
     let (expected, shared) = network();
-    let tensors = fuse(file, &expected, &shared, method).unwrap();
+    let tensors = fuse(file, &expected, &shared, &[], method).unwrap();
     assert_eq!(tensors[0].key, "shared.k.weight");
     assert_eq!(tensors[1], single("p.bias", &[1], &[7.0]));
     tensors[0]
@@ -106,7 +106,9 @@ fn weights_that_are_none_are_refused() {
         } else {
             Method::Scalar(&weights)
         };
-        fuse(&unshared(), &expected, &shared, method).unwrap_err().to_string()
+        fuse(&unshared(), &expected, &shared, &[], method)
+            .unwrap_err()
+            .to_string()
     };
     let all = |value: f32| ["s.0.c", "s.2.c", "s.5.c"].map(|key| single(key, &[1], &[value]));
     assert!(refused(&all(0.0), false).contains("`shared.k.weight` cannot be weighted"));
@@ -120,7 +122,7 @@ fn unrolling_gives_every_visit_its_copy() {
     let (expected, shared) = network();
     let kernel = single("shared.k.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
     let tied = file(&[kernel.clone(), single("p.bias", &[1], &[7.0])]);
-    let unrolled = unroll(&tied, &expected, &shared).unwrap();
+    let unrolled = unroll(&tied, &expected, &shared, &[]).unwrap();
     let keys: Vec<&str> = unrolled.iter().map(|tensor| tensor.key.as_str()).collect();
     assert_eq!(keys, ["s.0.c.weight", "s.2.c.weight", "s.5.c.weight", "p.bias"]);
     assert!(unrolled[..3].iter().all(|tensor| tensor.data == kernel.data));
@@ -133,12 +135,126 @@ fn what_shares_already_cannot_be_fused() {
         single("shared.k.weight", &[2, 2], &[0.0; 4]),
         single("p.bias", &[1], &[7.0]),
     ]);
-    let problems = fuse(&tied, &expected, &shared, Method::Mean).unwrap_err().to_string();
+    let problems = fuse(&tied, &expected, &shared, &[], Method::Mean)
+        .unwrap_err()
+        .to_string();
     assert!(problems.contains("`s.0.c.weight` is missing"), "{problems}");
     assert!(
         problems.contains("`shared.k.weight` is no tensor of the network"),
         "{problems}"
     );
+}
+
+/// The network with factors for the first visit and an addition of rank 1 for the second.
+fn with_own_parts() -> (Vec<Expected>, Vec<Shared>, Vec<Private>) {
+    let (mut expected, shared) = network();
+    let own = [
+        ("s.0.c.scale", vec![2], "s.0.c.weight"),
+        ("s.2.c.low_rank_a", vec![1, 2], "s.2.c.weight"),
+        ("s.2.c.low_rank_b", vec![2, 1], "s.2.c.weight"),
+    ];
+    let private = own.map(|(key, shape, kernel)| {
+        expected.push(Expected {
+            key: key.to_owned(),
+            shape,
+            kind: None,
+        });
+        Private {
+            key: key.to_owned(),
+            kernel: kernel.to_owned(),
+        }
+    });
+    (expected, shared, private.to_vec())
+}
+
+fn numbers(tensor: &Tensor<'_>) -> Vec<f32> {
+    assert_eq!(tensor.kind, Kind::F32);
+    let values = tensor.data.as_chunks().0.iter();
+    values.map(|value| f32::from_le_bytes(*value)).collect()
+}
+
+#[test]
+fn unrolling_folds_what_visits_have_of_their_own() {
+    let (expected, shared, private) = with_own_parts();
+    let kernel = [1.0, 2.0, 3.0, -0.0];
+    let tied = file(&[
+        single("shared.k.weight", &[2, 2], &kernel),
+        single("p.bias", &[1], &[7.0]),
+        single("s.0.c.scale", &[2], &[2.0, -1.0]),
+        single("s.2.c.low_rank_a", &[1, 2], &[0.5, 4.0]),
+        // A double factor does not change the type of the kernel.
+        double("s.2.c.low_rank_b", &[2, 1], &[3.0, 0.0]),
+    ]);
+    let tensors = unroll(&tied, &expected, &shared, &private).unwrap();
+    let found: Vec<(&str, Vec<f32>)> = tensors.iter().map(|t| (t.key.as_str(), numbers(t))).collect();
+    let by_hand = [
+        ("s.0.c.weight", vec![2.0, 4.0, -3.0, 0.0]),
+        ("s.2.c.weight", vec![1.0 + 1.5, 2.0 + 12.0, 3.0, -0.0]),
+        ("s.5.c.weight", kernel.to_vec()),
+        ("p.bias", vec![7.0]),
+    ];
+    assert_eq!(found, by_hand);
+    // Zero times A leaves even a negative zero as it is.
+    assert!(found[1].1[3].is_sign_negative());
+}
+
+#[test]
+fn own_parts_that_are_no_numbers_are_refused() {
+    let (expected, shared, private) = with_own_parts();
+    let half = |key: &str, shape: &[u64]| Tensor {
+        key: key.to_owned(),
+        kind: Kind::F16,
+        shape: shape.to_vec(),
+        data: Cow::Owned(vec![0; 2 * shape.iter().product::<u64>() as usize]),
+    };
+    let tied = file(&[
+        half("shared.k.weight", &[2, 2]),
+        half("p.bias", &[1]),
+        half("s.0.c.scale", &[2]),
+        half("s.2.c.low_rank_a", &[1, 2]),
+        half("s.2.c.low_rank_b", &[2, 1]),
+    ]);
+    let problems = unroll(&tied, &expected, &shared, &private).unwrap_err().to_string();
+    assert!(
+        problems.contains("`shared.k.weight` has elements of type F16 instead of F32 or F64"),
+        "{problems}"
+    );
+    let mut unshared: Vec<Tensor<'_>> = ["s.0.c.weight", "s.2.c.weight", "s.5.c.weight"]
+        .map(|key| half(key, &[2, 2]))
+        .to_vec();
+    unshared.push(half("p.bias", &[1]));
+    let problems = fuse(&file(&unshared), &expected, &shared, &private, Method::Mean).unwrap_err();
+    assert!(problems.to_string().contains("F16 instead of F32 or F64"), "{problems}");
+}
+
+/// Every layer uses the fused kernel as it is.
+#[test]
+fn own_parts_start_without_effect() {
+    let (expected, shared, private) = with_own_parts();
+    let unshared = unshared();
+    let fused = |method| fuse(&unshared, &expected, &shared, &private, method).unwrap();
+    let tensors = fused(Method::Mean);
+    let get = |key: &str| numbers(tensors.iter().find(|tensor| tensor.key == key).unwrap());
+    assert_eq!(tensors.len(), expected.len());
+    assert_eq!(get("shared.k.weight"), [3.0, 2.0, 3.0, 0.0]);
+    assert_eq!(get("s.0.c.scale"), [1.0, 1.0]);
+    assert_eq!(get("s.2.c.low_rank_b"), [0.0, 0.0]);
+    // Within 1 / sqrt(2), not zero (so that B gets a gradient), and the same in every run.
+    let a = get("s.2.c.low_rank_a");
+    assert!(
+        a.iter().all(|a| a.abs() <= 0.5_f32.sqrt() && *a != 0.0) && a[0] != a[1],
+        "{a:?}"
+    );
+    assert_eq!(fused(Method::Mean), tensors);
+
+    let shared_file = File::parse(to_bytes(&tensors, &shared)).unwrap();
+    let unrolled = unroll(&shared_file, &expected, &shared, &private).unwrap();
+    for tensor in &unrolled[..3] {
+        assert_eq!(numbers(tensor), [3.0, 2.0, 3.0, 0.0], "{}", tensor.key);
+    }
+    let unrolled = file(&unrolled);
+    let again = fuse(&unrolled, &expected, &shared, &private, Method::Mean).unwrap();
+    assert_eq!(again, tensors);
 }
 
 proptest! {
@@ -148,13 +264,13 @@ proptest! {
         let (expected, shared) = network();
         let values = bits.map(f64::from_bits);
         let tied = file(&[double("shared.k.weight", &[2, 2], &values), double("p.bias", &[1], &[0.1])]);
-        let unrolled = file(&unroll(&tied, &expected, &shared).unwrap());
+        let unrolled = file(&unroll(&tied, &expected, &shared, &[]).unwrap());
         let weight = |key: &str, weight: u8| double(key, &[1], &[f64::from(weight) + 0.1]);
         let weights = file(&[
             weight("s.0.c", weights[0]), weight("s.2.c", weights[1]), weight("s.5.c", weights[2]),
         ]);
         for method in [Method::First, Method::Mean, Method::Scalar(&weights)] {
-            let tensors = fuse(&unrolled, &expected, &shared, method).unwrap();
+            let tensors = fuse(&unrolled, &expected, &shared, &[], method).unwrap();
             let again = File::parse(to_bytes(&tensors, &shared)).unwrap();
             for key in ["shared.k.weight", "p.bias"] {
                 prop_assert_eq!(again.get(key), tied.get(key));

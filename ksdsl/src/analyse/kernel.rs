@@ -87,6 +87,21 @@ impl Convolution {
         }
     }
 
+    /// A linear layer on so many rows.
+    pub(super) fn linear(rows: u64, channels: [u64; 2]) -> Self {
+        Self {
+            batch: rows,
+            groups: 1,
+            channels,
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            input: [1, 1],
+            output: [1, 1],
+            method: Method::Pointwise,
+        }
+    }
+
     fn method(&self, conv: &Conv) -> Method {
         let unit_step = conv.stride == [1, 1];
         if conv.groups == 1 && conv.kernel == [1, 1] && unit_step && conv.pad == [0; 4] {

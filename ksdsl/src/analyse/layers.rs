@@ -5,6 +5,7 @@ use super::kernel::Convolution;
 use super::memory::{Act, Pass, has_one_layout};
 use super::param::Param;
 use super::pending::{ConvStep, NormStep, Saved, Source, Value, activate};
+use super::weight::{Sum, Weight};
 use crate::ir::{Activation, Layer};
 use std::rc::Rc;
 
@@ -19,6 +20,7 @@ impl Pass<'_> {
             return self.output(layer.output, x.data, |_| ());
         };
         let bias = params.next();
+        let weight = self.weight(layer, weight);
         let (bias, after) = if layer.scaled { (None, bias) } else { (bias, None) };
         let step = ConvStep {
             size,
@@ -38,6 +40,19 @@ impl Pass<'_> {
             gradient: Gradient::default(),
         };
         if layer.scaled { self.scale(layer, after, y) } else { y }
+    }
+
+    /// The kernel with the layer's own addition to it.
+    fn weight(&mut self, layer: &Layer, kernel: Param) -> Weight {
+        let Some([rows, rank, columns]) = layer.low_rank() else {
+            return Weight::Param(kernel);
+        };
+        Weight::Sum(Sum {
+            size: Convolution::linear(rows, [columns, rank]),
+            kernel,
+            a: self.param(rank.saturating_mul(columns)),
+            b: self.param(rows.saturating_mul(rank)),
+        })
     }
 
     /// Factors for the output channels, and the bias after them.
@@ -90,7 +105,7 @@ impl Pass<'_> {
                 let activated = step.before.map(|_| self.map(shape));
                 let input = Rc::new(step.forward(&self.context.meter));
                 let saved = Saved::Kept(input.clone());
-                let source = Source::Conv(step.into_backward());
+                let source = Source::Conv(Box::new(step.into_backward()));
                 self.norm(input, saved, activated, source, parameters, channels)
             }
             value => {

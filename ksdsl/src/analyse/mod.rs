@@ -8,6 +8,7 @@ mod layers;
 mod memory;
 mod param;
 mod pending;
+mod weight;
 
 pub use memory::{Peaks, peaks};
 
@@ -24,7 +25,7 @@ pub struct Analysis {
     /// Values that training changes without gradients: the running statistics of batch norms.
     pub buffers: u64,
     /// Multiply-adds of convolutions, linear layers and attention for one image; a shared kernel
-    /// counts at each visit.
+    /// counts at each visit. With them those of additions of low rank to kernels, which a pass makes once.
     pub macs: u64,
     /// What each layer costs, in the order of the layers.
     pub layers: Vec<LayerCost>,
@@ -50,9 +51,13 @@ pub fn analyse(network: &Network) -> Analysis {
         .iter()
         .map(|layer| {
             let mut cost = LayerCost {
-                macs: layer.op.macs(layer.output),
+                macs: layer.macs(),
                 // Without sharing there would be none.
-                stored: layer.scales(),
+                stored: layer
+                    .private_tensors()
+                    .iter()
+                    .map(|own| own.shape.iter().product::<u64>())
+                    .sum(),
                 ..LayerCost::default()
             };
             for tensor in layer.op.tensors() {

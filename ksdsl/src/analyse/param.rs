@@ -29,6 +29,15 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
+    /// A kernel of so many values, which are these.
+    pub(super) fn of(values: Buffer, len: u64) -> Self {
+        Self {
+            len,
+            _values: values,
+            forms: RefCell::default(),
+        }
+    }
+
     pub(super) fn hold(&self, form: Form, make: impl FnOnce() -> Buffer) {
         let mut forms = self.forms.borrow_mut();
         if !forms.iter().any(|(held, _)| *held == form) {
@@ -57,6 +66,15 @@ impl Sums {
         }
     }
 
+    /// The sum of all, laid out as the parameter.
+    pub(super) fn values(&self, meter: &Rc<Meter>, len: u64) -> Option<Buffer> {
+        self.hold(Domain::Plain, || meter.buffer(len));
+        let all = self.0.take();
+        all.into_iter()
+            .find(|(domain, _)| *domain == Domain::Plain)
+            .map(|(_, sum)| sum)
+    }
+
     /// Moves the sum of all into the parameter's gradient, which is not counted here.
     fn finish(&self, meter: &Rc<Meter>, len: u64) {
         if !self.0.borrow().is_empty() {
@@ -76,13 +94,8 @@ pub(super) struct Param {
 impl Param {
     /// Reads a parameter of `len` values.
     pub(super) fn new(meter: &Rc<Meter>, len: u64) -> Self {
-        let kernel = Kernel {
-            len,
-            _values: meter.buffer(len),
-            forms: RefCell::default(),
-        };
         Self {
-            kernel: Rc::new(kernel),
+            kernel: Rc::new(Kernel::of(meter.buffer(len), len)),
             sums: Sums::default(),
         }
     }

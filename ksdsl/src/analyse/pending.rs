@@ -4,6 +4,7 @@
 use super::buffer::{Buffer, Gradient, Meter};
 use super::kernel::Convolution;
 use super::param::Param;
+use super::weight::Weight;
 use crate::ir::Activation;
 use std::rc::Rc;
 
@@ -123,7 +124,7 @@ pub(super) struct ConvStep {
     pub(super) _x: Rc<Buffer>,
     pub(super) saved: Saved,
     pub(super) gradient: Gradient,
-    pub(super) weight: Param,
+    pub(super) weight: Weight,
     pub(super) bias: Option<Param>,
     pub(super) before: Option<Activation>,
     /// Of a norm with running statistics.
@@ -162,7 +163,7 @@ pub(super) struct Branch {
 
 /// Where a norm's input comes from.
 pub(super) enum Source {
-    Conv(ConvBackward),
+    Conv(Box<ConvBackward>),
     Other(Gradient),
 }
 
@@ -171,20 +172,20 @@ pub(super) struct ConvBackward {
     size: Convolution,
     saved: Saved,
     gradient: Gradient,
-    weight: Param,
+    weight: Weight,
     bias: Option<Param>,
 }
 
 impl ConvBackward {
     fn run(self, meter: &Rc<Meter>, _dy: &Buffer) {
         let x = self.saved.get();
-        self.size.backward_weight(meter, &self.weight.sums, self.weight.len());
+        self.weight.accumulate(meter, &self.size);
         drop(x);
         if let Some(bias) = &self.bias {
             bias.accumulate(meter);
         }
         let others = self.gradient.take();
-        let dx = self.size.backward_data(meter, &self.weight.kernel);
+        let dx = self.size.backward_data(meter, &self.weight.kernel(meter));
         drop(others);
         self.gradient.add(dx);
     }
@@ -201,7 +202,7 @@ impl ConvStep {
     }
 
     pub(super) fn forward(&self, meter: &Rc<Meter>) -> Buffer {
-        self.size.forward(meter, &self.weight.kernel)
+        self.size.forward(meter, &self.weight.kernel(meter))
     }
 
     /// The input itself is let go.

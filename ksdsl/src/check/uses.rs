@@ -30,11 +30,18 @@ impl<'f> Checker<'f, '_> {
                 let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
                 let known = layers::LAYERS.iter().map(|layer| layer.name).chain(blocks);
                 let near = nearest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
+                let private = PRIVATE_PARTS.iter().any(|def| def.name == name.value);
+                let private = private.then(|| {
+                    format!(
+                        "it is what visits of a shared kernel may have: `share ... with private {}`",
+                        name.value
+                    )
+                });
+                let define = || Some(format!("define it with `block {}(...) {{ ... }}`", name.value));
                 let text = format!("there is no layer or block `{}`", name.value);
+                let diagnostic = Diagnostic::error(Code::UnknownCall, name.span, text);
                 self.diagnostics
-                    .push(Diagnostic::error(Code::UnknownCall, name.span, text).maybe_help(
-                        near.or_else(|| Some(format!("define it with `block {}(...) {{ ... }}`", name.value))),
-                    ));
+                    .push(diagnostic.maybe_help(private.or(near).or_else(define)));
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, Problems, Shared, Tensor, to_bytes, write_file};
+use ksdsl_checkpoint::{Expected, File, Private, Problems, Shared, to_bytes, write_file};
 use std::path::{Path, PathBuf};
 
 /// What both commands are told.
@@ -78,10 +78,8 @@ impl Fuse {
             How::Channel => Method::Channel(&weights),
         };
         self.files.convert(terminal, |file, layout| {
-            Ok(to_bytes(
-                &fuse(file, &layout.expected, &layout.shared, method)?,
-                &layout.shared,
-            ))
+            let tensors = fuse(file, &layout.expected, &layout.shared, &layout.private, method)?;
+            Ok(to_bytes(&tensors, &layout.shared))
         })
     }
 }
@@ -90,7 +88,7 @@ impl Unroll {
     /// Makes a checkpoint of the network that does not share from one of the network that does.
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
         self.files.convert(terminal, |file, layout| {
-            let tensors: Vec<Tensor<'_>> = unroll(file, &layout.expected, &layout.shared)?;
+            let tensors = unroll(file, &layout.expected, &layout.shared, &layout.private)?;
             Ok(to_bytes(&tensors, &[]))
         })
     }
@@ -100,6 +98,7 @@ impl Unroll {
 struct Layout {
     expected: Vec<Expected>,
     shared: Vec<Shared>,
+    private: Vec<Private>,
 }
 
 impl Layout {
@@ -107,6 +106,7 @@ impl Layout {
         let mut layout = Layout {
             expected: Vec::new(),
             shared: Vec::new(),
+            private: Vec::new(),
         };
         for entry in entries {
             if !entry.visits.is_empty() {
@@ -115,6 +115,10 @@ impl Layout {
                     visits: entry.visits,
                 });
             }
+            layout.private.extend(entry.kernel.map(|kernel| Private {
+                key: entry.key.clone(),
+                kernel,
+            }));
             layout.expected.push(Expected {
                 key: entry.key,
                 shape: entry.shape,
@@ -128,15 +132,6 @@ impl Layout {
 impl Files {
     fn layout(&self, terminal: &Terminal) -> Result<Layout, Status> {
         let network = self.network(terminal).map_err(|error| terminal.report(&error))?;
-        if let Some(layer) = network.layers.iter().find(|layer| layer.scaled) {
-            // An unshared network has no such tensor to take them from or to put them in.
-            terminal.fail(&format!(
-                "`{}` has factors of its own (`with private scale`), which an unshared checkpoint does not hold: \
-                 convert with the clause without `scale`",
-                layer.path
-            ));
-            return Err(Status::Invalid);
-        }
         Ok(Layout::new(entries(&network)))
     }
 

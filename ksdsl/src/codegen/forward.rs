@@ -5,7 +5,7 @@ use super::names;
 use super::shared::Shared;
 use super::types;
 use crate::ir::{Activation, Conv, Join, Op, Part, PoolKind, Shape};
-use crate::plan::{Body, Field, Plan, Source, Step, Type};
+use crate::plan::{Body, Field, Plan, Private, Source, Step, Type};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -57,15 +57,8 @@ impl<'p> Forward<'p> {
                 output,
                 kernel,
                 bias,
-                scale: Source::Absent,
-            } => self.layer(op, *output, *kernel, *bias),
-            Step::Layer {
-                op,
-                output,
-                kernel,
-                bias,
-                scale,
-            } => self.scaled(op, *output, [*kernel, *bias, *scale]),
+                private,
+            } => self.private_layer(op, *output, [*kernel, *bias], *private),
             Step::Module(field) => {
                 let (name, args) = (&self.fields[*field], self.args(*field));
                 quote!(let x = self.#name.forward(#args x)?;)
@@ -175,11 +168,7 @@ impl<'p> Forward<'p> {
 
     fn layer(&self, op: &Op, output: Shape, kernel: Source, bias: Source) -> TokenStream {
         match op {
-            Op::Conv(conv) => self.conv(conv, output, kernel, bias),
-            Op::Linear { .. } => {
-                let (weight, bias) = (self.param(kernel, Part::Kernel), self.param(bias, Part::Bias));
-                quote!(let x = rt::op::linear(x, #weight, #bias)?;)
-            }
+            Op::Conv(_) | Op::Linear { .. } => self.weighted(op, output, self.param(kernel, Part::Kernel), bias),
             Op::BatchNorm { eps, momentum, .. } => {
                 let (norm, eps, momentum) = (self.norm(kernel), types::real(eps.0), types::real(momentum.0));
                 quote!(let x = #norm.apply(pass, x, #eps, #momentum)?;)
@@ -217,26 +206,34 @@ impl<'p> Forward<'p> {
         }
     }
 
-    /// A kernel with factors of the layer's own: they act on the output, so that the kernel is prepared
-    /// once for all of its visits; the bias comes after them.
-    fn scaled(&self, op: &Op, output: Shape, [kernel, bias, scale]: [Source; 3]) -> TokenStream {
-        let layer = self.layer(op, output, kernel, Source::Absent);
-        let (scale, bias) = (self.param(scale, Part::Kernel), self.param(bias, Part::Bias));
+    /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act
+    /// on the output, so that the kernel is prepared once for all of its visits; the bias comes after them.
+    fn private_layer(&self, op: &Op, output: Shape, [kernel, bias]: [Source; 2], private: Private) -> TokenStream {
+        if private == Private::NONE {
+            return self.layer(op, output, kernel, bias);
+        }
+        let mut weight = self.param(kernel, Part::Kernel);
+        if private.low_rank != Private::NONE.low_rank {
+            let [a, b] = private.low_rank.map(|factor| self.param(factor, Part::Kernel));
+            weight = quote!(rt::LowRank::new(#weight, #a, #b));
+        }
+        if private.scale == Source::Absent {
+            return self.weighted(op, output, weight, bias);
+        }
+        let layer = self.weighted(op, output, weight, Source::Absent);
+        let (scale, bias) = (self.param(private.scale, Part::Kernel), self.param(bias, Part::Bias));
         quote! {
             #layer
             let x = rt::op::scale(x, #scale, #bias)?;
         }
     }
 
-    fn conv(&self, conv: &Conv, output: Shape, kernel: Source, bias: Source) -> TokenStream {
-        let (weight, bias) = (self.param(kernel, Part::Kernel), self.param(bias, Part::Bias));
-        let ([sy, sx], [dy, dx]) = (conv.stride.map(types::size), conv.dilation.map(types::size));
-        let (pad, groups) = (conv.pad.map(types::size), types::size(conv.groups));
-        let output = types::activation(output);
-        quote! {
-            let x: #output = rt::op::Conv::<
-                rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups,
-            >::apply(x, #weight, #bias)?;
+    /// A convolution or a linear layer with this kernel.
+    fn weighted(&self, op: &Op, output: Shape, weight: TokenStream, bias: Source) -> TokenStream {
+        let bias = self.param(bias, Part::Bias);
+        match op {
+            Op::Conv(conv) => conv_step(conv, output, weight, bias),
+            _ => quote!(let x = rt::op::linear(x, #weight, #bias)?;),
         }
     }
 
@@ -260,6 +257,17 @@ impl<'p> Forward<'p> {
             Source::Shared(group) => self.shared.visit(group, Part::Norm, self.plan.network),
             Source::Absent => TokenStream::new(),
         }
+    }
+}
+
+fn conv_step(conv: &Conv, output: Shape, weight: TokenStream, bias: TokenStream) -> TokenStream {
+    let ([sy, sx], [dy, dx]) = (conv.stride.map(types::size), conv.dilation.map(types::size));
+    let (pad, groups) = (conv.pad.map(types::size), types::size(conv.groups));
+    let output = types::activation(output);
+    quote! {
+        let x: #output = rt::op::Conv::<
+            rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups,
+        >::apply(x, #weight, #bias)?;
     }
 }
 

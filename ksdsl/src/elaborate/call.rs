@@ -184,6 +184,7 @@ impl<'f> Elaborator<'f, '_> {
             kernel: None,
             bias: None,
             scaled: false,
+            rank: None,
         });
     }
 

@@ -8,7 +8,10 @@ mod path;
 mod shape;
 
 pub use crate::ast::{Join, SharePart};
-pub use network::{Group, GroupId, Layer, LayerId, Mapping, Network, Node, Scope, ScopeKind, Visit};
+pub use network::{
+    Group, GroupId, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node, PrivateTensor, SCALE, Scope,
+    ScopeKind, Visit,
+};
 pub use op::{Activation, Conv, Init, Op, Part, PoolKind, Real, Tensor};
 pub use path::{Path, Segment, key};
 pub use shape::{Shape, join_sizes};

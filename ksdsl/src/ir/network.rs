@@ -1,6 +1,6 @@
 //! The network: layers, groups and the tree the forward pass follows.
 
-use super::{Join, Op, Part, Path, Segment, Shape, Tensor};
+use super::{Init, Join, Op, Part, Path, Real, Segment, Shape, Tensor};
 use crate::source::Span;
 use crate::value::Value;
 
@@ -38,12 +38,67 @@ pub struct Layer {
     pub bias: Option<Visit>,
     /// Whether it has a factor of its own for every output channel of its shared kernel.
     pub scaled: bool,
+    /// The rank of its own addition to its shared kernel, if it has one.
+    pub rank: Option<u64>,
 }
+
+/// A tensor that a visit has of its own for a shared kernel. All of them are trained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateTensor {
+    /// Its name in the layer.
+    pub name: &'static str,
+    /// Its sizes.
+    pub shape: Vec<u64>,
+    /// How it starts.
+    pub init: Init,
+}
+
+/// The name of the left factor of an addition of low rank, `[out][rank]`.
+pub const LOW_RANK_B: &str = "low_rank_b";
+/// The name of its right factor, `[rank][in / groups * height * width]`.
+pub const LOW_RANK_A: &str = "low_rank_a";
+/// The name of the factors of output channels.
+pub const SCALE: &str = "scale";
 
 impl Layer {
     /// How many factors of its own it has for its kernel: one for each output channel, or none.
     pub fn scales(&self) -> u64 {
         if self.scaled { self.output.channels() } else { 0 }
+    }
+
+    /// Its own addition to the kernel as `[out, rank, in / groups * height * width]`, the sizes of the
+    /// product `B A` (Hu et al. 2021, arXiv 2106.09685, section 4.1).
+    pub fn low_rank(&self) -> Option<[u64; 3]> {
+        let [rows, columns] = self.op.kernel_matrix()?;
+        Some([rows, self.rank?, columns])
+    }
+
+    /// What it has of its own for a shared kernel, in the order checkpoints list it. The addition is zero
+    /// at the start: A starts as PyTorch's weights do, B as zero.
+    pub fn private_tensors(&self) -> Vec<PrivateTensor> {
+        let tensor = |name, shape: &[u64], init| PrivateTensor {
+            name,
+            shape: shape.to_vec(),
+            init,
+        };
+        let mut tensors = Vec::new();
+        if let Some([rows, rank, columns]) = self.low_rank() {
+            let bound = 1.0 / (columns as f64).sqrt();
+            tensors.push(tensor(LOW_RANK_A, &[rank, columns], Init::Uniform(Real(bound))));
+            tensors.push(tensor(LOW_RANK_B, &[rows, rank], Init::Constant(Real(0.0))));
+        }
+        if self.scaled {
+            tensors.push(tensor(SCALE, &[self.scales()], Init::Constant(Real(1.0))));
+        }
+        tensors
+    }
+
+    /// Multiply-adds for one image: those of its operation, and those of its own addition to the kernel,
+    /// which a pass needs once, whatever its batch.
+    pub fn macs(&self) -> u64 {
+        let of_rank = |[rows, rank, columns]: [u64; 3]| rows.saturating_mul(rank).saturating_mul(columns);
+        let addition = self.low_rank().map_or(0, of_rank);
+        self.op.macs(self.output).saturating_add(addition)
     }
 }
 

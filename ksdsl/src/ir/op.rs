@@ -249,6 +249,19 @@ impl Op {
             .map(|tensor| tensor.shape)
     }
 
+    /// Rows and columns of the kernel of a convolution or linear layer as a matrix: one row for each
+    /// output channel, `[out][in / groups * height * width]`.
+    pub fn kernel_matrix(&self) -> Option<[u64; 2]> {
+        match self {
+            Op::Conv(_) | Op::Linear { .. } => {
+                let shape = self.kernel_shape()?;
+                let (rows, columns) = shape.split_first()?;
+                Some([*rows, columns.iter().product()])
+            }
+            _ => None,
+        }
+    }
+
     /// How kernel and bias start, for layers that have a kernel.
     pub fn inits(&self) -> Option<[Init; 2]> {
         match *self {

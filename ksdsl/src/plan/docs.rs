@@ -3,7 +3,7 @@
 
 use super::{Body, Field, NormKind, Type};
 use crate::analyse::analyse;
-use crate::ir::{Group, Network, Op, Part, Path, ScopeKind, join_sizes};
+use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Op, Part, Path, SCALE, ScopeKind, join_sizes};
 use crate::paths::compress;
 
 /// Paths named in one comment before the rest is only counted.
@@ -61,7 +61,19 @@ pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
     match field {
         Field::Tensor { key, shape, .. } => match key.rsplit_once('.') {
             Some((layer, "bias")) => format!("Bias of `{layer}`."),
-            Some((layer, "scale")) => format!("Factors of `{layer}` for the output channels of its kernel."),
+            Some((layer, LOW_RANK_A)) => {
+                format!(
+                    "Factor A of the addition B A to the kernel of `{layer}`, {}.",
+                    join_sizes(shape)
+                )
+            }
+            Some((layer, LOW_RANK_B)) => {
+                format!(
+                    "Factor B of the addition B A to the kernel of `{layer}`, {}.",
+                    join_sizes(shape)
+                )
+            }
+            Some((layer, SCALE)) => format!("Factors of `{layer}` for the output channels of its kernel."),
             Some((layer, _)) => format!("Kernel of `{layer}`, {}.", join_sizes(shape)),
             None => format!("`{key}`."),
         },

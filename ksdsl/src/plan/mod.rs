@@ -6,7 +6,10 @@
 
 pub(crate) mod docs;
 
-use crate::ir::{GroupId, Init, Join, Network, Node, Op, Part, Path, Real, Scope, ScopeKind, Segment, Shape, key};
+use crate::ir::{
+    GroupId, Init, Join, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
+    Shape, key,
+};
 use std::collections::HashMap;
 
 /// The position of a struct in [`Plan::types`].
@@ -84,6 +87,23 @@ pub(super) enum Source {
     Shared(GroupId),
 }
 
+/// What a layer has of its own for a shared kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Private {
+    /// Factors for the output channels.
+    pub(super) scale: Source,
+    /// The factors A and B of an addition of low rank.
+    pub(super) low_rank: [Source; 2],
+}
+
+impl Private {
+    /// Nothing.
+    pub(super) const NONE: Private = Private {
+        scale: Source::Absent,
+        low_rank: [Source::Absent; 2],
+    };
+}
+
 /// A step of a forward pass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
@@ -92,8 +112,8 @@ pub(super) enum Step {
         output: Shape,
         kernel: Source,
         bias: Source,
-        /// The factors of its own for the output channels of a shared kernel.
-        scale: Source,
+        /// What it has of its own for a shared kernel.
+        private: Private,
     },
     Module(FieldId),
     Repeat(FieldId),
@@ -304,22 +324,12 @@ impl<'n> Planner<'n> {
             }
             _ => {}
         }
-        let scale = if layer.scaled {
-            fields.push(Field::Tensor {
-                key: format!("{}.scale", key(&layer.path.0[depth..])),
-                shape: vec![layer.scales()],
-                init: Init::Constant(Real(1.0)),
-            });
-            Source::Own(fields.len() - 1)
-        } else {
-            Source::Absent
-        };
         Step::Layer {
             op: without_init(layer.op),
             output: layer.output,
             kernel,
             bias,
-            scale,
+            private: private(layer, &key(&layer.path.0[depth..]), fields),
         }
     }
 
@@ -351,6 +361,25 @@ impl<'n> Planner<'n> {
         *count += 1;
         if *count == 1 { base } else { format!("{base}{count}") }
     }
+}
+
+/// The fields of what a layer of this name has of its own for a shared kernel.
+fn private(layer: &Layer, name: &str, fields: &mut Vec<Field>) -> Private {
+    let mut private = Private::NONE;
+    for tensor in layer.private_tensors() {
+        let source = match tensor.name {
+            LOW_RANK_A => &mut private.low_rank[0],
+            LOW_RANK_B => &mut private.low_rank[1],
+            _ => &mut private.scale,
+        };
+        *source = Source::Own(fields.len());
+        fields.push(Field::Tensor {
+            key: format!("{name}.{}", tensor.name),
+            shape: tensor.shape,
+            init: tensor.init,
+        });
+    }
+    private
 }
 
 /// The initial values of a parameter belong to its field; a layer that borrows a shared kernel is

@@ -2,7 +2,6 @@
 
 use super::mapping::Kernels;
 use super::{Clause, parts_of};
-use crate::ast::{Select, SharePart};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Group, Layer, LayerId, Mapping, Part, Visit};
 use std::collections::{BTreeSet, HashMap};
@@ -26,11 +25,13 @@ impl Clause<'_, '_> {
         if visits.len() == 1 {
             self.only_one(first, layers.len());
         }
-        let scaled = self.has_private("scale") && self.can_scale(first, &parts);
+        let (scaled, rank) = self.own_parts(first, &parts);
         let id = self.network.groups.len();
         for (&layer, &kernel) in visits.iter().zip(&assignment) {
             self.claim(layer, &parts, Visit { group: id, kernel });
-            self.network.layers[layer].scaled |= scaled;
+            let layer = &mut self.network.layers[layer];
+            layer.scaled |= scaled;
+            layer.rank = layer.rank.or(rank);
         }
         let name = self.unique_name(name);
         self.network.groups.push(Group {
@@ -43,22 +44,6 @@ impl Clause<'_, '_> {
             mapping: words.map(|words| Mapping { words, kernels: mapped }),
             span: self.share.span,
         });
-    }
-
-    /// Whether there is a kernel to scale: reported if not, but for the norms of blocks.
-    fn can_scale(&mut self, layer: LayerId, parts: &[Part]) -> bool {
-        let has_kernel = parts.contains(&Part::Kernel);
-        // Of `bias of` the checks of names have reported it.
-        let said = self.share.part == SharePart::Bias || matches!(self.share.select, Select::Blocks { .. });
-        if !has_kernel && !said {
-            let path = &self.network.layers[layer].path;
-            let text = format!("`{path}` has no kernel to scale");
-            self.diagnostics.push(
-                Diagnostic::error(Code::NothingToShare, self.share.span, text)
-                    .help("a norm is shared as a whole: leave out `scale`"),
-            );
-        }
-        has_kernel
     }
 
     fn nothing_left(&mut self, layers: &[LayerId]) {

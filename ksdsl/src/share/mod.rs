@@ -9,6 +9,7 @@ mod groups;
 mod isomorphic;
 mod mapping;
 mod members;
+mod private;
 mod select;
 
 use crate::ast::{Select, Selector, Share, SharePart};
@@ -19,6 +20,7 @@ use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, eval_bool};
 use mapping::Mapping;
+use private::Private;
 use select::Index;
 use std::collections::HashMap;
 
@@ -41,8 +43,12 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         if !holds {
             continue;
         }
+        let Some(private) = Private::read(share, &env, diagnostics) else {
+            continue;
+        };
         let mut clause = Clause {
             share,
+            private,
             network: &mut network,
             index: &index,
             names: &mut names,
@@ -75,6 +81,7 @@ type Names = HashMap<String, (Span, u32)>;
 /// One clause at work.
 struct Clause<'a, 'd> {
     share: &'a Share,
+    private: Private,
     network: &'a mut Network,
     index: &'a Index,
     names: &'a mut Names,
@@ -121,15 +128,10 @@ impl Family {
 impl Clause<'_, '_> {
     /// What is shared.
     fn part(&self) -> SharePart {
-        match self.has_private("bias") {
+        match self.private.bias {
             true => SharePart::Kernel,
             false => self.share.part,
         }
-    }
-
-    /// Whether every visit has this of its own.
-    fn has_private(&self, part: &str) -> bool {
-        self.share.private.iter().any(|call| call.name.value == part)
     }
 
     /// Makes the groups of the clause.

@@ -241,19 +241,35 @@ fn spin_has_the_parameters_it_should() {
 }
 
 /// One 3x3 kernel of 9w² for all visits, each with w biases and w factors; one pointwise kernel of w²,
-/// each visit with w factors; without private parts one bias and no factors.
+/// each visit with w factors; without private parts one bias and no factors. An addition of rank r to a matrix
+/// of w rows and c columns has r (w + c) parameters and costs r w c multiply-adds, whatever the maps' size.
 #[test]
 fn private_parts_are_counted_at_every_visit() {
     let (w, depth) = (32, 4);
     let rest = 27 * w + 2 * w + depth * 2 * w + (w * 10 + 10);
     let kernels = 9 * w * w + w * w;
     let unshared = rest + depth * (kernels + w);
-    for (net, own) in [("private_parts", depth * 3 * w), ("nothing_private", w)] {
-        let parameters = example("private_parts", net, &[]).parameters;
+    let pixels = 16 * 16;
+    let macs = 27 * w * pixels + depth * kernels * pixels + w * 10;
+    let rank = 4;
+    for (net, own, more) in [
+        ("private_parts", depth * 3 * w, 0),
+        ("nothing_private", w, 0),
+        (
+            "low_rank",
+            depth * (3 * w + rank * (w + 9 * w) + rank * (w + w)),
+            depth * (rank * w * 9 * w + rank * w * w),
+        ),
+    ] {
+        let summary = example("private_parts", net, &[]);
+        let parameters = summary.parameters;
         assert_eq!(
             [parameters.trainable, parameters.unshared],
             [rest + kernels + own, unshared],
             "{net}"
         );
+        assert_eq!(summary.macs, macs + more, "{net}");
+        let stored: u64 = summary.layers.iter().map(|layer| layer.stored).sum();
+        assert_eq!(stored, parameters.trainable, "{net}");
     }
 }

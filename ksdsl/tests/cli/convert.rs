@@ -10,7 +10,7 @@ net listed(scaled = false) {
     input 2
     stage s { repeat 3 { linear(2, bias = false); relu } }
     share s[*].linear into [0, _, 0] as ends when not scaled
-    share s[*].linear with private scale as scaled when scaled
+    share s[*].linear with private scale, low_rank(1) as scaled when scaled
 }
 ";
 
@@ -100,28 +100,57 @@ fn what_does_not_fit_is_named_and_nothing_is_written() {
     assert_eq!(run.status, Some(1), "{}", run.stderr);
 }
 
+/// What visits have of their own starts without effect, and becomes part of the kernels.
 #[test]
-fn factors_of_visits_are_refused() {
+fn own_parts_are_made_and_folded() {
     let folder = folder(3);
-    for command in ["fuse", "unroll"] {
-        let args = [
-            command,
-            "net.ksn",
-            "own.safetensors",
-            "-o",
-            "new.safetensors",
-            "--set",
-            "scaled=true",
-        ];
-        let run = folder.ksn(&args);
-        assert_eq!(run.status, Some(1));
-        assert!(
-            run.stderr.contains("`s[0].linear` has factors of its own"),
-            "{}",
-            run.stderr
+    let scaled = ["--set", "scaled=true", "--method", "first"];
+    convert(&folder, "fuse", "own.safetensors", "shared.safetensors", &scaled);
+    let path = folder.0.path().join("shared.safetensors");
+    let file = File::read(&path).unwrap();
+    let mut tensors: Vec<Tensor<'_>> = Vec::new();
+    for key in file.keys() {
+        let view = file.get(key).unwrap();
+        let data = match key {
+            "s.0.linear.scale" | "s.1.linear.scale" | "s.2.linear.scale" => {
+                assert_eq!(view.data, bytes(&[1.0, 1.0]));
+                bytes(&[2.0, 0.5])
+            }
+            "s.1.linear.low_rank_b" => {
+                assert_eq!(view.data, bytes(&[0.0, 0.0]));
+                bytes(&[1.0, -1.0])
+            }
+            "s.1.linear.low_rank_a" => bytes(&[3.0, 0.5]),
+            _ => view.data.to_vec(),
+        };
+        tensors.push(Tensor {
+            key: key.to_owned(),
+            kind: view.kind,
+            shape: view.shape.to_vec(),
+            data: Cow::Owned(data),
+        });
+    }
+    assert_eq!(tensors.len(), 1 + 3 * 3);
+    std::fs::write(folder.0.path().join("trained.safetensors"), to_bytes(&tensors, &[])).unwrap();
+    let scaled = ["--set", "scaled=true"];
+    convert(
+        &folder,
+        "unroll",
+        "trained.safetensors",
+        "unrolled.safetensors",
+        &scaled,
+    );
+    // The rows of [1, 2; 3, 4] by 2 and 0.5; of the second layer those of [4, 2.5; 0, 3.5].
+    let by_hand = [[2.0, 4.0, 1.5, 2.0], [8.0, 5.0, 0.0, 1.75], [2.0, 4.0, 1.5, 2.0]];
+    for (layer, expected) in by_hand.iter().enumerate() {
+        let key = format!("s.{layer}.linear.weight");
+        assert_eq!(
+            values(&folder, "unrolled.safetensors", &key),
+            Some(bytes(expected)),
+            "{key}"
         );
     }
-    assert!(!folder.0.path().join("new.safetensors").exists());
+    assert_eq!(values(&folder, "unrolled.safetensors", "s.0.linear.scale"), None);
 }
 
 /// A name that begins with an underscore or a digit after it made `expand` panic once.

@@ -79,6 +79,7 @@ examples! {
     mobilenets: mobilenet::mobilenet [3, 32, 32] -> 10;
     preactivation_resnets: preact_resnet::preact_resnet [3, 32, 32] -> 10;
     private_parts_of_visits: private_parts::private_parts [3, 32, 32] -> 10;
+    private_additions_of_visits: private_parts::low_rank [3, 32, 32] -> 10;
     se_resnets: se_resnet::se_resnet [3, 32, 32] -> 10;
     sharesnets: sharesnet::sharesnet [3, 32, 32] -> 10;
     subformers: subformer::subformer [64] -> 10;

@@ -4,7 +4,7 @@
 use crate::net::{Net, images, noise};
 use crate::nets::gradients::*;
 use crate::tensors::{self, Values, change, values};
-use crate::visits::{owner, summary, unrolled, visits};
+use crate::visits::{summary, unrolled, visits};
 use ksdsl::layers::LAYERS;
 use ksdsl::summary::Summary;
 use ksdsl_runtime::prelude::*;
@@ -61,7 +61,7 @@ specs! {
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.
-fn perturbed<N: Net>() -> N {
+pub(crate) fn perturbed<N: Net>() -> N {
     let mut model = N::seeded(1);
     let mut noise = noise(2);
     change(&mut model, |key, values: &mut [f64]| {
@@ -79,7 +79,7 @@ fn close(a: f64, b: f64, relative: f64) -> bool {
     (a - b).abs() <= relative * a.abs().max(b.abs()).max(1e-3)
 }
 
-fn assert_all_close(what: &str, a: &[f64], b: &[f64], relative: f64) {
+pub(crate) fn assert_all_close(what: &str, a: &[f64], b: &[f64], relative: f64) {
     assert_eq!(a.len(), b.len(), "{what}");
     for (at, (a, b)) in a.iter().zip(b).enumerate() {
         assert!(close(*a, *b, relative), "{what}[{at}]: {a} against {b}");
@@ -156,7 +156,7 @@ const SAMPLES: usize = 4;
 const H: f64 = 1e-6;
 
 /// `(f(w + h) - f(w - h)) / 2h` for a sample of the elements of every tensor.
-fn finite_differences_agree<N: Net>() {
+pub(crate) fn finite_differences_agree<N: Net>() {
     let mut model = perturbed::<N>();
     let images = images::<N>();
     let trained = model.train(&images);
@@ -195,85 +195,6 @@ fn difference<N: Net>(model: &mut N, images: &[f64], key: &str, at: usize) -> f6
     let below = step(-2.0 * H);
     step(H);
     (above - below) / (2.0 * H)
-}
-
-/// The elements of a kernel that belong to one output channel.
-fn channel(len: usize, channels: usize, channel: usize) -> std::ops::Range<usize> {
-    let size = len / channels;
-    channel * size..(channel + 1) * size
-}
-
-/// Each visit's kernel is `scale * kernel`, channel by channel: the unshared network with these kernels
-/// computes the same. By the chain rule the gradient of the shared kernel is the sum over the visits of
-/// `scale * d`, that of a scale the inner product of the kernel and `d`, where `d` is the gradient of the
-/// visit's kernel in the unshared network.
-#[test]
-fn scales_act_on_kernels() {
-    let summary = summary("gradients", "scaled_shared");
-    let mut shared = perturbed::<scaled_shared::Model<f64, Cpu>>();
-    let mut free = scaled_free::Model::<f64, Cpu>::seeded(3);
-    let before = values(&shared);
-    let scale_of = |key: &String| before.get(&key.replace(".weight", ".scale"));
-    let scales = before.keys().filter(|key| key.ends_with(".scale")).count();
-    assert_eq!(scales, 3 + 3 + 2 + 4);
-    let mut kernels = unrolled(&summary, &before, &values(&free));
-    for (key, kernel) in &mut kernels {
-        let Some(scale) = scale_of(key).filter(|_| key.ends_with(".weight")) else {
-            continue;
-        };
-        for (at, factor) in scale.iter().enumerate() {
-            let range = channel(kernel.len(), scale.len(), at);
-            kernel[range].iter_mut().for_each(|value| *value *= factor);
-        }
-    }
-    tensors::write(&mut free, &kernels);
-
-    let images = images::<scaled_shared::Model<f64, Cpu>>();
-    assert_all_close("inference", &shared.infer(&images), &free.infer(&images), 1e-12);
-    let (a, b) = (shared.train(&images), free.train(&images));
-    assert_all_close("logits", &a.logits, &b.logits, 1e-12);
-    let of_shared = tensors::gradients(&shared, &a.gradients);
-    let of_free = tensors::gradients(&free, &b.gradients);
-    let mut sums: Values<f64> = BTreeMap::new();
-    for (key, gradient) in &of_free {
-        let owner = owner(&summary, key);
-        let kernel = &before[&owner];
-        let mut part = gradient.clone();
-        if let Some(scale) = scale_of(key).filter(|_| key.ends_with(".weight")) {
-            let mut of_scale = Vec::new();
-            for (at, factor) in scale.iter().enumerate() {
-                let range = channel(kernel.len(), scale.len(), at);
-                of_scale.push(range.clone().map(|i| kernel[i] * gradient[i]).sum());
-                part[range].iter_mut().for_each(|value| *value *= factor);
-            }
-            sums.insert(key.replace(".weight", ".scale"), of_scale);
-        }
-        let sum = sums.entry(owner).or_insert_with(|| vec![0.0; part.len()]);
-        sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
-    assert!(sums.keys().eq(of_shared.keys()), "the tensors differ");
-    for (key, gradient) in &of_shared {
-        assert_all_close(key, gradient, &sums[key], 1e-9);
-    }
-}
-
-#[test]
-fn gradients_with_scales_are_those_of_differences() {
-    finite_differences_agree::<scaled_shared::Model<f64, Cpu>>();
-}
-
-/// Factors start at one, and a step of the optimiser moves them.
-#[test]
-fn scales_start_at_one() {
-    let model = scaled_shared::Model::<f64, Cpu>::seeded(1);
-    let values = values(&model);
-    let mut scales = values.iter().filter(|(key, _)| key.ends_with(".scale"));
-    assert!(scales.all(|(_, scale)| scale.iter().all(|factor| *factor == 1.0)));
-    // By hand: one 3x3 kernel with three biases and scales, one with its bias and three scales and norms, a
-    // depthwise kernel with two scales, two linear kernels with biases and four scales, the head.
-    let expected = (144 + 12 + 12) + (144 + 4 + 12 + 24) + (36 + 8) + (2 * 20 + 16) + 15;
-    assert_eq!(scaled_shared::PARAMETERS, expected);
-    assert_eq!(model.num_trainable_params() as u64, expected);
 }
 
 #[test]

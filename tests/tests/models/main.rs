@@ -3,12 +3,14 @@
 
 mod checkpoints;
 mod counts;
+mod folded;
 mod gradients;
 mod net;
 mod nets;
 mod parity;
 mod passes;
 mod prepared;
+mod private;
 mod tied;
 mod untied;
 mod visits;

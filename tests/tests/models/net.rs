@@ -146,6 +146,8 @@ nets! {
     gradients::transformer_free [2, 4, 6];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
+    gradients::ranked_shared [4, 6, 6];
+    gradients::ranked_free [4, 6, 6];
     tied::tied_shared [3, 6, 6];
     tied::tied_free [3, 6, 6];
 }

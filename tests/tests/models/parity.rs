@@ -123,5 +123,6 @@ nets! {
     mappings: gradients::mapped_shared [4, 5, 5] -> 3;
     attention: gradients::transformer_shared [2, 4, 6] -> 3;
     private_factors: gradients::scaled_shared [4, 5, 5] -> 3;
+    private_additions: gradients::ranked_shared [4, 6, 6] -> 3;
     every_kind_of_tensor: tied::tied_shared [3, 6, 6] -> 3;
 }

@@ -1,5 +1,6 @@
 //! Prepared models: what they compute, and that training afterwards is seen.
 
+use crate::nets::gradients::ranked_shared;
 use crate::tied::{build, images, train};
 use ksdsl_runtime::cpu::Level;
 use ksdsl_runtime::prelude::*;
@@ -34,5 +35,26 @@ fn prepared_models_serve_every_level() {
             let got = prepared.forward(&device, images::<f32>()).as_vec();
             assert_eq!(got, model.forward(images::<f32>()).as_vec(), "{level:?}");
         });
+    }
+}
+
+/// Kernels with additions of their visits' own are kept as well, one for each visit.
+#[test]
+fn prepared_additions_compute_the_same() {
+    let device = Cpu::seed_from_u64(1);
+    let mut model = device.build_module::<ranked_shared::Builder, f32>();
+    let x: Tensor<Rank4<3, 4, 6, 6>, f32, _> = device.sample_normal();
+    for step in 0..3 {
+        let prepared = Prepared::new(&model);
+        let want = model.forward(x.clone()).as_vec();
+        for call in 0..2 {
+            let got = prepared.forward(&device, x.clone()).as_vec();
+            assert_eq!(got, want, "call {call} after {step} steps of training");
+        }
+        let logits = model.forward_mut(x.clone().traced(model.alloc_grads()));
+        let gradients = logits.square().mean::<Rank0, _>().backward();
+        Sgd::new(&model, SgdConfig::default())
+            .update(&mut model, &gradients)
+            .unwrap();
     }
 }

@@ -5,7 +5,7 @@ use super::lines::Lines;
 use super::names::{Fresh, access};
 use super::ops::Operand;
 use crate::ir::{Join, Op, Shape};
-use crate::plan::{Body, Field, FieldId, NormKind, Plan, Source, Step, TypeId};
+use crate::plan::{Body, Field, FieldId, NormKind, Plan, Private, Source, Step, TypeId};
 use std::collections::HashSet;
 
 /// What all classes of a file have in common.
@@ -108,8 +108,8 @@ impl<'p> Class<'p> {
                     output,
                     kernel,
                     bias,
-                    scale,
-                } => self.layer(op, *output, [*kernel, *bias, *scale], x),
+                    private,
+                } => self.layer(op, *output, [*kernel, *bias], *private, x),
                 Step::Module(field) => {
                     let part = self.part(*field);
                     let args = self.args(*field, x);
@@ -202,8 +202,9 @@ impl<'p> Class<'p> {
         }
     }
 
-    fn layer(&mut self, op: &Op, output: Shape, [kernel, bias, scale]: [Source; 3], x: &str) {
-        self.own_tensors([kernel, bias, scale]);
+    fn layer(&mut self, op: &Op, output: Shape, [kernel, bias]: [Source; 2], private: Private, x: &str) {
+        let [a, b] = private.low_rank;
+        self.own_tensors([kernel, bias, a, b, private.scale]);
         let visit = self.visit(kernel);
         // Kernel and bias of one group are one visit.
         let bias_visit = if bias == kernel {
@@ -219,7 +220,7 @@ impl<'p> Class<'p> {
             _ => Operand {
                 weight: self
                     .holder(kernel, visit)
-                    .map(|layer| format!("{layer}.weight{}", self.factors(op, scale))),
+                    .map(|layer| self.own_kernel(format!("{layer}.weight"), op, private)),
                 bias: self.holder(bias, bias_visit).map(|layer| format!("{layer}.bias")),
                 norm: None,
             },
@@ -227,15 +228,21 @@ impl<'p> Class<'p> {
         super::ops::write(op, output, &operand, x, &mut self.forward);
     }
 
-    /// The factors of a layer's own for the output channels of a kernel.
-    fn factors(&mut self, op: &Op, scale: Source) -> String {
+    /// A kernel with what the layer has of its own for it: an addition, then factors for the output
+    /// channels.
+    fn own_kernel(&mut self, mut kernel: String, op: &Op, private: Private) -> String {
+        if let Some(layer) = self.holder(private.low_rank[0], None) {
+            self.used.insert(Helper::LowRank);
+            kernel = format!("low_rank({kernel}, {layer})");
+        }
         let all = match op {
             Op::Conv(_) => "[:, None, None, None]",
             _ => "[:, None]",
         };
-        self.holder(scale, None)
-            .map(|layer| format!(" * {layer}.scale{all}"))
-            .unwrap_or_default()
+        match self.holder(private.scale, None) {
+            Some(layer) => format!("{kernel} * {layer}.scale{all}"),
+            None => kernel,
+        }
     }
 
     /// The expression for what holds a parameter, or for a norm.
@@ -266,7 +273,7 @@ impl<'p> Class<'p> {
     }
 
     /// Makes the layer that holds the private ones of a layer's tensors.
-    fn own_tensors(&mut self, sources: [Source; 3]) {
+    fn own_tensors(&mut self, sources: [Source; 5]) {
         let mut args = Vec::new();
         let mut layer = None;
         for source in sources {

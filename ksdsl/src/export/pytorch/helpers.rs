@@ -14,6 +14,7 @@ pub(super) enum Helper {
     BatchNorm,
     LayerNorm,
     Attend,
+    LowRank,
     Uniform,
     Normal,
     Constant,
@@ -27,7 +28,8 @@ impl Helper {
     fn needs(self) -> &'static [Helper] {
         match self {
             Helper::Layer | Helper::BatchNorm | Helper::LayerNorm => &[Helper::Part],
-            Helper::Part | Helper::Train | Helper::Attend | Helper::Uniform | Helper::Normal | Helper::Constant => &[],
+            Helper::Part | Helper::Train | Helper::Attend | Helper::LowRank => &[],
+            Helper::Uniform | Helper::Normal | Helper::Constant => &[],
         }
     }
 
@@ -39,6 +41,7 @@ impl Helper {
             Helper::BatchNorm => BATCH_NORM,
             Helper::LayerNorm => LAYER_NORM,
             Helper::Attend => ATTEND,
+            Helper::LowRank => LOW_RANK,
             Helper::Uniform => UNIFORM,
             Helper::Normal => NORMAL,
             Helper::Constant => CONSTANT,
@@ -133,6 +136,11 @@ const ATTEND: &str = r#"def attend(query, key, value, heads):
         map.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3) for map in (query, key, value)
     )
     return F.scaled_dot_product_attention(query, key, value).transpose(2, 3).reshape(size)
+"#;
+
+const LOW_RANK: &str = r#"def low_rank(kernel, layer):
+    """A shared kernel with the layer's own addition of low rank."""
+    return kernel + (layer.low_rank_b @ layer.low_rank_a).view_as(kernel)
 "#;
 
 const UNIFORM: &str = r#"def uniform(bound, *shape):

@@ -1,0 +1,147 @@
+//! What layers have of their own for a kernel that they share: folded into the kernel of a layer that has it
+//! for itself, and as it starts.
+
+use crate::file::View;
+use crate::kind::Kind;
+use crate::problem::Problem;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// A tensor that a layer has of its own for a kernel that it shares. The last segment of its key says what it
+/// is: [`SCALE`], [`LOW_RANK_A`] or [`LOW_RANK_B`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Private {
+    /// Its key: `s1.0.conv2.scale`.
+    pub key: String,
+    /// The key that the kernel would have if the layer had it for itself: `s1.0.conv2.weight`.
+    pub kernel: String,
+}
+
+/// Factors for the output channels of the kernel, `[out]`.
+pub const SCALE: &str = "scale";
+/// The right factor of an addition to the kernel, `[rank][columns]`.
+pub const LOW_RANK_A: &str = "low_rank_a";
+/// Its left factor, `[out][rank]`.
+pub const LOW_RANK_B: &str = "low_rank_b";
+
+impl Private {
+    fn name(&self) -> &str {
+        self.key.rsplit_once('.').map_or(&self.key, |(_, name)| name)
+    }
+}
+
+/// The own tensors of one layer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Own<'p, 'f> {
+    scale: Option<(&'p str, View<'f>)>,
+    a: Option<(&'p str, View<'f>)>,
+    b: Option<(&'p str, View<'f>)>,
+}
+
+/// The own tensors by the kernels they are for; `find` has the tensors of a file.
+pub(crate) fn by_kernel<'p, 'f>(
+    private: &'p [Private],
+    find: impl Fn(&str) -> Option<View<'f>>,
+) -> HashMap<&'p str, Own<'p, 'f>> {
+    let mut all: HashMap<&str, Own<'_, '_>> = HashMap::new();
+    for tensor in private {
+        let own = all.entry(&tensor.kernel).or_default();
+        let slot = match tensor.name() {
+            LOW_RANK_A => &mut own.a,
+            LOW_RANK_B => &mut own.b,
+            _ => &mut own.scale,
+        };
+        *slot = find(&tensor.key).map(|view| (tensor.key.as_str(), view));
+    }
+    all
+}
+
+/// The kernel that a layer with these tensors uses, `scale * (kernel + B A)`, rounded once to the kernel's
+/// type. Where a factor is 1 and an addition is 0, that is the shared kernel, bit for bit.
+pub(crate) fn fold<'f>(key: &str, kernel: View<'f>, own: &Own<'_, 'f>) -> Result<Cow<'f, [u8]>, Problem> {
+    let mut values = numbers(key, &kernel)?;
+    let read = |part: Option<(&str, View<'f>)>| part.map(|(key, view)| numbers(key, &view)).transpose();
+    let rows = kernel.shape.first().copied().unwrap_or(1).max(1) as usize;
+    let columns = (values.len() / rows).max(1);
+    if let (Some(a), Some(b)) = (read(own.a)?, read(own.b)?) {
+        let rank = (b.len() / rows).max(1);
+        for (row, b) in values.chunks_mut(columns).zip(b.chunks(rank)) {
+            for (factor, a) in b.iter().zip(a.chunks(columns)) {
+                // Zero times anything leaves the sum as it is, also a negative zero.
+                let terms = row.iter_mut().zip(a).filter(|(_, a)| factor * **a != 0.0);
+                terms.for_each(|(sum, a)| *sum += factor * a);
+            }
+        }
+    }
+    if let Some(scale) = read(own.scale)? {
+        for (row, factor) in values.chunks_mut(columns).zip(scale) {
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+    }
+    Ok(Cow::Owned(bytes(kernel.kind, &values)))
+}
+
+/// What an own tensor starts as, so that its layer uses the shared kernel as it is: factors of 1, B of 0. A is
+/// uniform within `1 / sqrt(columns)`, as in a new network, drawn by SplitMix64 (Steele et al. 2014) from the
+/// FNV-1a hash of the key: the same in every run.
+pub(crate) fn start(tensor: &Private, shape: &[u64], kind: Kind) -> Result<Vec<u8>, Problem> {
+    if !matches!(kind, Kind::F32 | Kind::F64) {
+        return Err(not_a_number(&tensor.kernel, kind));
+    }
+    let len: u64 = shape.iter().product();
+    let values: Vec<f64> = match tensor.name() {
+        LOW_RANK_A => {
+            let bound = 1.0 / (shape.last().copied().unwrap_or(1).max(1) as f64).sqrt();
+            uniform(hash(&tensor.key), bound).take(len as usize).collect()
+        }
+        LOW_RANK_B => vec![0.0; len as usize],
+        _ => vec![1.0; len as usize],
+    };
+    Ok(bytes(kind, &values))
+}
+
+fn hash(key: &str) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    key.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+fn uniform(seed: u64, bound: f64) -> impl Iterator<Item = f64> {
+    let mut state = seed;
+    std::iter::repeat_with(move || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        bound * (2.0 * ((z >> 11) as f64 / (1_u64 << 53) as f64) - 1.0)
+    })
+}
+
+fn numbers(key: &str, view: &View<'_>) -> Result<Vec<f64>, Problem> {
+    match view.kind {
+        Kind::F32 => {
+            let values = view.data.as_chunks().0.iter();
+            Ok(values.map(|value| f32::from_le_bytes(*value).into()).collect())
+        }
+        Kind::F64 => {
+            let values = view.data.as_chunks().0.iter();
+            Ok(values.map(|value| f64::from_le_bytes(*value)).collect())
+        }
+        other => Err(not_a_number(key, other)),
+    }
+}
+
+fn bytes(kind: Kind, values: &[f64]) -> Vec<u8> {
+    match kind {
+        Kind::F32 => values.iter().flat_map(|value| (*value as f32).to_le_bytes()).collect(),
+        _ => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    }
+}
+
+fn not_a_number(key: &str, found: Kind) -> Problem {
+    Problem::Kind {
+        key: key.to_owned(),
+        found,
+        expected: "F32 or F64, which layers can have factors and additions for".to_owned(),
+    }
+}

@@ -1,0 +1,58 @@
+//! Kernels of convolutions and linear layers, some with an addition of low rank: `weight` of the runtime.
+
+use super::buffer::Meter;
+use super::kernel::Convolution;
+use super::param::{Kernel, Param, Sums};
+use std::rc::Rc;
+
+/// The kernel of one layer.
+pub(super) enum Weight {
+    Param(Param),
+    Sum(Sum),
+}
+
+/// A kernel with the product of two factors added, made wherever it is needed.
+pub(super) struct Sum {
+    /// The linear layer of the weights A whose data gradient for B is B A.
+    pub(super) size: Convolution,
+    pub(super) kernel: Param,
+    pub(super) a: Param,
+    pub(super) b: Param,
+}
+
+impl Weight {
+    pub(super) fn kernel(&self, meter: &Rc<Meter>) -> Rc<Kernel> {
+        match self {
+            Self::Param(param) => param.kernel.clone(),
+            Self::Sum(sum) => Rc::new(sum.make(meter)),
+        }
+    }
+
+    /// Adds the gradient of a convolution with this kernel.
+    pub(super) fn accumulate(&self, meter: &Rc<Meter>, size: &Convolution) {
+        match self {
+            Self::Param(param) => size.backward_weight(meter, &param.sums, param.len()),
+            Self::Sum(sum) => sum.accumulate(meter, size),
+        }
+    }
+}
+
+impl Sum {
+    fn make(&self, meter: &Rc<Meter>) -> Kernel {
+        let len = self.kernel.len();
+        let _copy = meter.buffer(len);
+        Kernel::of(self.size.backward_data(meter, &self.a.kernel), len)
+    }
+
+    fn accumulate(&self, meter: &Rc<Meter>, size: &Convolution) {
+        let sums = Sums::default();
+        size.backward_weight(meter, &sums, self.kernel.len());
+        let gradient = sums.values(meter, self.kernel.len());
+        self.size.backward_weight(meter, &self.a.sums, self.a.len());
+        let of_b = self.size.forward(meter, &self.a.kernel);
+        self.b.accumulate(meter);
+        drop(of_b);
+        self.kernel.accumulate(meter);
+        drop(gradient);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a clause lets every visit have of its own.
+
+use super::Clause;
+use crate::ast::{Select, Share, SharePart};
+use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::ir::{LayerId, Op, Part, join_sizes};
+use crate::layers::read;
+use crate::mappings::PRIVATE_PARTS;
+use crate::source::Span;
+use crate::value::Env;
+
+/// The parts after `with private`, their numbers computed.
+#[derive(Debug, Default)]
+pub(super) struct Private {
+    /// A bias.
+    pub(super) bias: bool,
+    /// Where the clause asks for factors.
+    scale: Option<Span>,
+    /// The rank of an addition, where it is written and where the clause asks for it.
+    rank: Option<(u64, Span, Span)>,
+}
+
+impl Private {
+    /// Reads what a clause says; `None` if something cannot be used, which is reported.
+    pub(super) fn read(share: &Share, env: &Env, diagnostics: &mut Diagnostics) -> Option<Self> {
+        let mut private = Private::default();
+        for call in &share.private {
+            // The checks of names have reported a part that does not exist.
+            let def = PRIVATE_PARTS.iter().find(|def| def.name == call.name.value)?;
+            let args = read(def.params, &call.args, env, diagnostics)?;
+            match def.name {
+                "bias" => private.bias = true,
+                "scale" => private.scale = Some(call.span),
+                _ => private.rank = Some((args.size("rank", 1), args.span("rank")?, call.span)),
+            }
+        }
+        Some(private)
+    }
+}
+
+impl Clause<'_, '_> {
+    /// What the visits of a group have of their own for its kernel: whether factors, and an addition of
+    /// which rank.
+    pub(super) fn own_parts(&mut self, layer: LayerId, parts: &[Part]) -> (bool, Option<u64>) {
+        let (scale, rank) = (self.private.scale, self.private.rank);
+        let words = match (scale, rank) {
+            (None, None) => return (false, None),
+            (Some(at), None) => (at, "to scale", "`scale`"),
+            (None, Some((.., at))) => (at, "to add to", "`low_rank`"),
+            (Some(at), Some(_)) => (at, "to scale or to add to", "`scale` and `low_rank`"),
+        };
+        if !self.has_kernel(layer, parts, words) {
+            return (false, None);
+        }
+        let rank = rank.and_then(|(rank, at, _)| self.fits(layer, rank, at).then_some(rank));
+        (scale.is_some(), rank)
+    }
+
+    /// Whether the group has the kernel of a convolution or linear layer: reported if not, but for the
+    /// norms of blocks.
+    fn has_kernel(&mut self, layer: LayerId, parts: &[Part], (at, what, own): (Span, &str, &str)) -> bool {
+        let layer = &self.network.layers[layer];
+        let has_kernel = parts.contains(&Part::Kernel) && layer.op.kernel_matrix().is_some();
+        // Of `bias of` the checks of names have reported it.
+        let said = self.share.part == SharePart::Bias || matches!(self.share.select, Select::Blocks { .. });
+        if !has_kernel && !said {
+            let text = format!("`{}` has no kernel {what}", layer.path);
+            let why = match layer.op {
+                Op::PositionEmbedding { .. } => "a position embedding is a map that is added",
+                _ => "a norm is shared as a whole",
+            };
+            let diagnostic = Diagnostic::error(Code::NothingToShare, at, text)
+                .and(layer.span, format!("it is `{}`", layer.op.word()))
+                .help(format!("{why}: leave out {own}"));
+            self.diagnostics.push(diagnostic);
+        }
+        has_kernel
+    }
+
+    /// Whether a matrix of the kernel's size can have this rank: reported if not.
+    fn fits(&mut self, layer: LayerId, rank: u64, at: Span) -> bool {
+        let layer = &self.network.layers[layer];
+        let (Some([rows, columns]), Some(shape)) = (layer.op.kernel_matrix(), layer.op.kernel_shape()) else {
+            return false;
+        };
+        let most = rows.min(columns);
+        if rank > most {
+            let text = format!(
+                "`rank` cannot be {rank}: the kernel of `{}`, {}, is a matrix of {rows} x {columns}",
+                layer.path,
+                join_sizes(&shape)
+            );
+            self.diagnostics.push(
+                Diagnostic::error(Code::OutOfRange, at, text)
+                    .label(format!("must be at most {most}"))
+                    .and(layer.span, "this layer"),
+            );
+        }
+        rank <= most
+    }
+}
