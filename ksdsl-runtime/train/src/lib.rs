@@ -6,4 +6,6 @@
 
 pub mod data;
 pub mod metrics;
+pub mod random;
 pub mod record;
+pub mod source;
