@@ -117,7 +117,13 @@ impl Picture {
 
     /// Turns values of at least `threshold` around: `v` becomes `255 - v`. Above 255 nothing changes.
     pub fn solarize(&mut self, threshold: f64) {
-        self.look_up(|pixel| if f64::from(pixel) < threshold { pixel } else { 255 - pixel });
+        self.look_up(|pixel| {
+            if f64::from(pixel) < threshold {
+                pixel
+            } else {
+                255 - pixel
+            }
+        });
     }
 
     /// Keeps the `bits` highest bits of each value, 0 to 8.
