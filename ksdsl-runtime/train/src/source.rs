@@ -104,13 +104,29 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H
 
     fn settings(&self) -> Vec<(String, String)> {
         let settings = [
-            ("images", self.data.len().to_string()),
+            (
+                "images",
+                format!("{}, {:016x}", self.data.len(), fingerprint(self.data)),
+            ),
             ("batch", self.batch.to_string()),
             ("order seed", self.seed.to_string()),
             ("scaling", format!("{:?}", self.scaling)),
         ];
         settings.map(|(name, value)| (name.to_owned(), value)).into()
     }
+}
+
+/// A number that tells data sets apart: FNV-1a over pixels and labels.
+pub(crate) fn fingerprint<const C: usize, const H: usize, const W: usize, const K: usize>(
+    data: &Dataset<C, H, W, K>,
+) -> u64 {
+    let bytes = |hash: u64, bytes: &[u8]| {
+        let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        bytes.iter().fold(hash, add)
+    };
+    data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, example| {
+        bytes(bytes(hash, example.pixels), &(example.label as u64).to_le_bytes())
+    })
 }
 
 #[cfg(test)]
