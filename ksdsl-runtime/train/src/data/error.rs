@@ -55,6 +55,13 @@ pub enum DataError {
         /// How many classes there are.
         classes: usize,
     },
+    /// There are not as many names as classes.
+    Names {
+        /// How many names there are.
+        found: usize,
+        /// How many classes.
+        classes: usize,
+    },
     /// A file or folder cannot be read.
     File {
         /// The file or folder.
@@ -69,6 +76,20 @@ pub enum DataError {
         /// The file's name.
         name: String,
     },
+    /// An archive has a file twice.
+    Twice {
+        /// The archive.
+        archive: PathBuf,
+        /// The file's name.
+        name: String,
+    },
+    /// A file, or an archive when unpacked, is larger than any of its kind.
+    FileTooLarge {
+        /// The file.
+        file: PathBuf,
+        /// The most bytes that are read.
+        limit: u64,
+    },
     /// A file is empty or ends within a record.
     Records {
         /// The file.
@@ -78,7 +99,7 @@ pub enum DataError {
         /// The size of a record.
         record: usize,
     },
-    /// A record of a file has a label that is no class.
+    /// A record of a file has a label (in CIFAR-100, one of its two) that is no class.
     Class {
         /// The file.
         file: PathBuf,
@@ -88,6 +109,36 @@ pub enum DataError {
         found: u8,
         /// How many classes there are.
         classes: usize,
+    },
+    /// A file is no picture that can be read.
+    Picture {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A folder of classes is not as it should be.
+    Classes {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong, and what it should be.
+        reason: String,
+    },
+    /// A file or folder cannot be written.
+    Write {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A step's batch could not be made because the thread that made it panicked.
+    Panicked {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step of the epoch, from 0.
+        step: u64,
+        /// What the panic said.
+        message: String,
     },
 }
 
@@ -117,8 +168,15 @@ impl fmt::Display for DataError {
                     "image {image} has label {found}; there are {classes} classes, counted from 0"
                 )
             }
+            Self::Names { found, classes } => write!(f, "{found} names for {classes} classes"),
             Self::File { file, source } => write!(f, "cannot read `{}`: {source}", file.display()),
             Self::Missing { archive, name } => write!(f, "`{}` has no file `{name}`", archive.display()),
+            Self::Twice { archive, name } => write!(f, "`{}` has the file `{name}` twice", archive.display()),
+            Self::FileTooLarge { file, limit } => write!(
+                f,
+                "`{}` has more than {limit} bytes: too many for a file of this kind",
+                file.display()
+            ),
             Self::Records { file, bytes, record } => write!(
                 f,
                 "`{}`: {bytes} bytes are no whole number of records of {record} bytes",
@@ -134,6 +192,15 @@ impl fmt::Display for DataError {
                 "`{}`: record {record} has label {found}; there are {classes} classes, counted from 0",
                 file.display()
             ),
+            Self::Picture { file, reason } => write!(f, "cannot read `{}` as a picture: {reason}", file.display()),
+            Self::Classes { folder, reason } => write!(f, "`{}`: {reason}", folder.display()),
+            Self::Write { file, source } => write!(f, "cannot write `{}`: {source}", file.display()),
+            Self::Panicked { epoch, step, message } => {
+                write!(
+                    f,
+                    "the batch of epoch {epoch}, step {step} could not be made: {message}"
+                )
+            }
         }
     }
 }
@@ -141,7 +208,7 @@ impl fmt::Display for DataError {
 impl std::error::Error for DataError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unpack(error) | Self::File { source: error, .. } => Some(error),
+            Self::Unpack(error) | Self::File { source: error, .. } | Self::Write { source: error, .. } => Some(error),
             _ => None,
         }
     }
