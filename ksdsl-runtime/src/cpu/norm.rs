@@ -173,10 +173,11 @@ fn sums(len: usize, terms: impl Fn(usize) -> [f64; 2]) -> [f64; 2] {
     let mut lanes = [[0.0; LANES]; 2];
     let whole = len - len % LANES;
     for first in (0..whole).step_by(LANES) {
-        for lane in 0..LANES {
+        let [left, right] = &mut lanes;
+        for ((lane, left), right) in left.iter_mut().enumerate().zip(right) {
             let [a, b] = terms(first + lane);
-            lanes[0][lane] += a;
-            lanes[1][lane] += b;
+            *left += a;
+            *right += b;
         }
     }
     let mut sums = lanes.map(|lanes| lanes.iter().sum::<f64>());
