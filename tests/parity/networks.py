@@ -105,6 +105,7 @@ def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) 
     }
     norms = [key.rpartition(".")[0] for key, tensor in model.state_dict().items() if is_norm(key, tensor)]
     first = norms[0] if norms else None
+    last = {layer.rpartition(".")[0]: layer for layer in norms}
     for key, tensor in model.state_dict().items():
         layer, _, name = key.rpartition(".")
         if name == "running_var":
@@ -118,7 +119,9 @@ def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) 
         elif name == "bias" and bare:
             value = 5 * (torch.rand(tensor.shape, generator=generator) - 0.25).sign()
         elif layer in norms and steady:
-            value = 0.5 + 0.02 * noise(tensor) if name == "weight" else 1.5 * noise(tensor).sign()
+            # The last norm of a part is positive, so that the sums of residuals are.
+            sign = 1 if layer in last.values() else noise(tensor).sign()
+            value = 0.5 + 0.02 * noise(tensor) if name == "weight" else 1.5 * sign * torch.ones_like(tensor)
         elif layer in norms:
             value = tensor + 0.1 * noise(tensor)
         else:

@@ -47,10 +47,10 @@ SINGLE = """\
 {summary}
 
 In networks with ReLU the norms (where it follows convolutions, their biases) are set so that its inputs keep away
-from zero. Otherwise a value that is zero
-but for rounding passes a ReLU on one side and not on the other, and gradients differ by per cents, of PyTorch
-in single precision from PyTorch in double precision too. Sums of residuals may come near zero all the same. In double precision the norms are not set so. AdamW's
-epsilon is 1e-3 instead of 1e-8, with which its steps have the size of the rate however small the gradient.
+from zero. Otherwise a value that is zero but for rounding passes a ReLU on one side and not on the other, and
+gradients differ by per cents, of PyTorch in single precision from PyTorch in double precision too. In double
+precision the norms are not set so. AdamW's epsilon is 1e-3 instead of 1e-8, with which its steps have the size of the
+rate however small the gradient.
 """
 
 ROUNDING = """\
