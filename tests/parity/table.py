@@ -26,7 +26,7 @@ A difference is a part of the largest value of its tensor; where there are sever
 | gradients (largest) | the largest difference of all, as a part of the largest gradient of all |
 | gradients (tensor) | the worst tensor by itself: its largest difference, as a part of its largest gradient |
 | statistics | running statistics after the pass |
-| SGD, AdamW | all tensors after ten steps, with momentum and weight decay |
+| SGD, AdamW | all tensors after ten steps, with momentum and weight decay; empty where the steps were left out |
 
 A gradient that is zero but for rounding (less than 1e-6 of the largest of all in single precision, 1e-10 in double),
 such as that of a bias before a batch norm, is compared with the largest of all, and what the optimisers make of it is
