@@ -19,3 +19,7 @@ review:
 # Licences and sources of the dependencies (cargo install cargo-deny).
 deny:
     cargo deny check
+
+# Compare with PyTorch (torch, numpy and safetensors): `just parity --table docs/parity.md` for all networks.
+parity *args:
+    python tests/parity/parity.py {{args}}

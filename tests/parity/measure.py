@@ -99,27 +99,31 @@ class Judge:
     def worst(self, kind: str, ours: Tensors, theirs: Tensors, allowing: bool = False) -> tuple[float, str]:
         """The largest difference of the tensors of a kind, and where it is; `allowing` for rounding."""
         found = [(0.0, "")]
-        for key, value in theirs.items():
-            steps_of_rounding = kind in STEPPED and tensor(key) in self.zero
-            if key.partition(".")[0] != kind or steps_of_rounding:
-                continue
-            difference = largest(ours[key] - value)
+        for key in self.of(kind, theirs):
+            difference = largest(ours[key] - theirs[key]) / self.scale(key, theirs[key])
             if allowing:
-                difference = max(0.0, difference - ROUNDING * self.rounding(key, value))
-            found.append((difference / self.scale(key, value), key))
+                difference -= ROUNDING * self.rounding(kind, key, theirs)
+            found.append((difference, key))
         return max(found)
 
-    def rounding(self, key: str, value: torch.Tensor) -> float:
-        """What PyTorch itself is off by."""
-        one_pass = largest(value - self.exact[key]) if key.partition(".")[0] not in STEPPED else 0.0
-        return max(one_pass, self.apart[key] if self.apart else 0.0)
+    def of(self, kind: str, tensors: Tensors) -> list[str]:
+        """The keys of a kind, without those that steps of rounding change."""
+        keys = [key for key in tensors if key.partition(".")[0] == kind]
+        return [key for key in keys if not (kind in STEPPED and tensor(key) in self.zero)]
+
+    def rounding(self, kind: str, key: str, theirs: Tensors) -> float:
+        """What PyTorch itself is off by, as a part of the tensor's largest value."""
+        if kind in STEPPED:
+            return self.furthest(kind, theirs) or 0.0
+        nearby = self.apart[key] if self.apart else 0.0
+        return max(nearby, largest(theirs[key] - self.exact[key])) / self.scale(key, theirs[key])
 
     def furthest(self, kind: str, theirs: Tensors) -> float | None:
-        """How far PyTorch's tensors of a kind lie from those of cases nearby."""
+        """How far PyTorch's tensors of a kind lie from those of cases nearby: the worst, since a ReLU that one
+        start passes and another does not moves any of them."""
         if self.apart is None:
             return None
-        kinds = [key for key in theirs if key.partition(".")[0] == kind and tensor(key) not in self.zero]
-        return max(self.apart[key] / self.scale(key, theirs[key]) for key in kinds)
+        return max(self.apart[key] / self.scale(key, theirs[key]) for key in self.of(kind, theirs))
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ class Outcomes:
             precision=precision,
             parameters=sum(self.exact[key].numel() for key in judge.keys),
             **(dict.fromkeys(STEPPED) | {kind: error for kind, (error, _) in worst.items()}),
-            **{f"apart_{kind}": judge.furthest(kind, self.theirs) for kind in STEPPED},
+            **{f"apart_{kind}": judge.furthest(kind, self.theirs) if self.stepped else None for kind in STEPPED},
             gradient=gradient,
             theirs=own if precision == "f32" else None,
             ours=judge.gradients(self.ours, self.exact) if precision == "f32" else None,

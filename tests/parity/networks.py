@@ -103,7 +103,9 @@ def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) 
         "eps": torch.tensor([1e-3 if single else 1e-8], dtype=torch.float64),
         "steps": torch.tensor([steps], dtype=torch.float64),
     }
-    norms = {key.rpartition(".")[0] for key, tensor in model.state_dict().items() if is_norm(key, tensor)}
+    norms = [key.rpartition(".")[0] for key, tensor in model.state_dict().items() if is_norm(key, tensor)]
+    first = norms[0] if norms else None
+    last = {layer.rpartition(".")[0]: layer for layer in norms}
     for key, tensor in model.state_dict().items():
         layer, _, name = key.rpartition(".")
         if name == "running_var":
@@ -111,12 +113,15 @@ def make_case(model: nn.Module, batch: int, precision: str, steps: int = STEPS) 
         elif name == "running_mean":
             value = 0.1 * noise(tensor)
         elif layer in norms and bare:
-            value = 0.25 + 0.02 * noise(tensor) if name == "weight" else 0.02 * noise(tensor)
+            # Residuals hardly add to what the first norm gives.
+            scale = 1 if layer == first else 0.1
+            value = scale * (1 + 0.1 * noise(tensor)) if name == "weight" else 0.02 * noise(tensor)
         elif name == "bias" and bare:
-            # Away from zero for the values that norms of 0.25 leave after 64 layers.
-            value = 10 * (torch.rand(tensor.shape, generator=generator) - 0.25).sign()
+            value = 5 * (torch.rand(tensor.shape, generator=generator) - 0.25).sign()
         elif layer in norms and steady:
-            value = 0.5 + 0.02 * noise(tensor) if name == "weight" else 1.5 * noise(tensor).sign()
+            # The last norm of a part is positive, so that the sums of residuals are.
+            sign = 1 if layer in last.values() else noise(tensor).sign()
+            value = 0.5 + 0.02 * noise(tensor) if name == "weight" else 1.5 * sign * torch.ones_like(tensor)
         elif layer in norms:
             value = tensor + 0.1 * noise(tensor)
         else:

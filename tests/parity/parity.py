@@ -90,8 +90,8 @@ def compare(net: Net, precision: str, tools: Tools, folder: Path, batch: int, st
     direct = tools.outcome(net.name, precision, one_pass, folder, "direct") if single and steps else None
     outcomes = Outcomes(steps > 0, theirs, ours, exact, direct)
     found = outcomes.measure(net.name, precision)
-    if found.bad and steps:
-        # Perhaps because steps make much of rounding: then PyTorch's from starts nearby lie as far apart.
+    if found.bad:
+        # Perhaps the network makes much of rounding: then PyTorch's from starts nearby lie as far apart.
         rounding = apart(model, case, precision, theirs)
         found = replace(outcomes, apart=rounding).measure(net.name, precision)
     show(found, middle - start, end - middle)
@@ -166,7 +166,7 @@ def main() -> None:
             results.append(found)
     if options.table:
         precisions = {net.name: net.precisions() for net in nets}
-        options.table.write_text(page(load(RESULTS, list(precisions), precisions), torch.__version__))
+        options.table.write_text(page(*load(RESULTS, list(precisions), precisions), torch.__version__))
     bad = [f"{found.name} in {found.precision}" for found in results if found.bad]
     print(f"{len(results)} comparisons, {len(bad)} differ" + "".join(f"\n  {name}" for name in bad))
     sys.exit(bool(bad) or not results)
