@@ -239,7 +239,9 @@ thread_local! {
 }
 
 /// The greatest distances of all tests so far, by kernel and level, and how many comparisons they are of.
-pub(crate) static RECORD: Mutex<BTreeMap<(String, Option<Level>), (f64, usize)>> = Mutex::new(BTreeMap::new());
+pub(crate) static RECORD: Mutex<Record> = Mutex::new(BTreeMap::new());
+
+type Record = BTreeMap<(String, Option<Level>), (f64, usize)>;
 
 /// Runs `f` at every level that this machine has; what it checks is recorded under the level.
 pub(crate) fn at_every_level(f: impl Fn()) {
