@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # The kernel tests under AddressSanitizer, at every level this machine has. Buffers are allocations of
-# their own (`ksdsl_exact_buffers`), so that a read or write one element beyond a buffer is noticed.
+# their own (`ksdsl_exact_buffers`), so that a read or write beyond a buffer is noticed; the space between
+# allocations is wider than a vector, or a whole vector could reach over it into the next one.
 #
 # usage: tests/sanitize.sh [test arguments]
 #
 # The sanitizer's runtime is part of the stable toolchain on x86-64 Linux; only the flag is not stable, so
 # RUSTC_BOOTSTRAP allows it for this build. Miri is not part of the stable toolchain, and dfdx does not
-# build on nightly. Optimisation is lower than usual: what is instrumented takes long to compile.
+# build on nightly. Optimisation is lower than usual, and incremental compilation is off, which would
+# compile all twice: what is instrumented takes minutes to compile as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export RUSTC_BOOTSTRAP=1
+export RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0
 export RUSTFLAGS="-Zsanitizer=address --cfg ksdsl_exact_buffers"
-export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0}"
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0:redzone=256}"
 exec cargo test --locked -p ksdsl-runtime --lib --test kernels --target x86_64-unknown-linux-gnu \
-    --target-dir target/asan --config 'profile.dev.package.ksdsl-runtime.opt-level=1' -- "$@"
+    --target-dir target/asan --config 'profile.dev.package.ksdsl-runtime.opt-level=1' \
+    --config 'profile.dev.lto="off"' -- "$@"

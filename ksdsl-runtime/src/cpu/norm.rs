@@ -168,6 +168,7 @@ const LANES: usize = 16;
 
 /// The sums of the terms at `0..len`, in lanes that are added in the end: the same order for every row
 /// of this length.
+#[allow(clippy::needless_range_loop, reason = "one counter for several arrays")]
 #[inline(always)]
 fn sums(len: usize, terms: impl Fn(usize) -> [f64; 2]) -> [f64; 2] {
     let mut lanes = [[0.0; LANES]; 2];

@@ -14,6 +14,10 @@ use std::rc::Rc;
 
 /// Where a norm's input comes from, for the backward pass.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a box would cost more than the copies of so few"
+)]
 pub(crate) enum NormSource<E: Scalar, D: Backend<E>> {
     /// A convolution, whose backward pass is part of the norm's.
     Conv(Box<ConvBackward<E, D>>),
