@@ -1,0 +1,167 @@
+//! A chart of lines or points with its axes, title and legend.
+
+use super::scale::{extent, label, log_marks, marks, own_label};
+use super::{AXIS, Area, Drawn, GRID, HAlign, INK, VAlign, letters};
+use plotters::prelude::*;
+
+/// A line, or points.
+pub(super) struct Series {
+    /// What the legend says, if it says something.
+    pub(super) name: Option<String>,
+    pub(super) colour: RGBColor,
+    /// Width of the line, 0 for points alone.
+    pub(super) width: u32,
+    /// Radius of the points, 0 for none.
+    pub(super) radius: i32,
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+/// An axis.
+pub(super) struct Axis {
+    pub(super) title: &'static str,
+    pub(super) logarithmic: bool,
+    /// How marks are written; otherwise as numbers.
+    pub(super) label: Option<fn(f64) -> String>,
+    /// A range that it must show.
+    pub(super) range: Option<(f64, f64)>,
+    /// No less or more than this is shown for the sake of room.
+    pub(super) bounds: (f64, f64),
+}
+
+impl Axis {
+    pub(super) fn linear(title: &'static str) -> Self {
+        Self {
+            title,
+            logarithmic: false,
+            label: None,
+            range: None,
+            bounds: (f64::NEG_INFINITY, f64::INFINITY),
+        }
+    }
+
+    /// The range that is shown, with room around the values.
+    fn shown(&self, values: impl IntoIterator<Item = f64>) -> (f64, f64) {
+        let usable = |value: &f64| !self.logarithmic || *value > 0.0;
+        let (low, high) = self
+            .range
+            .or_else(|| extent(values.into_iter().filter(usable)))
+            .unwrap_or((0.1, 1.0));
+        if self.range.is_some() {
+            return if high > low { (low, high) } else { (low - 0.5, low + 0.5) };
+        }
+        if self.logarithmic {
+            let room = (high / low).powf(0.06).max(1.15);
+            return (low / room, high * room);
+        }
+        let room = if high > low { 0.05 * (high - low) } else { 0.05 * high.abs().max(1e-3) };
+        ((low - room).max(self.bounds.0), (high + room).min(self.bounds.1))
+    }
+
+    fn marks(&self, (low, high): (f64, f64), about: usize) -> Vec<(f64, String)> {
+        let marks = if self.logarithmic { log_marks(low, high) } else { marks(low, high, about) };
+        let step = match marks[..] {
+            [first, second, ..] => second - first,
+            _ => 1.0,
+        };
+        let text = |mark: f64| match self.label {
+            Some(label) => label(mark),
+            None if self.logarithmic => own_label(mark),
+            None => label(mark, step),
+        };
+        marks.into_iter().map(|mark| (mark, text(mark))).collect()
+    }
+
+    /// Where a value lies, 0 to 1.
+    fn place(&self, value: f64, (low, high): (f64, f64)) -> f64 {
+        if self.logarithmic {
+            (value / low).ln() / (high / low).ln()
+        } else {
+            (value - low) / (high - low)
+        }
+    }
+}
+
+/// Room around the plane, in pixels: left, top, right, bottom.
+const ROOM: [i32; 4] = [66, 62, 22, 50];
+
+/// Draws a chart that fills `area`.
+pub(super) fn chart(area: &Area<'_>, title: &str, x: &Axis, y: &Axis, series: &[Series]) -> Drawn {
+    let (width, height) = area.dim_in_pixel();
+    let (left, top) = (ROOM[0], ROOM[1]);
+    let (right, bottom) = (width as i32 - ROOM[2], height as i32 - ROOM[3]);
+    let points = || series.iter().flat_map(|series| series.points.iter());
+    let range_x = x.shown(points().map(|point| point.0));
+    let range_y = y.shown(points().map(|point| point.1));
+    let at_x = |value: f64| left + (x.place(value, range_x) * f64::from(right - left)).round() as i32;
+    let at_y = |value: f64| bottom - (y.place(value, range_y) * f64::from(bottom - top)).round() as i32;
+
+    area.draw_text(title, &letters(15, HAlign::Left, VAlign::Top), (left, 10))?;
+    for (value, text) in x.marks(range_x, (right - left) as usize / 60) {
+        let at = at_x(value);
+        area.draw(&PathElement::new([(at, top), (at, bottom)], GRID))?;
+        area.draw_text(&text, &letters(12, HAlign::Center, VAlign::Top), (at, bottom + 6))?;
+    }
+    for (value, text) in y.marks(range_y, (bottom - top) as usize / 45) {
+        let at = at_y(value);
+        area.draw(&PathElement::new([(left, at), (right, at)], GRID))?;
+        area.draw_text(&text, &letters(12, HAlign::Right, VAlign::Center), (left - 7, at))?;
+    }
+    area.draw(&PathElement::new([(left, top), (left, bottom), (right, bottom)], AXIS))?;
+    let middle = (left + right) / 2;
+    area.draw_text(x.title, &letters(13, HAlign::Center, VAlign::Bottom), (middle, height as i32 - 6))?;
+    let sideways = letters(13, HAlign::Center, VAlign::Top).transform(FontTransform::Rotate270);
+    area.draw_text(y.title, &sideways, (4, (top + bottom) / 2))?;
+
+    let visible = |&(at_x, at_y): &(f64, f64)| {
+        let inside = |axis: &Axis, value: f64| value.is_finite() && (!axis.logarithmic || value > 0.0);
+        inside(x, at_x) && inside(y, at_y)
+    };
+    for series in series {
+        let places: Vec<_> = series.points.iter().copied().filter(visible).map(|(x, y)| (at_x(x), at_y(y))).collect();
+        if series.width > 0 {
+            area.draw(&PathElement::new(places.clone(), series.colour.stroke_width(series.width)))?;
+        }
+        for &place in places.iter().filter(|_| series.radius > 0) {
+            area.draw(&Circle::new(place, series.radius, series.colour.filled()))?;
+        }
+    }
+    legend(area, (left, 34), right, series)
+}
+
+/// A line of names with their colours, under the title.
+fn legend(area: &Area<'_>, (mut x, y): (i32, i32), right: i32, series: &[Series]) -> Drawn {
+    for (name, series) in series.iter().filter_map(|series| Some((series.name.as_ref()?, series))) {
+        let needed = 24 + text_width(name, 12) + 18;
+        if x + needed - 18 > right {
+            break; // the legend is full; comparisons have one of their own
+        }
+        sample(area, (x, y), series)?;
+        area.draw_text(name, &letters(12, HAlign::Left, VAlign::Center), (x + 24, y + 6))?;
+        x += needed;
+    }
+    Ok(())
+}
+
+/// A piece of a line or a point, as in the chart.
+pub(super) fn sample(area: &Area<'_>, (x, y): (i32, i32), series: &Series) -> Drawn {
+    if series.width > 0 {
+        let line = [(x, y + 6), (x + 18, y + 6)];
+        area.draw(&PathElement::new(line, series.colour.stroke_width(series.width.max(2))))?;
+    }
+    if series.radius > 0 {
+        area.draw(&Circle::new((x + 9, y + 6), series.radius, series.colour.filled()))?;
+    }
+    Ok(())
+}
+
+/// About how wide letters are, rather more than less.
+pub(super) fn text_width(text: &str, size: u32) -> i32 {
+    (0.62 * f64::from(size) * text.chars().count() as f64).ceil() as i32
+}
+
+/// A line of letters at the top left.
+pub(super) fn headline(area: &Area<'_>, text: &str) -> Drawn {
+    let style = letters(18, HAlign::Left, VAlign::Top).color(&INK);
+    area.draw_text(text, &style, (16, 12))?;
+    Ok(())
+}
