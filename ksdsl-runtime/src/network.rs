@@ -9,6 +9,8 @@ use crate::scalar::Scalar;
 pub trait Network {
     /// The network's name in its specification.
     const NAME: &'static str;
+    /// The text that specifies the network: its own items of the source, as written.
+    const SPECIFICATION: &'static str;
     /// The sizes of one input, in PyTorch's order and without the batch.
     const INPUT: &'static [usize];
     /// The sizes of one output.

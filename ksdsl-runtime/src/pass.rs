@@ -7,6 +7,9 @@ use crate::scalar::Scalar;
 use dfdx::nn::tensor_collection::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Tape, Tensor};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -69,9 +72,12 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         &self.device
     }
 
-    /// A fresh seed from the device's generator, so that the device's seed decides the run.
+    /// A fresh seed: of the seeds that [`with_seed`] set, or else from the device's generator, so that
+    /// the device's seed decides the run.
     pub(crate) fn dropout_seed(&mut self) -> u64 {
-        self.device.random_u64()
+        SEEDS
+            .with_borrow_mut(|seeds| seeds.as_mut().map(RngCore::next_u64))
+            .unwrap_or_else(|| self.device.random_u64())
     }
 
     /// Blends a batch's statistic into a running one (see [`Backend::blend_statistics`]). A second
@@ -105,6 +111,28 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         debug_assert!(self.pending.is_empty(), "the model moved during the pass");
         Ok(())
     }
+}
+
+thread_local! {
+    /// Where passes of this thread take their seeds from, if not from their device.
+    static SEEDS: RefCell<Option<ChaCha8Rng>> = const { RefCell::new(None) };
+}
+
+/// Runs `work`, in which what passes of this thread drop out follows from `seed` alone and no longer from
+/// the state of the device's generator. So a step of training can be done again, or done first after a
+/// restart, with the same outcome.
+pub fn with_seed<R>(seed: u64, work: impl FnOnce() -> R) -> R {
+    /// Brings back what was there before, also in a panic.
+    struct Restore(Option<ChaCha8Rng>);
+
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SEEDS.set(self.0.take());
+        }
+    }
+
+    let _restore = Restore(SEEDS.replace(Some(ChaCha8Rng::seed_from_u64(seed))));
+    work()
 }
 
 fn address<T>(place: &T) -> usize {

@@ -20,6 +20,8 @@ pub struct Net {
     pub docs: Vec<String>,
     /// What it is.
     pub kind: NetKind,
+    /// The whole item.
+    pub span: Span,
 }
 
 /// What a `net` item defines.
@@ -52,6 +54,8 @@ pub struct Block {
     pub params: Vec<Param>,
     /// Its statements.
     pub body: Body,
+    /// The whole item.
+    pub span: Span,
 }
 
 /// A parameter of a network or a block.

@@ -83,13 +83,26 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
             NetKind::Instance { base, .. } => families.get(base.value.as_str()),
         };
         if let Some(family) = family {
-            networks.extend(network(file, (net, family), &options.set, &mut budget, diagnostics));
+            let resolved = network(file, (net, family), &options.set, &mut budget, diagnostics);
+            networks.extend(resolved.map(|network| Network {
+                text: specification(source, file, net, family),
+                ..network
+            }));
         }
         if budget.is_spent() {
             break;
         }
     }
     networks
+}
+
+/// What specifies a network, as written.
+fn specification(source: &Source, file: &File, net: &Net, family: &Net) -> String {
+    let instance = matches!(net.kind, NetKind::Instance { .. }).then_some(net.span);
+    let blocks = file.blocks.iter().map(|block| block.span);
+    let spans = blocks.chain([family.span]).chain(instance);
+    let texts: Vec<&str> = spans.map(|span| &source.text()[span.range()]).collect();
+    texts.join("\n\n").replace("\r\n", "\n")
 }
 
 fn unknown_net(source: &Source, file: &File, wanted: &str) -> Diagnostic {

@@ -3,7 +3,8 @@
 use super::CpuBuf;
 use crate::scalar::Scalar;
 use crate::update::{AdamStep, SgdStep, Updates};
-use dfdx::tensor::{Cpu, CpuError};
+use dfdx::shapes::{HasShape, Shape};
+use dfdx::tensor::{Cpu, CpuError, Tensor};
 
 fn sgd<E: Scalar>(rule: SgdStep, parameter: &mut [E], gradient: &[E], velocity: &mut [E]) {
     let [rate, momentum, decay] = [rule.rate, rule.momentum, rule.decay].map(E::of);
@@ -67,6 +68,18 @@ macro_rules! cpu_updates {
 
             fn sum_of_squares(&self, x: &CpuBuf<$E>) -> Result<f64, CpuError> {
                 Ok(x.iter().map(|&x| f64::from(x) * f64::from(x)).sum())
+            }
+
+            fn set_tensor<S: Shape>(
+                &self,
+                tensor: &mut Tensor<S, $E, Self>,
+                values: CpuBuf<$E>,
+            ) -> Result<(), CpuError> {
+                if tensor.shape().num_elements() != values.len() {
+                    return Err(CpuError::WrongNumElements);
+                }
+                tensor.copy_from(&values);
+                Ok(())
             }
 
             fn scale(&self, factor: f64, x: &mut CpuBuf<$E>) -> Result<(), CpuError> {

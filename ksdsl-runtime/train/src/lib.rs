@@ -4,6 +4,20 @@
 //! A crate beside the runtime, so that a program that only runs models compiles none of it, and the
 //! kernels are not compiled anew when the trainer changes.
 
+pub mod classifier;
 pub mod data;
+pub mod interrupt;
+pub mod loss;
 pub mod metrics;
+pub mod optim;
+pub mod random;
+pub mod recipe;
 pub mod record;
+pub mod run;
+pub mod schedule;
+pub mod source;
+pub mod trainer;
+
+pub use classifier::Classifier;
+pub use recipe::Recipe;
+pub use trainer::Trainer;

@@ -56,6 +56,7 @@ pub(super) fn module_comment(network: &Network) -> TokenStream {
 fn constants(network: &Network) -> TokenStream {
     let analysis = analyse(network);
     let name = &network.name;
+    let text = text(&network.text);
     let [trainable, unshared, macs] = [analysis.trainable, analysis.unshared, analysis.macs].map(types::size);
     let input = network.input.sizes().into_iter().map(types::size);
     let output = network.output.sizes().into_iter().map(types::size);
@@ -70,6 +71,7 @@ fn constants(network: &Network) -> TokenStream {
 
         impl rt::Network for Builder {
             const NAME: &'static str = #name;
+            const SPECIFICATION: &'static str = #text;
             const INPUT: &'static [usize] = &[#(#input),*];
             const OUTPUT: &'static [usize] = &[#(#output),*];
             const PARAMETERS: u64 = PARAMETERS;
@@ -77,6 +79,23 @@ fn constants(network: &Network) -> TokenStream {
             const MULTIPLY_ADDS: u64 = MULTIPLY_ADDS;
             const SHARED: &'static [rt::SharedKernel] = &[#(#shared),*];
         }
+    }
+}
+
+/// A text as a literal: raw, so that it can be read, where it has only characters that show as they are.
+fn text(text: &str) -> TokenStream {
+    let plain = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ' || !c.is_ascii() && c.is_alphanumeric();
+    let fence = "#".repeat(
+        1 + text
+            .split('"')
+            .map(|part| part.len() - part.trim_start_matches('#').len())
+            .max()
+            .unwrap_or(0),
+    );
+    let raw = format!("r{fence}\"{text}\"{fence}").parse();
+    match raw {
+        Ok(raw) if text.chars().all(plain) => raw,
+        _ => quote!(#text),
     }
 }
 
@@ -232,6 +251,7 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
 
         impl rt::Network for Builder {
             const NAME: &'static str = "a network with errors";
+            const SPECIFICATION: &'static str = "";
             const INPUT: &'static [usize] = &[];
             const OUTPUT: &'static [usize] = &[];
             const PARAMETERS: u64 = 0;

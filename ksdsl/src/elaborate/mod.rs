@@ -56,6 +56,7 @@ pub fn elaborate<'f>(
     let network = Network {
         name: name.to_owned(),
         docs: docs.to_vec(),
+        text: String::new(),
         parameters,
         input,
         output: output.unwrap_or(input),

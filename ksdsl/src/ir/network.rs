@@ -173,6 +173,9 @@ pub struct Network {
     pub name: String,
     /// The `///` lines above it.
     pub docs: Vec<String>,
+    /// What specifies it, as written: the blocks of the source, its family, and itself if it is an
+    /// instance.
+    pub text: String,
     /// Its parameters with their values, as text.
     pub parameters: Vec<(String, Value)>,
     /// The shape of an input image.

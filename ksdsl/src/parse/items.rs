@@ -18,6 +18,7 @@ impl TreeBuilder<'_, '_> {
 
     fn net(&mut self, pair: Node<'_>) -> Option<Net> {
         let docs = self.source.docs_above(self.base + pair.as_span().start());
+        let span = self.span(&pair);
         let mut inner = content(pair);
         let name = self.name(&inner.next()?);
         let mut params = Vec::new();
@@ -32,6 +33,7 @@ impl TreeBuilder<'_, '_> {
                         name,
                         docs,
                         kind: NetKind::Instance { base, args },
+                        span,
                     });
                 }
                 _ => {
@@ -40,6 +42,7 @@ impl TreeBuilder<'_, '_> {
                         name,
                         docs,
                         kind: NetKind::Family { params, body },
+                        span,
                     });
                 }
             }
@@ -49,6 +52,7 @@ impl TreeBuilder<'_, '_> {
 
     fn block(&mut self, pair: Node<'_>) -> Option<Block> {
         let docs = self.source.docs_above(self.base + pair.as_span().start());
+        let span = self.span(&pair);
         let mut inner = content(pair);
         let name = self.name(&inner.next()?);
         let mut params = Vec::new();
@@ -61,6 +65,7 @@ impl TreeBuilder<'_, '_> {
                         docs,
                         params,
                         body: self.body(part),
+                        span,
                     });
                 }
             }

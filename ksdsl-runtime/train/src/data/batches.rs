@@ -49,6 +49,13 @@ impl<const C: usize> Scaling<C> {
         Self { mean, deviation }
     }
 
+    /// Appends the scaled values of an image whose channels have `plane` pixels each.
+    pub(crate) fn extend<E: Dtype>(&self, pixels: &[u8], plane: usize, values: &mut Vec<E>) {
+        for (channel, pixels) in pixels.chunks_exact(plane).enumerate() {
+            values.extend(pixels.iter().map(|&pixel| self.scale::<E>(channel, pixel)));
+        }
+    }
+
     fn scale<E: Dtype>(&self, channel: usize, pixel: u8) -> E {
         E::from_f64((f64::from(pixel) - self.mean[channel]) / self.deviation[channel]).unwrap_or_default()
     }
@@ -77,9 +84,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize, E: Dtype, D
     ) -> Result<Self, D::Err> {
         let (mut values, mut targets) = (Vec::new(), Vec::new());
         for Example { pixels, label } in indices.into_iter().map(|index| data.get(index)) {
-            for (channel, pixels) in pixels.chunks_exact(H * W).enumerate() {
-                values.extend(pixels.iter().map(|&pixel| scaling.scale::<E>(channel, pixel)));
-            }
+            scaling.extend(pixels, H * W, &mut values);
             targets.extend((0..K).map(|class| if class == label { E::ONE } else { E::default() }));
         }
         let count = targets.len() / K.max(1);

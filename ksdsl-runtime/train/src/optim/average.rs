@@ -1,0 +1,134 @@
+//! Averaged parameters.
+
+use super::tensors::{self, Look, Slot, stored, swap};
+use ksdsl_checkpoint::Tensor as Stored;
+use ksdsl_runtime::Scalar;
+use ksdsl_runtime::checkpoint::Element;
+use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
+use ksdsl_runtime::dfdx::shapes::Shape;
+use ksdsl_runtime::dfdx::tensor::Tensor;
+use ksdsl_runtime::update::Updates;
+use serde::{Deserialize, Serialize};
+
+/// What becomes of the running statistics of batch norms in an averaged model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistics {
+    /// They are averaged as the parameters are, so that they belong to about the same past steps (PyTorch's
+    /// `AveragedModel` with `use_buffers=True`).
+    #[default]
+    Averaged,
+    /// They are those of the trained model.
+    Copied,
+}
+
+/// How parameters are averaged over the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Averaging {
+    /// The factor of the average at each step: 0.999 averages over about a thousand steps.
+    pub decay: f64,
+    /// What becomes of running statistics.
+    pub statistics: Statistics,
+}
+
+/// An exponential moving average of a model's tensors (Polyak & Juditsky 1992 for the plain mean): after
+/// the first step a copy, then `average = decay * average + (1 - decay) * model`, as PyTorch's `AveragedModel`
+/// with `get_ema_multi_avg_fn` has it.
+#[derive(Debug)]
+pub struct Average<E: Scalar, D: Updates<E>> {
+    averaging: Averaging,
+    values: Vec<D::Buf>,
+}
+
+impl<E: Scalar, D: Updates<E>> Average<E, D> {
+    /// An average of nothing yet.
+    pub fn new(averaging: Averaging) -> Self {
+        Self {
+            averaging,
+            values: Vec::new(),
+        }
+    }
+
+    /// Whether there was no update yet.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// Takes up the model after a step.
+    pub fn update<M: TensorCollection<E, D>>(&mut self, model: &M) -> Result<(), D::Err> {
+        let Averaging { decay, statistics } = self.averaging;
+        let first = self.values.is_empty();
+        let mut blend = Blend {
+            decay,
+            statistics: match statistics {
+                Statistics::Averaged => decay,
+                Statistics::Copied => 0.0,
+            },
+            values: &mut self.values,
+            at: (!first).then_some(0),
+        };
+        tensors::look(model, &mut blend)
+    }
+
+    /// Exchanges the values of the model with the average: twice, and all is as it was. Does nothing before
+    /// the first update.
+    pub fn swap<M: TensorCollection<E, D>>(&mut self, model: &mut M) -> Result<(), D::Err> {
+        swap::<E, D, M>(model, &mut self.values)
+    }
+}
+
+/// An update in progress.
+struct Blend<'a, B> {
+    decay: f64,
+    /// The decay of running statistics.
+    statistics: f64,
+    values: &'a mut Vec<B>,
+    /// The next tensor; `None` if this is the first update.
+    at: Option<usize>,
+}
+
+impl<E: Scalar, D: Updates<E>> Look<E, D> for Blend<'_, D::Buf> {
+    fn look<S: Shape>(&mut self, slot: Slot, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
+        let device = tensor.device();
+        let value = device.read_tensor(tensor)?;
+        let Some(at) = &mut self.at else {
+            self.values.push(value);
+            return Ok(());
+        };
+        let average = &mut self.values[*at];
+        *at += 1;
+        match if slot.trained { self.decay } else { self.statistics } {
+            0.0 => *average = value,
+            decay => device.average(decay, average, &value)?,
+        }
+        Ok(())
+    }
+}
+
+/// Saving and coming back.
+impl<E: Scalar + Element, D: Updates<E>> Average<E, D> {
+    /// The averages as tensors of a file, their keys behind `prefix`.
+    pub(crate) fn save(&self, device: &D, slots: &[Slot], prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
+        let mut all = Vec::new();
+        for (slot, value) in slots.iter().zip(&self.values) {
+            let values = device.make_tensor(value.clone(), (slot.len(),))?.as_vec();
+            all.push(stored(format!("{prefix}{}", slot.key), &slot.shape, &values));
+        }
+        Ok(all)
+    }
+
+    /// The averages that `bytes` gives for the keys of tensors.
+    pub(crate) fn restore<'b>(
+        &mut self,
+        device: &D,
+        slots: &[Slot],
+        bytes: impl Fn(&str) -> &'b [u8],
+    ) -> Result<(), D::Err> {
+        self.values.clear();
+        for slot in slots {
+            let tensor = device.try_tensor_from_vec(E::from_bytes(bytes(&slot.key)), (slot.len(),))?;
+            self.values.push(device.read_tensor(&tensor)?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Which optimiser, with its constants.
+
+use ksdsl_runtime::Scalar;
+use ksdsl_runtime::update::{AdamStep, SgdStep, Updates};
+use serde::{Deserialize, Serialize};
+
+/// Stochastic gradient descent with momentum, as PyTorch's `torch.optim.SGD`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sgd {
+    /// The factor of the last velocity; 0 for plain gradient descent.
+    pub momentum: f64,
+    /// Nesterov's variant (Sutskever et al. 2013).
+    pub nesterov: bool,
+    /// L2 weight decay, added to the gradient.
+    pub decay: f64,
+    /// Decoupled weight decay (Loshchilov & Hutter 2019), in place of `decay`.
+    pub decoupled: f64,
+}
+
+impl Default for Sgd {
+    /// Nesterov's momentum of 0.9 and a decay of 5e-4.
+    fn default() -> Self {
+        Self {
+            momentum: 0.9,
+            nesterov: true,
+            decay: 5e-4,
+            decoupled: 0.0,
+        }
+    }
+}
+
+/// Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch's `torch.optim.AdamW`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdamW {
+    /// The factors of the last moments.
+    pub betas: [f64; 2],
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay: times the learning rate, what a step takes from each parameter.
+    pub decay: f64,
+}
+
+impl Default for AdamW {
+    /// PyTorch's betas and epsilon, and a decay of 0.05, as transformers like it.
+    fn default() -> Self {
+        Self {
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            decay: 0.05,
+        }
+    }
+}
+
+/// Which optimiser, with its constants.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Method {
+    /// Stochastic gradient descent.
+    Sgd(Sgd),
+    /// Adam with decoupled weight decay.
+    AdamW(AdamW),
+}
+
+impl From<Sgd> for Method {
+    fn from(sgd: Sgd) -> Self {
+        Self::Sgd(sgd)
+    }
+}
+
+impl From<AdamW> for Method {
+    fn from(adam: AdamW) -> Self {
+        Self::AdamW(adam)
+    }
+}
+
+impl Method {
+    /// What is kept for each parameter, each as large as it.
+    pub fn states(self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd(_) => &["velocity"],
+            Self::AdamW(_) => &["first_moment", "second_moment"],
+        }
+    }
+
+    /// A step of one parameter: its `number` from 1, the learning rate, and whether weights decay.
+    pub(super) fn step<E: Scalar, D: Updates<E>>(
+        self,
+        device: &D,
+        (number, rate, decays): (u64, f64, bool),
+        parameter: &mut D::Buf,
+        gradient: &D::Buf,
+        states: &mut [D::Buf],
+    ) -> Result<(), D::Err> {
+        let decays = if decays { 1.0 } else { 0.0 };
+        match (self, states) {
+            (Self::Sgd(sgd), [velocity]) => {
+                let rule = SgdStep {
+                    rate,
+                    momentum: sgd.momentum,
+                    nesterov: sgd.nesterov,
+                    decay: decays * sgd.decay,
+                    decoupled: decays * sgd.decoupled,
+                };
+                device.sgd_step(rule, parameter, gradient, velocity)
+            }
+            (Self::AdamW(adam), [first, second]) => {
+                let rule = AdamStep {
+                    rate,
+                    betas: adam.betas,
+                    eps: adam.eps,
+                    decay: 0.0,
+                    decoupled: decays * adam.decay,
+                    step: number,
+                };
+                device.adam_step(rule, parameter, gradient, first, second)
+            }
+            _ => unreachable!("a parameter has as many states as `states` names"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Optimisers whose state can be saved, so that training resumes exactly; gradient clipping; averaged
+//! parameters.
+//!
+//! [`Optimiser`] is one of dfdx's: where dfdx's `Sgd` or `Adam` stands, it can stand.
+//!
+//! ```
+//! use ksdsl_runtime::prelude::*;
+//! use ksdsl_train::optim::{self, Optimiser};
+//!
+//! let device = Cpu::default();
+//! let mut model: Tensor<Rank1<3>, f32, _> = device.tensor([1.0, -2.0, 3.0]);
+//! let mut optimiser = Optimiser::new(optim::Sgd { decay: 0.0, ..Default::default() });
+//! optimiser.rate = 0.1;
+//! let mut gradients = model.alloc_grads();
+//! for _ in 0..100 {
+//!     gradients = model.trace(gradients).square().sum().backward();
+//!     optimiser.update(&mut model, &gradients)?;
+//!     model.zero_grads(&mut gradients);
+//! }
+//! assert!(model.array().iter().all(|x| x.abs() < 1e-2));
+//! # Ok::<(), OptimizerUpdateError<CpuError>>(())
+//! ```
+
+mod average;
+mod method;
+mod optimiser;
+mod tensors;
+
+pub use average::{Average, Averaging, Statistics};
+pub use method::{AdamW, Method, Sgd};
+pub use optimiser::{Decayed, Optimiser};
+pub(crate) use tensors::{Slot, non_finite, read, slots, write};

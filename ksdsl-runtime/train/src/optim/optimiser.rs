@@ -1,0 +1,237 @@
+//! The optimiser: a method with its state.
+
+use super::method::Method;
+use super::tensors::{self, Change, Look, Slot, stored};
+use ksdsl_checkpoint::Tensor as Stored;
+use ksdsl_runtime::Scalar;
+use ksdsl_runtime::checkpoint::Element;
+use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
+use ksdsl_runtime::dfdx::optim::{Optimizer, OptimizerUpdateError};
+use ksdsl_runtime::dfdx::shapes::Shape;
+use ksdsl_runtime::dfdx::tensor::{Gradients, Tensor};
+use ksdsl_runtime::update::Updates;
+use serde::{Deserialize, Serialize};
+
+/// Which parameters weight decay acts on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decayed {
+    /// All, as in PyTorch's optimisers without groups.
+    All,
+    /// Those of at least two dimensions: kernels and embeddings, but neither biases nor the scales and
+    /// shifts of norms, whose size means nothing.
+    #[default]
+    Kernels,
+}
+
+impl Decayed {
+    fn includes(self, slot: &Slot) -> bool {
+        self == Self::All || slot.shape.len() > 1
+    }
+}
+
+/// What is kept for one parameter.
+#[derive(Debug)]
+struct Kept<B> {
+    slot: Slot,
+    buffers: Vec<B>,
+}
+
+/// An optimiser of the parameters of one model on a device `D`. A shared kernel is one parameter, with
+/// one state.
+#[derive(Debug)]
+pub struct Optimiser<E: Scalar, D: Updates<E>> {
+    /// The learning rate of the next step.
+    pub rate: f64,
+    /// Which parameters decay.
+    pub decayed: Decayed,
+    /// The largest norm of all gradients together: larger ones are scaled down to it, as by PyTorch's
+    /// `clip_grad_norm_`.
+    pub clip: Option<f64>,
+    method: Method,
+    steps: u64,
+    kept: Vec<Kept<D::Buf>>,
+}
+
+impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
+    /// An optimiser without history, at a learning rate of 0.001, that decays kernels alone and clips nothing.
+    pub fn new(method: impl Into<Method>) -> Self {
+        Self {
+            rate: 1e-3,
+            decayed: Decayed::default(),
+            clip: None,
+            method: method.into(),
+            steps: 0,
+            kept: Vec::new(),
+        }
+    }
+
+    /// The method and its constants.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// How many steps were done.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// A step along `gradients`, which it uses up, and the norm of all gradients before clipping. Where
+    /// the norm is not finite, nothing is changed.
+    pub fn step<M: TensorCollection<E, D>>(
+        &mut self,
+        model: &mut M,
+        gradients: &mut Gradients<E, D>,
+    ) -> Result<f64, D::Err> {
+        let (device, mut gathered) = gather(model, gradients)?;
+        let Some(device) = device else {
+            return Ok(0.0);
+        };
+        let mut squares = 0.0;
+        for gradient in &gathered {
+            squares += device.sum_of_squares(gradient)?;
+        }
+        let norm = squares.sqrt();
+        if !norm.is_finite() {
+            return Ok(norm);
+        }
+        // As PyTorch's clip_grad_norm_ has it.
+        let factor = self.clip.map_or(1.0, |most| most / (norm + 1e-6));
+        if factor < 1.0 {
+            for gradient in &mut gathered {
+                device.scale(factor, gradient)?;
+            }
+        }
+        self.steps += 1;
+        let mut update = Update {
+            optimiser: self,
+            gradients: gathered.into_iter(),
+            at: 0,
+        };
+        tensors::change::<E, D, M>(model, &mut update)?;
+        Ok(norm)
+    }
+
+    /// The buffers of a parameter, the `at`-th; zeros before the first step.
+    fn kept(&mut self, device: &D, slot: Slot, at: usize) -> Result<&mut [D::Buf], D::Err> {
+        if at >= self.kept.len() {
+            let zeros = |_: &&str| device.zeroed(slot.len());
+            let buffers = self
+                .method
+                .states()
+                .iter()
+                .map(|state| zeros(&state))
+                .collect::<Result<_, _>>()?;
+            self.kept.push(Kept { slot, buffers });
+            return Ok(&mut self.kept[at].buffers);
+        }
+        debug_assert_eq!(self.kept[at].slot, slot, "an optimiser serves one model");
+        Ok(&mut self.kept[at].buffers)
+    }
+}
+
+/// The gradients of all trained tensors and the device they are on, if there are any.
+#[allow(clippy::type_complexity)]
+fn gather<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
+    model: &M,
+    gradients: &mut Gradients<E, D>,
+) -> Result<(Option<D>, Vec<D::Buf>), D::Err> {
+    struct Gather<'g, E: Scalar, D: Updates<E>> {
+        gradients: &'g mut Gradients<E, D>,
+        device: Option<D>,
+        gathered: Vec<D::Buf>,
+    }
+    impl<E: Scalar, D: Updates<E>> Look<E, D> for Gather<'_, E, D> {
+        fn look<S: Shape>(&mut self, slot: Slot, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
+            if slot.trained {
+                let device = self.device.get_or_insert_with(|| tensor.device().clone());
+                self.gathered.push(device.take_gradient(self.gradients, tensor)?);
+            }
+            Ok(())
+        }
+    }
+    let mut gather = Gather {
+        gradients,
+        device: None,
+        gathered: Vec::new(),
+    };
+    tensors::look(model, &mut gather)?;
+    Ok((gather.device, gather.gathered))
+}
+
+/// A step in progress.
+struct Update<'o, E: Scalar, D: Updates<E>> {
+    optimiser: &'o mut Optimiser<E, D>,
+    gradients: std::vec::IntoIter<D::Buf>,
+    at: usize,
+}
+
+impl<E: Scalar, D: Updates<E>> Change<E, D> for Update<'_, E, D> {
+    fn change<S: Shape>(&mut self, slot: Slot, tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
+        let (true, Some(gradient)) = (slot.trained, self.gradients.next()) else {
+            return Ok(());
+        };
+        let device = tensor.device().clone();
+        let mut parameter = device.read_tensor(tensor)?;
+        let optimiser = &mut *self.optimiser;
+        let how = (optimiser.steps, optimiser.rate, optimiser.decayed.includes(&slot));
+        let method = optimiser.method;
+        let states = optimiser.kept(&device, slot, self.at)?;
+        method.step::<E, D>(&device, how, &mut parameter, &gradient, states)?;
+        self.at += 1;
+        device.set_tensor(tensor, parameter)
+    }
+}
+
+impl<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>> Optimizer<M, D, E> for Optimiser<E, D> {
+    /// A step; a parameter that has no gradient is taken to have one of zero.
+    fn update(&mut self, model: &mut M, gradients: &Gradients<E, D>) -> Result<(), OptimizerUpdateError<D::Err>> {
+        let step = self.step(model, &mut gradients.clone());
+        step.map(|_| ()).map_err(OptimizerUpdateError::DeviceError)
+    }
+}
+
+/// Saving and coming back.
+impl<E: Scalar + Element, D: Updates<E>> Optimiser<E, D> {
+    /// Its state as tensors of a file: `PREFIX` + `velocity.` + the key of the parameter, and so on.
+    pub(crate) fn save(&self, device: &D, prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
+        let mut all = Vec::new();
+        for kept in &self.kept {
+            for (name, buffer) in self.method.states().iter().zip(&kept.buffers) {
+                let values = device.make_tensor(buffer.clone(), (kept.slot.len(),))?.as_vec();
+                all.push(stored(
+                    format!("{prefix}{name}.{}", kept.slot.key),
+                    &kept.slot.shape,
+                    &values,
+                ));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The state after `steps` steps, of the tensors that `bytes` gives for their keys, without prefix.
+    pub(crate) fn restore<'b>(
+        &mut self,
+        device: &D,
+        steps: u64,
+        slots: &[Slot],
+        bytes: impl Fn(&str) -> &'b [u8],
+    ) -> Result<(), D::Err> {
+        self.steps = steps;
+        self.kept.clear();
+        if steps == 0 {
+            return Ok(());
+        }
+        for slot in slots.iter().filter(|slot| slot.trained) {
+            let mut buffers = Vec::new();
+            for name in self.method.states() {
+                let values = E::from_bytes(bytes(&format!("{name}.{}", slot.key)));
+                let tensor = device.try_tensor_from_vec(values, (slot.len(),))?;
+                buffers.push(device.read_tensor(&tensor)?);
+            }
+            let slot = slot.clone();
+            self.kept.push(Kept { slot, buffers });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! Randomness without hidden state: every random thing of a run is a function of the run's seed, of
+//! what it is for, and of where in the run it is. So a run that goes on after a kill needs no generator's
+//! state, and batches can be made in any order and on any thread.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// What randomness is for. Different purposes of one run have unrelated numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// The initial values of a model.
+    Initialisation,
+    /// The order of the images in an epoch.
+    Order,
+    /// The change of an image.
+    Augmentation,
+    /// Which images are mixed, and how much of each.
+    Mixing,
+    /// What a step drops out.
+    Dropout,
+}
+
+/// The seed for `purpose` at a place of the run, such as (epoch, image) or (step, 0).
+pub fn seed(run: u64, purpose: Purpose, place: [u64; 2]) -> u64 {
+    let parts = [purpose as u64 + 1, place[0], place[1]];
+    parts.into_iter().fold(mix(run), |seed, part| mix(seed ^ mix(part)))
+}
+
+/// A generator for `purpose` at a place of the run.
+pub fn generator(run: u64, purpose: Purpose, place: [u64; 2]) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed(run, purpose, place))
+}
+
+/// The step of SplitMix64 (Steele, Lea & Flood 2014): a bijection whose outputs look unrelated.
+fn mix(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Purpose, mix, seed};
+    use std::collections::BTreeSet;
+
+    /// The first outputs of SplitMix64 from state 0, whose state grows by the golden ratio at each step:
+    /// `e220a8397b1dcdaf 6e789e6aa1b965f4` (Vigna's `splitmix64.c`, as in the tests of Java's and NumPy's).
+    #[test]
+    fn mixes_as_splitmix64() {
+        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(mix(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
+    }
+
+    #[test]
+    fn places_and_purposes_have_different_seeds() {
+        let mut seeds = BTreeSet::new();
+        for run in 0..4 {
+            for purpose in [Purpose::Order, Purpose::Dropout] {
+                for place in 0..64 {
+                    seeds.insert(seed(run, purpose, [place % 8, place / 8]));
+                }
+            }
+        }
+        assert_eq!(seeds.len(), 4 * 2 * 64);
+    }
+}

@@ -1,0 +1,96 @@
+//! The learning rate, step by step: a function of the step alone, so that nothing need be kept.
+
+mod one_cycle;
+
+pub use one_cycle::OneCycle;
+
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// Where in a run a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The step, from 0.
+    pub step: u64,
+    /// Steps of an epoch.
+    pub per_epoch: u64,
+    /// Steps of the run.
+    pub steps: u64,
+}
+
+/// How the learning rate changes: a factor of the recipe's rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Schedule {
+    /// It stays as it is.
+    Constant,
+    /// It is multiplied by `factor` after each of these epochs (PyTorch's `MultiStepLR`).
+    MultiStep {
+        /// After how many epochs, rising.
+        epochs: Vec<u32>,
+        /// By how much.
+        factor: f64,
+    },
+    /// Half a cosine from 1 to `last` at the end of the run, a little at each step (Loshchilov & Hutter 2017 without
+    /// restarts; PyTorch's `CosineAnnealingLR` over all steps).
+    Cosine {
+        /// The factor at the end, which is reached after the last step.
+        last: f64,
+    },
+    /// One cycle (PyTorch's `OneCycleLR`): the recipe's rate is the highest.
+    OneCycle(OneCycle),
+}
+
+/// A linear rise of the rate in front of a schedule (Goyal et al. 2017).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WarmUp {
+    /// For so many epochs, also parts of one.
+    pub epochs: f64,
+    /// The factor of the first step.
+    pub first: f64,
+}
+
+impl WarmUp {
+    fn steps(self, place: Place) -> u64 {
+        let steps = (self.epochs * place.per_epoch as f64).round() as u64;
+        steps.min(place.steps)
+    }
+}
+
+impl Schedule {
+    /// The factor of the rate at a step. After a warm-up the schedule takes the steps that are left; the
+    /// epochs of [`Schedule::MultiStep`] count from the beginning of the run nevertheless.
+    pub fn factor(&self, place: Place, warm_up: Option<WarmUp>) -> f64 {
+        let Some(warm_up) = warm_up else {
+            return self.after(place, 0);
+        };
+        let rise = warm_up.steps(place);
+        if place.step >= rise {
+            return self.after(place, rise);
+        }
+        let share = place.step as f64 / rise as f64;
+        let start = Place { step: rise, ..place };
+        (warm_up.first + (1.0 - warm_up.first) * share) * self.after(start, rise)
+    }
+
+    /// The factor where the first `rise` steps are a warm-up, and over.
+    fn after(&self, place: Place, rise: u64) -> f64 {
+        let (step, steps) = (place.step - rise, place.steps - rise);
+        match self {
+            Self::Constant => 1.0,
+            Self::MultiStep { epochs, factor } => {
+                let passed = |epoch: &&u32| place.step >= u64::from(**epoch).saturating_mul(place.per_epoch);
+                factor.powi(epochs.iter().filter(passed).count() as i32)
+            }
+            Self::Cosine { last } => {
+                let at = step as f64 / steps.max(1) as f64;
+                last + (1.0 - last) * (1.0 + (PI * at).cos()) / 2.0
+            }
+            Self::OneCycle(cycle) => cycle.factor(step, steps),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

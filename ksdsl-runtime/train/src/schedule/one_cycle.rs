@@ -1,0 +1,46 @@
+//! The one-cycle schedule.
+
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// The one-cycle schedule (Smith & Topin 2017), as PyTorch's `OneCycleLR` without a cycle of the momentum:
+/// half a cosine up to the peak, then half a cosine down to almost nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OneCycle {
+    /// The share of the steps on which the rate rises (`pct_start`).
+    pub rise: f64,
+    /// The first rate, as a share of the peak (1 / `div_factor`).
+    pub first: f64,
+    /// The last rate, as a share of the peak (1 / `div_factor` / `final_div_factor`).
+    pub last: f64,
+}
+
+impl Default for OneCycle {
+    /// PyTorch's defaults.
+    fn default() -> Self {
+        Self {
+            rise: 0.3,
+            first: 1.0 / 25.0,
+            last: 1.0 / 25.0 / 1e4,
+        }
+    }
+}
+
+impl OneCycle {
+    /// The rate as a share of the peak at a step, counted from 0, of so many.
+    pub fn factor(&self, step: u64, steps: u64) -> f64 {
+        let last = steps.saturating_sub(1) as f64;
+        let top = (self.rise * steps as f64 - 1.0).clamp(0.0, last);
+        let step = (step as f64).min(last);
+        if step < top {
+            blend(self.first, 1.0, step / top)
+        } else {
+            blend(1.0, self.last, (step - top) / (last - top).max(1.0))
+        }
+    }
+}
+
+/// From `a` at 0 to `b` at 1 along half a cosine.
+fn blend(a: f64, b: f64, at: f64) -> f64 {
+    b + (a - b) * (1.0 + (PI * at).cos()) / 2.0
+}

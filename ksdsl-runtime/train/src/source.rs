@@ -1,0 +1,134 @@
+//! Where the trainer's batches come from.
+
+use crate::data::{DataError, Dataset, Scaling};
+use crate::random::{Purpose, generator};
+use rand::seq::SliceRandom;
+use std::num::NonZeroUsize;
+
+/// The images of a step in memory of the host, ready to be made tensors.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HostBatch {
+    /// The scaled values of the images, one image after the other: n x C x H x W.
+    pub images: Vec<f32>,
+    /// A probability for each class of each image: n x K.
+    pub targets: Vec<f32>,
+    /// The classes of the images before they were mixed: n.
+    pub labels: Vec<usize>,
+}
+
+impl HostBatch {
+    /// How many images there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// The batches of an epoch from some step on.
+pub type EpochBatches<'s> = Box<dyn Iterator<Item = Result<HostBatch, DataError>> + 's>;
+
+/// Images to train on, in batches. Each batch is a function of the source's settings, the epoch and
+/// the step alone: nothing is carried from batch to batch, so that an epoch can be entered anywhere.
+pub trait Source<const C: usize, const H: usize, const W: usize, const K: usize> {
+    /// How many images an epoch has.
+    fn images(&self) -> usize;
+
+    /// How many batches an epoch has; the same in every epoch.
+    fn steps_per_epoch(&self) -> u64;
+
+    /// The batches of an epoch (from 1), from its step `from_step` (from 0) to its last.
+    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_>;
+
+    /// All that decides on the batches, as names and values for people: the data, the batch size, the
+    /// seed, the augmentation. A run goes on only with the settings it began with.
+    fn settings(&self) -> Vec<(String, String)>;
+}
+
+/// The images of a [`Dataset`] as they are, in a new random order every epoch. The last batch of an epoch
+/// has what is left.
+#[derive(Clone, Debug)]
+pub struct Plain<'d, const C: usize, const H: usize, const W: usize, const K: usize> {
+    data: &'d Dataset<C, H, W, K>,
+    batch: NonZeroUsize,
+    scaling: Scaling<C>,
+    seed: u64,
+}
+
+impl<'d, const C: usize, const H: usize, const W: usize, const K: usize> Plain<'d, C, H, W, K> {
+    /// Batches of `batch` images; `seed` decides on the orders.
+    pub fn new(data: &'d Dataset<C, H, W, K>, batch: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
+        Self {
+            data,
+            batch,
+            scaling,
+            seed,
+        }
+    }
+
+    /// The images of these indices.
+    fn batch(&self, indices: &[usize]) -> HostBatch {
+        let mut batch = HostBatch::default();
+        for example in indices.iter().map(|&index| self.data.get(index)) {
+            self.scaling.extend(example.pixels, H * W, &mut batch.images);
+            let target = |class| if class == example.label { 1.0 } else { 0.0 };
+            batch.targets.extend((0..K).map(target));
+            batch.labels.push(example.label);
+        }
+        batch
+    }
+}
+
+impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H, W, K> for Plain<'_, C, H, W, K> {
+    fn images(&self) -> usize {
+        self.data.len()
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.data.len().div_ceil(self.batch.get()) as u64
+    }
+
+    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_> {
+        let mut order: Vec<usize> = (0..self.data.len()).collect();
+        order.shuffle(&mut generator(self.seed, Purpose::Order, [epoch.into(), 0]));
+        let size = self.batch.get();
+        let steps = from_step..self.steps_per_epoch();
+        Box::new(steps.map(move |step| {
+            let first = step as usize * size;
+            Ok(self.batch(&order[first..order.len().min(first + size)]))
+        }))
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let settings = [
+            (
+                "images",
+                format!("{}, {:016x}", self.data.len(), fingerprint(self.data)),
+            ),
+            ("batch", self.batch.to_string()),
+            ("order seed", self.seed.to_string()),
+            ("scaling", format!("{:?}", self.scaling)),
+        ];
+        settings.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+/// A number that tells data sets apart: FNV-1a over pixels and labels.
+pub(crate) fn fingerprint<const C: usize, const H: usize, const W: usize, const K: usize>(
+    data: &Dataset<C, H, W, K>,
+) -> u64 {
+    let bytes = |hash: u64, bytes: &[u8]| {
+        let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        bytes.iter().fold(hash, add)
+    };
+    data.iter().fold(0xcbf2_9ce4_8422_2325, |hash, example| {
+        bytes(bytes(hash, example.pixels), &(example.label as u64).to_le_bytes())
+    })
+}
+
+#[cfg(test)]
+#[path = "source_tests.rs"]
+mod tests;

@@ -1,0 +1,286 @@
+//! A run under way: the model with all that belongs to it, its steps, and saving them.
+
+use super::error::{Diverged, TrainError};
+use super::evaluate::{HeldOut, evaluate};
+use super::progress::Progress;
+use crate::classifier::Classifier;
+use crate::data::{Images, Targets};
+use crate::loss::cross_entropy;
+use crate::metrics::Evaluation;
+use crate::optim::{self, Average, Optimiser, Slot};
+use crate::random::{Purpose, seed};
+use crate::recipe::Recipe;
+use crate::record::Step;
+use crate::run::{Checkpoint, RunError, RunFolder};
+use crate::source::HostBatch;
+use ksdsl_checkpoint::{Expected, Kind};
+use ksdsl_runtime::checkpoint;
+use ksdsl_runtime::dfdx::nn::ZeroGrads;
+use ksdsl_runtime::dfdx::shapes::Const;
+use ksdsl_runtime::dfdx::tensor::Trace;
+use ksdsl_runtime::dfdx::tensor_ops::Backward;
+use ksdsl_runtime::pass::with_seed;
+use ksdsl_runtime::update::Updates;
+use std::fmt::Display;
+use std::time::Instant;
+
+/// A run under way.
+pub(super) struct Session<'s, M, D: Updates<f32>, const C: usize, const H: usize, const W: usize, const K: usize> {
+    pub(super) recipe: &'s Recipe,
+    pub(super) model: &'s mut M,
+    pub(super) device: &'s D,
+    pub(super) folder: Option<RunFolder>,
+    pub(super) progress: Progress,
+    pub(super) per_epoch: u64,
+    pub(super) average: Option<Average<f32, D>>,
+    optimiser: Optimiser<f32, D>,
+    slots: Vec<Slot>,
+}
+
+/// An error of the device.
+pub(super) fn device(error: impl Display) -> TrainError {
+    TrainError::Device(error.to_string())
+}
+
+impl<'s, M, D, const C: usize, const H: usize, const W: usize, const K: usize> Session<'s, M, D, C, H, W, K>
+where
+    D: Updates<f32>,
+    M: Classifier<C, H, W, K, D>,
+{
+    /// A run that begins, or goes on with what the folder has.
+    pub(super) fn new(
+        recipe: &'s Recipe,
+        model: &'s mut M,
+        on: &'s D,
+        folder: Option<RunFolder>,
+        per_epoch: u64,
+    ) -> Result<Self, TrainError> {
+        let mut optimiser = Optimiser::new(recipe.method);
+        optimiser.decayed = recipe.decayed;
+        optimiser.clip = recipe.clip;
+        let slots = optim::slots::<f32, D, M>(model).map_err(device)?;
+        let mut session = Self {
+            recipe,
+            model,
+            device: on,
+            folder,
+            progress: Progress::new(),
+            per_epoch,
+            average: recipe.average.map(Average::new),
+            optimiser,
+            slots,
+        };
+        let last = session.folder.as_ref().map(RunFolder::load).transpose()?.flatten();
+        match last {
+            Some(last) => session.restore(&last)?,
+            None => session.save()?,
+        }
+        Ok(session)
+    }
+
+    /// One step on a batch; `start` is when it began to wait for it.
+    pub(super) fn step(&mut self, batch: HostBatch, start: Instant) -> Result<Step, TrainError> {
+        let waited = start.elapsed().as_secs_f64();
+        let number = self.progress.steps;
+        let rate = self.recipe.rate_at(number, self.per_epoch);
+        let count = batch.len();
+        let (images, targets) = self.tensors(batch)?;
+        let gradients = ZeroGrads::<f32, D>::try_alloc_grads(self.model).map_err(device)?;
+        let traced = images.clone().traced(gradients);
+        let dropout = seed(self.recipe.seed, Purpose::Dropout, [number, 0]);
+        let logits = with_seed(dropout, || self.model.try_forward_mut(traced)).map_err(device)?;
+        let loss = cross_entropy(logits, targets);
+        let value = f64::from(loss.as_vec()[0]);
+        if !value.is_finite() {
+            return Err(self.diverged(value, rate, None, &images));
+        }
+        let mut gradients = loss.try_backward().map_err(device)?;
+        self.optimiser.rate = rate;
+        let norm = self.optimiser.step(self.model, &mut gradients).map_err(device)?;
+        if !norm.is_finite() {
+            return Err(self.diverged(value, rate, Some(norm), &images));
+        }
+        if let Some(average) = &mut self.average {
+            average.update(self.model).map_err(device)?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let progress = &mut self.progress;
+        progress.step += 1;
+        progress.steps += 1;
+        progress.optimiser_steps = self.optimiser.steps();
+        progress.loss += value * count as f64;
+        progress.images += count;
+        progress.seconds += seconds;
+        progress.waited += waited;
+        progress.rate = rate;
+        progress.gradient_norm = Some(norm);
+        Ok(Step {
+            epoch: progress.epoch,
+            number: progress.steps,
+            loss: value,
+            rate,
+            gradient_norm: Some(norm),
+            images: count,
+            seconds,
+            waited,
+        })
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn tensors(&self, batch: HostBatch) -> Result<(Images<C, H, W, f32, D>, Targets<K, f32, D>), TrainError> {
+        let count = batch.len();
+        if batch.images.len() != count * C * H * W || batch.targets.len() != count * K || count == 0 {
+            let (images, targets) = (batch.images.len(), batch.targets.len());
+            return Err(self.source_error(format!("{images} values and {targets} targets for {count} images")));
+        }
+        let images = self
+            .device
+            .try_tensor_from_vec(batch.images, (count, Const, Const, Const));
+        let targets = self.device.try_tensor_from_vec(batch.targets, (count, Const));
+        Ok((images.map_err(device)?, targets.map_err(device)?))
+    }
+
+    /// The error of a source that did not keep its word about the next step.
+    pub(super) fn source_error(&self, what: String) -> TrainError {
+        TrainError::Source {
+            epoch: self.progress.epoch,
+            step: self.progress.step + 1,
+            what,
+        }
+    }
+
+    /// What there is to look at.
+    fn diverged(&self, loss: f64, rate: f64, norm: Option<f64>, images: &Images<C, H, W, f32, D>) -> TrainError {
+        let progress = &self.progress;
+        let tensors = match optim::non_finite::<f32, D, M>(self.model) {
+            Ok(tensors) => tensors,
+            Err(error) => return device(error),
+        };
+        let before = (norm.is_none() && progress.steps > 0).then_some(progress.rate);
+        TrainError::Diverged(Box::new(Diverged {
+            epoch: progress.epoch,
+            step: progress.steps + 1,
+            loss,
+            rate: before.unwrap_or(rate),
+            gradient_norm: norm.or(progress.gradient_norm),
+            images_finite: images.as_vec().iter().all(|value| value.is_finite()),
+            tensors,
+            checkpoint: self.folder.as_ref().map(RunFolder::last),
+        }))
+    }
+
+    /// The model and, if one is kept, its average on the images held out.
+    pub(super) fn evaluate(
+        &mut self,
+        held_out: HeldOut<'_, C, H, W, K>,
+    ) -> Result<(Evaluation, Option<Evaluation>), TrainError> {
+        let on = self.device;
+        let evaluation = evaluate(&*self.model, held_out, on).map_err(device)?;
+        let averaged = self.with_average(|model| evaluate(&*model, held_out, on).map_err(device))?;
+        Ok((evaluation, averaged))
+    }
+
+    /// Does something to the averaged model, if there is one.
+    fn with_average<R>(&mut self, work: impl FnOnce(&M) -> Result<R, TrainError>) -> Result<Option<R>, TrainError> {
+        let Some(average) = self.average.as_mut().filter(|average| !average.is_empty()) else {
+            return Ok(None);
+        };
+        average.swap(self.model).map_err(device)?;
+        let result = work(self.model);
+        average.swap(self.model).map_err(device)?;
+        result.map(Some)
+    }
+
+    /// Writes the averaged model, or the model where none is kept, to a file of the folder.
+    pub(super) fn save_best(&mut self) -> Result<(), TrainError> {
+        let Some(path) = self
+            .folder
+            .as_ref()
+            .map(|folder| folder.path().join("best.safetensors"))
+        else {
+            return Ok(());
+        };
+        let save = |model: &M| save_model::<M, D>(model, &path);
+        match self.with_average(save)? {
+            Some(()) => Ok(()),
+            None => save(self.model),
+        }
+    }
+
+    /// Writes the model and its average at the end.
+    pub(super) fn save_models(&mut self) -> Result<(), TrainError> {
+        let Some(folder) = self.folder.as_ref().map(|folder| folder.path().to_owned()) else {
+            return Ok(());
+        };
+        save_model::<M, D>(&*self.model, &folder.join("model.safetensors"))?;
+        self.with_average(|model| save_model::<M, D>(model, &folder.join("averaged.safetensors")))?;
+        Ok(())
+    }
+
+    /// Writes a checkpoint, if there is a folder.
+    pub(super) fn save(&self) -> Result<(), TrainError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let mut tensors = optim::read::<f32, D, M>(self.model, "model.").map_err(device)?;
+        tensors.extend(self.optimiser.save(self.device, "optimiser.").map_err(device)?);
+        if let Some(average) = &self.average {
+            let averages = average.save(self.device, &self.slots, "average.");
+            tensors.extend(averages.map_err(device)?);
+        }
+        Ok(folder.save(tensors, &self.progress)?)
+    }
+
+    /// Takes all up from a checkpoint, which is looked at as a whole before.
+    fn restore(&mut self, last: &Checkpoint) -> Result<(), TrainError> {
+        let progress = &last.progress;
+        last.check(self.expected(progress))?;
+        let model = |slot: &Slot| last.bytes(&format!("model.{}", slot.key));
+        optim::write::<f32, D, M>(self.model, model).map_err(device)?;
+        let steps = progress.optimiser_steps;
+        let states = |key: &str| last.bytes(&format!("optimiser.{key}"));
+        let restored = self.optimiser.restore(self.device, steps, &self.slots, states);
+        restored.map_err(device)?;
+        if let Some(average) = self.average.as_mut().filter(|_| progress.steps > 0) {
+            let averages = |key: &str| last.bytes(&format!("average.{key}"));
+            average.restore(self.device, &self.slots, averages).map_err(device)?;
+        }
+        self.progress = progress.clone();
+        Ok(())
+    }
+
+    /// The tensors of a checkpoint.
+    fn expected(&self, progress: &Progress) -> Vec<Expected> {
+        let states = self.optimiser.method().states();
+        let mut all = Vec::new();
+        for slot in &self.slots {
+            let mut expect = |prefix: String| {
+                all.push(Expected {
+                    key: format!("{prefix}.{}", slot.key),
+                    shape: slot.shape.iter().map(|&size| size as u64).collect(),
+                    kind: Some(Kind::F32),
+                });
+            };
+            expect("model".to_owned());
+            if slot.trained && progress.optimiser_steps > 0 {
+                states.iter().for_each(|state| expect(format!("optimiser.{state}")));
+            }
+            if self.average.is_some() && progress.steps > 0 {
+                expect("average".to_owned());
+            }
+        }
+        all
+    }
+}
+
+/// Writes a model to a file.
+fn save_model<M, D>(model: &M, path: &std::path::Path) -> Result<(), TrainError>
+where
+    D: Updates<f32>,
+    M: ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection<f32, D> + ksdsl_runtime::network::Generated,
+{
+    checkpoint::save(model, path).map_err(|error| match error {
+        checkpoint::CheckpointError::Write { path, error } => RunError::Write(path, error).into(),
+        other => device(other),
+    })
+}
