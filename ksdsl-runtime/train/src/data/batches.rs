@@ -56,6 +56,11 @@ impl<const C: usize> Scaling<C> {
         }
     }
 
+    /// Of each channel, what every pixel becomes.
+    pub(super) fn tables(&self) -> [[f32; 256]; C] {
+        std::array::from_fn(|channel| std::array::from_fn(|pixel| self.scale(channel, pixel as u8)))
+    }
+
     fn scale<E: Dtype>(&self, channel: usize, pixel: u8) -> E {
         E::from_f64((f64::from(pixel) - self.mean[channel]) / self.deviation[channel]).unwrap_or_default()
     }

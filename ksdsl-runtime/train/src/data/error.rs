@@ -89,6 +89,15 @@ pub enum DataError {
         /// How many classes there are.
         classes: usize,
     },
+    /// A step's batch could not be made because the thread that made it panicked.
+    Panicked {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step of the epoch, from 0.
+        step: u64,
+        /// What the panic said.
+        message: String,
+    },
 }
 
 impl fmt::Display for DataError {
@@ -134,6 +143,12 @@ impl fmt::Display for DataError {
                 "`{}`: record {record} has label {found}; there are {classes} classes, counted from 0",
                 file.display()
             ),
+            Self::Panicked { epoch, step, message } => {
+                write!(
+                    f,
+                    "the batch of epoch {epoch}, step {step} could not be made: {message}"
+                )
+            }
         }
     }
 }

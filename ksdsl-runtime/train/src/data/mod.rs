@@ -18,14 +18,18 @@
 //! # Ok::<(), <Cpu as HasErr>::Err>(())
 //! ```
 
+mod ahead;
+pub mod augment;
 mod batches;
 mod cifar;
 mod dataset;
 mod digits;
 mod error;
+mod loader;
 
 pub use batches::{Batch, Batches, Images, Scaling, Targets};
 pub use cifar::{Cifar10, Cifar100};
 pub use dataset::{Dataset, Example};
 pub use digits::Digits;
 pub use error::DataError;
+pub use loader::{Loader, Waits};

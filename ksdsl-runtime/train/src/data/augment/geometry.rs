@@ -1,0 +1,109 @@
+//! Changes of where things are.
+
+use super::{Picture, Transform};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+/// A window of the picture's size out of the picture with a border of zeros: every position is as likely.
+/// `pad = 4` is the usual choice for CIFAR (He et al. 2016, arXiv 1512.03385, section 4.2; torchvision's
+/// `RandomCrop(size, padding)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PaddedCrop {
+    /// The border's width in pixels.
+    pub pad: usize,
+}
+
+impl Transform for PaddedCrop {
+    fn apply(&self, picture: &mut Picture, rng: &mut ChaCha8Rng) {
+        let pad = i64::try_from(self.pad).unwrap_or(i64::MAX / 4).min(1 << 30);
+        let mut place = || rng.gen_range(0..=2 * pad) - pad;
+        let (down, right) = (place(), place());
+        picture.moved(-right, -down);
+    }
+}
+
+/// Left and right exchanged, with a probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HorizontalFlip {
+    /// How often, 0 to 1.
+    pub probability: f64,
+}
+
+impl Default for HorizontalFlip {
+    /// Every second picture.
+    fn default() -> Self {
+        Self { probability: 0.5 }
+    }
+}
+
+impl Transform for HorizontalFlip {
+    fn apply(&self, picture: &mut Picture, rng: &mut ChaCha8Rng) {
+        if rng.r#gen::<f64>() < self.probability {
+            picture.flip();
+        }
+    }
+}
+
+/// Where PIL's `FIX` rounds a coordinate: 16 bits before and 16 after the point.
+fn fixed(value: f64) -> i64 {
+    (value * 65_536.0 + 0.5).floor() as i64
+}
+
+impl Picture {
+    /// Exchanges left and right.
+    pub fn flip(&mut self) {
+        let width = self.width().max(1);
+        self.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
+    }
+
+    /// Moves everything by so many pixels to the right and down; what comes in is 0.
+    pub fn moved(&mut self, right: i64, down: i64) {
+        self.affine([1.0, 0.0, -right as f64, 0.0, 1.0, -down as f64]);
+    }
+
+    /// Slants by `slope` pixels to the left for each pixel down from the top row, without interpolation; what
+    /// comes in is 0. As torchvision's `RandAugment` does with `ShearX`.
+    pub fn shear_x(&mut self, slope: f64) {
+        self.affine([1.0, slope, 0.0, 0.0, 1.0, 0.0]);
+    }
+
+    /// Slants by `slope` pixels up for each pixel to the right of the first column, as [`Picture::shear_x`].
+    pub fn shear_y(&mut self, slope: f64) {
+        self.affine([1.0, 0.0, 0.0, slope, 1.0, 0.0]);
+    }
+
+    /// Turns about the centre by so many degrees, against the clock, without interpolation; what comes in is 0.
+    /// As PIL's `Image.rotate`.
+    pub fn rotate(&mut self, degrees: f64) {
+        let angle = -degrees.to_radians();
+        // `libm` gives the same on every machine, unlike the system's library.
+        let (sin, cos) = (libm::sin(angle), libm::cos(angle));
+        let (x, y) = (self.width() as f64 / 2.0, self.height() as f64 / 2.0);
+        let (dx, dy) = (x - cos * x - sin * y, y + sin * x - cos * y);
+        self.affine([cos, sin, dx, -sin, cos, dy]);
+    }
+
+    /// Takes the value at `(x, y)` from `(a x + b y + c, d x + e y + f)`: the centres of the pixels are meant,
+    /// the nearest pixel is taken, and 0 from outside. Coordinates are rounded to 1/65536 of a pixel, as PIL's
+    /// `Image.transform` does.
+    pub fn affine(&mut self, [a, b, c, d, e, f]: [f64; 6]) {
+        let (height, width) = (self.height(), self.width());
+        let (start_x, start_y) = (fixed(c + (a + b) * 0.5), fixed(f + (d + e) * 0.5));
+        let [a, b, d, e] = [a, b, d, e].map(fixed);
+        let from = |x: usize, y: usize| {
+            let (x, y) = (x as i64, y as i64);
+            let column = usize::try_from((start_x + a * x + b * y) >> 16).ok()?;
+            let row = usize::try_from((start_y + d * x + e * y) >> 16).ok()?;
+            (column < width && row < height).then_some(row * width + column)
+        };
+        let sources: Vec<Option<usize>> = (0..height * width).map(|i| from(i % width, i / width)).collect();
+        let mut old = Vec::new();
+        for plane in self.planes() {
+            old.clear();
+            old.extend_from_slice(plane);
+            for (value, source) in plane.iter_mut().zip(&sources) {
+                *value = source.map_or(0, |source| old[source]);
+            }
+        }
+    }
+}

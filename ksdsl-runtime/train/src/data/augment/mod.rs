@@ -1,0 +1,116 @@
+//! Changes of images in training: what is done to one picture, to its scaled values, and to a batch.
+//!
+//! Everything random is drawn from a generator that is handed in, so an image's change is a function of the
+//! run's seed, the epoch and the image. The arithmetic is that of PIL and torchvision, so that recipes written
+//! for them mean the same here.
+//!
+//! ```
+//! use ksdsl_train::data::augment::{Augment, Erasing, HorizontalFlip, Mix, PaddedCrop, RandAugment};
+//!
+//! let augment = Augment::none()
+//!     .then(PaddedCrop { pad: 4 })
+//!     .then(HorizontalFlip::default())
+//!     .then(RandAugment::default())
+//!     .erase(Erasing::default())
+//!     .mix(Mix { mixup: 0.2, cutmix: 1.0, ..Mix::default() })
+//!     .smooth(0.1);
+//! assert!(format!("{augment:?}").contains("PaddedCrop { pad: 4 }"));
+//! ```
+
+mod color;
+mod erase;
+mod geometry;
+mod jitter;
+mod mix;
+mod picture;
+mod policy;
+
+pub use erase::{Cutout, Erase, Erasing, Filling};
+pub use geometry::{HorizontalFlip, PaddedCrop};
+pub use jitter::ColorJitter;
+pub use mix::{Mix, smooth};
+pub use picture::{Picture, Transform};
+pub use policy::{Operation, RandAugment};
+
+use std::sync::Arc;
+
+/// All changes of the images of a run, in the order in which they are made: of pictures, of their scaled
+/// values, of batches, of targets.
+#[derive(Clone, Debug, Default)]
+pub struct Augment {
+    /// Changes of a picture, one after the other.
+    pub pictures: Vec<Arc<dyn Transform>>,
+    /// Parts of the scaled values replaced, one after the other.
+    pub erasing: Vec<Arc<dyn Erase>>,
+    /// Images of a batch mixed.
+    pub mix: Option<Mix>,
+    /// The part of each target that is spread over all classes.
+    pub smoothing: f32,
+}
+
+impl Augment {
+    /// Images as they are.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// What nearly every paper on CIFAR does: a window out of the image with a border of 4 pixels, and every
+    /// second image mirrored (He et al. 2016, arXiv 1512.03385, section 4.2).
+    pub fn cifar() -> Self {
+        Self::none().then(PaddedCrop { pad: 4 }).then(HorizontalFlip::default())
+    }
+
+    /// The recipe of ConvMixer (Trockman & Kolter 2022, arXiv 2201.09792, appendix): RandAugment with magnitude
+    /// 9 of 10, mixup and cutmix with alpha 0.5, erasing of a quarter of the images; here with the crop and flip
+    /// of [`Augment::cifar`], and label smoothing of 0.1.
+    pub fn conv_mixer() -> Self {
+        let erasing = Erasing {
+            probability: 0.25,
+            filling: Filling::Noise,
+            ..Erasing::default()
+        };
+        let mix = Mix {
+            mixup: 0.5,
+            cutmix: 0.5,
+            ..Mix::default()
+        };
+        Self::cifar()
+            .then(RandAugment::default())
+            .erase(erasing)
+            .mix(mix)
+            .smooth(0.1)
+    }
+
+    /// Adds a change of pictures after those there are.
+    #[must_use]
+    pub fn then(mut self, change: impl Transform + 'static) -> Self {
+        self.pictures.push(Arc::new(change));
+        self
+    }
+
+    /// Adds a change of scaled values after those there are.
+    #[must_use]
+    pub fn erase(mut self, erasing: impl Erase + 'static) -> Self {
+        self.erasing.push(Arc::new(erasing));
+        self
+    }
+
+    /// Mixes the images of a batch.
+    #[must_use]
+    pub fn mix(mut self, mix: Mix) -> Self {
+        self.mix = Some(mix);
+        self
+    }
+
+    /// Smooths the targets; see [`smooth`].
+    #[must_use]
+    pub fn smooth(mut self, smoothing: f32) -> Self {
+        self.smoothing = smoothing;
+        self
+    }
+}
+
+#[cfg(test)]
+mod distribution_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! Batches made ahead of the step that trains on them.
+
+use super::ahead::Ahead;
+use super::augment::{Augment, Picture, smooth};
+use super::{DataError, Dataset, Scaling};
+use crate::random::{Purpose, generator};
+use crate::source::{EpochBatches, HostBatch, Source};
+use rand::seq::SliceRandom;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+/// The images of a [`Dataset`] in a new random order every epoch, changed at random, made on threads of their own
+/// while the step before is computed. The last batch of an epoch has what is left.
+///
+/// A batch is a function of the data, the settings, the seed, the epoch and the step: neither the number of
+/// threads nor where a run began or went on shows in it. Without changes the batches are those of
+/// [`Plain`](crate::source::Plain).
+///
+/// ```
+/// use ksdsl_train::data::augment::Augment;
+/// use ksdsl_train::data::{Digits, Loader, Scaling};
+/// use ksdsl_train::source::Source;
+/// use std::num::NonZeroUsize;
+///
+/// let (train, _) = Digits::embedded().split(0.2, 0);
+/// let scaling = Scaling::of(&train);
+/// let mut loader = Loader::new(train, NonZeroUsize::new(64).unwrap(), scaling, 0)
+///     .augment(Augment::none().smooth(0.1));
+/// for batch in loader.epoch(1, 0) {
+///     let batch = batch?;
+///     assert_eq!(batch.images.len(), batch.len() * 64);
+/// }
+/// println!("{:.1} % of the time waited", 100.0 * loader.waits().share());
+/// # Ok::<(), ksdsl_train::data::DataError>(())
+/// ```
+pub struct Loader<const C: usize, const H: usize, const W: usize, const K: usize> {
+    recipe: Arc<Recipe<C, H, W, K>>,
+    workers: usize,
+    ahead: NonZeroUsize,
+    running: Option<Ahead<HostBatch>>,
+    waits: Waits,
+}
+
+/// How long batches were waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// How many batches were taken.
+    pub batches: u64,
+    /// How long it took until they were there, once they were asked for.
+    pub waited: Duration,
+    /// How long the epochs took, from the first batch asked for to the last taken.
+    pub elapsed: Duration,
+}
+
+impl Waits {
+    /// The part of the time that was waited, 0 to 1.
+    pub fn share(&self) -> f64 {
+        self.waited.as_secs_f64() / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+}
+
+impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H, W, K> {
+    /// Batches of `batch` images; `seed` decides on orders and changes. As many threads work as the machine runs
+    /// at once, four at most, and as many batches are made ahead as there are threads and two more.
+    pub fn new(data: impl Into<Arc<Dataset<C, H, W, K>>>, batch: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
+        let workers = available_parallelism().map_or(1, NonZeroUsize::get).min(4);
+        Self {
+            recipe: Arc::new(Recipe {
+                data: data.into(),
+                batch,
+                scaling,
+                tables: scaling.tables(),
+                seed,
+                augment: Augment::none(),
+                orders: Mutex::new(Vec::new()),
+            }),
+            workers,
+            ahead: NonZeroUsize::MIN.saturating_add(workers + 1),
+            running: None,
+            waits: Waits::default(),
+        }
+    }
+
+    /// Changes images so.
+    #[must_use]
+    pub fn augment(mut self, augment: Augment) -> Self {
+        self.recipe = Arc::new(Recipe {
+            augment,
+            orders: Mutex::new(Vec::new()),
+            data: Arc::clone(&self.recipe.data),
+            ..*self.recipe
+        });
+        self.running = None;
+        self
+    }
+
+    /// Works with so many threads; with none, batches are made when they are asked for.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self.running = None;
+        self
+    }
+
+    /// Makes at most so many batches before they are taken. This bounds the memory: a batch takes
+    /// `4 * (C * H * W + K)` bytes for each image.
+    #[must_use]
+    pub fn ahead(mut self, batches: NonZeroUsize) -> Self {
+        self.ahead = batches;
+        self.running = None;
+        self
+    }
+
+    /// How long batches were waited for since the loader was made.
+    pub fn waits(&self) -> Waits {
+        self.waits
+    }
+
+    /// The batch of a position, counted over all epochs.
+    fn take(&mut self, position: u64) -> Result<HostBatch, DataError> {
+        let (recipe, workers, ahead) = (&self.recipe, self.workers, self.ahead);
+        let running = self.running.get_or_insert_with(|| {
+            let recipe = Arc::clone(recipe);
+            let make = move |position| {
+                let (epoch, step) = recipe.place(position);
+                recipe.make(epoch, step)
+            };
+            Ahead::new(Box::new(make), position, workers, ahead.get() as u64)
+        });
+        let asked = Instant::now();
+        let batch = running.take(position);
+        self.waits.waited += asked.elapsed();
+        self.waits.batches += 1;
+        let (epoch, step) = self.recipe.place(position);
+        batch.map_err(|message| DataError::Panicked { epoch, step, message })
+    }
+}
+
+impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H, W, K> for Loader<C, H, W, K> {
+    fn images(&self) -> usize {
+        self.recipe.data.len()
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.recipe.steps()
+    }
+
+    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_> {
+        let steps = self.recipe.steps();
+        let first = u64::from(epoch.saturating_sub(1)) * steps;
+        let mut last = Instant::now();
+        Box::new((from_step..steps).map(move |step| {
+            let batch = self.take(first + step);
+            let now = Instant::now();
+            self.waits.elapsed += now - last;
+            last = now;
+            batch
+        }))
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let recipe = &self.recipe;
+        let settings = [
+            ("images", recipe.data.len().to_string()),
+            ("data", format!("{:016x}", recipe.data.fingerprint())),
+            ("batch", recipe.batch.to_string()),
+            ("order seed", recipe.seed.to_string()),
+            ("scaling", format!("{:?}", recipe.scaling)),
+            ("augmentation", format!("{:?}", recipe.augment)),
+        ];
+        settings.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}
+
+/// All that decides on batches.
+struct Recipe<const C: usize, const H: usize, const W: usize, const K: usize> {
+    data: Arc<Dataset<C, H, W, K>>,
+    batch: NonZeroUsize,
+    scaling: Scaling<C>,
+    /// Of each channel, what a pixel becomes.
+    tables: [[f32; 256]; C],
+    seed: u64,
+    augment: Augment,
+    /// The orders of the epochs that were used last.
+    orders: Mutex<Vec<(u32, Arc<[usize]>)>>,
+}
+
+/// Epochs whose orders are kept: that of the step, and the next.
+const ORDERS: usize = 2;
+
+impl<const C: usize, const H: usize, const W: usize, const K: usize> Recipe<C, H, W, K> {
+    fn steps(&self) -> u64 {
+        self.data.len().div_ceil(self.batch.get()) as u64
+    }
+
+    /// The epoch, from 1, and the step, from 0, of a position.
+    fn place(&self, position: u64) -> (u32, u64) {
+        let steps = self.steps().max(1);
+        let epoch = u32::try_from(position / steps + 1).unwrap_or(u32::MAX);
+        (epoch, position % steps)
+    }
+
+    /// The order of the images in an epoch.
+    fn order(&self, epoch: u32) -> Arc<[usize]> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, order)) = orders.iter().find(|(of, _)| *of == epoch) {
+            return Arc::clone(order);
+        }
+        let mut order: Vec<usize> = (0..self.data.len()).collect();
+        order.shuffle(&mut generator(self.seed, Purpose::Order, [epoch.into(), 0]));
+        let order: Arc<[usize]> = order.into();
+        orders.truncate(ORDERS - 1);
+        orders.insert(0, (epoch, Arc::clone(&order)));
+        order
+    }
+
+    fn make(&self, epoch: u32, step: u64) -> HostBatch {
+        let order = self.order(epoch);
+        let first = (step as usize).saturating_mul(self.batch.get()).min(order.len());
+        let indices = &order[first..order.len().min(first.saturating_add(self.batch.get()))];
+        let mut batch = HostBatch {
+            images: Vec::with_capacity(indices.len() * Dataset::<C, H, W, K>::PIXELS),
+            targets: vec![0.0; indices.len() * K],
+            labels: Vec::with_capacity(indices.len()),
+        };
+        for (place, &index) in indices.iter().enumerate() {
+            self.add(epoch, index, &mut batch.images);
+            let label = self.data.get(index).label;
+            batch.targets[place * K + label] = 1.0;
+            batch.labels.push(label);
+        }
+        if let Some(mix) = self.augment.mix {
+            let mut rng = generator(self.seed, Purpose::Mixing, [epoch.into(), step]);
+            mix.apply(&mut batch, (H, W), &mut rng);
+        }
+        if self.augment.smoothing != 0.0 {
+            smooth(&mut batch.targets, K, self.augment.smoothing);
+        }
+        batch
+    }
+
+    /// Appends an image, changed and scaled.
+    fn add(&self, epoch: u32, index: usize, values: &mut Vec<f32>) {
+        let mut rng = generator(self.seed, Purpose::Augmentation, [epoch.into(), index as u64]);
+        let pixels = self.data.get(index).pixels;
+        let start = values.len();
+        if self.augment.pictures.is_empty() {
+            self.scale(pixels, values);
+        } else {
+            let mut picture = Picture::new(C, H, W, pixels.to_vec());
+            for change in &self.augment.pictures {
+                change.apply(&mut picture, &mut rng);
+            }
+            self.scale(&picture.pixels, values);
+        }
+        for erasing in &self.augment.erasing {
+            erasing.erase(&mut values[start..], (H, W), &mut rng);
+        }
+    }
+
+    fn scale(&self, pixels: &[u8], values: &mut Vec<f32>) {
+        let planes = pixels.chunks_exact((H * W).max(1));
+        for (pixels, table) in planes.zip(&self.tables) {
+            values.extend(pixels.iter().map(|&pixel| table[usize::from(pixel)]));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "loader_tests.rs"]
+mod tests;
