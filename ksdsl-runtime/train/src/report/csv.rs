@@ -46,7 +46,9 @@ impl Observer for CsvLog {
     }
 
     fn step(&mut self, step: &Step) -> io::Result<()> {
-        self.steps.as_mut().map_or(Ok(()), |table| table.add(&StepRow::from(step)))
+        self.steps
+            .as_mut()
+            .map_or(Ok(()), |table| table.add(&StepRow::from(step)))
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> io::Result<()> {
@@ -55,11 +57,16 @@ impl Observer for CsvLog {
             return Ok(());
         }
         self.last = epoch.number;
-        self.epochs.as_mut().map_or(Ok(()), |table| table.add(&EpochRow::from(epoch)))
+        self.epochs
+            .as_mut()
+            .map_or(Ok(()), |table| table.add(&EpochRow::from(epoch)))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        [&mut self.steps, &mut self.epochs].into_iter().flatten().try_for_each(Table::flush)
+        [&mut self.steps, &mut self.epochs]
+            .into_iter()
+            .flatten()
+            .try_for_each(Table::flush)
     }
 
     fn end(&mut self) -> io::Result<()> {
@@ -86,11 +93,15 @@ impl Table {
         rows.iter()
             .try_for_each(|row| writer.serialize(row))
             .map_err(|error| named("write", path, error))?;
-        let bytes = writer.into_inner().map_err(|error| named("write", path, error.into_error()))?;
+        let bytes = writer
+            .into_inner()
+            .map_err(|error| named("write", path, error.into_error()))?;
         replace(path, &bytes)?;
         let file = OpenOptions::new().append(true).open(path);
         let file = file.map_err(|error| named("open", path, error))?;
-        let writer = ::csv::WriterBuilder::new().has_headers(rows.is_empty()).from_writer(file);
+        let writer = ::csv::WriterBuilder::new()
+            .has_headers(rows.is_empty())
+            .from_writer(file);
         let path = path.to_owned();
         Ok((Self { path, writer }, rows))
     }
@@ -109,4 +120,4 @@ impl Table {
 
 #[cfg(test)]
 #[path = "csv_tests.rs"]
-mod tests;
+pub(super) mod tests;

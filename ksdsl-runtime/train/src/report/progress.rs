@@ -80,7 +80,8 @@ impl<W: Write> Observer for Progress<W> {
             return Ok(());
         }
         self.now.add(step);
-        self.bar.set_prefix(format!("{} epoch {} of {}", self.name, step.epoch, self.epochs));
+        self.bar
+            .set_prefix(format!("{} epoch {} of {}", self.name, step.epoch, self.epochs));
         self.bar.set_message(self.message());
         self.bar.set_position(step.number);
         Ok(())
@@ -140,7 +141,11 @@ impl Now {
         // The speed is that of the epoch so far; its first steps would say little, so the epoch before counts on
         // until the new one has as much to tell.
         if step.epoch != self.epoch {
-            let keep = if self.seconds > 0.0 { 1.0f64.min(5.0 / self.seconds) } else { 0.0 };
+            let keep = if self.seconds > 0.0 {
+                1.0f64.min(5.0 / self.seconds)
+            } else {
+                0.0
+            };
             self.images = (self.images as f64 * keep) as usize;
             self.seconds *= keep;
             self.waited *= keep;

@@ -47,18 +47,30 @@ impl Axis {
             .or_else(|| extent(values.into_iter().filter(usable)))
             .unwrap_or((0.1, 1.0));
         if self.range.is_some() {
-            return if high > low { (low, high) } else { (low - 0.5, low + 0.5) };
+            return if high > low {
+                (low, high)
+            } else {
+                (low - 0.5, low + 0.5)
+            };
         }
         if self.logarithmic {
             let room = (high / low).powf(0.06).max(1.15);
             return (low / room, high * room);
         }
-        let room = if high > low { 0.05 * (high - low) } else { 0.05 * high.abs().max(1e-3) };
+        let room = if high > low {
+            0.05 * (high - low)
+        } else {
+            0.05 * high.abs().max(1e-3)
+        };
         ((low - room).max(self.bounds.0), (high + room).min(self.bounds.1))
     }
 
     fn marks(&self, (low, high): (f64, f64), about: usize) -> Vec<(f64, String)> {
-        let marks = if self.logarithmic { log_marks(low, high) } else { marks(low, high, about) };
+        let marks = if self.logarithmic {
+            log_marks(low, high)
+        } else {
+            marks(low, high, about)
+        };
         let step = match marks[..] {
             [first, second, ..] => second - first,
             _ => 1.0,
@@ -84,6 +96,9 @@ impl Axis {
 /// Room around the plane, in pixels: left, top, right, bottom.
 const ROOM: [i32; 4] = [66, 62, 22, 50];
 
+/// Pixels between two entries of a legend.
+const GAP: i32 = 14;
+
 /// Draws a chart that fills `area`.
 pub(super) fn chart(area: &Area<'_>, title: &str, x: &Axis, y: &Axis, series: &[Series]) -> Drawn {
     let (width, height) = area.dim_in_pixel();
@@ -108,7 +123,11 @@ pub(super) fn chart(area: &Area<'_>, title: &str, x: &Axis, y: &Axis, series: &[
     }
     area.draw(&PathElement::new([(left, top), (left, bottom), (right, bottom)], AXIS))?;
     let middle = (left + right) / 2;
-    area.draw_text(x.title, &letters(13, HAlign::Center, VAlign::Bottom), (middle, height as i32 - 6))?;
+    area.draw_text(
+        x.title,
+        &letters(13, HAlign::Center, VAlign::Bottom),
+        (middle, height as i32 - 6),
+    )?;
     let sideways = letters(13, HAlign::Center, VAlign::Top).transform(FontTransform::Rotate270);
     area.draw_text(y.title, &sideways, (4, (top + bottom) / 2))?;
 
@@ -117,12 +136,27 @@ pub(super) fn chart(area: &Area<'_>, title: &str, x: &Axis, y: &Axis, series: &[
         inside(x, at_x) && inside(y, at_y)
     };
     for series in series {
-        let places: Vec<_> = series.points.iter().copied().filter(visible).map(|(x, y)| (at_x(x), at_y(y))).collect();
+        let places: Vec<_> = series
+            .points
+            .iter()
+            .copied()
+            .filter(visible)
+            .map(|(x, y)| (at_x(x), at_y(y)))
+            .collect();
         if series.width > 0 {
-            area.draw(&PathElement::new(places.clone(), series.colour.stroke_width(series.width)))?;
+            area.draw(&PathElement::new(
+                places.clone(),
+                series.colour.stroke_width(series.width),
+            ))?;
         }
-        for &place in places.iter().filter(|_| series.radius > 0) {
-            area.draw(&Circle::new(place, series.radius, series.colour.filled()))?;
+        // A line through one point would not be seen.
+        let radius = if places.len() == 1 {
+            series.radius.max(3)
+        } else {
+            series.radius
+        };
+        for &place in places.iter().filter(|_| radius > 0) {
+            area.draw(&Circle::new(place, radius, series.colour.filled()))?;
         }
     }
     legend(area, (left, 34), right, series)
@@ -131,9 +165,9 @@ pub(super) fn chart(area: &Area<'_>, title: &str, x: &Axis, y: &Axis, series: &[
 /// A line of names with their colours, under the title.
 fn legend(area: &Area<'_>, (mut x, y): (i32, i32), right: i32, series: &[Series]) -> Drawn {
     for (name, series) in series.iter().filter_map(|series| Some((series.name.as_ref()?, series))) {
-        let needed = 24 + text_width(name, 12) + 18;
-        if x + needed - 18 > right {
-            break; // the legend is full; comparisons have one of their own
+        let needed = 24 + text_width(name, 12) + GAP;
+        if x + needed - GAP > right {
+            break; // comparisons, which can have many, have a legend of their own
         }
         sample(area, (x, y), series)?;
         area.draw_text(name, &letters(12, HAlign::Left, VAlign::Center), (x + 24, y + 6))?;
@@ -156,7 +190,7 @@ pub(super) fn sample(area: &Area<'_>, (x, y): (i32, i32), series: &Series) -> Dr
 
 /// About how wide letters are, rather more than less.
 pub(super) fn text_width(text: &str, size: u32) -> i32 {
-    (0.62 * f64::from(size) * text.chars().count() as f64).ceil() as i32
+    (0.56 * f64::from(size) * text.chars().count() as f64).ceil() as i32
 }
 
 /// A line of letters at the top left.

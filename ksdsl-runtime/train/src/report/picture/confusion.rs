@@ -3,6 +3,7 @@
 use super::chart::{headline, text_width};
 use super::{AXIS, Area, Drawn, HAlign, INK, Picture, VAlign, letters, shortened};
 use crate::metrics::Evaluation;
+use indicatif::HumanCount;
 use plotters::prelude::*;
 use std::io;
 
@@ -26,7 +27,7 @@ pub fn confusion(title: &str, classes: &[String], evaluation: &Evaluation) -> io
         headline(area, title)?;
         let subtitle = format!(
             "{} images, {:.2} % right; a row is what a class was taken for",
-            evaluation.images,
+            HumanCount(evaluation.images as u64),
             100.0 * evaluation.top1
         );
         area.draw_text(&subtitle, &letters(13, HAlign::Left, VAlign::Top), (16, 40))?;
@@ -51,7 +52,11 @@ struct Layout {
 impl Layout {
     fn new(title: &str, names: &[String], classes: usize) -> Self {
         let written = classes <= WRITTEN;
-        let cell = if written { 44 } else { (SIDE / classes.max(1) as i32).max(2) };
+        let cell = if written {
+            44
+        } else {
+            (SIDE / classes.max(1) as i32).max(2)
+        };
         let longest = if written {
             let widths = names.iter().map(|name| text_width(&shortened(name, NAME), 13));
             widths.max().unwrap_or(0).max(20)
@@ -97,7 +102,10 @@ fn cells(area: &Area<'_>, layout: &Layout, evaluation: &Evaluation) -> Drawn {
         for column in 0..layout.classes {
             let count = evaluation.confused(row, column);
             let share = count as f64 / scores[row].images.max(1) as f64;
-            let (x, y) = (layout.left + column as i32 * layout.cell, layout.top + row as i32 * layout.cell);
+            let (x, y) = (
+                layout.left + column as i32 * layout.cell,
+                layout.top + row as i32 * layout.cell,
+            );
             let square = [(x, y), (x + layout.cell, y + layout.cell)];
             area.draw(&Rectangle::new(square, shade(share).filled()))?;
             if count > 0 && layout.classes <= WRITTEN {

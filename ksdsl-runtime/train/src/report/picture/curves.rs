@@ -36,7 +36,13 @@ pub fn curves(title: &str, history: &History) -> io::Result<Picture> {
             bounds: (0.0, 100.0),
             ..Axis::linear("right answers (%)")
         };
-        chart(&charts[1], "Accuracy on images held out", &epochs, &accuracy, &accuracies(history))?;
+        chart(
+            &charts[1],
+            "Accuracy on images held out",
+            &epochs,
+            &accuracy,
+            &accuracies(history),
+        )?;
         let rate = Axis {
             bounds: (0.0, f64::INFINITY),
             ..Axis::linear("learning rate of a step")
@@ -47,7 +53,10 @@ pub fn curves(title: &str, history: &History) -> io::Result<Picture> {
 
 /// How many epochs were done, with the part of the last.
 fn end(history: &History) -> f64 {
-    history.steps.last().map_or(0.0, |last| epochs_until(history, last.step))
+    history
+        .steps
+        .last()
+        .map_or(0.0, |last| epochs_until(history, last.step))
 }
 
 /// How many epochs a number of steps are.
@@ -74,7 +83,7 @@ fn losses(history: &History) -> Vec<Series> {
         },
         line("training", COLOURS[0], of_epochs(|row| Some(row.training_loss))),
         line("held out", COLOURS[1], of_epochs(|row| row.loss)),
-        line("averaged model", COLOURS[2], of_epochs(|row| row.averaged_loss)),
+        line("averaged", COLOURS[2], of_epochs(|row| row.averaged_loss)),
     ];
     all.retain(|series| !series.points.is_empty());
     all
@@ -83,7 +92,10 @@ fn losses(history: &History) -> Vec<Series> {
 fn accuracies(history: &History) -> Vec<Series> {
     let percent = |value: fn(&EpochRow) -> Option<f64>| {
         let points = over_epochs(history, value);
-        points.into_iter().map(|(epoch, share)| (epoch, 100.0 * share)).collect::<Vec<_>>()
+        points
+            .into_iter()
+            .map(|(epoch, share)| (epoch, 100.0 * share))
+            .collect::<Vec<_>>()
     };
     let line = |name: &str, colour, points| Series {
         name: Some(name.to_owned()),
@@ -118,11 +130,10 @@ fn over_epochs(history: &History, value: fn(&EpochRow) -> Option<f64>) -> Vec<(f
 /// The means of as many neighbouring steps as it takes to have no more points than can be seen.
 fn over_steps(history: &History, value: fn(&StepRow) -> f64) -> Vec<(f64, f64)> {
     let together = history.steps.len().div_ceil(MOST).max(1);
-    let mean = |rows: &[StepRow], value: &dyn Fn(&StepRow) -> f64| {
-        rows.iter().map(value).sum::<f64>() / rows.len() as f64
-    };
+    let mean =
+        |rows: &[StepRow], value: &dyn Fn(&StepRow) -> f64| rows.iter().map(value).sum::<f64>() / rows.len() as f64;
     let point = |rows: &[StepRow]| {
-        let at = mean(rows, &|row| epochs_until(history, row.step) );
+        let at = mean(rows, &|row| epochs_until(history, row.step));
         (at, mean(rows, &value))
     };
     history.steps.chunks(together).map(point).collect()
@@ -130,6 +141,10 @@ fn over_steps(history: &History, value: fn(&StepRow) -> f64) -> Vec<(f64, f64)> 
 
 /// Whether the largest value is many times the smallest, so that the small ones need a logarithmic axis.
 fn spans_decades(series: &[Series]) -> bool {
-    let values = || series.iter().flat_map(|series| series.points.iter().map(|point| point.1));
+    let values = || {
+        series
+            .iter()
+            .flat_map(|series| series.points.iter().map(|point| point.1))
+    };
     super::scale::extent(values()).is_some_and(|(low, high)| low > 0.0 && high / low > 15.0)
 }

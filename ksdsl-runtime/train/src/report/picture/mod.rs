@@ -93,7 +93,10 @@ impl Picture {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
+        {
             let png = self.png().map_err(|error| named("draw", path, error))?;
             replace(path, &png)
         } else {
@@ -125,4 +128,4 @@ fn shortened(name: &str, most: usize) -> String {
 
 #[cfg(test)]
 #[path = "../picture_tests.rs"]
-mod tests;
+pub(super) mod tests;

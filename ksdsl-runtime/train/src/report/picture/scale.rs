@@ -17,7 +17,9 @@ fn round_step(least: f64) -> f64 {
         return 1.0;
     }
     let power = 10f64.powf(least.log10().floor());
-    let factor = [1.0, 2.0, 5.0].into_iter().find(|factor| factor * power >= least * (1.0 - 1e-9));
+    let factor = [1.0, 2.0, 5.0]
+        .into_iter()
+        .find(|factor| factor * power >= least * (1.0 - 1e-9));
     factor.unwrap_or(10.0) * power
 }
 
@@ -39,7 +41,11 @@ pub(super) fn log_marks(low: f64, high: f64) -> Vec<f64> {
     let candidates = between.map(marks);
     let enough = candidates.iter().find(|marks| marks.len() >= 4);
     let marks = enough.unwrap_or(&candidates[3]).clone();
-    if marks.len() >= 2 { marks } else { self::marks(low, high, 4) }
+    if marks.len() >= 2 {
+        marks
+    } else {
+        self::marks(low, high, 4)
+    }
 }
 
 /// A number with the digits that the distance to the next mark asks for.
@@ -76,12 +82,18 @@ pub(crate) fn count(value: f64) -> String {
         2
     };
     let text = format!("{scaled:.digits$}");
-    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
     format!("{text}{unit}")
 }
 
 /// The lowest and the highest of the numbers that are finite.
 pub(super) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
     let finite = values.into_iter().filter(|value| value.is_finite());
-    finite.map(|value| (value, value)).reduce(|(low, high), (a, b)| (low.min(a), high.max(b)))
+    finite
+        .map(|value| (value, value))
+        .reduce(|(low, high), (a, b)| (low.min(a), high.max(b)))
 }

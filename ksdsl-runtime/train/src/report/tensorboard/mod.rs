@@ -66,13 +66,19 @@ impl Observer for TensorBoard {
         make_folder(&self.folder)?;
         let older = event_files(&self.folder)?;
         for path in &older {
-            let mended = if start.done == 0 { fs::remove_file(path) } else { keep_up_to(path, start.done) };
+            let mended = if start.done == 0 {
+                fs::remove_file(path)
+            } else {
+                keep_up_to(path, start.done)
+            };
             mended.map_err(|error| named("mend", path, error))?;
         }
         // TensorBoard reads files in the order of their names.
         let number = |path: &PathBuf| path.extension()?.to_str()?.parse::<u32>().ok();
         let last = older.iter().filter_map(number).max().filter(|_| start.done > 0);
-        self.path = self.folder.join(format!("{NAME}.{:05}", last.map_or(0, |last| last + 1)));
+        self.path = self
+            .folder
+            .join(format!("{NAME}.{:05}", last.map_or(0, |last| last + 1)));
         let file = OpenOptions::new().create_new(true).append(true).open(&self.path);
         self.file = Some(BufWriter::new(file.map_err(|error| named("make", &self.path, error))?));
         self.write(0, What::FileVersion("brain.Event:2".to_owned()))?;
