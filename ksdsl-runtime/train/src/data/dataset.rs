@@ -4,6 +4,7 @@ use super::DataError;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 
 /// Labelled images of `C` channels, `H` rows and `W` columns in `K` classes. A network takes them
 /// whose input is `C x H x W` and whose output has `K` values, which the compiler checks.
@@ -11,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 pub struct Dataset<const C: usize, const H: usize, const W: usize, const K: usize> {
     pixels: Vec<u8>,
     labels: Vec<u16>,
+    names: Arc<[String]>,
 }
 
 /// An image and its class.
@@ -47,7 +49,31 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
                 classes: K,
             });
         }
-        Ok(Self { pixels, labels })
+        Ok(Self {
+            pixels,
+            labels,
+            names: (0..K).map(|class| class.to_string()).collect(),
+        })
+    }
+
+    /// The same images, with classes of these names. Without, a class is called by its number.
+    ///
+    /// # Errors
+    /// If there are not as many names as classes.
+    pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
+        self.names = names.into_iter().map(Into::into).collect();
+        if self.names.len() != K {
+            return Err(DataError::Names {
+                found: self.names.len(),
+                classes: K,
+            });
+        }
+        Ok(self)
+    }
+
+    /// The names of the classes.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// How many images there are.
@@ -125,6 +151,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         let mut part = Self {
             pixels: Vec::new(),
             labels: Vec::new(),
+            names: Arc::clone(&self.names),
         };
         for index in (0..self.len()).filter(|&index| belongs(index)) {
             part.pixels.extend(self.get(index).pixels);

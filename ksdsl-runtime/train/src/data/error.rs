@@ -55,6 +55,13 @@ pub enum DataError {
         /// How many classes there are.
         classes: usize,
     },
+    /// There are not as many names as classes.
+    Names {
+        /// How many names there are.
+        found: usize,
+        /// How many classes.
+        classes: usize,
+    },
     /// A file or folder cannot be read.
     File {
         /// The file or folder.
@@ -88,6 +95,27 @@ pub enum DataError {
         found: u8,
         /// How many classes there are.
         classes: usize,
+    },
+    /// A file is no picture that can be read.
+    Picture {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A folder of classes is not as it should be.
+    Classes {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong, and what it should be.
+        reason: String,
+    },
+    /// A file or folder cannot be written.
+    Write {
+        /// The file or folder.
+        file: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A step's batch could not be made because the thread that made it panicked.
     Panicked {
@@ -126,6 +154,7 @@ impl fmt::Display for DataError {
                     "image {image} has label {found}; there are {classes} classes, counted from 0"
                 )
             }
+            Self::Names { found, classes } => write!(f, "{found} names for {classes} classes"),
             Self::File { file, source } => write!(f, "cannot read `{}`: {source}", file.display()),
             Self::Missing { archive, name } => write!(f, "`{}` has no file `{name}`", archive.display()),
             Self::Records { file, bytes, record } => write!(
@@ -143,6 +172,9 @@ impl fmt::Display for DataError {
                 "`{}`: record {record} has label {found}; there are {classes} classes, counted from 0",
                 file.display()
             ),
+            Self::Picture { file, reason } => write!(f, "cannot read `{}` as a picture: {reason}", file.display()),
+            Self::Classes { folder, reason } => write!(f, "`{}`: {reason}", folder.display()),
+            Self::Write { file, source } => write!(f, "cannot write `{}`: {source}", file.display()),
             Self::Panicked { epoch, step, message } => {
                 write!(
                     f,
@@ -156,7 +188,7 @@ impl fmt::Display for DataError {
 impl std::error::Error for DataError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unpack(error) | Self::File { source: error, .. } => Some(error),
+            Self::Unpack(error) | Self::File { source: error, .. } | Self::Write { source: error, .. } => Some(error),
             _ => None,
         }
     }

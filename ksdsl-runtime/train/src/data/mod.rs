@@ -25,7 +25,9 @@ mod cifar;
 mod dataset;
 mod digits;
 mod error;
+mod folder;
 mod loader;
+mod shapes;
 
 pub use batches::{Batch, Batches, Images, Scaling, Targets};
 pub use cifar::{Cifar10, Cifar100};
@@ -33,3 +35,4 @@ pub use dataset::{Dataset, Example};
 pub use digits::Digits;
 pub use error::DataError;
 pub use loader::{Loader, Waits};
+pub use shapes::Shapes;

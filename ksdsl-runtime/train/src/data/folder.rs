@@ -1,0 +1,207 @@
+//! Pictures in a folder per class.
+
+use super::{DataError, Dataset};
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, ImageReader, Limits};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// More rows or columns than any picture of a training set has.
+const MOST_SIDE: u32 = 1 << 15;
+/// The most memory that decoding a picture takes.
+const MOST_BYTES: u64 = 1 << 29;
+
+impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, H, W, K> {
+    /// Reads the pictures of a folder, those to train with and those to hold out. It has the folders `train` and
+    /// `test`, each with a folder of pictures per class; or it has a folder per class itself, then `held_out` of
+    /// each class is held out, chosen by `seed` as in [`Dataset::split`].
+    ///
+    /// See [`Dataset::read_folder`] for the pictures.
+    ///
+    /// # Errors
+    /// As [`Dataset::read_folder`]; also if `train` and `test` have different classes.
+    ///
+    /// # Panics
+    /// If `held_out` is not within 0 to 1.
+    pub fn open_folder(path: impl AsRef<Path>, held_out: f64, seed: u64) -> Result<(Self, Self), DataError> {
+        let path = path.as_ref();
+        let (training, test) = (path.join("train"), path.join("test"));
+        if !(training.is_dir() && test.is_dir()) {
+            return Ok(Self::read_folder(path)?.split(held_out, seed));
+        }
+        let (training, test) = (Self::read_folder(training)?, Self::read_folder(test)?);
+        if training.names() != test.names() {
+            let reason = format!(
+                "`train` has the classes {}, `test` has {}: expected the same",
+                training.names().join(", "),
+                test.names().join(", ")
+            );
+            return Err(DataError::Classes {
+                folder: path.to_owned(),
+                reason,
+            });
+        }
+        Ok((training, test))
+    }
+
+    /// Reads the pictures of a folder that has a folder of PNG, JPEG or BMP files per class. Classes are sorted by
+    /// name, and so are the files of each; names that begin with a point are skipped, as are files beside the
+    /// folders of the classes.
+    ///
+    /// Pictures may have any size: of each, the middle with the proportions of `H x W` is taken and resized to it
+    /// with a triangle filter. With `C = 3` they are read as red, green and blue, with `C = 1` as grey; what is
+    /// transparent counts as if it were not.
+    ///
+    /// # Errors
+    /// If there are not `K` classes, a class has no pictures, or a file cannot be read as a picture; also for other
+    /// `C` than 1 and 3, and sizes of 0.
+    pub fn read_folder(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        let path = path.as_ref();
+        let classes = Self::classes(path)?;
+        let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+        for (label, class) in classes.iter().enumerate() {
+            let files = sorted(class)?;
+            if files.is_empty() {
+                return Err(wrong(class, "the class has no pictures".to_owned()));
+            }
+            for file in files {
+                pixels.extend(Self::pixels(&file)?);
+                labels.push(label as u16);
+            }
+        }
+        Self::new(pixels, labels)?.with_names(classes.iter().map(|class| name(class)))
+    }
+
+    /// Reads one picture as [`Dataset::read_folder`] does: its values, channel by channel, each row by row.
+    ///
+    /// # Errors
+    /// If the file cannot be read as a picture; also for other `C` than 1 and 3, and sizes of 0.
+    pub fn read_picture(file: impl AsRef<Path>) -> Result<Vec<u8>, DataError> {
+        Self::check_sizes(file.as_ref())?;
+        Self::pixels(file.as_ref())
+    }
+
+    /// The folders of the classes.
+    fn classes(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+        Self::check_sizes(path)?;
+        let mut classes = sorted(path)?;
+        classes.retain(|entry| entry.is_dir());
+        if classes.len() != K {
+            let names: Vec<String> = classes.iter().map(|class| name(class)).collect();
+            let found = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            let reason = format!(
+                "expected a folder for each of {K} classes, found {}: {found}",
+                names.len()
+            );
+            return Err(wrong(path, reason));
+        }
+        Ok(classes)
+    }
+
+    /// Whether pictures can be read with these sizes.
+    fn check_sizes(path: &Path) -> Result<(), DataError> {
+        if !(C == 1 || C == 3) || H == 0 || W == 0 || K > usize::from(u16::MAX) + 1 {
+            let reason = format!("pictures are read as 1 or 3 channels and at least one pixel, not as {C} x {H} x {W}");
+            return Err(wrong(path, reason));
+        }
+        Ok(())
+    }
+
+    /// The values of a picture.
+    fn pixels(file: &Path) -> Result<Vec<u8>, DataError> {
+        let picture = decoded(file)?;
+        let (rows, columns) = (H as u32, W as u32);
+        let (x, y, width, height) = middle((picture.width(), picture.height()), (columns, rows));
+        Ok(if C == 1 {
+            let grey = picture.into_luma8();
+            let part = imageops::crop_imm(&grey, x, y, width, height);
+            imageops::resize(&*part, columns, rows, FilterType::Triangle).into_raw()
+        } else {
+            let color = picture.into_rgb8();
+            let part = imageops::crop_imm(&color, x, y, width, height);
+            let resized = imageops::resize(&*part, columns, rows, FilterType::Triangle).into_raw();
+            (0..3)
+                .flat_map(|channel| resized.iter().copied().skip(channel).step_by(3))
+                .collect()
+        })
+    }
+}
+
+fn wrong(folder: &Path, reason: String) -> DataError {
+    DataError::Classes {
+        folder: folder.to_owned(),
+        reason,
+    }
+}
+
+/// What is in a folder, sorted by name, without what is hidden.
+fn sorted(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let failed = |source| DataError::File {
+        file: folder.to_owned(),
+        source,
+    };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            paths.push(entry.path());
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The picture in a file, whatever its name says.
+fn decoded(file: &Path) -> Result<DynamicImage, DataError> {
+    let failed = |source| DataError::File {
+        file: file.to_owned(),
+        source,
+    };
+    let no_picture = |reason| DataError::Picture {
+        file: file.to_owned(),
+        reason,
+    };
+    if file.is_dir() {
+        return Err(no_picture("it is a folder; a class has files alone".to_owned()));
+    }
+    let mut reader = ImageReader::open(file)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(failed)?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MOST_SIDE);
+    limits.max_image_height = Some(MOST_SIDE);
+    limits.max_alloc = Some(MOST_BYTES);
+    reader.limits(limits);
+    let picture = reader.decode().map_err(|error| no_picture(error.to_string()))?;
+    if picture.width() == 0 || picture.height() == 0 {
+        return Err(no_picture("it has no pixels".to_owned()));
+    }
+    Ok(picture)
+}
+
+/// The greatest part in the middle of a picture with the proportions of `to`: its corner and its size. Sizes are
+/// (columns, rows).
+fn middle(from: (u32, u32), to: (u32, u32)) -> (u32, u32, u32, u32) {
+    // In 64 bits, since sides are below 2^15 and 2^32.
+    let [width, height, columns, rows] = [from.0, from.1, to.0, to.1].map(u64::from);
+    let part = |a: u64, b: u64, c: u64| ((2 * a * b + c) / (2 * c)).max(1);
+    let (width_taken, height_taken) = if width * rows > height * columns {
+        (part(height, columns, rows).min(width), height)
+    } else {
+        (width, part(width, rows, columns).min(height))
+    };
+    let (x, y) = ((width - width_taken) / 2, (height - height_taken) / 2);
+    (x as u32, y as u32, width_taken as u32, height_taken as u32)
+}
+
+#[cfg(test)]
+#[path = "folder_tests.rs"]
+mod tests;
