@@ -19,6 +19,7 @@
 
 mod color;
 mod erase;
+mod from_recipe;
 mod geometry;
 mod jitter;
 mod mix;
