@@ -32,6 +32,29 @@ fn adam<E: Scalar>(rule: AdamStep, parameter: &mut [E], gradient: &[E], first: &
     }
 }
 
+/// In eight sums side by side, so that no addition waits for the one before.
+fn sum_of_squares<E: Scalar + Into<f64>>(x: &[E]) -> f64 {
+    let (chunks, rest) = x.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    let mut add = |sum: usize, x: E| {
+        let x: f64 = x.into();
+        sums[sum] += x * x;
+    };
+    for chunk in chunks {
+        (0..8).for_each(|i| add(i, chunk[i]));
+    }
+    rest.iter().enumerate().for_each(|(i, &x)| add(i, x));
+    sums.iter().sum()
+}
+
+/// Whether all buffers of a call belong together.
+fn same_length(lengths: &[usize]) -> Result<(), CpuError> {
+    match lengths.iter().all(|length| *length == lengths[0]) {
+        true => Ok(()),
+        false => Err(CpuError::WrongNumElements),
+    }
+}
+
 macro_rules! cpu_updates {
     ($E:ident) => {
         impl Updates<$E> for Cpu {
@@ -42,6 +65,7 @@ macro_rules! cpu_updates {
                 gradient: &CpuBuf<$E>,
                 velocity: &mut CpuBuf<$E>,
             ) -> Result<(), CpuError> {
+                same_length(&[parameter.len(), gradient.len(), velocity.len()])?;
                 sgd::<$E>(rule, parameter, gradient, velocity);
                 Ok(())
             }
@@ -54,11 +78,13 @@ macro_rules! cpu_updates {
                 first: &mut CpuBuf<$E>,
                 second: &mut CpuBuf<$E>,
             ) -> Result<(), CpuError> {
+                same_length(&[parameter.len(), gradient.len(), first.len(), second.len()])?;
                 adam::<$E>(rule, parameter, gradient, first, second);
                 Ok(())
             }
 
             fn average(&self, decay: f64, average: &mut CpuBuf<$E>, value: &CpuBuf<$E>) -> Result<(), CpuError> {
+                same_length(&[average.len(), value.len()])?;
                 let (kept, rest) = (decay as $E, (1.0 - decay) as $E);
                 for (average, value) in average.iter_mut().zip(value.iter()) {
                     *average = kept * *average + rest * value;
@@ -67,7 +93,7 @@ macro_rules! cpu_updates {
             }
 
             fn sum_of_squares(&self, x: &CpuBuf<$E>) -> Result<f64, CpuError> {
-                Ok(x.iter().map(|&x| f64::from(x) * f64::from(x)).sum())
+                Ok(sum_of_squares::<$E>(x))
             }
 
             fn set_tensor<S: Shape>(
@@ -75,9 +101,7 @@ macro_rules! cpu_updates {
                 tensor: &mut Tensor<S, $E, Self>,
                 values: CpuBuf<$E>,
             ) -> Result<(), CpuError> {
-                if tensor.shape().num_elements() != values.len() {
-                    return Err(CpuError::WrongNumElements);
-                }
+                same_length(&[tensor.shape().num_elements(), values.len()])?;
                 tensor.copy_from(&values);
                 Ok(())
             }

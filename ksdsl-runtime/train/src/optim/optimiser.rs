@@ -168,7 +168,8 @@ struct Update<'o, E: Scalar, D: Updates<E>> {
 
 impl<E: Scalar, D: Updates<E>> Change<E, D> for Update<'_, E, D> {
     fn change<S: Shape>(&mut self, slot: Slot, tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
-        let (true, Some(gradient)) = (slot.trained, self.gradients.next()) else {
+        // Running statistics have no gradient.
+        let Some(gradient) = slot.trained.then(|| self.gradients.next()).flatten() else {
             return Ok(());
         };
         let device = tensor.device().clone();

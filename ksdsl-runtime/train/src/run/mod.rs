@@ -98,7 +98,24 @@ impl RunFolder {
     /// Replaces a file of the folder.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
-        write_file(&path, content).map_err(|error| RunError::write(&path, error))
+        write_file(&path, content).map_err(|error| RunError::write(&path, error))?;
+        self.sync()
+    }
+
+    /// Brings the names of the folder's files to the disk, after one was renamed.
+    pub(crate) fn sync(&self) -> Result<(), RunError> {
+        #[cfg(unix)]
+        {
+            let synced = fs::File::open(&self.path).and_then(|folder| folder.sync_all());
+            // Some file systems have it otherwise.
+            if let Err(error) = synced.or_else(|error| match error.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
+                _ => Err(error),
+            }) {
+                return Err(RunError::write(&self.path, error));
+            }
+        }
+        Ok(())
     }
 
     /// Replaces the last checkpoint.
@@ -169,9 +186,14 @@ fn lock(path: &Path) -> Result<fs::File, RunError> {
 
 /// Removes what a killed run had not renamed yet.
 fn remove_left_over(folder: &Path) {
+    // As the crate `tempfile` calls them.
+    let is_left_over = |name: &str| {
+        let random = name.strip_prefix(".tmp");
+        random.is_some_and(|random| random.len() == 6 && random.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for entry in entries {
-        if entry.file_name().to_string_lossy().starts_with(".tmp") {
+        if entry.file_name().to_str().is_some_and(is_left_over) {
             // If it stays, it is only in the way.
             let _ = fs::remove_file(entry.path());
         }

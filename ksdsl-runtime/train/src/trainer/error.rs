@@ -47,7 +47,7 @@ pub struct Diverged {
     pub loss: f64,
     /// The learning rate of the last update.
     pub rate: f64,
-    /// The norm of all gradients: of this step if the loss is finite, of the one before if not.
+    /// The norm of all gradients: of this step if the loss is finite, of the one before (if there is one) if not.
     pub gradient_norm: Option<f64>,
     /// Whether the step's images are finite.
     pub images_finite: bool,
@@ -57,32 +57,48 @@ pub struct Diverged {
     pub checkpoint: Option<PathBuf>,
 }
 
-impl fmt::Display for Diverged {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "training diverged: the loss became {} in epoch {}, step {}, at a learning rate of {}",
-            self.loss, self.epoch, self.step, self.rate
-        )?;
-        match self.gradient_norm {
-            Some(norm) if self.loss.is_finite() => write!(f, "; the norm of its gradients is {norm}")?,
-            Some(norm) => write!(f, "; the norm of the gradients was {norm} in the step before")?,
-            None => {}
-        }
+impl Diverged {
+    /// Which tensors are not finite, the first few by name.
+    fn fmt_tensors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 8;
         match self.tensors.as_slice() {
-            [] if !self.images_finite => write!(f, "\nthe step's images are not finite: look at the data")?,
-            [] => write!(f, "\nall tensors of the model are still finite")?,
-            [first @ .., last] => {
-                let shown: Vec<&str> = first.iter().take(8).map(String::as_str).collect();
-                let more = first.len() - shown.len();
-                write!(f, "\nnot finite: ")?;
-                shown.iter().try_for_each(|key| write!(f, "`{key}`, "))?;
-                match more {
-                    0 => write!(f, "`{last}`")?,
-                    more => write!(f, "and {} more", more + 1)?,
+            [] if !self.images_finite => write!(f, "\nthe step's images are not finite: look at the data"),
+            [] => write!(f, "\nall tensors of the model are still finite"),
+            tensors => {
+                let named = &tensors[..tensors.len().min(NAMED)];
+                write!(f, "\nnot finite: `{}`", named.join("`, `"))?;
+                match tensors.len() - named.len() {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
                 }
             }
         }
+    }
+}
+
+impl fmt::Display for Diverged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            loss,
+            epoch,
+            step,
+            rate,
+            ..
+        } = self;
+        let norm = self.gradient_norm;
+        f.write_str("training diverged: ")?;
+        match norm {
+            _ if !loss.is_finite() => write!(f, "the loss became {loss}")?,
+            Some(norm) if !norm.is_finite() => {
+                write!(f, "the norm of the gradients became {norm} at a loss of {loss}")?
+            }
+            _ => write!(f, "the parameters are no longer finite after a loss of {loss}")?,
+        }
+        write!(f, " in epoch {epoch}, step {step}, at a learning rate of {rate}")?;
+        if let Some(norm) = norm.filter(|norm| norm.is_finite()) {
+            write!(f, "; the norm of the last gradients was {norm}")?;
+        }
+        self.fmt_tensors(f)?;
         write!(f, "\ntry a lower rate, a warm-up, or clipped gradients")?;
         match &self.checkpoint {
             Some(path) => write!(f, "; the last good state is in `{}`", path.display()),

@@ -331,7 +331,8 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             progress.best = Some(Best {
                 epoch,
                 top1: evaluation.top1,
-                loss: evaluation.loss,
+                // Any loss is better than none; and files hold numbers only.
+                loss: evaluation.loss.min(f64::MAX),
             });
             progress.stale = 0;
             return session.save_best();

@@ -35,6 +35,8 @@ pub(super) struct Session<'s, M, D: Updates<f32>, const C: usize, const H: usize
     pub(super) average: Option<Average<f32, D>>,
     optimiser: Optimiser<f32, D>,
     slots: Vec<Slot>,
+    /// The loss of the last step.
+    loss: f64,
 }
 
 /// An error of the device.
@@ -69,6 +71,7 @@ where
             average: recipe.average.map(Average::new),
             optimiser,
             slots,
+            loss: 0.0,
         };
         let last = session.folder.as_ref().map(RunFolder::load).transpose()?.flatten();
         match last {
@@ -91,14 +94,18 @@ where
         let logits = with_seed(dropout, || self.model.try_forward_mut(traced)).map_err(device)?;
         let loss = cross_entropy(logits, targets);
         let value = f64::from(loss.as_vec()[0]);
+        self.loss = value;
+        let finite = || images.as_vec().iter().all(|value| value.is_finite());
         if !value.is_finite() {
-            return Err(self.diverged(value, rate, None, &images));
+            // What the last update did shows now.
+            let rate = if number > 0 { self.progress.rate } else { rate };
+            return Err(self.diverged(number + 1, value, rate, self.progress.gradient_norm, finite()));
         }
         let mut gradients = loss.try_backward().map_err(device)?;
         self.optimiser.rate = rate;
         let norm = self.optimiser.step(self.model, &mut gradients).map_err(device)?;
         if !norm.is_finite() {
-            return Err(self.diverged(value, rate, Some(norm), &images));
+            return Err(self.diverged(number + 1, value, rate, Some(norm), finite()));
         }
         if let Some(average) = &mut self.average {
             average.update(self.model).map_err(device)?;
@@ -150,23 +157,20 @@ where
     }
 
     /// What there is to look at.
-    fn diverged(&self, loss: f64, rate: f64, norm: Option<f64>, images: &Images<C, H, W, f32, D>) -> TrainError {
-        let progress = &self.progress;
-        let tensors = match optim::non_finite::<f32, D, M>(self.model) {
-            Ok(tensors) => tensors,
-            Err(error) => return device(error),
-        };
-        let before = (norm.is_none() && progress.steps > 0).then_some(progress.rate);
-        TrainError::Diverged(Box::new(Diverged {
-            epoch: progress.epoch,
-            step: progress.steps + 1,
-            loss,
-            rate: before.unwrap_or(rate),
-            gradient_norm: norm.or(progress.gradient_norm),
-            images_finite: images.as_vec().iter().all(|value| value.is_finite()),
-            tensors,
-            checkpoint: self.folder.as_ref().map(RunFolder::last),
-        }))
+    fn diverged(&self, step: u64, loss: f64, rate: f64, gradient_norm: Option<f64>, images_finite: bool) -> TrainError {
+        match optim::non_finite::<f32, D, M>(self.model) {
+            Ok(tensors) => TrainError::Diverged(Box::new(Diverged {
+                epoch: self.progress.epoch,
+                step,
+                loss,
+                rate,
+                gradient_norm,
+                images_finite,
+                tensors,
+                checkpoint: self.folder.as_ref().map(RunFolder::last),
+            })),
+            Err(error) => device(error),
+        }
     }
 
     /// The model and, if one is kept, its average on the images held out.
@@ -214,14 +218,22 @@ where
         };
         save_model::<M, D>(&*self.model, &folder.join("model.safetensors"))?;
         self.with_average(|model| save_model::<M, D>(model, &folder.join("averaged.safetensors")))?;
-        Ok(())
+        self.sync()
     }
 
-    /// Writes a checkpoint, if there is a folder.
+    fn sync(&self) -> Result<(), TrainError> {
+        Ok(self.folder.as_ref().map_or(Ok(()), RunFolder::sync)?)
+    }
+
+    /// Writes a checkpoint, if there is a folder; never one of a model that is broken.
     pub(super) fn save(&self) -> Result<(), TrainError> {
         let Some(folder) = &self.folder else {
             return Ok(());
         };
+        if !optim::non_finite::<f32, D, M>(self.model).map_err(device)?.is_empty() {
+            let progress = &self.progress;
+            return Err(self.diverged(progress.steps, self.loss, progress.rate, progress.gradient_norm, true));
+        }
         let mut tensors = optim::read::<f32, D, M>(self.model, "model.").map_err(device)?;
         tensors.extend(self.optimiser.save(self.device, "optimiser.").map_err(device)?);
         if let Some(average) = &self.average {

@@ -1,0 +1,10 @@
+//! Whole runs of a tiny net: that they can be stopped, killed and resumed, what they save and what they
+//! say.
+#![cfg(unix)]
+
+mod child;
+mod folders;
+mod kill;
+mod resume;
+mod support;
+mod trainer;
