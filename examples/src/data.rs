@@ -99,7 +99,9 @@ impl Kind {
     fn path(&self) -> Option<&Path> {
         match self {
             Self::Digits | Self::Procedural(None) => None,
-            Self::Procedural(Some(path)) | Self::Cifar10(path) | Self::Cifar100(path) | Self::Folder(path) => Some(path),
+            Self::Procedural(Some(path)) | Self::Cifar10(path) | Self::Cifar100(path) | Self::Folder(path) => {
+                Some(path)
+            }
         }
     }
 }
@@ -132,7 +134,9 @@ impl FromStr for Kind {
             }
             "cifar100" => needed(path).map(Self::Cifar100),
             "folder" => needed(path).map(Self::Folder),
-            _ => Err("expected digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH or folder:PATH".to_owned()),
+            _ => Err(
+                "expected digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH or folder:PATH".to_owned(),
+            ),
         }
     }
 }
@@ -189,7 +193,13 @@ mod tests {
 
     #[test]
     fn words_name_data() {
-        for text in ["digits", "procedural", "procedural:a/b", "cifar10:c:d", "folder:pictures"] {
+        for text in [
+            "digits",
+            "procedural",
+            "procedural:a/b",
+            "cifar10:c:d",
+            "folder:pictures",
+        ] {
             assert_eq!(text.parse::<Kind>().unwrap().to_string(), text);
         }
     }

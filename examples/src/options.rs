@@ -22,7 +22,9 @@ pub struct OnCpu;
 
 /// A device of this build.
 pub fn device(text: &str) -> Result<OnCpu, String> {
-    let number = text.strip_prefix("cuda").map(|rest| rest.strip_prefix(':').unwrap_or(rest));
+    let number = text
+        .strip_prefix("cuda")
+        .map(|rest| rest.strip_prefix(':').unwrap_or(rest));
     match number {
         None if text == "cpu" => Ok(OnCpu),
         Some(number) if number.is_empty() || number.parse::<u32>().is_ok() => {
@@ -40,10 +42,16 @@ mod tests {
     fn devices_are_named() {
         assert!(device("cpu").is_ok());
         for text in ["cuda", "cuda:0", "cuda:12"] {
-            assert!(device(text).unwrap_err().contains("without the feature `cuda`"), "{text}");
+            assert!(
+                device(text).unwrap_err().contains("without the feature `cuda`"),
+                "{text}"
+            );
         }
         for text in ["gpu", "cuda:x", "cuda:-1", "cpu:0"] {
-            assert!(device(text).unwrap_err().starts_with("expected cpu, or cuda:N"), "{text}");
+            assert!(
+                device(text).unwrap_err().starts_with("expected cpu, or cuda:N"),
+                "{text}"
+            );
         }
     }
 

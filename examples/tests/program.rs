@@ -31,7 +31,10 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
 /// The words of the first line that has all of `parts`.
 fn line(text: &str, parts: &[&str]) -> String {
     let found = text.lines().find(|line| parts.iter().all(|part| line.contains(part)));
-    let words: Vec<&str> = found.unwrap_or_else(|| panic!("{parts:?} in {text}")).split_whitespace().collect();
+    let words: Vec<&str> = found
+        .unwrap_or_else(|| panic!("{parts:?} in {text}"))
+        .split_whitespace()
+        .collect();
     words.join(" ")
 }
 
@@ -40,8 +43,14 @@ fn trains_evaluates_predicts_compares() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let text = printed(folder, &["train", "--epochs", "2"]);
-    assert!(line(&text, &["digits_unshared"]).starts_with("digits_unshared 1 280,250 100.0 %"), "{text}");
-    assert!(line(&text, &["digits_shared"]).starts_with("digits_shared 1 84,410 30.1 %"), "{text}");
+    assert!(
+        line(&text, &["digits_unshared"]).starts_with("digits_unshared 1 280,250 100.0 %"),
+        "{text}"
+    );
+    assert!(
+        line(&text, &["digits_shared"]).starts_with("digits_shared 1 84,410 30.1 %"),
+        "{text}"
+    );
     let run = "runs/digits-digits_shared-0";
     let files = [
         "run.json",
@@ -69,12 +78,18 @@ fn trains_evaluates_predicts_compares() {
     assert!(line(&text, &["359 "]).starts_with(&expected), "{expected} in {text}");
     assert!(folder.join("confusion.png").exists());
 
-    let text = printed(folder, &["predict", &format!("{run}/best.safetensors"), "0", "7", "--top", "2"]);
+    let text = printed(
+        folder,
+        &["predict", &format!("{run}/best.safetensors"), "0", "7", "--top", "2"],
+    );
     assert_eq!(text.matches(" %").count(), 4, "{text}");
     assert!(text.contains("0 (of class "), "{text}");
 
     let text = printed(folder, &["compare", "runs"]);
-    assert!(line(&text, &["digits-digits_shared-0"]).contains("digits_shared 84,410 2"), "{text}");
+    assert!(
+        line(&text, &["digits-digits_shared-0"]).contains("digits_shared 84,410 2"),
+        "{text}"
+    );
     let text = printed(folder, &["compare", "--markdown", "runs"]);
     assert!(text.starts_with("| network"), "{text}");
 }
@@ -108,7 +123,10 @@ fn mistakes_on_the_command_line_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = |arguments: &[&str]| refused(folder.path(), arguments);
     let text = error(&["train", "--net", "resnet"]);
-    assert!(text.contains("no net `resnet` takes these images (1 x 8 x 8, 10 classes); there are digits_unshared, "), "{text}");
+    assert!(
+        text.contains("no net `resnet` takes these images (1 x 8 x 8, 10 classes); there are digits_unshared, "),
+        "{text}"
+    );
     assert!(error(&["train", "--epochs", "0"]).contains("expected a whole number from 1"));
     assert!(error(&["train", "--device", "cuda:0"]).contains("built without the feature `cuda`"));
     assert!(error(&["train", "--data", "imagenet"]).contains("expected digits, procedural"));
@@ -128,8 +146,22 @@ fn the_made_set_is_written_and_trained_on() {
     assert!(folder.join("made/test_batch.bin").exists());
     let error = refused(folder, &["data", "made"]);
     assert!(error.contains("made"), "{error}");
-    let text = printed(folder, &["train", "--data", "procedural:made", "--net", "se_resnet_small_shared", "--epochs", "1"]);
-    assert!(line(&text, &["se_resnet_small_shared"]).contains("se_resnet_small_shared 1 "), "{text}");
+    let text = printed(
+        folder,
+        &[
+            "train",
+            "--data",
+            "procedural:made",
+            "--net",
+            "se_resnet_small_shared",
+            "--epochs",
+            "1",
+        ],
+    );
+    assert!(
+        line(&text, &["se_resnet_small_shared"]).contains("se_resnet_small_shared 1 "),
+        "{text}"
+    );
     let run = "runs/procedural-se_resnet_small_shared-0";
     let text = printed(folder, &["evaluate", run]);
     assert!(text.contains("striped disc"), "{text}");

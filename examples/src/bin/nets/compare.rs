@@ -52,7 +52,9 @@ fn folders(given: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
             continue;
         }
         let entries = fs::read_dir(folder).map_err(|error| format!("cannot read `{}`: {error}", folder.display()))?;
-        let paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+        let paths: Vec<PathBuf> = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_, std::io::Error>>()?;
         let mut inner: Vec<PathBuf> = paths.into_iter().filter(|path| is_run(path)).collect();
         if inner.is_empty() {
             return Err(format!("`{}` is no run and has none", folder.display()).into());

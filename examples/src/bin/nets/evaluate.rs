@@ -49,7 +49,11 @@ pub(crate) fn run(options: &Options) -> Done {
     let evaluation = opened.visit(Evaluated(&saved))?;
     let settings = &saved.settings;
     println!("{} of {} on {kind}", settings.net, saved.file.display());
-    println!("{}\n\n{}", result_table(&evaluation), score_table(&evaluation, &settings.classes));
+    println!(
+        "{}\n\n{}",
+        result_table(&evaluation),
+        score_table(&evaluation, &settings.classes)
+    );
     if evaluation.classes() <= SHOWN {
         println!("\n{}", confusion_table(&evaluation, &settings.classes));
     }

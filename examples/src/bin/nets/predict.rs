@@ -72,7 +72,12 @@ impl Visit for Predicted<'_> {
         let images = Dataset::<C, H, W, K>::new(pixels, vec![0; names.len()])?;
         let scaling = settings.scaling().unwrap_or(data.scaling);
         let logits = (entry.logits)(&self.saved.file, &images, scaling)?;
-        Ok(table(&names, &logits, &settings.classes, self.options.top.get() as usize))
+        Ok(table(
+            &names,
+            &logits,
+            &settings.classes,
+            self.options.top.get() as usize,
+        ))
     }
 }
 

@@ -20,7 +20,10 @@ impl Saved {
     /// the end.
     pub(crate) fn open(path: &Path, last: bool) -> Result<Self, Box<dyn Error>> {
         let (folder, file) = if path.is_dir() {
-            (path, path.join(if last { "model.safetensors" } else { "best.safetensors" }))
+            (
+                path,
+                path.join(if last { "model.safetensors" } else { "best.safetensors" }),
+            )
         } else {
             (path.parent().unwrap_or(Path::new("")), path.to_owned())
         };
@@ -38,7 +41,11 @@ impl Saved {
         }
         let settings = Settings::read(folder)?;
         if !file.exists() {
-            let what = if last { "it has not ended" } else { "no epoch of it is done" };
+            let what = if last {
+                "it has not ended"
+            } else {
+                "no epoch of it is done"
+            };
             return Err(format!("the run `{}` has no model yet: {what}", folder.display()).into());
         }
         let seed = Description::of(folder)?.recipe.seed;

@@ -119,7 +119,12 @@ impl Plan<'_> {
         let recipe = Description::of(folder)?.recipe;
         let opened = settings.kind()?.open(recipe.seed, settings.images)?;
         let name = settings.net.clone();
-        opened.visit(Resumed { plan: self, settings, recipe, folder })?;
+        opened.visit(Resumed {
+            plan: self,
+            settings,
+            recipe,
+            folder,
+        })?;
         if self.stop.is_wished() {
             return Ok(ExitCode::from(130));
         }
@@ -229,7 +234,9 @@ impl Visit for Resumed<'_> {
         entries: Vec<Entry<C, H, W, K>>,
     ) -> Self::Output {
         let entry = find(&entries, &self.settings.net)?;
-        let outcome = self.plan.train(entry, data, self.recipe, (self.folder, Opening::Resume))?;
+        let outcome = self
+            .plan
+            .train(entry, data, self.recipe, (self.folder, Opening::Resume))?;
         if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
             println!("{}", result_table(evaluation));
         }
@@ -250,7 +257,9 @@ fn chosen<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
     };
     let mut chosen: Vec<&Entry<C, H, W, K>> = Vec::new();
     for name in &asked {
-        let of_name = entries.iter().filter(|entry| entry.costs.name == name || entry.family() == name);
+        let of_name = entries
+            .iter()
+            .filter(|entry| entry.costs.name == name || entry.family() == name);
         let before = chosen.len();
         chosen.extend(of_name);
         if chosen.len() == before {
