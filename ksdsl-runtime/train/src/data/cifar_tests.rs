@@ -3,6 +3,7 @@ use crate::data::Dataset;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 const BATCHES: [&str; 6] = [
@@ -37,9 +38,13 @@ fn folder(path: &Path) {
 }
 
 fn archive(path: &Path, names: &[&str]) {
+    let members: Vec<_> = names.iter().copied().zip((0..).map(content)).collect();
+    archive_of(path, &members);
+}
+
+fn archive_of(path: &Path, members: &[(&str, Vec<u8>)]) {
     let mut tar = tar::Builder::new(GzEncoder::new(fs::File::create(path).unwrap(), Compression::fast()));
-    for (name, file) in names.iter().zip(0..) {
-        let bytes = content(file);
+    for (name, bytes) in members {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
@@ -154,4 +159,120 @@ fn refuses_what_is_no_archive() {
     }
     let message = error(&folder.path().join("nowhere"));
     assert!(message.contains("nowhere"), "{message}");
+}
+
+#[test]
+fn every_damage_to_an_archive_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cifar-10-binary.tar.gz");
+    archive(&path, &BATCHES);
+    let whole = fs::read(&path).unwrap();
+    // The name and time in the gzip header (bytes 4 to 9) mean nothing; all others do.
+    let places = (0..4)
+        .chain((10..whole.len()).step_by(whole.len() / 97))
+        .chain(whole.len() - 8..whole.len());
+    for place in places {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x10;
+        fs::write(&path, damaged).unwrap();
+        let message = error(&path);
+        assert!(message.contains("cifar-10-binary.tar.gz"), "{place}: {message}");
+    }
+}
+
+#[test]
+fn names_what_an_archive_has_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive.tar.gz");
+    archive(&path, &[&BATCHES[..], &["data_batch_4.bin"]].concat());
+    let message = error(&path);
+    assert!(
+        message.ends_with("archive.tar.gz` has the file `data_batch_4.bin` twice"),
+        "{message}"
+    );
+}
+
+#[test]
+fn records_of_an_archive_are_checked_as_those_of_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive.tar.gz");
+    let with = |bytes: Vec<u8>| {
+        let mut members: Vec<_> = BATCHES.iter().copied().zip((0..).map(content)).collect();
+        members[4].1 = bytes;
+        archive_of(&path, &members);
+        error(&path)
+    };
+    let message = with(content(4)[..5000].to_vec());
+    let expected = "data_batch_5.bin`: 5000 bytes are no whole number of records of 3073 bytes";
+    assert!(message.ends_with(expected), "{message}");
+    let message = with([record(1), record(2), record(255)].concat());
+    assert!(
+        message.contains("data_batch_5.bin`: record 2 has label 255"),
+        "{message}"
+    );
+}
+
+#[test]
+fn refuses_files_of_absurd_sizes_unread() {
+    let data = tempfile::tempdir().unwrap();
+    folder(data.path());
+    // A file with a hole takes no space.
+    let file = fs::File::create(data.path().join("data_batch_2.bin")).unwrap();
+    file.set_len(3073 << 30).unwrap();
+    let message = error(data.path());
+    let expected = "data_batch_2.bin` has more than 268435456 bytes: too many for a file of this kind";
+    assert!(message.ends_with(expected), "{message}");
+    drop(file);
+
+    // A member that says it has 2^40 bytes.
+    let path = data.path().join("archive.tar.gz");
+    let mut header = tar::Header::new_gnu();
+    header.set_path("data_batch_1.bin").unwrap();
+    header.set_size(1 << 40);
+    header.set_cksum();
+    let mut gzip = GzEncoder::new(fs::File::create(&path).unwrap(), Compression::fast());
+    gzip.write_all(header.as_bytes()).unwrap();
+    gzip.write_all(&content(0)).unwrap();
+    gzip.finish().unwrap();
+    let message = error(&path);
+    assert!(
+        message.contains("data_batch_1.bin` has more than 268435456 bytes"),
+        "{message}"
+    );
+}
+
+#[test]
+fn names_the_record_whose_coarse_label_is_no_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_coarse = |coarse, fine| [vec![coarse], record(fine)].concat();
+    fs::write(folder.path().join("train.bin"), with_coarse(19, 99)).unwrap();
+    let test = [with_coarse(0, 5), with_coarse(20, 6)].concat();
+    fs::write(folder.path().join("test.bin"), test).unwrap();
+    let message = Cifar100::open(folder.path()).unwrap_err().to_string();
+    let expected = "test.bin`: record 1 has label 20; there are 20 classes, counted from 0";
+    assert!(message.ends_with(expected), "{message}");
+}
+
+#[test]
+fn classes_have_the_names_that_are_written_down() {
+    let data = tempfile::tempdir().unwrap();
+    folder(data.path());
+    let (training, test) = Cifar10::open(data.path()).unwrap();
+    assert_eq!(
+        (&training.names()[0], &test.names()[9]),
+        (&"airplane".to_owned(), &"truck".to_owned())
+    );
+    let names = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n";
+    fs::write(data.path().join("batches.meta.txt"), names).unwrap();
+    let path = data.path().join("archive.tar.gz");
+    let mut members: Vec<_> = BATCHES.iter().copied().zip((0..).map(content)).collect();
+    members.push(("batches.meta.txt", names.into()));
+    archive_of(&path, &members);
+    for path in [data.path(), &path] {
+        let (training, test) = Cifar10::open(path).unwrap();
+        assert_eq!(training.names().concat(), "abcdefghij");
+        check(&training, &test);
+    }
+    fs::write(data.path().join("batches.meta.txt"), "a\nb").unwrap();
+    assert_eq!(error(data.path()), "2 names for 10 classes");
 }

@@ -105,10 +105,11 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// A number that tells this data from other data: 64 bits of its pixels and labels. It is the same on every
     /// machine; it does not protect against those who would forge it.
     pub fn fingerprint(&self) -> u64 {
-        let mut state = 0x243F_6A88_85A3_08D3; // digits of pi
+        let mut state = 0x243F_6A88_85A3_08D3_u64; // digits of pi
+        // Each word changes the state one to one: what differs in a word alone never ends in the same number.
         let mut add = |word: u64| {
-            let product = u128::from(state ^ word) * 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835;
-            state = (product ^ (product >> 64)) as u64;
+            state = (state.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            state ^= state >> 29;
         };
         for value in [C, H, W, K, self.len()] {
             add(value as u64);

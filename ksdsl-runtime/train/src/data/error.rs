@@ -76,6 +76,20 @@ pub enum DataError {
         /// The file's name.
         name: String,
     },
+    /// An archive has a file twice.
+    Twice {
+        /// The archive.
+        archive: PathBuf,
+        /// The file's name.
+        name: String,
+    },
+    /// A file, or an archive when unpacked, is larger than any of its kind.
+    FileTooLarge {
+        /// The file.
+        file: PathBuf,
+        /// The most bytes that are read.
+        limit: u64,
+    },
     /// A file is empty or ends within a record.
     Records {
         /// The file.
@@ -85,7 +99,7 @@ pub enum DataError {
         /// The size of a record.
         record: usize,
     },
-    /// A record of a file has a label that is no class.
+    /// A record of a file has a label (in CIFAR-100, one of its two) that is no class.
     Class {
         /// The file.
         file: PathBuf,
@@ -157,6 +171,12 @@ impl fmt::Display for DataError {
             Self::Names { found, classes } => write!(f, "{found} names for {classes} classes"),
             Self::File { file, source } => write!(f, "cannot read `{}`: {source}", file.display()),
             Self::Missing { archive, name } => write!(f, "`{}` has no file `{name}`", archive.display()),
+            Self::Twice { archive, name } => write!(f, "`{}` has the file `{name}` twice", archive.display()),
+            Self::FileTooLarge { file, limit } => write!(
+                f,
+                "`{}` has more than {limit} bytes: too many for a file of this kind",
+                file.display()
+            ),
             Self::Records { file, bytes, record } => write!(
                 f,
                 "`{}`: {bytes} bytes are no whole number of records of {record} bytes",

@@ -154,11 +154,7 @@ impl Shapes {
     fn image(&self, part: u32, index: u32) -> (u8, Vec<u8>) {
         let label = self.label(part, index);
         let mut draw = Draw::new(self.seed, part, index);
-        let texture = if label % 2 == 0 {
-            Texture::Stripes
-        } else {
-            Texture::Checks
-        };
+        let texture = [Texture::Stripes, Texture::Checks][usize::from(label % 2)];
         let scene = Scene::new(&mut draw, Outline::ALL[usize::from(label / 2)], texture);
         (label, scene.paint(&mut draw))
     }

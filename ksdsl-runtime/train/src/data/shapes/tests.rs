@@ -1,1 +1,137 @@
+use super::Shapes;
+use crate::data::{Cifar10, Dataset, Example};
+use flate2::Crc;
+use std::collections::BTreeSet;
+use std::fs;
 
+fn set(training: u32, test: u32, seed: u64) -> Shapes {
+    Shapes { training, test, seed }
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// The folder has what the function gives, in five files of as many images.
+#[test]
+fn what_is_written_is_what_is_made() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("shapes");
+    let shapes = set(52, 10, 7);
+    shapes.write(&folder).unwrap();
+    let read = Cifar10::open(&folder).unwrap();
+    assert_eq!(read, shapes.generate());
+    assert_eq!(read.0.names(), Shapes::NAMES);
+    let records = |name: &str| fs::metadata(folder.join(name)).unwrap().len() / 3073;
+    let batches = ["1", "2", "3", "4", "5"].map(|batch| records(&format!("data_batch_{batch}.bin")));
+    assert_eq!((batches, records("test_batch.bin")), ([10, 10, 11, 10, 11], 10));
+    assert_eq!(
+        fs::read_dir(outer.path()).unwrap().count(),
+        1,
+        "nothing is left beside it"
+    );
+}
+
+/// Pins the bytes: they changed if this fails. The number comes from this code itself, on x86-64; that it is the
+/// same elsewhere follows from the arithmetic, which has no library function.
+#[test]
+fn the_bytes_stay_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    set(50, 10, 0).write(folder.path()).unwrap();
+    let names = [
+        "data_batch_1.bin",
+        "data_batch_5.bin",
+        "test_batch.bin",
+        "batches.meta.txt",
+    ];
+    let sums = names.map(|name| crc(&fs::read(folder.path().join(name)).unwrap()));
+    assert_eq!(sums, PINNED);
+}
+
+const PINNED: [u32; 4] = [3_388_969_783, 3_418_471_928, 617_014_923, 3_299_738_780];
+
+#[test]
+fn an_image_depends_on_its_place_alone() {
+    let (training, test) = set(60, 20, 3).generate();
+    let (fewer, _) = set(25, 1, 3).generate();
+    assert_eq!(fewer, training.part(|index| index < 25));
+    let (other, _) = set(25, 1, 4).generate();
+    let same = |a: &Cifar10, b: &Cifar10| a.iter().zip(b.iter()).filter(|(a, b)| a.pixels == b.pixels).count();
+    assert_eq!((same(&fewer, &other), same(&training, &test)), (0, 0));
+}
+
+#[test]
+fn classes_are_balanced_and_images_differ() {
+    let (training, test) = set(600, 200, 0).generate();
+    let mut seen = BTreeSet::new();
+    for (data, each) in [(&training, 60), (&test, 20)] {
+        let count = |class| data.iter().filter(|example| example.label == class).count();
+        assert!((0..10).all(|class| count(class) == each));
+        seen.extend(data.iter().map(|example| crc(example.pixels)));
+    }
+    assert_eq!(seen.len(), 800);
+    let ordered = training
+        .iter()
+        .zip(0..)
+        .filter(|(example, index)| example.label == index % 10);
+    assert!(ordered.count() < 120, "classes come in random order");
+}
+
+/// Colours say nothing of the class: the mean of each channel is about the same for all.
+#[test]
+fn no_class_is_told_by_its_mean_color() {
+    let (training, _) = set(1_500, 1, 1).generate();
+    let mean = |example: Example| example.pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / 3072.0;
+    let means: Vec<Vec<f64>> = (0..10)
+        .map(|class| training.iter().filter(|e| e.label == class).map(mean).collect())
+        .collect();
+    let all = means.concat();
+    let average = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let centre = average(&all);
+    let deviation = average(&all.iter().map(|m| (m - centre).powi(2)).collect::<Vec<_>>()).sqrt();
+    for of_class in &means {
+        // Four standard errors of a class's mean.
+        let bound = 4.0 * deviation / (of_class.len() as f64).sqrt();
+        assert!((average(of_class) - centre).abs() < bound);
+    }
+    // Neither black nor white, neither flat nor all noise.
+    assert!(
+        (90.0..165.0).contains(&centre) && (15.0..60.0).contains(&deviation),
+        "{centre} {deviation}"
+    );
+}
+
+#[test]
+fn a_set_is_not_written_over_anything() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("shapes");
+    fs::create_dir(&folder).unwrap();
+    set(5, 1, 0).write(&folder).unwrap();
+    let before = fs::read(folder.join("test_batch.bin")).unwrap();
+    let message = set(5, 1, 1).write(&folder).unwrap_err().to_string();
+    assert!(message.contains("is not empty"), "{message}");
+    assert_eq!(fs::read(folder.join("test_batch.bin")).unwrap(), before);
+    let message = set(4, 1, 1).write(outer.path().join("few")).unwrap_err().to_string();
+    assert!(message.contains("at least 5 images"), "{message}");
+    fs::write(outer.path().join("file"), "").unwrap();
+    let message = set(5, 1, 1).write(outer.path().join("file")).unwrap_err().to_string();
+    assert!(message.starts_with("cannot write `"), "{message}");
+    assert_eq!(
+        fs::read_dir(outer.path()).unwrap().count(),
+        2,
+        "nothing is left beside them"
+    );
+}
+
+/// A dataset of other sizes has names too.
+#[test]
+fn names_must_be_as_many_as_classes() {
+    let data = Dataset::<1, 1, 1, 2>::new(vec![0], vec![1]).unwrap();
+    assert_eq!(data.names(), ["0", "1"]);
+    let message = data.clone().with_names(["one"]).unwrap_err().to_string();
+    assert_eq!(message, "1 names for 2 classes");
+    let named = data.with_names(["no", "yes"]).unwrap();
+    assert_eq!(named.split(0.5, 0).1.names(), ["no", "yes"]);
+}
