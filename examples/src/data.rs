@@ -34,6 +34,11 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Data<C, H, 
         }
     }
 
+    fn empty() -> Result<Self, DataError> {
+        let none = || Dataset::new(Vec::new(), Vec::new());
+        Ok(Self::new((none()?, none()?)))
+    }
+
     /// A part of all images, chosen by `seed`, is held out.
     pub fn split(all: &Dataset<C, H, W, K>, seed: u64) -> Self {
         Self::new(all.split(HELD_OUT, seed))
@@ -82,6 +87,16 @@ impl Kind {
                 let parts = Cifar10::open_folder(path, HELD_OUT, seed)?;
                 Opened::Colour(Data::new(parts).limited(images))
             }
+        })
+    }
+
+    /// No images, for those who know theirs already and ask only which networks take them.
+    pub fn empty(&self) -> Result<Opened, DataError> {
+        Ok(match self {
+            Self::Digits => Opened::Grey(Data::empty()?),
+            #[cfg(feature = "cifar")]
+            Self::Cifar100(_) => Opened::Colour100(Data::empty()?),
+            _ => Opened::Colour(Data::empty()?),
         })
     }
 

@@ -41,7 +41,13 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Done {
     threads(options.threads);
     let saved = Saved::open(&options.model, options.last)?;
-    let opened = saved.settings.kind()?.open(saved.seed, saved.settings.images)?;
+    let kind = saved.settings.kind()?;
+    // The data may be gone; pictures do not need them.
+    let opened = if options.images.iter().any(|image| index(image).is_some()) {
+        kind.open(saved.seed, saved.settings.images)?
+    } else {
+        kind.empty()?
+    };
     let table = opened.visit(Predicted { saved: &saved, options })?;
     println!("{table}");
     Ok(ExitCode::SUCCESS)
@@ -81,13 +87,18 @@ impl Visit for Predicted<'_> {
     }
 }
 
+/// The number of an image held out, unless a file is called so.
+fn index(image: &str) -> Option<usize> {
+    image.parse().ok().filter(|_| !Path::new(image).exists())
+}
+
 /// What to call an image, and its pixels.
 fn read<const C: usize, const H: usize, const W: usize, const K: usize>(
     image: &str,
     held_out: &Dataset<C, H, W, K>,
     grey_digits: bool,
 ) -> Result<(String, Vec<u8>), Box<dyn Error>> {
-    if let (Ok(index), false) = (image.parse::<usize>(), Path::new(image).exists()) {
+    if let Some(index) = index(image) {
         if index >= held_out.len() {
             let count = held_out.len();
             return Err(format!("there is no image {index} held out: there are {count}, counted from 0").into());

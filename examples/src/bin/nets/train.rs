@@ -142,7 +142,7 @@ impl Plan<'_> {
     ) -> Result<Outcome, Box<dyn Error>> {
         let (path, _) = folder;
         let name = format!("{}, seed {}:", entry.costs.name, recipe.seed);
-        let mut progress = Progress::new(name);
+        let mut progress = Progress::new(name.clone());
         let mut log = CsvLog::new(path);
         let mut board = TensorBoard::new(path.join("tensorboard"));
         let mut pictures = Pictures::new(path);
@@ -154,9 +154,17 @@ impl Plan<'_> {
             stop: self.stop.clone(),
         })?;
         drop(progress);
-        if outcome.end == End::Interrupted {
-            let (steps, path) = (outcome.steps, path.display());
-            eprintln!("stopped after step {steps}; go on with: nets train --resume {path}");
+        let path = path.display();
+        match outcome.best {
+            _ if outcome.end == End::Interrupted => {
+                let steps = outcome.steps;
+                eprintln!("{name} stopped after step {steps}; go on with: nets train --resume {path}");
+            }
+            Some(best) => {
+                let right = 100.0 * best.top1;
+                eprintln!("{name} at best {right:.2} % right, after epoch {}; {path}", best.epoch);
+            }
+            None => eprintln!("{name} {path}"),
         }
         Ok(outcome)
     }
@@ -323,6 +331,6 @@ fn folder(options: &Options, name: &str) -> (PathBuf, Opening) {
     }
     let others = (2..).map(|number| options.out.join(format!("{name}-run{number}")));
     let mut all = std::iter::once(first.clone()).chain(others);
-    let free = all.find(|folder| !folder.exists());
+    let free = all.find(|folder| !folder.join("run.json").exists());
     (free.unwrap_or(first), Opening::New)
 }

@@ -3,7 +3,7 @@
 use super::progress::percent;
 use crate::metrics::{Evaluation, macro_mean};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 use indicatif::HumanCount;
 
 /// Letters of a class's name that the confusion matrix has room for.
@@ -13,6 +13,8 @@ const NAME: usize = 12;
 pub(super) fn plain_table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
+    // Cells are wrapped where the terminal is narrow.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
     table
 }
