@@ -19,6 +19,8 @@ use std::fmt;
 pub struct Recipe {
     /// How often every image is seen.
     pub epochs: u32,
+    /// In place of `epochs`, how many steps there are; the last epoch may have fewer than the others.
+    pub steps: Option<u64>,
     /// Images per step, for whoever makes the batches.
     pub batch: usize,
     /// Decides on everything random.
@@ -69,6 +71,7 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             epochs: 20,
+            steps: None,
             batch: 64,
             seed: 0,
             method: Sgd::default().into(),
@@ -139,9 +142,14 @@ impl Recipe {
         }
     }
 
+    /// How many steps a run has, with so many per epoch.
+    pub fn total_steps(&self, per_epoch: u64) -> u64 {
+        self.steps.unwrap_or(per_epoch.saturating_mul(self.epochs.into()))
+    }
+
     /// The learning rate of a step (from 0) of a run with so many steps per epoch.
     pub fn rate_at(&self, step: u64, per_epoch: u64) -> f64 {
-        let steps = per_epoch.saturating_mul(self.epochs.into());
+        let steps = self.total_steps(per_epoch);
         let place = Place { step, per_epoch, steps };
         self.rate * self.schedule.factor(place, self.warm_up)
     }
@@ -154,6 +162,7 @@ impl Recipe {
         let augment = &self.augment;
         let known = [
             ("epochs", self.epochs > 0, "at least 1"),
+            ("steps", self.steps != Some(0), "at least 1"),
             ("batch", self.batch > 0, "at least 1"),
             ("rate", positive(self.rate), "above 0"),
             ("clip", self.clip.is_none_or(positive), "above 0"),
@@ -251,3 +260,76 @@ impl fmt::Display for Unfit {
 }
 
 impl std::error::Error for Unfit {}
+
+#[cfg(test)]
+mod tests {
+    use super::Recipe;
+    use crate::optim::Method;
+    use crate::schedule::WarmUp;
+
+    /// The values of the paper, arXiv 2210.14151.
+    #[test]
+    fn se_resnets_have_the_papers_recipe() {
+        let recipe = Recipe::se_resnet();
+        assert_eq!((recipe.epochs, recipe.batch), (256, 128));
+        let Method::Sgd(sgd) = recipe.method else {
+            panic!("{recipe:?}")
+        };
+        assert_eq!((sgd.momentum, sgd.decay, sgd.nesterov), (0.9, 1e-4, false));
+        // 50,000 images are 391 steps.
+        let rate = |epoch: u64| recipe.rate_at(391 * epoch, 391);
+        let before = |epoch: u64| recipe.rate_at(391 * epoch - 1, 391);
+        assert_eq!((rate(0), before(85)), (0.1, 0.1));
+        for (found, expected) in [
+            (rate(85), 0.01),
+            (before(130), 0.01),
+            (rate(130), 1e-3),
+            (before(180), 1e-3),
+            (rate(180), 1e-4),
+            (before(256), 1e-4),
+        ] {
+            assert!((found / expected - 1.0).abs() < 1e-12, "{found} is not {expected}");
+        }
+        recipe.check().unwrap();
+    }
+
+    #[test]
+    fn convmixers_have_the_papers_recipe() {
+        let recipe = Recipe::convmixer();
+        assert_eq!((recipe.epochs, recipe.batch, recipe.clip), (200, 128, Some(1.0)));
+        let Method::AdamW(adam) = recipe.method else {
+            panic!("{recipe:?}")
+        };
+        assert_eq!((adam.eps, adam.decay), (1e-3, 0.01));
+        let augment = recipe.augment;
+        assert_eq!((augment.rand_augment, augment.erase), (9.0, 0.25));
+        assert_eq!((augment.mixup, augment.cutmix), (0.5, 0.5));
+        assert_eq!(recipe.rate_at(0, 391), 1e-2);
+        assert!((recipe.rate_at(100 * 391, 391) - 5e-3).abs() < 1e-12);
+        assert!(recipe.rate_at(200 * 391 - 1, 391) < 1e-8);
+        recipe.check().unwrap();
+    }
+
+    /// Every bit of every number, also of the largest seed.
+    #[test]
+    fn recipes_come_back_from_json() {
+        for recipe in [Recipe::default(), Recipe::se_resnet(), Recipe::convmixer()] {
+            let recipe = Recipe {
+                seed: u64::MAX,
+                rate: 0.1 + 0.2,
+                warm_up: Some(WarmUp {
+                    epochs: 1.0 / 3.0,
+                    first: f64::MIN_POSITIVE,
+                }),
+                ..recipe
+            };
+            let json = serde_json::to_string(&recipe).unwrap();
+            assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn defaults_make_sense() {
+        Recipe::default().check().unwrap();
+    }
+}

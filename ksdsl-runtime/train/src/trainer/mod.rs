@@ -63,7 +63,7 @@ pub struct Trainer<'t, const C: usize, const H: usize, const W: usize, const K: 
 pub struct Outcome {
     /// How it ended.
     pub end: End,
-    /// Epochs done.
+    /// Whole epochs done.
     pub epochs: u32,
     /// Steps done.
     pub steps: u64,
@@ -190,6 +190,12 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         Ok(Some(RunFolder::open(path, *opening, &description)?))
     }
 
+    /// How many epochs there are, the last maybe a part of one.
+    fn epochs(&self, per_epoch: u64) -> u32 {
+        let epochs = self.recipe.total_steps(per_epoch).div_ceil(per_epoch);
+        epochs.try_into().unwrap_or(u32::MAX)
+    }
+
     fn tell_start<M: Generated, D: Updates<f32>>(
         &mut self,
         session: &Session<'_, M, D, C, H, W, K>,
@@ -198,7 +204,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             network: M::Network::NAME,
             parameters: M::Network::PARAMETERS,
             classes: &self.classes,
-            epochs: self.recipe.epochs,
+            epochs: self.epochs(session.per_epoch),
             steps_per_epoch: session.per_epoch,
             done: session.progress.steps,
             folder: session.folder.as_ref().map(RunFolder::path),
@@ -246,8 +252,9 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     {
         let (epoch, from) = (session.progress.epoch, session.progress.step);
         let mut saved = Instant::now();
+        let steps = session.steps_of_epoch();
         let mut batches = source.epoch(epoch, from);
-        while session.progress.step < session.per_epoch {
+        while session.progress.step < steps {
             let start = Instant::now();
             let Some(batch) = batches.next() else {
                 return Err(session.source_error(format!("the source promised {} steps", session.per_epoch)));
@@ -256,7 +263,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             tell(&mut self.observers, |observer| observer.step(&step))?;
             let stop = self.stop.is_wished();
             let due = self.every_steps.is_some_and(|every| step.number % every == 0) || saved.elapsed() >= self.every;
-            let last = session.progress.step == session.per_epoch;
+            let last = session.progress.step == steps;
             if stop || due && !last {
                 self.save(session)?;
                 saved = Instant::now();
@@ -279,7 +286,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         M: Classifier<C, H, W, K, D>,
     {
         let number = session.progress.epoch;
-        let is_last = number >= self.recipe.epochs;
+        let is_last = session.is_last_epoch();
         let due = is_last || number % self.recipe.evaluate_every == 0;
         let (evaluation, averaged) = match self.held_out.filter(|_| due) {
             Some(held_out) => {

@@ -81,6 +81,18 @@ where
         Ok(session)
     }
 
+    /// How many steps the epoch has: as many as the others, or what is left of the run.
+    pub(super) fn steps_of_epoch(&self) -> u64 {
+        let before = u64::from(self.progress.epoch - 1).saturating_mul(self.per_epoch);
+        let left = self.recipe.total_steps(self.per_epoch).saturating_sub(before);
+        left.min(self.per_epoch)
+    }
+
+    /// Whether the epoch under way is the last.
+    pub(super) fn is_last_epoch(&self) -> bool {
+        u64::from(self.progress.epoch).saturating_mul(self.per_epoch) >= self.recipe.total_steps(self.per_epoch)
+    }
+
     /// One step on a batch; `start` is when it began to wait for it.
     pub(super) fn step(&mut self, batch: HostBatch, start: Instant) -> Result<Step, TrainError> {
         let waited = start.elapsed().as_secs_f64();

@@ -144,6 +144,25 @@ fn evaluations_are_as_seldom_as_asked_for() {
     assert_eq!(evaluated, [2, 4, 5]);
 }
 
+/// Eight steps are an epoch of six and one of two, and the schedule knows.
+#[test]
+fn runs_can_be_given_in_steps() {
+    let recipe = Recipe {
+        steps: Some(8),
+        ..sgd()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut notes = Notes::default();
+    let (_, outcome) = train_with(&recipe, &mut notes, |trainer| trainer.folder(folder.path()));
+    let outcome = outcome.unwrap();
+    assert_eq!((outcome.end, outcome.epochs, outcome.steps), (End::Finished, 1, 8));
+    let images: Vec<usize> = notes.epochs.iter().map(|epoch| epoch.images).collect();
+    assert_eq!(images, [88, 32]);
+    let least = recipe.rate / 25.0 / 1e4;
+    assert!((notes.steps[7].rate / least - 1.0).abs() < 1e-9);
+    assert_eq!(train_in(folder.path(), &recipe).unwrap(), outcome);
+}
+
 /// At a rate of almost nothing nothing gets better: the first evaluation remains the best.
 #[test]
 fn training_stops_early_when_patience_is_over() {

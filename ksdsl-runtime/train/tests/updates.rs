@@ -1,0 +1,146 @@
+//! The updates of a device, directly: single against double precision, buffers that do not fit, and what no
+//! optimiser of this crate uses.
+
+use ksdsl_runtime::Scalar;
+use ksdsl_runtime::backend::Backend;
+use ksdsl_runtime::prelude::{AsArray, Cpu, Tensor, TensorFrom, TensorFromVec};
+use ksdsl_runtime::update::{AdamStep, SgdStep, Updates};
+
+const SGD: SgdStep = SgdStep {
+    rate: 0.1,
+    momentum: 0.9,
+    nesterov: true,
+    decay: 0.01,
+    decoupled: 0.02,
+};
+const ADAM: AdamStep = AdamStep {
+    rate: 0.1,
+    betas: [0.9, 0.99],
+    eps: 1e-3,
+    decay: 0.01,
+    decoupled: 0.02,
+    step: 1,
+};
+
+/// Numbers of both signs, many more than a vector register has.
+fn values(len: usize, seed: f64) -> Vec<f64> {
+    (0..len).map(|i| (seed + 0.7 * i as f64).sin() * 3.0).collect()
+}
+
+fn buffer<E: Scalar>(values: &[f64]) -> <Cpu as Backend<E>>::Buf
+where
+    Cpu: Backend<E>,
+{
+    let device = Cpu::default();
+    let values: Vec<E> = values.iter().map(|&x| E::of(x)).collect();
+    let len = values.len();
+    device.read_tensor(&device.tensor_from_vec(values, (len,))).unwrap()
+}
+
+/// All updates, three steps each: the parameter and the states after them, and the sum of squares.
+fn all<E: Scalar + Into<f64>>(len: usize) -> Vec<f64>
+where
+    Cpu: Updates<E>,
+{
+    let device = Cpu::default();
+    let gradient = buffer::<E>(&values(len, 0.3));
+    let mut parameter = buffer::<E>(&values(len, 1.3));
+    let [mut velocity, mut first, mut second] = [0; 3].map(|_| device.zeroed(len).unwrap());
+    for step in 1..=3 {
+        device.sgd_step(SGD, &mut parameter, &gradient, &mut velocity).unwrap();
+        let adam = AdamStep { step, ..ADAM };
+        device
+            .adam_step(adam, &mut parameter, &gradient, &mut first, &mut second)
+            .unwrap();
+        device.average(0.7, &mut velocity, &parameter).unwrap();
+        device.scale(0.5, &mut first).unwrap();
+    }
+    let squares = device.sum_of_squares(&parameter).unwrap();
+    let buffers = [parameter, velocity, first, second];
+    let mut all: Vec<f64> = buffers
+        .into_iter()
+        .flat_map(|buffer| device.make_tensor(buffer, (len,)).unwrap().as_vec())
+        .map(Into::into)
+        .collect();
+    all.push(squares);
+    all
+}
+
+/// Ten roundings of numbers of a size of about ten, or the sum of as many squares.
+#[test]
+fn single_precision_is_double_precision_rounded() {
+    for len in [1, 7, 8, 63, 1000] {
+        for (single, double) in all::<f32>(len).into_iter().zip(all::<f64>(len)) {
+            let most = 2e-6 * double.abs().max(10.0);
+            assert!((single - double).abs() < most, "{len}: {single} is not {double}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_squares_are_those_by_hand() {
+    let device = Cpu::default();
+    for len in 0..40 {
+        let numbers: Vec<f64> = (1..=len).map(f64::from).collect();
+        let expected = f64::from(len * (len + 1) * (2 * len + 1) / 6);
+        assert_eq!(device.sum_of_squares(&buffer::<f32>(&numbers)).unwrap(), expected);
+        assert_eq!(device.sum_of_squares(&buffer::<f64>(&numbers)).unwrap(), expected);
+    }
+}
+
+/// With L2 decay in the gradient, which is Adam and not AdamW. PyTorch:
+///
+/// p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64))
+/// o = torch.optim.Adam([p], lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1)
+/// for t in range(3):
+///     p.grad = torch.tensor([0.5, 1.0, -0.25], dtype=torch.float64) * (t + 1); o.step()
+/// p.tolist()
+#[test]
+fn decay_in_the_gradient_is_pytorchs() {
+    let device = Cpu::default();
+    let mut parameter = buffer::<f64>(&[1.0, -2.0, 0.5]);
+    let [mut first, mut second] = [0; 2].map(|_| device.zeroed(3).unwrap());
+    for step in 1..=3u64 {
+        let gradient = buffer::<f64>(&[0.5, 1.0, -0.25].map(|g| g * step as f64));
+        let rule = AdamStep {
+            betas: [0.8, 0.95],
+            decay: 0.1,
+            decoupled: 0.0,
+            step,
+            ..ADAM
+        };
+        device
+            .adam_step(rule, &mut parameter, &gradient, &mut first, &mut second)
+            .unwrap();
+    }
+    let found = device.make_tensor(parameter, (3,)).unwrap().as_vec();
+    let expected = [0.7031252720067115, -2.2933692602029456, 0.7929382466222037];
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-12, "{found} is not {expected}");
+    }
+}
+
+#[test]
+fn buffers_that_do_not_belong_together_are_refused() {
+    let device = Cpu::default();
+    let zeros = |len| Backend::<f32>::zeroed(&device, len).unwrap();
+    let (three, two) = (|| zeros(3), || zeros(2));
+    assert!(device.sgd_step(SGD, &mut three(), &two(), &mut three()).is_err());
+    assert!(device.sgd_step(SGD, &mut three(), &three(), &mut two()).is_err());
+    assert!(
+        device
+            .adam_step(ADAM, &mut two(), &three(), &mut three(), &mut three())
+            .is_err()
+    );
+    assert!(
+        device
+            .adam_step(ADAM, &mut three(), &three(), &mut three(), &mut two())
+            .is_err()
+    );
+    assert!(device.average(0.5, &mut three(), &two()).is_err());
+    let mut tensor: Tensor<_, f32, Cpu> = device.tensor([1.0, 2.0, 3.0]);
+    assert!(device.set_tensor(&mut tensor, two()).is_err());
+    assert_eq!(tensor.array(), [1.0, 2.0, 3.0]);
+    device.set_tensor(&mut tensor, three()).unwrap();
+    assert_eq!(tensor.array(), [0.0; 3]);
+}
