@@ -3,6 +3,7 @@
 
 use ksdsl_train::data::augment::Augment;
 use ksdsl_train::data::{DataError, Loader, Scaling, Shapes};
+use ksdsl_train::recipe::Recipe;
 use ksdsl_train::source::Source;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -23,7 +24,10 @@ fn main() -> Result<(), DataError> {
     let recipes = [
         ("as they are", Augment::none()),
         ("crop, flip", Augment::cifar()),
-        ("ConvMixer's", Augment::conv_mixer()),
+        (
+            "RandAugment, erasing, mixup, cutmix",
+            Recipe::convmixer().augment.into(),
+        ),
     ];
     let mut cases = Vec::new();
     for (name, augment) in recipes {

@@ -102,27 +102,6 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// A number that tells this data from other data: 64 bits of its pixels and labels. It is the same on every
-    /// machine; it does not protect against those who would forge it.
-    pub fn fingerprint(&self) -> u64 {
-        let mut state = 0x243F_6A88_85A3_08D3_u64; // digits of pi
-        // Each word changes the state one to one: what differs in a word alone never ends in the same number.
-        let mut add = |word: u64| {
-            state = (state.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            state ^= state >> 29;
-        };
-        for value in [C, H, W, K, self.len()] {
-            add(value as u64);
-        }
-        for chunk in self.pixels.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            add(u64::from_le_bytes(word));
-        }
-        self.labels.iter().for_each(|&label| add(u64::from(label)));
-        state
-    }
-
     /// A part to train with and a part to hold out: of every class, `held_out` of its images,
     /// rounded, chosen at random by `seed`. Both parts keep the order of the whole.
     ///

@@ -4,7 +4,8 @@ use super::ahead::Ahead;
 use super::augment::{Augment, Picture, smooth};
 use super::{DataError, Dataset, Scaling};
 use crate::random::{Purpose, generator};
-use crate::source::{EpochBatches, HostBatch, Source};
+use crate::recipe;
+use crate::source::{EpochBatches, HostBatch, Source, fingerprint};
 use rand::seq::SliceRandom;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -81,6 +82,12 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
             running: None,
             waits: Waits::default(),
         }
+    }
+
+    /// The batches that a recipe asks for: its size, seed and changes.
+    pub fn of(recipe: &recipe::Recipe, data: impl Into<Arc<Dataset<C, H, W, K>>>, scaling: Scaling<C>) -> Self {
+        let batch = NonZeroUsize::new(recipe.batch).unwrap_or(NonZeroUsize::MIN);
+        Self::new(data, batch, scaling, recipe.seed).augment(recipe.augment.into())
     }
 
     /// Changes images so.
@@ -163,8 +170,10 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H
     fn settings(&self) -> Vec<(String, String)> {
         let recipe = &self.recipe;
         let settings = [
-            ("images", recipe.data.len().to_string()),
-            ("data", format!("{:016x}", recipe.data.fingerprint())),
+            (
+                "images",
+                format!("{}, {:016x}", recipe.data.len(), fingerprint(&recipe.data)),
+            ),
             ("batch", recipe.batch.to_string()),
             ("order seed", recipe.seed.to_string()),
             ("scaling", format!("{:?}", recipe.scaling)),

@@ -1,6 +1,7 @@
 use super::Loader;
 use crate::data::augment::{Augment, Erase, Picture, Transform};
 use crate::data::{Dataset, Digits, Scaling};
+use crate::recipe::Recipe;
 use crate::source::{HostBatch, Plain, Source};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +18,14 @@ fn data(images: usize) -> Data {
 
 fn size(batch: usize) -> NonZeroUsize {
     NonZeroUsize::new(batch).unwrap()
+}
+
+/// Every kind of change.
+fn everything() -> Augment {
+    let mut all = Augment::from(Recipe::convmixer().augment).smooth(0.1);
+    let cifar = Augment::cifar();
+    all.pictures.extend(cifar.pictures);
+    all
 }
 
 fn loader(augment: Augment, seed: u64) -> Loader<3, 6, 5, 4> {
@@ -47,7 +56,7 @@ fn without_changes_batches_are_the_plain_ones() {
 #[test]
 fn threads_do_not_show_in_batches() {
     let run = |workers, ahead| {
-        let mut loader = loader(Augment::conv_mixer(), 3).workers(workers).ahead(size(ahead));
+        let mut loader = loader(everything(), 3).workers(workers).ahead(size(ahead));
         [epoch(&mut loader, 1, 0), epoch(&mut loader, 2, 0)].concat()
     };
     let alone = run(0, 1);
@@ -63,9 +72,9 @@ fn threads_do_not_show_in_batches() {
 #[test]
 fn any_step_can_be_the_first() {
     let whole: Vec<_> = (1..4)
-        .map(|number| epoch(&mut loader(Augment::conv_mixer(), 3), number, 0))
+        .map(|number| epoch(&mut loader(everything(), 3), number, 0))
         .collect();
-    let mut one = loader(Augment::conv_mixer(), 3);
+    let mut one = loader(everything(), 3);
     for (number, from) in [(3, 2), (1, 4), (2, 0), (3, 0), (1, 1), (1, 5)] {
         let expected = &whole[number as usize - 1][from as usize..];
         assert_eq!(epoch(&mut one, number, from), expected, "{number} {from}");

@@ -19,7 +19,6 @@
 
 mod color;
 mod erase;
-mod from_recipe;
 mod geometry;
 mod jitter;
 mod mix;
@@ -33,6 +32,7 @@ pub use mix::{Mix, smooth};
 pub use picture::{Picture, Transform};
 pub use policy::{Operation, RandAugment};
 
+use crate::recipe;
 use std::sync::Arc;
 
 /// All changes of the images of a run, in the order in which they are made: of pictures, of their scaled
@@ -61,27 +61,6 @@ impl Augment {
         Self::none().then(PaddedCrop { pad: 4 }).then(HorizontalFlip::default())
     }
 
-    /// The recipe of ConvMixer (Trockman & Kolter 2022, arXiv 2201.09792, appendix): RandAugment with magnitude
-    /// 9 of 10, mixup and cutmix with alpha 0.5, erasing of a quarter of the images; here with the crop and flip
-    /// of [`Augment::cifar`], and label smoothing of 0.1.
-    pub fn conv_mixer() -> Self {
-        let erasing = Erasing {
-            probability: 0.25,
-            filling: Filling::Noise,
-            ..Erasing::default()
-        };
-        let mix = Mix {
-            mixup: 0.5,
-            cutmix: 0.5,
-            ..Mix::default()
-        };
-        Self::cifar()
-            .then(RandAugment::default())
-            .erase(erasing)
-            .mix(mix)
-            .smooth(0.1)
-    }
-
     /// Adds a change of pictures after those there are.
     #[must_use]
     pub fn then(mut self, change: impl Transform + 'static) -> Self {
@@ -108,6 +87,37 @@ impl Augment {
     pub fn smooth(mut self, smoothing: f32) -> Self {
         self.smoothing = smoothing;
         self
+    }
+}
+
+impl From<recipe::Augment> for Augment {
+    /// What a recipe asks for, in the order crop, flip, RandAugment (two changes), erasing (by 0, which is the mean),
+    /// mixup or cutmix of every batch, label smoothing.
+    fn from(wanted: recipe::Augment) -> Self {
+        let mut augment = Self::none();
+        if wanted.crop > 0 {
+            augment = augment.then(PaddedCrop { pad: wanted.crop });
+        }
+        if wanted.flip {
+            augment = augment.then(HorizontalFlip::default());
+        }
+        if wanted.rand_augment > 0.0 {
+            augment = augment.then(RandAugment::of_ten(wanted.rand_augment));
+        }
+        if wanted.erase > 0.0 {
+            augment = augment.erase(Erasing {
+                probability: wanted.erase,
+                ..Erasing::default()
+            });
+        }
+        if wanted.mixup > 0.0 || wanted.cutmix > 0.0 {
+            augment = augment.mix(Mix {
+                mixup: wanted.mixup,
+                cutmix: wanted.cutmix,
+                ..Mix::default()
+            });
+        }
+        augment.smooth(wanted.smoothing as f32)
     }
 }
 

@@ -87,52 +87,48 @@ impl Operation {
     }
 }
 
-/// A number of changes, each drawn from [`Operation::ALL`], all of the same strength: `magnitude / (levels - 1)`
-/// of the greatest.
+/// A number of changes, each drawn from [`Operation::ALL`], all of the same strength.
 ///
-/// The paper and timm count magnitudes on a scale of 10, which is `levels: 11`, and that is the default: two
-/// changes of magnitude 9 of 10. torchvision's default is `levels: 31`, so that its magnitude 9 is three times
-/// weaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A strength is a part of the greatest, and papers and libraries count it in different ways: the paper and timm out
+/// of 10, see [`RandAugment::of_ten`]; torchvision out of 30, see [`RandAugment::of_thirty`].
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RandAugment {
     /// How many changes follow one another.
     pub changes: usize,
-    /// Their strength, 0 to `levels - 1`.
-    pub magnitude: u32,
-    /// How many strengths there are.
-    pub levels: u32,
+    /// Their strength, 0 to 1.
+    pub strength: f64,
 }
 
 impl Default for RandAugment {
+    /// Two changes of magnitude 9 of 10, as ConvMixer's recipe and many others have it.
     fn default() -> Self {
-        Self {
-            changes: 2,
-            magnitude: 9,
-            levels: 11,
-        }
+        Self::of_ten(9.0)
     }
 }
 
 impl RandAugment {
-    /// torchvision's default: two changes of magnitude 9 of 30.
-    pub fn torchvision() -> Self {
+    /// Two changes of a magnitude out of 10, timm's scale: `rand-m9` is magnitude 9.
+    pub fn of_ten(magnitude: f64) -> Self {
         Self {
-            levels: 31,
-            ..Self::default()
+            changes: 2,
+            strength: (magnitude / 10.0).clamp(0.0, 1.0),
         }
     }
 
-    /// The strength of its changes, 0 to 1.
-    pub fn strength(&self) -> f64 {
-        let greatest = self.levels.saturating_sub(1).max(1);
-        f64::from(self.magnitude.min(greatest)) / f64::from(greatest)
+    /// Two changes of a magnitude out of 30, torchvision's scale (31 bins, the first for 0); its default is 9, a
+    /// third of timm's.
+    pub fn of_thirty(magnitude: f64) -> Self {
+        Self {
+            changes: 2,
+            strength: (magnitude / 30.0).clamp(0.0, 1.0),
+        }
     }
 
     /// Draws a change and its strength with its direction.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> (Operation, f64) {
         let operation = Operation::ALL[rng.gen_range(0..Operation::ALL.len() as u32) as usize];
         let turned = operation.is_signed() && rng.r#gen::<bool>();
-        (operation, if turned { -self.strength() } else { self.strength() })
+        (operation, if turned { -self.strength } else { self.strength })
     }
 }
 

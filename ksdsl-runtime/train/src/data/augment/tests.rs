@@ -18,7 +18,8 @@
 
 use super::erase::Erasing;
 use super::mix::{cutmix, mixup};
-use super::{Cutout, Operation, Picture, RandAugment, smooth};
+use super::{Augment, Cutout, Mix, Operation, Picture, RandAugment, smooth};
+use crate::recipe::{self, Recipe};
 use crate::source::HostBatch;
 use flate2::Crc;
 
@@ -305,15 +306,36 @@ fn unsigned_operations_are_those_of_torchvision() {
 }
 
 #[test]
-fn strengths_are_parts_of_the_greatest_level() {
-    assert_eq!(RandAugment::default().strength(), 0.9);
-    assert_eq!(RandAugment::torchvision().strength(), 0.3);
-    let odd = RandAugment {
-        changes: 1,
-        magnitude: 5,
-        levels: 0,
+fn strengths_are_parts_of_the_greatest() {
+    assert_eq!(RandAugment::default().strength, 0.9);
+    assert_eq!(RandAugment::of_thirty(9.0).strength, 0.3);
+    assert_eq!(RandAugment::of_ten(12.0).strength, 1.0);
+}
+
+/// What a recipe asks for happens, and what it does not ask for does not.
+#[test]
+fn recipes_become_changes() {
+    let text = |augment: recipe::Augment| format!("{:?}", Augment::from(augment));
+    let none = Augment::none();
+    assert_eq!(text(recipe::Augment::default()), format!("{none:?}"));
+    assert_eq!(text(Recipe::se_resnet().augment), format!("{:?}", Augment::cifar()));
+    let conv_mixer = Augment::none()
+        .then(RandAugment::of_ten(9.0))
+        .erase(Erasing {
+            probability: 0.25,
+            ..Erasing::default()
+        })
+        .mix(Mix {
+            mixup: 0.5,
+            cutmix: 0.5,
+            ..Mix::default()
+        });
+    assert_eq!(text(Recipe::convmixer().augment), format!("{conv_mixer:?}"));
+    let smooth = recipe::Augment {
+        smoothing: 0.1,
+        ..recipe::Augment::default()
     };
-    assert_eq!(odd.strength(), 1.0, "no division by 0");
+    assert_eq!(text(smooth), format!("{:?}", none.smooth(0.1)));
 }
 
 #[test]
