@@ -310,7 +310,7 @@ fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<d
     };
     recipe.seed = seed;
     if let Some(epochs) = options.epochs {
-        recipe.epochs = epochs.get();
+        (recipe.epochs, recipe.steps) = (epochs.get(), None);
     }
     if let Some(batch) = options.batch {
         recipe.batch = batch.get() as usize;
