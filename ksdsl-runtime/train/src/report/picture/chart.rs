@@ -101,65 +101,97 @@ const GAP: i32 = 14;
 
 /// Draws a chart that fills `area`.
 pub(super) fn chart(area: &Area<'_>, title: &str, x: &Axis, y: &Axis, series: &[Series]) -> Drawn {
-    let (width, height) = area.dim_in_pixel();
-    let (left, top) = (ROOM[0], ROOM[1]);
-    let (right, bottom) = (width as i32 - ROOM[2], height as i32 - ROOM[3]);
-    let points = || series.iter().flat_map(|series| series.points.iter());
-    let range_x = x.shown(points().map(|point| point.0));
-    let range_y = y.shown(points().map(|point| point.1));
-    let at_x = |value: f64| left + (x.place(value, range_x) * f64::from(right - left)).round() as i32;
-    let at_y = |value: f64| bottom - (y.place(value, range_y) * f64::from(bottom - top)).round() as i32;
+    let plane = Plane::new(area, x, y, series);
+    area.draw_text(title, &letters(15, HAlign::Left, VAlign::Top), (plane.left, 10))?;
+    plane.axes(area)?;
+    series.iter().try_for_each(|series| plane.series(area, series))?;
+    legend(area, (plane.left, 34), plane.right, series)
+}
 
-    area.draw_text(title, &letters(15, HAlign::Left, VAlign::Top), (left, 10))?;
-    for (value, text) in x.marks(range_x, (right - left) as usize / 60) {
-        let at = at_x(value);
-        area.draw(&PathElement::new([(at, top), (at, bottom)], GRID))?;
-        area.draw_text(&text, &letters(12, HAlign::Center, VAlign::Top), (at, bottom + 6))?;
-    }
-    for (value, text) in y.marks(range_y, (bottom - top) as usize / 45) {
-        let at = at_y(value);
-        area.draw(&PathElement::new([(left, at), (right, at)], GRID))?;
-        area.draw_text(&text, &letters(12, HAlign::Right, VAlign::Center), (left - 7, at))?;
-    }
-    area.draw(&PathElement::new([(left, top), (left, bottom), (right, bottom)], AXIS))?;
-    let middle = (left + right) / 2;
-    area.draw_text(
-        x.title,
-        &letters(13, HAlign::Center, VAlign::Bottom),
-        (middle, height as i32 - 6),
-    )?;
-    let sideways = letters(13, HAlign::Center, VAlign::Top).transform(FontTransform::Rotate270);
-    area.draw_text(y.title, &sideways, (4, (top + bottom) / 2))?;
+/// The part of a chart between its axes, in pixels, and the ranges of both axes.
+struct Plane<'a> {
+    x: &'a Axis,
+    y: &'a Axis,
+    range_x: (f64, f64),
+    range_y: (f64, f64),
+    left: i32,
+    top: i32,
+    right: i32,
+    bottom: i32,
+}
 
-    let visible = |&(at_x, at_y): &(f64, f64)| {
+impl<'a> Plane<'a> {
+    fn new(area: &Area<'_>, x: &'a Axis, y: &'a Axis, series: &[Series]) -> Self {
+        let (width, height) = area.dim_in_pixel();
+        let points = || series.iter().flat_map(|series| series.points.iter());
+        Self {
+            x,
+            y,
+            range_x: x.shown(points().map(|point| point.0)),
+            range_y: y.shown(points().map(|point| point.1)),
+            left: ROOM[0],
+            top: ROOM[1],
+            right: width as i32 - ROOM[2],
+            bottom: height as i32 - ROOM[3],
+        }
+    }
+
+    fn at_x(&self, value: f64) -> i32 {
+        self.left + (self.x.place(value, self.range_x) * f64::from(self.right - self.left)).round() as i32
+    }
+
+    fn at_y(&self, value: f64) -> i32 {
+        self.bottom - (self.y.place(value, self.range_y) * f64::from(self.bottom - self.top)).round() as i32
+    }
+
+    /// Both axes with their marks, lines of the grid and titles.
+    fn axes(&self, area: &Area<'_>) -> Drawn {
+        let Self {
+            left,
+            top,
+            right,
+            bottom,
+            ..
+        } = *self;
+        for (value, text) in self.x.marks(self.range_x, (right - left) as usize / 60) {
+            let at = self.at_x(value);
+            area.draw(&PathElement::new([(at, top), (at, bottom)], GRID))?;
+            area.draw_text(&text, &letters(12, HAlign::Center, VAlign::Top), (at, bottom + 6))?;
+        }
+        for (value, text) in self.y.marks(self.range_y, (bottom - top) as usize / 45) {
+            let at = self.at_y(value);
+            area.draw(&PathElement::new([(left, at), (right, at)], GRID))?;
+            area.draw_text(&text, &letters(12, HAlign::Right, VAlign::Center), (left - 7, at))?;
+        }
+        area.draw(&PathElement::new([(left, top), (left, bottom), (right, bottom)], AXIS))?;
+        let below = ((left + right) / 2, bottom + ROOM[3] - 6);
+        area.draw_text(self.x.title, &letters(13, HAlign::Center, VAlign::Bottom), below)?;
+        let sideways = letters(13, HAlign::Center, VAlign::Top).transform(FontTransform::Rotate270);
+        area.draw_text(self.y.title, &sideways, (4, (top + bottom) / 2))?;
+        Ok(())
+    }
+
+    /// A line or points; what is not finite, or has no logarithm where it needs one, is left out.
+    fn series(&self, area: &Area<'_>, series: &Series) -> Drawn {
         let inside = |axis: &Axis, value: f64| value.is_finite() && (!axis.logarithmic || value > 0.0);
-        inside(x, at_x) && inside(y, at_y)
-    };
-    for series in series {
-        let places: Vec<_> = series
+        let points = series
             .points
             .iter()
-            .copied()
-            .filter(visible)
-            .map(|(x, y)| (at_x(x), at_y(y)))
-            .collect();
-        if series.width > 0 {
-            area.draw(&PathElement::new(
-                places.clone(),
-                series.colour.stroke_width(series.width),
-            ))?;
-        }
+            .filter(|(x, y)| inside(self.x, *x) && inside(self.y, *y));
+        let places: Vec<_> = points.map(|&(x, y)| (self.at_x(x), self.at_y(y))).collect();
         // A line through one point would not be seen.
-        let radius = if places.len() == 1 {
-            series.radius.max(3)
-        } else {
-            series.radius
-        };
-        for &place in places.iter().filter(|_| radius > 0) {
-            area.draw(&Circle::new(place, radius, series.colour.filled()))?;
+        let least = if places.len() == 1 { 3 } else { 0 };
+        let radius = series.radius.max(least);
+        if radius > 0 {
+            let point = |&place: &(i32, i32)| area.draw(&Circle::new(place, radius, series.colour.filled()));
+            places.iter().try_for_each(point)?;
         }
+        if series.width > 0 {
+            let style = series.colour.stroke_width(series.width);
+            area.draw(&PathElement::new(places, style))?;
+        }
+        Ok(())
     }
-    legend(area, (left, 34), right, series)
 }
 
 /// A line of names with their colours, under the title.
