@@ -1,8 +1,9 @@
 //! Pictures in a folder per class.
 
+use super::augment::lightness;
 use super::{DataError, Dataset};
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageReader, Limits, Luma};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// folders of the classes.
     ///
     /// Pictures may have any size: of each, the middle with the proportions of `H x W` is taken and resized to it
-    /// with a triangle filter. With `C = 3` they are read as red, green and blue, with `C = 1` as grey; what is
+    /// with a triangle filter. With `C = 3` they are read as red, green and blue, with `C = 1` as grey (ITU-R 601-2); what is
     /// transparent counts as if it were not.
     ///
     /// # Errors
@@ -116,12 +117,14 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         let picture = decoded(file)?;
         let (rows, columns) = (H as u32, W as u32);
         let (x, y, width, height) = middle((picture.width(), picture.height()), (columns, rows));
+        let color = picture.into_rgb8();
         Ok(if C == 1 {
-            let grey = picture.into_luma8();
+            let grey = GrayImage::from_fn(color.width(), color.height(), |x, y| {
+                Luma([lightness(color.get_pixel(x, y).0)])
+            });
             let part = imageops::crop_imm(&grey, x, y, width, height);
             imageops::resize(&*part, columns, rows, FilterType::Triangle).into_raw()
         } else {
-            let color = picture.into_rgb8();
             let part = imageops::crop_imm(&color, x, y, width, height);
             let resized = imageops::resize(&*part, columns, rows, FilterType::Triangle).into_raw();
             (0..3)

@@ -63,6 +63,11 @@ fn the_middle_is_resized_as_pil_does() {
     picture().save(root.path().join("ant/a.png")).unwrap();
     let data = Color::read_folder(root.path()).unwrap();
     near(data.get(0).pixels, &[red, green, blue].concat());
+    // np.asarray(i.convert("L").crop((4, 0, 16, 12)).resize((4, 4), Image.BILINEAR)).flatten().tolist()
+    let grey = [
+        126, 134, 109, 131, 145, 146, 118, 119, 129, 137, 137, 123, 131, 138, 126, 110,
+    ];
+    near(Grey::read_folder(root.path()).unwrap().get(0).pixels, &grey);
 }
 
 #[test]

@@ -127,6 +127,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
 
     /// The batch of a position, counted over all epochs.
     fn take(&mut self, position: u64) -> Result<HostBatch, DataError> {
+        let asked = Instant::now();
         let (recipe, workers, ahead) = (&self.recipe, self.workers, self.ahead);
         let running = self.running.get_or_insert_with(|| {
             let recipe = Arc::clone(recipe);
@@ -136,7 +137,6 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
             };
             Ahead::new(Box::new(make), position, workers, ahead.get() as u64)
         });
-        let asked = Instant::now();
         let batch = running.take(position);
         self.waits.waited += asked.elapsed();
         self.waits.batches += 1;

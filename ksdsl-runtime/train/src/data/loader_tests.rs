@@ -187,8 +187,8 @@ fn waiting_is_measured() {
     let batches = epoch(&mut loader, 1, 0).len() as u64;
     let waits = loader.waits();
     assert_eq!(waits.batches, batches);
-    // 23 images, one after the other.
-    assert!(waits.waited >= Duration::from_millis(23 * 2), "{waits:?}");
+    // 23 images, one after the other, take 46 ms at least, some of which may pass between two batches.
+    assert!(waits.waited >= Duration::from_millis(23), "{waits:?}");
     assert!(waits.waited <= waits.elapsed, "{waits:?}");
     assert!(waits.share() > 0.5, "{waits:?}");
 }

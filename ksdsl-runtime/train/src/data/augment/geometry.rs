@@ -92,8 +92,14 @@ impl Picture {
         let [a, b, d, e] = [a, b, d, e].map(fixed);
         let from = |x: usize, y: usize| {
             let (x, y) = (x as i64, y as i64);
-            let column = usize::try_from((start_x + a * x + b * y) >> 16).ok()?;
-            let row = usize::try_from((start_y + d * x + e * y) >> 16).ok()?;
+            // Saturating, for a place far outside is outside.
+            let at = |start: i64, a: i64, b: i64| {
+                start
+                    .saturating_add(a.saturating_mul(x))
+                    .saturating_add(b.saturating_mul(y))
+            };
+            let column = usize::try_from(at(start_x, a, b) >> 16).ok()?;
+            let row = usize::try_from(at(start_y, d, e) >> 16).ok()?;
             (column < width && row < height).then_some(row * width + column)
         };
         let sources: Vec<Option<usize>> = (0..height * width).map(|i| from(i % width, i / width)).collect();

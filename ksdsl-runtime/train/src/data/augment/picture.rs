@@ -59,19 +59,13 @@ impl Picture {
         }
     }
 
-    /// How light each place is, `(19595 r + 38470 g + 7471 b) / 65536` rounded (ITU-R 601-2, as PIL's
-    /// mode `L`); the first channel itself unless there are three.
+    /// How light each place is; the first channel itself unless there are three.
     pub(super) fn grey(&self) -> Vec<u8> {
         let plane = self.height * self.width;
         let Some((red, [green, blue])) = self.rgb() else {
             return self.pixels[..plane.min(self.pixels.len())].to_vec();
         };
-        (0..plane)
-            .map(|i| {
-                let [r, g, b] = [red[i], green[i], blue[i]].map(u32::from);
-                ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
-            })
-            .collect()
+        (0..plane).map(|i| lightness([red[i], green[i], blue[i]])).collect()
     }
 
     fn rgb(&self) -> Option<(&[u8], [&[u8]; 2])> {
@@ -82,6 +76,12 @@ impl Picture {
             (red, [green, blue])
         })
     }
+}
+
+/// How light a colour is: `(19595 r + 38470 g + 7471 b) / 65536`, rounded (ITU-R 601-2, as PIL's mode `L`).
+pub(in crate::data) fn lightness(color: [u8; 3]) -> u8 {
+    let [red, green, blue] = color.map(u32::from);
+    ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
 }
 
 /// A change of a picture that keeps its size and what it shows. What it does is a function of the picture

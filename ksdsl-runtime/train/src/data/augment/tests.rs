@@ -346,6 +346,8 @@ fn pictures_move_and_flip() {
     assert_eq!(result(&|p| p.moved(1, 0)), [0, 1, 2, 0, 4, 5]);
     assert_eq!(result(&|p| p.moved(-1, 1)), [0, 0, 0, 2, 3, 0]);
     assert_eq!(result(&|p| p.moved(1 << 31, 0)), [0; 6]);
+    assert_eq!(result(&|p| p.affine([f64::MAX; 6])), [0; 6]);
+    assert_eq!(result(&|p| p.affine([f64::MIN; 6])), [0; 6]);
 }
 
 #[test]

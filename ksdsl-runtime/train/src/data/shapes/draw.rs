@@ -34,11 +34,17 @@ impl Draw {
         self.unit() < often
     }
 
-    /// A direction as (cosine, sine), made without trigonometry, whose results differ between machines: the
-    /// half-angle formula gives a quarter of the circle (not quite evenly), and the quarter is drawn.
+    /// The cosine and sine of an angle of up to 45 degrees either way, made without trigonometry, whose results differ
+    /// between machines: t of the half-angle formulas is uniform, and so the angle nearly.
+    pub(super) fn tilt(&mut self) -> (f32, f32) {
+        let most = 0.414_213_57; // the tangent of 22.5 degrees
+        let t = self.between(-most, most);
+        ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t))
+    }
+
+    /// The cosine and sine of any angle.
     pub(super) fn direction(&mut self) -> (f32, f32) {
-        let t = self.between(-0.414_213_57, 0.414_213_57);
-        let (cos, sin) = ((1.0 - t * t) / (1.0 + t * t), 2.0 * t / (1.0 + t * t));
+        let (cos, sin) = self.tilt();
         match self.below(4) {
             0 => (cos, sin),
             1 => (-sin, cos),

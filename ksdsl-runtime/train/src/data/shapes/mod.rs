@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Images of textured things: ten classes, each an outline (disc, square, triangle, cross, ring) with a texture
 /// (stripes, checks). Neither outline nor texture alone tells a class. Position, size, direction, stretch and
 /// colours of the thing say nothing of its class; behind it there is a smooth or patterned ground and up to three
-/// small plain things, before half of them a bar, and noise over all.
+/// small plain things, before some of them a bar, and noise over all.
 ///
 /// The same numbers give the same bytes on every machine: nothing is used but integers and single-precision
 /// addition, multiplication, division and rounding. Each ten images in a row have all classes.

@@ -137,7 +137,7 @@ fn pattern(draw: &mut Draw, texture: Texture, colors: [Color; 2]) -> Pattern {
         texture,
         direction: draw.direction(),
         start: (draw.between(0.0, 2.0), draw.between(0.0, 2.0)),
-        width: draw.between(2.0, 3.2),
+        width: draw.between(1.8, 3.2),
         colors,
     }
 }
@@ -152,7 +152,7 @@ fn thing(draw: &mut Draw, outline: Outline, spread: f32, (least, most): (f32, f3
             middle + draw.between(-spread, spread),
             middle + draw.between(-spread, spread),
         ),
-        direction: draw.direction(),
+        direction: draw.tilt(),
         radius: (radius * stretch, radius / stretch),
     }
 }
@@ -169,7 +169,7 @@ impl Scene {
     /// A scene around a thing of this outline and texture.
     pub(super) fn new(draw: &mut Draw, outline: Outline, own: Texture) -> Self {
         let first = color(draw);
-        let second = unlike(draw, &[first], 180.0);
+        let second = unlike(draw, &[first], 130.0);
         let behind = unlike(draw, &[first, second], 120.0);
         let farther: Color = std::array::from_fn(|i| (behind[i] + draw.between(-60.0, 60.0)).clamp(0.0, 255.0));
         let kind = texture(draw);
@@ -177,10 +177,10 @@ impl Scene {
             ground: pattern(draw, kind, [behind, farther]),
             smooth: draw.chance(0.5),
             clutter: (0..draw.below(4)).map(|_| clutter(draw)).collect(),
-            thing: thing(draw, outline, 5.0, (7.5, 12.0)),
+            thing: thing(draw, outline, 4.0, (9.0, 13.0)),
             pattern: pattern(draw, own, [first, second]),
-            bar: draw.chance(0.5).then(|| bar(draw)),
-            noise: draw.between(5.0, 40.0),
+            bar: draw.chance(0.4).then(|| bar(draw)),
+            noise: draw.between(5.0, 35.0),
         }
     }
 

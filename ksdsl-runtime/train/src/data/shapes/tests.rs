@@ -50,7 +50,7 @@ fn the_bytes_stay_the_same() {
     assert_eq!(sums, PINNED);
 }
 
-const PINNED: [u32; 4] = [3_388_969_783, 3_418_471_928, 617_014_923, 3_299_738_780];
+const PINNED: [u32; 4] = [1_838_963_657, 2_547_931_952, 2_424_537_115, 3_299_738_780];
 
 #[test]
 fn an_image_depends_on_its_place_alone() {
