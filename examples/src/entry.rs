@@ -97,8 +97,8 @@ where
     let device = Cpu::seed_from_u64(seed);
     let built = device.try_build_module::<B, f32>();
     let mut model = built.map_err(|error| TrainError::Device(error.to_string()))?;
-    let mut source = Loader::new(Arc::clone(&job.data.training), batch, job.data.scaling, seed)
-        .augment(job.recipe.augment.into());
+    let mut source =
+        Loader::new(Arc::clone(&job.data.training), batch, job.data.scaling, seed).augment(job.recipe.augment.into());
     let outcome = job.trainer().train(&mut model, &mut source, &device)?;
     Ok((model, outcome))
 }

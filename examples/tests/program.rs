@@ -113,6 +113,7 @@ fn a_run_that_was_left_goes_on() {
     let again: Vec<&str> = train.into_iter().chain(["--resume"]).collect();
     printed(folder, &again);
     assert!(!folder.join(format!("{run}-run3")).exists());
+    assert!(refused(folder, &["train", "--resume", run, "--epochs", "3"]).contains("goes on as what it was"));
     // Another recipe is another run.
     let other: Vec<&str> = again.iter().copied().chain(["--lr", "0.01"]).collect();
     assert!(refused(folder, &other).contains("`recipe.rate` was 0.1 and is now 0.01"));

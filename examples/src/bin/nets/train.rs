@@ -28,10 +28,10 @@ pub(crate) struct Options {
     /// first family]
     #[arg(long, value_name = "NET", value_delimiter = ',')]
     net: Vec<String>,
-    /// The images: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
+    /// The images [default: digits]: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
     /// (a folder of pictures for each of ten classes)
-    #[arg(long, value_name = "DATA", default_value = "digits")]
-    data: Kind,
+    #[arg(long, value_name = "DATA")]
+    data: Option<Kind>,
     /// Train on the first N images alone
     #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroU32>,
@@ -49,11 +49,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RECIPE")]
     recipe: Option<String>,
     /// Decides on everything random: initial values, order and changes of images, and what is held out
-    #[arg(long, value_name = "N", default_value = "0")]
-    seed: u64,
-    /// Repeat with so many seeds, counting up from --seed
-    #[arg(long, value_name = "N", default_value = "1", value_parser = count)]
-    seeds: NonZeroU32,
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Repeat with so many seeds, counting up from --seed [default: 1]
+    #[arg(long, value_name = "N", value_parser = count)]
+    seeds: Option<NonZeroU32>,
     /// Go on with the run in a folder; without RUN, with the runs of this same command that are in --out
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
@@ -66,6 +67,33 @@ pub(crate) struct Options {
     /// Where the folders of the runs are made
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     out: PathBuf,
+}
+
+impl Options {
+    fn kind(&self) -> Kind {
+        self.data.clone().unwrap_or(Kind::Digits)
+    }
+
+    fn images(&self) -> Option<usize> {
+        self.images.map(|images| images.get() as usize)
+    }
+
+    fn seeds(&self) -> impl Iterator<Item = u64> {
+        let first = self.seed.unwrap_or(0);
+        let count = self.seeds.map_or(1, NonZeroU32::get);
+        (0..count).map(move |i| first.wrapping_add(u64::from(i)))
+    }
+
+    /// Whether something is asked for that a run which goes on knows itself.
+    fn describes_a_run(&self) -> bool {
+        let counts = [self.images, self.epochs, self.batch, self.seeds];
+        !self.net.is_empty()
+            || counts.iter().any(Option::is_some)
+            || self.data.is_some()
+            || self.lr.is_some()
+            || self.recipe.is_some()
+            || self.seed.is_some()
+    }
 }
 
 /// What all trainings of a command have in common.
@@ -99,10 +127,8 @@ impl Plan<'_> {
     fn all(&self) -> Done {
         let options = self.options;
         let mut runs = Vec::new();
-        for i in 0..options.seeds.get() {
-            let seed = options.seed.wrapping_add(u64::from(i));
-            let images = options.images.map(|images| images.get() as usize);
-            let opened = options.data.open(seed, images)?;
+        for seed in options.seeds() {
+            let opened = options.kind().open(seed, options.images())?;
             let more = opened.visit(OfSeed { plan: self, seed })?;
             runs.extend(more);
             if self.stop.is_wished() {
@@ -115,6 +141,13 @@ impl Plan<'_> {
 
     /// The run in a folder, by the settings it has.
     fn resume(&self, folder: &Path) -> Done {
+        if self.options.describes_a_run() {
+            let folder = folder.display();
+            return Err(format!(
+                "the run `{folder}` goes on as what it was: besides --resume, only --threads and --device can be given"
+            )
+            .into());
+        }
         let settings = Settings::read(folder)?;
         let recipe = Description::of(folder)?.recipe;
         let opened = settings.kind()?.open(recipe.seed, settings.images)?;
@@ -210,10 +243,10 @@ impl Visit for OfSeed<'_> {
         for entry in chosen(&entries, options)? {
             let recipe = recipe(&entry.recipe, options, self.seed)?;
             let name = entry.costs.name;
-            let (folder, opening) = folder(options, &format!("{}-{name}-{}", options.data.word(), self.seed));
-            let images = options.images.map(|images| images.get() as usize);
+            let kind = options.kind();
+            let (folder, opening) = folder(options, &format!("{}-{name}-{}", kind.word(), self.seed));
             if opening == Opening::New || !Settings::are_in(&folder) {
-                Settings::new(name, &options.data, images, data).write(&folder)?;
+                Settings::new(name, &kind, options.images(), data).write(&folder)?;
             }
             let outcome = self.plan.train(entry, data, recipe, (&folder, opening))?;
             runs.push((folder, outcome));
@@ -292,7 +325,9 @@ fn unknown<const C: usize, const H: usize, const W: usize, const K: usize>(
 ) -> String {
     let names: Vec<&str> = entries.iter().map(|entry| entry.costs.name).collect();
     let all = names.join(", ");
-    format!("no net `{name}` takes these images ({C} x {H} x {W}, {K} classes); there are {all}")
+    format!(
+        "no net `{name}` takes these images ({C} x {H} x {W}, {K} classes); there are {all}; --data chooses other images"
+    )
 }
 
 /// The recipe of the command line.
