@@ -4,12 +4,12 @@ use crate::Done;
 use crate::saved::Saved;
 use crate::train::{find, threads};
 use clap::Args;
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
 use ksdsl_examples::data::{Data, Kind, Visit};
 use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options::count;
 use ksdsl_train::data::{Dataset, Digits};
+use ksdsl_train::report::{plain_table, right_aligned};
 use std::error::Error;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -119,9 +119,7 @@ fn read<const C: usize, const H: usize, const W: usize, const K: usize>(
 
 /// The most probable classes of each image.
 fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    table.set_header(["image", "class", "probability"]);
+    let mut table = plain_table(["image", "class", "probability"]);
     for (image, logits) in images.iter().zip(logits.chunks(classes.len().max(1))) {
         let probabilities = softmax(logits);
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
@@ -132,10 +130,7 @@ fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> T
             table.add_row([image, &classes[class], &probability]);
         }
     }
-    if let Some(column) = table.column_mut(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+    right_aligned(table, 2)
 }
 
 fn softmax(logits: &[f32]) -> Vec<f64> {

@@ -132,18 +132,21 @@ impl Comparison {
         right_aligned(table, 2)
     }
 
-    /// A line for each network, with the means over its runs and the range of the accuracies.
+    /// A line for each network; of several runs the means and the range of the accuracies.
     pub fn networks(&self) -> Table {
-        let mut table = plain_table([
+        let groups = self.groups();
+        let several = groups.iter().any(|group| group.len() > 1);
+        let columns = [
             "network",
             "runs",
             "parameters",
-            "of the largest",
-            "multiply-adds",
-            "top-1 at the end",
+            "of largest",
+            "top-1",
             "time",
             "images/s",
-        ]);
+        ];
+        let shown = |cells: [String; 7]| cells.into_iter().enumerate().filter(move |(i, _)| several || *i != 1);
+        let mut table = plain_table(shown(columns.map(str::to_owned)).map(|(_, cell)| cell));
         let most = self
             .runs
             .iter()
@@ -151,19 +154,19 @@ impl Comparison {
             .max()
             .unwrap_or(1)
             .max(1);
-        for group in self.groups() {
+        for group in groups {
             let facts = &group[0].facts;
             let accuracies: Vec<f64> = group.iter().filter_map(|run| run.last()).collect();
-            table.add_row([
+            let cells = [
                 facts.network.clone(),
                 group.len().to_string(),
                 HumanCount(facts.parameters).to_string(),
                 format!("{:.1} %", 100.0 * facts.parameters as f64 / most as f64),
-                HumanCount(facts.multiply_adds).to_string(),
                 mean_and_range(&accuracies),
                 time(mean(group.iter().map(|run| run.history.seconds())).unwrap_or(0.0)),
                 speed(mean(group.iter().filter_map(|run| run.history.images_per_second()))),
-            ]);
+            ];
+            table.add_row(shown(cells).map(|(_, cell)| cell).collect::<Vec<_>>());
         }
         right_aligned(table, 1)
     }

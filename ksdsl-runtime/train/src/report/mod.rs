@@ -25,5 +25,5 @@ pub use csv::CsvLog;
 pub use history::{EpochRow, History, StepRow};
 pub use picture::Pictures;
 pub use progress::Progress;
-pub use table::{confusion_table, result_table, score_table};
+pub use table::{confusion_table, plain_table, result_table, right_aligned, score_table};
 pub use tensorboard::TensorBoard;

@@ -2,25 +2,31 @@
 
 use super::progress::percent;
 use crate::metrics::{Evaluation, macro_mean};
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::HumanCount;
 
 /// Letters of a class's name that the confusion matrix has room for.
 const NAME: usize = 12;
 
-/// A table with a header and lines that only lie.
-pub(super) fn plain_table<const N: usize>(header: [&str; N]) -> Table {
+/// A line above, one below, and one under the header.
+const STYLE: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
+
+/// An empty table as all of this crate's are.
+pub fn plain_table(header: impl IntoIterator<Item = impl Into<String>>) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(STYLE);
     // Cells are wrapped where the terminal is narrow.
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
+    table.set_header(header.into_iter().map(Into::into).collect::<Vec<String>>());
     table
 }
 
 /// The table with its columns from `first` on to the right, as numbers are.
-pub(super) fn right_aligned(mut table: Table, first: usize) -> Table {
+pub fn right_aligned(mut table: Table, first: usize) -> Table {
     let columns = table.column_iter_mut().skip(first);
     columns.for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
@@ -62,10 +68,8 @@ pub fn score_table(evaluation: &Evaluation, classes: &[String]) -> Table {
 pub fn confusion_table(evaluation: &Evaluation, classes: &[String]) -> Table {
     let count = evaluation.classes();
     let short = |class: usize| name(classes, class).chars().take(NAME).collect::<String>();
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    let header = (0..count).map(short);
-    table.set_header(std::iter::once("class \\ taken for".to_owned()).chain(header));
+    let header = std::iter::once("class \\ taken for".to_owned()).chain((0..count).map(short));
+    let mut table = plain_table(header);
     for row in 0..count {
         let cells = (0..count).map(|column| match evaluation.confused(row, column) {
             0 => "·".to_owned(),
