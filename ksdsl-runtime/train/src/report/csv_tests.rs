@@ -42,7 +42,7 @@ pub(in crate::report) fn epoch(number: u32) -> Epoch {
         seconds: 0.5,
         waited: 0.02,
         images: 128,
-        evaluation: (number % 2 == 0).then(|| meter.evaluation()),
+        evaluation: number.is_multiple_of(2).then(|| meter.evaluation()),
         averaged: None,
     }
 }
@@ -51,7 +51,7 @@ pub(in crate::report) fn epoch(number: u32) -> Epoch {
 pub(in crate::report) fn tell(observer: &mut dyn Observer, steps: std::ops::RangeInclusive<u64>) {
     for number in steps {
         observer.step(&step(number)).unwrap();
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             observer.epoch(&epoch((number / 2) as u32)).unwrap();
         }
     }

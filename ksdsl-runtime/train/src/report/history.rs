@@ -83,6 +83,10 @@ impl EpochRow {
     pub fn accuracy(&self) -> Option<f64> {
         self.averaged_top1.or(self.top1)
     }
+
+    fn loss_that_counts(&self) -> Option<f64> {
+        self.averaged_loss.or(self.loss)
+    }
 }
 
 /// All records of a run.
@@ -118,9 +122,13 @@ impl History {
         self
     }
 
-    /// The epoch with the best accuracy, the first of several.
+    /// The epoch whose model the trainer keeps as the best: that with the best accuracy, of several the one with
+    /// the least loss.
     pub fn best(&self) -> Option<&EpochRow> {
-        let better = |best: &EpochRow, row: &EpochRow| row.accuracy() > best.accuracy();
+        let better = |best: &EpochRow, row: &EpochRow| {
+            let equal = row.accuracy() == best.accuracy();
+            row.accuracy() > best.accuracy() || equal && row.loss_that_counts() < best.loss_that_counts()
+        };
         let evaluated = self.epochs.iter().filter(|row| row.accuracy().is_some());
         evaluated.reduce(|best, row| if better(best, row) { row } else { best })
     }

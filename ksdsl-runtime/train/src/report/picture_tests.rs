@@ -11,7 +11,7 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
     let steps = 23 * u64::from(epochs);
     let at = |share: f64| floor + 2.3 * (-speed * share).exp();
     let noise = |i: u64| 0.15 * ((i * 7919 % 101) as f64 / 101.0 - 0.5);
-    let rate = |share: f64| 0.1 * (1.0 - (6.283 * share).cos()) / 2.0 + 1e-5;
+    let rate = |share: f64| 0.1 * (1.0 - (std::f64::consts::TAU * share).cos()) / 2.0 + 1e-5;
     let step = |number: u64| StepRow {
         step: number,
         epoch: number.div_ceil(23) as u32,

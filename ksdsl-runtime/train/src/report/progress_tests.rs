@@ -43,6 +43,7 @@ fn the_best_epoch_is_told() {
     progress.start(&start(0)).unwrap();
     progress.epoch(&epoch(2)).unwrap();
     progress.epoch(&epoch(4)).unwrap();
+    // Both are half right; the second is surer of its mistake.
     let message = progress.message();
     assert!(
         message.ends_with("held out: 50.00 % right after epoch 4, at most 50.00 % after 2"),

@@ -98,10 +98,10 @@ impl Layout {
 
 fn cells(area: &Area<'_>, layout: &Layout, evaluation: &Evaluation) -> Drawn {
     let scores = evaluation.scores();
-    for row in 0..layout.classes {
+    for (row, score) in scores.iter().enumerate() {
         for column in 0..layout.classes {
             let count = evaluation.confused(row, column);
-            let share = count as f64 / scores[row].images.max(1) as f64;
+            let share = count as f64 / score.images.max(1) as f64;
             let (x, y) = (
                 layout.left + column as i32 * layout.cell,
                 layout.top + row as i32 * layout.cell,
