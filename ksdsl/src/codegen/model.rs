@@ -85,18 +85,12 @@ fn constants(network: &Network) -> TokenStream {
 /// A text as a literal: raw, so that it can be read, where it has only characters that show as they are.
 fn text(text: &str) -> TokenStream {
     let plain = |c: char| c == '\n' || c.is_ascii_graphic() || c == ' ' || !c.is_ascii() && c.is_alphanumeric();
-    let fence = "#".repeat(
-        1 + text
-            .split('"')
-            .map(|part| part.len() - part.trim_start_matches('#').len())
-            .max()
-            .unwrap_or(0),
-    );
-    let raw = format!("r{fence}\"{text}\"{fence}").parse();
-    match raw {
-        Ok(raw) if text.chars().all(plain) => raw,
-        _ => quote!(#text),
-    }
+    // More than follow any quote in it.
+    let signs = |part: &str| part.len() - part.trim_start_matches('#').len();
+    let fence = "#".repeat(1 + text.split('"').map(signs).max().unwrap_or(0));
+    let raw = || format!("r{fence}\"{text}\"{fence}").parse().ok();
+    let raw = text.chars().all(plain).then(raw).flatten();
+    raw.unwrap_or_else(|| quote!(#text))
 }
 
 /// The shared kernels with their keys and visits, as checkpoints need them.
@@ -310,6 +304,30 @@ fn stub_impl(network: Option<&Network>, training: bool) -> TokenStream {
             fn #method(#receiver, _: #input) -> Result<Self::Output, D::Err> {
                 unreachable!("a network with errors is never built")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    /// Raw where it can be, and the same text for Rust in any case.
+    #[test]
+    fn texts_become_literals_of_the_same_value() {
+        let cases = [
+            ("net a { relu }\n// \u{e9}", true),
+            ("// \"quoted\" \"# and \"## more", true),
+            ("", true),
+            ("a\tb", false),
+            ("a\rb", false),
+            ("// \u{202e} turned around", false),
+        ];
+        for (case, raw) in cases {
+            let tokens = text(case);
+            let literal: syn::LitStr = syn::parse2(tokens.clone()).unwrap();
+            assert_eq!(literal.value(), case);
+            assert_eq!(tokens.to_string().starts_with('r'), raw, "{tokens}");
         }
     }
 }

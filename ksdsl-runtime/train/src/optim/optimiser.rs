@@ -115,13 +115,8 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
     /// The buffers of a parameter, the `at`-th; zeros before the first step.
     fn kept(&mut self, device: &D, slot: Slot, at: usize) -> Result<&mut [D::Buf], D::Err> {
         if at >= self.kept.len() {
-            let zeros = |_: &&str| device.zeroed(slot.len());
-            let buffers = self
-                .method
-                .states()
-                .iter()
-                .map(|state| zeros(&state))
-                .collect::<Result<_, _>>()?;
+            let zeros = (0..self.method.states().len()).map(|_| device.zeroed(slot.len()));
+            let buffers = zeros.collect::<Result<_, _>>()?;
             self.kept.push(Kept { slot, buffers });
             return Ok(&mut self.kept[at].buffers);
         }

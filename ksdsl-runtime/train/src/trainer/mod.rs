@@ -262,7 +262,8 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             let step = session.step(batch.map_err(TrainError::Data)?, start)?;
             tell(&mut self.observers, |observer| observer.step(&step))?;
             let stop = self.stop.is_wished();
-            let due = self.every_steps.is_some_and(|every| step.number % every == 0) || saved.elapsed() >= self.every;
+            let due = self.every_steps.is_some_and(|every| step.number.is_multiple_of(every))
+                || saved.elapsed() >= self.every;
             let last = session.progress.step == steps;
             if stop || due && !last {
                 self.save(session)?;
@@ -287,7 +288,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     {
         let number = session.progress.epoch;
         let is_last = session.is_last_epoch();
-        let due = is_last || number % self.recipe.evaluate_every == 0;
+        let due = is_last || number.is_multiple_of(self.recipe.evaluate_every);
         let (evaluation, averaged) = match self.held_out.filter(|_| due) {
             Some(held_out) => {
                 let (evaluation, averaged) = session.evaluate(held_out)?;
@@ -295,17 +296,10 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             }
             None => (None, None),
         };
-        let progress = &session.progress;
         let epoch = Epoch {
-            number,
-            steps: progress.steps,
-            training_loss: progress.loss / progress.images.max(1) as f64,
-            rate: progress.rate,
-            seconds: progress.seconds,
-            waited: progress.waited,
-            images: progress.images,
             evaluation,
             averaged,
+            ..session.progress.record()
         };
         tell(&mut self.observers, |observer| observer.epoch(&epoch))?;
         if let Some(evaluation) = epoch.averaged.as_ref().or(epoch.evaluation.as_ref()) {

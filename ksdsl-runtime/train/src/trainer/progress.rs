@@ -1,6 +1,7 @@
 //! How far a run is.
 
 use crate::metrics::Evaluation;
+use crate::record::Epoch;
 use serde::{Deserialize, Serialize};
 
 /// How far a run is: with the model, the state of the optimiser and the average, all that it needs to
@@ -83,6 +84,21 @@ impl Progress {
             best: None,
             stale: 0,
             ended: None,
+        }
+    }
+
+    /// What there is to tell of the epoch, before an evaluation.
+    pub(super) fn record(&self) -> Epoch {
+        Epoch {
+            number: self.epoch,
+            steps: self.steps,
+            training_loss: self.loss / self.images.max(1) as f64,
+            rate: self.rate,
+            seconds: self.seconds,
+            waited: self.waited,
+            images: self.images,
+            evaluation: None,
+            averaged: None,
         }
     }
 

@@ -96,38 +96,19 @@ where
     /// One step on a batch; `start` is when it began to wait for it.
     pub(super) fn step(&mut self, batch: HostBatch, start: Instant) -> Result<Step, TrainError> {
         let waited = start.elapsed().as_secs_f64();
-        let number = self.progress.steps;
-        let rate = self.recipe.rate_at(number, self.per_epoch);
+        let rate = self.recipe.rate_at(self.progress.steps, self.per_epoch);
         let count = batch.len();
         let (images, targets) = self.tensors(batch)?;
-        let gradients = ZeroGrads::<f32, D>::try_alloc_grads(self.model).map_err(device)?;
-        let traced = images.clone().traced(gradients);
-        let dropout = seed(self.recipe.seed, Purpose::Dropout, [number, 0]);
-        let logits = with_seed(dropout, || self.model.try_forward_mut(traced)).map_err(device)?;
-        let loss = cross_entropy(logits, targets);
-        let value = f64::from(loss.as_vec()[0]);
-        self.loss = value;
-        let finite = || images.as_vec().iter().all(|value| value.is_finite());
-        if !value.is_finite() {
-            // What the last update did shows now.
-            let rate = if number > 0 { self.progress.rate } else { rate };
-            return Err(self.diverged(number + 1, value, rate, self.progress.gradient_norm, finite()));
-        }
-        let mut gradients = loss.try_backward().map_err(device)?;
-        self.optimiser.rate = rate;
-        let norm = self.optimiser.step(self.model, &mut gradients).map_err(device)?;
-        if !norm.is_finite() {
-            return Err(self.diverged(number + 1, value, rate, Some(norm), finite()));
-        }
+        let norm = self.descend(images, targets, rate)?;
         if let Some(average) = &mut self.average {
             average.update(self.model).map_err(device)?;
         }
-        let seconds = start.elapsed().as_secs_f64();
+        let (seconds, loss) = (start.elapsed().as_secs_f64(), self.loss);
         let progress = &mut self.progress;
         progress.step += 1;
         progress.steps += 1;
         progress.optimiser_steps = self.optimiser.steps();
-        progress.loss += value * count as f64;
+        progress.loss += loss * count as f64;
         progress.images += count;
         progress.seconds += seconds;
         progress.waited += waited;
@@ -136,13 +117,42 @@ where
         Ok(Step {
             epoch: progress.epoch,
             number: progress.steps,
-            loss: value,
+            loss,
             rate,
             gradient_norm: Some(norm),
             images: count,
             seconds,
             waited,
         })
+    }
+
+    /// Updates the model; the norm of its gradients. What is dropped out follows from the seed and the step.
+    fn descend(
+        &mut self,
+        images: Images<C, H, W, f32, D>,
+        targets: Targets<K, f32, D>,
+        rate: f64,
+    ) -> Result<f64, TrainError> {
+        let done = self.progress.steps;
+        let gradients = ZeroGrads::<f32, D>::try_alloc_grads(self.model).map_err(device)?;
+        let traced = images.clone().traced(gradients);
+        let dropout = seed(self.recipe.seed, Purpose::Dropout, [done, 0]);
+        let logits = with_seed(dropout, || self.model.try_forward_mut(traced)).map_err(device)?;
+        let loss = cross_entropy(logits, targets);
+        self.loss = f64::from(loss.as_vec()[0]);
+        let finite = || images.as_vec().iter().all(|value| value.is_finite());
+        if !self.loss.is_finite() {
+            // What the last update did shows now.
+            let rate = if done > 0 { self.progress.rate } else { rate };
+            return Err(self.diverged(done + 1, rate, self.progress.gradient_norm, finite()));
+        }
+        let mut gradients = loss.try_backward().map_err(device)?;
+        self.optimiser.rate = rate;
+        let norm = self.optimiser.step(self.model, &mut gradients).map_err(device)?;
+        match norm.is_finite() {
+            true => Ok(norm),
+            false => Err(self.diverged(done + 1, rate, Some(norm), finite())),
+        }
     }
 
     #[allow(clippy::type_complexity)]
@@ -169,12 +179,12 @@ where
     }
 
     /// What there is to look at.
-    fn diverged(&self, step: u64, loss: f64, rate: f64, gradient_norm: Option<f64>, images_finite: bool) -> TrainError {
+    fn diverged(&self, step: u64, rate: f64, gradient_norm: Option<f64>, images_finite: bool) -> TrainError {
         match optim::non_finite::<f32, D, M>(self.model) {
             Ok(tensors) => TrainError::Diverged(Box::new(Diverged {
                 epoch: self.progress.epoch,
                 step,
-                loss,
+                loss: self.loss,
                 rate,
                 gradient_norm,
                 images_finite,
@@ -192,7 +202,7 @@ where
     ) -> Result<(Evaluation, Option<Evaluation>), TrainError> {
         let on = self.device;
         let evaluation = evaluate(&*self.model, held_out, on).map_err(device)?;
-        let averaged = self.with_average(|model| evaluate(&*model, held_out, on).map_err(device))?;
+        let averaged = self.with_average(|model| evaluate(model, held_out, on).map_err(device))?;
         Ok((evaluation, averaged))
     }
 
@@ -244,7 +254,7 @@ where
         };
         if !optim::non_finite::<f32, D, M>(self.model).map_err(device)?.is_empty() {
             let progress = &self.progress;
-            return Err(self.diverged(progress.steps, self.loss, progress.rate, progress.gradient_norm, true));
+            return Err(self.diverged(progress.steps, progress.rate, progress.gradient_norm, true));
         }
         let mut tensors = optim::read::<f32, D, M>(self.model, "model.").map_err(device)?;
         tensors.extend(self.optimiser.save(self.device, "optimiser.").map_err(device)?);

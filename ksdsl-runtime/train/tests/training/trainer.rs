@@ -5,6 +5,7 @@ use ksdsl_runtime::prelude::*;
 use ksdsl_train::data::{DataError, Scaling};
 use ksdsl_train::interrupt::Stop;
 use ksdsl_train::record::{Epoch, Observer, Start, Step};
+use ksdsl_train::schedule::Schedule;
 use ksdsl_train::source::{EpochBatches, HostBatch, Plain, Source};
 use ksdsl_train::trainer::{Diverged, End, TrainError, evaluate};
 use ksdsl_train::{Recipe, Trainer};
@@ -244,11 +245,41 @@ fn a_run_that_diverges_says_what_to_look_at() {
     }
 }
 
+/// The update itself breaks the model; a checkpoint is due before the next loss shows it.
+#[test]
+fn a_broken_model_is_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = Recipe {
+        rate: 1e40,
+        schedule: Schedule::Constant,
+        clip: None,
+        ..sgd()
+    };
+    let (_, outcome) = train(&recipe, |trainer| {
+        trainer.checkpoint_every_steps(1).folder(folder.path())
+    });
+    let error = outcome.unwrap_err().to_string();
+    assert!(
+        error.starts_with("training diverged: the parameters are no longer finite after a loss of 2."),
+        "{error}"
+    );
+    assert!(error.contains("in epoch 1, step 1, at a learning rate of 1"), "{error}");
+    assert!(error.contains("\nnot finite: `"), "{error}");
+    let mut notes = Notes::default();
+    train_with(&recipe, &mut notes, |trainer| trainer.resume(folder.path()))
+        .1
+        .unwrap_err();
+    assert_eq!(notes.starts[0].0, 0);
+}
+
+/// What is done to a batch.
+type Fault = fn(&mut HostBatch) -> Option<DataError>;
+
 /// Batches one of which is not finite, or is missing, or is too short.
 struct Broken<'d> {
     plain: Plain<'d, 1, 8, 8, 10>,
     at: usize,
-    how: fn(&mut HostBatch) -> Option<DataError>,
+    how: Fault,
 }
 
 impl Source<1, 8, 8, 10> for Broken<'_> {
@@ -274,7 +305,7 @@ impl Source<1, 8, 8, 10> for Broken<'_> {
     }
 }
 
-fn broken(folder: &std::path::Path, how: fn(&mut HostBatch) -> Option<DataError>) -> TrainError {
+fn broken(folder: &std::path::Path, how: Fault) -> TrainError {
     let (training, held_out) = data();
     let scaling = Scaling::of(&training);
     let plain = Plain::new(&training, 16.try_into().unwrap(), scaling, sgd().seed);
@@ -302,7 +333,7 @@ fn images_that_are_not_finite_are_blamed() {
 
 #[test]
 fn a_source_that_fails_stops_the_run_with_a_checkpoint() {
-    let cases: [(fn(&mut HostBatch) -> Option<DataError>, &str); 2] = [
+    let cases: [(Fault, &str); 2] = [
         (|_| Some(DataError::Empty), "there is no data"),
         (
             |batch| {
