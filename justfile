@@ -1,8 +1,8 @@
 # The same commands for people and for continuous integration.
 
-# Train a net on the digits, unshared and shared.
-digits *args:
-    cargo run --release -p ksdsl-examples --bin digits -- {{args}}
+# Train nets, evaluate them, compare runs: `just nets train` trains the digits' net, unshared and shared.
+nets *args:
+    cargo run --release -p ksdsl-examples -- {{args}}
 
 # Everything that must pass.
 test:

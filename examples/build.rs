@@ -30,6 +30,59 @@ net convmixer_512 = convmixer(dim = 512)
     ),
 ];
 
+/// What the program `nets` trains besides the nets as they stand: the file written, the net's file, and
+/// instances.
+const SMALL: [(&str, &str, &str); 2] = [
+    (
+        "small_se_resnet",
+        "src/bin/sweep/sweep.ksn",
+        "
+net se_resnet_small_unshared = sweep(channels = 3, side = 32, width = 16, shared = 0)
+net se_resnet_small_shared = sweep(channels = 3, side = 32, width = 16, shared = 3)
+",
+    ),
+    (
+        "small_convmixer",
+        "nets/convmixer.ksn",
+        "
+net convmixer_small_unshared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2, shared = false)
+net convmixer_small_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2)
+",
+    ),
+];
+
+/// As [`SMALL`], with the feature `cifar`, in place of those of the same file.
+const CIFAR: [(&str, &str, &str); 3] = [
+    (
+        "small_se_resnet",
+        "src/bin/sweep/sweep.ksn",
+        "
+net se_resnet_small_unshared = sweep(channels = 3, side = 32, width = 16, shared = 0)
+net se_resnet_small_shared = sweep(channels = 3, side = 32, width = 16, shared = 3)
+net se_resnet_small_100_unshared = sweep(channels = 3, side = 32, width = 16, shared = 0, classes = 100)
+net se_resnet_small_100_shared = sweep(channels = 3, side = 32, width = 16, shared = 3, classes = 100)
+",
+    ),
+    (
+        "small_convmixer",
+        "nets/convmixer.ksn",
+        "
+net convmixer_small_unshared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2, shared = false)
+net convmixer_small_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2)
+net convmixer_small_100_unshared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2, shared = false, classes = 100)
+net convmixer_small_100_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2, classes = 100)
+",
+    ),
+    (
+        "paper_se_resnet",
+        "nets/se_resnet.ksn",
+        "
+net se_resnet_2_unshared = se_resnet(depth = 2, share_s1 = false, share_s2 = false, share_s3 = false)
+net se_resnet_2_shared = se_resnet(depth = 2)
+",
+    ),
+];
+
 /// What the sweep trains: the data, the sizes of its images, and how many of the stages share. The
 /// networks for CIFAR, which take minutes to compile, need the feature `cifar`.
 const SWEEPS: [(&str, &str, &[usize]); 3] = [
@@ -55,8 +108,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         extend(&format!("nets/{net}.ksn"), text, &out_dir.join(&file))?;
         instances = instances.file(file);
     }
+    let cifar = env::var_os("CARGO_FEATURE_CIFAR").is_some();
+    let small: &[_] = if cifar { &CIFAR } else { &SMALL };
+    for (name, net, text) in small {
+        let file = format!("{name}.ksn");
+        extend(net, text, &out_dir.join(&file))?;
+        instances = instances.file(file);
+    }
     for (data, sizes, stages) in SWEEPS {
-        if data != "digits" && env::var_os("CARGO_FEATURE_CIFAR").is_none() {
+        if data != "digits" && !cifar {
             continue;
         }
         let (nets, list) = sweep(data, sizes, stages)?;

@@ -1,10 +1,8 @@
-//! What the example programs share: the networks of `nets/*.ksn`, compiled by the build script, and
-//! a lean training loop on dfdx's own optimisers.
+//! What the example programs share: the networks of `nets/*.ksn`, compiled by the build script, the data they are
+//! trained on, and one way to train and to run each of them.
 
-pub mod classifier;
-pub mod comparison;
+pub mod catalog;
+pub mod data;
+pub mod entry;
 pub mod nets;
-pub mod one_cycle;
-pub mod optimiser;
 pub mod options;
-pub mod training;

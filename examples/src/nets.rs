@@ -1,4 +1,21 @@
-//! The networks of `nets/digits.ksn` and `nets/vit.ksn`, which `build.rs` compiles.
+//! The networks that `build.rs` compiles from `nets/digits.ksn` and `nets/vit.ksn`, and small ones for 32x32 colour
+//! images.
 
 ksdsl_runtime::include_generated!("digits");
 ksdsl_runtime::include_generated!("vit");
+
+/// The SE-ResNet of `src/bin/sweep/sweep.ksn`, narrow and two blocks deep.
+pub mod small_se_resnet {
+    ksdsl_runtime::include_generated!("small_se_resnet");
+}
+
+/// The ConvMixer of `nets/convmixer.ksn` with 64 channels, six blocks and patches of 2x2.
+pub mod small_convmixer {
+    ksdsl_runtime::include_generated!("small_convmixer");
+}
+
+/// The paper's SE-ResNet of `nets/se_resnet.ksn` with two blocks in a stage.
+#[cfg(feature = "cifar")]
+pub mod paper_se_resnet {
+    ksdsl_runtime::include_generated!("paper_se_resnet");
+}

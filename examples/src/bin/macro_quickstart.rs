@@ -1,9 +1,10 @@
-//! A network written in Rust code: build it, count its parameters, train it for a step, save it.
+//! A network written in Rust code: build it, count its parameters, train it for an epoch, save it.
 
-use ksdsl_runtime::dfdx::optim::Sgd;
 use ksdsl_runtime::ksnet;
 use ksdsl_runtime::prelude::*;
-use ksdsl_train::data::{Batch, Digits, Scaling};
+use ksdsl_train::data::{Digits, Scaling};
+use ksdsl_train::source::Plain;
+use ksdsl_train::{Recipe, Trainer};
 use safetensors::SafeTensors;
 use std::error::Error;
 
@@ -27,26 +28,22 @@ fn main() -> Result<(), Box<dyn Error>> {
         tiny::UNSHARED_PARAMETERS
     );
 
-    let digits = Digits::embedded();
-    let batch = Batch::new(&digits, 0..64, Scaling::of(&digits), &device)?;
-    let mut optimiser = Sgd::new(
-        &model,
-        SgdConfig {
-            lr: 0.1,
-            ..SgdConfig::default()
-        },
-    );
-    let gradients = model.alloc_grads();
-    let logits = model.forward_mut(batch.images.clone().traced(gradients));
-    let loss = cross_entropy_with_logits_loss(logits, batch.targets.clone());
-    let before = loss.array();
-    optimiser.update(&mut model, &loss.backward())?;
-    let logits = model.forward_mut(batch.images.traced(model.alloc_grads()));
-    let after = cross_entropy_with_logits_loss(logits, batch.targets).array();
-    println!("loss {before:.4}, after a step {after:.4}");
+    let (training, held_out) = Digits::embedded().split(0.2, 0);
+    let scaling = Scaling::of(&training);
+    let recipe = Recipe {
+        epochs: 1,
+        ..Recipe::default()
+    };
+    let mut source = Plain::new(&training, recipe.batch.try_into()?, scaling, recipe.seed);
+    let trainer = Trainer::new(recipe).held_out(&held_out, scaling);
+    let outcome = trainer.train(&mut model, &mut source, &device)?;
+    if let Some(evaluation) = outcome.evaluation {
+        let (loss, right) = (evaluation.loss, 100.0 * evaluation.top1);
+        println!("after an epoch: loss {loss:.4}, {right:.1} % of the digits held out are told right");
+    }
 
     let path = std::env::temp_dir().join(format!("tiny-{}.safetensors", std::process::id()));
-    model.save_safetensors(&path)?;
+    checkpoint::save(&model, &path)?;
     let bytes = std::fs::read(&path)?;
     std::fs::remove_file(&path)?;
     let checkpoint = SafeTensors::deserialize(&bytes)?;

@@ -13,6 +13,7 @@ pub mod optim;
 pub mod random;
 pub mod recipe;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod source;

@@ -9,16 +9,17 @@ use clap::Parser;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, Table};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
-use ksdsl_examples::optimiser::Method;
+#[cfg(feature = "cifar")]
+use ksdsl_examples::data::Data;
 use ksdsl_examples::options::{count, rate};
-use ksdsl_examples::training::Recipe;
+use ksdsl_train::Recipe;
 use ksdsl_train::data::Digits;
 #[cfg(feature = "cifar")]
 use ksdsl_train::data::{Cifar10, Cifar100};
 use nets::{Entry, Parts};
 use results::{Point, Results, Run, points};
 use std::error::Error;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -68,11 +69,11 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     #[cfg(feature = "cifar")]
     if let Some(path) = &options.cifar10 {
-        let (training, test) = Cifar10::open(path)?;
-        return sweep("cifar10", &Parts::Given { training, test }, &nets::cifar10(), options);
+        let parts = Parts::Given(Data::new(Cifar10::open(path)?));
+        return sweep("cifar10", &parts, &nets::cifar10(), options);
     } else if let Some(path) = &options.cifar100 {
-        let (training, test) = Cifar100::open(path)?;
-        return sweep("cifar100", &Parts::Given { training, test }, &nets::cifar100(), options);
+        let parts = Parts::Given(Data::new(Cifar100::open(path)?));
+        return sweep("cifar100", &parts, &nets::cifar100(), options);
     }
     sweep("digits", &Parts::Split(Digits::embedded()), &nets::digits(), options)
 }
@@ -80,12 +81,14 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 /// Runs the trainings that are not among the results yet, then shows all.
 fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Options) -> Result<(), Box<dyn Error>> {
     let mut results = Results::open(&options.out)?;
+    // SGD with the one-cycle schedule; the models are looked at in the end alone.
     let recipe = |seed: u32| Recipe {
-        epochs: options.epochs,
-        batch: options.batch.try_into().unwrap_or(NonZeroUsize::MAX),
-        method: Method::Sgd,
-        peak_rate: options.lr,
+        epochs: options.epochs.get(),
+        batch: options.batch.get() as usize,
+        rate: options.lr,
         seed: seed.into(),
+        evaluate_every: options.epochs.get(),
+        ..Recipe::default()
     };
     let all: Vec<(&Entry<P>, Recipe)> = (0..options.seeds.get())
         .flat_map(|seed| entries.iter().map(move |entry| (entry, recipe(seed))))

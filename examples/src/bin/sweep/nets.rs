@@ -1,14 +1,13 @@
 //! The networks of a sweep, which `build.rs` lists.
 
-use ksdsl_examples::classifier::Classifier;
-#[cfg(feature = "cifar")]
-use ksdsl_examples::comparison::train_then_test;
-use ksdsl_examples::comparison::{Costs, train_and_test};
-use ksdsl_examples::training::{Recipe, TrainingError};
+use ksdsl_examples::data::Data;
+use ksdsl_examples::entry::{Costs, Job, train};
 use ksdsl_runtime::prelude::*;
-#[cfg(feature = "cifar")]
-use ksdsl_train::data::{Cifar10, Cifar100};
-use ksdsl_train::data::{Dataset, Digits};
+use ksdsl_train::data::Dataset;
+use ksdsl_train::record::{Observer, Step};
+use ksdsl_train::trainer::TrainError;
+use ksdsl_train::{Classifier, Recipe};
+use std::io;
 use std::time::Duration;
 
 mod sweep_digits {
@@ -26,21 +25,16 @@ mod sweep_cifar100 {
 }
 
 /// Images to train with and to test with.
-pub(crate) enum Parts<D> {
+pub(crate) enum Parts<const C: usize, const H: usize, const W: usize, const K: usize> {
     /// To be split anew by each seed.
-    Split(D),
+    Split(Dataset<C, H, W, K>),
     /// As the data set says.
     #[cfg(feature = "cifar")]
-    Given {
-        /// Those to train with.
-        training: D,
-        /// Those to test with.
-        test: D,
-    },
+    Given(Data<C, H, W, K>),
 }
 
 /// Trains a network and tests it: the accuracy, and the time the training took.
-pub(crate) type Train<P> = fn(&P, &Recipe) -> Result<(f64, Duration), TrainingError>;
+pub(crate) type Train<P> = fn(&P, &Recipe) -> Result<(f64, Duration), TrainError>;
 
 /// A network, and how to train it.
 pub(crate) struct Entry<P> {
@@ -56,7 +50,7 @@ pub(crate) struct Entry<P> {
     pub(crate) train: Train<P>,
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<Parts<Dataset<C, H, W, K>>> {
+impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<Parts<C, H, W, K>> {
     fn of<B>(depth: usize, shared: usize, mapping: &'static str) -> Self
     where
         B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>> + Network,
@@ -66,31 +60,55 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<Parts
             depth,
             shared,
             mapping,
-            train: |parts, recipe| {
-                let outcome = match parts {
-                    Parts::Split(data) => train_and_test::<B, C, H, W, K>(data, recipe, |_| ()),
-                    #[cfg(feature = "cifar")]
-                    Parts::Given { training, test } => train_then_test::<B, C, H, W, K>(training, test, recipe, |_| ()),
-                }?;
-                Ok((outcome.accuracy, outcome.time))
+            train: |parts, recipe| match parts {
+                Parts::Split(data) => accuracy::<B, C, H, W, K>(&Data::split(data, recipe.seed), recipe),
+                #[cfg(feature = "cifar")]
+                Parts::Given(data) => accuracy::<B, C, H, W, K>(data, recipe),
             },
         }
     }
 }
 
+/// Trains the network of `B`; it is evaluated once, at the end, whose time does not count.
+fn accuracy<B, const C: usize, const H: usize, const W: usize, const K: usize>(
+    data: &Data<C, H, W, K>,
+    recipe: &Recipe,
+) -> Result<(f64, Duration), TrainError>
+where
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
+{
+    let mut timer = Timer::default();
+    let mut job = Job::new(data, recipe.clone());
+    job.observers.push(&mut timer);
+    let (_, outcome) = train::<B, C, H, W, K>(job)?;
+    let top1 = outcome.evaluation.map_or(f64::NAN, |evaluation| evaluation.top1);
+    Ok((top1, timer.0))
+}
+
+/// How long the steps take.
+#[derive(Default)]
+struct Timer(Duration);
+
+impl Observer for Timer {
+    fn step(&mut self, step: &Step) -> io::Result<()> {
+        self.0 += Duration::from_secs_f64(step.seconds);
+        Ok(())
+    }
+}
+
 /// Those for the digits.
-pub(crate) fn digits() -> Vec<Entry<Parts<Digits>>> {
+pub(crate) fn digits() -> Vec<Entry<Parts<1, 8, 8, 10>>> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_digits_list.rs")))
 }
 
 /// Those for CIFAR-10.
 #[cfg(feature = "cifar")]
-pub(crate) fn cifar10() -> Vec<Entry<Parts<Cifar10>>> {
+pub(crate) fn cifar10() -> Vec<Entry<Parts<3, 32, 32, 10>>> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_cifar10_list.rs")))
 }
 
 /// Those for CIFAR-100.
 #[cfg(feature = "cifar")]
-pub(crate) fn cifar100() -> Vec<Entry<Parts<Cifar100>>> {
+pub(crate) fn cifar100() -> Vec<Entry<Parts<3, 32, 32, 100>>> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_cifar100_list.rs")))
 }

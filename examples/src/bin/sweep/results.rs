@@ -1,7 +1,7 @@
 //! The trainings that are done, kept in a file.
 
 use crate::nets::Entry;
-use ksdsl_examples::training::Recipe;
+use ksdsl_train::Recipe;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
@@ -34,9 +34,9 @@ impl Run {
             data: data.to_owned(),
             net: entry.costs.name.to_owned(),
             seed: recipe.seed,
-            epochs: recipe.epochs.get(),
-            batch: recipe.batch.get(),
-            rate: recipe.peak_rate,
+            epochs: recipe.epochs,
+            batch: recipe.batch,
+            rate: recipe.rate,
             depth: entry.depth,
             shared_stages: entry.shared,
             mapping: entry.mapping.to_owned(),
@@ -51,8 +51,8 @@ impl Run {
     /// Whether this is the training of a network on these data by this recipe.
     fn is(&self, data: &str, net: &str, recipe: &Recipe) -> bool {
         (self.data.as_str(), self.net.as_str()) == (data, net)
-            && (self.seed, self.epochs, self.batch) == (recipe.seed, recipe.epochs.get(), recipe.batch.get())
-            && self.rate == recipe.peak_rate
+            && (self.seed, self.epochs, self.batch) == (recipe.seed, recipe.epochs, recipe.batch)
+            && self.rate == recipe.rate
     }
 }
 

@@ -73,12 +73,18 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         Self::new(pixels, labels)?.with_names(classes.iter().map(|class| name(class)))
     }
 
+    /// Reads one picture as [`Dataset::read_folder`] does: its values, channel by channel, each row by row.
+    ///
+    /// # Errors
+    /// If the file cannot be read as a picture; also for other `C` than 1 and 3, and sizes of 0.
+    pub fn read_picture(file: impl AsRef<Path>) -> Result<Vec<u8>, DataError> {
+        Self::check_sizes(file.as_ref())?;
+        Self::pixels(file.as_ref())
+    }
+
     /// The folders of the classes.
     fn classes(path: &Path) -> Result<Vec<PathBuf>, DataError> {
-        if !(C == 1 || C == 3) || H == 0 || W == 0 || K > usize::from(u16::MAX) + 1 {
-            let reason = format!("pictures are read as 1 or 3 channels and at least one pixel, not as {C} x {H} x {W}");
-            return Err(wrong(path, reason));
-        }
+        Self::check_sizes(path)?;
         let mut classes = sorted(path)?;
         classes.retain(|entry| entry.is_dir());
         if classes.len() != K {
@@ -95,6 +101,15 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
             return Err(wrong(path, reason));
         }
         Ok(classes)
+    }
+
+    /// Whether pictures can be read with these sizes.
+    fn check_sizes(path: &Path) -> Result<(), DataError> {
+        if !(C == 1 || C == 3) || H == 0 || W == 0 || K > usize::from(u16::MAX) + 1 {
+            let reason = format!("pictures are read as 1 or 3 channels and at least one pixel, not as {C} x {H} x {W}");
+            return Err(wrong(path, reason));
+        }
+        Ok(())
     }
 
     /// The values of a picture.

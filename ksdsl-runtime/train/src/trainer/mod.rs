@@ -90,9 +90,9 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         }
     }
 
-    /// Evaluates on these images, as often as the recipe says; `scaling` is that of training.
+    /// Evaluates on these images, if there are any, as often as the recipe says; `scaling` is that of training.
     pub fn held_out(mut self, data: &'t Dataset<C, H, W, K>, scaling: Scaling<C>) -> Self {
-        self.held_out = Some(HeldOut { data, scaling });
+        self.held_out = (!data.is_empty()).then_some(HeldOut { data, scaling });
         self
     }
 

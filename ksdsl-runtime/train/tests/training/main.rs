@@ -5,6 +5,7 @@
 mod child;
 mod folders;
 mod kill;
+mod reports;
 mod resume;
 mod support;
 mod trainer;

@@ -1,0 +1,66 @@
+//! `nets compare`: several runs side by side.
+
+use crate::Done;
+use clap::Args;
+use comfy_table::presets::ASCII_MARKDOWN;
+use ksdsl_train::report::Comparison;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Show several runs side by side: parameters, accuracy, time, and one picture
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Folders of runs, or folders that have them
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// Write comparison.csv, comparison.svg and comparison.png into this folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Print the means over the runs of each net as a table in Markdown, and nothing else
+    #[arg(long)]
+    markdown: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Done {
+    let comparison = Comparison::read(folders(&options.runs)?)?;
+    let mut networks = comparison.networks();
+    if options.markdown {
+        networks.load_style(ASCII_MARKDOWN);
+        println!("{networks}");
+    } else {
+        println!("{}", comparison.table());
+        if comparison.groups().len() < comparison.runs.len() {
+            println!("\n{networks}");
+        }
+    }
+    if let Some(folder) = &options.out {
+        comparison.save(folder)?;
+        eprintln!("{}", folder.join("comparison.svg").display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The runs that these folders are or have.
+fn folders(given: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let is_run = |folder: &Path| folder.join("run.json").exists();
+    let mut runs = Vec::new();
+    for folder in given {
+        if is_run(folder) {
+            runs.push(folder.clone());
+            continue;
+        }
+        let entries = fs::read_dir(folder).map_err(|error| format!("cannot read `{}`: {error}", folder.display()))?;
+        let paths: Vec<PathBuf> = entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_, std::io::Error>>()?;
+        let mut inner: Vec<PathBuf> = paths.into_iter().filter(|path| is_run(path)).collect();
+        if inner.is_empty() {
+            return Err(format!("`{}` is no run and has none", folder.display()).into());
+        }
+        inner.sort();
+        runs.append(&mut inner);
+    }
+    Ok(runs)
+}

@@ -1,0 +1,39 @@
+//! `nets data`: the made set of images, as files.
+
+use crate::Done;
+use clap::Args;
+use ksdsl_examples::options::count;
+use ksdsl_train::data::Shapes;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Write the procedural set: 32x32 colour images in ten classes, in CIFAR-10's binary format
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The folder, which must not be there or be empty
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Images to train with
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = count)]
+    training: NonZeroU32,
+    /// Images to test with
+    #[arg(long, value_name = "N", default_value = "2000", value_parser = count)]
+    test: NonZeroU32,
+    /// Which images
+    #[arg(long, value_name = "N", default_value = "0")]
+    seed: u64,
+}
+
+pub(crate) fn run(options: &Options) -> Done {
+    let shapes = Shapes {
+        training: options.training.get(),
+        test: options.test.get(),
+        seed: options.seed,
+    };
+    shapes.write(&options.folder)?;
+    let folder = options.folder.display();
+    println!("{} and {} images are in {folder}", options.training, options.test);
+    println!("train on them with: nets train --data procedural:{folder}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,86 @@
+//! `nets evaluate`: a saved model on the images held out.
+
+use crate::Done;
+use crate::saved::Saved;
+use crate::train::{find, threads};
+use clap::Args;
+use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::entry::Entry;
+use ksdsl_examples::options::count;
+use ksdsl_train::metrics::{Evaluation, Meter};
+use ksdsl_train::report::picture::confusion;
+use ksdsl_train::report::{confusion_table, result_table, score_table};
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// More classes than this make no table of who was taken for whom.
+const SHOWN: usize = 20;
+
+/// Say how well a saved model tells the images held out
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A run's folder, or a checkpoint in one
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    model: PathBuf,
+    /// Of a run's folder, take the model at the end in place of the best
+    #[arg(long)]
+    last: bool,
+    /// Evaluate on the test images of other data than the run's
+    #[arg(long, value_name = "DATA")]
+    data: Option<Kind>,
+    /// Draw who was taken for whom into this file, SVG or PNG
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Threads of the kernels [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<NonZeroU32>,
+}
+
+pub(crate) fn run(options: &Options) -> Done {
+    threads(options.threads);
+    let saved = Saved::open(&options.model, options.last)?;
+    let kind = match &options.data {
+        Some(kind) => kind.clone(),
+        None => saved.settings.kind()?,
+    };
+    let opened = kind.open(saved.seed, saved.settings.images)?;
+    let evaluation = opened.visit(Evaluated(&saved))?;
+    let settings = &saved.settings;
+    println!("{} of {} on {kind}", settings.net, saved.file.display());
+    println!(
+        "{}\n\n{}",
+        result_table(&evaluation),
+        score_table(&evaluation, &settings.classes)
+    );
+    if evaluation.classes() <= SHOWN {
+        println!("\n{}", confusion_table(&evaluation, &settings.classes));
+    }
+    if let Some(file) = &options.picture {
+        let title = format!("Confusion of {}", settings.net);
+        confusion(&title, &settings.classes, &evaluation)?.save(file)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Evaluated<'s>(&'s Saved);
+
+impl Visit for Evaluated<'_> {
+    type Output = Result<Evaluation, Box<dyn Error>>;
+
+    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
+        self,
+        data: &Data<C, H, W, K>,
+        entries: Vec<Entry<C, H, W, K>>,
+    ) -> Self::Output {
+        let settings = &self.0.settings;
+        let entry = find(&entries, &settings.net)?;
+        let scaling = settings.scaling().unwrap_or(data.scaling);
+        let logits = (entry.logits)(&self.0.file, &data.held_out, scaling)?;
+        let labels: Vec<usize> = data.held_out.iter().map(|example| example.label).collect();
+        let mut meter = Meter::new(K);
+        meter.add(&logits, &labels);
+        Ok(meter.evaluation())
+    }
+}

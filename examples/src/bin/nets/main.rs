@@ -1,0 +1,47 @@
+//! Trains the example nets, evaluates them, lets them predict and compares what came of them.
+
+mod compare;
+mod data;
+mod evaluate;
+mod predict;
+mod saved;
+mod settings;
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Train the example nets, without sharing and with shared kernels, and see what came of it
+#[derive(Parser)]
+#[command(name = "nets", version)]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Options),
+    Evaluate(evaluate::Options),
+    Predict(predict::Options),
+    Compare(compare::Options),
+    Data(data::Options),
+}
+
+/// What a command comes to.
+type Done = Result<ExitCode, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let done = match Options::parse().command {
+        Command::Train(options) => train::run(&options),
+        Command::Evaluate(options) => evaluate::run(&options),
+        Command::Predict(options) => predict::run(&options),
+        Command::Compare(options) => compare::run(&options),
+        Command::Data(options) => data::run(&options),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,141 @@
+//! `nets predict`: what a saved model takes images for.
+
+use crate::Done;
+use crate::saved::Saved;
+use crate::train::{find, threads};
+use clap::Args;
+use comfy_table::Table;
+use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::entry::Entry;
+use ksdsl_examples::options::count;
+use ksdsl_train::data::{Dataset, Digits};
+use ksdsl_train::report::{plain_table, right_aligned};
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Say what a saved model takes images for, with probabilities
+///
+/// Pictures (PNG, JPEG, BMP) are cropped to the middle and resized to what the net takes. A net of the digits sees dark
+/// ink on light ground.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// A run's folder, or a checkpoint in one
+    #[arg(value_name = "RUN|CHECKPOINT")]
+    model: PathBuf,
+    /// Pictures, or numbers of images held out, from 0
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<String>,
+    /// Of a run's folder, take the model at the end in place of the best
+    #[arg(long)]
+    last: bool,
+    /// How many classes are shown for each image
+    #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
+    top: NonZeroU32,
+    /// Threads of the kernels [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<NonZeroU32>,
+}
+
+pub(crate) fn run(options: &Options) -> Done {
+    threads(options.threads);
+    let saved = Saved::open(&options.model, options.last)?;
+    let kind = saved.settings.kind()?;
+    // The data may be gone; pictures do not need them.
+    let opened = if options.images.iter().any(|image| index(image).is_some()) {
+        kind.open(saved.seed, saved.settings.images)?
+    } else {
+        kind.empty()?
+    };
+    let table = opened.visit(Predicted { saved: &saved, options })?;
+    println!("{table}");
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Predicted<'o> {
+    saved: &'o Saved,
+    options: &'o Options,
+}
+
+impl Visit for Predicted<'_> {
+    type Output = Result<Table, Box<dyn Error>>;
+
+    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
+        self,
+        data: &Data<C, H, W, K>,
+        entries: Vec<Entry<C, H, W, K>>,
+    ) -> Self::Output {
+        let settings = &self.saved.settings;
+        let entry = find(&entries, &settings.net)?;
+        let grey_digits = settings.kind()? == Kind::Digits;
+        let (mut pixels, mut names) = (Vec::new(), Vec::new());
+        for image in &self.options.images {
+            let (name, values) = read(image, &data.held_out, grey_digits)?;
+            names.push(name);
+            pixels.extend(values);
+        }
+        let images = Dataset::<C, H, W, K>::new(pixels, vec![0; names.len()])?;
+        let scaling = settings.scaling().unwrap_or(data.scaling);
+        let logits = (entry.logits)(&self.saved.file, &images, scaling)?;
+        Ok(table(
+            &names,
+            &logits,
+            &settings.classes,
+            self.options.top.get() as usize,
+        ))
+    }
+}
+
+/// The number of an image held out, unless a file is called so.
+fn index(image: &str) -> Option<usize> {
+    image.parse().ok().filter(|_| !Path::new(image).exists())
+}
+
+/// What to call an image, and its pixels.
+fn read<const C: usize, const H: usize, const W: usize, const K: usize>(
+    image: &str,
+    held_out: &Dataset<C, H, W, K>,
+    grey_digits: bool,
+) -> Result<(String, Vec<u8>), Box<dyn Error>> {
+    if let Some(index) = index(image) {
+        if index >= held_out.len() {
+            let count = held_out.len();
+            return Err(format!("there is no image {index} held out: there are {count}, counted from 0").into());
+        }
+        let example = held_out.get(index);
+        let class = &held_out.names()[example.label];
+        return Ok((format!("{index} (of class {class})"), example.pixels.to_vec()));
+    }
+    let mut pixels = Dataset::<C, H, W, K>::read_picture(image)?;
+    if grey_digits {
+        // Light ground is 0, ink up to the darkest.
+        let darkest = f64::from(Digits::DARKEST);
+        let ink = |light: u8| (f64::from(255 - light) / 255.0 * darkest).round() as u8;
+        pixels.iter_mut().for_each(|pixel| *pixel = ink(*pixel));
+    }
+    Ok((image.to_owned(), pixels))
+}
+
+/// The most probable classes of each image.
+fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> Table {
+    let mut table = plain_table(["image", "class", "probability"]);
+    for (image, logits) in images.iter().zip(logits.chunks(classes.len().max(1))) {
+        let probabilities = softmax(logits);
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        for (place, &class) in order.iter().take(top).enumerate() {
+            let image = if place == 0 { image.as_str() } else { "" };
+            let probability = format!("{:.2} %", 100.0 * probabilities[class]);
+            table.add_row([image, &classes[class], &probability]);
+        }
+    }
+    right_aligned(table, 2)
+}
+
+fn softmax(logits: &[f32]) -> Vec<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
+    let sum: f64 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}

@@ -1,0 +1,371 @@
+//! `nets train`: one training or several, each with a run folder.
+
+use crate::Done;
+use crate::settings::Settings;
+use clap::Args;
+use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::entry::{Entry, Job};
+use ksdsl_examples::options::{OnCpu, count, device, rate};
+use ksdsl_runtime::cpu;
+use ksdsl_train::Recipe;
+use ksdsl_train::interrupt::Stop;
+use ksdsl_train::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, result_table};
+use ksdsl_train::run::{Description, Opening};
+use ksdsl_train::trainer::{End, Outcome};
+use std::error::Error;
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Train nets; without options the digits' net, unshared and shared
+///
+/// Every training has a folder of its own with its models, records and pictures. Ctrl-C stops after the step with a
+/// checkpoint.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Which nets, separated by commas: a name, or a family for its unshared and its shared net [default: the data's
+    /// first family]
+    #[arg(long, value_name = "NET", value_delimiter = ',')]
+    net: Vec<String>,
+    /// The images [default: digits]: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
+    /// (a folder of pictures for each of ten classes)
+    #[arg(long, value_name = "DATA")]
+    data: Option<Kind>,
+    /// Train on the first N images alone
+    #[arg(long, value_name = "N", value_parser = count)]
+    images: Option<NonZeroU32>,
+    /// How often every image is seen [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = count)]
+    epochs: Option<NonZeroU32>,
+    /// Images per step [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = count)]
+    batch: Option<NonZeroU32>,
+    /// The learning rate, its highest where it changes [default: the recipe's]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    lr: Option<f64>,
+    /// How to train: se_resnet or convmixer for the paper's recipes, or a JSON file with a recipe, such as `recipe` of
+    /// a run's run.json [default: the net's own]
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// Decides on everything random: initial values, order and changes of images, and what is held out
+    /// [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Repeat with so many seeds, counting up from --seed [default: 1]
+    #[arg(long, value_name = "N", value_parser = count)]
+    seeds: Option<NonZeroU32>,
+    /// Go on with the run in a folder; without RUN, with the runs of this same command that are in --out
+    #[arg(long, value_name = "RUN", num_args = 0..=1)]
+    resume: Option<Option<PathBuf>>,
+    /// Where to compute: cpu, or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
+    device: OnCpu,
+    /// Threads of the kernels [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = count)]
+    threads: Option<NonZeroU32>,
+    /// Where the folders of the runs are made
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    out: PathBuf,
+}
+
+impl Options {
+    fn kind(&self) -> Kind {
+        self.data.clone().unwrap_or(Kind::Digits)
+    }
+
+    fn images(&self) -> Option<usize> {
+        self.images.map(|images| images.get() as usize)
+    }
+
+    fn seeds(&self) -> impl Iterator<Item = u64> {
+        let first = self.seed.unwrap_or(0);
+        let count = self.seeds.map_or(1, NonZeroU32::get);
+        (0..count).map(move |i| first.wrapping_add(u64::from(i)))
+    }
+
+    /// Whether something is asked for that a run which goes on knows itself.
+    fn describes_a_run(&self) -> bool {
+        let counts = [self.images, self.epochs, self.batch, self.seeds];
+        !self.net.is_empty()
+            || counts.iter().any(Option::is_some)
+            || self.data.is_some()
+            || self.lr.is_some()
+            || self.recipe.is_some()
+            || self.seed.is_some()
+    }
+}
+
+/// What all trainings of a command have in common.
+struct Plan<'o> {
+    options: &'o Options,
+    stop: Stop,
+}
+
+pub(crate) fn run(options: &Options) -> Done {
+    let OnCpu = options.device;
+    threads(options.threads);
+    let plan = Plan {
+        options,
+        stop: Stop::on_ctrl_c()?,
+    };
+    match &options.resume {
+        Some(Some(folder)) => plan.resume(folder),
+        _ => plan.all(),
+    }
+}
+
+/// Sets the number of threads, if one is asked for.
+pub(crate) fn threads(threads: Option<NonZeroU32>) {
+    if let Some(threads) = threads {
+        cpu::set_threads(threads.try_into().unwrap_or(std::num::NonZeroUsize::MAX));
+    }
+}
+
+impl Plan<'_> {
+    /// Every net with every seed.
+    fn all(&self) -> Done {
+        let options = self.options;
+        let mut runs = Vec::new();
+        for seed in options.seeds() {
+            let opened = options.kind().open(seed, options.images())?;
+            let more = opened.visit(OfSeed { plan: self, seed })?;
+            runs.extend(more);
+            if self.stop.is_wished() {
+                return Ok(ExitCode::from(130));
+            }
+        }
+        self.show(&runs)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The run in a folder, by the settings it has.
+    fn resume(&self, folder: &Path) -> Done {
+        if self.options.describes_a_run() {
+            let folder = folder.display();
+            return Err(format!(
+                "the run `{folder}` goes on as what it was: besides --resume, only --threads and --device can be given"
+            )
+            .into());
+        }
+        let settings = Settings::read(folder)?;
+        let recipe = Description::of(folder)?.recipe;
+        let opened = settings.kind()?.open(recipe.seed, settings.images)?;
+        let name = settings.net.clone();
+        opened.visit(Resumed {
+            plan: self,
+            settings,
+            recipe,
+            folder,
+        })?;
+        if self.stop.is_wished() {
+            return Ok(ExitCode::from(130));
+        }
+        eprintln!("{name} is in {}", folder.display());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// One training, in its folder.
+    fn train<const C: usize, const H: usize, const W: usize, const K: usize>(
+        &self,
+        entry: &Entry<C, H, W, K>,
+        data: &Data<C, H, W, K>,
+        recipe: Recipe,
+        folder: (&Path, Opening),
+    ) -> Result<Outcome, Box<dyn Error>> {
+        let (path, _) = folder;
+        let name = format!("{}, seed {}:", entry.costs.name, recipe.seed);
+        let mut progress = Progress::new(name.clone());
+        let mut log = CsvLog::new(path);
+        let mut board = TensorBoard::new(path.join("tensorboard"));
+        let mut pictures = Pictures::new(path);
+        let outcome = (entry.train)(Job {
+            data,
+            recipe,
+            folder: Some((path.to_owned(), folder.1)),
+            observers: vec![&mut progress, &mut log, &mut board, &mut pictures],
+            stop: self.stop.clone(),
+        })?;
+        drop(progress);
+        let path = path.display();
+        match outcome.best {
+            _ if outcome.end == End::Interrupted => {
+                let steps = outcome.steps;
+                eprintln!("{name} stopped after step {steps}; go on with: nets train --resume {path}");
+            }
+            Some(best) => {
+                let right = 100.0 * best.top1;
+                eprintln!("{name} at best {right:.2} % right, after epoch {}; {path}", best.epoch);
+            }
+            None => eprintln!("{name} {path}"),
+        }
+        Ok(outcome)
+    }
+
+    /// What came of the runs.
+    fn show(&self, runs: &[(PathBuf, Outcome)]) -> Result<(), Box<dyn Error>> {
+        let folders = runs.iter().map(|(folder, _)| folder);
+        let comparison = Comparison::read(folders)?;
+        println!("{}", comparison.networks());
+        if let [(folder, outcome)] = runs {
+            if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
+                println!("\n{}", result_table(evaluation));
+            }
+            println!("\nmodels, records and pictures: {}", folder.display());
+            return Ok(());
+        }
+        comparison.save(&self.options.out)?;
+        println!("\nmodels, records and pictures:");
+        for (folder, _) in runs {
+            println!("  {}", folder.display());
+        }
+        println!("  {}", self.options.out.join("comparison.svg").display());
+        Ok(())
+    }
+}
+
+/// All nets with one seed.
+struct OfSeed<'p> {
+    plan: &'p Plan<'p>,
+    seed: u64,
+}
+
+impl Visit for OfSeed<'_> {
+    type Output = Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>>;
+
+    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
+        self,
+        data: &Data<C, H, W, K>,
+        entries: Vec<Entry<C, H, W, K>>,
+    ) -> Self::Output {
+        let options = self.plan.options;
+        let mut runs = Vec::new();
+        for entry in chosen(&entries, options)? {
+            let recipe = recipe(&entry.recipe, options, self.seed)?;
+            let name = entry.costs.name;
+            let kind = options.kind();
+            let (folder, opening) = folder(options, &format!("{}-{name}-{}", kind.word(), self.seed));
+            if opening == Opening::New || !Settings::are_in(&folder) {
+                Settings::new(name, &kind, options.images(), data).write(&folder)?;
+            }
+            let outcome = self.plan.train(entry, data, recipe, (&folder, opening))?;
+            runs.push((folder, outcome));
+            if self.plan.stop.is_wished() {
+                break;
+            }
+        }
+        Ok(runs)
+    }
+}
+
+/// One run that goes on.
+struct Resumed<'p> {
+    plan: &'p Plan<'p>,
+    settings: Settings,
+    recipe: Recipe,
+    folder: &'p Path,
+}
+
+impl Visit for Resumed<'_> {
+    type Output = Result<(), Box<dyn Error>>;
+
+    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
+        self,
+        data: &Data<C, H, W, K>,
+        entries: Vec<Entry<C, H, W, K>>,
+    ) -> Self::Output {
+        let entry = find(&entries, &self.settings.net)?;
+        let outcome = self
+            .plan
+            .train(entry, data, self.recipe, (self.folder, Opening::Resume))?;
+        if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
+            println!("{}", result_table(evaluation));
+        }
+        Ok(())
+    }
+}
+
+/// The nets of the command line.
+fn chosen<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
+    entries: &'e [Entry<C, H, W, K>],
+    options: &Options,
+) -> Result<Vec<&'e Entry<C, H, W, K>>, String> {
+    let first = entries.first().map(|entry| entry.family().to_owned());
+    let asked: Vec<String> = if options.net.is_empty() {
+        first.into_iter().collect()
+    } else {
+        options.net.clone()
+    };
+    let mut chosen: Vec<&Entry<C, H, W, K>> = Vec::new();
+    for name in &asked {
+        let of_name = entries
+            .iter()
+            .filter(|entry| entry.costs.name == name || entry.family() == name);
+        let before = chosen.len();
+        chosen.extend(of_name);
+        if chosen.len() == before {
+            return Err(unknown(entries, name));
+        }
+    }
+    Ok(chosen)
+}
+
+/// The net of this name.
+pub(crate) fn find<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
+    entries: &'e [Entry<C, H, W, K>],
+    name: &str,
+) -> Result<&'e Entry<C, H, W, K>, String> {
+    let found = entries.iter().find(|entry| entry.costs.name == name);
+    found.ok_or_else(|| unknown(entries, name))
+}
+
+fn unknown<const C: usize, const H: usize, const W: usize, const K: usize>(
+    entries: &[Entry<C, H, W, K>],
+    name: &str,
+) -> String {
+    let names: Vec<&str> = entries.iter().map(|entry| entry.costs.name).collect();
+    let all = names.join(", ");
+    format!(
+        "no net `{name}` takes these images ({C} x {H} x {W}, {K} classes); there are {all}; --data chooses other images"
+    )
+}
+
+/// The recipe of the command line.
+fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<dyn Error>> {
+    let mut recipe = match options.recipe.as_deref() {
+        None => of_net.clone(),
+        Some("se_resnet") => Recipe::se_resnet(),
+        Some("convmixer") => Recipe::convmixer(),
+        Some(file) => {
+            let text = fs::read(file).map_err(|error| {
+                format!("--recipe {file}: expected se_resnet, convmixer or a JSON file with a recipe: {error}")
+            })?;
+            serde_json::from_slice(&text).map_err(|error| format!("--recipe {file}: {error}"))?
+        }
+    };
+    recipe.seed = seed;
+    if let Some(epochs) = options.epochs {
+        (recipe.epochs, recipe.steps) = (epochs.get(), None);
+    }
+    if let Some(batch) = options.batch {
+        recipe.batch = batch.get() as usize;
+    }
+    if let Some(rate) = options.lr {
+        recipe.rate = rate;
+    }
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// The folder of a run, and what to do about a run that is there: with --resume go on with it, otherwise leave it alone
+/// and take another folder.
+fn folder(options: &Options, name: &str) -> (PathBuf, Opening) {
+    let first = options.out.join(name);
+    if options.resume.is_some() {
+        return (first, Opening::Either);
+    }
+    let others = (2..).map(|number| options.out.join(format!("{name}-run{number}")));
+    let mut all = std::iter::once(first.clone()).chain(others);
+    let free = all.find(|folder| !folder.join("run.json").exists());
+    (free.unwrap_or(first), Opening::New)
+}

@@ -1,0 +1,168 @@
+//! A network as a value: what it costs, and how to train and run it.
+
+use crate::data::Data;
+use ksdsl_runtime::dfdx::tensor::CpuError;
+use ksdsl_runtime::prelude::*;
+use ksdsl_train::data::{Batch, Dataset, Loader, Scaling};
+use ksdsl_train::interrupt::Stop;
+use ksdsl_train::record::Observer;
+use ksdsl_train::run::Opening;
+use ksdsl_train::trainer::{Outcome, TrainError};
+use ksdsl_train::{Classifier, Recipe, Trainer};
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Images per pass where there is nothing to learn: so many that two cores are busy, so few that little memory is
+/// needed.
+const AT_ONCE: usize = 250;
+
+/// What the compiler says about a net.
+#[derive(Clone, Copy, Debug)]
+pub struct Costs {
+    /// The net's name.
+    pub name: &'static str,
+    /// Its `PARAMETERS`.
+    pub parameters: u64,
+    /// Its `UNSHARED_PARAMETERS`.
+    pub unshared_parameters: u64,
+    /// Its `MULTIPLY_ADDS`.
+    pub multiply_adds: u64,
+}
+
+impl Costs {
+    /// The costs of the net that `B` builds.
+    pub fn of<B: Network>() -> Self {
+        Self {
+            name: B::NAME,
+            parameters: B::PARAMETERS,
+            unshared_parameters: B::UNSHARED_PARAMETERS,
+            multiply_adds: B::MULTIPLY_ADDS,
+        }
+    }
+}
+
+/// One training.
+pub struct Job<'j, const C: usize, const H: usize, const W: usize, const K: usize> {
+    /// What to train on, and what to hold out.
+    pub data: &'j Data<C, H, W, K>,
+    /// How; the seed decides on everything random.
+    pub recipe: Recipe,
+    /// Where the run is saved, if it is.
+    pub folder: Option<(PathBuf, Opening)>,
+    /// Who is told how it goes.
+    pub observers: Vec<&'j mut dyn Observer>,
+    /// Who may stop it.
+    pub stop: Stop,
+}
+
+impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j, C, H, W, K> {
+    /// A training that leaves nothing behind.
+    pub fn new(data: &'j Data<C, H, W, K>, recipe: Recipe) -> Self {
+        Self {
+            data,
+            recipe,
+            folder: None,
+            observers: Vec::new(),
+            stop: Stop::new(),
+        }
+    }
+
+    fn trainer(self) -> Trainer<'j, C, H, W, K> {
+        let data = self.data;
+        let mut trainer = Trainer::new(self.recipe)
+            .held_out(&data.held_out, data.scaling)
+            .classes(data.held_out.names())
+            .stop(self.stop);
+        trainer = match self.folder {
+            Some((path, Opening::New)) => trainer.folder(path),
+            Some((path, Opening::Resume)) => trainer.resume(path),
+            Some((path, Opening::Either)) => trainer.start_or_resume(path),
+            None => trainer,
+        };
+        self.observers.into_iter().fold(trainer, Trainer::observer)
+    }
+}
+
+/// Builds the net of `B` and trains it; the model, and what came of it.
+pub fn train<B, const C: usize, const H: usize, const W: usize, const K: usize>(
+    job: Job<'_, C, H, W, K>,
+) -> Result<(B::Built, Outcome), TrainError>
+where
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
+{
+    let seed = job.recipe.seed;
+    let batch = NonZeroUsize::new(job.recipe.batch).unwrap_or(NonZeroUsize::MIN);
+    let device = Cpu::seed_from_u64(seed);
+    let built = device.try_build_module::<B, f32>();
+    let mut model = built.map_err(|error| TrainError::Device(error.to_string()))?;
+    let mut source =
+        Loader::new(Arc::clone(&job.data.training), batch, job.data.scaling, seed).augment(job.recipe.augment.into());
+    let outcome = job.trainer().train(&mut model, &mut source, &device)?;
+    Ok((model, outcome))
+}
+
+/// The logits of a saved model for all images.
+fn logits<B, const C: usize, const H: usize, const W: usize, const K: usize>(
+    checkpoint: &Path,
+    images: &Dataset<C, H, W, K>,
+    scaling: Scaling<C>,
+) -> Result<Vec<f32>, Box<dyn Error>>
+where
+    B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
+{
+    let device = Cpu::default();
+    let mut model = device.try_build_module::<B, f32>()?;
+    checkpoint::load(&mut model, checkpoint)?;
+    let pass = |first: usize| -> Result<Vec<f32>, CpuError> {
+        let indices = first..images.len().min(first + AT_ONCE);
+        let batch = Batch::<C, H, W, K, f32, Cpu>::new(images, indices, scaling, &device)?;
+        Ok(model.try_forward(batch.images)?.as_vec())
+    };
+    let all: Vec<Vec<f32>> = (0..images.len()).step_by(AT_ONCE).map(pass).collect::<Result<_, _>>()?;
+    Ok(all.concat())
+}
+
+/// How [`train`] is called, with the model left out.
+pub type Train<const C: usize, const H: usize, const W: usize, const K: usize> =
+    fn(Job<'_, C, H, W, K>) -> Result<Outcome, TrainError>;
+
+/// How the logits of a checkpoint for images are had: image x class, row-major.
+pub type Logits<const C: usize, const H: usize, const W: usize, const K: usize> =
+    fn(&Path, &Dataset<C, H, W, K>, Scaling<C>) -> Result<Vec<f32>, Box<dyn Error>>;
+
+/// A network for images of one kind.
+#[derive(Clone, Debug)]
+pub struct Entry<const C: usize, const H: usize, const W: usize, const K: usize> {
+    /// What it costs, and its name.
+    pub costs: Costs,
+    /// How it is trained unless told otherwise.
+    pub recipe: Recipe,
+    /// Trains it.
+    pub train: Train<C, H, W, K>,
+    /// Runs it.
+    pub logits: Logits<C, H, W, K>,
+}
+
+impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<C, H, W, K> {
+    /// The network that `B` builds.
+    pub fn of<B>(recipe: Recipe) -> Self
+    where
+        B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>> + Network,
+    {
+        Self {
+            costs: Costs::of::<B>(),
+            recipe,
+            train: |job| train::<B, C, H, W, K>(job).map(|(_, outcome)| outcome),
+            logits: logits::<B, C, H, W, K>,
+        }
+    }
+
+    /// The name of the network without `_shared` or `_unshared`: that of both.
+    pub fn family(&self) -> &'static str {
+        let name = self.costs.name;
+        let name = name.strip_suffix("_unshared").or(name.strip_suffix("_shared"));
+        name.unwrap_or(self.costs.name)
+    }
+}

@@ -1,0 +1,260 @@
+//! Several runs side by side.
+
+use super::file::named;
+use super::history::History;
+use super::picture::{Picture, comparison};
+use super::progress::{percent, time};
+use super::table::{plain_table, right_aligned};
+use crate::run::Description;
+use comfy_table::Table;
+use indicatif::HumanCount;
+use serde::Serialize;
+use std::io;
+use std::path::Path;
+
+/// A run: what was trained, and its records.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What it is called: its folder's name.
+    pub name: String,
+    /// What was trained.
+    pub facts: Facts,
+    /// Its records.
+    pub history: History,
+}
+
+/// What was trained in a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The network's name.
+    pub network: String,
+    /// Its trainable parameters.
+    pub parameters: u64,
+    /// Its multiply-adds for one image.
+    pub multiply_adds: u64,
+    /// The seed of the run.
+    pub seed: u64,
+}
+
+impl Run {
+    /// The run in a folder.
+    ///
+    /// # Errors
+    /// If it is no run's folder, or its records cannot be read.
+    pub fn read(folder: &Path) -> io::Result<Self> {
+        let description = Description::of(folder).map_err(io::Error::other)?;
+        let name = folder.file_name().unwrap_or(folder.as_os_str());
+        Ok(Self {
+            name: name.to_string_lossy().into_owned(),
+            facts: Facts {
+                network: description.network,
+                parameters: description.parameters,
+                multiply_adds: description.multiply_adds,
+                seed: description.recipe.seed,
+            },
+            history: History::read(folder)?,
+        })
+    }
+
+    fn best(&self) -> Option<f64> {
+        self.history.best().and_then(|row| row.accuracy())
+    }
+
+    fn last(&self) -> Option<f64> {
+        self.history.last().and_then(|row| row.accuracy())
+    }
+}
+
+/// Several runs. Of a run whose model was averaged the accuracies are the average's.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// The runs, in the order in which they are shown.
+    pub runs: Vec<Run>,
+}
+
+/// A line of the comparison's CSV file.
+#[derive(Serialize)]
+struct Row<'r> {
+    run: &'r str,
+    network: &'r str,
+    seed: u64,
+    parameters: u64,
+    multiply_adds: u64,
+    epochs: u32,
+    best_top1: Option<f64>,
+    best_epoch: Option<u32>,
+    last_top1: Option<f64>,
+    seconds: f64,
+    images_per_second: Option<f64>,
+    share_waited: Option<f64>,
+}
+
+impl Comparison {
+    /// The runs in these folders.
+    ///
+    /// # Errors
+    /// If one of them is no run's folder.
+    pub fn read<P: AsRef<Path>>(folders: impl IntoIterator<Item = P>) -> io::Result<Self> {
+        let runs = folders.into_iter().map(|folder| Run::read(folder.as_ref()));
+        Ok(Self {
+            runs: runs.collect::<io::Result<_>>()?,
+        })
+    }
+
+    /// A line for each run.
+    pub fn table(&self) -> Table {
+        let mut table = plain_table([
+            "run",
+            "network",
+            "parameters",
+            "epochs",
+            "best top-1",
+            "last top-1",
+            "time",
+            "images/s",
+        ]);
+        for run in &self.runs {
+            let history = &run.history;
+            let best = history.best().map_or("–".to_owned(), |row| {
+                format!("{} (epoch {})", percent(row.accuracy()), row.epoch)
+            });
+            table.add_row([
+                run.name.clone(),
+                run.facts.network.clone(),
+                HumanCount(run.facts.parameters).to_string(),
+                history.epochs.len().to_string(),
+                best,
+                percent(run.last()),
+                time(history.seconds()),
+                speed(history.images_per_second()),
+            ]);
+        }
+        right_aligned(table, 2)
+    }
+
+    /// A line for each network; of several runs the means and the range of the accuracies.
+    pub fn networks(&self) -> Table {
+        let groups = self.groups();
+        let several = groups.iter().any(|group| group.len() > 1);
+        let columns = [
+            "network",
+            "runs",
+            "parameters",
+            "of largest",
+            "top-1",
+            "time",
+            "images/s",
+        ];
+        let shown = |cells: [String; 7]| cells.into_iter().enumerate().filter(move |(i, _)| several || *i != 1);
+        let mut table = plain_table(shown(columns.map(str::to_owned)).map(|(_, cell)| cell));
+        let most = self
+            .runs
+            .iter()
+            .map(|run| run.facts.parameters)
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        for group in groups {
+            let facts = &group[0].facts;
+            let accuracies: Vec<f64> = group.iter().filter_map(|run| run.last()).collect();
+            let cells = [
+                facts.network.clone(),
+                group.len().to_string(),
+                HumanCount(facts.parameters).to_string(),
+                format!("{:.1} %", 100.0 * facts.parameters as f64 / most as f64),
+                mean_and_range(&accuracies),
+                time(mean(group.iter().map(|run| run.history.seconds())).unwrap_or(0.0)),
+                speed(mean(group.iter().filter_map(|run| run.history.images_per_second()))),
+            ];
+            table.add_row(shown(cells).map(|(_, cell)| cell).collect::<Vec<_>>());
+        }
+        right_aligned(table, 1)
+    }
+
+    /// The runs of each network, in the order of the networks' first runs.
+    pub fn groups(&self) -> Vec<Vec<&Run>> {
+        let mut groups: Vec<Vec<&Run>> = Vec::new();
+        for run in &self.runs {
+            match groups
+                .iter_mut()
+                .find(|group| group[0].facts.network == run.facts.network)
+            {
+                Some(group) => group.push(run),
+                None => groups.push(vec![run]),
+            }
+        }
+        groups
+    }
+
+    /// A line for each run, with a header, for programs.
+    ///
+    /// # Errors
+    /// If it cannot be made; it has no reason that we know of.
+    pub fn csv(&self) -> io::Result<Vec<u8>> {
+        let mut writer = ::csv::Writer::from_writer(Vec::new());
+        for run in &self.runs {
+            let history = &run.history;
+            writer.serialize(Row {
+                run: &run.name,
+                network: &run.facts.network,
+                seed: run.facts.seed,
+                parameters: run.facts.parameters,
+                multiply_adds: run.facts.multiply_adds,
+                epochs: history.epochs.last().map_or(0, |row| row.epoch),
+                best_top1: run.best(),
+                best_epoch: history.best().map(|row| row.epoch),
+                last_top1: run.last(),
+                seconds: history.seconds(),
+                images_per_second: history.images_per_second(),
+                share_waited: history.waited(),
+            })?;
+        }
+        writer.into_inner().map_err(|error| error.into_error())
+    }
+
+    /// The accuracies over the epochs, and over the parameters.
+    ///
+    /// # Errors
+    /// If it cannot be drawn.
+    pub fn picture(&self) -> io::Result<Picture> {
+        comparison(self)
+    }
+
+    /// Writes `comparison.csv`, `.svg` and `.png` into a folder, which is made if it is not there.
+    ///
+    /// # Errors
+    /// If one of them cannot be written.
+    pub fn save(&self, folder: &Path) -> io::Result<()> {
+        super::file::make_folder(folder)?;
+        let path = folder.join("comparison.csv");
+        let csv = self.csv().map_err(|error| named("write", &path, error))?;
+        super::file::replace(&path, &csv)?;
+        let picture = self.picture()?;
+        picture.save(&folder.join("comparison.svg"))?;
+        picture.save(&folder.join("comparison.png"))
+    }
+}
+
+fn speed(images_per_second: Option<f64>) -> String {
+    images_per_second.map_or("–".to_owned(), |speed| HumanCount(speed.round() as u64).to_string())
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The mean, and of several the range.
+fn mean_and_range(accuracies: &[f64]) -> String {
+    let mean = percent(mean(accuracies.iter().copied()));
+    if accuracies.len() < 2 {
+        return mean;
+    }
+    let least = accuracies.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = accuracies.iter().copied().fold(0.0, f64::max);
+    format!("{mean} ({:.2} to {:.2})", 100.0 * least, 100.0 * most)
+}
+
+#[cfg(test)]
+#[path = "compare_tests.rs"]
+mod tests;

@@ -1,0 +1,170 @@
+use super::CsvLog;
+use crate::metrics::Meter;
+use crate::record::{Epoch, Observer, Start, Step};
+use crate::report::History;
+use std::fs;
+use std::path::Path;
+
+/// Two steps are an epoch.
+pub(in crate::report) fn start(done: u64) -> Start<'static> {
+    Start {
+        network: "tiny",
+        parameters: 12_345,
+        classes: &[],
+        epochs: 4,
+        steps_per_epoch: 2,
+        done,
+        folder: None,
+    }
+}
+
+pub(in crate::report) fn step(number: u64) -> Step {
+    Step {
+        epoch: number.div_ceil(2) as u32,
+        number,
+        loss: 1.0 / (number as f64 + 0.1),
+        rate: 0.1 + 0.2,
+        gradient_norm: (number % 2 == 1).then_some(3.5),
+        images: 64,
+        seconds: 0.25,
+        waited: 0.01,
+    }
+}
+
+pub(in crate::report) fn epoch(number: u32) -> Epoch {
+    let mut meter = Meter::new(2);
+    meter.add(&[1.0f32, 0.0, f32::from(number as u16), 1.5], &[0, 1]);
+    Epoch {
+        number,
+        steps: 2 * u64::from(number),
+        training_loss: 0.5,
+        rate: 0.05,
+        seconds: 0.5,
+        waited: 0.02,
+        images: 128,
+        evaluation: number.is_multiple_of(2).then(|| meter.evaluation()),
+        averaged: None,
+    }
+}
+
+/// Tells an observer of these steps, and of an epoch after every second.
+pub(in crate::report) fn tell(observer: &mut dyn Observer, steps: std::ops::RangeInclusive<u64>) {
+    for number in steps {
+        observer.step(&step(number)).unwrap();
+        if number.is_multiple_of(2) {
+            observer.epoch(&epoch((number / 2) as u32)).unwrap();
+        }
+    }
+}
+
+fn files(folder: &Path) -> [String; 2] {
+    [History::STEPS, History::EPOCHS].map(|name| fs::read_to_string(folder.join(name)).unwrap())
+}
+
+fn whole_run(folder: &Path) -> [String; 2] {
+    let mut log = CsvLog::new(folder);
+    log.start(&start(0)).unwrap();
+    tell(&mut log, 1..=8);
+    log.end().unwrap();
+    files(folder)
+}
+
+#[test]
+fn numbers_read_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let [steps, epochs] = whole_run(folder.path());
+    assert!(steps.starts_with("step,epoch,loss,rate,gradient_norm,images,seconds,waited\n1,1,0.9090909090909091,0.30000000000000004,3.5,64,0.25,0.01\n2,1,"));
+    let header = "epoch,steps,training_loss,rate,images,seconds,waited,loss,top1,top5,averaged_loss,averaged_top1,averaged_top5\n";
+    assert!(
+        epochs.starts_with(&format!("{header}1,2,0.5,0.05,128,0.5,0.02,,,,,,\n2,4,")),
+        "{epochs}"
+    );
+    let history = History::read(folder.path()).unwrap();
+    assert_eq!(
+        history.steps,
+        (1..=8).map(|number| (&step(number)).into()).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        history.epochs,
+        (1..=4).map(|number| (&epoch(number)).into()).collect::<Vec<_>>()
+    );
+    assert_eq!(history.seconds(), 2.0);
+    assert_eq!(history.images_per_second(), Some(256.0));
+}
+
+/// Whatever was written after the checkpoint, and however it was cut off, nothing is double and nothing lacks.
+#[test]
+fn a_resumed_run_has_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = whole_run(folder.path());
+    for done in 1..8 {
+        let mut log = CsvLog::new(folder.path());
+        log.start(&start(done)).unwrap();
+        tell(&mut log, done + 1..=8);
+        log.end().unwrap();
+        assert_eq!(files(folder.path()), whole, "after {done} steps");
+        for cut in [1, 5, 9] {
+            let steps = &whole[0][..whole[0].len() - cut];
+            fs::write(folder.path().join(History::STEPS), steps).unwrap();
+            let mut log = CsvLog::new(folder.path());
+            log.start(&start(done)).unwrap();
+            tell(&mut log, done + 1..=8);
+            log.end().unwrap();
+            assert_eq!(files(folder.path()), whole, "after {done} steps, cut off by {cut}");
+        }
+    }
+}
+
+/// A checkpoint of the last step of an epoch, written before its evaluation.
+#[test]
+fn an_epoch_that_is_told_twice_is_written_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = whole_run(folder.path());
+    let mut log = CsvLog::new(folder.path());
+    log.start(&start(4)).unwrap();
+    log.epoch(&epoch(2)).unwrap();
+    tell(&mut log, 5..=8);
+    log.end().unwrap();
+    assert_eq!(files(folder.path()), whole);
+}
+
+#[test]
+fn a_new_run_replaces_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = whole_run(folder.path());
+    fs::write(folder.path().join(History::STEPS), "anything\nat all\n").unwrap();
+    assert_eq!(whole_run(folder.path()), whole);
+}
+
+#[test]
+fn what_was_flushed_is_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut log = CsvLog::new(folder.path());
+    log.start(&start(0)).unwrap();
+    tell(&mut log, 1..=3);
+    log.flush().unwrap();
+    let history = History::read(folder.path()).unwrap();
+    assert_eq!((history.steps.len(), history.epochs.len()), (3, 1));
+}
+
+#[test]
+fn a_line_that_is_no_record_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    whole_run(folder.path());
+    let path = folder.path().join(History::STEPS);
+    let text = fs::read_to_string(&path).unwrap().replace("\n3,2,", "\nthree,2,");
+    fs::write(&path, text).unwrap();
+    let error = CsvLog::new(folder.path()).start(&start(5)).unwrap_err().to_string();
+    assert!(error.contains("steps.csv") && error.contains("line: 4"), "{error}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let folder = file.path().join("run");
+    let error = CsvLog::new(&folder).start(&start(0)).unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("cannot make `{}`", folder.display())),
+        "{error}"
+    );
+}

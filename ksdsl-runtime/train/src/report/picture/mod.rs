@@ -1,0 +1,131 @@
+//! Pictures of runs, drawn as SVG, and as PNG from that: the letters are carried along, so no fonts need to
+//! be installed.
+
+mod chart;
+mod comparison;
+mod confusion;
+mod curves;
+mod observer;
+mod scale;
+
+pub use comparison::comparison;
+pub use confusion::confusion;
+pub use curves::curves;
+pub use observer::Pictures;
+
+use super::file::{named, replace};
+use plotters::prelude::*;
+use resvg::{tiny_skia, usvg};
+use std::io;
+use std::path::Path;
+
+/// DejaVu Sans; `data/README.md` says where it comes from.
+const FONT: &[u8] = include_bytes!("../../../data/font/DejaVuSans-subset.ttf");
+/// Pixels of a PNG for each unit of the drawing.
+const PNG_SCALE: f32 = 2.0;
+
+/// Colours that the colour-blind tell apart (Okabe & Ito 2008), those with more contrast first.
+pub(super) const COLOURS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(230, 159, 0),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 0, 0),
+    RGBColor(150, 140, 20),
+];
+/// Letters.
+const INK: RGBColor = RGBColor(30, 30, 30);
+/// Axes.
+const AXIS: RGBColor = RGBColor(110, 110, 110);
+/// Lines of the grid.
+const GRID: RGBColor = RGBColor(225, 225, 225);
+
+/// A drawing surface of plotters that writes SVG.
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+/// A drawing as SVG text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture(String);
+
+impl Picture {
+    /// Draws on white ground.
+    ///
+    /// # Errors
+    /// If plotters cannot; it has no reason that we know of.
+    pub(super) fn draw(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> io::Result<Self> {
+        let mut svg = String::new();
+        {
+            let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            let drawn = area.fill(&WHITE).map_err(Into::into).and_then(|()| draw(&area));
+            let drawn = drawn.and_then(|()| area.present().map_err(Into::into));
+            drawn.map_err(|error| io::Error::other(format!("cannot draw: {error}")))?;
+        }
+        Ok(Self(svg))
+    }
+
+    /// The SVG.
+    pub fn svg(&self) -> &str {
+        &self.0
+    }
+
+    /// The picture as a PNG file of twice as many pixels.
+    ///
+    /// # Errors
+    /// If it cannot be rendered.
+    pub fn png(&self) -> io::Result<Vec<u8>> {
+        let mut options = usvg::Options::default();
+        let fonts = options.fontdb_mut();
+        fonts.load_font_data(FONT.to_vec());
+        fonts.set_sans_serif_family("DejaVu Sans");
+        let tree = usvg::Tree::from_str(&self.0, &options).map_err(io::Error::other)?;
+        let pixels = |size: f32| (PNG_SCALE * size).ceil() as u32;
+        let mut pixmap = tiny_skia::Pixmap::new(pixels(tree.size().width()), pixels(tree.size().height()))
+            .ok_or_else(|| io::Error::other("a picture without pixels"))?;
+        let transform = tiny_skia::Transform::from_scale(PNG_SCALE, PNG_SCALE);
+        resvg::render(&tree, transform, &mut pixmap.as_mut());
+        pixmap.encode_png().map_err(io::Error::other)
+    }
+
+    /// Saves as PNG if the file's name ends so, and as SVG otherwise.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        if path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
+        {
+            let png = self.png().map_err(|error| named("draw", path, error))?;
+            replace(path, &png)
+        } else {
+            replace(path, self.0.as_bytes())
+        }
+    }
+}
+
+/// What drawing comes to.
+pub(super) type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Letters of this size, anchored at their point as `horizontal` and `vertical` say.
+fn letters<'a>(size: u32, horizontal: HAlign, vertical: VAlign) -> TextStyle<'a> {
+    use plotters::style::text_anchor::Pos;
+    TextStyle::from(("sans-serif", size).into_font())
+        .color(&INK)
+        .pos(Pos::new(horizontal, vertical))
+}
+
+use plotters::style::text_anchor::{HPos as HAlign, VPos as VAlign};
+
+/// A name that takes no more than `most` letters.
+fn shortened(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    name.chars().take(most - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+#[path = "../picture_tests.rs"]
+pub(super) mod tests;

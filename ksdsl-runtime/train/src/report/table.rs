@@ -1,0 +1,128 @@
+//! Tables for the terminal.
+
+use super::progress::percent;
+use crate::metrics::{Evaluation, macro_mean};
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use indicatif::HumanCount;
+
+/// Letters of a class's name that the confusion matrix has room for.
+const NAME: usize = 12;
+
+/// A line above, one below, and one under the header.
+const STYLE: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
+
+/// An empty table as all of this crate's are.
+pub fn plain_table(header: impl IntoIterator<Item = impl Into<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_style(STYLE);
+    // Cells are wrapped where the terminal is narrow.
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.into_iter().map(Into::into).collect::<Vec<String>>());
+    table
+}
+
+/// The table with its columns from `first` on to the right, as numbers are.
+pub fn right_aligned(mut table: Table, first: usize) -> Table {
+    let columns = table.column_iter_mut().skip(first);
+    columns.for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    table
+}
+
+/// An evaluation in a line of numbers.
+pub fn result_table(evaluation: &Evaluation) -> Table {
+    let scores = evaluation.scores();
+    let mut table = plain_table(["images", "loss", "top-1", "top-5", "mean recall", "mean F1"]);
+    table.add_row([
+        HumanCount(evaluation.images as u64).to_string(),
+        format!("{:.4}", evaluation.loss),
+        percent(Some(evaluation.top1)),
+        percent(Some(evaluation.top5)),
+        percent(macro_mean(&scores, |score| score.recall)),
+        percent(macro_mean(&scores, |score| score.f1)),
+    ]);
+    right_aligned(table, 0)
+}
+
+/// A line for each class.
+pub fn score_table(evaluation: &Evaluation, classes: &[String]) -> Table {
+    let mut table = plain_table(["class", "images", "precision", "recall", "F1", "accuracy"]);
+    for (class, score) in evaluation.scores().iter().enumerate() {
+        table.add_row([
+            name(classes, class),
+            HumanCount(score.images).to_string(),
+            percent(score.precision),
+            percent(score.recall),
+            percent(score.f1),
+            percent(score.accuracy),
+        ]);
+    }
+    right_aligned(table, 1)
+}
+
+/// The confusion matrix: a line for each class, a column for what its images were taken for. Zeros are dots, so
+/// that mistakes are seen.
+pub fn confusion_table(evaluation: &Evaluation, classes: &[String]) -> Table {
+    let count = evaluation.classes();
+    let short = |class: usize| name(classes, class).chars().take(NAME).collect::<String>();
+    let header = std::iter::once("class \\ taken for".to_owned()).chain((0..count).map(short));
+    let mut table = plain_table(header);
+    for row in 0..count {
+        let cells = (0..count).map(|column| match evaluation.confused(row, column) {
+            0 => "·".to_owned(),
+            count => count.to_string(),
+        });
+        table.add_row(std::iter::once(short(row)).chain(cells));
+    }
+    right_aligned(table, 1)
+}
+
+/// A class's name, or its number.
+fn name(classes: &[String], class: usize) -> String {
+    classes.get(class).cloned().unwrap_or_else(|| class.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Meter;
+
+    fn evaluation() -> Evaluation {
+        let mut meter = Meter::new(2);
+        meter.add(&[1.0f32, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0], &[0, 0, 1, 1]);
+        meter.evaluation()
+    }
+
+    /// The words of a table, line by line.
+    fn lines(table: &Table) -> Vec<String> {
+        let text = table.to_string();
+        let words = text
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        words.filter(|line| line.contains(char::is_alphanumeric)).collect()
+    }
+
+    #[test]
+    fn classes_have_their_scores() {
+        let classes = ["cat".to_owned(), "dog".to_owned()];
+        // Two cats and one dog are taken for cats.
+        let expected = [
+            "class images precision recall F1 accuracy",
+            "cat 2 66.67 % 100.00 % 80.00 % 75.00 %",
+            "dog 2 100.00 % 50.00 % 66.67 % 75.00 %",
+        ];
+        assert_eq!(lines(&score_table(&evaluation(), &classes)), expected);
+        let expected = ["class \\ taken for cat dog", "cat 2 ·", "dog 1 1"];
+        assert_eq!(lines(&confusion_table(&evaluation(), &classes)), expected);
+    }
+
+    #[test]
+    fn the_result_is_one_line() {
+        let lines = lines(&result_table(&evaluation()));
+        // Three are e^-1 apart from being sure, one e^1: ln(1 + e^-1) = 0.3133, ln(1 + e) = 1.3133.
+        assert_eq!(lines[1], "4 0.5633 75.00 % 100.00 % 75.00 % 73.33 %");
+    }
+}

@@ -1,0 +1,163 @@
+//! Records as event files for TensorBoard.
+
+mod frame;
+mod proto;
+
+use super::file::{make_folder, named};
+use crate::record::{Epoch, Observer, Start, Step};
+use prost::Message as _;
+use proto::{Event, Summary, Value, What};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the names of all event files have in them, which TensorBoard looks for.
+const NAME: &str = "events.out.tfevents";
+
+/// Writes event files that `tensorboard --logdir` shows: loss, learning rate, speed and the norm of the
+/// gradients over the steps, losses and accuracies after each epoch.
+///
+/// A run that goes on writes a file of its own. Events of stale steps are removed from the older files, and
+/// a TensorBoard that has read them already is told so.
+#[derive(Debug)]
+pub struct TensorBoard {
+    folder: PathBuf,
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+}
+
+impl TensorBoard {
+    /// One that writes into `folder`, which is made if it is not there.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            path: PathBuf::new(),
+            file: None,
+        }
+    }
+
+    fn write(&mut self, step: u64, what: What) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let event = Event {
+            wall_time: now.map_or(0.0, |now| now.as_secs_f64()),
+            step: i64::try_from(step).unwrap_or(i64::MAX),
+            what: Some(what),
+        };
+        frame::write(file, &event.encode_to_vec()).map_err(|error| named("write", &self.path, error))
+    }
+
+    /// Those of the values that are there.
+    fn scalars(&mut self, step: u64, values: &[(&str, Option<f64>)]) -> io::Result<()> {
+        let value = |&(tag, value): &(&str, Option<f64>)| {
+            Some(Value {
+                tag: tag.to_owned(),
+                simple_value: Some(value? as f32),
+            })
+        };
+        let value = values.iter().filter_map(value).collect();
+        self.write(step, What::Summary(Summary { value }))
+    }
+}
+
+impl Observer for TensorBoard {
+    fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
+        make_folder(&self.folder)?;
+        let older = event_files(&self.folder)?;
+        for path in &older {
+            let mended = if start.done == 0 {
+                fs::remove_file(path)
+            } else {
+                keep_up_to(path, start.done)
+            };
+            mended.map_err(|error| named("mend", path, error))?;
+        }
+        // TensorBoard reads files in the order of their names.
+        let number = |path: &PathBuf| path.extension()?.to_str()?.parse::<u32>().ok();
+        let last = older.iter().filter_map(number).max().filter(|_| start.done > 0);
+        self.path = self
+            .folder
+            .join(format!("{NAME}.{:05}", last.map_or(0, |last| last + 1)));
+        let file = OpenOptions::new().create_new(true).append(true).open(&self.path);
+        self.file = Some(BufWriter::new(file.map_err(|error| named("make", &self.path, error))?));
+        self.write(0, What::FileVersion("brain.Event:2".to_owned()))?;
+        if start.done > 0 {
+            self.write(start.done + 1, What::SessionLog(proto::SessionLog::start()))?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> io::Result<()> {
+        let values = [
+            ("loss/step", Some(step.loss)),
+            ("rate", Some(step.rate)),
+            ("gradient_norm", step.gradient_norm),
+            ("speed/images_per_second", Some(step.images as f64 / step.seconds)),
+            ("speed/share_waited", Some(step.waited / step.seconds)),
+        ];
+        self.scalars(step.number, &values)
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) -> io::Result<()> {
+        let (held_out, averaged) = (epoch.evaluation.as_ref(), epoch.averaged.as_ref());
+        let values = [
+            ("loss/epoch", Some(epoch.training_loss)),
+            ("loss/held_out", held_out.map(|evaluation| evaluation.loss)),
+            ("loss/held_out_averaged", averaged.map(|evaluation| evaluation.loss)),
+            ("accuracy/top_1", held_out.map(|evaluation| evaluation.top1)),
+            ("accuracy/top_5", held_out.map(|evaluation| evaluation.top5)),
+            ("accuracy/top_1_averaged", averaged.map(|evaluation| evaluation.top1)),
+            ("accuracy/top_5_averaged", averaged.map(|evaluation| evaluation.top5)),
+        ];
+        self.scalars(epoch.steps, &values)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let flushed = file.flush().and_then(|()| file.get_ref().sync_data());
+        flushed.map_err(|error| named("write", &self.path, error))
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+/// The event files of a folder, in order of their names.
+fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(|error| named("read", folder, error))? {
+        let path = entry.map_err(|error| named("read", folder, error))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with(NAME)) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Cuts off a file's events from the first that is later than `done` or damaged: events are in order.
+fn keep_up_to(path: &Path, done: u64) -> io::Result<()> {
+    let bytes = fs::read(path)?;
+    let mut kept = 0;
+    while let Some((event, next)) = frame::read(&bytes, kept) {
+        let step = Event::decode(event).map_or(i64::MAX, |event| event.step);
+        // A session that began after the last checkpoint told the step that would be its first.
+        if u64::try_from(step).is_ok_and(|step| step > done) {
+            break;
+        }
+        kept = next;
+    }
+    if kept < bytes.len() {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(kept as u64)?;
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "../tensorboard_tests.rs"]
+mod tests;
