@@ -1,6 +1,6 @@
 //! What the backward pass needs of the forward pass: kept, or made again.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Source};
 use crate::geometry::{RowSize, Tail};
 use crate::scalar::Scalar;
 use std::rc::Rc;
@@ -77,6 +77,21 @@ impl<E: Scalar, D: Backend<E>> Saved<E, D> {
         match self {
             Self::Kept(data) => Ok(data.clone()),
             Self::Again(again) => again.make(device).map(Rc::new),
+        }
+    }
+
+    /// How the values can be had.
+    pub(crate) fn source(&self) -> Source<'_, D::Buf> {
+        match self {
+            Self::Kept(data) => Source::Kept(data),
+            Self::Again(again) => Source::Again {
+                size: again.size,
+                tail: again.tail,
+                input: Box::new(again.input.source()),
+                factor: &again.factor,
+                offset: &again.offset,
+                residual: again.residual.as_ref().map(|residual| Box::new(residual.source())),
+            },
         }
     }
 }

@@ -120,6 +120,23 @@ struct NormGradient<E: Scalar, D: Backend<E>> {
 impl<E: Scalar, D: Backend<E>> NormGradient<E, D> {
     fn run(self, device: &D, dy: D::Buf) -> Result<(), D::Err> {
         let input = self.input.get(device)?;
+        let source = match self.source {
+            NormSource::Conv(conv) if self.residual.is_none() && conv.joins_norm(device) => {
+                let norm = NormBackward {
+                    size: self.size,
+                    tail: self.tail,
+                    input: &*input,
+                    output: self.output.as_deref(),
+                    mean: &self.mean,
+                    variance: &self.variance,
+                    factor: &self.factor,
+                    offset: &self.offset,
+                    eps: self.eps,
+                };
+                return conv.run_with_norm(device, norm, dy, &self.scale, &self.shift);
+            }
+            source => source,
+        };
         let mut gradients = None;
         self.scale.accumulate_values(device, |dscale| {
             self.shift.accumulate_values(device, |dshift| {
@@ -145,7 +162,7 @@ impl<E: Scalar, D: Backend<E>> NormGradient<E, D> {
         if let (Some(grad), Some(dresidual)) = (self.residual, dresidual) {
             grad.add(device, dresidual)?;
         }
-        match self.source {
+        match source {
             NormSource::Conv(conv) => conv.run(device, &dz),
             NormSource::Other(grad) => grad.add(device, dz),
         }

@@ -62,6 +62,15 @@ impl<'a, E: Scalar> Affine<'a, E> {
     /// `z` and `y` must be good for `len` elements of whole rows; `y` may be `z`.
     unsafe fn map(&self, at: usize, z: *const E, y: *mut E, len: usize) {
         let residual = self.residual.map(|residual| residual[at..at + len].as_ptr());
+        // SAFETY: the caller vouches for the pointers; the residual was cut to the piece.
+        unsafe { self.map_with(residual, z, y, len) };
+    }
+
+    /// As [`Affine::map`] with the residual of these elements.
+    ///
+    /// # Safety
+    /// As there; `residual` must be good for `len` elements too.
+    pub(super) unsafe fn map_with(&self, residual: Option<*const E>, z: *const E, y: *mut E, len: usize) {
         // Activations of other kinds take a walk of their own.
         let other = self.tail.after.filter(|&kind| kind != Activation::Relu);
         let run = self.columns.run_len();
@@ -74,7 +83,7 @@ impl<'a, E: Scalar> Affine<'a, E> {
                 len
             };
             let more = more.min(len - done);
-            // SAFETY: the caller vouches for the pointers; the residual was cut above.
+            // SAFETY: the caller vouches for the pointers.
             unsafe {
                 let (mut z, y) = (z.add(done), y.add(done));
                 if let Some(kind) = self.tail.before {

@@ -7,6 +7,7 @@
 //! L1 cache until they are used.
 
 mod affine;
+mod again;
 mod columns;
 pub(super) mod function;
 mod gate;
@@ -18,7 +19,8 @@ mod speed;
 mod tests;
 mod vector;
 
+pub(super) use again::Again;
 pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
 pub(super) use gate::{column_sums, gate, gate_gradient, image_sums};
-pub(super) use gradient::Backward;
+pub(super) use gradient::{Backward, Pieces};
 pub(super) use moments::{Moments, statistics};
