@@ -66,6 +66,18 @@ pub struct NormBackward<'a, B> {
     pub offset: &'a B,
     /// What was added to the variance.
     pub eps: f64,
+    /// Sums per channel of the output's gradient and of its product with the activated input less
+    /// the mean, if they are known.
+    pub sums: Option<[&'a B; 2]>,
+}
+
+/// A gradient with respect to a map, and what the norm whose output that is needs of it.
+#[derive(Debug)]
+pub struct MapGradient<B> {
+    /// The gradient.
+    pub values: B,
+    /// As [`NormBackward::sums`], if they were gathered on the way.
+    pub sums: Option<[B; 2]>,
 }
 
 /// An activation as the backward pass has it.
@@ -85,6 +97,8 @@ pub enum Source<'a, B> {
         factor: &'a B,
         /// Offset per channel.
         offset: &'a B,
+        /// Mean per channel of the activated input, if this is batch normalisation.
+        mean: Option<&'a B>,
         /// What is added, in the output's shape.
         residual: Option<Box<Source<'a, B>>>,
     },
@@ -102,6 +116,7 @@ impl<'a, B: Clone> Source<'a, B> {
                 factor,
                 offset,
                 residual,
+                ..
             } => {
                 let input = input.values(device)?;
                 let residual = residual.as_ref().map(|residual| residual.values(device)).transpose()?;
@@ -156,7 +171,7 @@ pub(crate) fn one_by_one<E: Scalar, D: Backend<E>>(
     conv: JoinedConv<'_, D::Buf, D::Kernel>,
     dy: D::Buf,
     gradients: JoinedGradients<'_, D::Buf, D::KernelGradient>,
-) -> Result<D::Buf, D::Err> {
+) -> Result<MapGradient<D::Buf>, D::Err> {
     let (size, rows) = (conv.size, norm.size);
     let (dz, _) = device.norm_backward(norm, dy, false, gradients.scale, gradients.shift)?;
     let x = conv.x.values(device)?;
@@ -165,7 +180,8 @@ pub(crate) fn one_by_one<E: Scalar, D: Backend<E>>(
     if let Some(dbias) = gradients.bias {
         device.bias_backward(rows, &dz, dbias)?;
     }
-    device.conv_backward_data(size, conv.kernel, &dz, conv.others)
+    let values = device.conv_backward_data(size, conv.kernel, &dz, conv.others)?;
+    Ok(MapGradient { values, sums: None })
 }
 
 /// A dfdx device on which the layer operations exist.
@@ -306,7 +322,8 @@ pub trait Backend<E: Scalar>: Device<E> {
         false
     }
     /// Backward through a norm and the convolution whose output is the norm's input: the gradient
-    /// with respect to the convolution's input; adds those of the parameters. A device can do it
+    /// with respect to the convolution's input, all of which is known with `others`, perhaps with the
+    /// sums for a norm before it; adds those of the parameters. A device can do it
     /// piece by piece, so that the gradient between both, and an input that is to be made again, need
     /// not go through memory.
     fn conv_norm_backward(
@@ -315,7 +332,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         conv: JoinedConv<'_, Self::Buf, Self::Kernel>,
         dy: Self::Buf,
         gradients: JoinedGradients<'_, Self::Buf, Self::KernelGradient>,
-    ) -> Result<Self::Buf, Self::Err> {
+    ) -> Result<MapGradient<Self::Buf>, Self::Err> {
         one_by_one(self, norm, conv, dy, gradients)
     }
     /// `running * (1 - momentum) + batch * factor * momentum`, element by element; `factor` is

@@ -7,8 +7,8 @@ use super::{
     CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, conv, conv_method, elementwise, fused, joined, layout, norm, pool, tail,
 };
 use crate::backend::{
-    Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, NormBackward,
-    one_by_one,
+    Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient,
+    NormBackward, one_by_one,
 };
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};
@@ -201,7 +201,7 @@ macro_rules! cpu_backend {
                 conv: JoinedConv<'_, CpuBuf<$E>, CpuKernel<$E>>,
                 dy: CpuBuf<$E>,
                 gradients: JoinedGradients<'_, CpuBuf<$E>, CpuKernelGradient<$E>>,
-            ) -> Result<CpuBuf<$E>, CpuError> {
+            ) -> Result<MapGradient<CpuBuf<$E>>, CpuError> {
                 match conv_method::pointwise(&conv.size) {
                     Some(size) => Ok(joined::backward(size, norm, conv, dy, gradients)),
                     None => one_by_one::<$E, _>(self, norm, conv, dy, gradients),

@@ -52,7 +52,7 @@ impl<E: Scalar, D: Backend<E>> ConvBackward<E, D> {
     ) -> Result<(), D::Err> {
         let conv = JoinedConv {
             size: self.size,
-            x: self.saved.source(),
+            x: self.saved.source(device)?,
             kernel: self.weight.kernel(),
             others: self.grad.take(),
         };
@@ -78,7 +78,7 @@ impl<E: Scalar, D: Backend<E>> ConvBackward<E, D> {
             })
         })?;
         if let Some(dx) = dx {
-            self.grad.put(dx);
+            self.grad.put_with(dx.values, dx.sums);
         }
         Ok(())
     }

@@ -49,6 +49,19 @@ pub(in crate::cpu) struct Sums {
 }
 
 impl Sums {
+    /// Sums that are known.
+    pub(in crate::cpu) fn of<E: Scalar>([dy, product]: [&[E]; 2]) -> Self {
+        let wide = |values: &[E]| {
+            let mut wide = CpuBuf::scratch(values.len());
+            wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.wide());
+            wide
+        };
+        Self {
+            dy: wide(dy),
+            product: wide(product),
+        }
+    }
+
     /// Adds the gradients of scale and shift, and returns `average` and `slope` per channel.
     pub(in crate::cpu) fn into_coefficients<E: Scalar>(
         self,
