@@ -111,7 +111,11 @@ impl<E: Scalar, D: Backend<E>> Saved<E, D> {
         if let Some(made) = again.made.get() {
             return Ok(Source::Kept(made));
         }
-        let residual = again.residual.as_ref().map(|residual| residual.source(device)).transpose()?;
+        let residual = again
+            .residual
+            .as_ref()
+            .map(|residual| residual.source(device))
+            .transpose()?;
         Ok(Source::Again {
             size: again.size,
             tail: again.tail,

@@ -4,11 +4,11 @@
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
 use super::{
-    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, conv, conv_method, elementwise, fused, joined, layout, norm, pool, tail,
+    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, conv, conv_method, elementwise, fused, joined, layout,
+    norm, pool, tail,
 };
 use crate::backend::{
-    Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient,
-    NormBackward, one_by_one,
+    Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward, one_by_one,
 };
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};

@@ -47,8 +47,13 @@ pub(super) fn backward<E: Scalar>(
         Some(sums) => Sums::of(sums.map(|sums| &sums[..])),
         None => backward.reduce(&dy),
     };
-    let (average, slope) =
-        sums.into_coefficients(norm.size.rows, norm.variance, norm.eps, gradients.scale, gradients.shift);
+    let (average, slope) = sums.into_coefficients(
+        norm.size.rows,
+        norm.variance,
+        norm.eps,
+        gradients.scale,
+        gradients.shift,
+    );
     let same = size.inputs == size.outputs;
     let mut dx = CpuBuf::scratch(if same { 0 } else { size.rows * size.inputs });
     let pieces = Pieces::new(backward, &average, &slope);
@@ -96,7 +101,10 @@ pub(super) fn backward<E: Scalar>(
 
 fn narrow<E: Scalar>(wide: &[f64]) -> CpuBuf<E> {
     let mut values = CpuBuf::scratch(wide.len());
-    values.iter_mut().zip(wide).for_each(|(value, &wide)| *value = E::of(wide));
+    values
+        .iter_mut()
+        .zip(wide)
+        .for_each(|(value, &wide)| *value = E::of(wide));
     values
 }
 
@@ -119,7 +127,13 @@ impl<E: Scalar> Joined<'_, E> {
     fn piece(&self) -> usize {
         let (a, b) = (self.pieces.multiple(), self.x.multiple());
         // Both are small, and nearly always powers of two.
-        PIECE.next_multiple_of(if a.is_multiple_of(b) { a } else if b.is_multiple_of(a) { b } else { a * b })
+        PIECE.next_multiple_of(if a.is_multiple_of(b) {
+            a
+        } else if b.is_multiple_of(a) {
+            b
+        } else {
+            a * b
+        })
     }
 
     /// Rows of a part: whole pieces.

@@ -25,7 +25,9 @@ pub(super) fn forward<E: Scalar>(
 ) -> CpuBuf<E> {
     let LinearSize { rows, inputs, outputs } = size;
     let form = kernel.form(Form::Linear, |weight| {
-        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs).transposed())]
+        vec![Packed::for_many_rows(
+            Mat::new(weight, outputs, inputs, inputs).transposed(),
+        )]
     });
     multiply(rows, x, &form[0], bias, finish)
 }
@@ -44,7 +46,7 @@ pub(super) fn backward_data<E: Scalar>(
 pub(super) fn backward_form<E: Scalar>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<Packed<E>>> {
     let LinearSize { inputs, outputs, .. } = size;
     kernel.form(Form::LinearBackward, |weight| {
-        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs))]
+        vec![Packed::for_many_rows(Mat::new(weight, outputs, inputs, inputs))]
     })
 }
 

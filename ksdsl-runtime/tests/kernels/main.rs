@@ -5,6 +5,7 @@ mod attention;
 mod convolutions;
 mod depthwise;
 mod gradients;
+mod joined;
 mod maps;
 mod norms;
 mod pytorch;

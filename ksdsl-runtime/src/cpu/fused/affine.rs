@@ -89,11 +89,7 @@ impl<'a, E: Scalar> Affine<'a, E> {
         let mut done = 0;
         while done < len {
             // Without `before` there is nothing to have in the cache for a second walk.
-            let more = if before.is_some() || other.is_some() {
-                run
-            } else {
-                len
-            };
+            let more = if before.is_some() || other.is_some() { run } else { len };
             let more = more.min(len - done);
             // SAFETY: the caller vouches for the pointers.
             unsafe {

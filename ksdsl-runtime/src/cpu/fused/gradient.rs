@@ -53,7 +53,9 @@ impl Sums {
     pub(in crate::cpu) fn of<E: Scalar>([dy, product]: [&[E]; 2]) -> Self {
         let wide = |values: &[E]| {
             let mut wide = CpuBuf::scratch(values.len());
-            wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = value.wide());
+            wide.iter_mut()
+                .zip(values)
+                .for_each(|(wide, value)| *wide = value.wide());
             wide
         };
         Self {

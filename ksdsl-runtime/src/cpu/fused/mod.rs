@@ -19,8 +19,8 @@ mod speed;
 mod tests;
 mod vector;
 
-pub(super) use again::Again;
 pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
+pub(super) use again::Again;
 pub(super) use gate::{column_sums, gate, gate_gradient, image_sums};
 pub(super) use gradient::{Backward, Pieces, Sums};
 pub(super) use moments::{Moments, statistics};

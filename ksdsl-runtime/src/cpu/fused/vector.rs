@@ -304,6 +304,9 @@ impl<E: Scalar> Vector<E> for Block<E> {
             let near = x.max(E::of(-40.0)).min(E::of(40.0));
             phi + near * density * E::of(lanes::DENSITY)
         };
-        (x.map(|x| Self(x.0.map(|x| x * x.normal().0))), x.map(|x| Self(x.0.map(slope))))
+        (
+            x.map(|x| Self(x.0.map(|x| x * x.normal().0))),
+            x.map(|x| Self(x.0.map(slope))),
+        )
     }
 }
