@@ -222,16 +222,29 @@ impl Convolution {
         let ([inputs, outputs], rows) = (self.channels, self.pixels());
         let told = x.is_some_and(|x| x.open) && !others;
         // Written over `dy` where it is as long.
-        let dx = if inputs == outputs { dy } else { meter.buffer(self.input_len()) };
+        let dx = if inputs == outputs {
+            dy
+        } else {
+            meter.buffer(self.input_len())
+        };
         let _bias = meter.buffer(2 * JOINED_PARTS * outputs);
         let _sums = meter.buffer(if told { 4 * JOINED_PARTS * inputs } else { 0 });
         self.prepare(meter, kernel, Direction::Backward);
         let maps = outputs + inputs + if told { inputs } else { 0 };
-        let again = if x.is_some_and(|x| x.scratch) { PIECE * inputs } else { 0 };
+        let again = if x.is_some_and(|x| x.scratch) {
+            PIECE * inputs
+        } else {
+            0
+        };
         let strassen = self.strassen_scratch(PIECE, [outputs, inputs]);
         let rest = transposed(PIECE, outputs, inputs, inputs).max(again).max(strassen);
         let part = rows.div_ceil(JOINED_PARTS).next_multiple_of(PIECE);
-        partial_sums(meter, rows.div_ceil(part), inputs * outputs, product(&[PIECE, maps]) + rest);
+        partial_sums(
+            meter,
+            rows.div_ceil(part),
+            inputs * outputs,
+            product(&[PIECE, maps]) + rest,
+        );
         sums.hold(Domain::Plain, || meter.buffer(inputs * outputs));
         dx
     }

@@ -104,8 +104,8 @@ impl Quarters {
         }
         let half = rows / 2;
         let (depth, cols, level) = (self.shape.rows, self.shape.cols, self.shape.level);
-        let sums = Aligned::scratch(half * (4 * depth + 2 * cols));
-        let start = sums.as_ptr().cast_mut();
+        let mut sums = Aligned::scratch(half * (4 * depth + 2 * cols));
+        let start = sums.as_mut_ptr();
         let s = [0, 1, 2, 3].map(|index| start.wrapping_add(index * half * depth));
         let u = start.wrapping_add(4 * half * depth);
         let v = u.wrapping_add(half * cols);
