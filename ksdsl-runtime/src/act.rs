@@ -69,10 +69,18 @@ impl<B: Dim, const C: usize, const H: usize, const W: usize> HasChannels<C> for 
 
 impl<B: Dim, const C: usize> HasChannels<C> for (B, Const<C>) {}
 
-/// The gradient of one activation or parameter, shared by the backward operations that add to it
-/// and the one that takes it. Detached (holding nothing, ever) when no tape records.
+/// The gradient of one activation, shared by the backward operations that add to it and the one that
+/// takes it. Detached (holding nothing, ever) when no tape records.
 #[derive(Debug)]
-pub(crate) struct GradCell<B>(Option<Rc<RefCell<Option<B>>>>);
+pub(crate) struct GradCell<B>(Option<Rc<RefCell<Held<B>>>>);
+
+/// What a [`GradCell`] holds.
+#[derive(Debug)]
+struct Held<B> {
+    gradient: Option<B>,
+    /// What a norm needs of the gradient, see [`NormBackward::sums`](crate::backend::NormBackward).
+    sums: Option<[B; 2]>,
+}
 
 impl<B> Clone for GradCell<B> {
     fn clone(&self) -> Self {
@@ -83,18 +91,37 @@ impl<B> Clone for GradCell<B> {
 impl<B> GradCell<B> {
     /// A cell that is attached if `taped`.
     pub(crate) fn new(taped: bool) -> Self {
-        Self(taped.then(Rc::default))
+        let empty = || {
+            Rc::new(RefCell::new(Held {
+                gradient: None,
+                sums: None,
+            }))
+        };
+        Self(taped.then(empty))
     }
 
-    /// Empties the cell. `None`: nothing was added.
+    /// Empties the cell but for the sums. `None`: nothing was added.
     pub(crate) fn take(&self) -> Option<B> {
-        self.0.as_ref()?.borrow_mut().take()
+        self.0.as_ref()?.borrow_mut().gradient.take()
+    }
+
+    /// The sums of the gradient that was in the cell last, if they are known.
+    pub(crate) fn take_sums(&self) -> Option<[B; 2]> {
+        self.0.as_ref()?.borrow_mut().sums.take()
     }
 
     /// Puts `value` in place of what the cell holds.
     pub(crate) fn put(&self, value: B) {
+        self.put_with(value, None);
+    }
+
+    /// Puts `value` and its sums in place of what the cell holds.
+    pub(crate) fn put_with(&self, value: B, sums: Option<[B; 2]>) {
         if let Some(cell) = &self.0 {
-            *cell.borrow_mut() = Some(value);
+            *cell.borrow_mut() = Held {
+                gradient: Some(value),
+                sums,
+            };
         }
     }
 

@@ -66,6 +66,92 @@ pub struct NormBackward<'a, B> {
     pub offset: &'a B,
     /// What was added to the variance.
     pub eps: f64,
+    /// Sums per channel of the output's gradient and of its product with the activated input less
+    /// the mean, if they are known.
+    pub sums: Option<[&'a B; 2]>,
+}
+
+/// A gradient with respect to a map, and what the norm whose output that is needs of it.
+#[derive(Debug)]
+pub struct MapGradient<B> {
+    /// The gradient.
+    pub values: B,
+    /// As [`NormBackward::sums`], if they were gathered on the way.
+    pub sums: Option<[B; 2]>,
+}
+
+/// An activation as the backward pass has it.
+#[derive(Clone, Debug)]
+pub enum Source<'a, B> {
+    /// The values themselves.
+    Kept(&'a B),
+    /// What they are made of: `after(factor * before(input) + offset + residual)`.
+    Again {
+        /// Rows and channels.
+        size: RowSize,
+        /// The activations.
+        tail: Tail,
+        /// The norm's input.
+        input: Box<Source<'a, B>>,
+        /// Factor per channel.
+        factor: &'a B,
+        /// Offset per channel.
+        offset: &'a B,
+        /// Mean per channel of the activated input, if this is batch normalisation.
+        mean: Option<&'a B>,
+        /// What is added, in the output's shape.
+        residual: Option<Box<Source<'a, B>>>,
+    },
+}
+
+impl<'a, B: Clone> Source<'a, B> {
+    /// All values at once.
+    pub fn values<E: Scalar, D: Backend<E, Buf = B>>(&self, device: &D) -> Result<Cow<'a, B>, D::Err> {
+        match self {
+            Self::Kept(values) => Ok(Cow::Borrowed(values)),
+            Self::Again {
+                size,
+                tail,
+                input,
+                factor,
+                offset,
+                residual,
+                ..
+            } => {
+                let input = input.values(device)?;
+                let residual = residual.as_ref().map(|residual| residual.values(device)).transpose()?;
+                let residual = residual.as_deref();
+                let output = device.norm_recall(*size, *tail, &input, factor, offset, residual)?;
+                Ok(Cow::Owned(output))
+            }
+        }
+    }
+}
+
+/// A convolution in whose backward pass the one of the norm behind it is done.
+#[derive(Debug)]
+pub struct JoinedConv<'a, B, K> {
+    /// The sizes.
+    pub size: ConvSize,
+    /// The input.
+    pub x: Source<'a, B>,
+    /// The kernel.
+    pub kernel: &'a K,
+    /// What else is added to the gradient with respect to the input.
+    pub others: Option<B>,
+}
+
+/// The gradients of the parameters of a convolution and of the norm behind it, to be added to.
+#[derive(Debug)]
+pub struct JoinedGradients<'a, B, G> {
+    /// Of the norm's scale.
+    pub scale: &'a mut B,
+    /// Of the norm's shift.
+    pub shift: &'a mut B,
+    /// Of the kernel.
+    pub weight: &'a mut G,
+    /// Of the bias, if there is one.
+    pub bias: Option<&'a mut B>,
 }
 
 /// The outcome of layer normalisation: the output and what the backward pass needs.
@@ -76,6 +162,26 @@ pub struct LayerNormOutput<B> {
     pub mean: B,
     /// `1 / sqrt(variance + eps)`, per row.
     pub inverse_std: B,
+}
+
+/// [`Backend::conv_norm_backward`] as its parts, one after the other.
+pub(crate) fn one_by_one<E: Scalar, D: Backend<E>>(
+    device: &D,
+    norm: NormBackward<'_, D::Buf>,
+    conv: JoinedConv<'_, D::Buf, D::Kernel>,
+    dy: D::Buf,
+    gradients: JoinedGradients<'_, D::Buf, D::KernelGradient>,
+) -> Result<MapGradient<D::Buf>, D::Err> {
+    let (size, rows) = (conv.size, norm.size);
+    let (dz, _) = device.norm_backward(norm, dy, false, gradients.scale, gradients.shift)?;
+    let x = conv.x.values(device)?;
+    device.conv_backward_weight(size, &x, &dz, gradients.weight)?;
+    drop(x);
+    if let Some(dbias) = gradients.bias {
+        device.bias_backward(rows, &dz, dbias)?;
+    }
+    let values = device.conv_backward_data(size, conv.kernel, &dz, conv.others)?;
+    Ok(MapGradient { values, sums: None })
 }
 
 /// A dfdx device on which the layer operations exist.
@@ -211,6 +317,24 @@ pub trait Backend<E: Scalar>: Device<E> {
         dscale: &mut Self::Buf,
         dshift: &mut Self::Buf,
     ) -> Result<(Self::Buf, Option<Self::Buf>), Self::Err>;
+    /// Whether [`Backend::conv_norm_backward`] is better than its parts one by one.
+    fn joins_norm(&self, _size: ConvSize) -> bool {
+        false
+    }
+    /// Backward through a norm and the convolution whose output is the norm's input: the gradient
+    /// with respect to the convolution's input, all of which is known with `others`, perhaps with the
+    /// sums for a norm before it; adds those of the parameters. A device can do it
+    /// piece by piece, so that the gradient between both, and an input that is to be made again, need
+    /// not go through memory.
+    fn conv_norm_backward(
+        &self,
+        norm: NormBackward<'_, Self::Buf>,
+        conv: JoinedConv<'_, Self::Buf, Self::Kernel>,
+        dy: Self::Buf,
+        gradients: JoinedGradients<'_, Self::Buf, Self::KernelGradient>,
+    ) -> Result<MapGradient<Self::Buf>, Self::Err> {
+        one_by_one(self, norm, conv, dy, gradients)
+    }
     /// `running * (1 - momentum) + batch * factor * momentum`, element by element; `factor` is
     /// `rows / (rows - 1)` for the variance, whose running value is unbiased, and 1 for the mean.
     fn blend_statistics(

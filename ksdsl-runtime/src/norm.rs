@@ -165,7 +165,7 @@ fn wait<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         source: normed.source,
         scale,
         shift,
-        mean,
+        mean: Rc::new(mean),
         variance,
         factor: Rc::new(factor),
         offset: Rc::new(offset),

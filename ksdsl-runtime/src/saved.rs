@@ -1,8 +1,9 @@
 //! What the backward pass needs of the forward pass: kept, or made again.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Source};
 use crate::geometry::{RowSize, Tail};
 use crate::scalar::Scalar;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// Most steps of [`Again`] in a row: an output that needs more is kept.
@@ -37,6 +38,10 @@ pub(crate) struct Again<E: Scalar, D: Backend<E>> {
     pub(crate) factor: Rc<D::Buf>,
     pub(crate) offset: Rc<D::Buf>,
     pub(crate) residual: Option<Saved<E, D>>,
+    /// Mean of the activated input per channel, of a batch norm.
+    pub(crate) mean: Option<Rc<D::Buf>>,
+    /// The values, once made for one of several uses; they go when the last use is over.
+    pub(crate) made: OnceCell<Rc<D::Buf>>,
 }
 
 impl<E: Scalar, D: Backend<E>> Again<E, D> {
@@ -51,8 +56,8 @@ impl<E: Scalar, D: Backend<E>> Again<E, D> {
     }
 
     fn make(&self, device: &D) -> Result<D::Buf, D::Err> {
-        let input = self.input.get(device)?;
-        let residual = self.residual.as_ref().map(|saved| saved.get(device)).transpose()?;
+        let input = self.input.keep(device)?;
+        let residual = self.residual.as_ref().map(|saved| saved.keep(device)).transpose()?;
         device.norm_recall(
             self.size,
             self.tail,
@@ -76,7 +81,49 @@ impl<E: Scalar, D: Backend<E>> Saved<E, D> {
     pub(crate) fn get(&self, device: &D) -> Result<Rc<D::Buf>, D::Err> {
         match self {
             Self::Kept(data) => Ok(data.clone()),
-            Self::Again(again) => again.make(device).map(Rc::new),
+            Self::Again(again) => match again.made.get() {
+                Some(made) => Ok(made.clone()),
+                None => again.make(device).map(Rc::new),
+            },
         }
+    }
+
+    /// The values, kept for the other uses if there are any.
+    fn keep(&self, device: &D) -> Result<Rc<D::Buf>, D::Err> {
+        let values = self.get(device)?;
+        if let Self::Again(again) = self
+            && Rc::strong_count(again) > 1
+        {
+            return Ok(again.made.get_or_init(|| values).clone());
+        }
+        Ok(values)
+    }
+
+    /// How the values can be had: what has other uses is made for all of them now.
+    pub(crate) fn source(&self, device: &D) -> Result<Source<'_, D::Buf>, D::Err> {
+        let again = match self {
+            Self::Kept(data) => return Ok(Source::Kept(data)),
+            Self::Again(again) => again,
+        };
+        if Rc::strong_count(again) > 1 {
+            self.keep(device)?;
+        }
+        if let Some(made) = again.made.get() {
+            return Ok(Source::Kept(made));
+        }
+        let residual = again
+            .residual
+            .as_ref()
+            .map(|residual| residual.source(device))
+            .transpose()?;
+        Ok(Source::Again {
+            size: again.size,
+            tail: again.tail,
+            input: Box::new(again.input.source(device)?),
+            factor: &again.factor,
+            offset: &again.offset,
+            mean: again.mean.as_deref(),
+            residual: residual.map(Box::new),
+        })
     }
 }

@@ -4,9 +4,12 @@
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
 use super::{
-    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, conv, elementwise, fused, layout, norm, pool, tail,
+    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, conv, conv_method, elementwise, fused, joined, layout,
+    norm, pool, tail,
 };
-use crate::backend::{Backend, ConvMoments, ConvTail, LayerNormOutput, NormBackward};
+use crate::backend::{
+    Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward, one_by_one,
+};
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Tensor, TensorFromVec};
@@ -186,6 +189,23 @@ macro_rules! cpu_backend {
                 dshift: &mut CpuBuf<$E>,
             ) -> Result<(CpuBuf<$E>, Option<CpuBuf<$E>>), CpuError> {
                 Ok(tail::backward(norm, dy, residual, dscale, dshift))
+            }
+
+            fn joins_norm(&self, size: ConvSize) -> bool {
+                conv_method::pointwise(&size).is_some_and(|size| joined::pays(&size))
+            }
+
+            fn conv_norm_backward(
+                &self,
+                norm: NormBackward<'_, CpuBuf<$E>>,
+                conv: JoinedConv<'_, CpuBuf<$E>, CpuKernel<$E>>,
+                dy: CpuBuf<$E>,
+                gradients: JoinedGradients<'_, CpuBuf<$E>, CpuKernelGradient<$E>>,
+            ) -> Result<MapGradient<CpuBuf<$E>>, CpuError> {
+                match conv_method::pointwise(&conv.size) {
+                    Some(size) => Ok(joined::backward(size, norm, conv, dy, gradients)),
+                    None => one_by_one::<$E, _>(self, norm, conv, dy, gradients),
+                }
             }
 
             fn blend_statistics(

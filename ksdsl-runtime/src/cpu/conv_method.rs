@@ -90,17 +90,22 @@ impl WeightLayout {
     }
 }
 
-/// The algorithm for the convolution and for both its gradients.
-pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
+/// The convolution as a linear layer over the pixels, if it is one.
+pub(super) fn pointwise(size: &ConvSize) -> Option<LinearSize> {
     let window = &size.window;
     let same_map = (size.input.height, size.input.width) == (size.output.height, size.output.width);
     let unit = window.kernel == [1, 1] && window.stride == [1, 1] && window.pad == [0, 0];
-    if size.groups == 1 && unit && same_map {
-        return Method::Pointwise(LinearSize {
-            rows: size.input.rows(),
-            inputs: size.input.channels,
-            outputs: size.output.channels,
-        });
+    (size.groups == 1 && unit && same_map).then(|| LinearSize {
+        rows: size.input.rows(),
+        inputs: size.input.channels,
+        outputs: size.output.channels,
+    })
+}
+
+/// The algorithm for the convolution and for both its gradients.
+pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
+    if let Some(linear) = pointwise(size) {
+        return Method::Pointwise(linear);
     }
     let choice = CHOICE.get();
     let told = choice == WinogradChoice::WhereItPays && size.algorithm == Algorithm::Winograd;

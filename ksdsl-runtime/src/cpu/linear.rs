@@ -7,6 +7,7 @@ use super::matmul::Mat;
 use super::{CpuBuf, par};
 use crate::geometry::LinearSize;
 use crate::scalar::Scalar;
+use std::sync::Arc;
 
 /// Rows of a task of a product: at least eight tasks of at least 64 rows, at most 128 rows, which stay
 /// in the L2 cache for what follows them.
@@ -24,7 +25,9 @@ pub(super) fn forward<E: Scalar>(
 ) -> CpuBuf<E> {
     let LinearSize { rows, inputs, outputs } = size;
     let form = kernel.form(Form::Linear, |weight| {
-        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs).transposed())]
+        vec![Packed::for_many_rows(
+            Mat::new(weight, outputs, inputs, inputs).transposed(),
+        )]
     });
     multiply(rows, x, &form[0], bias, finish)
 }
@@ -36,11 +39,15 @@ pub(super) fn backward_data<E: Scalar>(
     dy: &CpuBuf<E>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    let LinearSize { rows, inputs, outputs } = size;
-    let form = kernel.form(Form::LinearBackward, |weight| {
-        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs))]
-    });
-    multiply(rows, dy, &form[0], None, finish)
+    multiply(size.rows, dy, &backward_form(size, kernel)[0], None, finish)
+}
+
+/// The kernel as the data gradient takes it.
+pub(super) fn backward_form<E: Scalar>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<Packed<E>>> {
+    let LinearSize { inputs, outputs, .. } = size;
+    kernel.form(Form::LinearBackward, |weight| {
+        vec![Packed::for_many_rows(Mat::new(weight, outputs, inputs, inputs))]
+    })
 }
 
 /// `y = x b + bias`.

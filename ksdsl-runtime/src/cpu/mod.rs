@@ -17,6 +17,7 @@ mod fused;
 mod gemm;
 mod im2col;
 mod implicit;
+mod joined;
 mod kernel;
 mod layout;
 mod linear;

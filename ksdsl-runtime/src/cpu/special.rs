@@ -157,28 +157,38 @@ pub(crate) mod lanes {
 
     /// The polynomial with these coefficients, lowest first.
     #[inline(always)]
-    unsafe fn polynomial<V: Lanes, const N: usize>(coefficients: [f32; N], x: V) -> V {
+    unsafe fn polynomial<V: Lanes, const D: usize, const N: usize>(coefficients: [f32; D], x: [V; N]) -> [V; N] {
         // SAFETY: the caller vouches for the features, here and below.
         unsafe {
-            let mut sum = V::splat(coefficients[N - 1]);
-            let mut degree = N - 1;
+            let mut sums = [V::splat(coefficients[D - 1]); N];
+            let mut degree = D - 1;
             while degree > 0 {
                 degree -= 1;
-                sum = sum.mul_add(x, V::splat(coefficients[degree]));
+                let next = V::splat(coefficients[degree]);
+                for (sum, &x) in sums.iter_mut().zip(&x) {
+                    *sum = sum.mul_add(x, next);
+                }
             }
-            sum
+            sums
         }
     }
 
     /// `exp(x)` for `x` from -87 to 88.
     #[inline(always)]
-    unsafe fn exp<V: Lanes>(x: V) -> V {
+    unsafe fn exp<V: Lanes, const N: usize>(x: [V; N]) -> [V; N] {
         // SAFETY: as above.
         unsafe {
-            let n = x.mul(V::splat(std::f32::consts::LOG2_E)).round();
-            let r = n.mul_add(V::splat(-LN_2[0]), x);
-            let r = n.mul_add(V::splat(-LN_2[1]), r);
-            polynomial(EXP, r).mul(n.power_of_two())
+            let (mut n, mut r) = (x, x);
+            for (n, r) in n.iter_mut().zip(&mut r) {
+                *n = r.mul(V::splat(std::f32::consts::LOG2_E)).round();
+                *r = n.mul_add(V::splat(-LN_2[0]), *r);
+                *r = n.mul_add(V::splat(-LN_2[1]), *r);
+            }
+            let mut power = polynomial(EXP, r);
+            for (power, n) in power.iter_mut().zip(n) {
+                *power = power.mul(n.power_of_two());
+            }
+            power
         }
     }
 
@@ -189,49 +199,75 @@ pub(crate) mod lanes {
         unsafe {
             let x = V::splat(-88.0).max(V::splat(87.0).min(x));
             let one = V::splat(1.0);
-            one.div(one.add(exp(V::zero().sub(x))))
+            let [exp] = exp([V::zero().sub(x)]);
+            one.div(one.add(exp))
         }
     }
 
     /// `Phi(-t)` and `exp(-t^2 / 2)` for `t` from 0 to [`END`].
     #[inline(always)]
-    unsafe fn lower_tail<V: Lanes>(t: V) -> (V, V) {
+    unsafe fn lower_tail<V: Lanes, const N: usize>(t: [V; N]) -> ([V; N], [V; N]) {
         // SAFETY: as above.
         unsafe {
-            let density = exp(t.mul(t).mul(V::splat(-0.5)));
-            let inverse = V::splat(1.0).div(t.add(V::splat(4.0)));
-            let q = inverse.mul_add(V::splat(-8.0), V::splat(1.0));
-            (density.mul(polynomial(TAIL, q).mul(inverse)), density)
+            let (mut square, mut inverse, mut q) = (t, t, t);
+            for ((square, inverse), q) in square.iter_mut().zip(&mut inverse).zip(&mut q) {
+                *inverse = V::splat(1.0).div(square.add(V::splat(4.0)));
+                *q = inverse.mul_add(V::splat(-8.0), V::splat(1.0));
+                *square = square.mul(*square).mul(V::splat(-0.5));
+            }
+            let density = exp(square);
+            let mut tail = polynomial(TAIL, q);
+            for ((tail, &density), &inverse) in tail.iter_mut().zip(&density).zip(&inverse) {
+                *tail = density.mul(tail.mul(inverse));
+            }
+            (tail, density)
         }
     }
 
     /// `x Phi(x)`, as `max(x, 0) - |x| Phi(-|x|)`, within 2e-7 of the greater of 1 and `|x|`; zero
     /// below -5.6. Without exponentials: `Phi(-t)` is a polynomial with a sixfold zero at the end.
+    ///
+    /// Several vectors at once, step by step: one alone is a chain of operations that each wait for
+    /// the one before, longer than a CPU looks ahead for what it could do meanwhile.
     #[inline(always)]
-    pub(in crate::cpu) unsafe fn gelu<V: Lanes>(x: V) -> V {
+    pub(in crate::cpu) unsafe fn gelu<V: Lanes, const N: usize>(x: [V; N]) -> [V; N] {
         // SAFETY: as above.
         unsafe {
-            let t = V::splat(NEAR_END).min(x.abs());
-            let left = V::splat(NEAR_END).sub(t);
-            let cube = left.mul(left).mul(left);
-            let near = polynomial(NEAR, t.sub(V::splat(MIDDLE)));
-            let minus = V::zero().sub(t);
-            near.mul(cube.mul(cube)).mul_add(minus, V::zero().max(x))
+            let (mut t, mut middle) = (x, x);
+            for (t, middle) in t.iter_mut().zip(&mut middle) {
+                *t = V::splat(NEAR_END).min(t.abs());
+                *middle = t.sub(V::splat(MIDDLE));
+            }
+            let mut near = polynomial(NEAR, middle);
+            for ((near, &t), &x) in near.iter_mut().zip(&t).zip(&x) {
+                let left = V::splat(NEAR_END).sub(t);
+                let cube = left.mul(left).mul(left);
+                let minus = V::zero().sub(t);
+                *near = near.mul(cube.mul(cube)).mul_add(minus, V::zero().max(x));
+            }
+            near
         }
     }
 
-    /// `x Phi(x)`, with a small relative error in the lower tail too, and its derivative: `w = Phi(-|x|) - |x| phi(x)` where `x <= 0`, `1 - w` elsewhere.
+    /// `x Phi(x)`, with a small relative error in the lower tail too, and its derivative:
+    /// `w = Phi(-|x|) - |x| phi(x)` where `x <= 0`, `1 - w` elsewhere. Several at once, as in [`gelu`].
     #[inline(always)]
-    pub(in crate::cpu) unsafe fn gelu_and_slope<V: Lanes>(x: V) -> (V, V) {
+    pub(in crate::cpu) unsafe fn gelu_and_slope<V: Lanes, const N: usize>(x: [V; N]) -> ([V; N], [V; N]) {
         // SAFETY: as above.
         unsafe {
-            let t = V::splat(END).min(x.abs());
-            let (tail, density) = lower_tail(t);
-            let minus = V::zero().sub(t);
-            let w = minus.mul(V::splat(DENSITY as f32)).mul_add(density, tail);
-            let upper = w.mul_add(V::splat(-2.0), V::splat(1.0));
-            let value = minus.mul_add(tail, V::zero().max(x));
-            (value, w.add(x.where_positive(upper)))
+            let mut t = x;
+            for t in &mut t {
+                *t = V::splat(END).min(t.abs());
+            }
+            let (mut value, mut slope) = lower_tail(t);
+            for (((value, slope), &t), &x) in value.iter_mut().zip(&mut slope).zip(&t).zip(&x) {
+                let minus = V::zero().sub(t);
+                let w = minus.mul(V::splat(DENSITY as f32)).mul_add(*slope, *value);
+                let upper = w.mul_add(V::splat(-2.0), V::splat(1.0));
+                *value = minus.mul_add(*value, V::zero().max(x));
+                *slope = w.add(x.where_positive(upper));
+            }
+            (value, slope)
         }
     }
 }
@@ -324,9 +360,9 @@ mod tests {
                     let x = V::load(x.as_ptr());
                     let value = match self.0 {
                         0 => lanes::sigmoid(x),
-                        1 => lanes::gelu(x),
-                        2 => lanes::gelu_and_slope(x).0,
-                        _ => lanes::gelu_and_slope(x).1,
+                        1 => lanes::gelu([x])[0],
+                        2 => lanes::gelu_and_slope([x]).0[0],
+                        _ => lanes::gelu_and_slope([x]).1[0],
                     };
                     value.store(y.as_mut_ptr());
                 }

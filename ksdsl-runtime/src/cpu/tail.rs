@@ -1,7 +1,7 @@
 //! Convolutions with the norms and activations around them, on the passes of `fused`.
 
 use super::finish::Finish;
-use super::fused::{self, Affine, Backward, Moments};
+use super::fused::{self, Affine, Backward, Moments, Sums};
 use super::{CpuBuf, CpuKernel, conv};
 use crate::backend::{ConvMoments, ConvTail, NormBackward};
 use crate::geometry::{Activation, ConvSize, MapSize, RowSize, Tail};
@@ -150,7 +150,10 @@ pub(super) fn backward<E: Scalar>(
         residual: None,
         y: norm.output.map(|y| &y[..]),
     };
-    let sums = backward.reduce(&dy);
+    let sums = match norm.sums {
+        Some(sums) => Sums::of(sums.map(|sums| &sums[..])),
+        None => backward.reduce(&dy),
+    };
     let (average, slope) = sums.into_coefficients(norm.size.rows, norm.variance, norm.eps, dscale, dshift);
     if !residual {
         backward.gradient(&average, &slope, &mut dy, None);

@@ -10,6 +10,7 @@ use crate::scalar::Scalar;
 use dfdx::shapes::Rank1;
 use dfdx::tensor::Tape;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// `factor * x + bias`, one factor and one bias for each channel (or feature). After a convolution or a
@@ -70,6 +71,8 @@ fn output<E: Scalar, D: Backend<E>>(
         factor: Rc::new(factor.clone()),
         offset: Rc::new(offset),
         residual: None,
+        mean: None,
+        made: OnceCell::new(),
     };
     match again.pays() {
         true => Saved::Again(Rc::new(again)),

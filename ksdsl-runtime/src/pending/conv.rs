@@ -2,7 +2,7 @@
 
 use super::Computed;
 use crate::act::{Context, GradCell};
-use crate::backend::{Backend, ConvMoments, ConvTail};
+use crate::backend::{Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, NormBackward};
 use crate::geometry::{Activation, ConvSize, RowSize};
 use crate::param::Param;
 use crate::saved::Saved;
@@ -41,6 +41,55 @@ pub(crate) struct ConvBackward<E: Scalar, D: Backend<E>> {
 }
 
 impl<E: Scalar, D: Backend<E>> ConvBackward<E, D> {
+    /// As [`ConvBackward::run`] for the gradient `dy` of a norm's output, whose input is the output of
+    /// the convolution, where the device does both in one go.
+    pub(super) fn run_with_norm(
+        self,
+        device: &D,
+        norm: NormBackward<'_, D::Buf>,
+        dy: D::Buf,
+        scale: &Param<E, D>,
+        shift: &Param<E, D>,
+    ) -> Result<(), D::Err> {
+        let kernel = self.weight.kernel(device)?;
+        let conv = JoinedConv {
+            size: self.size,
+            x: self.saved.source(device)?,
+            kernel: &*kernel,
+            others: self.grad.take(),
+        };
+        let mut dx = None;
+        scale.accumulate_values(device, |scale| {
+            shift.accumulate_values(device, |shift| {
+                self.weight.accumulate(device, |weight| {
+                    let run = |bias: Option<&mut D::Buf>| {
+                        let gradients = JoinedGradients {
+                            scale,
+                            shift,
+                            weight,
+                            bias,
+                        };
+                        dx = Some(device.conv_norm_backward(norm, conv, dy, gradients)?);
+                        Ok(())
+                    };
+                    match &self.bias {
+                        Some(bias) => bias.accumulate_values(device, |bias| run(Some(bias))),
+                        None => run(None),
+                    }
+                })
+            })
+        })?;
+        if let Some(dx) = dx {
+            self.grad.put_with(dx.values, dx.sums);
+        }
+        Ok(())
+    }
+
+    /// Whether the device does it in one go with the norm behind it.
+    pub(super) fn joins_norm(&self, device: &D) -> bool {
+        device.joins_norm(self.size)
+    }
+
     /// Adds the gradients of kernel, bias and input.
     pub(super) fn run(self, device: &D, dy: &D::Buf) -> Result<(), D::Err> {
         let size = self.size;

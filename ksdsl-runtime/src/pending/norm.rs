@@ -10,6 +10,7 @@ use crate::saved::{Again, Saved};
 use crate::scalar::Scalar;
 use dfdx::tensor::Tape;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// Where a norm's input comes from, for the backward pass.
@@ -38,7 +39,7 @@ pub(crate) struct NormStep<E: Scalar, D: Backend<E>> {
     pub(crate) source: NormSource<E, D>,
     pub(crate) scale: Param<E, D>,
     pub(crate) shift: Param<E, D>,
-    pub(crate) mean: D::Buf,
+    pub(crate) mean: Rc<D::Buf>,
     pub(crate) variance: D::Buf,
     pub(crate) factor: Rc<D::Buf>,
     pub(crate) offset: Rc<D::Buf>,
@@ -75,6 +76,8 @@ impl<E: Scalar, D: Backend<E>> NormStep<E, D> {
             factor: self.factor.clone(),
             offset: self.offset.clone(),
             residual: self.residual.as_ref().map(|residual| residual.saved.clone()),
+            mean: Some(self.mean.clone()),
+            made: OnceCell::new(),
         };
         // Where the gradient of the last activation depends on the residual, keeping the output is
         // cheaper than making it twice.
@@ -98,6 +101,7 @@ impl<E: Scalar, D: Backend<E>> NormStep<E, D> {
             offset: self.offset,
             eps: self.eps,
             residual: self.residual.map(|residual| residual.grad),
+            grad: grad.clone(),
         };
         context.record(grad, move |device, dy| backward.run(device, dy));
         Ok((y, saved))
@@ -113,31 +117,32 @@ struct NormGradient<E: Scalar, D: Backend<E>> {
     source: NormSource<E, D>,
     scale: Param<E, D>,
     shift: Param<E, D>,
-    mean: D::Buf,
+    mean: Rc<D::Buf>,
     variance: D::Buf,
     factor: Rc<D::Buf>,
     offset: Rc<D::Buf>,
     eps: f64,
     residual: Option<GradCell<D::Buf>>,
+    /// That of the output; only asked for sums.
+    grad: GradCell<D::Buf>,
 }
 
 impl<E: Scalar, D: Backend<E>> NormGradient<E, D> {
-    fn run(self, device: &D, dy: D::Buf) -> Result<(), D::Err> {
+    fn run(mut self, device: &D, dy: D::Buf) -> Result<(), D::Err> {
         let input = self.input.get(device)?;
+        let sums = self.grad.take_sums();
+        let sums = sums.as_ref().map(|[dy, product]| [dy, product]);
+        let source = std::mem::replace(&mut self.source, NormSource::Other(GradCell::new(false)));
+        let source = match source {
+            NormSource::Conv(conv) if self.residual.is_none() && conv.joins_norm(device) => {
+                return conv.run_with_norm(device, self.operands(&input, sums), dy, &self.scale, &self.shift);
+            }
+            source => source,
+        };
         let mut gradients = None;
         self.scale.accumulate_values(device, |dscale| {
             self.shift.accumulate_values(device, |dshift| {
-                let norm = NormBackward {
-                    size: self.size,
-                    tail: self.tail,
-                    input: &*input,
-                    output: self.output.as_deref(),
-                    mean: &self.mean,
-                    variance: &self.variance,
-                    factor: &self.factor,
-                    offset: &self.offset,
-                    eps: self.eps,
-                };
+                let norm = self.operands(&input, sums);
                 gradients = Some(device.norm_backward(norm, dy, self.residual.is_some(), dscale, dshift)?);
                 Ok(())
             })
@@ -149,9 +154,24 @@ impl<E: Scalar, D: Backend<E>> NormGradient<E, D> {
         if let (Some(grad), Some(dresidual)) = (self.residual, dresidual) {
             grad.add(device, dresidual)?;
         }
-        match self.source {
+        match source {
             NormSource::Conv(conv) => conv.run(device, &dz),
             NormSource::Other(grad) => grad.add(device, dz),
+        }
+    }
+
+    fn operands<'a>(&'a self, input: &'a D::Buf, sums: Option<[&'a D::Buf; 2]>) -> NormBackward<'a, D::Buf> {
+        NormBackward {
+            size: self.size,
+            tail: self.tail,
+            input,
+            output: self.output.as_deref(),
+            mean: &self.mean,
+            variance: &self.variance,
+            factor: &self.factor,
+            offset: &self.offset,
+            eps: self.eps,
+            sums,
         }
     }
 }

@@ -6,6 +6,7 @@ mod convolutions;
 mod coverage;
 mod depthwise;
 mod gradients;
+mod joined;
 mod maps;
 mod norms;
 mod pytorch;

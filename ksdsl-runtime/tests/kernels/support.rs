@@ -190,6 +190,7 @@ pub(crate) trait Plain<E: Scalar>: Backend<E, Buf = CpuBuf<E>> {
             factor: &factor,
             offset: &offset,
             eps,
+            sums: None,
         };
         let (dx, _) = self.norm_backward(norm, dy.clone(), false, dscale, dshift)?;
         Ok(dx)

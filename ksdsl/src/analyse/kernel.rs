@@ -23,6 +23,19 @@ pub(super) const PARTS: u64 = 16;
 /// Tasks of a weight gradient that is cut by columns.
 const COLUMN_PARTS: u64 = 8;
 
+/// Rows of a piece, and parts, of the backward pass of a pointwise convolution with the norm behind it.
+const PIECE: u64 = 128;
+const JOINED_PARTS: u64 = 8;
+
+/// An input that is made again piece by piece.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remade {
+    /// Whether the sums that the norm it comes from needs are gathered.
+    pub(super) open: bool,
+    /// Whether its residual is made again too.
+    pub(super) scratch: bool,
+}
+
 /// The runtime's algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -183,7 +196,8 @@ impl Convolution {
                 let tasks = self.rows().div_ceil(rows);
                 meter.scratch(self.copied(rows.min(self.output[0])), tasks);
             }
-            Method::Pointwise | Method::Winograd => {}
+            Method::Pointwise => self.strassen_scratch(meter, self.channels),
+            Method::Winograd => {}
         }
         y
     }
@@ -202,9 +216,71 @@ impl Convolution {
             }
             Method::Depthwise => meter.scratch(self.strided_scratch(), self.depthwise_tasks(self.input)),
             Method::Unrolled => meter.scratch(self.unrolled(self.tile_rows().min(self.output[0])), self.batch),
-            Method::Pointwise | Method::Winograd => {}
+            Method::Pointwise => {
+                let [inputs, outputs] = self.channels;
+                self.strassen_scratch(meter, [outputs, inputs]);
+            }
+            Method::Winograd => {}
         }
         dx
+    }
+
+    /// Whether the backward pass is done together with that of the norm behind it.
+    pub(super) fn joins_norm(&self) -> bool {
+        let least = (4 * self.channels[0].max(self.channels[1])).max(JOINED_PARTS * PIECE);
+        self.method == Method::Pointwise && self.pixels() >= least
+    }
+
+    /// The backward pass together with that of the norm behind it: the gradient with respect to the
+    /// input `x`, which has other uses or not.
+    pub(super) fn joined(
+        &self,
+        meter: &Rc<Meter>,
+        kernel: &Kernel,
+        sums: &Sums,
+        x: Option<Remade>,
+        dy: Buffer,
+        others: bool,
+    ) -> Buffer {
+        let ([inputs, outputs], rows) = (self.channels, self.pixels());
+        let told = x.is_some_and(|x| x.open) && !others;
+        // Written over `dy` where it is as long.
+        let dx = if inputs == outputs {
+            dy
+        } else {
+            meter.buffer(self.input_len())
+        };
+        let _bias = meter.buffer(2 * JOINED_PARTS * outputs);
+        let _sums = meter.buffer(if told { 4 * JOINED_PARTS * inputs } else { 0 });
+        self.prepare(meter, kernel, Direction::Backward);
+        let maps = outputs + inputs + if told { inputs } else { 0 };
+        let again = if x.is_some_and(|x| x.scratch) {
+            PIECE * inputs
+        } else {
+            0
+        };
+        let strassen = strassen(PIECE, [outputs, inputs]);
+        let rest = transposed(PIECE, outputs, inputs, inputs).max(again).max(strassen);
+        let part = rows.div_ceil(JOINED_PARTS).next_multiple_of(PIECE);
+        partial_sums(
+            meter,
+            rows.div_ceil(part),
+            inputs * outputs,
+            product(&[PIECE, maps]) + rest,
+        );
+        sums.hold(Domain::Plain, || meter.buffer(inputs * outputs));
+        dx
+    }
+
+    /// Rows of a task of a pointwise product.
+    fn product_rows(&self) -> u64 {
+        self.pixels().div_ceil(8).clamp(64, 128).min(self.pixels())
+    }
+
+    /// Scratch of the tasks of a product with a matrix of this size by Strassen's algorithm.
+    fn strassen_scratch(&self, meter: &Rc<Meter>, matrix: [u64; 2]) {
+        let rows = self.product_rows().max(1);
+        meter.scratch(strassen(rows, matrix), self.pixels().div_ceil(rows));
     }
 
     /// Adds the gradient of the kernel to its sums.
@@ -273,7 +349,11 @@ impl Convolution {
             let packed = rows
                 .saturating_mul(columns.next_multiple_of(LANES))
                 .saturating_add(LANES);
-            meter.buffer(packed.saturating_mul(count))
+            let quarters = match self.method == Method::Pointwise && is_large([rows, columns]) {
+                true => 7 * (rows / 2) * (columns / 2) + LANES,
+                false => 0,
+            };
+            meter.buffer(packed.saturating_mul(count).saturating_add(quarters))
         });
     }
 
@@ -376,6 +456,19 @@ pub(super) fn transposed(rows: u64, left: u64, right: u64, stride: u64) -> u64 {
     };
     let strip = if left < far { 0 } else { 48 };
     product(&[rows, panels + strip])
+}
+
+/// Whether a pointwise kernel is prepared for Strassen's algorithm.
+fn is_large([rows, columns]: [u64; 2]) -> bool {
+    rows >= 256 && columns >= 256 && rows.is_multiple_of(32) && columns.is_multiple_of(128)
+}
+
+/// Scratch of a product of so many rows with a matrix of this size by Strassen's algorithm.
+fn strassen(rows: u64, [depth, columns]: [u64; 2]) -> u64 {
+    match rows >= 96 && is_large([depth, columns]) {
+        true => (rows / 2) * (4 * (depth / 2) + 2 * (columns / 2)) + LANES,
+        false => 0,
+    }
 }
 
 /// Sums of `len` values in each of some parts, added when all are there.

@@ -68,7 +68,7 @@ impl Pass<'_> {
         }
         let x = self.ready(x);
         let y = Rc::new(self.map(layer.output));
-        let saved = Saved::output(x.saved.clone(), Rc::new(affine), None, &y);
+        let saved = Saved::output(x.saved.clone(), Rc::new(affine), None, &y, false);
         let (input, dx, meter) = (x.saved, x.gradient, self.context.meter.clone());
         let gradient = Gradient::default();
         self.context.record(&gradient, move |dy| {

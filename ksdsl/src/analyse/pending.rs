@@ -2,10 +2,11 @@
 //! rules (`pending` and `saved` of `ksdsl-runtime`), on buffers that hold nothing.
 
 use super::buffer::{Buffer, Gradient, Meter};
-use super::kernel::Convolution;
+use super::kernel::{Convolution, Remade};
 use super::param::Param;
 use super::weight::Weight;
 use crate::ir::Activation;
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 /// Most passes in which an output is made again; one that needs more is kept.
@@ -24,15 +25,28 @@ pub(super) struct Again {
     input: Saved,
     _statistics: Rc<Buffer>,
     residual: Option<Saved>,
+    /// Whether it is a batch norm's and nothing but a residual follows.
+    open: bool,
+    /// The values, once made for one of several uses.
+    made: OnceCell<Rc<Buffer>>,
 }
 
 impl Saved {
-    /// The output `y` of a norm, made again where that is cheap enough, and kept otherwise.
-    pub(super) fn output(input: Saved, statistics: Rc<Buffer>, residual: Option<Saved>, y: &Rc<Buffer>) -> Saved {
+    /// The output `y` of a norm, made again where that is cheap enough, and kept otherwise. `open`: it
+    /// is a batch norm's, and nothing but a residual follows.
+    pub(super) fn output(
+        input: Saved,
+        statistics: Rc<Buffer>,
+        residual: Option<Saved>,
+        y: &Rc<Buffer>,
+        open: bool,
+    ) -> Saved {
         let again = Again {
             input,
             _statistics: statistics,
             residual,
+            open,
+            made: OnceCell::new(),
         };
         match again.depth() <= DEEPEST {
             true => Saved::Again(Rc::new(again)),
@@ -50,12 +64,42 @@ impl Saved {
     pub(super) fn get(&self) -> Rc<Buffer> {
         match self {
             Self::Kept(data) => data.clone(),
-            Self::Again(again) => {
-                let input = again.input.get();
-                let _residual = again.residual.as_ref().map(Saved::get);
-                Rc::new(input.alike())
-            }
+            Self::Again(again) => match again.made.get() {
+                Some(made) => made.clone(),
+                None => {
+                    let input = again.input.keep();
+                    let _residual = again.residual.as_ref().map(Saved::keep);
+                    Rc::new(input.alike())
+                }
+            },
         }
+    }
+
+    /// The values, kept for the other uses if there are any.
+    fn keep(&self) -> Rc<Buffer> {
+        let values = self.get();
+        match self {
+            Self::Again(again) if Rc::strong_count(again) > 1 => again.made.get_or_init(|| values).clone(),
+            _ => values,
+        }
+    }
+
+    /// How the values are made again piece by piece, if they are not there; what has other uses is
+    /// made for all of them now.
+    fn remade(&self) -> Option<Remade> {
+        let Self::Again(again) = self else { return None };
+        if Rc::strong_count(again) > 1 {
+            self.keep();
+        }
+        if again.made.get().is_some() {
+            return None;
+        }
+        let residual = again.residual.as_ref().and_then(Saved::remade);
+        let _ = again.input.remade();
+        Some(Remade {
+            open: again.open,
+            scratch: residual.is_some(),
+        })
     }
 }
 
@@ -177,6 +221,21 @@ pub(super) struct ConvBackward {
 }
 
 impl ConvBackward {
+    /// Together with the norm behind it, whose output's gradient is `dy`.
+    fn run_with_norm(self, meter: &Rc<Meter>, dy: Buffer) {
+        let x = self.saved.remade();
+        let others = self.gradient.take();
+        if let Some(bias) = &self.bias {
+            bias.accumulate(meter);
+        }
+        let kernel = self.weight.kernel(meter);
+        let dx = self.weight.gather(meter, |sums| {
+            self.size.joined(meter, &kernel, sums, x, dy, others.is_some())
+        });
+        drop(others);
+        self.gradient.add(dx);
+    }
+
     fn run(self, meter: &Rc<Meter>, _dy: &Buffer) {
         let x = self.saved.get();
         self.weight.accumulate(meter, &self.size);
@@ -264,7 +323,7 @@ impl NormStep {
             Saved::Kept(y.clone())
         } else {
             let residual = self.residual.as_ref().map(|residual| residual.saved.clone());
-            Saved::output(self.saved.clone(), self.statistics.clone(), residual, &y)
+            Saved::output(self.saved.clone(), self.statistics.clone(), residual, &y, !self.after)
         };
         let backward = NormBackward {
             input: self.saved,
@@ -328,6 +387,12 @@ impl NormBackward {
         for param in &self.parameters {
             param.accumulate(meter);
         }
+        let source = match self.source {
+            Source::Conv(conv) if self.residual.is_none() && conv.size.joins_norm() => {
+                return conv.run_with_norm(meter, dy);
+            }
+            source => source,
+        };
         let (dz, dresidual) = match &self.residual {
             // Written over the gradient of the output.
             None => (dy, None),
@@ -337,7 +402,7 @@ impl NormBackward {
         if let (Some(residual), Some(dresidual)) = (&self.residual, dresidual) {
             residual.add(dresidual);
         }
-        match self.source {
+        match source {
             Source::Conv(conv) => conv.run(meter, &dz),
             Source::Other(gradient) => gradient.add(dz),
         }

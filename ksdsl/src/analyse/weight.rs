@@ -30,9 +30,18 @@ impl Weight {
 
     /// Adds the gradient of a convolution with this kernel.
     pub(super) fn accumulate(&self, meter: &Rc<Meter>, size: &Convolution) {
+        let len = match self {
+            Self::Param(param) => param.len(),
+            Self::Sum(sum) => sum.kernel.len(),
+        };
+        self.gather(meter, |sums| size.backward_weight(meter, sums, len));
+    }
+
+    /// Adds the gradient that `f` gathers.
+    pub(super) fn gather<T>(&self, meter: &Rc<Meter>, f: impl FnOnce(&Sums) -> T) -> T {
         match self {
-            Self::Param(param) => size.backward_weight(meter, &param.sums, param.len()),
-            Self::Sum(sum) => sum.accumulate(meter, size),
+            Self::Param(param) => f(&param.sums),
+            Self::Sum(sum) => sum.gather(meter, f),
         }
     }
 }
@@ -44,9 +53,9 @@ impl Sum {
         Kernel::of(self.size.backward_data(meter, &self.a.kernel), len)
     }
 
-    fn accumulate(&self, meter: &Rc<Meter>, size: &Convolution) {
+    fn gather<T>(&self, meter: &Rc<Meter>, f: impl FnOnce(&Sums) -> T) -> T {
         let sums = Sums::default();
-        size.backward_weight(meter, &sums, self.kernel.len());
+        let outcome = f(&sums);
         let gradient = sums.values(meter, self.kernel.len());
         self.size.backward_weight(meter, &self.a.sums, self.a.len());
         let of_b = self.size.forward(meter, &self.a.kernel);
@@ -54,5 +63,6 @@ impl Sum {
         drop(of_b);
         self.kernel.accumulate(meter);
         drop(gradient);
+        outcome
     }
 }

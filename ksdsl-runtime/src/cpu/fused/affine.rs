@@ -62,22 +62,39 @@ impl<'a, E: Scalar> Affine<'a, E> {
     /// `z` and `y` must be good for `len` elements of whole rows; `y` may be `z`.
     unsafe fn map(&self, at: usize, z: *const E, y: *mut E, len: usize) {
         let residual = self.residual.map(|residual| residual[at..at + len].as_ptr());
+        // SAFETY: the caller vouches for the pointers; the residual was cut to the piece.
+        unsafe { self.map_with(self.tail.before, residual, z, y, len) };
+    }
+
+    /// The activation before the norm.
+    pub(super) fn before(&self) -> Option<Activation> {
+        self.tail.before
+    }
+
+    /// As [`Affine::map`] with the residual of these elements, after the activation `before`.
+    ///
+    /// # Safety
+    /// As there; `residual` must be good for `len` elements too.
+    pub(super) unsafe fn map_with(
+        &self,
+        before: Option<Activation>,
+        residual: Option<*const E>,
+        z: *const E,
+        y: *mut E,
+        len: usize,
+    ) {
         // Activations of other kinds take a walk of their own.
         let other = self.tail.after.filter(|&kind| kind != Activation::Relu);
         let run = self.columns.run_len();
         let mut done = 0;
         while done < len {
             // Without `before` there is nothing to have in the cache for a second walk.
-            let more = if self.tail.before.is_some() || other.is_some() {
-                run
-            } else {
-                len
-            };
+            let more = if before.is_some() || other.is_some() { run } else { len };
             let more = more.min(len - done);
-            // SAFETY: the caller vouches for the pointers; the residual was cut above.
+            // SAFETY: the caller vouches for the pointers.
             unsafe {
                 let (mut z, y) = (z.add(done), y.add(done));
-                if let Some(kind) = self.tail.before {
+                if let Some(kind) = before {
                     let ahead = residual.map_or(z, |residual| residual.add(done));
                     function::values(self.level, kind, z, y, more, ahead);
                     z = y;

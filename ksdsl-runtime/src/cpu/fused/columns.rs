@@ -4,7 +4,7 @@
 //! 16 rows of 17 channels are 17 vectors of 16 lanes. So parameters per channel are laid out as
 //! often as there are rows in such a wide row, and sums are kept for each of its columns.
 
-use super::vector::{Vector, lanes};
+use super::vector::{Pass, Vector, lanes};
 use crate::cpu::CpuBuf;
 use crate::cpu::simd::Level;
 use crate::scalar::Scalar;
@@ -187,5 +187,50 @@ unsafe fn add_block<E, V: Vector<E>, const N: usize, const K: usize>(
                 sum.add_to(sums.add(n * width + column + k * V::LANES), count);
             }
         }
+    }
+}
+
+/// The terms of `len` elements.
+pub(in crate::cpu) struct AddAll<T> {
+    pub(in crate::cpu) terms: T,
+    pub(in crate::cpu) len: usize,
+    pub(in crate::cpu) columns: Columns,
+    /// For each column of a wide row.
+    pub(in crate::cpu) sums: *mut f64,
+}
+
+impl<E> AddAll<Plain<E>> {
+    /// The `len` elements from `start` on.
+    pub(in crate::cpu) fn new(start: *const E, len: usize, columns: Columns, sums: *mut f64) -> Self {
+        let terms = Plain(start);
+        Self {
+            terms,
+            len,
+            columns,
+            sums,
+        }
+    }
+}
+
+impl<E: Scalar, T: Terms<E, 1>> Pass<E> for AddAll<T> {
+    #[inline(always)]
+    unsafe fn run<V: Vector<E>>(self) {
+        let run = self.columns.run_len();
+        for from in (0..self.len).step_by(run) {
+            let len = run.min(self.len - from);
+            // SAFETY: the caller vouches for features and pointers.
+            unsafe { add_columns::<E, V, 1>(&self.terms, from, len, self.columns.width, self.sums) };
+        }
+    }
+}
+
+/// The elements themselves.
+pub(in crate::cpu) struct Plain<E>(pub(in crate::cpu) *const E);
+
+impl<E> Terms<E, 1> for Plain<E> {
+    #[inline(always)]
+    unsafe fn add<V: Vector<E>>(&self, at: usize, _: usize, count: usize, [sum]: [V; 1]) -> [V; 1] {
+        // SAFETY: the caller vouches for the elements.
+        unsafe { [sum.add(V::load(self.0.add(at), count))] }
     }
 }

@@ -102,10 +102,8 @@ impl<E: Scalar> Pass<E> for Values<E> {
                     #[inline(always)]
                     |x| relu(x),
                 ),
-                Activation::Gelu => self.each::<V>(
-                    #[inline(always)]
-                    |x| x.gelu(),
-                ),
+                Activation::Gelu if V::MANY => self.gelus::<V, 4>(),
+                Activation::Gelu => self.gelus::<V, 2>(),
                 Activation::GeluTanh => self.each::<V>(
                     #[inline(always)]
                     |x| x.mul(gelu_tanh(x).0),
@@ -147,6 +145,36 @@ impl<E: Scalar> Values<E> {
     }
 }
 
+impl<E: Scalar> Values<E> {
+    /// `N` vectors at once.
+    ///
+    /// # Safety
+    /// As for [`Values::each`].
+    #[inline(always)]
+    unsafe fn gelus<V: Vector<E>, const N: usize>(mut self) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            while self.len >= N * V::LANES {
+                let mut x = [V::splat(0.0); N];
+                for (n, x) in x.iter_mut().enumerate() {
+                    prefetch(self.ahead.wrapping_add(n * V::LANES).cast());
+                    *x = V::load(self.x.add(n * V::LANES), V::LANES);
+                }
+                for (n, value) in V::gelu(x).iter().enumerate() {
+                    value.store(self.y.add(n * V::LANES), V::LANES);
+                }
+                (self.x, self.y) = (self.x.add(N * V::LANES), self.y.add(N * V::LANES));
+                self.ahead = self.ahead.wrapping_add(N * V::LANES);
+                self.len -= N * V::LANES;
+            }
+            self.each::<V>(
+                #[inline(always)]
+                |x| V::gelu([x])[0],
+            );
+        }
+    }
+}
+
 /// Writes values and slopes, or multiplies what is at `slopes` by them.
 struct Slopes<E, const MULTIPLY: bool> {
     kind: Activation,
@@ -167,10 +195,8 @@ impl<E: Scalar, const MULTIPLY: bool> Pass<E> for Slopes<E, MULTIPLY> {
                     #[inline(always)]
                     |x| (relu(x), x.unless_negative(V::splat(1.0))),
                 ),
-                Activation::Gelu => self.each::<V>(
-                    #[inline(always)]
-                    |x| x.gelu_and_slope(),
-                ),
+                Activation::Gelu if V::MANY => self.gelus::<V, 4>(),
+                Activation::Gelu => self.gelus::<V, 1>(),
                 Activation::GeluTanh => self.each::<V>(
                     #[inline(always)]
                     |x| {
@@ -218,15 +244,62 @@ impl<E: Scalar, const MULTIPLY: bool> Slopes<E, MULTIPLY> {
                 |at, _, count| {
                     prefetch(self.ahead.wrapping_add(at).cast());
                     let (value, slope) = f(V::load(self.x.add(at), count));
-                    let slopes = self.slopes.add(at);
-                    if MULTIPLY {
-                        slope.mul(V::load(slopes, count)).store(slopes, count);
-                    } else {
-                        value.store(self.y.add(at), count);
-                        slope.store(slopes, count);
-                    }
+                    self.put(at, count, value, slope);
                 },
             );
+        }
+    }
+}
+
+impl<E: Scalar, const MULTIPLY: bool> Slopes<E, MULTIPLY> {
+    /// `N` vectors at once.
+    ///
+    /// # Safety
+    /// As for [`Slopes::each`].
+    #[inline(always)]
+    unsafe fn gelus<V: Vector<E>, const N: usize>(mut self) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            while self.len >= N * V::LANES {
+                let mut x = [V::splat(0.0); N];
+                for (n, x) in x.iter_mut().enumerate() {
+                    prefetch(self.ahead.wrapping_add(n * V::LANES).cast());
+                    *x = V::load(self.x.add(n * V::LANES), V::LANES);
+                }
+                let (values, slopes) = V::gelu_and_slope(x);
+                for (n, (value, slope)) in values.iter().zip(&slopes).enumerate() {
+                    self.put(n * V::LANES, V::LANES, *value, *slope);
+                }
+                (self.x, self.y) = (self.x.add(N * V::LANES), self.y.add(N * V::LANES));
+                self.slopes = self.slopes.add(N * V::LANES);
+                self.ahead = self.ahead.wrapping_add(N * V::LANES);
+                self.len -= N * V::LANES;
+            }
+            self.each::<V>(
+                #[inline(always)]
+                |x| {
+                    let ([value], [slope]) = V::gelu_and_slope([x]);
+                    (value, slope)
+                },
+            );
+        }
+    }
+
+    /// Writes what was computed of the `count` elements from `at` on.
+    ///
+    /// # Safety
+    /// As for [`Slopes::each`].
+    #[inline(always)]
+    unsafe fn put<V: Vector<E>>(&self, at: usize, count: usize, value: V, slope: V) {
+        // SAFETY: the caller vouches for features and pointers.
+        unsafe {
+            let slopes = self.slopes.add(at);
+            if MULTIPLY {
+                slope.mul(V::load(slopes, count)).store(slopes, count);
+            } else {
+                value.store(self.y.add(at), count);
+                slope.store(slopes, count);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Per image: sums over the pixels, and gates (squeeze-and-excitation, Hu et al. 2018) with the
 //! residual and the activation that follow them: `y = after(u * gate + skip)`.
 
-use super::columns::{Columns, Terms, add_columns, for_vectors};
+use super::columns::{AddAll, Columns, Plain, Terms, for_vectors};
 use super::function::relu;
 use super::vector::{Pass, Vector, dispatch};
 use crate::cpu::par::{self, Start};
@@ -91,37 +91,6 @@ impl Pieces {
                 .for_each(|row| row.copy_from_slice(gate));
         }
         tiled
-    }
-}
-
-/// The terms of `len` elements.
-struct AddAll<T> {
-    terms: T,
-    len: usize,
-    columns: Columns,
-    sums: *mut f64,
-}
-
-impl<E: Scalar, T: Terms<E, 1>> Pass<E> for AddAll<T> {
-    #[inline(always)]
-    unsafe fn run<V: Vector<E>>(self) {
-        let run = self.columns.run_len();
-        for from in (0..self.len).step_by(run) {
-            let len = run.min(self.len - from);
-            // SAFETY: the caller vouches for features and pointers.
-            unsafe { add_columns::<E, V, 1>(&self.terms, from, len, self.columns.width, self.sums) };
-        }
-    }
-}
-
-/// The elements themselves.
-struct Plain<E>(*const E);
-
-impl<E> Terms<E, 1> for Plain<E> {
-    #[inline(always)]
-    unsafe fn add<V: Vector<E>>(&self, at: usize, _: usize, count: usize, [sum]: [V; 1]) -> [V; 1] {
-        // SAFETY: the caller vouches for the elements.
-        unsafe { [sum.add(V::load(self.0.add(at), count))] }
     }
 }
 

@@ -3,7 +3,7 @@
 //! With `dy'` the gradient before `after`: first the sums over the rows of `dy'` and of
 //! `dy' * (g - mean)`, then `dz = before'(z) * factor * (dy' - average - (g - mean) * slope)`.
 
-use super::columns::{Columns, Terms, add_columns, for_vectors};
+use super::columns::{AddAll, Columns, Terms, add_columns, for_vectors};
 use super::function;
 use super::vector::{Pass, Vector, dispatch};
 use crate::cpu::par::{self, ELEMENTS_PER_TASK, Start};
@@ -49,6 +49,21 @@ pub(in crate::cpu) struct Sums {
 }
 
 impl Sums {
+    /// Sums that are known.
+    pub(in crate::cpu) fn of<E: Scalar>([dy, product]: [&[E]; 2]) -> Self {
+        let wide = |values: &[E]| {
+            let mut wide = CpuBuf::scratch(values.len());
+            wide.iter_mut()
+                .zip(values)
+                .for_each(|(wide, value)| *wide = value.wide());
+            wide
+        };
+        Self {
+            dy: wide(dy),
+            product: wide(product),
+        }
+    }
+
     /// Adds the gradients of scale and shift, and returns `average` and `slope` per channel.
     pub(in crate::cpu) fn into_coefficients<E: Scalar>(
         self,
@@ -149,32 +164,13 @@ impl<E: Scalar> Backward<'_, E> {
         if len == 0 {
             return;
         }
-        let level = Level::current();
-        let columns = Columns::new::<E>(level, self.size.channels);
-        let tiled = Tiled::new(columns, self);
-        let (average, slope) = (columns.tile(average), columns.tile(slope));
-        let task = ELEMENTS_PER_TASK.next_multiple_of(columns.width);
+        let pieces = Pieces::new(*self, average, slope);
+        let task = ELEMENTS_PER_TASK.next_multiple_of(pieces.tiled.columns.width);
         let (dy, dz) = (Start(dy), Start(dz));
         threads::for_each(len.div_ceil(task), &|index| {
             let at = index * task;
-            // SAFETY: the start itself.
-            let ahead = unsafe { dy.at(0) }.cast_const();
-            self.in_runs(&tiled, level, at..len.min(at + task), (ahead, true), |run| {
-                // SAFETY: runs do not overlap, and the caller vouches for the maps.
-                let (dy, dz) = unsafe { (dy.at(run.at), dz.at(run.at)) };
-                let (average, slope) = (average.as_ptr(), slope.as_ptr());
-                dispatch(
-                    level,
-                    Write {
-                        run,
-                        average,
-                        slope,
-                        dy,
-                        keep,
-                        dz,
-                    },
-                );
-            });
+            // SAFETY: the pieces do not overlap, and the caller vouches for the maps.
+            unsafe { pieces.write(at..len.min(at + task), dy.at(at), keep, dz.at(at)) };
         });
     }
 
@@ -231,6 +227,88 @@ impl<E: Scalar> Backward<'_, E> {
             mask,
             tiled,
         }
+    }
+}
+
+/// [`Backward::gradient`] piece by piece, for work that goes on with each of them while it is in the
+/// cache.
+pub(in crate::cpu) struct Pieces<'a, E: Scalar> {
+    backward: Backward<'a, E>,
+    level: Level,
+    tiled: Tiled<E>,
+    average: CpuBuf<E>,
+    slope: CpuBuf<E>,
+}
+
+impl<'a, E: Scalar> Pieces<'a, E> {
+    /// With the coefficients of the [`Sums`] of the whole map.
+    pub(in crate::cpu) fn new(backward: Backward<'a, E>, average: &[E], slope: &[E]) -> Self {
+        let level = Level::current();
+        let columns = Columns::new::<E>(level, backward.size.channels);
+        Self {
+            level,
+            tiled: Tiled::new(columns, &backward),
+            average: columns.tile(average),
+            slope: columns.tile(slope),
+            backward,
+        }
+    }
+
+    /// Each piece but the last must be a multiple of so many rows.
+    pub(in crate::cpu) fn multiple(&self) -> usize {
+        self.tiled.columns.repeat()
+    }
+
+    /// Writes `dz` of the rows from `first` on, as many as `dy` has, and adds its column sums to
+    /// `sums`, `f64` for each column of a wide row.
+    ///
+    /// # Panics
+    /// If lengths differ or rows lie outside the map.
+    pub(in crate::cpu) fn rows(&self, first: usize, dy: &mut [E], dz: &mut [E], sums: &mut [f64]) {
+        let columns = self.tiled.columns;
+        let at = first * columns.channels;
+        assert!(
+            dy.len() == dz.len() && at + dy.len() <= self.backward.z.len() && sums.len() == columns.width,
+            "a piece outside the map"
+        );
+        // SAFETY: both are as long as the range, which lies in the map.
+        unsafe { self.write(at..at + dy.len(), dy.as_mut_ptr(), false, dz.as_mut_ptr()) };
+        let (start, len) = (dz.as_ptr(), dz.len());
+        let sums = sums.as_mut_ptr();
+        dispatch::<E>(self.level, AddAll::new(start, len, columns, sums));
+    }
+
+    /// Adds the sums of [`Pieces::rows`] to those of the channels.
+    pub(in crate::cpu) fn fold(&self, wide: &[f64], sums: &mut [f64]) {
+        self.tiled.columns.fold(wide, sums);
+    }
+
+    /// Columns of a wide row.
+    pub(in crate::cpu) fn width(&self) -> usize {
+        self.tiled.columns.width
+    }
+
+    /// # Safety
+    /// `dy` and `dz` must be good for the elements of `range`, whole wide rows of the map, `dy` for
+    /// writing only if `keep`.
+    unsafe fn write(&self, range: Range<usize>, dy: *mut E, keep: bool, dz: *mut E) {
+        let ahead = dy.cast_const().wrapping_sub(range.start);
+        let (first, backward) = (range.start, &self.backward);
+        backward.in_runs(&self.tiled, self.level, range, (ahead, true), |run| {
+            let at = run.at - first;
+            // SAFETY: runs lie in the range, for which the caller vouches.
+            let (dy, dz) = unsafe { (dy.add(at), dz.add(at)) };
+            let (average, slope) = (self.average.as_ptr(), self.slope.as_ptr());
+            let pass = Write {
+                run,
+                average,
+                slope,
+                dy,
+                keep,
+                dz,
+            };
+            dispatch(self.level, pass);
+        });
     }
 }
 

@@ -7,6 +7,7 @@
 //! L1 cache until they are used.
 
 mod affine;
+mod again;
 mod columns;
 pub(super) mod function;
 mod gate;
@@ -19,6 +20,7 @@ mod tests;
 mod vector;
 
 pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
+pub(super) use again::Again;
 pub(super) use gate::{column_sums, gate, gate_gradient, image_sums};
-pub(super) use gradient::Backward;
+pub(super) use gradient::{Backward, Pieces, Sums};
 pub(super) use moments::{Moments, statistics};

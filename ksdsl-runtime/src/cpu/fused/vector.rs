@@ -14,6 +14,8 @@ use std::marker::PhantomData;
 pub(in crate::cpu) trait Vector<E>: Copy {
     /// Elements per vector.
     const LANES: usize;
+    /// Whether there are registers for many vectors.
+    const MANY: bool;
     /// The `count` elements at `from`, zeros in the other lanes.
     unsafe fn load(from: *const E, count: usize) -> Self;
     /// Writes the first `count` elements to `to`.
@@ -40,10 +42,10 @@ pub(in crate::cpu) trait Vector<E>: Copy {
     unsafe fn add_to(self, to: *mut f64, count: usize);
     /// `1 / (1 + exp(-self))`.
     unsafe fn sigmoid(self) -> Self;
-    /// `self * Phi(self)`, with the normal distribution function.
-    unsafe fn gelu(self) -> Self;
+    /// `x * Phi(x)`, with the normal distribution function, of several vectors.
+    unsafe fn gelu<const N: usize>(x: [Self; N]) -> [Self; N];
     /// [`Vector::gelu`] and its derivative.
-    unsafe fn gelu_and_slope(self) -> (Self, Self);
+    unsafe fn gelu_and_slope<const N: usize>(x: [Self; N]) -> ([Self; N], [Self; N]);
 }
 
 /// A kernel, for any vector type.
@@ -94,6 +96,7 @@ struct Few<V>(V);
 
 impl<E: Scalar, V: Lanes> Vector<E> for Few<V> {
     const LANES: usize = V::LANES;
+    const MANY: bool = V::MANY;
     #[inline(always)]
     unsafe fn load(from: *const E, count: usize) -> Self {
         // SAFETY: the caller vouches for features, element type and pointer, here and below.
@@ -182,16 +185,34 @@ impl<E: Scalar, V: Lanes> Vector<E> for Few<V> {
         Self(unsafe { lanes::sigmoid(self.0) })
     }
     #[inline(always)]
-    unsafe fn gelu(self) -> Self {
+    unsafe fn gelu<const N: usize>(x: [Self; N]) -> [Self; N] {
         // SAFETY: as above.
-        Self(unsafe { lanes::gelu(self.0) })
+        wrap(unsafe { lanes::gelu(unwrap(x)) })
     }
     #[inline(always)]
-    unsafe fn gelu_and_slope(self) -> (Self, Self) {
+    unsafe fn gelu_and_slope<const N: usize>(x: [Self; N]) -> ([Self; N], [Self; N]) {
         // SAFETY: as above.
-        let (value, slope) = unsafe { lanes::gelu_and_slope(self.0) };
-        (Self(value), Self(slope))
+        let (values, slopes) = unsafe { lanes::gelu_and_slope(unwrap(x)) };
+        (wrap(values), wrap(slopes))
     }
+}
+
+#[inline(always)]
+fn wrap<V: Copy, const N: usize>(x: [V; N]) -> [Few<V>; N] {
+    let mut all = [Few(x[0]); N];
+    for (few, &x) in all.iter_mut().zip(&x) {
+        *few = Few(x);
+    }
+    all
+}
+
+#[inline(always)]
+fn unwrap<V: Copy, const N: usize>(x: [Few<V>; N]) -> [V; N] {
+    let mut all = [x[0].0; N];
+    for (vector, few) in all.iter_mut().zip(&x) {
+        *vector = few.0;
+    }
+    all
 }
 
 /// Elements of a [`Block`].
@@ -210,6 +231,7 @@ impl<E: Scalar> Block<E> {
 
 impl<E: Scalar> Vector<E> for Block<E> {
     const LANES: usize = BLOCK;
+    const MANY: bool = false;
     #[inline(always)]
     unsafe fn load(from: *const E, count: usize) -> Self {
         let mut values = [E::zero(); BLOCK];
@@ -271,17 +293,20 @@ impl<E: Scalar> Vector<E> for Block<E> {
         Self(self.0.map(E::sigmoid))
     }
     #[inline(always)]
-    unsafe fn gelu(self) -> Self {
-        Self(self.0.map(|x| x * x.normal().0))
+    unsafe fn gelu<const N: usize>(x: [Self; N]) -> [Self; N] {
+        x.map(|x| Self(x.0.map(|x| x * x.normal().0)))
     }
     #[inline(always)]
-    unsafe fn gelu_and_slope(self) -> (Self, Self) {
+    unsafe fn gelu_and_slope<const N: usize>(x: [Self; N]) -> ([Self; N], [Self; N]) {
         let slope = |x: E| {
             let (phi, density) = x.normal();
             // Far out the density is zero, and infinity times zero is not.
             let near = x.max(E::of(-40.0)).min(E::of(40.0));
             phi + near * density * E::of(lanes::DENSITY)
         };
-        (Self(self.0.map(|x| x * x.normal().0)), Self(self.0.map(slope)))
+        (
+            x.map(|x| Self(x.0.map(|x| x * x.normal().0))),
+            x.map(|x| Self(x.0.map(slope))),
+        )
     }
 }
