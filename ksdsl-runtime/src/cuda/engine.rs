@@ -97,7 +97,12 @@ static ENGINES: Mutex<BTreeMap<usize, Arc<Engine>>> = Mutex::new(BTreeMap::new()
 impl Engine {
     /// That of a device.
     pub(super) fn of(cuda: &Cuda) -> Result<Arc<Engine>, CudaError> {
-        // dfdx does not say which ordinal a `Cuda` has; what it allocated does.
+        // dfdx does not say which ordinal a `Cuda` has. Where there is one GPU, that does not matter;
+        // else something that it allocates does.
+        static GPUS: OnceLock<c_int> = OnceLock::new();
+        if *GPUS.get_or_init(|| result::device::get_count().unwrap_or(0)) == 1 {
+            return Self::of_ordinal(0);
+        }
         let probe = <Cuda as Storage<u8>>::try_alloc_len(cuda, 1)?;
         Self::of_ordinal(probe.device().ordinal())
     }
