@@ -8,6 +8,14 @@ digits *args:
 test:
     bash .ci/run
 
+# The tests of the CUDA device on an emulator: no GPU and no toolkit, but a C++ compiler.
+cuda-emulator *args:
+    cargo test --locked -p ksdsl-cuda-tests --features emulator -- {{args}}
+
+# Everything that needs a GPU.
+cuda-gpu *args:
+    tests/cuda/run_on_gpu.sh {{args}}
+
 # Look at changed snapshots one by one (cargo install cargo-insta).
 review:
     cargo insta review

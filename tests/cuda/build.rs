@@ -32,7 +32,9 @@ mod emulator {
             .flag_if_supported("-fno-trapping-math")
             .flag_if_supported("-march=native")
             .link_lib_modifier("+whole-archive")
-            .compile("ksdsl_cuda_emulator");
+            .try_compile("ksdsl_cuda_emulator")
+            // Checks and lints need no emulator; linking the tests will fail.
+            .unwrap_or_else(|error| println!("cargo:warning=the CUDA emulator was not built: {error}"));
     }
 
     /// The folder of dfdx's sources, some of whose kernels are compiled by nvcc otherwise.
