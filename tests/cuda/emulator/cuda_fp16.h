@@ -6,6 +6,8 @@ struct __half {
     template <class T> __half(T v) : value((float)v) {}
     operator float() const { return value; }
     __half &operator+=(float other) { value += other; return *this; }
+    __half &operator-=(float other) { value -= other; return *this; }
+    __half &operator/=(float other) { value /= other; return *this; }
     __half &operator*=(float other) { value *= other; return *this; }
 };
 inline __half operator+(__half a, __half b) { return a.value + b.value; }

@@ -1,6 +1,7 @@
 // What CUDA C++ has and C++ has not, so that the sources of kernels compile for the CPU. A kernel's
 // threads run one after the other as fibers of one thread of the host; see emulator.cpp.
 #pragma once
+#include <assert.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,6 +56,8 @@ inline int __float_as_int(float value) {
     memcpy(&bits, &value, 4);
     return bits;
 }
+inline float __uint_as_float(unsigned bits) { return __int_as_float((int)bits); }
+inline unsigned __float_as_uint(float value) { return (unsigned)__float_as_int(value); }
 inline long long __double_as_longlong(double value) {
     long long bits;
     memcpy(&bits, &value, 8);
@@ -70,24 +73,27 @@ template <class A, class B> auto max(A a, B b) -> decltype(a + b) { return a > b
 template <class A, class B> auto min(A a, B b) -> decltype(a + b) { return a < b ? a : b; }
 
 // Fibers do not interrupt each other.
-template <class T> T atomicAdd(T *at, T value) {
+template <class T, class V> T atomicAdd(T *at, V given) {
+    T value = (T)given;
     T old = *at;
-    *at = old + value;
+    *at = (T)(old + value);
     return old;
 }
-template <class T> T atomicMax(T *at, T value) {
+template <class T, class V> T atomicMax(T *at, V given) {
+    T value = (T)given;
     T old = *at;
     *at = old > value ? old : value;
     return old;
 }
-template <class T> T atomicMin(T *at, T value) {
+template <class T, class V> T atomicMin(T *at, V given) {
+    T value = (T)given;
     T old = *at;
     *at = old < value ? old : value;
     return old;
 }
-template <class T> T atomicCAS(T *at, T assumed, T value) {
+template <class T, class A, class V> T atomicCAS(T *at, A assumed, V value) {
     T old = *at;
-    if (old == assumed) *at = value;
+    if (old == (T)assumed) *at = (T)value;
     return old;
 }
 

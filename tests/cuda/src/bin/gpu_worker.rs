@@ -2,6 +2,8 @@
 //! on standard input, one answer per line on standard output, as `bench_worker` does on the CPU. The
 //! first argument is the precision of matrix products: `full`, `tf32` or `bf16`.
 
+// Brings the emulator's functions where there is no GPU.
+use ksdsl_cuda_tests as _;
 use ksdsl_runtime::cuda::{self, Precision};
 use ksdsl_runtime::dfdx::tensor::{Cuda, CudaError};
 use ksdsl_runtime::network::Infer;
@@ -97,8 +99,12 @@ where
         if let Some(path) = files[1] {
             let bytes = std::fs::read(path)?;
             let tensors = SafeTensors::deserialize(&bytes)?;
-            images.load_safetensor(&tensors, "images").map_err(|error| format!("{error:?}"))?;
-            targets.load_safetensor(&tensors, "targets").map_err(|error| format!("{error:?}"))?;
+            images
+                .load_safetensor(&tensors, "images")
+                .map_err(|error| format!("{error:?}"))?;
+            targets
+                .load_safetensor(&tensors, "targets")
+                .map_err(|error| format!("{error:?}"))?;
         }
         let config = SgdConfig {
             lr: rate,
@@ -129,7 +135,11 @@ where
 
     fn infer(&self, repeats: usize) -> Outcome<Vec<f64>> {
         let prepared = Prepared::new(&self.model);
-        let run = || prepared.try_forward(&self.device, self.images.clone()).map_err(describe);
+        let run = || {
+            prepared
+                .try_forward(&self.device, self.images.clone())
+                .map_err(describe)
+        };
         run()?;
         // The logits on the host end the run, for PyTorch too.
         timed(repeats, || Ok(drop(run()?.as_vec())))
@@ -198,7 +208,14 @@ fn serve(device: &Cuda, net: &mut Option<Box<dyn Net>>, line: &str) -> Outcome<A
             rate,
             weights,
             data,
-        } => *net = Some(load(device, &name, (batch, rate), [weights.as_deref(), data.as_deref()])?),
+        } => {
+            *net = Some(load(
+                device,
+                &name,
+                (batch, rate),
+                [weights.as_deref(), data.as_deref()],
+            )?)
+        }
         Request::Logits => return Ok(Answer::Logits(loaded.ok_or(NO_NET)?.logits()?)),
         Request::Infer { repeats } => return Ok(Answer::Seconds(loaded.ok_or(NO_NET)?.infer(repeats)?)),
         Request::Train { repeats } => {

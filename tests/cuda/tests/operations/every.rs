@@ -250,8 +250,8 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
     fn layer_norm(&mut self) {
         let (device, size) = (self.device, rows(self.map()));
         let (len, channels) = (size.rows * size.channels, size.channels);
-        // A row of one value is normalised to zero, and its gradient is all rounding.
-        if channels == 1 {
+        // A row of one value is normalised to 0 and one of two to -1 and 1: their gradients are all rounding.
+        if channels < 3 {
             return;
         }
         let (x, dy) = (self.random(len), self.random(len));

@@ -15,7 +15,7 @@ pub(crate) mod gradients {
     ksdsl_runtime::include_ksn!("../nets/gradients.ksn");
 }
 #[allow(missing_docs, dead_code)]
-pub(crate) mod nets {
+pub(crate) mod papers {
     ksdsl_runtime::include_ksn!("../../examples/nets/se_resnet.ksn");
     ksdsl_runtime::include_ksn!("../../examples/nets/convmixer.ksn");
     ksdsl_runtime::include_ksn!("../../examples/nets/vit.ksn");
@@ -131,8 +131,8 @@ macro_rules! papers {
         #[test]
         fn $test() {
             let gpu = gpu(1);
-            let want = outcome!(Cpu::seed_from_u64(1), f64, nets::$name::Builder, $batch, [$($size),+]);
-            let got = outcome!(gpu.device.clone(), f32, nets::$name::Builder, $batch, [$($size),+]);
+            let want = outcome!(Cpu::seed_from_u64(1), f64, papers::$name::Builder, $batch, [$($size),+]);
+            let got = outcome!(gpu.device.clone(), f32, papers::$name::Builder, $batch, [$($size),+]);
             let worst = assert_agree(&got, &want, 1e-4);
             println!("{}: greatest relative error {worst:.1e}", stringify!($name));
         }
@@ -151,12 +151,12 @@ papers! {
 fn nothing_is_copied_to_the_host_inside_a_network() {
     let gpu = gpu(1);
     let device = gpu.device.clone();
-    let mut model = device.build_module::<nets::se_resnet::Builder, f32>();
+    let mut model = device.build_module::<papers::se_resnet::Builder, f32>();
     let x = device.tensor_from_vec(
         images::<f32>(2 * 3 * 32 * 32),
         (2, Const::<3>, Const::<32>, Const::<32>),
     );
-    let step = |model: &mut nets::se_resnet::Model<f32, Cuda>| {
+    let step = |model: &mut papers::se_resnet::Model<f32, Cuda>| {
         let before = counts();
         let mut gradients = model.alloc_grads();
         let y = model.forward_mut(x.trace(gradients));

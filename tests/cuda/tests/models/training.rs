@@ -1,6 +1,6 @@
 //! Training on both devices from the same seed, and checkpoints from one to the other.
 
-use crate::models::{gradients, images, nets, tensors};
+use crate::nets::{gradients, images, papers, tensors};
 use crate::support::{Outcome, assert_agree, gpu};
 use ksdsl_runtime::dfdx::tensor::Cuda;
 use ksdsl_runtime::prelude::*;
@@ -58,8 +58,8 @@ macro_rules! parity {
 parity! {
     projections_train_alike: gradients::projections_shared::Builder, 3 [3, 8, 8], 1e-3;
     transformer_trains_alike: gradients::transformer_shared::Builder, 3 [2, 4, 6], 1e-3;
-    vit_trains_alike: nets::vit_shared::Builder, 8 [1, 8, 8], 1e-3;
-    se_resnet_trains_alike: nets::se_resnet::Builder, 4 [3, 32, 32], 1e-2;
+    vit_trains_alike: papers::vit_shared::Builder, 8 [1, 8, 8], 1e-3;
+    se_resnet_trains_alike: papers::se_resnet::Builder, 4 [3, 32, 32], 1e-2;
 }
 
 #[test]
