@@ -364,6 +364,9 @@ void *dfdx_library(const std::string &kernel) {
         }
         if (dlsym(loaded[file], ("emulator_launch_" + kernel).c_str())) return loaded[file];
     }
+    // Those of the headers are in every module.
+    for (auto &[file, library] : loaded)
+        if (dlsym(library, ("emulator_launch_" + kernel).c_str())) return library;
     return nullptr;
 }
 

@@ -6,6 +6,8 @@ use ksdsl_runtime::dfdx::tensor::Cuda;
 use ksdsl_runtime::prelude::*;
 
 const STEPS: usize = 10;
+/// Values that stay below this are rounding.
+const LEAST: f64 = 1e-5;
 
 /// The losses of ten steps on one batch, and the tensors after them.
 macro_rules! trained {
@@ -49,7 +51,7 @@ macro_rules! parity {
             let got = trained!(gpu.device.clone(), Cuda, $builder, $batch, [$($size),+], |model| Sgd::new(model, SGD));
             println!("losses on the CPU {:?}, on the GPU {:?}", want[0].1, got[0].1);
             assert!(want[0].1[STEPS - 1] < want[0].1[0], "the loss falls");
-            let worst = assert_agree(&got, &want, $tolerance);
+            let worst = assert_agree(&got, &want, LEAST, $tolerance);
             println!("greatest relative difference after {STEPS} steps {worst:.1e}");
         }
     )+};
@@ -59,7 +61,7 @@ parity! {
     projections_train_alike: gradients::projections_shared::Builder, 3 [3, 8, 8], 1e-3;
     transformer_trains_alike: gradients::transformer_shared::Builder, 3 [2, 4, 6], 1e-3;
     vit_trains_alike: papers::vit_shared::Builder, 8 [1, 8, 8], 1e-3;
-    se_resnet_trains_alike: papers::se_resnet::Builder, 4 [3, 32, 32], 1e-2;
+    se_resnet_trains_alike: papers::se_resnet::Builder, 2 [3, 32, 32], 1e-2;
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn adam_trains_alike() {
     let got = trained!(gpu.device.clone(), Cuda, Net, 3, [3, 6, 5], |model| Adam::new(
         model, config
     ));
-    assert_agree(&got, &want, 1e-3);
+    assert_agree(&got, &want, LEAST, 1e-3);
 }
 
 /// A checkpoint of either device loads on the other, bit for bit.

@@ -469,7 +469,7 @@ fn operations_agree_in_f32() {
     let gpu = gpu(0);
     let want = outcome::<f64, _>(&Cpu::default(), 1, |run| run.all(60));
     let got = outcome::<f32, _>(&gpu.device, 1, |run| run.all(60));
-    let worst = assert_agree(&got, &want, 1e-4);
+    let worst = assert_agree(&got, &want, 1e-30, 1e-4);
     println!("f32: {} values sets, greatest relative error {worst:.1e}", got.len());
 }
 
@@ -478,7 +478,7 @@ fn operations_agree_in_f64() {
     let gpu = gpu(0);
     let want = outcome::<f64, _>(&Cpu::default(), 2, |run| run.all(60));
     let got = outcome::<f64, _>(&gpu.device, 2, |run| run.all(60));
-    let worst = assert_agree(&got, &want, 1e-11);
+    let worst = assert_agree(&got, &want, 1e-30, 1e-11);
     println!("f64: {} value sets, greatest relative error {worst:.1e}", got.len());
 }
 
@@ -524,7 +524,7 @@ fn large_convolutions_agree() {
     let gpu = gpu(0);
     let want = outcome::<f64, _>(&Cpu::default(), 3, large);
     let got = outcome::<f32, _>(&gpu.device, 3, large);
-    assert_agree(&got, &want, 1e-4);
+    assert_agree(&got, &want, 1e-30, 1e-4);
 }
 
 /// The unrolled rows of one image are more than are unrolled at once: 9 * 64 * 150 * 150 * 4 bytes
@@ -555,7 +555,7 @@ fn convolutions_in_several_runs_agree() {
     let gpu = gpu(0);
     let want = outcome::<f64, _>(&Cpu::default(), 4, work);
     let got = outcome::<f32, _>(&gpu.device, 4, work);
-    assert_agree(&got, &want, 1e-4);
+    assert_agree(&got, &want, 1e-30, 1e-4);
 }
 
 /// Bits do not depend on the order in which blocks and threads run, nor on the run.
@@ -614,7 +614,7 @@ fn precision_is_as_asked_for() {
         cuda::set_precision(&gpu.device, precision).unwrap();
         let got = outcome::<f32, _>(&gpu.device, 6, work);
         cuda::set_precision(&gpu.device, Precision::Full).unwrap();
-        let worst = assert_agree(&got, &want, high);
+        let worst = assert_agree(&got, &want, 1e-30, high);
         println!("{precision:?}: {worst:.1e}");
         // GPUs before compute capability 8.0 have no such units.
         assert!(
