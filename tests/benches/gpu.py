@@ -3,7 +3,8 @@
     python tests/benches/gpu.py target/release/gpu_worker [--rounds 9] [--write]
 
 Needs a Python with a PyTorch that finds the GPU, and safetensors. `--write` puts the table into
-docs/benchmarks.md. Logits, losses and a training step are compared before anything is timed.
+docs/benchmarks.md. Logits, losses and a training step are compared before anything is timed. `--device cpu
+--batch 2` with a worker built on the emulator tries the script without a GPU; its times mean nothing.
 """
 
 import argparse
@@ -23,15 +24,14 @@ from suite.peer import random_batch
 from suite.report import Table, milliseconds, ratio_cell
 
 NETS = {"se_resnet_2": "SE-ResNet, depth 2", "convmixer_256": "ConvMixer-256/16"}
-BATCH = 128
 RATE = 0.02
 NOTES = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- gpu.py: begin -->", "<!-- gpu.py: end -->"
 
 
-def systems(worker: Path, precision: str) -> list[System]:
+def systems(worker: Path, device: str, precision: str) -> list[System]:
     """PyTorch first: it makes the weights."""
-    arguments = ("channels_last", "cuda:0", precision)
+    arguments = ("channels_last", device, precision)
     return [
         peer("PyTorch eager", "pytorch", "eager", *arguments),
         peer("PyTorch compiled", "pytorch", "compiled", *arguments),
@@ -39,25 +39,25 @@ def systems(worker: Path, precision: str) -> list[System]:
     ]
 
 
-def measure(worker: Path, precision: str, net: str, rounds: int, folder: Path) -> list[list[str]]:
+def measure(chosen: argparse.Namespace, precision: str, net: str, folder: Path) -> list[list[str]]:
     """Rows of the table: one for training, one for inference."""
     weights, data = folder / "weights.safetensors", folder / "data.safetensors"
-    save_file(random_batch(BATCH), data)
+    save_file(random_batch(chosen.batch), data)
     rows = []
     cpus = sorted(os.sched_getaffinity(0))
-    with running(systems(worker, precision), cpus, folder / "errors.txt") as contestants:
+    with running(systems(chosen.worker.resolve(), chosen.device, precision), cpus, folder / "errors.txt") as contestants:
         first = contestants[0]
-        first.ask("load", net=net, batch=BATCH, rate=RATE, data=str(data))
+        first.ask("load", net=net, batch=chosen.batch, rate=RATE, data=str(data))
         first.ask("train", repeats=3)
         first.ask("save", path=str(weights))
         for contestant in contestants:
-            contestant.ask("load", net=net, batch=BATCH, rate=RATE, weights=str(weights), data=str(data))
+            contestant.ask("load", net=net, batch=chosen.batch, rate=RATE, weights=str(weights), data=str(data))
         if precision == "full":
             print(f"  logits differ by {check_logits(contestants):.1e}", file=sys.stderr)
             print(f"  steps differ by {check_training_step(contestants, weights, folder):.1e}", file=sys.stderr)
         names = [contestant.name for contestant in contestants]
         for title, work in (("training step", TRAIN), ("inference", INFER)):
-            times = interleaved(contestants, work, rounds, 0.3)
+            times = interleaved(contestants, work, chosen.rounds, 0.3)
             medians = {name: Spread.of(times[name]).median for name in names}
             rows.append(
                 [f"{NETS[net]}, {title}, {precision}"]
@@ -68,7 +68,9 @@ def measure(worker: Path, precision: str, net: str, rounds: int, folder: Path) -
     return rows
 
 
-def gpu_name() -> str:
+def gpu_name(device: str) -> str:
+    if device == "cpu":
+        return "no GPU"
     query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     return subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()[0]
 
@@ -86,12 +88,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("worker", type=Path, help="the built gpu_worker")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--device", default="cuda:0", help="PyTorch's")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     chosen = parser.parse_args()
     import torch
 
-    columns = ["work, batch 128", "PyTorch eager (ms)", "compiled (ms)", "ours (ms)", "to eager", "to compiled"]
-    table = Table(f"On {gpu_name()}", columns)
+    columns = [f"work, batch {chosen.batch}", "PyTorch eager (ms)", "compiled (ms)", "ours (ms)", "to eager", "to compiled"]
+    table = Table(f"On {gpu_name(chosen.device)}", columns)
     table.notes.append(
         f"Ratios above 1 mean that ours is faster; medians and quartiles of {chosen.rounds} interleaved rounds. PyTorch "
         f"{torch.__version__}, CUDA {torch.version.cuda}, channels_last, cuDNN's benchmark mode."
@@ -100,7 +104,7 @@ def main() -> int:
         try:
             for precision in ("full", "tf32"):
                 for net in NETS:
-                    table.rows += measure(chosen.worker.resolve(), precision, net, chosen.rounds, Path(folder))
+                    table.rows += measure(chosen, precision, net, Path(folder))
         except (ContestantError, Disagreement) as error:
             print(f"error: {error}", file=sys.stderr)
             log = Path(folder) / "errors.txt"

@@ -2,8 +2,9 @@
 
 use super::buf::{CudaBuf, CudaKernel, CudaKernelGradient};
 use super::engine::Engine;
-use super::layers::{Affine, OnTheWay};
-use super::{attention, conv, layers, tensors};
+use super::layers::Affine;
+use super::norms::OnTheWay;
+use super::{attention, conv, layers, norms, tensors};
 use crate::backend::{Backend, ConvMoments, ConvTail, LayerNormOutput, NormBackward};
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::Shape;
@@ -127,7 +128,7 @@ macro_rules! cuda_backend {
                     before,
                     activated: activated.as_ref(),
                 };
-                let (mean, variance) = layers::moments(rows(size.output), &output, on_the_way)?;
+                let (mean, variance) = norms::moments(rows(size.output), &output, on_the_way)?;
                 Ok(ConvMoments {
                     output,
                     activated,
@@ -157,7 +158,7 @@ macro_rules! cuda_backend {
             }
 
             fn bias_backward(&self, size: RowSize, dy: &CudaBuf<$E>, dbias: &mut CudaBuf<$E>) -> Result<(), CudaError> {
-                layers::bias_backward(size, dy, dbias)
+                norms::bias_backward(size, dy, dbias)
             }
 
             fn moments(&self, size: RowSize, x: &CudaBuf<$E>) -> Result<(CudaBuf<$E>, CudaBuf<$E>), CudaError> {
@@ -166,7 +167,7 @@ macro_rules! cuda_backend {
                     before: None,
                     activated: None,
                 };
-                layers::moments(size, x, on_the_way)
+                norms::moments(size, x, on_the_way)
             }
 
             fn norm_coefficients(
@@ -177,7 +178,7 @@ macro_rules! cuda_backend {
                 shift: &CudaBuf<$E>,
                 eps: f64,
             ) -> Result<(CudaBuf<$E>, CudaBuf<$E>), CudaError> {
-                layers::norm_coefficients([mean, variance, scale, shift], eps)
+                norms::norm_coefficients([mean, variance, scale, shift], eps)
             }
 
             fn norm_apply(
@@ -190,7 +191,7 @@ macro_rules! cuda_backend {
                 residual: Option<&CudaBuf<$E>>,
             ) -> Result<CudaBuf<$E>, CudaError> {
                 let tail = Tail { before: None, after };
-                layers::norm_apply(size, tail, x, (factor, offset), residual)
+                norms::norm_apply(size, tail, x, (factor, offset), residual)
             }
 
             fn norm_recall(
@@ -202,7 +203,7 @@ macro_rules! cuda_backend {
                 offset: &CudaBuf<$E>,
                 residual: Option<&CudaBuf<$E>>,
             ) -> Result<CudaBuf<$E>, CudaError> {
-                layers::norm_apply(size, tail, Cow::Borrowed(x), (factor, offset), residual)
+                norms::norm_apply(size, tail, Cow::Borrowed(x), (factor, offset), residual)
             }
 
             fn norm_backward(
@@ -213,7 +214,7 @@ macro_rules! cuda_backend {
                 dscale: &mut CudaBuf<$E>,
                 dshift: &mut CudaBuf<$E>,
             ) -> Result<(CudaBuf<$E>, Option<CudaBuf<$E>>), CudaError> {
-                layers::norm_backward(norm, dy, residual, [dscale, dshift])
+                norms::norm_backward(norm, dy, residual, [dscale, dshift])
             }
 
             fn blend_statistics(
@@ -223,7 +224,7 @@ macro_rules! cuda_backend {
                 momentum: f64,
                 factor: f64,
             ) -> Result<CudaBuf<$E>, CudaError> {
-                layers::blend_statistics(running, batch, momentum, factor)
+                norms::blend_statistics(running, batch, momentum, factor)
             }
 
             fn layer_norm_forward(
@@ -234,7 +235,7 @@ macro_rules! cuda_backend {
                 shift: &CudaBuf<$E>,
                 eps: f64,
             ) -> Result<LayerNormOutput<CudaBuf<$E>>, CudaError> {
-                layers::layer_norm_forward(size, [x, scale, shift], eps)
+                norms::layer_norm_forward(size, [x, scale, shift], eps)
             }
 
             fn layer_norm_backward(
@@ -248,7 +249,7 @@ macro_rules! cuda_backend {
                 dscale: &mut CudaBuf<$E>,
                 dshift: &mut CudaBuf<$E>,
             ) -> Result<CudaBuf<$E>, CudaError> {
-                layers::layer_norm_backward(size, [x, mean, inverse_std, scale, dy], [dscale, dshift])
+                norms::layer_norm_backward(size, [x, mean, inverse_std, scale, dy], [dscale, dshift])
             }
 
             fn attention_forward(

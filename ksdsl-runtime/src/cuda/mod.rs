@@ -26,6 +26,7 @@ mod buf;
 mod conv;
 mod engine;
 mod layers;
+mod norms;
 mod real;
 mod source;
 mod tensors;
@@ -36,8 +37,18 @@ pub use buf::{CudaBuf, CudaKernel, CudaKernelGradient};
 pub use real::{Precision, Real};
 pub use unavailable::{CudaUnavailable, device, device_with_seed};
 
-use dfdx::tensor::Cuda;
+use dfdx::shapes::Shape;
+use dfdx::tensor::{Cuda, CudaError, Tensor};
 use engine::Engine;
+
+/// Reads a tensor in the way that is taken where dfdx does not show its address; for tests.
+///
+/// # Errors
+/// If the device fails.
+#[doc(hidden)]
+pub fn read_through_gradient<S: Shape>(tensor: &Tensor<S, f32, Cuda>) -> Result<CudaBuf<f32>, CudaError> {
+    tensors::through_gradient(tensor.clone())
+}
 
 /// Sets how matrix products of `f32` are computed on this GPU, by all threads of this process.
 ///

@@ -102,7 +102,7 @@ where
 }
 
 /// A tensor's values by way of a gradient.
-fn through_gradient<S: Shape, E: Real>(tensor: Tensor<S, E, Cuda>) -> Result<CudaBuf<E>, CudaError>
+pub(super) fn through_gradient<S: Shape, E: Real>(tensor: Tensor<S, E, Cuda>) -> Result<CudaBuf<E>, CudaError>
 where
     Cuda: Tensors<E>,
 {
@@ -123,10 +123,10 @@ where
     // dfdx shares the data when they lie in order already.
     let ordered = tensor.retaped::<NoneTape>().try_contiguous()?;
     let engine = Engine::of(cuda)?;
-    if trusts_addresses::<E>(cuda, &engine)? {
-        if let Some(at) = address(&ordered) {
-            return copy_from(&engine, at, ordered.shape().num_elements());
-        }
+    if trusts_addresses::<E>(cuda, &engine)?
+        && let Some(at) = address(&ordered)
+    {
+        return copy_from(&engine, at, ordered.shape().num_elements());
     }
     through_gradient(ordered)
 }

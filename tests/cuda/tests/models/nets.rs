@@ -83,6 +83,8 @@ macro_rules! outcome {
         let mut outcome = Outcome::new();
         let wide = |values: Vec<$E>| -> Vec<f64> { values.iter().map(|value| value.wide()).collect() };
         outcome.push(("inference".into(), wide(model.forward(x.clone()).as_vec())));
+        let prepared = Prepared::new(&model).forward(&device, x.clone());
+        outcome.push(("prepared".into(), wide(prepared.as_vec())));
         let y = model.forward_mut(x.leaky_trace());
         outcome.push(("training".into(), wide(y.as_vec())));
         let gradients = y.square().mean().backward();
@@ -191,8 +193,6 @@ fn nothing_is_copied_to_the_host_inside_a_network() {
     }
 }
 
-/// The gradient of a shared kernel is one buffer and its values are prepared once: a visit more costs
-/// one product each for output, data and weight gradient, and the kernels around them.
 #[test]
 fn the_same_seed_gives_the_same_bits() {
     let gpu = gpu(1);

@@ -2,6 +2,7 @@
 
 mod device;
 mod every;
+mod run;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]
 mod support;

@@ -72,3 +72,14 @@ fn gradients_are_added_and_taken() {
     let none = dev.take_gradient(&mut gradients, &other).unwrap();
     assert_eq!(down::<f32, _>(dev, none, 1), [0.0]);
 }
+
+/// The way that is taken where dfdx does not show where a tensor lies.
+#[test]
+fn tensors_can_be_read_through_a_gradient() {
+    let gpu = gpu(0);
+    let dev = &gpu.device;
+    let tensor = dev.tensor([[1.5_f32, -2.0, 3.0], [4.0, 0.0, 6.0]]);
+    let read = ksdsl_runtime::cuda::read_through_gradient(&tensor).unwrap();
+    assert_eq!(down::<f32, _>(dev, read, 6), [1.5, -2.0, 3.0, 4.0, 0.0, 6.0]);
+    assert_eq!(tensor.array(), [[1.5, -2.0, 3.0], [4.0, 0.0, 6.0]]);
+}
