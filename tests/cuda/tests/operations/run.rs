@@ -6,7 +6,6 @@ use ksdsl_runtime::backend::{ConvTail, NormBackward};
 use ksdsl_runtime::geometry::{
     Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail, Window,
 };
-use ksdsl_runtime::prelude::*;
 use ksdsl_runtime::update::{AdamStep, SgdStep, Updates};
 use std::borrow::Cow;
 
