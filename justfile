@@ -9,8 +9,9 @@ test:
     bash .ci/run
 
 # The tests of the CUDA device on an emulator: no GPU and no toolkit, but a C++ compiler.
+# (Without optimisation of the CPU's kernels, which take minutes to compile and have little to do here.)
 cuda-emulator *args:
-    cargo test --locked -p ksdsl-cuda-tests --features emulator -- {{args}}
+    cargo test --locked --config 'profile.dev.package.ksdsl-runtime.opt-level=0' -p ksdsl-cuda-tests --features emulator -- {{args}}
 
 # Everything that needs a GPU.
 cuda-gpu *args:

@@ -3,8 +3,8 @@
     python3 -m venv venv && venv/bin/pip install nvidia-cuda-nvrtc-cu12
     venv/bin/python tests/cuda/compile_kernels.py
 
-Fails at the first error and at any warning. Prints what ptxas-like figures the PTX shows: kernels and
-the size of the text, for each element type and architecture.
+Fails at the first error and at any warning. Prints the number of kernels and the size of the PTX for each
+element type and architecture.
 """
 
 import ctypes
@@ -15,9 +15,9 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.join(HERE, "..", "..", "ksdsl-runtime", "src", "cuda", "kernels")
-# The order of SOURCES in ksdsl-runtime/src/cuda/engine.rs.
+# The order of SOURCES in ksdsl-runtime/src/cuda/source.rs.
 FILES = ["prelude.cuh", "elementwise.cu", "norm.cu", "window.cu", "attention.cu", "update.cu"]
-ARCHITECTURES = ["compute_80", "compute_90"]
+ARCHITECTURES = ["compute_75", "compute_80", "compute_90"]
 
 
 def library():

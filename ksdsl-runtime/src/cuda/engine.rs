@@ -335,8 +335,9 @@ impl Grid {
     /// For a kernel that takes a part of the rows (or an image) for each `blockIdx.x`.
     pub(super) fn parts(parts: usize, channels: usize) -> Self {
         let threads = Self::channel_block(channels);
+        let blocks = channels.div_ceil(threads[0]);
         Self {
-            blocks: [parts, channels.div_ceil(threads[0]), 1],
+            blocks: [parts, blocks.min(MOST_BLOCKS), blocks.div_ceil(MOST_BLOCKS)],
             threads,
         }
     }

@@ -129,7 +129,7 @@ impl From<PoolSize> for Sizes {
 pub(super) fn signatures() -> Vec<(&'static str, Vec<Kind>)> {
     let mut signatures = Vec::new();
     for source in SOURCES {
-        for declaration in source.split("extern \"C\" __global__ void ").skip(1) {
+        for declaration in source.split("__global__ void ").skip(1) {
             let Some((name, rest)) = declaration.split_once('(') else {
                 continue;
             };

@@ -33,6 +33,7 @@ EmulatorState *emulator_state = nullptr;
 #define __device__
 #define __forceinline__ inline
 #define __restrict__
+#define __launch_bounds__(...)
 // One block at a time is run, by one thread of the host.
 #define __shared__ static
 #define __CUDA_ARCH__ 900

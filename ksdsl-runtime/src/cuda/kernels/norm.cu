@@ -4,7 +4,8 @@
 #define PART_OF(rows, rows_per_part)                                      \
     idx first = (idx)blockIdx.x * (rows_per_part), last = first + (rows_per_part); \
     if (last > (rows)) last = (rows)
-#define CHANNEL (blockIdx.y * blockDim.x + threadIdx.x)
+// Blocks of channels go on along z where there are more than y can count.
+#define CHANNEL ((blockIdx.z * gridDim.y + blockIdx.y) * blockDim.x + threadIdx.x)
 
 // Per part and channel: the sums of before(x + bias) and of its square. Writes x + bias to
 // `output` (which may be x) where there is a bias, and before(x + bias) to `activated` where there

@@ -1,12 +1,12 @@
 //! Every operation of a device, on the same inputs as the CPU's in `f64`.
 
 use crate::run::{Run, outcome, outputs_along};
-use crate::support::{Outcome, assert_agree, gpu, up};
+use crate::support::{Outcome, assert_agree, down, gpu, up};
 use ksdsl_cuda_tests::{EMULATED, Order, counts, set_order};
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::{Backend, ConvTail};
 use ksdsl_runtime::cuda::{self, Precision};
-use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
+use ksdsl_runtime::geometry::{ConvSize, MapSize, RowSize, Window};
 use ksdsl_runtime::prelude::*;
 use ksdsl_runtime::update::Updates;
 
@@ -16,7 +16,7 @@ fn operations_agree_in_f32() {
     let want = outcome::<f64, _>(&Cpu::default(), 1, |run| run.all(60));
     let got = outcome::<f32, _>(&gpu.device, 1, |run| run.all(60));
     let worst = assert_agree(&got, &want, 1e-30, 1e-4);
-    println!("f32: {} values sets, greatest relative error {worst:.1e}", got.len());
+    println!("f32: {} value sets, greatest relative error {worst:.1e}", got.len());
 }
 
 #[test]
@@ -168,6 +168,24 @@ fn precision_is_as_asked_for() {
             "{precision:?} is more exact than it should be: {worst:e}"
         );
     }
+}
+
+/// More blocks of channels than a grid counts along y, as for the gradient of a large position embedding.
+#[test]
+fn sums_of_very_many_channels_agree() {
+    let gpu = gpu(0);
+    let device = &gpu.device;
+    let size = RowSize {
+        rows: 2,
+        channels: 2_100_001,
+    };
+    let values: Vec<f64> = (0..2 * size.channels).map(|i| (i % 7) as f64).collect();
+    let dy = up::<f32, _>(device, &values);
+    let mut sums = up::<f32, _>(device, &vec![0.5; size.channels]);
+    Backend::<f32>::bias_backward(device, size, &dy, &mut sums).unwrap();
+    let got = down::<f32, _>(device, sums, size.channels);
+    let wrong = (0..size.channels).find(|&c| got[c] != 0.5 + values[c] + values[size.channels + c]);
+    assert_eq!(wrong, None);
 }
 
 /// A kernel is packed for its first visit and not for the second; gradients of visits add up in one
