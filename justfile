@@ -12,6 +12,15 @@ test:
 sanitize *args:
     bash tests/sanitize.sh {{args}}
 
+# The tests of the CUDA device on an emulator: no GPU and no toolkit, but a C++ compiler.
+# (Without optimisation of the CPU's kernels, which take minutes to compile and have little to do here.)
+cuda-emulator *args:
+    cargo test --locked --config 'profile.dev.package.ksdsl-runtime.opt-level=0' -p ksdsl-cuda-tests --features emulator -- {{args}}
+
+# Everything that needs a GPU.
+cuda-gpu *args:
+    tests/cuda/run_on_gpu.sh {{args}}
+
 # Look at changed snapshots one by one (cargo install cargo-insta).
 review:
     cargo insta review

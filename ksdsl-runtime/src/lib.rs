@@ -77,6 +77,8 @@ pub mod backend;
 pub mod bank;
 pub mod checkpoint;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 #[doc(hidden)]
 pub mod generated;
 pub mod geometry;

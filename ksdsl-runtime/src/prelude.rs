@@ -18,4 +18,6 @@ pub use dfdx::tensor::{
     AsArray, Cpu, CpuError, Gradients, HasErr, NoneTape, OnesTensor, OwnedTape, SampleTensor, SplitTape, Tape, Tensor,
     TensorFrom, TensorFromVec, Trace, ZerosTensor,
 };
+#[cfg(feature = "cuda")]
+pub use dfdx::tensor::{Cuda, CudaError};
 pub use dfdx::tensor_ops::*;

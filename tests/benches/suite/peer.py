@@ -44,12 +44,16 @@ def timed(repeats: int, call: Callable[[], object]) -> list[float]:
 
 
 class PyTorch(Peer):
-    """PyTorch, eager or compiled, in one of its memory formats."""
+    """PyTorch, eager or compiled, in one of its memory formats, on a device; `tf32` lets a GPU round the
+    factors of convolutions and matrix products."""
 
-    def __init__(self, mode: str, layout: str):
+    def __init__(self, mode: str, layout: str, device: str = "cpu", precision: str = "full"):
         import torch
 
         self.torch = torch
+        self.device = device
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.backends.cudnn.benchmark = True
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
         self.compiled = mode == "compiled"
         channels_last = layout == "channels_last"
@@ -76,10 +80,10 @@ class PyTorch(Peer):
                 for key, tensor in self.net.tensors().items():
                     tensor.copy_(torch.from_numpy(values.pop(key)))
             assert not values, f"{net} has no {sorted(values)}"
-        self.net = self.net.to(memory_format=self.format)
+        self.net = self.net.to(self.device, memory_format=self.format)
         arrays = load_file(data) if data else random_batch(batch)
-        self.images = torch.from_numpy(arrays["images"]).to(memory_format=self.format)
-        self.targets = torch.from_numpy(arrays["targets"])
+        self.images = torch.from_numpy(arrays["images"]).to(self.device, memory_format=self.format)
+        self.targets = torch.from_numpy(arrays["targets"]).to(self.device)
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9)
         self.step = torch.compile(self.net) if self.compiled else self.net
         self.inference = None
@@ -96,7 +100,7 @@ class PyTorch(Peer):
 
                 self.inference = fuse(self.net).to(memory_format=self.format)
         with torch.inference_mode():
-            return self.inference(self.images).numpy()
+            return self.inference(self.images).cpu().numpy()
 
     def train(self, repeats: int) -> dict[str, Any]:
         losses: list[float] = []
@@ -116,7 +120,7 @@ class PyTorch(Peer):
         from safetensors.torch import save_file
 
         tensors = self.net.tensors().items()
-        save_file({key: tensor.detach().contiguous() for key, tensor in tensors}, path)
+        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors}, path)
         return {}
 
     def export(self, path: str) -> dict:

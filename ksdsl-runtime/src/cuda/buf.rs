@@ -1,0 +1,219 @@
+//! Buffers on the device, and parameters and their gradients made of them.
+
+use super::engine::{Engine, Grid};
+use super::real::Real;
+use super::source::Arg;
+use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{CudaSlice, DevicePtr, DeviceSlice};
+use dfdx::tensor::CudaError;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Values on a CUDA device. A clone is a copy on the device.
+#[derive(Debug)]
+pub struct CudaBuf<E> {
+    slice: CudaSlice<E>,
+    engine: Arc<Engine>,
+}
+
+impl<E> CudaBuf<E> {
+    pub(super) fn new(slice: CudaSlice<E>, engine: Arc<Engine>) -> Self {
+        Self { slice, engine }
+    }
+
+    pub(super) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.slice.len()
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.slice.len() == 0
+    }
+
+    pub(super) fn slice_mut(&mut self) -> &mut CudaSlice<E> {
+        &mut self.slice
+    }
+
+    /// The address of the first value.
+    pub(super) fn at(&self) -> CUdeviceptr {
+        *self.slice.device_ptr()
+    }
+
+    /// The address as a kernel's argument.
+    pub(super) fn arg<A>(&self) -> Arg<A> {
+        Arg::Pointer(self.at())
+    }
+}
+
+impl<E: Real> CudaBuf<E> {
+    /// The same values in a buffer of their own.
+    pub(super) fn copy(&self) -> Result<Self, CudaError> {
+        let mut copy = self.engine.scratch(self.len())?;
+        if !self.is_empty() {
+            self.engine.device.dtod_copy(&self.slice, copy.slice_mut())?;
+        }
+        Ok(copy)
+    }
+
+    /// The values on the host; waits for the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(super) fn to_host(&self) -> Result<Vec<E>, CudaError> {
+        Ok(self.engine.device.dtoh_sync_copy(&self.slice)?)
+    }
+}
+
+impl<E: Real> Clone for CudaBuf<E> {
+    /// # Panics
+    /// If the device has no memory left: cloning cannot fail otherwise.
+    fn clone(&self) -> Self {
+        self.copy().expect("memory for a copy on the device")
+    }
+}
+
+/// The null pointer, for what a kernel leaves out.
+pub(super) fn maybe<E, A>(buf: Option<&CudaBuf<E>>) -> Arg<A> {
+    Arg::Pointer(buf.map_or(0, CudaBuf::at))
+}
+
+/// How the kernels want a convolution's weights: `[outer][taps][inner]` in place of PyTorch's
+/// `[outer][inner][taps]`, so that neighbouring values are channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packing {
+    pub(super) inner: usize,
+    pub(super) taps: usize,
+}
+
+impl Packing {
+    /// Whether both orders are the same.
+    fn is_plain(self) -> bool {
+        self.inner == 1 || self.taps == 1
+    }
+
+    fn run<E: Real>(self, name: &'static str, from: &CudaBuf<E>, to: &CudaBuf<E>) -> Result<(), CudaError> {
+        let len = to.len();
+        let sizes = [self.inner, self.taps].map(|value| Arg::Int(value as i32));
+        let args = [Arg::Long(len as i64), sizes[0], sizes[1], from.arg(), to.arg()];
+        to.engine.launch::<E>(name, Grid::flat(len), &args)
+    }
+}
+
+/// A parameter in the orders its visits want, each made once for all of them.
+#[derive(Debug)]
+pub struct CudaKernel<E> {
+    plain: CudaBuf<E>,
+    packed: RefCell<Vec<(Packing, Rc<CudaBuf<E>>)>>,
+}
+
+impl<E> CudaKernel<E> {
+    pub(super) fn new(plain: CudaBuf<E>) -> Self {
+        Self {
+            plain,
+            packed: RefCell::default(),
+        }
+    }
+
+    /// The values as PyTorch lays them out.
+    pub(super) fn plain(&self) -> &CudaBuf<E> {
+        &self.plain
+    }
+}
+
+impl<E: Real> CudaKernel<E> {
+    /// Calls `f` with the address of the packed values.
+    pub(super) fn packed<R>(
+        &self,
+        packing: Packing,
+        f: impl FnOnce(CUdeviceptr) -> Result<R, CudaError>,
+    ) -> Result<R, CudaError> {
+        if packing.is_plain() {
+            return f(self.plain.at());
+        }
+        let made = self
+            .packed
+            .borrow()
+            .iter()
+            .find(|(made, _)| *made == packing)
+            .map(|(_, buf)| buf.clone());
+        let packed = match made {
+            Some(packed) => packed,
+            None => {
+                let packed = self.plain.engine.scratch(self.plain.len())?;
+                packing.run("pack", &self.plain, &packed)?;
+                let packed = Rc::new(packed);
+                self.packed.borrow_mut().push((packing, packed.clone()));
+                packed
+            }
+        };
+        f(packed.at())
+    }
+}
+
+/// A parameter's gradient over all its visits: one sum in PyTorch's order and one in the packed
+/// order of the convolutions, which is brought back once.
+#[derive(Debug)]
+pub struct CudaKernelGradient<E> {
+    engine: Arc<Engine>,
+    len: usize,
+    plain: Option<CudaBuf<E>>,
+    packed: Option<(Packing, CudaBuf<E>)>,
+}
+
+impl<E: Real> CudaKernelGradient<E> {
+    pub(super) fn new(engine: Arc<Engine>, len: usize) -> Self {
+        Self {
+            engine,
+            len,
+            plain: None,
+            packed: None,
+        }
+    }
+
+    /// The sum in PyTorch's order.
+    pub(super) fn plain(&mut self) -> Result<&mut CudaBuf<E>, CudaError> {
+        if self.plain.is_none() {
+            self.plain = Some(self.engine.zeros(self.len)?);
+        }
+        self.plain.as_mut().ok_or_else(super::engine::too_large)
+    }
+
+    /// The sum in a packed order.
+    pub(super) fn packed(&mut self, packing: Packing) -> Result<&mut CudaBuf<E>, CudaError> {
+        if packing.is_plain() {
+            return self.plain();
+        }
+        if self.packed.as_ref().is_some_and(|(held, _)| *held != packing) {
+            self.unpack()?;
+        }
+        if self.packed.is_none() {
+            self.packed = Some((packing, self.engine.zeros(self.len)?));
+        }
+        match &mut self.packed {
+            Some((_, sum)) => Ok(sum),
+            None => Err(super::engine::too_large()),
+        }
+    }
+
+    fn unpack(&mut self) -> Result<(), CudaError> {
+        if let Some((packing, packed)) = self.packed.take() {
+            packing.run("unpack_add", &packed, self.plain()?)?;
+        }
+        Ok(())
+    }
+
+    /// The whole sum in PyTorch's order.
+    pub(super) fn into_plain(mut self) -> Result<CudaBuf<E>, CudaError> {
+        self.unpack()?;
+        match self.plain {
+            Some(plain) => Ok(plain),
+            None => self.engine.zeros(self.len),
+        }
+    }
+}

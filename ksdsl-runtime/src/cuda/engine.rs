@@ -1,0 +1,360 @@
+//! What the operations need of a device: its kernels, compiled when first used, cuBLAS, memory.
+
+use super::buf::CudaBuf;
+use super::real::{Precision, Real};
+use super::source::{self, Arg, Kind};
+use cudarc::cublas::{CudaBlas, result as cublas, sys::cublasGemmAlgo_t, sys::cublasOperation_t};
+use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
+use cudarc::driver::{CudaDevice, DriverError, result};
+use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
+use dfdx::tensor::{Cuda, CudaError, Storage};
+use std::collections::BTreeMap;
+use std::ffi::{CString, c_int, c_void};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Threads of a block, as the kernels' `THREADS`.
+pub(super) const THREADS: usize = 256;
+/// Most blocks along the second and third dimension of a grid.
+const MOST_BLOCKS: usize = 65_535;
+
+/// A grid and a block, each `[x, y, z]`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grid {
+    pub(super) blocks: [usize; 3],
+    pub(super) threads: [usize; 3],
+}
+
+/// A matrix in memory, row by row: where it starts, elements from row to row, whether it is read
+/// turned, and elements from one matrix to the next of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Matrix {
+    pub(super) at: CUdeviceptr,
+    pub(super) pitch: usize,
+    pub(super) turned: bool,
+    pub(super) step: usize,
+}
+
+/// `c = alpha * a b`, or `c += alpha * a b` if `add`: `rows` x `columns` of sums of `inner` products,
+/// for each of `batch`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Product {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) inner: usize,
+    pub(super) a: Matrix,
+    pub(super) b: Matrix,
+    pub(super) c: Matrix,
+    pub(super) alpha: f64,
+    pub(super) add: bool,
+    pub(super) batch: usize,
+}
+
+/// The kernels of one element type.
+struct Module {
+    functions: BTreeMap<&'static str, (CUfunction, Vec<Kind>)>,
+}
+
+// SAFETY: functions of a module are handles of the device's context, which the driver lets any
+// thread use that has bound the context; a module is never unloaded.
+unsafe impl Send for Module {}
+// SAFETY: as above; the map is not changed after it was made.
+unsafe impl Sync for Module {}
+
+/// A device's kernels, cuBLAS handle and settings. One for each ordinal and process: it uses the same
+/// primary context and the same (default) stream as dfdx's `Cuda` of that ordinal, so dfdx's kernels
+/// and these run one after the other.
+pub(super) struct Engine {
+    pub(super) device: Arc<CudaDevice>,
+    blas: CudaBlas,
+    precision: AtomicU8,
+    modules: [OnceLock<Module>; 2],
+    compiling: Mutex<()>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({})", self.device.ordinal())
+    }
+}
+
+/// Why the kernels cannot be had.
+#[derive(Debug)]
+pub(super) enum EngineError {
+    Device(CudaError),
+    /// nvrtc's log.
+    Compile(String),
+}
+
+impl From<DriverError> for EngineError {
+    fn from(error: DriverError) -> Self {
+        Self::Device(error.into())
+    }
+}
+
+static ENGINES: Mutex<BTreeMap<usize, Arc<Engine>>> = Mutex::new(BTreeMap::new());
+
+impl Engine {
+    /// That of a device.
+    pub(super) fn of(cuda: &Cuda) -> Result<Arc<Engine>, CudaError> {
+        // dfdx does not say which ordinal a `Cuda` has. Where there is one GPU, that does not matter;
+        // else something that it allocates does.
+        static GPUS: OnceLock<c_int> = OnceLock::new();
+        if *GPUS.get_or_init(|| result::device::get_count().unwrap_or(0)) == 1 {
+            return Self::of_ordinal(0);
+        }
+        let probe = <Cuda as Storage<u8>>::try_alloc_len(cuda, 1)?;
+        Self::of_ordinal(probe.device().ordinal())
+    }
+
+    pub(super) fn of_ordinal(ordinal: usize) -> Result<Arc<Engine>, CudaError> {
+        let mut engines = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = engines.get(&ordinal) {
+            return Ok(engine.clone());
+        }
+        let engine = Arc::new(Self::new(ordinal)?);
+        engines.insert(ordinal, engine.clone());
+        Ok(engine)
+    }
+
+    fn new(ordinal: usize) -> Result<Self, CudaError> {
+        let device = CudaDevice::new(ordinal)?;
+        keep_freed_memory(&device)?;
+        let blas = CudaBlas::new(device.clone())?;
+        Ok(Self {
+            device,
+            blas,
+            precision: AtomicU8::new(Precision::Full as u8),
+            modules: [OnceLock::new(), OnceLock::new()],
+            compiling: Mutex::new(()),
+        })
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        Precision::from_bits(self.precision.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_precision(&self, precision: Precision) {
+        self.precision.store(precision as u8, Ordering::Relaxed);
+    }
+
+    /// A buffer whose values are still to be written.
+    pub(super) fn scratch<E: Real>(self: &Arc<Self>, len: usize) -> Result<CudaBuf<E>, CudaError> {
+        // SAFETY: all kernels that get such a buffer write all of it before anything reads it.
+        let slice = unsafe { self.device.alloc::<E>(len) }?;
+        Ok(CudaBuf::new(slice, self.clone()))
+    }
+
+    pub(super) fn zeros<E: Real>(self: &Arc<Self>, len: usize) -> Result<CudaBuf<E>, CudaError> {
+        let slice = self.device.alloc_zeros::<E>(len)?;
+        Ok(CudaBuf::new(slice, self.clone()))
+    }
+
+    /// Compiles the kernels for `E`, if that has not been done.
+    pub(super) fn prepare<E: Real>(&self) -> Result<(), EngineError> {
+        self.module::<E>().map(|_| ())
+    }
+
+    fn module<E: Real>(&self) -> Result<&Module, EngineError> {
+        let slot = &self.modules[E::SLOT];
+        if let Some(module) = slot.get() {
+            return Ok(module);
+        }
+        let _one_at_a_time = self.compiling.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.get().is_none() {
+            let module = self.compile(E::NAME)?;
+            return Ok(slot.get_or_init(|| module));
+        }
+        slot.get().ok_or_else(|| EngineError::Compile(String::new()))
+    }
+
+    fn compile(&self, real: &str) -> Result<Module, EngineError> {
+        let options = CompileOptions {
+            arch: Some(self.architecture()?),
+            ..Default::default()
+        };
+        let ptx = compile_ptx_with_opts(source::text(real), options).map_err(|error| {
+            EngineError::Compile(match error {
+                CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
+                other => other.to_string(),
+            })
+        })?;
+        let ptx = CString::new(ptx.to_src()).map_err(|error| EngineError::Compile(error.to_string()))?;
+        self.device.bind_to_thread()?;
+        // SAFETY: the text ends with a zero byte, and the context is bound.
+        let module = unsafe { result::module::load_data(ptx.as_ptr().cast()) }?;
+        let mut functions = BTreeMap::new();
+        for (name, kinds) in source::signatures() {
+            let c_name = CString::new(name).map_err(|error| EngineError::Compile(error.to_string()))?;
+            // SAFETY: the module was loaded above and is never unloaded.
+            let function = unsafe { result::module::get_function(module, c_name) }?;
+            functions.insert(name, (function, kinds));
+        }
+        Ok(Module { functions })
+    }
+
+    /// The greatest architecture that both this GPU and every nvrtc from CUDA 12 on know: the driver
+    /// compiles PTX for a greater one itself.
+    fn architecture(&self) -> Result<&'static str, DriverError> {
+        use sys::CUdevice_attribute_enum as Attribute;
+        let major = self
+            .device
+            .attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = self
+            .device
+            .attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        Ok(match (major, minor) {
+            (..=6, _) | (7, ..=4) => "compute_60",
+            (7, _) => "compute_75",
+            (8, ..=5) => "compute_80",
+            (8, 6..=8) => "compute_86",
+            (8, _) => "compute_89",
+            _ => "compute_90",
+        })
+    }
+
+    /// Runs a kernel. `args` are those of its signature, which is checked where assertions are.
+    pub(super) fn launch<E: Real>(&self, name: &'static str, grid: Grid, args: &[Arg<E>]) -> Result<(), CudaError> {
+        if grid.blocks.contains(&0) {
+            return Ok(());
+        }
+        let module = self.module::<E>().map_err(|error| match error {
+            EngineError::Device(error) => error,
+            EngineError::Compile(_) => DriverError(CUresult::CUDA_ERROR_INVALID_PTX).into(),
+        })?;
+        let Some((function, kinds)) = module.functions.get(name) else {
+            return Err(DriverError(CUresult::CUDA_ERROR_NOT_FOUND).into());
+        };
+        debug_assert!(
+            kinds.iter().copied().eq(args.iter().map(Arg::kind)),
+            "{name} wants {kinds:?}"
+        );
+        let mut parameters: Vec<*mut c_void> = args.iter().map(Arg::pointer).collect();
+        let [blocks, threads] = [grid.blocks, grid.threads].map(|[x, y, z]| (x as u32, y as u32, z as u32));
+        self.device.bind_to_thread()?;
+        // SAFETY: the arguments have the kernel's types; buffers live until the kernel has run, since
+        // freeing them is an operation of the same stream; the callers pass sizes within the buffers.
+        unsafe { result::launch_kernel(*function, blocks, threads, 0, *self.device.cu_stream(), &mut parameters) }?;
+        Ok(())
+    }
+
+    /// A product of matrices by cuBLAS.
+    pub(super) fn product<E: Real>(&self, product: Product) -> Result<(), CudaError> {
+        let Product { a, b, c, .. } = product;
+        if product.rows * product.columns * product.batch == 0 {
+            return Ok(());
+        }
+        let int = |value: usize| c_int::try_from(value).map_err(|_| too_large());
+        let turned = |matrix: Matrix| match matrix.turned {
+            true => cublasOperation_t::CUBLAS_OP_T,
+            false => cublasOperation_t::CUBLAS_OP_N,
+        };
+        let (alpha, beta) = (E::of(product.alpha), E::of(if product.add { 1.0 } else { 0.0 }));
+        self.device.bind_to_thread()?;
+        // SAFETY: the callers pass matrices within their buffers. cuBLAS counts by columns, so it is
+        // given the turned product: c' = b' a'. Scalars have the compute type's size.
+        unsafe {
+            cublas::gemm_strided_batched_ex(
+                *self.blas.handle(),
+                turned(b),
+                turned(a),
+                int(product.columns)?,
+                int(product.rows)?,
+                int(product.inner)?,
+                (&raw const alpha).cast(),
+                b.at as *const c_void,
+                E::DATA_TYPE,
+                int(b.pitch)?,
+                b.step as i64,
+                a.at as *const c_void,
+                E::DATA_TYPE,
+                int(a.pitch)?,
+                a.step as i64,
+                (&raw const beta).cast(),
+                c.at as *mut c_void,
+                E::DATA_TYPE,
+                int(c.pitch)?,
+                c.step as i64,
+                int(product.batch)?,
+                E::compute_type(self.precision()),
+                cublasGemmAlgo_t::CUBLAS_GEMM_DFALT,
+            )
+        }?;
+        Ok(())
+    }
+}
+
+/// The error for sizes beyond what a kernel counts.
+pub(super) fn too_large() -> CudaError {
+    DriverError(CUresult::CUDA_ERROR_INVALID_VALUE).into()
+}
+
+/// Lets the driver's memory pool keep what is freed: by default it would go back to the system at
+/// every synchronisation, and be mapped anew in every step.
+fn keep_freed_memory(device: &Arc<CudaDevice>) -> Result<(), DriverError> {
+    let pools = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+    if device.attribute(pools)? == 0 {
+        return Ok(());
+    }
+    let (mut pool, mut threshold) = (std::ptr::null_mut(), u64::MAX);
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: both places are valid for what the driver writes and reads.
+    unsafe {
+        sys::cuDeviceGetDefaultMemPool(&mut pool, *device.cu_device()).result()?;
+        sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result()
+    }
+}
+
+impl Grid {
+    /// For a kernel with `FOR_EACH`.
+    pub(super) fn flat(len: usize) -> Self {
+        Self {
+            blocks: [len.div_ceil(THREADS).min(1 << 20), 1, 1],
+            threads: [THREADS, 1, 1],
+        }
+    }
+
+    fn channel_block(channels: usize) -> [usize; 3] {
+        let across = channels.max(1).next_power_of_two().min(32);
+        [across, THREADS / across, 1]
+    }
+
+    /// For a kernel with `FOR_ROWS`.
+    pub(super) fn rows(rows: usize, channels: usize) -> Self {
+        let threads = Self::channel_block(channels);
+        Self {
+            blocks: [
+                rows.div_ceil(threads[1]).min(1 << 20),
+                channels.div_ceil(threads[0]).min(MOST_BLOCKS),
+                1,
+            ],
+            threads,
+        }
+    }
+
+    /// For a kernel that takes a part of the rows (or an image) for each `blockIdx.x`.
+    pub(super) fn parts(parts: usize, channels: usize) -> Self {
+        let threads = Self::channel_block(channels);
+        let blocks = channels.div_ceil(threads[0]);
+        Self {
+            blocks: [parts, blocks.min(MOST_BLOCKS), blocks.div_ceil(MOST_BLOCKS)],
+            threads,
+        }
+    }
+
+    /// For a kernel in which a warp takes a row.
+    pub(super) fn warps(rows: usize) -> Self {
+        Self {
+            blocks: [rows.div_ceil(THREADS / 32).min(1 << 20), 1, 1],
+            threads: [32, THREADS / 32, 1],
+        }
+    }
+}
+
+/// How rows are cut into parts whose sums are added, by sizes alone: `(parts, rows per part)`.
+pub(super) fn parts(rows: usize, channels: usize) -> (usize, usize) {
+    let at_once = Grid::channel_block(channels)[1];
+    let wanted = (rows / (8 * at_once)).clamp(1, 256);
+    let each = rows.div_ceil(wanted).max(1);
+    (rows.div_ceil(each).max(1), each)
+}

@@ -1,0 +1,136 @@
+// What all kernels share. The sources are compiled together, once with REAL = float and once with
+// REAL = double, by nvrtc when a program first uses the device; so nothing may be included here.
+//
+// Maps are NHWC: row r is a pixel of an image, and its channels lie next to each other. Sums over
+// rows are made by parts: a block adds its rows in a fixed order and writes one partial sum, and a
+// second kernel adds the partial sums in order. There are no floating-point atomics, so the same
+// inputs give the same bits.
+
+typedef REAL real;
+typedef long long idx;
+
+// The sizes of a convolution or a pooling; the same fields as `Sizes` in sizes.rs.
+struct Sizes {
+    int batch;
+    int input_height, input_width, input_channels;
+    int output_height, output_width, output_channels;
+    int kernel_height, kernel_width;
+    int stride_y, stride_x;
+    int pad_y, pad_x;
+    int dilation_y, dilation_x;
+    int groups;
+};
+
+// Every element i of n, for a grid of one dimension.
+#define FOR_EACH(i, n) \
+    for (idx i = (idx)blockIdx.x * blockDim.x + threadIdx.x; i < (n); i += (idx)gridDim.x * blockDim.x)
+
+// Every channel c of every row, for a block whose x are channels and y rows: no division is needed
+// to know the channel, and neighbouring threads read neighbouring values.
+#define FOR_ROWS(row, c, rows, channels)                                                           \
+    for (idx row = (idx)blockIdx.x * blockDim.y + threadIdx.y; row < (rows);                       \
+         row += (idx)gridDim.x * blockDim.y)                                                       \
+        for (int c = blockIdx.y * blockDim.x + threadIdx.x; c < (channels); c += gridDim.y * blockDim.x)
+
+// Threads of a block; blockDim.x and blockDim.y are powers of two with this product.
+#define THREADS 256
+// Lanes of a warp.
+#define LANES 32
+#define ALL_LANES 0xffffffffu
+
+#define NONE 0
+#define RELU 1
+#define GELU 2
+#define GELU_TANH 3
+#define SILU 4
+#define SIGMOID 5
+#define HARD_SWISH 6
+
+#define MINUS_INFINITY ((real)__int_as_float(0xff800000))
+#define SQRT_HALF ((real)0.70710678118654752440)
+#define DENSITY ((real)0.39894228040143267794)   // 1 / sqrt(2 pi)
+#define TANH_ROOT ((real)0.79788456080286535588) // sqrt(2 / pi)
+#define TANH_CUBE ((real)0.044715)
+
+__device__ __forceinline__ real logistic(real x) { return (real)1 / ((real)1 + exp(-x)); }
+
+// The distribution function of the standard normal, also far out in the lower tail.
+__device__ __forceinline__ real normal(real x) { return (real)0.5 * erfc(-x * SQRT_HALF); }
+
+__device__ __forceinline__ real activate(int kind, real x) {
+    switch (kind) {
+    case RELU:
+        return x < (real)0 ? (real)0 : x; // a NaN stays one
+    case GELU:
+        return x * normal(x);
+    case GELU_TANH:
+        return (real)0.5 * x * ((real)1 + tanh(TANH_ROOT * (x + TANH_CUBE * x * x * x)));
+    case SILU:
+        return x * logistic(x);
+    case SIGMOID:
+        return logistic(x);
+    case HARD_SWISH: {
+        real gate = x + (real)3;
+        gate = gate < (real)0 ? (real)0 : gate > (real)6 ? (real)6 : gate;
+        return x * gate / (real)6;
+    }
+    default:
+        return x;
+    }
+}
+
+// The derivative at the input x; at the kinks as PyTorch has it.
+__device__ __forceinline__ real slope_of(int kind, real x) {
+    switch (kind) {
+    case RELU:
+        return x > (real)0 ? (real)1 : (real)0;
+    case GELU:
+        return normal(x) + x * DENSITY * exp((real)-0.5 * x * x);
+    case GELU_TANH: {
+        real t = tanh(TANH_ROOT * (x + TANH_CUBE * x * x * x));
+        real inner = TANH_ROOT * ((real)1 + (real)3 * TANH_CUBE * x * x);
+        return (real)0.5 * ((real)1 + t) + (real)0.5 * x * ((real)1 - t * t) * inner;
+    }
+    case SILU: {
+        real s = logistic(x);
+        return s + x * s * ((real)1 - s);
+    }
+    case SIGMOID: {
+        real s = logistic(x);
+        return s * ((real)1 - s);
+    }
+    case HARD_SWISH:
+        return x <= (real)-3 ? (real)0 : x >= (real)3 ? (real)1 : x / (real)3 + (real)0.5;
+    default:
+        return (real)1;
+    }
+}
+
+// Adds `value` over the threads of equal threadIdx.x, in the order of a tree; the sum is in the
+// thread with threadIdx.y == 0. All threads of the block must call it. `shared` has THREADS values.
+__device__ __forceinline__ double sum_rows(double value, double *shared) {
+    int at = threadIdx.y * blockDim.x + threadIdx.x;
+    shared[at] = value;
+    __syncthreads();
+    for (int step = blockDim.y / 2; step > 0; step /= 2) {
+        if (threadIdx.y < step) shared[at] += shared[at + step * blockDim.x];
+        __syncthreads();
+    }
+    double sum = shared[threadIdx.x];
+    __syncthreads();
+    return sum;
+}
+
+// Adds `value` over the lanes of a warp, every lane in the same order.
+__device__ __forceinline__ double sum_lanes(double value) {
+    for (int step = LANES / 2; step > 0; step /= 2) value += __shfl_xor_sync(ALL_LANES, value, step);
+    return value;
+}
+
+__device__ __forceinline__ real max_lanes(real value) {
+    for (int step = LANES / 2; step > 0; step /= 2) {
+        real other = __shfl_xor_sync(ALL_LANES, value, step);
+        value = other > value ? other : value;
+    }
+    return value;
+}

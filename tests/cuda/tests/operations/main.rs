@@ -1,0 +1,9 @@
+//! The CUDA device's operations against the CPU device's, which are tested against the oracle and PyTorch.
+
+mod device;
+mod every;
+mod run;
+#[path = "../support/mod.rs"]
+#[allow(dead_code)]
+mod support;
+mod tensors;
