@@ -2,10 +2,10 @@
 //! images which that script holds out.
 
 use clap::Parser;
-use ksdsl_examples::classifier::accuracy;
 use ksdsl_examples::nets::digits_shared;
 use ksdsl_runtime::prelude::*;
 use ksdsl_train::data::{Batch, Digits, Scaling};
+use ksdsl_train::trainer::{HeldOut, evaluate};
 use safetensors::SafeTensors;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -42,10 +42,12 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let digits = Digits::embedded();
     let scaling = Scaling::of(&digits.part(|image| image < TRAINING));
     let held_out = digits.part(|image| image >= TRAINING);
-    println!(
-        "held-out accuracy {:.2} %",
-        100.0 * accuracy(&model, &held_out, scaling)?
-    );
+    let part = HeldOut {
+        data: &held_out,
+        scaling,
+    };
+    let evaluation = evaluate(&model, part, &device)?;
+    println!("held-out accuracy {:.2} %", 100.0 * evaluation.top1);
     if let Some(path) = &options.logits {
         let batch = Batch::new(&held_out, 0..held_out.len(), scaling, &device)?;
         let ours = model.try_forward(batch.images)?.as_vec();

@@ -6,7 +6,7 @@ use ksdsl_cuda_tests::{EMULATED, Order, counts, set_order};
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::{Backend, ConvTail};
 use ksdsl_runtime::cuda::{self, Precision};
-use ksdsl_runtime::geometry::{ConvSize, MapSize, RowSize, Window};
+use ksdsl_runtime::geometry::{Algorithm, ConvSize, MapSize, RowSize, Window};
 use ksdsl_runtime::prelude::*;
 use ksdsl_runtime::update::Updates;
 
@@ -61,6 +61,7 @@ fn large<E: Scalar, D: Updates<E>>(run: &mut Run<'_, E, D>) {
             output,
             window,
             groups,
+            algorithm: Algorithm::Auto,
         });
     }
 }
@@ -96,6 +97,7 @@ fn convolutions_in_several_runs_agree() {
             output,
             window,
             groups: 1,
+            algorithm: Algorithm::Auto,
         });
     }
     let gpu = gpu(0);
@@ -147,6 +149,7 @@ fn precision_is_as_asked_for() {
             output: input,
             window,
             groups: 1,
+            algorithm: Algorithm::Auto,
         });
     }
     let gpu = gpu(0);
@@ -211,6 +214,7 @@ fn a_visit_more_copies_nothing() {
         output: map,
         window,
         groups: 1,
+        algorithm: Algorithm::Auto,
     };
     let x = up::<f32, _>(device, &vec![0.5; map.len()]);
     let kernel = Backend::<f32>::kernel(device, up::<f32, _>(device, &vec![0.25; 144]));

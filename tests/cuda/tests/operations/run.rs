@@ -4,7 +4,7 @@ use crate::support::{Outcome, Rng, down, up};
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::{ConvTail, NormBackward};
 use ksdsl_runtime::geometry::{
-    Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail, Window,
+    Activation, Algorithm, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail, Window,
 };
 use ksdsl_runtime::update::{AdamStep, SgdStep, Updates};
 use std::borrow::Cow;
@@ -176,6 +176,7 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             output,
             window,
             groups,
+            algorithm: Algorithm::Auto,
         })
     }
 
@@ -227,6 +228,7 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             variance: &variance,
             factor: &factor,
             offset: &offset,
+            sums: None,
             eps: EPS,
         };
         let (mut dscale, mut dshift) = (other.clone(), scale.clone());
