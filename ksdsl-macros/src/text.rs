@@ -298,6 +298,17 @@ mod tests {
         assert_eq!(in_order_of("a\n/// Doc.\nnet b").as_str(), "a\n/// Doc.\nnet b");
     }
 
+    /// Generated code without the texts that networks keep of their specification: tokens alone do not say how
+    /// it was laid out.
+    fn without_specifications(code: &str) -> String {
+        let mut parts = code.split("const SPECIFICATION: &'static str = ");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |kept, part| {
+            let (_, rest) = part.split_once("const INPUT").expect("the sizes come next");
+            kept + rest
+        })
+    }
+
     #[test]
     fn every_example_means_the_same_as_in_its_file() {
         let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/nets");
@@ -306,7 +317,8 @@ mod tests {
             let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("an example");
             let expected = generated(&text);
             assert_eq!(generated(Text::of(tokens(&text)).as_str()), expected);
-            assert_eq!(generated(in_order_of(&text).as_str()), expected);
+            let in_order = generated(in_order_of(&text).as_str());
+            assert_eq!(without_specifications(&in_order), without_specifications(&expected));
             count += 1;
         }
         assert!(count >= 2, "the examples were not found");
