@@ -1,8 +1,11 @@
 //! A network as a value: what it costs, and how to train and run it.
 
 use crate::data::Data;
-use ksdsl_runtime::dfdx::tensor::CpuError;
+use crate::device::{Net, Place};
+#[cfg(feature = "cuda")]
+use ksdsl_runtime::cuda;
 use ksdsl_runtime::prelude::*;
+use ksdsl_runtime::update::Updates;
 use ksdsl_train::data::{Batch, Dataset, Loader, Scaling};
 use ksdsl_train::interrupt::Stop;
 use ksdsl_train::record::Observer;
@@ -85,52 +88,100 @@ impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j,
     }
 }
 
-/// Builds the net of `B` and trains it; the model, and what came of it.
+/// Builds the net of `B` on the CPU and trains it; the model, and what came of it.
 pub fn train<B, const C: usize, const H: usize, const W: usize, const K: usize>(
     job: Job<'_, C, H, W, K>,
 ) -> Result<(B::Built, Outcome), TrainError>
 where
     B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
 {
+    let device = Cpu::seed_from_u64(job.recipe.seed);
+    train_on::<B, Cpu, C, H, W, K>(job, &device)
+}
+
+/// As [`train`], on a device whose generator has the recipe's seed: the initial values, and with them the
+/// training, are the same on all devices but for rounding.
+fn train_on<B, D, const C: usize, const H: usize, const W: usize, const K: usize>(
+    job: Job<'_, C, H, W, K>,
+    device: &D,
+) -> Result<(B::Built, Outcome), TrainError>
+where
+    D: Updates<f32>,
+    B: BuildOnDevice<D, f32, Built: Classifier<C, H, W, K, D>>,
+{
     let seed = job.recipe.seed;
     let batch = NonZeroUsize::new(job.recipe.batch).unwrap_or(NonZeroUsize::MIN);
-    let device = Cpu::seed_from_u64(seed);
-    let built = device.try_build_module::<B, f32>();
+    let built = B::try_build_on_device(device);
     let mut model = built.map_err(|error| TrainError::Device(error.to_string()))?;
     let mut source =
         Loader::new(Arc::clone(&job.data.training), batch, job.data.scaling, seed).augment(job.recipe.augment.into());
-    let outcome = job.trainer().train(&mut model, &mut source, &device)?;
+    let outcome = job.trainer().train(&mut model, &mut source, device)?;
     Ok((model, outcome))
 }
 
+/// Trains the net of `B` at a place.
+fn train_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
+    job: Job<'_, C, H, W, K>,
+    place: Place,
+) -> Result<Outcome, TrainError> {
+    match place {
+        Place::Cpu => train::<B, C, H, W, K>(job).map(|(_, outcome)| outcome),
+        #[cfg(feature = "cuda")]
+        Place::Cuda(number) => {
+            let device = cuda::device_with_seed(number, job.recipe.seed);
+            let device = device.map_err(|error| TrainError::Device(error.to_string()))?;
+            train_on::<B, Cuda, C, H, W, K>(job, &device).map(|(_, outcome)| outcome)
+        }
+    }
+}
+
 /// The logits of a saved model for all images.
-fn logits<B, const C: usize, const H: usize, const W: usize, const K: usize>(
+fn logits_on<B, D, const C: usize, const H: usize, const W: usize, const K: usize>(
     checkpoint: &Path,
     images: &Dataset<C, H, W, K>,
     scaling: Scaling<C>,
+    device: &D,
 ) -> Result<Vec<f32>, Box<dyn Error>>
 where
-    B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
+    D: Updates<f32>,
+    B: BuildOnDevice<D, f32, Built: Classifier<C, H, W, K, D>>,
 {
-    let device = Cpu::default();
-    let mut model = device.try_build_module::<B, f32>()?;
+    let failed = |error: D::Err| error.to_string();
+    let mut model = B::try_build_on_device(device).map_err(failed)?;
     checkpoint::load(&mut model, checkpoint)?;
-    let pass = |first: usize| -> Result<Vec<f32>, CpuError> {
+    let pass = |first: usize| -> Result<Vec<f32>, D::Err> {
         let indices = first..images.len().min(first + AT_ONCE);
-        let batch = Batch::<C, H, W, K, f32, Cpu>::new(images, indices, scaling, &device)?;
+        let batch = Batch::<C, H, W, K, f32, D>::new(images, indices, scaling, device)?;
         Ok(model.try_forward(batch.images)?.as_vec())
     };
-    let all: Vec<Vec<f32>> = (0..images.len()).step_by(AT_ONCE).map(pass).collect::<Result<_, _>>()?;
-    Ok(all.concat())
+    let all: Result<Vec<Vec<f32>>, D::Err> = (0..images.len()).step_by(AT_ONCE).map(pass).collect();
+    Ok(all.map_err(failed)?.concat())
 }
 
-/// How [`train`] is called, with the model left out.
-pub type Train<const C: usize, const H: usize, const W: usize, const K: usize> =
-    fn(Job<'_, C, H, W, K>) -> Result<Outcome, TrainError>;
+/// The logits of a saved model for all images, computed at a place.
+fn logits_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
+    checkpoint: &Path,
+    images: &Dataset<C, H, W, K>,
+    scaling: Scaling<C>,
+    place: Place,
+) -> Result<Vec<f32>, Box<dyn Error>> {
+    match place {
+        Place::Cpu => logits_on::<B, Cpu, C, H, W, K>(checkpoint, images, scaling, &Cpu::default()),
+        #[cfg(feature = "cuda")]
+        Place::Cuda(number) => {
+            let device = cuda::device(number)?;
+            logits_on::<B, Cuda, C, H, W, K>(checkpoint, images, scaling, &device)
+        }
+    }
+}
 
-/// How the logits of a checkpoint for images are had: image x class, row-major.
+/// How a net is trained at a place.
+pub type Train<const C: usize, const H: usize, const W: usize, const K: usize> =
+    fn(Job<'_, C, H, W, K>, Place) -> Result<Outcome, TrainError>;
+
+/// How the logits of a checkpoint for images are had at a place: image x class, row-major.
 pub type Logits<const C: usize, const H: usize, const W: usize, const K: usize> =
-    fn(&Path, &Dataset<C, H, W, K>, Scaling<C>) -> Result<Vec<f32>, Box<dyn Error>>;
+    fn(&Path, &Dataset<C, H, W, K>, Scaling<C>, Place) -> Result<Vec<f32>, Box<dyn Error>>;
 
 /// A network for images of one kind.
 #[derive(Clone, Debug)]
@@ -149,13 +200,13 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<C, H,
     /// The network that `B` builds.
     pub fn of<B>(recipe: Recipe) -> Self
     where
-        B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>> + Network,
+        B: Net<C, H, W, K>,
     {
         Self {
             costs: Costs::of::<B>(),
             recipe,
-            train: |job| train::<B, C, H, W, K>(job).map(|(_, outcome)| outcome),
-            logits: logits::<B, C, H, W, K>,
+            train: train_at::<B, C, H, W, K>,
+            logits: logits_at::<B, C, H, W, K>,
         }
     }
 

@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod data;
+pub mod device;
 pub mod entry;
 pub mod nets;
 pub mod options;

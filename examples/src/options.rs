@@ -16,44 +16,9 @@ pub fn rate(text: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// Where to compute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OnCpu;
-
-/// A device of this build.
-pub fn device(text: &str) -> Result<OnCpu, String> {
-    let number = text
-        .strip_prefix("cuda")
-        .map(|rest| rest.strip_prefix(':').unwrap_or(rest));
-    match number {
-        None if text == "cpu" => Ok(OnCpu),
-        Some(number) if number.is_empty() || number.parse::<u32>().is_ok() => {
-            Err("this program was built without the feature `cuda`; expected cpu".to_owned())
-        }
-        _ => Err("expected cpu, or cuda:N for the GPU of number N".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{count, device, rate};
-
-    #[test]
-    fn devices_are_named() {
-        assert!(device("cpu").is_ok());
-        for text in ["cuda", "cuda:0", "cuda:12"] {
-            assert!(
-                device(text).unwrap_err().contains("without the feature `cuda`"),
-                "{text}"
-            );
-        }
-        for text in ["gpu", "cuda:x", "cuda:-1", "cpu:0"] {
-            assert!(
-                device(text).unwrap_err().starts_with("expected cpu, or cuda:N"),
-                "{text}"
-            );
-        }
-    }
+    use super::{count, rate};
 
     #[test]
     fn counts_and_rates_have_bounds() {

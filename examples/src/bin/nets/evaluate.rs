@@ -5,6 +5,7 @@ use crate::saved::Saved;
 use crate::train::{find, threads};
 use clap::Args;
 use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options::count;
 use ksdsl_train::metrics::{Evaluation, Meter};
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     /// Draw who was taken for whom into this file, SVG or PNG
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
+    /// Where to compute: cpu, or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Place,
     /// Threads of the kernels [default: one for each core]
     #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<NonZeroU32>,
@@ -46,7 +50,10 @@ pub(crate) fn run(options: &Options) -> Done {
         None => saved.settings.kind()?,
     };
     let opened = kind.open(saved.seed, saved.settings.images)?;
-    let evaluation = opened.visit(Evaluated(&saved))?;
+    let evaluation = opened.visit(Evaluated {
+        saved: &saved,
+        device: options.device,
+    })?;
     let settings = &saved.settings;
     println!("{} of {} on {kind}", settings.net, saved.file.display());
     println!(
@@ -64,7 +71,10 @@ pub(crate) fn run(options: &Options) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-struct Evaluated<'s>(&'s Saved);
+struct Evaluated<'s> {
+    saved: &'s Saved,
+    device: Place,
+}
 
 impl Visit for Evaluated<'_> {
     type Output = Result<Evaluation, Box<dyn Error>>;
@@ -74,10 +84,10 @@ impl Visit for Evaluated<'_> {
         data: &Data<C, H, W, K>,
         entries: Vec<Entry<C, H, W, K>>,
     ) -> Self::Output {
-        let settings = &self.0.settings;
+        let settings = &self.saved.settings;
         let entry = find(&entries, &settings.net)?;
         let scaling = settings.scaling().unwrap_or(data.scaling);
-        let logits = (entry.logits)(&self.0.file, &data.held_out, scaling)?;
+        let logits = (entry.logits)(&self.saved.file, &data.held_out, scaling, self.device)?;
         let labels: Vec<usize> = data.held_out.iter().map(|example| example.label).collect();
         let mut meter = Meter::new(K);
         meter.add(&logits, &labels);

@@ -6,6 +6,7 @@ use crate::train::{find, threads};
 use clap::Args;
 use comfy_table::Table;
 use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options::count;
 use ksdsl_train::data::{Dataset, Digits};
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     /// How many classes are shown for each image
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
     top: NonZeroU32,
+    /// Where to compute: cpu, or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Place,
     /// Threads of the kernels [default: one for each core]
     #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<NonZeroU32>,
@@ -77,7 +81,7 @@ impl Visit for Predicted<'_> {
         }
         let images = Dataset::<C, H, W, K>::new(pixels, vec![0; names.len()])?;
         let scaling = settings.scaling().unwrap_or(data.scaling);
-        let logits = (entry.logits)(&self.saved.file, &images, scaling)?;
+        let logits = (entry.logits)(&self.saved.file, &images, scaling, self.options.device)?;
         Ok(table(
             &names,
             &logits,

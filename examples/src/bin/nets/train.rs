@@ -4,8 +4,9 @@ use crate::Done;
 use crate::settings::Settings;
 use clap::Args;
 use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::{Entry, Job};
-use ksdsl_examples::options::{OnCpu, count, device, rate};
+use ksdsl_examples::options::{count, rate};
 use ksdsl_runtime::cpu;
 use ksdsl_train::Recipe;
 use ksdsl_train::interrupt::Stop;
@@ -59,8 +60,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     resume: Option<Option<PathBuf>>,
     /// Where to compute: cpu, or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
-    device: OnCpu,
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Place,
     /// Threads of the kernels [default: one for each core]
     #[arg(long, value_name = "N", value_parser = count)]
     threads: Option<NonZeroU32>,
@@ -103,7 +104,6 @@ struct Plan<'o> {
 }
 
 pub(crate) fn run(options: &Options) -> Done {
-    let OnCpu = options.device;
     threads(options.threads);
     let plan = Plan {
         options,
@@ -179,13 +179,14 @@ impl Plan<'_> {
         let mut log = CsvLog::new(path);
         let mut board = TensorBoard::new(path.join("tensorboard"));
         let mut pictures = Pictures::new(path);
-        let outcome = (entry.train)(Job {
+        let job = Job {
             data,
             recipe,
             folder: Some((path.to_owned(), folder.1)),
             observers: vec![&mut progress, &mut log, &mut board, &mut pictures],
             stop: self.stop.clone(),
-        })?;
+        };
+        let outcome = (entry.train)(job, self.options.device)?;
         drop(progress);
         let path = path.display();
         match outcome.best {

@@ -1,0 +1,105 @@
+//! Where to compute, and what can be built there.
+
+use ksdsl_runtime::prelude::*;
+use ksdsl_train::Classifier;
+use std::str::FromStr;
+
+/// Where to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// On the CPU.
+    #[default]
+    Cpu,
+    /// On the GPU of this number.
+    #[cfg(feature = "cuda")]
+    Cuda(usize),
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "cpu" {
+            return Ok(Self::Cpu);
+        }
+        let number = match text.strip_prefix("cuda") {
+            Some("") => Some(0),
+            Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
+            None => None,
+        };
+        match number {
+            Some(number) => cuda(number),
+            None => Err("expected cpu, or cuda:N for the GPU of number N".to_owned()),
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(number: usize) -> Result<Place, String> {
+    Ok(Place::Cuda(number))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: usize) -> Result<Place, String> {
+    Err("this program was built without the feature `cuda` (cargo's `--features cuda`); expected cpu".to_owned())
+}
+
+/// Builds a net on every device of this build.
+#[cfg(not(feature = "cuda"))]
+pub trait Net<const C: usize, const H: usize, const W: usize, const K: usize>:
+    Network + BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>
+{
+}
+
+#[cfg(not(feature = "cuda"))]
+impl<B, const C: usize, const H: usize, const W: usize, const K: usize> Net<C, H, W, K> for B where
+    B: Network + BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>
+{
+}
+
+/// Builds a net on every device of this build.
+#[cfg(feature = "cuda")]
+pub trait Net<const C: usize, const H: usize, const W: usize, const K: usize>:
+    Network
+    + BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>
+    + BuildOnDevice<Cuda, f32, Built: Classifier<C, H, W, K, Cuda>>
+{
+}
+
+#[cfg(feature = "cuda")]
+impl<B, const C: usize, const H: usize, const W: usize, const K: usize> Net<C, H, W, K> for B where
+    B: Network
+        + BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>
+        + BuildOnDevice<Cuda, f32, Built: Classifier<C, H, W, K, Cuda>>
+{
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn devices_are_named() {
+        assert_eq!("cpu".parse(), Ok(Place::Cpu));
+        for text in ["gpu", "cuda:x", "cuda:-1", "cuda0", "cpu:0", ""] {
+            let error = text.parse::<Place>().unwrap_err();
+            assert!(error.starts_with("expected cpu, or cuda:N"), "{text}: {error}");
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn gpus_need_the_feature() {
+        for text in ["cuda", "cuda:0", "cuda:12"] {
+            let error = text.parse::<Place>().unwrap_err();
+            assert!(error.contains("without the feature `cuda`"), "{text}: {error}");
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn gpus_have_numbers() {
+        assert_eq!("cuda".parse(), Ok(Place::Cuda(0)));
+        assert_eq!("cuda:12".parse(), Ok(Place::Cuda(12)));
+    }
+}
