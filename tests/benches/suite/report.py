@@ -39,7 +39,8 @@ class Table:
 
     def markdown(self) -> str:
         head = [self.columns, ["---"] + ["---:"] * (len(self.columns) - 1)]
-        lines = [f"| {' | '.join(row)} |" for row in head + self.rows]
+        escaped = [[cell.replace("|", "\\|") for cell in row] for row in self.rows]
+        lines = [f"| {' | '.join(row)} |" for row in head + escaped]
         return "\n\n".join([f"### {self.title}", "\n".join(lines), *self.notes])
 
 
