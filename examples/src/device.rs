@@ -2,6 +2,7 @@
 
 use ksdsl_runtime::prelude::*;
 use ksdsl_train::Classifier;
+use std::error::Error;
 use std::str::FromStr;
 
 /// Where to compute.
@@ -13,6 +14,20 @@ pub enum Place {
     /// On the GPU of this number.
     #[cfg(feature = "cuda")]
     Cuda(usize),
+}
+
+impl Place {
+    /// Whether it is there, so that nothing is begun that cannot go on.
+    ///
+    /// # Errors
+    /// Why a GPU cannot be used.
+    pub fn check(self) -> Result<(), Box<dyn Error>> {
+        #[cfg(feature = "cuda")]
+        if let Self::Cuda(number) = self {
+            ksdsl_runtime::cuda::device(number)?;
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for Place {

@@ -44,6 +44,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Done {
     threads(options.threads);
+    options.device.check()?;
     let saved = Saved::open(&options.model, options.last)?;
     let kind = saved.settings.kind()?;
     // The data may be gone; pictures do not need them.

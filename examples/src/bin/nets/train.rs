@@ -105,6 +105,7 @@ struct Plan<'o> {
 
 pub(crate) fn run(options: &Options) -> Done {
     threads(options.threads);
+    options.device.check()?;
     let plan = Plan {
         options,
         stop: Stop::on_ctrl_c()?,
