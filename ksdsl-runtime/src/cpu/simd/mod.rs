@@ -160,6 +160,8 @@ pub(in crate::cpu) trait Lanes: Copy {
     const MANY: bool;
     /// Whether a vector is one register.
     const WHOLE: bool;
+    /// Whether [`Lanes::entries`] is a single fast instruction.
+    const TABLES: bool;
     /// Zeros.
     unsafe fn zero() -> Self;
     /// The values at `from`.
@@ -190,6 +192,8 @@ pub(in crate::cpu) trait Lanes: Copy {
     unsafe fn abs(self) -> Self;
     /// The nearest whole value, for values below 2^22.
     unsafe fn round(self) -> Self;
+    /// For each lane the entry of `table` that its lowest four bits choose.
+    unsafe fn entries(self, table: &[f32; 16]) -> Self;
     /// Adds the values to those at `to`.
     unsafe fn add_to(self, to: *mut f64);
     /// `2^self` for whole values from -126 to 127.

@@ -10,6 +10,7 @@ impl Lanes for Plain {
     const LANES: usize = 8;
     const MANY: bool = false;
     const WHOLE: bool = false;
+    const TABLES: bool = false;
     #[inline(always)]
     unsafe fn zero() -> Self {
         Self([0.0; 8])
@@ -77,6 +78,10 @@ impl Lanes for Plain {
         // Adding it leaves no bits for a fraction.
         const ROUND: f32 = 12_582_912.0;
         Self(self.0.map(|value| (value + ROUND) - ROUND))
+    }
+    #[inline(always)]
+    unsafe fn entries(self, table: &[f32; 16]) -> Self {
+        Self(self.0.map(|lane| table[(lane.to_bits() & 15) as usize]))
     }
     #[inline(always)]
     unsafe fn add_to(self, to: *mut f64) {

@@ -35,6 +35,7 @@ impl Lanes for V8 {
     const LANES: usize = 8;
     const MANY: bool = false;
     const WHOLE: bool = true;
+    const TABLES: bool = false;
     intrinsics! {
         mul_add(factor, sum) = _mm256_fmadd_ps;
         add(other) = _mm256_add_ps;
@@ -85,6 +86,14 @@ impl Lanes for V8 {
         Self(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
     }
     #[inline(always)]
+    unsafe fn entries(self, table: &[f32; 16]) -> Self {
+        // SAFETY: the caller vouches for the features; the indices are below 16.
+        unsafe {
+            let index = _mm256_and_si256(_mm256_castps_si256(self.0), _mm256_set1_epi32(15));
+            Self(_mm256_i32gather_ps::<4>(table.as_ptr(), index))
+        }
+    }
+    #[inline(always)]
     unsafe fn add_to(self, to: *mut f64) {
         // SAFETY: the caller vouches for the features and the pointer.
         unsafe {
@@ -122,6 +131,7 @@ impl Lanes for V16 {
     const LANES: usize = 16;
     const MANY: bool = true;
     const WHOLE: bool = true;
+    const TABLES: bool = true;
     intrinsics! {
         mul_add(factor, sum) = _mm512_fmadd_ps;
         add(other) = _mm512_add_ps;
@@ -176,6 +186,14 @@ impl Lanes for V16 {
     unsafe fn round(self) -> Self {
         // SAFETY: the caller vouches for the CPU's features.
         Self(unsafe { _mm512_roundscale_ps::<0>(self.0) })
+    }
+    #[inline(always)]
+    unsafe fn entries(self, table: &[f32; 16]) -> Self {
+        // SAFETY: the caller vouches for the features; the table is one vector.
+        unsafe {
+            let table = _mm512_loadu_ps(table.as_ptr());
+            Self(_mm512_permutexvar_ps(_mm512_castps_si512(self.0), table))
+        }
     }
     #[inline(always)]
     unsafe fn add_to(self, to: *mut f64) {
