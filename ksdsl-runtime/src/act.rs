@@ -6,8 +6,8 @@
 //! by the operation that made its activation, so that buffers are freed as the pass goes back.
 
 use crate::backend::Backend;
-use crate::geometry::{MapSize, RowSize};
-use crate::pending::Value;
+use crate::geometry::{ConvSize, MapSize, RowSize};
+use crate::pending::{ConvStep, Value};
 use crate::prepared::Kernels;
 use crate::saved::Saved;
 use crate::scalar::Scalar;
@@ -250,6 +250,30 @@ impl<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
             saved,
             grad: self.grad,
         })
+    }
+
+    /// As [`Act::ready`] for the convolution `next`; or, if a convolution waits here that runs better with
+    /// the next, that one, and its input in place of the values.
+    #[allow(clippy::type_complexity)]
+    pub(crate) fn ready_or_waiting(
+        self,
+        next: ConvSize,
+    ) -> Result<(Ready<S, E, D, T>, Option<Box<ConvStep<E, D>>>), D::Err> {
+        match self.value {
+            Value::Conv(step)
+                if !T::OWNS_TAPE && step.behind.is_none() && self.context.device.chains(step.size, next) =>
+            {
+                let ready = Ready {
+                    shape: self.shape,
+                    context: self.context,
+                    data: step.x.clone(),
+                    saved: step.saved.clone(),
+                    grad: self.grad,
+                };
+                Ok((ready, Some(step)))
+            }
+            value => Ok((Self { value, ..self }.ready()?, None)),
+        }
     }
 
     /// Two handles to the same activation, for the two branches of a residual: the first keeps the

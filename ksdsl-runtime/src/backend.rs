@@ -32,6 +32,19 @@ impl<B> Default for ConvTail<'_, B> {
     }
 }
 
+/// A convolution of a chain, see [`Backend::conv_chain`].
+#[derive(Debug)]
+pub struct ConvLink<'a, B, K> {
+    /// Its sizes.
+    pub size: ConvSize,
+    /// Its kernel.
+    pub kernel: &'a K,
+    /// What is added to each channel.
+    pub bias: Option<&'a B>,
+    /// What follows it.
+    pub tail: ConvTail<'a, B>,
+}
+
 /// A convolution's output with the statistics that batch normalisation needs of it.
 #[derive(Debug)]
 pub struct ConvMoments<B> {
@@ -245,6 +258,21 @@ pub trait Backend<E: Scalar>: Device<E> {
         bias: Option<&Self::Buf>,
         tail: ConvTail<'_, Self::Buf>,
     ) -> Result<Self::Buf, Self::Err>;
+    /// Whether [`Backend::conv_chain`] is better than its convolutions one by one.
+    fn chains(&self, _first: ConvSize, _second: ConvSize) -> bool {
+        false
+    }
+    /// Two convolutions, of which the second alone reads the output of the first. A device can do it piece
+    /// by piece, so that this output need not go through memory.
+    fn conv_chain(
+        &self,
+        x: &Self::Buf,
+        first: ConvLink<'_, Self::Buf, Self::Kernel>,
+        second: ConvLink<'_, Self::Buf, Self::Kernel>,
+    ) -> Result<Self::Buf, Self::Err> {
+        let between = self.conv_forward(first.size, x, first.kernel, first.bias, first.tail)?;
+        self.conv_forward(second.size, &between, second.kernel, second.bias, second.tail)
+    }
     /// `y = conv(x, kernel) + bias` with the statistics of `before(y)` (Ioffe & Szegedy 2015,
     /// algorithm 1).
     fn conv_moments(

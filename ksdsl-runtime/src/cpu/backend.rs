@@ -4,11 +4,12 @@
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
 use super::{
-    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, conv, conv_method, elementwise, fused, joined, layout,
-    norm, pool, tail,
+    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, chain, conv, conv_method, elementwise, fused, joined,
+    layout, norm, pool, tail,
 };
 use crate::backend::{
-    Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward, one_by_one,
+    Backend, ConvLink, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
+    one_by_one,
 };
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};
@@ -102,6 +103,19 @@ macro_rules! cpu_backend {
                 tail: ConvTail<'_, CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
                 Ok(tail::conv_forward(size, x, kernel, bias, tail))
+            }
+
+            fn chains(&self, first: ConvSize, second: ConvSize) -> bool {
+                chain::pays::<$E>(&first, &second)
+            }
+
+            fn conv_chain(
+                &self,
+                x: &CpuBuf<$E>,
+                first: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
+                second: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
+            ) -> Result<CpuBuf<$E>, CpuError> {
+                Ok(chain::forward(x, first, second))
             }
 
             fn conv_moments(

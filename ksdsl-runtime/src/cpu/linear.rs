@@ -12,8 +12,11 @@ use std::sync::Arc;
 /// Rows of a task of a product: at least eight tasks of at least 64 rows, at most 128 rows, which stay
 /// in the L2 cache for what follows them.
 fn product_rows(rows: usize) -> usize {
-    rows.div_ceil(8).clamp(64, 128)
+    rows.div_ceil(8).clamp(64, MOST_ROWS)
 }
+
+/// Most rows of a task of a product.
+pub(super) const MOST_ROWS: usize = 128;
 
 /// `y = x kernel^T + bias`.
 pub(super) fn forward<E: Scalar>(
@@ -23,13 +26,47 @@ pub(super) fn forward<E: Scalar>(
     bias: Option<&CpuBuf<E>>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    let LinearSize { rows, inputs, outputs } = size;
-    let form = kernel.form(Form::Linear, |weight| {
+    multiply(size.rows, x, &forward_form(size, kernel)[0], bias, finish)
+}
+
+/// The kernel as the forward pass takes it.
+fn forward_form<E: Scalar>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<Packed<E>>> {
+    let LinearSize { inputs, outputs, .. } = size;
+    kernel.form(Form::Linear, |weight| {
         vec![Packed::for_many_rows(
             Mat::new(weight, outputs, inputs, inputs).transposed(),
         )]
-    });
-    multiply(rows, x, &form[0], bias, finish)
+    })
+}
+
+/// The forward pass for rows that something else cuts.
+pub(super) struct Forward<'a, E: Scalar> {
+    size: LinearSize,
+    form: Arc<Vec<Packed<E>>>,
+    bias: Option<&'a [E]>,
+}
+
+impl<'a, E: Scalar> Forward<'a, E> {
+    /// With the kernel prepared.
+    pub(super) fn new(size: LinearSize, kernel: &CpuKernel<E>, bias: Option<&'a CpuBuf<E>>) -> Self {
+        Self {
+            size,
+            form: forward_form(size, kernel),
+            bias: bias.map(|bias| &bias[..]),
+        }
+    }
+
+    /// The sizes of all of it.
+    pub(super) fn size(&self) -> LinearSize {
+        self.size
+    }
+
+    /// `y = x kernel^T + bias` of some rows.
+    pub(super) fn rows(&self, x: &[E], y: &mut [E]) {
+        let LinearSize { inputs, outputs, .. } = self.size;
+        let x = Mat::new(x, x.len() / inputs, inputs, inputs);
+        product(y, outputs, Start::bias(self.bias), x, &self.form[0]);
+    }
 }
 
 /// The gradient with respect to the input.

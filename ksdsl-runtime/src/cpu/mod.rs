@@ -8,6 +8,7 @@ mod activation;
 mod attention;
 mod backend;
 mod buf;
+mod chain;
 mod conv;
 mod conv_method;
 mod depthwise;

@@ -47,6 +47,15 @@ pub(super) fn for_rows<E: Send>(
     });
 }
 
+/// Calls `kernel` on ranges of `rows_per_task` of `rows` rows, in parallel.
+pub(super) fn for_ranges(rows: usize, rows_per_task: usize, kernel: impl Fn(Range<usize>) + Sync) {
+    let level = Level::current();
+    threads::for_each(rows.div_ceil(rows_per_task.max(1)), &|index| {
+        let first = index * rows_per_task;
+        level.scope(|| kernel(first..rows.min(first + rows_per_task)));
+    });
+}
+
 /// The start of a slice whose pieces several threads write.
 pub(super) struct Start<E>(pub(super) *mut E);
 

@@ -29,6 +29,13 @@ pub(super) fn conv_forward<E: Scalar>(
     bias: Option<&CpuBuf<E>>,
     tail: ConvTail<'_, CpuBuf<E>>,
 ) -> CpuBuf<E> {
+    let finish = finish(size.output.channels, tail);
+    let finish = finish.as_ref().map(|finish| finish as &dyn Finish<E>);
+    conv::forward(size, x, kernel, bias, finish)
+}
+
+/// What is done with the output of so many channels of a convolution with this tail.
+pub(super) fn finish<'a, E: Scalar>(channels: usize, tail: ConvTail<'a, CpuBuf<E>>) -> Option<Affine<'a, E>> {
     let ConvTail {
         before,
         affine,
@@ -36,23 +43,18 @@ pub(super) fn conv_forward<E: Scalar>(
         after,
     } = tail;
     if before.is_none() && affine.is_none() && residual.is_none() && after.is_none() {
-        return conv::forward(size, x, kernel, bias, None);
+        return None;
     }
     let plain;
     let (factor, offset) = match affine {
         Some(affine) => affine,
         None => {
-            plain = identity(size.output.channels);
+            plain = identity(channels);
             (&plain.0, &plain.1)
         }
     };
-    let finish = Affine::new(
-        Tail { before, after },
-        factor,
-        offset,
-        residual.map(|residual| &residual[..]),
-    );
-    conv::forward(size, x, kernel, bias, Some(&finish))
+    let residual = residual.map(|residual| &residual[..]);
+    Some(Affine::new(Tail { before, after }, factor, offset, residual))
 }
 
 pub(super) fn conv_moments<E: Scalar>(

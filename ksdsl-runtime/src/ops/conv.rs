@@ -65,16 +65,17 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize, A: AlgorithmA
             groups: GROUPS,
             algorithm: A::ALGORITHM,
         };
-        let mut x = x.ready()?;
+        let (mut x, behind) = x.ready_or_waiting(size)?;
         let weight = weight.bind_weight(&mut x.context)?;
         let bias = bias.bind_bias(&mut x.context)?;
-        Ok(wait(x, shape, size, weight, bias))
+        Ok(wait(x, behind, shape, size, weight, bias))
     }
 }
 
-/// A convolution that waits for what follows it.
+/// A convolution that waits for what follows it, behind another that waits if so said.
 pub(super) fn wait<S: Shape, S2: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     x: Ready<S, E, D, T>,
+    behind: Option<Box<ConvStep<E, D>>>,
     shape: S2,
     size: ConvSize,
     weight: Weight<E, D>,
@@ -83,6 +84,7 @@ pub(super) fn wait<S: Shape, S2: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>
     let step = ConvStep {
         size,
         x: x.data,
+        behind,
         saved: x.saved,
         grad: x.grad,
         weight,

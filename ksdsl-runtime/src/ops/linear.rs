@@ -33,5 +33,5 @@ pub fn linear<B: Dim, const I: usize, const O: usize, E: Scalar, D: Backend<E>, 
     let mut x = x.ready()?;
     let weight = weight.bind_weight(&mut x.context)?;
     let bias = bias.bind_bias(&mut x.context)?;
-    Ok(wait(x, shape, size, weight, bias))
+    Ok(wait(x, None, shape, size, weight, bias))
 }

@@ -2,7 +2,7 @@
 
 use super::Computed;
 use crate::act::{Context, GradCell};
-use crate::backend::{Backend, ConvMoments, ConvTail, JoinedConv, JoinedGradients, NormBackward};
+use crate::backend::{Backend, ConvLink, ConvMoments, ConvTail, JoinedConv, JoinedGradients, NormBackward};
 use crate::geometry::{Activation, ConvSize, RowSize};
 use crate::param::Param;
 use crate::saved::Saved;
@@ -15,7 +15,11 @@ use std::rc::Rc;
 #[derive(Debug)]
 pub(crate) struct ConvStep<E: Scalar, D: Backend<E>> {
     pub(crate) size: ConvSize,
+    /// The input; that of [`ConvStep::behind`] if there is one.
     pub(crate) x: Rc<D::Buf>,
+    /// A convolution before this one that did not run yet, and whose output nothing else reads; in
+    /// inference only.
+    pub(crate) behind: Option<Box<ConvStep<E, D>>>,
     pub(crate) saved: Saved<E, D>,
     pub(crate) grad: GradCell<D::Buf>,
     pub(crate) weight: Weight<E, D>,
@@ -132,6 +136,21 @@ impl<E: Scalar, D: Backend<E>> ConvStep<E, D> {
         self.bias.as_ref().map(Param::values)
     }
 
+    /// The convolution with what follows it, but for the activation next to it if it is not `activated`.
+    fn link<'a>(&'a self, kernel: &'a D::Kernel, activated: bool) -> ConvLink<'a, D::Buf, D::Kernel> {
+        ConvLink {
+            size: self.size,
+            kernel,
+            bias: self.values(),
+            tail: ConvTail {
+                before: self.before.filter(|_| activated),
+                affine: self.affine.as_ref().map(|(factor, offset)| (factor, offset)),
+                residual: self.residual.as_deref(),
+                after: self.after,
+            },
+        }
+    }
+
     /// What the backward pass needs; the input itself is let go.
     pub(crate) fn into_backward(self) -> ConvBackward<E, D> {
         ConvBackward {
@@ -157,14 +176,15 @@ impl<E: Scalar, D: Backend<E>> ConvStep<E, D> {
     ) -> Computed<E, D> {
         let device = context.device.clone();
         let activation = self.before.filter(|_| T::OWNS_TAPE);
-        let tail = ConvTail {
-            before: self.before.filter(|_| !T::OWNS_TAPE),
-            affine: self.affine.as_ref().map(|(factor, offset)| (factor, offset)),
-            residual: self.residual.as_deref(),
-            after: self.after,
-        };
         let kernel = self.weight.kernel(&device)?;
-        let y = device.conv_forward(self.size, &self.x, &kernel, self.values(), tail)?;
+        let link = self.link(&kernel, !T::OWNS_TAPE);
+        let y = match &self.behind {
+            Some(behind) => {
+                let kernel = behind.weight.kernel(&device)?;
+                device.conv_chain(&self.x, behind.link(&kernel, true), link)?
+            }
+            None => device.conv_forward(link.size, &self.x, link.kernel, link.bias, link.tail)?,
+        };
         drop(kernel);
         if !T::OWNS_TAPE {
             let y = Rc::new(y);

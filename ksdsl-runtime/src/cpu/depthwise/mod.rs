@@ -42,7 +42,7 @@ pub(super) fn forward<E: Scalar>(
         let bias = bias.and_then(|bias| E::f32s(bias));
         let form = kernel.form(kernel::Form::Depthwise(*size), |_| Form::forward(size, weight));
         let mut y = CpuBuf::scratch(size.output.len());
-        forward_with(&form, size, x, bias, &mut y, finish);
+        forward_with(&form, size, x, bias, Some(&mut y), finish);
         return y;
     }
     generic::forward(size, x, kernel.plain(), bias, finish)
@@ -82,13 +82,38 @@ pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], dwe
     generic::backward_weight(size, x, dy, dweight);
 }
 
-/// The convolution with a kernel in the form for it; `E` is `f32`.
+/// The convolution; `finish` receives the output in pieces of [`tasks`], which are kept nowhere else. For
+/// `f32` only.
+pub(super) fn forward_through<E: Scalar>(
+    size: &ConvSize,
+    x: &[E],
+    kernel: &CpuKernel<E>,
+    bias: Option<&CpuBuf<E>>,
+    finish: &dyn Finish<E>,
+) {
+    if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(kernel.plain())) {
+        let bias = bias.and_then(|bias| E::f32s(bias));
+        let form = kernel.form(kernel::Form::Depthwise(*size), |_| Form::forward(size, weight));
+        forward_with(&form, size, x, bias, None, Some(finish));
+    }
+}
+
+/// How many tasks the forward pass has, and of how many pixels.
+pub(super) fn tasks(size: &ConvSize) -> [usize; 2] {
+    let rows = rows::rows_per_task(&size.output, taps(size));
+    [
+        (size.output.batch * size.output.height).div_ceil(rows),
+        rows.min(size.output.height) * size.output.width,
+    ]
+}
+
+/// The convolution with a kernel in the form for it, to `y` if there is one; `E` is `f32`.
 pub(super) fn forward_with<E: Scalar>(
     form: &Form,
     size: &ConvSize,
     x: &[f32],
     bias: Option<&[f32]>,
-    y: &mut [E],
+    y: Option<&mut [E]>,
     finish: Option<&dyn Finish<E>>,
 ) {
     let window = &size.window;
@@ -113,7 +138,16 @@ pub(super) fn backward_data_with<E: Scalar>(
     let window = &size.window;
     let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
     let origin = [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis));
-    run(form, [size.output, size.input], window, origin, dy, None, dx, finish);
+    run(
+        form,
+        [size.output, size.input],
+        window,
+        origin,
+        dy,
+        None,
+        Some(dx),
+        finish,
+    );
 }
 
 /// The convolution from the first map to the second, whose first tap of the first output reads
@@ -126,7 +160,7 @@ fn run<E: Scalar>(
     origin: [isize; 2],
     source: &[f32],
     bias: Option<&[f32]>,
-    y: &mut [E],
+    y: Option<&mut [E]>,
     finish: Option<&dyn Finish<E>>,
 ) {
     let (Way::Direct(weight) | Way::Small(weight) | Way::Toom(weight)) = &form.way else {

@@ -6,8 +6,8 @@
 use super::lines::{Lines, Part};
 use super::tile::{Grid, Output};
 use crate::cpu::finish::Finish;
-use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
+use crate::cpu::{CpuBuf, par};
 use crate::geometry::MapSize;
 use crate::scalar::Scalar;
 
@@ -47,31 +47,52 @@ impl<'a> Convolution<'a> {
 }
 
 /// Calls `run(row, count, y)` for bands of `count` output rows of one image, in parallel, and hands
-/// each to `finish` while it is in the cache; `E` is `f32`.
+/// each to `finish` while it is in the cache; `E` is `f32`. Without a `y`, each band lies in scratch that
+/// `finish` is the last to see.
 pub(super) fn for_bands<E: Scalar>(
     output: &MapSize,
     taps: usize,
-    y: &mut [E],
+    y: Option<&mut [E]>,
     finish: Option<&dyn Finish<E>>,
     run: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) {
     let (width, height) = (output.width, output.height);
     let row_len = width * output.channels;
-    let task = par::rows_per_task(row_len * taps).max(band(output.batch * height).min(height));
+    let task = rows_per_task(output, taps);
+    let run = |row: usize, count: usize, band: &mut [E]| {
+        if let Some(y) = E::f32s_mut(band) {
+            run(row, count, y);
+        }
+        if let Some(finish) = finish {
+            finish.finish(row * width, band);
+        }
+    };
+    let Some(y) = y else {
+        par::for_ranges(output.batch * height, task, |rows| {
+            let mut band = CpuBuf::scratch(task.min(height) * row_len);
+            let mut row = rows.start;
+            while row < rows.end {
+                let count = (height - row % height).min(rows.end - row);
+                run(row, count, &mut band[..count * row_len]);
+                row += count;
+            }
+        });
+        return;
+    };
     par::for_rows(y, row_len, task, |first, part| {
         let (mut row, mut rest) = (first, part);
         while !rest.is_empty() {
             let count = (height - row % height).min(rest.len() / row_len);
             let (band, more) = rest.split_at_mut(count * row_len);
-            if let Some(y) = E::f32s_mut(band) {
-                run(row, count, y);
-            }
-            if let Some(finish) = finish {
-                finish.finish(row * width, band);
-            }
+            run(row, count, band);
             (row, rest) = (row + count, more);
         }
     });
+}
+
+/// Output rows of a task of [`for_bands`], counted over the batch.
+pub(super) fn rows_per_task(output: &MapSize, taps: usize) -> usize {
+    par::rows_per_task(output.width * output.channels * taps).max(band(output.batch * output.height).min(output.height))
 }
 
 /// Rows of a band of `rows` in all: fewer than usual where that gives a task to a second thread.
@@ -80,7 +101,7 @@ fn band(rows: usize) -> usize {
 }
 
 /// Computes all of `y`.
-pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
+pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: Option<&mut [E]>, finish: Option<&dyn Finish<E>>) {
     for_bands(
         &conv.output,
         conv.kernel[0] * conv.kernel[1],

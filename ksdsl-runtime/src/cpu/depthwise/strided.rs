@@ -89,7 +89,7 @@ pub(super) fn backward_data<E: Scalar>(
         kernels,
         zeros: &[0.0; 16],
     };
-    for_bands(&size.input, super::taps(size), dx, finish, |row, count, dx| {
+    for_bands(&size.input, super::taps(size), Some(dx), finish, |row, count, dx| {
         let (image, y) = (row / size.input.height, row % size.input.height);
         let rows = y..y + count;
         level.run(Band {

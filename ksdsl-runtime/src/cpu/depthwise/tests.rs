@@ -130,7 +130,7 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
         for forms in forms(level, size, &weight) {
             // Whatever is not written stays a NaN, which the check finds.
             let mut y = vec![f32::NAN; size.output.len()];
-            forward_with(&forms[0], size, &x, Some(&bias), &mut y, None);
+            forward_with(&forms[0], size, &x, Some(&bias), Some(&mut y), None);
             let y = to_nchw(size.output, &y);
             worst[0] = worst[0].max(check(level, size, &y, &want_y, f64::MIN_POSITIVE));
             let mut dx = vec![f32::NAN; size.input.len()];
@@ -369,8 +369,8 @@ fn toom_against_direct() {
             let forms = forms(level, &size, &weight);
             let toom = forms.len() - 1;
             let forward = paired(
-                || forward_with(&forms[1][0], &size, &x, None, &mut y, None),
-                || forward_with(&forms[toom][0], &size, &x, None, &mut z, None),
+                || forward_with(&forms[1][0], &size, &x, None, Some(&mut y), None),
+                || forward_with(&forms[toom][0], &size, &x, None, Some(&mut z), None),
             );
             let weight = paired(
                 || weight::backward_by(false, level, &size, &x, &dy, &mut dw),
@@ -405,8 +405,8 @@ fn small_against_planes() {
             let forms = forms(level, &size, &weight);
             let [planes, small] = [1, 2].map(|way: usize| &forms[way]);
             let forward = paired(
-                || forward_with(&planes[0], &size, &x, None, &mut y, None),
-                || forward_with(&small[0], &size, &x, None, &mut z, None),
+                || forward_with(&planes[0], &size, &x, None, Some(&mut y), None),
+                || forward_with(&small[0], &size, &x, None, Some(&mut z), None),
             );
             let data = paired(
                 || backward_data_with(&planes[1], &size, &dy, &mut y, None),

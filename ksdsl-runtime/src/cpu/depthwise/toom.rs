@@ -66,7 +66,7 @@ pub(super) fn takes(window: &Window) -> bool {
 }
 
 /// Computes all of `y`; the weights are those of [`weights`].
-pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: &mut [E], finish: Option<&dyn Finish<E>>) {
+pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: Option<&mut [E]>, finish: Option<&dyn Finish<E>>) {
     for_bands(
         &conv.output,
         conv.kernel[0] * conv.kernel[1],

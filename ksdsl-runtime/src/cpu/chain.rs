@@ -1,0 +1,88 @@
+//! A depthwise convolution and the pointwise one behind it, in inference, a band of rows at a time.
+//!
+//! The map between both is made in the cache, used there and forgotten: one by one, it would be written
+//! to and read from memory (or the caches that the cores share).
+
+use super::conv_method::{Method, method};
+use super::finish::Finish;
+use super::fused::Affine;
+use super::par::Start;
+use super::{CpuBuf, CpuKernel, depthwise, linear, tail};
+use crate::backend::ConvLink;
+use crate::geometry::{ConvSize, LinearSize};
+use crate::scalar::Scalar;
+use std::any::TypeId;
+
+/// Least bands, so that many threads have something to do, and pixels of each, for the products.
+const LEAST: [usize; 2] = [16, 128];
+
+/// Both as what they must be for a chain.
+fn links<E: Scalar>(first: &ConvSize, second: &ConvSize) -> Option<LinearSize> {
+    match (method::<E>(first), method::<E>(second)) {
+        (Method::Depthwise, Method::Pointwise(linear)) if TypeId::of::<E>() == TypeId::of::<f32>() => Some(linear),
+        _ => None,
+    }
+}
+
+/// Whether the chain is better than one convolution after the other.
+pub(super) fn pays<E: Scalar>(first: &ConvSize, second: &ConvSize) -> bool {
+    let [tasks, pixels] = depthwise::tasks(first);
+    links::<E>(first, second).is_some() && tasks >= LEAST[0] && pixels >= LEAST[1]
+}
+
+/// The output of `second`.
+pub(super) fn forward<E: Scalar>(
+    x: &CpuBuf<E>,
+    first: ConvLink<'_, CpuBuf<E>, CpuKernel<E>>,
+    second: ConvLink<'_, CpuBuf<E>, CpuKernel<E>>,
+) -> CpuBuf<E> {
+    let Some(linear) = links::<E>(&first.size, &second.size) else {
+        let between = tail::conv_forward(first.size, x, first.kernel, first.bias, first.tail);
+        return tail::conv_forward(second.size, &between, second.kernel, second.bias, second.tail);
+    };
+    let mut y = CpuBuf::scratch(second.size.output.len());
+    let product = linear::Forward::new(linear, second.kernel, second.bias);
+    let link = Link {
+        before: tail::finish(first.size.output.channels, first.tail),
+        after: tail::finish(linear.outputs, second.tail),
+        product,
+        y: Start(y.as_mut_ptr()),
+        rows: linear.rows,
+    };
+    depthwise::forward_through(&first.size, x, first.kernel, first.bias, &link);
+    y
+}
+
+/// What becomes of the pieces of the first convolution's output.
+struct Link<'a, E: Scalar> {
+    before: Option<Affine<'a, E>>,
+    product: linear::Forward<'a, E>,
+    after: Option<Affine<'a, E>>,
+    /// Of `rows` rows.
+    y: Start<E>,
+    rows: usize,
+}
+
+impl<E: Scalar> Finish<E> for Link<'_, E> {
+    fn finish(&self, first: usize, pixels: &mut [E]) {
+        if let Some(before) = &self.before {
+            before.finish(first, pixels);
+        }
+        let LinearSize { inputs, outputs, .. } = self.product.size();
+        let rows = pixels.len() / inputs;
+        assert!(first + rows <= self.rows, "pixels beyond the map");
+        // SAFETY: inside the output, and of these pixels, which no other task has.
+        let y = unsafe { std::slice::from_raw_parts_mut(self.y.at(first * outputs), rows * outputs) };
+        let piece = linear::MOST_ROWS;
+        for (index, (x, y)) in pixels
+            .chunks(piece * inputs)
+            .zip(y.chunks_mut(piece * outputs))
+            .enumerate()
+        {
+            self.product.rows(x, y);
+            if let Some(after) = &self.after {
+                after.finish(first + index * piece, y);
+            }
+        }
+    }
+}
