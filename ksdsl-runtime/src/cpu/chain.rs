@@ -40,8 +40,8 @@ pub(super) fn forward<E: Scalar>(
         let between = tail::conv_forward(first.size, x, first.kernel, first.bias, first.tail);
         return tail::conv_forward(second.size, &between, second.kernel, second.bias, second.tail);
     };
-    let mut y = CpuBuf::scratch(second.size.output.len());
     let product = linear::Forward::new(linear, second.kernel, second.bias);
+    let mut y = CpuBuf::scratch(second.size.output.len());
     let link = Link {
         before: tail::finish(first.size.output.channels, first.tail),
         after: tail::finish(linear.outputs, second.tail),

@@ -3,7 +3,7 @@
 
 use crate::convolutions::check_conv;
 use crate::support::{RECORD, Rng, Worst, at_every_level, outputs};
-use crate::{activations, attention, convolutions, depthwise, maps, norms, winograd};
+use crate::{activations, attention, chains, convolutions, depthwise, maps, norms, winograd};
 use ksdsl_runtime::cpu::{Level, WinogradChoice, with_winograd};
 use ksdsl_runtime::geometry::{Algorithm, ConvSize, MapSize, Window};
 
@@ -171,6 +171,7 @@ fn table_of_errors() {
         activations::activations_match_the_oracle,
         norms::norms_match_the_oracle,
         attention::attention_matches_the_oracle,
+        chains::chains_match_the_oracle,
     ];
     tests.iter().for_each(|test| test());
     let record = RECORD.lock().unwrap();

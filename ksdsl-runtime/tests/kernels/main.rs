@@ -2,6 +2,7 @@
 
 mod activations;
 mod attention;
+mod chains;
 mod convolutions;
 mod coverage;
 mod depthwise;

@@ -1,8 +1,9 @@
 //! What depthwise convolutions need: as `ksdsl-runtime/src/cpu/depthwise` does them.
 
+use super::buffer::Buffer;
 use super::buffer::Meter;
-use super::kernel::{Convolution, LANES, PARTS, TASK, partial_sums, product};
-use super::param::Direction;
+use super::kernel::{Convolution, LANES, Method, PARTS, partial_sums, product, strassen};
+use super::param::{Direction, Kernel};
 use crate::ir::Algorithm;
 use std::rc::Rc;
 
@@ -14,6 +15,11 @@ const TOOM_TILE: u64 = 3;
 const PASS: u64 = 1 << 14;
 /// Rows of a band of a depthwise convolution.
 const BAND: u64 = 16;
+/// Values of the planes of a task.
+const PLANES: u64 = 1 << 15;
+/// Least bands, and pixels of each, for which a pointwise convolution takes them one by one; it does so in
+/// pieces of the latter.
+const CHAIN: [u64; 2] = [16, 128];
 /// Rows of zeros above, and below, the output gradient of a band.
 const PADDING_ROWS: u64 = 2;
 
@@ -60,8 +66,13 @@ impl Convolution {
         product(&[self.blocks(), taps, LANES]).saturating_add(LANES)
     }
 
-    /// Rows of a task of a depthwise convolution to a map.
+    /// Rows of a task of a depthwise convolution to a map, of one image.
     fn depthwise_rows(&self, to: [u64; 2]) -> u64 {
+        self.rows_per_task(to).min(to[0]).max(1)
+    }
+
+    /// Rows of a task of a depthwise convolution to a map, counted over the batch.
+    fn rows_per_task(&self, to: [u64; 2]) -> u64 {
         let row = product(&[to[1], self.channels[0], self.taps()]);
         let band = self
             .batch
@@ -69,7 +80,7 @@ impl Convolution {
             .div_ceil(2)
             .next_multiple_of(4)
             .min(BAND);
-        PASS.div_ceil(row.max(1)).max(band.min(to[0])).min(to[0]).max(1)
+        PASS.div_ceil(row.max(1)).max(band.min(to[0]))
     }
 
     /// Tasks of a depthwise convolution to a map.
@@ -95,11 +106,37 @@ impl Convolution {
         partial_sums(meter, self.rows().div_ceil(part), len, 0);
     }
 
+    /// Whether the pointwise convolution behind it takes its output band by band, in inference.
+    pub(super) fn chains(&self, next: &Self) -> bool {
+        let rows = self.rows_per_task(self.output).max(1);
+        let pixels = rows.min(self.output[0]).saturating_mul(self.output[1]);
+        let pair = (self.method, next.method) == (Method::Depthwise, Method::Pointwise);
+        pair && self.rows().div_ceil(rows) >= CHAIN[0] && pixels >= CHAIN[1]
+    }
+
+    /// The output of the pointwise convolution behind it, of which [`Convolution::chains`] is true.
+    pub(super) fn chain(&self, meter: &Rc<Meter>, kernel: &Kernel, next: &Self, next_kernel: &Kernel) -> Buffer {
+        next.prepare(meter, next_kernel, Direction::Forward);
+        let y = meter.buffer(next.output_len());
+        self.prepare(meter, kernel, Direction::Forward);
+        let pixels = self.depthwise_rows(self.output).saturating_mul(self.output[1]);
+        let band = pixels.saturating_mul(self.channels[0]).saturating_add(LANES);
+        let then = strassen(pixels.min(CHAIN[1]), next.channels);
+        self.banded_scratch(meter, [self.input, self.output], self.stride, [band, then]);
+        y
+    }
+
     /// Planes of some channels, and the bias; of a small window the bias and a row of zeros.
-    pub(super) fn depthwise_scratch(&self, meter: &Rc<Meter>, [from, to]: [[u64; 2]; 2], stride: [u64; 2]) {
+    pub(super) fn depthwise_scratch(&self, meter: &Rc<Meter>, maps: [[u64; 2]; 2], stride: [u64; 2]) {
+        self.banded_scratch(meter, maps, stride, [0, 0]);
+    }
+
+    /// The same with a band that each task keeps, and scratch of what it does afterwards.
+    fn banded_scratch(&self, meter: &Rc<Meter>, [from, to]: [[u64; 2]; 2], stride: [u64; 2], [band, then]: [u64; 2]) {
         let _bias = meter.buffer(self.blocks().saturating_mul(LANES).saturating_add(LANES));
         if self.small() {
-            return drop(meter.buffer(from[1].saturating_mul(self.channels[0]).saturating_add(LANES)));
+            let _zeros = meter.buffer(from[1].saturating_mul(self.channels[0]).saturating_add(LANES));
+            return meter.scratch(band.saturating_add(then), self.depthwise_tasks(to));
         }
         let this = Self { stride, ..*self };
         let [rows, columns] = this.extent([self.depthwise_rows(to), to[1]]);
@@ -112,7 +149,7 @@ impl Convolution {
             (plane(rows, columns), 0)
         };
         let scratch = self.planes(plane).saturating_add(sums).saturating_add(2 * LANES);
-        meter.scratch(scratch, self.depthwise_tasks(to));
+        meter.scratch(band.saturating_add(scratch.max(then)), self.depthwise_tasks(to));
     }
 
     /// Planes of the output gradient under the rows of a task, of a strided convolution.
@@ -132,7 +169,7 @@ impl Convolution {
 
     /// Blocks of channels that are taken at a time, each with so many values.
     fn group(&self, plane: u64) -> u64 {
-        (TASK / plane.max(1)).clamp(1, self.blocks().max(1))
+        (PLANES / plane.max(1)).clamp(1, self.blocks().max(1))
     }
 
     /// Planes of input and output gradient, and the sums of the tasks.

@@ -15,7 +15,7 @@ pub(super) const LANES: u64 = 16;
 /// Points of a tile of Winograd's algorithm.
 const POINTS: u64 = 36;
 /// Values that a task works on.
-pub(super) const TASK: u64 = 1 << 17;
+const TASK: u64 = 1 << 17;
 /// Values of the points of both factors of a Winograd weight gradient.
 const WEIGHT_TASK: u64 = 1 << 19;
 /// Tasks of a weight gradient, at most or about.
@@ -328,7 +328,7 @@ impl Convolution {
     }
 
     /// Makes the kernel's form for this direction, unless it is there.
-    fn prepare(&self, meter: &Rc<Meter>, kernel: &Kernel, direction: Direction) {
+    pub(super) fn prepare(&self, meter: &Rc<Meter>, kernel: &Kernel, direction: Direction) {
         let [inputs, outputs] = self.channels;
         let [rows, columns] = match direction {
             Direction::Forward => [self.columns(), outputs / self.groups],
@@ -464,7 +464,7 @@ fn is_large([rows, columns]: [u64; 2]) -> bool {
 }
 
 /// Scratch of a product of so many rows with a matrix of this size by Strassen's algorithm.
-fn strassen(rows: u64, [depth, columns]: [u64; 2]) -> u64 {
+pub(super) fn strassen(rows: u64, [depth, columns]: [u64; 2]) -> u64 {
     match rows >= 96 && is_large([depth, columns]) {
         true => (rows / 2) * (4 * (depth / 2) + 2 * (columns / 2)) + LANES,
         false => 0,

@@ -2,11 +2,11 @@
 
 use super::buffer::{Buffer, Gradient};
 use super::kernel::Convolution;
-use super::memory::{Act, Pass, has_one_layout};
+use super::memory::{Act, Pass, Ready, has_one_layout};
 use super::param::Param;
 use super::pending::{ConvStep, NormStep, Saved, Source, Value, activate};
 use super::weight::{Sum, Weight};
-use crate::ir::{Activation, LOW_RANK_A, LOW_RANK_B, Layer};
+use crate::ir::{Activation, LOW_RANK_A, LOW_RANK_B, Layer, Op};
 use std::rc::Rc;
 
 impl Pass<'_> {
@@ -14,7 +14,7 @@ impl Pass<'_> {
         let Some(size) = Convolution::of(layer, self.batch) else {
             return x;
         };
-        let x = self.ready(x);
+        let (x, behind) = self.ready_or_waiting(layer, &size, x);
         let mut params = self.params(layer).into_iter();
         let Some(weight) = params.next() else {
             return self.output(layer.output, x.data, |_| ());
@@ -24,7 +24,8 @@ impl Pass<'_> {
         let (bias, after) = if layer.scaled { (None, bias) } else { (bias, None) };
         let step = ConvStep {
             size,
-            _x: x.data,
+            x: x.data,
+            behind,
             saved: x.saved,
             gradient: x.gradient,
             weight,
@@ -40,6 +41,22 @@ impl Pass<'_> {
             gradient: Gradient::default(),
         };
         if layer.scaled { self.scale(layer, after, y) } else { y }
+    }
+
+    /// The values for a convolution, or the one that runs with it and its input.
+    fn ready_or_waiting(&mut self, layer: &Layer, size: &Convolution, x: Act) -> (Ready, Option<Box<ConvStep>>) {
+        let joins = !self.context.training && matches!(layer.op, Op::Conv(_));
+        match x.value {
+            Value::Conv(step) if joins && step.behind.is_none() && step.size.chains(size) => {
+                let ready = Ready {
+                    data: step.x.clone(),
+                    saved: step.saved.clone(),
+                    gradient: x.gradient,
+                };
+                (ready, Some(step))
+            }
+            value => (self.ready(Act { value, ..x }), None),
+        }
     }
 
     /// The kernel with the layer's own addition to it.

@@ -164,8 +164,10 @@ pub(super) enum Value {
 /// A convolution with what follows it.
 pub(super) struct ConvStep {
     pub(super) size: Convolution,
-    /// The input, until the convolution ran.
-    pub(super) _x: Rc<Buffer>,
+    /// The input, until the convolution ran; that of the one behind if there is one.
+    pub(super) x: Rc<Buffer>,
+    /// A convolution before it that runs with it.
+    pub(super) behind: Option<Box<ConvStep>>,
     pub(super) saved: Saved,
     pub(super) gradient: Gradient,
     pub(super) weight: Weight,
@@ -261,7 +263,13 @@ impl ConvStep {
     }
 
     pub(super) fn forward(&self, meter: &Rc<Meter>) -> Buffer {
-        self.size.forward(meter, &self.weight.kernel(meter))
+        let kernel = self.weight.kernel(meter);
+        match &self.behind {
+            Some(behind) => behind
+                .size
+                .chain(meter, &behind.weight.kernel(meter), &self.size, &kernel),
+            None => self.size.forward(meter, &kernel),
+        }
     }
 
     /// The input itself is let go.

@@ -14,8 +14,9 @@ use std::ops::{Deref, DerefMut};
 const LINE: usize = 16;
 /// Room to start at a line; none for sanitizers, which are to notice what lies beyond the last value.
 const ROOM: usize = if cfg!(any(miri, ksdsl_exact_buffers)) { 0 } else { LINE };
-/// Values of the planes that are in use together.
-const GROUP: usize = 1 << 17;
+/// Values of the planes that are in use together: an eighth of an L2 cache of 1 MB, in which the maps
+/// before and after, and what else a task does, want room too (measured, docs/benchmarks.md).
+const GROUP: usize = 1 << 15;
 
 /// Scratch that starts at a line of the cache, so that no vector straddles two.
 pub(super) struct Lines {
@@ -91,8 +92,7 @@ impl Part<'_> {
         ((self.extent[0] * self.extent[1]) | 1) * lanes
     }
 
-    /// How many of `blocks` blocks to work on at once, each of `len` values: as many as leave half
-    /// of a 1 MB cache free.
+    /// How many of `blocks` blocks to work on at once, each of `len` values: as many as [`GROUP`] holds.
     pub(super) fn most_blocks(len: usize, blocks: usize) -> usize {
         (GROUP / len).clamp(1, blocks.max(1))
     }
