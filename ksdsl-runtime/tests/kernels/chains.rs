@@ -30,7 +30,7 @@ impl Link {
         Self {
             size,
             weight: rng.values(channels * size.input.channels / size.groups * taps),
-            bias: (turn % 2 == 0).then(|| rng.values(channels)),
+            bias: turn.is_multiple_of(2).then(|| rng.values(channels)),
             before: before[turn % 3],
             affine: (turn % 5 != 4).then(|| [0; 2].map(|_| rng.values(channels))),
             residual: (turn % 4 < 2).then(|| rng.values(size.output.len())),
