@@ -197,6 +197,17 @@ pub(crate) fn one_by_one<E: Scalar, D: Backend<E>>(
     Ok(MapGradient { values, sums: None })
 }
 
+/// [`Backend::conv_chain`] as its convolutions, one after the other.
+pub(crate) fn link_by_link<E: Scalar, D: Backend<E>>(
+    device: &D,
+    x: &D::Buf,
+    first: ConvLink<'_, D::Buf, D::Kernel>,
+    second: ConvLink<'_, D::Buf, D::Kernel>,
+) -> Result<D::Buf, D::Err> {
+    let between = device.conv_forward(first.size, x, first.kernel, first.bias, first.tail)?;
+    device.conv_forward(second.size, &between, second.kernel, second.bias, second.tail)
+}
+
 /// A dfdx device on which the layer operations exist.
 ///
 /// Buffers hold activations NHWC (see [`crate::geometry`]), parameters as PyTorch lays them out.
@@ -270,8 +281,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         first: ConvLink<'_, Self::Buf, Self::Kernel>,
         second: ConvLink<'_, Self::Buf, Self::Kernel>,
     ) -> Result<Self::Buf, Self::Err> {
-        let between = self.conv_forward(first.size, x, first.kernel, first.bias, first.tail)?;
-        self.conv_forward(second.size, &between, second.kernel, second.bias, second.tail)
+        link_by_link(self, x, first, second)
     }
     /// `y = conv(x, kernel) + bias` with the statistics of `before(y)` (Ioffe & Szegedy 2015,
     /// algorithm 1).

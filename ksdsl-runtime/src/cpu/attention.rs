@@ -8,9 +8,8 @@
 use super::CpuBuf;
 use super::gemm::{Packed, Start as From, add_transposed, product};
 use super::matmul::Mat;
-use super::par::Start;
+use super::par::{self, Start};
 use super::simd::Level;
-use super::threads;
 use crate::geometry::AttentionSize;
 use crate::scalar::Scalar;
 use std::ops::Range;
@@ -106,10 +105,7 @@ impl<E: Scalar> Heads<E> {
 
 /// Calls `task` for every head of every image, in parallel.
 fn for_heads(size: &AttentionSize, task: impl Fn(Head) + Sync) {
-    let level = Level::current();
-    threads::for_each(size.batch * size.heads, &|index| {
-        level.scope(|| task(Head::new(size, index)));
-    });
+    par::for_ranges(size.batch * size.heads, 1, |index| task(Head::new(size, index.start)));
 }
 
 pub(super) fn forward<E: Scalar>(size: AttentionSize, q: &[E], k: &[E], v: &[E]) -> CpuBuf<E> {

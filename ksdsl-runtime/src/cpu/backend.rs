@@ -9,7 +9,7 @@ use super::{
 };
 use crate::backend::{
     Backend, ConvLink, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
-    one_by_one,
+    link_by_link, one_by_one,
 };
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use dfdx::shapes::{HasShape, Shape};
@@ -115,7 +115,10 @@ macro_rules! cpu_backend {
                 first: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
                 second: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(chain::forward(x, first, second))
+                match chain::links::<$E>(&first.size, &second.size) {
+                    Some(linear) => Ok(chain::forward(linear, x, first, second)),
+                    None => link_by_link::<$E, _>(self, x, first, second),
+                }
             }
 
             fn conv_moments(

@@ -16,8 +16,8 @@ use std::any::TypeId;
 /// Least bands, so that many threads have something to do, and pixels of each, for the products.
 const LEAST: [usize; 2] = [16, 128];
 
-/// Both as what they must be for a chain.
-fn links<E: Scalar>(first: &ConvSize, second: &ConvSize) -> Option<LinearSize> {
+/// The second as a linear layer, if both are what they must be for a chain.
+pub(super) fn links<E: Scalar>(first: &ConvSize, second: &ConvSize) -> Option<LinearSize> {
     match (method::<E>(first), method::<E>(second)) {
         (Method::Depthwise, Method::Pointwise(linear)) if TypeId::of::<E>() == TypeId::of::<f32>() => Some(linear),
         _ => None,
@@ -30,16 +30,13 @@ pub(super) fn pays<E: Scalar>(first: &ConvSize, second: &ConvSize) -> bool {
     links::<E>(first, second).is_some() && tasks >= LEAST[0] && pixels >= LEAST[1]
 }
 
-/// The output of `second`.
+/// The output of `second`, which is this linear layer over the pixels: both are [`links`].
 pub(super) fn forward<E: Scalar>(
+    linear: LinearSize,
     x: &CpuBuf<E>,
     first: ConvLink<'_, CpuBuf<E>, CpuKernel<E>>,
     second: ConvLink<'_, CpuBuf<E>, CpuKernel<E>>,
 ) -> CpuBuf<E> {
-    let Some(linear) = links::<E>(&first.size, &second.size) else {
-        let between = tail::conv_forward(first.size, x, first.kernel, first.bias, first.tail);
-        return tail::conv_forward(second.size, &between, second.kernel, second.bias, second.tail);
-    };
     let product = linear::Forward::new(linear, second.kernel, second.bias);
     let mut y = CpuBuf::scratch(second.size.output.len());
     let link = Link {

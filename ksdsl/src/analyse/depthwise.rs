@@ -1,7 +1,6 @@
 //! What depthwise convolutions need: as `ksdsl-runtime/src/cpu/depthwise` does them.
 
-use super::buffer::Buffer;
-use super::buffer::Meter;
+use super::buffer::{Buffer, Meter};
 use super::kernel::{Convolution, LANES, Method, PARTS, partial_sums, product, strassen};
 use super::param::{Direction, Kernel};
 use crate::ir::Algorithm;
@@ -108,7 +107,7 @@ impl Convolution {
 
     /// Whether the pointwise convolution behind it takes its output band by band, in inference.
     pub(super) fn chains(&self, next: &Self) -> bool {
-        let rows = self.rows_per_task(self.output).max(1);
+        let rows = self.rows_per_task(self.output);
         let pixels = rows.min(self.output[0]).saturating_mul(self.output[1]);
         let pair = (self.method, next.method) == (Method::Depthwise, Method::Pointwise);
         pair && self.rows().div_ceil(rows) >= CHAIN[0] && pixels >= CHAIN[1]

@@ -14,6 +14,7 @@ files! {
     algorithms "algorithms"
     bottleneck "bottleneck"
     branches "branches"
+    chains "chains"
     convmixer "convmixer"
     convmixer_rows "convmixer_rows"
     digits "digits"

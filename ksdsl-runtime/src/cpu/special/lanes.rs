@@ -4,12 +4,11 @@
 //! All of them need what [`Lanes`] needs: call them below `Level::run` only.
 
 use super::pieces;
+use super::single::{LN_2, TAIL};
 use crate::cpu::simd::Lanes;
 
 /// `1 / sqrt(2 pi)`.
 pub(crate) const DENSITY: f64 = 0.398_942_280_401_432_7;
-/// ln 2 in two parts; products of the first with integers up to 2^15 are exact.
-const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// Coefficients of `exp(r)`, lowest first, minimax for `|r| <= ln(2) / 2`.
 const EXP: [f32; 7] = [
     1.0,
@@ -19,20 +18,6 @@ const EXP: [f32; 7] = [
     4.166_822_6e-2,
     8.374_822e-3,
     1.383_683_1e-3,
-];
-/// Coefficients, lowest first, of `Q(t) (t + 4)` in `(t - 4) / (t + 4)`, where
-/// `Q(t) = exp(t^2 / 2) Phi(-t)`; see `single`.
-const TAIL: [f32; 10] = [
-    7.552_851_4e-1,
-    -6.078_966e-1,
-    3.871_366_4e-1,
-    -1.865_227_7e-1,
-    6.040_699e-2,
-    -7.528_366_5e-3,
-    -3.526_252_5e-3,
-    1.570_282e-3,
-    1.991_937_9e-4,
-    -1.208_221_2e-4,
 ];
 /// Where the lower tail of the normal distribution ends: beyond, it would not be a normal
 /// number.
@@ -128,7 +113,8 @@ unsafe fn lower_tail<V: Lanes, const N: usize>(t: [V; N]) -> ([V; N], [V; N]) {
 }
 
 /// `x Phi(x)`, as `max(x, 0) - |x| Phi(-|x|)`, within 2e-7 of the greater of 1 and `|x|`; zero
-/// below -5.6. Without exponentials: `Phi(-t)` is a polynomial with a sixfold zero at the end.
+/// below -5.6, or -5.9 by [`pieces`], where vectors have tables. Without exponentials: `Phi(-t)` is a
+/// polynomial with a sixfold zero at the end.
 ///
 /// Several vectors at once, step by step: one alone is a chain of operations that each wait for
 /// the one before, longer than a CPU looks ahead for what it could do meanwhile.
@@ -155,8 +141,8 @@ pub(in crate::cpu) unsafe fn gelu<V: Lanes, const N: usize>(x: [V; N]) -> [V; N]
     }
 }
 
-/// `x Phi(x)` and its derivative:
-/// `w = Phi(-|x|) - |x| phi(x)` where `x <= 0`, `1 - w` elsewhere. Several at once, as in [`gelu`].
+/// `x Phi(x)` and its derivative: `w = Phi(-|x|) - |x| phi(x)` where `x <= 0`, `1 - w` elsewhere. Several
+/// at once, as in [`gelu`].
 #[inline(always)]
 pub(in crate::cpu) unsafe fn gelu_and_slope<V: Lanes, const N: usize>(x: [V; N]) -> ([V; N], [V; N]) {
     // SAFETY: as above.

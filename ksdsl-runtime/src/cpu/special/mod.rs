@@ -6,14 +6,14 @@
 //! each function and checked by the tests below.
 
 pub(crate) mod lanes;
-pub(crate) mod pieces;
+mod pieces;
 
 /// For `f32`.
 pub(crate) mod single {
     /// Adding it rounds a value below 2^22 to an integer, which then is in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
+    pub(super) const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts; products of the first with integers up to 2^15 are exact.
-    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    pub(super) const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
     /// `exp(x + more)` for a `more` of at most 0.03: within 1.5 ulp where the result is normal.
     ///
@@ -60,7 +60,7 @@ pub(crate) mod single {
     /// Coefficients, lowest first, of `Q(t) (t + 4)` in `(t - 4) / (t + 4)`, where
     /// `Q(t) = exp(t^2 / 2) Phi(-t)`: interpolated at Chebyshev's nodes for t from 0 to 14.5 in 60
     /// digits, relative error 1.8e-8.
-    const TAIL: [f32; 10] = [
+    pub(super) const TAIL: [f32; 10] = [
         7.552_851_4e-1,
         -6.078_966e-1,
         3.871_366_4e-1,

@@ -1,7 +1,7 @@
 //! GELU by pieces: sixteen polynomials, of which the argument chooses one.
 //!
 //! With AVX-512 a table of sixteen values is a register, and one instruction takes each lane's value out
-//! of it, so that polynomials of a low degree do: half the instructions of one for the whole range.
+//! of it, so that polynomials of a low degree do; the slope needs neither exponentials nor a division.
 //!
 //! `x Phi(x) = max(x, 0) - g(|x|)` with `g(t) = t Phi(-t)`, whose derivative is
 //! `w(t) = Phi(-t) - t phi(t)`; the derivative of GELU is `w(|x|)` where `x <= 0` and `1 - w(|x|)`
@@ -9,12 +9,11 @@
 //! first, are those of Chebyshev's interpolation in 50 digits: of `g` (of `g(t) / t` in piece 0, so
 //! that small values are exact relative to themselves), and of `w`, integrated.
 
+use super::single::ROUND;
 use crate::cpu::simd::Lanes;
 
 /// Width of a piece: few bits, so that its multiples are exact.
 const WIDTH: f32 = 0.406_25;
-/// Adding it rounds a value below 2^22 to a whole number, which then is in the lowest bits.
-const ROUND: f32 = 12_582_912.0;
 /// `g`, within 1.9e-8 before rounding; 1.1e-8 is cut off at the end.
 #[rustfmt::skip]
 const VALUE: [[f32; 16]; 6] = [
