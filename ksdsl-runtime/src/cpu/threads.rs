@@ -1,8 +1,13 @@
 //! The threads that kernels run on: one team per process, made at the first use.
 //!
 //! A parallel loop is a few microseconds of work when a batch is small, so the caller takes part,
-//! and workers watch for the next loop for a while before they sleep. Indices are handed out one by
-//! one; which thread takes which never shows in a result, because tasks are cut by sizes alone.
+//! and workers watch for the next loop for a while before they sleep. Which thread takes which index
+//! never shows in a result, because tasks are cut by sizes alone.
+//!
+//! Each thread has a range of the indices, the same part of every loop, and goes through it in order; one
+//! that is done helps the others from the far ends of theirs. So a thread finds in its own caches what it
+//! wrote there in the layer before, which matters where cores share none (measured, see
+//! docs/benchmarks.md).
 //!
 //! Workers stay on CPUs of their own (see `place`). A loop started while the team is busy, by
 //! another thread or from inside a task, runs on the thread that started it.
@@ -11,6 +16,7 @@ use super::place;
 use std::cell::{Cell, RefCell};
 use std::hint::spin_loop;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,12 +38,56 @@ struct Body(*const (dyn Fn(usize) + Sync));
 // SAFETY: the body is `Sync`, and it is only ever shared.
 unsafe impl Send for Body {}
 
+/// The indices of a loop that belong to one thread, on cache lines of their own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Share {
+    start: AtomicUsize,
+    end: AtomicUsize,
+    /// Tickets that were asked for. Each of the first `end - start` is good for one index.
+    tickets: AtomicUsize,
+    /// Tickets that others used, for indices from the end down.
+    lent: AtomicUsize,
+}
+
+impl Share {
+    /// Starts anew with these indices; nobody takes any meanwhile.
+    fn set(&self, range: Range<usize>) {
+        self.start.store(range.start, Ordering::Relaxed);
+        self.end.store(range.end, Ordering::Relaxed);
+        self.tickets.store(0, Ordering::Relaxed);
+        self.lent.store(0, Ordering::Relaxed);
+    }
+
+    /// A ticket, if there is one left.
+    fn ticket(&self) -> Option<()> {
+        let len = self.end.load(Ordering::Relaxed) - self.start.load(Ordering::Relaxed);
+        (self.tickets.fetch_add(1, Ordering::Relaxed) < len).then_some(())
+    }
+
+    /// The owner's indices, in order. There are as many indices as tickets, so what the owner takes from
+    /// the start never meets what others take from the end.
+    fn own(&self) -> impl Iterator<Item = usize> + '_ {
+        let start = self.start.load(Ordering::Relaxed);
+        (start..).map_while(|index| self.ticket().map(|()| index))
+    }
+
+    /// Indices for somebody else, from the end down.
+    fn others(&self) -> impl Iterator<Item = usize> + '_ {
+        let last = self.end.load(Ordering::Relaxed).wrapping_sub(1);
+        std::iter::from_fn(move || {
+            self.ticket()
+                .map(|()| last - self.lent.fetch_add(1, Ordering::Relaxed))
+        })
+    }
+}
+
 struct Shared {
     /// The loop that is offered; read only by threads inside the gate, written only while it is
     /// closed and empty.
     body: Mutex<Option<Body>>,
-    count: AtomicUsize,
-    next: AtomicUsize,
+    /// One for each thread, the caller first.
+    shares: Box<[Share]>,
     /// How many workers take part in the loop, and [`CLOSED`].
     gate: AtomicUsize,
     /// Grows with every loop.
@@ -47,20 +97,32 @@ struct Shared {
 }
 
 impl Shared {
-    /// Takes indices until there are none left.
-    fn work(&self, body: &(dyn Fn(usize) + Sync)) {
-        let count = self.count.load(Ordering::Relaxed);
-        loop {
-            let index = self.next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                return;
-            }
-            body(index);
+    /// Hands out all indices below `count`.
+    fn deal(&self, count: usize) {
+        let threads = self.shares.len();
+        for (index, share) in self.shares.iter().enumerate() {
+            let part = |index: usize| count / threads * index + count % threads * index / threads;
+            share.set(part(index)..part(index + 1));
         }
     }
 
-    /// Joins the loop that is offered, if it still is.
-    fn join(&self) {
+    /// Takes indices as the thread `member` until there are none left.
+    fn work(&self, member: usize, body: &(dyn Fn(usize) + Sync)) {
+        self.shares[member].own().for_each(body);
+        for step in 1..self.shares.len() {
+            self.shares[(member + step) % self.shares.len()].others().for_each(body);
+        }
+    }
+
+    /// Takes all indices away that nobody took yet.
+    fn give_up(&self) {
+        for share in &self.shares {
+            share.tickets.store(usize::MAX / 2, Ordering::Relaxed);
+        }
+    }
+
+    /// Joins the loop that is offered as the thread `member`, if it still is.
+    fn join(&self, member: usize) {
         let enter = |gate| (gate & CLOSED == 0).then_some(gate + 1);
         if self
             .gate
@@ -73,9 +135,9 @@ impl Shared {
         if let Some(Body(body)) = body {
             // SAFETY: the gate counts this thread, so `Team::run`, which borrows the body, waits.
             let body = unsafe { &*body };
-            if catch_unwind(AssertUnwindSafe(|| self.work(body))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| self.work(member, body))).is_err() {
                 self.panicked.store(true, Ordering::Relaxed);
-                self.next.store(self.count.load(Ordering::Relaxed), Ordering::Relaxed);
+                self.give_up();
             }
         }
         self.gate.fetch_sub(1, Ordering::Release);
@@ -93,8 +155,7 @@ impl Team {
     fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared {
             body: Mutex::new(None),
-            count: AtomicUsize::new(0),
-            next: AtomicUsize::new(0),
+            shares: (0..threads).map(|_| Share::default()).collect(),
             gate: AtomicUsize::new(CLOSED),
             round: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
@@ -134,15 +195,14 @@ impl Team {
             std::mem::transmute::<*const (dyn Fn(usize) + Sync), *const (dyn Fn(usize) + Sync + 'static)>(body)
         };
         *shared.body.lock().unwrap_or_else(PoisonError::into_inner) = Some(Body(erased));
-        shared.count.store(count, Ordering::Relaxed);
-        shared.next.store(0, Ordering::Relaxed);
+        shared.deal(count);
         shared.gate.store(0, Ordering::Release);
         shared.round.fetch_add(1, Ordering::Release);
         for worker in &self.workers {
             worker.thread().unpark();
         }
         let end = End(shared);
-        shared.work(body);
+        shared.work(0, body);
         drop(end);
         assert!(!shared.panicked.swap(false, Ordering::Relaxed), "a kernel panicked");
     }
@@ -162,14 +222,14 @@ impl Drop for Team {
 /// What a worker does: looks out for loops.
 fn attend(shared: &Shared, index: usize, threads: usize) {
     place::worker(index, threads);
-    INSIDE.set(true);
+    MEMBER.set(Some(index));
     let (mut seen, mut turns) = (0, 0);
     while !shared.stop.load(Ordering::Acquire) {
         let round = shared.round.load(Ordering::Acquire);
         if round != seen {
             seen = round;
             turns = 0;
-            shared.join();
+            shared.join(index);
         } else if turns < PATIENCE {
             wait(&mut turns);
         } else {
@@ -191,8 +251,8 @@ fn wait(turns: &mut u32) {
 }
 
 thread_local! {
-    /// Whether this thread is a worker or runs a loop already.
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    /// Which thread of its team this is; `None` outside of loops.
+    static MEMBER: Cell<Option<usize>> = const { Cell::new(None) };
     /// The team of [`with_threads`].
     static OWN: RefCell<Option<Rc<Team>>> = const { RefCell::new(None) };
 }
@@ -241,9 +301,15 @@ pub fn with_threads<R>(threads: NonZeroUsize, f: impl FnOnce() -> R) -> R {
     f()
 }
 
+/// Which thread of its team this is, the first being the one that started the loop; `None` outside of
+/// loops that run in parallel.
+pub(super) fn member() -> Option<usize> {
+    MEMBER.get()
+}
+
 /// Calls `body` with every index below `count`, in parallel where the team is free.
 pub(super) fn for_each(count: usize, body: &(dyn Fn(usize) + Sync)) {
-    if count <= 1 || INSIDE.get() {
+    if count <= 1 || MEMBER.get().is_some() {
         return (0..count).for_each(body);
     }
     if let Some(own) = OWN.with_borrow(Option::clone) {
@@ -261,13 +327,13 @@ fn run(team: &Team, count: usize, body: &(dyn Fn(usize) + Sync)) {
     struct Outside;
     impl Drop for Outside {
         fn drop(&mut self) {
-            INSIDE.set(false);
+            MEMBER.set(None);
         }
     }
     if team.workers.is_empty() {
         return (0..count).for_each(body);
     }
-    INSIDE.set(true);
+    MEMBER.set(Some(0));
     let _outside = Outside;
     team.run(count, body);
 }

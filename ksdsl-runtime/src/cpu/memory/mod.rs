@@ -31,6 +31,7 @@
 mod arena;
 mod chunk;
 
+use super::threads;
 use arena::{Arena, Place};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -53,13 +54,28 @@ const PAGE: usize = 4096;
 const CHUNK: usize = 64 << 20;
 const EXACT: bool = cfg!(any(miri, ksdsl_exact_buffers));
 
+/// For all that outlives a task.
 static ARENA: Mutex<Arena> = Mutex::new(Arena::new(CHUNK));
+/// For the scratch of tasks: one for each thread of a team (in larger teams, for several), which so finds
+/// its scratch in its own caches.
+static OF_THREADS: [Mutex<Arena>; 64] = [const { Mutex::new(Arena::new(1)) }; 64];
 static IN_USE: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-fn arena() -> MutexGuard<'static, Arena> {
+/// The arena that serves this thread now, as an index of [`OF_THREADS`].
+fn nearest() -> Option<usize> {
+    threads::member().map(|member| member % OF_THREADS.len())
+}
+
+fn arena(of_thread: Option<usize>) -> MutexGuard<'static, Arena> {
+    let arena = of_thread.map_or(&ARENA, |index| &OF_THREADS[index]);
     // Nothing but a failed assertion of its own can panic while it is locked.
-    ARENA.lock().unwrap_or_else(PoisonError::into_inner)
+    arena.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All of them, one after the other.
+fn arenas() -> impl Iterator<Item = MutexGuard<'static, Arena>> {
+    std::iter::once(None).chain((0..OF_THREADS.len()).map(Some)).map(arena)
 }
 
 /// Bytes of the buffers that are alive, each with its [`footprint`]. Tensors of dfdx, and buffers
@@ -83,13 +99,13 @@ pub fn reset_peak() {
 /// Bytes of the chunks, in use or not. Pages that were never written cost nothing, though they
 /// count here.
 pub fn reserved() -> usize {
-    arena().reserved()
+    arenas().map(|arena| arena.reserved()).sum()
 }
 
 /// Gives the chunks in which no buffer is alive back to the system; returns how many bytes that
 /// were.
 pub fn release() -> usize {
-    arena().release()
+    arenas().map(|mut arena| arena.release()).sum()
 }
 
 /// What a buffer of `bytes` takes: whole cache lines, and for large ones up to 4 KB more, so that
@@ -109,8 +125,8 @@ pub(super) struct Block {
     start: NonNull<u8>,
     /// Bytes taken; none if there is no memory behind `start`.
     taken: usize,
-    /// Where in the arena; `None`: it is the allocator's.
-    place: Option<Place>,
+    /// In which arena, and where; `None`: it is the allocator's.
+    place: Option<(Option<usize>, Place)>,
 }
 
 // SAFETY: a block owns its memory, as a box does; the arena is locked where it is given back.
@@ -131,9 +147,11 @@ impl Block {
             ),
             // SAFETY: the size is not zero.
             1..=SMALL => (None, NonNull::new(unsafe { alloc_zeroed(layout) })),
-            _ => arena()
-                .take(taken)
-                .map_or((None, None), |(place, start)| (Some(place), Some(start))),
+            _ => {
+                let nearest = nearest();
+                let range = arena(nearest).take(taken);
+                range.map_or((None, None), |(place, start)| (Some((nearest, place)), Some(start)))
+            }
         };
         let start = start.unwrap_or_else(|| handle_alloc_error(layout));
         let now = IN_USE.fetch_add(taken, Ordering::Relaxed) + taken;
@@ -152,7 +170,7 @@ impl Drop for Block {
     fn drop(&mut self) {
         IN_USE.fetch_sub(self.taken, Ordering::Relaxed);
         match self.place {
-            Some(place) => arena().give(place, self.taken),
+            Some((of_thread, place)) => arena(of_thread).give(place, self.taken),
             None if self.taken == 0 => {}
             // SAFETY: allocated so in `new`.
             None => unsafe { dealloc(self.start.as_ptr(), layout(self.taken)) },
