@@ -26,6 +26,17 @@ pub type Flat<B, const C: usize, E, D, T = NoneTape> = Act<(B, Const<C>), E, D, 
 
 /// The shapes an activation can have: those of [`Map`] and [`Flat`].
 pub trait ActShape: Shape {
+    /// The batch size as a type.
+    type Batch: Dim;
+    /// The same with a batch size that is a value, as a slice of the batch has it.
+    type Sliced: ActShape<Batch = usize>;
+
+    /// The shape with this batch size.
+    fn of(batch: Self::Batch) -> Self;
+
+    /// The batch size.
+    fn batch(&self) -> Self::Batch;
+
     /// The sizes as numbers; a [`Flat`] is a map of one pixel.
     fn map_size(&self) -> MapSize;
 
@@ -40,6 +51,17 @@ pub trait ActShape: Shape {
 }
 
 impl<B: Dim, const C: usize, const H: usize, const W: usize> ActShape for (B, Const<C>, Const<H>, Const<W>) {
+    type Batch = B;
+    type Sliced = (usize, Const<C>, Const<H>, Const<W>);
+
+    fn of(batch: B) -> Self {
+        (batch, Const, Const, Const)
+    }
+
+    fn batch(&self) -> B {
+        self.0
+    }
+
     fn map_size(&self) -> MapSize {
         MapSize {
             batch: self.0.size(),
@@ -51,6 +73,17 @@ impl<B: Dim, const C: usize, const H: usize, const W: usize> ActShape for (B, Co
 }
 
 impl<B: Dim, const C: usize> ActShape for (B, Const<C>) {
+    type Batch = B;
+    type Sliced = (usize, Const<C>);
+
+    fn of(batch: B) -> Self {
+        (batch, Const)
+    }
+
+    fn batch(&self) -> B {
+        self.0
+    }
+
     fn map_size(&self) -> MapSize {
         MapSize {
             batch: self.0.size(),
@@ -146,6 +179,8 @@ pub struct Context<E: Scalar, D: Backend<E>, T> {
     pub(crate) tape: T,
     /// The kernels of a [`Prepared`](crate::prepared::Prepared) model.
     pub(crate) kernels: Option<Rc<Kernels<E, D>>>,
+    /// See [`ConvSize::unit`].
+    pub(crate) unit: Option<usize>,
 }
 
 impl<E: Scalar, D: Backend<E>, T: Tape<E, D>> Context<E, D, T> {
@@ -155,6 +190,7 @@ impl<E: Scalar, D: Backend<E>, T: Tape<E, D>> Context<E, D, T> {
             device: self.device,
             tape: self.tape.merge(other.tape),
             kernels: self.kernels.or(other.kernels),
+            unit: self.unit.or(other.unit),
         }
     }
 
@@ -164,6 +200,7 @@ impl<E: Scalar, D: Backend<E>, T: Tape<E, D>> Context<E, D, T> {
             device: self.device.clone(),
             tape: T::default(),
             kernels: self.kernels.clone(),
+            unit: self.unit,
         }
     }
 
@@ -318,6 +355,7 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
             device,
             tape,
             kernels: None,
+            unit: None,
         };
         let grad = GradCell::new(T::OWNS_TAPE);
         if T::OWNS_TAPE {

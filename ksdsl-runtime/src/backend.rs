@@ -1,6 +1,6 @@
 //! What a device must offer so that generated models run on it.
 
-use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
+use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use crate::scalar::Scalar;
 use dfdx::shapes::Shape;
 use dfdx::tensor::{Gradients, Tensor};
@@ -493,6 +493,11 @@ pub trait Backend<E: Scalar>: Device<E> {
     /// The opposite of [`Backend::concat`].
     fn split(&self, rows: usize, left: usize, right: usize, x: &Self::Buf)
     -> Result<(Self::Buf, Self::Buf), Self::Err>;
+    /// How to take `images` images through a network in inference, of whose activations the largest has so
+    /// many values for one image; `None`: all at once.
+    fn slices(&self, _images: usize, _largest: usize) -> Option<Slices> {
+        None
+    }
     /// Inverted dropout: element `i` is zeroed with probability `p`, decided by `seed` and `i`
     /// alone, and scaled by `1 / (1 - p)` otherwise. Its own backward pass.
     fn dropout(&self, p: f64, seed: u64, x: Self::Buf) -> Result<Self::Buf, Self::Err>;

@@ -17,7 +17,7 @@ pub use crate::weight::LowRank;
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 pub use dfdx::nn::{BuildModule, BuildOnDevice, Module, ModuleMut};
-pub use dfdx::shapes::{Const, Dim, Rank1, Rank2, Rank4, Shape};
+pub use dfdx::shapes::{Const, Dim, HasShape, Rank1, Rank2, Rank4, Shape};
 pub use dfdx::tensor::{NoneTape, OwnedTape, Storage, Tape, Tensor};
 pub use dfdx::tensor_ops::Device;
 pub use std::marker::PhantomData;

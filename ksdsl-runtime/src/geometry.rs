@@ -79,6 +79,32 @@ pub struct ConvSize {
     pub groups: usize,
     /// How to compute it.
     pub algorithm: Algorithm,
+    /// Set where the batch is a slice of a larger one, in inference: what a device chooses and where it
+    /// cuts sums follows from this many images, and starts anew after each so many. So no bit of the output
+    /// depends on how many units a slice has.
+    pub unit: Option<usize>,
+}
+
+impl ConvSize {
+    /// What a device chooses algorithms by: a unit of the batch, or all of it.
+    pub(crate) fn for_rules(self) -> Self {
+        let batch = self.unit.unwrap_or(self.input.batch);
+        Self {
+            input: MapSize { batch, ..self.input },
+            output: MapSize { batch, ..self.output },
+            unit: None,
+            ..self
+        }
+    }
+}
+
+/// How a batch is taken through a network in inference: slice by slice, each of which the caches hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slices {
+    /// Images of a unit, see [`ConvSize::unit`]; at least one.
+    pub unit: usize,
+    /// Images of a slice: whole units.
+    pub images: usize,
 }
 
 /// 2-d pooling; `input.channels == output.channels`.
@@ -101,6 +127,8 @@ pub struct LinearSize {
     pub inputs: usize,
     /// Values per output vector.
     pub outputs: usize,
+    /// As [`ConvSize::unit`], in rows.
+    pub unit: Option<usize>,
 }
 
 /// Attention over the positions of maps, its tokens.

@@ -22,6 +22,8 @@ pub trait Network {
     /// Multiply-adds of convolutions, linear layers and attention for one image; a shared kernel
     /// counts at each visit.
     const MULTIPLY_ADDS: u64;
+    /// Values of the largest activation of one image, the input among them.
+    const LARGEST_ACTIVATION: usize;
     /// The shared kernels and the layers each serves.
     const SHARED: &'static [SharedKernel];
 }

@@ -2,6 +2,7 @@
 
 use crate::act::{Act, ActShape};
 use crate::backend::Backend;
+use crate::geometry::Slices;
 use crate::prepared::Kernels;
 use crate::scalar::Scalar;
 use dfdx::nn::tensor_collection::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut};
@@ -25,6 +26,8 @@ pub struct Pass<E: Scalar, D: Backend<E>> {
     device: D,
     pending: BTreeMap<usize, D::Buf>,
     kernels: Option<Rc<Kernels<E, D>>>,
+    /// See [`ConvSize::unit`](crate::geometry::ConvSize::unit).
+    unit: Option<usize>,
 }
 
 impl<E: Scalar, D: Backend<E>> Pass<E, D> {
@@ -44,6 +47,7 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
             device: device.clone(),
             pending: BTreeMap::new(),
             kernels: None,
+            unit: None,
         }
     }
 
@@ -59,7 +63,36 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
     pub fn read<S: ActShape, T: Tape<E, D>>(&self, x: Tensor<S, E, D, T>) -> Result<Act<S, E, D, T>, D::Err> {
         let mut x = Act::read(x)?;
         x.context.kernels.clone_from(&self.kernels);
+        x.context.unit = self.unit;
         Ok(x)
+    }
+
+    /// How the device wants a batch of `images` images in inference, see [`Backend::slices`]; `largest` is
+    /// the number of values of the largest activation of one image.
+    pub fn slices(&self, images: usize, largest: usize) -> Option<Slices> {
+        self.device.slices(images, largest)
+    }
+
+    /// Takes `x` through a network slice by slice: what `run` makes of the slices, joined. `run` must go
+    /// through one model, whose kernels are prepared at the first slice and serve the others.
+    pub fn in_slices<I: ActShape, O: ActShape<Batch = I::Batch>>(
+        &mut self,
+        slices: Slices,
+        x: &Tensor<I, E, D>,
+        mut run: impl FnMut(&mut Self, Tensor<I::Sliced, E, D>) -> Result<Tensor<O::Sliced, E, D>, D::Err>,
+    ) -> Result<Tensor<O, E, D>, D::Err> {
+        let batch = x.shape().batch();
+        let image = I::Sliced::of(1).num_elements();
+        let (mut outputs, inputs) = (Vec::new(), x.as_vec());
+        self.unit = Some(slices.unit);
+        self.kernels.get_or_insert_default();
+        for slice in inputs.chunks((slices.images * image).max(1)) {
+            let shape = I::Sliced::of(slice.len() / image.max(1));
+            let x = self.device.try_tensor_from_vec(slice.to_vec(), shape)?;
+            outputs.extend(run(self, x)?.as_vec());
+        }
+        self.unit = None;
+        self.device.try_tensor_from_vec(outputs, O::of(batch))
     }
 
     /// Whether this is a training pass.

@@ -178,6 +178,7 @@ fn product([rows, rank, columns]: [usize; 3]) -> ConvSize {
         },
         groups: 1,
         algorithm: Algorithm::Auto,
+        unit: None,
     }
 }
 

@@ -8,7 +8,7 @@
 use super::CpuBuf;
 use super::gemm::{Packed, Start as From, add_transposed, product};
 use super::matmul::Mat;
-use super::par::{self, Start};
+use super::par::{self, Cut, Start};
 use super::simd::Level;
 use crate::geometry::AttentionSize;
 use crate::scalar::Scalar;
@@ -105,7 +105,9 @@ impl<E: Scalar> Heads<E> {
 
 /// Calls `task` for every head of every image, in parallel.
 fn for_heads(size: &AttentionSize, task: impl Fn(Head) + Sync) {
-    par::for_ranges(size.batch * size.heads, 1, |index| task(Head::new(size, index.start)));
+    par::for_ranges(Cut::even(size.batch * size.heads, 1), |index| {
+        task(Head::new(size, index.start))
+    });
 }
 
 pub(super) fn forward<E: Scalar>(size: AttentionSize, q: &[E], k: &[E], v: &[E]) -> CpuBuf<E> {

@@ -5,16 +5,17 @@
 
 use super::{
     CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, chain, conv, conv_method, elementwise, fused, joined,
-    layout, norm, pool, tail,
+    layout, norm, pool, slices, tail,
 };
 use crate::backend::{
     Backend, ConvLink, ConvMoments, ConvTail, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
     link_by_link, one_by_one,
 };
-use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
+use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::ReshapeTo;
+use std::any::TypeId;
 use std::borrow::Cow;
 
 macro_rules! cpu_backend {
@@ -380,6 +381,13 @@ macro_rules! cpu_backend {
                 let mut dx = CpuBuf::scratch(size.len());
                 let dgate = fused::gate_gradient(size, x, gate, output.map(|y| &y[..]), &mut dy, &mut dx);
                 Ok((dx, dgate, residual.then_some(dy)))
+            }
+
+            fn slices(&self, images: usize, largest: usize) -> Option<Slices> {
+                // The reference precision may cut its sums in other ways.
+                let single = TypeId::of::<$E>() == TypeId::of::<f32>();
+                let bytes = largest.saturating_mul(size_of::<$E>());
+                single.then(|| slices::slices(images, bytes)).flatten()
             }
 
             fn concat(

@@ -13,8 +13,11 @@ use crate::geometry::{ConvSize, LinearSize};
 use crate::scalar::Scalar;
 use std::any::TypeId;
 
-/// Least bands, so that many threads have something to do, and pixels of each, for the products.
-const LEAST: [usize; 2] = [16, 128];
+/// Least bands of a batch, so that many threads have something to do; of a unit of a slice, which has as
+/// many of them as there are threads; and pixels of each band, for the products.
+const LEAST_OF_BATCH: usize = 16;
+const LEAST_OF_UNIT: usize = 2;
+const LEAST_PIXELS: usize = 128;
 
 /// The second as a linear layer, if both are what they must be for a chain.
 pub(super) fn links<E: Scalar>(first: &ConvSize, second: &ConvSize) -> Option<LinearSize> {
@@ -26,8 +29,13 @@ pub(super) fn links<E: Scalar>(first: &ConvSize, second: &ConvSize) -> Option<Li
 
 /// Whether the chain is better than one convolution after the other.
 pub(super) fn pays<E: Scalar>(first: &ConvSize, second: &ConvSize) -> bool {
-    let [tasks, pixels] = depthwise::tasks(first);
-    links::<E>(first, second).is_some() && tasks >= LEAST[0] && pixels >= LEAST[1]
+    let least = if first.unit.is_some() {
+        LEAST_OF_UNIT
+    } else {
+        LEAST_OF_BATCH
+    };
+    let [tasks, pixels] = depthwise::tasks(&first.for_rules());
+    links::<E>(first, second).is_some() && tasks >= least && pixels >= LEAST_PIXELS
 }
 
 /// The output of `second`, which is this linear layer over the pixels: both are [`links`].

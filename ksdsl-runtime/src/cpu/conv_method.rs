@@ -99,6 +99,7 @@ pub(super) fn pointwise(size: &ConvSize) -> Option<LinearSize> {
         rows: size.input.rows(),
         inputs: size.input.channels,
         outputs: size.output.channels,
+        unit: size.unit.map(|images| images * size.input.height * size.input.width),
     })
 }
 
@@ -118,7 +119,7 @@ pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
     let winograd = match (choice, size.algorithm) {
         (WinogradChoice::Always, _) => true,
         (WinogradChoice::WhereItPays, Algorithm::Auto) => {
-            TypeId::of::<E>() == TypeId::of::<f32>() && winograd_pays(size)
+            TypeId::of::<E>() == TypeId::of::<f32>() && winograd_pays(&size.for_rules())
         }
         _ => false,
     };
@@ -173,6 +174,7 @@ mod tests {
             window,
             groups: 1,
             algorithm: Default::default(),
+            unit: None,
         }
     }
 

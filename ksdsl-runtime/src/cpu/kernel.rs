@@ -170,6 +170,7 @@ mod tests {
             },
             groups: 1,
             algorithm: Default::default(),
+            unit: None,
         }
     }
 

@@ -1,10 +1,11 @@
 //! Linear layers, and convolutions that are linear layers of pixels.
 
+use super::CpuBuf;
 use super::finish::Finish;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient, Form};
 use super::matmul::Mat;
-use super::{CpuBuf, par};
+use super::par::{self, Cut};
 use crate::geometry::LinearSize;
 use crate::scalar::Scalar;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(super) fn forward<E: Scalar>(
     bias: Option<&CpuBuf<E>>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    multiply(size.rows, x, &forward_form(size, kernel)[0], bias, finish)
+    multiply(size, x, &forward_form(size, kernel)[0], bias, finish)
 }
 
 /// The kernel as the forward pass takes it.
@@ -76,7 +77,7 @@ pub(super) fn backward_data<E: Scalar>(
     dy: &CpuBuf<E>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    multiply(size.rows, dy, &backward_form(size, kernel)[0], None, finish)
+    multiply(size, dy, &backward_form(size, kernel)[0], None, finish)
 }
 
 /// The kernel as the data gradient takes it.
@@ -89,16 +90,23 @@ pub(super) fn backward_form<E: Scalar>(size: LinearSize, kernel: &CpuKernel<E>) 
 
 /// `y = x b + bias`.
 fn multiply<E: Scalar>(
-    rows: usize,
+    size: LinearSize,
     x: &[E],
     b: &Packed<E>,
     bias: Option<&CpuBuf<E>>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     let (inputs, outputs) = (b.rows(), b.cols());
-    let mut y = CpuBuf::scratch(rows * outputs);
+    let mut y = CpuBuf::scratch(size.rows * outputs);
     let start = Start::bias(bias.map(|bias| &bias[..]));
-    par::for_rows(&mut y, outputs, product_rows(rows), |first, part| {
+    let unit = size.unit.unwrap_or(size.rows);
+    // Strassen's algorithm pairs rows of a task.
+    let cut = Cut {
+        rows: size.rows,
+        unit,
+        task: product_rows(unit),
+    };
+    par::for_cut(&mut y, outputs, cut, |first, part| {
         let rows = part.len() / outputs;
         product(
             part,
@@ -124,7 +132,9 @@ pub(super) fn backward_weight<E: Scalar>(
     gradient: &mut CpuKernelGradient<E>,
 ) {
     let gradient = gradient.plain();
-    let LinearSize { rows, inputs, outputs } = size;
+    let LinearSize {
+        rows, inputs, outputs, ..
+    } = size;
     if rows >= 4 * outputs {
         let part = par::items_per_part(rows, 256, 8);
         let sums = par::sum_parts(rows, part, gradient.len(), |rows, sums: &mut [E]| {

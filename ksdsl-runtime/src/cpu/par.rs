@@ -18,6 +18,39 @@ pub(super) fn rows_per_task(row_len: usize) -> usize {
     ELEMENTS_PER_TASK.div_ceil(row_len.max(1))
 }
 
+/// Rows that are cut into tasks of `task` rows, anew after every `unit` rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cut {
+    pub(super) rows: usize,
+    pub(super) unit: usize,
+    pub(super) task: usize,
+}
+
+impl Cut {
+    /// Tasks of `task` rows from first to last.
+    pub(super) fn even(rows: usize, task: usize) -> Self {
+        Self { rows, unit: rows, task }
+    }
+
+    fn tasks_per_unit(self) -> usize {
+        self.unit.div_ceil(self.task.max(1)).max(1)
+    }
+
+    /// The number of tasks.
+    pub(super) fn tasks(self) -> usize {
+        let (units, rest) = (self.rows / self.unit.max(1), self.rows % self.unit.max(1));
+        units * self.tasks_per_unit() + rest.div_ceil(self.task.max(1))
+    }
+
+    /// The rows of a task.
+    fn range(self, task: usize) -> Range<usize> {
+        let unit = task / self.tasks_per_unit() * self.unit;
+        let first = unit + task % self.tasks_per_unit() * self.task;
+        let end = (unit + self.unit).min(self.rows);
+        first..end.min(first + self.task)
+    }
+}
+
 /// Calls `kernel(first_row, rows)` on pieces of `rows_per_task` rows of `dst`, in parallel.
 ///
 /// The kernel runs inside [`Level::vectorised`]; mark its closure `#[inline(always)]`.
@@ -27,33 +60,34 @@ pub(super) fn for_rows<E: Send>(
     rows_per_task: usize,
     kernel: impl Fn(usize, &mut [E]) + Sync,
 ) {
-    let (len, all) = (row_len * rows_per_task, dst.len());
-    if all == 0 {
-        return;
-    }
+    let rows = dst.len().div_ceil(row_len.max(1));
+    for_cut(dst, row_len, Cut::even(rows, rows_per_task.max(1)), kernel);
+}
+
+/// As [`for_rows`] for rows that are cut in this way.
+pub(super) fn for_cut<E: Send>(dst: &mut [E], row_len: usize, cut: Cut, kernel: impl Fn(usize, &mut [E]) + Sync) {
+    let all = dst.len();
     let level = Level::current();
     let start = Start(dst.as_mut_ptr());
-    threads::for_each(all.div_ceil(len.max(1)), &|index| {
-        let first = index * len;
+    threads::for_each(cut.tasks(), &|index| {
+        let rows = cut.range(index);
+        let places = (rows.start * row_len).min(all)..(rows.end * row_len).min(all);
         // SAFETY: the pieces lie inside `dst`, which is borrowed until the loop is done, and do not
         // overlap: `for_each` hands out each index once.
-        let part = unsafe { std::slice::from_raw_parts_mut(start.at(first), len.min(all - first)) };
+        let part = unsafe { std::slice::from_raw_parts_mut(start.at(places.start), places.len()) };
         level.scope(|| {
             level.vectorised(
                 #[inline(always)]
-                || kernel(index * rows_per_task, part),
+                || kernel(rows.start, part),
             );
         });
     });
 }
 
-/// Calls `kernel` on ranges of `rows_per_task` of `rows` rows, in parallel.
-pub(super) fn for_ranges(rows: usize, rows_per_task: usize, kernel: impl Fn(Range<usize>) + Sync) {
+/// Calls `kernel` on the ranges of rows of the tasks, in parallel.
+pub(super) fn for_ranges(cut: Cut, kernel: impl Fn(Range<usize>) + Sync) {
     let level = Level::current();
-    threads::for_each(rows.div_ceil(rows_per_task.max(1)), &|index| {
-        let first = index * rows_per_task;
-        level.scope(|| kernel(first..rows.min(first + rows_per_task)));
-    });
+    threads::for_each(cut.tasks(), &|index| level.scope(|| kernel(cut.range(index))));
 }
 
 /// The start of a slice whose pieces several threads write.

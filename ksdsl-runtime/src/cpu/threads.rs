@@ -75,10 +75,7 @@ impl Share {
     /// Indices for somebody else, from the end down.
     fn others(&self) -> impl Iterator<Item = usize> + '_ {
         let last = self.end.load(Ordering::Relaxed).wrapping_sub(1);
-        std::iter::from_fn(move || {
-            self.ticket()
-                .map(|()| last - self.lent.fetch_add(1, Ordering::Relaxed))
-        })
+        std::iter::from_fn(move || self.ticket().map(|()| last - self.lent.fetch_add(1, Ordering::Relaxed)))
     }
 }
 

@@ -64,6 +64,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize, A: AlgorithmA
             },
             groups: GROUPS,
             algorithm: A::ALGORITHM,
+            unit: x.context.unit,
         };
         let (mut x, behind) = x.ready_or_waiting(size)?;
         let weight = weight.bind_weight(&mut x.context)?;

@@ -29,6 +29,7 @@ pub fn linear<B: Dim, const I: usize, const O: usize, E: Scalar, D: Backend<E>, 
         },
         groups: 1,
         algorithm: Algorithm::Auto,
+        unit: x.context.unit,
     };
     let mut x = x.ready()?;
     let weight = weight.bind_weight(&mut x.context)?;

@@ -126,11 +126,13 @@ fn sizes(input: MapSize, [kernel, stride, dilation, outs]: [usize; 4]) -> [ConvS
         window,
         groups: input.channels,
         algorithm: Default::default(),
+        unit: None,
     };
     let second = pixels(LinearSize {
         rows: middle.rows(),
         inputs: input.channels,
         outputs: outs,
+        unit: None,
     });
     let output = MapSize {
         channels: outs,

@@ -53,6 +53,7 @@ pub(crate) fn random(rng: &mut Rng) -> Option<ConvSize> {
         window,
         groups,
         algorithm: Default::default(),
+        unit: None,
     })
 }
 
@@ -163,6 +164,7 @@ fn large_convolutions() {
             window,
             groups,
             algorithm: Default::default(),
+            unit: None,
         };
         check_conv::<f32>(size, &mut rng, &mut worst);
     }
@@ -179,6 +181,7 @@ where
             rows,
             inputs: rng.between(1, 70),
             outputs: rng.between(1, 70),
+            unit: None,
         };
         let (x, dy) = (
             rng.values::<E>(rows * size.inputs),

@@ -24,6 +24,7 @@ fn sized(input: MapSize, [groups, outputs_]: [usize; 2], window: Window) -> Opti
         window,
         groups,
         algorithm: Algorithm::Auto,
+        unit: None,
     })
 }
 

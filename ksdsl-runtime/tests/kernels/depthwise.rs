@@ -24,6 +24,7 @@ fn sized(input: MapSize, kernel: usize, stride: usize) -> ConvSize {
         window,
         groups: input.channels,
         algorithm: Default::default(),
+        unit: None,
     }
 }
 

@@ -68,6 +68,7 @@ fn convolution() {
             window,
             groups,
             algorithm: Default::default(),
+            unit: None,
         };
         let (x, dy) = (map_values(&mut rng), rng.values(output.len()));
         let weight = rng.values(channels * MAP.channels / groups * kernel[0] * kernel[1]);
@@ -91,6 +92,7 @@ fn linear_layer() {
         rows: 3,
         inputs: 5,
         outputs: 4,
+        unit: None,
     };
     let (x, weight, bias) = (rng.values(15), rng.values(20), rng.values(4));
     let dy = rng.values(12);

@@ -226,7 +226,12 @@ fn cases() -> Vec<Case> {
                 after: relu.filter(|_| turn % 4 == 3),
             };
             cases.push(Case {
-                size: LinearSize { rows, inputs, outputs },
+                size: LinearSize {
+                    rows,
+                    inputs,
+                    outputs,
+                    unit: None,
+                },
                 tails: [tail(index + turn), tail(2 * index + turn)],
                 kept: (index + turn) % 4 == 0,
                 residual: (index + turn) % 2 == 0,
@@ -279,6 +284,7 @@ fn joined_passes_do_not_depend_on_threads() {
         rows: 3000,
         inputs: 40,
         outputs: 30,
+        unit: None,
     };
     let tail = Tail {
         before: Some(Activation::Gelu),

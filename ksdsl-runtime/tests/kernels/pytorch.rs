@@ -83,6 +83,7 @@ fn convolution() {
         window,
         groups: 2,
         algorithm: Default::default(),
+        unit: None,
     };
     let (x, w, b, dy) = (ramp(80), ramp(48), ramp(4), ramp(48));
     #[rustfmt::skip]

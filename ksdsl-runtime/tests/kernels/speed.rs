@@ -38,6 +38,7 @@ fn conv_speed(channels: usize, side: usize, batch: usize, groups: usize, kernel:
         window,
         groups,
         algorithm: Default::default(),
+        unit: None,
     };
     let (x, dy) = (buf(&rng.values::<f32>(map.len())), buf(&rng.values(map.len())));
     let weight = buf(&rng.values(channels * channels / groups * kernel * kernel));

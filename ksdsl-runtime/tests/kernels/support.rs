@@ -88,6 +88,7 @@ pub(crate) fn pixels(size: LinearSize) -> ConvSize {
         },
         groups: 1,
         algorithm: Default::default(),
+        unit: None,
     }
 }
 

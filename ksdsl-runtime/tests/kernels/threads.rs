@@ -35,6 +35,7 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
             window,
             groups,
             algorithm: Default::default(),
+            unit: None,
         };
         let weight = buf(&rng.values(24 * 24 / groups * kernel * kernel));
         let dy = buf(&rng.values(output.len()));
@@ -59,6 +60,7 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
         rows: 3000,
         inputs: 40,
         outputs: 30,
+        unit: None,
     };
     let (x, dy) = (buf(&rng.values(3000 * 40)), buf(&rng.values(3000 * 30)));
     let weight = buf(&rng.values(1200));

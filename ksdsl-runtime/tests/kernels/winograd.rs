@@ -27,6 +27,7 @@ pub(crate) fn conv3(input: MapSize, outputs: usize, pad: [usize; 2], more: [usiz
         window,
         groups: 1,
         algorithm: Default::default(),
+        unit: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 /// Bytes of a line of the cache: buffers take whole ones.
 const LINE: u64 = 64;
 /// Bytes of a value.
-const VALUE: u64 = 4;
+pub(super) const VALUE: u64 = 4;
 
 /// Counts the bytes of the buffers that are alive.
 #[derive(Debug)]

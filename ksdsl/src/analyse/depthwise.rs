@@ -16,9 +16,10 @@ const PASS: u64 = 1 << 14;
 const BAND: u64 = 16;
 /// Values of the planes of a task.
 const PLANES: u64 = 1 << 15;
-/// Least bands, and pixels of each, for which a pointwise convolution takes them one by one; it does so in
-/// pieces of the latter.
-const CHAIN: [u64; 2] = [16, 128];
+/// Least bands of a batch, and of a unit of a slice, for which a pointwise convolution takes them one by one.
+const CHAIN: [u64; 2] = [16, 2];
+/// Least pixels of such a band; they are taken in pieces of so many.
+const CHAIN_PIXELS: u64 = 128;
 /// Rows of zeros above, and below, the output gradient of a band.
 const PADDING_ROWS: u64 = 2;
 
@@ -74,6 +75,7 @@ impl Convolution {
     fn rows_per_task(&self, to: [u64; 2]) -> u64 {
         let row = product(&[to[1], self.channels[0], self.taps()]);
         let band = self
+            .for_rules()
             .batch
             .saturating_mul(to[0])
             .div_ceil(2)
@@ -110,7 +112,8 @@ impl Convolution {
         let rows = self.rows_per_task(self.output);
         let pixels = rows.min(self.output[0]).saturating_mul(self.output[1]);
         let pair = (self.method, next.method) == (Method::Depthwise, Method::Pointwise);
-        pair && self.rows().div_ceil(rows) >= CHAIN[0] && pixels >= CHAIN[1]
+        let least = if self.unit.is_some() { CHAIN[1] } else { CHAIN[0] };
+        pair && self.for_rules().rows().div_ceil(rows) >= least && pixels >= CHAIN_PIXELS
     }
 
     /// The output of the pointwise convolution behind it, of which [`Convolution::chains`] is true.
@@ -120,7 +123,7 @@ impl Convolution {
         self.prepare(meter, kernel, Direction::Forward);
         let pixels = self.depthwise_rows(self.output).saturating_mul(self.output[1]);
         let band = pixels.saturating_mul(self.channels[0]).saturating_add(LANES);
-        let then = strassen(pixels.min(CHAIN[1]), next.channels);
+        let then = strassen(pixels.min(CHAIN_PIXELS), next.channels);
         self.banded_scratch(meter, [self.input, self.output], self.stride, [band, then]);
         y
     }

@@ -49,6 +49,8 @@ pub(super) enum Method {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Convolution {
     pub(super) batch: u64,
+    /// Images that the rules go by, where the batch is a slice.
+    pub(super) unit: Option<u64>,
     pub(super) groups: u64,
     pub(super) channels: [u64; 2],
     pub(super) kernel: [u64; 2],
@@ -63,13 +65,14 @@ pub(super) struct Convolution {
 
 impl Convolution {
     /// That of a layer, if it has one.
-    pub(super) fn of(layer: &Layer, batch: u64) -> Option<Self> {
+    pub(super) fn of(layer: &Layer, batch: u64, unit: Option<u64>) -> Option<Self> {
         let sizes = |sizes: &[u64]| match *sizes {
             [_, height, width] => [height, width],
             _ => [1, 1],
         };
         let mut this = Self {
             batch,
+            unit,
             groups: 1,
             channels: [layer.input.channels(), layer.output.channels()],
             kernel: [1, 1],
@@ -97,6 +100,7 @@ impl Convolution {
     pub(super) fn linear(rows: u64, channels: [u64; 2]) -> Self {
         Self {
             batch: rows,
+            unit: None,
             groups: 1,
             channels,
             kernel: [1, 1],
@@ -137,15 +141,25 @@ impl Convolution {
         }
     }
 
+    /// What the rules see: a unit of the batch, or all of it.
+    pub(super) fn for_rules(&self) -> Self {
+        Self {
+            batch: self.unit.unwrap_or(self.batch),
+            unit: None,
+            ..*self
+        }
+    }
+
     fn winograd_pays(&self) -> bool {
-        let tiles = self.all_tiles(self.output);
+        let this = self.for_rules();
+        let tiles = this.all_tiles(this.output);
         let least = match self.channels[0].min(self.channels[1]) {
             0..16 => return false,
             16..24 => 256,
             24..32 => 64,
             _ => 4,
         };
-        tiles >= least && self.pixels() >= tiles.saturating_mul(8)
+        tiles >= least && this.pixels() >= tiles.saturating_mul(8)
     }
 
     /// Pixels of the output.
@@ -274,7 +288,8 @@ impl Convolution {
 
     /// Rows of a task of a pointwise product.
     fn product_rows(&self) -> u64 {
-        self.pixels().div_ceil(8).clamp(64, 128).min(self.pixels())
+        let pixels = self.for_rules().pixels();
+        pixels.div_ceil(8).clamp(64, 128).min(pixels)
     }
 
     /// Scratch of the tasks of a product with a matrix of this size by Strassen's algorithm.
@@ -487,6 +502,7 @@ mod tests {
     fn conv(batch: u64, side: u64, channels: u64) -> Convolution {
         Convolution {
             batch,
+            unit: None,
             groups: 1,
             channels: [channels; 2],
             kernel: [3; 2],

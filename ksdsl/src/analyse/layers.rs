@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 impl Pass<'_> {
     pub(super) fn conv(&mut self, layer: &Layer, x: Act) -> Act {
-        let Some(size) = Convolution::of(layer, self.batch) else {
+        let Some(size) = Convolution::of(layer, self.batch, self.unit) else {
             return x;
         };
         let (x, behind) = self.ready_or_waiting(layer, &size, x);

@@ -6,7 +6,7 @@
 //! copies of parameters in the forms that its algorithms want, the sums of their gradients, and
 //! scratch. Shared kernels are read, transformed and summed once, so they count once.
 
-use super::buffer::{Buffer, Gradient, Meter};
+use super::buffer::{Buffer, Gradient, Meter, VALUE};
 use super::param::Param;
 use super::pending::{Context, Saved, Tape, Value};
 use super::weight::{Sum, Weight};
@@ -28,32 +28,53 @@ pub struct Peaks {
 /// The peaks of passes over `batch` images, in `f32` and on so many threads: at most that, if all
 /// tasks that can run at a time have their scratch at the same moment.
 pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
-    let peak = |training| {
-        let mut pass = Pass::new(network, batch, training, threads);
-        pass.run();
-        pass.context.meter.peak()
+    let (slice, unit) = match slices(network, batch, threads) {
+        Some([slice, unit]) => (slice, Some(unit)),
+        None => (batch, None),
     };
+    let first = |keeps: bool| {
+        let mut pass = Pass::new(network, slice, false, threads);
+        pass.unit = unit;
+        pass.kept = keeps.then(HashMap::new);
+        pass.run();
+        pass
+    };
+    // The slices that follow, and further passes of a prepared model, find the forms of all kernels made.
+    let mut next = first(true);
+    let of_slices = next.context.meter.peak();
+    next.context.meter.reset_peak();
+    next.run();
+    let prepared = next.context.meter.peak();
+    let mut training = Pass::new(network, batch, true, threads);
+    training.run();
     Peaks {
-        inference: peak(false),
-        prepared: prepared(network, batch, threads),
-        training: peak(true),
+        inference: match unit {
+            Some(_) => of_slices.max(prepared),
+            None => first(false).context.meter.peak(),
+        },
+        prepared,
+        training: training.context.meter.peak(),
     }
 }
 
-/// The second pass of a prepared model: the first made the forms of all kernels.
-fn prepared(network: &Network, batch: u64, threads: u64) -> u64 {
-    let mut pass = Pass::new(network, batch, false, threads);
-    pass.kept = Some(HashMap::new());
-    pass.run();
-    pass.context.meter.reset_peak();
-    pass.run();
-    pass.context.meter.peak()
+/// Bytes of the largest activation of a unit of a batch, see `ksdsl_runtime::cpu::with_unit_bytes`.
+const UNIT: u64 = 2 << 20;
+
+/// Images of a slice and of a unit, where a batch is taken through the network in slices in inference.
+fn slices(network: &Network, batch: u64, threads: u64) -> Option<[u64; 2]> {
+    let largest = network.largest_activation().saturating_mul(VALUE);
+    let unit = (UNIT / largest.max(1)).max(1);
+    let units = batch.div_ceil(unit);
+    let of_slice = units.div_ceil(units.div_ceil(threads.max(1)).max(1));
+    (batch > unit).then(|| [batch.min(of_slice.saturating_mul(unit)), unit])
 }
 
 /// A forward pass, and in training what is to be done backwards.
 pub(super) struct Pass<'n> {
     network: &'n Network,
     pub(super) batch: u64,
+    /// Images of a unit, where the batch is a slice.
+    pub(super) unit: Option<u64>,
     pub(super) context: Context,
     /// The shared parameters.
     shared: HashMap<(GroupId, u32, Part), Param>,
@@ -104,6 +125,7 @@ impl<'n> Pass<'n> {
         Pass {
             network,
             batch,
+            unit: None,
             context,
             shared: HashMap::new(),
             kept: None,

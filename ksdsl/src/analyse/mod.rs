@@ -48,7 +48,7 @@ pub struct LayerCost {
 /// layers.
 pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
     match layer.op {
-        Op::Conv(_) => kernel::Convolution::of(layer, batch).map(|conv| conv.taken()),
+        Op::Conv(_) => kernel::Convolution::of(layer, batch, None).map(|conv| conv.taken()),
         _ => None,
     }
 }

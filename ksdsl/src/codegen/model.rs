@@ -58,6 +58,7 @@ fn constants(network: &Network) -> TokenStream {
     let name = &network.name;
     let text = text(&network.text);
     let [trainable, unshared, macs] = [analysis.trainable, analysis.unshared, analysis.macs].map(types::size);
+    let largest = types::size(network.largest_activation());
     let input = network.input.sizes().into_iter().map(types::size);
     let output = network.output.sizes().into_iter().map(types::size);
     let shared = shared_kernels(network);
@@ -77,6 +78,7 @@ fn constants(network: &Network) -> TokenStream {
             const PARAMETERS: u64 = PARAMETERS;
             const UNSHARED_PARAMETERS: u64 = UNSHARED_PARAMETERS;
             const MULTIPLY_ADDS: u64 = MULTIPLY_ADDS;
+            const LARGEST_ACTIVATION: usize = #largest;
             const SHARED: &'static [rt::SharedKernel] = &[#(#shared),*];
         }
     }
@@ -167,7 +169,7 @@ fn traits(network: &Network) -> TokenStream {
 
             fn try_forward(&self, x: Input<B, E, D>) -> Result<Self::Output, D::Err> {
                 let mut pass = rt::Pass::inference(x.device());
-                self.run(&mut pass, x)
+                rt::Infer::infer(self, &mut pass, x)
             }
         }
 
@@ -176,7 +178,11 @@ fn traits(network: &Network) -> TokenStream {
             type Output = Output<B, E, D>;
 
             fn infer(&self, pass: &mut rt::Pass<E, D>, x: Input<B, E, D>) -> Result<Self::Output, D::Err> {
-                self.run(pass, x)
+                let images = rt::Dim::size(&rt::HasShape::shape(&x).0);
+                match pass.slices(images, <Builder as rt::Network>::LARGEST_ACTIVATION) {
+                    Some(slices) => pass.in_slices(slices, &x, |pass, x| self.run(pass, x)),
+                    None => self.run(pass, x),
+                }
             }
         }
 
@@ -251,6 +257,7 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
             const PARAMETERS: u64 = 0;
             const UNSHARED_PARAMETERS: u64 = 0;
             const MULTIPLY_ADDS: u64 = 0;
+            const LARGEST_ACTIVATION: usize = 0;
             const SHARED: &'static [rt::SharedKernel] = &[];
         }
 

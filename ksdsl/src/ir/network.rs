@@ -244,3 +244,14 @@ pub struct Network {
     /// All sharing groups, in the order of the clauses.
     pub groups: Vec<Group>,
 }
+
+impl Network {
+    /// Values of the largest activation of one image, the input among them.
+    pub fn largest_activation(&self) -> u64 {
+        let of_layers = self.layers.iter().flat_map(|layer| [layer.input, layer.output]);
+        of_layers
+            .chain([self.input, self.output])
+            .map(Shape::elements)
+            .fold(0, u64::max)
+    }
+}

@@ -12,6 +12,7 @@ mod parity;
 mod passes;
 mod prepared;
 mod private;
+mod slices;
 mod tied;
 mod untied;
 mod visits;

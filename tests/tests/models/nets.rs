@@ -15,6 +15,7 @@ files! {
     bottleneck "bottleneck"
     branches "branches"
     chains "chains"
+    slices "slices"
     convmixer "convmixer"
     convmixer_rows "convmixer_rows"
     digits "digits"

@@ -90,6 +90,7 @@ fn conv_size(options: &KernelOptions) -> ConvSize {
         },
         groups: options.groups,
         algorithm: Default::default(),
+        unit: None,
     }
 }
 

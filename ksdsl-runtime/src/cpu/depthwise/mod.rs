@@ -23,12 +23,13 @@ use super::CpuBuf;
 use super::finish::Finish;
 use super::kernel::{self, CpuKernel};
 use super::simd::Level;
-use crate::geometry::{Algorithm, ConvSize, MapSize, Window};
+use crate::geometry::{Algorithm, ConvSize, MapSize};
 use crate::scalar::Scalar;
 pub(crate) use form::Form;
 use form::Way;
 use lines::{Lines, blocks};
 use rows::Convolution;
+use std::sync::Arc;
 
 /// The convolution; `finish` receives the output piece by piece.
 pub(super) fn forward<E: Scalar>(
@@ -40,7 +41,7 @@ pub(super) fn forward<E: Scalar>(
 ) -> CpuBuf<E> {
     if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(kernel.plain())) {
         let bias = bias.and_then(|bias| E::f32s(bias));
-        let form = kernel.form(kernel::Form::Depthwise(*size), |_| Form::forward(size, weight));
+        let form = forward_form(size, kernel, weight);
         let mut y = CpuBuf::scratch(size.output.len());
         forward_with(&form, size, x, bias, Some(&mut y), finish);
         return y;
@@ -93,18 +94,21 @@ pub(super) fn forward_through<E: Scalar>(
 ) {
     if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(kernel.plain())) {
         let bias = bias.and_then(|bias| E::f32s(bias));
-        let form = kernel.form(kernel::Form::Depthwise(*size), |_| Form::forward(size, weight));
+        let form = forward_form(size, kernel, weight);
         forward_with(&form, size, x, bias, None, Some(finish));
     }
 }
 
+/// The kernel as the forward pass takes it; `weight` are its values.
+fn forward_form<E: Scalar>(size: &ConvSize, kernel: &CpuKernel<E>, weight: &[f32]) -> Arc<Form> {
+    let size = size.for_rules();
+    kernel.form(kernel::Form::Depthwise(size), |_| Form::forward(&size, weight))
+}
+
 /// How many tasks the forward pass has, and of how many pixels.
 pub(super) fn tasks(size: &ConvSize) -> [usize; 2] {
-    let rows = rows::rows_per_task(&size.output, taps(size));
-    [
-        (size.output.batch * size.output.height).div_ceil(rows),
-        rows.min(size.output.height) * size.output.width,
-    ]
+    let bands = rows::bands(&size.output, taps(size), size.unit);
+    [bands.tasks(), bands.task.min(size.output.height) * size.output.width]
 }
 
 /// The convolution with a kernel in the form for it, to `y` if there is one; `E` is `f32`.
@@ -118,7 +122,7 @@ pub(super) fn forward_with<E: Scalar>(
 ) {
     let window = &size.window;
     let origin = window.pad.map(|pad| -pad.cast_signed());
-    run(form, [size.input, size.output], window, origin, x, bias, y, finish);
+    run(form, size, [size.input, size.output], origin, x, bias, y, finish);
 }
 
 /// The data gradient with a kernel in the form for it; `E` is `f32`.
@@ -140,8 +144,8 @@ pub(super) fn backward_data_with<E: Scalar>(
     let origin = [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis));
     run(
         form,
+        size,
         [size.output, size.input],
-        window,
         origin,
         dy,
         None,
@@ -155,8 +159,8 @@ pub(super) fn backward_data_with<E: Scalar>(
 #[allow(clippy::too_many_arguments, reason = "the operands of a convolution")]
 fn run<E: Scalar>(
     form: &Form,
+    size: &ConvSize,
     [input, output]: [MapSize; 2],
-    window: &Window,
     origin: [isize; 2],
     source: &[f32],
     bias: Option<&[f32]>,
@@ -166,6 +170,7 @@ fn run<E: Scalar>(
     let (Way::Direct(weight) | Way::Small(weight) | Way::Toom(weight)) = &form.way else {
         unreachable!("phases are for data gradients only");
     };
+    let window = &size.window;
     let conv = Convolution {
         source,
         input,
@@ -176,6 +181,7 @@ fn run<E: Scalar>(
         origin,
         weight,
         bias: &bias_blocks(form.level, input.channels, bias),
+        bands: rows::bands(&output, taps(size), size.unit),
     };
     let run = match form.way {
         Way::Toom(_) => toom::run,

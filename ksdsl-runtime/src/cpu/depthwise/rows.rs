@@ -5,9 +5,10 @@
 
 use super::lines::{Lines, Part};
 use super::tile::{Grid, Output};
+use crate::cpu::CpuBuf;
 use crate::cpu::finish::Finish;
+use crate::cpu::par::{self, Cut};
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
-use crate::cpu::{CpuBuf, par};
 use crate::geometry::MapSize;
 use crate::scalar::Scalar;
 
@@ -29,6 +30,8 @@ pub(super) struct Convolution<'a> {
     pub(super) weight: &'a [f32],
     /// `[block][lane]`.
     pub(super) bias: &'a [f32],
+    /// The tasks.
+    pub(super) bands: Cut,
 }
 
 impl<'a> Convolution<'a> {
@@ -51,14 +54,13 @@ impl<'a> Convolution<'a> {
 /// `finish` is the last to see.
 pub(super) fn for_bands<E: Scalar>(
     output: &MapSize,
-    taps: usize,
+    cut: Cut,
     y: Option<&mut [E]>,
     finish: Option<&dyn Finish<E>>,
     run: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) {
     let (width, height) = (output.width, output.height);
     let row_len = width * output.channels;
-    let task = rows_per_task(output, taps);
     let run = |row: usize, count: usize, band: &mut [E]| {
         if let Some(y) = E::f32s_mut(band) {
             run(row, count, y);
@@ -68,8 +70,8 @@ pub(super) fn for_bands<E: Scalar>(
         }
     };
     let Some(y) = y else {
-        par::for_ranges(output.batch * height, task, |rows| {
-            let mut band = CpuBuf::scratch(task.min(height) * row_len);
+        par::for_ranges(cut, |rows| {
+            let mut band = CpuBuf::scratch(cut.task.min(height) * row_len);
             let mut row = rows.start;
             while row < rows.end {
                 let count = (height - row % height).min(rows.end - row);
@@ -79,7 +81,7 @@ pub(super) fn for_bands<E: Scalar>(
         });
         return;
     };
-    par::for_rows(y, row_len, task, |first, part| {
+    par::for_cut(y, row_len, cut, |first, part| {
         let (mut row, mut rest) = (first, part);
         while !rest.is_empty() {
             let count = (height - row % height).min(rest.len() / row_len);
@@ -90,9 +92,14 @@ pub(super) fn for_bands<E: Scalar>(
     });
 }
 
-/// Output rows of a task of [`for_bands`], counted over the batch.
-pub(super) fn rows_per_task(output: &MapSize, taps: usize) -> usize {
-    par::rows_per_task(output.width * output.channels * taps).max(band(output.batch * output.height).min(output.height))
+/// How [`for_bands`] cuts the rows of all images; anew after every `unit` images, if so said.
+pub(super) fn bands(output: &MapSize, taps: usize, unit: Option<usize>) -> Cut {
+    let unit = unit.unwrap_or(output.batch) * output.height;
+    Cut {
+        rows: output.batch * output.height,
+        unit,
+        task: par::rows_per_task(output.width * output.channels * taps).max(band(unit).min(output.height)),
+    }
 }
 
 /// Rows of a band of `rows` in all: fewer than usual where that gives a task to a second thread.
@@ -102,15 +109,9 @@ fn band(rows: usize) -> usize {
 
 /// Computes all of `y`.
 pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: Option<&mut [E]>, finish: Option<&dyn Finish<E>>) {
-    for_bands(
-        &conv.output,
-        conv.kernel[0] * conv.kernel[1],
-        y,
-        finish,
-        |row, count, y| {
-            level.run(Band { conv, row, count, y });
-        },
-    );
+    for_bands(&conv.output, conv.bands, y, finish, |row, count, y| {
+        level.run(Band { conv, row, count, y });
+    });
 }
 
 /// `count` output rows of one image from `row`, counted over the batch, on.

@@ -54,8 +54,7 @@ pub(super) fn weight_pays(level: Level, size: &ConvSize) -> bool {
 /// Computes all of `y`; the weights are `[block][ky][kx][lane]`.
 pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: Option<&mut [E]>, finish: Option<&dyn Finish<E>>) {
     let zeros = Lines::zeros(conv.input.width * conv.input.channels);
-    let taps = conv.kernel[0] * conv.kernel[1];
-    for_bands(&conv.output, taps, y, finish, |row, count, y| {
+    for_bands(&conv.output, conv.bands, y, finish, |row, count, y| {
         let (image, row) = (row / conv.output.height, row % conv.output.height);
         let len = conv.input.height * conv.input.width * conv.input.channels;
         level.run(Band {

@@ -7,7 +7,7 @@
 //! `dy`.
 
 use super::lines::{Lines, Part, blocks};
-use super::rows::{Pixels, for_bands};
+use super::rows::{Pixels, bands, for_bands};
 use super::tile::Grid;
 use crate::cpu::finish::Finish;
 use crate::cpu::simd::{Lanes, Level, Operation};
@@ -89,7 +89,8 @@ pub(super) fn backward_data<E: Scalar>(
         kernels,
         zeros: &[0.0; 16],
     };
-    for_bands(&size.input, super::taps(size), Some(dx), finish, |row, count, dx| {
+    let cut = bands(&size.input, super::taps(size), size.unit);
+    for_bands(&size.input, cut, Some(dx), finish, |row, count, dx| {
         let (image, y) = (row / size.input.height, row % size.input.height);
         let rows = y..y + count;
         level.run(Band {

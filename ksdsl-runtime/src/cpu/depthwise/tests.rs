@@ -56,6 +56,7 @@ fn sized(input: MapSize, window: Window, longer: [usize; 2]) -> Option<ConvSize>
         window,
         groups: input.channels,
         algorithm: Default::default(),
+        unit: None,
     })
 }
 

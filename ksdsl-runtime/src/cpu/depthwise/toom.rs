@@ -67,15 +67,9 @@ pub(super) fn takes(window: &Window) -> bool {
 
 /// Computes all of `y`; the weights are those of [`weights`].
 pub(super) fn run<E: Scalar>(conv: &Convolution, level: Level, y: Option<&mut [E]>, finish: Option<&dyn Finish<E>>) {
-    for_bands(
-        &conv.output,
-        conv.kernel[0] * conv.kernel[1],
-        y,
-        finish,
-        |row, count, y| {
-            level.run(Band { conv, row, count, y });
-        },
-    );
+    for_bands(&conv.output, conv.bands, y, finish, |row, count, y| {
+        level.run(Band { conv, row, count, y });
+    });
 }
 
 /// `count` output rows of one image from `row`, counted over the batch, on.

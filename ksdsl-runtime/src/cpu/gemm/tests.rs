@@ -341,6 +341,7 @@ fn conv_speed() {
             },
             groups: 1,
             algorithm: Default::default(),
+            unit: None,
         };
         let len = inputs * outputs * kernel * kernel;
         let x = CpuBuf::from_vec(values(1, size.input.len()));

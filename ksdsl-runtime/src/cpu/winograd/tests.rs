@@ -34,6 +34,7 @@ fn winograd_shares() {
             window,
             groups: 1,
             algorithm: Default::default(),
+            unit: None,
         };
         let x: Vec<f32> = (0..map.len()).map(|i| (i % 17) as f32 - 8.0).collect();
         let kernel = CpuKernel::new(CpuBuf::zeros(channels * channels * 9));

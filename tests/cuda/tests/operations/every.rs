@@ -62,6 +62,7 @@ fn large<E: Scalar, D: Updates<E>>(run: &mut Run<'_, E, D>) {
             window,
             groups,
             algorithm: Algorithm::Auto,
+            unit: None,
         });
     }
 }
@@ -98,6 +99,7 @@ fn convolutions_in_several_runs_agree() {
             window,
             groups: 1,
             algorithm: Algorithm::Auto,
+            unit: None,
         });
     }
     let gpu = gpu(0);
@@ -150,6 +152,7 @@ fn precision_is_as_asked_for() {
             window,
             groups: 1,
             algorithm: Algorithm::Auto,
+            unit: None,
         });
     }
     let gpu = gpu(0);
@@ -215,6 +218,7 @@ fn a_visit_more_copies_nothing() {
         window,
         groups: 1,
         algorithm: Algorithm::Auto,
+        unit: None,
     };
     let x = up::<f32, _>(device, &vec![0.5; map.len()]);
     let kernel = Backend::<f32>::kernel(device, up::<f32, _>(device, &vec![0.25; 144]));

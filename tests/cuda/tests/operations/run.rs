@@ -177,6 +177,7 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             window,
             groups,
             algorithm: Algorithm::Auto,
+            unit: None,
         })
     }
 
