@@ -94,7 +94,7 @@ enum Kind<E: Scalar, D: Backend<E>> {
     /// A sum that a prepared model keeps.
     Kept(Rc<D::Kernel>),
     /// A sum that is made where it is needed.
-    Sum(Sum<E, D>),
+    Sum(Box<Sum<E, D>>),
 }
 
 impl<E: Scalar, D: Backend<E>> Weight<E, D> {
@@ -122,7 +122,7 @@ impl<E: Scalar, D: Backend<E>> Weight<E, D> {
                 let made = kernels.sum(b, || bind(context)?.make(&context.device.clone()))?;
                 Ok(Self(Kind::Kept(made)))
             }
-            None => bind(context).map(|sum| Self(Kind::Sum(sum))),
+            None => bind(context).map(|sum| Self(Kind::Sum(Box::new(sum)))),
         }
     }
 

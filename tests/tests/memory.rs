@@ -58,6 +58,21 @@ fn peak_of(f: impl FnOnce()) -> u64 {
     (memory::peak() - before) as u64
 }
 
+/// What `$model` needs for `$images` in inference, and prepared for it.
+macro_rules! measured_inference {
+    ($device:expr, $model:expr, $images:expr) => {{
+        let inference = peak_of(|| drop($model.forward($images.clone())));
+        let prepared = peak_of(|| {
+            let prepared = Prepared::new(&$model);
+            drop(prepared.forward(&$device, $images.clone()));
+            // The kernels are there: what counts is every further call.
+            memory::reset_peak();
+            drop(prepared.forward(&$device, $images.clone()));
+        });
+        (inference, prepared)
+    }};
+}
+
 /// Runs `$net` once in inference and for one step of training.
 macro_rules! measured {
     ($file:ident::$net:ident [$($size:literal),+], $batch:expr) => {{
@@ -65,14 +80,7 @@ macro_rules! measured {
         let mut model = device.build_module::<nets::$file::$net::Builder, f32>();
         let images = vec![0.5; $batch $(* $size)+];
         let images = device.tensor_from_vec(images, ($batch, $(Const::<$size>),+));
-        let inference = peak_of(|| drop(model.forward(images.clone())));
-        let prepared = peak_of(|| {
-            let prepared = Prepared::new(&model);
-            drop(prepared.forward(&device, images.clone()));
-            // The kernels are there: what counts is every further call.
-            memory::reset_peak();
-            drop(prepared.forward(&device, images.clone()));
-        });
+        let (inference, prepared) = measured_inference!(device, model, images);
         let gradients = model.alloc_grads();
         let training = peak_of(|| drop(model.forward_mut(images.traced(gradients)).square().mean().backward()));
         Peaks { inference, prepared, training }
@@ -134,6 +142,21 @@ fn predicted(text: &str, net: &str, batch: usize, threads: usize) -> Peaks {
     }
 }
 
+/// What is predicted and measured in inference of a batch of five units and a half, which is taken in slices.
+fn sliced(threads: usize) -> ([(&'static str, u64); 2], [u64; 2]) {
+    let largest = 4 * <nets::convmixer_memory::small::Builder as Network>::LARGEST_ACTIVATION;
+    let unit = (2 << 20) / largest;
+    let batch = 5 * unit + unit / 2;
+    let device = Cpu::seed_from_u64(0);
+    let model = device.build_module::<nets::convmixer_memory::small::Builder, f32>();
+    let images = vec![0.5; batch * 3 * 32 * 32];
+    let images = device.tensor_from_vec(images, (batch, Const::<3>, Const::<32>, Const::<32>));
+    let (inference, prepared) = measured_inference!(device, model, images);
+    let text = include_str!(concat!(env!("OUT_DIR"), "/convmixer_memory.ksn"));
+    let [of_inference, of_prepared, _] = predicted(text, "small", batch, threads).named();
+    ([of_inference, of_prepared], [inference, prepared])
+}
+
 /// One net with different batches, and on several threads: statistics are the process's, so one test.
 #[test]
 fn peaks_are_as_predicted() {
@@ -155,6 +178,16 @@ fn peaks_are_as_predicted() {
             println!("{name:24} {pass} on {threads} threads: {measured}, predicted {least} to {most}");
             if (measured as f64) < 0.97 * least as f64 || measured as f64 > 1.03 * most as f64 {
                 wrong.push(format!("{name} {pass} on {threads} threads"));
+            }
+        }
+    }
+    for threads in [1, 2] {
+        let name = format!("small in slices, {threads} threads");
+        let (predicted, measured) = with_threads(NonZeroUsize::new(threads).expect("not zero"), || sliced(threads));
+        for ((pass, predicted), measured) in predicted.into_iter().zip(measured) {
+            println!("{name:24} {pass}: {measured}, predicted {predicted}");
+            if !(0.97..1.03).contains(&(predicted as f64 / measured as f64)) {
+                wrong.push(format!("{name} {pass}"));
             }
         }
     }

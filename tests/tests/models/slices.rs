@@ -6,7 +6,7 @@ use ksdsl_runtime::prelude::*;
 use std::num::NonZeroUsize;
 
 /// So many that slices of several units, and a unit that is not full, occur.
-const BATCH: usize = 11;
+const BATCH: usize = 15;
 type Images<B> = Tensor<(B, Const<3>, Const<18>, Const<14>), f32, Cpu>;
 
 fn model_and_images() -> (sliced::Model<f32, Cpu>, Images<usize>) {
@@ -38,7 +38,7 @@ fn slices_compute_what_the_batch_does() {
         level.with(|| {
             let whole = with_unit_bytes(usize::MAX, || model.forward(x.clone())).as_vec();
             let largest = whole.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-            for unit in [1, 2, 3, BATCH - 1] {
+            for unit in [1, 2, 4, BATCH - 1] {
                 let run = |threads: usize| {
                     let threads = NonZeroUsize::new(threads).unwrap();
                     with_threads(threads, || with_unit(unit, || model.forward(x.clone()))).as_vec()
