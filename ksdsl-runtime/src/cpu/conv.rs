@@ -36,7 +36,7 @@ fn implicit_rows(size: &ConvSize) -> usize {
 fn pack<E: Scalar>(size: &ConvSize, weight: &[E], transposed: bool) -> Vec<Packed<E>> {
     let (depth, outputs) = (columns(size), size.output.channels / size.groups);
     let mut packed = CpuBuf::scratch(weight.len());
-    WeightLayout::of(size).for_each(|plain, at| packed[at] = weight[plain]);
+    WeightLayout::of(size).lay_out(weight, &mut packed);
     let matrix = |group: usize| {
         let matrix = Mat::new(&packed[group * depth * outputs..], depth, outputs, outputs);
         Packed::new(if transposed { matrix.transposed() } else { matrix })

@@ -122,7 +122,7 @@ impl<E: Scalar> CpuKernelGradient<E> {
         let mut sum = self.plain;
         if let Some((layout, sums)) = &self.unrolled {
             let sum = sum.get_or_insert_with(|| CpuBuf::zeros(self.len));
-            layout.for_each(|plain, at| sum[plain] += sums[at]);
+            layout.add_to_plain(sums, sum);
         }
         if let Some((outputs, inputs, points)) = &self.winograd {
             let sum = sum.get_or_insert_with(|| CpuBuf::zeros(self.len));

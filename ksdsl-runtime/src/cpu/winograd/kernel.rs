@@ -67,20 +67,29 @@ fn transform_plain<E: Scalar>(weight: &[E], outputs: usize, inputs: usize, direc
                 for row in 0..ROWS.min(rows - task * ROWS) {
                     for column in first..last {
                         let at = (task * ROWS + row) * row_step + column * column_step;
-                        for tap in 0..9 {
-                            let from = if forward { tap } else { 8 - tap };
-                            taps[tap / 3][tap % 3][column - first] = weight[at + from];
+                        let kernel = &weight[at..at + 9];
+                        for (tap, lanes) in taps.as_flattened_mut().iter_mut().enumerate() {
+                            lanes[column - first] = kernel[if forward { tap } else { 8 - tap }];
                         }
                     }
                     lanes::kernel(&taps, &mut to);
                     for (piece, lanes) in pieces.iter_mut().zip(to.as_flattened()) {
-                        piece[row * columns + first..row * columns + last].copy_from_slice(&lanes[..last - first]);
+                        copy(lanes, &mut piece[row * columns + first..row * columns + last]);
                     }
                 }
             }
         },
     );
     points
+}
+
+/// Copies as many lanes as `to` has; all of them as one vector.
+#[inline(always)]
+fn copy<E: Scalar>(lanes: &[E; LANES], to: &mut [E]) {
+    match to.as_mut_array() {
+        Some(to) => *to = *lanes,
+        None => to.copy_from_slice(&lanes[..to.len()]),
+    }
 }
 
 /// Adds `G^T m G` to the gradient `[outputs][inputs][3][3]`, for gradients `points` of the
@@ -98,7 +107,11 @@ pub(in super::super) fn add_gradient<E: Scalar>(points: &[E], outputs: usize, in
             for input in 0..inputs {
                 for (p, lanes) in from.as_flattened_mut().iter_mut().enumerate() {
                     let at = p * stride + input * outputs + first;
-                    lanes[..count].copy_from_slice(&points[at..at + count]);
+                    let from = &points[at..at + count];
+                    match from.as_array() {
+                        Some(from) => *lanes = *from,
+                        None => lanes[..count].copy_from_slice(from),
+                    }
                 }
                 lanes::kernel_gradient(&from, &mut taps);
                 for output in 0..count {
