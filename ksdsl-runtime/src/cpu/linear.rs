@@ -101,11 +101,7 @@ fn multiply<E: Scalar>(
     let start = Start::bias(bias.map(|bias| &bias[..]));
     let unit = size.unit.unwrap_or(size.rows);
     // Strassen's algorithm pairs rows of a task.
-    let cut = Cut {
-        rows: size.rows,
-        unit,
-        task: product_rows(unit),
-    };
+    let cut = Cut::by_units(size.rows, unit, product_rows(unit));
     par::for_cut(&mut y, outputs, cut, |first, part| {
         let rows = part.len() / outputs;
         product(

@@ -21,25 +21,37 @@ pub(super) fn rows_per_task(row_len: usize) -> usize {
 /// Rows that are cut into tasks of `task` rows, anew after every `unit` rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
-    pub(super) rows: usize,
-    pub(super) unit: usize,
-    pub(super) task: usize,
+    rows: usize,
+    /// Not zero, as `task`.
+    unit: usize,
+    task: usize,
 }
 
 impl Cut {
     /// Tasks of `task` rows from first to last.
     pub(super) fn even(rows: usize, task: usize) -> Self {
-        Self { rows, unit: rows, task }
+        Self::by_units(rows, rows, task)
+    }
+
+    /// Tasks of `task` rows, anew after every `unit`.
+    pub(super) fn by_units(rows: usize, unit: usize, task: usize) -> Self {
+        let (unit, task) = (unit.max(1), task.max(1));
+        Self { rows, unit, task }
+    }
+
+    /// Most rows of a task.
+    pub(super) fn task(self) -> usize {
+        self.task
     }
 
     fn tasks_per_unit(self) -> usize {
-        self.unit.div_ceil(self.task.max(1)).max(1)
+        self.unit.div_ceil(self.task)
     }
 
     /// The number of tasks.
     pub(super) fn tasks(self) -> usize {
-        let (units, rest) = (self.rows / self.unit.max(1), self.rows % self.unit.max(1));
-        units * self.tasks_per_unit() + rest.div_ceil(self.task.max(1))
+        let (units, rest) = (self.rows / self.unit, self.rows % self.unit);
+        units * self.tasks_per_unit() + rest.div_ceil(self.task)
     }
 
     /// The rows of a task.
@@ -61,7 +73,7 @@ pub(super) fn for_rows<E: Send>(
     kernel: impl Fn(usize, &mut [E]) + Sync,
 ) {
     let rows = dst.len().div_ceil(row_len.max(1));
-    for_cut(dst, row_len, Cut::even(rows, rows_per_task.max(1)), kernel);
+    for_cut(dst, row_len, Cut::even(rows, rows_per_task), kernel);
 }
 
 /// As [`for_rows`] for rows that are cut in this way.
@@ -73,7 +85,7 @@ pub(super) fn for_cut<E: Send>(dst: &mut [E], row_len: usize, cut: Cut, kernel: 
         let rows = cut.range(index);
         let places = (rows.start * row_len).min(all)..(rows.end * row_len).min(all);
         // SAFETY: the pieces lie inside `dst`, which is borrowed until the loop is done, and do not
-        // overlap: `for_each` hands out each index once.
+        // overlap: `for_each` hands out each index once, and the ranges of a cut follow one another.
         let part = unsafe { std::slice::from_raw_parts_mut(start.at(places.start), places.len()) };
         level.scope(|| {
             level.vectorised(
@@ -147,4 +159,32 @@ pub(super) fn sum_parts<E: Scalar>(
         },
     );
     total
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cut;
+
+    /// Every row once and in order; no task of more rows than said, none in two units, none empty; and in each
+    /// unit the same as in the first.
+    #[test]
+    fn cuts_follow_one_another() {
+        for rows in 0..40 {
+            for unit in 0..45 {
+                for task in 0..12 {
+                    let cut = Cut::by_units(rows, unit, task);
+                    let (unit, task) = (unit.max(1), task.max(1));
+                    let mut next = 0;
+                    for range in (0..cut.tasks()).map(|index| cut.range(index)) {
+                        assert_eq!(range.start, next);
+                        assert!(!range.is_empty() && range.len() <= task);
+                        assert_eq!(range.start / unit, (range.end - 1) / unit);
+                        assert!((range.start % unit).is_multiple_of(task));
+                        next = range.end;
+                    }
+                    assert_eq!(next, rows);
+                }
+            }
+        }
+    }
 }

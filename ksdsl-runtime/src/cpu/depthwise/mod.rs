@@ -108,7 +108,7 @@ fn forward_form<E: Scalar>(size: &ConvSize, kernel: &CpuKernel<E>, weight: &[f32
 /// How many tasks the forward pass has, and of how many pixels.
 pub(super) fn tasks(size: &ConvSize) -> [usize; 2] {
     let bands = rows::bands(&size.output, taps(size), size.unit);
-    [bands.tasks(), bands.task.min(size.output.height) * size.output.width]
+    [bands.tasks(), bands.task().min(size.output.height) * size.output.width]
 }
 
 /// The convolution with a kernel in the form for it, to `y` if there is one; `E` is `f32`.

@@ -71,7 +71,7 @@ pub(super) fn for_bands<E: Scalar>(
     };
     let Some(y) = y else {
         par::for_ranges(cut, |rows| {
-            let mut band = CpuBuf::scratch(cut.task.min(height) * row_len);
+            let mut band = CpuBuf::scratch(cut.task().min(height) * row_len);
             let mut row = rows.start;
             while row < rows.end {
                 let count = (height - row % height).min(rows.end - row);
@@ -95,11 +95,8 @@ pub(super) fn for_bands<E: Scalar>(
 /// How [`for_bands`] cuts the rows of all images; anew after every `unit` images, if so said.
 pub(super) fn bands(output: &MapSize, taps: usize, unit: Option<usize>) -> Cut {
     let unit = unit.unwrap_or(output.batch) * output.height;
-    Cut {
-        rows: output.batch * output.height,
-        unit,
-        task: par::rows_per_task(output.width * output.channels * taps).max(band(unit).min(output.height)),
-    }
+    let task = par::rows_per_task(output.width * output.channels * taps).max(band(unit).min(output.height));
+    Cut::by_units(output.batch * output.height, unit, task)
 }
 
 /// Rows of a band of `rows` in all: fewer than usual where that gives a task to a second thread.

@@ -4,7 +4,8 @@
 //! more, in which a buffer takes the shortest free range that holds it and joins its neighbours
 //! when it is dropped. So the memory of one layer serves all others, whatever their sizes, and a
 //! training step finds its pages mapped already. Buffers of up to 4 KB are the allocator's: they
-//! would only cut the free ranges short.
+//! would only cut the free ranges short. Scratch of tasks lies in smaller arenas, one for each thread of a
+//! team, which so finds it in its own caches.
 //!
 //! The arena belongs to the process and keeps its chunks until [`release`] is called. It could
 //! live as long as a model or a trainer instead, but models are plain structs of tensors, which
