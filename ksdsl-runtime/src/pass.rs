@@ -68,15 +68,16 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
     }
 
     /// How the device wants a batch of `images` images in inference, see [`Backend::slices`]; `largest` is
-    /// the number of values of the largest activation of one image.
+    /// the number of values of the largest activation of one image. In training always all at once, as norms
+    /// look at the whole batch.
     pub fn slices(&self, images: usize, largest: usize) -> Option<Slices> {
-        self.device.slices(images, largest)
+        (!self.training).then(|| self.device.slices(images, largest)).flatten()
     }
 
     /// Takes `x` through a network slice by slice: what `run` makes of the slices, joined. `run` must go
     /// through one model, whose kernels are prepared at the first slice and serve the others.
     pub fn in_slices<I: ActShape, O: ActShape<Batch = I::Batch>>(
-        &mut self,
+        &self,
         slices: Slices,
         x: &Tensor<I, E, D>,
         mut run: impl FnMut(&mut Self, Tensor<I::Sliced, E, D>) -> Result<Tensor<O::Sliced, E, D>, D::Err>,
@@ -84,14 +85,13 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         let batch = x.shape().batch();
         let image = I::Sliced::of(1).num_elements();
         let (mut outputs, inputs) = (Vec::new(), x.as_vec());
-        self.unit = Some(slices.unit);
-        self.kernels.get_or_insert_default();
+        let mut pass = Self::new(self.training, &self.device).with_kernels(self.kernels.clone().unwrap_or_default());
+        pass.unit = Some(slices.unit);
         for slice in inputs.chunks((slices.images * image).max(1)) {
             let shape = I::Sliced::of(slice.len() / image.max(1));
             let x = self.device.try_tensor_from_vec(slice.to_vec(), shape)?;
-            outputs.extend(run(self, x)?.as_vec());
+            outputs.extend(run(&mut pass, x)?.as_vec());
         }
-        self.unit = None;
         self.device.try_tensor_from_vec(outputs, O::of(batch))
     }
 

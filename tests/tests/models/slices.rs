@@ -2,6 +2,8 @@
 
 use crate::nets::slices::sliced;
 use ksdsl_runtime::cpu::{Level, with_threads, with_unit_bytes};
+use ksdsl_runtime::network::Infer;
+use ksdsl_runtime::pass::Pass;
 use ksdsl_runtime::prelude::*;
 use std::num::NonZeroUsize;
 
@@ -70,4 +72,15 @@ fn slices_of_prepared_models_are_the_same() {
             assert_eq!(prepared.forward(&device, fixed.clone()).as_vec(), want);
         }
     });
+}
+
+/// A training pass normalises by the whole batch, also without a tape.
+#[test]
+fn training_passes_take_the_whole_batch() {
+    let (model, x) = model_and_images();
+    let device = Cpu::default();
+    let run = || model.infer(&mut Pass::training(&device), x.clone()).unwrap().as_vec();
+    let whole = run();
+    assert_ne!(whole, model.forward(x.clone()).as_vec());
+    assert_eq!(with_unit(2, run), whole);
 }
