@@ -1,6 +1,6 @@
 //! Which algorithm a convolution runs on.
 
-use super::{par, winograd};
+use super::{par, scoped, winograd};
 use crate::geometry::{Algorithm, ConvSize, LinearSize};
 use crate::scalar::Scalar;
 use std::any::TypeId;
@@ -42,15 +42,7 @@ thread_local! {
 ///
 /// A training step's backward pass follows the choice in force when it runs.
 pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
-    /// Puts the former choice back, after a panic too.
-    struct Restore(WinogradChoice);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            CHOICE.set(self.0);
-        }
-    }
-    let _restore = Restore(CHOICE.replace(choice));
-    f()
+    scoped::with_value(&CHOICE, choice, f)
 }
 
 /// The layout of unrolled kernels: `[group][ky][kx][in / groups][out / groups]`.

@@ -30,6 +30,7 @@ mod par;
 mod passes_speed;
 mod place;
 mod pool;
+mod scoped;
 mod simd;
 mod slices;
 pub(crate) mod special;

@@ -8,7 +8,7 @@
 //! from sizes alone, and within a unit everything is computed alike, whatever is beside it in a slice (see
 //! [`ConvSize::unit`](crate::geometry::ConvSize::unit)).
 
-use super::threads;
+use super::{scoped, threads};
 use crate::geometry::Slices;
 use std::cell::Cell;
 
@@ -24,15 +24,7 @@ thread_local! {
 /// activation has about this many bytes, and as many units at a time as there are threads. The default is
 /// 2 MB, about right where each core has an L2 cache of 1 MB; `usize::MAX` takes every batch at once.
 pub fn with_unit_bytes<R>(bytes: usize, f: impl FnOnce() -> R) -> R {
-    /// Puts the former number back, after a panic too.
-    struct Restore(usize);
-    impl Drop for Restore {
-        fn drop(&mut self) {
-            BYTES.set(self.0);
-        }
-    }
-    let _restore = Restore(BYTES.replace(bytes));
-    f()
+    scoped::with_value(&BYTES, bytes, f)
 }
 
 /// The slices of a batch, if it is larger than a unit; `largest` is in bytes and of one image.

@@ -7,6 +7,7 @@ mod plain;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use super::scoped;
 use plain::Plain;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
@@ -62,15 +63,7 @@ impl Level {
 
     /// As [`Level::with`] for a level that the CPU has.
     pub(in crate::cpu) fn scope<R>(self, f: impl FnOnce() -> R) -> R {
-        /// Puts the former level back, after a panic too.
-        struct Restore(Option<Level>);
-        impl Drop for Restore {
-            fn drop(&mut self) {
-                FORCED.set(self.0);
-            }
-        }
-        let _restore = Restore(FORCED.replace(Some(self)));
-        f()
+        scoped::with_value(&FORCED, Some(self), f)
     }
 
     /// The level in force on this thread.
