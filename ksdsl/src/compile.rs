@@ -6,7 +6,7 @@ use crate::elaborate::{Budget, elaborate};
 use crate::ir::Network;
 use crate::source::{Source, Span};
 use crate::value::{Env, Value, eval};
-use crate::{check, parse, share};
+use crate::{check, limits, parse, plan, share};
 use std::collections::HashMap;
 
 /// What to compile of a source, and with which values.
@@ -161,7 +161,29 @@ fn network(
         budget,
         diagnostics,
     )?;
-    Some(share::resolve(elaborated, diagnostics))
+    let network = share::resolve(elaborated, diagnostics);
+    if network.macs() > limits::MULTIPLY_ADDS.into() {
+        diagnostics.push(too_much_work(net, &network));
+    }
+    // Of a network with errors there is no code.
+    if !diagnostics.has_errors()
+        && let Err(text) = budget.spend_code(plan::plan(&network).tokens())
+    {
+        let help = "write fewer networks into one source";
+        diagnostics.push(Diagnostic::error(Code::NetworkTooLarge, net.name.span, text).help(help));
+    }
+    Some(network)
+}
+
+fn too_much_work(net: &Net, network: &Network) -> Diagnostic {
+    let text = format!(
+        "network `{}` takes {} multiply-adds per image",
+        net.name.value,
+        network.macs()
+    );
+    Diagnostic::error(Code::NetworkTooLarge, net.name.span, text)
+        .label(format!("must be at most {}", limits::MULTIPLY_ADDS))
+        .help("make the network smaller")
 }
 
 fn instance_values(

@@ -30,5 +30,9 @@ pub const SELECTED_PLACES: usize = 2_000_000;
 pub const DIMENSION: i64 = 1 << 20;
 /// Elements of one tensor.
 pub const ELEMENTS: u64 = 1 << 40;
+/// Multiply-adds of one network for one image.
+pub const MULTIPLY_ADDS: u64 = 18_446_744_073_709_551_615;
+/// Tokens of the code generated for all networks of one source, as estimated from their plans.
+pub const GENERATED_TOKENS: usize = 8_000_000;
 /// Errors, and as many warnings, reported for one source.
 pub const DIAGNOSTICS: usize = 50;
