@@ -83,11 +83,11 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
             NetKind::Instance { base, .. } => families.get(base.value.as_str()),
         };
         if let Some(family) = family {
-            let resolved = network(file, (net, family), &options.set, &mut budget, diagnostics);
-            networks.extend(resolved.map(|network| Network {
-                text: specification(source, file, net, family),
-                ..network
-            }));
+            if let Some(mut network) = network(file, (net, family), &options.set, &mut budget, diagnostics) {
+                network.text = specification(source, file, net, family);
+                pay_for_code(net, &network, &mut budget, diagnostics);
+                networks.push(network);
+            }
         }
         if budget.is_spent() {
             break;
@@ -165,14 +165,19 @@ fn network(
     if network.macs() > limits::MULTIPLY_ADDS.into() {
         diagnostics.push(too_much_work(net, &network));
     }
-    // Of a network with errors there is no code.
-    if !diagnostics.has_errors()
-        && let Err(text) = budget.spend_code(plan::plan(&network).tokens())
-    {
-        let help = "write fewer networks into one source";
-        diagnostics.push(Diagnostic::error(Code::NetworkTooLarge, net.name.span, text).help(help));
-    }
     Some(network)
+}
+
+/// Pays for the code of a network, which one with errors does not have, and for its text.
+fn pay_for_code(net: &Net, network: &Network, budget: &mut Budget, diagnostics: &mut Diagnostics) {
+    let code = match diagnostics.has_errors() {
+        true => 0,
+        false => plan::plan(network).tokens(),
+    };
+    if let Err(text) = budget.spend_code(code + network.text.len() / limits::STEP_BYTES) {
+        let diagnostic = Diagnostic::error(Code::NetworkTooLarge, net.name.span, text);
+        diagnostics.push(diagnostic.help("write fewer networks into one source"));
+    }
 }
 
 fn too_much_work(net: &Net, network: &Network) -> Diagnostic {

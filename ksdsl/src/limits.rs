@@ -20,7 +20,7 @@ pub const LAYERS: usize = 200_000;
 /// Steps of expanding all networks of one source: statements and iterations carried out,
 /// parameters given a value, and one more for every [`STEP_BYTES`] of their expressions.
 pub const STEPS: usize = 600_000;
-/// Bytes of an expression that count as one step.
+/// Bytes of an expression that count as one step, and of a network's text that count as one token of code.
 pub const STEP_BYTES: usize = 32;
 /// Bytes of all layer paths of one source, as they are kept in memory.
 pub const PATH_BYTES: usize = 1 << 26;

@@ -241,3 +241,11 @@ fn code_of_different_blocks() {
     let text = net("global_avg_pool; repeat 30000 as i { linear(1 + i); relu }");
     assert_eq!(codes(text), [Code::NetworkTooLarge]);
 }
+
+/// Every network keeps the text that specifies it: 10,000 instances of half a megabyte would be 5 GB.
+#[test]
+fn texts_of_many_instances() {
+    let family = format!("net a(k = 1) {{ input 4; relu /* {} */ }}\n", "x".repeat(500_000));
+    let codes = codes(family + &many(10_000, |n| format!("net n{n} = a(k = {n})\n")));
+    assert_eq!(codes, [Code::NetworkTooLarge]);
+}
