@@ -177,6 +177,7 @@ fn keys_are_paths_however_repetitions_are_nested() {
     let text = "net n { input 4
         block twice { repeat 2 { linear(4, bias = false) } relu }
         stage s { repeat 2 { twice } outer: repeat 2 { repeat 2 { linear(4, bias = false); relu } } }
+        deep: seq { more: seq { row: repeat 2 { twice }; one: twice; repeat 2 { relu; linear(4, bias = false) } } }
     }";
     let (operations, params) = both(text);
     let keys = [
@@ -188,11 +189,21 @@ fn keys_are_paths_however_repetitions_are_nested() {
         "s.outer.0.1.linear",
         "s.outer.1.0.linear",
         "s.outer.1.1.linear",
+        "deep.more.row.0.0.linear",
+        "deep.more.row.0.1.linear",
+        "deep.more.row.1.0.linear",
+        "deep.more.row.1.1.linear",
+        "deep.more.one.0.linear",
+        "deep.more.one.1.linear",
+        "deep.more.0.linear",
+        "deep.more.1.linear",
     ];
     let linear: Vec<String> = keys.iter().map(|key| format!("linear | {key}.weight")).collect();
     let found: Vec<&String> = operations.iter().filter(|op| *op != "relu").collect();
     assert_eq!(found, linear.iter().collect::<Vec<_>>());
-    assert_eq!(params, keys.map(|key| format!("{key}.weight [4, 4] uniform 0.5")));
+    let mut sorted = keys;
+    sorted.sort_unstable();
+    assert_eq!(params, sorted.map(|key| format!("{key}.weight [4, 4] uniform 0.5")));
 }
 
 /// The kernels of a group are handed out in the order of the visits.
