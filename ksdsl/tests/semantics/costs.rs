@@ -78,3 +78,30 @@ fn sharing_saves_parameters_alone() {
         );
     }
 }
+
+/// Bytes in inference and in training for a batch of 2 images of 16 x 16 pixels of one channel, whose values have
+/// one layout, so that a map is 2048 bytes and nothing is put into another order. A buffer takes whole lines of 64
+/// bytes: so do a scale, a shift, and the gradient of each.
+#[test]
+fn single_layers_need_the_memory_they_should() {
+    const MAP: u64 = 2 * 16 * 16 * 4;
+    const LINE: u64 = 64;
+    for (layer, inference, training) in [
+        // Input, output, mean and inverse deviation for each pixel; backwards the gradients of output and input
+        // with the input and the statistics.
+        ("layer_norm", 2 * MAP + 2 * MAP + 2 * LINE, 3 * MAP + 2 * MAP + 4 * LINE),
+        // In place; backwards the output is kept, and its gradient becomes that of the input.
+        ("relu", MAP, 2 * MAP),
+        ("dropout(0.5)", MAP, MAP),
+        // Pooling over windows keeps its input, and so does a global maximum.
+        ("avg_pool(1)", 2 * MAP, 3 * MAP),
+        ("max_pool(2)", MAP + MAP / 4, 2 * MAP + MAP / 4),
+        ("global_avg_pool", MAP + LINE, MAP + LINE),
+        ("global_max_pool", MAP + LINE, 2 * MAP + LINE),
+        // A map of parameters; backwards its gradient besides.
+        ("position_embedding", MAP + MAP / 2, MAP + MAP / 2 + MAP / 2),
+    ] {
+        let memory = Summary::new(&net(&format!("net n {{ input 1 x 16 x 16; {layer} }}")), 2).memory;
+        assert_eq!([memory.inference_bytes, memory.training_bytes], [inference, training], "{layer}");
+    }
+}
