@@ -202,16 +202,30 @@ fn own_parts_are_made_and_folded() {
     assert_eq!(values(&folder, "unrolled.safetensors", "s.0.linear.scale"), None);
 }
 
-/// A name that begins with an underscore or a digit after it made `expand` panic once.
+/// A name that begins with an underscore or a digit after it made `expand` panic once. The code has one kernel
+/// for both layers, under the key of the checkpoints.
 #[test]
 fn odd_names_are_expanded_and_exported() {
     let text = "net odd { input 4; stage _1 { repeat 2 { linear(4); relu } } share isomorphic in _1 }";
     let folder = Folder::with(&[("odd.ksn", text)]);
-    for command in [&["expand", "odd.ksn"][..], &["export", "pytorch", "odd.ksn"]] {
+    let written = |command: &[&str]| {
         let run = folder.ksn(command);
         assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""), "{command:?}");
-        assert!(!run.stdout.is_empty());
-    }
+        run.stdout
+    };
+    let rust = written(&["expand", "odd.ksn"]);
+    assert!(syn::parse_file(&rust).is_ok(), "{rust}");
+    let keys: Vec<&str> = rust
+        .split("Self::")
+        .skip(1)
+        .filter_map(|call| call.starts_with("tensor").then(|| call.split('"').nth(1))?)
+        .collect();
+    assert_eq!(keys, ["_1_linear.weight", "_1_linear.bias"]);
+    let python = written(&["export", "pytorch", "odd.ksn"]);
+    // A name with an underscore before it is reached by index.
+    assert_eq!(python.matches("Layer(\n").count() + python.matches("= Layer(weight=").count(), 1, "{python}");
+    assert!(python.contains("self[\"_1_linear\"]"), "{python}");
+    assert_eq!(python.matches("F.linear(x, shared[\"_1_linear\"].weight, shared[\"_1_linear\"].bias)").count(), 1);
 }
 
 #[test]

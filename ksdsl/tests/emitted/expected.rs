@@ -1,0 +1,249 @@
+//! What a network should compute: its resolved layers, one by one, without any structs.
+
+use crate::graph::{self, Graph, Id, Params};
+use ksdsl::ir::{Activation, Algorithm, Init, Join, Layer, Network, Node, Op, Part, PoolKind, Shape, Visit};
+
+/// The key of what holds a part of a layer.
+fn holder(network: &Network, layer: &Layer, visit: Option<Visit>) -> String {
+    match visit {
+        None => layer.path.key(),
+        Some(Visit { group, kernel }) => {
+            let group = &network.groups[group];
+            match group.kernels {
+                1 => format!("shared.{}", group.name),
+                _ => format!("shared.{}.{kernel}", group.name),
+            }
+        }
+    }
+}
+
+pub(crate) fn init(init: Init) -> String {
+    match init {
+        Init::Constant(value) => graph::start("constant", value.0),
+        Init::Uniform(value) => graph::start("uniform", value.0),
+        Init::Normal(value) => graph::start("normal", value.0),
+    }
+}
+
+/// The parameters of a network; a shared one starts as that of its first visit would.
+pub(crate) fn params(network: &Network) -> Params {
+    let mut params = Params::new();
+    for layer in &network.layers {
+        let kernel = holder(network, layer, layer.kernel);
+        match layer.op {
+            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } => {
+                if !params.contains_key(&format!("{kernel}.weight")) {
+                    graph::norm_params(&mut params, &kernel, channels, matches!(layer.op, Op::BatchNorm { .. }));
+                }
+            }
+            _ => {
+                for tensor in layer.op.tensors() {
+                    let inits = layer.op.inits().expect("a layer with a kernel");
+                    let (holder, start) = match tensor.part {
+                        Part::Bias => (holder(network, layer, layer.bias), inits[1]),
+                        _ => (kernel.clone(), inits[0]),
+                    };
+                    let first = first_visit(network, layer, tensor.part).unwrap_or(start);
+                    params
+                        .entry(format!("{holder}.{}", tensor.name))
+                        .or_insert((tensor.shape, init(first)));
+                }
+            }
+        }
+        own_params(layer, &mut params);
+    }
+    params
+}
+
+/// How the first visit of a group starts this part.
+fn first_visit(network: &Network, layer: &Layer, part: Part) -> Option<Init> {
+    let visit = if part == Part::Bias { layer.bias } else { layer.kernel }?;
+    let first = network.groups[visit.group].visits[0];
+    Some(network.layers[first].op.inits()?[usize::from(part == Part::Bias)])
+}
+
+/// Factors of 1; of an addition B A (Hu et al. 2021, section 4.1) B is 0 and A starts as PyTorch's weights
+/// of as many columns do.
+fn own_params(layer: &Layer, params: &mut Params) {
+    let Some(shape) = layer.op.kernel_shape() else { return };
+    let (rows, columns) = (shape[0], shape[1..].iter().product::<u64>());
+    let mut own = |name: &str, shape: Vec<u64>, start: String| {
+        params.insert(format!("{}.{name}", layer.path.key()), (shape, start));
+    };
+    if let Some(rank) = layer.rank {
+        let bound = 1.0 / (columns as f64).sqrt();
+        own("low_rank_a", vec![rank, columns], graph::start("uniform", bound));
+        own("low_rank_b", vec![rows, rank], graph::start("constant", 0.0));
+    }
+    if layer.scaled {
+        own("scale", vec![rows], graph::start("constant", 1.0));
+    }
+}
+
+/// What of a network is written down: PyTorch has no word for algorithms, Rust says shapes.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Style {
+    Rust,
+    Python,
+}
+
+/// Adds what a network computes of its input to a graph.
+pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id {
+    let input = graph.add("input", &[]);
+    Walk { network, style, graph }.nodes(&network.nodes, input)
+}
+
+struct Walk<'n, 'g> {
+    network: &'n Network,
+    style: Style,
+    graph: &'g mut Graph,
+}
+
+/// The words for a shape that is said.
+pub(crate) fn shaped(op: String, shape: Shape) -> String {
+    format!("{op} to {:?}", shape.sizes())
+}
+
+impl Walk<'_, '_> {
+    fn nodes(&mut self, nodes: &[Node], x: Id) -> Id {
+        nodes.iter().fold(x, |x, node| self.node(node, x))
+    }
+
+    fn node(&mut self, node: &Node, x: Id) -> Id {
+        match node {
+            Node::Layer(layer) => self.layer(&self.network.layers[*layer], x),
+            Node::Scope(scope) => self.nodes(&scope.nodes, x),
+            Node::Residual { main, skip } => {
+                let (main, skip) = (self.nodes(main, x), self.nodes(skip, x));
+                self.graph.add("add", &[main, skip])
+            }
+            Node::Branch { join, arms, .. } => {
+                let values: Vec<(Id, Shape)> = arms.iter().map(|(arm, shape)| (self.nodes(arm, x), *shape)).collect();
+                self.branch(*join, &values)
+            }
+            Node::Gate(gate) => {
+                let factors = self.nodes(gate, x);
+                self.graph.add("gate", &[x, factors])
+            }
+            Node::Attend { layer, inputs } => {
+                let inputs: Vec<Id> = inputs.iter().map(|steps| self.nodes(steps, x)).collect();
+                let Op::Attend { heads } = self.network.layers[*layer].op else {
+                    panic!("attention without heads")
+                };
+                self.graph.add(graph::attend(heads), &inputs)
+            }
+        }
+    }
+
+    fn branch(&mut self, join: Join, arms: &[(Id, Shape)]) -> Id {
+        let (mut x, mut shape) = arms[0];
+        for &(arm, other) in &arms[1..] {
+            x = match (join, shape, other) {
+                (Join::Add, ..) => self.graph.add("add", &[x, arm]),
+                (Join::Concat, ..) => {
+                    let mut sizes = shape.sizes();
+                    sizes[0] += other.channels();
+                    shape = shape.with_channels(sizes[0]);
+                    self.say("concat".to_owned(), shape, &[x, arm])
+                }
+                (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => self.graph.add("gate", &[x, arm]),
+                (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => {
+                    shape = other;
+                    self.graph.add("gate", &[arm, x])
+                }
+                (Join::Multiply, ..) => self.graph.add("multiply", &[x, arm]),
+            };
+        }
+        x
+    }
+
+    /// An operation whose output's shape Rust says.
+    fn say(&mut self, op: String, output: Shape, inputs: &[Id]) -> Id {
+        let op = if self.style == Style::Rust {
+            shaped(op, output)
+        } else {
+            op
+        };
+        self.graph.add(op, inputs)
+    }
+
+    fn layer(&mut self, layer: &Layer, x: Id) -> Id {
+        let norm = holder(self.network, layer, layer.kernel);
+        match layer.op {
+            Op::Conv(conv) => {
+                let mut op = graph::conv(conv.stride, conv.pad, conv.dilation, conv.groups);
+                if self.style == Style::Rust && conv.algorithm != Algorithm::Auto {
+                    op = format!("{op} {:?}", conv.algorithm);
+                }
+                let inputs = self.weighted(layer, x);
+                self.say(op, layer.output, &inputs)
+            }
+            Op::Linear { .. } => {
+                let inputs = self.weighted(layer, x);
+                self.graph.add("linear", &inputs)
+            }
+            Op::BatchNorm { eps, momentum, .. } => self.graph.add(graph::batch_norm(&norm, eps.0, momentum.0), &[x]),
+            Op::LayerNorm { eps, .. } => self.graph.add(graph::layer_norm(&norm, eps.0), &[x]),
+            Op::Activation(function) => self.graph.add(activation(function), &[x]),
+            Op::Pool {
+                kind,
+                kernel,
+                stride,
+                pad: [y, z],
+            } => {
+                let op = graph::pool(pool(kind), kernel, stride, [y, y, z, z]);
+                self.say(op, layer.output, &[x])
+            }
+            Op::GlobalPool(kind) => self.graph.add(format!("global {}", pool(kind)), &[x]),
+            Op::Dropout(p) => self.graph.add(graph::dropout(p.0), &[x]),
+            Op::Flatten => match layer.input {
+                Shape::Map { .. } => self.say("flatten".to_owned(), layer.output, &[x]),
+                Shape::Flat(_) => x,
+            },
+            Op::PositionEmbedding { .. } => {
+                let map = self.graph.param(&format!("{norm}.weight"));
+                self.graph.add("position", &[x, map])
+            }
+            Op::Attend { .. } | Op::Invalid => panic!("{} stands alone", layer.path),
+        }
+    }
+
+    /// The inputs of a layer with a kernel: `x`, the kernel that it uses, and its bias.
+    fn weighted(&mut self, layer: &Layer, x: Id) -> Vec<Id> {
+        let own = layer.path.key();
+        let kernel = holder(self.network, layer, layer.kernel);
+        let mut kernel = self.graph.param(&format!("{kernel}.weight"));
+        if layer.rank.is_some() {
+            let [a, b] = ["a", "b"].map(|factor| self.graph.param(&format!("{own}.low_rank_{factor}")));
+            kernel = self.graph.add("low_rank", &[kernel, a, b]);
+        }
+        if layer.scaled {
+            let scale = self.graph.param(&format!("{own}.scale"));
+            kernel = self.graph.add("scale", &[kernel, scale]);
+        }
+        let mut inputs = vec![x, kernel];
+        if layer.op.tensors().iter().any(|tensor| tensor.part == Part::Bias) {
+            let bias = holder(self.network, layer, layer.bias);
+            inputs.push(self.graph.param(&format!("{bias}.bias")));
+        }
+        inputs
+    }
+}
+
+fn pool(kind: PoolKind) -> &'static str {
+    match kind {
+        PoolKind::Max => "max_pool",
+        PoolKind::Average => "avg_pool",
+    }
+}
+
+fn activation(function: Activation) -> &'static str {
+    match function {
+        Activation::Relu => "relu",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_tanh",
+        Activation::Silu => "silu",
+        Activation::Sigmoid => "sigmoid",
+        Activation::HardSwish => "hard_swish",
+    }
+}

@@ -1,0 +1,146 @@
+//! Generated Rust and exported Python compute the network: both are read, run on words instead of numbers,
+//! and compared with the resolved layers.
+//!
+//! No text is compared: whatever the structs and variables are, the parameters must have the keys, sizes and
+//! initial values of the layers, and the operations their arguments, in the order of the forward pass.
+
+#[path = "../book/fences.rs"]
+#[allow(dead_code)]
+mod fences;
+
+mod expected;
+mod graph;
+mod hand;
+mod python;
+mod rust;
+
+use expected::Style;
+use graph::Graph;
+use ksdsl::codegen;
+use ksdsl::compile::{Options, compile};
+use ksdsl::export::pytorch;
+use ksdsl::ir::Network;
+use ksdsl::render::render;
+use ksdsl::source::Source;
+use std::path::Path;
+
+/// The networks of a source; it must be right.
+fn networks(source: &Source) -> Vec<Network> {
+    let compilation = compile(source, &Options::default());
+    let rendered = render(source, &compilation.diagnostics, false);
+    assert!(!compilation.has_errors(), "{rendered}");
+    compilation.networks
+}
+
+fn net(text: &str) -> Network {
+    networks(&Source::new("test.ksn", text)).remove(0)
+}
+
+fn rust(network: &Network) -> String {
+    codegen::format(std::iter::once(codegen::network(network)).collect())
+}
+
+/// Sources in files of a folder of the repository.
+fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let entries = std::fs::read_dir(&folder).expect("a folder");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    paths.sort();
+    let read = |path: &std::path::PathBuf| std::fs::read_to_string(path).expect("text");
+    paths
+        .iter()
+        .map(|path| (path.display().to_string(), read(path)))
+        .collect()
+}
+
+/// The networks here, those of the examples, and those of the book that are right.
+fn all() -> Vec<Network> {
+    let mut all = networks(&Source::new("nets.ksn", include_str!("nets.ksn")));
+    for (name, text) in files("examples/nets", "ksn") {
+        all.extend(networks(&Source::new(name, text)));
+    }
+    for (name, text) in files("docs/book/src", "md") {
+        for fence in fences::fences(&name, &text).iter().filter(|fence| fence.is("ksn")) {
+            let compilation = compile(&fence.source(), &Options::default());
+            if !compilation.has_errors() {
+                all.extend(compilation.networks);
+            }
+        }
+    }
+    assert!(all.len() > 100, "only {} networks", all.len());
+    all
+}
+
+#[test]
+fn rust_has_the_parameters_and_computes_the_network() {
+    for network in all() {
+        let mut graph = Graph::default();
+        let traced = rust::trace(&rust(&network), &mut graph);
+        assert_eq!(traced.params, expected::params(&network), "{}", network.name);
+        let wanted = expected::forward(&network, Style::Rust, &mut graph);
+        assert!(
+            traced.output == wanted,
+            "{}: {}\n{}",
+            network.name,
+            graph.difference(traced.output, wanted),
+            network.text
+        );
+    }
+}
+
+#[test]
+fn python_has_the_parameters_and_computes_the_network() {
+    for network in all() {
+        let mut graph = Graph::default();
+        let text = pytorch::module(&network, &[]);
+        let (params, output) = python::trace(&text, &mut graph);
+        assert_eq!(params, expected::params(&network), "{}", network.name);
+        let wanted = expected::forward(&network, Style::Python, &mut graph);
+        let difference = graph.difference(output, wanted);
+        assert!(output == wanted, "{}: {difference}\n{}", network.name, network.text);
+    }
+}
+
+/// The constants of a builder, from the layers.
+#[test]
+fn rust_says_what_the_network_costs() {
+    for network in all() {
+        let constants = rust::trace(&rust(&network), &mut Graph::default()).constants;
+        let stored = |network: &Network| {
+            let trained = |key: &&String| !key.contains(".running_");
+            let params = expected::params(network);
+            let sizes = params
+                .keys()
+                .filter(trained)
+                .map(|key| params[key].0.iter().product::<u64>());
+            sizes.sum::<u64>()
+        };
+        let mut unshared = network.clone();
+        for layer in &mut unshared.layers {
+            (layer.kernel, layer.bias, layer.rank, layer.scaled) = (None, None, None, false);
+        }
+        let name = &network.name;
+        assert_eq!(constants["::PARAMETERS"], stored(&network).to_string(), "{name}");
+        assert_eq!(
+            constants["::UNSHARED_PARAMETERS"],
+            stored(&unshared).to_string(),
+            "{name}"
+        );
+        for constant in ["PARAMETERS", "UNSHARED_PARAMETERS", "MULTIPLY_ADDS"] {
+            assert_eq!(constants[constant], constant, "{name}");
+        }
+        let sizes = |sizes: Vec<u64>| format!("&[{}]", sizes.iter().map(u64::to_string).collect::<Vec<_>>().join(","));
+        assert_eq!(constants["INPUT"], sizes(network.input.sizes()), "{name}");
+        assert_eq!(constants["OUTPUT"], sizes(network.output.sizes()), "{name}");
+        assert_eq!(constants["NAME"], format!("{name:?}"));
+        // What a layer receives may be joined of several outputs.
+        let shapes = network.layers.iter().flat_map(|layer| [layer.input, layer.output]);
+        let shapes = shapes.chain([network.input, network.output]);
+        let largest = shapes
+            .map(|shape| shape.sizes().iter().product::<u64>())
+            .max()
+            .expect("an input");
+        assert_eq!(constants["LARGEST_ACTIVATION"], largest.to_string(), "{name}");
+    }
+}
