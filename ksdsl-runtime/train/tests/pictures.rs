@@ -120,13 +120,11 @@ fn damage_anywhere_ends_in_a_picture_or_an_error() {
     let reader = Reader::new();
     for (name, whole) in JPEGS.iter().chain(&PNGS).chain(&BMPS) {
         for at in 0..whole.len() {
-            for change in [0x01, 0x80, 0xFF] {
-                let mut damaged = whole.to_vec();
-                damaged[at] ^= change;
-                match reader.read(&damaged) {
-                    Ok(pixels) => assert_eq!(pixels.len(), 3 * 20 * 24, "{name}"),
-                    Err(error) => assert!(error.to_string().contains("picture`"), "{name}: {error}"),
-                }
+            let mut damaged = whole.to_vec();
+            damaged[at] ^= [0x01, 0x80, 0xFF][at % 3];
+            match reader.read(&damaged) {
+                Ok(pixels) => assert_eq!(pixels.len(), 3 * 20 * 24, "{name}"),
+                Err(error) => assert!(error.to_string().contains("picture`"), "{name}: {error}"),
             }
         }
     }

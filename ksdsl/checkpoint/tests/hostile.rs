@@ -132,6 +132,27 @@ fn every_error_names_the_file() {
     assert!(message.contains("it is a folder"), "{message}");
 }
 
+/// Every byte of a file changed, and the first eight, which give the header's length: tensors or an error.
+#[test]
+fn damage_anywhere_ends_in_tensors_or_an_error() {
+    let header = r#"{"__metadata__":{"k":"a b"},"a":{"dtype":"U8","shape":[2,2],"data_offsets":[0,4]}}"#;
+    let whole = with_header(header, 4);
+    for at in 0..whole.len() {
+        for value in 0..=255 {
+            let mut damaged = whole.clone();
+            damaged[at] = value;
+            if let Ok(file) = File::parse(&damaged) {
+                assert!(file.keys().all(|key| file.get(key).is_some_and(|view| view.data.len() <= 4)));
+            }
+        }
+    }
+    for power in 0..64 {
+        let mut damaged = whole.clone();
+        damaged[..8].copy_from_slice(&(1_u64 << power).to_le_bytes());
+        assert!(File::parse(&damaged).is_err(), "2^{power}");
+    }
+}
+
 /// Nothing is read of a file whose length is not that of its header: it may be a hole of any size.
 #[test]
 fn data_are_read_only_where_they_fit() {
