@@ -6,6 +6,9 @@ use std::fmt;
 /// How many problems, and how many copies in one of them, are shown.
 const SHOWN: usize = 20;
 
+/// Letters of a visit that are shown.
+const LETTERS: usize = 200;
+
 /// One thing that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
@@ -103,6 +106,8 @@ impl fmt::Display for Problem {
                     true => ("the file", "the network"),
                     false => ("the network", "the file"),
                 };
+                // A file's metadata are not limited to what a terminal can show, as keys are.
+                let visit: String = visit.chars().take(LETTERS).flat_map(char::escape_debug).collect();
                 write!(f, "`{key}` serves `{visit}` in {yes}, but not in {no}")
             }
             Problem::Tie { key, nearest } => {

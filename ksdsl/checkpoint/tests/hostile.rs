@@ -235,6 +235,13 @@ fn ties_that_the_network_does_not_have_are_refused() {
         assert_eq!(problems(wrong, visits), [tie(wrong, Some(right))], "{wrong}");
     }
     assert_eq!(problems("shared.other", "anything"), [tie("shared.other", None)]);
+    let text = |value: &str| {
+        let header = format!(r#"{{"__metadata__":{{"{right}":"{value}"}},{}}}"#, empty(right));
+        let file = File::parse(with_header(&header, 0)).unwrap();
+        resolve(&file, &expected, &shared).unwrap_err().to_string()
+    };
+    assert!(text("\\u001b[31m").contains("serves `\\u{1b}[31m` in the file"));
+    assert!(text(&"-".repeat(1_000_000)).len() < 1000);
     // What other programs write.
     for (key, value) in [("format", "pt"), ("epoch", "7"), ("note", ""), ("note", "s1.0.weight is tied")] {
         assert_eq!(problems(key, value), [], "{key}");
