@@ -16,6 +16,7 @@ mod kind;
 mod private;
 mod problem;
 mod resolve;
+mod ties;
 mod write;
 
 pub use file::{Damage, File, FileError, View};
@@ -23,4 +24,5 @@ pub use kind::Kind;
 pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};
 pub use resolve::{Expected, Shared, resolve};
+pub use ties::Unstated;
 pub use write::{Tensor, to_bytes, write_file};
