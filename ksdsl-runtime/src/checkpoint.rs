@@ -96,7 +96,10 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
         })
         .collect();
     let sharing = sharing(M::Network::SHARED);
-    let views = ksdsl_checkpoint::resolve(&file, &expected, &sharing).map_err(CheckpointError::Mismatch)?;
+    let views = ksdsl_checkpoint::resolve(&file, &expected, &sharing).map_err(|problems| CheckpointError::Mismatch {
+        path: path.to_owned(),
+        problems,
+    })?;
     if let Some(unstated) = Unstated::of(&file, &sharing) {
         // That nobody can read it is no reason not to load.
         let _ = writeln!(io::stderr(), "warning: {}: {unstated}", path.display());
@@ -203,7 +206,12 @@ pub enum CheckpointError {
     /// The file cannot be read, is damaged or is none of this format.
     File(FileError),
     /// The file holds other tensors than the network has, or copies that differ.
-    Mismatch(Problems),
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        problems: Problems,
+    },
 }
 
 impl fmt::Display for CheckpointError {
@@ -211,7 +219,7 @@ impl fmt::Display for CheckpointError {
         match self {
             CheckpointError::Write { path, error } => write!(f, "cannot write {}: {error}", path.display()),
             CheckpointError::File(error) => error.fmt(f),
-            CheckpointError::Mismatch(problems) => problems.fmt(f),
+            CheckpointError::Mismatch { path, problems } => write!(f, "`{}`: {problems}", path.display()),
         }
     }
 }
@@ -221,7 +229,7 @@ impl std::error::Error for CheckpointError {
         match self {
             CheckpointError::Write { error, .. } => Some(error),
             CheckpointError::File(error) => Some(error),
-            CheckpointError::Mismatch(problems) => Some(problems),
+            CheckpointError::Mismatch { problems, .. } => Some(problems),
         }
     }
 }

@@ -11,6 +11,7 @@
 
 mod file;
 pub mod fuse;
+mod header;
 mod kind;
 mod private;
 mod problem;
@@ -18,7 +19,7 @@ mod resolve;
 mod ties;
 mod write;
 
-pub use file::{File, FileError, View};
+pub use file::{Damage, File, FileError, View};
 pub use kind::Kind;
 pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};

@@ -13,7 +13,7 @@ pub struct Expected {
     pub key: String,
     /// Its sizes.
     pub shape: Vec<u64>,
-    /// The type of its elements; `None` for any.
+    /// The type of its elements; `None` for any of floating-point numbers.
     pub kind: Option<Kind>,
 }
 
@@ -30,8 +30,8 @@ pub struct Shared {
 ///
 /// A shared tensor may be missing if the file has a copy for each of its visits, and all copies,
 /// and the tensor itself if it is there as well, are equal bit for bit. What the file says of the
-/// visits must be true; [`Unstated`](crate::Unstated) is what it does not say. The error lists all that is missing, too many, misshaped, of another type
-/// or untied.
+/// visits must be true, and of tensors that the network shares; [`Unstated`](crate::Unstated) is what it does not say.
+/// The error lists all that is missing, too many, misshaped, of another type or untied.
 pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<View<'f>>, Problems> {
     let mut search = Search {
         file,
@@ -89,11 +89,13 @@ impl<'f, 'e> Search<'f, 'e> {
                 expected: tensor.shape.clone(),
             });
         }
-        if let Some(kind) = tensor.kind.filter(|kind| *kind != view.kind) {
+        let fits = tensor.kind.map_or(view.kind.is_float(), |kind| kind == view.kind);
+        if !fits {
+            let floats = || "floating-point numbers".to_owned();
             self.problems.push(Problem::Kind {
                 key: key.to_owned(),
                 found: view.kind,
-                expected: kind.to_string(),
+                expected: tensor.kind.map_or_else(floats, |kind| kind.to_string()),
             });
         }
         (self.problems.len() == before).then_some(view)

@@ -6,6 +6,8 @@ use crate::resolve::Shared;
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// Ties of unknown tensors that are reported: a hostile file can have a million.
+const REPORTED: usize = 20;
 /// How the keys of shared tensors begin.
 const SHARED: &str = "shared.";
 
@@ -21,13 +23,43 @@ pub(crate) fn check(file: &File, shared: &Shared) -> Option<Problem> {
     })
 }
 
-/// What the file says of shared tensors that neither it nor the network has.
+/// The ties that the file's metadata state of tensors that neither it nor the network has: entries that are called as
+/// shared tensors are, or that name nothing but visits.
 pub(crate) fn unknown(file: &File, sharing: &[Shared]) -> Vec<Problem> {
     let known: BTreeSet<&str> = sharing.iter().map(|shared| shared.key.as_str()).collect();
-    let keys = file.metadata().keys();
-    keys.filter(|key| key.starts_with(SHARED) && !known.contains(key.as_str()) && file.get(key).is_none())
-        .map(|key| Problem::Tie { key: key.clone() })
+    let visits: BTreeSet<&str> = sharing
+        .iter()
+        .flat_map(|shared| &shared.visits)
+        .map(String::as_str)
+        .collect();
+    let names_visits = |value: &str| {
+        let mut words = value.split_whitespace().peekable();
+        words.peek().is_some() && words.all(|word| visits.contains(word))
+    };
+    let unknown = file.metadata().iter().filter(|(key, value)| {
+        let is_tie = key.starts_with(SHARED) || names_visits(value);
+        is_tie && !known.contains(key.as_str()) && file.get(key).is_none()
+    });
+    unknown
+        .take(REPORTED)
+        .map(|(key, _)| Problem::Tie {
+            key: key.clone(),
+            nearest: nearest(key, &known),
+        })
         .collect()
+}
+
+/// The key that may be meant: at most a third of its letters differ.
+fn nearest(key: &str, known: &BTreeSet<&str>) -> Option<String> {
+    let near = |distance: usize, other: &str| 3 * distance <= other.len();
+    known
+        .iter()
+        // Their distance is at least the difference of their lengths, which is known for less.
+        .filter(|other| near(key.len().abs_diff(other.len()), other))
+        .map(|other| (strsim::damerau_levenshtein(key, other), *other))
+        .filter(|(distance, other)| near(*distance, other))
+        .min()
+        .map(|(_, other)| other.to_owned())
 }
 
 /// Shared tensors of a file of which it does not say which layers they serve.

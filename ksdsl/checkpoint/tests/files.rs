@@ -1,6 +1,6 @@
 //! Files of every kind of damage: an error for each, and never a panic.
 
-use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problem, Shared, Tensor, Unstated, resolve, to_bytes};
+use ksdsl_checkpoint::{Damage, Expected, File, Kind, Problem, Shared, Tensor, Unstated, resolve, to_bytes};
 use proptest::prelude::*;
 use std::borrow::Cow;
 
@@ -94,7 +94,7 @@ fn truncated_files_are_refused() {
     for length in 0..bytes.len() {
         let error = File::parse(bytes[..length].to_vec()).unwrap_err();
         if length + 12 >= bytes.len() {
-            let FileError::Truncated { missing, tensors } = error else {
+            let Damage::Truncated { missing, tensors } = error else {
                 panic!("{error}")
             };
             assert_eq!(missing as usize, bytes.len() - length);
@@ -283,6 +283,9 @@ fn ties_of_tensors_that_do_not_exist_are_refused() {
     };
     let file = File::parse(to_bytes(&tensors, &[misspelt])).unwrap();
     let problems = resolve(&file, &network(), &sharing()).unwrap_err().0;
-    let key = "shared.K.weight".to_owned();
-    assert_eq!(problems, [Problem::Tie { key }]);
+    let tie = Problem::Tie {
+        key: "shared.K.weight".to_owned(),
+        nearest: Some("shared.k.weight".to_owned()),
+    };
+    assert_eq!(problems, [tie]);
 }

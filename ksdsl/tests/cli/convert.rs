@@ -141,6 +141,33 @@ fn messages_say_what_to_do() {
     );
 }
 
+/// A file that is none, one that is cut off, and one whose numbers are no parameters.
+#[test]
+fn checkpoints_that_are_damaged_are_named() {
+    let folder = folder(3);
+    let path = |name: &str| folder.0.path().join(name);
+    let whole = std::fs::read(path("own.safetensors")).unwrap();
+    let fails = |bytes: &[u8], message: &str| {
+        std::fs::write(path("bad.safetensors"), bytes).unwrap();
+        for command in ["fuse", "unroll"] {
+            let run = folder.ksn(&[command, "net.ksn", "bad.safetensors", "-o", "new.safetensors"]);
+            assert_eq!(run.status, Some(1), "{}", run.stderr);
+            assert!(run.stderr.contains("bad.safetensors"), "{}", run.stderr);
+            assert!(run.stderr.contains(message), "{}", run.stderr);
+        }
+    };
+    fails(b"", "not a safetensors file");
+    fails(&whole[..whole.len() - 1], "cut off: its last 1 bytes are missing");
+    let header = whole.windows(5).position(|text| text == b"\"F32\"").unwrap();
+    let mut whole_numbers = whole.clone();
+    whole_numbers[header + 1] = b'I';
+    fails(
+        &whole_numbers,
+        "`s.0.linear.weight` has elements of type I32 instead of floating-point numbers",
+    );
+    assert!(!path("new.safetensors").exists());
+}
+
 /// What visits have of their own starts without effect, and becomes part of the kernels.
 #[test]
 fn own_parts_are_made_and_folded() {

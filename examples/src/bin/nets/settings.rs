@@ -48,7 +48,7 @@ impl Settings {
     /// Those of a run's folder.
     pub(crate) fn read(folder: &Path) -> Result<Self, Box<dyn Error>> {
         let path = folder.join(NAME);
-        let text = fs::read(&path)
+        let text = ksdsl_files::read(&path, ksdsl_files::TEXT_BYTES)
             .map_err(|error| format!("`{}` is no run of this program: {NAME}: {error}", folder.display()))?;
         serde_json::from_slice(&text).map_err(|error| format!("`{}`: {error}", path.display()).into())
     }

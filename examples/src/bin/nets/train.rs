@@ -14,7 +14,6 @@ use ksdsl_train::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, r
 use ksdsl_train::run::{Description, Opening};
 use ksdsl_train::trainer::{End, Outcome};
 use std::error::Error;
-use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -339,7 +338,7 @@ fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<d
         Some("se_resnet") => Recipe::se_resnet(),
         Some("convmixer") => Recipe::convmixer(),
         Some(file) => {
-            let text = fs::read(file).map_err(|error| {
+            let text = ksdsl_files::read(Path::new(file), ksdsl_files::TEXT_BYTES).map_err(|error| {
                 format!("--recipe {file}: expected se_resnet, convmixer or a JSON file with a recipe: {error}")
             })?;
             serde_json::from_slice(&text).map_err(|error| format!("--recipe {file}: {error}"))?

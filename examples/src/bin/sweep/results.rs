@@ -108,8 +108,8 @@ fn read(path: &Path) -> Result<Vec<Run>, Box<dyn Error>> {
             path.display()
         )
     };
-    let mut reader = csv::Reader::from_path(path).map_err(failed)?;
-    Ok(reader.deserialize().collect::<Result<_, _>>().map_err(failed)?)
+    let bytes = ksdsl_files::read(path, ksdsl_files::TEXT_BYTES).map_err(|error| failed(error.into()))?;
+    Ok(csv::Reader::from_reader(&bytes[..]).deserialize().collect::<Result<_, _>>().map_err(failed)?)
 }
 
 /// A network with the means over its seeds.

@@ -4,7 +4,6 @@ use super::file::named;
 use crate::record::{Epoch, Step};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -156,9 +155,12 @@ impl History {
     }
 }
 
+/// More bytes than the records of a run have: those of ten million steps.
+const MOST_BYTES: u64 = 1 << 30;
+
 /// The rows of a CSV file, none if there is no file.
 pub(super) fn read_rows<R: DeserializeOwned>(path: &Path) -> io::Result<Vec<R>> {
-    let bytes = match fs::read(path) {
+    let bytes = match ksdsl_files::read(path, MOST_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         read => read.map_err(|error| named("read", path, error))?,
     };

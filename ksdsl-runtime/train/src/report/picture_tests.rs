@@ -206,3 +206,26 @@ fn numbers_of_an_axis_have_the_digits_they_need() {
         [900.0, 84_410.0, 1_323_354.0, 1e6, 280_250.0].map(count)
     );
 }
+
+/// A name says what is in the file: there is nothing but SVG and PNG.
+#[test]
+fn pictures_of_other_formats_are_refused() {
+    use super::Format;
+    let format = |path: &str| Format::of(std::path::Path::new(path)).ok();
+    for (path, expected) in [
+        ("a.svg", Some(Format::Svg)),
+        ("b/a.PNG", Some(Format::Png)),
+        ("a", Some(Format::Svg)),
+        ("/dev/stdout", Some(Format::Svg)),
+        ("a.gif", None),
+        ("a.png.jpg", None),
+        ("a.", None),
+    ] {
+        assert_eq!(format(path), expected, "{path}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gif");
+    let error = picture().save(&path).unwrap_err().to_string();
+    assert!(error.ends_with("x.gif`: pictures end in `.svg` or `.png`"), "{error}");
+    assert!(!path.exists());
+}

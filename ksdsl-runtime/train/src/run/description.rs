@@ -5,7 +5,6 @@ use crate::recipe::Recipe;
 use ksdsl_runtime::network::Network;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// The format of run folders; one of another number cannot be resumed.
@@ -54,7 +53,7 @@ impl Description {
 
     pub(super) fn read(path: &Path) -> Result<Self, RunError> {
         let unreadable = |error: &dyn std::fmt::Display| RunError::Description(path.to_owned(), error.to_string());
-        let text = fs::read(path).map_err(|error| unreadable(&error))?;
+        let text = ksdsl_files::read(path, ksdsl_files::TEXT_BYTES).map_err(|error| unreadable(&error))?;
         serde_json::from_slice(&text).map_err(|error| unreadable(&error))
     }
 

@@ -160,7 +160,7 @@ impl Checkpoint {
         expected.push(Expected {
             key: PROGRESS.to_owned(),
             shape: shape.unwrap_or_default(),
-            kind: None,
+            kind: Some(ksdsl_checkpoint::Kind::U8),
         });
         let fits = resolve(&self.file, &expected, &[]).map(|_| ());
         fits.map_err(|problems| RunError::Unfit(self.path.clone(), problems))
@@ -250,7 +250,7 @@ impl fmt::Display for RunError {
                     .try_for_each(|difference| write!(f, "\n- {difference}"))
             }
             Self::Description(path, what) => write!(f, "`{}` describes no run: {what}", path.display()),
-            Self::Damaged(path, error) => write!(f, "`{}`: {error}", path.display()),
+            Self::Damaged(_, error) => error.fmt(f),
             Self::NoCheckpoint(path) => write!(
                 f,
                 "`{}` is no checkpoint of a run: it has no readable `{PROGRESS}`",

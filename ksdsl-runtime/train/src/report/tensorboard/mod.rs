@@ -138,9 +138,12 @@ fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// More bytes than the events of a run have.
+const MOST_BYTES: u64 = 1 << 32;
+
 /// Cuts off a file's events from the first that is later than `done` or damaged: events are in order.
 fn keep_up_to(path: &Path, done: u64) -> io::Result<()> {
-    let bytes = fs::read(path)?;
+    let bytes = ksdsl_files::read(path, MOST_BYTES)?;
     let mut kept = 0;
     while let Some((event, next)) = frame::read(&bytes, kept) {
         let step = Event::decode(event).map_or(i64::MAX, |event| event.step);
