@@ -105,6 +105,7 @@ impl<'f> Elaborator<'f, '_> {
             Resolve::Identity => Some(input),
             Resolve::One(resolve) => {
                 let result = resolve(&args, input).and_then(|op| Ok((op, layers::output(&op, input)?)));
+                let result = self.check_order(call, &args, input, result);
                 self.layer(path, result, input, &args, call.span, nodes)
             }
             Resolve::SqueezeExcite => self.squeeze_excite(path, &args, input, call.span, nodes),

@@ -27,6 +27,12 @@ const OPENERS: &[&str] = &[
     "groups",
 ];
 
+/// Words that cannot be names.
+pub(super) const RESERVED: &[&str] = &[
+    "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "add", "multiply", "concat", "path",
+    "repeat", "when", "else", "seq", "true", "false", "and", "or", "not", "as", "in", "x",
+];
+
 /// Keywords that a name of the writer's choice follows.
 const NAMING: &[&str] = &["net", "block", "stage", "let", "as"];
 
@@ -53,7 +59,7 @@ pub(super) fn misspelt(text: &str, base: usize, at: usize, here: Range<usize>) -
         if OPENERS.contains(&word) || OTHERS.contains(&word) {
             continue;
         }
-        if chosen || word.len() < 2 || layers::find(word).is_some() {
+        if chosen || word.len() < 2 || !word.is_ascii() || layers::find(word).is_some() {
             continue;
         }
         if let Some(keyword) = nearest(&word.to_ascii_lowercase(), OPENERS.iter().copied()) {
@@ -118,10 +124,10 @@ fn starts_value(found: &str) -> bool {
     found.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A keyword where a name should stand.
+/// A keyword where a name should stand, with what follows it.
 pub(super) fn reserved(found: &str, rest: &str, expected: &[String]) -> Option<String> {
     let wants_name = expected.iter().any(|name| name == "a name");
-    let is_label = rest[found.len()..].trim_start().starts_with(':');
+    let is_label = rest.trim_start().starts_with(':');
     let is_word = !found.is_empty() && found.bytes().all(|b| b.is_ascii_lowercase());
     (is_word && (wants_name || is_label)).then(|| format!("`{found}` is a word of the language; choose another name"))
 }

@@ -3,6 +3,7 @@
 //! Afterwards every group has at least one visit, all its visits have equal parameter shapes, and
 //! no part of a layer belongs to two groups.
 
+mod advice;
 mod assign;
 mod blocks;
 mod groups;
@@ -137,6 +138,10 @@ impl Clause<'_, '_> {
     /// Makes the groups of the clause.
     fn groups(&mut self, mapping: &Mapping<'_>, env: &Env) {
         for family in self.families(env) {
+            // A mapping need not fit the visits that are left where layers are missing.
+            if self.incomplete {
+                continue;
+            }
             let Some(kernels) = mapping.kernels(family.visits, family.what, env, self.diagnostics) else {
                 continue;
             };
@@ -156,7 +161,7 @@ impl Clause<'_, '_> {
                 let errors = self.diagnostics.errors();
                 for selector in selectors {
                     let matched = self.select(selector, env);
-                    layers.extend(self.leaves(matched, selector.span));
+                    layers.extend(self.leaves(matched, selector));
                 }
                 layers.sort_unstable();
                 layers.dedup();
