@@ -6,6 +6,7 @@
 
 mod calls;
 mod names;
+mod order;
 mod products;
 mod recursion;
 mod unknown;

@@ -14,6 +14,7 @@ impl<'f> Checker<'f, '_> {
         let (name, args) = (&call.name, &call.args);
         if let Some(layer) = layers::find(&name.value) {
             calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
+            self.numbers_by_position(layer, args);
             self.layer_args(args, layer.params, scope);
             return;
         }

@@ -51,6 +51,10 @@ impl TreeBuilder<'_, '_> {
         let here = context.span(context.here, context.here);
         let diagnostic = error(here, format!("`{word}` is no part of the sharing clause"))
             .label("a `;` or a new line ends it before");
+        if let Some(example) = part(word) {
+            let diagnostic = error(here, format!("`{word}` is not complete"));
+            return (diagnostic.help(format!("write `{example}`, for example")), false);
+        }
         let could_be_path = context
             .tokens
             .get(context.here + 1)
@@ -76,4 +80,14 @@ impl TreeBuilder<'_, '_> {
 fn ends_with_path(tokens: &[Token<'_>]) -> bool {
     let parts = ["into", "at", "with", "as", "when"];
     !tokens.iter().any(|token| parts.contains(&token.text))
+}
+
+/// A part of a clause by its first word.
+fn part(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "into" => "into 2 groups",
+        "at" => "at front(2)",
+        "with" => "with private bias",
+        _ => return None,
+    })
 }

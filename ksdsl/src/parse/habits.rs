@@ -1,6 +1,7 @@
 //! Syntax of other languages where this one has its own: each habit is recognised by the words of the statement
 //! it stands in, and answered with what to write.
 
+mod items;
 mod sizes;
 mod statements;
 mod words;
@@ -105,6 +106,9 @@ pub(super) fn error(span: Span, message: impl Into<String>) -> Diagnostic {
 /// What is said of a habit, if one is recognised.
 pub(super) fn habit(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let habits: &[fn(&Context<'_, '_>) -> Option<Diagnostic>] = &[
+        items::foreign_item,
+        items::parameters,
+        items::colon,
         words::string,
         words::comment,
         words::operator,

@@ -111,6 +111,7 @@ pub(super) fn advice(found: &str, before: &str, expected: &[String], inside: Opt
         "," if expects("a statement") => "end statements with a new line or `;`",
         "when" if after.ends_with("else") => "write `else { when ... { ... } }`",
         "{" if expects("`path`") => "write `path { ... }` for each branch",
+        _ if expects("`path`") && !expects("a statement") => "write `path { ... }` for each branch",
         "}" if expects("a layer path") => "write `share s1[*].conv1`, or `share isomorphic conv in s1`",
         "]" if expects("a range") || inside == Some('[') => "write an index, a range such as `0..2`, or `*`",
         _ if expects("an operator") && inside == Some('(') && starts_value(found) => "add a `,` before it",

@@ -175,14 +175,18 @@ pub(super) fn braces(context: &Context<'_, '_>) -> Option<Diagnostic> {
     }
     let word = context.word(head);
     let end = context.tokens.len() - 1;
+    let holds_body = layers || context.word(head) != "residual";
     let (span, bracket) = match context.word(head + 1) {
-        "(" => {
+        "(" if holds_body => {
             let close = context.partner(head + 1).unwrap_or(end);
             (context.span(head + 1, close), Some((head + 1, close)))
         }
         _ if context.here > end => (context.span(head, end), None),
         _ => (context.span(context.here, context.here), None),
     };
+    if let Some((span, text)) = repeat(context).filter(|_| word == "repeat") {
+        return Some(error(span, "a repetition is told how often and what its index is called").write(span, text));
+    }
     let diagnostic = error(span, format!("what `{word}` contains stands in braces"));
     let takes_body = matches!(word, "residual" | "seq" | "path" | "shortcut");
     Some(match bracket {
