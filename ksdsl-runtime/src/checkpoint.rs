@@ -25,11 +25,11 @@ use dfdx::nn::tensor_collection::{
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::Tensor;
 use dfdx::tensor_ops::Device;
-use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, to_bytes, write_file};
+use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Unstated, to_bytes, write_file};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Element types that checkpoints hold.
@@ -77,11 +77,15 @@ pub fn save<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
 }
 
 /// Sets all tensors of a model to those of a file.
+///
+/// A file whose metadata do not say which layers its shared tensors serve is taken, with a warning on standard
+/// error: it may be of a network with other ties.
 pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
     model: &mut M,
     path: impl AsRef<Path>,
 ) -> Result<(), CheckpointError> {
-    let file = File::read(path.as_ref()).map_err(CheckpointError::File)?;
+    let path = path.as_ref();
+    let file = File::read(path).map_err(CheckpointError::File)?;
     let tensors = read::<E, D, M>(model);
     let expected: Vec<Expected> = tensors
         .into_iter()
@@ -91,8 +95,12 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
             kind: Some(E::KIND),
         })
         .collect();
-    let views =
-        ksdsl_checkpoint::resolve(&file, &expected, &sharing(M::Network::SHARED)).map_err(CheckpointError::Mismatch)?;
+    let sharing = sharing(M::Network::SHARED);
+    let views = ksdsl_checkpoint::resolve(&file, &expected, &sharing).map_err(CheckpointError::Mismatch)?;
+    if let Some(unstated) = Unstated::of(&file, &sharing) {
+        // That nobody can read it is no reason not to load.
+        let _ = writeln!(io::stderr(), "warning: {}: {unstated}", path.display());
+    }
     let values = expected
         .iter()
         .zip(views)

@@ -15,6 +15,7 @@ mod kind;
 mod private;
 mod problem;
 mod resolve;
+mod ties;
 mod write;
 
 pub use file::{File, FileError, View};
@@ -22,4 +23,5 @@ pub use kind::Kind;
 pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};
 pub use resolve::{Expected, Shared, resolve};
+pub use ties::Unstated;
 pub use write::{Tensor, to_bytes, write_file};

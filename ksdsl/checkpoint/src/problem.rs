@@ -54,6 +54,11 @@ pub enum Problem {
         /// Whether it is the file that names it.
         in_file: bool,
     },
+    /// The file says whom a shared tensor serves that neither it nor the network has.
+    Tie {
+        /// The tensor.
+        key: String,
+    },
     /// Weights of a mean that are none.
     Weights {
         /// The tensor.
@@ -91,6 +96,10 @@ impl fmt::Display for Problem {
                 };
                 write!(f, "`{key}` serves `{visit}` in {yes}, but not in {no}")
             }
+            Problem::Tie { key } => write!(
+                f,
+                "the file says which layers `{key}` serves, but no tensor has this key"
+            ),
             Problem::Weights { key, what } => write!(f, "`{key}` cannot be weighted: {what}"),
         }
     }

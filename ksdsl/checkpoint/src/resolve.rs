@@ -3,6 +3,7 @@
 use crate::file::{File, View};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems, unless};
+use crate::ties;
 use std::collections::{BTreeSet, HashMap};
 
 /// A tensor that a network has.
@@ -29,7 +30,7 @@ pub struct Shared {
 ///
 /// A shared tensor may be missing if the file has a copy for each of its visits, and all copies,
 /// and the tensor itself if it is there as well, are equal bit for bit. What the file says of the
-/// visits must be true. The error lists all that is missing, too many, misshaped, of another type
+/// visits must be true; [`Unstated`](crate::Unstated) is what it does not say. The error lists all that is missing, too many, misshaped, of another type
 /// or untied.
 pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<View<'f>>, Problems> {
     let mut search = Search {
@@ -49,6 +50,7 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
     let surplus = file.keys().filter(|key| !search.used.contains(key));
     let surplus: Vec<Problem> = surplus.map(|key| Problem::Surplus { key: key.to_owned() }).collect();
     search.problems.extend(surplus);
+    search.problems.extend(ties::unknown(file, sharing));
     unless(search.problems, views)
 }
 
@@ -98,7 +100,7 @@ impl<'f, 'e> Search<'f, 'e> {
     }
 
     fn shared(&mut self, tensor: &'e Expected, shared: &'e Shared) -> Option<View<'f>> {
-        self.check_visits(shared);
+        self.problems.extend(ties::check(self.file, shared));
         let keys = std::iter::once(&shared.key).chain(&shared.visits);
         let found: Vec<(&'e String, Option<View<'f>>)> = keys
             .filter(|key| self.file.get(key).is_some())
@@ -129,21 +131,5 @@ impl<'f, 'e> Search<'f, 'e> {
             });
         }
         Some(view)
-    }
-
-    /// The file's metadata name the same visits, or none.
-    fn check_visits(&mut self, shared: &Shared) {
-        let Some(stated) = self.file.metadata().get(&shared.key) else {
-            return;
-        };
-        let stated: BTreeSet<&str> = stated.split_whitespace().collect();
-        let known: BTreeSet<&str> = shared.visits.iter().map(String::as_str).collect();
-        if let Some(visit) = stated.symmetric_difference(&known).next() {
-            self.problems.push(Problem::Visits {
-                key: shared.key.clone(),
-                visit: (*visit).to_owned(),
-                in_file: stated.contains(visit),
-            });
-        }
     }
 }

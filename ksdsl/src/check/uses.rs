@@ -6,7 +6,7 @@ use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
 use crate::layers;
 use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
-use crate::source::Name;
+use crate::source::{Name, Span};
 use crate::value::FUNCTIONS;
 
 impl<'f> Checker<'f, '_> {
@@ -44,6 +44,7 @@ impl<'f> Checker<'f, '_> {
                     // Of a parameter that does not exist nobody knows whether it takes words.
                     (ExprKind::Name(_), None) => {}
                     (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
+                    (ExprKind::Name(name), Some(param)) if self.word_of_another(param, name, size.span, scope) => {}
                     (ExprKind::Name(name), Some(param)) if !self.file.lost.contains(name) => {
                         let takes = layers::takes(param, name);
                         let takes = (takes.0, takes.1.as_deref());
@@ -64,11 +65,20 @@ impl<'f> Checker<'f, '_> {
     /// no name of the user's: reading the argument says which words there are.
     fn takes_words_only(&self, kind: layers::ParamKind, expr: &Expr, scope: &Scope) -> bool {
         let ExprKind::Name(name) = &expr.kind else { return false };
-        let words_only = matches!(
-            kind,
-            layers::ParamKind::Init | layers::ParamKind::Word(_) | layers::ParamKind::Choice(_)
-        );
+        let words_only = matches!(kind, layers::ParamKind::Init | layers::ParamKind::Word(_));
         layers::is_word(kind, name) || (words_only && !scope.knows(name))
+    }
+
+    /// Whether a name is a word of the language, but for other parameters: reported.
+    fn word_of_another(&mut self, param: &layers::ParamDef, name: &str, at: Span, scope: &Scope) -> bool {
+        let Some(of) = layers::parameter_of(name).filter(|of| !scope.knows(name) && *of != param.name) else {
+            return false;
+        };
+        let text = format!("`{}` takes {}", param.name, param.kind.wanted());
+        let label = format!("`{name}` is a word for `{of}`");
+        self.diagnostics
+            .push(Diagnostic::error(Code::WrongType, at, text).label(label));
+        true
     }
 
     pub(super) fn share(&mut self, share: &'f Share, scope: &Scope) {
