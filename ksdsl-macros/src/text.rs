@@ -75,6 +75,15 @@ impl Piece {
         is_word(self.text.chars().next_back()) && is_word(next.text.chars().next())
     }
 
+    /// Whether the next token stood on another line, or nobody knows where either stood: a statement may end
+    /// between them. The words that select a clause's layers go on in their line.
+    fn may_end_a_line_before(&self, next: &Piece) -> bool {
+        let (here, there) = (self.span, next.span);
+        let unknown = here.start() >= here.end() || here.start() == there.start();
+        let goes_on = matches!(self.text.as_str(), "isomorphic" | "blocks");
+        here.end().line != there.start().line || unknown && !goes_on
+    }
+
     fn is_doc(&self) -> bool {
         self.text.starts_with("//")
     }
@@ -216,7 +225,7 @@ fn end_of(text: &str, start: LineColumn) -> LineColumn {
     }
 }
 
-/// The tokens in order, one blank between those that did not touch.
+/// The tokens in order, a blank between those that did not touch, or a new line where one stood or may have stood.
 fn in_order(pieces: &[Piece]) -> Text {
     let mut text = Text::new();
     let mut last: Option<&Piece> = None;
@@ -225,6 +234,7 @@ fn in_order(pieces: &[Piece]) -> Text {
             _ if piece.is_doc() => text.text.push('\n'),
             Some(last) if last.is_doc() => text.text.push('\n'),
             Some(last) if last.joint || last.touches(piece) => {}
+            Some(last) if last.may_end_a_line_before(piece) => text.text.push('\n'),
             Some(_) => text.text.push(' '),
             None => {}
         }
@@ -293,7 +303,7 @@ mod tests {
     fn tokens_without_places_keep_their_order() {
         assert_eq!(
             in_order_of("share s1[0 .. 2].*conv  as\n x").as_str(),
-            "share s1[0 .. 2].*conv as x"
+            "share s1[0 .. 2].*conv as\nx"
         );
         assert_eq!(in_order_of("a\n/// Doc.\nnet b").as_str(), "a\n/// Doc.\nnet b");
     }

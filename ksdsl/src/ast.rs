@@ -1,6 +1,7 @@
 //! The syntax tree: what was written, with the place of every part.
 
 use crate::source::{Name, Span, Spanned};
+use std::collections::BTreeSet;
 
 /// A whole source.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +10,8 @@ pub struct File {
     pub nets: Vec<Net>,
     /// Blocks outside networks, in the order written.
     pub blocks: Vec<Block>,
+    /// Names that parts with syntax errors may define: nothing is said about their use.
+    pub lost: BTreeSet<String>,
 }
 
 /// A network or a named instance of one.
@@ -91,6 +94,8 @@ pub enum Statement {
     Share(Share),
     /// Something the activations flow through.
     Step(Step),
+    /// A statement with a syntax error, which was reported.
+    Invalid(Span),
 }
 
 /// A step with its optional name.
@@ -180,6 +185,13 @@ pub struct PathArm {
     pub label: Option<Name>,
     /// Its statements.
     pub body: Body,
+}
+
+impl PathArm {
+    /// Whether a statement with a syntax error stands in place of branches, so that nobody knows how many there are.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self.body.statements.as_slice(), [Statement::Invalid(_)])
+    }
 }
 
 /// A layer or a block with arguments.

@@ -64,6 +64,8 @@ codes! {
     WrongType = 23,
     /// A value outside what is allowed
     OutOfRange = 24,
+    /// A value that probably means something else
+    Suspicious = 25,
     /// A division that does not come out
     InexactDivision = 30,
     /// A division by zero
@@ -138,6 +140,17 @@ pub struct Diagnostic {
     pub secondary: Vec<Label>,
     /// How to mend it.
     pub help: Option<String>,
+    /// The same as a change of the text, where it is certain enough for an editor to make.
+    pub fix: Option<Fix>,
+}
+
+/// A change of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced; where it is empty, the text is inserted.
+    pub span: Span,
+    /// What stands there instead.
+    pub text: String,
 }
 
 impl Diagnostic {
@@ -153,6 +166,7 @@ impl Diagnostic {
             },
             secondary: Vec::new(),
             help: None,
+            fix: None,
         }
     }
 
@@ -182,6 +196,21 @@ impl Diagnostic {
     /// Says how to mend it.
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
+        self
+    }
+
+    /// Says how to mend it by a text in the place of another.
+    pub fn write(self, span: Span, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.help(format!("write `{text}`")).fix(span, text)
+    }
+
+    /// Notes the change of the text that the help speaks of.
+    pub fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.fix = Some(Fix {
+            span,
+            text: text.into(),
+        });
         self
     }
 
@@ -249,8 +278,8 @@ impl Diagnostics {
 /// How many names a misspelt one is compared with at most.
 const CANDIDATES: usize = 2_000;
 
-/// The name closest to `word`, if one is close enough to be meant; of a very long list, the first
-/// names are looked at.
+/// The name closest to `word`, if one is close enough to be meant, whatever letters are capital; of a very long
+/// list, the first names are looked at.
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.len() {
         0..=2 => 1,
@@ -258,11 +287,12 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         6..=64 => 3,
         _ => return None,
     };
+    let word = word.to_lowercase();
     names
         .into_iter()
         .take(CANDIDATES)
         .filter(|name| name.len().abs_diff(word.len()) <= limit)
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
+        .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= limit && *distance < name.chars().count())
         .min()
         .map(|(_, name)| name)

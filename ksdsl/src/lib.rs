@@ -28,6 +28,7 @@ pub mod compile;
 pub mod diag;
 pub mod elaborate;
 pub mod export;
+pub mod foreign;
 pub mod ir;
 pub mod layers;
 pub mod limits;

@@ -3,6 +3,9 @@
 
 /// Bytes of one source.
 pub const SOURCE_BYTES: usize = 1 << 20;
+/// Bytes that are read again after syntax errors, to find the next ones: the more errors are reported the
+/// smaller the source is.
+pub const READ_AGAIN: usize = 1 << 22;
 /// Words, numbers and signs of one source.
 pub const TOKENS: usize = 250_000;
 /// Brackets and braces open at the same time.

@@ -133,6 +133,81 @@ fn no_mistake_is_reported_twice() {
     }
 }
 
+/// What a case wants of its diagnostics in their order, whatever their words: `// wants: place -> fix`, where
+/// the primary label underlines `place` and the help contains `fix`.
+fn wants(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let wants = text.lines().filter_map(|line| line.strip_prefix("// wants: "));
+    wants.map(|want| want.split_once(" -> ").expect("`place -> fix`"))
+}
+
+#[test]
+fn messages_point_at_the_place_and_name_the_fix() {
+    let (mut wrong, mut count) = (String::new(), 0);
+    for Case {
+        path,
+        source,
+        compilation,
+    } in CASES.iter()
+    {
+        for (number, (place, fix)) in wants(source.text()).enumerate() {
+            count += 1;
+            let found = compilation.diagnostics.get(number);
+            let there = found.map(|diagnostic| &source.text()[diagnostic.primary.span.range()]);
+            let help = found
+                .and_then(|diagnostic| diagnostic.help.as_deref())
+                .unwrap_or_default();
+            if there != Some(place) || !help.contains(fix) {
+                wrong += &format!("{}: `{place}` -> `{fix}`, but {there:?} -> `{help}`\n", name(path));
+            }
+        }
+    }
+    assert!(count > 100, "the wants were not read");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// The source with the changes that its diagnostics propose, and how many there are.
+fn fixed(source: &Source, compilation: &Compilation) -> (Source, usize) {
+    let fixes = compilation.diagnostics.iter().filter_map(|d| d.fix.as_ref());
+    let mut fixes: Vec<_> = fixes.map(|fix| (fix.span.range(), fix.text.as_str())).collect();
+    fixes.sort_by_key(|(range, _)| range.start);
+    let mut text = source.text().to_owned();
+    for (range, new) in fixes.iter().rev() {
+        text.replace_range(range.clone(), new);
+    }
+    (Source::new(source.name(), text), fixes.len())
+}
+
+/// Every change that a diagnostic proposes mends its mistake: where all mistakes of a case have one, no error of
+/// their kind is left.
+#[test]
+fn proposed_changes_mend_the_mistakes() {
+    let (mut wrong, mut count) = (String::new(), 0);
+    for Case {
+        path,
+        source,
+        compilation,
+    } in CASES.iter()
+    {
+        let (mended, fixes) = fixed(source, compilation);
+        if fixes == 0 {
+            continue;
+        }
+        count += fixes;
+        let again = compile(&mended, &Options::default());
+        let left = |code: Code| again.diagnostics.iter().filter(|d| d.code == code).count();
+        let code = compilation.diagnostics.iter().find(|d| d.fix.is_some()).map(|d| d.code);
+        let same_kind = compilation.diagnostics.iter().filter(|d| Some(d.code) == code).count();
+        let all = fixes == compilation.diagnostics.len();
+        let remaining = code.map_or(0, left);
+        if all && again.has_errors() || remaining + fixes.min(same_kind) > same_kind {
+            let rendered = render(&mended, &again.diagnostics, false);
+            wrong += &format!("{} becomes\n{}\n{rendered}\n", name(path), mended.text());
+        }
+    }
+    assert!(count > 50, "the changes were not read");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
 /// Errors leave no network to generate code from; a warning leaves it whole.
 #[test]
 fn warnings_are_no_errors() {

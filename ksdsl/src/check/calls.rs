@@ -2,6 +2,7 @@
 
 use crate::ast::{Arg, Param};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::foreign::{self, Ours};
 use crate::layers::ParamDef;
 use crate::source::{Name, Span};
 
@@ -41,7 +42,7 @@ pub(super) fn check(callee: &Name, args: &[Arg], params: &[Parameter<'_>], diagn
     let mut given: Vec<Option<Span>> = vec![None; params.len()];
     let mut named = false;
     // What an argument that cannot be used was probably meant for.
-    let mut meant: Vec<&str> = Vec::new();
+    let mut given_for: Vec<&str> = Vec::new();
     let mut out_of_place = false;
     for (position, arg) in args.iter().enumerate() {
         if diagnostics.is_full() {
@@ -53,8 +54,8 @@ pub(super) fn check(callee: &Name, args: &[Arg], params: &[Parameter<'_>], diagn
             Some(name) => match params.iter().position(|param| param.name == name.value) {
                 Some(index) => index,
                 None => {
-                    meant.extend(nearest(&name.value, params.iter().map(|param| param.name)));
-                    diagnostics.push(unknown(callee, name, params));
+                    given_for.extend(meant(&name.value, params).and_then(Result::ok));
+                    diagnostics.push(unknown(callee, name, args, params));
                     continue;
                 }
             },
@@ -94,21 +95,45 @@ pub(super) fn check(callee: &Name, args: &[Arg], params: &[Parameter<'_>], diagn
         .iter()
         .zip(&given)
         .filter(|(param, given)| param.required && given.is_none())
-        .filter(|(param, _)| !diagnostics_full && !out_of_place && !meant.contains(&param.name))
+        .filter(|(param, _)| !diagnostics_full && !out_of_place && !given_for.contains(&param.name))
     {
         diagnostics.push(missing(callee, param));
     }
 }
 
-fn unknown(callee: &Name, name: &Name, params: &[Parameter<'_>]) -> Diagnostic {
-    let near =
-        nearest(&name.value, params.iter().map(|param| param.name)).map(|near| format!("did you mean `{near}`?"));
-    Diagnostic::error(
-        Code::UnknownArgument,
-        name.span,
-        format!("`{}` has no parameter `{}`", callee.value, name.value),
-    )
-    .maybe_help(near.or_else(|| Some(list(callee, params))))
+fn unknown(callee: &Name, name: &Name, args: &[Arg], params: &[Parameter<'_>]) -> Diagnostic {
+    let text = format!("`{}` has no parameter `{}`", callee.value, name.value);
+    let diagnostic = Diagnostic::error(Code::UnknownArgument, name.span, text);
+    match meant(&name.value, params) {
+        Some(Ok(param)) => {
+            let diagnostic = diagnostic.help(format!("did you mean `{param}`?"));
+            let given = args.iter().enumerate().any(|(at, arg)| match &arg.name {
+                Some(name) => name.value == param,
+                None => params.get(at).is_some_and(|has| has.name == param),
+            });
+            match given {
+                true => diagnostic,
+                false => diagnostic.fix(name.span, param),
+            }
+        }
+        Some(Err(instead)) => diagnostic.help(instead),
+        None => diagnostic.help(list(callee, params)),
+    }
+}
+
+/// The parameter that an unknown name was probably meant for, or what to do without one.
+fn meant<'p>(name: &str, params: &[Parameter<'p>]) -> Option<Result<&'p str, &'static str>> {
+    let all = || params.iter().map(|param| param.name);
+    if let Some(same) = all().find(|param| foreign::same(param, name)) {
+        return Some(Ok(same));
+    }
+    let built_in = params.iter().all(|param| param.defined.is_none());
+    match foreign::argument(name, |param| all().any(|has| has == param)) {
+        Some(Ours::Name(ours)) => return all().find(|param| *param == ours).map(Ok),
+        Some(Ours::Otherwise(instead) | Ours::Nothing(instead)) if built_in => return Some(Err(instead)),
+        _ => {}
+    }
+    nearest(name, all()).map(Ok)
 }
 
 fn surplus(callee: &Name, place: Span, params: &[Parameter<'_>]) -> Diagnostic {

@@ -6,7 +6,10 @@
 
 mod calls;
 mod names;
+mod order;
+mod products;
 mod recursion;
+mod unknown;
 mod uses;
 
 use crate::ast::{Arg, Block, Body, File, Net, NetKind, Param, Statement, Step, StepKind};
@@ -31,6 +34,7 @@ pub fn check(file: &File, diagnostics: &mut Diagnostics) {
         diagnostics,
         blocks: BTreeMap::new(),
         inner: BTreeMap::new(),
+        conditions: 0,
     };
     checker.items();
     recursion::check(file, checker.diagnostics);
@@ -56,6 +60,8 @@ struct Checker<'f, 'd> {
     blocks: BTreeMap<&'f str, &'f Block>,
     /// The blocks of the network at hand.
     inner: BTreeMap<&'f str, &'f Block>,
+    /// How many `when` we are in.
+    conditions: usize,
 }
 
 impl<'f> Checker<'f, '_> {
@@ -119,7 +125,7 @@ impl<'f> Checker<'f, '_> {
                 )
                 .help("make this an instance of the network it was made from"),
             ),
-            None if self.diagnostics.is_full() => {}
+            None if self.diagnostics.is_full() || self.file.lost.contains(&base.value) => {}
             None => {
                 let families = self.file.nets.iter();
                 let families = families.filter(|net| matches!(net.kind, NetKind::Family { .. }));
@@ -146,6 +152,9 @@ impl<'f> Checker<'f, '_> {
             _ => None,
         });
         let Some(first) = inputs.next() else {
+            if self.file.lost.contains("input") {
+                return;
+            }
             let text = format!("network `{}` does not say what its input is", net.name.value);
             self.diagnostics.push(
                 Diagnostic::error(Code::Input, net.name.span, text)
@@ -210,6 +219,7 @@ impl<'f> Checker<'f, '_> {
                 if place != Place::Net {
                     self.misplaced(dims.span, "`input`", "directly in a network");
                 }
+                self.input_product(dims);
                 for size in &dims.sizes {
                     self.expr(size, scope);
                 }
@@ -234,11 +244,16 @@ impl<'f> Checker<'f, '_> {
             }
             Statement::Share(share) => {
                 if place != Place::Net {
-                    self.misplaced(share.span, "`share`", "directly in a network");
+                    let right = match self.conditions {
+                        0 => "directly in a network",
+                        _ => "directly in a network, with its condition at its end: `share ... when condition`",
+                    };
+                    self.misplaced(share.span, "`share`", right);
                 }
                 self.share(share, scope);
             }
             Statement::Step(step) => self.step(step, place, scope),
+            Statement::Invalid(_) => {}
         }
     }
 
@@ -254,7 +269,7 @@ impl<'f> Checker<'f, '_> {
         }
         let inner = inside(place);
         match &step.kind {
-            StepKind::Call(call) => self.call(&call.name, &call.args, scope),
+            StepKind::Call(call) => self.call(call, scope),
             StepKind::Residual {
                 head,
                 args,
@@ -295,10 +310,12 @@ impl<'f> Checker<'f, '_> {
                 otherwise,
             } => {
                 self.expr(condition, scope);
+                self.conditions += 1;
                 self.body(then, inner, scope);
                 if let Some(otherwise) = otherwise {
                     self.body(otherwise, inner, scope);
                 }
+                self.conditions -= 1;
             }
             StepKind::Sequence(body) => self.body(body, inner, scope),
         }

@@ -71,24 +71,35 @@ impl Scope {
         }
     }
 
-    pub(super) fn check_known(&self, name: &str, span: Span, diagnostics: &mut Diagnostics) {
+    /// Reports a name that is not known where `words` may stand too; `takes` says what else may.
+    pub(super) fn check_known(
+        &self,
+        name: &str,
+        span: Span,
+        (words, takes): (&[&'static str], Option<&str>),
+        diagnostics: &mut Diagnostics,
+    ) {
         if self.knows(name) || diagnostics.is_full() {
             return;
         }
-        let near = nearest(name, self.current.keys().map(String::as_str));
-        let all: Vec<String> = self
-            .names
-            .iter()
-            .take(12)
-            .map(|known| format!("`{}`", known.name.value))
-            .collect();
-        let help = match (near, all.as_slice()) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, []) => "there are no parameters or constants here".to_owned(),
-            (None, all) => format!("known here: {}", all.join(", ")),
-        };
-        diagnostics
-            .push(Diagnostic::error(Code::UnknownName, span, format!("`{name}` is not defined here")).help(help));
+        let known = self.current.keys().map(String::as_str);
+        let near = nearest(name, known.chain(words.iter().copied()).chain(["true", "false"]));
+        let diagnostic = Diagnostic::error(Code::UnknownName, span, format!("`{name}` is not defined here"));
+        diagnostics.push(match (near, takes) {
+            (Some(near), _) => diagnostic.help(format!("did you mean `{near}`?")).fix(span, near),
+            (None, Some(takes)) => diagnostic.help(takes),
+            (None, None) => diagnostic.help(self.listed()),
+        });
+    }
+
+    /// Some of the names that are known.
+    fn listed(&self) -> String {
+        let names = self.names.iter().take(12);
+        let names: Vec<String> = names.map(|known| format!("`{}`", known.name.value)).collect();
+        match names.as_slice() {
+            [] => "there are no parameters or constants here".to_owned(),
+            names => format!("known here: {}", names.join(", ")),
+        }
     }
 }
 

@@ -3,47 +3,32 @@
 use super::{Checker, Scope, calls, names};
 use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
+use crate::foreign::{self, Ours};
 use crate::layers;
 use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
 use crate::source::{Name, Span};
 use crate::value::FUNCTIONS;
 
 impl<'f> Checker<'f, '_> {
-    pub(super) fn call(&mut self, name: &'f Name, args: &'f [Arg], scope: &Scope) {
+    pub(super) fn call(&mut self, call: &'f Call, scope: &Scope) {
+        let (name, args) = (&call.name, &call.args);
         if let Some(layer) = layers::find(&name.value) {
             calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
+            self.numbers_by_position(layer, args);
             self.layer_args(args, layer.params, scope);
             return;
         }
+        let Some(block) = self.known_block(&name.value) else {
+            // Of arguments of what does not exist nobody knows which words they may be.
+            self.unknown_call(call);
+            return;
+        };
         for arg in args {
             for size in &arg.value.sizes {
                 self.expr(size, scope);
             }
         }
-        match self.known_block(&name.value) {
-            Some(block) => {
-                let signature = calls::user(&block.params);
-                calls::check(name, args, &signature, self.diagnostics);
-            }
-            None if self.diagnostics.is_full() => {}
-            None => {
-                let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
-                let known = layers::LAYERS.iter().map(|layer| layer.name).chain(blocks);
-                let near = nearest(&name.value, known).map(|near| format!("did you mean `{near}`?"));
-                let private = PRIVATE_PARTS.iter().any(|def| def.name == name.value);
-                let private = private.then(|| {
-                    format!(
-                        "it is what visits of a shared kernel may have: `share ... with private {}`",
-                        name.value
-                    )
-                });
-                let define = || Some(format!("define it with `block {}(...) {{ ... }}`", name.value));
-                let text = format!("there is no layer or block `{}`", name.value);
-                let diagnostic = Diagnostic::error(Code::UnknownCall, name.span, text);
-                self.diagnostics
-                    .push(diagnostic.maybe_help(private.or(near).or_else(define)));
-            }
-        }
+        calls::check(name, args, &calls::user(&block.params), self.diagnostics);
     }
 
     /// Arguments of the language's own constructs may be words as well as values.
@@ -53,12 +38,18 @@ impl<'f> Checker<'f, '_> {
                 Some(name) => params.iter().find(|param| param.name == name.value),
                 None => params.get(position),
             };
+            self.window_product(arg, param);
             for size in &arg.value.sizes {
                 match (&size.kind, param) {
                     // Of a parameter that does not exist nobody knows whether it takes words.
                     (ExprKind::Name(_), None) => {}
                     (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
                     (ExprKind::Name(name), Some(param)) if self.word_of_another(param, name, size.span, scope) => {}
+                    (ExprKind::Name(name), Some(param)) if !self.file.lost.contains(name) => {
+                        let takes = layers::takes(param, name);
+                        let takes = (takes.0, takes.1.as_deref());
+                        scope.check_known(name, size.span, takes, self.diagnostics);
+                    }
                     (ExprKind::Function(name, inner), Some(param)) if layers::is_function(param.kind, &name.value) => {
                         for expr in inner {
                             self.expr(expr, scope);
@@ -80,7 +71,7 @@ impl<'f> Checker<'f, '_> {
 
     /// Whether a name is a word of the language, but for other parameters: reported.
     fn word_of_another(&mut self, param: &layers::ParamDef, name: &str, at: Span, scope: &Scope) -> bool {
-        let Some(of) = layers::parameter_of(name).filter(|_| !scope.knows(name)) else {
+        let Some(of) = layers::parameter_of(name).filter(|of| !scope.knows(name) && *of != param.name) else {
             return false;
         };
         let text = format!("`{}` takes {}", param.name, param.kind.wanted());
@@ -203,24 +194,22 @@ impl<'f> Checker<'f, '_> {
     }
 
     fn share_kind(&mut self, kind: &Name) {
-        if !layers::KINDS.contains(&kind.value.as_str()) {
-            let near =
-                nearest(&kind.value, layers::KINDS.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-            let all = format!("the kinds with parameters are {}", layers::KINDS.join(", "));
-            self.diagnostics.push(
-                Diagnostic::error(
-                    Code::UnknownCall,
-                    kind.span,
-                    format!("`{}` is no kind of layer to share", kind.value),
-                )
-                .maybe_help(near.or(Some(all))),
-            );
+        if layers::KINDS.contains(&kind.value.as_str()) {
+            return;
         }
+        let text = format!("`{}` is no kind of layer to share", kind.value);
+        let diagnostic = Diagnostic::error(Code::UnknownCall, kind.span, text);
+        let near = foreign::kind(&kind.value).or_else(|| nearest(&kind.value, layers::KINDS.iter().copied()));
+        self.diagnostics.push(match near {
+            Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(kind.span, near),
+            None => diagnostic.help(format!("the kinds with parameters are {}", layers::KINDS.join(", "))),
+        });
     }
 
     pub(super) fn expr(&mut self, expr: &'f Expr, scope: &Scope) {
         match &expr.kind {
-            ExprKind::Name(name) => scope.check_known(name, expr.span, self.diagnostics),
+            ExprKind::Name(name) if self.file.lost.contains(name) => {}
+            ExprKind::Name(name) => scope.check_known(name, expr.span, (&[], None), self.diagnostics),
             ExprKind::Function(name, args) => {
                 self.function(name, args.len());
                 for arg in args {
@@ -248,18 +237,23 @@ impl<'f> Checker<'f, '_> {
                 let text = format!("`{}` takes {wanted} arguments, {given} given", name.value);
                 Diagnostic::error(code, name.span, text)
             }
-            None => {
-                let known: Vec<&str> = FUNCTIONS.iter().map(|(known, _)| *known).collect();
-                let near = nearest(&name.value, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-                let all = format!("the functions are {}", known.join(", "));
-                Diagnostic::error(
-                    Code::UnknownName,
-                    name.span,
-                    format!("there is no function `{}`", name.value),
-                )
-                .maybe_help(near.or(Some(all)))
-            }
+            None => unknown_function(name),
         };
         self.diagnostics.push(diagnostic);
+    }
+}
+
+fn unknown_function(name: &Name) -> Diagnostic {
+    let text = format!("there is no function `{}`", name.value);
+    let diagnostic = Diagnostic::error(Code::UnknownName, name.span, text);
+    let known: Vec<&str> = FUNCTIONS.iter().map(|(known, _)| *known).collect();
+    match (
+        foreign::function(&name.value),
+        nearest(&name.value, known.iter().copied()),
+    ) {
+        (Some(Ours::Name(ours)), _) => diagnostic.write(name.span, ours),
+        (Some(Ours::Otherwise(how) | Ours::Nothing(how)), _) => diagnostic.help(how),
+        (None, Some(near)) => diagnostic.help(format!("did you mean `{near}`?")).fix(name.span, near),
+        (None, None) => diagnostic.help(format!("the functions are {}", known.join(", "))),
     }
 }

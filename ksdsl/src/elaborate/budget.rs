@@ -105,6 +105,7 @@ pub(super) fn place(statement: &Statement) -> Span {
         Statement::Let(name, _) | Statement::Stage(name, _) => name.span,
         Statement::Block(block) => block.name.span,
         Statement::Share(share) => share.span,
+        Statement::Invalid(span) => *span,
         Statement::Step(step) => match &step.kind {
             StepKind::Call(call) => call.span,
             StepKind::Residual { head, .. } | StepKind::Branch { head, .. } => *head,

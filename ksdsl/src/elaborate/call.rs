@@ -108,6 +108,7 @@ impl<'f> Elaborator<'f, '_> {
                 (Ok(Op::Flatten), Shape::Flat(_)) => Some(input),
                 (op, _) => {
                     let result = op.and_then(|op| Ok((op, layers::output(&op, input)?)));
+                    let result = self.check_order(call, &args, input, result);
                     self.layer(path, result, input, &args, call.span, nodes)
                 }
             },

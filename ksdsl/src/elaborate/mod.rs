@@ -7,6 +7,7 @@
 mod budget;
 mod call;
 mod level;
+mod order;
 mod shapes;
 mod structure;
 
@@ -164,7 +165,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 }
                 Statement::Share(share) => self.shares.push(share),
                 Statement::Input(_) | Statement::Block(_) => {}
-                Statement::Stage(..) | Statement::Step(_) => {
+                Statement::Stage(..) | Statement::Step(_) | Statement::Invalid(_) => {
                     self.env = Env::inside(Rc::clone(&self.net_env));
                     let mut nodes = std::mem::take(&mut self.nodes);
                     shape = self.statement(statement, shape, &mut nodes);
@@ -295,6 +296,10 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 })
             }
             Statement::Step(step) => self.step(step, shape, nodes),
+            Statement::Invalid(_) => {
+                self.incomplete = true;
+                None
+            }
             // Elsewhere than directly in a network these were reported by the checks.
             Statement::Input(_) | Statement::Block(_) | Statement::Share(_) => shape,
         }

@@ -254,7 +254,7 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        if paths.len() < 2 {
+        if paths.len() < 2 && !paths.iter().any(PathArm::is_invalid) {
             let text = format!("`{}` needs at least two paths", join.word());
             self.diagnostics.push(
                 Diagnostic::error(Code::Empty, head, text)

@@ -2,9 +2,10 @@
 
 use super::words;
 use crate::ast::{Arg, Dims, Expr, ExprKind};
-use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::foreign;
 use crate::limits;
-use crate::source::Span;
+use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval};
 
 /// A parameter of a layer.
@@ -226,6 +227,25 @@ pub fn is_word(kind: ParamKind, word: &str) -> bool {
     }
 }
 
+/// The words that an argument for this parameter may be, and what to say where `name` is none of them.
+pub fn takes(param: &ParamDef, name: &str) -> (&'static [&'static str], Option<String>) {
+    let param_name = param.name;
+    let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+    match param.kind {
+        ParamKind::Padding => (
+            &["same", "valid"],
+            Some(format!("`{param_name}` takes sizes, `same` or `valid`")),
+        ),
+        ParamKind::Zeros if is(&["same", "valid", "full"]) => {
+            (&[], Some(format!("`{param_name}` takes numbers here, such as 0 or 1")))
+        }
+        ParamKind::Flag if is(&["yes", "no", "on", "off", "none", "null", "nil"]) => {
+            (&[], Some(format!("`{param_name}` takes `true` or `false`")))
+        }
+        _ => (&[], None),
+    }
+}
+
 /// Whether a function in an argument for this parameter is one the parameter knows.
 pub fn is_function(kind: ParamKind, name: &str) -> bool {
     kind == ParamKind::Init && INIT_FUNCTIONS.contains(&name)
@@ -360,14 +380,28 @@ fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics)
         }
         _ => {}
     }
+    diagnostics.push(no_init(param, expr));
+    None
+}
+
+fn no_init(param: &ParamDef, expr: &Expr) -> Diagnostic {
     let text = format!("`{}` takes {}", param.name, param.kind.wanted());
-    let help = format!(
+    let diagnostic = Diagnostic::error(Code::WrongType, expr.span, text);
+    let (ExprKind::Name(written) | ExprKind::Function(Name { value: written, .. }, _)) = &expr.kind else {
+        return diagnostic.help(all_inits());
+    };
+    match foreign::init(written).or_else(|| nearest(written, INITS.iter().copied())) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(expr.span, near),
+        None => diagnostic.help(all_inits()),
+    }
+}
+
+fn all_inits() -> String {
+    format!(
         "one of {}, {}(number)",
         INITS.join(", "),
         INIT_FUNCTIONS.join("(number), ")
-    );
-    diagnostics.push(Diagnostic::error(Code::WrongType, expr.span, text).help(help));
-    None
+    )
 }
 
 fn wrong_type<T>(param: &ParamDef, span: Span, got: Value, diagnostics: &mut Diagnostics) -> Option<T> {

@@ -10,7 +10,7 @@ mod pool;
 mod reshape;
 mod words;
 
-pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_function, is_word, read};
+pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_function, is_word, read, takes};
 pub use attention::attention;
 pub use conv::{conv_output, projection};
 pub use linear::squeeze_excite;

@@ -31,7 +31,10 @@ pub(super) fn word(
 }
 
 fn no_such_word(param: &ParamDef, span: Span, words: &[&'static str], written: Option<&str>) -> Diagnostic {
-    let near = written.and_then(|written| nearest(written, words.iter().copied()));
     let text = format!("`{}` takes one of {}", param.name, words.join(", "));
-    Diagnostic::error(Code::WrongType, span, text).maybe_help(near.map(|word| format!("did you mean `{word}`?")))
+    let diagnostic = Diagnostic::error(Code::WrongType, span, text);
+    match written.and_then(|written| nearest(written, words.iter().copied())) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(span, near),
+        None => diagnostic,
+    }
 }

@@ -27,6 +27,12 @@ const OPENERS: &[&str] = &[
     "groups",
 ];
 
+/// Words that cannot be names.
+pub(super) const RESERVED: &[&str] = &[
+    "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "add", "multiply", "concat", "path",
+    "repeat", "when", "else", "seq", "true", "false", "and", "or", "not", "as", "in", "x",
+];
+
 /// Keywords that a name of the writer's choice follows.
 const NAMING: &[&str] = &["net", "block", "stage", "let", "as"];
 
@@ -53,7 +59,7 @@ pub(super) fn misspelt(text: &str, base: usize, at: usize, here: Range<usize>) -
         if OPENERS.contains(&word) || OTHERS.contains(&word) {
             continue;
         }
-        if chosen || word.len() < 2 || layers::find(word).is_some() {
+        if chosen || word.len() < 2 || !word.is_ascii() || layers::find(word).is_some() {
             continue;
         }
         if let Some(keyword) = nearest(&word.to_ascii_lowercase(), OPENERS.iter().copied()) {
@@ -105,6 +111,7 @@ pub(super) fn advice(found: &str, before: &str, expected: &[String], inside: Opt
         "," if expects("a statement") => "end statements with a new line or `;`",
         "when" if after.ends_with("else") => "write `else { when ... { ... } }`",
         "{" if expects("`path`") => "write `path { ... }` for each branch",
+        _ if expects("`path`") && !expects("a statement") => "write `path { ... }` for each branch",
         "}" if expects("a layer path") => "write `share s1[*].conv1`, or `share isomorphic conv in s1`",
         "]" if expects("a range") || inside == Some('[') => "write an index, a range such as `0..2`, or `*`",
         _ if expects("an operator") && inside == Some('(') && starts_value(found) => "add a `,` before it",
@@ -118,10 +125,10 @@ fn starts_value(found: &str) -> bool {
     found.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// A keyword where a name should stand.
+/// A keyword where a name should stand, with what follows it.
 pub(super) fn reserved(found: &str, rest: &str, expected: &[String]) -> Option<String> {
     let wants_name = expected.iter().any(|name| name == "a name");
-    let is_label = rest[found.len()..].trim_start().starts_with(':');
+    let is_label = rest.trim_start().starts_with(':');
     let is_word = !found.is_empty() && found.bytes().all(|b| b.is_ascii_lowercase());
     (is_word && (wants_name || is_label)).then(|| format!("`{found}` is a word of the language; choose another name"))
 }

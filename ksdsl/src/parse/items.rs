@@ -4,6 +4,7 @@ use super::{Node, Rule, TreeBuilder, content, only_content};
 use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement};
 use crate::diag::{Code, Diagnostic};
 use crate::limits;
+use crate::source::Span;
 use pest::iterators::Pairs;
 
 impl TreeBuilder<'_, '_> {
@@ -95,10 +96,32 @@ impl TreeBuilder<'_, '_> {
 
     pub(super) fn body(&mut self, pair: Node<'_>) -> Body {
         let span = self.span(&pair);
-        let statements = content(pair)
-            .filter_map(|statement| self.statement(statement))
-            .collect();
+        let pairs: Vec<_> = content(pair).collect();
+        let no_statements = self.check_ends(&pairs);
+        let mut statements: Vec<(Span, Statement)> = Vec::new();
+        for (number, pair) in pairs.into_iter().enumerate() {
+            let span = self.span(&pair);
+            let statement = match no_statements.contains(&number) {
+                true => Some(Statement::Invalid(span)),
+                false => self.statement(pair),
+            };
+            statements.extend(statement.map(|statement| (span, statement)));
+        }
+        let invalid = self.skipped_between(span, statements.iter().map(|(span, _)| *span));
+        statements.extend(invalid.into_iter().map(|span| (span, Statement::Invalid(span))));
+        statements.sort_by_key(|(span, _)| span.start);
+        let statements = statements.into_iter().map(|(_, statement)| statement).collect();
         Body { statements, span }
+    }
+
+    /// The skipped statements that stand directly in braces, and not in one of their `parts`.
+    pub(super) fn skipped_between(&self, braces: Span, parts: impl Iterator<Item = Span> + Clone) -> Vec<Span> {
+        let inside = |span: Span, at: u32| span.start <= at && at < span.end;
+        let spans = self.skipped.iter().map(|range| Span::new(range.start, range.end));
+        spans
+            .filter(|skipped| inside(braces, skipped.start))
+            .filter(|skipped| !parts.clone().any(|part| inside(part, skipped.start)))
+            .collect()
     }
 
     fn statement(&mut self, pair: Node<'_>) -> Option<Statement> {

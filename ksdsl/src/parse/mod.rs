@@ -1,20 +1,26 @@
 //! Text to syntax tree. The only place that knows pest.
 
+mod brackets;
+mod clauses;
+mod ends;
 mod expr;
+mod habits;
 mod hints;
 mod items;
+mod recover;
 mod scan;
 mod share;
 mod steps;
 mod syntax_error;
+mod tokens;
 
 use crate::ast::File;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::{Name, Source, Span, Spanned};
-use pest::Parser as _;
 use pest::iterators::{Pair, Pairs};
+use std::ops::Range;
 
-pub(crate) use grammar::{Grammar, Rule};
+pub(crate) use grammar::Rule;
 
 /// What pest derives from the grammar.
 #[allow(missing_docs)]
@@ -26,7 +32,8 @@ mod grammar {
 
 type Node<'t> = Pair<'t, Rule>;
 
-/// Parses a source. Items with syntax errors are reported and left out of the tree.
+/// Parses a source. Statements with syntax errors are reported and stand in the tree as invalid; an item
+/// whose head has one is left out of it.
 pub fn parse(source: &Source, diagnostics: &mut Diagnostics) -> File {
     let items = match scan::items(source.text()) {
         Ok(items) => items,
@@ -35,20 +42,11 @@ pub fn parse(source: &Source, diagnostics: &mut Diagnostics) -> File {
             return File::default();
         }
     };
-    let mut file = File::default();
+    let mut reader = recover::Reader::new(source, diagnostics);
     for range in items {
-        let base = range.start;
-        match Grammar::parse(Rule::item, &source.text()[range]) {
-            Ok(pairs) => TreeBuilder {
-                source,
-                base,
-                diagnostics,
-            }
-            .item(pairs, &mut file),
-            Err(error) => diagnostics.push(syntax_error::diagnose(source, base, &error)),
-        }
+        reader.item(range);
     }
-    file
+    reader.file
 }
 
 /// The names of the networks a source seems to define, found even where it does not parse: what
@@ -67,6 +65,8 @@ struct TreeBuilder<'s, 'd> {
     source: &'s Source,
     /// Offset of the item in the source.
     base: usize,
+    /// The statements with syntax errors, which are blank in what was parsed.
+    skipped: &'s [Range<usize>],
     diagnostics: &'d mut Diagnostics,
 }
 

@@ -1,13 +1,14 @@
 //! A first look at the text: limits that keep the parser's stack and memory bounded, and where
 //! the top-level items begin.
 
+use super::brackets::Brackets;
 use crate::diag::{Code, Diagnostic};
 use crate::limits;
 use crate::source::Span;
 use std::ops::Range;
 
 /// A piece of text that matters to the scan.
-enum Piece<'t> {
+pub(super) enum Piece<'t> {
     Word(&'t str),
     Open(char),
     Close(char),
@@ -37,7 +38,7 @@ pub(super) fn items(text: &str) -> Result<Vec<Range<usize>>, Box<Diagnostic>> {
             {
                 return Err(Box::new(long_name(at, name.len())));
             }
-            Piece::Word("net" | "block") if brackets.open.is_empty() && !named_here => {
+            Piece::Word("net" | "block") if brackets.are_closed() && !named_here => {
                 starts.push(at);
                 after_item_word = true;
             }
@@ -69,7 +70,7 @@ pub(super) fn net_names(text: &str) -> Vec<String> {
     if text.len() > limits::SOURCE_BYTES {
         return names;
     }
-    for (_, piece) in (Pieces { text, at: 0 }) {
+    for (_, piece) in Pieces::from(text, 0) {
         let named = std::mem::take(&mut after_net);
         match piece {
             Piece::Word(name) if named && name.len() <= limits::NAME_LENGTH => names.push(name.to_owned()),
@@ -80,93 +81,6 @@ pub(super) fn net_names(text: &str) -> Vec<String> {
         }
     }
     names
-}
-
-/// The brackets that are open.
-struct Brackets<'t> {
-    text: &'t str,
-    /// With the blanks at the start of their lines.
-    open: Vec<(char, Span, usize)>,
-    /// Where the line at hand begins, and how far that was looked for.
-    line: usize,
-    looked: usize,
-    /// The first bracket whose partner stands further left than the line it was opened in, and that
-    /// partner: where a bracket is missing, most probably this one's.
-    odd: Option<(char, Span, Span)>,
-}
-
-impl<'t> Brackets<'t> {
-    fn new(text: &'t str) -> Self {
-        Brackets {
-            text,
-            open: Vec::new(),
-            line: 0,
-            looked: 0,
-            odd: None,
-        }
-    }
-
-    fn open(&mut self, bracket: char, at: usize) -> Result<(), Box<Diagnostic>> {
-        let indentation = self.indentation(at);
-        self.open.push((bracket, Span::new(at, at + 1), indentation));
-        if self.open.len() > limits::BRACKET_DEPTH {
-            return Err(Box::new(too_deep(at)));
-        }
-        Ok(())
-    }
-
-    fn close(&mut self, bracket: char, at: usize) -> Result<(), Box<Diagnostic>> {
-        let here = Span::new(at, at + 1);
-        match self.open.pop() {
-            Some((opened, place, indentation)) if partner(opened) == bracket => {
-                if self.odd.is_none() && self.indentation(at) < indentation {
-                    self.odd = Some((opened, place, here));
-                }
-                Ok(())
-            }
-            Some((opened, place, _)) => Err(Box::new(
-                Diagnostic::error(Code::Syntax, place, format!("this `{opened}` is never closed"))
-                    .and(here, format!("before this `{bracket}`"))
-                    .help(format!("add the missing `{}`", partner(opened))),
-            )),
-            None => Err(Box::new(
-                Diagnostic::error(
-                    Code::Syntax,
-                    here,
-                    format!("nothing is open for this `{bracket}` to close"),
-                )
-                .help("remove it, or open the bracket it belongs to"),
-            )),
-        }
-    }
-
-    /// Nothing may be open at the end or before another network.
-    fn end(&self, network: Option<Span>) -> Result<(), Box<Diagnostic>> {
-        let Some(&(bracket, place, _)) = self.open.last() else {
-            return Ok(());
-        };
-        let never = |bracket: char, place: Span| {
-            Diagnostic::error(Code::Syntax, place, format!("this `{bracket}` is never closed"))
-                .help(format!("add the missing `{}`", partner(bracket)))
-        };
-        Err(Box::new(match (self.odd, network) {
-            (Some((bracket, place, partner)), _) if bracket == '{' => {
-                never(bracket, place).and(partner, "this seems to belong to a bracket further out")
-            }
-            (_, Some(network)) => never(bracket, place).and(network, "it is still open where this network begins"),
-            _ => never(bracket, place),
-        }))
-    }
-
-    /// Blanks at the start of the line around `at`.
-    fn indentation(&mut self, at: usize) -> usize {
-        if let Some(end) = self.text[self.looked..at].rfind('\n') {
-            self.line = self.looked + end + 1;
-        }
-        self.looked = at;
-        let line = self.text[self.line..at].bytes();
-        line.take_while(|b| matches!(b, b' ' | b'\t')).count()
-    }
 }
 
 /// Whether only blanks stand before `at` in its line.
@@ -183,14 +97,6 @@ fn long_name(at: usize, length: usize) -> Diagnostic {
     )
     .label(format!("this one has {length}"))
     .help("choose a shorter name")
-}
-
-fn partner(bracket: char) -> char {
-    match bracket {
-        '(' => ')',
-        '[' => ']',
-        _ => '}',
-    }
 }
 
 fn too_many_tokens(at: usize) -> Diagnostic {
@@ -214,7 +120,7 @@ pub(super) fn too_large(bytes: u64) -> Diagnostic {
     .help(SMALLER)
 }
 
-fn too_deep(at: usize) -> Diagnostic {
+pub(super) fn too_deep(at: usize) -> Diagnostic {
     Diagnostic::error(
         Code::NestingTooDeep,
         Span::new(at, at + 1),
@@ -224,12 +130,17 @@ fn too_deep(at: usize) -> Diagnostic {
 }
 
 /// Runs over a text, comments and blanks left out.
-struct Pieces<'t> {
+pub(super) struct Pieces<'t> {
     text: &'t str,
     at: usize,
 }
 
 impl<'t> Pieces<'t> {
+    /// The pieces from `at` on; a comment that does not end goes to the end of the text.
+    pub(super) fn from(text: &'t str, at: usize) -> Self {
+        Pieces { text, at }
+    }
+
     /// Checks that comments are well formed, so that iterating cannot fail.
     fn new(text: &'t str) -> Result<Self, Box<Diagnostic>> {
         Ok(Pieces {

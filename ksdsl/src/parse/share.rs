@@ -1,21 +1,36 @@
 //! Sharing clauses and layer paths.
 
+use super::habits::error;
 use super::{Node, Rule, TreeBuilder, content};
 use crate::ast::{Mapping, Segment, Select, Selector, Share, SharePart};
+use crate::diag::{Code, Diagnostic, nearest};
+use crate::foreign;
+use crate::source::{Name, Span};
+
+/// What a clause selects, before it is known where.
+enum What {
+    Paths(Vec<Selector>),
+    Isomorphic(Option<Name>),
+    Blocks(Vec<Selector>),
+}
 
 impl TreeBuilder<'_, '_> {
     pub(super) fn share(&mut self, pair: Node<'_>) -> Option<Share> {
         let span = self.span(&pair);
-        let (mut part, mut select, mut into, mut at) = (SharePart::All, None, None, None);
-        let mut private = Vec::new();
+        self.check_parts(&pair);
+        let (mut part, mut what, mut into, mut at) = (SharePart::All, None, None, None);
+        let (mut scopes, mut norms, mut private) = (None, None, Vec::new());
         let (mut name, mut when) = (None, None);
         for clause in content(pair) {
+            let place = self.span(&clause);
             match clause.as_rule() {
                 Rule::part_of if clause.as_str().starts_with("kernel") => part = SharePart::Kernel,
                 Rule::part_of => part = SharePart::Bias,
-                Rule::isomorphic => select = Some(self.isomorphic(clause)),
-                Rule::selectors => select = Some(Select::Paths(self.selectors(clause))),
-                Rule::blocks => select = Some(self.blocks(clause)),
+                Rule::isomorphic => what = Some((What::Isomorphic(self.kind(clause)), place)),
+                Rule::selectors => what = Some((What::Paths(self.selectors(clause)), place)),
+                Rule::blocks => what = Some((What::Blocks(self.paths_in(clause)), place)),
+                Rule::in_scopes => scopes = Some((self.paths_in(clause), place)),
+                Rule::with_norms => norms = Some(place),
                 Rule::into => into = self.into(clause),
                 Rule::at => at = content(clause).next().and_then(|place| self.call(place)),
                 Rule::with_private => private = content(clause).filter_map(|part| self.call(part)).collect(),
@@ -23,9 +38,13 @@ impl TreeBuilder<'_, '_> {
                 _ => when = content(clause).next().map(|expr| self.expr(expr)),
             }
         }
+        let (what, place) = what?;
+        if self.runs_into_next_line(place, span) {
+            return None;
+        }
         Some(Share {
             part,
-            select: select?,
+            select: self.selection(what, place, scopes, norms)?,
             into,
             at,
             private,
@@ -35,37 +54,135 @@ impl TreeBuilder<'_, '_> {
         })
     }
 
-    fn isomorphic(&mut self, pair: Node<'_>) -> Select {
-        let (mut kind, mut scopes) = (None, Vec::new());
-        for part in content(pair) {
-            match part.as_rule() {
-                Rule::ident => kind = Some(self.name(&part)),
-                _ => scopes = self.selectors(part),
-            }
-        }
-        Select::Isomorphic { kind, scopes }
+    /// Whether a clause ends with the first word of another line, which is probably a statement: reported.
+    fn runs_into_next_line(&mut self, what: Span, clause: Span) -> bool {
+        let text = &self.source.text()[what.range()];
+        let lines = text.split_once('\n').filter(|_| what.end == clause.end);
+        let Some((head, rest)) = lines.filter(|(head, _)| matches!(head.trim_end(), "isomorphic" | "blocks")) else {
+            return false;
+        };
+        let word = rest.trim_start();
+        let start = what.range().end - word.len();
+        self.diagnostics.push(
+            error(
+                Span::new(start, what.range().end),
+                format!("`{word}` is taken as a part of the clause above"),
+            )
+            .help(format!(
+                "write it on the line of `{}`, or end that line with `;`",
+                head.trim_end()
+            )),
+        );
+        true
     }
 
-    fn blocks(&mut self, pair: Node<'_>) -> Select {
-        let (mut selectors, mut inside, mut norms) = (Vec::new(), false, false);
-        for part in content(pair) {
-            match part.as_rule() {
-                Rule::with_norms => norms = true,
-                Rule::blocks_in => {
-                    inside = true;
-                    selectors = content(part)
-                        .next()
-                        .map(|part| self.selectors(part))
-                        .unwrap_or_default();
-                }
-                _ => selectors = self.selectors(part),
+    /// Each part of a clause is given once.
+    fn check_parts(&mut self, clause: &Node<'_>) {
+        let mut given: Vec<(Rule, Span)> = Vec::new();
+        for part in content(clause.clone()) {
+            let (rule, place) = (part.as_rule(), self.span(&part));
+            let word = part.as_str().split_ascii_whitespace().next().unwrap_or_default();
+            match given.iter().find(|(other, _)| *other == rule) {
+                Some((_, first)) => self.diagnostics.push(
+                    Diagnostic::error(Code::SurplusArgument, place, format!("`{word}` is given twice"))
+                        .and(*first, "first given here")
+                        .help(match rule {
+                            Rule::in_scopes => "separate the paths of one `in` by `,`",
+                            Rule::share_when => "join the conditions by `and`",
+                            Rule::with_private => "separate the parts of one `with private` by `,`",
+                            _ => "remove one of them",
+                        }),
+                ),
+                None => given.push((rule, place)),
             }
         }
-        Select::Blocks {
-            selectors,
-            inside,
-            norms,
+    }
+
+    /// What is selected, with where it is looked for.
+    fn selection(
+        &mut self,
+        what: What,
+        place: Span,
+        scopes: Option<(Vec<Selector>, Span)>,
+        norms: Option<Span>,
+    ) -> Option<Select> {
+        if let (Some(norms), What::Paths(_) | What::Isomorphic(_)) = (norms, &what) {
+            self.diagnostics.push(
+                error(norms, "`with norms` belongs to `share blocks`")
+                    .help("share norms in a clause of their own, such as `share isomorphic batch_norm in s1`"),
+            );
         }
+        let norms = norms.is_some();
+        match (what, scopes) {
+            (What::Isomorphic(kind), scopes) => Some(Select::Isomorphic {
+                kind,
+                scopes: scopes.map(|(scopes, _)| scopes).unwrap_or_default(),
+            }),
+            (What::Paths(selectors), None) => Some(Select::Paths(selectors)),
+            (What::Paths(selectors), Some((scopes, at))) => {
+                let diagnostic = self.paths_in_scopes(&selectors, &scopes, place, at);
+                self.diagnostics.push(diagnostic);
+                None
+            }
+            (What::Blocks(selectors), None) if selectors.is_empty() => {
+                self.diagnostics.push(
+                    error(place, "this clause does not say which blocks share")
+                        .help("write `share blocks in s1`, or `share blocks s1[*]`"),
+                );
+                None
+            }
+            (What::Blocks(selectors), None) => Some(Select::Blocks {
+                selectors,
+                inside: false,
+                norms,
+            }),
+            (What::Blocks(selectors), Some((scopes, _))) if selectors.is_empty() => Some(Select::Blocks {
+                selectors: scopes,
+                inside: true,
+                norms,
+            }),
+            (What::Blocks(_), Some((_, at))) => {
+                self.diagnostics.push(
+                    error(at, "blocks are selected by paths or in scopes, not both")
+                        .help("remove one of them: the whole path is `share blocks s1[*]`"),
+                );
+                None
+            }
+        }
+    }
+
+    /// `share conv1 in s1`: scopes belong to `isomorphic` and `blocks`.
+    fn paths_in_scopes(&self, selectors: &[Selector], scopes: &[Selector], place: Span, at: Span) -> Diagnostic {
+        let source = |span: Span| &self.source.text()[span.range()];
+        let (word, whole) = (source(place), place.to(at));
+        let start = scopes.first().map_or(at, |scope| scope.span).start;
+        let scope = source(Span { start, end: at.end });
+        let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if plain && nearest(word, ["isomorphic", "blocks"]).is_some_and(|near| near != word) {
+            let near = nearest(word, ["isomorphic", "blocks"]).unwrap_or_default();
+            return error(place, format!("`{word}` is no word of the language"))
+                .help(format!("did you mean `{near}`?"))
+                .fix(place, near);
+        }
+        let diagnostic = error(at, "`in` belongs to `share isomorphic` and `share blocks`");
+        if matches!(word, "all" | "everything" | "layers" | "weights" | "kernels" | "*") {
+            return diagnostic.write(whole, format!("isomorphic in {scope}"));
+        }
+        match foreign::kind(word) {
+            Some(kind) => diagnostic.write(whole, format!("isomorphic {kind} in {scope}")),
+            None if selectors.len() == 1 && scopes.len() == 1 => diagnostic.write(whole, format!("{scope}.**.{word}")),
+            None => diagnostic.help("write whole paths, such as `s1[*].conv1`"),
+        }
+    }
+
+    fn kind(&mut self, pair: Node<'_>) -> Option<Name> {
+        content(pair).next().map(|ident| self.name(&ident))
+    }
+
+    /// The paths after a word, if there are any.
+    fn paths_in(&mut self, pair: Node<'_>) -> Vec<Selector> {
+        let selectors = content(pair).next();
+        selectors.map(|part| self.selectors(part)).unwrap_or_default()
     }
 
     fn into(&mut self, pair: Node<'_>) -> Option<Mapping> {

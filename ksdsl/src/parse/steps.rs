@@ -1,7 +1,7 @@
 //! Steps: layers, blocks and the constructs that join them.
 
 use super::{Node, Rule, TreeBuilder, content};
-use crate::ast::{Call, Join, PathArm, Step, StepKind};
+use crate::ast::{Body, Call, Join, PathArm, Statement, Step, StepKind};
 use crate::source::{Name, Span};
 
 impl TreeBuilder<'_, '_> {
@@ -51,20 +51,31 @@ impl TreeBuilder<'_, '_> {
     fn branch(&mut self, join: Join, pair: Node<'_>) -> Option<StepKind> {
         let start = self.span(&pair).start as usize;
         let head = Span::new(start, start + join.word().len());
-        let arms = content(content(pair).next()?);
-        let paths = arms
-            .filter_map(|arm| {
-                let mut inner = content(arm).peekable();
-                let label = inner
-                    .next_if(|part| part.as_rule() == Rule::label)
-                    .and_then(|label| self.label(label));
-                Some(PathArm {
-                    label,
-                    body: self.body(inner.next()?),
-                })
-            })
-            .collect();
+        let braces = content(pair).next()?;
+        let span = self.span(&braces);
+        let arms: Vec<_> = content(braces).collect();
+        let spans: Vec<Span> = arms.iter().map(|arm| self.span(arm)).collect();
+        let mut paths: Vec<PathArm> = arms.into_iter().filter_map(|arm| self.path(arm)).collect();
+        let invalid = self.skipped_between(span, spans.iter().copied());
+        paths.extend(invalid.into_iter().map(|span| PathArm {
+            label: None,
+            body: Body {
+                statements: vec![Statement::Invalid(span)],
+                span,
+            },
+        }));
         Some(StepKind::Branch { join, head, paths })
+    }
+
+    fn path(&mut self, arm: Node<'_>) -> Option<PathArm> {
+        let mut inner = content(arm).peekable();
+        let label = inner
+            .next_if(|part| part.as_rule() == Rule::label)
+            .and_then(|label| self.label(label));
+        Some(PathArm {
+            label,
+            body: self.body(inner.next()?),
+        })
     }
 
     fn repeat(&mut self, pair: Node<'_>) -> Option<StepKind> {

@@ -1,49 +1,102 @@
 //! What to say when the text does not follow the grammar.
 
+use super::habits::{Context, habit};
+use super::tokens::tokens;
 use super::{Rule, hints};
 use crate::diag::{Code, Diagnostic};
 use crate::source::{Source, Span};
 use pest::error::{Error, ErrorVariant, InputLocation};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-/// The diagnostic for an error pest found in the item that starts at `base`.
-pub(super) fn diagnose(source: &Source, base: usize, error: &Error<Rule>) -> Diagnostic {
-    let at = base
-        + match error.location {
-            InputLocation::Pos(at) => at,
-            InputLocation::Span((at, _)) => at,
+/// An error that pest found in an item.
+pub(super) struct Problem<'s> {
+    text: &'s str,
+    item: Range<usize>,
+    at: usize,
+    expected: Vec<String>,
+}
+
+impl<'s> Problem<'s> {
+    pub(super) fn new(error: &Error<Rule>, source: &'s Source, item: Range<usize>) -> Self {
+        let at = match error.location {
+            InputLocation::Pos(at) | InputLocation::Span((at, _)) => item.start + at,
         };
-    let text = source.text();
-    let (found, span) = found(text, at);
-    if let Some((word, keyword)) = hints::misspelt(text, base, at, span.range()) {
-        let message = format!("`{}` is no word of the language", &text[word.clone()]);
-        return Diagnostic::error(Code::Syntax, Span::new(word.start, word.end), message)
-            .help(format!("did you mean `{keyword}`?"));
+        let expected = match &error.variant {
+            ErrorVariant::ParsingError { positives, .. } => expected(positives),
+            ErrorVariant::CustomError { .. } => Vec::new(),
+        };
+        Problem {
+            text: source.text(),
+            item,
+            at,
+            expected,
+        }
     }
-    let before = &text[base..at];
-    let inside = hints::bracket(&before[before.ceil_char_boundary(before.len().saturating_sub(LOOK_BACK))..]);
-    let mut expected = match &error.variant {
-        ErrorVariant::ParsingError { positives, .. } => expected(positives),
-        ErrorVariant::CustomError { .. } => Vec::new(),
-    };
-    let word = &text[span.range()];
-    let advice =
-        hints::reserved(word, &text[at..], &expected).or_else(|| hints::advice(word, before, &expected, inside));
-    // Signs are no rules, and so no part of what pest expects.
-    let signs: &[&str] = match inside {
-        Some('(') => &["`,`", "`)`"],
-        Some('[') => &["`]`", "`..`"],
-        _ => &[],
-    };
-    if expected.iter().any(|name| name == "an operator") {
-        expected.splice(0..0, signs.iter().map(|sign| (*sign).to_owned()));
+
+    /// Where the parser could not go on.
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
-    let diagnostic = Diagnostic::error(Code::Syntax, span, format!("{found} is not expected here"));
-    match join(&expected) {
-        list if list.is_empty() => diagnostic,
-        list => diagnostic.label(format!("expected {list}")),
+
+    /// Whether a statement, or a branch, could begin there.
+    pub(super) fn expects_statement(&self) -> bool {
+        self.expects("a statement") || self.expects("`path`")
     }
-    .maybe_help(advice)
+
+    fn expects(&self, what: &str) -> bool {
+        self.expected.iter().any(|name| name == what)
+    }
+
+    /// What to say about it, where `statement` is not complete or not right.
+    pub(super) fn diagnostic(&self, statement: Range<usize>) -> Diagnostic {
+        let (found, span) = found(self.text, self.at);
+        let before = &self.text[self.item.start..self.at];
+        let inside = hints::bracket(&before[before.ceil_char_boundary(before.len().saturating_sub(LOOK_BACK))..]);
+        let tokens = tokens(self.text, statement);
+        let context = Context::new(self.text, &tokens, self.at, &self.expected, inside);
+        if let Some(diagnostic) = habit(&context) {
+            return diagnostic;
+        }
+        if let Some((word, keyword)) = hints::misspelt(self.text, self.item.start, self.at, span.range()) {
+            let message = format!("`{}` is no word of the language", &self.text[word.clone()]);
+            let word = Span::new(word.start, word.end);
+            return Diagnostic::error(Code::Syntax, word, message)
+                .help(format!("did you mean `{keyword}`?"))
+                .fix(word, keyword);
+        }
+        let word = &self.text[span.range()];
+        let advice = hints::reserved(word, &self.text[span.range().end..], &self.expected)
+            .or_else(|| hints::advice(word, before, &self.expected, inside));
+        let expected = join(&self.with_signs(inside));
+        let diagnostic = match tokens.last().filter(|_| context.here == tokens.len()) {
+            Some(last) => Diagnostic::error(
+                Code::Syntax,
+                Span::new(last.at, last.end()),
+                "this statement is not complete",
+            )
+            .label(format!("expected {expected} after this")),
+            None if expected.is_empty() => {
+                Diagnostic::error(Code::Syntax, span, format!("{found} is not expected here"))
+            }
+            None => Diagnostic::error(Code::Syntax, span, format!("{found} is not expected here"))
+                .label(format!("expected {expected}")),
+        };
+        diagnostic.maybe_help(advice)
+    }
+
+    /// What is expected, and the signs that may stand there: they are no rules, and so no part of what pest
+    /// expects.
+    fn with_signs(&self, inside: Option<char>) -> Vec<String> {
+        let signs: &[&str] = match inside {
+            Some('(') => &["`,`", "`)`"],
+            Some('[') => &["`]`", "`..`"],
+            _ => &[],
+        };
+        let signs = signs.iter().filter(|_| self.expects("an operator"));
+        let signs = signs.map(|sign| (*sign).to_owned());
+        signs.chain(self.expected.iter().cloned()).collect()
+    }
 }
 
 /// How far the bracket around an error is looked for.
@@ -51,7 +104,7 @@ const LOOK_BACK: usize = 4096;
 
 /// What stands at `at`, and where it ends.
 fn found(text: &str, at: usize) -> (String, Span) {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || is_invisible(c);
     // A letter that names cannot have stops the parser inside a word.
     let at = match text[at.min(text.len())..].starts_with(|c: char| !c.is_ascii() && is_word(c)) {
         true => text[..at].trim_end_matches(is_word).len(),
@@ -62,8 +115,23 @@ fn found(text: &str, at: usize) -> (String, Span) {
     let length: usize = rest.chars().take(word.max(1)).map(char::len_utf8).sum();
     match length {
         0 => ("the end".to_owned(), Span::new(at, at)),
-        _ => (format!("`{}`", &rest[..length]), Span::new(at, at + length)),
+        _ => (format!("`{}`", shown(&rest[..length])), Span::new(at, at + length)),
     }
+}
+
+/// Marks on letters and characters without width, which make a word another one than it seems.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
+}
+
+/// A text as a message shows it, so that every character is seen.
+fn shown(text: &str) -> String {
+    text.chars()
+        .map(|c| match is_invisible(c) || c.is_control() {
+            true => c.escape_unicode().to_string(),
+            false => c.to_string(),
+        })
+        .collect()
 }
 
 /// What could stand there, in the words of the language, deterministic and without repetition.
@@ -169,7 +237,7 @@ fn describe(rule: Rule) -> Option<String> {
         Rule::times | Rule::compact | Rule::sign | Rule::minus | Rule::not | Rule::part_of | Rule::exponent => {
             return None;
         }
-        Rule::private_visit | Rule::blocks_in => return None,
+        Rule::private_visit => return None,
         Rule::COMMENT | Rule::WHITESPACE | Rule::line_comment | Rule::block_comment => return None,
         Rule::step | Rule::residual | Rule::add | Rule::multiply | Rule::concat | Rule::repeat | Rule::when => {
             "a step".into()
@@ -193,6 +261,7 @@ fn construct(rule: Rule) -> Option<&'static str> {
         Rule::else_ => "else",
         Rule::sequence => "seq",
         Rule::blocks => "blocks",
+        Rule::in_scopes => "in",
         Rule::into => "into",
         Rule::at => "at",
         Rule::with_norms | Rule::with_private => "with",

@@ -4,35 +4,17 @@ use super::isomorphic::Signature;
 use super::{Clause, has_weights, parts_of, select};
 use crate::ast::{Segment, Selector, SharePart};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Layer, LayerId, Op, join_sizes};
+use crate::ir::{Layer, LayerId, join_sizes};
 use crate::layers;
-use crate::source::Span;
 use crate::value::Env;
 use std::collections::HashMap;
 
 impl Clause<'_, '_> {
     /// Selected paths must be layers.
-    pub(super) fn leaves(&mut self, matched: Vec<select::Match>, span: Span) -> Vec<LayerId> {
-        let scope = matched.iter().find(|found| found.layer.is_none());
-        if let Some(scope) = scope {
-            let path = self.index.path(scope.node);
-            let inside = self
-                .index
-                .children(scope.node)
-                .into_iter()
-                .take(6)
-                .collect::<Vec<_>>()
-                .join(", ");
-            // `**` alone also matches the network itself.
-            let (what, clause) = match path.0.is_empty() {
-                true => ("the network itself".to_owned(), "share isomorphic".to_owned()),
-                false => (format!("`{path}`"), format!("share isomorphic in {path}")),
-            };
-            self.diagnostics.push(
-                Diagnostic::error(Code::MatchesNothing, span, format!("{what} is not a layer"))
-                    .label("a path to layers is needed here")
-                    .help(format!("it contains {inside}; select one of them, or write `{clause}`")),
-            );
+    pub(super) fn leaves(&mut self, matched: Vec<select::Match>, selector: &Selector) -> Vec<LayerId> {
+        if let Some(scope) = matched.iter().find(|found| found.layer.is_none()) {
+            let diagnostic = self.not_a_layer(&matched, scope, selector);
+            self.diagnostics.push(diagnostic);
             return Vec::new();
         }
         matched.into_iter().filter_map(|found| found.layer).collect()
@@ -41,28 +23,11 @@ impl Clause<'_, '_> {
     /// Whether a selected layer has what the clause shares; reported if not.
     pub(super) fn has_part(&mut self, layer: LayerId) -> bool {
         let layer = &self.network.layers[layer];
-        let has = parts_of(&layer.op, self.part());
-        if !has.is_empty() {
+        if !parts_of(&layer.op, self.part()).is_empty() {
             return true;
         }
-        let what = match self.part() {
-            SharePart::All => "nothing to share",
-            SharePart::Kernel => "no kernel of its own to share",
-            SharePart::Bias => "no bias to share",
-        };
-        let text = format!("`{}` has {what}", layer.path);
-        self.diagnostics.push(
-            Diagnostic::error(Code::NothingToShare, self.selected(), text)
-                .label(format!("`{}` is selected here", layer.path))
-                .and(layer.span, format!("it is `{}`", layer.op.word()))
-                .help(match (self.part(), &layer.op) {
-                    (SharePart::Bias, Op::Conv(_)) => "give the layer `bias = true`, or share its kernel",
-                    (_, Op::BatchNorm { .. } | Op::LayerNorm { .. }) => {
-                        "a norm is shared as a whole: leave out `kernel of` or `bias of`"
-                    }
-                    _ => "select convolutions, linear layers or norms",
-                }),
-        );
+        let diagnostic = self.nothing_to_share(layer);
+        self.diagnostics.push(diagnostic);
         false
     }
 
@@ -96,10 +61,8 @@ impl Clause<'_, '_> {
         } else {
             diagnostic.and(one.span, describe_one).and(other.span, describe_other)
         };
-        self.diagnostics.push(
-            diagnostic
-                .help("select isomorphic layers only, by a range such as `[1..]`, or write `share isomorphic`, which leaves out what does not fit"),
-        );
+        let diagnostic = self.may_share(difference.field, diagnostic);
+        self.diagnostics.push(diagnostic);
         false
     }
 

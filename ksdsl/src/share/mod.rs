@@ -3,6 +3,7 @@
 //! Afterwards every group has at least one visit, all its visits have equal parameter shapes, and
 //! no part of a layer belongs to two groups.
 
+mod advice;
 mod assign;
 mod blocks;
 mod groups;
@@ -142,6 +143,10 @@ impl Clause<'_, '_> {
         let families = self.families(env);
         let selected = Selected::of(&families);
         for family in families {
+            // A mapping need not fit the visits that are left where layers are missing.
+            if self.incomplete {
+                continue;
+            }
             let Some(kernels) = mapping.kernels(family.visits, family.what, env, self.diagnostics) else {
                 continue;
             };
@@ -164,7 +169,7 @@ impl Clause<'_, '_> {
                 let errors = self.diagnostics.errors();
                 for selector in selectors {
                     let matched = self.select(selector, env);
-                    layers.extend(self.leaves(matched, selector.span));
+                    layers.extend(self.leaves(matched, selector));
                 }
                 layers.sort_unstable();
                 layers.dedup();

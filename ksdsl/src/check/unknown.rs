@@ -1,0 +1,95 @@
+//! What to say of a call of something that does not exist.
+
+use super::Checker;
+use crate::ast::Call;
+use crate::diag::{Code, Diagnostic, nearest};
+use crate::foreign::{self, Ours};
+use crate::layers::{self, LayerDef};
+use crate::mappings::PRIVATE_PARTS;
+use crate::source::Name;
+
+impl Checker<'_, '_> {
+    /// Reports a call of no layer and no block, unless a part with a syntax error may define it.
+    pub(super) fn unknown_call(&mut self, call: &Call) {
+        let name = call.name.value.as_str();
+        if self.diagnostics.is_full() || self.file.lost.contains(name) {
+            return;
+        }
+        let text = format!("there is no layer or block `{name}`");
+        let diagnostic = Diagnostic::error(Code::UnknownCall, call.name.span, text);
+        let diagnostic = self.meant(call, diagnostic);
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Adds what was probably meant.
+    fn meant(&self, call: &Call, diagnostic: Diagnostic) -> Diagnostic {
+        let name = call.name.value.as_str();
+        let known = self.callable();
+        if let Some(same) = known.iter().find(|known| foreign::same(known, name)) {
+            let help = format!("did you mean `{same}`?");
+            return called(call, same, diagnostic.help(help));
+        }
+        match foreign::layer(name) {
+            Some(Ours::Name(ours)) => {
+                let help = layers::find(ours).map_or(ours.to_owned(), signature);
+                return called(call, ours, diagnostic.help(format!("it is called `{help}` here")));
+            }
+            Some(Ours::Otherwise(how)) => return diagnostic.help(how),
+            Some(Ours::Nothing(instead)) => {
+                return diagnostic.help(format!("the language has no `{name}`; {instead}"));
+            }
+            None => {}
+        }
+        if PRIVATE_PARTS.iter().any(|part| part.name == name) {
+            return diagnostic.help(format!(
+                "it is what visits of a shared kernel may have: `share ... with private {name}`"
+            ));
+        }
+        if let Some(how) = foreign::statement_word(name) {
+            return diagnostic.help(how);
+        }
+        match nearest(name, known) {
+            Some(near) => diagnostic
+                .help(format!("did you mean `{near}`?"))
+                .fix(call.name.span, near),
+            None => diagnostic.help(format!("define it with `block {name}(...) {{ ... }}`")),
+        }
+    }
+
+    /// The names of everything that can be called.
+    fn callable(&self) -> Vec<&str> {
+        let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
+        layers::LAYERS.iter().map(|layer| layer.name).chain(blocks).collect()
+    }
+}
+
+/// Adds the name here; without the arguments where the layer needs none, since norms, poolings and activations
+/// of other systems are told sizes and options that follow from the input here.
+fn called(call: &Call, ours: &str, diagnostic: Diagnostic) -> Diagnostic {
+    match layers::find(ours) {
+        Some(layer) if !layer.params.iter().any(|param| param.required) && !takes_all(layer, call) => {
+            diagnostic.fix(call.span, ours)
+        }
+        _ => diagnostic.fix(call.name.span, ours),
+    }
+}
+
+/// Whether the arguments of a call are all named as a layer names its own.
+fn takes_all(layer: &LayerDef, call: &Call) -> bool {
+    let takes = |name: &Name| layer.params.iter().any(|param| param.name == name.value);
+    call.args.iter().all(|arg| arg.name.as_ref().is_some_and(takes))
+}
+
+/// A layer with the arguments it must be given: `conv(channels, kernel, ...)`.
+fn signature(layer: &LayerDef) -> String {
+    let required: Vec<&str> = layer
+        .params
+        .iter()
+        .filter(|param| param.required)
+        .map(|param| param.name)
+        .collect();
+    match required.as_slice() {
+        [] => layer.name.to_owned(),
+        names => format!("{}({}, ...)", layer.name, names.join(", ")),
+    }
+}

@@ -1,0 +1,343 @@
+//! Layers and modules.
+
+use super::{Ours, find};
+use Ours::{Name, Nothing, Otherwise};
+
+/// What the language has for a layer of another system.
+pub fn layer(name: &str) -> Option<Ours> {
+    find(TABLE, name)
+}
+
+const ACTIVATIONS: &str = "its activations are `relu`, `gelu`, `gelu_tanh`, `silu`, `hard_swish` and `sigmoid`";
+const NORMS: &str = "its norms are `batch_norm` and `layer_norm`";
+const LOGITS: &str = "a network ends with its logits: softmax and loss are the trainer's";
+const OUTPUT: &str = "what the last layer gives is the output";
+const MAPS: &str = "its layers take images and vectors";
+const SIZES: &str = "maps get smaller by strides and pooling, and never larger";
+
+/// Plain names and what they are here.
+pub(super) const TABLE: &[(&[&str], Ours)] = &[
+    (
+        &["conv2d", "convolution", "convolution2d", "convlayer", "cnn"],
+        Name("conv"),
+    ),
+    (&["conv3x3"], Otherwise("write `conv(channels, kernel = 3, pad = 1)`")),
+    (&["conv5x5"], Otherwise("write `conv(channels, kernel = 5, pad = 2)`")),
+    (&["conv7x7"], Otherwise("write `conv(channels, kernel = 7, pad = 3)`")),
+    (
+        &[
+            "depthwiseconv2d",
+            "depthwiseconv",
+            "depthwiseconvolution",
+            "dwconv",
+            "dwconv2d",
+            "dw",
+        ],
+        Name("depthwise"),
+    ),
+    (
+        &["pointwiseconv", "pointwiseconv2d", "pwconv", "pw", "conv1x1"],
+        Name("pointwise"),
+    ),
+    (
+        &["separableconv2d", "sepconv", "dsconv", "depthwiseseparableconv"],
+        Otherwise("write `depthwise(kernel = 3, pad = 1); pointwise(channels)`"),
+    ),
+    (
+        &[
+            "dense",
+            "fc",
+            "fullyconnected",
+            "innerproduct",
+            "gemm",
+            "lin",
+            "lazylinear",
+            "nnlinear",
+        ],
+        Name("linear"),
+    ),
+    (
+        &["mlp", "feedforward", "ffn"],
+        Otherwise("write `linear(hidden); gelu; linear(features)`, or define a block of that name"),
+    ),
+    (
+        &[
+            "bn",
+            "batchnorm1d",
+            "batchnorm2d",
+            "batchnormalization",
+            "bnorm",
+            "syncbatchnorm",
+            "norm",
+        ],
+        Name("batch_norm"),
+    ),
+    (
+        &["ln", "layernormalization", "layernorm2d", "lnorm"],
+        Name("layer_norm"),
+    ),
+    (
+        &[
+            "groupnorm",
+            "gn",
+            "groupnormalization",
+            "instancenorm",
+            "instancenorm2d",
+            "rmsnorm",
+            "localresponsenorm",
+            "lrn",
+            "weightnorm",
+            "spectralnorm",
+            "l2norm",
+            "unitnormalization",
+        ],
+        Nothing(NORMS),
+    ),
+    (&["rectifier", "rectifiedlinear"], Name("relu")),
+    (
+        &["gelunew", "gelupytorchtanh", "gelufast", "gelutanhapprox", "tanhgelu"],
+        Name("gelu_tanh"),
+    ),
+    (&["swish", "sigmoidlinear"], Name("silu")),
+    (&["hswish"], Name("hard_swish")),
+    (&["logistic", "expit"], Name("sigmoid")),
+    (
+        &[
+            "tanh",
+            "leakyrelu",
+            "lrelu",
+            "prelu",
+            "rrelu",
+            "relu6",
+            "elu",
+            "selu",
+            "celu",
+            "mish",
+            "glu",
+            "geglu",
+            "swiglu",
+            "reglu",
+            "softplus",
+            "softsign",
+            "hardtanh",
+            "hardsigmoid",
+            "hsigmoid",
+            "logsigmoid",
+            "quickgelu",
+            "threshold",
+            "hardshrink",
+            "softshrink",
+            "maxout",
+            "squaredrelu",
+            "relu2",
+        ],
+        Nothing(ACTIVATIONS),
+    ),
+    (
+        &["activation", "act", "actlayer", "nonlinearity"],
+        Otherwise("write the activation itself, such as `relu` or `gelu`"),
+    ),
+    (
+        &[
+            "softmax",
+            "logsoftmax",
+            "softmax2d",
+            "softmin",
+            "crossentropy",
+            "crossentropyloss",
+            "loss",
+            "nllloss",
+            "criterion",
+        ],
+        Nothing(LOGITS),
+    ),
+    (&["output", "outputs", "out", "logits", "result"], Nothing(OUTPUT)),
+    (
+        &["maxpool2d", "maxpooling2d", "maxpooling", "mp", "subsampling"],
+        Name("max_pool"),
+    ),
+    (
+        &[
+            "avgpool2d",
+            "averagepooling2d",
+            "averagepooling",
+            "averagepool",
+            "meanpool",
+        ],
+        Name("avg_pool"),
+    ),
+    (
+        &["pool", "pooling", "pool2d"],
+        Otherwise("write `max_pool(2)` or `avg_pool(2)`"),
+    ),
+    (
+        &[
+            "adaptiveavgpool2d",
+            "adaptiveavgpool",
+            "globalaveragepooling2d",
+            "globalaveragepooling",
+            "globalavgpool2d",
+            "globalaveragepool",
+            "gap",
+            "globalpool",
+            "globalpooling",
+            "adaptivepool",
+        ],
+        Name("global_avg_pool"),
+    ),
+    (
+        &[
+            "adaptivemaxpool2d",
+            "adaptivemaxpool",
+            "globalmaxpooling2d",
+            "globalmaxpooling",
+            "globalmaxpool2d",
+            "gmp",
+        ],
+        Name("global_max_pool"),
+    ),
+    (&["flatten2d", "unroll"], Name("flatten")),
+    (
+        &[
+            "dropout1d",
+            "dropout2d",
+            "dropout3d",
+            "spatialdropout2d",
+            "alphadropout",
+            "featuredropout",
+            "drop",
+            "do",
+        ],
+        Name("dropout"),
+    ),
+    (
+        &["droppath", "stochasticdepth", "dropblock", "dropblock2d"],
+        Nothing("it has `dropout(p)` alone"),
+    ),
+    (
+        &[
+            "multiheadattention",
+            "mha",
+            "selfattention",
+            "multiheadselfattention",
+            "mhsa",
+            "attn",
+            "selfattn",
+            "attentionlayer",
+            "msa",
+        ],
+        Name("attention"),
+    ),
+    (&["patchembed", "patchify", "patchembeddings"], Name("patch_embedding")),
+    (
+        &[
+            "posembed",
+            "positionalembedding",
+            "positionembeddings",
+            "positionalencoding",
+            "posembedding",
+            "posenc",
+            "posemb",
+            "learnedpositionembedding",
+        ],
+        Name("position_embedding"),
+    ),
+    (
+        &[
+            "se",
+            "semodule",
+            "seblock",
+            "selayer",
+            "squeezeexcitation",
+            "squeezeexciteblock",
+            "squeezeandexcitation",
+            "squeezeandexcite",
+        ],
+        Name("squeeze_excite"),
+    ),
+    (&["noop", "passthrough", "skip", "nop"], Name("identity")),
+    (
+        &["sequential", "modulelist", "chain", "group"],
+        Otherwise("layers follow each other in any braces: write `seq { ... }`, or `repeat n { ... }`"),
+    ),
+    (
+        &["residualblock", "resblock", "shortcutconnection", "skipconnection"],
+        Otherwise("write `residual { ... }`, or define a block of that name"),
+    ),
+    (&["add", "sum", "addition", "plus", "elementwiseadd"], Otherwise(ADD)),
+    (
+        &["multiply", "mul", "product", "times", "gate", "elementwisemul"],
+        Otherwise(MULTIPLY),
+    ),
+    (
+        &["concat", "concatenate", "cat", "torchcat", "stack"],
+        Otherwise(CONCAT),
+    ),
+    (
+        &[
+            "zeropad2d",
+            "zeropadding2d",
+            "reflectionpad2d",
+            "replicationpad2d",
+            "padding",
+            "pad",
+        ],
+        Otherwise("padding is an argument of convolutions and pools: `conv(channels, kernel = 3, pad = 1)`"),
+    ),
+    (
+        &[
+            "convtranspose2d",
+            "conv2dtranspose",
+            "deconv",
+            "deconvolution",
+            "transposedconv",
+            "convtranspose",
+            "upsample",
+            "upsampling2d",
+            "upsamplingnearest2d",
+            "upsamplingbilinear2d",
+            "interpolate",
+            "resize",
+            "pixelshuffle",
+            "pixelunshuffle",
+            "unpool",
+            "maxunpool2d",
+        ],
+        Nothing(SIZES),
+    ),
+    (
+        &[
+            "conv1d",
+            "conv3d",
+            "maxpool1d",
+            "maxpool3d",
+            "avgpool1d",
+            "avgpool3d",
+            "batchnorm3d",
+            "embedding",
+            "embeddingbag",
+            "lstm",
+            "gru",
+            "rnn",
+            "lstmcell",
+            "grucell",
+            "simplernn",
+            "bilinear",
+            "transformer",
+            "transformerencoderlayer",
+            "transformerdecoderlayer",
+            "reshape",
+            "view",
+            "permute",
+            "transpose",
+            "unfold",
+            "fold",
+            "crossattention",
+        ],
+        Nothing(MAPS),
+    ),
+];
+
+const ADD: &str = "write `add { path { ... } path { ... } }`";
+const MULTIPLY: &str = "write `multiply { path { ... } path { ... } }`";
+const CONCAT: &str = "write `concat { path { ... } path { ... } }`";

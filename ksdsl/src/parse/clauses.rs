@@ -1,0 +1,166 @@
+//! What is probably meant by a sharing clause in other words than the language's.
+
+use super::habits::{Context, error};
+use crate::diag::Diagnostic;
+use crate::layers::KINDS;
+use crate::mappings::{MAPPINGS, PLACES, PRIVATE_PARTS};
+
+/// Words that people write in a clause, and the language's.
+const WORDS: &[(&[&str], &str)] = &[
+    (&["if"], "when"),
+    (&["unless"], "when not"),
+    (&["named", "called", "name"], "as"),
+    (&["using", "by", "via", "through", "mapping"], "into"),
+    (
+        &[
+            "from", "inside", "within", "across", "over", "between", "on", "for", "of",
+        ],
+        "in",
+    ),
+    (&["and", "+", "&", "=", "|"], ","),
+];
+
+/// Words for what is shared, and the language's.
+const PARTS: &[(&[&str], &str)] = &[
+    (&["weights", "weight", "kernels", "filters", "filter"], "kernel of"),
+    (&["biases"], "bias of"),
+    (&["parameters", "params", "layers", "all", "everything", "both"], ""),
+];
+
+fn ours(table: &[(&[&str], &'static str)], word: &str) -> Option<&'static str> {
+    let entry = table.iter().find(|(words, _)| words.contains(&word));
+    entry.map(|(_, ours)| *ours)
+}
+
+/// What to say of a clause that stops making sense at the context's place.
+pub(super) fn advice(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    if context.word(0) != "share" || matches!(context.inside, Some('(' | '[')) {
+        return None;
+    }
+    part_of(context)
+        .or_else(|| parentheses(context))
+        .or_else(|| groups(context))
+        .or_else(|| several_kinds(context))
+        .or_else(|| with(context))
+        .or_else(|| mapping(context))
+        .or_else(|| word(context))
+}
+
+/// `share weights of s1[*].conv`.
+fn part_of(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    if context.word(2) != "of" {
+        return None;
+    }
+    let ours = ours(PARTS, context.word(1))?;
+    let span = context.span(1, 2);
+    let text = format!("`{}` is no part of a layer that can be shared alone", context.word(1));
+    Some(match ours {
+        "" => {
+            let rest = context.tokens.get(3)?.at as u32;
+            let span = crate::source::Span { end: rest, ..span };
+            error(span, "kernel and bias are shared where no part is named")
+                .help(format!("leave out `{} of`", context.word(1)))
+                .fix(span, "")
+        }
+        ours => error(context.span(1, 1), text).write(span, ours),
+    })
+}
+
+/// `share(s1.conv, s2.conv)`.
+fn parentheses(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let close = (context.word(1) == "(").then(|| context.partner(1))??;
+    let span = context.span(1, close);
+    let inner = (close > 2).then(|| context.source(2, close - 1))?;
+    Some(
+        error(span, "a sharing clause has no parentheses")
+            .help(format!("write `share {inner}`"))
+            .fix(span, format!(" {inner}")),
+    )
+}
+
+/// `into 3`.
+fn groups(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let into = (0..context.here).rev().find(|number| context.word(*number) == "into")?;
+    let number = context.tokens.get(into + 1)?.is_number() && into + 2 == context.here;
+    number.then(|| {
+        let span = context.span(into + 1, into + 1);
+        let text = format!("{} groups", context.word(into + 1));
+        error(span, "a number of kernels is a number of groups").write(span, text)
+    })
+}
+
+/// `share isomorphic conv, linear in s`.
+fn several_kinds(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let next = if context.word(3) == "," { 4 } else { 3 };
+    let kinds =
+        context.word(1) == "isomorphic" && KINDS.contains(&context.word(2)) && KINDS.contains(&context.word(next));
+    kinds.then(|| {
+        let (one, other) = (context.word(2), context.word(next));
+        error(
+            context.span(next, next),
+            "a clause shares one kind of layer, or all kinds",
+        )
+        .help(format!(
+            "write a clause for each, `share isomorphic {one} ...` and `share isomorphic {other} ...`"
+        ))
+    })
+}
+
+/// `with bias`, `with batch_norm`, `a with b`.
+fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let mut withs = (1..context.tokens.len()).filter(|number| context.word(*number) == "with");
+    let with = withs.find(|with| !matches!(context.word(with + 1), "private" | "norms"))?;
+    let word = context.word(with + 1);
+    let span = context.span(with, with + 1);
+    let here = context.span(with + 1, with + 1);
+    if PRIVATE_PARTS.iter().any(|part| part.name == word) {
+        return Some(error(here, format!("`{word}` is a private part")).write(span, format!("with private {word}")));
+    }
+    if matches!(
+        word,
+        "norm" | "batch_norm" | "layer_norm" | "bn" | "batch_norms" | "layer_norms"
+    ) {
+        return Some(error(here, "norms are shared together").write(span, "with norms"));
+    }
+    let path = context.tokens.get(with + 1)?.is_word();
+    path.then(|| {
+        error(context.span(with, with), "paths are separated by `,`")
+            .help(format!("write `, {word}`"))
+            .fix(context.span(with, with), ",")
+    })
+}
+
+/// `share isomorphic conv in s1 cycle(2)`, `... front(3)`.
+fn mapping(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let word = context.word(context.here);
+    let is = |defs: &[crate::mappings::MappingDef]| defs.iter().any(|def| def.name == word);
+    let before = match (is(MAPPINGS), is(PLACES)) {
+        (true, _) if context.before() != "into" => "into",
+        (_, true) if context.before() != "at" => "at",
+        _ => return None,
+    };
+    let span = context.span(context.here, context.here);
+    Some(error(span, format!("`{word}` stands after `{before}`")).write(span, format!("{before} {word}")))
+}
+
+/// A word in the place of another, at the error or before it, where neither a path goes on nor a name stands.
+fn word(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let stands_alone = |at: &usize| {
+        let names = matches!(
+            context.word(at - 1),
+            "," | "." | "in" | "as" | "into" | "at" | "share" | "["
+        );
+        let goes_on = matches!(context.word(at + 1), "," | "." | "[" | "");
+        let part = *at == 2 && matches!(context.word(1), "kernel" | "bias");
+        !names && !goes_on && !part && context.opener(*at).is_none()
+    };
+    let mut candidates = (2..=context.here).filter(stands_alone);
+    let at = candidates.find(|at| ours(WORDS, context.word(*at)).is_some())?;
+    let (word, ours) = (context.word(at), ours(WORDS, context.word(at))?);
+    let span = context.span(at, at);
+    let text = format!("`{word}` is no word of a sharing clause");
+    Some(match ours {
+        "," => error(span, "paths are separated by `,`").write(span, ","),
+        ours => error(span, text).write(span, ours),
+    })
+}

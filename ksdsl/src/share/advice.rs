@@ -1,0 +1,123 @@
+//! How to mend a clause that selects what it cannot share.
+
+use super::Clause;
+use super::select::Match;
+use crate::ast::{ExprKind, Segment, Selector, SharePart};
+use crate::diag::{Code, Diagnostic};
+use crate::ir::{Layer, Op};
+use crate::source::Span;
+
+impl Clause<'_, '_> {
+    /// The error for a path that leads to a scope where layers are wanted.
+    pub(super) fn not_a_layer(&self, matched: &[Match], scope: &Match, selector: &Selector) -> Diagnostic {
+        let path = self.index.path(scope.node);
+        let children = self.index.children(scope.node);
+        let inside: Vec<String> = children.into_iter().take(6).collect();
+        let inside = inside.join(", ");
+        // `**` alone also matches the network itself.
+        let (what, whole) = match path.0.is_empty() {
+            true => ("the network itself".to_owned(), true),
+            false => (format!("`{path}`"), false),
+        };
+        let text = format!("{what} is not a layer");
+        let diagnostic =
+            Diagnostic::error(Code::MatchesNothing, selector.span, text).label("a path to layers is needed here");
+        let several = matched.iter().filter(|found| found.layer.is_none()).count() > 1;
+        match (text_of(&selector.segments), self.index.has_indices(scope.node)) {
+            _ if whole => diagnostic.help(format!("it contains {inside}; write `share isomorphic`")),
+            (Some(path), _) if several && self.share.part == SharePart::All => {
+                let start = selector.span.start as usize;
+                let help = format!(
+                    "write `share blocks {path}` to share the layers at the same place of each, or select one of {inside}"
+                );
+                diagnostic.help(help).fix(Span::new(start, start), "blocks ")
+            }
+            (_, true) => diagnostic.help(format!(
+                "write `share blocks in {path}` to share the layers at the same place of its blocks, or `share isomorphic in {path}` for all that fit"
+            )),
+            _ => diagnostic.help(format!("it contains {inside}; select one of them")),
+        }
+    }
+
+    /// The error for a layer that has nothing of the kind that the clause shares.
+    pub(super) fn nothing_to_share(&self, layer: &Layer) -> Diagnostic {
+        let own = self.share.private.iter().find(|part| part.name.value == "bias");
+        let path = &layer.path;
+        let is_norm = matches!(layer.op, Op::BatchNorm { .. } | Op::LayerNorm { .. });
+        let whole = match layer.op {
+            Op::PositionEmbedding { .. } => "a position embedding is shared as a whole",
+            _ => "a norm is shared as a whole",
+        };
+        let is_whole = is_norm || matches!(layer.op, Op::PositionEmbedding { .. });
+        let (span, text, help) = match (self.part(), own) {
+            (SharePart::Kernel, Some(own)) if is_whole => (
+                own.span,
+                format!("`{path}` has no kernel that a bias of its own could stand beside"),
+                format!("{whole}: leave out `with private bias`"),
+            ),
+            (SharePart::All, _) => (
+                self.selected(),
+                format!("`{path}` has nothing to share"),
+                OTHERS.to_owned(),
+            ),
+            (part, _) => {
+                let (what, words) = match part {
+                    SharePart::Bias => ("no bias to share", "bias of"),
+                    _ => ("no kernel of its own to share", "kernel of"),
+                };
+                let help = match layer.op {
+                    _ if is_whole => format!("{whole}: leave out `{words}`"),
+                    Op::Conv(_) | Op::Linear { .. } => "give the layer `bias = true`, or share its kernel".to_owned(),
+                    _ => OTHERS.to_owned(),
+                };
+                (self.selected(), format!("`{path}` has {what}"), help)
+            }
+        };
+        let diagnostic = Diagnostic::error(Code::NothingToShare, span, text);
+        let diagnostic = match span == self.selected() {
+            true => diagnostic.label(format!("`{path}` is selected here")),
+            false => diagnostic,
+        };
+        diagnostic
+            .and(layer.span, format!("it is `{}`", layer.op.word()))
+            .help(help)
+    }
+
+    /// Says how layers that differ in a field may share nevertheless.
+    pub(super) fn may_share(&self, field: &str, diagnostic: Diagnostic) -> Diagnostic {
+        let start = self.selected().start as usize;
+        match field {
+            "bias" => diagnostic
+                .help("share the kernel alone: `share kernel of ...`; each layer keeps its own bias or none")
+                .fix(Span::new(start, start), "kernel of "),
+            _ => diagnostic.help(
+                "select isomorphic layers only, by a range such as `[1..]`, or write `share isomorphic`, which leaves out what does not fit",
+            ),
+        }
+    }
+}
+
+const OTHERS: &str = "select convolutions, linear layers or norms";
+
+/// A path as it is written; `None` if an index is an expression.
+pub(super) fn text_of(segments: &[Segment]) -> Option<String> {
+    let number = |expr: &crate::ast::Expr| match expr.kind {
+        ExprKind::Int(value) => Some(value.to_string()),
+        _ => None,
+    };
+    let end = |expr: &Option<crate::ast::Expr>| match expr {
+        Some(expr) => number(expr),
+        None => Some(String::new()),
+    };
+    let mut text = String::new();
+    for segment in segments {
+        match segment {
+            Segment::Name(name) if text.is_empty() => text += &name.value,
+            Segment::Name(name) => text += &format!(".{}", name.value),
+            Segment::AnyIndex(_) => text += "[*]",
+            Segment::Index(expr) => text += &format!("[{}]", number(expr)?),
+            Segment::Range(from, to, _) => text += &format!("[{}..{}]", end(from)?, end(to)?),
+        }
+    }
+    Some(text)
+}
