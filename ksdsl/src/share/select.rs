@@ -248,6 +248,13 @@ impl Index {
         if at + 1 < steps.len() && self.matches(first, &steps[at + 1..], &mut budget) {
             return Some(before + &dot(written(at + 1..steps.len())?));
         }
+        if matches!(steps[at], Step::Name("*", _)) && self.has_indices(first) {
+            let mut below = self.nodes[first].children.iter();
+            if below.any(|child| self.matches(*child, &steps[at + 1..], &mut budget)) {
+                let rest = written(at + 1..steps.len())?;
+                return Some(before + "[*]" + &if rest.is_empty() { rest } else { dot(rest) });
+            }
+        }
         let mut places = vec![(first, String::new())];
         for _ in 0..2 {
             let below = |(node, path): &(NodeId, String)| {
