@@ -61,18 +61,11 @@ impl Clause<'_, '_> {
             ),
             ([only], all) => {
                 let path = &self.network.layers[*only].path;
-                match all {
-                    1 => (
-                        share.span,
-                        format!("only `{path}` is selected: nothing is shared"),
-                        SELECT_MORE,
-                    ),
-                    _ => (
-                        share.span,
-                        format!("only `{path}` is left to share: nothing is shared"),
-                        LET_MORE,
-                    ),
-                }
+                let (how, help) = match all {
+                    1 => ("selected", SELECT_MORE),
+                    _ => ("left to share", LET_MORE),
+                };
+                (share.span, format!("only `{path}` is {how}: nothing is shared"), help)
             }
             _ if share.into.is_none() => (
                 share.at.as_ref().map_or(share.span, |at| at.span),
