@@ -168,7 +168,7 @@ fn unjoined(context: &Context<'_, '_>) -> Option<Diagnostic> {
         );
     }
     let number = context.tokens.get(context.here)?.is_number();
-    let named = has(MAPPINGS, before) || has(PLACES, before);
+    let named = [MAPPINGS, PLACES, PRIVATE_PARTS].iter().any(|defs| has(defs, before));
     (number && named).then(|| {
         let span = context.span(context.here - 1, context.here);
         error(here, "arguments stand in parentheses").write(span, format!("{before}({word})"))
@@ -193,7 +193,7 @@ fn word(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let stands_alone = |at: &usize| {
         let names = matches!(
             context.word(at - 1),
-            "," | "." | "in" | "as" | "into" | "at" | "share" | "["
+            "," | "." | "in" | "as" | "into" | "at" | "share" | "[" | "when" | "and" | "or" | "not" | "=" | "private"
         );
         let goes_on = matches!(context.word(at + 1), "," | "." | "[" | "");
         let part = *at == 2 && matches!(context.word(1), "kernel" | "bias");

@@ -99,6 +99,10 @@ pub(super) fn typed(context: &Context<'_, '_>) -> Option<Diagnostic> {
                     .fix(span, format!("{name} =")),
             )
         }
+        // Signs are no rules, and so pest says that the whole statement is not expected.
+        (_, sign) if context.here == 0 && sign != "=" => {
+            Some(error(context.span(2, 2), "a constant is a name and a value").help("write `let name = value`"))
+        }
         _ => None,
     }
 }
