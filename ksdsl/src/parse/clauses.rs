@@ -65,7 +65,9 @@ fn part_of(context: &Context<'_, '_>) -> Option<Diagnostic> {
                 .help(format!("leave out `{} of`", context.word(1)))
                 .fix(span, "")
         }
-        ours => error(context.span(1, 1), text).write(span, ours),
+        ours => error(context.span(1, 1), text)
+            .help(format!("write `share {ours} ...`"))
+            .fix(span, ours),
     })
 }
 

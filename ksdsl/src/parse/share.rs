@@ -167,14 +167,18 @@ impl TreeBuilder<'_, '_> {
                 .help(format!("did you mean `{near}`?"))
                 .fix(place, near);
         }
+        let text = match foreign::kind(word) {
+            _ if matches!(word, "all" | "everything" | "layers" | "weights" | "kernels" | "*") => {
+                format!("isomorphic in {scope}")
+            }
+            Some(kind) => format!("isomorphic {kind} in {scope}"),
+            None if selectors.len() == 1 && scopes.len() == 1 => format!("{scope}.**.{word}"),
+            None => String::new(),
+        };
         let diagnostic = error(at, "`in` belongs to `share isomorphic` and `share blocks`");
-        if matches!(word, "all" | "everything" | "layers" | "weights" | "kernels" | "*") {
-            return diagnostic.write(whole, format!("isomorphic in {scope}"));
-        }
-        match foreign::kind(word) {
-            Some(kind) => diagnostic.write(whole, format!("isomorphic {kind} in {scope}")),
-            None if selectors.len() == 1 && scopes.len() == 1 => diagnostic.write(whole, format!("{scope}.**.{word}")),
-            None => diagnostic.help("write whole paths, such as `s1[*].conv1`"),
+        match text.is_empty() {
+            true => diagnostic.help("write whole paths, such as `s1[*].conv1`"),
+            false => diagnostic.help(format!("write `share {text}`")).fix(whole, text),
         }
     }
 

@@ -119,7 +119,18 @@ pub(super) fn assigned(context: &Context<'_, '_>) -> Option<Diagnostic> {
         Some(_) if is_reserved(name) => diagnostic.help("layers follow each other as they are written: leave it out"),
         Some((at, layer)) => diagnostic.write(context.span(first, at), format!("{name}: {layer}")),
         None if is_reserved(name) => diagnostic.help("define a constant with `let name = value`"),
-        None => diagnostic.write(context.span(first, equals), format!("let {name} =")),
+        None => {
+            let last = (equals + 1..context.tokens.len())
+                .take_while(|number| context.word(*number) != ";")
+                .last();
+            let value = last.map_or("...", |last| context.source(equals + 1, last));
+            diagnostic
+                .help(format!(
+                    "write `let {name} = {}`",
+                    value.lines().next().unwrap_or_default()
+                ))
+                .fix(context.span(first, equals), format!("let {name} ="))
+        }
     })
 }
 
