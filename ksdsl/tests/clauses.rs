@@ -19,7 +19,7 @@ fn orders(parts: &mut Vec<&'static str>, count: usize, found: &mut Vec<String>) 
     }
     for at in 0..count {
         orders(parts, count - 1, found);
-        parts.swap(if count % 2 == 0 { at } else { 0 }, count - 1);
+        parts.swap(if count.is_multiple_of(2) { at } else { 0 }, count - 1);
     }
 }
 
