@@ -2,9 +2,9 @@
 
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
-use super::names::{Fresh, access};
+use super::names::{Fresh, access, reach};
 use super::ops::Operand;
-use crate::ir::{Join, Op, Shape};
+use crate::ir::{Join, LOW_RANK_A, LOW_RANK_B, Op, SCALE, Shape};
 use crate::plan::{Body, Field, FieldId, NormKind, Plan, Private, Source, Step, TypeId};
 use std::collections::HashSet;
 
@@ -58,6 +58,9 @@ fn inner(body: &Body, field: FieldId) -> Option<TypeId> {
     }
 }
 
+/// The longest row that is written out where a loop over all parts would meet others.
+const UNROLLED: usize = 32;
+
 /// A class in the making.
 pub(super) struct Class<'p> {
     pub(super) file: &'p File<'p>,
@@ -71,6 +74,8 @@ pub(super) struct Class<'p> {
     containers: HashSet<String>,
     attributes: Fresh,
     variables: Fresh,
+    /// Whether it is the network and has the shared kernels beside its parts.
+    holds_shared: bool,
 }
 
 impl<'p> Class<'p> {
@@ -85,6 +90,7 @@ impl<'p> Class<'p> {
             containers: HashSet::new(),
             attributes: Fresh::default(),
             variables: Fresh::default(),
+            holds_shared: std::ptr::eq(body, &file.plan.root) && !file.plan.network.groups.is_empty(),
         };
         class.variables.reserve("x");
         class.variables.reserve("shared");
@@ -113,7 +119,7 @@ impl<'p> Class<'p> {
                 Step::Module(field) => {
                     let part = self.part(*field);
                     let args = self.args(*field, x);
-                    self.forward.call(&format!("{x} = self{part}"), &args, "");
+                    self.forward.call(&format!("{x} = {part}"), &args, "");
                 }
                 Step::Repeat(field) => self.repeat(*field, x),
                 Step::Residual { main, skip } => self.residual(main, skip, x),
@@ -133,12 +139,37 @@ impl<'p> Class<'p> {
         let Field::Repeat { first, count, .. } = &self.body.fields[field] else {
             return;
         };
-        let range = range(*first, *count);
-        let part = self.part(field);
+        let (first, count) = (*first, *count);
+        let holder = self.part(field);
         let args = self.args(field, x);
-        self.forward.line(&range);
+        if self.is_alone(field) {
+            self.forward.line(&format!("for block in {holder}.children():"));
+            return self
+                .forward
+                .nested(|lines| lines.call(&format!("{x} = block"), &args, ""));
+        }
+        if count <= UNROLLED {
+            for index in first..first + count as u32 {
+                self.forward
+                    .call(&format!("{x} = getattr({holder}, \"{index}\")"), &args, "");
+            }
+            return;
+        }
+        self.forward.line(&range(first, count));
         self.forward
-            .nested(|lines| lines.call(&format!("{x} = self{part}[i]"), &args, ""));
+            .nested(|lines| lines.call(&format!("{x} = {holder}[i]"), &args, ""));
+    }
+
+    /// Whether what holds a row of blocks holds nothing else.
+    fn is_alone(&self, field: FieldId) -> bool {
+        let prefix = key_of(&self.body.fields[field]);
+        let inside = self
+            .body
+            .fields
+            .iter()
+            .filter(|field| key_of(field).starts_with(prefix));
+        let network = prefix.is_empty() && self.holds_shared;
+        inside.count() == 1 && !network
     }
 
     fn args(&self, field: FieldId, x: &str) -> Vec<String> {
@@ -214,14 +245,14 @@ impl<'p> Class<'p> {
         };
         let operand = match op {
             Op::BatchNorm { .. } | Op::LayerNorm { .. } => Operand {
-                norm: self.holder(kernel, visit),
+                norm: self.norm(op, kernel, visit.as_deref()),
                 ..Operand::default()
             },
             _ => Operand {
                 weight: self
-                    .holder(kernel, visit)
-                    .map(|layer| self.own_kernel(format!("{layer}.weight"), op, private)),
-                bias: self.holder(bias, bias_visit).map(|layer| format!("{layer}.bias")),
+                    .tensor(kernel, visit.as_deref(), "weight")
+                    .map(|kernel| self.own_kernel(kernel, op, private)),
+                bias: self.tensor(bias, bias_visit.as_deref(), "bias"),
                 norm: None,
             },
         };
@@ -231,33 +262,52 @@ impl<'p> Class<'p> {
     /// A kernel with what the layer has of its own for it: an addition, then factors for the output
     /// channels.
     fn own_kernel(&mut self, mut kernel: String, op: &Op, private: Private) -> String {
-        if let Some(layer) = self.holder(private.low_rank[0], None) {
+        let [a, b] = private.low_rank;
+        if let (Some(a), Some(b)) = (self.tensor(a, None, LOW_RANK_A), self.tensor(b, None, LOW_RANK_B)) {
             self.used.insert(Helper::LowRank);
-            kernel = format!("low_rank({kernel}, {layer})");
+            kernel = format!("low_rank({kernel}, {b}, {a})");
         }
         let all = match op {
             Op::Conv(_) => "[:, None, None, None]",
             _ => "[:, None]",
         };
-        match self.holder(private.scale, None) {
-            Some(layer) => format!("{kernel} * {layer}.scale{all}"),
+        match self.tensor(private.scale, None, SCALE) {
+            Some(scale) => format!("{kernel} * {scale}{all}"),
             None => kernel,
         }
     }
 
-    /// The expression for what holds a parameter, or for a norm.
-    fn holder(&mut self, source: Source, visit: Option<String>) -> Option<String> {
+    /// The expression for a tensor of a layer.
+    fn tensor(&mut self, source: Source, visit: Option<&str>, name: &str) -> Option<String> {
         match source {
             Source::Absent => None,
-            Source::Own(field) => Some(format!("self{}", self.part(field))),
+            Source::Own(field) => Some(format!("{}.{name}", self.part(field))),
             Source::Shared(group) => {
-                let name = access(&self.file.plan.network.groups[group].name);
+                let group = &self.file.plan.network.groups[group].name;
                 Some(match visit {
-                    None => format!("shared{name}"),
-                    Some(visit) => format!("shared{name}[self.{visit}]"),
+                    None => format!("shared[\"{group}.{name}\"]"),
+                    Some(visit) => format!("shared[f\"{group}.{{self.{visit}}}.{name}\"]"),
                 })
             }
         }
+    }
+
+    /// What is called for a norm, and its arguments after the input.
+    fn norm(&mut self, op: &Op, source: Source, visit: Option<&str>) -> Option<(String, Vec<String>)> {
+        if let Source::Own(field) = source {
+            return Some((self.part(field), Vec::new()));
+        }
+        let (function, tensors): (_, &[&str]) = match op {
+            Op::BatchNorm { .. } => ("F.batch_norm", &["running_mean", "running_var", "weight", "bias"]),
+            _ => {
+                self.used.insert(Helper::LayerNormFunction);
+                ("layer_norm", &["weight", "bias"])
+            }
+        };
+        let tensors = tensors.iter().filter_map(|name| self.tensor(source, visit, name));
+        let mut args: Vec<String> = tensors.collect();
+        args.extend((function == "F.batch_norm").then(|| "self.training".to_owned()));
+        Some((function.to_owned(), args))
     }
 
     /// Notes which kernel of a group of several this visit uses; the attribute that says so.
@@ -292,14 +342,14 @@ impl<'p> Class<'p> {
         }
     }
 
-    /// How to reach the part of a field, which is made unless it is a layer.
+    /// The expression for the part of a field, which is made unless it is a layer.
     fn part(&mut self, field: FieldId) -> String {
         let of_type = |of: TypeId| {
             let kernels = if self.file.banks[of] { "kernels" } else { "" };
             format!("{}({kernels})", self.file.plan.types[of].name)
         };
         match &self.body.fields[field] {
-            Field::Tensor { key, .. } => access(split(key).0),
+            Field::Tensor { key, .. } => reach("self", split(key).0),
             Field::Norm { key, op, channels } => {
                 let (helper, class) = match op {
                     NormKind::Batch => (Helper::BatchNorm, "BatchNorm"),
@@ -324,16 +374,15 @@ impl<'p> Class<'p> {
                 self.init.line(&range(*first, *count));
                 self.init
                     .nested(|lines| lines.line(&format!("self{holder}[i] = {value}")));
-                holder
+                reach("self", prefix)
             }
         }
     }
 
     fn make(&mut self, key: &str, value: &str) -> String {
         self.containers_above(key);
-        let name = access(key);
-        self.init.line(&format!("self{name} = {value}"));
-        name
+        self.init.line(&format!("self{} = {value}", access(key)));
+        reach("self", key)
     }
 
     fn containers_above(&mut self, key: &str) {

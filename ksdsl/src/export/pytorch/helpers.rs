@@ -13,11 +13,13 @@ pub(super) enum Helper {
     Layer,
     BatchNorm,
     LayerNorm,
+    LayerNormFunction,
     Attend,
     LowRank,
     Uniform,
     Normal,
     Constant,
+    Tied,
 }
 
 /// Those a file uses.
@@ -27,9 +29,9 @@ impl Helper {
     /// What it is written with.
     fn needs(self) -> &'static [Helper] {
         match self {
-            Helper::Layer | Helper::BatchNorm | Helper::LayerNorm => &[Helper::Part],
-            Helper::Part | Helper::Train | Helper::Attend | Helper::LowRank => &[],
-            Helper::Uniform | Helper::Normal | Helper::Constant => &[],
+            Helper::Layer | Helper::BatchNorm => &[Helper::Part],
+            Helper::LayerNorm => &[Helper::Part, Helper::LayerNormFunction],
+            _ => &[],
         }
     }
 
@@ -40,11 +42,13 @@ impl Helper {
             Helper::Layer => LAYER,
             Helper::BatchNorm => BATCH_NORM,
             Helper::LayerNorm => LAYER_NORM,
+            Helper::LayerNormFunction => LAYER_NORM_FUNCTION,
             Helper::Attend => ATTEND,
             Helper::LowRank => LOW_RANK,
             Helper::Uniform => UNIFORM,
             Helper::Normal => NORMAL,
             Helper::Constant => CONSTANT,
+            Helper::Tied => TIED,
         }
     }
 }
@@ -125,11 +129,15 @@ const LAYER_NORM: &str = r#"class LayerNorm(Part):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x, eps: float = 1e-5):
-        if x.dim() == 2:
-            return F.layer_norm(x, self.weight.shape, self.weight, self.bias, eps)
-        x = x.permute(0, 2, 3, 1)
-        x = F.layer_norm(x, self.weight.shape, self.weight, self.bias, eps)
-        return x.permute(0, 3, 1, 2)
+        return layer_norm(x, self.weight, self.bias, eps)
+"#;
+
+const LAYER_NORM_FUNCTION: &str = r#"def layer_norm(x, weight, bias, eps: float = 1e-5):
+    """Normalisation over the features of vectors, or over the channels at each position of maps."""
+    if x.dim() == 2:
+        return F.layer_norm(x, weight.shape, weight, bias, eps)
+    x = F.layer_norm(x.permute(0, 2, 3, 1), weight.shape, weight, bias, eps)
+    return x.permute(0, 3, 1, 2)
 "#;
 
 const ATTEND: &str = r#"def heads_of(x, heads: int):
@@ -145,9 +153,9 @@ def attend(query, key, value, heads: int):
     return y.transpose(2, 3).reshape(query.shape)
 "#;
 
-const LOW_RANK: &str = r#"def low_rank(kernel, layer):
-    """A shared kernel with the layer's own addition of low rank."""
-    return kernel + (layer.low_rank_b @ layer.low_rank_a).view_as(kernel)
+const LOW_RANK: &str = r#"def low_rank(kernel, b, a):
+    """A shared kernel with a layer's own addition of low rank."""
+    return kernel + (b @ a).view_as(kernel)
 "#;
 
 const UNIFORM: &str = r#"def uniform(bound, *shape):
@@ -163,4 +171,20 @@ const NORMAL: &str = r#"def normal(deviation, *shape):
 const CONSTANT: &str = r#"def constant(value, *shape):
     """A parameter of which all elements start with this value."""
     return nn.Parameter(torch.full(shape, value))
+"#;
+
+const TIED: &str = r#"def tied(kernels):
+    """For each tensor of shared kernels those it stands for. Paths have ranges: `s[0..3].conv`."""
+    ties = {}
+    for kernel, (names, *paths) in kernels.items():
+        layers = []
+        for path in paths:
+            keys = [()]
+            for first, end, word in re.findall(r"\[(\d+)\.\.(\d+)\]|(\w+)", path):
+                choices = range(int(first), int(end)) if end else [word]
+                keys = [(*key, str(choice)) for key in keys for choice in choices]
+            layers += keys
+        for name in names.split():
+            ties[f"{kernel}.{name}"] = " ".join(".".join((*layer, name)) for layer in layers)
+    return ties
 "#;

@@ -2,7 +2,7 @@
 //!
 //! The structure is that of the Rust code (`plan`): a class for each different
 //! block, a loop for each row of equal ones. A shared kernel is one `nn.Parameter` in one place,
-//! and the layers that visit it are handed the place, so there is no alias that a copy, a move or a
+//! and the layers that visit it are handed it in the forward pass, so there is no alias that a copy, a move or a
 //! checkpoint could break. The keys of `state_dict()` are those of the Rust model's checkpoints.
 
 mod class;
@@ -44,14 +44,20 @@ fn head(network: &Network, origin: &[String]) -> String {
     ];
     text.extend(origin.iter().cloned());
     lines.docstring(&text);
-    lines.lines("\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn");
+    lines.lines(match network.groups.is_empty() {
+        true => "\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn",
+        false => "\nimport re\n\nimport torch\nimport torch.nn.functional as F\nfrom torch import nn",
+    });
     lines.into_text()
 }
 
 /// The class of a stage, block or iteration.
 fn block(file: &File<'_>, of: &plan::Type, used: &mut Used) -> String {
     let kernels = if file.visits_banks(&of.body) { ", kernels" } else { "" };
-    let shared = if of.uses_shared { ", shared" } else { "" };
+    let shared = match of.uses_shared {
+        true => ", shared: dict[str, torch.Tensor]",
+        false => "",
+    };
     let mut lines = Lines::default();
     lines.line(&format!("class {}(Part):", of.name));
     lines.nested(|lines| {
@@ -81,8 +87,8 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
     lines.line(&format!("class {name}(Part):"));
     lines.nested(|lines| {
         lines.docstring(&docs::of_network(network));
+        shared::ties(network, lines, used);
         let class = Class::write(file, &plan.root, used);
-        shared::ties(network, lines);
         lines.line("");
         lines.line("def __init__(self):");
         lines.nested(|lines| {
@@ -97,7 +103,7 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
         lines.line("def forward(self, x):");
         lines.nested(|lines| {
             if shares {
-                lines.line("shared = self.shared");
+                lines.line("shared = self.shared()");
             }
         });
         lines.raw(&class.forward.into_text());

@@ -96,6 +96,16 @@ pub(super) fn access(key: &str) -> String {
     key.split('.').filter(|part| !part.is_empty()).map(segment).collect()
 }
 
+/// The expression that reads the part of a key below `base`: `self.squeeze_excite.reduce`, `getattr(self, "2")`,
+/// which TorchScript understands as `self[2]` it does not, `self["train"]`.
+pub(super) fn reach(base: &str, key: &str) -> String {
+    let parts = key.split('.').filter(|part| !part.is_empty());
+    parts.fold(base.to_owned(), |base, part| match part.parse::<u32>() {
+        Ok(index) => format!("getattr({base}, \"{index}\")"),
+        Err(_) => format!("{base}{}", access(part)),
+    })
+}
+
 /// The class of a network: `SeResnet` of `se_resnet`; none of `taken`.
 pub(super) fn class<'t>(network: &str, taken: impl Iterator<Item = &'t str>) -> String {
     let taken: HashSet<&str> = taken.chain(OWN.iter().copied()).collect();

@@ -8,7 +8,8 @@ use crate::ir::{Activation, Conv, Op, PoolKind, Shape};
 pub(super) struct Operand {
     pub(super) weight: Option<String>,
     pub(super) bias: Option<String>,
-    pub(super) norm: Option<String>,
+    /// What is called for a norm, and its arguments after the input.
+    pub(super) norm: Option<(String, Vec<String>)>,
 }
 
 /// Writes the statement that makes a new `x` of the old one.
@@ -24,18 +25,15 @@ pub(super) fn write(op: &Op, output: Shape, operand: &Operand, x: &str, lines: &
         }
         Op::Linear { .. } => call("F.linear", tensors(operand), ""),
         Op::BatchNorm { eps, momentum, .. } => {
-            let mut args = Vec::new();
+            let (function, mut args) = operand.norm.clone().unwrap_or_default();
             args.extend((eps.0 != 1e-5).then(|| format!("eps={:?}", eps.0)));
             args.extend((momentum.0 != 0.1).then(|| format!("momentum={:?}", momentum.0)));
-            call(operand.norm.as_deref().unwrap_or_default(), args, "");
+            call(&function, args, "");
         }
         Op::LayerNorm { eps, .. } => {
-            let eps = (eps.0 != 1e-5).then(|| format!("eps={:?}", eps.0));
-            call(
-                operand.norm.as_deref().unwrap_or_default(),
-                eps.into_iter().collect(),
-                "",
-            );
+            let (function, mut args) = operand.norm.clone().unwrap_or_default();
+            args.extend((eps.0 != 1e-5).then(|| format!("eps={:?}", eps.0)));
+            call(&function, args, "");
         }
         Op::Activation(function) => {
             let (name, args) = activation(*function);

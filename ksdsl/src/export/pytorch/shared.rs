@@ -3,8 +3,8 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{TIES, access};
-use crate::checkpoint::entries;
 use crate::ir::{Group, Network, Op, Part};
+use crate::paths::compress;
 use crate::plan::docs;
 
 /// `Shared`: each shared kernel once.
@@ -23,6 +23,9 @@ pub(super) fn class(network: &Network, used: &mut Used) -> String {
                 .iter()
                 .for_each(|group| write(group, network, lines, used));
         });
+        lines.line("");
+        lines.line("def forward(self) -> dict[str, torch.Tensor]:");
+        lines.nested(|lines| tensors(network, lines));
     });
     lines.into_text()
 }
@@ -38,6 +41,28 @@ fn write(group: &Group, network: &Network, lines: &mut Lines, used: &mut Used) {
     lines.line(&format!("self{name} = Part()"));
     lines.line(&format!("for i in range({}):", group.kernels));
     lines.nested(|lines| lines.call(&format!("self{name}[i] = {class}"), &args, ""));
+}
+
+/// The tensors by their keys, which every visit takes its own from.
+fn tensors(network: &Network, lines: &mut Lines) {
+    lines.line("tensors: dict[str, torch.Tensor] = {}");
+    for group in &network.groups {
+        let (name, place) = (&group.name, access(&group.name));
+        let names: Vec<&str> = group.tensors().iter().map(|tensor| tensor.name).collect();
+        if group.kernels == 1 {
+            for tensor in names {
+                lines.line(&format!("tensors[\"{name}.{tensor}\"] = self{place}.{tensor}"));
+            }
+            continue;
+        }
+        lines.line(&format!("for i, kernel in self{place}.named_children():"));
+        lines.nested(|lines| {
+            for tensor in names {
+                lines.line(&format!("tensors[f\"{name}.{{i}}.{tensor}\"] = kernel.{tensor}"));
+            }
+        });
+    }
+    lines.line("return tensors");
 }
 
 /// The class of one kernel and the arguments that make it.
@@ -64,24 +89,35 @@ fn kernel(group: &Group, used: &mut Used) -> (&'static str, Vec<String>) {
     ("Layer", tensors.collect())
 }
 
-/// The tensors of layers that each shared tensor stands for: what the metadata of a checkpoint say.
-pub(super) fn ties(network: &Network, lines: &mut Lines) {
+/// The tensors of layers that each shared tensor stands for: what the metadata of a checkpoint say. Paths are as
+/// short as they can be, so that they do not grow with the depth.
+pub(super) fn ties(network: &Network, lines: &mut Lines, used: &mut Used) {
     lines.line("");
-    lines.comment("The tensors that each shared one stands for: `metadata=model.ties` for safetensors.");
-    let shared: Vec<_> = entries(network)
-        .into_iter()
-        .filter(|entry| !entry.visits.is_empty())
-        .collect();
-    if shared.is_empty() {
+    if network.groups.is_empty() {
         return lines.line(&format!("{TIES} = {{}}"));
     }
-    lines.line(&format!("{TIES} = {{"));
+    used.insert(Helper::Tied);
+    lines.comment("The tensors that each shared one stands for: `metadata=model.ties` for safetensors.");
+    lines.line(&format!("{TIES} = tied({{"));
     lines.nested(|lines| {
-        for entry in shared {
-            lines.text(&format!("\"{}\": ", entry.key), &entry.visits.join(" "), ",");
+        for group in &network.groups {
+            let names: Vec<&str> = group.tensors().iter().map(|tensor| tensor.name).collect();
+            for kernel in 0..group.kernels {
+                let visits = group.visits.iter().zip(&group.assignment);
+                let layers = visits
+                    .filter(|(_, of)| **of == kernel)
+                    .map(|(layer, _)| &network.layers[*layer].path);
+                let mut args = vec![format!("\"{}\"", names.join(" "))];
+                args.extend(
+                    compress(layers.collect::<Vec<_>>())
+                        .iter()
+                        .map(|path| format!("\"{path}\"")),
+                );
+                lines.call(&format!("\"shared.{}\": ", group.kernel_name(kernel)), &args, ",");
+            }
         }
     });
-    lines.line("}");
+    lines.line("})");
 }
 
 /// Which kernel of its group each visit uses, for groups of several; in the order of the visits,
