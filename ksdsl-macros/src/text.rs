@@ -81,7 +81,7 @@ impl Piece {
         let (here, there) = (self.span, next.span);
         let unknown = here.start() >= here.end() || here.start() == there.start();
         let goes_on = matches!(self.text.as_str(), "isomorphic" | "blocks");
-        here.end().line != there.start().line || unknown && !goes_on
+        !goes_on && (unknown || here.end().line != there.start().line)
     }
 
     fn is_doc(&self) -> bool {
@@ -306,6 +306,10 @@ mod tests {
             "share s1[0 .. 2].*conv as\nx"
         );
         assert_eq!(in_order_of("a\n/// Doc.\nnet b").as_str(), "a\n/// Doc.\nnet b");
+        assert_eq!(
+            in_order_of("share isomorphic\nconv\nrelu").as_str(),
+            "share isomorphic conv\nrelu"
+        );
     }
 
     /// Generated code without the texts that networks keep of their specification: tokens alone do not say how

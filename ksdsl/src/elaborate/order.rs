@@ -7,8 +7,10 @@ use crate::ir::{Op, Shape};
 use crate::layers::{ArgValue, Args, Problem};
 use crate::source::Span;
 
-/// The smallest size that is a number of channels rather than of a kernel or a stride.
+/// The smallest size that is a number of channels rather than of a kernel.
 const CHANNELS: u64 = 8;
+/// The smallest size that is a kernel's or a number of channels rather than a stride.
+const KERNEL: u64 = 3;
 
 impl Elaborator<'_, '_> {
     /// Warns of arguments in PyTorch's order, or says so where they make no layer.
@@ -63,11 +65,17 @@ fn pytorch_order(call: &Call, args: &Args, input: Shape) -> Option<(String, Stri
     let sizes: Vec<u64> = params.iter().map(|param| size(param)).collect::<Option<_>>()?;
     let is_input = sizes[0] == input.channels();
     let (message, new) = match sizes.as_slice() {
-        [_, kernel, stride] if *kernel >= CHANNELS && kernel != stride && is_input => (
-            format!("this convolution has a {kernel}x{kernel} kernel and stride {stride}"),
-            format!("{kernel}, kernel = {stride}"),
-        ),
-        [_, stride] if params[0] == "channels" && *stride >= CHANNELS && is_input => {
+        [channels, kernel, stride]
+            if kernel != stride
+                && (is_input && *kernel >= CHANNELS
+                    || kernel > stride && *stride >= KERNEL && (is_input || channels < kernel)) =>
+        {
+            (
+                format!("this convolution has a {kernel}x{kernel} kernel and stride {stride}"),
+                format!("{kernel}, kernel = {stride}"),
+            )
+        }
+        [_, stride] if params[0] == "channels" && *stride >= KERNEL && is_input => {
             (format!("this convolution has stride {stride}"), stride.to_string())
         }
         [kernel, stride] if params[0] == "kernel" && *kernel >= CHANNELS && is_input => (

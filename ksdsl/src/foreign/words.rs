@@ -29,7 +29,7 @@ pub(super) const ARGUMENTS: &[(&[&str], &[&str])] = &[
         ],
         &["kernel"],
     ),
-    (&["padding", "pads"], &["pad"]),
+    (&["padding", "pads", "p"], &["pad"]),
     (&["strides", "step", "s", "subsample"], &["stride"]),
     (&["dilationrate", "dilations", "atrous", "d"], &["dilation"]),
     (

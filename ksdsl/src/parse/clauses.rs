@@ -3,7 +3,8 @@
 use super::habits::{Context, error};
 use crate::diag::Diagnostic;
 use crate::layers::KINDS;
-use crate::mappings::{MAPPINGS, PLACES, PRIVATE_PARTS};
+use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
+use crate::source::Span;
 
 /// Words that people write in a clause, and the language's.
 const WORDS: &[(&[&str], &str)] = &[
@@ -38,10 +39,12 @@ pub(super) fn advice(context: &Context<'_, '_>) -> Option<Diagnostic> {
         return None;
     }
     part_of(context)
+        .or_else(|| surplus_sign(context))
         .or_else(|| parentheses(context))
         .or_else(|| groups(context))
         .or_else(|| several_kinds(context))
         .or_else(|| with(context))
+        .or_else(|| unjoined(context))
         .or_else(|| mapping(context))
         .or_else(|| word(context))
 }
@@ -57,25 +60,41 @@ fn part_of(context: &Context<'_, '_>) -> Option<Diagnostic> {
     Some(match ours {
         "" => {
             let rest = context.tokens.get(3)?.at as u32;
-            let span = crate::source::Span { end: rest, ..span };
+            let span = Span { end: rest, ..span };
             error(span, "kernel and bias are shared where no part is named")
                 .help(format!("leave out `{} of`", context.word(1)))
                 .fix(span, "")
         }
-        ours => error(context.span(1, 1), text).write(span, ours),
+        ours => error(context.span(1, 1), text)
+            .help(format!("write `share {ours} ...`"))
+            .fix(span, ours),
     })
 }
 
 /// `share(s1.conv, s2.conv)`.
 fn parentheses(context: &Context<'_, '_>) -> Option<Diagnostic> {
-    let close = (context.word(1) == "(").then(|| context.partner(1))??;
+    let close = matches!(context.word(1), "(" | "[" | "{").then(|| context.partner(1))??;
     let span = context.span(1, close);
     let inner = (close > 2).then(|| context.source(2, close - 1))?;
     Some(
-        error(span, "a sharing clause has no parentheses")
+        error(span, "the paths of a clause stand in no brackets")
             .help(format!("write `share {inner}`"))
             .fix(span, format!(" {inner}")),
     )
+}
+
+/// `share: s1.conv`, `share isomorphic conv, in s1`.
+fn surplus_sign(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    const PARTS: &[&str] = &["in", "into", "at", "with", "as", "when"];
+    let comma = context.word(context.here) == "," && PARTS.contains(&context.word(context.here + 1));
+    let sign = match context.word(1) {
+        ":" => 1,
+        _ if comma => context.here,
+        _ => return None,
+    };
+    let span = context.span(sign, sign);
+    let text = format!("`{}` is no part of a sharing clause", context.word(sign));
+    Some(error(span, text).help("remove it").fix(span, ""))
 }
 
 /// `into 3`.
@@ -113,7 +132,12 @@ fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let word = context.word(with + 1);
     let span = context.span(with, with + 1);
     let here = context.span(with + 1, with + 1);
-    if PRIVATE_PARTS.iter().any(|part| part.name == word) {
+    let is_part = |word: &str| PRIVATE_PARTS.iter().any(|part| part.name == word);
+    if matches!(word, "own" | "separate" | "individual" | "their") && is_part(context.word(with + 2)) {
+        let diagnostic = error(here, format!("`{word}` is no word of a sharing clause"));
+        return Some(diagnostic.write(here, "private"));
+    }
+    if is_part(word) {
         return Some(error(here, format!("`{word}` is a private part")).write(span, format!("with private {word}")));
     }
     if matches!(
@@ -130,10 +154,33 @@ fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
     })
 }
 
+/// `with private bias scale`, `at front 2`.
+fn unjoined(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let (word, before) = (context.word(context.here), context.before());
+    let has = |defs: &[MappingDef], name: &str| defs.iter().any(|def| def.name == name);
+    let here = context.span(context.here, context.here);
+    let private = (0..context.here).any(|number| context.word(number) == "private");
+    if private && has(PRIVATE_PARTS, word) {
+        let end = context.span(context.here - 1, context.here - 1).range().end;
+        let diagnostic = error(here, "private parts are separated by `,`");
+        return Some(
+            diagnostic
+                .help(format!("write `, {word}`"))
+                .fix(Span::new(end, end), ","),
+        );
+    }
+    let number = context.tokens.get(context.here)?.is_number();
+    let named = [MAPPINGS, PLACES, PRIVATE_PARTS].iter().any(|defs| has(defs, before));
+    (number && named).then(|| {
+        let span = context.span(context.here - 1, context.here);
+        error(here, "arguments stand in parentheses").write(span, format!("{before}({word})"))
+    })
+}
+
 /// `share isomorphic conv in s1 cycle(2)`, `... front(3)`.
 fn mapping(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let word = context.word(context.here);
-    let is = |defs: &[crate::mappings::MappingDef]| defs.iter().any(|def| def.name == word);
+    let is = |defs: &[MappingDef]| defs.iter().any(|def| def.name == word);
     let before = match (is(MAPPINGS), is(PLACES)) {
         (true, _) if context.before() != "into" => "into",
         (_, true) if context.before() != "at" => "at",
@@ -148,7 +195,7 @@ fn word(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let stands_alone = |at: &usize| {
         let names = matches!(
             context.word(at - 1),
-            "," | "." | "in" | "as" | "into" | "at" | "share" | "["
+            "," | "." | "in" | "as" | "into" | "at" | "share" | "[" | "when" | "and" | "or" | "not" | "=" | "private"
         );
         let goes_on = matches!(context.word(at + 1), "," | "." | "[" | "");
         let part = *at == 2 && matches!(context.word(1), "kernel" | "bias");

@@ -3,7 +3,7 @@
 
 use super::habits::{Context, error};
 use super::tokens::{Token, tokens};
-use super::{Node, Rule, TreeBuilder, clauses};
+use super::{Node, Rule, TreeBuilder, clauses, hints};
 use crate::diag::Diagnostic;
 use crate::layers;
 use crate::source::Span;
@@ -72,7 +72,10 @@ impl TreeBuilder<'_, '_> {
             }
             _ => format!("write `; {word}`"),
         };
-        (diagnostic.help(help).fix(end, ";"), true)
+        // What is no layer and has no name would be reported a second time as unknown.
+        let named = context.word(context.here + 1) == ":";
+        let is_step = named || layers::find(word).is_some() || hints::RESERVED.contains(&word);
+        (diagnostic.help(help).fix(end, ";"), is_step)
     }
 }
 

@@ -129,8 +129,14 @@ fn broken(
         _ => return None,
     };
     let range = all[found].clone();
+    // What is left in the line of a statement that was skipped belongs to it.
+    let start = tokens[range.start].at;
+    let same_line = |skipped: &Range<usize>| {
+        let between = text.get(skipped.end..start).unwrap_or("\n");
+        !text[skipped.clone()].ends_with(';') && between.trim_matches([' ', '\t']).is_empty()
+    };
     Some(Broken {
-        follows: incomplete && found + 1 < before,
+        follows: skipped.iter().any(same_line) || incomplete && found + 1 < before,
         range: tokens[range.start].at..tokens[range.end - 1].end(),
     })
 }

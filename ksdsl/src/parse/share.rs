@@ -124,31 +124,34 @@ impl TreeBuilder<'_, '_> {
                 self.diagnostics.push(diagnostic);
                 None
             }
-            (What::Blocks(selectors), None) if selectors.is_empty() => {
-                self.diagnostics.push(
-                    error(place, "this clause does not say which blocks share")
-                        .help("write `share blocks in s1`, or `share blocks s1[*]`"),
-                );
-                None
-            }
-            (What::Blocks(selectors), None) => Some(Select::Blocks {
-                selectors,
-                inside: false,
-                norms,
-            }),
-            (What::Blocks(selectors), Some((scopes, _))) if selectors.is_empty() => Some(Select::Blocks {
-                selectors: scopes,
-                inside: true,
-                norms,
-            }),
-            (What::Blocks(_), Some((_, at))) => {
-                self.diagnostics.push(
-                    error(at, "blocks are selected by paths or in scopes, not both")
-                        .help("remove one of them: the whole path is `share blocks s1[*]`"),
-                );
-                None
+            (What::Blocks(paths), scopes) => {
+                let (selectors, inside) = self.blocks_in(paths, place, scopes)?;
+                Some(Select::Blocks {
+                    selectors,
+                    inside,
+                    norms,
+                })
             }
         }
+    }
+
+    /// Blocks are selected by paths or in scopes: which, and whether in scopes.
+    fn blocks_in(
+        &mut self,
+        paths: Vec<Selector>,
+        place: Span,
+        scopes: Option<(Vec<Selector>, Span)>,
+    ) -> Option<(Vec<Selector>, bool)> {
+        let problem = match (paths.is_empty(), scopes) {
+            (false, None) => return Some((paths, false)),
+            (true, Some((scopes, _))) => return Some((scopes, true)),
+            (true, None) => error(place, "this clause does not say which blocks share")
+                .help("write `share blocks in s1`, or `share blocks s1[*]`"),
+            (false, Some((_, at))) => error(at, "blocks are selected by paths or in scopes, not both")
+                .help("remove one of them: the whole path is `share blocks s1[*]`"),
+        };
+        self.diagnostics.push(problem);
+        None
     }
 
     /// `share conv1 in s1`: scopes belong to `isomorphic` and `blocks`.
@@ -164,14 +167,18 @@ impl TreeBuilder<'_, '_> {
                 .help(format!("did you mean `{near}`?"))
                 .fix(place, near);
         }
+        let text = match foreign::kind(word) {
+            _ if matches!(word, "all" | "everything" | "layers" | "weights" | "kernels" | "*") => {
+                format!("isomorphic in {scope}")
+            }
+            Some(kind) => format!("isomorphic {kind} in {scope}"),
+            None if selectors.len() == 1 && scopes.len() == 1 => format!("{scope}.**.{word}"),
+            None => String::new(),
+        };
         let diagnostic = error(at, "`in` belongs to `share isomorphic` and `share blocks`");
-        if matches!(word, "all" | "everything" | "layers" | "weights" | "kernels" | "*") {
-            return diagnostic.write(whole, format!("isomorphic in {scope}"));
-        }
-        match foreign::kind(word) {
-            Some(kind) => diagnostic.write(whole, format!("isomorphic {kind} in {scope}")),
-            None if selectors.len() == 1 && scopes.len() == 1 => diagnostic.write(whole, format!("{scope}.**.{word}")),
-            None => diagnostic.help("write whole paths, such as `s1[*].conv1`"),
+        match text.is_empty() {
+            true => diagnostic.help("write whole paths, such as `s1[*].conv1`"),
+            false => diagnostic.help(format!("write `share {text}`")).fix(whole, text),
         }
     }
 

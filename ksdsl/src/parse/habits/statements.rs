@@ -8,7 +8,10 @@ use crate::layers;
 /// `x: conv(8, kernel = 3)`: a word of the language as a name. A line before it may have taken the word up.
 pub(super) fn reserved_label(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let colon = context.word(context.here) == ":" && context.here > 0;
-    let word = context.here.checked_sub(1)?;
+    let word = context
+        .here
+        .checked_sub(1)
+        .filter(|word| context.word(*word) != "share")?;
     let starts = word == 0 || context.tokens.get(word)?.starts_line;
     (colon && starts && is_reserved(context.word(word))).then(|| {
         let span = context.span(word, word);
@@ -70,6 +73,16 @@ pub(super) fn typed(context: &Context<'_, '_>) -> Option<Diagnostic> {
         let last = context.here.max(1).min(context.tokens.len() - 1);
         return Some(error(context.span(last, last), "a constant has a value").help("write `let name = value`"));
     };
+    if context.word(context.here) == "," && context.inside == Some('{') {
+        let span = context.span(context.here, context.here);
+        let fix = format!("; let {}", context.word(context.here + 1));
+        let end = context.span(context.here, context.here + 1);
+        return Some(
+            error(span, "a `let` defines one constant")
+                .help(format!("write `{fix} = ...`"))
+                .fix(end, fix),
+        );
+    }
     match (context.word(1), context.word(2)) {
         ("mut", _) => {
             let span = context.span(1, 2);
@@ -85,6 +98,10 @@ pub(super) fn typed(context: &Context<'_, '_>) -> Option<Diagnostic> {
                     .help(format!("write `let {name} = ...`"))
                     .fix(span, format!("{name} =")),
             )
+        }
+        // Signs are no rules, and so pest says that the whole statement is not expected.
+        (_, sign) if context.here == 0 && sign != "=" => {
+            Some(error(context.span(2, 2), "a constant is a name and a value").help("write `let name = value`"))
         }
         _ => None,
     }
@@ -102,7 +119,18 @@ pub(super) fn assigned(context: &Context<'_, '_>) -> Option<Diagnostic> {
         Some(_) if is_reserved(name) => diagnostic.help("layers follow each other as they are written: leave it out"),
         Some((at, layer)) => diagnostic.write(context.span(first, at), format!("{name}: {layer}")),
         None if is_reserved(name) => diagnostic.help("define a constant with `let name = value`"),
-        None => diagnostic.write(context.span(first, equals), format!("let {name} =")),
+        None => {
+            let last = (equals + 1..context.tokens.len())
+                .take_while(|number| context.word(*number) != ";")
+                .last();
+            let value = last.map_or("...", |last| context.source(equals + 1, last));
+            diagnostic
+                .help(format!(
+                    "write `let {name} = {}`",
+                    value.lines().next().unwrap_or_default()
+                ))
+                .fix(context.span(first, equals), format!("let {name} ="))
+        }
     })
 }
 
@@ -147,10 +175,15 @@ pub(super) fn dotted(context: &Context<'_, '_>) -> Option<Diagnostic> {
         .last()?
         + 1;
     let span = context.span(first, last);
-    let diagnostic = error(span, "layers are called by their names alone");
-    Some(match layer_name(context.word(last)) {
-        Some(name) => diagnostic.write(span, name),
-        None => diagnostic.write(span, context.word(last)),
+    let (diagnostic, name) = (
+        error(span, "layers are called by their names alone"),
+        context.word(last),
+    );
+    Some(match (layer_name(name), foreign::layer(name)) {
+        (Some(name), _) => diagnostic.write(span, name),
+        (None, Some(Ours::Otherwise(how))) => diagnostic.help(how),
+        (None, Some(Ours::Nothing(how))) => diagnostic.help(format!("the language has no `{name}`; {how}")),
+        _ => diagnostic.write(span, name),
     })
 }
 
@@ -166,10 +199,8 @@ pub(super) fn braces(context: &Context<'_, '_>) -> Option<Diagnostic> {
         .find(|number| HEADS.contains(&context.word(*number)))?;
     let layers = context.word(head + 1) == "(" && layer_name(context.word(head + 2)).is_some();
     // What stands there says more.
-    let says_more = matches!(
-        context.word(context.here),
-        "&" | "|" | "!" | "=" | ";" | "when" | "if" | ","
-    );
+    let found = context.word(context.here);
+    let says_more = !found.is_ascii() || matches!(found, "&" | "|" | "!" | "=" | ";" | "when" | "if" | ",");
     if !layers && (!context.expects("`{`") || says_more) {
         return None;
     }
