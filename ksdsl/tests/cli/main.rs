@@ -5,7 +5,7 @@ mod counts;
 
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// Three layers of which the last two share a kernel.
