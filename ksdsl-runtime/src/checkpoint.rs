@@ -96,10 +96,11 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
         })
         .collect();
     let sharing = sharing(M::Network::SHARED);
-    let views = ksdsl_checkpoint::resolve(&file, &expected, &sharing).map_err(|problems| CheckpointError::Mismatch {
-        path: path.to_owned(),
-        problems,
-    })?;
+    let views =
+        ksdsl_checkpoint::resolve(&file, &expected, &sharing).map_err(|problems| CheckpointError::Mismatch {
+            path: path.to_owned(),
+            problems,
+        })?;
     if let Some(unstated) = Unstated::of(&file, &sharing) {
         // That nobody can read it is no reason not to load.
         let _ = writeln!(io::stderr(), "warning: {}: {unstated}", path.display());

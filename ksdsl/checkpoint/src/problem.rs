@@ -131,7 +131,10 @@ impl fmt::Display for Problems {
         let of_weights = self.0.iter().all(|problem| matches!(problem, Problem::Weights { .. }));
         let what = if of_weights { "weights do" } else { "file does" };
         write!(f, "the {what} not fit the network:")?;
-        self.0.iter().take(SHOWN).try_for_each(|problem| write!(f, "\n- {problem}"))?;
+        self.0
+            .iter()
+            .take(SHOWN)
+            .try_for_each(|problem| write!(f, "\n- {problem}"))?;
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => write!(f, "\n- and {more} more"),

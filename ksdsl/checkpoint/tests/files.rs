@@ -92,7 +92,7 @@ fn what_is_written_can_be_read() {
 fn truncated_files_are_refused() {
     let bytes = good();
     for length in 0..bytes.len() {
-        let error = File::parse(bytes[..length].to_vec()).unwrap_err();
+        let error = File::parse(&bytes[..length]).unwrap_err();
         if length + 12 >= bytes.len() {
             let Damage::Truncated { missing, tensors } = error else {
                 panic!("{error}")

@@ -51,7 +51,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// If the system does not say.
 pub fn size(file: &File) -> io::Result<Option<u64>> {
     let metadata = file.metadata()?;
-    Ok(metadata.is_file().then(|| metadata.len()))
+    Ok(metadata.is_file().then_some(metadata.len()))
 }
 
 /// The error of a file with more than `limit` bytes.
@@ -62,7 +62,10 @@ pub fn too_large(limit: u64) -> io::Error {
 
 /// Whether a path names one of the process's own open files: opening that waits for nobody.
 fn is_open_already(path: &Path) -> bool {
-    path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+    path == Path::new("/dev/stdin")
+        || ["/dev/fd", "/proc/self/fd"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
 }
 
 fn refused(kind: FileType) -> io::Error {

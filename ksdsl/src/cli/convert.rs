@@ -7,9 +7,7 @@ use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{
-    Expected, File, FileError, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file,
-};
+use ksdsl_checkpoint::{Expected, File, FileError, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file};
 use std::path::{Path, PathBuf};
 
 /// What both commands are told.

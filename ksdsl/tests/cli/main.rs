@@ -6,7 +6,7 @@ mod settings;
 
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// Three layers of which the last two share a kernel.
@@ -270,14 +270,21 @@ fn pipes_and_devices_are_no_source() {
 fn what_a_command_writes_is_a_source() {
     let folder = Folder::with(&[("small.ksn", SMALL)]);
     let source = std::fs::File::open(folder.0.path().join("small.ksn")).unwrap();
-    let mut cat = Command::new("cat").stdin(source).stdout(Stdio::piped()).spawn().unwrap();
+    let mut cat = Command::new("cat")
+        .stdin(source)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let check = Command::new(env!("CARGO_BIN_EXE_ksn"))
         .args(["check", "/dev/stdin"])
         .stdin(cat.stdout.take().unwrap())
         .output();
     let check = check.unwrap();
     assert!(cat.wait().unwrap().success());
-    assert_eq!(String::from_utf8_lossy(&check.stdout), "ok: /dev/stdin: 1 network, 4 layers\n");
+    assert_eq!(
+        String::from_utf8_lossy(&check.stdout),
+        "ok: /dev/stdin: 1 network, 4 layers\n"
+    );
 }
 
 #[test]

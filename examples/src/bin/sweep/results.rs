@@ -109,7 +109,10 @@ fn read(path: &Path) -> Result<Vec<Run>, Box<dyn Error>> {
         )
     };
     let bytes = ksdsl_files::read(path, ksdsl_files::TEXT_BYTES).map_err(|error| failed(error.into()))?;
-    Ok(csv::Reader::from_reader(&bytes[..]).deserialize().collect::<Result<_, _>>().map_err(failed)?)
+    Ok(csv::Reader::from_reader(&bytes[..])
+        .deserialize()
+        .collect::<Result<_, _>>()
+        .map_err(failed)?)
 }
 
 /// A network with the means over its seeds.

@@ -66,7 +66,10 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     pub fn read_folder(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let classes = Self::classes(path)?;
-        let names = classes.iter().map(|class| utf8_name(class)).collect::<Result<Vec<_>, _>>()?;
+        let names = classes
+            .iter()
+            .map(|class| utf8_name(class))
+            .collect::<Result<Vec<_>, _>>()?;
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for (label, class) in classes.iter().enumerate() {
             let files = sorted(class)?;

@@ -130,7 +130,10 @@ fn a_set_is_not_written_over_anything() {
 fn sets_are_not_larger_than_can_be_read() {
     let outer = tempfile::tempdir().unwrap();
     for (training, test) in [(5, 87_353), (436_761, 1), (u32::MAX, u32::MAX)] {
-        let message = set(training, test, 0).write(outer.path().join("many")).unwrap_err().to_string();
+        let message = set(training, test, 0)
+            .write(outer.path().join("many"))
+            .unwrap_err()
+            .to_string();
         let expected = "expected 5 to 436760 images to train with and 1 to 87352 to test with";
         assert!(message.ends_with(expected), "{message}");
     }
