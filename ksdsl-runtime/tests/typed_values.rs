@@ -189,6 +189,7 @@ fn batch_norm_follows_pytorch_s_formulas() {
     }
 }
 
+/// Elsewhere: <https://github.com/keras-team/keras/issues/8794>
 #[test]
 fn a_second_visit_in_one_pass_starts_from_the_first() {
     let device = Cpu::default();
@@ -211,6 +212,7 @@ fn a_second_visit_in_one_pass_starts_from_the_first() {
     assert_eq!(twice.running_var.array(), once.running_var.array());
 }
 
+/// Elsewhere: <https://github.com/pytorch/pytorch/issues/4534>, <https://github.com/FluxML/Flux.jl/pull/2716>
 #[test]
 fn batch_norm_of_a_single_value_stays_finite() {
     let mut norm = batch_norm();

@@ -50,6 +50,7 @@ pub(crate) fn activations_match_the_oracle() {
     check::<f64>("activation, f64");
 }
 
+/// Elsewhere: <https://github.com/pytorch/pytorch/issues/7999>, <https://github.com/apache/mxnet/issues/11115>
 #[test]
 fn relu_keeps_a_nan() {
     let y = Backend::<f32>::activation_forward(&cpu(), Activation::Relu, buf(&[f32::NAN, -1.0])).unwrap();

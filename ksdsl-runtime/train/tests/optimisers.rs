@@ -184,6 +184,8 @@ fn adam_w_is_pytorchs() {
 }
 
 /// opt(lambda p, b: torch.optim.SGD([p, b], lr=0.05, momentum=0.9), clip=1.0)
+///
+/// Elsewhere: <https://github.com/clab/dynet/issues/1374>
 #[test]
 fn clipping_is_pytorchs() {
     let mut clipped = optimiser(Sgd { decay: 0.0, ..MOMENTUM }, Decayed::All);

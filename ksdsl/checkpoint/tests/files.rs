@@ -88,6 +88,8 @@ fn what_is_written_can_be_read() {
 }
 
 /// However short a file is cut, it is refused; within the data with the tensors that are not whole.
+///
+/// Elsewhere: <https://github.com/run-ai/runai-model-streamer/pull/121>
 #[test]
 fn truncated_files_are_refused() {
     let bytes = good();
@@ -186,6 +188,8 @@ fn equal_copies_are_accepted() {
 }
 
 /// Bit for bit: 0 and -0 are not the same.
+///
+/// Elsewhere: <https://github.com/huggingface/transformers/issues/16283>
 #[test]
 fn copies_that_differ_are_refused_by_name() {
     let copies = [
@@ -238,6 +242,8 @@ fn all_that_is_wrong_is_named() {
 }
 
 /// A file of a network that ties other layers has the same keys and shapes.
+///
+/// Elsewhere: <https://github.com/huggingface/transformers/issues/48154>
 #[test]
 fn other_visits_are_refused() {
     let tensors = [

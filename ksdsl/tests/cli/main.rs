@@ -380,6 +380,7 @@ fn expand_of_a_broken_network_prints_no_code() {
     assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""));
 }
 
+/// Elsewhere: <https://github.com/Backblaze/B2_Command_Line_Tool/issues/1071>
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {

@@ -69,6 +69,7 @@ fn threads_do_not_show_in_batches() {
     }
 }
 
+/// Elsewhere: <https://github.com/huggingface/accelerate/issues/2823>
 #[test]
 fn any_step_can_be_the_first() {
     let whole: Vec<_> = (1..4)

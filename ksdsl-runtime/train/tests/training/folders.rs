@@ -72,6 +72,8 @@ fn other_data_is_refused() {
 }
 
 /// Comments and blanks may change, layers may not.
+///
+/// Elsewhere: <https://github.com/jfzhang95/pytorch-deeplab-xception/issues/134>
 #[test]
 fn another_specification_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -55,6 +55,8 @@ fn killed(folder: &Path, name: &str, time: Duration) -> bool {
     run.child.wait().unwrap().signal() == Some(KILL)
 }
 
+/// Elsewhere: <https://github.com/Lightning-AI/pytorch-lightning/issues/688>,
+/// <https://github.com/Lightning-AI/pytorch-lightning/issues/19970>
 #[test]
 fn runs_by_descent_survive_kills() {
     survives_kills("sgd", &sgd(), 1);
@@ -101,6 +103,8 @@ fn a_second_interruption_ends_at_once() {
 }
 
 /// Where a file may not grow: writing a checkpoint fails in the middle, as on a full disk.
+///
+/// Elsewhere: <https://github.com/harvard-edge/cs249r_book/pull/2068>
 #[test]
 fn a_checkpoint_that_does_not_fit_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -126,6 +130,7 @@ fn a_checkpoint_that_does_not_fit_loses_nothing() {
     assert_eq!(differences(&uninterrupted(&sgd()), &saved(folder.path())), [""; 0]);
 }
 
+/// Elsewhere: <https://github.com/deepinv/deepinv/pull/550>
 #[test]
 fn two_programs_cannot_work_on_one_run() {
     let folder = tempfile::tempdir().unwrap();

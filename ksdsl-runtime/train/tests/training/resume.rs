@@ -50,11 +50,13 @@ fn can_be_stopped_anywhere(recipe: &Recipe) {
     assert_eq!(differences(&expected, &saved(every.path())), [""; 0]);
 }
 
+/// Elsewhere: <https://github.com/pytorch/pytorch/issues/35047>
 #[test]
 fn runs_by_descent_can_be_stopped_after_any_step() {
     can_be_stopped_anywhere(&sgd());
 }
 
+/// Elsewhere: <https://github.com/OpenNMT/OpenNMT-py/issues/617>
 #[test]
 fn runs_by_adam_can_be_stopped_after_any_step() {
     can_be_stopped_anywhere(&adam());
@@ -81,6 +83,7 @@ fn weights(model: &crate::support::Tiny) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
+/// Elsewhere: <https://github.com/pytorch/pytorch/issues/2201>, <https://github.com/pytorch/pytorch/issues/88718>
 #[test]
 fn the_number_of_threads_does_not_matter() {
     for recipe in [sgd(), adam()] {

@@ -209,6 +209,7 @@ fn diverged(recipe: &Recipe, folder: &std::path::Path) -> Diverged {
     }
 }
 
+/// Elsewhere: <https://github.com/keras-team/keras/pull/6456>
 #[test]
 fn a_run_that_diverges_says_what_to_look_at() {
     let folder = tempfile::tempdir().unwrap();
@@ -246,6 +247,8 @@ fn a_run_that_diverges_says_what_to_look_at() {
 }
 
 /// The update itself breaks the model; a checkpoint is due before the next loss shows it.
+///
+/// Elsewhere: <https://github.com/Nerogar/OneTrainer/issues/1147>
 #[test]
 fn a_broken_model_is_not_saved() {
     let folder = tempfile::tempdir().unwrap();
