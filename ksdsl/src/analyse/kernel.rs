@@ -210,8 +210,7 @@ impl Convolution {
                 let tasks = self.rows().div_ceil(rows);
                 meter.scratch(self.copied(rows.min(self.output[0])), tasks);
             }
-            Method::Pointwise => self.strassen_scratch(meter, self.channels),
-            Method::Winograd => {}
+            Method::Pointwise | Method::Winograd => {}
         }
         y
     }
@@ -230,11 +229,7 @@ impl Convolution {
             }
             Method::Depthwise => meter.scratch(self.strided_scratch(), self.depthwise_tasks(self.input)),
             Method::Unrolled => meter.scratch(self.unrolled(self.tile_rows().min(self.output[0])), self.batch),
-            Method::Pointwise => {
-                let [inputs, outputs] = self.channels;
-                self.strassen_scratch(meter, [outputs, inputs]);
-            }
-            Method::Winograd => {}
+            Method::Pointwise | Method::Winograd => {}
         }
         dx
     }
@@ -273,8 +268,7 @@ impl Convolution {
         } else {
             0
         };
-        let strassen = strassen(PIECE, [outputs, inputs]);
-        let rest = transposed(PIECE, outputs, inputs, inputs).max(again).max(strassen);
+        let rest = transposed(PIECE, outputs, inputs, inputs).max(again);
         let part = rows.div_ceil(JOINED_PARTS).next_multiple_of(PIECE);
         partial_sums(
             meter,
@@ -284,18 +278,6 @@ impl Convolution {
         );
         sums.hold(Domain::Plain, || meter.buffer(inputs * outputs));
         dx
-    }
-
-    /// Rows of a task of a pointwise product.
-    fn product_rows(&self) -> u64 {
-        let pixels = self.for_rules().pixels();
-        pixels.div_ceil(8).clamp(64, 128).min(pixels)
-    }
-
-    /// Scratch of the tasks of a product with a matrix of this size by Strassen's algorithm.
-    fn strassen_scratch(&self, meter: &Rc<Meter>, matrix: [u64; 2]) {
-        let rows = self.product_rows().max(1);
-        meter.scratch(strassen(rows, matrix), self.pixels().div_ceil(rows));
     }
 
     /// Adds the gradient of the kernel to its sums.
@@ -364,11 +346,7 @@ impl Convolution {
             let packed = rows
                 .saturating_mul(columns.next_multiple_of(LANES))
                 .saturating_add(LANES);
-            let quarters = match self.method == Method::Pointwise && is_large([rows, columns]) {
-                true => 7 * (rows / 2) * (columns / 2) + LANES,
-                false => 0,
-            };
-            meter.buffer(packed.saturating_mul(count).saturating_add(quarters))
+            meter.buffer(packed.saturating_mul(count))
         });
     }
 
@@ -471,19 +449,6 @@ pub(super) fn transposed(rows: u64, left: u64, right: u64, stride: u64) -> u64 {
     };
     let strip = if left < far { 0 } else { 48 };
     product(&[rows, panels + strip])
-}
-
-/// Whether a pointwise kernel is prepared for Strassen's algorithm.
-fn is_large([rows, columns]: [u64; 2]) -> bool {
-    rows >= 256 && columns >= 256 && rows.is_multiple_of(32) && columns.is_multiple_of(128)
-}
-
-/// Scratch of a product of so many rows with a matrix of this size by Strassen's algorithm.
-pub(super) fn strassen(rows: u64, [depth, columns]: [u64; 2]) -> u64 {
-    match rows >= 96 && is_large([depth, columns]) {
-        true => (rows / 2) * (4 * (depth / 2) + 2 * (columns / 2)) + LANES,
-        false => 0,
-    }
 }
 
 /// Sums of `len` values in each of some parts, added when all are there.
