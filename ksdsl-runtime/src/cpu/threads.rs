@@ -26,9 +26,8 @@ use std::thread::{self, JoinHandle};
 
 /// The environment variable that sets the number of threads.
 pub const THREADS_VARIABLE: &str = "KSDSL_THREADS";
-/// Threads of a team, at most, where the process may not use more cores: more do not help, and a system
-/// that is near one of its limits ends a process whose threads it cannot equip.
-const MOST_THREADS: usize = 256;
+/// Threads of a team, at most, where the system has not more to run at once: more only wait for each other.
+const MOST_THREADS: usize = 64;
 /// Turns of waiting before a worker sleeps: some tens of microseconds.
 const PATIENCE: u32 = 20_000;
 /// Turns of waiting after which a thread offers its CPU to others.
@@ -154,25 +153,32 @@ struct Team {
 impl Team {
     /// A team of `threads`, the caller among them, or of as many as can be had: see [`set_threads`].
     fn new(threads: usize) -> Self {
-        let threads = threads.min(MOST_THREADS.max(place::cores()));
+        let asked = threads.clamp(1, most_threads());
         let shared = Arc::new(Shared {
             body: Mutex::new(None),
-            shares: (0..threads).map(|_| Share::default()).collect(),
+            shares: (0..asked).map(|_| Share::default()).collect(),
             gate: AtomicUsize::new(CLOSED),
             round: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
         // Without a thread there is only less help, and where one cannot be started the next cannot either.
-        let workers = (1..threads).map_while(|index| {
+        let workers = (1..asked).map_while(|index| {
             let shared = shared.clone();
             let named = thread::Builder::new().name(format!("ksdsl-{index}"));
-            named.spawn(move || attend(&shared, index, threads)).ok()
+            named.spawn(move || attend(&shared, index, asked)).ok()
         });
-        Self {
+        let team = Self {
             workers: workers.collect(),
             shared,
+        };
+        let threads = team.workers.len() + 1;
+        if threads == asked {
+            return team;
         }
+        // What the system refused, memory or threads, is needed for the work as well: half of what there was.
+        drop(team);
+        Self::new(threads / 2)
     }
 
     /// Calls `body` with every index below `count`, on all threads, and waits until all is done.
@@ -259,6 +265,11 @@ thread_local! {
     static OWN: RefCell<Option<Rc<Team>>> = const { RefCell::new(None) };
 }
 
+/// Threads of a team, at most.
+fn most_threads() -> usize {
+    MOST_THREADS.max(thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
 fn team() -> &'static Mutex<Team> {
     static TEAM: OnceLock<Mutex<Team>> = OnceLock::new();
     TEAM.get_or_init(|| Mutex::new(Team::new(default_threads())))
@@ -296,8 +307,8 @@ fn threads_in(text: &str) -> Result<Option<usize>, String> {
 /// environment variable `KSDSL_THREADS`, otherwise one for each core the process may use. Results
 /// do not depend on it.
 ///
-/// At most 256 are started, or one for each core where there are more, and only as many as the system
-/// allows: [`threads`] tells how many there are.
+/// At most 64 are started, or as many as the machine runs at once where that is more, and where the system
+/// refuses one, half of those it allowed: [`threads`] tells how many there are.
 pub fn set_threads(threads: NonZeroUsize) {
     let mut team = team().lock().unwrap_or_else(PoisonError::into_inner);
     if team.workers.len() + 1 != threads.get() {
@@ -366,8 +377,8 @@ fn run(team: &Team, count: usize, body: &(dyn Fn(usize) + Sync)) {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_THREADS, Team, for_each, threads_in};
-    use crate::cpu::{place, set_threads, threads, with_threads};
+    use super::{Team, for_each, most_threads, threads_in};
+    use crate::cpu::{set_threads, threads, with_threads};
     use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -389,7 +400,7 @@ mod tests {
     /// More than can be had: as many as there may be, and they do the work.
     #[test]
     fn teams_have_an_end() {
-        let most = MOST_THREADS.max(place::cores());
+        let most = most_threads();
         for asked in [40_000, 1_000_000, u32::MAX as usize, usize::MAX] {
             let asked = NonZeroUsize::new(asked).expect("not zero");
             let sum = AtomicUsize::new(0);
