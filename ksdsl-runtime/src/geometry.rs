@@ -79,9 +79,8 @@ pub struct ConvSize {
     pub groups: usize,
     /// How to compute it.
     pub algorithm: Algorithm,
-    /// Set where the batch is a slice of a larger one, in inference: what a device chooses and where it
-    /// cuts sums follows from this many images, and starts anew after each so many. So no bit of the output
-    /// depends on how many units a slice has.
+    /// Set where the batch is a slice of a larger one, in inference: what a device chooses follows from
+    /// this many images. So no bit of the output depends on how many units a slice has.
     pub unit: Option<usize>,
 }
 
@@ -127,8 +126,6 @@ pub struct LinearSize {
     pub inputs: usize,
     /// Values per output vector.
     pub outputs: usize,
-    /// As [`ConvSize::unit`], in rows.
-    pub unit: Option<usize>,
 }
 
 /// Attention over the positions of maps, its tokens.

@@ -32,6 +32,10 @@ pub struct BatchNorm<const C: usize, E: Dtype, D: Storage<E>> {
 impl<const C: usize, E: Scalar, D: Backend<E>> BatchNorm<C, E, D> {
     /// Normalises `x`, a map or a feature vector: in a training pass with the batch's statistics,
     /// which the pass notes for the running ones; otherwise with the running statistics.
+    ///
+    /// An empty batch leaves the running statistics as they are. Of one value per channel (one image
+    /// with a map of one pixel), on which PyTorch refuses to train, the output is the shift, and the
+    /// running variance stays, as one value has no unbiased variance.
     pub fn apply<S: HasChannels<C>, T: Tape<E, D>>(
         &self,
         pass: &mut Pass<E, D>,
@@ -80,8 +84,14 @@ impl<const C: usize, E: Scalar, D: Backend<E>> BatchNorm<C, E, D> {
                 NormInput::plain(input, saved, x.grad, mean, variance)
             }
         };
-        pass.blend(&self.running_mean, &normed.mean, momentum, 1.0)?;
-        pass.blend(&self.running_var, &normed.variance, momentum, unbiasing(size.rows))?;
+        // An empty batch has no statistics, and one value no variance.
+        if size.rows > 0 {
+            pass.blend(&self.running_mean, &normed.mean, momentum, 1.0)?;
+        }
+        if size.rows > 1 {
+            let unbiasing = size.rows as f64 / (size.rows - 1) as f64;
+            pass.blend(&self.running_var, &normed.variance, momentum, unbiasing)?;
+        }
         wait(x.shape, x.context, normed, scale, shift, eps)
     }
 
@@ -178,12 +188,6 @@ fn wait<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         value: Value::Norm(Box::new(step)),
         grad: GradCell::new(T::OWNS_TAPE),
     })
-}
-
-/// What makes the biased variance of `rows` values unbiased. One value has none: PyTorch refuses
-/// to train on it, here its variance of 0 is taken as it is.
-fn unbiasing(rows: usize) -> f64 {
-    if rows > 1 { rows as f64 / (rows - 1) as f64 } else { 1.0 }
 }
 
 /// Batch normalisation with given statistics: per channel an affine function

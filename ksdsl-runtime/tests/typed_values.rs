@@ -218,10 +218,37 @@ fn batch_norm_of_a_single_value_stays_finite() {
     let mut norm = batch_norm();
     let mut pass = Pass::training(&Cpu::default());
     let x: Tensor<Rank4<1, 3, 1, 1>, f64, _> = sample(15);
-    let y = norm.apply(&mut pass, Map::read(x).unwrap(), 1e-5, 0.1).unwrap();
+    let y = norm.apply(&mut pass, Map::read(x.clone()).unwrap(), 1e-5, 0.1).unwrap();
     assert_close(&y.into_tensor().unwrap().as_vec(), &norm.bias.as_vec());
     pass.update_running_statistics(&mut norm).unwrap();
-    assert_close(&norm.running_var.array(), &[0.9; 3]);
+    // 0.1 of the value itself; of one value there is no unbiased variance.
+    let x = x.as_vec();
+    assert_close(&norm.running_mean.array(), &[0.1 * x[0], 0.1 * x[1], 0.1 * x[2]]);
+    assert_close(&norm.running_var.array(), &[1.0; 3]);
+}
+
+/// `bn = torch.nn.BatchNorm2d(3); x = torch.zeros(0, 3, 2, 2)`,
+/// `bn(x); bn.running_mean, bn.running_var`: 0 and 1, as before.
+#[test]
+fn an_empty_batch_moves_no_running_statistics() {
+    let device = Cpu::default();
+    let mut norm = batch_norm();
+    let before = norm.clone();
+    let images: Tensor<(usize, Const<3>, Const<2>, Const<2>), f64, _> = device.zeros_like(&(0, Const, Const, Const));
+    let vectors: Tensor<(usize, Const<3>), f64, _> = device.zeros_like(&(0, Const));
+    for _ in 0..2 {
+        let mut pass = Pass::training(&device);
+        let y = norm.apply(&mut pass, Map::read(images.clone().leaky_trace()).unwrap(), 1e-5, 0.1);
+        let y = y.unwrap().into_tensor().unwrap();
+        assert_eq!(y.shape().concrete(), [0, 3, 2, 2]);
+        pass.update_running_statistics(&mut norm).unwrap();
+        let mut pass = Pass::training(&device);
+        norm.apply(&mut pass, Flat::read(vectors.clone()).unwrap(), 1e-5, 0.1)
+            .unwrap();
+        pass.update_running_statistics(&mut norm).unwrap();
+    }
+    assert_eq!(norm.running_mean.array(), before.running_mean.array());
+    assert_eq!(norm.running_var.array(), before.running_var.array());
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Activations, in place, with the kind chosen outside the loop; the functions they are made of are
-//! in `special`.
+//! Activations, in place, with the kind chosen outside the loop, by the functions of `fused::function`.
 
 use super::CpuBuf;
 use super::fused::function;
@@ -8,25 +7,8 @@ use super::simd::Level;
 use crate::geometry::Activation;
 use crate::scalar::Scalar;
 
-/// Replaces each element by `f` of it. Mark longer closures `#[inline(always)]`: a call would keep
-/// the loop from becoming vectors.
-#[inline(always)]
-fn map<E: Scalar>(mut x: CpuBuf<E>, f: impl Fn(E) -> E + Sync) -> CpuBuf<E> {
-    for_rows(
-        &mut x,
-        1,
-        ELEMENTS_PER_TASK,
-        #[inline(always)]
-        |_, part| {
-            for x in part {
-                *x = f(*x);
-            }
-        },
-    );
-    x
-}
-
-/// Replaces each `dy` by `f(saved, dy)`.
+/// Replaces each `dy` by `f(saved, dy)`. Mark longer closures `#[inline(always)]`: a call would keep the
+/// loop from becoming vectors.
 #[inline(always)]
 fn map_with<E: Scalar>(saved: &CpuBuf<E>, mut dy: CpuBuf<E>, f: impl Fn(E, E) -> E + Sync) -> CpuBuf<E> {
     for_rows(
@@ -44,8 +26,7 @@ fn map_with<E: Scalar>(saved: &CpuBuf<E>, mut dy: CpuBuf<E>, f: impl Fn(E, E) ->
     dy
 }
 
-/// Replaces each element by the activation of it, by the functions of `fused::function`.
-fn values<E: Scalar>(kind: Activation, mut x: CpuBuf<E>) -> CpuBuf<E> {
+pub(super) fn activation_forward<E: Scalar>(kind: Activation, mut x: CpuBuf<E>) -> CpuBuf<E> {
     for_rows(&mut x, 1, ELEMENTS_PER_TASK, |_, part| {
         let start = part.as_mut_ptr();
         // SAFETY: one slice, in place.
@@ -65,36 +46,13 @@ fn multiply_by_slopes<E: Scalar>(kind: Activation, x: &CpuBuf<E>, mut dy: CpuBuf
     dy
 }
 
-pub(super) fn activation_forward<E: Scalar>(kind: Activation, x: CpuBuf<E>) -> CpuBuf<E> {
-    let zero = E::zero();
-    let (three, six) = (E::of(3.0), E::of(6.0));
-    match kind {
-        // Not `max`: a NaN must stay one.
-        Activation::Relu => map(x, |x| if x < zero { zero } else { x }),
-        Activation::Gelu | Activation::GeluTanh | Activation::Silu | Activation::Sigmoid => values(kind, x),
-        Activation::HardSwish => map(x, |x| {
-            let above = x + three;
-            let above = if above < zero { zero } else { above };
-            x * if above > six { six } else { above } / six
-        }),
-    }
-}
-
 pub(super) fn activation_backward<E: Scalar>(kind: Activation, saved: &CpuBuf<E>, dy: CpuBuf<E>) -> CpuBuf<E> {
-    let (zero, one, half) = (E::zero(), E::one(), E::of(0.5));
-    let three = E::of(3.0);
+    let (zero, one) = (E::zero(), E::one());
     match kind {
         Activation::Relu => map_with(saved, dy, |y, dy| if y <= zero { zero } else { dy }),
-        Activation::Gelu | Activation::GeluTanh | Activation::Silu => multiply_by_slopes(kind, saved, dy),
         Activation::Sigmoid => map_with(saved, dy, |y, dy| dy * y * (one - y)),
-        Activation::HardSwish => map_with(saved, dy, |x, dy| {
-            if x <= -three {
-                zero
-            } else if x < three {
-                dy * (x / three + half)
-            } else {
-                dy
-            }
-        }),
+        Activation::Gelu | Activation::GeluTanh | Activation::Silu | Activation::HardSwish => {
+            multiply_by_slopes(kind, saved, dy)
+        }
     }
 }

@@ -105,7 +105,7 @@ impl<E: Scalar> Heads<E> {
 
 /// Calls `task` for every head of every image, in parallel.
 fn for_heads(size: &AttentionSize, task: impl Fn(Head) + Sync) {
-    par::for_ranges(Cut::even(size.batch * size.heads, 1), |index| {
+    par::for_ranges(Cut::new(size.batch * size.heads, 1), |index| {
         task(Head::new(size, index.start))
     });
 }

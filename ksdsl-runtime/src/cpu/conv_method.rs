@@ -116,7 +116,6 @@ pub(super) fn pointwise(size: &ConvSize) -> Option<LinearSize> {
         rows: size.input.rows(),
         inputs: size.input.channels,
         outputs: size.output.channels,
-        unit: size.unit.map(|images| images * size.input.height * size.input.width),
     })
 }
 

@@ -138,7 +138,7 @@ impl<E: Scalar> Joined<'_, E> {
 
     /// Rows of a part: whole pieces.
     fn part(&self) -> usize {
-        self.size.rows.div_ceil(PARTS).next_multiple_of(self.piece())
+        self.size.rows.div_ceil(PARTS).max(1).next_multiple_of(self.piece())
     }
 
     /// The rows of part `index`, whose gradient of the kernel is added to `weight`.

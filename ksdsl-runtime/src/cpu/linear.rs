@@ -5,7 +5,7 @@ use super::finish::Finish;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient, Form};
 use super::matmul::Mat;
-use super::par::{self, Cut};
+use super::par;
 use crate::geometry::LinearSize;
 use crate::scalar::Scalar;
 use std::sync::Arc;
@@ -34,9 +34,7 @@ pub(super) fn forward<E: Scalar>(
 fn forward_form<E: Scalar>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<Packed<E>>> {
     let LinearSize { inputs, outputs, .. } = size;
     kernel.form(Form::Linear, |weight| {
-        vec![Packed::for_many_rows(
-            Mat::new(weight, outputs, inputs, inputs).transposed(),
-        )]
+        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs).transposed())]
     })
 }
 
@@ -84,7 +82,7 @@ pub(super) fn backward_data<E: Scalar>(
 pub(super) fn backward_form<E: Scalar>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<Packed<E>>> {
     let LinearSize { inputs, outputs, .. } = size;
     kernel.form(Form::LinearBackward, |weight| {
-        vec![Packed::for_many_rows(Mat::new(weight, outputs, inputs, inputs))]
+        vec![Packed::new(Mat::new(weight, outputs, inputs, inputs))]
     })
 }
 
@@ -99,10 +97,7 @@ fn multiply<E: Scalar>(
     let (inputs, outputs) = (b.rows(), b.cols());
     let mut y = CpuBuf::scratch(size.rows * outputs);
     let start = Start::bias(bias.map(|bias| &bias[..]));
-    let unit = size.unit.unwrap_or(size.rows);
-    // Strassen's algorithm pairs rows of a task.
-    let cut = Cut::by_units(size.rows, unit, product_rows(unit));
-    par::for_cut(&mut y, outputs, cut, |first, part| {
+    par::for_rows(&mut y, outputs, product_rows(size.rows), |first, part| {
         let rows = part.len() / outputs;
         product(
             part,

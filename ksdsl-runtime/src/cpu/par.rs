@@ -18,25 +18,21 @@ pub(super) fn rows_per_task(row_len: usize) -> usize {
     ELEMENTS_PER_TASK.div_ceil(row_len.max(1))
 }
 
-/// Rows that are cut into tasks of `task` rows, anew after every `unit` rows.
+/// Rows that are cut into tasks of `task` rows, from first to last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     rows: usize,
-    /// Not zero, as `task`.
-    unit: usize,
+    /// Not zero.
     task: usize,
 }
 
 impl Cut {
-    /// Tasks of `task` rows from first to last.
-    pub(super) fn even(rows: usize, task: usize) -> Self {
-        Self::by_units(rows, rows, task)
-    }
-
-    /// Tasks of `task` rows, anew after every `unit`.
-    pub(super) fn by_units(rows: usize, unit: usize, task: usize) -> Self {
-        let (unit, task) = (unit.max(1), task.max(1));
-        Self { rows, unit, task }
+    /// Tasks of `task` rows, or of one if that is zero.
+    pub(super) fn new(rows: usize, task: usize) -> Self {
+        Self {
+            rows,
+            task: task.max(1),
+        }
     }
 
     /// Most rows of a task.
@@ -44,22 +40,15 @@ impl Cut {
         self.task
     }
 
-    fn tasks_per_unit(self) -> usize {
-        self.unit.div_ceil(self.task)
-    }
-
     /// The number of tasks.
     pub(super) fn tasks(self) -> usize {
-        let (units, rest) = (self.rows / self.unit, self.rows % self.unit);
-        units * self.tasks_per_unit() + rest.div_ceil(self.task)
+        self.rows.div_ceil(self.task)
     }
 
     /// The rows of a task.
     fn range(self, task: usize) -> Range<usize> {
-        let unit = task / self.tasks_per_unit() * self.unit;
-        let first = unit + task % self.tasks_per_unit() * self.task;
-        let end = (unit + self.unit).min(self.rows);
-        first..end.min(first + self.task)
+        let first = task * self.task;
+        first..self.rows.min(first + self.task)
     }
 }
 
@@ -73,7 +62,7 @@ pub(super) fn for_rows<E: Send>(
     kernel: impl Fn(usize, &mut [E]) + Sync,
 ) {
     let rows = dst.len().div_ceil(row_len.max(1));
-    for_cut(dst, row_len, Cut::even(rows, rows_per_task), kernel);
+    for_cut(dst, row_len, Cut::new(rows, rows_per_task), kernel);
 }
 
 /// As [`for_rows`] for rows that are cut in this way.
@@ -165,25 +154,19 @@ pub(super) fn sum_parts<E: Scalar>(
 mod tests {
     use super::Cut;
 
-    /// Every row once and in order; no task of more rows than said, none in two units, none empty; and in each
-    /// unit the same as in the first.
+    /// Every row once and in order; no task of more rows than said, and none empty.
     #[test]
     fn cuts_follow_one_another() {
         for rows in 0..40 {
-            for unit in 0..45 {
-                for task in 0..12 {
-                    let cut = Cut::by_units(rows, unit, task);
-                    let (unit, task) = (unit.max(1), task.max(1));
-                    let mut next = 0;
-                    for range in (0..cut.tasks()).map(|index| cut.range(index)) {
-                        assert_eq!(range.start, next);
-                        assert!(!range.is_empty() && range.len() <= task);
-                        assert_eq!(range.start / unit, (range.end - 1) / unit);
-                        assert!((range.start % unit).is_multiple_of(task));
-                        next = range.end;
-                    }
-                    assert_eq!(next, rows);
+            for task in 0..45 {
+                let cut = Cut::new(rows, task);
+                let mut next = 0;
+                for range in (0..cut.tasks()).map(|index| cut.range(index)) {
+                    assert_eq!(range.start, next);
+                    assert!(!range.is_empty() && range.len() <= task.max(1));
+                    next = range.end;
                 }
+                assert_eq!(next, rows);
             }
         }
     }

@@ -5,11 +5,11 @@ use super::{CpuBuf, fused, par};
 use crate::geometry::{MapSize, PoolKind, PoolSize};
 use crate::scalar::Scalar;
 
-/// Whether a tap replaces the best one so far: the first of equals wins, and a NaN wins over
-/// numbers, as in PyTorch.
+/// Whether a tap replaces the best one so far: the first of equals wins, and the last NaN wins over
+/// all, as in PyTorch.
 #[inline(always)]
 fn beats<E: Scalar>(value: E, best: E) -> bool {
-    value > best || (value.is_nan() && !best.is_nan())
+    value > best || value.is_nan()
 }
 
 /// Calls `f(tap, input pixel)` for the taps of output pixel `(y, x)` inside the map, in order.

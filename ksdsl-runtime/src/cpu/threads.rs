@@ -15,6 +15,7 @@
 use super::place;
 use std::cell::{Cell, RefCell};
 use std::hint::spin_loop;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,6 +26,8 @@ use std::thread::{self, JoinHandle};
 
 /// The environment variable that sets the number of threads.
 pub const THREADS_VARIABLE: &str = "KSDSL_THREADS";
+/// Threads of a team, at most, where the system has not more to run at once: more only wait for each other.
+const MOST_THREADS: usize = 64;
 /// Turns of waiting before a worker sleeps: some tens of microseconds.
 const PATIENCE: u32 = 20_000;
 /// Turns of waiting after which a thread offers its CPU to others.
@@ -148,26 +151,34 @@ struct Team {
 }
 
 impl Team {
-    /// A team of `threads`, the caller among them.
+    /// A team of `threads`, the caller among them, or of as many as can be had: see [`set_threads`].
     fn new(threads: usize) -> Self {
+        let asked = threads.clamp(1, most_threads());
         let shared = Arc::new(Shared {
             body: Mutex::new(None),
-            shares: (0..threads).map(|_| Share::default()).collect(),
+            shares: (0..asked).map(|_| Share::default()).collect(),
             gate: AtomicUsize::new(CLOSED),
             round: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         });
-        let workers = (1..threads).filter_map(|index| {
+        // Without a thread there is only less help, and where one cannot be started the next cannot either.
+        let workers = (1..asked).map_while(|index| {
             let shared = shared.clone();
             let named = thread::Builder::new().name(format!("ksdsl-{index}"));
-            // Without the thread there is only less help.
-            named.spawn(move || attend(&shared, index, threads)).ok()
+            named.spawn(move || attend(&shared, index, asked)).ok()
         });
-        Self {
+        let team = Self {
             workers: workers.collect(),
             shared,
+        };
+        let threads = team.workers.len() + 1;
+        if threads == asked {
+            return team;
         }
+        // What the system refused, memory or threads, is needed for the work as well: half of what there was.
+        drop(team);
+        Self::new(threads / 2)
     }
 
     /// Calls `body` with every index below `count`, on all threads, and waits until all is done.
@@ -254,6 +265,11 @@ thread_local! {
     static OWN: RefCell<Option<Rc<Team>>> = const { RefCell::new(None) };
 }
 
+/// Threads of a team, at most.
+fn most_threads() -> usize {
+    MOST_THREADS.max(thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
 fn team() -> &'static Mutex<Team> {
     static TEAM: OnceLock<Mutex<Team>> = OnceLock::new();
     TEAM.get_or_init(|| Mutex::new(Team::new(default_threads())))
@@ -261,14 +277,38 @@ fn team() -> &'static Mutex<Team> {
 
 /// What [`THREADS_VARIABLE`] says, otherwise one thread for each core.
 fn default_threads() -> usize {
-    let set = std::env::var(THREADS_VARIABLE).ok();
-    let set = set.and_then(|text| text.trim().parse::<NonZeroUsize>().ok());
-    set.map_or_else(place::cores, NonZeroUsize::get)
+    let value = std::env::var_os(THREADS_VARIABLE).unwrap_or_default();
+    let set = threads_in(&value.to_string_lossy()).unwrap_or_else(|problem| {
+        // Nobody may listen.
+        let _ = writeln!(
+            std::io::stderr(),
+            "warning: {problem}; there is one thread for each core"
+        );
+        None
+    });
+    set.unwrap_or_else(place::cores)
+}
+
+/// The number of threads in the text of [`THREADS_VARIABLE`]; none in a blank one.
+fn threads_in(text: &str) -> Result<Option<usize>, String> {
+    use std::num::IntErrorKind::{Empty, PosOverflow};
+    match text.trim().parse::<NonZeroUsize>() {
+        Ok(threads) => Ok(Some(threads.get())),
+        Err(error) if *error.kind() == Empty => Ok(None),
+        // More than there can be.
+        Err(error) if *error.kind() == PosOverflow => Ok(Some(usize::MAX)),
+        Err(_) => Err(format!(
+            "the environment variable {THREADS_VARIABLE} is `{text}`, not a number of threads such as 4"
+        )),
+    }
 }
 
 /// Sets the number of threads that kernels run on, the calling one among them. The default is the
 /// environment variable `KSDSL_THREADS`, otherwise one for each core the process may use. Results
 /// do not depend on it.
+///
+/// At most 64 are started, or as many as the machine runs at once where that is more, and where the system
+/// refuses one, half of those it allowed: [`threads`] tells how many there are.
 pub fn set_threads(threads: NonZeroUsize) {
     let mut team = team().lock().unwrap_or_else(PoisonError::into_inner);
     if team.workers.len() + 1 != threads.get() {
@@ -285,7 +325,7 @@ pub fn threads() -> usize {
 }
 
 /// Runs `f` with a team of its own of so many threads for the kernels called from it on this
-/// thread.
+/// thread; at most as many as [`set_threads`] allows.
 pub fn with_threads<R>(threads: NonZeroUsize, f: impl FnOnce() -> R) -> R {
     /// Puts the former team back, after a panic too.
     struct Restore(Option<Rc<Team>>);
@@ -337,7 +377,9 @@ fn run(team: &Team, count: usize, body: &(dyn Fn(usize) + Sync)) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Team, for_each};
+    use super::{Team, for_each, most_threads, threads_in};
+    use crate::cpu::{set_threads, threads, with_threads};
+    use std::num::NonZeroUsize;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Every index once, whatever the number of threads, loop after loop.
@@ -352,6 +394,40 @@ mod tests {
                 });
                 assert!(hits.iter().all(|hits| hits.load(Ordering::Relaxed) == 1));
             }
+        }
+    }
+
+    /// More than can be had: as many as there may be, and they do the work.
+    #[test]
+    fn teams_have_an_end() {
+        let most = most_threads();
+        for asked in [40_000, 1_000_000, u32::MAX as usize, usize::MAX] {
+            let asked = NonZeroUsize::new(asked).expect("not zero");
+            let sum = AtomicUsize::new(0);
+            let there = with_threads(asked, || {
+                for_each(1_000, &|index| {
+                    sum.fetch_add(index, Ordering::Relaxed);
+                });
+                threads()
+            });
+            assert!(there <= most, "{there} threads");
+            assert_eq!(sum.into_inner(), 499_500);
+        }
+        set_threads(NonZeroUsize::MAX);
+        assert!(threads() <= most);
+        set_threads(NonZeroUsize::new(2).expect("not zero"));
+        assert_eq!(threads(), 2);
+    }
+
+    #[test]
+    fn numbers_of_threads_are_read() {
+        assert_eq!(threads_in(""), Ok(None));
+        assert_eq!(threads_in(" \n"), Ok(None));
+        assert_eq!(threads_in(" 12 "), Ok(Some(12)));
+        assert_eq!(threads_in("99999999999999999999999"), Ok(Some(usize::MAX)));
+        for text in ["0", "-1", "1.5", "four", "4 threads", "\u{fffd}"] {
+            let problem = threads_in(text).expect_err(text);
+            assert!(problem.contains("KSDSL_THREADS") && problem.contains(text), "{problem}");
         }
     }
 

@@ -26,12 +26,12 @@ fn covered(size: &PoolSize, plane: usize, oy: usize, ox: usize) -> Vec<usize> {
     elements
 }
 
-/// The first element with the greatest value.
+/// The first element with the greatest value, or the last NaN, as PyTorch has it.
 fn first_max<E: Scalar>(x: &[E], elements: &[usize]) -> Option<usize> {
     elements
         .iter()
         .copied()
-        .reduce(|best, at| if x[at] > x[best] { at } else { best })
+        .reduce(|best, at| if x[at] > x[best] || x[at].is_nan() { at } else { best })
 }
 
 /// Calls `f(output element, covered input elements)` for every window.

@@ -132,7 +132,6 @@ fn sizes(input: MapSize, [kernel, stride, dilation, outs]: [usize; 4]) -> [ConvS
         rows: middle.rows(),
         inputs: input.channels,
         outputs: outs,
-        unit: None,
     });
     let output = MapSize {
         channels: outs,
@@ -146,8 +145,8 @@ fn sizes(input: MapSize, [kernel, stride, dilation, outs]: [usize; 4]) -> [ConvS
     [first, second]
 }
 
-/// Every way of a depthwise convolution, maps that no vector, band or piece divides, and a product by
-/// Strassen's algorithm: batch, height, width and channels, then as for [`sizes`].
+/// Every way of a depthwise convolution, maps that no vector, band or piece divides, and a large product:
+/// batch, height, width and channels, then as for [`sizes`].
 const CASES: [([usize; 4], [usize; 4]); 8] = [
     ([8, 32, 32, 16], [3, 1, 1, 24]),
     ([8, 33, 17, 19], [9, 1, 1, 7]),

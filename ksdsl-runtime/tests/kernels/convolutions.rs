@@ -181,7 +181,6 @@ where
             rows,
             inputs: rng.between(1, 70),
             outputs: rng.between(1, 70),
-            unit: None,
         };
         let (x, dy) = (
             rng.values::<E>(rows * size.inputs),

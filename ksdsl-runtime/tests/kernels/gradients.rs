@@ -92,7 +92,6 @@ fn linear_layer() {
         rows: 3,
         inputs: 5,
         outputs: 4,
-        unit: None,
     };
     let (x, weight, bias) = (rng.values(15), rng.values(20), rng.values(4));
     let dy = rng.values(12);

@@ -226,12 +226,7 @@ fn cases() -> Vec<Case> {
                 after: relu.filter(|_| turn % 4 == 3),
             };
             cases.push(Case {
-                size: LinearSize {
-                    rows,
-                    inputs,
-                    outputs,
-                    unit: None,
-                },
+                size: LinearSize { rows, inputs, outputs },
                 tails: [tail(index + turn), tail(2 * index + turn)],
                 kept: (index + turn) % 4 == 0,
                 residual: (index + turn) % 2 == 0,
@@ -284,7 +279,6 @@ fn joined_passes_do_not_depend_on_threads() {
         rows: 3000,
         inputs: 40,
         outputs: 30,
-        unit: None,
     };
     let tail = Tail {
         before: Some(Activation::Gelu),

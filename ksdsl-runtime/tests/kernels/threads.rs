@@ -60,7 +60,6 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
         rows: 3000,
         inputs: 40,
         outputs: 30,
-        unit: None,
     };
     let (x, dy) = (buf(&rng.values(3000 * 40)), buf(&rng.values(3000 * 30)));
     let weight = buf(&rng.values(1200));

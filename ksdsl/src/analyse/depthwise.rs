@@ -1,7 +1,7 @@
 //! What depthwise convolutions need: as `ksdsl-runtime/src/cpu/depthwise` does them.
 
 use super::buffer::{Buffer, Meter};
-use super::kernel::{Convolution, LANES, Method, PARTS, partial_sums, product, strassen};
+use super::kernel::{Convolution, LANES, Method, PARTS, partial_sums, product};
 use super::param::{Direction, Kernel};
 use crate::ir::Algorithm;
 use std::rc::Rc;
@@ -18,7 +18,7 @@ const BAND: u128 = 16;
 const PLANES: u128 = 1 << 15;
 /// Least bands of a batch, and of a unit of a slice, for which a pointwise convolution takes them one by one.
 const CHAIN: [u128; 2] = [16, 2];
-/// Least pixels of such a band; they are taken in pieces of so many.
+/// Least pixels of such a band.
 const CHAIN_PIXELS: u128 = 128;
 /// Rows of zeros above, and below, the output gradient of a band.
 const PADDING_ROWS: u128 = 2;
@@ -120,28 +120,21 @@ impl Convolution {
         self.prepare(meter, kernel, Direction::Forward);
         let pixels = self.depthwise_rows(self.output) * self.output[1];
         let band = pixels * self.channels[0] + LANES;
-        let then = strassen(pixels.min(CHAIN_PIXELS), next.channels);
-        self.banded_scratch(meter, [self.input, self.output], self.stride, [band, then]);
+        self.banded_scratch(meter, [self.input, self.output], self.stride, band);
         y
     }
 
     /// Planes of some channels, and the bias; of a small window the bias and a row of zeros.
     pub(super) fn depthwise_scratch(&self, meter: &Rc<Meter>, maps: [[u128; 2]; 2], stride: [u128; 2]) {
-        self.banded_scratch(meter, maps, stride, [0, 0]);
+        self.banded_scratch(meter, maps, stride, 0);
     }
 
-    /// The same with a band that each task keeps, and scratch of what it does afterwards.
-    fn banded_scratch(
-        &self,
-        meter: &Rc<Meter>,
-        [from, to]: [[u128; 2]; 2],
-        stride: [u128; 2],
-        [band, then]: [u128; 2],
-    ) {
+    /// The same with a band that each task keeps.
+    fn banded_scratch(&self, meter: &Rc<Meter>, [from, to]: [[u128; 2]; 2], stride: [u128; 2], band: u128) {
         let _bias = meter.buffer(self.blocks() * LANES + LANES);
         if self.small() {
             let _zeros = meter.buffer(from[1] * self.channels[0] + LANES);
-            return meter.scratch(band + then, self.depthwise_tasks(to));
+            return meter.scratch(band, self.depthwise_tasks(to));
         }
         let this = Self { stride, ..*self };
         let [rows, columns] = this.extent([self.depthwise_rows(to), to[1]]);
@@ -154,7 +147,7 @@ impl Convolution {
             (plane(rows, columns), 0)
         };
         let scratch = self.planes(plane) + sums + 2 * LANES;
-        meter.scratch(band + scratch.max(then), self.depthwise_tasks(to));
+        meter.scratch(band + scratch, self.depthwise_tasks(to));
     }
 
     /// Planes of the output gradient under the rows of a task, of a strided convolution.

@@ -211,8 +211,7 @@ impl Convolution {
                 let tasks = self.rows().div_ceil(rows);
                 meter.scratch(self.copied(rows.min(self.output[0])), tasks);
             }
-            Method::Pointwise => self.strassen_scratch(meter, self.channels),
-            Method::Winograd => {}
+            Method::Pointwise | Method::Winograd => {}
         }
         y
     }
@@ -231,11 +230,7 @@ impl Convolution {
             }
             Method::Depthwise => meter.scratch(self.strided_scratch(), self.depthwise_tasks(self.input)),
             Method::Unrolled => meter.scratch(self.unrolled(self.tile_rows().min(self.output[0])), self.batch),
-            Method::Pointwise => {
-                let [inputs, outputs] = self.channels;
-                self.strassen_scratch(meter, [outputs, inputs]);
-            }
-            Method::Winograd => {}
+            Method::Pointwise | Method::Winograd => {}
         }
         dx
     }
@@ -274,8 +269,7 @@ impl Convolution {
         } else {
             0
         };
-        let strassen = strassen(PIECE, [outputs, inputs]);
-        let rest = transposed(PIECE, outputs, inputs, inputs).max(again).max(strassen);
+        let rest = transposed(PIECE, outputs, inputs, inputs).max(again);
         let part = rows.div_ceil(JOINED_PARTS).next_multiple_of(PIECE);
         partial_sums(
             meter,
@@ -285,18 +279,6 @@ impl Convolution {
         );
         sums.hold(Domain::Plain, || meter.buffer(inputs * outputs));
         dx
-    }
-
-    /// Rows of a task of a pointwise product.
-    fn product_rows(&self) -> u128 {
-        let pixels = self.for_rules().pixels();
-        pixels.div_ceil(8).clamp(64, 128).min(pixels)
-    }
-
-    /// Scratch of the tasks of a product with a matrix of this size by Strassen's algorithm.
-    fn strassen_scratch(&self, meter: &Rc<Meter>, matrix: [u128; 2]) {
-        let rows = self.product_rows().max(1);
-        meter.scratch(strassen(rows, matrix), self.pixels().div_ceil(rows));
     }
 
     /// Adds the gradient of the kernel to its sums.
@@ -363,11 +345,7 @@ impl Convolution {
         kernel.hold(Form::Dense(self.method, direction), || {
             let _plain = meter.buffer(plain);
             let packed = rows * columns.next_multiple_of(LANES) + LANES;
-            let quarters = match self.method == Method::Pointwise && is_large([rows, columns]) {
-                true => 7 * (rows / 2) * (columns / 2) + LANES,
-                false => 0,
-            };
-            meter.buffer(packed * count + quarters)
+            meter.buffer(packed * count)
         });
     }
 
@@ -467,19 +445,6 @@ pub(super) fn transposed(rows: u128, left: u128, right: u128, stride: u128) -> u
     };
     let strip = if left < far { 0 } else { 48 };
     product(&[rows, panels + strip])
-}
-
-/// Whether a pointwise kernel is prepared for Strassen's algorithm.
-fn is_large([rows, columns]: [u128; 2]) -> bool {
-    rows >= 256 && columns >= 256 && rows.is_multiple_of(32) && columns.is_multiple_of(128)
-}
-
-/// Scratch of a product of so many rows with a matrix of this size by Strassen's algorithm.
-pub(super) fn strassen(rows: u128, [depth, columns]: [u128; 2]) -> u128 {
-    match rows >= 96 && is_large([depth, columns]) {
-        true => (rows / 2) * (4 * (depth / 2) + 2 * (columns / 2)) + LANES,
-        false => 0,
-    }
 }
 
 /// Sums of `len` values in each of some parts, added when all are there.

@@ -92,11 +92,11 @@ pub(super) fn for_bands<E: Scalar>(
     });
 }
 
-/// How [`for_bands`] cuts the rows of all images; anew after every `unit` images, if so said.
+/// How [`for_bands`] cuts the rows of all images; by the rows of `unit` images, if so said.
 pub(super) fn bands(output: &MapSize, taps: usize, unit: Option<usize>) -> Cut {
-    let unit = unit.unwrap_or(output.batch) * output.height;
-    let task = par::rows_per_task(output.width * output.channels * taps).max(band(unit).min(output.height));
-    Cut::by_units(output.batch * output.height, unit, task)
+    let rows = unit.unwrap_or(output.batch) * output.height;
+    let task = par::rows_per_task(output.width * output.channels * taps).max(band(rows).min(output.height));
+    Cut::new(output.batch * output.height, task)
 }
 
 /// Rows of a band of `rows` in all: fewer than usual where that gives a task to a second thread.

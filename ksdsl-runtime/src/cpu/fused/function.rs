@@ -10,8 +10,9 @@ use crate::scalar::Scalar;
 const CUBIC: f64 = 0.044_715;
 /// `2 sqrt(2 / pi)`.
 const ROOT: f64 = 1.595_769_121_605_730_7;
-/// Where the derivative of GELU's tanh form is 0 or 1 to rounding; further out its terms overflow.
-const FAR: f64 = 40.0;
+/// So far out every activation is at its limit, to rounding, in `f32` and in `f64`: zero below; further
+/// out terms of a formula may overflow, and an infinity times zero is no limit.
+pub(super) const FAR: f64 = 1e4;
 
 /// Writes `kind` of the elements at `x` to `y`, which may be `x`. What is `ahead`, as many elements
 /// that are used next, is fetched into the cache meanwhile; it may be any address.
@@ -106,11 +107,11 @@ impl<E: Scalar> Pass<E> for Values<E> {
                 Activation::Gelu => self.gelus::<V, 2>(),
                 Activation::GeluTanh => self.each::<V>(
                     #[inline(always)]
-                    |x| x.mul(gelu_tanh(x).0),
+                    |x| gated(x, gelu_tanh(near(x)).0),
                 ),
                 Activation::Silu => self.each::<V>(
                     #[inline(always)]
-                    |x| x.mul(x.sigmoid()),
+                    |x| gated(x, x.sigmoid()),
                 ),
                 Activation::Sigmoid => self.each::<V>(
                     #[inline(always)]
@@ -200,10 +201,10 @@ impl<E: Scalar, const MULTIPLY: bool> Pass<E> for Slopes<E, MULTIPLY> {
                 Activation::GeluTanh => self.each::<V>(
                     #[inline(always)]
                     |x| {
-                        let near = V::splat(-FAR).max(V::splat(FAR).min(x));
+                        let near = near(x);
                         let (gate, slope) = gelu_tanh(near);
                         let rest = V::splat(1.0).sub(gate);
-                        (x.mul(gate), near.mul(gate).mul(rest).mul_add(slope, gate))
+                        (gated(x, gate), near.mul(gate).mul(rest).mul_add(slope, gate))
                     },
                 ),
                 Activation::Silu => self.each::<V>(
@@ -211,7 +212,7 @@ impl<E: Scalar, const MULTIPLY: bool> Pass<E> for Slopes<E, MULTIPLY> {
                     |x| {
                         let gate = x.sigmoid();
                         let rest = V::splat(1.0).sub(gate);
-                        (x.mul(gate), gate.mul(x.mul_add(rest, V::splat(1.0))))
+                        (gated(x, gate), gate.mul(near(x).mul_add(rest, V::splat(1.0))))
                     },
                 ),
                 Activation::Sigmoid => self.each::<V>(
@@ -314,6 +315,26 @@ pub(in crate::cpu) unsafe fn relu<E, V: Vector<E>>(x: V) -> V {
     unsafe { V::splat(0.0).max(x) }
 }
 
+/// `x`, or the next of the ends ±[`FAR`]; a NaN stays one.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn near<E, V: Vector<E>>(x: V) -> V {
+    // SAFETY: the caller vouches for the features.
+    unsafe { V::splat(-FAR).max(V::splat(FAR).min(x)) }
+}
+
+/// `x gate`, for a gate that is zero far below: then -0 also for minus infinity.
+///
+/// # Safety
+/// As for [`Vector`].
+#[inline(always)]
+unsafe fn gated<E, V: Vector<E>>(x: V, gate: V) -> V {
+    // SAFETY: the caller vouches for the features.
+    unsafe { V::splat(-FAR).max(x).mul(gate) }
+}
+
 /// `(1 + tanh(u)) / 2` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, which is the sigmoid of `2 u`, and
 /// twice the derivative of `u`.
 ///
@@ -337,7 +358,7 @@ unsafe fn hard_swish<E, V: Vector<E>>(x: V) -> V {
     // SAFETY: the caller vouches for the features.
     unsafe {
         let gate = V::splat(6.0).min(relu(x.add(V::splat(3.0))));
-        x.mul(gate.mul(V::splat(1.0 / 6.0)))
+        gated(x, gate.mul(V::splat(1.0 / 6.0)))
     }
 }
 

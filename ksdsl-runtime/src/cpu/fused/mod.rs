@@ -9,6 +9,8 @@
 mod affine;
 mod again;
 mod columns;
+#[cfg(test)]
+mod extremes;
 pub(super) mod function;
 mod gate;
 mod gradient;

@@ -1,5 +1,6 @@
 //! Vectors of any element type: those of [`Lanes`] for `f32`, arrays otherwise.
 
+use super::function::FAR;
 use crate::cpu::simd::{Lanes, Level, Operation};
 use crate::cpu::special::lanes;
 use crate::scalar::Scalar;
@@ -294,19 +295,20 @@ impl<E: Scalar> Vector<E> for Block<E> {
     }
     #[inline(always)]
     unsafe fn gelu<const N: usize>(x: [Self; N]) -> [Self; N] {
-        x.map(|x| Self(x.0.map(|x| x * x.normal().0)))
+        x.map(|x| Self(x.0.map(gelu)))
     }
     #[inline(always)]
     unsafe fn gelu_and_slope<const N: usize>(x: [Self; N]) -> ([Self; N], [Self; N]) {
         let slope = |x: E| {
             let (phi, density) = x.normal();
-            // Far out the density is zero, and infinity times zero is not.
-            let near = x.max(E::of(-40.0)).min(E::of(40.0));
+            let near = x.max(E::of(-FAR)).min(E::of(FAR));
             phi + near * density * E::of(lanes::DENSITY)
         };
-        (
-            x.map(|x| Self(x.0.map(|x| x * x.normal().0))),
-            x.map(|x| Self(x.0.map(slope))),
-        )
+        (x.map(|x| Self(x.0.map(gelu))), x.map(|x| Self(x.0.map(slope))))
     }
+}
+
+/// `x Phi(x)`; of a NaN the distribution function is one.
+fn gelu<E: Scalar>(x: E) -> E {
+    x.max(E::of(-FAR)) * x.normal().0
 }

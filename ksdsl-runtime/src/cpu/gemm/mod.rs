@@ -1,5 +1,5 @@
-//! Matrix products: of `f32` with kernels of our own, of `f64`, the reference precision, by the
-//! `gemm` crate.
+//! Matrix products: of `f32` with kernels of our own, of `f64`, the reference precision, with loops
+//! (`plain`) and, where the sums go over the rows, by the `gemm` crate.
 //!
 //! The right factor is packed once and used many times ([`Packed`]); of the left one each value is
 //! broadcast from where it lies, so rows need only have their terms in order. A tile of the product
@@ -7,18 +7,19 @@
 //! with AVX2 (12 of 16).
 
 mod panels;
-mod strassen;
+mod plain;
 #[cfg(test)]
 pub(super) mod tests;
 mod tile;
 mod transposed;
 
 use super::CpuBuf;
-use super::matmul::{Mat, matmul};
+use super::matmul::Mat;
+#[cfg(test)]
+use super::matmul::matmul;
 use super::simd::Level;
 use crate::scalar::Scalar;
 pub(super) use panels::{Aligned, Shape};
-use strassen::Quarters;
 use tile::{Init, Product};
 pub(super) use tile::{Rows, Terms};
 pub(super) use transposed::{add_gathered, add_transposed};
@@ -52,23 +53,13 @@ pub(super) struct Packed<E: Scalar> {
 
 #[derive(Debug)]
 enum Form<E: Scalar> {
-    /// In panels for the tiles of a level, and in quarters if it is large.
-    Panels(Shape, Aligned, Option<Quarters>),
+    /// In panels for the tiles of a level.
+    Panels(Shape, Aligned),
     /// Row after row.
     Plain(CpuBuf<E>),
 }
 
 impl<E: Scalar> Packed<E> {
-    /// As [`Packed::new`], and for Strassen's algorithm if it is large enough: for products of many
-    /// rows, as packing takes longer.
-    pub(super) fn for_many_rows(b: Mat<'_, E>) -> Self {
-        let mut packed = Self::new(b);
-        if let (Form::Panels(shape, _, quarters), Some(values)) = (&mut packed.form, E::f32s(b.values)) {
-            *quarters = Quarters::new(*shape, values, [b.row_stride, b.col_stride]);
-        }
-        packed
-    }
-
     /// Packs a matrix for the level in force.
     pub(super) fn new(b: Mat<'_, E>) -> Self {
         assert!(b.fits(), "a factor lies outside its slice");
@@ -78,7 +69,7 @@ impl<E: Scalar> Packed<E> {
             let shape = Shape { level, rows, cols };
             let mut packed = Aligned::scratch(shape.len());
             shape.pack(values, [b.row_stride, b.col_stride], &mut packed);
-            Form::Panels(shape, packed, None)
+            Form::Panels(shape, packed)
         } else {
             let mut plain = CpuBuf::scratch(rows * cols);
             for (row, to) in plain.chunks_exact_mut(cols.max(1)).enumerate() {
@@ -110,69 +101,23 @@ fn check_bias<E>(start: Start<'_, E>, cols: usize) {
 
 /// `c = start + a b`, where row `i` of `c` starts at `i * c_stride` and the rows of `a` are
 /// contiguous.
+///
+/// Each row of the product is computed alike, whatever the other rows hold and however many there are:
+/// rows may be other items of a batch.
 pub(super) fn product<E: Scalar>(c: &mut [E], c_stride: usize, start: Start<'_, E>, a: Mat<'_, E>, b: &Packed<E>) {
+    assert!(
+        a.fits() && a.col_stride == 1 && a.cols == b.rows,
+        "unfit factors of a product"
+    );
     match &b.form {
-        Form::Panels(_, _, quarters) => {
-            assert!(
-                a.fits() && a.col_stride == 1 && a.cols == b.rows,
-                "unfit factors of a product"
-            );
-            let done = quarters
-                .as_ref()
-                .map_or(0, |quarters| large_product(c, c_stride, start, a, quarters, b));
-            if done == a.rows {
-                return;
-            }
-            let (c, values) = (&mut c[done * c_stride..], &a.values[done * a.row_stride..]);
-            let rows = Rows::Strided(a.row_stride);
-            let terms = Terms::contiguous(a.cols);
-            gather_product(
-                c,
-                Rows::Strided(c_stride),
-                start,
-                (values, a.rows - done, rows, terms),
-                b,
-            );
+        Form::Panels(..) => {
+            let (rows, terms) = (Rows::Strided(a.row_stride), Terms::contiguous(a.cols));
+            gather_product(c, Rows::Strided(c_stride), start, (a.values, a.rows, rows, terms), b);
         }
-        Form::Plain(plain) => {
+        Form::Plain(values) => {
             check_bias(start, b.cols);
-            if let Start::Bias(bias) = start {
-                let rows = c.chunks_mut(c_stride.max(1)).take(a.rows);
-                rows.for_each(|row| row[..b.cols].copy_from_slice(&bias[..b.cols]));
-            }
-            let add = !matches!(start, Start::Zero);
-            matmul(c, c_stride, add, a, Mat::new(plain, b.rows, b.cols, b.cols));
+            plain::product(c, c_stride, start, a, (values, b.cols));
         }
-    }
-}
-
-/// As [`product`] for a large right factor, of as many rows as can be taken; returns how many.
-fn large_product<E: Scalar>(
-    c: &mut [E],
-    c_stride: usize,
-    start: Start<'_, E>,
-    a: Mat<'_, E>,
-    quarters: &Quarters,
-    b: &Packed<E>,
-) -> usize {
-    let bias = match start {
-        Start::Zero => std::ptr::null(),
-        Start::Sum => return 0,
-        Start::Bias(bias) => bias.as_ptr(),
-    };
-    check_bias(start, b.cols);
-    let inside = a.rows == 0 || (a.rows - 1) * c_stride + b.cols <= c.len();
-    assert!(inside, "the product lies outside its slice");
-    // SAFETY: `a` fits its slice and the product its own, as asserted here and by the caller; `c` is
-    // borrowed exclusively, and only `f32` has quarters.
-    unsafe {
-        quarters.product(
-            a.rows,
-            [a.values.as_ptr().cast(), bias.cast()],
-            a.row_stride,
-            c.as_mut_ptr().cast(),
-            c_stride,
-        )
     }
 }
 
@@ -188,7 +133,7 @@ pub(super) fn gather_product<E: Scalar>(
     if rows == 0 || b.cols == 0 {
         return;
     }
-    let (Form::Panels(shape, panels, _), Some(values)) = (&b.form, E::f32s(values)) else {
+    let (Form::Panels(shape, panels), Some(values)) = (&b.form, E::f32s(values)) else {
         unreachable!("only `f32` has panels");
     };
     check_bias(start, b.cols);

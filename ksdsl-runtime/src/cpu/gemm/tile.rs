@@ -81,12 +81,8 @@ pub(super) enum Init {
     Zero,
     /// What is there already.
     Sum,
-    /// What is there already and one value per column.
-    SumAndBias(*const f32),
     /// One value per column.
     Bias(*const f32),
-    /// Another matrix, whose rows lie this far apart.
-    Other(*const f32, usize),
 }
 
 /// The right factor: panels of columns; row `i` of panel `p` starts at `p * panel + i * step`.
@@ -240,14 +236,6 @@ impl Product<'_> {
                         Init::Bias(bias) => {
                             let bias = bias.wrapping_add(panel.first + v * V::LANES);
                             sum.add(load::<V>(bias, full, rest))
-                        }
-                        Init::SumAndBias(bias) => {
-                            let bias = bias.wrapping_add(panel.first + v * V::LANES);
-                            sum.add(load::<V>(to, full, rest)).add(load::<V>(bias, full, rest))
-                        }
-                        Init::Other(start, step) => {
-                            let other = start.wrapping_add((row + r) * step + panel.first + v * V::LANES);
-                            sum.add(load::<V>(other, full, rest))
                         }
                     };
                     if full {

@@ -20,7 +20,7 @@ const EXP: [f32; 7] = [
     1.383_683_1e-3,
 ];
 /// Where the lower tail of the normal distribution ends: beyond, it would not be a normal
-/// number.
+/// number, and is zero in [`gelu_and_slope`].
 const END: f32 = 12.8;
 
 /// Where `Phi(-t)` ends as a polynomial, and the middle of the range it was made for.
@@ -80,15 +80,18 @@ unsafe fn exp<V: Lanes, const N: usize>(x: [V; N]) -> [V; N] {
     }
 }
 
-/// `1 / (1 + exp(-x))`.
+/// Where the sigmoid ends below: beyond, it would soon not be a normal number.
+const LEAST: f32 = -88.0;
+
+/// `1 / (1 + exp(-x))`, zero from [`LEAST`] down, so that `x` times it is zero too.
 #[inline(always)]
 pub(in crate::cpu) unsafe fn sigmoid<V: Lanes>(x: V) -> V {
     // SAFETY: as above. The limits stand first so that a NaN stays one.
     unsafe {
-        let x = V::splat(-88.0).max(V::splat(87.0).min(x));
+        let within = V::splat(LEAST).max(V::splat(87.0).min(x));
         let one = V::splat(1.0);
-        let [exp] = exp([V::zero().sub(x)]);
-        one.div(one.add(exp))
+        let [exp] = exp([V::zero().sub(within)]);
+        x.sub(V::splat(LEAST)).unless_negative(one.div(one.add(exp)))
     }
 }
 
@@ -156,6 +159,8 @@ pub(in crate::cpu) unsafe fn gelu_and_slope<V: Lanes, const N: usize>(x: [V; N])
         }
         let (mut value, mut slope) = lower_tail(t);
         for (((value, slope), &t), &x) in value.iter_mut().zip(&mut slope).zip(&t).zip(&x) {
+            let left = V::splat(END).sub(t);
+            (*value, *slope) = (left.unless_negative(*value), left.unless_negative(*slope));
             let minus = V::zero().sub(t);
             let w = minus.mul(V::splat(DENSITY as f32)).mul_add(*slope, *value);
             let upper = w.mul_add(V::splat(-2.0), V::splat(1.0));

@@ -54,25 +54,37 @@ struct Sizes {
 
 __device__ __forceinline__ real logistic(real x) { return (real)1 / ((real)1 + exp(-x)); }
 
+// What GELU's tanh form takes the tanh of.
+__device__ __forceinline__ real tanh_inner(real x) { return TANH_ROOT * (x + TANH_CUBE * x * x * x); }
+
 // The distribution function of the standard normal, also far out in the lower tail.
 __device__ __forceinline__ real normal(real x) { return (real)0.5 * erfc(-x * SQRT_HALF); }
+
+// So far out every activation is at its limit, to rounding; further out terms of the formulas overflow.
+#define FAR ((real)1e4)
+
+// x, or the next of the ends; a NaN stays one.
+__device__ __forceinline__ real near_zero(real x) { return x < -FAR ? -FAR : x > FAR ? FAR : x; }
+
+// x * gate, for a gate that is zero far below: then -0 also for minus infinity.
+__device__ __forceinline__ real gated(real x, real gate) { return (x < -FAR ? -FAR : x) * gate; }
 
 __device__ __forceinline__ real activate(int kind, real x) {
     switch (kind) {
     case RELU:
         return x < (real)0 ? (real)0 : x; // a NaN stays one
     case GELU:
-        return x * normal(x);
+        return gated(x, normal(x));
     case GELU_TANH:
-        return (real)0.5 * x * ((real)1 + tanh(TANH_ROOT * (x + TANH_CUBE * x * x * x)));
+        return gated(x, (real)0.5 * ((real)1 + tanh(tanh_inner(near_zero(x)))));
     case SILU:
-        return x * logistic(x);
+        return gated(x, logistic(x));
     case SIGMOID:
         return logistic(x);
     case HARD_SWISH: {
         real gate = x + (real)3;
         gate = gate < (real)0 ? (real)0 : gate > (real)6 ? (real)6 : gate;
-        return x * gate / (real)6;
+        return gated(x, gate / (real)6);
     }
     default:
         return x;
@@ -81,26 +93,27 @@ __device__ __forceinline__ real activate(int kind, real x) {
 
 // The derivative at the input x; at the kinks as PyTorch has it.
 __device__ __forceinline__ real slope_of(int kind, real x) {
+    real near = near_zero(x);
     switch (kind) {
     case RELU:
-        return x > (real)0 ? (real)1 : (real)0;
+        return x <= (real)0 ? (real)0 : (real)1;
     case GELU:
-        return normal(x) + x * DENSITY * exp((real)-0.5 * x * x);
+        return normal(x) + near * DENSITY * exp((real)-0.5 * near * near);
     case GELU_TANH: {
-        real t = tanh(TANH_ROOT * (x + TANH_CUBE * x * x * x));
-        real inner = TANH_ROOT * ((real)1 + (real)3 * TANH_CUBE * x * x);
-        return (real)0.5 * ((real)1 + t) + (real)0.5 * x * ((real)1 - t * t) * inner;
+        real t = tanh(tanh_inner(near));
+        real slope = TANH_ROOT * ((real)1 + (real)3 * TANH_CUBE * near * near);
+        return (real)0.5 * ((real)1 + t) + (real)0.5 * near * ((real)1 - t * t) * slope;
     }
     case SILU: {
         real s = logistic(x);
-        return s + x * s * ((real)1 - s);
+        return s + near * s * ((real)1 - s);
     }
     case SIGMOID: {
         real s = logistic(x);
         return s * ((real)1 - s);
     }
     case HARD_SWISH:
-        return x <= (real)-3 ? (real)0 : x >= (real)3 ? (real)1 : x / (real)3 + (real)0.5;
+        return x <= (real)-3 ? (real)0 : x < (real)3 ? x / (real)3 + (real)0.5 : (real)1;
     default:
         return (real)1;
     }

@@ -283,8 +283,8 @@ extern "C" __global__ void depthwise_weight_lines_9(Sizes s, idx lines, idx line
     depthwise_weight_lines<9>(s, lines, lines_per_part, x, dy, partials);
 }
 
-// The first greatest element of a window, as its pixel in the image, or -1 where the window lies
-// outside the map.
+// The first greatest element of a window, or the last NaN, as its pixel in the image, or -1 where the
+// window lies outside the map.
 __device__ __forceinline__ int first_max(const Sizes &s, const real *image, int oy, int ox, int c) {
     int best = -1;
     real most = 0;
@@ -296,7 +296,7 @@ __device__ __forceinline__ int first_max(const Sizes &s, const real *image, int 
             if (ix < 0) continue;
             int at = iy * s.input_width + ix;
             real v = image[(idx)at * s.input_channels + c];
-            if (best < 0 || v > most) {
+            if (best < 0 || v > most || v != v) {
                 best = at;
                 most = v;
             }

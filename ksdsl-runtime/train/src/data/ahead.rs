@@ -9,6 +9,9 @@ use std::thread::{self, JoinHandle};
 /// Why nothing was made: what the panic said.
 pub(super) type Panic = String;
 
+/// Threads that make things, at most.
+const MOST_WORKERS: usize = 64;
+
 /// How the thing of a position is made.
 pub(super) type Make<T> = dyn Fn(u64) -> T + Send + Sync;
 
@@ -104,14 +107,15 @@ impl<T: Send + 'static> Ahead<T> {
         let spawn = |index| {
             let shared = Arc::clone(&shared);
             let named = thread::Builder::new().name(format!("ksdsl-data-{index}"));
-            // Without the thread there is only less help; without any, the caller makes things itself.
+            // Without the thread there is only less help; without any, the caller makes things itself. Where one
+            // cannot be started the next cannot either.
             let body = move || {
                 quiet::step_back();
                 shared.work();
             };
             named.spawn(body).ok()
         };
-        let workers = (0..workers).filter_map(spawn).collect();
+        let workers = (0..workers.min(MOST_WORKERS)).map_while(spawn).collect();
         Self { shared, workers }
     }
 

@@ -103,7 +103,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
         self
     }
 
-    /// Works with so many threads; with none, batches are made when they are asked for.
+    /// Works with so many threads, at most 64; with none, batches are made when they are asked for.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
