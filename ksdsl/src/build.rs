@@ -254,10 +254,6 @@ fn write_if_changed(path: &Path, text: &str) -> Result<(), Failure> {
     if std::fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(());
     }
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path).map_err(io::Error::from).map(|_| ())
-    };
-    write().map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
+    ksdsl_files::write(path, text.as_bytes())
+        .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
 }

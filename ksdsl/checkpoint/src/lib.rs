@@ -22,4 +22,5 @@ pub use kind::Kind;
 pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};
 pub use resolve::{Expected, Shared, resolve};
-pub use write::{Tensor, to_bytes, write_file};
+pub use ksdsl_files::write as write_file;
+pub use write::{Tensor, to_bytes};

@@ -3,6 +3,7 @@
 use crate::Done;
 use clap::Args;
 use ksdsl_examples::options::count;
+use ksdsl_examples::output::print;
 use ksdsl_train::data::Shapes;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -33,7 +34,8 @@ pub(crate) fn run(options: &Options) -> Done {
     };
     shapes.write(&options.folder)?;
     let folder = options.folder.display();
-    println!("{} and {} images are in {folder}", options.training, options.test);
-    println!("train on them with: nets train --data procedural:{folder}");
+    let (training, test) = (options.training, options.test);
+    print(format_args!("{training} and {test} images are in {folder}"))?;
+    print(format_args!("train on them with: nets train --data procedural:{folder}"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,28 +1,30 @@
 //! `nets train`: one training or several, each with a run folder.
 
 use crate::Done;
-use crate::settings::Settings;
-use clap::Args;
+use crate::settings::{self, Origin, Settings};
+use clap::{Args, ValueEnum};
 use ksdsl_examples::data::{Data, Kind, Visit};
 use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::{Entry, Job};
-use ksdsl_examples::options::{count, rate};
+use ksdsl_examples::options::{self, count, rate};
+use ksdsl_examples::output::{note, print};
 use ksdsl_runtime::cpu;
 use ksdsl_train::Recipe;
-use ksdsl_train::interrupt::Stop;
+use ksdsl_train::interrupt::{Stop, Warning};
+use ksdsl_train::json;
+use ksdsl_train::metrics::Evaluation;
 use ksdsl_train::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, result_table};
-use ksdsl_train::run::{Description, Opening};
+use ksdsl_train::run::{Companion, Opening};
 use ksdsl_train::trainer::{End, Outcome};
 use std::error::Error;
-use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Train nets; without options the digits' net, unshared and shared
 ///
-/// Every training has a folder of its own with its models, records and pictures. Ctrl-C stops after the step with a
-/// checkpoint.
+/// Every training has a folder of its own with its models, records and pictures. Ctrl-C, SIGTERM and SIGHUP stop
+/// after the step with a checkpoint.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Which nets, separated by commas: a name, or a family for its unshared and its shared net [default: the data's
@@ -63,14 +65,33 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
     /// Threads of the kernels [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
+    /// What SIGUSR1 asks for, which Slurm sends before a job's time is over
+    #[arg(long, value_name = "WHAT", default_value = "checkpoint")]
+    on_usr1: OnUsr1,
     /// Where the folders of the runs are made
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     out: PathBuf,
 }
 
+/// What to do at SIGUSR1.
+#[derive(Clone, Copy, ValueEnum)]
+enum OnUsr1 {
+    /// Write a checkpoint after the step and go on
+    Checkpoint,
+    /// Write a checkpoint after the step and stop
+    Stop,
+}
+
 impl Options {
+    fn warning(&self) -> Warning {
+        match self.on_usr1 {
+            OnUsr1::Checkpoint => Warning::Checkpoint,
+            OnUsr1::Stop => Warning::Stop,
+        }
+    }
+
     fn kind(&self) -> Kind {
         self.data.clone().unwrap_or(Kind::Digits)
     }
@@ -108,7 +129,7 @@ pub(crate) fn run(options: &Options) -> Done {
     options.device.check()?;
     let plan = Plan {
         options,
-        stop: Stop::on_ctrl_c()?,
+        stop: Stop::on_signals(options.warning())?,
     };
     match &options.resume {
         Some(Some(folder)) => plan.resume(folder),
@@ -132,8 +153,8 @@ impl Plan<'_> {
             let opened = options.kind().open(seed, options.images())?;
             let more = opened.visit(OfSeed { plan: self, seed })?;
             runs.extend(more);
-            if self.stop.is_wished() {
-                return Ok(ExitCode::from(130));
+            if let Some(code) = self.stop.exit_code() {
+                return Ok(ExitCode::from(code));
             }
         }
         self.show(&runs)?;
@@ -149,20 +170,21 @@ impl Plan<'_> {
             )
             .into());
         }
-        let settings = Settings::read(folder)?;
-        let recipe = Description::of(folder)?.recipe;
-        let opened = settings.kind()?.open(recipe.seed, settings.images)?;
-        let name = settings.net.clone();
-        opened.visit(Resumed {
+        let origin = Origin::read(folder)?;
+        let recipe = &origin.description.recipe;
+        let opened = origin.kind()?.open(recipe.seed, origin.settings.images)?;
+        let evaluation = opened.visit(Resumed {
             plan: self,
-            settings,
-            recipe,
+            origin: &origin,
             folder,
         })?;
-        if self.stop.is_wished() {
-            return Ok(ExitCode::from(130));
+        if let Some(code) = self.stop.exit_code() {
+            return Ok(ExitCode::from(code));
         }
-        eprintln!("{name} is in {}", folder.display());
+        note(format_args!("{} is in {}", origin.settings.net, folder.display()));
+        if let Some(evaluation) = evaluation {
+            print(result_table(&evaluation))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -172,9 +194,9 @@ impl Plan<'_> {
         entry: &Entry<C, H, W, K>,
         data: &Data<C, H, W, K>,
         recipe: Recipe,
-        folder: (&Path, Opening),
+        (path, opening): (&Path, Opening),
+        settings: &Settings,
     ) -> Result<Outcome, Box<dyn Error>> {
-        let (path, _) = folder;
         let name = format!("{}, seed {}:", entry.costs.name, recipe.seed);
         let mut progress = Progress::new(name.clone());
         let mut log = CsvLog::new(path);
@@ -183,7 +205,11 @@ impl Plan<'_> {
         let job = Job {
             data,
             recipe,
-            folder: Some((path.to_owned(), folder.1)),
+            folder: Some((path.to_owned(), opening)),
+            companions: vec![Companion {
+                name: settings::NAME.to_owned(),
+                content: settings.to_json()?,
+            }],
             observers: vec![&mut progress, &mut log, &mut board, &mut pictures],
             stop: self.stop.clone(),
         };
@@ -193,13 +219,18 @@ impl Plan<'_> {
         match outcome.best {
             _ if outcome.end == End::Interrupted => {
                 let steps = outcome.steps;
-                eprintln!("{name} stopped after step {steps}; go on with: nets train --resume {path}");
+                note(format_args!(
+                    "{name} stopped after step {steps}; go on with: nets train --resume {path}"
+                ));
             }
             Some(best) => {
                 let right = 100.0 * best.top1;
-                eprintln!("{name} at best {right:.2} % right, after epoch {}; {path}", best.epoch);
+                note(format_args!(
+                    "{name} at best {right:.2} % right, after epoch {}; {path}",
+                    best.epoch
+                ));
             }
-            None => eprintln!("{name} {path}"),
+            None => note(format_args!("{name} {path}")),
         }
         Ok(outcome)
     }
@@ -208,21 +239,20 @@ impl Plan<'_> {
     fn show(&self, runs: &[(PathBuf, Outcome)]) -> Result<(), Box<dyn Error>> {
         let folders = runs.iter().map(|(folder, _)| folder);
         let comparison = Comparison::read(folders)?;
-        println!("{}", comparison.networks());
         if let [(folder, outcome)] = runs {
+            print(comparison.networks())?;
             if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
-                println!("\n{}", result_table(evaluation));
+                print(format_args!("\n{}", result_table(evaluation)))?;
             }
-            println!("\nmodels, records and pictures: {}", folder.display());
-            return Ok(());
+            return print(format_args!("\nmodels, records and pictures: {}", folder.display()));
         }
         comparison.save(&self.options.out)?;
-        println!("\nmodels, records and pictures:");
+        print(comparison.networks())?;
+        print("\nmodels, records and pictures:")?;
         for (folder, _) in runs {
-            println!("  {}", folder.display());
+            print(format_args!("  {}", folder.display()))?;
         }
-        println!("  {}", self.options.out.join("comparison.svg").display());
-        Ok(())
+        print(format_args!("  {}", self.options.out.join("comparison.svg").display()))
     }
 }
 
@@ -247,10 +277,8 @@ impl Visit for OfSeed<'_> {
             let name = entry.costs.name;
             let kind = options.kind();
             let (folder, opening) = folder(options, &format!("{}-{name}-{}", kind.word(), self.seed));
-            if opening == Opening::New || !Settings::are_in(&folder) {
-                Settings::new(name, &kind, options.images(), data).write(&folder)?;
-            }
-            let outcome = self.plan.train(entry, data, recipe, (&folder, opening))?;
+            let settings = Settings::new(name, &kind, options.images(), data);
+            let outcome = self.plan.train(entry, data, recipe, (&folder, opening), &settings)?;
             runs.push((folder, outcome));
             if self.plan.stop.is_wished() {
                 break;
@@ -263,27 +291,26 @@ impl Visit for OfSeed<'_> {
 /// One run that goes on.
 struct Resumed<'p> {
     plan: &'p Plan<'p>,
-    settings: Settings,
-    recipe: Recipe,
+    origin: &'p Origin,
     folder: &'p Path,
 }
 
 impl Visit for Resumed<'_> {
-    type Output = Result<(), Box<dyn Error>>;
+    type Output = Result<Option<Evaluation>, Box<dyn Error>>;
 
     fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
         self,
         data: &Data<C, H, W, K>,
         entries: Vec<Entry<C, H, W, K>>,
     ) -> Self::Output {
-        let entry = find(&entries, &self.settings.net)?;
-        let outcome = self
-            .plan
-            .train(entry, data, self.recipe, (self.folder, Opening::Resume))?;
-        if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
-            println!("{}", result_table(evaluation));
-        }
-        Ok(())
+        let origin = self.origin;
+        let entry = find(&entries, &origin.settings.net)?;
+        origin.check(entry)?;
+        origin.check_names(data.held_out.names())?;
+        let recipe = origin.description.recipe.clone();
+        let folder = (self.folder, Opening::Resume);
+        let outcome = self.plan.train(entry, data, recipe, folder, &origin.settings)?;
+        Ok(outcome.averaged.or(outcome.evaluation))
     }
 }
 
@@ -339,10 +366,12 @@ fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<d
         Some("se_resnet") => Recipe::se_resnet(),
         Some("convmixer") => Recipe::convmixer(),
         Some(file) => {
-            let text = fs::read(file).map_err(|error| {
-                format!("--recipe {file}: expected se_resnet, convmixer or a JSON file with a recipe: {error}")
-            })?;
-            serde_json::from_slice(&text).map_err(|error| format!("--recipe {file}: {error}"))?
+            let path = Path::new(file);
+            if !path.exists() {
+                let expected = "expected se_resnet, convmixer or a JSON file with a recipe";
+                return Err(format!("--recipe {file}: {expected}: there is no such file").into());
+            }
+            json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
         }
     };
     recipe.seed = seed;

@@ -2,7 +2,7 @@
 
 use super::method::Method;
 use super::tensors::{self, Change, Look, Slot, stored};
-use ksdsl_checkpoint::Tensor as Stored;
+use ksdsl_checkpoint::{SCALE, Tensor as Stored};
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decayed {
-    /// All, as in PyTorch's optimisers without groups.
+    /// All, as in PyTorch's optimisers without groups, but for the factors by which visits multiply a shared kernel
+    /// (`with private scale`): their neutral value is 1, so to pull them towards 0 would undo the visit's kernel.
     All,
     /// Those of at least two dimensions: kernels and embeddings, but neither biases nor the scales and
     /// shifts of norms, whose size means nothing.
@@ -26,7 +27,8 @@ pub enum Decayed {
 
 impl Decayed {
     fn includes(self, slot: &Slot) -> bool {
-        self == Self::All || slot.shape.len() > 1
+        let is_factor = slot.key.rsplit('.').next() == Some(SCALE);
+        slot.shape.len() > 1 || self == Self::All && !is_factor
     }
 }
 

@@ -15,6 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What the names of all event files have in them, which TensorBoard looks for.
 const NAME: &str = "events.out.tfevents";
 
+/// More bytes than the events of any run have.
+const MOST_BYTES: u64 = 1 << 32;
+
 /// Writes event files that `tensorboard --logdir` shows: loss, learning rate, speed and the norm of the
 /// gradients over the steps, losses and accuracies after each epoch.
 ///
@@ -65,7 +68,9 @@ impl Observer for TensorBoard {
     fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         make_folder(&self.folder)?;
         let older = event_files(&self.folder)?;
-        for path in &older {
+        // What a link leads to is somebody else's.
+        let is_plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|file| file.is_file());
+        for path in older.iter().filter(is_plain) {
             let mended = if start.done == 0 {
                 fs::remove_file(path)
             } else {
@@ -140,7 +145,7 @@ fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Cuts off a file's events from the first that is later than `done` or damaged: events are in order.
 fn keep_up_to(path: &Path, done: u64) -> io::Result<()> {
-    let bytes = fs::read(path)?;
+    let bytes = ksdsl_files::read(path, MOST_BYTES)?;
     let mut kept = 0;
     while let Some((event, next)) = frame::read(&bytes, kept) {
         let step = Event::decode(event).map_or(i64::MAX, |event| event.step);
