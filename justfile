@@ -32,3 +32,7 @@ deny:
 # Compare with PyTorch (torch, numpy and safetensors): `just parity --table docs/parity.md` for all networks.
 parity *args:
     python tests/parity/parity.py {{args}}
+
+# Fuzz every reader for so many seconds each (cargo install cargo-fuzz): `just fuzz 3600`, `just fuzz 600 picture`.
+fuzz seconds *targets:
+    tests/fuzz/run.sh {{seconds}} {{targets}}

@@ -81,7 +81,8 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
     model: &mut M,
     path: impl AsRef<Path>,
 ) -> Result<(), CheckpointError> {
-    let file = File::read(path.as_ref()).map_err(CheckpointError::File)?;
+    let path = path.as_ref();
+    let file = File::read(path).map_err(CheckpointError::File)?;
     let tensors = read::<E, D, M>(model);
     let expected: Vec<Expected> = tensors
         .into_iter()
@@ -91,8 +92,12 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
             kind: Some(E::KIND),
         })
         .collect();
-    let views =
-        ksdsl_checkpoint::resolve(&file, &expected, &sharing(M::Network::SHARED)).map_err(CheckpointError::Mismatch)?;
+    let views = ksdsl_checkpoint::resolve(&file, &expected, &sharing(M::Network::SHARED)).map_err(|problems| {
+        CheckpointError::Mismatch {
+            path: path.to_owned(),
+            problems,
+        }
+    })?;
     let values = expected
         .iter()
         .zip(views)
@@ -195,7 +200,12 @@ pub enum CheckpointError {
     /// The file cannot be read, is damaged or is none of this format.
     File(FileError),
     /// The file holds other tensors than the network has, or copies that differ.
-    Mismatch(Problems),
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        problems: Problems,
+    },
 }
 
 impl fmt::Display for CheckpointError {
@@ -203,7 +213,7 @@ impl fmt::Display for CheckpointError {
         match self {
             CheckpointError::Write { path, error } => write!(f, "cannot write {}: {error}", path.display()),
             CheckpointError::File(error) => error.fmt(f),
-            CheckpointError::Mismatch(problems) => problems.fmt(f),
+            CheckpointError::Mismatch { path, problems } => write!(f, "`{}`: {problems}", path.display()),
         }
     }
 }
@@ -213,7 +223,7 @@ impl std::error::Error for CheckpointError {
         match self {
             CheckpointError::Write { error, .. } => Some(error),
             CheckpointError::File(error) => Some(error),
-            CheckpointError::Mismatch(problems) => Some(problems),
+            CheckpointError::Mismatch { problems, .. } => Some(problems),
         }
     }
 }

@@ -66,7 +66,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 /// PyTorch's logits.
 fn logits(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
-    let bytes = std::fs::read(path)?;
+    let bytes = ksdsl_files::read(path, 1 << 24)?;
     let tensors = SafeTensors::deserialize(&bytes)?;
     let values = tensors.tensor("logits")?.data().as_chunks().0;
     Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())

@@ -3,14 +3,12 @@
 
 mod node;
 
+use ksdsl_files::TEXT_BYTES;
 use node::{Node, Place};
 use serde::Serialize;
 use serde::de::{self, DeserializeOwned};
 use std::fmt;
 use std::path::Path;
-
-/// More bytes than any of these files has.
-const MOST_BYTES: u64 = 1 << 24;
 
 /// Why a JSON file is refused.
 #[derive(Debug)]
@@ -25,7 +23,7 @@ pub struct JsonError {
 /// # Errors
 /// As [`from_slice`]; also if the file cannot be read. The error does not name the file.
 pub fn read<T: DeserializeOwned + Serialize>(path: &Path) -> Result<T, JsonError> {
-    let bytes = ksdsl_files::read(path, MOST_BYTES).map_err(JsonError::new)?;
+    let bytes = ksdsl_files::read(path, TEXT_BYTES).map_err(JsonError::new)?;
     from_slice(&bytes)
 }
 

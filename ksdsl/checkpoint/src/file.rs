@@ -1,33 +1,23 @@
 //! Reading files. Whatever is in a file, the outcome is its tensors or an error that says what is
 //! wrong with it.
 
+use crate::header::{Header, length, malformed};
 use crate::kind::Kind;
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
-use std::ops::Range;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// The longest header that the format allows.
-const LONGEST_HEADER: u64 = 100_000_000;
 /// Bytes that give the length of the header.
 const LENGTH: usize = 8;
+/// How many of the tensors that are not whole are named.
+const NAMED: usize = 5;
 
 /// The tensors of a file.
 #[derive(Clone, Debug, Default)]
 pub struct File {
     data: Vec<u8>,
-    tensors: BTreeMap<String, Entry>,
-    metadata: BTreeMap<String, String>,
-}
-
-/// Where a tensor is in the data.
-#[derive(Clone, Debug)]
-struct Entry {
-    kind: Kind,
-    shape: Vec<u64>,
-    range: Range<usize>,
+    header: Header,
 }
 
 /// A tensor of a file.
@@ -42,151 +32,122 @@ pub struct View<'f> {
 }
 
 impl File {
-    /// Reads a file.
+    /// Reads a file. Its data are read only if it has as many bytes as its header says.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no regular file, is no safetensors file, or is damaged.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        let bytes = std::fs::read(path).map_err(|error| FileError::Io {
-            path: path.to_owned(),
-            error,
-        })?;
-        Self::parse(bytes)
+        let failed = |stop| FileError::new(path, stop);
+        let open = || {
+            let file = ksdsl_files::open(path)?;
+            Ok((ksdsl_files::size(&file)?, file))
+        };
+        let (size, file) = open().map_err(|error| failed(Stop::Io(error)))?;
+        Self::take(file, size).map_err(failed)
     }
 
     /// The tensors of a file's content.
-    pub fn parse(mut bytes: Vec<u8>) -> Result<Self, FileError> {
-        let header = header(&bytes)?;
-        let text = std::str::from_utf8(&bytes[header.clone()]).map_err(|_| malformed("the header is not text"))?;
-        let json: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|error| malformed(&format!("the header is not a JSON object: {error}")))?;
-        let data = bytes.split_off(header.end);
-        let mut file = File {
-            data,
-            ..File::default()
-        };
-        // Sizes are taken as the header has them, also where the file ends too early.
-        let mut ranges = Vec::new();
-        for (key, value) in json {
-            if key == "__metadata__" {
-                file.metadata = metadata(value)?;
-                continue;
-            }
-            let (kind, shape, [start, end]) = entry(&key, &value)?;
-            ranges.push((start, end, key, kind, shape));
-        }
-        file.place(ranges)?;
-        Ok(file)
+    ///
+    /// # Errors
+    /// If it is no safetensors file, or is damaged.
+    pub fn parse(bytes: impl AsRef<[u8]>) -> Result<Self, Damage> {
+        let bytes = bytes.as_ref();
+        Self::take(bytes, Some(bytes.len() as u64)).map_err(|stop| match stop {
+            Stop::Damage(damage) => damage,
+            // Reading from memory does not fail; the memory for a second copy may be missing.
+            Stop::Io(error) => malformed(error.to_string()),
+        })
     }
 
-    /// Takes the tensors in the order of the data: each begins where the one before it ends, and the
-    /// last ends with the file.
-    fn place(&mut self, mut ranges: Vec<(u64, u64, String, Kind, Vec<u64>)>) -> Result<(), FileError> {
-        ranges.sort();
-        let (mut at, length) = (0, self.data.len() as u64);
-        let mut cut = Vec::new();
-        for (start, end, key, kind, shape) in ranges {
-            if start != at {
-                return Err(malformed(&format!(
-                    "`{key}` begins at byte {start} of the data, but the tensor before it ends at {at}"
-                )));
-            }
-            at = end;
-            if end > length {
-                cut.push(key);
-                continue;
-            }
-            // Both are at most the length of the data.
-            let range = start as usize..end as usize;
-            self.tensors.insert(key, Entry { kind, shape, range });
+    /// Takes a file of so many bytes, if that is known.
+    fn take(mut reader: impl Read, size: Option<u64>) -> Result<Self, Stop> {
+        let mut start = Vec::new();
+        reader.by_ref().take(LENGTH as u64).read_to_end(&mut start)?;
+        let start = start.try_into().map_err(|_| malformed("it is shorter than the length of a header"))?;
+        let length = length(start)?;
+        let mut text = Vec::new();
+        // It grows with what is there, whatever the file says of its length.
+        reader.by_ref().take(length).read_to_end(&mut text)?;
+        if (text.len() as u64) < length {
+            let found = text.len();
+            return Err(malformed(format!("the header has {length} bytes, but only {found} follow")).into());
         }
-        if !cut.is_empty() {
-            return Err(FileError::Truncated {
-                missing: at - length,
-                tensors: cut,
-            });
+        let header = Header::parse(&text)?;
+        drop(text);
+        let expected = header.data()?;
+        let rest = size.map(|size| size.saturating_sub(LENGTH as u64 + length));
+        if let Some(found) = rest {
+            whole(&header, expected, found)?;
         }
-        match length - at {
-            0 => Ok(()),
-            more => Err(malformed(&format!("{more} bytes follow the last tensor"))),
-        }
+        let mut data = Vec::new();
+        let room = usize::try_from(rest.unwrap_or(0)).unwrap_or(usize::MAX);
+        data.try_reserve_exact(room).map_err(io::Error::from)?;
+        reader.take(expected.saturating_add(1)).read_to_end(&mut data)?;
+        // A pipe has no size before its end, and a file can change while it is read.
+        whole(&header, expected, data.len() as u64)?;
+        Ok(Self { data, header })
     }
 
     /// The tensor of this key.
     pub fn get(&self, key: &str) -> Option<View<'_>> {
-        let entry = self.tensors.get(key)?;
+        let entry = self.header.tensors.get(key)?;
         Some(View {
             kind: entry.kind,
             shape: &entry.shape,
-            data: &self.data[entry.range.clone()],
+            // Both are at most the length of the data.
+            data: &self.data[entry.start as usize..entry.end as usize],
         })
     }
 
     /// The keys of all tensors, sorted.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+        self.header.tensors.keys().map(String::as_str)
     }
 
     /// What the file says beside its tensors.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
-        &self.metadata
+        &self.header.metadata
     }
 }
 
-/// Where the header is.
-fn header(bytes: &[u8]) -> Result<Range<usize>, FileError> {
-    let (length, rest) = bytes
-        .split_first_chunk::<LENGTH>()
-        .ok_or_else(|| malformed("it is shorter than the length of a header"))?;
-    let length = u64::from_le_bytes(*length);
-    if length > LONGEST_HEADER {
-        return Err(malformed(&format!(
-            "a header of {length} bytes is more than the format allows"
-        )));
+/// Whether there are as many bytes of data as there should be.
+fn whole(header: &Header, expected: u64, found: u64) -> Result<(), Damage> {
+    if found > expected {
+        return Err(malformed(format!("{} bytes follow the last tensor", found - expected)));
     }
-    // Fits: it is at most the constant above.
-    let length = length as usize;
-    if length > rest.len() {
-        return Err(malformed(&format!(
-            "the header has {length} bytes, but only {} follow",
-            rest.len()
-        )));
+    if found == expected {
+        return Ok(());
     }
-    Ok(LENGTH..LENGTH + length)
+    let mut cut: Vec<_> = header.tensors.iter().filter(|(_, entry)| entry.end > found).collect();
+    cut.sort_by_key(|(_, entry)| entry.start);
+    Err(Damage::Truncated {
+        missing: expected - found,
+        tensors: cut.into_iter().map(|(key, _)| key.clone()).collect(),
+    })
 }
 
-fn metadata(value: Value) -> Result<BTreeMap<String, String>, FileError> {
-    serde_json::from_value(value).map_err(|_| malformed("`__metadata__` is not a map from text to text"))
+/// Why reading stops.
+enum Stop {
+    Io(io::Error),
+    Damage(Damage),
 }
 
-/// Type, sizes and place of a tensor, which fit each other.
-fn entry(key: &str, value: &Value) -> Result<(Kind, Vec<u64>, [u64; 2]), FileError> {
-    let wrong = |what: &str| malformed(&format!("`{key}` {what}"));
-    let sizes = |name: &str| -> Option<Vec<u64>> { value.get(name)?.as_array()?.iter().map(Value::as_u64).collect() };
-    let name = value
-        .get("dtype")
-        .and_then(Value::as_str)
-        .ok_or_else(|| wrong("has no `dtype`"))?;
-    let kind = Kind::parse(name).ok_or_else(|| wrong(&format!("has elements of the unknown type `{name}`")))?;
-    let shape = sizes("shape").ok_or_else(|| wrong("has no `shape` of whole numbers"))?;
-    let offsets = sizes("data_offsets").ok_or_else(|| wrong("has no `data_offsets`"))?;
-    let [start, end] = offsets[..] else {
-        return Err(wrong("has not two `data_offsets`"));
-    };
-    let elements = shape.iter().try_fold(kind.bytes(), |all, size| all.checked_mul(*size));
-    match (elements, end.checked_sub(start)) {
-        (Some(bytes), Some(room)) if bytes == room => Ok((kind, shape, [start, end])),
-        _ => Err(wrong(&format!(
-            "of shape {shape:?} and type {kind} does not fit its place, bytes {start} to {end}"
-        ))),
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Io(error)
     }
 }
 
-fn malformed(what: &str) -> FileError {
-    FileError::Malformed(what.to_owned())
+impl From<Damage> for Stop {
+    fn from(damage: Damage) -> Self {
+        Stop::Damage(damage)
+    }
 }
 
 /// Why there are no tensors to be had from a file.
 #[derive(Debug)]
 pub enum FileError {
-    /// The operating system says no.
+    /// The operating system says no, or it is no regular file.
     Io {
         /// The file.
         path: PathBuf,
@@ -194,12 +155,34 @@ pub enum FileError {
         error: io::Error,
     },
     /// It is not a safetensors file, or a damaged one.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+}
+
+impl FileError {
+    fn new(path: &Path, stop: Stop) -> Self {
+        let path = path.to_owned();
+        match stop {
+            Stop::Io(error) => Self::Io { path, error },
+            Stop::Damage(damage) => Self::Damaged { path, damage },
+        }
+    }
+}
+
+/// What is wrong with the content of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// It is not that of a safetensors file.
     Malformed(String),
     /// It ends before its last tensors do.
     Truncated {
         /// How many bytes are missing.
         missing: u64,
-        /// The tensors that are not whole.
+        /// The tensors that are not whole, in the order of the data.
         tensors: Vec<String>,
     },
 }
@@ -207,22 +190,40 @@ pub enum FileError {
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FileError::Io { path, error } => write!(f, "cannot read {}: {error}", path.display()),
-            FileError::Malformed(what) => write!(f, "not a safetensors file: {what}"),
-            FileError::Truncated { missing, tensors } => write!(
-                f,
-                "the file is cut off: its last {missing} bytes are missing, and with them parts or all of {}",
-                tensors.join(", ")
-            ),
+            FileError::Io { path, error } => write!(f, "cannot read `{}`: {error}", path.display()),
+            FileError::Damaged { path, damage } => write!(f, "`{}` is {damage}", path.display()),
         }
     }
 }
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Damage::Malformed(what) => write!(f, "not a safetensors file: {what}"),
+            Damage::Truncated { missing, tensors } => {
+                let named = &tensors[..tensors.len().min(NAMED)];
+                let more = tensors.len() - named.len();
+                let named = named.join("`, `");
+                write!(
+                    f,
+                    "cut off: its last {missing} bytes are missing, and with them parts or all of `{named}`"
+                )?;
+                match more {
+                    0 => Ok(()),
+                    more => write!(f, " and {more} more"),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for Damage {}
 
 impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             FileError::Io { error, .. } => Some(error),
-            _ => None,
+            FileError::Damaged { damage, .. } => Some(damage),
         }
     }
 }

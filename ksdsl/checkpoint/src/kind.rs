@@ -55,6 +55,14 @@ kinds! {
     Bool "BOOL" 1
 }
 
+impl Kind {
+    /// Whether its elements are floating-point numbers, as those of networks are.
+    pub fn is_float(self) -> bool {
+        use Kind::{BF16, F8_E4M3, F8_E5M2, F16, F32, F64};
+        matches!(self, F64 | F32 | F16 | BF16 | F8_E5M2 | F8_E4M3)
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

@@ -11,13 +11,14 @@
 
 mod file;
 pub mod fuse;
+mod header;
 mod kind;
 mod private;
 mod problem;
 mod resolve;
 mod write;
 
-pub use file::{File, FileError, View};
+pub use file::{Damage, File, FileError, View};
 pub use kind::Kind;
 pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};

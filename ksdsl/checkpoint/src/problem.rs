@@ -3,6 +3,9 @@
 use crate::kind::Kind;
 use std::fmt;
 
+/// How many problems, and how many copies in one of them, are shown.
+const SHOWN: usize = 20;
+
 /// One thing that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
@@ -54,6 +57,13 @@ pub enum Problem {
         /// Whether it is the file that names it.
         in_file: bool,
     },
+    /// The file's metadata name visits of a tensor that the network does not share.
+    Tie {
+        /// The tensor.
+        key: String,
+        /// A tensor that the network shares, which may be meant.
+        nearest: Option<String>,
+    },
     /// Weights of a mean that are none.
     Weights {
         /// The tensor.
@@ -69,9 +79,13 @@ impl fmt::Display for Problem {
             Problem::Missing { key, copies } if copies.is_empty() => write!(f, "`{key}` is missing"),
             Problem::Missing { key, copies } => write!(
                 f,
-                "`{key}` is missing, and so {} that could stand for it: `{}`",
+                "`{key}` is missing, and so {} that could stand for it: `{}`{}",
                 if copies.len() == 1 { "is a copy" } else { "are copies" },
-                copies.join("`, `")
+                copies[..copies.len().min(SHOWN)].join("`, `"),
+                match copies.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                }
             ),
             Problem::Surplus { key } => write!(f, "`{key}` is no tensor of the network"),
             Problem::Shape { key, found, expected } => {
@@ -91,6 +105,13 @@ impl fmt::Display for Problem {
                 };
                 write!(f, "`{key}` serves `{visit}` in {yes}, but not in {no}")
             }
+            Problem::Tie { key, nearest } => {
+                write!(f, "the file's metadata tie `{key}`, which the network does not share")?;
+                match nearest {
+                    Some(nearest) => write!(f, "; did you mean `{nearest}`?"),
+                    None => Ok(()),
+                }
+            }
             Problem::Weights { key, what } => write!(f, "`{key}` cannot be weighted: {what}"),
         }
     }
@@ -105,7 +126,11 @@ impl fmt::Display for Problems {
         let of_weights = self.0.iter().all(|problem| matches!(problem, Problem::Weights { .. }));
         let what = if of_weights { "weights do" } else { "file does" };
         write!(f, "the {what} not fit the network:")?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n- {problem}"))
+        self.0.iter().take(SHOWN).try_for_each(|problem| write!(f, "\n- {problem}"))?;
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\n- and {more} more"),
+        }
     }
 }
 

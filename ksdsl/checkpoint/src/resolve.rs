@@ -12,7 +12,7 @@ pub struct Expected {
     pub key: String,
     /// Its sizes.
     pub shape: Vec<u64>,
-    /// The type of its elements; `None` for any.
+    /// The type of its elements; `None` for any of floating-point numbers.
     pub kind: Option<Kind>,
 }
 
@@ -29,8 +29,8 @@ pub struct Shared {
 ///
 /// A shared tensor may be missing if the file has a copy for each of its visits, and all copies,
 /// and the tensor itself if it is there as well, are equal bit for bit. What the file says of the
-/// visits must be true. The error lists all that is missing, too many, misshaped, of another type
-/// or untied.
+/// visits must be true, and of tensors that the network shares. The error lists all that is missing, too many,
+/// misshaped, of another type or untied.
 pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<View<'f>>, Problems> {
     let mut search = Search {
         file,
@@ -46,6 +46,7 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
         };
         views.extend(view);
     }
+    search.problems.extend(unknown_ties(file, sharing));
     let surplus = file.keys().filter(|key| !search.used.contains(key));
     let surplus: Vec<Problem> = surplus.map(|key| Problem::Surplus { key: key.to_owned() }).collect();
     search.problems.extend(surplus);
@@ -55,6 +56,33 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
 /// The shared tensors by their keys.
 pub(crate) fn by_key(sharing: &[Shared]) -> HashMap<&str, &Shared> {
     sharing.iter().map(|shared| (shared.key.as_str(), shared)).collect()
+}
+
+/// The ties that the file's metadata state of tensors that the network does not share: entries that are called as
+/// shared tensors are, or that name nothing but visits.
+fn unknown_ties(file: &File, sharing: &[Shared]) -> Vec<Problem> {
+    let known: BTreeSet<&str> = sharing.iter().map(|shared| shared.key.as_str()).collect();
+    let visits: BTreeSet<&str> = sharing.iter().flat_map(|shared| &shared.visits).map(String::as_str).collect();
+    let names_visits = |value: &str| {
+        let mut words = value.split_whitespace().peekable();
+        words.peek().is_some() && words.all(|word| visits.contains(word))
+    };
+    let unknown = file.metadata().iter().filter(|(key, value)| {
+        !known.contains(key.as_str()) && (key.starts_with("shared.") || names_visits(value))
+    });
+    unknown
+        .map(|(key, _)| Problem::Tie {
+            key: key.clone(),
+            nearest: nearest(key, &known),
+        })
+        .collect()
+}
+
+/// The key that may be meant: at most a third of its letters differ.
+fn nearest(key: &str, known: &BTreeSet<&str>) -> Option<String> {
+    let distance = |other: &str| strsim::damerau_levenshtein(key, other);
+    let nearest = known.iter().min_by_key(|other| distance(other))?;
+    (3 * distance(nearest) <= nearest.len()).then(|| (*nearest).to_owned())
 }
 
 /// A search in progress.
@@ -87,11 +115,13 @@ impl<'f, 'e> Search<'f, 'e> {
                 expected: tensor.shape.clone(),
             });
         }
-        if let Some(kind) = tensor.kind.filter(|kind| *kind != view.kind) {
+        let fits = tensor.kind.map_or(view.kind.is_float(), |kind| kind == view.kind);
+        if !fits {
+            let floats = || "floating-point numbers".to_owned();
             self.problems.push(Problem::Kind {
                 key: key.to_owned(),
                 found: view.kind,
-                expected: kind.to_string(),
+                expected: tensor.kind.map_or_else(floats, |kind| kind.to_string()),
             });
         }
         (self.problems.len() == before).then_some(view)

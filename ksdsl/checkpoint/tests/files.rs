@@ -1,6 +1,6 @@
 //! Files of every kind of damage: an error for each, and never a panic.
 
-use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problem, Shared, Tensor, resolve, to_bytes};
+use ksdsl_checkpoint::{Damage, Expected, File, Kind, Problem, Shared, Tensor, resolve, to_bytes};
 use proptest::prelude::*;
 use std::borrow::Cow;
 
@@ -94,7 +94,7 @@ fn truncated_files_are_refused() {
     for length in 0..bytes.len() {
         let error = File::parse(bytes[..length].to_vec()).unwrap_err();
         if length + 12 >= bytes.len() {
-            let FileError::Truncated { missing, tensors } = error else {
+            let Damage::Truncated { missing, tensors } = error else {
                 panic!("{error}")
             };
             assert_eq!(missing as usize, bytes.len() - length);

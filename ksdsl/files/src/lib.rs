@@ -17,6 +17,9 @@ use std::fs::{File, FileType};
 use std::io::{self, Read};
 use std::path::Path;
 
+/// Bytes of the longest text that is read whole and has no limit of its own: settings, recipes, descriptions.
+pub const TEXT_BYTES: u64 = 1 << 24;
+
 /// Opens a file for reading: a regular one (also by a link), or what the process has open already, such as
 /// `/dev/stdin` or `/dev/fd/3`.
 ///

@@ -7,7 +7,7 @@ use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, Private, Problem, Problems, Shared, to_bytes, write_file};
+use ksdsl_checkpoint::{Expected, File, FileError, Private, Problem, Problems, Shared, to_bytes, write_file};
 use std::path::{Path, PathBuf};
 
 /// What both commands are told.
@@ -200,9 +200,9 @@ fn hint(problems: &Problems, layout: &Layout) -> Option<&'static str> {
 
 fn read(path: &Path, terminal: &Terminal) -> Result<File, Status> {
     File::read(path).map_err(|error| match error {
-        ksdsl_checkpoint::FileError::Io { .. } => terminal.fail(&error.to_string()),
-        _ => {
-            terminal.fail(&format!("{}: {error}", path.display()));
+        FileError::Io { .. } => terminal.fail(&error.to_string()),
+        FileError::Damaged { .. } => {
+            terminal.fail(&error.to_string());
             Status::Invalid
         }
     })

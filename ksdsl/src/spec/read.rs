@@ -5,30 +5,26 @@ use crate::limits;
 use crate::parse;
 use crate::source::Source;
 use std::fmt;
-use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-/// Reads a source file. A file that is too large is turned down by its size, before it is read; a
-/// byte order mark is left out.
+/// Reads a source file, or what a command writes (`/dev/stdin`, a shell's `<(command)`). A file that is too large
+/// is refused by its size, before it is read; a byte order mark is left out.
 pub fn read_source(path: impl AsRef<Path>) -> Result<Source, ReadError> {
     let path = path.as_ref();
     let failed = |error| ReadError::Io {
         path: path.to_owned(),
         error,
     };
-    let file = fs::File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
+    let file = ksdsl_files::open(path).map_err(failed)?;
+    let size = ksdsl_files::size(&file).map_err(failed)?.unwrap_or(0);
     let limit = limits::SOURCE_BYTES as u64;
     let mut bytes = Vec::new();
-    if metadata.len() <= limit {
-        // Pipes and devices have no size of their own, and a file can grow.
+    if size <= limit {
+        // Pipes have no size of their own, and a file can grow.
         file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
     }
-    let size = metadata.len().max(bytes.len() as u64);
+    let size = size.max(bytes.len() as u64);
     if size > limit {
         return Err(ReadError::TooLarge {
             path: path.to_owned(),

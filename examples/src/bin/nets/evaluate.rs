@@ -10,7 +10,7 @@ use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options;
 use ksdsl_examples::output::{note, print};
 use ksdsl_train::metrics::{Evaluation, Meter};
-use ksdsl_train::report::picture::confusion;
+use ksdsl_train::report::picture::{Format, confusion};
 use ksdsl_train::report::{confusion_table, result_table, score_table};
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -32,8 +32,8 @@ pub(crate) struct Options {
     /// Evaluate on the test images of other data than the run's
     #[arg(long, value_name = "DATA")]
     data: Option<Kind>,
-    /// Draw who was taken for whom into this file, SVG or PNG
-    #[arg(long, value_name = "FILE")]
+    /// Draw who was taken for whom into this file, .svg or .png
+    #[arg(long, value_name = "FILE", value_parser = picture)]
     picture: Option<PathBuf>,
     /// Where to compute: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
@@ -41,6 +41,15 @@ pub(crate) struct Options {
     /// Threads of the kernels [default: one for each core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
+}
+
+/// A path whose ending says how to save a picture.
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match Format::of(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 pub(crate) fn run(options: &Options) -> Done {

@@ -8,9 +8,6 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// More bytes than the results of any sweep have.
-const MOST_BYTES: u64 = 1 << 26;
-
 /// A line of the file: a training and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,7 +122,7 @@ fn read(path: &Path) -> Result<Vec<Run>, Box<dyn Error>> {
             path.display()
         )
     };
-    let bytes = ksdsl_files::read(path, MOST_BYTES).map_err(|error| failed(&error))?;
+    let bytes = ksdsl_files::read(path, ksdsl_files::TEXT_BYTES).map_err(|error| failed(&error))?;
     let rows = csv::Reader::from_reader(&bytes[..]).into_deserialize();
     let runs: Vec<Run> = rows.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
     for (run, record) in runs.iter().zip(1..) {

@@ -1,12 +1,11 @@
 //! CIFAR-10 and CIFAR-100 (A. Krizhevsky 2009, "Learning multiple layers of features from tiny
 //! images") in their binary versions.
 
+use super::archive::members;
+use super::gunzip::Gunzip;
+use super::dataset::check_names;
 use super::{DataError, Dataset};
-use flate2::read::GzDecoder;
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// 32x32 colour images in ten classes.
@@ -25,6 +24,9 @@ const MOST_BYTES: u64 = 1 << 28;
 const MOST_UNPACKED: u64 = 1 << 30;
 
 impl Cifar10 {
+    /// The most images of one file.
+    pub(super) const MOST_RECORDS: u64 = MOST_BYTES / (1 + PIXELS as u64);
+
     /// The names of CIFAR-10's classes.
     const NAMES: [&str; 10] = [
         "airplane",
@@ -44,7 +46,7 @@ impl Cifar10 {
     ///
     /// # Errors
     /// If a file is missing or cannot be read, an archive has it twice, it is no whole number of records, or has
-    /// a label that is no class; also if there are other names than one for each class.
+    /// a label that is no class; also if there are other names than one for each class, all different.
     pub fn open(path: impl AsRef<Path>) -> Result<(Self, Self), DataError> {
         let names = [
             "data_batch_1.bin",
@@ -56,7 +58,7 @@ impl Cifar10 {
         ];
         let found = files(path.as_ref(), "cifar-10-batches-bin", &names, "batches.meta.txt")?;
         let (training, test) = found.files.split_at(5);
-        let names = found.names(&Self::NAMES);
+        let names = found.names(Self::NAMES.map(str::to_owned))?;
         named(records(training, &[10])?, records(test, &[10])?, names)
     }
 }
@@ -73,8 +75,7 @@ impl Cifar100 {
         let (training, test) = found.files.split_at(1);
         // A coarse label, of twenty, stands before the fine one.
         let labels = [20, 100];
-        let default = (0..100).map(|class| class.to_string());
-        let names = found.meta.as_deref().map_or_else(|| default.collect(), lines);
+        let names = found.names(std::array::from_fn::<_, 100, _>(|class| class.to_string()))?;
         named(records(training, &labels)?, records(test, &labels)?, names)
     }
 }
@@ -88,13 +89,6 @@ fn named<const K: usize>(
     Ok((training.with_names(names.iter().cloned())?, test.with_names(names)?))
 }
 
-/// The lines that are not blank.
-fn lines(text: &[u8]) -> Vec<String> {
-    let text = String::from_utf8_lossy(text);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.map(str::to_owned).collect()
-}
-
 /// A file's bytes, and how to call it in messages.
 struct Content {
     file: PathBuf,
@@ -105,13 +99,24 @@ struct Content {
 struct Found {
     files: Vec<Content>,
     /// The file of the classes' names.
-    meta: Option<Vec<u8>>,
+    meta: Option<Content>,
 }
 
 impl Found {
-    fn names(&self, default: &[&str]) -> Vec<String> {
-        let default = || default.iter().map(|&name| name.to_owned()).collect();
-        self.meta.as_deref().map_or_else(default, lines)
+    /// The names of the classes: the lines of the file that are not blank, or if there is no such file, `default`.
+    fn names<const K: usize>(&self, default: [String; K]) -> Result<Vec<String>, DataError> {
+        let Some(Content { file, bytes }) = &self.meta else {
+            return Ok(default.into());
+        };
+        let wrong = |reason: String| DataError::Classes {
+            folder: file.clone(),
+            reason,
+        };
+        let text = std::str::from_utf8(bytes).map_err(|_| wrong("the names of the classes are not UTF-8".to_owned()))?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let names: Vec<String> = lines.map(str::to_owned).collect();
+        check_names::<K>(&names).map_err(|error| wrong(error.to_string()))?;
+        Ok(names)
     }
 }
 
@@ -126,28 +131,15 @@ fn files(path: &Path, inner: &str, names: &[&'static str], meta: &'static str) -
     let meta = folder.join(meta);
     Ok(Found {
         files: files.collect::<Result<_, _>>()?,
-        meta: if meta.exists() { Some(read(meta)?.bytes) } else { None },
+        meta: if meta.exists() { Some(read(meta)?) } else { None },
     })
 }
 
 /// A file of a folder.
 fn read(file: PathBuf) -> Result<Content, DataError> {
-    let read = || {
-        let mut opened = File::open(&file)?;
-        if opened.metadata()?.len() > MOST_BYTES {
-            return Ok(None);
-        }
-        let mut bytes = Vec::new();
-        opened.read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
-    };
-    match read() {
-        Ok(Some(bytes)) => Ok(Content { file, bytes }),
-        Ok(None) => Err(DataError::FileTooLarge {
-            file,
-            limit: MOST_BYTES,
-        }),
-        Err(source) => Err(DataError::File { file, source }),
+    match ksdsl_files::read(&file, MOST_BYTES) {
+        Ok(bytes) => Ok(Content { file, bytes }),
+        Err(error) => Err(DataError::reading(&file, MOST_BYTES, error)),
     }
 }
 
@@ -157,9 +149,10 @@ fn unpacked(path: &Path, names: &[&'static str], meta: &'static str) -> Result<F
         file: path.to_owned(),
         source,
     };
-    let mut unzipped = GzDecoder::new(File::open(path).map_err(failed)?).take(MOST_UNPACKED);
-    let found = members(&mut unzipped, path, &|name| {
-        names.iter().copied().chain([meta]).find(|&wanted| name == wanted)
+    let packed = BufReader::new(ksdsl_files::open(path).map_err(failed)?);
+    let mut unzipped = Gunzip::new(packed).take(MOST_UNPACKED);
+    let found = members(&mut unzipped, path, MOST_BYTES, &|name| {
+        names.iter().copied().chain([meta]).find(|wanted| name == wanted.as_bytes())
     });
     // The checksum stands at the end, behind what the archive's own end is.
     let rest = io::copy(&mut unzipped, &mut io::sink());
@@ -183,45 +176,11 @@ fn unpacked(path: &Path, names: &[&'static str], meta: &'static str) -> Result<F
     });
     Ok(Found {
         files: files.collect::<Result<_, _>>()?,
-        meta: found.remove(meta),
+        meta: found.remove(meta).map(|bytes| Content {
+            file: path.join(meta),
+            bytes,
+        }),
     })
-}
-
-/// The bytes of the files of an archive that are wanted.
-fn members(
-    archive: impl Read,
-    path: &Path,
-    wanted: &dyn Fn(&OsStr) -> Option<&'static str>,
-) -> Result<BTreeMap<&'static str, Vec<u8>>, DataError> {
-    let failed = |source| DataError::File {
-        file: path.to_owned(),
-        source,
-    };
-    let mut archive = tar::Archive::new(archive);
-    let mut found = BTreeMap::new();
-    for entry in archive.entries().map_err(failed)? {
-        let mut entry = entry.map_err(failed)?;
-        let member = entry.path().map_err(failed)?.into_owned();
-        let is_file = entry.header().entry_type().is_file();
-        let Some(name) = member.file_name().and_then(wanted).filter(|_| is_file) else {
-            continue;
-        };
-        if entry.size() > MOST_BYTES {
-            return Err(DataError::FileTooLarge {
-                file: path.join(name),
-                limit: MOST_BYTES,
-            });
-        }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(failed)?;
-        if found.insert(name, bytes).is_some() {
-            return Err(DataError::Twice {
-                archive: path.to_owned(),
-                name: name.to_owned(),
-            });
-        }
-    }
-    Ok(found)
 }
 
 /// The records of all files: labels, one for each of `labels`, which says how many classes there are, and pixels.

@@ -273,6 +273,14 @@ fn classes_have_the_names_that_are_written_down() {
         assert_eq!(training.names().concat(), "abcdefghij");
         check(&training, &test);
     }
-    fs::write(data.path().join("batches.meta.txt"), "a\nb").unwrap();
-    assert_eq!(error(data.path()), "2 names for 10 classes");
+    let wrong = |names: &[u8]| {
+        fs::write(data.path().join("batches.meta.txt"), names).unwrap();
+        let message = error(data.path());
+        let (file, reason) = message.split_once("batches.meta.txt`: ").unwrap();
+        assert!(file.starts_with('`'), "{message}");
+        reason.to_owned()
+    };
+    assert_eq!(wrong(b"a\nb"), "2 names for 10 classes");
+    assert!(wrong("a\n".repeat(10).as_bytes()).starts_with("two classes are called \"a\""));
+    assert!(wrong(b"\xFF\n\xFE\n").ends_with("are not UTF-8"));
 }

@@ -4,6 +4,7 @@ use super::DataError;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Labelled images of `C` channels, `H` rows and `W` columns in `K` classes. A network takes them
@@ -59,15 +60,11 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// The same images, with classes of these names. Without, a class is called by its number.
     ///
     /// # Errors
-    /// If there are not as many names as classes.
+    /// If there are not as many names as classes, two are equal, or one is empty or has a control character (a line
+    /// break, an escape), which no table or picture can show.
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
         self.names = names.into_iter().map(Into::into).collect();
-        if self.names.len() != K {
-            return Err(DataError::Names {
-                found: self.names.len(),
-                classes: K,
-            });
-        }
+        check_names::<K>(&self.names)?;
         Ok(self)
     }
 
@@ -138,5 +135,24 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
             part.labels.push(self.labels[index]);
         }
         part
+    }
+}
+
+/// Whether there is a name for each of `K` classes, and each has its own.
+pub(super) fn check_names<const K: usize>(names: &[String]) -> Result<(), DataError> {
+    if names.len() != K {
+        return Err(DataError::Names {
+            found: names.len(),
+            classes: K,
+        });
+    }
+    let usable = |name: &&String| !name.is_empty() && !name.contains(char::is_control);
+    if let Some(name) = names.iter().find(|name| !usable(name)) {
+        return Err(DataError::Name { name: name.clone() });
+    }
+    let mut known = HashSet::new();
+    match names.iter().find(|name| !known.insert(*name)) {
+        Some(name) => Err(DataError::SameName { name: name.clone() }),
+        None => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! The handwritten digits of Alpaydin and Kaynak; `data/README.md` says where they come from.
 
+use super::gunzip::Gunzip;
 use super::{DataError, Dataset};
-use flate2::read::MultiGzDecoder;
 use std::io::Read;
 
 const EMBEDDED: &[u8] = include_bytes!("../../data/digits.csv.gz");
@@ -28,7 +28,7 @@ impl Digits {
     /// Reads gzip-compressed lines of 64 pixels and a class, separated by commas, without header.
     pub fn read(gzip: &[u8]) -> Result<Self, DataError> {
         let mut bytes = Vec::new();
-        MultiGzDecoder::new(gzip)
+        Gunzip::new(gzip)
             .take(MOST_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(DataError::Unpack)?;

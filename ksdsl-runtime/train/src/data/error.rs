@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why data cannot be read.
 #[derive(Debug)]
@@ -61,6 +61,16 @@ pub enum DataError {
         found: usize,
         /// How many classes.
         classes: usize,
+    },
+    /// A class's name is empty or has a control character.
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// Two classes have the same name.
+    SameName {
+        /// The name.
+        name: String,
     },
     /// A file or folder cannot be read.
     File {
@@ -142,6 +152,17 @@ pub enum DataError {
     },
 }
 
+impl DataError {
+    /// The error of reading a file of at most `limit` bytes.
+    pub(super) fn reading(file: &Path, limit: u64, source: io::Error) -> Self {
+        let file = file.to_owned();
+        match source.kind() {
+            io::ErrorKind::FileTooLarge => Self::FileTooLarge { file, limit },
+            _ => Self::File { file, source },
+        }
+    }
+}
+
 impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -169,6 +190,11 @@ impl fmt::Display for DataError {
                 )
             }
             Self::Names { found, classes } => write!(f, "{found} names for {classes} classes"),
+            Self::Name { name } => write!(
+                f,
+                "a class is called {name:?}: expected a name without control characters"
+            ),
+            Self::SameName { name } => write!(f, "two classes are called {name:?}: each needs a name of its own"),
             Self::File { file, source } => write!(f, "cannot read `{}`: {source}", file.display()),
             Self::Missing { archive, name } => write!(f, "`{}` has no file `{name}`", archive.display()),
             Self::Twice { archive, name } => write!(f, "`{}` has the file `{name}` twice", archive.display()),

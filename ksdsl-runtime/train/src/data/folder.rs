@@ -1,15 +1,19 @@
 //! Pictures in a folder per class.
 
 use super::augment::lightness;
+use super::jpeg;
 use super::{DataError, Dataset};
 use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, ImageReader, Limits, Luma};
+use image::{DynamicImage, GrayImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, Luma};
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// More rows or columns than any picture of a training set has.
 const MOST_SIDE: u32 = 1 << 15;
-/// The most memory that decoding a picture takes.
+/// More pixels than any has: beyond these PIL warns of a decompression bomb.
+const MOST_PIXELS: u64 = 89_478_485;
+/// The most bytes of a file, and of a decoded picture.
 const MOST_BYTES: u64 = 1 << 29;
 
 impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, H, W, K> {
@@ -50,15 +54,17 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// folders of the classes.
     ///
     /// Pictures may have any size: of each, the middle with the proportions of `H x W` is taken and resized to it
-    /// with a triangle filter. With `C = 3` they are read as red, green and blue, with `C = 1` as grey (ITU-R 601-2); what is
-    /// transparent counts as if it were not.
+    /// with a triangle filter. With `C = 3` they are read as red, green and blue, with `C = 1` as grey (ITU-R 601-2);
+    /// what is transparent counts as if it were not. An orientation in EXIF data is not applied, as in PIL and in
+    /// torchvision's `ImageFolder`.
     ///
     /// # Errors
-    /// If there are not `K` classes, a class has no pictures, or a file cannot be read as a picture; also for other
-    /// `C` than 1 and 3, and sizes of 0.
+    /// If there are not `K` classes, a class has no pictures or a name that is not UTF-8, or a file cannot be read as a
+    /// picture, is cut off, or has more than 89 million pixels; also for other `C` than 1 and 3, and sizes of 0.
     pub fn read_folder(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let classes = Self::classes(path)?;
+        let names = classes.iter().map(|class| utf8_name(class)).collect::<Result<Vec<_>, _>>()?;
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for (label, class) in classes.iter().enumerate() {
             let files = sorted(class)?;
@@ -70,7 +76,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
                 labels.push(label as u16);
             }
         }
-        Self::new(pixels, labels)?.with_names(classes.iter().map(|class| name(class)))
+        Self::new(pixels, labels)?.with_names(names)
     }
 
     /// Reads one picture as [`Dataset::read_folder`] does: its values, channel by channel, each row by row.
@@ -162,12 +168,15 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The name of a class, which is told by it alone.
+fn utf8_name(class: &Path) -> Result<String, DataError> {
+    let name = class.file_name().unwrap_or_default();
+    let reason = || "the name of a class must be UTF-8; rename the folder".to_owned();
+    Ok(name.to_str().ok_or_else(|| wrong(class, reason()))?.to_owned())
+}
+
 /// The picture in a file, whatever its name says.
 fn decoded(file: &Path) -> Result<DynamicImage, DataError> {
-    let failed = |source| DataError::File {
-        file: file.to_owned(),
-        source,
-    };
     let no_picture = |reason| DataError::Picture {
         file: file.to_owned(),
         reason,
@@ -175,19 +184,34 @@ fn decoded(file: &Path) -> Result<DynamicImage, DataError> {
     if file.is_dir() {
         return Err(no_picture("it is a folder; a class has files alone".to_owned()));
     }
-    let mut reader = ImageReader::open(file)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(failed)?;
+    let bytes = ksdsl_files::read(file, MOST_BYTES).map_err(|error| DataError::reading(file, MOST_BYTES, error))?;
+    decode(&bytes).map_err(no_picture)
+}
+
+/// The picture of these bytes, or why there is none. Its orientation in EXIF data is not applied.
+fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let words = |error: image::ImageError| error.to_string();
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let mut reader = reader.map_err(|error| error.to_string())?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
+        return Err("the file is cut off: it has no end marker".to_owned());
+    }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MOST_SIDE);
     limits.max_image_height = Some(MOST_SIDE);
     limits.max_alloc = Some(MOST_BYTES);
     reader.limits(limits);
-    let picture = reader.decode().map_err(|error| no_picture(error.to_string()))?;
-    if picture.width() == 0 || picture.height() == 0 {
-        return Err(no_picture("it has no pixels".to_owned()));
+    let decoder = reader.into_decoder().map_err(words)?;
+    let (columns, rows) = decoder.dimensions();
+    if columns == 0 || rows == 0 {
+        return Err("it has no pixels".to_owned());
     }
-    Ok(picture)
+    if u64::from(columns) * u64::from(rows) > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
+        return Err(format!(
+            "{rows} x {columns} pixels are more than the {MOST_PIXELS} that are read; make it smaller"
+        ));
+    }
+    DynamicImage::from_decoder(decoder).map_err(words)
 }
 
 /// The greatest part in the middle of a picture with the proportions of `to`: its corner and its size. Sizes are

@@ -19,6 +19,7 @@
 //! ```
 
 mod ahead;
+mod archive;
 pub mod augment;
 mod batches;
 mod cifar;
@@ -26,6 +27,8 @@ mod dataset;
 mod digits;
 mod error;
 mod folder;
+mod gunzip;
+mod jpeg;
 mod loader;
 mod shapes;
 

@@ -26,10 +26,20 @@ pub enum Decayed {
 }
 
 impl Decayed {
-    fn includes(self, slot: &Slot) -> bool {
-        let is_factor = slot.key.rsplit('.').next() == Some(SCALE);
+    fn includes(self, slot: &Slot, is_factor: bool) -> bool {
         slot.shape.len() > 1 || self == Self::All && !is_factor
     }
+}
+
+/// Of each trained tensor, whether it holds the factors of a visit. dfdx's batch norms call theirs alike, and have
+/// running statistics beside them.
+fn factors(slots: &[Slot]) -> Vec<bool> {
+    let has = |key: String| slots.iter().any(|slot| slot.key == key);
+    let is_factor = |slot: &Slot| {
+        let layer = slot.key.strip_suffix(SCALE);
+        layer.is_some_and(|layer| layer.ends_with('.') && !has(format!("{layer}running_mean")))
+    };
+    slots.iter().filter(|slot| slot.trained).map(is_factor).collect()
 }
 
 /// What is kept for one parameter.
@@ -53,6 +63,8 @@ pub struct Optimiser<E: Scalar, D: Updates<E>> {
     method: Method,
     steps: u64,
     kept: Vec<Kept<D::Buf>>,
+    /// Of each trained tensor, whether it holds factors of a visit; empty before the first step.
+    factors: Vec<bool>,
 }
 
 impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
@@ -65,6 +77,7 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
             method: method.into(),
             steps: 0,
             kept: Vec::new(),
+            factors: Vec::new(),
         }
     }
 
@@ -103,6 +116,9 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
             for gradient in &mut gathered {
                 device.scale(factor, gradient)?;
             }
+        }
+        if self.factors.is_empty() {
+            self.factors = factors(&tensors::slots::<E, D, M>(model)?);
         }
         self.steps += 1;
         let mut update = Update {
@@ -172,7 +188,9 @@ impl<E: Scalar, D: Updates<E>> Change<E, D> for Update<'_, E, D> {
         let device = tensor.device().clone();
         let mut parameter = device.read_tensor(tensor)?;
         let optimiser = &mut *self.optimiser;
-        let how = (optimiser.steps, optimiser.rate, optimiser.decayed.includes(&slot));
+        let is_factor = optimiser.factors.get(self.at).is_some_and(|&is| is);
+        let decays = optimiser.decayed.includes(&slot, is_factor);
+        let how = (optimiser.steps, optimiser.rate, decays);
         let method = optimiser.method;
         let states = optimiser.kept(&device, slot, self.at)?;
         method.step::<E, D>(&device, how, &mut parameter, &gradient, states)?;

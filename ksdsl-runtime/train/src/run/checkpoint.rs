@@ -31,7 +31,7 @@ impl Checkpoint {
         expected.push(Expected {
             key: PROGRESS.to_owned(),
             shape: shape.unwrap_or_default(),
-            kind: None,
+            kind: Some(ksdsl_checkpoint::Kind::U8),
         });
         let fits = resolve(&self.file, &expected, &[]).map(|_| ());
         fits.map_err(|problems| RunError::Unfit(self.path.clone(), problems))

@@ -71,7 +71,7 @@ impl fmt::Display for RunError {
                 path.display()
             ),
             Self::Description(path, what) => write!(f, "`{}` describes no run: {what}", path.display()),
-            Self::Damaged(path, error) => write!(f, "`{}`: {error}", path.display()),
+            Self::Damaged(_, error) => error.fmt(f),
             Self::NoCheckpoint(path, what) => {
                 write!(f, "`{}` is no checkpoint that the run can go on from: {what}", path.display())
             }

@@ -6,6 +6,8 @@ mod child;
 mod folders;
 mod kill;
 mod reports;
+mod lost;
 mod resume;
+mod signals;
 mod support;
 mod trainer;

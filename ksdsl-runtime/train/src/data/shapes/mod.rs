@@ -90,18 +90,15 @@ impl Shapes {
     /// wholly or not at all.
     ///
     /// # Errors
-    /// If the folder has something in it already, it cannot be written, or there are fewer than five images to
-    /// train with or none to test with (no file may be empty).
+    /// If the folder has something in it already, it cannot be written, there are fewer than five images to train with
+    /// or none to test with (no file may be empty), or more than [`Cifar10::open`] reads.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), DataError> {
         let folder = folder.as_ref();
         let failed = |source| DataError::Write {
             file: folder.to_owned(),
             source,
         };
-        if self.training < 5 || self.test == 0 {
-            let reason = "expected at least 5 images to train with and 1 to test with";
-            return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, reason)));
-        }
+        self.check().map_err(failed)?;
         if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
             let reason = "the folder is not empty; remove it or choose another";
             return Err(failed(io::Error::new(io::ErrorKind::AlreadyExists, reason)));
@@ -119,6 +116,20 @@ impl Shapes {
             let _ = fs::remove_dir_all(&partial);
         }
         written
+    }
+
+    /// Whether files of the format can have so many images.
+    fn check(&self) -> io::Result<()> {
+        let (files, most) = (BATCHES.len() as u64, Cifar10::MOST_RECORDS);
+        let fits = 5 <= self.training && u64::from(self.training) <= files * most;
+        if fits && self.test > 0 && u64::from(self.test) <= most {
+            return Ok(());
+        }
+        let reason = format!(
+            "expected 5 to {} images to train with and 1 to {most} to test with",
+            files * most
+        );
+        Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 
     fn write_files(&self, folder: &Path) -> Result<(), DataError> {

@@ -114,7 +114,7 @@ fn a_set_is_not_written_over_anything() {
     assert!(message.contains("is not empty"), "{message}");
     assert_eq!(fs::read(folder.join("test_batch.bin")).unwrap(), before);
     let message = set(4, 1, 1).write(outer.path().join("few")).unwrap_err().to_string();
-    assert!(message.contains("at least 5 images"), "{message}");
+    assert!(message.contains("expected 5 to "), "{message}");
     fs::write(outer.path().join("file"), "").unwrap();
     let message = set(5, 1, 1).write(outer.path().join("file")).unwrap_err().to_string();
     assert!(message.starts_with("cannot write `"), "{message}");
@@ -125,6 +125,18 @@ fn a_set_is_not_written_over_anything() {
     );
 }
 
+/// No file is written that its reader refuses: 2^28 bytes are 87,353 whole records of 3,073.
+#[test]
+fn sets_are_not_larger_than_can_be_read() {
+    let outer = tempfile::tempdir().unwrap();
+    for (training, test) in [(5, 87_354), (436_766, 1), (u32::MAX, u32::MAX)] {
+        let message = set(training, test, 0).write(outer.path().join("many")).unwrap_err().to_string();
+        let expected = "expected 5 to 436765 images to train with and 1 to 87353 to test with";
+        assert!(message.ends_with(expected), "{message}");
+    }
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 0);
+}
+
 /// A dataset of other sizes has names too.
 #[test]
 fn names_must_be_as_many_as_classes() {
@@ -132,6 +144,8 @@ fn names_must_be_as_many_as_classes() {
     assert_eq!(data.names(), ["0", "1"]);
     let message = data.clone().with_names(["one"]).unwrap_err().to_string();
     assert_eq!(message, "1 names for 2 classes");
+    let message = data.clone().with_names(["one", "one"]).unwrap_err().to_string();
+    assert_eq!(message, "two classes are called \"one\": each needs a name of its own");
     let named = data.with_names(["no", "yes"]).unwrap();
     assert_eq!(named.split(0.5, 0).1.names(), ["no", "yes"]);
 }

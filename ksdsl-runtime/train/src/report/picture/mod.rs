@@ -45,6 +45,33 @@ const GRID: RGBColor = RGBColor(225, 225, 225);
 /// A drawing surface of plotters that writes SVG.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
+/// How a picture is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As it was drawn.
+    Svg,
+    /// Rendered.
+    Png,
+}
+
+impl Format {
+    /// The format that a file's name says: PNG or SVG by its ending, in letters of any case; without one, SVG.
+    ///
+    /// # Errors
+    /// If the name ends in anything else.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let Some(ending) = path.extension() else {
+            return Ok(Self::Svg);
+        };
+        let formats = [("svg", Self::Svg), ("png", Self::Png)];
+        let of_ending = formats.into_iter().find(|(name, _)| ending.eq_ignore_ascii_case(name));
+        of_ending.map(|(_, format)| format).ok_or_else(|| {
+            let reason = format!("`{}`: pictures end in `.svg` or `.png`", path.display());
+            io::Error::new(io::ErrorKind::InvalidInput, reason)
+        })
+    }
+}
+
 /// A drawing as SVG text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture(String);
@@ -90,19 +117,14 @@ impl Picture {
         pixmap.encode_png().map_err(io::Error::other)
     }
 
-    /// Saves as PNG if the file's name ends so, and as SVG otherwise.
+    /// Saves the picture in the [`Format`] that the file's name says.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the name ends in that of another format, or the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        if path
-            .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case("png"))
-        {
-            let png = self.png().map_err(|error| named("draw", path, error))?;
-            replace(path, &png)
-        } else {
-            replace(path, self.0.as_bytes())
+        match Format::of(path)? {
+            Format::Svg => replace(path, self.0.as_bytes()),
+            Format::Png => replace(path, &self.png().map_err(|error| named("draw", path, error))?),
         }
     }
 }

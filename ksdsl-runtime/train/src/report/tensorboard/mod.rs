@@ -15,9 +15,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What the names of all event files have in them, which TensorBoard looks for.
 const NAME: &str = "events.out.tfevents";
 
-/// More bytes than the events of any run have.
-const MOST_BYTES: u64 = 1 << 32;
-
 /// Writes event files that `tensorboard --logdir` shows: loss, learning rate, speed and the norm of the
 /// gradients over the steps, losses and accuracies after each epoch.
 ///
@@ -142,6 +139,9 @@ fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     files.sort();
     Ok(files)
 }
+
+/// More bytes than the events of a run have.
+const MOST_BYTES: u64 = 1 << 32;
 
 /// Cuts off a file's events from the first that is later than `done` or damaged: events are in order.
 fn keep_up_to(path: &Path, done: u64) -> io::Result<()> {

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Fuzzing of everything that reads what others wrote, each target for so many seconds.
+#
+# usage: tests/fuzz/run.sh SECONDS [TARGET...]
+#
+# cargo install cargo-fuzz first. The toolchain is the stable one, as dfdx does not build on nightly: RUSTC_BOOTSTRAP
+# allows the flags of the sanitizer, as in tests/sanitize.sh. What is found lies in tests/fuzz/artifacts; an input that
+# was mended becomes a test of the crate. Inputs that reach new code are kept in tests/fuzz/corpus, which git ignores;
+# where they start from is in the repository.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+seconds="${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}"
+shift
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(specification checkpoint records archive picture)
+
+export RUSTC_BOOTSTRAP=1
+root=../..
+
+seeds() {
+    case "$1" in
+        specification) echo "$root/examples/nets $root/tests/nets $root/tests/cases" ;;
+        picture) echo "$root/ksdsl-runtime/train/tests/pictures" ;;
+        *) echo "seeds/$1" ;;
+    esac
+}
+
+for target in "${targets[@]}"; do
+    mkdir -p "corpus/$target"
+    # shellcheck disable=SC2046 # a list of folders without blanks
+    cargo fuzz run --fuzz-dir . --target x86_64-unknown-linux-gnu "$target" "corpus/$target" $(seeds "$target") -- \
+        -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1536 -max_len=32768 -print_final_stats=1
+done

@@ -1,0 +1,13 @@
+//! Pictures: values or an error.
+#![no_main]
+
+use ksdsl_train::data::Dataset;
+use libfuzzer_sys::fuzz_target;
+use std::io::Write as _;
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(bytes).expect("written");
+    let _ = Dataset::<3, 4, 4, 2>::read_picture(file.path()).map_err(|error| error.to_string());
+    let _ = Dataset::<1, 5, 3, 2>::read_picture(file.path()).map_err(|error| error.to_string());
+});
