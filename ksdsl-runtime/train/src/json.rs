@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(error_of(constant), "`schedule`: unknown key `last`; expected one of `kind`");
         assert_eq!(
             error_of(r#""schedule":{"kind":"cosin","last":0.5}"#),
-            "`schedule`: unknown value `cosin`; did you mean `cosine`?"
+            "`schedule.kind`: unknown value `cosin`; did you mean `cosine`?"
         );
         let twice = error(&text.replacen("\"seed\":", "\"seed\":1,\"seed\":", 1));
         assert!(twice.starts_with("the key `seed` is there twice"), "{twice}");

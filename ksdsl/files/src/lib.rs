@@ -11,7 +11,7 @@ mod lock;
 mod write;
 
 pub use lock::lock;
-pub use write::{remove_partial, write};
+pub use write::{remove_partial, sync, write};
 
 use std::fs::{File, FileType};
 use std::io::{self, Read};

@@ -1,7 +1,7 @@
 //! Writing files: whole or not at all, with the mode that the umask asks for, and through what is no plain file.
 
 use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -37,8 +37,20 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     if let Ok(old) = fs::metadata(&path) {
         file.as_file().set_permissions(old.permissions())?;
     }
-    file.as_file().sync_all()?;
+    sync(file.as_file())?;
     file.persist(&path).map_err(io::Error::from).map(|_| ())
+}
+
+/// Brings an open file, or the names in an open folder, to the disk, where there is one behind it.
+///
+/// # Errors
+/// As the system says.
+pub fn sync(file: &File) -> io::Result<()> {
+    file.sync_all().or_else(|error| match error.kind() {
+        // Of a device or a pipe, and of folders on some file systems.
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Removes from a folder what a program that was killed left of files it wrote. Nobody else may write into the folder

@@ -9,6 +9,7 @@ use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options;
 use ksdsl_examples::output::{note, print};
+use ksdsl_train::interrupt::Stop;
 use ksdsl_train::metrics::{Evaluation, Meter};
 use ksdsl_train::report::picture::{Format, confusion};
 use ksdsl_train::report::{confusion_table, result_table, score_table};
@@ -61,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Done {
         None => saved.origin.kind()?,
     };
     let settings = &saved.origin.settings;
-    let opened = kind.open(saved.seed(), settings.images)?;
+    let opened = kind.open(saved.seed(), settings.images, &Stop::new())?;
     let evaluation = opened.visit(Evaluated {
         saved: &saved,
         options,

@@ -11,6 +11,7 @@ use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options::{self, count};
 use ksdsl_examples::output::print;
 use ksdsl_train::data::{Dataset, Digits};
+use ksdsl_train::interrupt::Stop;
 use ksdsl_train::report::{plain_table, right_aligned};
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -50,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Done {
     let kind = saved.origin.kind()?;
     // The data may be gone; pictures do not need them.
     let opened = if options.images.iter().any(|image| index(image).is_some()) {
-        kind.open(saved.seed(), saved.origin.settings.images)?
+        kind.open(saved.seed(), saved.origin.settings.images, &Stop::new())?
     } else {
         kind.empty()?
     };

@@ -10,6 +10,7 @@ use ksdsl_examples::options::{self, count, rate};
 use ksdsl_examples::output::{note, print};
 use ksdsl_runtime::cpu;
 use ksdsl_train::Recipe;
+use ksdsl_train::data::DataError;
 use ksdsl_train::interrupt::{Stop, Warning};
 use ksdsl_train::json;
 use ksdsl_train::metrics::Evaluation;
@@ -17,6 +18,7 @@ use ksdsl_train::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, r
 use ksdsl_train::run::{Companion, Opening};
 use ksdsl_train::trainer::{End, Outcome};
 use std::error::Error;
+use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -131,9 +133,25 @@ pub(crate) fn run(options: &Options) -> Done {
         options,
         stop: Stop::on_signals(options.warning())?,
     };
-    match &options.resume {
+    let done = match &options.resume {
         Some(Some(folder)) => plan.resume(folder),
         _ => plan.all(),
+    };
+    done.or_else(|error| stopped(&plan.stop, error))
+}
+
+/// What to exit with where a signal stopped the making of a set.
+pub(crate) fn stopped(stop: &Stop, error: Box<dyn Error>) -> Done {
+    let is_stop = matches!(
+        error.downcast_ref(),
+        Some(DataError::Write { source, .. }) if source.kind() == ErrorKind::Interrupted
+    );
+    match stop.exit_code().filter(|_| is_stop) {
+        Some(code) => {
+            note(error);
+            Ok(ExitCode::from(code))
+        }
+        None => Err(error),
     }
 }
 
@@ -150,7 +168,7 @@ impl Plan<'_> {
         let options = self.options;
         let mut runs = Vec::new();
         for seed in options.seeds() {
-            let opened = options.kind().open(seed, options.images())?;
+            let opened = options.kind().open(seed, options.images(), &self.stop)?;
             let more = opened.visit(OfSeed { plan: self, seed })?;
             runs.extend(more);
             if let Some(code) = self.stop.exit_code() {
@@ -172,7 +190,7 @@ impl Plan<'_> {
         }
         let origin = Origin::read(folder)?;
         let recipe = &origin.description.recipe;
-        let opened = origin.kind()?.open(recipe.seed, origin.settings.images)?;
+        let opened = origin.kind()?.open(recipe.seed, origin.settings.images, &self.stop)?;
         let evaluation = opened.visit(Resumed {
             plan: self,
             origin: &origin,

@@ -1,8 +1,8 @@
 //! JSON as a tree that remembers the order of keys and refuses one that is there twice, and values made of it.
 
 use super::JsonError;
-use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqDeserializer};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
 use std::fmt;
@@ -135,7 +135,7 @@ impl<'de> Deserializer<'de> for Place {
             Node::Float(value) => visitor.visit_f64(value),
             Node::Text(value) => visitor.visit_string(value),
             Node::List(nodes) => list(&path, nodes, visitor),
-            Node::Map(entries) => map(&path, entries, visitor),
+            Node::Map(entries) => visitor.visit_map(Entries::new(&path, entries)),
         };
         value.map_err(|error| error.at(&path))
     }
@@ -164,7 +164,7 @@ impl<'de> Deserializer<'de> for Place {
         let path = self.path;
         let value = match self.node {
             Node::Text(name) => visitor.visit_enum(IntoDeserializer::<JsonError>::into_deserializer(name)),
-            Node::Map(entries) => visitor.visit_enum(MapAccessDeserializer::new(places(&path, entries))),
+            Node::Map(entries) => visitor.visit_enum(MapAccessDeserializer::new(Entries::new(&path, entries))),
             _ => Err(JsonError::new("expected the name of a variant")),
         };
         value.map_err(|error| error.at(&path))
@@ -186,21 +186,39 @@ fn list<'de, V: Visitor<'de>>(path: &str, nodes: Vec<Node>, visitor: V) -> Resul
     items.end().map(|()| value)
 }
 
-fn map<'de, V: Visitor<'de>>(path: &str, entries: Vec<(String, Node)>, visitor: V) -> Result<V::Value, JsonError> {
-    let mut entries = places(path, entries);
-    let value = visitor.visit_map(&mut entries)?;
-    entries.end().map(|()| value)
+/// The entries of a map, each with its place.
+struct Entries {
+    path: String,
+    rest: std::vec::IntoIter<(String, Node)>,
+    value: Option<Place>,
 }
 
-type Entries<'de, I> = MapDeserializer<'de, I, JsonError>;
+impl Entries {
+    fn new(path: &str, entries: Vec<(String, Node)>) -> Self {
+        Self {
+            path: path.to_owned(),
+            rest: entries.into_iter(),
+            value: None,
+        }
+    }
+}
 
-fn places<'de>(
-    path: &str,
-    entries: Vec<(String, Node)>,
-) -> Entries<'de, impl Iterator<Item = (String, Place)>> {
-    let place = |(key, node): (String, Node)| {
-        let path = inner(path, &key);
-        (key, Place { path, node })
-    };
-    MapDeserializer::new(entries.into_iter().map(place).collect::<Vec<_>>().into_iter())
+impl<'de> MapAccess<'de> for Entries {
+    type Error = JsonError;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, JsonError> {
+        let Some((key, node)) = self.rest.next() else {
+            return Ok(None);
+        };
+        let path = inner(&self.path, &key);
+        self.value = Some(Place { path, node });
+        seed.deserialize(key.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, JsonError> {
+        let place = self.value.take().ok_or_else(|| JsonError::new("a value is missing"))?;
+        // Variants with a tag are made of the value after it was read.
+        let path = place.path.clone();
+        seed.deserialize(place).map_err(|error| error.at(&path))
+    }
 }

@@ -114,7 +114,7 @@ impl Table {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.writer.flush().and_then(|()| self.writer.get_ref().sync_data());
+        let flushed = self.writer.flush().and_then(|()| ksdsl_files::sync(self.writer.get_ref()));
         flushed.map_err(|error| named("write", &self.path, error))
     }
 }

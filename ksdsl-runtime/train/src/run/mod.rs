@@ -28,7 +28,6 @@ pub(crate) use checkpoint::Checkpoint;
 use crate::trainer::Progress;
 use ksdsl_checkpoint::{Tensor, to_bytes};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// The file with the description.
@@ -160,14 +159,8 @@ impl RunFolder {
     pub(crate) fn sync(&self) -> Result<(), RunError> {
         #[cfg(unix)]
         {
-            let synced = fs::File::open(&self.path).and_then(|folder| folder.sync_all());
-            // Some file systems have it otherwise.
-            if let Err(error) = synced.or_else(|error| match error.kind() {
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
-                _ => Err(error),
-            }) {
-                return Err(RunError::write(&self.path, error));
-            }
+            let synced = fs::File::open(&self.path).and_then(|folder| ksdsl_files::sync(&folder));
+            synced.map_err(|error| RunError::write(&self.path, error))?;
         }
         Ok(())
     }

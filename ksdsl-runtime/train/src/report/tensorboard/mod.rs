@@ -117,7 +117,7 @@ impl Observer for TensorBoard {
 
     fn flush(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        let flushed = file.flush().and_then(|()| file.get_ref().sync_data());
+        let flushed = file.flush().and_then(|()| ksdsl_files::sync(file.get_ref()));
         flushed.map_err(|error| named("write", &self.path, error))
     }
 
