@@ -76,7 +76,7 @@ def main() -> None:
         if rank == 0:
             print(f"epoch {epoch + 1}: held-out accuracy {100 * right:.2f} %", flush=True)
     if rank == 0:
-        save_file(model.state_dict(), options.output)
+        save_file(model.state_dict(), options.output, metadata=model.ties)
         if options.logits:
             save_file({"logits": logits}, options.logits)
     dist.destroy_process_group()

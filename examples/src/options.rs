@@ -37,7 +37,11 @@ mod tests {
         assert!(count("1").is_ok() && count("0").is_err() && count("-1").is_err() && count("1.5").is_err());
         assert!(threads("1").is_ok() && threads("1024").is_ok());
         for text in ["0", "1025", "1000000", "4294967295", "99999999999", "-1", ""] {
-            assert_eq!(threads(text).unwrap_err(), "expected a whole number from 1 to 1024", "{text}");
+            assert_eq!(
+                threads(text).unwrap_err(),
+                "expected a whole number from 1 to 1024",
+                "{text}"
+            );
         }
         assert!(rate("0.1").is_ok() && rate("0").is_err() && rate("NaN").is_err() && rate("11").is_err());
     }

@@ -48,7 +48,17 @@ const COMMANDS: [&[&str]; 7] = [
     &["compare", "runs"],
     &["compare", "--markdown", "runs"],
     &["train", "--resume", RUN],
-    &["train", "--net", "digits_shared", "--epochs", "1", "--images", "64", "--out", "more"],
+    &[
+        "train",
+        "--net",
+        "digits_shared",
+        "--epochs",
+        "1",
+        "--images",
+        "64",
+        "--out",
+        "more",
+    ],
     &["--help"],
 ];
 
@@ -86,7 +96,11 @@ fn training_outlives_a_standard_error_that_fails() {
     let failing: [&dyn Fn() -> Stdio; 2] = [&|| Stdio::from(full()), &closed];
     for stderr in failing {
         let folder = tempfile::tempdir().unwrap();
-        let status = nets(folder.path(), &train).stdout(Stdio::null()).stderr(stderr()).status().unwrap();
+        let status = nets(folder.path(), &train)
+            .stdout(Stdio::null())
+            .stderr(stderr())
+            .status()
+            .unwrap();
         assert!(status.success());
         let epochs = fs::read_to_string(folder.path().join(RUN).join("epochs.csv")).unwrap();
         assert_eq!(epochs.lines().count(), 3);
@@ -94,7 +108,10 @@ fn training_outlives_a_standard_error_that_fails() {
     }
     // An error is still one.
     let folder = tempfile::tempdir().unwrap();
-    let status = nets(folder.path(), &["evaluate", "nowhere"]).stderr(full()).status().unwrap();
+    let status = nets(folder.path(), &["evaluate", "nowhere"])
+        .stderr(full())
+        .status()
+        .unwrap();
     assert_eq!(status.code(), Some(1));
 }
 
@@ -105,7 +122,9 @@ fn all_files_of_a_run_follow_the_umask() {
         let folder = tempfile::tempdir().unwrap();
         let script = format!("umask {umask}; exec \"$0\" train --net digits_shared --epochs 1 --images 64");
         let mut shell = Command::new("sh");
-        shell.args(["-c", &script, env!("CARGO_BIN_EXE_nets")]).current_dir(folder.path());
+        shell
+            .args(["-c", &script, env!("CARGO_BIN_EXE_nets")])
+            .current_dir(folder.path());
         assert!(shell.output().unwrap().status.success());
         let mut folders = vec![folder.path().join("runs")];
         let mut files = 0;
@@ -113,7 +132,12 @@ fn all_files_of_a_run_follow_the_umask() {
             for entry in fs::read_dir(next).unwrap().map(Result::unwrap) {
                 let is_folder = entry.file_type().unwrap().is_dir();
                 let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
-                assert_eq!(mode, if is_folder { inner } else { file }, "{:?}, umask {umask}", entry.path());
+                assert_eq!(
+                    mode,
+                    if is_folder { inner } else { file },
+                    "{:?}, umask {umask}",
+                    entry.path()
+                );
                 files += u32::from(!is_folder);
                 folders.extend(is_folder.then(|| entry.path()));
             }
@@ -149,7 +173,11 @@ fn outputs_are_written_through_links_pipes_and_devices() {
     assert!(fs::symlink_metadata(at("out/comparison.svg")).unwrap().is_symlink());
     assert!(fs::read_to_string(at("table.csv")).unwrap().starts_with("run,network"));
     assert!(Command::new("mkfifo").arg(at("pipe.png")).status().unwrap().success());
-    let mut reader = Command::new("cat").arg(at("pipe.png")).stdout(Stdio::piped()).spawn().unwrap();
+    let mut reader = Command::new("cat")
+        .arg(at("pipe.png"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     run(&["evaluate", RUN, "--picture", "pipe.png"]);
     let mut png = Vec::new();
     std::io::Read::read_to_end(reader.stdout.as_mut().unwrap(), &mut png).unwrap();
@@ -175,7 +203,11 @@ fn settings_that_fit_nothing_are_refused() {
         ("classes", json!(names(1)), "`classes` has 1 names for 10 classes"),
         ("classes", json!(names(3)), "`classes` has 3 names for 10 classes"),
         ("classes", json!(names(20)), "`classes` has 20 names for 10 classes"),
-        ("classes", json!(swapped), "the images have the class `0` where the run in `runs/digits-digits_shared-0` has `1`"),
+        (
+            "classes",
+            json!(swapped),
+            "the images have the class `0` where the run in `runs/digits-digits_shared-0` has `1`",
+        ),
         ("classes", json!(twice), "`classes` has a name twice"),
         ("classes", json!(escape), "`classes` has the name \"\\u{1b}[31m\""),
         ("deviation", json!([0.0]), "`deviation` is 0: expected above 0"),
@@ -189,7 +221,11 @@ fn settings_that_fit_nothing_are_refused() {
         ("mean", json!([4.0, 4.0]), "`mean` has 2 values for 1 channels"),
         ("mean", json!([4.0]), "not those of `data.scaling` in run.json"),
         ("mean", json!([null]), "`mean[0]`: "),
-        ("net", json!("digits_unshared"), "`net` is `digits_unshared`; run.json describes `digits_shared`"),
+        (
+            "net",
+            json!("digits_unshared"),
+            "`net` is `digits_unshared`; run.json describes `digits_shared`",
+        ),
         ("data", json!("digit"), "`data` is `digit`: expected digits, procedural"),
         ("images", json!(0), "`images` is 0"),
         ("images", json!(-1), "`images`: invalid value: integer `-1`"),
@@ -198,13 +234,23 @@ fn settings_that_fit_nothing_are_refused() {
         let mut settings = good.clone();
         settings[key] = value;
         fs::write(&path, settings.to_string()).unwrap();
-        for command in [&["evaluate", RUN][..], &["predict", RUN, "0"], &["train", "--resume", RUN]] {
+        for command in [
+            &["evaluate", RUN][..],
+            &["predict", RUN, "0"],
+            &["train", "--resume", RUN],
+        ] {
             let error = refused(folder.path(), command);
             assert!(error.contains(expected), "{command:?}: {error}, not {expected}");
         }
     }
     fs::write(&path, good.to_string()).unwrap();
-    assert!(nets(folder.path(), &["evaluate", RUN]).output().unwrap().status.success());
+    assert!(
+        nets(folder.path(), &["evaluate", RUN])
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
     // The net of this program against the one that was trained.
     let path = folder.path().join(RUN).join("run.json");
     let run: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -238,8 +284,14 @@ fn a_model_without_numbers_says_so() {
         fill(&best, value);
         for command in [&["evaluate", RUN][..], &["predict", RUN, "0"]] {
             let error = refused(folder.path(), command);
-            assert!(error.contains("best.safetensors` is no model that can be used"), "{error}");
-            assert!(error.contains("of its tensors hold values that are not finite"), "{error}");
+            assert!(
+                error.contains("best.safetensors` is no model that can be used"),
+                "{error}"
+            );
+            assert!(
+                error.contains("of its tensors hold values that are not finite"),
+                "{error}"
+            );
         }
     }
     // All finite, and the sums are not.
@@ -259,7 +311,12 @@ fn misspelt_keys_of_a_recipe_are_named() {
         fs::write(folder.path().join("recipe.json"), recipe.to_string()).unwrap();
         refused(folder.path(), &["train", "--recipe", "recipe.json", "--images", "64"])
     };
-    for (slip, key) in [("cilp", "clip"), ("patients", "patience"), ("averages", "average"), ("epohcs", "epochs")] {
+    for (slip, key) in [
+        ("cilp", "clip"),
+        ("patients", "patience"),
+        ("averages", "average"),
+        ("epohcs", "epochs"),
+    ] {
         let mut renamed = recipe.clone();
         let value = renamed.as_object_mut().unwrap().remove(key).unwrap();
         renamed[slip] = value;
@@ -279,10 +336,14 @@ fn absurd_numbers_of_threads_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for command in [&["train"][..], &["evaluate", "x"], &["predict", "x", "0"]] {
         for threads in ["4294967295", "1000000", "0", "-1"] {
-            let output = nets(folder.path(), command).args(["--threads", threads]).output().unwrap();
+            let output = nets(folder.path(), command)
+                .args(["--threads", threads])
+                .output()
+                .unwrap();
             assert_eq!(output.status.code(), Some(2), "{output:?}");
             let error = stderr(&output);
-            let is_told = error.contains("expected a whole number from 1 to 1024") || error.contains("unexpected argument");
+            let is_told =
+                error.contains("expected a whole number from 1 to 1024") || error.contains("unexpected argument");
             assert!(is_told, "{error}");
         }
     }
@@ -296,7 +357,11 @@ fn hostile_records_are_drawn_or_refused() {
     let good = fs::read_to_string(&path).unwrap();
     let (header, row) = good.trim_end().split_once('\n').unwrap();
     let fields: Vec<&str> = row.split(',').collect();
-    let compare = || nets(folder.path(), &["compare", "runs", "--out", "out"]).output().unwrap();
+    let compare = || {
+        nets(folder.path(), &["compare", "runs", "--out", "out"])
+            .output()
+            .unwrap()
+    };
     let resume = || nets(folder.path(), &["train", "--resume", RUN]).output().unwrap();
     for (column, value, is_fine) in [
         ("training_loss", "1e300", true),
@@ -335,7 +400,10 @@ fn terminals_are_not_controlled() {
     assert!(text.contains("\u{fffd}[31mred") && !text.contains('\u{1b}'), "{text:?}");
     fs::remove_file(folder.path().join(name).join("best.safetensors")).unwrap();
     let error = refused(folder.path(), &["evaluate", name]);
-    assert!(error.contains("\u{fffd}[31mred") && !error.contains('\u{1b}'), "{error:?}");
+    assert!(
+        error.contains("\u{fffd}[31mred") && !error.contains('\u{1b}'),
+        "{error:?}"
+    );
 }
 
 /// Two that begin at once: each has a folder of its own or is told why not, and each run that is there can go on.
@@ -343,20 +411,32 @@ fn terminals_are_not_controlled() {
 fn of_two_that_begin_at_once_none_harms_the_other() {
     let train = ["train", "--net", "digits_shared", "--epochs", "1", "--images", "64"];
     let folder = tempfile::tempdir().unwrap();
-    let start = |_| nets(folder.path(), &train).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = |_| {
+        nets(folder.path(), &train)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
     let all: Vec<_> = (0..3).map(start).collect();
     let mut finished = 0;
     for child in all {
         let output = child.wait_with_output().unwrap();
-        let is_told = stderr(&output).contains("another program works on this run") || stderr(&output).contains("has a run already");
+        let is_told = stderr(&output).contains("another program works on this run")
+            || stderr(&output).contains("has a run already");
         assert!(output.status.success() || is_told, "{output:?}");
         finished += usize::from(output.status.success());
     }
-    let runs: Vec<_> = fs::read_dir(folder.path().join("runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let runs: Vec<_> = fs::read_dir(folder.path().join("runs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     let runs: Vec<_> = runs.iter().filter(|path| path.join("run.json").exists()).collect();
     assert!(finished >= 1 && runs.len() == finished);
     for run in runs {
-        let output = nets(folder.path(), &["train", "--resume", run.to_str().unwrap()]).output().unwrap();
+        let output = nets(folder.path(), &["train", "--resume", run.to_str().unwrap()])
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{output:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! What both macros expand to.
 
 use ksdsl::ast::{Net, NetKind};
-use ksdsl::codegen;
+use ksdsl::codegen::{self, Runtime};
 use ksdsl::compile::Compilation;
 use ksdsl::diag::{Code, Diagnostic, Diagnostics, Severity};
 use ksdsl::ir::Network;
@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 
 /// The models of a source, and stubs for its networks with errors: code that names them then gives
 /// no errors of its own.
-pub(crate) fn models(source: &Source, compilation: &Compilation) -> TokenStream {
+pub(crate) fn models(source: &Source, compilation: &Compilation, runtime: &Runtime) -> TokenStream {
+    let model = |network| codegen::network_on(network, runtime);
     if !compilation.has_errors() {
-        return compilation.networks.iter().map(codegen::network).collect();
+        return compilation.networks.iter().map(model).collect();
     }
     let sound = sound_networks(source, &compilation.diagnostics);
     let shapes_known = shapes_are_known(&compilation.diagnostics);
@@ -23,8 +24,8 @@ pub(crate) fn models(source: &Source, compilation: &Compilation) -> TokenStream 
     names
         .filter(|name| is_identifier(name) && seen.insert(name.as_str()))
         .map(|name| match resolved(&compilation.networks, name) {
-            Some(network) if sound.contains(name) => codegen::network(network),
-            network => codegen::stub(name, network.filter(|_| shapes_known)),
+            Some(network) if sound.contains(name) => model(network),
+            network => codegen::stub(name, network.filter(|_| shapes_known), runtime),
         })
         .collect()
 }

@@ -2,7 +2,9 @@
 //! lines they speak of, at the macro's argument.
 
 use crate::expand;
-use crate::message;
+use crate::message::{self, Place};
+use crate::runtime;
+use ksdsl::codegen::Runtime;
 use ksdsl::compile::{Options, compile};
 use ksdsl::diag::{Diagnostic, Severity};
 use ksdsl::render::render;
@@ -14,15 +16,20 @@ use std::path::{Path, PathBuf};
 use syn::LitStr;
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
-    let Ok(argument) = syn::parse2::<LitStr>(input.clone()) else {
+    let (path, rest) = runtime::split(input.clone(), ',');
+    let Ok(argument) = syn::parse2::<LitStr>(path) else {
         let text = "`include_ksn!` takes the path of a `.ksn` file as a string, such as \"models/small.ksn\"";
-        return message::error(place_of(input), text);
+        return message::error(Place::of(input), text);
+    };
+    let runtime = match runtime::trailing(rest) {
+        Ok(runtime) => runtime,
+        Err(message) => return message,
     };
     let relative = argument.value();
     let path = root().join(&relative);
     match read(&path, &relative) {
         Ok(source) => {
-            let models = models(&source, argument.span());
+            let models = models(&source, argument.span(), &runtime);
             let rebuild = depend_on(&path);
             quote! { #models #rebuild }
         }
@@ -46,9 +53,9 @@ fn read(path: &Path, name: &str) -> Result<Source, String> {
     }
 }
 
-fn models(source: &Source, at: Span) -> TokenStream {
+fn models(source: &Source, at: Span, runtime: &Runtime) -> TokenStream {
     let compilation = compile(source, &Options::default());
-    let mut output = expand::models(source, &compilation);
+    let mut output = expand::models(source, &compilation, runtime);
     for diagnostic in &compilation.diagnostics {
         output.extend(report(source, diagnostic, at));
     }
@@ -74,13 +81,4 @@ fn depend_on(path: &Path) -> TokenStream {
         return TokenStream::new();
     };
     quote! { const _: &[u8] = ::core::include_bytes!(#path); }
-}
-
-fn place_of(input: TokenStream) -> message::Place {
-    let mut tokens = input.into_iter();
-    let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
-    message::Place {
-        first,
-        last: tokens.last().map_or(first, |token| token.span()),
-    }
 }

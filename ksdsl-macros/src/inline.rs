@@ -2,6 +2,7 @@
 
 use crate::expand;
 use crate::message;
+use crate::runtime;
 use crate::text::Text;
 use ksdsl::compile::{Options, compile};
 use ksdsl::diag::{Diagnostic, Severity};
@@ -10,10 +11,14 @@ use proc_macro2::TokenStream;
 use std::fmt::Write as _;
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
+    let (runtime, input) = match runtime::leading(input) {
+        Ok(parts) => parts,
+        Err(message) => return message,
+    };
     let text = Text::of(input);
     let source = Source::new("ksnet!", text.as_str());
     let compilation = compile(&source, &Options::default());
-    let mut output = expand::models(&source, &compilation);
+    let mut output = expand::models(&source, &compilation, &runtime);
     for diagnostic in &compilation.diagnostics {
         output.extend(report(&text, diagnostic));
     }

@@ -9,6 +9,7 @@ mod expand;
 mod file;
 mod inline;
 mod message;
+mod runtime;
 mod text;
 
 /// Defines networks from the text between the braces, the same text as in a `.ksn` file.
@@ -27,6 +28,9 @@ mod text;
 /// ```
 ///
 /// An error underlines the tokens it speaks of, in several places where several have a part in it.
+/// Where `Cargo.toml` gives the runtime another name, `ks = { package = "ksdsl-runtime", ... }`, the text begins
+/// with `crate = ks;`.
+///
 /// A warning appears as rustc's `deprecated` lint with the message of the compiler, because
 /// procedural macros cannot give warnings of their own on stable Rust.
 #[proc_macro]
@@ -39,6 +43,8 @@ pub fn ksnet(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
 /// ```ignore
 /// ksdsl_runtime::include_ksn!("models/small.ksn");
 /// ```
+///
+/// Where `Cargo.toml` gives the runtime another name, write `include_ksn!("models/small.ksn", crate = ks)`.
 ///
 /// An error shows file, line, column and the place in the file. Cargo builds the crate again when
 /// the file changes.

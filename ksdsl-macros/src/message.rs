@@ -11,6 +11,18 @@ pub(crate) struct Place {
     pub(crate) last: Span,
 }
 
+impl Place {
+    /// All of these tokens.
+    pub(crate) fn of(tokens: TokenStream) -> Self {
+        let mut tokens = tokens.into_iter();
+        let first = tokens.next().map_or_else(Span::call_site, |token| token.span());
+        Place {
+            first,
+            last: tokens.last().map_or(first, |token| token.span()),
+        }
+    }
+}
+
 impl From<Span> for Place {
     fn from(span: Span) -> Self {
         Place {

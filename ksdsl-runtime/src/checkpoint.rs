@@ -25,11 +25,11 @@ use dfdx::nn::tensor_collection::{
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::Tensor;
 use dfdx::tensor_ops::Device;
-use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, to_bytes, write_file};
+use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Unstated, to_bytes, write_file};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Element types that checkpoints hold.
@@ -77,6 +77,9 @@ pub fn save<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
 }
 
 /// Sets all tensors of a model to those of a file.
+///
+/// A file whose metadata do not say which layers its shared tensors serve is taken, with a warning on standard
+/// error: it may be of a network with other ties.
 pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
     model: &mut M,
     path: impl AsRef<Path>,
@@ -92,12 +95,16 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
             kind: Some(E::KIND),
         })
         .collect();
-    let views = ksdsl_checkpoint::resolve(&file, &expected, &sharing(M::Network::SHARED)).map_err(|problems| {
-        CheckpointError::Mismatch {
+    let sharing = sharing(M::Network::SHARED);
+    let views =
+        ksdsl_checkpoint::resolve(&file, &expected, &sharing).map_err(|problems| CheckpointError::Mismatch {
             path: path.to_owned(),
             problems,
-        }
-    })?;
+        })?;
+    if let Some(unstated) = Unstated::of(&file, &sharing) {
+        // That nobody can read it is no reason not to load.
+        let _ = writeln!(io::stderr(), "warning: {}: {unstated}", path.display());
+    }
     let values = expected
         .iter()
         .zip(views)

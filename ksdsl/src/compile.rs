@@ -6,7 +6,7 @@ use crate::elaborate::{Budget, elaborate};
 use crate::ir::Network;
 use crate::source::{Source, Span};
 use crate::value::{Env, Value, eval};
-use crate::{check, parse, share};
+use crate::{check, limits, parse, plan, share};
 use std::collections::HashMap;
 
 /// What to compile of a source, and with which values.
@@ -83,11 +83,11 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
             NetKind::Instance { base, .. } => families.get(base.value.as_str()),
         };
         if let Some(family) = family {
-            let resolved = network(file, (net, family), &options.set, &mut budget, diagnostics);
-            networks.extend(resolved.map(|network| Network {
-                text: specification(source, file, net, family),
-                ..network
-            }));
+            if let Some(mut network) = network(file, (net, family), &options.set, &mut budget, diagnostics) {
+                network.text = specification(source, file, net, family);
+                pay_for_code(net, &network, &mut budget, diagnostics);
+                networks.push(network);
+            }
         }
         if budget.is_spent() {
             break;
@@ -161,7 +161,34 @@ fn network(
         budget,
         diagnostics,
     )?;
-    Some(share::resolve(elaborated, diagnostics))
+    let network = share::resolve(elaborated, diagnostics);
+    if network.macs() > limits::MULTIPLY_ADDS.into() {
+        diagnostics.push(too_much_work(net, &network));
+    }
+    Some(network)
+}
+
+/// Pays for the code of a network, which one with errors does not have, and for its text.
+fn pay_for_code(net: &Net, network: &Network, budget: &mut Budget, diagnostics: &mut Diagnostics) {
+    let code = match diagnostics.has_errors() {
+        true => 0,
+        false => plan::plan(network).tokens(),
+    };
+    if let Err(text) = budget.spend_code(code + network.text.len() / limits::STEP_BYTES) {
+        let diagnostic = Diagnostic::error(Code::NetworkTooLarge, net.name.span, text);
+        diagnostics.push(diagnostic.help("write fewer networks into one source"));
+    }
+}
+
+fn too_much_work(net: &Net, network: &Network) -> Diagnostic {
+    let text = format!(
+        "network `{}` takes {} multiply-adds per image",
+        net.name.value,
+        network.macs()
+    );
+    Diagnostic::error(Code::NetworkTooLarge, net.name.span, text)
+        .label(format!("must be at most {}", limits::MULTIPLY_ADDS))
+        .help("make the network smaller")
 }
 
 fn instance_values(

@@ -94,7 +94,7 @@ codes! {
     ClaimedTwice = 51,
     /// A selector that matches nothing
     MatchesNothing = 52,
-    /// A sharing group with one member
+    /// A sharing clause without effect
     SingleMember = 53,
     /// An index out of range
     IndexOutOfRange = 54,

@@ -20,7 +20,7 @@ pub const LAYERS: usize = 200_000;
 /// Steps of expanding all networks of one source: statements and iterations carried out,
 /// parameters given a value, and one more for every [`STEP_BYTES`] of their expressions.
 pub const STEPS: usize = 600_000;
-/// Bytes of an expression that count as one step.
+/// Bytes of an expression that count as one step, and of a network's text that count as one token of code.
 pub const STEP_BYTES: usize = 32;
 /// Bytes of all layer paths of one source, as they are kept in memory.
 pub const PATH_BYTES: usize = 1 << 26;
@@ -30,5 +30,9 @@ pub const SELECTED_PLACES: usize = 2_000_000;
 pub const DIMENSION: i64 = 1 << 20;
 /// Elements of one tensor.
 pub const ELEMENTS: u64 = 1 << 40;
+/// Multiply-adds of one network for one image.
+pub const MULTIPLY_ADDS: u64 = 18_446_744_073_709_551_615;
+/// Tokens of the code generated for all networks of one source, as estimated from their plans.
+pub const GENERATED_TOKENS: usize = 8_000_000;
 /// Errors, and as many warnings, reported for one source.
 pub const DIAGNOSTICS: usize = 50;

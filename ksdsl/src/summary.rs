@@ -68,12 +68,12 @@ pub struct Memory {
     pub model_bytes: u64,
     /// The most that a forward pass in inference needs besides the model: activations, kernels in
     /// the form of their algorithm, scratch.
-    pub inference_bytes: u64,
+    pub inference_bytes: u128,
     /// The same for a prepared model, with the kernels that it keeps from call to call.
-    pub prepared_bytes: u64,
+    pub prepared_bytes: u128,
     /// The most that a step of training needs besides the model, its gradients and the optimiser's
     /// state: also what the backward pass keeps, gradients of activations, sums of those of kernels.
-    pub training_bytes: u64,
+    pub training_bytes: u128,
 }
 
 /// A shared kernel.
@@ -189,7 +189,7 @@ fn memory(analysis: &Analysis, peaks: Peaks, [batch, threads]: [u64; 2]) -> Memo
     Memory {
         batch,
         threads,
-        model_bytes: (analysis.trainable.saturating_add(analysis.buffers)).saturating_mul(4),
+        model_bytes: 4 * (analysis.trainable + analysis.buffers),
         inference_bytes: peaks.inference,
         prepared_bytes: peaks.prepared,
         training_bytes: peaks.training,

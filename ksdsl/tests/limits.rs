@@ -227,3 +227,25 @@ fn the_largest_networks_allowed() {
         []
     );
 }
+
+/// 20,000 networks of a line each, whose code would have some thirty million tokens.
+#[test]
+fn code_of_many_networks() {
+    let codes = codes(many(20_000, |n| format!("net n{n} {{ input 4; relu }}\n")));
+    assert_eq!(codes, [Code::NetworkTooLarge]);
+}
+
+/// As many layers, in scopes of which no two are equal.
+#[test]
+fn code_of_different_blocks() {
+    let text = net("global_avg_pool; repeat 30000 as i { linear(1 + i); relu }");
+    assert_eq!(codes(text), [Code::NetworkTooLarge]);
+}
+
+/// Every network keeps the text that specifies it: 10,000 instances of half a megabyte would be 5 GB.
+#[test]
+fn texts_of_many_instances() {
+    let family = format!("net a(k = 1) {{ input 4; relu /* {} */ }}\n", "x".repeat(500_000));
+    let codes = codes(family + &many(10_000, |n| format!("net n{n} = a(k = {n})\n")));
+    assert_eq!(codes, [Code::NetworkTooLarge]);
+}

@@ -1,6 +1,7 @@
 //! Which visits each kernel serves, for every mapping and place, against lists written by hand.
 
 use ksdsl::compile::{Options, compile};
+use ksdsl::diag::Code;
 use ksdsl::mappings::{MAPPINGS, PLACES};
 use ksdsl::render::render;
 use ksdsl::source::Source;
@@ -8,13 +9,21 @@ use ksdsl::summary::Summary;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// The summary of a network, as `ksn summary --json` prints it.
+/// The summary of a network, as `ksn summary --json` prints it. A warning says that nothing is shared where no
+/// kernel has two visits, and nowhere else; the text has one clause.
 fn json(text: &str) -> Value {
     let source = Source::new("mapping.ksn", text);
     let compilation = compile(&source, &Options::default());
+    let summary = serde_json::to_value(Summary::new(&compilation.networks[0], 1)).expect("a summary serialises");
+    let groups = summary["groups"].as_array().expect("groups");
+    let shares = groups
+        .iter()
+        .any(|group| group["visits"].as_array().expect("visits").len() > 1);
+    let codes: Vec<Code> = compilation.diagnostics.iter().map(|found| found.code).collect();
+    let expected: &[Code] = if shares { &[] } else { &[Code::SingleMember] };
     let rendered = render(&source, &compilation.diagnostics, false);
-    assert!(compilation.diagnostics.is_empty(), "{text}\n{rendered}");
-    serde_json::to_value(Summary::new(&compilation.networks[0], 1)).expect("a summary serialises")
+    assert_eq!(codes, expected, "{text}\n{rendered}");
+    summary
 }
 
 /// The kernels of `depth` isomorphic layers under a clause: of each kernel the layers it serves, by
@@ -342,4 +351,25 @@ proptest! {
             prop_assert_eq!(found.len(), all.len().div_ceil(rate));
         }
     }
+}
+
+/// A clause over several sets of layers shares something as soon as one of them does. MobileNetV2's bodies (Sandler et
+/// al. 2018, table 2) have pointwise layers of many shapes, few of which have a second visit at the front.
+#[test]
+fn a_clause_over_several_sets_warns_only_if_none_shares() {
+    let text = |clause: &str| {
+        format!(
+            "net n {{
+                input 8 x 4 x 4
+                stage s {{ conv(4, kernel = 1); conv(8, kernel = 1); repeat 4 {{ conv(8, kernel = 1) }} conv(4, kernel = 1) }}
+                share isomorphic conv in s {clause}
+            }}"
+        )
+    };
+    // Two layers of 8 to 4, one of 4 to 8, four of 8 to 8: half of two is one, half of four is two.
+    let summary = json(&text("at front(0.5)"));
+    assert_eq!(summary["parameters"]["trainable"], 2 * 32 + 32 + 3 * 64);
+    json(&text("at front(1)"));
+    json(&text("into 2 groups"));
+    json(&text("at sandwich"));
 }

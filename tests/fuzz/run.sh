@@ -3,8 +3,8 @@
 #
 # usage: tests/fuzz/run.sh SECONDS [TARGET...]
 #
-# cargo install cargo-fuzz first. The toolchain is the stable one, as dfdx does not build on nightly: RUSTC_BOOTSTRAP
-# allows the flags of the sanitizer, as in tests/sanitize.sh. What is found lies in tests/fuzz/artifacts; an input that
+# cargo install cargo-fuzz first. The toolchain is the stable one, as dfdx (of `records`) does not build on nightly:
+# RUSTC_BOOTSTRAP allows the flags of the sanitizer, as in tests/sanitize.sh. What is found lies in tests/fuzz/artifacts; an input that
 # was mended becomes a test of the crate. Inputs that reach new code are kept in tests/fuzz/corpus, which git ignores;
 # where they start from is in the repository.
 set -euo pipefail
@@ -28,7 +28,8 @@ seeds() {
 
 for target in "${targets[@]}"; do
     mkdir -p "corpus/$target"
-    # shellcheck disable=SC2046 # a list of folders without blanks
-    cargo fuzz run --fuzz-dir . --target x86_64-unknown-linux-gnu "$target" "corpus/$target" $(seeds "$target") -- \
+    [ "$target" = records ] && features="--features records" || features=""
+    # shellcheck disable=SC2046,SC2086 # lists of words without blanks
+    cargo fuzz run --fuzz-dir . --target x86_64-unknown-linux-gnu $features "$target" "corpus/$target" $(seeds "$target") -- \
         -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1536 -max_len=32768 -print_final_stats=1
 done

@@ -54,7 +54,11 @@ impl JsonError {
 
     /// The same with its place, unless it has one.
     fn at(self, place: &str) -> Self {
-        let place = if self.place.is_empty() { place.to_owned() } else { self.place };
+        let place = if self.place.is_empty() {
+            place.to_owned()
+        } else {
+            self.place
+        };
         Self { place, ..self }
     }
 
@@ -205,8 +209,14 @@ mod tests {
         let text = json(&recipe());
         let slip = |from: &str, to: &str| error(&text.replace(&format!("\"{from}\":"), &format!("\"{to}\":")));
         assert_eq!(slip("clip", "cilp"), "unknown key `cilp`; did you mean `clip`?");
-        assert_eq!(slip("patience", "patients"), "unknown key `patients`; did you mean `patience`?");
-        assert_eq!(slip("average", "averages"), "unknown key `averages`; did you mean `average`?");
+        assert_eq!(
+            slip("patience", "patients"),
+            "unknown key `patients`; did you mean `patience`?"
+        );
+        assert_eq!(
+            slip("average", "averages"),
+            "unknown key `averages`; did you mean `average`?"
+        );
         assert_eq!(
             slip("momentum", "momentumm"),
             "`method`: unknown key `momentumm`; did you mean `momentum`?"
@@ -222,7 +232,10 @@ mod tests {
         let at = text.find("\"schedule\"").unwrap();
         let end = at + text[at..].find('}').unwrap() + 1;
         let error_of = |part: &str| error(&format!("{}{part}{}", &text[..at], &text[end..]));
-        assert_eq!(error_of(constant), "`schedule`: unknown key `last`; expected one of `kind`");
+        assert_eq!(
+            error_of(constant),
+            "`schedule`: unknown key `last`; expected one of `kind`"
+        );
         assert_eq!(
             error_of(r#""schedule":{"kind":"cosin","last":0.5}"#),
             "`schedule.kind`: unknown value `cosin`; did you mean `cosine`?"

@@ -33,7 +33,8 @@ fn tar_in(folder: &str) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, label) in FILES.iter().zip(0..) {
         let mut header = header(tar::EntryType::Regular, 3073);
-        tar.append_data(&mut header, format!("{folder}/{name}"), &record(label)[..]).unwrap();
+        tar.append_data(&mut header, format!("{folder}/{name}"), &record(label)[..])
+            .unwrap();
     }
     tar.into_inner().unwrap()
 }
@@ -50,7 +51,11 @@ fn labels(archive: &[u8]) -> Result<Vec<usize>, String> {
     let path = folder.path().join("archive.tar.gz");
     fs::write(&path, archive).unwrap();
     match Cifar10::open(&path) {
-        Ok((training, test)) => Ok(training.iter().chain(test.iter()).map(|example| example.label).collect()),
+        Ok((training, test)) => Ok(training
+            .iter()
+            .chain(test.iter())
+            .map(|example| example.label)
+            .collect()),
         Err(error) => {
             let message = error.to_string();
             assert!(message.contains("archive.tar.gz"), "{message}");
@@ -94,7 +99,8 @@ fn long_names_are_read() {
     let mut tar = tar::Builder::new(Vec::new());
     for (name, label) in FILES.iter().zip(0..) {
         let path = format!("{folder}/{name}");
-        tar.append_pax_extensions([("path", path.as_bytes()), ("comment", b"size=7")]).unwrap();
+        tar.append_pax_extensions([("path", path.as_bytes()), ("comment", b"size=7")])
+            .unwrap();
         let mut header = header(tar::EntryType::Regular, 3073);
         tar.append_data(&mut header, "cut", &record(label)[..]).unwrap();
     }
@@ -154,11 +160,23 @@ fn damaged_headers_end_in_an_error_or_the_set() {
 fn pipes_and_devices_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("archive.tar.gz");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     let message = Cifar10::open(&pipe).unwrap_err().to_string();
-    assert!(message.ends_with("archive.tar.gz`: it is a named pipe; expected a file"), "{message}");
+    assert!(
+        message.ends_with("archive.tar.gz`: it is a named pipe; expected a file"),
+        "{message}"
+    );
     let batch = folder.path().join(FILES[0]);
     std::os::unix::fs::symlink("/dev/zero", &batch).unwrap();
     let message = Cifar10::open(folder.path()).unwrap_err().to_string();
-    assert!(message.ends_with("data_batch_1.bin`: it is a device; expected a file"), "{message}");
+    assert!(
+        message.ends_with("data_batch_1.bin`: it is a device; expected a file"),
+        "{message}"
+    );
 }

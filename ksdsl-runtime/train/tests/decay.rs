@@ -23,7 +23,9 @@ fn after_a_step(method: Method, decayed: Decayed) -> Vec<(String, Vec<f32>, Vec<
     let mut model: Private = device.build_module::<private::Builder, f32>();
     // Biases start at zero, where decay does nothing to be seen.
     let mut moved = tensors(&model);
-    moved.iter_mut().for_each(|(_, values)| values.iter_mut().for_each(|value| *value += 0.5));
+    moved
+        .iter_mut()
+        .for_each(|(_, values)| values.iter_mut().for_each(|value| *value += 0.5));
     set(&mut model, &moved);
     let mut optimiser = Optimiser::new(method);
     optimiser.rate = 0.1;
@@ -58,7 +60,11 @@ fn set(model: &mut Private, tensors: &[(String, Vec<f32>)]) {
             key: key.clone(),
             kind: view.kind,
             shape: view.shape.to_vec(),
-            data: values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>().into(),
+            data: values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect::<Vec<u8>>()
+                .into(),
         }
     });
     let bytes = ksdsl_checkpoint::to_bytes(&changed.collect::<Vec<_>>(), &[]);
@@ -86,7 +92,8 @@ fn factors_of_visits_do_not_decay() {
             let mut scales = 0;
             for (key, before, after) in after_a_step(method, decayed) {
                 let name = key.rsplit('.').next().unwrap();
-                let is_kernel = key.starts_with("shared.") || key == "head.linear.weight" || name.starts_with("low_rank");
+                let is_kernel =
+                    key.starts_with("shared.") || key == "head.linear.weight" || name.starts_with("low_rank");
                 let is_running = name.starts_with("running");
                 let decays = is_kernel || decayed == Decayed::All && name != "scale" && !is_running;
                 let factor = if decays { 1.0 - 0.1 * 0.5 } else { 1.0 };

@@ -63,10 +63,14 @@ impl File {
     fn take(mut reader: impl Read, size: Option<u64>) -> Result<Self, Stop> {
         let mut start = Vec::new();
         reader.by_ref().take(LENGTH as u64).read_to_end(&mut start)?;
-        let start = start.try_into().map_err(|_| malformed("it is shorter than the length of a header"))?;
+        let start = start
+            .try_into()
+            .map_err(|_| malformed("it is shorter than the length of a header"))?;
         let length = length(start)?;
         let mut text = Vec::new();
-        // It grows with what is there, whatever the file says of its length.
+        // Not more than there is, whatever the file says.
+        text.try_reserve_exact(length.min(size.unwrap_or(0)) as usize)
+            .map_err(io::Error::from)?;
         reader.by_ref().take(length).read_to_end(&mut text)?;
         if (text.len() as u64) < length {
             let found = text.len();

@@ -103,9 +103,13 @@ impl<'de> Deserialize<'de> for Header {
 impl Header {
     fn add<'de, M: MapAccess<'de>>(&mut self, key: String, map: &mut M) -> Result<(), M::Error> {
         if self.tensors.len() == MOST_TENSORS {
-            return Err(M::Error::custom(format_args!("it has more than {MOST_TENSORS} tensors")));
+            return Err(M::Error::custom(format_args!(
+                "it has more than {MOST_TENSORS} tensors"
+            )));
         }
-        let entry = map.next_value::<Info>().and_then(|info| info.entry().map_err(M::Error::custom));
+        let entry = map
+            .next_value::<Info>()
+            .and_then(|info| info.entry().map_err(M::Error::custom));
         let entry = entry.map_err(|error| M::Error::custom(format_args!("`{key}`: {error}")))?;
         match self.tensors.entry(key) {
             Slot::Vacant(slot) => {
@@ -133,7 +137,12 @@ impl Info {
         let ([start, end], shape) = (self.data_offsets, self.shape.0);
         let bytes = shape.iter().try_fold(kind.bytes(), |all, size| all.checked_mul(*size));
         match bytes.is_some() && bytes == end.checked_sub(start) {
-            true => Ok(Entry { kind, shape, start, end }),
+            true => Ok(Entry {
+                kind,
+                shape,
+                start,
+                end,
+            }),
             false => Err(format!(
                 "the shape {shape:?} of type {kind} does not fit its place, bytes {start} to {end}"
             )),
@@ -150,7 +159,9 @@ impl<'de> DeserializeSeed<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
         let key = String::deserialize(deserializer)?;
         if key.len() > LONGEST_KEY {
-            return Err(D::Error::custom(format_args!("a key has more than {LONGEST_KEY} bytes")));
+            return Err(D::Error::custom(format_args!(
+                "a key has more than {LONGEST_KEY} bytes"
+            )));
         }
         match key.chars().any(char::is_control) {
             true => Err(D::Error::custom(format_args!("the key {key:?} has control characters"))),

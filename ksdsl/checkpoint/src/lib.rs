@@ -16,12 +16,14 @@ mod kind;
 mod private;
 mod problem;
 mod resolve;
+mod ties;
 mod write;
 
 pub use file::{Damage, File, FileError, View};
 pub use kind::Kind;
+pub use ksdsl_files::write as write_file;
 pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};
 pub use resolve::{Expected, Shared, resolve};
-pub use ksdsl_files::write as write_file;
+pub use ties::Unstated;
 pub use write::{Tensor, to_bytes};

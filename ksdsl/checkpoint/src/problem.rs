@@ -6,6 +6,9 @@ use std::fmt;
 /// How many problems, and how many copies in one of them, are shown.
 const SHOWN: usize = 20;
 
+/// Letters of a visit that are shown.
+const LETTERS: usize = 200;
+
 /// One thing that does not fit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
@@ -103,6 +106,8 @@ impl fmt::Display for Problem {
                     true => ("the file", "the network"),
                     false => ("the network", "the file"),
                 };
+                // A file's metadata are not limited to what a terminal can show, as keys are.
+                let visit: String = visit.chars().take(LETTERS).flat_map(char::escape_debug).collect();
                 write!(f, "`{key}` serves `{visit}` in {yes}, but not in {no}")
             }
             Problem::Tie { key, nearest } => {
@@ -126,7 +131,10 @@ impl fmt::Display for Problems {
         let of_weights = self.0.iter().all(|problem| matches!(problem, Problem::Weights { .. }));
         let what = if of_weights { "weights do" } else { "file does" };
         write!(f, "the {what} not fit the network:")?;
-        self.0.iter().take(SHOWN).try_for_each(|problem| write!(f, "\n- {problem}"))?;
+        self.0
+            .iter()
+            .take(SHOWN)
+            .try_for_each(|problem| write!(f, "\n- {problem}"))?;
         match self.0.len().saturating_sub(SHOWN) {
             0 => Ok(()),
             more => write!(f, "\n- and {more} more"),

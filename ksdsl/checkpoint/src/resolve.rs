@@ -3,6 +3,7 @@
 use crate::file::{File, View};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems, unless};
+use crate::ties;
 use std::collections::{BTreeSet, HashMap};
 
 /// A tensor that a network has.
@@ -29,8 +30,8 @@ pub struct Shared {
 ///
 /// A shared tensor may be missing if the file has a copy for each of its visits, and all copies,
 /// and the tensor itself if it is there as well, are equal bit for bit. What the file says of the
-/// visits must be true, and of tensors that the network shares. The error lists all that is missing, too many,
-/// misshaped, of another type or untied.
+/// visits must be true, and of tensors that the network shares; [`Unstated`](crate::Unstated) is what it does not say.
+/// The error lists all that is missing, too many, misshaped, of another type or untied.
 pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<View<'f>>, Problems> {
     let mut search = Search {
         file,
@@ -46,43 +47,16 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
         };
         views.extend(view);
     }
-    search.problems.extend(unknown_ties(file, sharing));
     let surplus = file.keys().filter(|key| !search.used.contains(key));
     let surplus: Vec<Problem> = surplus.map(|key| Problem::Surplus { key: key.to_owned() }).collect();
     search.problems.extend(surplus);
+    search.problems.extend(ties::unknown(file, sharing));
     unless(search.problems, views)
 }
 
 /// The shared tensors by their keys.
 pub(crate) fn by_key(sharing: &[Shared]) -> HashMap<&str, &Shared> {
     sharing.iter().map(|shared| (shared.key.as_str(), shared)).collect()
-}
-
-/// The ties that the file's metadata state of tensors that the network does not share: entries that are called as
-/// shared tensors are, or that name nothing but visits.
-fn unknown_ties(file: &File, sharing: &[Shared]) -> Vec<Problem> {
-    let known: BTreeSet<&str> = sharing.iter().map(|shared| shared.key.as_str()).collect();
-    let visits: BTreeSet<&str> = sharing.iter().flat_map(|shared| &shared.visits).map(String::as_str).collect();
-    let names_visits = |value: &str| {
-        let mut words = value.split_whitespace().peekable();
-        words.peek().is_some() && words.all(|word| visits.contains(word))
-    };
-    let unknown = file.metadata().iter().filter(|(key, value)| {
-        !known.contains(key.as_str()) && (key.starts_with("shared.") || names_visits(value))
-    });
-    unknown
-        .map(|(key, _)| Problem::Tie {
-            key: key.clone(),
-            nearest: nearest(key, &known),
-        })
-        .collect()
-}
-
-/// The key that may be meant: at most a third of its letters differ.
-fn nearest(key: &str, known: &BTreeSet<&str>) -> Option<String> {
-    let distance = |other: &str| strsim::damerau_levenshtein(key, other);
-    let nearest = known.iter().min_by_key(|other| distance(other))?;
-    (3 * distance(nearest) <= nearest.len()).then(|| (*nearest).to_owned())
 }
 
 /// A search in progress.
@@ -128,7 +102,7 @@ impl<'f, 'e> Search<'f, 'e> {
     }
 
     fn shared(&mut self, tensor: &'e Expected, shared: &'e Shared) -> Option<View<'f>> {
-        self.check_visits(shared);
+        self.problems.extend(ties::check(self.file, shared));
         let keys = std::iter::once(&shared.key).chain(&shared.visits);
         let found: Vec<(&'e String, Option<View<'f>>)> = keys
             .filter(|key| self.file.get(key).is_some())
@@ -159,21 +133,5 @@ impl<'f, 'e> Search<'f, 'e> {
             });
         }
         Some(view)
-    }
-
-    /// The file's metadata name the same visits, or none.
-    fn check_visits(&mut self, shared: &Shared) {
-        let Some(stated) = self.file.metadata().get(&shared.key) else {
-            return;
-        };
-        let stated: BTreeSet<&str> = stated.split_whitespace().collect();
-        let known: BTreeSet<&str> = shared.visits.iter().map(String::as_str).collect();
-        if let Some(visit) = stated.symmetric_difference(&known).next() {
-            self.problems.push(Problem::Visits {
-                key: shared.key.clone(),
-                visit: (*visit).to_owned(),
-                in_file: stated.contains(visit),
-            });
-        }
     }
 }

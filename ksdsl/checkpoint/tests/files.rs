@@ -1,6 +1,6 @@
 //! Files of every kind of damage: an error for each, and never a panic.
 
-use ksdsl_checkpoint::{Damage, Expected, File, Kind, Problem, Shared, Tensor, resolve, to_bytes};
+use ksdsl_checkpoint::{Damage, Expected, File, Kind, Problem, Shared, Tensor, Unstated, resolve, to_bytes};
 use proptest::prelude::*;
 use std::borrow::Cow;
 
@@ -252,4 +252,40 @@ fn other_visits_are_refused() {
         found.to_string(),
         "the file does not fit the network:\n- `shared.k.weight` serves `b.weight` in the network, but not in the file"
     );
+}
+
+/// A file says of each shared tensor which layers it serves, or there is a warning; copies for all of them say it
+/// by themselves.
+#[test]
+fn what_a_file_does_not_say_of_its_ties_is_known() {
+    let [shared, own] = ["shared.k.weight", "a.weight"].map(|key| tensor(key, &[2], &[1.0, -2.0]));
+    let other = tensor("b.weight", &[2], &[1.0, -2.0]);
+    let told = File::parse(good()).unwrap();
+    assert_eq!(Unstated::of(&told, &sharing()), None);
+    assert_eq!(Unstated::of(&file(&[own, other]), &sharing()), None);
+    let text = Unstated::of(&file(&[shared]), &sharing()).map(|unstated| unstated.to_string());
+    let text = text.expect("a warning");
+    assert!(
+        text.contains("`shared.k.weight` serves: ") && text.contains("cannot be known"),
+        "{text}"
+    );
+}
+
+#[test]
+fn ties_of_tensors_that_do_not_exist_are_refused() {
+    let tensors = [
+        tensor("shared.k.weight", &[2], &[1.0, -2.0]),
+        tensor("c.bias", &[], &[3.0]),
+    ];
+    let misspelt = Shared {
+        key: "shared.K.weight".to_owned(),
+        ..sharing().remove(0)
+    };
+    let file = File::parse(to_bytes(&tensors, &[misspelt])).unwrap();
+    let problems = resolve(&file, &network(), &sharing()).unwrap_err().0;
+    let tie = Problem::Tie {
+        key: "shared.K.weight".to_owned(),
+        nearest: Some("shared.k.weight".to_owned()),
+    };
+    assert_eq!(problems, [tie]);
 }

@@ -44,7 +44,10 @@ fn the_header_begins_with_a_brace() {
     let header = format!("{{{}}}", empty("a"));
     assert!(File::parse(with_header(&format!("{header}   "), 0)).is_ok());
     for before in [" ", "\n", "\t", "\u{feff}"] {
-        assert!(malformed(&format!("{before}{header}"), 0).contains("does not begin with `{`"), "{before:?}");
+        assert!(
+            malformed(&format!("{before}{header}"), 0).contains("does not begin with `{`"),
+            "{before:?}"
+        );
     }
     assert!(malformed("", 0).contains("does not begin with `{`"));
     assert!(malformed(&format!("{header}{{}}"), 0).contains("trailing characters"));
@@ -58,7 +61,10 @@ fn messages_stay_short_and_plain() {
         format!("{{{}}}", empty(&long)),
         format!(r#"{{"a":{{"dtype":"{long}","shape":[0],"data_offsets":[0,0]}}}}"#),
         format!(r#"{{"a":{{"dtype":"F32","shape":"{long}","data_offsets":[0,0]}}}}"#),
-        format!(r#"{{"a":{{"dtype":"F32","shape":[{}1],"data_offsets":[0,4]}}}}"#, "1,".repeat(100_000)),
+        format!(
+            r#"{{"a":{{"dtype":"F32","shape":[{}1],"data_offsets":[0,4]}}}}"#,
+            "1,".repeat(100_000)
+        ),
         format!(r#"{{"a":"{long}"}}"#),
         format!(r#"{{"a\u001b[31m":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}}}"#),
         format!(r#"{{"a":{{"dtype":"\u001b[31m","shape":[0],"data_offsets":[0,0]}}}}"#),
@@ -104,7 +110,12 @@ fn of_many_problems_some_are_shown() {
     assert!(text.ends_with("\n- and 99981 more"), "{text}");
 
     let entries: Vec<String> = (0..100)
-        .map(|at| format!(r#""{at}":{{"dtype":"U8","shape":[1],"data_offsets":[{at},{}]}}"#, at + 1))
+        .map(|at| {
+            format!(
+                r#""{at}":{{"dtype":"U8","shape":[1],"data_offsets":[{at},{}]}}"#,
+                at + 1
+            )
+        })
         .collect();
     let damage = File::parse(with_header(&format!("{{{}}}", entries.join(",")), 10)).unwrap_err();
     let expected = "cut off: its last 90 bytes are missing, and with them parts or all of \
@@ -132,12 +143,40 @@ fn every_error_names_the_file() {
     assert!(message.contains("it is a folder"), "{message}");
 }
 
+/// Every byte of a file changed, and the first eight, which give the header's length: tensors or an error.
+#[test]
+fn damage_anywhere_ends_in_tensors_or_an_error() {
+    let header = r#"{"__metadata__":{"k":"a b"},"a":{"dtype":"U8","shape":[2,2],"data_offsets":[0,4]}}"#;
+    let whole = with_header(header, 4);
+    for at in 0..whole.len() {
+        for value in 0..=255 {
+            let mut damaged = whole.clone();
+            damaged[at] = value;
+            if let Ok(file) = File::parse(&damaged) {
+                assert!(
+                    file.keys()
+                        .all(|key| file.get(key).is_some_and(|view| view.data.len() <= 4))
+                );
+            }
+        }
+    }
+    for power in 0..64 {
+        let mut damaged = whole.clone();
+        damaged[..8].copy_from_slice(&(1_u64 << power).to_le_bytes());
+        assert!(File::parse(&damaged).is_err(), "2^{power}");
+    }
+}
+
 /// Nothing is read of a file whose length is not that of its header: it may be a hole of any size.
 #[test]
 fn data_are_read_only_where_they_fit() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    std::fs::write(&path, with_header(r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#, 4)).unwrap();
+    std::fs::write(
+        &path,
+        with_header(r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#, 4),
+    )
+    .unwrap();
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     if file.set_len(1 << 43).is_ok() {
         let message = File::read(&path).unwrap_err().to_string();
@@ -199,7 +238,10 @@ fn ties_that_the_network_does_not_have_are_refused() {
         kind: None,
     }];
     let problems = |key: &str, value: &str| {
-        let header = format!(r#"{{"__metadata__":{{"{key}":"{value}"}},{}}}"#, empty("shared.s1_conv.weight"));
+        let header = format!(
+            r#"{{"__metadata__":{{"{key}":"{value}"}},{}}}"#,
+            empty("shared.s1_conv.weight")
+        );
         let file = File::parse(with_header(&header, 0)).unwrap();
         resolve(&file, &expected, &shared).map_or_else(|problems| problems.0, |_| Vec::new())
     };
@@ -210,12 +252,29 @@ fn ties_that_the_network_does_not_have_are_refused() {
     let visits = "s1.0.weight s1.1.weight";
     let right = "shared.s1_conv.weight";
     assert_eq!(problems(right, visits), []);
-    for wrong in ["shared.S1_conv.weight", "shared.s1_conv.weigth", "share.s1_conv.weight", "s1_conv.weight"] {
+    for wrong in [
+        "shared.S1_conv.weight",
+        "shared.s1_conv.weigth",
+        "share.s1_conv.weight",
+        "s1_conv.weight",
+    ] {
         assert_eq!(problems(wrong, visits), [tie(wrong, Some(right))], "{wrong}");
     }
     assert_eq!(problems("shared.other", "anything"), [tie("shared.other", None)]);
+    let text = |value: &str| {
+        let header = format!(r#"{{"__metadata__":{{"{right}":"{value}"}},{}}}"#, empty(right));
+        let file = File::parse(with_header(&header, 0)).unwrap();
+        resolve(&file, &expected, &shared).unwrap_err().to_string()
+    };
+    assert!(text("\\u001b[31m").contains("serves `\\u{1b}[31m` in the file"));
+    assert!(text(&"-".repeat(1_000_000)).len() < 1000);
     // What other programs write.
-    for (key, value) in [("format", "pt"), ("epoch", "7"), ("note", ""), ("note", "s1.0.weight is tied")] {
+    for (key, value) in [
+        ("format", "pt"),
+        ("epoch", "7"),
+        ("note", ""),
+        ("note", "s1.0.weight is tied"),
+    ] {
         assert_eq!(problems(key, value), [], "{key}");
     }
 }

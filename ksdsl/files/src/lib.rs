@@ -70,7 +70,10 @@ pub fn too_large(limit: u64) -> io::Error {
 
 /// Whether a path names one of the process's own open files: opening that waits for nobody.
 fn is_open_already(path: &Path) -> bool {
-    path == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|folder| path.starts_with(folder))
+    path == Path::new("/dev/stdin")
+        || ["/dev/fd", "/proc/self/fd"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
 }
 
 fn refused(kind: FileType) -> io::Error {

@@ -38,8 +38,14 @@ fn of_a_longer_file_nothing_is_read() {
 fn a_folder_and_what_is_not_there_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (kind, message) = read(folder.path(), 100).unwrap_err();
-    assert_eq!((kind, message.as_str()), (ErrorKind::IsADirectory, "it is a folder; expected a file"));
-    assert_eq!(read(&folder.path().join("nothing"), 100).unwrap_err().0, ErrorKind::NotFound);
+    assert_eq!(
+        (kind, message.as_str()),
+        (ErrorKind::IsADirectory, "it is a folder; expected a file")
+    );
+    assert_eq!(
+        read(&folder.path().join("nothing"), 100).unwrap_err().0,
+        ErrorKind::NotFound
+    );
 }
 
 #[cfg(unix)]
@@ -50,7 +56,10 @@ fn devices_pipes_and_sockets_are_refused_also_by_a_link() {
     std::os::unix::fs::symlink("/dev/zero", &link).unwrap();
     for path in [Path::new("/dev/zero"), &link] {
         let (kind, message) = read(path, 100).unwrap_err();
-        assert_eq!((kind, message.as_str()), (ErrorKind::InvalidInput, "it is a device; expected a file"));
+        assert_eq!(
+            (kind, message.as_str()),
+            (ErrorKind::InvalidInput, "it is a device; expected a file")
+        );
     }
     let pipe = folder.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();

@@ -27,7 +27,10 @@ fn process() {
 fn shell(before: &str, path: &str, behind: &str) -> Command {
     let mut command = Command::new("sh");
     command
-        .args(["-c", &format!("{before}; exec \"$0\" process --exact --ignored --nocapture {behind}")])
+        .args([
+            "-c",
+            &format!("{before}; exec \"$0\" process --exact --ignored --nocapture {behind}"),
+        ])
         .arg(std::env::current_exe().unwrap())
         .env("KSDSL_TEST_PATH", path)
         .stdout(Stdio::null());
@@ -69,7 +72,11 @@ fn links_stay_and_what_they_lead_to_is_written() {
     symlink("ring", at("ring")).unwrap();
     let error = write(&at("ring"), b"new").unwrap_err().to_string();
     assert!(error.contains("links"), "{error}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5, "no partial file is left");
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        5,
+        "no partial file is left"
+    );
 }
 
 #[test]
@@ -115,7 +122,12 @@ fn standard_output_is_written_to_whatever_it_is() {
 fn what_a_killed_program_left_goes_away() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    for name in [".ksdsl-partial-Ab3dE9", ".ksdsl-partial-long-name", ".tmpAbC123", "file"] {
+    for name in [
+        ".ksdsl-partial-Ab3dE9",
+        ".ksdsl-partial-long-name",
+        ".tmpAbC123",
+        "file",
+    ] {
         fs::write(at(name), "half").unwrap();
     }
     remove_partial(folder.path());

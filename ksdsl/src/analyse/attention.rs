@@ -4,70 +4,71 @@ use super::buffer::Buffer;
 use super::kernel::{LANES, product, transposed};
 use super::memory::{Act, Pass, has_one_layout};
 use super::pending::Saved;
+use super::wide;
 use crate::ir::{Layer, Shape};
 use std::rc::Rc;
 
 /// Weights of a block of queries.
-const BLOCK: u64 = 1 << 15;
+const BLOCK: u128 = 1 << 15;
 /// Queries of a block, at least.
-const LEAST: u64 = 8;
+const LEAST: u128 = 8;
 
 /// One head of one image: what a task works on.
 struct Head {
-    tokens: u64,
-    depth: u64,
+    tokens: u128,
+    depth: u128,
     /// Channels of all heads.
-    channels: u64,
+    channels: u128,
 }
 
 impl Head {
-    fn new(shape: Shape, heads: u64) -> Self {
+    fn new(shape: Shape, heads: u128) -> Self {
         Self {
-            tokens: shape.pixels(),
-            depth: shape.channels() / heads.max(1),
-            channels: shape.channels(),
+            tokens: wide(shape.pixels()),
+            depth: wide(shape.channels()) / heads.max(1),
+            channels: wide(shape.channels()),
         }
     }
 
     /// Queries of a block.
-    fn block(&self) -> u64 {
+    fn block(&self) -> u128 {
         (BLOCK / self.tokens.max(1)).max(LEAST).min(self.tokens).max(1)
     }
 
     /// A packed matrix with a row for each token.
-    fn rows(&self) -> u64 {
+    fn rows(&self) -> u128 {
         product(&[self.tokens, self.depth.next_multiple_of(LANES)])
     }
 
     /// The same transposed.
-    fn columns(&self) -> u64 {
+    fn columns(&self) -> u128 {
         product(&[self.tokens.next_multiple_of(LANES), self.depth])
     }
 
     /// Scratch of the forward pass: keys, values, weights and outputs of a block.
-    fn forward(&self) -> u64 {
+    fn forward(&self) -> u128 {
         let block = product(&[self.block(), self.tokens + self.depth]);
-        self.rows().saturating_add(self.columns()).saturating_add(block)
+        self.rows() + self.columns() + block
     }
 
     /// Scratch of the backward pass: keys both ways round, values, weights of a block and their
     /// gradients, its gradient of queries, those of keys and values, and a product of a block.
-    fn backward(&self) -> u64 {
-        let packed = self.rows().saturating_add(product(&[2, self.columns()]));
+    fn backward(&self) -> u128 {
+        let packed = self.rows() + 2 * self.columns();
         let block = product(&[self.block(), 2 * self.tokens + self.depth]);
         let gradients = product(&[2, self.tokens, self.depth]);
         let sums = transposed(self.block(), self.tokens, self.depth, self.channels);
-        [block, gradients, sums].into_iter().fold(packed, u64::saturating_add)
+        packed + block + gradients + sums
     }
 }
 
 impl Pass<'_> {
-    pub(super) fn attend(&mut self, heads: u64, inputs: [Act; 3]) -> Act {
+    pub(super) fn attend(&mut self, heads: u128, inputs: [Act; 3]) -> Act {
         let shape = inputs[0].shape;
         let inputs = inputs.map(|input| self.ready(input));
         let head = Head::new(shape, heads);
         let y = Rc::new(self.map(shape));
-        let tasks = heads.saturating_mul(self.batch);
+        let tasks = heads * self.batch;
         self.context.meter.scratch(head.forward(), tasks);
         let training = self.context.training;
         let inputs = inputs.map(|input| (training.then_some(input.saved), input.gradient));
@@ -87,7 +88,7 @@ impl Pass<'_> {
         let x = self.ready(x);
         drop(x.saved);
         let params = self.params(layer);
-        let values = layer.output.elements();
+        let values = wide(layer.output.elements());
         let one_layout = has_one_layout(layer.output);
         let ordered = (!one_layout).then(|| self.values(values));
         let y = Rc::new(Buffer::owned(x.data));

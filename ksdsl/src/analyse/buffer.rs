@@ -4,22 +4,22 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Bytes of a line of the cache: buffers take whole ones.
-const LINE: u64 = 64;
+const LINE: u128 = 64;
 /// Bytes of a value.
-pub(super) const VALUE: u64 = 4;
+pub(super) const VALUE: u128 = 4;
 
 /// Counts the bytes of the buffers that are alive.
 #[derive(Debug)]
 pub(super) struct Meter {
     /// Tasks that run at a time.
-    threads: u64,
-    now: Cell<u64>,
-    peak: Cell<u64>,
+    threads: u128,
+    now: Cell<u128>,
+    peak: Cell<u128>,
 }
 
 impl Meter {
     /// Nothing yet, on so many threads.
-    pub(super) fn new(threads: u64) -> Rc<Self> {
+    pub(super) fn new(threads: u128) -> Rc<Self> {
         Rc::new(Self {
             threads: threads.max(1),
             now: Cell::default(),
@@ -33,22 +33,22 @@ impl Meter {
     }
 
     /// Scratch of so many values in each of `tasks` tasks: as often as they run at a time.
-    pub(super) fn scratch(self: &Rc<Self>, values: u64, tasks: u64) {
-        let lines = values.saturating_mul(VALUE).div_ceil(LINE);
-        let values = lines.saturating_mul(LINE / VALUE);
-        drop(self.buffer(values.saturating_mul(self.threads.min(tasks.max(1)))));
+    pub(super) fn scratch(self: &Rc<Self>, values: u128, tasks: u128) {
+        let lines = (values * VALUE).div_ceil(LINE);
+        let values = lines * (LINE / VALUE);
+        drop(self.buffer(values * self.threads.min(tasks.max(1))));
     }
 
     /// The most bytes that were alive at one time.
-    pub(super) fn peak(&self) -> u64 {
+    pub(super) fn peak(&self) -> u128 {
         self.peak.get()
     }
 
     /// A buffer of so many values of four bytes.
-    pub(super) fn buffer(self: &Rc<Self>, values: u64) -> Buffer {
-        let lines = values.saturating_mul(VALUE).div_ceil(LINE);
-        let bytes = lines.saturating_mul(LINE);
-        let now = self.now.get().saturating_add(bytes);
+    pub(super) fn buffer(self: &Rc<Self>, values: u128) -> Buffer {
+        let lines = (values * VALUE).div_ceil(LINE);
+        let bytes = lines * LINE;
+        let now = self.now.get() + bytes;
         self.now.set(now);
         self.peak.set(self.peak.get().max(now));
         let meter = self.clone();
@@ -59,7 +59,7 @@ impl Meter {
 /// Some bytes, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Buffer {
-    bytes: u64,
+    bytes: u128,
     meter: Rc<Meter>,
 }
 

@@ -7,25 +7,25 @@ use crate::ir::Algorithm;
 use std::rc::Rc;
 
 /// Points of a tile of three pixels in wide depthwise kernels.
-const TOOM_POINTS: u64 = 5;
+const TOOM_POINTS: u128 = 5;
 /// Outputs of such a tile, and taps of a group.
-const TOOM_TILE: u64 = 3;
+const TOOM_TILE: u128 = 3;
 /// Values of a task that goes through them once.
-const PASS: u64 = 1 << 14;
+const PASS: u128 = 1 << 14;
 /// Rows of a band of a depthwise convolution.
-const BAND: u64 = 16;
+const BAND: u128 = 16;
 /// Values of the planes of a task.
-const PLANES: u64 = 1 << 15;
+const PLANES: u128 = 1 << 15;
 /// Least bands of a batch, and of a unit of a slice, for which a pointwise convolution takes them one by one.
-const CHAIN: [u64; 2] = [16, 2];
+const CHAIN: [u128; 2] = [16, 2];
 /// Least pixels of such a band; they are taken in pieces of so many.
-const CHAIN_PIXELS: u64 = 128;
+const CHAIN_PIXELS: u128 = 128;
 /// Rows of zeros above, and below, the output gradient of a band.
-const PADDING_ROWS: u64 = 2;
+const PADDING_ROWS: u128 = 2;
 
 impl Convolution {
     /// Whether a depthwise convolution to a map of this width is taken in tiles of three.
-    pub(super) fn toom(&self, width: u64) -> bool {
+    pub(super) fn toom(&self, width: u128) -> bool {
         self.toom_if(self.kernel[1] >= 9 && width >= 12)
     }
 
@@ -48,12 +48,12 @@ impl Convolution {
     }
 
     /// Vectors of channels.
-    fn blocks(&self) -> u64 {
+    fn blocks(&self) -> u128 {
         self.channels[0].div_ceil(LANES)
     }
 
     /// A depthwise kernel laid out for a direction.
-    pub(super) fn depthwise_form(&self, direction: Direction) -> u64 {
+    pub(super) fn depthwise_form(&self, direction: Direction) -> u128 {
         let width = match direction {
             Direction::Forward => self.output[1],
             Direction::Backward => self.input[1],
@@ -63,21 +63,18 @@ impl Convolution {
         } else {
             self.taps()
         };
-        product(&[self.blocks(), taps, LANES]).saturating_add(LANES)
+        product(&[self.blocks(), taps, LANES]) + LANES
     }
 
     /// Rows of a task of a depthwise convolution to a map, of one image.
-    fn depthwise_rows(&self, to: [u64; 2]) -> u64 {
+    fn depthwise_rows(&self, to: [u128; 2]) -> u128 {
         self.rows_per_task(to).min(to[0]).max(1)
     }
 
     /// Rows of a task of a depthwise convolution to a map, counted over the batch.
-    fn rows_per_task(&self, to: [u64; 2]) -> u64 {
+    fn rows_per_task(&self, to: [u128; 2]) -> u128 {
         let row = product(&[to[1], self.channels[0], self.taps()]);
-        let band = self
-            .for_rules()
-            .batch
-            .saturating_mul(to[0])
+        let band = (self.for_rules().batch * to[0])
             .div_ceil(2)
             .next_multiple_of(4)
             .min(BAND);
@@ -85,8 +82,8 @@ impl Convolution {
     }
 
     /// Tasks of a depthwise convolution to a map.
-    pub(super) fn depthwise_tasks(&self, to: [u64; 2]) -> u64 {
-        let rows = self.batch.saturating_mul(to[0]);
+    pub(super) fn depthwise_tasks(&self, to: [u128; 2]) -> u128 {
+        let rows = self.batch * to[0];
         rows.div_ceil(self.depthwise_rows(to))
     }
 
@@ -100,7 +97,7 @@ impl Convolution {
     /// The weight gradient of a small window: sums of the tasks, and a row of zeros.
     pub(super) fn small_sums(&self, meter: &Rc<Meter>) {
         let width = self.input[1].max(self.output[1]);
-        let _zeros = meter.buffer(width.saturating_mul(self.channels[0]).saturating_add(LANES));
+        let _zeros = meter.buffer(width * self.channels[0] + LANES);
         let least = (4 * self.taps()).div_ceil(self.output[1].max(1));
         let part = self.rows().div_ceil(PARTS).max(least);
         let len = product(&[self.blocks(), self.taps(), LANES]);
@@ -110,7 +107,7 @@ impl Convolution {
     /// Whether the pointwise convolution behind it takes its output band by band, in inference.
     pub(super) fn chains(&self, next: &Self) -> bool {
         let rows = self.rows_per_task(self.output);
-        let pixels = rows.min(self.output[0]).saturating_mul(self.output[1]);
+        let pixels = rows.min(self.output[0]) * self.output[1];
         let pair = (self.method, next.method) == (Method::Depthwise, Method::Pointwise);
         let least = if self.unit.is_some() { CHAIN[1] } else { CHAIN[0] };
         pair && self.for_rules().rows().div_ceil(rows) >= least && pixels >= CHAIN_PIXELS
@@ -121,24 +118,30 @@ impl Convolution {
         next.prepare(meter, next_kernel, Direction::Forward);
         let y = meter.buffer(next.output_len());
         self.prepare(meter, kernel, Direction::Forward);
-        let pixels = self.depthwise_rows(self.output).saturating_mul(self.output[1]);
-        let band = pixels.saturating_mul(self.channels[0]).saturating_add(LANES);
+        let pixels = self.depthwise_rows(self.output) * self.output[1];
+        let band = pixels * self.channels[0] + LANES;
         let then = strassen(pixels.min(CHAIN_PIXELS), next.channels);
         self.banded_scratch(meter, [self.input, self.output], self.stride, [band, then]);
         y
     }
 
     /// Planes of some channels, and the bias; of a small window the bias and a row of zeros.
-    pub(super) fn depthwise_scratch(&self, meter: &Rc<Meter>, maps: [[u64; 2]; 2], stride: [u64; 2]) {
+    pub(super) fn depthwise_scratch(&self, meter: &Rc<Meter>, maps: [[u128; 2]; 2], stride: [u128; 2]) {
         self.banded_scratch(meter, maps, stride, [0, 0]);
     }
 
     /// The same with a band that each task keeps, and scratch of what it does afterwards.
-    fn banded_scratch(&self, meter: &Rc<Meter>, [from, to]: [[u64; 2]; 2], stride: [u64; 2], [band, then]: [u64; 2]) {
-        let _bias = meter.buffer(self.blocks().saturating_mul(LANES).saturating_add(LANES));
+    fn banded_scratch(
+        &self,
+        meter: &Rc<Meter>,
+        [from, to]: [[u128; 2]; 2],
+        stride: [u128; 2],
+        [band, then]: [u128; 2],
+    ) {
+        let _bias = meter.buffer(self.blocks() * LANES + LANES);
         if self.small() {
-            let _zeros = meter.buffer(from[1].saturating_mul(self.channels[0]).saturating_add(LANES));
-            return meter.scratch(band.saturating_add(then), self.depthwise_tasks(to));
+            let _zeros = meter.buffer(from[1] * self.channels[0] + LANES);
+            return meter.scratch(band + then, self.depthwise_tasks(to));
         }
         let this = Self { stride, ..*self };
         let [rows, columns] = this.extent([self.depthwise_rows(to), to[1]]);
@@ -150,27 +153,27 @@ impl Convolution {
         } else {
             (plane(rows, columns), 0)
         };
-        let scratch = self.planes(plane).saturating_add(sums).saturating_add(2 * LANES);
-        meter.scratch(band.saturating_add(scratch.max(then)), self.depthwise_tasks(to));
+        let scratch = self.planes(plane) + sums + 2 * LANES;
+        meter.scratch(band + scratch.max(then), self.depthwise_tasks(to));
     }
 
     /// Planes of the output gradient under the rows of a task, of a strided convolution.
-    pub(super) fn strided_scratch(&self) -> u64 {
-        let under = |axis: usize, inputs: u64| {
-            let reach = (self.kernel[axis].saturating_sub(1)).saturating_mul(self.dilation[axis]);
-            inputs.saturating_sub(1).saturating_add(reach) / self.stride[axis].max(1) + 1
+    pub(super) fn strided_scratch(&self) -> u128 {
+        let under = |axis: usize, inputs: u128| {
+            let reach = self.kernel[axis].saturating_sub(1) * self.dilation[axis];
+            (inputs.saturating_sub(1) + reach) / self.stride[axis].max(1) + 1
         };
         let rows = under(0, self.depthwise_rows(self.input));
         self.planes(plane(rows, under(1, self.input[1])))
     }
 
     /// Planes of as many blocks of channels as are taken at a time.
-    fn planes(&self, plane: u64) -> u64 {
+    fn planes(&self, plane: u128) -> u128 {
         product(&[self.group(plane), plane])
     }
 
     /// Blocks of channels that are taken at a time, each with so many values.
-    fn group(&self, plane: u64) -> u64 {
+    fn group(&self, plane: u128) -> u128 {
         (PLANES / plane.max(1)).clamp(1, self.blocks().max(1))
     }
 
@@ -198,6 +201,6 @@ impl Convolution {
 }
 
 /// Values of a plane of a vector of channels.
-fn plane(rows: u64, columns: u64) -> u64 {
-    (rows.saturating_mul(columns) | 1).saturating_mul(LANES)
+fn plane(rows: u128, columns: u128) -> u128 {
+    ((rows * columns) | 1) * LANES
 }

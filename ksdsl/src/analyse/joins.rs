@@ -3,6 +3,7 @@
 use super::buffer::{Buffer, Gradient};
 use super::memory::{Act, Pass, Ready};
 use super::pending::{Branch, GateStep, Value};
+use super::wide;
 use std::rc::Rc;
 
 impl Pass<'_> {
@@ -76,7 +77,7 @@ impl Pass<'_> {
 
     pub(super) fn concat(&mut self, a: Act, b: Act) -> Act {
         let shape = a.shape.with_channels(a.shape.channels() + b.shape.channels());
-        let [left, right] = [a.shape, b.shape].map(|shape| shape.elements().saturating_mul(self.batch));
+        let [left, right] = [a.shape, b.shape].map(|shape| wide(shape.elements()) * self.batch);
         let (a, b) = (self.ready(a), self.ready(b));
         let y = Rc::new(self.map(shape));
         drop((a.data, a.saved, b.data, b.saved));

@@ -7,25 +7,26 @@
 
 use super::buffer::{Buffer, Meter};
 use super::param::{Direction, Domain, Form, Kernel, Sums};
+use super::wide;
 use crate::ir::{Algorithm, Conv, Layer, Op};
 use std::rc::Rc;
 
 /// Values of the widest vector, which kernels are padded to.
-pub(super) const LANES: u64 = 16;
+pub(super) const LANES: u128 = 16;
 /// Points of a tile of Winograd's algorithm.
-const POINTS: u64 = 36;
+const POINTS: u128 = 36;
 /// Values that a task works on.
-const TASK: u64 = 1 << 17;
+const TASK: u128 = 1 << 17;
 /// Values of the points of both factors of a Winograd weight gradient.
-const WEIGHT_TASK: u64 = 1 << 19;
+const WEIGHT_TASK: u128 = 1 << 19;
 /// Tasks of a weight gradient, at most or about.
-pub(super) const PARTS: u64 = 16;
+pub(super) const PARTS: u128 = 16;
 /// Tasks of a weight gradient that is cut by columns.
-const COLUMN_PARTS: u64 = 8;
+const COLUMN_PARTS: u128 = 8;
 
 /// Rows of a piece, and parts, of the backward pass of a pointwise convolution with the norm behind it.
-const PIECE: u64 = 128;
-const JOINED_PARTS: u64 = 8;
+const PIECE: u128 = 128;
+const JOINED_PARTS: u128 = 8;
 
 /// An input that is made again piece by piece.
 #[derive(Clone, Copy, Debug)]
@@ -48,33 +49,33 @@ pub(super) enum Method {
 /// A convolution of a batch. Linear layers are convolutions of maps of one pixel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Convolution {
-    pub(super) batch: u64,
+    pub(super) batch: u128,
     /// Images that the rules go by, where the batch is a slice.
-    pub(super) unit: Option<u64>,
-    pub(super) groups: u64,
-    pub(super) channels: [u64; 2],
-    pub(super) kernel: [u64; 2],
-    pub(super) stride: [u64; 2],
-    pub(super) dilation: [u64; 2],
+    pub(super) unit: Option<u128>,
+    pub(super) groups: u128,
+    pub(super) channels: [u128; 2],
+    pub(super) kernel: [u128; 2],
+    pub(super) stride: [u128; 2],
+    pub(super) dilation: [u128; 2],
     /// Height and width of input and output.
-    pub(super) input: [u64; 2],
-    pub(super) output: [u64; 2],
+    pub(super) input: [u128; 2],
+    pub(super) output: [u128; 2],
     pub(super) algorithm: Algorithm,
     pub(super) method: Method,
 }
 
 impl Convolution {
     /// That of a layer, if it has one.
-    pub(super) fn of(layer: &Layer, batch: u64, unit: Option<u64>) -> Option<Self> {
+    pub(super) fn of(layer: &Layer, batch: u128, unit: Option<u128>) -> Option<Self> {
         let sizes = |sizes: &[u64]| match *sizes {
-            [_, height, width] => [height, width],
+            [_, height, width] => [wide(height), wide(width)],
             _ => [1, 1],
         };
         let mut this = Self {
             batch,
             unit,
             groups: 1,
-            channels: [layer.input.channels(), layer.output.channels()],
+            channels: [layer.input, layer.output].map(|shape| wide(shape.channels())),
             kernel: [1, 1],
             stride: [1, 1],
             dilation: [1, 1],
@@ -86,8 +87,8 @@ impl Convolution {
         match &layer.op {
             Op::Linear { .. } => Some(this),
             Op::Conv(conv) => {
-                (this.groups, this.kernel) = (conv.groups.max(1), conv.kernel);
-                (this.stride, this.dilation) = (conv.stride, conv.dilation);
+                (this.groups, this.kernel) = (wide(conv.groups.max(1)), conv.kernel.map(wide));
+                (this.stride, this.dilation) = (conv.stride.map(wide), conv.dilation.map(wide));
                 this.algorithm = conv.algorithm;
                 this.method = this.method(conv);
                 Some(this)
@@ -97,7 +98,7 @@ impl Convolution {
     }
 
     /// A linear layer on so many rows.
-    pub(super) fn linear(rows: u64, channels: [u64; 2]) -> Self {
+    pub(super) fn linear(rows: u128, channels: [u128; 2]) -> Self {
         Self {
             batch: rows,
             unit: None,
@@ -159,41 +160,41 @@ impl Convolution {
             24..32 => 64,
             _ => 4,
         };
-        tiles >= least && this.pixels() >= tiles.saturating_mul(8)
+        tiles >= least && this.pixels() >= tiles * 8
     }
 
     /// Pixels of the output.
-    fn pixels(&self) -> u64 {
+    fn pixels(&self) -> u128 {
         product(&[self.batch, self.output[0], self.output[1]])
     }
 
     /// Rows of 4x4 tiles of a map.
-    fn bands(&self, map: [u64; 2]) -> u64 {
-        self.batch.saturating_mul(map[0].div_ceil(4))
+    fn bands(&self, map: [u128; 2]) -> u128 {
+        self.batch * map[0].div_ceil(4)
     }
 
     /// 4x4 tiles of a map.
-    fn all_tiles(&self, map: [u64; 2]) -> u64 {
-        self.bands(map).saturating_mul(map[1].div_ceil(4))
+    fn all_tiles(&self, map: [u128; 2]) -> u128 {
+        self.bands(map) * map[1].div_ceil(4)
     }
 
     /// Values of the input.
-    pub(super) fn input_len(&self) -> u64 {
+    pub(super) fn input_len(&self) -> u128 {
         product(&[self.batch, self.input[0], self.input[1], self.channels[0]])
     }
 
     /// Values of the output.
-    pub(super) fn output_len(&self) -> u64 {
-        self.pixels().saturating_mul(self.channels[1])
+    pub(super) fn output_len(&self) -> u128 {
+        self.pixels() * self.channels[1]
     }
 
-    pub(super) fn taps(&self) -> u64 {
+    pub(super) fn taps(&self) -> u128 {
         product(&self.kernel)
     }
 
     /// Columns of the unrolled input of a group.
-    fn columns(&self) -> u64 {
-        self.taps().saturating_mul(self.channels[0] / self.groups)
+    fn columns(&self) -> u128 {
+        self.taps() * (self.channels[0] / self.groups)
     }
 
     /// The output, by a kernel whose form is made if need be.
@@ -287,19 +288,19 @@ impl Convolution {
     }
 
     /// Rows of a task of a pointwise product.
-    fn product_rows(&self) -> u64 {
+    fn product_rows(&self) -> u128 {
         let pixels = self.for_rules().pixels();
         pixels.div_ceil(8).clamp(64, 128).min(pixels)
     }
 
     /// Scratch of the tasks of a product with a matrix of this size by Strassen's algorithm.
-    fn strassen_scratch(&self, meter: &Rc<Meter>, matrix: [u64; 2]) {
+    fn strassen_scratch(&self, meter: &Rc<Meter>, matrix: [u128; 2]) {
         let rows = self.product_rows().max(1);
         meter.scratch(strassen(rows, matrix), self.pixels().div_ceil(rows));
     }
 
     /// Adds the gradient of the kernel to its sums.
-    pub(super) fn backward_weight(&self, meter: &Rc<Meter>, sums: &Sums, len: u64) {
+    pub(super) fn backward_weight(&self, meter: &Rc<Meter>, sums: &Sums, len: u128) {
         let [inputs, outputs] = self.channels;
         let domain = match self.method {
             Method::Pointwise | Method::Depthwise => Domain::Plain,
@@ -307,12 +308,12 @@ impl Convolution {
             Method::Unrolled => Domain::Unrolled,
         };
         let held = match domain {
-            Domain::Winograd => points(inputs.saturating_mul(outputs)),
+            Domain::Winograd => points(inputs * outputs),
             _ => len,
         };
         sums.hold(domain, || meter.buffer(held));
         match self.method {
-            Method::Pointwise if self.pixels() < outputs.saturating_mul(4) => {
+            Method::Pointwise if self.pixels() < outputs * 4 => {
                 let tasks = outputs.div_ceil(outputs.div_ceil(8).clamp(64, 128));
                 meter.scratch(transposed(self.pixels(), outputs, inputs, inputs), tasks);
             }
@@ -325,8 +326,8 @@ impl Convolution {
             Method::Depthwise => self.depthwise_sums(meter),
             Method::Winograd => {
                 let most = WEIGHT_TASK / (POINTS * (inputs + outputs)).max(1);
-                let tiles = self.tiles(self.output, most.max(inputs.min(outputs)), u64::MAX);
-                let both = points(tiles.saturating_mul(inputs)).saturating_add(points(tiles.saturating_mul(outputs)));
+                let tiles = self.tiles(self.output, most.max(inputs.min(outputs)), u128::MAX);
+                let both = points(tiles * inputs) + points(tiles * outputs);
                 let _both = meter.buffer(both);
                 meter.scratch(transposed(tiles, inputs, outputs, outputs), POINTS);
             }
@@ -361,108 +362,103 @@ impl Convolution {
         };
         kernel.hold(Form::Dense(self.method, direction), || {
             let _plain = meter.buffer(plain);
-            let packed = rows
-                .saturating_mul(columns.next_multiple_of(LANES))
-                .saturating_add(LANES);
+            let packed = rows * columns.next_multiple_of(LANES) + LANES;
             let quarters = match self.method == Method::Pointwise && is_large([rows, columns]) {
                 true => 7 * (rows / 2) * (columns / 2) + LANES,
                 false => 0,
             };
-            meter.buffer(packed.saturating_mul(count).saturating_add(quarters))
+            meter.buffer(packed * count + quarters)
         });
     }
 
     /// Rows of the output that are unrolled at a time.
-    fn tile_rows(&self) -> u64 {
-        (TASK / self.output[1].saturating_mul(self.columns()).max(1)).max(1)
+    fn tile_rows(&self) -> u128 {
+        (TASK / (self.output[1] * self.columns()).max(1)).max(1)
     }
 
-    fn unrolled(&self, rows: u64) -> u64 {
+    fn unrolled(&self, rows: u128) -> u128 {
         product(&[rows.max(1), self.output[1], self.columns()])
     }
 
     /// Tiles of a task of at most so many tiles and bands, over a map.
-    fn tiles(&self, map: [u64; 2], tiles: u64, most_bands: u64) -> u64 {
+    fn tiles(&self, map: [u128; 2], tiles: u128, most_bands: u128) -> u128 {
         let across = map[1].div_ceil(4).max(1);
         let most = most_bands.min(self.bands(map)).max(1);
-        (tiles / across).clamp(1, most).saturating_mul(across)
+        (tiles / across).clamp(1, most) * across
     }
 
     /// A map by Winograd's algorithm.
-    fn winograd(&self, meter: &Rc<Meter>, to: [u64; 2], channels: [u64; 2]) -> Buffer {
+    fn winograd(&self, meter: &Rc<Meter>, to: [u128; 2], channels: [u128; 2]) -> Buffer {
         let [inputs, outputs] = channels;
         let len = product(&[self.batch, to[0], to[1], outputs]);
         let tiles = self.all_tiles(to);
         // With so few tiles all of them are transformed before any is multiplied.
-        if product(&[2, tiles, inputs + outputs]) < inputs.saturating_mul(outputs) {
-            let _points = channels.map(|channels| meter.buffer(points(tiles.saturating_mul(channels))));
+        if product(&[2, tiles, inputs + outputs]) < inputs * outputs {
+            let _points = channels.map(|channels| meter.buffer(points(tiles * channels)));
             return meter.buffer(len);
         }
         let y = meter.buffer(len);
         let most = (TASK / (POINTS * (inputs + outputs)).max(1)).max(48);
         let tiles = self.tiles(to, most, self.bands(to).div_ceil(8));
-        let scratch = channels.map(|channels| points(tiles.saturating_mul(channels)));
+        let scratch = channels.map(|channels| points(tiles * channels));
         let tasks = self.all_tiles(to).div_ceil(tiles.max(1));
-        meter.scratch(scratch[0].saturating_add(scratch[1]), tasks);
+        meter.scratch(scratch[0] + scratch[1], tasks);
         y
     }
 
     /// Rows of the output, over the batch.
-    pub(super) fn rows(&self) -> u64 {
-        self.batch.saturating_mul(self.output[0])
+    pub(super) fn rows(&self) -> u128 {
+        self.batch * self.output[0]
     }
 
     /// Values of the input under so many rows of the output, with the padding.
-    fn copied(&self, rows: u64) -> u64 {
+    fn copied(&self, rows: u128) -> u128 {
         let [height, width] = self.extent([rows.max(1), self.output[1]]);
         product(&[height, width, self.channels[0]])
     }
 
     /// Rows and columns that so many of the output read.
-    pub(super) fn extent(&self, outputs: [u64; 2]) -> [u64; 2] {
+    pub(super) fn extent(&self, outputs: [u128; 2]) -> [u128; 2] {
         [0, 1].map(|axis| {
-            let reach = (self.kernel[axis].saturating_sub(1)).saturating_mul(self.dilation[axis]);
-            let steps = outputs[axis].saturating_sub(1).saturating_mul(self.stride[axis]);
-            steps.saturating_add(reach).saturating_add(1)
+            let reach = self.kernel[axis].saturating_sub(1) * self.dilation[axis];
+            let steps = outputs[axis].saturating_sub(1) * self.stride[axis];
+            steps + reach + 1
         })
     }
 
     /// Rows of the output that are taken at a time where the input is read in place.
-    fn implicit_rows(&self) -> u64 {
-        let row = (self.copied(1) / self.kernel[0].max(1)).saturating_mul(self.stride[0]);
-        let output = self.output[1].saturating_mul(self.channels[1]);
-        (TASK / 2 / row.saturating_add(output).max(1)).max(1)
+    fn implicit_rows(&self) -> u128 {
+        let row = self.copied(1) / self.kernel[0].max(1) * self.stride[0];
+        let output = self.output[1] * self.channels[1];
+        (TASK / 2 / (row + output).max(1)).max(1)
     }
 
     /// Scratch of the weight gradient of so many rows: the input with its padding, and a group's
     /// output gradient in panels.
-    fn gathered(&self, rows: u64) -> u64 {
+    fn gathered(&self, rows: u128) -> u128 {
         let rows = rows.min(self.output[0]).max(1);
         let columns = (self.channels[1] / self.groups).next_multiple_of(LANES);
-        self.copied(rows)
-            .saturating_add(product(&[rows, self.output[1], columns]))
+        self.copied(rows) + product(&[rows, self.output[1], columns])
     }
 
     /// Whether a weight gradient is cut by columns rather than summed of parts.
-    fn large_gradient(&self, len: u64) -> bool {
-        let maps = self.input_len().saturating_add(self.output_len());
+    fn large_gradient(&self, len: u128) -> bool {
+        let maps = self.input_len() + self.output_len();
         self.groups == 1 && product(&[3, PARTS, len]) > product(&[COLUMN_PARTS, maps])
     }
 }
 
-pub(super) fn product(factors: &[u64]) -> u64 {
-    factors
-        .iter()
-        .fold(1, |product, factor| product.saturating_mul(*factor))
+pub(super) fn product(factors: &[u128]) -> u128 {
+    factors.iter().product()
 }
 
 /// Values of 36 matrices of `len` values.
-fn points(len: u64) -> u64 {
-    len.saturating_add(LANES).saturating_mul(POINTS)
+fn points(len: u128) -> u128 {
+    (len + LANES) * POINTS
 }
 
 /// Scratch of a product `a^T b` of so many rows, those of `b` `stride` apart.
-pub(super) fn transposed(rows: u64, left: u64, right: u64, stride: u64) -> u64 {
+pub(super) fn transposed(rows: u128, left: u128, right: u128, stride: u128) -> u128 {
     let (rows, far) = (rows.min(256), 192);
     let panels = if stride < far && right.is_multiple_of(LANES) {
         0
@@ -474,12 +470,12 @@ pub(super) fn transposed(rows: u64, left: u64, right: u64, stride: u64) -> u64 {
 }
 
 /// Whether a pointwise kernel is prepared for Strassen's algorithm.
-fn is_large([rows, columns]: [u64; 2]) -> bool {
+fn is_large([rows, columns]: [u128; 2]) -> bool {
     rows >= 256 && columns >= 256 && rows.is_multiple_of(32) && columns.is_multiple_of(128)
 }
 
 /// Scratch of a product of so many rows with a matrix of this size by Strassen's algorithm.
-pub(super) fn strassen(rows: u64, [depth, columns]: [u64; 2]) -> u64 {
+pub(super) fn strassen(rows: u128, [depth, columns]: [u128; 2]) -> u128 {
     match rows >= 96 && is_large([depth, columns]) {
         true => (rows / 2) * (4 * (depth / 2) + 2 * (columns / 2)) + LANES,
         false => 0,
@@ -487,8 +483,8 @@ pub(super) fn strassen(rows: u64, [depth, columns]: [u64; 2]) -> u64 {
 }
 
 /// Sums of `len` values in each of some parts, added when all are there.
-pub(super) fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64) {
-    let _partials = meter.buffer(parts.saturating_mul(len));
+pub(super) fn partial_sums(meter: &Rc<Meter>, parts: u128, len: u128, scratch: u128) {
+    let _partials = meter.buffer(parts * len);
     meter.scratch(scratch, parts);
     if parts > 1 {
         drop(meter.buffer(len));
@@ -499,7 +495,7 @@ pub(super) fn partial_sums(meter: &Rc<Meter>, parts: u64, len: u64, scratch: u64
 mod tests {
     use super::{Algorithm, Convolution, Method};
 
-    fn conv(batch: u64, side: u64, channels: u64) -> Convolution {
+    fn conv(batch: u128, side: u128, channels: u128) -> Convolution {
         Convolution {
             batch,
             unit: None,

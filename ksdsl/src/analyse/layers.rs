@@ -6,6 +6,7 @@ use super::memory::{Act, Pass, Ready, has_one_layout};
 use super::param::Param;
 use super::pending::{ConvStep, NormStep, Saved, Source, Value, activate};
 use super::weight::{Sum, Weight};
+use super::wide;
 use crate::ir::{Activation, LOW_RANK_A, LOW_RANK_B, Layer, Op};
 use std::rc::Rc;
 
@@ -61,24 +62,24 @@ impl Pass<'_> {
 
     /// The kernel with the layer's own addition to it.
     fn weight(&mut self, layer: &Layer, kernel: Param) -> Weight {
-        let Some([rows, rank, columns]) = layer.low_rank() else {
+        let Some([rows, rank, columns]) = layer.low_rank().map(|sizes| sizes.map(wide)) else {
             return Weight::Param(kernel);
         };
         let sum = Sum {
             size: Convolution::linear(rows, [columns, rank]),
             kernel,
-            a: self.own(layer, LOW_RANK_A, rank.saturating_mul(columns)),
-            b: self.own(layer, LOW_RANK_B, rows.saturating_mul(rank)),
+            a: self.own(layer, LOW_RANK_A, rank * columns),
+            b: self.own(layer, LOW_RANK_B, rows * rank),
         };
         self.keep_sum(layer, sum)
     }
 
     /// Factors for the output channels, and the bias after them.
     fn scale(&mut self, layer: &Layer, bias: Option<Param>, mut x: Act) -> Act {
-        let channels = layer.scales();
+        let channels = wide(layer.scales());
         let factor = self.scales(layer);
         // Copies of factor and bias.
-        let affine = self.values(channels.saturating_mul(2));
+        let affine = self.values(channels * 2);
         if let (Value::Conv(step), false) = (&mut x.value, self.context.training) {
             step.affine = Some(affine);
             return x;
@@ -106,14 +107,14 @@ impl Pass<'_> {
         }
     }
 
-    pub(super) fn batch_norm(&mut self, layer: &Layer, channels: u64, x: Act) -> Act {
+    pub(super) fn batch_norm(&mut self, layer: &Layer, channels: u128, x: Act) -> Act {
         let parameters = self.params(layer);
         let Act { shape, value, gradient } = x;
         let training = self.context.training;
         let value = match value {
             Value::Conv(mut step) if step.is_plain() => {
                 if !training {
-                    step.affine = Some(self.values(channels.saturating_mul(2)));
+                    step.affine = Some(self.values(channels * 2));
                     return Act {
                         shape,
                         value: Value::Conv(step),
@@ -146,13 +147,13 @@ impl Pass<'_> {
         activated: Option<Buffer>,
         source: Source,
         parameters: Vec<Param>,
-        channels: u64,
+        channels: u128,
     ) -> Value {
         if self.context.training {
-            self.running.push(self.values(channels.saturating_mul(2)));
+            self.running.push(self.values(channels * 2));
         }
         // Mean, variance, factor and offset.
-        let statistics = Rc::new(self.values(channels.saturating_mul(4)));
+        let statistics = Rc::new(self.values(channels * 4));
         Value::Norm(Box::new(NormStep {
             input,
             saved,
@@ -170,8 +171,8 @@ impl Pass<'_> {
         let x = self.ready(x);
         let y = Rc::new(self.map(layer.output));
         // Mean and inverse deviation of each row.
-        let rows = layer.input.pixels().saturating_mul(self.batch);
-        let statistics = self.values(rows.saturating_mul(2));
+        let rows = wide(layer.input.pixels()) * self.batch;
+        let statistics = self.values(rows * 2);
         let meter = self.context.meter.clone();
         self.output(layer.output, y, move |dy| {
             let input = x.saved.get();
@@ -206,7 +207,7 @@ impl Pass<'_> {
         let y = Rc::new(self.map(layer.output));
         let saved = needs_input.then_some(x.saved);
         let (meter, gradient) = (self.context.meter.clone(), x.gradient);
-        let inputs = layer.input.elements().saturating_mul(self.batch);
+        let inputs = wide(layer.input.elements()) * self.batch;
         self.output(layer.output, y, move |dy| {
             let input = saved.as_ref().map(Saved::get);
             let dx = meter.buffer(inputs);

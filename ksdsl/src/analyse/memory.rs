@@ -10,6 +10,7 @@ use super::buffer::{Buffer, Gradient, Meter, VALUE};
 use super::param::Param;
 use super::pending::{Context, Saved, Tape, Value};
 use super::weight::{Sum, Weight};
+use super::wide;
 use crate::ir::{GroupId, Join, Layer, Network, Node, Op, Part, PoolKind, SCALE, Shape, Visit};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -18,16 +19,17 @@ use std::rc::Rc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peaks {
     /// In a forward pass in inference.
-    pub inference: u64,
+    pub inference: u128,
     /// In a forward pass of a prepared model, with the kernels it keeps.
-    pub prepared: u64,
+    pub prepared: u128,
     /// In a step of training: forward and backward.
-    pub training: u64,
+    pub training: u128,
 }
 
 /// The peaks of passes over `batch` images, in `f32` and on so many threads: at most that, if all
 /// tasks that can run at a time have their scratch at the same moment.
 pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
+    let (batch, threads) = (wide(batch), wide(threads));
     let (slice, unit) = match slices(network, batch, threads) {
         Some([slice, unit]) => (slice, Some(unit)),
         None => (batch, None),
@@ -58,23 +60,23 @@ pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
 }
 
 /// Bytes of the largest activation of a unit of a batch, see `ksdsl_runtime::cpu::with_unit_bytes`.
-const UNIT: u64 = 2 << 20;
+const UNIT: u128 = 2 << 20;
 
 /// Images of a slice and of a unit, where a batch is taken through the network in slices in inference.
-fn slices(network: &Network, batch: u64, threads: u64) -> Option<[u64; 2]> {
-    let largest = network.largest_activation().saturating_mul(VALUE);
+fn slices(network: &Network, batch: u128, threads: u128) -> Option<[u128; 2]> {
+    let largest = wide(network.largest_activation()) * VALUE;
     let unit = (UNIT / largest.max(1)).max(1);
     let units = batch.div_ceil(unit);
     let of_slice = units.div_ceil(units.div_ceil(threads.max(1)).max(1));
-    (batch > unit).then(|| [batch.min(of_slice.saturating_mul(unit)), unit])
+    (batch > unit).then(|| [batch.min(of_slice * unit), unit])
 }
 
 /// A forward pass, and in training what is to be done backwards.
 pub(super) struct Pass<'n> {
     network: &'n Network,
-    pub(super) batch: u64,
+    pub(super) batch: u128,
     /// Images of a unit, where the batch is a slice.
-    pub(super) unit: Option<u64>,
+    pub(super) unit: Option<u128>,
     pub(super) context: Context,
     /// The shared parameters.
     shared: HashMap<(GroupId, u32, Part), Param>,
@@ -116,7 +118,7 @@ pub(super) struct Ready {
 }
 
 impl<'n> Pass<'n> {
-    fn new(network: &'n Network, batch: u64, training: bool, threads: u64) -> Self {
+    fn new(network: &'n Network, batch: u128, training: bool, threads: u128) -> Self {
         let context = Context {
             meter: Meter::new(threads),
             training,
@@ -166,15 +168,15 @@ impl<'n> Pass<'n> {
 
     /// An activation's values.
     pub(super) fn map(&self, shape: Shape) -> Buffer {
-        self.values(shape.elements().saturating_mul(self.batch))
+        self.values(wide(shape.elements()) * self.batch)
     }
 
-    pub(super) fn values(&self, values: u64) -> Buffer {
+    pub(super) fn values(&self, values: u128) -> Buffer {
         self.context.meter.buffer(values)
     }
 
     /// Reads a parameter, unless it is kept.
-    fn param(&mut self, key: Key, len: u64) -> Param {
+    fn param(&mut self, key: Key, len: u128) -> Param {
         let kept = self.kept.as_ref().and_then(|kept| kept.get(&key));
         if let Some(kept) = kept {
             return kept.clone();
@@ -195,7 +197,7 @@ impl<'n> Pass<'n> {
             for tensor in group.tensors().iter().filter(|tensor| tensor.part != Part::Norm) {
                 for kernel in 0..group.kernels {
                     let key = (Owner::Group(id, kernel), tensor.name);
-                    let param = self.param(key, super::elements(tensor));
+                    let param = self.param(key, wide(super::elements(tensor)));
                     self.shared.insert((id, kernel, tensor.part), param);
                 }
             }
@@ -217,18 +219,18 @@ impl<'n> Pass<'n> {
                 Some((group, kernel)) => Owner::Group(group, kernel),
                 None => Owner::of(layer),
             };
-            params.push(param.unwrap_or_else(|| self.param((owner, tensor.name), super::elements(tensor))));
+            params.push(param.unwrap_or_else(|| self.param((owner, tensor.name), wide(super::elements(tensor)))));
         }
         params
     }
 
     /// A visit's own factors.
     pub(super) fn scales(&mut self, layer: &Layer) -> Param {
-        self.own(layer, SCALE, layer.scales())
+        self.own(layer, SCALE, wide(layer.scales()))
     }
 
     /// A parameter of this layer alone.
-    pub(super) fn own(&mut self, layer: &Layer, name: &'static str, len: u64) -> Param {
+    pub(super) fn own(&mut self, layer: &Layer, name: &'static str, len: u128) -> Param {
         self.param((Owner::of(layer), name), len)
     }
 
@@ -314,7 +316,7 @@ impl<'n> Pass<'n> {
                 let key = self.nodes(of_key, key);
                 let value = self.nodes(of_value, value);
                 match self.network.layers[*layer].op {
-                    Op::Attend { heads } => self.attend(heads, [query, key, value]),
+                    Op::Attend { heads } => self.attend(wide(heads), [query, key, value]),
                     _ => query,
                 }
             }
@@ -334,7 +336,7 @@ impl<'n> Pass<'n> {
     fn layer(&mut self, layer: &Layer, x: Act) -> Act {
         match layer.op {
             Op::Conv(_) | Op::Linear { .. } => self.conv(layer, x),
-            Op::BatchNorm { channels, .. } => self.batch_norm(layer, channels, x),
+            Op::BatchNorm { channels, .. } => self.batch_norm(layer, wide(channels), x),
             Op::LayerNorm { .. } => self.layer_norm(layer, x),
             Op::Activation(kind) => self.activation(kind, x),
             Op::Pool { .. } => self.pool(layer, true, x),

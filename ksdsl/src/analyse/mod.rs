@@ -48,7 +48,7 @@ pub struct LayerCost {
 /// layers.
 pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
     match layer.op {
-        Op::Conv(_) => kernel::Convolution::of(layer, batch, None).map(|conv| conv.taken()),
+        Op::Conv(_) => kernel::Convolution::of(layer, wide(batch), None).map(|conv| conv.taken()),
         _ => None,
     }
 }
@@ -62,7 +62,8 @@ pub fn analyse(network: &Network) -> Analysis {
         .iter()
         .map(|layer| {
             let mut cost = LayerCost {
-                macs: layer.macs(),
+                // Fits, by `limits::MULTIPLY_ADDS`.
+                macs: layer.macs() as u64,
                 // Without sharing there would be none.
                 stored: layer
                     .private_tensors()
@@ -86,7 +87,7 @@ pub fn analyse(network: &Network) -> Analysis {
             cost
         })
         .collect();
-    let total = |value: fn(&LayerCost) -> u64| layers.iter().map(value).fold(0u64, u64::saturating_add);
+    let total = |value: fn(&LayerCost) -> u64| layers.iter().map(value).sum();
     Analysis {
         trainable: total(|cost| cost.stored),
         unshared: total(|cost| cost.used),
@@ -94,6 +95,11 @@ pub fn analyse(network: &Network) -> Analysis {
         macs: total(|cost| cost.macs),
         layers,
     }
+}
+
+/// A size as memory is counted in: a product of batch, threads and sizes within the limits is below 2^128.
+fn wide(size: u64) -> u128 {
+    size.into()
 }
 
 fn elements(tensor: &Tensor) -> u64 {

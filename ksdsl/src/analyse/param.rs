@@ -23,14 +23,14 @@ pub(super) enum Form {
 /// A copy of a parameter's values, and the forms made of them.
 #[derive(Debug)]
 pub(super) struct Kernel {
-    pub(super) len: u64,
+    pub(super) len: u128,
     _values: Buffer,
     forms: RefCell<Vec<(Form, Buffer)>>,
 }
 
 impl Kernel {
     /// A kernel of so many values, which are these.
-    pub(super) fn of(values: Buffer, len: u64) -> Self {
+    pub(super) fn of(values: Buffer, len: u128) -> Self {
         Self {
             len,
             _values: values,
@@ -67,7 +67,7 @@ impl Sums {
     }
 
     /// The sum of all, laid out as the parameter.
-    pub(super) fn values(&self, meter: &Rc<Meter>, len: u64) -> Option<Buffer> {
+    pub(super) fn values(&self, meter: &Rc<Meter>, len: u128) -> Option<Buffer> {
         self.hold(Domain::Plain, || meter.buffer(len));
         let all = self.0.take();
         all.into_iter()
@@ -76,7 +76,7 @@ impl Sums {
     }
 
     /// Moves the sum of all into the parameter's gradient, which is not counted here.
-    fn finish(&self, meter: &Rc<Meter>, len: u64) {
+    fn finish(&self, meter: &Rc<Meter>, len: u128) {
         if !self.0.borrow().is_empty() {
             self.hold(Domain::Plain, || meter.buffer(len));
             self.0.take();
@@ -93,7 +93,7 @@ pub(super) struct Param {
 
 impl Param {
     /// Reads a parameter of `len` values.
-    pub(super) fn new(meter: &Rc<Meter>, len: u64) -> Self {
+    pub(super) fn new(meter: &Rc<Meter>, len: u128) -> Self {
         Self::of(Kernel::of(meter.buffer(len), len))
     }
 
@@ -106,7 +106,7 @@ impl Param {
     }
 
     /// How many values it has.
-    pub(super) fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u128 {
         self.kernel.len
     }
 

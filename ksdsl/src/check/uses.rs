@@ -5,7 +5,7 @@ use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, Sha
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::layers;
 use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
-use crate::source::Name;
+use crate::source::{Name, Span};
 use crate::value::FUNCTIONS;
 
 impl<'f> Checker<'f, '_> {
@@ -58,6 +58,7 @@ impl<'f> Checker<'f, '_> {
                     // Of a parameter that does not exist nobody knows whether it takes words.
                     (ExprKind::Name(_), None) => {}
                     (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
+                    (ExprKind::Name(name), Some(param)) if self.word_of_another(param, name, size.span, scope) => {}
                     (ExprKind::Function(name, inner), Some(param)) if layers::is_function(param.kind, &name.value) => {
                         for expr in inner {
                             self.expr(expr, scope);
@@ -73,11 +74,20 @@ impl<'f> Checker<'f, '_> {
     /// no name of the user's: reading the argument says which words there are.
     fn takes_words_only(&self, kind: layers::ParamKind, expr: &Expr, scope: &Scope) -> bool {
         let ExprKind::Name(name) = &expr.kind else { return false };
-        let words_only = matches!(
-            kind,
-            layers::ParamKind::Init | layers::ParamKind::Word(_) | layers::ParamKind::Choice(_)
-        );
+        let words_only = matches!(kind, layers::ParamKind::Init | layers::ParamKind::Word(_));
         layers::is_word(kind, name) || (words_only && !scope.knows(name))
+    }
+
+    /// Whether a name is a word of the language, but for other parameters: reported.
+    fn word_of_another(&mut self, param: &layers::ParamDef, name: &str, at: Span, scope: &Scope) -> bool {
+        let Some(of) = layers::parameter_of(name).filter(|_| !scope.knows(name)) else {
+            return false;
+        };
+        let text = format!("`{}` takes {}", param.name, param.kind.wanted());
+        let label = format!("`{name}` is a word for `{of}`");
+        self.diagnostics
+            .push(Diagnostic::error(Code::WrongType, at, text).label(label));
+        true
     }
 
     pub(super) fn share(&mut self, share: &'f Share, scope: &Scope) {

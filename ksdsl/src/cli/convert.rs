@@ -7,7 +7,7 @@ use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, FileError, Private, Problem, Problems, Shared, to_bytes, write_file};
+use ksdsl_checkpoint::{Expected, File, FileError, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file};
 use std::path::{Path, PathBuf};
 
 /// What both commands are told.
@@ -157,7 +157,12 @@ impl Files {
             Err(status) => return status,
         };
         let converted = match convert(&file, &layout) {
-            Ok(converted) => converted,
+            Ok(converted) => {
+                if let Some(unstated) = Unstated::of(&file, &layout.shared) {
+                    terminal.warn(&format!("{}: {unstated}", self.checkpoint.display()));
+                }
+                converted
+            }
             Err(problems) => {
                 self.report(&problems, &layout, terminal);
                 return Status::Invalid;

@@ -23,8 +23,9 @@ impl Expand {
         match compiled {
             Ok((spec, compilation)) => {
                 terminal.diagnostics(spec.source(), &compilation.diagnostics);
-                let modules = compilation.networks.iter().map(codegen::network).collect();
-                terminal.print(&codegen::format(modules))
+                // One by one: tokens take far more memory than text.
+                let modules = compilation.networks.iter().map(codegen::network);
+                terminal.print(&modules.map(codegen::format).collect::<String>())
             }
             Err(error) => terminal.report(&error),
         }

@@ -63,9 +63,9 @@ impl Row {
 
     fn extend(&mut self, next: &Row) {
         self.path.extend(&next.path);
-        self.stored = self.stored.saturating_add(next.stored);
-        self.unshared = self.unshared.saturating_add(next.unshared);
-        self.macs = self.macs.saturating_add(next.macs);
+        self.stored += next.stored;
+        self.unshared += next.unshared;
+        self.macs += next.macs;
         self.layers += next.layers;
     }
 }

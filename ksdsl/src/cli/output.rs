@@ -83,16 +83,25 @@ impl Terminal {
 
     /// Writes an error without a place in a source, and what may help.
     pub(super) fn complain(&self, message: &str, help: Option<&str>) {
+        self.tell(Level::ERROR, message, help);
+    }
+
+    /// Writes a warning without a place in a source.
+    pub(super) fn warn(&self, message: &str) {
+        self.tell(Level::WARNING, message, None);
+    }
+
+    fn tell(&self, level: Level<'_>, message: &str, help: Option<&str>) {
         let renderer = match self.error_colour {
             true => Renderer::styled(),
             false => Renderer::plain(),
         };
-        let error = Group::with_title(Level::ERROR.primary_title(message));
-        let error = match help {
-            Some(help) => error.element(Level::HELP.message(help)),
-            None => error,
+        let group = Group::with_title(level.primary_title(message));
+        let group = match help {
+            Some(help) => group.element(Level::HELP.message(help)),
+            None => group,
         };
-        self.note(&renderer.render(&[error]));
+        self.note(&renderer.render(&[group]));
     }
 
     /// Writes a line to stderr.

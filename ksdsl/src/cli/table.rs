@@ -107,7 +107,7 @@ fn costs(summary: &Summary, all: bool) -> String {
         format!("multiply-adds  {} per image", thousands(summary.macs)),
         format!(
             "memory         {} for the model in f32; further for {}{}: {} in inference ({} prepared), {} in training",
-            bytes(memory.model_bytes),
+            bytes(memory.model_bytes.into()),
             plural(images, "image"),
             threads,
             bytes(memory.inference_bytes),
@@ -190,13 +190,13 @@ fn thousands(number: u64) -> String {
 }
 
 /// `4.7 MiB`.
-fn bytes(bytes: u64) -> String {
-    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+fn bytes(bytes: u128) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB", "RiB", "QiB"];
     if bytes < 1024 {
         return format!("{bytes} bytes");
     }
     // The power of 1024 below the number; tenths are exact enough in f64.
-    let power = (bytes.ilog2() / 10) as usize;
+    let power = units.len().min(bytes.ilog2() as usize / 10);
     format!("{:.1} {}", bytes as f64 / 1024f64.powi(power as i32), units[power - 1])
 }
 
@@ -212,10 +212,18 @@ mod tests {
 
     #[test]
     fn bytes_have_the_unit_below_them() {
-        let texts = [0, 1023, 1024, 1536, 5 << 20, u64::MAX].map(bytes);
+        let texts = [0, 1023, 1024, 1536, 5 << 20, 1 << 64, 3 << 111].map(bytes);
         assert_eq!(
             texts,
-            ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "16.0 EiB"]
+            [
+                "0 bytes",
+                "1023 bytes",
+                "1.0 KiB",
+                "1.5 KiB",
+                "5.0 MiB",
+                "16.0 EiB",
+                "6144.0 QiB"
+            ]
         );
     }
 }

@@ -2,7 +2,7 @@
 //! on `ksdsl-runtime`.
 //!
 //! `plan` decides which structs there are; the modules here turn its parts into
-//! tokens, one emitter per construct. Generated code names nothing but `ksdsl_runtime` (as `rt`) and Rust's
+//! tokens, one emitter per construct. Generated code names nothing but the [`Runtime`] (as `rt`) and Rust's
 //! prelude.
 
 mod comment;
@@ -10,16 +10,24 @@ mod forward;
 mod model;
 mod module;
 mod names;
+mod runtime;
 mod shared;
 mod types;
+
+pub use runtime::{InvalidPath, Runtime};
 
 use crate::ir::Network;
 use crate::plan::{self, docs};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-/// The module of one network.
+/// The module of one network, for crates that call the runtime `ksdsl_runtime`.
 pub fn network(network: &Network) -> TokenStream {
+    network_on(network, &Runtime::default())
+}
+
+/// The module of one network.
+pub fn network_on(network: &Network, runtime: &Runtime) -> TokenStream {
     let plan = plan::plan(network);
     let shared = shared::Shared::new(network);
     let name = names::ident(&network.name);
@@ -38,12 +46,12 @@ pub fn network(network: &Network) -> TokenStream {
         let forward = forward::method(of, &plan, &shared);
         quote!(#definition #forward)
     });
-    in_module(&name, comment, quote!(#model #kernels #(#structs)*))
+    in_module(&name, comment, quote!(#model #kernels #(#structs)*), runtime)
 }
 
 /// What stands in for a network that has errors, so that code that names it gives no errors of its
 /// own; `network` is given where its shapes could be resolved.
-pub fn stub(name: &str, network: Option<&Network>) -> TokenStream {
+pub fn stub(name: &str, network: Option<&Network>, runtime: &Runtime) -> TokenStream {
     // A name that Rust could not take was reported, and nothing can refer to it.
     if matches!(name, "self" | "Self" | "super" | "crate" | "_") {
         return TokenStream::new();
@@ -52,16 +60,22 @@ pub fn stub(name: &str, network: Option<&Network>) -> TokenStream {
         &names::ident(name),
         comment::line("A network with errors."),
         model::stub(network),
+        runtime,
     )
 }
 
-fn in_module(name: &proc_macro2::Ident, comment: TokenStream, content: TokenStream) -> TokenStream {
+fn in_module(
+    name: &proc_macro2::Ident,
+    comment: TokenStream,
+    content: TokenStream,
+    Runtime(runtime): &Runtime,
+) -> TokenStream {
     quote! {
         #comment
         #[allow(dead_code, unreachable_pub, unused_variables, non_snake_case, non_camel_case_types)]
-        #[allow(clippy::all, clippy::pedantic)]
+        #[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
         pub mod #name {
-            use ::ksdsl_runtime::generated as rt;
+            use #runtime::generated as rt;
 
             #content
         }

@@ -83,12 +83,10 @@ pub(super) fn definition(name: &Ident, comment: TokenStream, entries: &[Entry]) 
         _ => (quote!(), quote!()),
     };
     let visits = nest(&entries.iter().map(|entry| entry.visit.clone()).collect::<Vec<_>>());
-    let names: Vec<TokenStream> = entries
-        .iter()
-        .map(|entry| &entry.name)
-        .map(|name| quote!(#name))
-        .collect();
-    let pattern = nest(&names);
+    // Not the names of the fields: `Some` would be a pattern of its own.
+    let values: Vec<Ident> = (0..entries.len()).map(|field| format_ident!("f{field}")).collect();
+    let pattern = nest(&values.iter().map(|value| quote!(#value)).collect::<Vec<_>>());
+    let names = entries.iter().map(|entry| &entry.name);
     quote! {
         #comment
         #[derive(Clone, Debug)]
@@ -103,7 +101,7 @@ pub(super) fn definition(name: &Ident, comment: TokenStream, entries: &[Entry]) 
             fn iter_tensors<V: rt::ModuleVisitor<Self, E, D>>(
                 visitor: &mut V,
             ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-                visitor.visit_fields(#visits, |#pattern| #name { #(#names,)* #value })
+                visitor.visit_fields(#visits, |#pattern| #name { #(#names: #values,)* #value })
             }
         }
     }

@@ -4,12 +4,15 @@ use crate::plan::{Body, Field};
 use proc_macro2::{Ident, Span};
 use std::collections::HashSet;
 
-/// An identifier for a name of the language, raw where Rust has the word for itself. (The names
-/// Rust does not allow even so are refused by the checks.)
+/// Words that Rust has for itself in some edition, but syn lets pass.
+const MORE_KEYWORDS: &[&str] = &["gen"];
+
+/// An identifier for a name of the language, raw where Rust has the word for itself in any edition. (The
+/// names Rust does not allow even so are refused by the checks.)
 pub(super) fn ident(name: &str) -> Ident {
     match syn::parse_str::<Ident>(name) {
-        Ok(ident) => ident,
-        Err(_) => Ident::new_raw(name, Span::call_site()),
+        Ok(ident) if !MORE_KEYWORDS.contains(&name) => ident,
+        _ => Ident::new_raw(name, Span::call_site()),
     }
 }
 

@@ -11,6 +11,7 @@ pub struct Budget {
     layers: usize,
     steps: usize,
     path_bytes: usize,
+    tokens: usize,
 }
 
 impl Default for Budget {
@@ -19,6 +20,7 @@ impl Default for Budget {
             layers: limits::LAYERS,
             steps: limits::STEPS,
             path_bytes: limits::PATH_BYTES,
+            tokens: limits::GENERATED_TOKENS,
         }
     }
 }
@@ -26,7 +28,7 @@ impl Default for Budget {
 impl Budget {
     /// Whether something ran out.
     pub fn is_spent(&self) -> bool {
-        self.layers == 0 || self.steps == 0 || self.path_bytes == 0
+        [self.layers, self.steps, self.path_bytes, self.tokens].contains(&0)
     }
 
     pub(super) fn spend_layer(&mut self) -> Result<(), String> {
@@ -51,6 +53,17 @@ impl Budget {
             )
         };
         spend(&mut self.path_bytes, bytes.sum()).ok_or_else(text)
+    }
+
+    /// Pays for the code of a network.
+    pub fn spend_code(&mut self, tokens: usize) -> Result<(), String> {
+        let text = || {
+            format!(
+                "the code of the networks up to this one has more than about {} tokens",
+                limits::GENERATED_TOKENS
+            )
+        };
+        spend(&mut self.tokens, tokens).ok_or_else(text)
     }
 }
 

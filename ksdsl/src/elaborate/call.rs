@@ -103,10 +103,14 @@ impl<'f> Elaborator<'f, '_> {
         };
         match layer.resolve {
             Resolve::Identity => Some(input),
-            Resolve::One(resolve) => {
-                let result = resolve(&args, input).and_then(|op| Ok((op, layers::output(&op, input)?)));
-                self.layer(path, result, input, &args, call.span, nodes)
-            }
+            Resolve::One(resolve) => match (resolve(&args, input), input) {
+                // A vector is flat already.
+                (Ok(Op::Flatten), Shape::Flat(_)) => Some(input),
+                (op, _) => {
+                    let result = op.and_then(|op| Ok((op, layers::output(&op, input)?)));
+                    self.layer(path, result, input, &args, call.span, nodes)
+                }
+            },
             Resolve::SqueezeExcite => self.squeeze_excite(path, &args, input, call.span, nodes),
             Resolve::Attention => self.attention(path, &args, input, call.span, nodes),
         }

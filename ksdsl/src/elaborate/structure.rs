@@ -311,7 +311,7 @@ impl<'f> Elaborator<'f, '_> {
                 return Some(map);
             }
             (Join::Concat, a, b) if a.with_channels(1) == b.with_channels(1) => {
-                let joined = a.with_channels(a.channels().saturating_add(b.channels()));
+                let joined = a.with_channels(a.channels() + b.channels());
                 if product(&joined.sizes()).is_none() {
                     self.too_many_elements("the paths give", &joined.sizes(), self.span);
                     return None;

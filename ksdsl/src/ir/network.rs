@@ -95,10 +95,11 @@ impl Layer {
 
     /// Multiply-adds for one image: those of its operation, and those of its own addition to the kernel,
     /// which a pass needs once, whatever its batch.
-    pub fn macs(&self) -> u64 {
-        let of_rank = |[rows, rank, columns]: [u64; 3]| rows.saturating_mul(rank).saturating_mul(columns);
-        let addition = self.low_rank().map_or(0, of_rank);
-        self.op.macs(self.output).saturating_add(addition)
+    pub fn macs(&self) -> u128 {
+        let addition = self
+            .low_rank()
+            .map_or(0, |sizes| sizes.into_iter().map(u128::from).product());
+        self.op.macs(self.output) + addition
     }
 }
 
@@ -246,6 +247,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// Multiply-adds of all layers for one image.
+    pub fn macs(&self) -> u128 {
+        self.layers.iter().map(Layer::macs).sum()
+    }
+
     /// Values of the largest activation of one image, the input among them.
     pub fn largest_activation(&self) -> u64 {
         let of_layers = self.layers.iter().flat_map(|layer| [layer.input, layer.output]);

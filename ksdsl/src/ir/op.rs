@@ -304,14 +304,14 @@ impl Op {
 
     /// Multiply-adds for one image: those of convolutions and linear layers, and of both products of
     /// attention.
-    pub fn macs(&self, output: Shape) -> u64 {
+    pub fn macs(&self, output: Shape) -> u128 {
         let per_output = match self {
             Op::Conv(conv) => conv.inputs / conv.groups.max(1) * conv.kernel[0] * conv.kernel[1],
             Op::Linear { inputs, .. } => *inputs,
             // Each channel of a query meets that of every key, and each of its outputs every value.
-            Op::Attend { .. } => output.pixels().saturating_mul(2),
+            Op::Attend { .. } => 2 * output.pixels(),
             _ => 0,
         };
-        per_output.saturating_mul(output.elements())
+        u128::from(per_output) * u128::from(output.elements())
     }
 }

@@ -44,10 +44,22 @@ pub enum ParamKind {
     /// How many of several things: their number, at least one, or a fraction of them, above zero
     /// and at most one.
     Amount,
-    /// One of these words; a truth value stands for the first or the last.
-    Word(&'static [&'static str]),
     /// One of these words and nothing else.
-    Choice(&'static [&'static str]),
+    Word(&'static [&'static str]),
+}
+
+impl ParamKind {
+    /// What it takes where that is no word, as messages say it.
+    pub fn wanted(self) -> &'static str {
+        match self {
+            ParamKind::Size | ParamKind::Sizes | ParamKind::Zeros | ParamKind::Whole => "a whole number",
+            ParamKind::Padding => "whole numbers, `same` or `valid`",
+            ParamKind::Flag => "true or false",
+            ParamKind::Number { .. } | ParamKind::Amount => "a number",
+            ParamKind::Init => "the name of an initialisation",
+            ParamKind::Word(_) => "a word",
+        }
+    }
 }
 
 /// How windows are padded.
@@ -209,7 +221,7 @@ pub fn is_word(kind: ParamKind, word: &str) -> bool {
     match kind {
         ParamKind::Padding => matches!(word, "same" | "valid"),
         ParamKind::Init => INITS.contains(&word),
-        ParamKind::Word(words) | ParamKind::Choice(words) => words.contains(&word),
+        ParamKind::Word(words) => words.contains(&word),
         _ => false,
     }
 }
@@ -245,14 +257,13 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         },
         ParamKind::Flag => match eval(first, env, diagnostics)? {
             Value::Bool(flag) => Some(ArgValue::Flag(flag)),
-            other => wrong_type(param, first.span, "true or false", other, diagnostics),
+            other => wrong_type(param, first.span, other, diagnostics),
         },
         ParamKind::Number { min, max } => number(param, first, (min, max), env, diagnostics).map(ArgValue::Number),
         ParamKind::Init => init(param, first, env, diagnostics).map(ArgValue::Init),
         ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
         ParamKind::Amount => amount(param, first, env, diagnostics),
-        ParamKind::Word(words) => words::word(param, first, words, env, diagnostics),
-        ParamKind::Choice(words) => words::choice(param, first, words, diagnostics),
+        ParamKind::Word(words) => words::word(param, first, words, diagnostics),
     }
 }
 
@@ -279,7 +290,7 @@ fn size(param: &ParamDef, expr: &Expr, min: i64, env: &Env, diagnostics: &mut Di
             ));
             None
         }
-        other => wrong_type(param, expr.span, "a whole number", other, diagnostics),
+        other => wrong_type(param, expr.span, other, diagnostics),
     }
 }
 
@@ -289,7 +300,7 @@ fn whole(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics
             diagnostics.push(out_of_range(param.name, expr.span, value, "at least 0".to_owned()));
             None
         }),
-        other => wrong_type(param, expr.span, "a whole number", other, diagnostics),
+        other => wrong_type(param, expr.span, other, diagnostics),
     }
 }
 
@@ -298,7 +309,7 @@ fn amount(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostic
     match eval(expr, env, diagnostics)? {
         Value::Int(value) if value >= 1 => u64::try_from(value).ok().map(ArgValue::Size),
         Value::Float(value) if value > 0.0 && value <= 1.0 => Some(ArgValue::Number(value)),
-        Value::Bool(flag) => wrong_type(param, expr.span, "a number", Value::Bool(flag), diagnostics),
+        Value::Bool(flag) => wrong_type(param, expr.span, Value::Bool(flag), diagnostics),
         value => {
             let text = "at least 1, or a fraction above 0.0 and at most 1.0".to_owned();
             diagnostics.push(out_of_range(param.name, expr.span, value, text));
@@ -310,7 +321,7 @@ fn amount(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostic
 fn number(param: &ParamDef, expr: &Expr, range: (f64, f64), env: &Env, diagnostics: &mut Diagnostics) -> Option<f64> {
     let value = eval(expr, env, diagnostics)?;
     let Some(number) = value.as_f64() else {
-        return wrong_type(param, expr.span, "a number", value, diagnostics);
+        return wrong_type(param, expr.span, value, diagnostics);
     };
     if (range.0..range.1).contains(&number) {
         return Some(number);
@@ -349,7 +360,7 @@ fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics)
         }
         _ => {}
     }
-    let text = format!("`{}` takes the name of an initialisation", param.name);
+    let text = format!("`{}` takes {}", param.name, param.kind.wanted());
     let help = format!(
         "one of {}, {}(number)",
         INITS.join(", "),
@@ -359,11 +370,9 @@ fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics)
     None
 }
 
-fn wrong_type<T>(param: &ParamDef, span: Span, wanted: &str, got: Value, diagnostics: &mut Diagnostics) -> Option<T> {
-    diagnostics.push(
-        Diagnostic::error(Code::WrongType, span, format!("`{}` takes {wanted}", param.name))
-            .label(format!("this is {}", got.described())),
-    );
+fn wrong_type<T>(param: &ParamDef, span: Span, got: Value, diagnostics: &mut Diagnostics) -> Option<T> {
+    let text = format!("`{}` takes {}", param.name, param.kind.wanted());
+    diagnostics.push(Diagnostic::error(Code::WrongType, span, text).label(format!("this is {}", got.described())));
     None
 }
 

@@ -9,7 +9,7 @@ const fn param(name: &'static str, kind: ParamKind, required: bool) -> ParamDef 
 }
 
 /// The words of [`Algorithm`].
-const ALGORITHM: ParamKind = ParamKind::Choice(&[
+const ALGORITHM: ParamKind = ParamKind::Word(&[
     Algorithm::Auto.word(),
     Algorithm::Direct.word(),
     Algorithm::Winograd.word(),
@@ -62,7 +62,7 @@ pub(super) const DEPTHWISE: LayerDef = LayerDef {
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("depthwise", input)?;
         let spec = Spec {
-            outputs: inputs.saturating_mul(args.size("multiplier", 1)),
+            outputs: inputs * args.size("multiplier", 1),
             groups: inputs,
             kernel: args.sizes("kernel", [1, 1]),
             stride: args.sizes("stride", [1, 1]),

@@ -14,6 +14,7 @@ pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_func
 pub use attention::attention;
 pub use conv::{conv_output, projection};
 pub use linear::squeeze_excite;
+pub use words::parameter_of;
 
 use crate::diag::Code;
 use crate::ir::{Op, Shape};

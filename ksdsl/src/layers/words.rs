@@ -1,13 +1,19 @@
 //! Arguments that are words of the language.
 
-use super::{ArgValue, ParamDef};
+use super::{ArgValue, LAYERS, ParamDef, RESIDUAL, is_word};
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::source::Span;
-use crate::value::{Env, Value, eval};
+
+/// The parameter that a word of the language is for.
+pub fn parameter_of(word: &str) -> Option<&'static str> {
+    let of_layers = LAYERS.iter().flat_map(|layer| layer.params);
+    let takes = |param: &&ParamDef| is_word(param.kind, word);
+    of_layers.chain(RESIDUAL).find(takes).map(|param| param.name)
+}
 
 /// A word, and nothing else.
-pub(super) fn choice(
+pub(super) fn word(
     param: &ParamDef,
     expr: &Expr,
     words: &'static [&'static str],
@@ -28,32 +34,4 @@ fn no_such_word(param: &ParamDef, span: Span, words: &[&'static str], written: O
     let near = written.and_then(|written| nearest(written, words.iter().copied()));
     let text = format!("`{}` takes one of {}", param.name, words.join(", "));
     Diagnostic::error(Code::WrongType, span, text).maybe_help(near.map(|word| format!("did you mean `{word}`?")))
-}
-
-/// A word, or a truth value for the first or the last of them.
-pub(super) fn word(
-    param: &ParamDef,
-    expr: &Expr,
-    words: &'static [&'static str],
-    env: &Env,
-    diagnostics: &mut Diagnostics,
-) -> Option<ArgValue> {
-    if let ExprKind::Name(written) = &expr.kind
-        && let Some(word) = words.iter().find(|word| *word == written)
-    {
-        return Some(ArgValue::Word(word));
-    }
-    // A truth value may stand for the words that mean it.
-    if let (ExprKind::Bool(_) | ExprKind::Not(_) | ExprKind::Binary(..) | ExprKind::Name(_), [off, .., on]) =
-        (&expr.kind, words)
-        && let Some(Value::Bool(flag)) = eval(expr, env, diagnostics)
-    {
-        return Some(ArgValue::Word(if flag { on } else { off }));
-    }
-    let written = match &expr.kind {
-        ExprKind::Name(written) => Some(written.as_str()),
-        _ => None,
-    };
-    diagnostics.push(no_such_word(param, expr.span, words, written));
-    None
 }

@@ -5,6 +5,7 @@
 //! with it the generated code, does not grow with its depth.
 
 pub(crate) mod docs;
+mod size;
 
 use crate::ir::{
     GroupId, Init, Join, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
@@ -19,7 +20,7 @@ pub(super) type TypeId = usize;
 pub(super) type FieldId = usize;
 
 /// The plan of a network.
-pub(super) struct Plan<'n> {
+pub(crate) struct Plan<'n> {
     pub(super) network: &'n Network,
     /// The structs of stages, blocks and iterations, inner ones first.
     pub(super) types: Vec<Type>,
@@ -134,7 +135,7 @@ pub(super) enum Step {
 }
 
 /// Plans a network.
-pub(super) fn plan(network: &Network) -> Plan<'_> {
+pub(crate) fn plan(network: &Network) -> Plan<'_> {
     let mut planner = Planner {
         network,
         types: Vec::new(),

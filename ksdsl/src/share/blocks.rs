@@ -38,9 +38,6 @@ impl Clause<'_, '_> {
             return Vec::new();
         }
         let sets = self.same_places(&blocks, norms);
-        if sets.is_empty() && !self.incomplete && !self.diagnostics.has_errors() {
-            self.nothing_fits();
-        }
         let roots = joined(blocks.len(), &sets);
         let mut families: BTreeMap<usize, Vec<Members>> = BTreeMap::new();
         for set in sets {
@@ -48,14 +45,6 @@ impl Clause<'_, '_> {
         }
         let family = |(root, sets)| self.family(root, sets, &roots, &blocks, selectors);
         families.into_iter().map(family).collect()
-    }
-
-    fn nothing_fits(&mut self) {
-        let text = "no two blocks here have isomorphic layers at the same place: nothing is shared";
-        self.diagnostics.push(
-            Diagnostic::warning(Code::SingleMember, self.share.span, text)
-                .help("make the clause conditional with `when`, or remove it"),
-        );
     }
 
     /// The selected blocks in the order of the forward pass.

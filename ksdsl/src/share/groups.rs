@@ -13,17 +13,11 @@ impl Clause<'_, '_> {
         let members = layers.iter().zip(&mapped);
         let (visits, assignment): (Vec<LayerId>, Vec<u32>) =
             members.filter_map(|(layer, kernel)| Some((*layer, (*kernel)?))).unzip();
-        let Some(&first) = visits.first() else {
-            self.nothing_left(&layers);
-            return;
-        };
+        let Some(&first) = visits.first() else { return };
         let op = self.network.layers[first].op;
         let parts = parts_of(&op, self.part());
         if self.claimed(&visits, &parts) {
             return;
-        }
-        if visits.len() == 1 {
-            self.only_one(first, layers.len());
         }
         let (scaled, rank) = self.own_parts(first, &parts);
         let id = self.network.groups.len();
@@ -44,31 +38,6 @@ impl Clause<'_, '_> {
             mapping: words.map(|words| Mapping { words, kernels: mapped }),
             span: self.share.span,
         });
-    }
-
-    fn nothing_left(&mut self, layers: &[LayerId]) {
-        let text = format!("this leaves none of {} layers to share", layers.len());
-        let span = self.share.at.as_ref().map_or(self.share.span, |at| at.span);
-        self.diagnostics.push(
-            Diagnostic::warning(Code::SingleMember, span, text)
-                .help("let more visits share, or make the clause conditional with `when`"),
-        );
-    }
-
-    fn only_one(&mut self, layer: LayerId, of: usize) {
-        let path = &self.network.layers[layer].path;
-        let (text, help) = match of {
-            1 => (
-                format!("only `{path}` is selected: nothing is shared"),
-                "select more layers, or make the clause conditional with `when`",
-            ),
-            _ => (
-                format!("only `{path}` is left to share: nothing is shared"),
-                "let more visits share, or make the clause conditional with `when`",
-            ),
-        };
-        self.diagnostics
-            .push(Diagnostic::warning(Code::SingleMember, self.share.span, text).help(help));
     }
 
     /// Reports a layer another group has claimed.

@@ -134,7 +134,7 @@ impl Clause<'_, '_> {
 
     /// The sets of two or more isomorphic layers, in the order of their first members.
     pub(super) fn isomorphic_sets(
-        &mut self,
+        &self,
         layers: &[LayerId],
         kind: Option<&str>,
         scopes: &[Selector],
@@ -154,16 +154,6 @@ impl Clause<'_, '_> {
             .filter_map(|signature| sets.remove(signature))
             .filter(|set| set.len() > 1)
             .collect();
-        if sets.is_empty() && !self.incomplete && !self.diagnostics.has_errors() {
-            self.diagnostics.push(
-                Diagnostic::warning(
-                    Code::SingleMember,
-                    self.share.span,
-                    "no two isomorphic layers here: nothing is shared",
-                )
-                .help("make the clause conditional with `when`, or remove it"),
-            );
-        }
         let several = sets.len() > 1;
         let base = match (&self.share.name, scopes) {
             (Some(name), _) => name.value.clone(),

@@ -9,6 +9,7 @@ mod groups;
 mod isomorphic;
 mod mapping;
 mod members;
+mod outcome;
 mod private;
 mod select;
 
@@ -20,6 +21,7 @@ use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, eval_bool};
 use mapping::Mapping;
+use outcome::Selected;
 use private::Private;
 use select::Index;
 use std::collections::HashMap;
@@ -129,14 +131,17 @@ impl Clause<'_, '_> {
     /// What is shared.
     fn part(&self) -> SharePart {
         match self.private.bias {
-            true => SharePart::Kernel,
-            false => self.share.part,
+            Some(_) => SharePart::Kernel,
+            None => self.share.part,
         }
     }
 
     /// Makes the groups of the clause.
     fn groups(&mut self, mapping: &Mapping<'_>, env: &Env) {
-        for family in self.families(env) {
+        let first = self.network.groups.len();
+        let families = self.families(env);
+        let selected = Selected::of(&families);
+        for family in families {
             let Some(kernels) = mapping.kernels(family.visits, family.what, env, self.diagnostics) else {
                 continue;
             };
@@ -144,6 +149,9 @@ impl Clause<'_, '_> {
                 let kernels = set.at.iter().map(|visit| kernels[*visit]).collect();
                 self.group(set.layers, set.name, kernels, mapping.words.clone());
             }
+        }
+        if !self.diagnostics.has_errors() && !self.incomplete && *self.budget > 0 {
+            self.check_outcome(first, &selected);
         }
     }
 

@@ -12,12 +12,12 @@ use crate::value::Env;
 /// The parts after `with private`, their numbers computed.
 #[derive(Debug, Default)]
 pub(super) struct Private {
-    /// A bias.
-    pub(super) bias: bool,
+    /// Where the clause asks for a bias.
+    pub(super) bias: Option<Span>,
     /// Where the clause asks for factors.
-    scale: Option<Span>,
+    pub(super) scale: Option<Span>,
     /// The rank of an addition, where it is written and where the clause asks for it.
-    rank: Option<(u64, Span, Span)>,
+    pub(super) rank: Option<(u64, Span, Span)>,
 }
 
 impl Private {
@@ -29,7 +29,7 @@ impl Private {
             let def = PRIVATE_PARTS.iter().find(|def| def.name == call.name.value)?;
             let args = read(def.params, &call.args, env, diagnostics)?;
             match def.name {
-                "bias" => private.bias = true,
+                "bias" => private.bias = Some(call.span),
                 "scale" => private.scale = Some(call.span),
                 _ => private.rank = Some((args.size("rank", 1), args.span("rank")?, call.span)),
             }

@@ -141,6 +141,33 @@ fn messages_say_what_to_do() {
     );
 }
 
+/// A file that is none, one that is cut off, and one whose numbers are no parameters.
+#[test]
+fn checkpoints_that_are_damaged_are_named() {
+    let folder = folder(3);
+    let path = |name: &str| folder.0.path().join(name);
+    let whole = std::fs::read(path("own.safetensors")).unwrap();
+    let fails = |bytes: &[u8], message: &str| {
+        std::fs::write(path("bad.safetensors"), bytes).unwrap();
+        for command in ["fuse", "unroll"] {
+            let run = folder.ksn(&[command, "net.ksn", "bad.safetensors", "-o", "new.safetensors"]);
+            assert_eq!(run.status, Some(1), "{}", run.stderr);
+            assert!(run.stderr.contains("bad.safetensors"), "{}", run.stderr);
+            assert!(run.stderr.contains(message), "{}", run.stderr);
+        }
+    };
+    fails(b"", "not a safetensors file");
+    fails(&whole[..whole.len() - 1], "cut off: its last 1 bytes are missing");
+    let header = whole.windows(5).position(|text| text == b"\"F32\"").unwrap();
+    let mut whole_numbers = whole.clone();
+    whole_numbers[header + 1] = b'I';
+    fails(
+        &whole_numbers,
+        "`s.0.linear.weight` has elements of type I32 instead of floating-point numbers",
+    );
+    assert!(!path("new.safetensors").exists());
+}
+
 /// What visits have of their own starts without effect, and becomes part of the kernels.
 #[test]
 fn own_parts_are_made_and_folded() {
@@ -172,7 +199,15 @@ fn own_parts_are_made_and_folded() {
         });
     }
     assert_eq!(tensors.len(), 1 + 3 * 3);
-    std::fs::write(folder.0.path().join("trained.safetensors"), to_bytes(&tensors, &[])).unwrap();
+    let scaled = ksdsl_checkpoint::Shared {
+        key: "shared.scaled.weight".to_owned(),
+        visits: (0..3).map(|layer| format!("s.{layer}.linear.weight")).collect(),
+    };
+    std::fs::write(
+        folder.0.path().join("trained.safetensors"),
+        to_bytes(&tensors, &[scaled]),
+    )
+    .unwrap();
     let scaled = ["--set", "scaled=true"];
     convert(
         &folder,
@@ -220,4 +255,129 @@ fn export_writes_a_file_or_prints() {
     );
     // One parameter for both visits.
     assert_eq!(written.matches("self.ends = Layer(").count(), 1, "{written}");
+}
+
+/// Two networks with the same keys and shapes and other ties: kernels 0 1 0 1 and 0 0 1 1.
+const MAPPED: &str = "\
+net turns { input 2; stage s { repeat 4 { linear(2, bias = false) } } share s[*].linear into cycle(2) as k }
+net halves { input 2; stage s { repeat 4 { linear(2, bias = false) } } share s[*].linear into 2 groups as k }
+";
+
+/// The ties that an exported module has, by reading its text as Python does: literals in a row are one.
+fn ties(python: &str) -> Vec<(String, String)> {
+    let (_, rest) = python.split_once("\n    ties = {").expect("the ties");
+    let inside = rest.split_once('}').expect("an end").0;
+    let literals = |entry: &str| -> String { entry.split('"').skip(1).step_by(2).collect() };
+    let entries = inside.split(",\n").map(str::trim).filter(|entry| !entry.is_empty());
+    entries
+        .map(|entry| {
+            let (key, visits) = entry.split_once(": ").expect("a key");
+            (literals(key), literals(visits))
+        })
+        .collect()
+}
+
+/// As `save_file(model.state_dict(), path, metadata=model.ties)` writes it.
+fn saved(ties: &[(String, String)]) -> Vec<u8> {
+    let tensors: Vec<Tensor<'_>> = (0..2)
+        .map(|kernel| Tensor {
+            key: format!("shared.k.{kernel}.weight"),
+            kind: Kind::F32,
+            shape: vec![2, 2],
+            data: Cow::Owned(bytes(&LAYERS[kernel])),
+        })
+        .collect();
+    let shared: Vec<ksdsl_checkpoint::Shared> = ties
+        .iter()
+        .map(|(key, visits)| ksdsl_checkpoint::Shared {
+            key: key.clone(),
+            visits: visits.split(' ').map(str::to_owned).collect(),
+        })
+        .collect();
+    to_bytes(&tensors, &shared)
+}
+
+/// A checkpoint that went through PyTorch is refused for a network with other ties.
+#[test]
+fn ties_travel_with_the_export() {
+    let folder = Folder::with(&[("net.ksn", MAPPED)]);
+    let export = folder.ksn(&["export", "pytorch", "net.ksn", "--net", "turns"]);
+    let found = ties(&export.stdout);
+    let visits = |layers: [u32; 2]| layers.map(|layer| format!("s.{layer}.linear.weight")).join(" ");
+    let expected =
+        [(0, [0, 2]), (1, [1, 3])].map(|(kernel, layers)| (format!("shared.k.{kernel}.weight"), visits(layers)));
+    assert_eq!(found, expected);
+
+    let path = folder.0.path().join("saved.safetensors");
+    std::fs::write(&path, saved(&found)).unwrap();
+    let unroll = |net| {
+        folder.ksn(&[
+            "unroll",
+            "net.ksn",
+            "saved.safetensors",
+            "-o",
+            "out.safetensors",
+            "--net",
+            net,
+        ])
+    };
+    let run = unroll("halves");
+    assert_eq!(run.status, Some(1));
+    assert!(
+        run.stderr
+            .contains("`shared.k.0.weight` serves `s.1.linear.weight` in the network, but not in the file")
+    );
+    assert!(!folder.0.path().join("out.safetensors").exists());
+    let run = unroll("turns");
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    for (layer, kernel) in [(0, 0), (1, 1), (2, 0), (3, 1)] {
+        let found = values(&folder, "out.safetensors", &format!("s.{layer}.linear.weight"));
+        assert_eq!(found, Some(bytes(&LAYERS[kernel])), "{layer}");
+    }
+
+    std::fs::write(&path, saved(&[])).unwrap();
+    let run = unroll("halves");
+    assert_eq!(run.status, Some(0));
+    assert!(
+        run.stderr
+            .starts_with("warning: saved.safetensors: the file does not say which layers"),
+        "{}",
+        run.stderr
+    );
+}
+
+/// A visit that keeps its own kernel is no tie, long lists are cut at blanks, and a part may be called `ties`.
+#[test]
+fn ties_are_those_of_shared_tensors_alone() {
+    let text = "net n { input 4
+        stage ties { repeat 12 { batch_norm; linear(4) } }
+        share ties[*].linear into [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, _] as k
+        share ties[1..3].batch_norm as norm }";
+    let folder = Folder::with(&[("net.ksn", text)]);
+    let python = folder.ksn(&["export", "pytorch", "net.ksn"]).stdout;
+    let of = |range: std::ops::Range<u32>, name: &str| {
+        range
+            .map(|block| format!("ties.{block}.{name}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let mut expected: Vec<(String, String)> = ["weight", "bias"]
+        .map(|name| (format!("shared.k.{name}"), of(0..11, &format!("linear.{name}"))))
+        .to_vec();
+    expected.extend(
+        ["weight", "bias", "running_mean", "running_var"]
+            .map(|name| (format!("shared.norm.{name}"), of(1..3, &format!("batch_norm.{name}")))),
+    );
+    assert_eq!(ties(&python), expected);
+    assert!(python.contains("self[\"ties\"] = TiesStage()"));
+    let long = |line: &&str| line.contains("ties.") && line.len() > 100;
+    assert_eq!(python.lines().find(long), None);
+    let free = "net n { input 4; linear(4) }";
+    let folder = Folder::with(&[("net.ksn", free)]);
+    assert!(
+        folder
+            .ksn(&["export", "pytorch", "net.ksn"])
+            .stdout
+            .contains("\n    ties = {}\n")
+    );
 }

@@ -244,6 +244,49 @@ fn files_that_are_no_source_end_in_a_clear_error() {
     assert_eq!((run.status, run.stderr.as_str()), (Some(2), expected));
 }
 
+/// What has no end, or nobody writes to, is refused by name and does not keep the command waiting.
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices_are_no_source() {
+    let folder = Folder::with(&[]);
+    let path = |name: &str| folder.0.path().join(name);
+    std::os::unix::fs::symlink("/dev/zero", path("endless.ksn")).unwrap();
+    assert!(Command::new("mkfifo").arg(path("pipe.ksn")).status().unwrap().success());
+    std::fs::create_dir(path("folder.ksn")).unwrap();
+    for (name, what) in [
+        ("endless.ksn", "it is a device; expected a file"),
+        ("pipe.ksn", "it is a named pipe; expected a file"),
+        ("folder.ksn", "it is a folder; expected a file"),
+    ] {
+        let run = folder.ksn(&["check", name]);
+        let expected = format!("error: cannot read {name}: {what}\n");
+        assert_eq!((run.status, run.stderr), (Some(2), expected));
+    }
+}
+
+/// As in `ksn check <(command)`: the shell's pipe is open already.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_command_writes_is_a_source() {
+    let folder = Folder::with(&[("small.ksn", SMALL)]);
+    let source = std::fs::File::open(folder.0.path().join("small.ksn")).unwrap();
+    let mut cat = Command::new("cat")
+        .stdin(source)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let check = Command::new(env!("CARGO_BIN_EXE_ksn"))
+        .args(["check", "/dev/stdin"])
+        .stdin(cat.stdout.take().unwrap())
+        .output();
+    let check = check.unwrap();
+    assert!(cat.wait().unwrap().success());
+    assert_eq!(
+        String::from_utf8_lossy(&check.stdout),
+        "ok: /dev/stdin: 1 network, 4 layers\n"
+    );
+}
+
 #[test]
 fn a_byte_order_mark_does_no_harm() {
     let folder = Folder::with(&[("marked.ksn", &format!("\u{feff}{SMALL}"))]);

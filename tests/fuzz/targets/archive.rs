@@ -4,7 +4,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ksdsl_train::data::{Cifar10, Cifar100, Digits};
+use ksdsl_fuzz::data::{Cifar10, Cifar100, Digits};
 use libfuzzer_sys::fuzz_target;
 use std::borrow::Cow;
 use std::io::Write as _;

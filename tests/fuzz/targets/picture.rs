@@ -1,7 +1,7 @@
 //! Pictures: values or an error.
 #![no_main]
 
-use ksdsl_train::data::Dataset;
+use ksdsl_fuzz::data::Dataset;
 use libfuzzer_sys::fuzz_target;
 use std::io::Write as _;
 

@@ -35,6 +35,7 @@ fn assert_refused(path: &std::path::Path, message: &str) {
     let before = values(&model);
     let error = checkpoint::load(&mut model, path).unwrap_err().to_string();
     assert!(error.contains(message), "{error}");
+    assert!(error.contains(&*path.to_string_lossy()), "{error}");
     assert_eq!(values(&model), before);
 }
 

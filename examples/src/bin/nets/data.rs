@@ -41,6 +41,8 @@ pub(crate) fn run(options: &Options) -> Done {
     let folder = options.folder.display();
     let (training, test) = (options.training, options.test);
     print(format_args!("{training} and {test} images are in {folder}"))?;
-    print(format_args!("train on them with: nets train --data procedural:{folder}"))?;
+    print(format_args!(
+        "train on them with: nets train --data procedural:{folder}"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -63,10 +63,7 @@ pub(crate) fn run(options: &Options) -> Done {
     };
     let settings = &saved.origin.settings;
     let opened = kind.open(saved.seed(), settings.images, &Stop::new())?;
-    let evaluation = opened.visit(Evaluated {
-        saved: &saved,
-        options,
-    })?;
+    let evaluation = opened.visit(Evaluated { saved: &saved, options })?;
     if let Some(file) = &options.picture {
         let title = format!("Confusion of {}", settings.net);
         confusion(&title, &settings.classes, &evaluation)?.save(file)?;
@@ -106,7 +103,11 @@ impl Visit for Evaluated<'_> {
         let mut meter = Meter::new(K);
         meter.add(&logits, &labels);
         let evaluation = meter.evaluation();
-        let Evaluation { without_numbers, images, .. } = evaluation;
+        let Evaluation {
+            without_numbers,
+            images,
+            ..
+        } = evaluation;
         if without_numbers == images {
             return Err(format!("`{}` predicts nothing: all its logits are NaNs", saved.file.display()).into());
         }

@@ -129,7 +129,9 @@ fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> R
     for (image, logits) in images.iter().zip(logits.chunks(classes.len())) {
         let probabilities = softmax(logits);
         if probabilities.iter().any(|probability| probability.is_nan()) {
-            return Err(format!("for the image {image} the model predicts nothing: its logits are {logits:?}"));
+            return Err(format!(
+                "for the image {image} the model predicts nothing: its logits are {logits:?}"
+            ));
         }
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));

@@ -79,7 +79,9 @@ impl Attributes {
         }
         let size = entry.size();
         if size > LONGEST_ATTRIBUTES {
-            return Err(damaged(format!("it has a name or attributes of {size} bytes for a member")));
+            return Err(damaged(format!(
+                "it has a name or attributes of {size} bytes for a member"
+            )));
         }
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;

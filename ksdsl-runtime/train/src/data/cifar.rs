@@ -2,8 +2,8 @@
 //! images") in their binary versions.
 
 use super::archive::members;
-use super::gunzip::Gunzip;
 use super::dataset::check_names;
+use super::gunzip::Gunzip;
 use super::{DataError, Dataset};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -112,7 +112,8 @@ impl Found {
             folder: file.clone(),
             reason,
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| wrong("the names of the classes are not UTF-8".to_owned()))?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|_| wrong("the names of the classes are not UTF-8".to_owned()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let names: Vec<String> = lines.map(str::to_owned).collect();
         check_names::<K>(&names).map_err(|error| wrong(error.to_string()))?;
@@ -152,7 +153,11 @@ fn unpacked(path: &Path, names: &[&'static str], meta: &'static str) -> Result<F
     let packed = BufReader::new(ksdsl_files::open(path).map_err(failed)?);
     let mut unzipped = Gunzip::new(packed).take(MOST_UNPACKED);
     let found = members(&mut unzipped, path, MOST_BYTES, &|name| {
-        names.iter().copied().chain([meta]).find(|wanted| name == wanted.as_bytes())
+        names
+            .iter()
+            .copied()
+            .chain([meta])
+            .find(|wanted| name == wanted.as_bytes())
     });
     // The checksum stands at the end, behind what the archive's own end is.
     let rest = io::copy(&mut unzipped, &mut io::sink());

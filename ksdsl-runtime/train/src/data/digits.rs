@@ -65,7 +65,7 @@ fn parse(text: &str, line: usize) -> Result<[u8; Digits::PIXELS + 1], DataError>
         *value = number(field, largest).ok_or_else(|| DataError::Field {
             line,
             column,
-            text: field.chars().take(SHOWN).collect(),
+            text: field.chars().take(SHOWN).flat_map(char::escape_debug).collect(),
             expected,
         })?;
     }

@@ -9,6 +9,8 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
+/// How many names of classes an error lists.
+const SHOWN: usize = 20;
 /// More rows or columns than any picture of a training set has.
 const MOST_SIDE: u32 = 1 << 15;
 /// More pixels than any has: beyond these PIL warns of a decompression bomb.
@@ -38,8 +40,8 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         if training.names() != test.names() {
             let reason = format!(
                 "`train` has the classes {}, `test` has {}: expected the same",
-                training.names().join(", "),
-                test.names().join(", ")
+                listed(training.names()),
+                listed(test.names())
             );
             return Err(DataError::Classes {
                 folder: path.to_owned(),
@@ -64,7 +66,10 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     pub fn read_folder(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let classes = Self::classes(path)?;
-        let names = classes.iter().map(|class| utf8_name(class)).collect::<Result<Vec<_>, _>>()?;
+        let names = classes
+            .iter()
+            .map(|class| utf8_name(class))
+            .collect::<Result<Vec<_>, _>>()?;
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for (label, class) in classes.iter().enumerate() {
             let files = sorted(class)?;
@@ -95,14 +100,10 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         classes.retain(|entry| entry.is_dir());
         if classes.len() != K {
             let names: Vec<String> = classes.iter().map(|class| name(class)).collect();
-            let found = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
             let reason = format!(
-                "expected a folder for each of {K} classes, found {}: {found}",
-                names.len()
+                "expected a folder for each of {K} classes, found {}: {}",
+                names.len(),
+                listed(&names)
             );
             return Err(wrong(path, reason));
         }
@@ -137,6 +138,15 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
                 .flat_map(|channel| resized.iter().copied().skip(channel).step_by(3))
                 .collect()
         })
+    }
+}
+
+/// Names, of which many are left out where there are many.
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        _ if names.len() <= SHOWN => names.join(", "),
+        _ => format!("{} and {} more", names[..SHOWN].join(", "), names.len() - SHOWN),
     }
 }
 

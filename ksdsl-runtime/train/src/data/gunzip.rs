@@ -20,7 +20,13 @@ impl<R: BufRead> Read for Gunzip<R> {
         }
         while let Some(member) = &mut self.0 {
             match member.read(into)? {
-                0 => self.0 = self.0.take().and_then(|member| next(member.into_inner()).transpose()).transpose()?,
+                0 => {
+                    self.0 = self
+                        .0
+                        .take()
+                        .and_then(|member| next(member.into_inner()).transpose())
+                        .transpose()?
+                }
                 count => return Ok(count),
             }
         }

@@ -20,11 +20,15 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
 
 /// The next marker and what is behind it. Coded values have a 0 behind each 0xFF; more of 0xFF may be before a marker.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let at = bytes.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
+    let at = bytes
+        .windows(2)
+        .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
     Some((bytes[at + 1], &bytes[at + 2..]))
 }
 
 /// The length of a segment, the two bytes that give it included.
 fn length(bytes: &[u8]) -> usize {
-    bytes.first_chunk().map_or(usize::MAX, |bytes| u16::from_be_bytes(*bytes).into())
+    bytes
+        .first_chunk()
+        .map_or(usize::MAX, |bytes| u16::from_be_bytes(*bytes).into())
 }

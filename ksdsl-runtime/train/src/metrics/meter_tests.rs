@@ -124,7 +124,10 @@ fn of_equal_logits_the_lower_class_comes_first() {
 #[test]
 fn an_image_with_a_nan_is_wrong_and_spoils_the_loss() {
     let mut meter = Meter::new(3);
-    meter.add(&[f32::NAN, f32::NEG_INFINITY, -1.0, f32::NAN, f32::NAN, f32::NAN], &[2, 0]);
+    meter.add(
+        &[f32::NAN, f32::NEG_INFINITY, -1.0, f32::NAN, f32::NAN, f32::NAN],
+        &[2, 0],
+    );
     let evaluation = meter.evaluation();
     assert_eq!((evaluation.images, evaluation.without_numbers), (2, 2));
     assert_eq!((evaluation.top1, evaluation.top5), (0.0, 0.0));

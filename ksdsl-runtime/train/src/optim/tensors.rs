@@ -191,9 +191,7 @@ pub(crate) fn swap<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
 ///
 /// # Errors
 /// Of the device.
-pub fn non_finite<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
-    model: &M,
-) -> Result<Vec<String>, D::Err> {
+pub fn non_finite<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(model: &M) -> Result<Vec<String>, D::Err> {
     struct Collect(Vec<String>);
     impl<E: Scalar, D: Updates<E>> Look<E, D> for Collect {
         fn look<S: Shape>(&mut self, slot: Slot, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {

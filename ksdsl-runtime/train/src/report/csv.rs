@@ -114,7 +114,10 @@ impl Table {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.writer.flush().and_then(|()| ksdsl_files::sync(self.writer.get_ref()));
+        let flushed = self
+            .writer
+            .flush()
+            .and_then(|()| ksdsl_files::sync(self.writer.get_ref()));
         flushed.map_err(|error| named("write", &self.path, error))
     }
 }

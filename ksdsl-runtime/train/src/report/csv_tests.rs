@@ -189,13 +189,20 @@ fn records_that_no_run_writes_are_refused() {
         ("1,1,2.3", "0,1,2.3", "record 1: `step` is 0, after 0"),
         ("2.3,0.1,", "2.3,-0.1,", "record 1: no run has a `rate` of -0.1"),
         ("2.3,0.1,", "2.3,NaN,", "record 1: no run has a `rate` of NaN"),
-        (",64,0.5,0.1\n2", ",18446744073709551615,0.5,0.1\n2", "no run has a `images` of 184"),
+        (
+            ",64,0.5,0.1\n2",
+            ",18446744073709551615,0.5,0.1\n2",
+            "no run has a `images` of 184",
+        ),
         ("0.5,0.1\n2", "inf,0.1\n2", "no run has a `seconds` of inf"),
         ("0.5,0.1\n2", "0.5,-3\n2", "no run has a `waited` of -3"),
         ("loss", "losss", "losss"),
     ] {
         let error = read(&steps.replacen(from, to, 1), epochs).unwrap_err().to_string();
-        assert!(error.contains("steps.csv`") && error.contains(expected), "{error}, not {expected}");
+        assert!(
+            error.contains("steps.csv`") && error.contains(expected),
+            "{error}, not {expected}"
+        );
     }
     for (from, to, expected) in [
         ("\n2,12", "\n1,12", "record 2: `epoch` is 1, after 1"),
@@ -205,7 +212,10 @@ fn records_that_no_run_writes_are_refused() {
         ("top5", "top6", "top6"),
     ] {
         let error = read(steps, &epochs.replacen(from, to, 1)).unwrap_err().to_string();
-        assert!(error.contains("epochs.csv`") && error.contains(expected), "{error}, not {expected}");
+        assert!(
+            error.contains("epochs.csv`") && error.contains(expected),
+            "{error}, not {expected}"
+        );
     }
 }
 

@@ -96,7 +96,11 @@ fn a_run_of_one_step_or_of_nothing_can_be_drawn() {
 fn coordinates(svg: &str, names: &[&str]) -> Vec<f64> {
     let values = names.iter().flat_map(|name| {
         let start = format!(" {name}=\"");
-        let parts: Vec<String> = svg.split(&start).skip(1).map(|rest| rest[..rest.find('"').unwrap()].to_owned()).collect();
+        let parts: Vec<String> = svg
+            .split(&start)
+            .skip(1)
+            .map(|rest| rest[..rest.find('"').unwrap()].to_owned())
+            .collect();
         parts
     });
     let numbers = values.flat_map(|value| {
@@ -136,7 +140,11 @@ fn whatever_a_run_recorded_can_be_drawn() {
                 (row.training_loss, row.loss, row.averaged_loss) = (value, Some(value), Some(value));
                 (row.top1, row.averaged_top1) = (Some(value), Some(value));
             });
-            history.steps.iter_mut().take(count).for_each(|row| (row.loss, row.rate) = (value, value));
+            history
+                .steps
+                .iter_mut()
+                .take(count)
+                .for_each(|row| (row.loss, row.rate) = (value, value));
             histories.push(history);
         }
     }
@@ -161,7 +169,11 @@ fn names_with_control_characters_can_be_drawn() {
     let classes: Vec<String> = (0..10).map(|class| format!("a\u{1b}[3{class}m\u{0}\u{fffe}")).collect();
     let picture = confusion("Confusion \u{7}", &classes, &evaluation(10)).unwrap();
     picture.png().unwrap();
-    assert!(!picture.svg().chars().any(|c| c.is_control() && c != '\n'), "{}", picture.svg());
+    assert!(
+        !picture.svg().chars().any(|c| c.is_control() && c != '\n'),
+        "{}",
+        picture.svg()
+    );
 }
 
 #[test]
@@ -285,4 +297,27 @@ fn numbers_of_an_axis_have_the_digits_they_need() {
         ["900", "84.4k", "1.32M", "1M", "280k"].map(str::to_owned),
         [900.0, 84_410.0, 1_323_354.0, 1e6, 280_250.0].map(count)
     );
+}
+
+/// A name says what is in the file: there is nothing but SVG and PNG.
+#[test]
+fn pictures_of_other_formats_are_refused() {
+    use super::Format;
+    let format = |path: &str| Format::of(std::path::Path::new(path)).ok();
+    for (path, expected) in [
+        ("a.svg", Some(Format::Svg)),
+        ("b/a.PNG", Some(Format::Png)),
+        ("a", Some(Format::Svg)),
+        ("/dev/stdout", Some(Format::Svg)),
+        ("a.gif", None),
+        ("a.png.jpg", None),
+        ("a.", None),
+    ] {
+        assert_eq!(format(path), expected, "{path}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gif");
+    let error = picture().save(&path).unwrap_err().to_string();
+    assert!(error.ends_with("x.gif`: pictures end in `.svg` or `.png`"), "{error}");
+    assert!(!path.exists());
 }

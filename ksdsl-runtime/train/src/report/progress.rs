@@ -68,7 +68,8 @@ impl<W: Write> Observer for Progress<W> {
         let template = "{prefix} {wide_bar} {eta} left\n  {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("━╸─"));
-        self.bar.set_length(u64::from(start.epochs).saturating_mul(start.steps_per_epoch));
+        self.bar
+            .set_length(u64::from(start.epochs).saturating_mul(start.steps_per_epoch));
         self.bar.set_prefix(self.name.clone());
         self.bar.set_position(start.done);
         self.bar.reset_elapsed();

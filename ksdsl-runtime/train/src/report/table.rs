@@ -89,7 +89,13 @@ fn name(classes: &[String], class: usize) -> String {
 
 /// A text without characters that control terminals; `\u{fffd}` is in their place.
 pub fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' && c != '\t' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
     text.chars().map(shown).collect()
 }
 
@@ -130,8 +136,12 @@ mod tests {
     #[test]
     fn names_do_not_control_terminals() {
         let classes = ["c\u{1b}[31mat\r".to_owned(), "dög\u{9b}".to_owned()];
-        let text = score_table(&evaluation(), &classes).to_string() + &confusion_table(&evaluation(), &classes).to_string();
-        assert!(text.contains("c\u{fffd}[31mat\u{fffd}") && text.contains("dög\u{fffd}"), "{text}");
+        let text =
+            score_table(&evaluation(), &classes).to_string() + &confusion_table(&evaluation(), &classes).to_string();
+        assert!(
+            text.contains("c\u{fffd}[31mat\u{fffd}") && text.contains("dög\u{fffd}"),
+            "{text}"
+        );
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 

@@ -73,7 +73,11 @@ impl fmt::Display for RunError {
             Self::Description(path, what) => write!(f, "`{}` describes no run: {what}", path.display()),
             Self::Damaged(_, error) => error.fmt(f),
             Self::NoCheckpoint(path, what) => {
-                write!(f, "`{}` is no checkpoint that the run can go on from: {what}", path.display())
+                write!(
+                    f,
+                    "`{}` is no checkpoint that the run can go on from: {what}",
+                    path.display()
+                )
             }
             Self::Unfit(path, problems) => write!(f, "`{}`: {problems}", path.display()),
             Self::Write(path, error) => write!(

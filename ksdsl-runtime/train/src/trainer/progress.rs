@@ -148,7 +148,9 @@ impl Progress {
         }
         if *steps != before + step {
             let expected = before + step;
-            return Err(format!("`steps` is {steps}; step {step} of epoch {epoch} is {expected}"));
+            return Err(format!(
+                "`steps` is {steps}; step {step} of epoch {epoch} is {expected}"
+            ));
         }
         if ![0, *steps].contains(&self.optimiser_steps) {
             return Err(format!("`optimiser_steps` is {} of {steps}", self.optimiser_steps));
@@ -194,7 +196,10 @@ impl Progress {
             return Err(format!("`best.epoch` is {}; {done} epochs are done", best.epoch));
         }
         if !(0.0..=1.0).contains(&best.top1) || !best.loss.is_finite() {
-            return Err(format!("`best` has the accuracy {} and the loss {}", best.top1, best.loss));
+            return Err(format!(
+                "`best` has the accuracy {} and the loss {}",
+                best.top1, best.loss
+            ));
         }
         match self.stale <= done - best.epoch {
             true => Ok(()),

@@ -243,9 +243,8 @@ where
 
     /// Writes the models of a run that ended once more where they are gone.
     pub(super) fn restore_models(&mut self) -> Result<(), TrainError> {
-        let is_lost = |folder: &RunFolder| {
-            !folder.model().exists() || self.average.is_some() && !folder.averaged().exists()
-        };
+        let is_lost =
+            |folder: &RunFolder| !folder.model().exists() || self.average.is_some() && !folder.averaged().exists();
         match self.progress.ended.is_some() && self.folder.as_ref().is_some_and(is_lost) {
             true => self.save_models(),
             false => Ok(()),

@@ -38,7 +38,10 @@ fn what_is_gone_is_named_and_nothing_is_overwritten() {
     for (name, expected) in [
         ("last.safetensors", "last.safetensors` is gone; restore it"),
         ("best.safetensors", "best.safetensors` is gone; restore it"),
-        ("run.json", "best.safetensors` is of a run, but its folder has no `run.json`"),
+        (
+            "run.json",
+            "best.safetensors` is of a run, but its folder has no `run.json`",
+        ),
     ] {
         let folder = tempfile::tempdir().unwrap();
         train_in(folder.path(), &short()).unwrap();
@@ -51,7 +54,12 @@ fn what_is_gone_is_named_and_nothing_is_overwritten() {
     // A checkpoint alone is work as well, unless nothing was trained yet.
     let folder = tempfile::tempdir().unwrap();
     train_in(folder.path(), &short()).unwrap();
-    for name in ["run.json", "best.safetensors", "model.safetensors", "averaged.safetensors"] {
+    for name in [
+        "run.json",
+        "best.safetensors",
+        "model.safetensors",
+        "averaged.safetensors",
+    ] {
         fs::remove_file(folder.path().join(name)).unwrap();
     }
     assert!(refused(folder.path()).contains("last.safetensors` is of a run"));
@@ -137,11 +145,23 @@ fn progress_that_contradicts_itself_is_refused() {
         ("rate", json!(0.05), "`rate` is 0.05; the recipe's is "),
         ("stale", json!(2), "`stale` is 2; 2 epochs are done"),
         ("best", Value::Null, ""),
-        ("best", json!({"epoch": 3, "top1": 0.5, "loss": 1.0}), "`best.epoch` is 3; 2 epochs are done"),
-        ("best", json!({"epoch": 1, "top1": 1.5, "loss": 1.0}), "`best` has the accuracy 1.5"),
+        (
+            "best",
+            json!({"epoch": 3, "top1": 0.5, "loss": 1.0}),
+            "`best.epoch` is 3; 2 epochs are done",
+        ),
+        (
+            "best",
+            json!({"epoch": 1, "top1": 1.5, "loss": 1.0}),
+            "`best` has the accuracy 1.5",
+        ),
         ("ended", json!("interrupted"), "`ended` is Some(Interrupted)"),
         ("ended", json!("early"), "`ended` is Some(Early)"),
-        ("ended", json!("nearly"), "`ended`: unknown value `nearly`; did you mean `early`?"),
+        (
+            "ended",
+            json!("nearly"),
+            "`ended`: unknown value `nearly`; did you mean `early`?",
+        ),
         ("epohc", json!(1), "unknown key `epohc`; did you mean `epoch`?"),
         ("loss", json!("low"), "`loss`: invalid type"),
     ];
@@ -156,8 +176,15 @@ fn progress_that_contradicts_itself_is_refused() {
             }
         });
         let error = refused(folder.path());
-        let expected = if stale { "`stale` is 1 without a `best`" } else { expected };
-        assert!(error.contains("last.safetensors`") && error.contains(expected), "{error}, not {expected}");
+        let expected = if stale {
+            "`stale` is 1 without a `best`"
+        } else {
+            expected
+        };
+        assert!(
+            error.contains("last.safetensors`") && error.contains(expected),
+            "{error}, not {expected}"
+        );
     }
     fs::write(&last, &good).unwrap();
     train_in(folder.path(), &short()).unwrap();
@@ -189,7 +216,10 @@ fn values_that_no_run_has_are_refused() {
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
         fs::write(&last, bytes).unwrap();
         let error = train_in(folder.path(), &recipe).unwrap_err().to_string();
-        assert!(error.contains(&format!("`{key}` holds values that no run has")), "{error}");
+        assert!(
+            error.contains(&format!("`{key}` holds values that no run has")),
+            "{error}"
+        );
     }
 }
 
@@ -212,9 +242,13 @@ fn companions_are_those_of_the_run_that_began() {
     let settings = folder.path().join("settings.json");
     // Left by a run that was refused.
     fs::write(&settings, "stale").unwrap();
-    let with = |content: &'static str| train(&short(), |trainer| {
-        trainer.companion("settings.json", content).start_or_resume(folder.path())
-    });
+    let with = |content: &'static str| {
+        train(&short(), |trainer| {
+            trainer
+                .companion("settings.json", content)
+                .start_or_resume(folder.path())
+        })
+    };
     with("first").1.unwrap();
     assert_eq!(fs::read_to_string(&settings).unwrap(), "first");
     with("second").1.unwrap();

@@ -5,8 +5,8 @@
 mod child;
 mod folders;
 mod kill;
-mod reports;
 mod lost;
+mod reports;
 mod resume;
 mod signals;
 mod support;

@@ -111,7 +111,7 @@ const BATCH_NORM: &str = r#"class BatchNorm(Part):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
-    def forward(self, x, eps=1e-5, momentum=0.1):
+    def forward(self, x, eps: float = 1e-5, momentum: float = 0.1):
         statistics = self.running_mean, self.running_var
         return F.batch_norm(x, *statistics, self.weight, self.bias, self.training, momentum, eps)
 "#;
@@ -124,18 +124,25 @@ const LAYER_NORM: &str = r#"class LayerNorm(Part):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x, eps=1e-5):
-        x = F.layer_norm(x.movedim(1, -1), self.weight.shape, self.weight, self.bias, eps)
-        return x.movedim(-1, 1)
+    def forward(self, x, eps: float = 1e-5):
+        if x.dim() == 2:
+            return F.layer_norm(x, self.weight.shape, self.weight, self.bias, eps)
+        x = x.permute(0, 2, 3, 1)
+        x = F.layer_norm(x, self.weight.shape, self.weight, self.bias, eps)
+        return x.permute(0, 3, 1, 2)
 "#;
 
-const ATTEND: &str = r#"def attend(query, key, value, heads):
+const ATTEND: &str = r#"def heads_of(x, heads: int):
+    """A map as `[batch, head, position, channel of the head]`."""
+    return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
+
+
+def attend(query, key, value, heads: int):
     """Scaled dot-product attention over the positions of maps, in heads of neighbouring channels."""
-    size = query.shape
-    query, key, value = (
-        map.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3) for map in (query, key, value)
+    y = F.scaled_dot_product_attention(
+        heads_of(query, heads), heads_of(key, heads), heads_of(value, heads)
     )
-    return F.scaled_dot_product_attention(query, key, value).transpose(2, 3).reshape(size)
+    return y.transpose(2, 3).reshape(query.shape)
 "#;
 
 const LOW_RANK: &str = r#"def low_rank(kernel, layer):

@@ -80,6 +80,24 @@ impl Lines {
         self.line(tail);
     }
 
+    /// `head"words"tail`, as several literals in brackets where it does not fit. The words hold nothing that
+    /// Python would read otherwise.
+    pub(super) fn text(&mut self, head: &str, words: &str, tail: &str) {
+        let one = format!("{head}\"{words}\"{tail}");
+        if self.fits(&one) {
+            return self.line(&one);
+        }
+        self.line(&format!("{head}("));
+        self.nested(|lines| {
+            let mut pieces = wrap(words, lines.room().saturating_sub(3)).into_iter().peekable();
+            while let Some(piece) = pieces.next() {
+                let blank = if pieces.peek().is_some() { " " } else { "" };
+                lines.line(&format!("\"{piece}{blank}\""));
+            }
+        });
+        self.line(&format!("){tail}"));
+    }
+
     /// A docstring: these lines, each wrapped.
     pub(super) fn docstring(&mut self, text: &[String]) {
         let room = self.room();

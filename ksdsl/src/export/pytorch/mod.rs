@@ -82,6 +82,7 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
     lines.nested(|lines| {
         lines.docstring(&docs::of_network(network));
         let class = Class::write(file, &plan.root, used);
+        shared::ties(network, lines);
         lines.line("");
         lines.line("def __init__(self):");
         lines.nested(|lines| {

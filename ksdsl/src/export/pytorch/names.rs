@@ -69,13 +69,17 @@ const ATTRIBUTES: &[&str] = &[
     "zero_grad",
 ];
 
+/// The attribute of networks that says which layers each shared tensor serves.
+pub(super) const TIES: &str = "ties";
+
 /// Names of the file's own, and `F` and `nn` of its imports.
 const OWN: &[&str] = &["BatchNorm", "F", "Layer", "LayerNorm", "Part", "Shared"];
 
 /// Whether a part of this name can be an attribute: it is no word of Python's, hides nothing of a
 /// module's and is not mangled as names with two leading underscores are.
 fn is_attribute(name: &str) -> bool {
-    !name.starts_with('_') && !KEYWORDS.contains(&name) && !ATTRIBUTES.contains(&name)
+    let taken = [KEYWORDS, ATTRIBUTES, &[TIES]];
+    !name.starts_with('_') && !taken.iter().any(|taken| taken.contains(&name))
 }
 
 /// How to reach the part of a key: `.squeeze_excite.reduce`, `[2]`, `["train"]`.

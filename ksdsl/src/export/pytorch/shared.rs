@@ -2,7 +2,8 @@
 
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
-use super::names::access;
+use super::names::{TIES, access};
+use crate::checkpoint::entries;
 use crate::ir::{Group, Network, Op, Part};
 use crate::plan::docs;
 
@@ -61,6 +62,26 @@ fn kernel(group: &Group, used: &mut Used) -> (&'static str, Vec<String>) {
         format!("{}={}", tensor.name, parameter(init, &tensor.shape, used))
     });
     ("Layer", tensors.collect())
+}
+
+/// The tensors of layers that each shared tensor stands for: what the metadata of a checkpoint say.
+pub(super) fn ties(network: &Network, lines: &mut Lines) {
+    lines.line("");
+    lines.comment("The tensors that each shared one stands for: `metadata=model.ties` for safetensors.");
+    let shared: Vec<_> = entries(network)
+        .into_iter()
+        .filter(|entry| !entry.visits.is_empty())
+        .collect();
+    if shared.is_empty() {
+        return lines.line(&format!("{TIES} = {{}}"));
+    }
+    lines.line(&format!("{TIES} = {{"));
+    lines.nested(|lines| {
+        for entry in shared {
+            lines.text(&format!("\"{}\": ", entry.key), &entry.visits.join(" "), ",");
+        }
+    });
+    lines.line("}");
 }
 
 /// Which kernel of its group each visit uses, for groups of several; in the order of the visits,

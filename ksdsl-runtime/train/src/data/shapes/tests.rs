@@ -125,13 +125,16 @@ fn a_set_is_not_written_over_anything() {
     );
 }
 
-/// No file is written that its reader refuses: 2^28 bytes are 87,353 whole records of 3,073.
+/// No file is written that its reader refuses: 2^28 bytes are 87,352 whole records of 3,073.
 #[test]
 fn sets_are_not_larger_than_can_be_read() {
     let outer = tempfile::tempdir().unwrap();
-    for (training, test) in [(5, 87_354), (436_766, 1), (u32::MAX, u32::MAX)] {
-        let message = set(training, test, 0).write(outer.path().join("many")).unwrap_err().to_string();
-        let expected = "expected 5 to 436765 images to train with and 1 to 87353 to test with";
+    for (training, test) in [(5, 87_353), (436_761, 1), (u32::MAX, u32::MAX)] {
+        let message = set(training, test, 0)
+            .write(outer.path().join("many"))
+            .unwrap_err()
+            .to_string();
+        let expected = "expected 5 to 436760 images to train with and 1 to 87352 to test with";
         assert!(message.ends_with(expected), "{message}");
     }
     assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 0);

@@ -129,7 +129,10 @@ impl Shapes {
 
 fn refuse_stopped(stop: &Stop) -> io::Result<()> {
     match stop.is_wished() {
-        true => Err(io::Error::new(io::ErrorKind::Interrupted, "stopped; nothing is left of it")),
+        true => Err(io::Error::new(
+            io::ErrorKind::Interrupted,
+            "stopped; nothing is left of it",
+        )),
         false => Ok(()),
     }
 }

@@ -90,7 +90,9 @@ impl Picture {
             drawn.map_err(|error| io::Error::other(format!("cannot draw: {error}")))?;
         }
         // Names may hold what XML cannot.
-        let svg = svg.chars().map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER });
+        let svg = svg
+            .chars()
+            .map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER });
         Ok(Self(svg.collect()))
     }
 

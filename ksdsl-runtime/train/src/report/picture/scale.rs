@@ -49,7 +49,9 @@ pub(super) fn log_marks(low: f64, high: f64) -> Vec<f64> {
     let marks = |factors: &[f64]| -> Vec<f64> {
         let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
         let every = powers.clone().count().div_ceil(POWERS);
-        let all = powers.step_by(every).flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
+        let all = powers
+            .step_by(every)
+            .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
         let within = low * (1.0 - 1e-9)..=high * (1.0 + 1e-9);
         all.filter(|mark| within.contains(mark)).collect()
     };

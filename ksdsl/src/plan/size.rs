@@ -1,0 +1,92 @@
+//! How much code a plan becomes, before there is any: the tokens of the Rust module, about.
+//!
+//! A test compares the estimate with what code generation makes.
+
+use super::{Body, Plan, Step};
+use crate::ir::Group;
+
+/// The module of a network, without its fields and steps.
+const NETWORK: usize = 1_300;
+/// The struct of a scope, without its fields and steps.
+const STRUCT: usize = 250;
+/// A field, with its part in what dfdx visits.
+const FIELD: usize = 80;
+/// A step that is no layer, without those inside it.
+const STEP: usize = 30;
+/// A layer with its types.
+const LAYER: usize = 60;
+/// A group, without its kernels.
+const GROUP: usize = 250;
+/// A kernel of a group, among those that checkpoints list.
+const KERNEL: usize = 25;
+/// A run of equal kernels, or a path of a visit.
+const VISIT: usize = 8;
+
+impl Plan<'_> {
+    /// The tokens of the Rust module, about.
+    pub(crate) fn tokens(&self) -> usize {
+        let structs = self.types.iter().map(|of| STRUCT + body(&of.body));
+        let groups = self.network.groups.iter().map(group);
+        NETWORK + body(&self.root) + structs.sum::<usize>() + groups.sum::<usize>()
+    }
+}
+
+fn body(body: &Body) -> usize {
+    FIELD * body.fields.len() + steps(&body.steps)
+}
+
+fn steps(all: &[Step]) -> usize {
+    let inner = |step: &Step| match step {
+        Step::Layer { .. } => LAYER,
+        Step::Module(_) | Step::Repeat(_) => STEP,
+        Step::Residual { main, skip } => STEP + steps(main) + steps(skip),
+        Step::Branch { arms, .. } => arms.iter().map(|(arm, _)| STEP + steps(arm)).sum(),
+        Step::Gate(gate) => STEP + steps(gate),
+        Step::Attend { inputs, .. } => 3 * STEP + inputs.iter().map(|input| steps(input)).sum::<usize>(),
+    };
+    all.iter().map(inner).sum()
+}
+
+fn group(group: &Group) -> usize {
+    let kernels = group.kernels as usize;
+    GROUP + kernels * KERNEL + group.visits.len() * VISIT
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::codegen;
+    use crate::compile::{Options, compile};
+    use crate::source::Source;
+    use proc_macro2::{TokenStream, TokenTree};
+
+    fn tokens(stream: TokenStream) -> usize {
+        let of = |token| match token {
+            TokenTree::Group(group) => 2 + tokens(group.stream()),
+            _ => 1,
+        };
+        stream.into_iter().map(of).sum()
+    }
+
+    /// Of every net of the examples and tests.
+    #[test]
+    fn the_estimate_is_near_what_is_generated() {
+        let mut count = 0;
+        for folder in ["../examples/nets", "../tests/nets"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            for entry in std::fs::read_dir(folder).expect("the nets") {
+                let path = entry.expect("a net").path();
+                let text = std::fs::read_to_string(&path).expect("a net");
+                for network in compile(&Source::new("nets", text), &Options::default()).networks {
+                    let (estimate, made) = (
+                        super::super::plan(&network).tokens(),
+                        tokens(codegen::network(&network)),
+                    );
+                    let near = made / 2..made * 2;
+                    assert!(near.contains(&estimate), "{}: {estimate} for {made}", network.name);
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 40, "only {count} nets were found");
+    }
+}
