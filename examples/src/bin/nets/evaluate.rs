@@ -1,8 +1,9 @@
 //! `nets evaluate`: a saved model on the images held out.
 
 use crate::Done;
+use crate::choose::find;
 use crate::saved::Saved;
-use crate::train::{find, threads};
+use crate::train::threads;
 use clap::Args;
 use ksdsl_examples::data::{Data, Kind, Visit};
 use ksdsl_examples::device::Place;

@@ -1,5 +1,6 @@
 //! Trains the example nets, evaluates them, lets them predict and compares what came of them.
 
+mod choose;
 mod compare;
 mod data;
 mod evaluate;

@@ -1,8 +1,9 @@
 //! `nets predict`: what a saved model takes images for.
 
 use crate::Done;
+use crate::choose::find;
 use crate::saved::Saved;
-use crate::train::{find, threads};
+use crate::train::threads;
 use clap::Args;
 use comfy_table::Table;
 use ksdsl_examples::data::{Data, Kind, Visit};

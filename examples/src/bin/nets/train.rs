@@ -1,6 +1,7 @@
 //! `nets train`: one training or several, each with a run folder.
 
 use crate::Done;
+use crate::choose::{chosen, find, folder, recipe};
 use crate::settings::{self, Origin, Settings};
 use clap::{Args, ValueEnum};
 use ksdsl_examples::data::{Data, Kind, Visit};
@@ -12,7 +13,6 @@ use ksdsl_runtime::cpu;
 use ksdsl_train::Recipe;
 use ksdsl_train::data::DataError;
 use ksdsl_train::interrupt::{Stop, Warning};
-use ksdsl_train::json;
 use ksdsl_train::metrics::Evaluation;
 use ksdsl_train::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, result_table};
 use ksdsl_train::run::{Companion, Opening};
@@ -32,7 +32,7 @@ pub(crate) struct Options {
     /// Which nets, separated by commas: a name, or a family for its unshared and its shared net [default: the data's
     /// first family]
     #[arg(long, value_name = "NET", value_delimiter = ',')]
-    net: Vec<String>,
+    pub(crate) net: Vec<String>,
     /// The images [default: digits]: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
     /// (a folder of pictures for each of ten classes)
     #[arg(long, value_name = "DATA")]
@@ -42,17 +42,17 @@ pub(crate) struct Options {
     images: Option<NonZeroU32>,
     /// How often every image is seen [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
-    epochs: Option<NonZeroU32>,
+    pub(crate) epochs: Option<NonZeroU32>,
     /// Images per step [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
-    batch: Option<NonZeroU32>,
+    pub(crate) batch: Option<NonZeroU32>,
     /// The learning rate, its highest where it changes [default: the recipe's]
     #[arg(long, value_name = "RATE", value_parser = rate)]
-    lr: Option<f64>,
+    pub(crate) lr: Option<f64>,
     /// How to train: se_resnet or convmixer for the paper's recipes, or a JSON file with a recipe, such as `recipe` of
     /// a run's run.json [default: the net's own]
     #[arg(long, value_name = "RECIPE")]
-    recipe: Option<String>,
+    pub(crate) recipe: Option<String>,
     /// Decides on everything random: initial values, order and changes of images, and what is held out
     /// [default: 0]
     #[arg(long, value_name = "N")]
@@ -62,7 +62,7 @@ pub(crate) struct Options {
     seeds: Option<NonZeroU32>,
     /// Go on with the run in a folder; without RUN, with the runs of this same command that are in --out
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
-    resume: Option<Option<PathBuf>>,
+    pub(crate) resume: Option<Option<PathBuf>>,
     /// Where to compute: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
@@ -74,7 +74,7 @@ pub(crate) struct Options {
     on_usr1: OnUsr1,
     /// Where the folders of the runs are made
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
 }
 
 /// What to do at SIGUSR1.
@@ -330,91 +330,4 @@ impl Visit for Resumed<'_> {
         let outcome = self.plan.train(entry, data, recipe, folder, &origin.settings)?;
         Ok(outcome.averaged.or(outcome.evaluation))
     }
-}
-
-/// The nets of the command line.
-fn chosen<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &'e [Entry<C, H, W, K>],
-    options: &Options,
-) -> Result<Vec<&'e Entry<C, H, W, K>>, String> {
-    let first = entries.first().map(|entry| entry.family().to_owned());
-    let asked: Vec<String> = if options.net.is_empty() {
-        first.into_iter().collect()
-    } else {
-        options.net.clone()
-    };
-    let mut chosen: Vec<&Entry<C, H, W, K>> = Vec::new();
-    for name in &asked {
-        let of_name = entries
-            .iter()
-            .filter(|entry| entry.costs.name == name || entry.family() == name);
-        let before = chosen.len();
-        chosen.extend(of_name);
-        if chosen.len() == before {
-            return Err(unknown(entries, name));
-        }
-    }
-    Ok(chosen)
-}
-
-/// The net of this name.
-pub(crate) fn find<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &'e [Entry<C, H, W, K>],
-    name: &str,
-) -> Result<&'e Entry<C, H, W, K>, String> {
-    let found = entries.iter().find(|entry| entry.costs.name == name);
-    found.ok_or_else(|| unknown(entries, name))
-}
-
-fn unknown<const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &[Entry<C, H, W, K>],
-    name: &str,
-) -> String {
-    let names: Vec<&str> = entries.iter().map(|entry| entry.costs.name).collect();
-    let all = names.join(", ");
-    format!(
-        "no net `{name}` takes these images ({C} x {H} x {W}, {K} classes); there are {all}; --data chooses other images"
-    )
-}
-
-/// The recipe of the command line.
-fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<dyn Error>> {
-    let mut recipe = match options.recipe.as_deref() {
-        None => of_net.clone(),
-        Some("se_resnet") => Recipe::se_resnet(),
-        Some("convmixer") => Recipe::convmixer(),
-        Some(file) => {
-            let path = Path::new(file);
-            if !path.exists() {
-                let expected = "expected se_resnet, convmixer or a JSON file with a recipe";
-                return Err(format!("--recipe {file}: {expected}: there is no such file").into());
-            }
-            json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
-        }
-    };
-    recipe.seed = seed;
-    if let Some(epochs) = options.epochs {
-        (recipe.epochs, recipe.steps) = (epochs.get(), None);
-    }
-    if let Some(batch) = options.batch {
-        recipe.batch = batch.get() as usize;
-    }
-    if let Some(rate) = options.lr {
-        recipe.rate = rate;
-    }
-    recipe.check()?;
-    Ok(recipe)
-}
-
-/// The folder of a run, and what to do about a run that is there: with --resume go on with it, otherwise leave it alone
-/// and take another folder.
-fn folder(options: &Options, name: &str) -> (PathBuf, Opening) {
-    let first = options.out.join(name);
-    if options.resume.is_some() {
-        return (first, Opening::Either);
-    }
-    let others = (2..).map(|number| options.out.join(format!("{name}-run{number}")));
-    let mut all = std::iter::once(first.clone()).chain(others);
-    let free = all.find(|folder| !folder.join("run.json").exists());
-    (free.unwrap_or(first), Opening::New)
 }

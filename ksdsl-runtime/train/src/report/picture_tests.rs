@@ -317,7 +317,8 @@ fn pictures_of_other_formats_are_refused() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.gif");
-    let error = picture().save(&path).unwrap_err().to_string();
+    let picture = confusion("Two", &[], &evaluation(2)).unwrap();
+    let error = picture.save(&path).unwrap_err().to_string();
     assert!(error.ends_with("x.gif`: pictures end in `.svg` or `.png`"), "{error}");
     assert!(!path.exists());
 }
