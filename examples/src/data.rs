@@ -5,6 +5,7 @@ use crate::entry::Entry;
 #[cfg(feature = "cifar")]
 use ksdsl_train::data::Cifar100;
 use ksdsl_train::data::{Cifar10, DataError, Dataset, Digits, Scaling, Shapes};
+use ksdsl_train::interrupt::Stop;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -72,12 +73,12 @@ pub enum Kind {
 
 impl Kind {
     /// Opens the images; `seed` decides on what is held out where the set does not say so itself, and only the
-    /// first `images` are trained on.
-    pub fn open(&self, seed: u64, images: Option<usize>) -> Result<Opened, DataError> {
+    /// first `images` are trained on. A set that is to be made is left alone when somebody wishes to stop.
+    pub fn open(&self, seed: u64, images: Option<usize>, stop: &Stop) -> Result<Opened, DataError> {
         Ok(match self {
             Self::Digits => Opened::Grey(Data::split(&Digits::embedded(), seed).limited(images)),
             Self::Procedural(None) => Opened::Colour(Data::new(Shapes::default().generate()).limited(images)),
-            Self::Procedural(Some(folder)) => Opened::Colour(Data::new(procedural(folder)?).limited(images)),
+            Self::Procedural(Some(folder)) => Opened::Colour(Data::new(procedural(folder, stop)?).limited(images)),
             Self::Cifar10(path) => Opened::Colour(Data::new(Cifar10::open(path)?).limited(images)),
             #[cfg(feature = "cifar")]
             Self::Cifar100(path) => Opened::Colour100(Data::new(Cifar100::open(path)?).limited(images)),
@@ -122,9 +123,9 @@ impl Kind {
 }
 
 /// The set in a folder, which is written first if it is not there.
-fn procedural(folder: &Path) -> Result<(Cifar10, Cifar10), DataError> {
+fn procedural(folder: &Path, stop: &Stop) -> Result<(Cifar10, Cifar10), DataError> {
     if !folder.exists() {
-        Shapes::default().write(folder)?;
+        Shapes::default().write_until(folder, stop)?;
     }
     Cifar10::open(folder)
 }

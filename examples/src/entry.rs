@@ -8,10 +8,12 @@ use ksdsl_runtime::prelude::*;
 use ksdsl_runtime::update::Updates;
 use ksdsl_train::data::{Batch, Dataset, Loader, Scaling};
 use ksdsl_train::interrupt::Stop;
+use ksdsl_train::optim::non_finite;
 use ksdsl_train::record::Observer;
-use ksdsl_train::run::Opening;
+use ksdsl_train::run::{Companion, Description, Opening};
 use ksdsl_train::trainer::{Outcome, TrainError};
 use ksdsl_train::{Classifier, Recipe, Trainer};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -54,6 +56,8 @@ pub struct Job<'j, const C: usize, const H: usize, const W: usize, const K: usiz
     pub recipe: Recipe,
     /// Where the run is saved, if it is.
     pub folder: Option<(PathBuf, Opening)>,
+    /// Files of the program's own in that folder.
+    pub companions: Vec<Companion>,
     /// Who is told how it goes.
     pub observers: Vec<&'j mut dyn Observer>,
     /// Who may stop it.
@@ -67,6 +71,7 @@ impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j,
             data,
             recipe,
             folder: None,
+            companions: Vec::new(),
             observers: Vec::new(),
             stop: Stop::new(),
         }
@@ -84,6 +89,8 @@ impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j,
             Some((path, Opening::Either)) => trainer.start_or_resume(path),
             None => trainer,
         };
+        let files = self.companions.into_iter();
+        trainer = files.fold(trainer, |trainer, file| trainer.companion(file.name, file.content));
         self.observers.into_iter().fold(trainer, Trainer::observer)
     }
 }
@@ -149,6 +156,7 @@ where
     let failed = |error: D::Err| error.to_string();
     let mut model = B::try_build_on_device(device).map_err(failed)?;
     checkpoint::load(&mut model, checkpoint)?;
+    refuse_broken(&non_finite::<f32, D, B::Built>(&model).map_err(failed)?, checkpoint)?;
     let pass = |first: usize| -> Result<Vec<f32>, D::Err> {
         let indices = first..images.len().min(first + AT_ONCE);
         let batch = Batch::<C, H, W, K, f32, D>::new(images, indices, scaling, device)?;
@@ -156,6 +164,22 @@ where
     };
     let all: Result<Vec<Vec<f32>>, D::Err> = (0..images.len()).step_by(AT_ONCE).map(pass).collect();
     Ok(all.map_err(failed)?.concat())
+}
+
+/// That a model cannot be used some of whose tensors hold values that are not finite.
+///
+/// # Errors
+/// If there are such tensors.
+pub fn refuse_broken(tensors: &[String], checkpoint: &Path) -> Result<(), String> {
+    match tensors {
+        [] => Ok(()),
+        [first, ..] => Err(format!(
+            "`{}` is no model that can be used: {} of its tensors hold values that are not finite (NaN or infinite), \
+             such as `{first}`",
+            checkpoint.display(),
+            tensors.len()
+        )),
+    }
 }
 
 /// The logits of a saved model for all images, computed at a place.
@@ -183,6 +207,9 @@ pub type Train<const C: usize, const H: usize, const W: usize, const K: usize> =
 pub type Logits<const C: usize, const H: usize, const W: usize, const K: usize> =
     fn(&Path, &Dataset<C, H, W, K>, Scaling<C>, Place) -> Result<Vec<f32>, Box<dyn Error>>;
 
+/// The description of a run of a network by this recipe on these data.
+pub type Describe = fn(&Recipe, &BTreeMap<String, String>) -> Description;
+
 /// A network for images of one kind.
 #[derive(Clone, Debug)]
 pub struct Entry<const C: usize, const H: usize, const W: usize, const K: usize> {
@@ -190,6 +217,8 @@ pub struct Entry<const C: usize, const H: usize, const W: usize, const K: usize>
     pub costs: Costs,
     /// How it is trained unless told otherwise.
     pub recipe: Recipe,
+    /// Describes a run of it.
+    pub describe: Describe,
     /// Trains it.
     pub train: Train<C, H, W, K>,
     /// Runs it.
@@ -205,6 +234,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<C, H,
         Self {
             costs: Costs::of::<B>(),
             recipe,
+            describe: |recipe, data| Description::new::<B>(recipe, data.clone()),
             train: train_at::<B, C, H, W, K>,
             logits: logits_at::<B, C, H, W, K>,
         }

@@ -7,3 +7,4 @@ pub mod device;
 pub mod entry;
 pub mod nets;
 pub mod options;
+pub mod output;

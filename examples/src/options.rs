@@ -8,6 +8,18 @@ pub fn count(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(expected)
 }
 
+/// More threads than any machine has cores.
+const MOST_THREADS: u32 = 1024;
+
+/// A number of threads.
+pub fn threads(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse() {
+        Ok(threads) if threads <= MOST_THREADS => NonZeroU32::new(threads),
+        _ => None,
+    }
+    .ok_or_else(|| format!("expected a whole number from 1 to {MOST_THREADS}"))
+}
+
 /// A learning rate.
 pub fn rate(text: &str) -> Result<f64, &'static str> {
     match text.parse() {
@@ -18,11 +30,19 @@ pub fn rate(text: &str) -> Result<f64, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, rate};
+    use super::{count, rate, threads};
 
     #[test]
     fn counts_and_rates_have_bounds() {
         assert!(count("1").is_ok() && count("0").is_err() && count("-1").is_err() && count("1.5").is_err());
+        assert!(threads("1").is_ok() && threads("1024").is_ok());
+        for text in ["0", "1025", "1000000", "4294967295", "99999999999", "-1", ""] {
+            assert_eq!(
+                threads(text).unwrap_err(),
+                "expected a whole number from 1 to 1024",
+                "{text}"
+            );
+        }
         assert!(rate("0.1").is_ok() && rate("0").is_err() && rate("NaN").is_err() && rate("11").is_err());
     }
 }

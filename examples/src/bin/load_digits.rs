@@ -2,9 +2,12 @@
 //! images which that script holds out.
 
 use clap::Parser;
+use ksdsl_examples::entry::refuse_broken;
 use ksdsl_examples::nets::digits_shared;
+use ksdsl_examples::output::{self, print};
 use ksdsl_runtime::prelude::*;
 use ksdsl_train::data::{Batch, Digits, Scaling};
+use ksdsl_train::optim::non_finite;
 use ksdsl_train::trainer::{HeldOut, evaluate};
 use safetensors::SafeTensors;
 use std::error::Error;
@@ -26,12 +29,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+    match output::options().map(|options| run(&options)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => output::failed(&*error),
+        Err(code) => code,
     }
 }
 
@@ -39,6 +40,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let device = Cpu::default();
     let mut model = device.try_build_module::<digits_shared::Builder, f32>()?;
     checkpoint::load(&mut model, &options.checkpoint)?;
+    refuse_broken(&non_finite::<f32, Cpu, _>(&model)?, &options.checkpoint)?;
     let digits = Digits::embedded();
     let scaling = Scaling::of(&digits.part(|image| image < TRAINING));
     let held_out = digits.part(|image| image >= TRAINING);
@@ -47,12 +49,17 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         scaling,
     };
     let evaluation = evaluate(&model, part, &device)?;
-    println!("held-out accuracy {:.2} %", 100.0 * evaluation.top1);
+    if evaluation.without_numbers > 0 {
+        let (images, without) = (evaluation.images, evaluation.without_numbers);
+        return Err(format!("for {without} of {images} images a logit is a NaN: the model is broken").into());
+    }
+    print(format_args!("held-out accuracy {:.2} %", 100.0 * evaluation.top1))?;
     if let Some(path) = &options.logits {
         let batch = Batch::new(&held_out, 0..held_out.len(), scaling, &device)?;
         let ours = model.try_forward(batch.images)?.as_vec();
         let theirs = logits(path).map_err(|error| format!("{}: {error}", path.display()))?;
-        println!("logits differ by {:.1e} at most", difference(&ours, &theirs)?);
+        let difference = difference(&ours, &theirs)?;
+        print(format_args!("logits differ by {difference:.1e} at most"))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 pub mod classifier;
 pub mod data;
 pub mod interrupt;
+pub mod json;
 pub mod loss;
 pub mod metrics;
 pub mod optim;

@@ -16,6 +16,7 @@ use std::fmt;
 /// # Ok::<(), ksdsl_train::recipe::Unfit>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// How often every image is seen.
     pub epochs: u32,
@@ -49,6 +50,7 @@ pub struct Recipe {
 
 /// How images are changed in training; what is 0 or `false` does not happen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Augment {
     /// Pixels of padding around an image before a part of its size is cut out at random (He et al. 2016: 4).
     pub crop: usize,
@@ -159,11 +161,14 @@ impl Recipe {
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let least = |x: f64| x.is_finite() && x >= 0.0;
+        // Beyond, all shares are a half.
+        let alpha = |x: f64| (0.0..=1000.0).contains(&x);
         let augment = &self.augment;
         let known = [
             ("epochs", self.epochs > 0, "at least 1"),
             ("steps", self.steps != Some(0), "at least 1"),
             ("batch", self.batch > 0, "at least 1"),
+            ("augment.crop", augment.crop <= 1024, "at most 1024"),
             ("rate", positive(self.rate), "above 0"),
             ("clip", self.clip.is_none_or(positive), "above 0"),
             ("evaluate_every", self.evaluate_every > 0, "at least 1"),
@@ -190,8 +195,8 @@ impl Recipe {
             ),
             ("augment.erase", share(augment.erase), "within 0 to 1"),
             ("augment.smoothing", share(augment.smoothing), "within 0 to 1"),
-            ("augment.mixup", least(augment.mixup), "at least 0"),
-            ("augment.cutmix", least(augment.cutmix), "at least 0"),
+            ("augment.mixup", alpha(augment.mixup), "within 0 to 1000"),
+            ("augment.cutmix", alpha(augment.cutmix), "within 0 to 1000"),
         ];
         let wrong = known.into_iter().find(|(_, fits, _)| !fits);
         let wrong = wrong.map(|(name, _, expected)| Unfit { name, expected });

@@ -21,8 +21,9 @@ mod write;
 
 pub use file::{Damage, File, FileError, View};
 pub use kind::Kind;
+pub use ksdsl_files::write as write_file;
 pub use private::{LOW_RANK_A, LOW_RANK_B, Private, SCALE};
 pub use problem::{Problem, Problems};
 pub use resolve::{Expected, Shared, resolve};
 pub use ties::Unstated;
-pub use write::{Tensor, to_bytes, write_file};
+pub use write::{Tensor, to_bytes};

@@ -1,12 +1,9 @@
-//! Writing files: the same tensors always give the same bytes, and nobody ever finds half a file.
+//! Files as bytes: the same tensors always give the same.
 
 use crate::kind::Kind;
 use crate::resolve::Shared;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
-use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
 
 /// A tensor to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,25 +48,4 @@ pub fn to_bytes(tensors: &[Tensor<'_>], sharing: &[Shared]) -> Vec<u8> {
     bytes.extend(header.bytes());
     order.iter().for_each(|tensor| bytes.extend(tensor.data.iter()));
     bytes
-}
-
-/// Writes a file in one step: into a new one beside it, which then takes its place. Where the path
-/// is no plain file (a pipe, `/dev/stdout`), that is written to as it is.
-pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    // What a link leads to is replaced, not the link.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let old = fs::metadata(&path);
-    if old.as_ref().is_ok_and(|old| !old.is_file()) {
-        return fs::write(&path, content);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // As any new file, and with the system's own errors, which do not name the new one.
-    let create = |path: &Path| fs::OpenOptions::new().write(true).create_new(true).open(path);
-    let mut file = tempfile::Builder::new().make_in(folder.unwrap_or(Path::new(".")), create)?;
-    file.write_all(content)?;
-    if let Ok(old) = old {
-        file.as_file().set_permissions(old.permissions())?;
-    }
-    file.as_file().sync_all()?;
-    file.persist(&path).map_err(io::Error::from).map(|_| ())
 }

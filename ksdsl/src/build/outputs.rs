@@ -4,7 +4,7 @@
 use super::Failure;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -86,13 +86,6 @@ pub(super) fn write_if_changed(path: &Path, text: &str) -> Result<(), Failure> {
     if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
         return Ok(());
     }
-    let write = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        // As any new file: with the permissions that the umask leaves.
-        let create = |path: &Path| fs::OpenOptions::new().write(true).create_new(true).open(path);
-        let mut file = tempfile::Builder::new().make_in(folder, create)?;
-        file.write_all(text.as_bytes())?;
-        file.persist(path).map_err(io::Error::from).map(|_| ())
-    };
-    write().map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
+    ksdsl_files::write(path, text.as_bytes())
+        .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
 }

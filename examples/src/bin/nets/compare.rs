@@ -3,6 +3,7 @@
 use crate::Done;
 use clap::Args;
 use comfy_table::presets::ASCII_MARKDOWN;
+use ksdsl_examples::output::{note, print};
 use ksdsl_train::report::Comparison;
 use std::error::Error;
 use std::fs;
@@ -26,18 +27,18 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Done {
     let comparison = Comparison::read(folders(&options.runs)?)?;
     let mut networks = comparison.networks();
-    if options.markdown {
-        networks.load_style(ASCII_MARKDOWN);
-        println!("{networks}");
-    } else {
-        println!("{}", comparison.table());
-        if comparison.groups().len() < comparison.runs.len() {
-            println!("\n{networks}");
-        }
-    }
     if let Some(folder) = &options.out {
         comparison.save(folder)?;
-        eprintln!("{}", folder.join("comparison.svg").display());
+        note(folder.join("comparison.svg").display());
+    }
+    if options.markdown {
+        networks.load_style(ASCII_MARKDOWN);
+        print(networks)?;
+    } else {
+        print(comparison.table())?;
+        if comparison.groups().len() < comparison.runs.len() {
+            print(format_args!("\n{networks}"))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

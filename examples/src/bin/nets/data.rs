@@ -1,9 +1,12 @@
 //! `nets data`: the made set of images, as files.
 
 use crate::Done;
+use crate::train::stopped;
 use clap::Args;
 use ksdsl_examples::options::count;
+use ksdsl_examples::output::print;
 use ksdsl_train::data::Shapes;
+use ksdsl_train::interrupt::{Stop, Warning};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,9 +34,15 @@ pub(crate) fn run(options: &Options) -> Done {
         test: options.test.get(),
         seed: options.seed,
     };
-    shapes.write(&options.folder)?;
+    let stop = Stop::on_signals(Warning::Stop)?;
+    if let Err(error) = shapes.write_until(&options.folder, &stop) {
+        return stopped(&stop, error.into());
+    }
     let folder = options.folder.display();
-    println!("{} and {} images are in {folder}", options.training, options.test);
-    println!("train on them with: nets train --data procedural:{folder}");
+    let (training, test) = (options.training, options.test);
+    print(format_args!("{training} and {test} images are in {folder}"))?;
+    print(format_args!(
+        "train on them with: nets train --data procedural:{folder}"
+    ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,13 +1,16 @@
 //! `nets evaluate`: a saved model on the images held out.
 
 use crate::Done;
+use crate::choose::find;
 use crate::saved::Saved;
-use crate::train::{find, threads};
+use crate::train::threads;
 use clap::Args;
 use ksdsl_examples::data::{Data, Kind, Visit};
 use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::Entry;
-use ksdsl_examples::options::count;
+use ksdsl_examples::options;
+use ksdsl_examples::output::{note, print};
+use ksdsl_train::interrupt::Stop;
 use ksdsl_train::metrics::{Evaluation, Meter};
 use ksdsl_train::report::picture::{Format, confusion};
 use ksdsl_train::report::{confusion_table, result_table, score_table};
@@ -38,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
     /// Threads of the kernels [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
 }
 
@@ -57,33 +60,27 @@ pub(crate) fn run(options: &Options) -> Done {
     let saved = Saved::open(&options.model, options.last)?;
     let kind = match &options.data {
         Some(kind) => kind.clone(),
-        None => saved.settings.kind()?,
+        None => saved.origin.kind()?,
     };
-    let opened = kind.open(saved.seed, saved.settings.images)?;
-    let evaluation = opened.visit(Evaluated {
-        saved: &saved,
-        device: options.device,
-    })?;
-    let settings = &saved.settings;
-    println!("{} of {} on {kind}", settings.net, saved.file.display());
-    println!(
-        "{}\n\n{}",
-        result_table(&evaluation),
-        score_table(&evaluation, &settings.classes)
-    );
-    if evaluation.classes() <= SHOWN {
-        println!("\n{}", confusion_table(&evaluation, &settings.classes));
-    }
+    let settings = &saved.origin.settings;
+    let opened = kind.open(saved.seed(), settings.images, &Stop::new())?;
+    let evaluation = opened.visit(Evaluated { saved: &saved, options })?;
     if let Some(file) = &options.picture {
         let title = format!("Confusion of {}", settings.net);
         confusion(&title, &settings.classes, &evaluation)?.save(file)?;
+    }
+    print(format_args!("{} of {} on {kind}", settings.net, saved.file.display()))?;
+    print(result_table(&evaluation))?;
+    print(format_args!("\n{}", score_table(&evaluation, &settings.classes)))?;
+    if evaluation.classes() <= SHOWN {
+        print(format_args!("\n{}", confusion_table(&evaluation, &settings.classes)))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 struct Evaluated<'s> {
     saved: &'s Saved,
-    device: Place,
+    options: &'s Options,
 }
 
 impl Visit for Evaluated<'_> {
@@ -94,13 +91,32 @@ impl Visit for Evaluated<'_> {
         data: &Data<C, H, W, K>,
         entries: Vec<Entry<C, H, W, K>>,
     ) -> Self::Output {
-        let settings = &self.saved.settings;
-        let entry = find(&entries, &settings.net)?;
-        let scaling = settings.scaling().unwrap_or(data.scaling);
-        let logits = (entry.logits)(&self.saved.file, &data.held_out, scaling, self.device)?;
+        let Self { saved, options } = self;
+        let entry = find(&entries, &saved.origin.settings.net)?;
+        let scaling = saved.origin.check(entry)?;
+        match saved.origin.check_names(data.held_out.names()) {
+            Err(difference) if options.data.is_none() => return Err(difference.into()),
+            Err(difference) => note(format_args!("warning: {difference}; they count as one class")),
+            Ok(()) => {}
+        }
+        let logits = (entry.logits)(&saved.file, &data.held_out, scaling, options.device)?;
         let labels: Vec<usize> = data.held_out.iter().map(|example| example.label).collect();
         let mut meter = Meter::new(K);
         meter.add(&logits, &labels);
-        Ok(meter.evaluation())
+        let evaluation = meter.evaluation();
+        let Evaluation {
+            without_numbers,
+            images,
+            ..
+        } = evaluation;
+        if without_numbers == images {
+            return Err(format!("`{}` predicts nothing: all its logits are NaNs", saved.file.display()).into());
+        }
+        if without_numbers > 0 {
+            note(format_args!(
+                "warning: for {without_numbers} of {images} images a logit is a NaN; they count as wrong"
+            ));
+        }
+        Ok(evaluation)
     }
 }

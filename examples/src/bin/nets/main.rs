@@ -1,5 +1,6 @@
 //! Trains the example nets, evaluates them, lets them predict and compares what came of them.
 
+mod choose;
 mod compare;
 mod data;
 mod evaluate;
@@ -9,6 +10,7 @@ mod settings;
 mod train;
 
 use clap::{Parser, Subcommand};
+use ksdsl_examples::output;
 use std::error::Error;
 use std::process::ExitCode;
 
@@ -33,15 +35,16 @@ enum Command {
 type Done = Result<ExitCode, Box<dyn Error>>;
 
 fn main() -> ExitCode {
-    let done = match Options::parse().command {
+    let options: Options = match output::options() {
+        Ok(options) => options,
+        Err(code) => return code,
+    };
+    let done = match options.command {
         Command::Train(options) => train::run(&options),
         Command::Evaluate(options) => evaluate::run(&options),
         Command::Predict(options) => predict::run(&options),
         Command::Compare(options) => compare::run(&options),
         Command::Data(options) => data::run(&options),
     };
-    done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|error| output::failed(&*error))
 }

@@ -1,15 +1,18 @@
 //! `nets predict`: what a saved model takes images for.
 
 use crate::Done;
+use crate::choose::find;
 use crate::saved::Saved;
-use crate::train::{find, threads};
+use crate::train::threads;
 use clap::Args;
 use comfy_table::Table;
 use ksdsl_examples::data::{Data, Kind, Visit};
 use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::Entry;
-use ksdsl_examples::options::count;
+use ksdsl_examples::options::{self, count};
+use ksdsl_examples::output::print;
 use ksdsl_train::data::{Dataset, Digits};
+use ksdsl_train::interrupt::Stop;
 use ksdsl_train::report::{plain_table, right_aligned};
 use std::error::Error;
 use std::num::NonZeroU32;
@@ -38,7 +41,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
     /// Threads of the kernels [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
 }
 
@@ -46,15 +49,15 @@ pub(crate) fn run(options: &Options) -> Done {
     threads(options.threads);
     options.device.check()?;
     let saved = Saved::open(&options.model, options.last)?;
-    let kind = saved.settings.kind()?;
+    let kind = saved.origin.kind()?;
     // The data may be gone; pictures do not need them.
     let opened = if options.images.iter().any(|image| index(image).is_some()) {
-        kind.open(saved.seed, saved.settings.images)?
+        kind.open(saved.seed(), saved.origin.settings.images, &Stop::new())?
     } else {
         kind.empty()?
     };
     let table = opened.visit(Predicted { saved: &saved, options })?;
-    println!("{table}");
+    print(table)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -71,9 +74,13 @@ impl Visit for Predicted<'_> {
         data: &Data<C, H, W, K>,
         entries: Vec<Entry<C, H, W, K>>,
     ) -> Self::Output {
-        let settings = &self.saved.settings;
-        let entry = find(&entries, &settings.net)?;
-        let grey_digits = settings.kind()? == Kind::Digits;
+        let origin = &self.saved.origin;
+        let entry = find(&entries, &origin.settings.net)?;
+        let scaling = origin.check(entry)?;
+        if !data.held_out.is_empty() {
+            origin.check_names(data.held_out.names())?;
+        }
+        let grey_digits = origin.kind()? == Kind::Digits;
         let (mut pixels, mut names) = (Vec::new(), Vec::new());
         for image in &self.options.images {
             let (name, values) = read(image, &data.held_out, grey_digits)?;
@@ -81,14 +88,9 @@ impl Visit for Predicted<'_> {
             pixels.extend(values);
         }
         let images = Dataset::<C, H, W, K>::new(pixels, vec![0; names.len()])?;
-        let scaling = settings.scaling().unwrap_or(data.scaling);
         let logits = (entry.logits)(&self.saved.file, &images, scaling, self.options.device)?;
-        Ok(table(
-            &names,
-            &logits,
-            &settings.classes,
-            self.options.top.get() as usize,
-        ))
+        let top = self.options.top.get() as usize;
+        Ok(table(&names, &logits, &origin.settings.classes, top)?)
     }
 }
 
@@ -123,10 +125,15 @@ fn read<const C: usize, const H: usize, const W: usize, const K: usize>(
 }
 
 /// The most probable classes of each image.
-fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> Table {
+fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> Result<Table, String> {
     let mut table = plain_table(["image", "class", "probability"]);
-    for (image, logits) in images.iter().zip(logits.chunks(classes.len().max(1))) {
+    for (image, logits) in images.iter().zip(logits.chunks(classes.len())) {
         let probabilities = softmax(logits);
+        if probabilities.iter().any(|probability| probability.is_nan()) {
+            return Err(format!(
+                "for the image {image} the model predicts nothing: its logits are {logits:?}"
+            ));
+        }
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         for (place, &class) in order.iter().take(top).enumerate() {
@@ -135,7 +142,7 @@ fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> T
             table.add_row([image, &classes[class], &probability]);
         }
     }
-    right_aligned(table, 2)
+    Ok(right_aligned(table, 2))
 }
 
 fn softmax(logits: &[f32]) -> Vec<f64> {

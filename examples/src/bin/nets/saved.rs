@@ -1,7 +1,6 @@
 //! Models that were saved: a run's folder, or a file of one.
 
-use crate::settings::Settings;
-use ksdsl_train::run::Description;
+use crate::settings::Origin;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +8,8 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Saved {
     /// The checkpoint.
     pub(crate) file: PathBuf,
-    /// What it is.
-    pub(crate) settings: Settings,
-    /// The seed of the run.
-    pub(crate) seed: u64,
+    /// The run.
+    pub(crate) origin: Origin,
 }
 
 impl Saved {
@@ -39,7 +36,7 @@ impl Saved {
             )
             .into());
         }
-        let settings = Settings::read(folder)?;
+        let origin = Origin::read(folder)?;
         if !file.exists() {
             let what = if last {
                 "it has not ended"
@@ -48,7 +45,11 @@ impl Saved {
             };
             return Err(format!("the run `{}` has no model yet: {what}", folder.display()).into());
         }
-        let seed = Description::of(folder)?.recipe.seed;
-        Ok(Self { file, settings, seed })
+        Ok(Self { file, origin })
+    }
+
+    /// The seed of the run.
+    pub(crate) fn seed(&self) -> u64 {
+        self.origin.description.recipe.seed
     }
 }

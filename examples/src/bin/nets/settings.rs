@@ -2,17 +2,21 @@
 //! without saying again what they are.
 
 use ksdsl_examples::data::{Data, Kind};
+use ksdsl_examples::entry::Entry;
 use ksdsl_train::data::Scaling;
+use ksdsl_train::json;
+use ksdsl_train::run::Description;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::error::Error;
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The file.
-const NAME: &str = "settings.json";
+pub(crate) const NAME: &str = "settings.json";
 
 /// What was asked for, and what was found in the data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The network's name.
     pub(crate) net: String,
@@ -45,44 +49,126 @@ impl Settings {
         }
     }
 
-    /// Those of a run's folder.
+    /// The content of the file.
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec_pretty(self)
+    }
+
+    /// The classes, if they are as many.
+    fn check_classes(&self, count: usize) -> Result<(), String> {
+        let names = &self.classes;
+        if names.len() != count {
+            return Err(format!("`classes` has {} names for {count} classes", names.len()));
+        }
+        let usable = |name: &&String| !name.is_empty() && !name.contains(char::is_control);
+        if let Some(name) = names.iter().find(|name| !usable(name)) {
+            return Err(format!("`classes` has the name {name:?}: expected letters"));
+        }
+        match names.iter().collect::<BTreeSet<_>>().len() == count {
+            true => Ok(()),
+            false => Err("`classes` has a name twice".to_owned()),
+        }
+    }
+
+    /// The scaling, if it has so many channels and can be one of pixels.
+    fn scaling<const C: usize>(&self) -> Result<Scaling<C>, String> {
+        let channels = |name: &str, values: &[f64]| -> Result<[f64; C], String> {
+            let found = values.len();
+            let values = values.try_into();
+            values.map_err(|_| format!("`{name}` has {found} values for {C} channels"))
+        };
+        let scaling = Scaling {
+            mean: channels("mean", &self.mean)?,
+            deviation: channels("deviation", &self.deviation)?,
+        };
+        if let Some(mean) = scaling.mean.iter().find(|mean| !(0.0..=255.0).contains(*mean)) {
+            return Err(format!("`mean` is {mean}: expected 0 to 255, as pixels are"));
+        }
+        let fits = |deviation: &&f64| **deviation > 0.0 && **deviation <= 255.0;
+        match scaling.deviation.iter().find(|deviation| !fits(deviation)) {
+            Some(deviation) => Err(format!("`deviation` is {deviation}: expected above 0, up to 255")),
+            None => Ok(scaling),
+        }
+    }
+}
+
+/// A run of this program: its settings, and what the trainer says of it.
+pub(crate) struct Origin {
+    folder: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) description: Description,
+}
+
+impl Origin {
+    /// That of a run's folder.
     pub(crate) fn read(folder: &Path) -> Result<Self, Box<dyn Error>> {
         let path = folder.join(NAME);
-        let text = ksdsl_files::read(&path, ksdsl_files::TEXT_BYTES)
-            .map_err(|error| format!("`{}` is no run of this program: {NAME}: {error}", folder.display()))?;
-        serde_json::from_slice(&text).map_err(|error| format!("`{}`: {error}", path.display()).into())
-    }
-
-    /// Whether a folder has them.
-    pub(crate) fn are_in(folder: &Path) -> bool {
-        folder.join(NAME).exists()
-    }
-
-    /// Writes them to a folder, which is made if it is not there; nobody finds half of them.
-    pub(crate) fn write(&self, folder: &Path) -> Result<(), Box<dyn Error>> {
-        let write = || {
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            serde_json::to_writer_pretty(&mut file, self)?;
-            file.as_file().sync_all()?;
-            file.persist(folder.join(NAME))?;
-            Ok(())
+        if !path.exists() {
+            let folder = folder.display();
+            return Err(format!("`{folder}` is no run of this program: it has no `{NAME}`").into());
+        }
+        let settings: Settings = json::read(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+        let description = Description::of(folder)?;
+        let origin = Self {
+            folder: folder.to_owned(),
+            settings,
+            description,
         };
-        write().map_err(|error: Box<dyn Error>| {
-            let path = folder.join(NAME);
-            format!("cannot write `{}`: {error}", path.display()).into()
-        })
+        let (net, network) = (&origin.settings.net, &origin.description.network);
+        if net != network {
+            return Err(origin.refused(format!("`net` is `{net}`; run.json describes `{network}`")));
+        }
+        if origin.settings.images == Some(0) {
+            return Err(origin.refused("`images` is 0: expected at least 1".to_owned()));
+        }
+        origin.kind()?;
+        Ok(origin)
     }
 
-    pub(crate) fn kind(&self) -> Result<Kind, String> {
-        self.data.parse()
+    fn refused(&self, what: String) -> Box<dyn Error> {
+        format!("`{}`: {what}", self.folder.join(NAME).display()).into()
     }
 
-    /// The scaling, if it has so many channels.
-    pub(crate) fn scaling<const C: usize>(&self) -> Option<Scaling<C>> {
-        Some(Scaling {
-            mean: self.mean.as_slice().try_into().ok()?,
-            deviation: self.deviation.as_slice().try_into().ok()?,
-        })
+    /// Which images.
+    pub(crate) fn kind(&self) -> Result<Kind, Box<dyn Error>> {
+        let kind = self.settings.data.parse();
+        kind.map_err(|error| self.refused(format!("`data` is `{}`: {error}", self.settings.data)))
+    }
+
+    /// The scaling, after everything known of the run was compared with everything else, and with the network.
+    pub(crate) fn check<const C: usize, const H: usize, const W: usize, const K: usize>(
+        &self,
+        entry: &Entry<C, H, W, K>,
+    ) -> Result<Scaling<C>, Box<dyn Error>> {
+        let settings = &self.settings;
+        settings.check_classes(K).map_err(|what| self.refused(what))?;
+        let scaling = settings.scaling::<C>().map_err(|what| self.refused(what))?;
+        let stored = &self.description;
+        if stored.data.get("scaling") != Some(&format!("{scaling:?}")) {
+            let what = "`mean` and `deviation` are not those of `data.scaling` in run.json";
+            return Err(self.refused(what.to_owned()));
+        }
+        let own = (entry.describe)(&stored.recipe, &stored.data);
+        match stored.differences(&own).first() {
+            Some(difference) => Err(format!(
+                "`{}` is a run of another `{}` than this program has: {difference}",
+                self.folder.display(),
+                settings.net
+            )
+            .into()),
+            None => Ok(scaling),
+        }
+    }
+
+    /// Whether these images have the classes that the model was trained to tell; otherwise which differ.
+    pub(crate) fn check_names(&self, names: &[String]) -> Result<(), String> {
+        let mut pairs = self.settings.classes.iter().zip(names);
+        match pairs.find(|(own, other)| own != other) {
+            Some((own, other)) => Err(format!(
+                "the images have the class `{other}` where the run in `{}` has `{own}`",
+                self.folder.display()
+            )),
+            None => Ok(()),
+        }
     }
 }

@@ -1,33 +1,38 @@
 //! `nets train`: one training or several, each with a run folder.
 
 use crate::Done;
-use crate::settings::Settings;
-use clap::Args;
+use crate::choose::{chosen, find, folder, recipe};
+use crate::settings::{self, Origin, Settings};
+use clap::{Args, ValueEnum};
 use ksdsl_examples::data::{Data, Kind, Visit};
 use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::{Entry, Job};
-use ksdsl_examples::options::{count, rate};
+use ksdsl_examples::options::{self, count, rate};
+use ksdsl_examples::output::{note, print};
 use ksdsl_runtime::cpu;
 use ksdsl_train::Recipe;
-use ksdsl_train::interrupt::Stop;
+use ksdsl_train::data::DataError;
+use ksdsl_train::interrupt::{Stop, Warning};
+use ksdsl_train::metrics::Evaluation;
 use ksdsl_train::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, result_table};
-use ksdsl_train::run::{Description, Opening};
+use ksdsl_train::run::{Companion, Opening};
 use ksdsl_train::trainer::{End, Outcome};
 use std::error::Error;
+use std::io::ErrorKind;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Train nets; without options the digits' net, unshared and shared
 ///
-/// Every training has a folder of its own with its models, records and pictures. Ctrl-C stops after the step with a
-/// checkpoint.
+/// Every training has a folder of its own with its models, records and pictures. Ctrl-C, SIGTERM and SIGHUP stop
+/// after the step with a checkpoint.
 #[derive(Args)]
 pub(crate) struct Options {
     /// Which nets, separated by commas: a name, or a family for its unshared and its shared net [default: the data's
     /// first family]
     #[arg(long, value_name = "NET", value_delimiter = ',')]
-    net: Vec<String>,
+    pub(crate) net: Vec<String>,
     /// The images [default: digits]: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
     /// (a folder of pictures for each of ten classes)
     #[arg(long, value_name = "DATA")]
@@ -37,17 +42,17 @@ pub(crate) struct Options {
     images: Option<NonZeroU32>,
     /// How often every image is seen [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
-    epochs: Option<NonZeroU32>,
+    pub(crate) epochs: Option<NonZeroU32>,
     /// Images per step [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
-    batch: Option<NonZeroU32>,
+    pub(crate) batch: Option<NonZeroU32>,
     /// The learning rate, its highest where it changes [default: the recipe's]
     #[arg(long, value_name = "RATE", value_parser = rate)]
-    lr: Option<f64>,
+    pub(crate) lr: Option<f64>,
     /// How to train: se_resnet or convmixer for the paper's recipes, or a JSON file with a recipe, such as `recipe` of
     /// a run's run.json [default: the net's own]
     #[arg(long, value_name = "RECIPE")]
-    recipe: Option<String>,
+    pub(crate) recipe: Option<String>,
     /// Decides on everything random: initial values, order and changes of images, and what is held out
     /// [default: 0]
     #[arg(long, value_name = "N")]
@@ -57,19 +62,38 @@ pub(crate) struct Options {
     seeds: Option<NonZeroU32>,
     /// Go on with the run in a folder; without RUN, with the runs of this same command that are in --out
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
-    resume: Option<Option<PathBuf>>,
+    pub(crate) resume: Option<Option<PathBuf>>,
     /// Where to compute: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
     /// Threads of the kernels [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
+    /// What SIGUSR1 asks for, which Slurm sends before a job's time is over
+    #[arg(long, value_name = "WHAT", default_value = "checkpoint")]
+    on_usr1: OnUsr1,
     /// Where the folders of the runs are made
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
+}
+
+/// What to do at SIGUSR1.
+#[derive(Clone, Copy, ValueEnum)]
+enum OnUsr1 {
+    /// Write a checkpoint after the step and go on
+    Checkpoint,
+    /// Write a checkpoint after the step and stop
+    Stop,
 }
 
 impl Options {
+    fn warning(&self) -> Warning {
+        match self.on_usr1 {
+            OnUsr1::Checkpoint => Warning::Checkpoint,
+            OnUsr1::Stop => Warning::Stop,
+        }
+    }
+
     fn kind(&self) -> Kind {
         self.data.clone().unwrap_or(Kind::Digits)
     }
@@ -107,11 +131,27 @@ pub(crate) fn run(options: &Options) -> Done {
     options.device.check()?;
     let plan = Plan {
         options,
-        stop: Stop::on_ctrl_c()?,
+        stop: Stop::on_signals(options.warning())?,
     };
-    match &options.resume {
+    let done = match &options.resume {
         Some(Some(folder)) => plan.resume(folder),
         _ => plan.all(),
+    };
+    done.or_else(|error| stopped(&plan.stop, error))
+}
+
+/// What to exit with where a signal stopped the making of a set.
+pub(crate) fn stopped(stop: &Stop, error: Box<dyn Error>) -> Done {
+    let is_stop = matches!(
+        error.downcast_ref(),
+        Some(DataError::Write { source, .. }) if source.kind() == ErrorKind::Interrupted
+    );
+    match stop.exit_code().filter(|_| is_stop) {
+        Some(code) => {
+            note(error);
+            Ok(ExitCode::from(code))
+        }
+        None => Err(error),
     }
 }
 
@@ -128,11 +168,11 @@ impl Plan<'_> {
         let options = self.options;
         let mut runs = Vec::new();
         for seed in options.seeds() {
-            let opened = options.kind().open(seed, options.images())?;
+            let opened = options.kind().open(seed, options.images(), &self.stop)?;
             let more = opened.visit(OfSeed { plan: self, seed })?;
             runs.extend(more);
-            if self.stop.is_wished() {
-                return Ok(ExitCode::from(130));
+            if let Some(code) = self.stop.exit_code() {
+                return Ok(ExitCode::from(code));
             }
         }
         self.show(&runs)?;
@@ -148,20 +188,21 @@ impl Plan<'_> {
             )
             .into());
         }
-        let settings = Settings::read(folder)?;
-        let recipe = Description::of(folder)?.recipe;
-        let opened = settings.kind()?.open(recipe.seed, settings.images)?;
-        let name = settings.net.clone();
-        opened.visit(Resumed {
+        let origin = Origin::read(folder)?;
+        let recipe = &origin.description.recipe;
+        let opened = origin.kind()?.open(recipe.seed, origin.settings.images, &self.stop)?;
+        let evaluation = opened.visit(Resumed {
             plan: self,
-            settings,
-            recipe,
+            origin: &origin,
             folder,
         })?;
-        if self.stop.is_wished() {
-            return Ok(ExitCode::from(130));
+        if let Some(code) = self.stop.exit_code() {
+            return Ok(ExitCode::from(code));
         }
-        eprintln!("{name} is in {}", folder.display());
+        note(format_args!("{} is in {}", origin.settings.net, folder.display()));
+        if let Some(evaluation) = evaluation {
+            print(result_table(&evaluation))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -171,9 +212,9 @@ impl Plan<'_> {
         entry: &Entry<C, H, W, K>,
         data: &Data<C, H, W, K>,
         recipe: Recipe,
-        folder: (&Path, Opening),
+        (path, opening): (&Path, Opening),
+        settings: &Settings,
     ) -> Result<Outcome, Box<dyn Error>> {
-        let (path, _) = folder;
         let name = format!("{}, seed {}:", entry.costs.name, recipe.seed);
         let mut progress = Progress::new(name.clone());
         let mut log = CsvLog::new(path);
@@ -182,7 +223,11 @@ impl Plan<'_> {
         let job = Job {
             data,
             recipe,
-            folder: Some((path.to_owned(), folder.1)),
+            folder: Some((path.to_owned(), opening)),
+            companions: vec![Companion {
+                name: settings::NAME.to_owned(),
+                content: settings.to_json()?,
+            }],
             observers: vec![&mut progress, &mut log, &mut board, &mut pictures],
             stop: self.stop.clone(),
         };
@@ -192,13 +237,18 @@ impl Plan<'_> {
         match outcome.best {
             _ if outcome.end == End::Interrupted => {
                 let steps = outcome.steps;
-                eprintln!("{name} stopped after step {steps}; go on with: nets train --resume {path}");
+                note(format_args!(
+                    "{name} stopped after step {steps}; go on with: nets train --resume {path}"
+                ));
             }
             Some(best) => {
                 let right = 100.0 * best.top1;
-                eprintln!("{name} at best {right:.2} % right, after epoch {}; {path}", best.epoch);
+                note(format_args!(
+                    "{name} at best {right:.2} % right, after epoch {}; {path}",
+                    best.epoch
+                ));
             }
-            None => eprintln!("{name} {path}"),
+            None => note(format_args!("{name} {path}")),
         }
         Ok(outcome)
     }
@@ -207,21 +257,20 @@ impl Plan<'_> {
     fn show(&self, runs: &[(PathBuf, Outcome)]) -> Result<(), Box<dyn Error>> {
         let folders = runs.iter().map(|(folder, _)| folder);
         let comparison = Comparison::read(folders)?;
-        println!("{}", comparison.networks());
         if let [(folder, outcome)] = runs {
+            print(comparison.networks())?;
             if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
-                println!("\n{}", result_table(evaluation));
+                print(format_args!("\n{}", result_table(evaluation)))?;
             }
-            println!("\nmodels, records and pictures: {}", folder.display());
-            return Ok(());
+            return print(format_args!("\nmodels, records and pictures: {}", folder.display()));
         }
         comparison.save(&self.options.out)?;
-        println!("\nmodels, records and pictures:");
+        print(comparison.networks())?;
+        print("\nmodels, records and pictures:")?;
         for (folder, _) in runs {
-            println!("  {}", folder.display());
+            print(format_args!("  {}", folder.display()))?;
         }
-        println!("  {}", self.options.out.join("comparison.svg").display());
-        Ok(())
+        print(format_args!("  {}", self.options.out.join("comparison.svg").display()))
     }
 }
 
@@ -246,10 +295,8 @@ impl Visit for OfSeed<'_> {
             let name = entry.costs.name;
             let kind = options.kind();
             let (folder, opening) = folder(options, &format!("{}-{name}-{}", kind.word(), self.seed));
-            if opening == Opening::New || !Settings::are_in(&folder) {
-                Settings::new(name, &kind, options.images(), data).write(&folder)?;
-            }
-            let outcome = self.plan.train(entry, data, recipe, (&folder, opening))?;
+            let settings = Settings::new(name, &kind, options.images(), data);
+            let outcome = self.plan.train(entry, data, recipe, (&folder, opening), &settings)?;
             runs.push((folder, outcome));
             if self.plan.stop.is_wished() {
                 break;
@@ -262,111 +309,25 @@ impl Visit for OfSeed<'_> {
 /// One run that goes on.
 struct Resumed<'p> {
     plan: &'p Plan<'p>,
-    settings: Settings,
-    recipe: Recipe,
+    origin: &'p Origin,
     folder: &'p Path,
 }
 
 impl Visit for Resumed<'_> {
-    type Output = Result<(), Box<dyn Error>>;
+    type Output = Result<Option<Evaluation>, Box<dyn Error>>;
 
     fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
         self,
         data: &Data<C, H, W, K>,
         entries: Vec<Entry<C, H, W, K>>,
     ) -> Self::Output {
-        let entry = find(&entries, &self.settings.net)?;
-        let outcome = self
-            .plan
-            .train(entry, data, self.recipe, (self.folder, Opening::Resume))?;
-        if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
-            println!("{}", result_table(evaluation));
-        }
-        Ok(())
+        let origin = self.origin;
+        let entry = find(&entries, &origin.settings.net)?;
+        origin.check(entry)?;
+        origin.check_names(data.held_out.names())?;
+        let recipe = origin.description.recipe.clone();
+        let folder = (self.folder, Opening::Resume);
+        let outcome = self.plan.train(entry, data, recipe, folder, &origin.settings)?;
+        Ok(outcome.averaged.or(outcome.evaluation))
     }
-}
-
-/// The nets of the command line.
-fn chosen<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &'e [Entry<C, H, W, K>],
-    options: &Options,
-) -> Result<Vec<&'e Entry<C, H, W, K>>, String> {
-    let first = entries.first().map(|entry| entry.family().to_owned());
-    let asked: Vec<String> = if options.net.is_empty() {
-        first.into_iter().collect()
-    } else {
-        options.net.clone()
-    };
-    let mut chosen: Vec<&Entry<C, H, W, K>> = Vec::new();
-    for name in &asked {
-        let of_name = entries
-            .iter()
-            .filter(|entry| entry.costs.name == name || entry.family() == name);
-        let before = chosen.len();
-        chosen.extend(of_name);
-        if chosen.len() == before {
-            return Err(unknown(entries, name));
-        }
-    }
-    Ok(chosen)
-}
-
-/// The net of this name.
-pub(crate) fn find<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &'e [Entry<C, H, W, K>],
-    name: &str,
-) -> Result<&'e Entry<C, H, W, K>, String> {
-    let found = entries.iter().find(|entry| entry.costs.name == name);
-    found.ok_or_else(|| unknown(entries, name))
-}
-
-fn unknown<const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &[Entry<C, H, W, K>],
-    name: &str,
-) -> String {
-    let names: Vec<&str> = entries.iter().map(|entry| entry.costs.name).collect();
-    let all = names.join(", ");
-    format!(
-        "no net `{name}` takes these images ({C} x {H} x {W}, {K} classes); there are {all}; --data chooses other images"
-    )
-}
-
-/// The recipe of the command line.
-fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<dyn Error>> {
-    let mut recipe = match options.recipe.as_deref() {
-        None => of_net.clone(),
-        Some("se_resnet") => Recipe::se_resnet(),
-        Some("convmixer") => Recipe::convmixer(),
-        Some(file) => {
-            let text = ksdsl_files::read(Path::new(file), ksdsl_files::TEXT_BYTES).map_err(|error| {
-                format!("--recipe {file}: expected se_resnet, convmixer or a JSON file with a recipe: {error}")
-            })?;
-            serde_json::from_slice(&text).map_err(|error| format!("--recipe {file}: {error}"))?
-        }
-    };
-    recipe.seed = seed;
-    if let Some(epochs) = options.epochs {
-        (recipe.epochs, recipe.steps) = (epochs.get(), None);
-    }
-    if let Some(batch) = options.batch {
-        recipe.batch = batch.get() as usize;
-    }
-    if let Some(rate) = options.lr {
-        recipe.rate = rate;
-    }
-    recipe.check()?;
-    Ok(recipe)
-}
-
-/// The folder of a run, and what to do about a run that is there: with --resume go on with it, otherwise leave it alone
-/// and take another folder.
-fn folder(options: &Options, name: &str) -> (PathBuf, Opening) {
-    let first = options.out.join(name);
-    if options.resume.is_some() {
-        return (first, Opening::Either);
-    }
-    let others = (2..).map(|number| options.out.join(format!("{name}-run{number}")));
-    let mut all = std::iter::once(first.clone()).chain(others);
-    let free = all.find(|folder| !folder.join("run.json").exists());
-    (free.unwrap_or(first), Opening::New)
 }

@@ -12,6 +12,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 #[cfg(feature = "cifar")]
 use ksdsl_examples::data::Data;
 use ksdsl_examples::options::{count, rate};
+use ksdsl_examples::output::{self, note, print};
 use ksdsl_train::Recipe;
 use ksdsl_train::data::Digits;
 #[cfg(feature = "cifar")]
@@ -57,12 +58,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
+    match output::options().map(|options| run(&options)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => output::failed(&*error),
+        Err(code) => code,
     }
 }
 
@@ -100,7 +99,7 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
     let bar = progress_bar(missing.len());
     if missing.len() < all.len() {
         let (done, path) = (all.len() - missing.len(), results.path().display());
-        eprintln!("{done} of {} trainings are in {path} already", all.len());
+        note(format_args!("{done} of {} trainings are in {path} already", all.len()));
     }
     for (entry, recipe) in missing {
         let training = format!("{}, seed {}", entry.costs.name, recipe.seed);
@@ -110,7 +109,8 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
         let (accuracy, time) = outcome.map_err(|error| format!("{training}: {error}"))?;
         results.add(Run::new(data, entry, recipe, accuracy, time))?;
         if bar.is_hidden() {
-            eprintln!("{training}: {:.2} %, {:.1} s", 100.0 * accuracy, time.as_secs_f64());
+            let seconds = time.as_secs_f64();
+            note(format_args!("{training}: {:.2} %, {seconds:.1} s", 100.0 * accuracy));
         }
         bar.inc(1);
     }
@@ -122,9 +122,8 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
     let points = points(&runs);
     let picture = options.out.join("results.svg");
     plot::draw(&picture, data, &points)?;
-    println!("{}", table(&points));
-    println!("{} and {}", results.path().display(), picture.display());
-    Ok(())
+    print(table(&points))?;
+    print(format_args!("{} and {}", results.path().display(), picture.display()))
 }
 
 /// On standard error; nothing where that is no terminal.

@@ -41,7 +41,8 @@ pub(crate) fn draw(path: &Path, data: &str, points: &[Point]) -> Outcome {
         chart(&area.margin(72, 12, 16, 28), points)?;
         area.present()?;
     }
-    std::fs::write(path, picture).map_err(|error| format!("cannot write `{}`: {error}", path.display()).into())
+    ksdsl_files::write(path, picture.as_bytes())
+        .map_err(|error| format!("cannot write `{}`: {error}", path.display()).into())
 }
 
 /// Axes, marks with their lines, and the legend.

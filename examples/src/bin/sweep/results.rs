@@ -4,13 +4,13 @@ use crate::nets::Entry;
 use ksdsl_train::Recipe;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
-use std::fs;
-use std::io::Write as _;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A line of the file: a training and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Run {
     pub(crate) data: String,
     pub(crate) net: String,
@@ -48,6 +48,18 @@ impl Run {
         }
     }
 
+    /// The first column that holds what no training writes.
+    fn wrong(&self) -> Option<&'static str> {
+        let within = |value: f64, most: f64| (0.0..=most).contains(&value);
+        let columns = [
+            ("rate", within(self.rate, f64::MAX)),
+            ("parameters", self.parameters > 0),
+            ("accuracy", within(self.accuracy, 1.0)),
+            ("seconds", within(self.seconds, 1e12)),
+        ];
+        columns.into_iter().find(|(_, fits)| !fits).map(|(name, _)| name)
+    }
+
     /// Whether this is the training of a network on these data by this recipe.
     fn is(&self, data: &str, net: &str, recipe: &Recipe) -> bool {
         (self.data.as_str(), self.net.as_str()) == (data, net)
@@ -60,6 +72,8 @@ impl Run {
 pub(crate) struct Results {
     path: PathBuf,
     runs: Vec<Run>,
+    /// Held, so that no other program replaces the file.
+    _lock: File,
 }
 
 impl Results {
@@ -67,8 +81,16 @@ impl Results {
     pub(crate) fn open(folder: &Path) -> Result<Self, Box<dyn Error>> {
         fs::create_dir_all(folder).map_err(|error| format!("cannot make `{}`: {error}", folder.display()))?;
         let path = folder.join("results.csv");
-        let runs = if path.exists() { read(&path)? } else { Vec::new() };
-        Ok(Self { path, runs })
+        let lock = folder.join("results.lock");
+        let held = ksdsl_files::lock(&lock).map_err(|error| format!("cannot lock `{}`: {error}", lock.display()))?;
+        let held = held.ok_or_else(|| format!("another sweep works in `{}`", folder.display()))?;
+        // A device, as by a link, has no results yet.
+        let runs = if path.is_file() { read(&path)? } else { Vec::new() };
+        Ok(Self {
+            path,
+            runs,
+            _lock: held,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -88,31 +110,27 @@ impl Results {
             writer.serialize(run).map_err(|error| failed(&error))?;
         }
         let bytes = writer.into_inner().map_err(|error| failed(&error))?;
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut options = tempfile::Builder::new();
-        // As of any new file; those for a while are their owner's alone.
-        #[cfg(unix)]
-        options.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = options.tempfile_in(folder).map_err(|error| failed(&error))?;
-        file.write_all(&bytes).map_err(|error| failed(&error))?;
-        file.as_file().sync_all().map_err(|error| failed(&error))?;
-        file.persist(&self.path).map_err(|error| failed(&error))?;
+        ksdsl_files::write(&self.path, &bytes).map_err(|error| failed(&error))?;
         Ok(())
     }
 }
 
 fn read(path: &Path) -> Result<Vec<Run>, Box<dyn Error>> {
-    let failed = |error: csv::Error| {
+    let failed = |error: &dyn std::fmt::Display| {
         format!(
             "`{}` is not the result of a sweep: {error}; move it away or choose another folder with --out",
             path.display()
         )
     };
-    let bytes = ksdsl_files::read(path, ksdsl_files::TEXT_BYTES).map_err(|error| failed(error.into()))?;
-    Ok(csv::Reader::from_reader(&bytes[..])
-        .deserialize()
-        .collect::<Result<_, _>>()
-        .map_err(failed)?)
+    let bytes = ksdsl_files::read(path, ksdsl_files::TEXT_BYTES).map_err(|error| failed(&error))?;
+    let rows = csv::Reader::from_reader(&bytes[..]).into_deserialize();
+    let runs: Vec<Run> = rows.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+    for (run, record) in runs.iter().zip(1..) {
+        if let Some(column) = run.wrong() {
+            return Err(failed(&format_args!("record {record}: no training has such a `{column}`")).into());
+        }
+    }
+    Ok(runs)
 }
 
 /// A network with the means over its seeds.

@@ -60,7 +60,8 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// The same images, with classes of these names. Without, a class is called by its number.
     ///
     /// # Errors
-    /// If there are not as many names as classes, or two are equal.
+    /// If there are not as many names as classes, two are equal, or one is empty or has a control character (a line
+    /// break, an escape), which no table or picture can show.
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
         self.names = names.into_iter().map(Into::into).collect();
         check_names::<K>(&self.names)?;
@@ -144,6 +145,10 @@ pub(super) fn check_names<const K: usize>(names: &[String]) -> Result<(), DataEr
             found: names.len(),
             classes: K,
         });
+    }
+    let usable = |name: &&String| !name.is_empty() && !name.contains(char::is_control);
+    if let Some(name) = names.iter().find(|name| !usable(name)) {
+        return Err(DataError::Name { name: name.clone() });
     }
     let mut known = HashSet::new();
     match names.iter().find(|name| !known.insert(*name)) {

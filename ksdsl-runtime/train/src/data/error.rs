@@ -62,6 +62,11 @@ pub enum DataError {
         /// How many classes.
         classes: usize,
     },
+    /// A class's name is empty or has a control character.
+    Name {
+        /// The name.
+        name: String,
+    },
     /// Two classes have the same name.
     SameName {
         /// The name.
@@ -185,6 +190,10 @@ impl fmt::Display for DataError {
                 )
             }
             Self::Names { found, classes } => write!(f, "{found} names for {classes} classes"),
+            Self::Name { name } => write!(
+                f,
+                "a class is called {name:?}: expected a name without control characters"
+            ),
             Self::SameName { name } => write!(f, "two classes are called {name:?}: each needs a name of its own"),
             Self::File { file, source } => write!(f, "cannot read `{}`: {source}", file.display()),
             Self::Missing { archive, name } => write!(f, "`{}` has no file `{name}`", archive.display()),

@@ -8,13 +8,14 @@ const TOP: usize = 5;
 /// Gathers an [`Evaluation`] over batches. Images count one by one, in order and in double precision, so
 /// the outcome is the same bits however they are batched.
 ///
-/// Of equal logits that of the lower class counts as the larger, and a NaN as smaller than every number.
-/// A NaN makes the loss a NaN, too.
+/// Of equal logits that of the lower class counts as the larger. An image with a NaN among its logits is wrong
+/// and makes the loss a NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meter {
     classes: usize,
     loss: f64,
     within_top: usize,
+    without_numbers: usize,
     confusion: Vec<u64>,
 }
 
@@ -29,6 +30,7 @@ impl Meter {
             classes,
             loss: 0.0,
             within_top: 0,
+            without_numbers: 0,
             confusion: vec![0; classes * classes],
         }
     }
@@ -54,13 +56,17 @@ impl Meter {
     fn add_image(&mut self, logits: &[f64], label: usize) {
         assert!(label < self.classes, "label {label} of {} classes", self.classes);
         self.loss += cross_entropy(logits, label);
+        if logits.iter().any(|logit| logit.is_nan()) {
+            self.without_numbers += 1;
+            return;
+        }
         self.within_top += usize::from(rank(logits, label) < TOP);
         self.confusion[label * self.classes + largest(logits)] += 1;
     }
 
     /// The images so far. Without any, the means are NaN.
     pub fn evaluation(&self) -> Evaluation {
-        let images = self.confusion.iter().sum::<u64>() as usize;
+        let images = self.confusion.iter().sum::<u64>() as usize + self.without_numbers;
         let right: u64 = self.confusion.iter().step_by(self.classes + 1).sum();
         let count = images as f64;
         Evaluation {
@@ -68,6 +74,7 @@ impl Meter {
             loss: self.loss / count,
             top1: right as f64 / count,
             top5: self.within_top as f64 / count,
+            without_numbers: self.without_numbers,
             confusion: self.confusion.clone(),
         }
     }
@@ -94,15 +101,9 @@ fn rank(logits: &[f64], label: usize) -> usize {
     (0..logits.len()).filter(|&class| before(logits, class, label)).count()
 }
 
-/// Whether class `a` comes before class `b` when classes are ordered from the largest logit down.
+/// Whether class `a` comes before class `b` when classes are ordered from the largest logit down; none is a NaN.
 fn before(logits: &[f64], a: usize, b: usize) -> bool {
-    let key = |class: usize| (!logits[class].is_nan(), logits[class]);
-    match key(a).partial_cmp(&key(b)) {
-        Some(std::cmp::Ordering::Greater) => true,
-        Some(std::cmp::Ordering::Less) => false,
-        // Equal, or both NaN.
-        _ => a < b,
-    }
+    logits[a] > logits[b] || logits[a] == logits[b] && a < b
 }
 
 #[cfg(test)]

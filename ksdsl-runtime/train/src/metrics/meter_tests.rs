@@ -120,13 +120,21 @@ fn of_equal_logits_the_lower_class_comes_first() {
     assert!((evaluation.loss - 8f64.ln()).abs() < 1e-15);
 }
 
+/// A NaN is larger than nothing and smaller than nothing, so the model predicts no class.
 #[test]
-fn a_nan_is_never_the_largest_and_spoils_the_loss() {
+fn an_image_with_a_nan_is_wrong_and_spoils_the_loss() {
     let mut meter = Meter::new(3);
-    meter.add(&[f32::NAN, f32::NEG_INFINITY, -1.0], &[2]);
+    meter.add(
+        &[f32::NAN, f32::NEG_INFINITY, -1.0, f32::NAN, f32::NAN, f32::NAN],
+        &[2, 0],
+    );
     let evaluation = meter.evaluation();
-    assert_eq!(evaluation.confused(2, 2), 1);
+    assert_eq!((evaluation.images, evaluation.without_numbers), (2, 2));
+    assert_eq!((evaluation.top1, evaluation.top5), (0.0, 0.0));
+    assert_eq!(evaluation.confusion, [0; 9]);
     assert!(evaluation.loss.is_nan());
+    meter.add(&[f32::NEG_INFINITY, f32::INFINITY, 0.0], &[1]);
+    assert_eq!(meter.evaluation().top1, 1.0 / 3.0);
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub struct Evaluation {
     pub top1: f64,
     /// The share of the images whose class is among the five largest logits (all, of fewer classes).
     pub top5: f64,
+    /// Images with a NaN among their logits: the model predicts nothing. They are wrong, and in no cell of the
+    /// confusion matrix.
+    pub without_numbers: usize,
     /// How often an image of class `row` was taken for class `column`: row-major, `K x K`.
     pub confusion: Vec<u64>,
 }

@@ -24,6 +24,7 @@ pub enum Statistics {
 
 /// How parameters are averaged over the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Averaging {
     /// The factor of the average at each step: 0.999 averages over about a thousand steps.
     pub decay: f64,

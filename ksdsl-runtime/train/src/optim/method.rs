@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Stochastic gradient descent with momentum, as PyTorch's `torch.optim.SGD`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sgd {
     /// The factor of the last velocity; 0 for plain gradient descent.
     pub momentum: f64,
@@ -31,6 +32,7 @@ impl Default for Sgd {
 
 /// Adam with decoupled weight decay (Loshchilov & Hutter 2019), as PyTorch's `torch.optim.AdamW`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AdamW {
     /// The factors of the last moments.
     pub betas: [f64; 2],

@@ -29,4 +29,5 @@ mod tensors;
 pub use average::{Average, Averaging, Statistics};
 pub use method::{AdamW, Method, Sgd};
 pub use optimiser::{Decayed, Optimiser};
-pub(crate) use tensors::{Slot, non_finite, read, slots, write};
+pub use tensors::non_finite;
+pub(crate) use tensors::{Slot, read, slots, write};

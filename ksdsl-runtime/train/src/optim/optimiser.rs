@@ -2,7 +2,7 @@
 
 use super::method::Method;
 use super::tensors::{self, Change, Look, Slot, stored};
-use ksdsl_checkpoint::Tensor as Stored;
+use ksdsl_checkpoint::{SCALE, Tensor as Stored};
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decayed {
-    /// All, as in PyTorch's optimisers without groups.
+    /// All, as in PyTorch's optimisers without groups, but for the factors by which visits multiply a shared kernel
+    /// (`with private scale`): their neutral value is 1, so to pull them towards 0 would undo the visit's kernel.
     All,
     /// Those of at least two dimensions: kernels and embeddings, but neither biases nor the scales and
     /// shifts of norms, whose size means nothing.
@@ -25,9 +26,20 @@ pub enum Decayed {
 }
 
 impl Decayed {
-    fn includes(self, slot: &Slot) -> bool {
-        self == Self::All || slot.shape.len() > 1
+    fn includes(self, slot: &Slot, is_factor: bool) -> bool {
+        slot.shape.len() > 1 || self == Self::All && !is_factor
     }
+}
+
+/// Of each trained tensor, whether it holds the factors of a visit. dfdx's batch norms call theirs alike, and have
+/// running statistics beside them.
+fn factors(slots: &[Slot]) -> Vec<bool> {
+    let has = |key: String| slots.iter().any(|slot| slot.key == key);
+    let is_factor = |slot: &Slot| {
+        let layer = slot.key.strip_suffix(SCALE);
+        layer.is_some_and(|layer| layer.ends_with('.') && !has(format!("{layer}running_mean")))
+    };
+    slots.iter().filter(|slot| slot.trained).map(is_factor).collect()
 }
 
 /// What is kept for one parameter.
@@ -51,6 +63,8 @@ pub struct Optimiser<E: Scalar, D: Updates<E>> {
     method: Method,
     steps: u64,
     kept: Vec<Kept<D::Buf>>,
+    /// Of each trained tensor, whether it holds factors of a visit; empty before the first step.
+    factors: Vec<bool>,
 }
 
 impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
@@ -63,6 +77,7 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
             method: method.into(),
             steps: 0,
             kept: Vec::new(),
+            factors: Vec::new(),
         }
     }
 
@@ -101,6 +116,9 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
             for gradient in &mut gathered {
                 device.scale(factor, gradient)?;
             }
+        }
+        if self.factors.is_empty() {
+            self.factors = factors(&tensors::slots::<E, D, M>(model)?);
         }
         self.steps += 1;
         let mut update = Update {
@@ -170,7 +188,9 @@ impl<E: Scalar, D: Updates<E>> Change<E, D> for Update<'_, E, D> {
         let device = tensor.device().clone();
         let mut parameter = device.read_tensor(tensor)?;
         let optimiser = &mut *self.optimiser;
-        let how = (optimiser.steps, optimiser.rate, optimiser.decayed.includes(&slot));
+        let is_factor = optimiser.factors.get(self.at).is_some_and(|&is| is);
+        let decays = optimiser.decayed.includes(&slot, is_factor);
+        let how = (optimiser.steps, optimiser.rate, decays);
         let method = optimiser.method;
         let states = optimiser.kept(&device, slot, self.at)?;
         method.step::<E, D>(&device, how, &mut parameter, &gradient, states)?;

@@ -187,10 +187,11 @@ pub(crate) fn swap<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
     change::<E, D, M>(model, &mut Swap(values.iter_mut()))
 }
 
-/// The keys of the tensors that hold a value that is not finite.
-pub(crate) fn non_finite<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
-    model: &M,
-) -> Result<Vec<String>, D::Err> {
+/// The keys of a model's tensors that hold a value that is not finite.
+///
+/// # Errors
+/// Of the device.
+pub fn non_finite<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(model: &M) -> Result<Vec<String>, D::Err> {
     struct Collect(Vec<String>);
     impl<E: Scalar, D: Updates<E>> Look<E, D> for Collect {
         fn look<S: Shape>(&mut self, slot: Slot, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {

@@ -45,7 +45,7 @@ impl Run {
         let description = Description::of(folder).map_err(io::Error::other)?;
         let name = folder.file_name().unwrap_or(folder.as_os_str());
         Ok(Self {
-            name: name.to_string_lossy().into_owned(),
+            name: super::table::printable(&name.to_string_lossy()),
             facts: Facts {
                 network: description.network,
                 parameters: description.parameters,

@@ -2,6 +2,7 @@
 
 use super::file::{make_folder, named, replace};
 use super::history::{EpochRow, History, StepRow, read_rows};
+use super::rows::Row;
 use crate::record::{Epoch, Observer, Start, Step};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,7 +86,7 @@ impl Table {
     /// The file with those of its rows whose step is one of the first `done`; and these rows.
     fn open<R>(path: &Path, done: u64, step: impl Fn(&R) -> u64) -> io::Result<(Self, Vec<R>)>
     where
-        R: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned + Row,
     {
         let mut rows: Vec<R> = if done > 0 { read_rows(path)? } else { Vec::new() };
         rows.retain(|row| step(row) <= done);
@@ -113,7 +114,10 @@ impl Table {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let flushed = self.writer.flush().and_then(|()| self.writer.get_ref().sync_data());
+        let flushed = self
+            .writer
+            .flush()
+            .and_then(|()| ksdsl_files::sync(self.writer.get_ref()));
         flushed.map_err(|error| named("write", &self.path, error))
     }
 }

@@ -168,3 +168,70 @@ fn a_folder_that_cannot_be_is_named() {
         "{error}"
     );
 }
+
+/// Rows that no run writes, one change each to a file that one wrote: the file, what is replaced, and the complaint.
+#[test]
+fn records_that_no_run_writes_are_refused() {
+    let steps = "step,epoch,loss,rate,gradient_norm,images,seconds,waited\n\
+                 1,1,2.3,0.1,1.0,64,0.5,0.1\n2,1,NaN,0.1,,64,0.5,0.1\n";
+    let epochs = "epoch,steps,training_loss,rate,images,seconds,waited,loss,top1,top5,averaged_loss,averaged_top1,averaged_top5\n\
+                  1,6,2.2,0.1,88,1.5,0.2,inf,0.5,0.9,,,\n2,12,1e300,0.1,88,1.5,0.2,1.9,0.6,0.95,,,\n";
+    let folder = tempfile::tempdir().unwrap();
+    let read = |steps: &str, epochs: &str| {
+        fs::write(folder.path().join("steps.csv"), steps).unwrap();
+        fs::write(folder.path().join("epochs.csv"), epochs).unwrap();
+        History::read(folder.path())
+    };
+    let history = read(steps, epochs).unwrap();
+    assert_eq!((history.steps.len(), history.epochs.len()), (2, 2));
+    for (from, to, expected) in [
+        ("2,1,NaN", "1,1,NaN", "record 2: `step` is 1, after 1"),
+        ("1,1,2.3", "0,1,2.3", "record 1: `step` is 0, after 0"),
+        ("2.3,0.1,", "2.3,-0.1,", "record 1: no run has a `rate` of -0.1"),
+        ("2.3,0.1,", "2.3,NaN,", "record 1: no run has a `rate` of NaN"),
+        (
+            ",64,0.5,0.1\n2",
+            ",18446744073709551615,0.5,0.1\n2",
+            "no run has a `images` of 184",
+        ),
+        ("0.5,0.1\n2", "inf,0.1\n2", "no run has a `seconds` of inf"),
+        ("0.5,0.1\n2", "0.5,-3\n2", "no run has a `waited` of -3"),
+        ("loss", "losss", "losss"),
+    ] {
+        let error = read(&steps.replacen(from, to, 1), epochs).unwrap_err().to_string();
+        assert!(
+            error.contains("steps.csv`") && error.contains(expected),
+            "{error}, not {expected}"
+        );
+    }
+    for (from, to, expected) in [
+        ("\n2,12", "\n1,12", "record 2: `epoch` is 1, after 1"),
+        ("0.5,0.9", "1.5,0.9", "record 1: no run has a `top1` of 1.5"),
+        ("0.5,0.9", "0.5,NaN", "record 1: no run has a `top5` of NaN"),
+        ("88,1.5", "88,1e300", "record 1: no run has a `seconds` of 1"),
+        ("top5", "top6", "top6"),
+    ] {
+        let error = read(steps, &epochs.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(
+            error.contains("epochs.csv`") && error.contains(expected),
+            "{error}, not {expected}"
+        );
+    }
+}
+
+/// Records can go to a device, by a link; there they are not found again.
+#[cfg(unix)]
+#[test]
+fn records_can_go_to_a_device() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/null", folder.path().join("steps.csv")).unwrap();
+    fs::write(folder.path().join("elsewhere.csv"), "").unwrap();
+    std::os::unix::fs::symlink("elsewhere.csv", folder.path().join("epochs.csv")).unwrap();
+    for done in [0, 12] {
+        let mut log = CsvLog::new(folder.path());
+        log.start(&start(done)).unwrap();
+        log.end().unwrap();
+    }
+    let is_link = |name: &str| fs::symlink_metadata(folder.path().join(name)).unwrap().is_symlink();
+    assert!(is_link("steps.csv") && is_link("epochs.csv"));
+}

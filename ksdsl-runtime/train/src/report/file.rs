@@ -1,7 +1,7 @@
 //! Files whose errors name them.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 /// The error with what could not be done, and to which file.
@@ -17,19 +17,5 @@ pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Puts a file in the place of an older one; nobody finds half of it.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let write = || {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        // Temporary files are for their owner alone; a record of a run is as any other file.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
-        file.persist(path)?;
-        Ok(())
-    };
-    write().map_err(|error: io::Error| named("write", path, error))
+    ksdsl_files::write(path, bytes).map_err(|error| named("write", path, error))
 }

@@ -1,14 +1,19 @@
 //! The records of a run as rows of its CSV files.
 
 use super::file::named;
+use super::rows::Row;
 use crate::record::{Epoch, Step};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
 
+/// More bytes than the records of any run have.
+const MOST_BYTES: u64 = 1 << 32;
+
 /// A line of `steps.csv`; see [`Step`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct StepRow {
     pub step: u64,
@@ -39,6 +44,7 @@ impl From<&Step> for StepRow {
 /// A line of `epochs.csv`; see [`Epoch`]. The columns `loss`, `top1` and `top5` are those of the images held
 /// out, the ones that begin with `averaged` those of the averaged model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct EpochRow {
     pub epoch: u32,
@@ -106,7 +112,8 @@ impl History {
     /// Those of a run's folder; without its files there are none.
     ///
     /// # Errors
-    /// If a file cannot be read or has a line that is no record. A last line that was cut off is passed over.
+    /// If a file cannot be read or has a line that is no record, or none that can follow the one before. A last line
+    /// that was cut off is passed over.
     pub fn read(folder: &Path) -> io::Result<Self> {
         Ok(Self {
             steps: read_rows(&folder.join(Self::STEPS))?,
@@ -155,18 +162,21 @@ impl History {
     }
 }
 
-/// More bytes than the records of a run have: those of ten million steps.
-const MOST_BYTES: u64 = 1 << 30;
-
-/// The rows of a CSV file, none if there is no file.
-pub(super) fn read_rows<R: DeserializeOwned>(path: &Path) -> io::Result<Vec<R>> {
-    let bytes = match ksdsl_files::read(path, MOST_BYTES) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        read => read.map_err(|error| named("read", path, error))?,
-    };
+/// The rows of a CSV file; none if there is no file, or a device or a pipe in its place.
+pub(super) fn read_rows<R: DeserializeOwned + Row>(path: &Path) -> io::Result<Vec<R>> {
+    if !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let bytes = ksdsl_files::read(path, MOST_BYTES).map_err(|error| named("read", path, error))?;
     // A process that was killed may have left a part of a line, which could be read as a shorter number.
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     let rows = ::csv::Reader::from_reader(&bytes[..whole]).into_deserialize();
-    rows.collect::<Result<_, _>>()
-        .map_err(|error| named("read", path, io::Error::new(io::ErrorKind::InvalidData, error)))
+    let invalid = |error: Box<dyn std::error::Error + Send + Sync>| {
+        named("read", path, io::Error::new(io::ErrorKind::InvalidData, error))
+    };
+    let rows: Vec<R> = rows.collect::<Result<_, _>>().map_err(|error| invalid(error.into()))?;
+    match super::rows::problem(&rows) {
+        Some(problem) => Err(invalid(problem.into())),
+        None => Ok(rows),
+    }
 }

@@ -17,6 +17,7 @@ mod file;
 mod history;
 pub mod picture;
 mod progress;
+mod rows;
 mod table;
 mod tensorboard;
 
@@ -25,5 +26,5 @@ pub use csv::CsvLog;
 pub use history::{EpochRow, History, StepRow};
 pub use picture::Pictures;
 pub use progress::Progress;
-pub use table::{confusion_table, plain_table, result_table, right_aligned, score_table};
+pub use table::{confusion_table, plain_table, printable, result_table, right_aligned, score_table};
 pub use tensorboard::TensorBoard;

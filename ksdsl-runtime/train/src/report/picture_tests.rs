@@ -92,6 +92,98 @@ fn a_run_of_one_step_or_of_nothing_can_be_drawn() {
     curves("a loss that is none", &short).unwrap();
 }
 
+/// All numbers in the attributes `names` of a drawing.
+fn coordinates(svg: &str, names: &[&str]) -> Vec<f64> {
+    let values = names.iter().flat_map(|name| {
+        let start = format!(" {name}=\"");
+        let parts: Vec<String> = svg
+            .split(&start)
+            .skip(1)
+            .map(|rest| rest[..rest.find('"').unwrap()].to_owned())
+            .collect();
+        parts
+    });
+    let numbers = values.flat_map(|value| {
+        let numbers: Vec<f64> = value
+            .split([' ', ','])
+            .filter(|number| !number.is_empty())
+            .map(|number| number.parse().unwrap())
+            .collect();
+        numbers
+    });
+    numbers.collect()
+}
+
+/// Every value that a file of records can hold, in each column: the drawing stays as small as any, and nothing lies
+/// outside it (1320 x 430).
+#[test]
+fn whatever_a_run_recorded_can_be_drawn() {
+    let hostile = [
+        1e300,
+        f64::MAX,
+        1e-300,
+        5e-324,
+        -1e300,
+        -1.0,
+        0.0,
+        1e101,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+    ];
+    let mut histories = Vec::new();
+    for value in hostile {
+        for all in [false, true] {
+            let mut history = history(6, 5.0, 0.1);
+            let count = if all { usize::MAX } else { 1 };
+            history.epochs.iter_mut().take(count).for_each(|row| {
+                (row.training_loss, row.loss, row.averaged_loss) = (value, Some(value), Some(value));
+                (row.top1, row.averaged_top1) = (Some(value), Some(value));
+            });
+            history
+                .steps
+                .iter_mut()
+                .take(count)
+                .for_each(|row| (row.loss, row.rate) = (value, value));
+            histories.push(history);
+        }
+    }
+    let mut late = history(6, 5.0, 0.1);
+    late.epochs[5].epoch = u32::MAX;
+    late.steps.last_mut().unwrap().step = u64::MAX;
+    histories.push(late);
+    for history in histories {
+        let picture = curves("hostile", &history).unwrap();
+        let (svg, shown) = (picture.svg(), &history.epochs[0]);
+        assert!(svg.len() < 200_000, "{} bytes for {shown:?}", svg.len());
+        for number in coordinates(svg, &["points", "x", "y", "cx", "cy", "x1", "y1", "x2", "y2"]) {
+            assert!((0.0..=1320.0).contains(&number), "{number} for {shown:?}");
+        }
+        picture.png().unwrap();
+    }
+}
+
+/// A class folder can have any name; XML cannot hold all (section 2.2 of XML 1.0).
+#[test]
+fn names_with_control_characters_can_be_drawn() {
+    let classes: Vec<String> = (0..10).map(|class| format!("a\u{1b}[3{class}m\u{0}\u{fffe}")).collect();
+    let picture = confusion("Confusion \u{7}", &classes, &evaluation(10)).unwrap();
+    picture.png().unwrap();
+    assert!(
+        !picture.svg().chars().any(|c| c.is_control() && c != '\n'),
+        "{}",
+        picture.svg()
+    );
+}
+
+#[test]
+fn logarithmic_axes_have_few_marks_however_long() {
+    for (low, high) in [(1e-100, 1e100), (1e-12, 1e12), (1.0, 1e9), (0.5, 20.0), (1.0, 1.01)] {
+        let marks = log_marks(low, high);
+        assert!((2..=30).contains(&marks.len()), "{low} to {high}: {marks:?}");
+    }
+}
+
 #[test]
 fn a_png_needs_no_fonts_of_the_system() {
     let picture = curves("letters", &history(3, 5.0, 0.1)).unwrap();

@@ -10,7 +10,8 @@ use std::time::Duration;
 const SMOOTHED: f64 = 20.0;
 
 /// A bar on standard error, with the speed, the loss, the learning rate, the share of the time that steps
-/// waited for images, and the time left; where that is no terminal a plain line for each epoch.
+/// waited for images, and the time left; where that is no terminal a plain line for each epoch. What cannot be
+/// shown is left out: nobody may be there to see it.
 #[derive(Debug)]
 pub struct Progress<W = Stderr> {
     bar: ProgressBar,
@@ -67,7 +68,8 @@ impl<W: Write> Observer for Progress<W> {
         let template = "{prefix} {wide_bar} {eta} left\n  {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("━╸─"));
-        self.bar.set_length(u64::from(start.epochs) * start.steps_per_epoch);
+        self.bar
+            .set_length(u64::from(start.epochs).saturating_mul(start.steps_per_epoch));
         self.bar.set_prefix(self.name.clone());
         self.bar.set_position(start.done);
         self.bar.reset_elapsed();
@@ -91,12 +93,11 @@ impl<W: Write> Observer for Progress<W> {
         let row = EpochRow::from(epoch);
         self.history.epochs.push(row);
         match &mut self.plain {
-            Some(to) => writeln!(to, "{} {}", self.name, line(&row, self.epochs)),
-            None => {
-                self.bar.set_message(self.message());
-                Ok(())
-            }
+            // A terminal that went away is no reason to stop a run.
+            Some(to) => drop(writeln!(to, "{} {}", self.name, line(&row, self.epochs))),
+            None => self.bar.set_message(self.message()),
         }
+        Ok(())
     }
 
     fn end(&mut self) -> io::Result<()> {

@@ -82,7 +82,21 @@ pub fn confusion_table(evaluation: &Evaluation, classes: &[String]) -> Table {
 
 /// A class's name, or its number.
 fn name(classes: &[String], class: usize) -> String {
-    classes.get(class).cloned().unwrap_or_else(|| class.to_string())
+    classes
+        .get(class)
+        .map_or_else(|| class.to_string(), |name| printable(name))
+}
+
+/// A text without characters that control terminals; `\u{fffd}` is in their place.
+pub fn printable(text: &str) -> String {
+    let shown = |c: char| {
+        if c.is_control() && c != '\n' && c != '\t' {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]
@@ -117,6 +131,18 @@ mod tests {
         assert_eq!(lines(&score_table(&evaluation(), &classes)), expected);
         let expected = ["class \\ taken for cat dog", "cat 2 ·", "dog 1 1"];
         assert_eq!(lines(&confusion_table(&evaluation(), &classes)), expected);
+    }
+
+    #[test]
+    fn names_do_not_control_terminals() {
+        let classes = ["c\u{1b}[31mat\r".to_owned(), "dög\u{9b}".to_owned()];
+        let text =
+            score_table(&evaluation(), &classes).to_string() + &confusion_table(&evaluation(), &classes).to_string();
+        assert!(
+            text.contains("c\u{fffd}[31mat\u{fffd}") && text.contains("dög\u{fffd}"),
+            "{text}"
+        );
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
     }
 
     #[test]

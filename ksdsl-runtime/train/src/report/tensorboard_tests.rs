@@ -132,3 +132,23 @@ fn damaged_records_are_found() {
         assert_eq!(frame::read(&bytes[..at], second), None, "cut off at {at}");
     }
 }
+
+/// Links in the folder lead to what is somebody else's.
+#[cfg(unix)]
+#[test]
+fn what_a_link_leads_to_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let precious = folder.path().join("precious");
+    fs::write(&precious, "precious").unwrap();
+    let events = folder.path().join("events");
+    fs::create_dir(&events).unwrap();
+    let link = events.join("events.out.tfevents.00003");
+    std::os::unix::fs::symlink(&precious, &link).unwrap();
+    for done in [2, 0] {
+        let mut board = TensorBoard::new(&events);
+        board.start(&start(done)).unwrap();
+        board.end().unwrap();
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    }
+    assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+}

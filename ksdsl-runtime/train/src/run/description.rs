@@ -1,6 +1,7 @@
 //! What a run is, in a file for people and for the run that resumes it.
 
-use super::RunError;
+use super::{Difference, RunError, differences};
+use crate::json;
 use crate::recipe::Recipe;
 use ksdsl_runtime::network::Network;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ const FORMAT: u32 = 1;
 
 /// What a run is: all that decides on its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Description {
     /// The format of the run folder.
     pub format: u32,
@@ -47,26 +49,41 @@ impl Description {
     }
 
     /// The description in a run folder.
+    ///
+    /// # Errors
+    /// If it cannot be read, is of another format, or its recipe makes no sense.
     pub fn of(folder: &Path) -> Result<Self, RunError> {
-        Self::read(&folder.join(super::DESCRIPTION))
+        let path = folder.join(super::DESCRIPTION);
+        let description: Result<Self, _> = json::read(&path).map_err(|error| error.to_string());
+        let checked = description.and_then(|it| it.check().map(|()| it));
+        checked.map_err(|what| RunError::Description(path, what))
     }
 
-    pub(super) fn read(path: &Path) -> Result<Self, RunError> {
-        let unreadable = |error: &dyn std::fmt::Display| RunError::Description(path.to_owned(), error.to_string());
-        let text = ksdsl_files::read(path, ksdsl_files::TEXT_BYTES).map_err(|error| unreadable(&error))?;
-        serde_json::from_slice(&text).map_err(|error| unreadable(&error))
+    /// What decides on the outcome of a run and differs from another description.
+    pub fn differences(&self, other: &Self) -> Vec<Difference> {
+        differences::between(self, other)
     }
 
-    /// This description with the versions that worked on the run before.
-    pub(super) fn after(&self, stored: Option<&Self>) -> Self {
-        let mut versions = stored.map(|stored| stored.versions.clone()).unwrap_or_default();
+    /// Whether this version can read it.
+    fn check(&self) -> Result<(), String> {
+        if self.format != FORMAT {
+            return Err(format!("`format` is {}; this version reads {FORMAT}", self.format));
+        }
+        self.recipe.check().map_err(|error| error.to_string())
+    }
+
+    /// The stored description with this version among those that worked on the run.
+    pub(super) fn after(&self, stored: &Self) -> Self {
+        let mut versions = stored.versions.clone();
         for version in &self.versions {
             if versions.last() != Some(version) {
                 versions.push(version.clone());
             }
         }
-        let current = stored.unwrap_or(self).clone();
-        Self { versions, ..current }
+        Self {
+            versions,
+            ..stored.clone()
+        }
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {

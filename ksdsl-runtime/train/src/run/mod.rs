@@ -10,19 +10,24 @@
 //!
 //! The models are files that `checkpoint::load` reads. Every file is written beside its place, brought to the
 //! disk and then renamed, so that whoever looks, and whenever the machine stops, finds the old one or the new
-//! one.
+//! one. The description is written after the first checkpoint, so a folder that has it without a checkpoint has lost it.
+//!
+//! Whoever opens a folder locks it before anything is read or written.
 
+mod checkpoint;
 mod description;
 mod differences;
+mod error;
 
 pub use description::Description;
 pub use differences::Difference;
+pub use error::RunError;
+
+pub(crate) use checkpoint::Checkpoint;
 
 use crate::trainer::Progress;
-use ksdsl_checkpoint::{Expected, File, FileError, Problems, Tensor, resolve, to_bytes, write_file};
-use std::fmt;
+use ksdsl_checkpoint::{Tensor, to_bytes};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 /// The file with the description.
@@ -31,6 +36,11 @@ const DESCRIPTION: &str = "run.json";
 const LAST: &str = "last.safetensors";
 /// The file that a running run holds locked.
 const LOCK: &str = "run.lock";
+/// The models.
+const MODELS: [&str; 3] = [BEST, MODEL, AVERAGED];
+const BEST: &str = "best.safetensors";
+const MODEL: &str = "model.safetensors";
+const AVERAGED: &str = "averaged.safetensors";
 /// The key of the progress in a checkpoint.
 const PROGRESS: &str = "progress";
 
@@ -45,44 +55,72 @@ pub enum Opening {
     Either,
 }
 
+/// A file that a run's folder has beside those of the trainer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Companion {
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
 /// The folder of a run that is under way; nobody else can open it meanwhile.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Of a run that begins, what its description will be.
+    begins: Option<Vec<u8>>,
     _lock: fs::File,
 }
 
 impl RunFolder {
-    /// Opens the folder for a run, which it must describe if there is one.
-    pub fn open(path: &Path, opening: Opening, description: &Description) -> Result<Self, RunError> {
-        let at = |name: &str| path.join(name);
-        let exists = at(DESCRIPTION).exists();
-        match opening {
-            Opening::New if exists => return Err(RunError::Exists(path.to_owned())),
-            Opening::Resume if !exists => return Err(RunError::None(path.to_owned())),
-            _ => fs::create_dir_all(path).map_err(|error| RunError::write(path, error))?,
-        }
-        let lock = lock(&at(LOCK))?;
-        remove_left_over(path);
-        let folder = Self {
+    /// Opens the folder for a run, which it must describe if there is one. Companions that are missing are written,
+    /// of a run that begins all.
+    pub fn open(
+        path: &Path,
+        opening: Opening,
+        description: &Description,
+        companions: &[Companion],
+    ) -> Result<Self, RunError> {
+        // Asked before as well, so that nothing is made where there is nothing to do.
+        has_run(path, opening)?;
+        fs::create_dir_all(path).map_err(|error| RunError::write(path, error))?;
+        let lock = lock(&path.join(LOCK))?;
+        let has_run = has_run(path, opening)?;
+        ksdsl_files::remove_partial(path);
+        let mut folder = Self {
             path: path.to_owned(),
+            begins: None,
             _lock: lock,
         };
-        let stored = match exists {
-            true => Some(Description::read(&at(DESCRIPTION))?),
-            false => None,
-        };
-        if let Some(stored) = &stored {
-            let differences = differences::between(stored, description);
-            if !differences.is_empty() {
-                return Err(RunError::Differs(path.to_owned(), differences));
-            }
+        if has_run {
+            folder.resume(description)?;
+        } else {
+            checkpoint::refuse_remains(path)?;
+            folder.begins = Some(description.to_json());
         }
-        let current = description.after(stored.as_ref());
-        if stored.as_ref() != Some(&current) {
-            folder.write(DESCRIPTION, &current.to_json())?;
+        let wanted = |companion: &&Companion| !has_run || !path.join(&companion.name).exists();
+        for companion in companions.iter().filter(wanted) {
+            folder.write(&companion.name, &companion.content)?;
         }
         Ok(folder)
+    }
+
+    /// Compares the run that is there, and notes that this version works on it.
+    fn resume(&self, description: &Description) -> Result<(), RunError> {
+        let stored = Description::of(&self.path)?;
+        let differences = stored.differences(description);
+        if !differences.is_empty() {
+            return Err(RunError::Differs(self.path.clone(), differences));
+        }
+        if !self.last().exists() {
+            return Err(RunError::Lost(self.last()));
+        }
+        let current = description.after(&stored);
+        match stored == current {
+            true => Ok(()),
+            false => self.write(DESCRIPTION, &current.to_json()),
+        }
     }
 
     /// Where it is.
@@ -95,10 +133,25 @@ impl RunFolder {
         self.path.join(LAST)
     }
 
+    /// The path of the best model.
+    pub(crate) fn best(&self) -> PathBuf {
+        self.path.join(BEST)
+    }
+
+    /// The path of the model at the end.
+    pub(crate) fn model(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// The path of its average.
+    pub(crate) fn averaged(&self) -> PathBuf {
+        self.path.join(AVERAGED)
+    }
+
     /// Replaces a file of the folder.
-    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
+    fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
-        write_file(&path, content).map_err(|error| RunError::write(&path, error))?;
+        ksdsl_files::write(&path, content).map_err(|error| RunError::write(&path, error))?;
         self.sync()
     }
 
@@ -106,14 +159,8 @@ impl RunFolder {
     pub(crate) fn sync(&self) -> Result<(), RunError> {
         #[cfg(unix)]
         {
-            let synced = fs::File::open(&self.path).and_then(|folder| folder.sync_all());
-            // Some file systems have it otherwise.
-            if let Err(error) = synced.or_else(|error| match error.kind() {
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
-                _ => Err(error),
-            }) {
-                return Err(RunError::write(&self.path, error));
-            }
+            let synced = fs::File::open(&self.path).and_then(|folder| ksdsl_files::sync(&folder));
+            synced.map_err(|error| RunError::write(&self.path, error))?;
         }
         Ok(())
     }
@@ -130,149 +177,38 @@ impl RunFolder {
         self.write(LAST, &to_bytes(&tensors, &[]))
     }
 
-    /// The last checkpoint, if one was written.
+    /// The last checkpoint; none of a run that begins.
     pub(crate) fn load(&self) -> Result<Option<Checkpoint>, RunError> {
-        let path = self.last();
-        if !path.exists() {
-            return Ok(None);
-        }
-        let file = File::read(&path).map_err(|error| RunError::Damaged(path.clone(), error))?;
-        let progress = file.get(PROGRESS).and_then(|view| Progress::from_json(view.data));
-        match progress {
-            Some(progress) => Ok(Some(Checkpoint { path, file, progress })),
-            None => Err(RunError::NoCheckpoint(path)),
+        match self.begins {
+            Some(_) => Ok(None),
+            None => Checkpoint::read(&self.last()).map(Some),
         }
     }
-}
 
-/// A checkpoint that was read.
-pub(crate) struct Checkpoint {
-    path: PathBuf,
-    file: File,
-    /// How far the run was.
-    pub(crate) progress: Progress,
-}
-
-impl Checkpoint {
-    /// Whether it has exactly these tensors beside the progress.
-    pub(crate) fn check(&self, mut expected: Vec<Expected>) -> Result<(), RunError> {
-        let shape = self.file.get(PROGRESS).map(|view| view.shape.to_vec());
-        expected.push(Expected {
-            key: PROGRESS.to_owned(),
-            shape: shape.unwrap_or_default(),
-            kind: Some(ksdsl_checkpoint::Kind::U8),
-        });
-        let fits = resolve(&self.file, &expected, &[]).map(|_| ());
-        fits.map_err(|problems| RunError::Unfit(self.path.clone(), problems))
-    }
-
-    /// The bytes of a tensor that was checked.
-    pub(crate) fn bytes(&self, key: &str) -> &[u8] {
-        self.file.get(key).map_or(&[], |view| view.data)
+    /// Describes a run that begins, after its first checkpoint.
+    pub(crate) fn begin(&mut self) -> Result<(), RunError> {
+        match self.begins.take() {
+            Some(description) => self.write(DESCRIPTION, &description),
+            None => Ok(()),
+        }
     }
 }
 
-/// Locks a file as long as it is open; the system gives it free whatever becomes of the program.
+/// Whether there is a run, if that is what is expected.
+fn has_run(path: &Path, opening: Opening) -> Result<bool, RunError> {
+    let has_run = path.join(DESCRIPTION).exists();
+    match opening {
+        Opening::New if has_run => Err(RunError::Exists(path.to_owned())),
+        Opening::Resume if !has_run => Err(RunError::None(path.to_owned())),
+        _ => Ok(has_run),
+    }
+}
+
+/// Locks the folder as long as the file is open.
 fn lock(path: &Path) -> Result<fs::File, RunError> {
-    let file = fs::File::create(path).map_err(|error| RunError::write(path, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(RunError::Busy(path.to_owned())),
-        // Some file systems have no locks.
-        Err(fs::TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(file),
-        Err(fs::TryLockError::Error(error)) => Err(RunError::write(path, error)),
-    }
-}
-
-/// Removes what a killed run had not renamed yet.
-fn remove_left_over(folder: &Path) {
-    // As the crate `tempfile` calls them.
-    let is_left_over = |name: &str| {
-        let random = name.strip_prefix(".tmp");
-        random.is_some_and(|random| random.len() == 6 && random.chars().all(|c| c.is_ascii_alphanumeric()))
-    };
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries {
-        if entry.file_name().to_str().is_some_and(is_left_over) {
-            // If it stays, it is only in the way.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
-}
-
-/// Why a run cannot begin, go on or be saved.
-#[derive(Debug)]
-pub enum RunError {
-    /// The folder has a run.
-    Exists(PathBuf),
-    /// The folder has none.
-    None(PathBuf),
-    /// Another program works on the run.
-    Busy(PathBuf),
-    /// The folder has a run of something else.
-    Differs(PathBuf, Vec<Difference>),
-    /// The description is none.
-    Description(PathBuf, String),
-    /// A checkpoint cannot be read.
-    Damaged(PathBuf, FileError),
-    /// The file is no checkpoint of a run.
-    NoCheckpoint(PathBuf),
-    /// The checkpoint holds other tensors.
-    Unfit(PathBuf, Problems),
-    /// A file cannot be written. Those that were there are as they were.
-    Write(PathBuf, io::Error),
-}
-
-impl RunError {
-    fn write(path: &Path, error: io::Error) -> Self {
-        Self::Write(path.to_owned(), error)
-    }
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exists(path) => write!(
-                f,
-                "`{}` has a run already: resume it, or choose another folder",
-                path.display()
-            ),
-            Self::None(path) => write!(
-                f,
-                "`{}` has no run to resume: it has no `{DESCRIPTION}`",
-                path.display()
-            ),
-            Self::Busy(path) => write!(f, "another program works on this run: it holds `{}`", path.display()),
-            Self::Differs(path, differences) => {
-                write!(f, "the run in `{}` cannot be resumed as another one:", path.display())?;
-                differences
-                    .iter()
-                    .try_for_each(|difference| write!(f, "\n- {difference}"))
-            }
-            Self::Description(path, what) => write!(f, "`{}` describes no run: {what}", path.display()),
-            Self::Damaged(_, error) => error.fmt(f),
-            Self::NoCheckpoint(path) => write!(
-                f,
-                "`{}` is no checkpoint of a run: it has no readable `{PROGRESS}`",
-                path.display()
-            ),
-            Self::Unfit(path, problems) => write!(f, "`{}`: {problems}", path.display()),
-            Self::Write(path, error) => write!(
-                f,
-                "cannot write `{}`: {error}; what was saved before is untouched",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for RunError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Damaged(_, error) => Some(error),
-            Self::Unfit(_, problems) => Some(problems),
-            Self::Write(_, error) => Some(error),
-            _ => None,
-        }
+    match ksdsl_files::lock(path) {
+        Ok(Some(file)) => Ok(file),
+        Ok(None) => Err(RunError::Busy(path.to_owned())),
+        Err(error) => Err(RunError::write(path, error)),
     }
 }

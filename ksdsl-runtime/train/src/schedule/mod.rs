@@ -20,7 +20,7 @@ pub struct Place {
 
 /// How the learning rate changes: a factor of the recipe's rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// It stays as it is.
     Constant,
@@ -43,6 +43,7 @@ pub enum Schedule {
 
 /// A linear rise of the rate in front of a schedule (Goyal et al. 2017).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WarmUp {
     /// For so many epochs, also parts of one.
     pub epochs: f64,

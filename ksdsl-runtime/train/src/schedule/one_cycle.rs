@@ -6,6 +6,7 @@ use std::f64::consts::PI;
 /// The one-cycle schedule (Smith & Topin 2017), as PyTorch's `OneCycleLR` without a cycle of the momentum:
 /// half a cosine up to the peak, then half a cosine down to almost nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OneCycle {
     /// The share of the steps on which the rate rises (`pct_start`).
     pub rise: f64,

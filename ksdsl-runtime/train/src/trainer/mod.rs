@@ -36,7 +36,7 @@ use crate::interrupt::Stop;
 use crate::metrics::Evaluation;
 use crate::recipe::Recipe;
 use crate::record::{Epoch, Observer, Start};
-use crate::run::{Description, Opening, RunFolder};
+use crate::run::{Companion, Description, Opening, RunFolder};
 use crate::source::Source;
 use ksdsl_runtime::network::{Generated, Network};
 use ksdsl_runtime::update::Updates;
@@ -53,6 +53,7 @@ pub struct Trainer<'t, const C: usize, const H: usize, const W: usize, const K: 
     classes: Vec<String>,
     observers: Vec<&'t mut dyn Observer>,
     folder: Option<(PathBuf, Opening)>,
+    companions: Vec<Companion>,
     stop: Stop,
     every_steps: Option<u64>,
     every: Duration,
@@ -84,6 +85,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             classes: (0..K).map(|class| class.to_string()).collect(),
             observers: Vec::new(),
             folder: None,
+            companions: Vec::new(),
             stop: Stop::new(),
             every_steps: None,
             every: Duration::from_secs(60),
@@ -126,6 +128,14 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         self
     }
 
+    /// Writes a file of the caller's into the run's folder when the run begins, and later if it is missing. Nobody
+    /// else works on the folder then.
+    pub fn companion(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        let (name, content) = (name.into(), content.into());
+        self.companions.push(Companion { name, content });
+        self
+    }
+
     /// Writes a checkpoint after every so many steps, besides that at the end of each epoch.
     pub fn checkpoint_every_steps(mut self, steps: u64) -> Self {
         self.every_steps = Some(steps.max(1));
@@ -139,7 +149,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         self
     }
 
-    /// Stops after the step, with a checkpoint, when somebody wishes it.
+    /// Stops after the step, with a checkpoint, or writes one and goes on, when somebody wishes it.
     pub fn stop(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -187,7 +197,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         };
         let settings = source.settings().into_iter().chain([("held out".to_owned(), held_out)]);
         let description = Description::new::<M::Network>(&self.recipe, settings);
-        Ok(Some(RunFolder::open(path, *opening, &description)?))
+        Ok(Some(RunFolder::open(path, *opening, &description, &self.companions)?))
     }
 
     /// How many epochs there are, the last maybe a part of one.
@@ -222,6 +232,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         D: Updates<f32>,
         M: Classifier<C, H, W, K, D>,
     {
+        session.restore_models()?;
         let mut evaluations = (None, None);
         while session.progress.ended.is_none() {
             if !self.steps(session, source)? {
@@ -262,7 +273,8 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             let step = session.step(batch.map_err(TrainError::Data)?, start)?;
             tell(&mut self.observers, |observer| observer.step(&step))?;
             let stop = self.stop.is_wished();
-            let due = self.every_steps.is_some_and(|every| step.number.is_multiple_of(every))
+            let due = self.stop.take_checkpoint()
+                || self.every_steps.is_some_and(|every| step.number.is_multiple_of(every))
                 || saved.elapsed() >= self.every;
             let last = session.progress.step == steps;
             if stop || due && !last {
@@ -286,6 +298,8 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         D: Updates<f32>,
         M: Classifier<C, H, W, K, D>,
     {
+        // Before anything is told of it or saved as the best.
+        session.check_model()?;
         let number = session.progress.epoch;
         let is_last = session.is_last_epoch();
         let due = is_last || number.is_multiple_of(self.recipe.evaluate_every);

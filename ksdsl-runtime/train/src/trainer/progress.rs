@@ -1,12 +1,14 @@
 //! How far a run is.
 
 use crate::metrics::Evaluation;
+use crate::recipe::Recipe;
 use crate::record::Epoch;
 use serde::{Deserialize, Serialize};
 
 /// How far a run is: with the model, the state of the optimiser and the average, all that it needs to
 /// go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
     /// The epoch that is under way, from 1.
     pub(crate) epoch: u32,
@@ -39,6 +41,7 @@ pub(crate) struct Progress {
 
 /// The best evaluation of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Best {
     /// After which epoch.
     pub epoch: u32,
@@ -119,7 +122,102 @@ impl Progress {
         serde_json::to_vec(self).expect("numbers and maps with text as keys")
     }
 
-    pub(crate) fn from_json(json: &[u8]) -> Option<Self> {
-        serde_json::from_slice(json).ok()
+    /// Whether a run by this recipe, with so many steps in an epoch, can be here; the first contradiction if not.
+    pub(super) fn check(&self, recipe: &Recipe, per_epoch: u64) -> Result<(), String> {
+        let total = recipe.total_steps(per_epoch);
+        let epochs = total.div_ceil(per_epoch);
+        if !(1..=epochs).contains(&self.epoch.into()) {
+            return Err(format!("`epoch` is {} of {epochs}", self.epoch));
+        }
+        let before = u64::from(self.epoch - 1) * per_epoch;
+        let of_epoch = per_epoch.min(total - before);
+        self.check_steps(before, of_epoch)?;
+        self.check_numbers(recipe, per_epoch)?;
+        let done = match self.ended {
+            Some(_) => self.epoch,
+            None => self.epoch - 1,
+        };
+        self.check_best(done, recipe.evaluate_every, epochs)?;
+        self.check_end(recipe, self.step == of_epoch, self.steps == total)
+    }
+
+    fn check_steps(&self, before: u64, of_epoch: u64) -> Result<(), String> {
+        let Self { epoch, step, steps, .. } = self;
+        if *step > of_epoch {
+            return Err(format!("`step` is {step} of {of_epoch}"));
+        }
+        if *steps != before + step {
+            let expected = before + step;
+            return Err(format!(
+                "`steps` is {steps}; step {step} of epoch {epoch} is {expected}"
+            ));
+        }
+        if ![0, *steps].contains(&self.optimiser_steps) {
+            return Err(format!("`optimiser_steps` is {} of {steps}", self.optimiser_steps));
+        }
+        match (self.images == 0) == (*step == 0) {
+            true => Ok(()),
+            false => Err(format!("`images` is {} after {step} steps of an epoch", self.images)),
+        }
+    }
+
+    fn check_numbers(&self, recipe: &Recipe, per_epoch: u64) -> Result<(), String> {
+        let rate = match self.steps {
+            0 => 0.0,
+            steps => recipe.rate_at(steps - 1, per_epoch),
+        };
+        // Another machine's cosine may differ in the last digit.
+        if (self.rate - rate).abs() > 1e-9 * rate {
+            return Err(format!("`rate` is {}; the recipe's is {rate}", self.rate));
+        }
+        let least = |x: f64| x.is_finite() && x >= 0.0;
+        let known = [
+            ("loss", self.loss.is_finite()),
+            ("seconds", least(self.seconds)),
+            ("waited", least(self.waited)),
+            ("gradient_norm", self.gradient_norm.is_none_or(least)),
+        ];
+        match known.into_iter().find(|(_, fits)| !fits) {
+            Some((name, _)) => Err(format!("`{name}` makes no sense")),
+            None => Ok(()),
+        }
+    }
+
+    /// Of so many epochs done.
+    fn check_best(&self, done: u32, every: u32, epochs: u64) -> Result<(), String> {
+        let Some(best) = self.best else {
+            return match self.stale {
+                0 => Ok(()),
+                stale => Err(format!("`stale` is {stale} without a `best`")),
+            };
+        };
+        let is_evaluated = best.epoch.is_multiple_of(every) || u64::from(best.epoch) == epochs;
+        if !(1..=done).contains(&best.epoch) || !is_evaluated {
+            return Err(format!("`best.epoch` is {}; {done} epochs are done", best.epoch));
+        }
+        if !(0.0..=1.0).contains(&best.top1) || !best.loss.is_finite() {
+            return Err(format!(
+                "`best` has the accuracy {} and the loss {}",
+                best.top1, best.loss
+            ));
+        }
+        match self.stale <= done - best.epoch {
+            true => Ok(()),
+            false => Err(format!("`stale` is {}; {done} epochs are done", self.stale)),
+        }
+    }
+
+    fn check_end(&self, recipe: &Recipe, whole_epoch: bool, whole_run: bool) -> Result<(), String> {
+        let is_out_of_patience = recipe.patience.is_some_and(|patience| self.stale >= patience);
+        let fits = match self.ended {
+            Some(End::Finished) => whole_run,
+            Some(End::Early) => whole_epoch && is_out_of_patience,
+            Some(End::Interrupted) => false,
+            None => !is_out_of_patience,
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(format!("`ended` is {:?} after {} steps", self.ended, self.steps)),
+        }
     }
 }

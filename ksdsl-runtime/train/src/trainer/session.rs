@@ -14,7 +14,7 @@ use crate::record::Step;
 use crate::run::{Checkpoint, RunError, RunFolder};
 use crate::source::HostBatch;
 use ksdsl_checkpoint::{Expected, Kind};
-use ksdsl_runtime::checkpoint;
+use ksdsl_runtime::checkpoint::{self, Element as _};
 use ksdsl_runtime::dfdx::nn::ZeroGrads;
 use ksdsl_runtime::dfdx::shapes::Const;
 use ksdsl_runtime::dfdx::tensor::Trace;
@@ -78,6 +78,7 @@ where
             Some(last) => session.restore(&last)?,
             None => session.save()?,
         }
+        session.folder.as_mut().map_or(Ok(()), RunFolder::begin)?;
         Ok(session)
     }
 
@@ -219,11 +220,7 @@ where
 
     /// Writes the averaged model, or the model where none is kept, to a file of the folder.
     pub(super) fn save_best(&mut self) -> Result<(), TrainError> {
-        let Some(path) = self
-            .folder
-            .as_ref()
-            .map(|folder| folder.path().join("best.safetensors"))
-        else {
+        let Some(path) = self.folder.as_ref().map(RunFolder::best) else {
             return Ok(());
         };
         let save = |model: &M| save_model::<M, D>(model, &path);
@@ -235,12 +232,23 @@ where
 
     /// Writes the model and its average at the end.
     pub(super) fn save_models(&mut self) -> Result<(), TrainError> {
-        let Some(folder) = self.folder.as_ref().map(|folder| folder.path().to_owned()) else {
+        let paths = self.folder.as_ref().map(|folder| (folder.model(), folder.averaged()));
+        let Some((path, averaged)) = paths else {
             return Ok(());
         };
-        save_model::<M, D>(&*self.model, &folder.join("model.safetensors"))?;
-        self.with_average(|model| save_model::<M, D>(model, &folder.join("averaged.safetensors")))?;
+        save_model::<M, D>(&*self.model, &path)?;
+        self.with_average(|model| save_model::<M, D>(model, &averaged))?;
         self.sync()
+    }
+
+    /// Writes the models of a run that ended once more where they are gone.
+    pub(super) fn restore_models(&mut self) -> Result<(), TrainError> {
+        let is_lost =
+            |folder: &RunFolder| !folder.model().exists() || self.average.is_some() && !folder.averaged().exists();
+        match self.progress.ended.is_some() && self.folder.as_ref().is_some_and(is_lost) {
+            true => self.save_models(),
+            false => Ok(()),
+        }
     }
 
     fn sync(&self) -> Result<(), TrainError> {
@@ -252,10 +260,7 @@ where
         let Some(folder) = &self.folder else {
             return Ok(());
         };
-        if !optim::non_finite::<f32, D, M>(self.model).map_err(device)?.is_empty() {
-            let progress = &self.progress;
-            return Err(self.diverged(progress.steps, progress.rate, progress.gradient_norm, true));
-        }
+        self.check_model()?;
         let mut tensors = optim::read::<f32, D, M>(self.model, "model.").map_err(device)?;
         tensors.extend(self.optimiser.save(self.device, "optimiser.").map_err(device)?);
         if let Some(average) = &self.average {
@@ -265,10 +270,28 @@ where
         Ok(folder.save(tensors, &self.progress)?)
     }
 
+    /// That the model can be used and saved: all its values are finite.
+    pub(super) fn check_model(&self) -> Result<(), TrainError> {
+        let progress = &self.progress;
+        match optim::non_finite::<f32, D, M>(self.model).map_err(device)?.as_slice() {
+            [] => Ok(()),
+            _ => Err(self.diverged(progress.steps, progress.rate, progress.gradient_norm, true)),
+        }
+    }
+
     /// Takes all up from a checkpoint, which is looked at as a whole before.
     fn restore(&mut self, last: &Checkpoint) -> Result<(), TrainError> {
         let progress = &last.progress;
-        last.check(self.expected(progress))?;
+        let checked = progress.check(self.recipe, self.per_epoch);
+        checked.map_err(|what| last.refused(format!("its progress contradicts itself or the run: {what}")))?;
+        let expected = self.expected(progress);
+        let wrong = |it: &&Expected| !is_usable(&it.key, last.bytes(&it.key));
+        let broken = expected.iter().find(wrong).map(|it| it.key.clone());
+        last.check(expected)?;
+        if let Some(key) = broken {
+            return Err(last.refused(format!("`{key}` holds values that no run has")).into());
+        }
+        self.check_files(progress)?;
         let model = |slot: &Slot| last.bytes(&format!("model.{}", slot.key));
         optim::write::<f32, D, M>(self.model, model).map_err(device)?;
         let steps = progress.optimiser_steps;
@@ -281,6 +304,15 @@ where
         }
         self.progress = progress.clone();
         Ok(())
+    }
+
+    /// That the best model is there which the progress tells of; those at the end can be written again.
+    fn check_files(&self, progress: &Progress) -> Result<(), RunError> {
+        let best = self.folder.as_ref().map(RunFolder::best);
+        match best.filter(|best| progress.best.is_some() && !best.exists()) {
+            Some(best) => Err(RunError::Lost(best)),
+            None => Ok(()),
+        }
     }
 
     /// The tensors of a checkpoint.
@@ -305,6 +337,16 @@ where
         }
         all
     }
+}
+
+/// Whether a tensor of a checkpoint can be of a run: the model's are finite, no other value is a NaN, and means of
+/// squares are not negative.
+fn is_usable(key: &str, bytes: &[u8]) -> bool {
+    let (is_model, is_square) = (key.starts_with("model."), key.starts_with("optimiser.second_moment."));
+    f32::from_bytes(bytes).into_iter().all(|value| {
+        let is_expected = if is_model { value.is_finite() } else { !value.is_nan() };
+        is_expected && !(is_square && value < 0.0)
+    })
 }
 
 /// Writes a model to a file.

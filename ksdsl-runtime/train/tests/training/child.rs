@@ -4,7 +4,7 @@ use crate::support::{adam, data, model, sgd};
 use ksdsl_runtime::prelude::Cpu;
 use ksdsl_train::Trainer;
 use ksdsl_train::data::Scaling;
-use ksdsl_train::interrupt::Stop;
+use ksdsl_train::interrupt::{Stop, Warning};
 use ksdsl_train::record::{Observer, Start, Step};
 use ksdsl_train::source::Plain;
 use std::env;
@@ -18,6 +18,10 @@ use std::time::Duration;
 const FOLDER: &str = "KSDSL_TEST_FOLDER";
 const RECIPE: &str = "KSDSL_TEST_RECIPE";
 const NAP: &str = "KSDSL_TEST_NAP";
+/// Set where SIGUSR1 stops.
+const STOPS: &str = "KSDSL_TEST_USR1_STOPS";
+/// How many steps are between checkpoints.
+const EVERY: &str = "KSDSL_TEST_EVERY";
 
 /// Says on standard output when the run begins and when a step is done, and naps after each.
 struct Talk {
@@ -51,7 +55,12 @@ fn process() {
     let mut talk = Talk {
         nap: Duration::from_millis(nap),
     };
-    let stop = Stop::on_ctrl_c().unwrap();
+    let warning = match env::var_os(STOPS) {
+        Some(_) => Warning::Stop,
+        None => Warning::Checkpoint,
+    };
+    let every = env::var(EVERY).map_or(2, |every| every.parse().unwrap());
+    let stop = Stop::on_signals(warning).unwrap();
     let (training, held_out) = data();
     let scaling = Scaling::of(&training);
     let mut source = Plain::new(&training, recipe.batch.try_into().unwrap(), scaling, recipe.seed);
@@ -59,12 +68,15 @@ fn process() {
     let outcome = Trainer::new(recipe)
         .held_out(&held_out, scaling)
         .observer(&mut talk)
-        .stop(stop)
-        .checkpoint_every_steps(2)
+        .stop(stop.clone())
+        .checkpoint_every_steps(every)
         .start_or_resume(folder)
         .train(&mut model, &mut source, &Cpu::default());
     match outcome {
-        Ok(outcome) => writeln!(io::stdout(), "end {:?}", outcome.end).unwrap(),
+        Ok(outcome) => {
+            writeln!(io::stdout(), "end {:?}", outcome.end).unwrap();
+            std::process::exit(stop.exit_code().map_or(0, i32::from));
+        }
         Err(error) => {
             writeln!(io::stdout(), "error {error}").unwrap();
             std::process::exit(1);
@@ -94,6 +106,11 @@ impl Run {
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap());
         Self { child, lines }
+    }
+
+    /// What it says from now on.
+    pub(crate) fn lines(&mut self) -> &mut impl BufRead {
+        &mut self.lines
     }
 
     /// The next line with this beginning, without it; `None` if the process ended before.

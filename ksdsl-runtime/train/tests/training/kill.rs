@@ -74,7 +74,7 @@ fn an_interruption_stops_after_the_step_with_a_checkpoint() {
     assert_eq!(run.wait_for("step 3").as_deref(), Some(""));
     run.signal("INT");
     assert_eq!(run.wait_for("end ").as_deref(), Some("Interrupted"));
-    assert!(run.child.wait().unwrap().success());
+    assert_eq!(run.child.wait().unwrap().code(), Some(130));
     let mut run = Run::new(folder.path(), "sgd", 0, "");
     let done: u64 = run.wait_for("start ").unwrap().parse().unwrap();
     assert!((3..17).contains(&done), "{done}");

@@ -5,7 +5,9 @@
 mod child;
 mod folders;
 mod kill;
+mod lost;
 mod reports;
 mod resume;
+mod signals;
 mod support;
 mod trainer;

@@ -152,3 +152,72 @@ fn names_must_be_as_many_as_classes() {
     let named = data.with_names(["no", "yes"]).unwrap();
     assert_eq!(named.split(0.5, 0).1.names(), ["no", "yes"]);
 }
+
+/// Four at once: each has the set, and nothing is left beside it.
+#[test]
+fn a_set_that_many_make_at_once_is_made() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("shapes");
+    std::thread::scope(|scope| {
+        let made: Vec<_> = (0..4).map(|_| scope.spawn(|| set(300, 60, 3).write(&folder))).collect();
+        for made in made {
+            // One that begins after the set is there does not wait, and is told that it is.
+            let made = made.join().unwrap();
+            assert!(made.is_ok() || made.unwrap_err().to_string().contains("is not empty"));
+        }
+    });
+    assert_eq!(Cifar10::open(&folder).unwrap(), set(300, 60, 3).generate());
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);
+}
+
+/// The other holds the lock of the folder in which it makes the set, until that is in its place.
+#[test]
+fn whoever_waits_takes_the_set_that_was_made_if_it_is_the_same() {
+    for (seed, is_taken) in [(3, true), (4, false)] {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("shapes");
+        let partial = outer.path().join("shapes.partial");
+        fs::create_dir(&partial).unwrap();
+        let held = ksdsl_files::lock(&partial.join("lock")).unwrap().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| set(10, 5, 3).write(&folder));
+            std::thread::sleep(std::time::Duration::from_millis(200));
+            assert!(!waiting.is_finished() && !folder.exists());
+            set(10, 5, seed).write(outer.path().join("other")).unwrap();
+            fs::rename(outer.path().join("other"), &folder).unwrap();
+            drop(held);
+            assert_eq!(waiting.join().unwrap().is_ok(), is_taken);
+        });
+        assert_eq!(Cifar10::open(&folder).unwrap(), set(10, 5, seed).generate());
+        assert!(!partial.exists());
+    }
+}
+
+#[test]
+fn a_stop_leaves_nothing_and_what_was_left_does_no_harm() {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path().join("shapes");
+    let stop = crate::interrupt::Stop::new();
+    stop.stop();
+    let error = set(10, 5, 3).write_until(&folder, &stop).unwrap_err().to_string();
+    assert!(error.contains("stopped"), "{error}");
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 0);
+    // As a program leaves it that was killed.
+    let partial = outer.path().join("shapes.partial");
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("lock"), "").unwrap();
+    fs::write(partial.join("data_batch_1.bin"), vec![1; 10_000]).unwrap();
+    set(10, 5, 3).write(&folder).unwrap();
+    assert_eq!(Cifar10::open(&folder).unwrap(), set(10, 5, 3).generate());
+    assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn names_without_letters_to_show_are_refused() {
+    let data = Dataset::<1, 1, 1, 2>::new(vec![0], vec![0]).unwrap();
+    for name in ["", "a\nb", "\u{1b}[31mred", "bell\u{7}", "c1\u{9b}"] {
+        let message = data.clone().with_names(["fine", name]).unwrap_err().to_string();
+        assert!(message.contains("without control characters"), "{message}");
+        assert!(!message.contains(char::is_control), "{message:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! A chart of lines or points with its axes, title and legend.
 
-use super::scale::{extent, label, log_marks, marks, own_label};
+use super::scale::{extent, is_drawn, label, log_marks, marks, own_label};
 use super::{AXIS, Area, Drawn, GRID, HAlign, INK, VAlign, letters};
 use plotters::prelude::*;
 
@@ -41,10 +41,9 @@ impl Axis {
 
     /// The range that is shown, with room around the values.
     fn shown(&self, values: impl IntoIterator<Item = f64>) -> (f64, f64) {
-        let usable = |value: &f64| !self.logarithmic || *value > 0.0;
         let (low, high) = self
             .range
-            .or_else(|| extent(values.into_iter().filter(usable)))
+            .or_else(|| extent(values, self.logarithmic))
             .unwrap_or((0.1, 1.0));
         if self.range.is_some() {
             return if high > low {
@@ -62,7 +61,14 @@ impl Axis {
         } else {
             0.05 * high.abs().max(1e-3)
         };
-        ((low - room).max(self.bounds.0), (high + room).min(self.bounds.1))
+        let (low, high) = ((low - room).max(self.bounds.0), (high + room).min(self.bounds.1));
+        // Where all values are out of bounds.
+        if high > low { (low, high) } else { (low, low + 1.0) }
+    }
+
+    /// Whether a value is drawn in a range that is shown.
+    fn shows(&self, value: f64, range: (f64, f64)) -> bool {
+        is_drawn(value, self.logarithmic) && (-1e-6..=1.0 + 1e-6).contains(&self.place(value, range))
     }
 
     fn marks(&self, (low, high): (f64, f64), about: usize) -> Vec<(f64, String)> {
@@ -171,13 +177,10 @@ impl<'a> Plane<'a> {
         Ok(())
     }
 
-    /// A line or points; what is not finite, or has no logarithm where it needs one, is left out.
+    /// A line or points; what is no number, has no logarithm where it needs one, or is not shown, is left out.
     fn series(&self, area: &Area<'_>, series: &Series) -> Drawn {
-        let inside = |axis: &Axis, value: f64| value.is_finite() && (!axis.logarithmic || value > 0.0);
-        let points = series
-            .points
-            .iter()
-            .filter(|(x, y)| inside(self.x, *x) && inside(self.y, *y));
+        let shown = |point: &&(f64, f64)| self.x.shows(point.0, self.range_x) && self.y.shows(point.1, self.range_y);
+        let points = series.points.iter().filter(shown);
         let places: Vec<_> = points.map(|&(x, y)| (self.at_x(x), self.at_y(y))).collect();
         // A line through one point would not be seen.
         let least = if places.len() == 1 { 3 } else { 0 };

@@ -53,10 +53,9 @@ pub fn curves(title: &str, history: &History) -> io::Result<Picture> {
 
 /// How many epochs were done, with the part of the last.
 fn end(history: &History) -> f64 {
-    history
-        .steps
-        .last()
-        .map_or(0.0, |last| epochs_until(history, last.step))
+    let steps = history.steps.last();
+    let epochs = history.epochs.last().map_or(0.0, |last| f64::from(last.epoch));
+    steps.map_or(0.0, |last| epochs_until(history, last.step)).max(epochs)
 }
 
 /// How many epochs a number of steps are.
@@ -146,5 +145,5 @@ fn spans_decades(series: &[Series]) -> bool {
             .iter()
             .flat_map(|series| series.points.iter().map(|point| point.1))
     };
-    super::scale::extent(values()).is_some_and(|(low, high)| low > 0.0 && high / low > 15.0)
+    super::scale::extent(values(), false).is_some_and(|(low, high)| low > 0.0 && high / low > 15.0)
 }

@@ -89,7 +89,11 @@ impl Picture {
             let drawn = drawn.and_then(|()| area.present().map_err(Into::into));
             drawn.map_err(|error| io::Error::other(format!("cannot draw: {error}")))?;
         }
-        Ok(Self(svg))
+        // Names may hold what XML cannot.
+        let svg = svg
+            .chars()
+            .map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER });
+        Ok(Self(svg.collect()))
     }
 
     /// The SVG.
@@ -125,6 +129,11 @@ impl Picture {
             Format::Png => replace(path, &self.png().map_err(|error| named("draw", path, error))?),
         }
     }
+}
+
+/// Whether a character can be in XML 1.0 (section 2.2), and controls no terminal.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..) && (!c.is_control() || c.is_ascii_whitespace())
 }
 
 /// What drawing comes to.

@@ -1,5 +1,19 @@
 //! Where the marks of an axis are.
 
+/// Numbers that are larger, and on logarithmic axes those that are smaller than one part of it, are not drawn: with
+/// all others arithmetic stays finite.
+const LARGEST: f64 = 1e100;
+/// Powers of ten that a logarithmic axis has marks at.
+const POWERS: usize = 8;
+
+/// Whether a number can be drawn.
+pub(super) fn is_drawn(value: f64, logarithmic: bool) -> bool {
+    match logarithmic {
+        true => (1.0 / LARGEST..=LARGEST).contains(&value),
+        false => value.abs() <= LARGEST,
+    }
+}
+
 /// Marks at round numbers within a range, about so many.
 pub(super) fn marks(low: f64, high: f64, about: usize) -> Vec<f64> {
     let step = round_step((high - low) / about.max(1) as f64);
@@ -34,7 +48,10 @@ pub(super) fn log_marks(low: f64, high: f64) -> Vec<f64> {
     ];
     let marks = |factors: &[f64]| -> Vec<f64> {
         let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
-        let all = powers.flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
+        let every = powers.clone().count().div_ceil(POWERS);
+        let all = powers
+            .step_by(every)
+            .flat_map(|power| factors.iter().map(move |factor| factor * 10f64.powi(power)));
         let within = low * (1.0 - 1e-9)..=high * (1.0 + 1e-9);
         all.filter(|mark| within.contains(mark)).collect()
     };
@@ -90,10 +107,10 @@ pub(crate) fn count(value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// The lowest and the highest of the numbers that are finite.
-pub(super) fn extent(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64)> {
-    let finite = values.into_iter().filter(|value| value.is_finite());
-    finite
+/// The lowest and the highest of the numbers that are drawn.
+pub(super) fn extent(values: impl IntoIterator<Item = f64>, logarithmic: bool) -> Option<(f64, f64)> {
+    let drawn = values.into_iter().filter(|&value| is_drawn(value, logarithmic));
+    drawn
         .map(|value| (value, value))
         .reduce(|(low, high), (a, b)| (low.min(a), high.max(b)))
 }

@@ -65,7 +65,9 @@ impl Observer for TensorBoard {
     fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         make_folder(&self.folder)?;
         let older = event_files(&self.folder)?;
-        for path in &older {
+        // What a link leads to is somebody else's.
+        let is_plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|file| file.is_file());
+        for path in older.iter().filter(is_plain) {
             let mended = if start.done == 0 {
                 fs::remove_file(path)
             } else {
@@ -115,7 +117,7 @@ impl Observer for TensorBoard {
 
     fn flush(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
-        let flushed = file.flush().and_then(|()| file.get_ref().sync_data());
+        let flushed = file.flush().and_then(|()| ksdsl_files::sync(file.get_ref()));
         flushed.map_err(|error| named("write", &self.path, error))
     }
 

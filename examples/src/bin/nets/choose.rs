@@ -1,0 +1,95 @@
+//! What a command line chooses: nets, a recipe, a folder.
+
+use crate::train::Options;
+use ksdsl_examples::entry::Entry;
+use ksdsl_train::run::Opening;
+use ksdsl_train::{Recipe, json};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+/// The nets of the command line.
+pub(crate) fn chosen<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
+    entries: &'e [Entry<C, H, W, K>],
+    options: &Options,
+) -> Result<Vec<&'e Entry<C, H, W, K>>, String> {
+    let first = entries.first().map(|entry| entry.family().to_owned());
+    let asked: Vec<String> = if options.net.is_empty() {
+        first.into_iter().collect()
+    } else {
+        options.net.clone()
+    };
+    let mut chosen: Vec<&Entry<C, H, W, K>> = Vec::new();
+    for name in &asked {
+        let of_name = entries
+            .iter()
+            .filter(|entry| entry.costs.name == name || entry.family() == name);
+        let before = chosen.len();
+        chosen.extend(of_name);
+        if chosen.len() == before {
+            return Err(unknown(entries, name));
+        }
+    }
+    Ok(chosen)
+}
+
+/// The net of this name.
+pub(crate) fn find<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
+    entries: &'e [Entry<C, H, W, K>],
+    name: &str,
+) -> Result<&'e Entry<C, H, W, K>, String> {
+    let found = entries.iter().find(|entry| entry.costs.name == name);
+    found.ok_or_else(|| unknown(entries, name))
+}
+
+fn unknown<const C: usize, const H: usize, const W: usize, const K: usize>(
+    entries: &[Entry<C, H, W, K>],
+    name: &str,
+) -> String {
+    let names: Vec<&str> = entries.iter().map(|entry| entry.costs.name).collect();
+    let all = names.join(", ");
+    format!(
+        "no net `{name}` takes these images ({C} x {H} x {W}, {K} classes); there are {all}; --data chooses other images"
+    )
+}
+
+/// The recipe of the command line.
+pub(crate) fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<dyn Error>> {
+    let mut recipe = match options.recipe.as_deref() {
+        None => of_net.clone(),
+        Some("se_resnet") => Recipe::se_resnet(),
+        Some("convmixer") => Recipe::convmixer(),
+        Some(file) => {
+            let path = Path::new(file);
+            if !path.exists() {
+                let expected = "expected se_resnet, convmixer or a JSON file with a recipe";
+                return Err(format!("--recipe {file}: {expected}: there is no such file").into());
+            }
+            json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
+        }
+    };
+    recipe.seed = seed;
+    if let Some(epochs) = options.epochs {
+        (recipe.epochs, recipe.steps) = (epochs.get(), None);
+    }
+    if let Some(batch) = options.batch {
+        recipe.batch = batch.get() as usize;
+    }
+    if let Some(rate) = options.lr {
+        recipe.rate = rate;
+    }
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// The folder of a run, and what to do about a run that is there: with --resume go on with it, otherwise leave it alone
+/// and take another folder.
+pub(crate) fn folder(options: &Options, name: &str) -> (PathBuf, Opening) {
+    let first = options.out.join(name);
+    if options.resume.is_some() {
+        return (first, Opening::Either);
+    }
+    let others = (2..).map(|number| options.out.join(format!("{name}-run{number}")));
+    let mut all = std::iter::once(first.clone()).chain(others);
+    let free = all.find(|folder| !folder.join("run.json").exists());
+    (free.unwrap_or(first), Opening::New)
+}
