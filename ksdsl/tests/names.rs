@@ -164,7 +164,7 @@ fn twice<'t>(text: &'t str, start: &str) -> Option<&'t str> {
 }
 
 /// Names that no specification can have.
-const REFUSED: &[&str] = &["self", "Self", "super", "crate", "shared"];
+const REFUSED: &[&str] = &["self", "Self", "super", "crate", "shared", "x", "_"];
 
 /// Whether a specification with these names has code, which is checked; without there must be a reason.
 fn generated(names: &[String]) -> bool {
