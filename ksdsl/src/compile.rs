@@ -82,12 +82,12 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
             NetKind::Family { .. } => Some(&net),
             NetKind::Instance { base, .. } => families.get(base.value.as_str()),
         };
-        if let Some(family) = family {
-            if let Some(mut network) = network(file, (net, family), &options.set, &mut budget, diagnostics) {
-                network.text = specification(source, file, net, family);
-                pay_for_code(net, &network, &mut budget, diagnostics);
-                networks.push(network);
-            }
+        if let Some(family) = family
+            && let Some(mut network) = network(file, (net, family), &options.set, &mut budget, diagnostics)
+        {
+            network.text = specification(source, file, net, family);
+            pay_for_code(net, &network, &mut budget, diagnostics);
+            networks.push(network);
         }
         if budget.is_spent() {
             break;

@@ -334,7 +334,7 @@ impl Convolution {
         };
         let (count, rows, columns, plain) = match (self.method, direction) {
             (Method::Depthwise, _) => {
-                let form = Form::Depthwise(*self, direction);
+                let form = Form::Depthwise(Box::new(*self), direction);
                 return kernel.hold(form, || meter.buffer(self.depthwise_form(direction)));
             }
             (Method::Winograd, Direction::Forward) => (POINTS, inputs, outputs, points(inputs * outputs)),

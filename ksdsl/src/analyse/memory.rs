@@ -237,7 +237,7 @@ impl<'n> Pass<'n> {
     /// The kernel of a layer with an addition of low rank; a prepared model makes it once.
     pub(super) fn keep_sum(&mut self, layer: &Layer, sum: Sum) -> Weight {
         let Some(kept) = &mut self.kept else {
-            return Weight::Sum(sum);
+            return Weight::Sum(Box::new(sum));
         };
         let made = kept
             .entry((Owner::of(layer), "sum"))

@@ -13,11 +13,11 @@ pub(super) enum Direction {
 }
 
 /// A form of a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Dense(Method, Direction),
     /// Depends on the sizes.
-    Depthwise(Convolution, Direction),
+    Depthwise(Box<Convolution>, Direction),
 }
 
 /// A copy of a parameter's values, and the forms made of them.

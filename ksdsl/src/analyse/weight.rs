@@ -8,7 +8,7 @@ use std::rc::Rc;
 /// The kernel of one layer.
 pub(super) enum Weight {
     Param(Param),
-    Sum(Sum),
+    Sum(Box<Sum>),
 }
 
 /// A kernel with the product of two factors added, made wherever it is needed.

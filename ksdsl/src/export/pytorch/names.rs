@@ -96,8 +96,8 @@ pub(super) fn access(key: &str) -> String {
     key.split('.').filter(|part| !part.is_empty()).map(segment).collect()
 }
 
-/// The expression that reads the part of a key below `base`: `self.squeeze_excite.reduce`, `getattr(self, "2")`,
-/// which TorchScript understands as `self[2]` it does not, `self["train"]`.
+/// The expression that reads the part of a key below `base`: `self.squeeze_excite.reduce`, `self["train"]`, and
+/// `getattr(self, "2")`, since TorchScript does not understand `self[2]`.
 pub(super) fn reach(base: &str, key: &str) -> String {
     let parts = key.split('.').filter(|part| !part.is_empty());
     parts.fold(base.to_owned(), |base, part| match part.parse::<u32>() {
