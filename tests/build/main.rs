@@ -1,6 +1,7 @@
-//! Compiles the networks of the examples, of these tests, and one for every reference count.
+//! Compiles the networks of the examples, of these tests, random ones, and one for every reference count.
 
 mod parity;
+mod random;
 
 use ksdsl::build::Config;
 use std::error::Error;
@@ -62,6 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         written = written.file(file);
     }
     written.compile_to(&mut io::sink())?;
+    random::compile(&out_dir)?;
     if env::var_os("CARGO_FEATURE_PARITY").is_some() {
         parity::compile(&out_dir)?;
     }

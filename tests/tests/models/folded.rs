@@ -6,6 +6,7 @@ use crate::net::{Net, images};
 use crate::nets::gradients::*;
 use crate::tensors::{Values, change, values};
 use ksdsl::checkpoint::entries;
+use ksdsl::ir::Network;
 use ksdsl::spec::Spec;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
 use ksdsl_checkpoint::{Expected, File, Private, Shared, to_bytes};
@@ -14,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The tensors of a network's checkpoints.
-struct Layout {
+pub(crate) struct Layout {
     expected: Vec<Expected>,
     shared: Vec<Shared>,
     private: Vec<Private>,
@@ -24,12 +25,16 @@ impl Layout {
     fn new(net: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("nets/gradients.ksn");
         let (network, _) = Spec::read(path).unwrap().network(net).compile_one().unwrap();
+        Self::of(&network)
+    }
+
+    pub(crate) fn of(network: &Network) -> Self {
         let mut layout = Layout {
             expected: Vec::new(),
             shared: Vec::new(),
             private: Vec::new(),
         };
-        for entry in entries(&network) {
+        for entry in entries(network) {
             let key = || entry.key.clone();
             layout
                 .private
@@ -48,7 +53,12 @@ impl Layout {
         layout
     }
 
-    fn unroll(&self, from: &Path, to: &Path) {
+    /// Whether visits have something of their own.
+    pub(crate) fn has_private(&self) -> bool {
+        !self.private.is_empty()
+    }
+
+    pub(crate) fn unroll(&self, from: &Path, to: &Path) {
         let file = File::read(from).unwrap();
         let tensors = unroll(&file, &self.expected, &self.shared, &self.private).unwrap();
         fs::write(to, to_bytes(&tensors, &[])).unwrap();
@@ -62,7 +72,7 @@ impl Layout {
 }
 
 /// A folder with three paths in it.
-fn paths() -> (tempfile::TempDir, [PathBuf; 3]) {
+pub(crate) fn paths() -> (tempfile::TempDir, [PathBuf; 3]) {
     let folder = tempfile::tempdir().unwrap();
     let paths = ["shared", "unrolled", "again"].map(|name| folder.path().join(name));
     (folder, paths)

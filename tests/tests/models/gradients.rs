@@ -115,7 +115,7 @@ fn gradients_add_up<S: Net, F: Net>() {
 }
 
 /// The element-wise sum of the tensors of these keys.
-fn sum(values: &Values<f64>, keys: &[String]) -> Vec<f64> {
+pub(crate) fn sum(values: &Values<f64>, keys: &[String]) -> Vec<f64> {
     let mut total = vec![0.0; values[&keys[0]].len()];
     for key in keys {
         for (total, value) in total.iter_mut().zip(&values[key]) {
@@ -128,7 +128,7 @@ fn sum(values: &Values<f64>, keys: &[String]) -> Vec<f64> {
 /// Private running statistics are equal. Shared ones move once for each visit `v`, in the order of
 /// the pass: `r <- (1 - m) r + m b_v`, where the unshared network shows the batch's statistic `b_v`
 /// as `(r_v - (1 - m) r_0) / m`.
-fn running_statistics_agree(
+pub(crate) fn running_statistics_agree(
     members: &BTreeMap<String, Vec<String>>,
     before: &Values<f64>,
     (shared, free): (&Values<f64>, &Values<f64>),
@@ -201,6 +201,11 @@ fn difference<N: Net>(model: &mut N, images: &[f64], key: &str, at: usize) -> f6
 #[test]
 fn every_layer_is_checked() {
     let summaries: Vec<Summary> = NETWORKS.iter().map(|name| summary("gradients", name)).collect();
+    assert_every_layer(&summaries, include_str!("../../nets/gradients.ksn"));
+}
+
+/// Every layer of the language is in one of these networks, which are from this text.
+pub(crate) fn assert_every_layer(summaries: &[Summary], text: &str) {
     let layers = || summaries.iter().flat_map(|summary| &summary.layers);
     for layer in LAYERS {
         let met = match layer.name {
@@ -210,10 +215,10 @@ fn every_layer_is_checked() {
             "attention" => layers().any(|of| of.op == "attend"),
             "patch_embedding" => layers().any(|of| of.path.contains("patch_embedding")),
             // Leaves no layer behind.
-            "identity" => include_str!("../../nets/gradients.ksn").contains("path { identity }"),
+            "identity" => text.contains("path { identity }"),
             name => layers().any(|of| of.op == name),
         };
-        assert!(met, "no network of nets/gradients.ksn has `{}`", layer.name);
+        assert!(met, "no network has `{}`", layer.name);
     }
 }
 

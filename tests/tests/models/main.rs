@@ -1,5 +1,5 @@
 //! Generated models against independent truth: given parameter counts, the same networks without
-//! sharing, and finite differences; and dfdx's tools, to which a shared kernel is one tensor.
+//! sharing, finite differences and random networks; and dfdx's tools, to which a shared kernel is one tensor.
 
 mod algorithms;
 mod checkpoints;
@@ -12,6 +12,7 @@ mod parity;
 mod passes;
 mod prepared;
 mod private;
+mod random;
 mod slices;
 mod tied;
 mod untied;

@@ -1,6 +1,5 @@
 //! Generated models of any input shape behind one trait, in double precision.
 
-use crate::nets::*;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::prelude::*;
 
@@ -8,7 +7,7 @@ use ksdsl_runtime::prelude::*;
 pub(crate) const BATCH: usize = 3;
 
 /// The seed of the device that a pass runs on: dropout zeroes the same values in every pass.
-const SEED: u64 = 11;
+pub(crate) const SEED: u64 = 11;
 
 /// What a training pass gives.
 pub(crate) struct Trained {
@@ -58,48 +57,51 @@ pub(crate) fn images<N: Net>() -> Vec<f64> {
 }
 
 /// What the logits are to become.
-fn target(count: usize) -> Vec<f64> {
+pub(crate) fn target(count: usize) -> Vec<f64> {
     let mut noise = noise(6);
     (0..count).map(|_| noise()).collect()
 }
 
+/// `file::name [sizes of an image];` for each network.
 macro_rules! nets {
     ($($file:ident::$name:ident [$($size:literal),+];)+) => {$(
-        impl Net for $file::$name::Model<f64, Cpu> {
+        impl $crate::net::Net for $crate::nets::$file::$name::Model<f64, Cpu> {
             const NAME: &'static str = stringify!($name);
             const IMAGE: usize = 1 $(* $size)+;
 
             fn seeded(seed: u64) -> Self {
-                Cpu::seed_from_u64(seed).build_module::<$file::$name::Builder, f64>()
+                Cpu::seed_from_u64(seed).build_module::<$crate::nets::$file::$name::Builder, f64>()
             }
 
             fn infer(&self, images: &[f64]) -> Vec<f64> {
                 let shape = (images.len() / Self::IMAGE, $(Const::<$size>),+);
-                let x = Cpu::seed_from_u64(SEED).tensor_from_vec(images.to_vec(), shape);
+                let x = Cpu::seed_from_u64($crate::net::SEED).tensor_from_vec(images.to_vec(), shape);
                 self.forward(x).as_vec()
             }
 
-            fn train(&mut self, images: &[f64]) -> Trained {
-                let device = Cpu::seed_from_u64(SEED);
+            fn train(&mut self, images: &[f64]) -> $crate::net::Trained {
+                let device = Cpu::seed_from_u64($crate::net::SEED);
                 let shape = (images.len() / Self::IMAGE, $(Const::<$size>),+);
                 let x = device.tensor_from_vec(images.to_vec(), shape);
                 let y = self.forward_mut(x.leaky_trace());
                 let logits = y.as_vec();
-                let target = device.tensor_from_vec(target(logits.len()), *y.shape());
+                let target = device.tensor_from_vec($crate::net::target(logits.len()), *y.shape());
                 let loss = (y - target).square().mean();
-                Trained { logits, loss: loss.array(), gradients: loss.backward() }
+                $crate::net::Trained { logits, loss: loss.array(), gradients: loss.backward() }
             }
 
             fn loss(&mut self, images: &[f64]) -> f64 {
                 let shape = (images.len() / Self::IMAGE, $(Const::<$size>),+);
-                let x = Cpu::seed_from_u64(SEED).tensor_from_vec(images.to_vec(), shape);
+                let x = Cpu::seed_from_u64($crate::net::SEED).tensor_from_vec(images.to_vec(), shape);
                 let logits = self.forward_mut(x.leaky_trace()).as_vec();
-                let squares = logits.iter().zip(target(logits.len())).map(|(y, t)| (y - t).powi(2));
+                let squares = logits.iter().zip($crate::net::target(logits.len())).map(|(y, t)| (y - t).powi(2));
                 squares.sum::<f64>() / logits.len() as f64
             }
         }
     )+};
 }
+
+pub(crate) use nets;
 
 nets! {
     gradients::identities_shared [3, 6, 5];

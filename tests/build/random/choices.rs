@@ -1,0 +1,132 @@
+//! What random networks are made of.
+
+/// SplitMix64 (Steele et al. 2014).
+pub(super) struct Rng(pub(super) u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, count: usize) -> usize {
+        (self.next() % count as u64) as usize
+    }
+
+    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+
+    pub(super) fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+}
+
+/// Choices that all come before one of them comes again.
+pub(super) struct Deck {
+    all: &'static [&'static str],
+    left: Vec<&'static str>,
+}
+
+impl Deck {
+    pub(super) fn new(all: &'static [&'static str]) -> Self {
+        Self { all, left: Vec::new() }
+    }
+
+    pub(super) fn draw(&mut self, rng: &mut Rng) -> &'static str {
+        if self.left.is_empty() {
+            self.left = self.all.to_vec();
+        }
+        self.left.swap_remove(rng.below(self.left.len()))
+    }
+}
+
+pub(super) const OF_MAPS: &[&str] = &[
+    "conv",
+    "conv",
+    "depthwise",
+    "pointwise",
+    "residual",
+    "project",
+    "project without norm",
+    "shortcut",
+    "concat",
+    "add",
+    "multiply",
+    "squeeze_excite",
+    "attention",
+    "position_embedding",
+    "batch_norm",
+    "layer_norm",
+    "activation",
+    "max_pool",
+    "avg_pool",
+    "dropout",
+    "when",
+    "seq",
+    "block",
+];
+pub(super) const OF_VECTORS: &[&str] = &[
+    "linear",
+    "residual",
+    "multiply",
+    "batch_norm",
+    "layer_norm",
+    "activation",
+    "dropout",
+];
+pub(super) const ACTIVATIONS: &[&str] = &["relu", "gelu", "gelu_tanh", "silu", "sigmoid", "hard_swish"];
+/// Of at least four visits.
+pub(super) const MAPPINGS: &[&str] = &[
+    "",
+    "into 2 groups",
+    "into sequential(rate = 2)",
+    "into strided(2)",
+    "into cycle(2)",
+    "into cycle_rev(2)",
+    "into random(2, seed = 5)",
+    "into random(rate = 3)",
+    "list",
+];
+pub(super) const PLACES: &[&str] = &[
+    "",
+    "",
+    "at front(3)",
+    "at middle(3)",
+    "at back(0.75)",
+    "at sandwich",
+    "at uniform",
+];
+pub(super) const PRIVATE: &[&str] = &[
+    "",
+    "",
+    "",
+    "with private scale",
+    "with private low_rank(1)",
+    "with private scale, low_rank(2)",
+];
+pub(super) const CLAUSES: &[&str] = &[
+    "isomorphic",
+    "of one kind",
+    "paths",
+    "blocks",
+    "kernel",
+    "bias",
+    "norms",
+];
+pub(super) const DOWN: &[&str] = &["conv", "max_pool", "avg_pool", "patch_embedding", "none"];
+pub(super) const HEADS: &[&str] = &["global_avg_pool", "global_max_pool", "flatten"];
+pub(super) const STEMS: &[&str] = &["conv", "patch_embedding", "none"];
+pub(super) const CONVS: &[&str] = &[
+    "kernel = 3, pad = 1",
+    "kernel = 3, pad = 1, algorithm = direct",
+    "kernel = 3, pad = 1, algorithm = winograd",
+    "kernel = 3, pad = 1, groups = 2",
+    "kernel = 2 x 3, pad = same",
+    "kernel = 5, pad = same, dilation = 2",
+    "kernel = 3 x 1, pad = same, dilation = 2 x 1, groups = 2",
+    "kernel = 1 x 5, pad = same",
+];
+pub(super) const DEPTHWISES: &[&str] = &["1", "3", "5", "9", "3 x 7", "7, algorithm = toom_cook"];
