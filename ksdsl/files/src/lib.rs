@@ -59,7 +59,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// If the system does not say.
 pub fn size(file: &File) -> io::Result<Option<u64>> {
     let metadata = file.metadata()?;
-    Ok(metadata.is_file().then(|| metadata.len()))
+    Ok(metadata.is_file().then_some(metadata.len()))
 }
 
 /// The error of a file with more than `limit` bytes.
