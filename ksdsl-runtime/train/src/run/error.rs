@@ -75,7 +75,7 @@ impl fmt::Display for RunError {
             Self::NoCheckpoint(path, what) => {
                 write!(
                     f,
-                    "`{}` is no checkpoint that the run can go on from: {what}",
+                    "`{}` is no checkpoint of a run that can go on: {what}",
                     path.display()
                 )
             }
