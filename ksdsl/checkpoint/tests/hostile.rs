@@ -66,9 +66,9 @@ fn messages_stay_short_and_plain() {
             "1,".repeat(100_000)
         ),
         format!(r#"{{"a":"{long}"}}"#),
-        format!(r#"{{"a\u001b[31m":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}}}"#),
-        format!(r#"{{"a":{{"dtype":"\u001b[31m","shape":[0],"data_offsets":[0,0]}}}}"#),
-        format!(r#"{{"__metadata__":{{"\u0007":"v"}}}}"#),
+        r#"{"a\u001b[31m":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#.to_owned(),
+        r#"{"a":{"dtype":"\u001b[31m","shape":[0],"data_offsets":[0,0]}}"#.to_owned(),
+        r#"{"__metadata__":{"\u0007":"v"}}"#.to_owned(),
         format!(r#"{{"__metadata__":"{long}"}}"#),
         "[".repeat(1_000_000),
         format!(r#"{{"a":{}"#, "[".repeat(1_000_000)),
