@@ -12,6 +12,7 @@ mod parity;
 mod passes;
 mod prepared;
 mod private;
+mod rounding;
 mod slices;
 mod tied;
 mod untied;

@@ -25,6 +25,7 @@ files! {
     mobilenet "mobilenet"
     preact_resnet "preact_resnet"
     private_parts "private_parts"
+    rounding "rounding"
     se_resnet "se_resnet"
     se_resnet_rows "se_resnet_rows"
     sharesnet "sharesnet"
