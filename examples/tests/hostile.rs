@@ -456,16 +456,25 @@ fn the_other_programs_take_a_full_or_closed_output_alike() {
         };
         let output = command().stdout(full()).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{argument}: {output:?}");
-        assert!(stderr(&output).contains("error: cannot write to standard output: No space left"), "{output:?}");
+        assert!(
+            stderr(&output).contains("error: cannot write to standard output: No space left"),
+            "{output:?}"
+        );
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = command().stdout(writer).output().unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{argument}: {output:?}");
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{argument}: {output:?}"
+        );
     }
     fill(&best, f32::NAN);
     let output = Command::new(load).arg(&best).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(output.stdout.is_empty() && stderr(&output).contains("is no model that can be used"), "{output:?}");
+    assert!(
+        output.stdout.is_empty() && stderr(&output).contains("is no model that can be used"),
+        "{output:?}"
+    );
 }
 
 /// Two sweeps would replace each other's results, and a row that no training writes would be drawn.
@@ -483,13 +492,28 @@ fn results_of_a_sweep_are_locked_and_checked() {
     drop(held);
     let header = "data,net,seed,epochs,batch,rate,depth,shared_stages,mapping,parameters,unshared_parameters,multiply_adds,accuracy,seconds";
     for (row, expected) in [
-        ("digits,a,0,1,64,0.1,2,0,one,100,100,100,1.5,1", "record 1: no training has such a `accuracy`"),
-        ("digits,a,0,1,64,0.1,2,0,one,100,100,100,NaN,1", "record 1: no training has such a `accuracy`"),
-        ("digits,a,0,1,64,0.1,2,0,one,0,100,100,0.5,1", "record 1: no training has such a `parameters`"),
-        ("digits,a,0,1,64,0.1,2,0,one,100,100,100,0.5,1e300", "record 1: no training has such a `seconds`"),
+        (
+            "digits,a,0,1,64,0.1,2,0,one,100,100,100,1.5,1",
+            "record 1: no training has such a `accuracy`",
+        ),
+        (
+            "digits,a,0,1,64,0.1,2,0,one,100,100,100,NaN,1",
+            "record 1: no training has such a `accuracy`",
+        ),
+        (
+            "digits,a,0,1,64,0.1,2,0,one,0,100,100,0.5,1",
+            "record 1: no training has such a `parameters`",
+        ),
+        (
+            "digits,a,0,1,64,0.1,2,0,one,100,100,100,0.5,1e300",
+            "record 1: no training has such a `seconds`",
+        ),
     ] {
         fs::write(folder.path().join("results.csv"), format!("{header}\n{row}\n")).unwrap();
         let error = refused();
-        assert!(error.contains("results.csv` is not the result of a sweep") && error.contains(expected), "{error}");
+        assert!(
+            error.contains("results.csv` is not the result of a sweep") && error.contains(expected),
+            "{error}"
+        );
     }
 }

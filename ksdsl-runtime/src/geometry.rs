@@ -50,12 +50,15 @@ pub struct Window {
 
 /// How a convolution and its gradients are computed. What cannot be computed in the chosen way is
 /// computed as [`Algorithm::Auto`] says. It is a wish that a device may ignore; the results differ
-/// by rounding only.
+/// by rounding only, also where values are not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// What the device's rule says for the sizes.
     #[default]
     Auto,
+    /// The same for the output of a training pass, where rounding counts: a value that is zero but for
+    /// rounding passes a ReLU or does not, and in a norm over few values that changes whole gradients.
+    Training,
     /// Product by product, as the definition says.
     Direct,
     /// Winograd's F(4x4, 3x3) (Lavin & Gray 2016): dense 3x3 kernels, stride and dilation 1, at
@@ -85,6 +88,15 @@ pub struct ConvSize {
 }
 
 impl ConvSize {
+    /// That of the output in a training pass.
+    pub(crate) fn in_training(self) -> Self {
+        let algorithm = match self.algorithm {
+            Algorithm::Auto => Algorithm::Training,
+            chosen => chosen,
+        };
+        Self { algorithm, ..self }
+    }
+
     /// What a device chooses algorithms by: a unit of the batch, or all of it.
     pub(crate) fn for_rules(self) -> Self {
         let batch = self.unit.unwrap_or(self.input.batch);

@@ -64,8 +64,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     written.compile_to(&mut io::sink())?;
     random::compile(&out_dir)?;
-    if env::var_os("CARGO_FEATURE_PARITY").is_some() {
-        parity::compile(&out_dir)?;
+    let feature = |name: &str| env::var_os(format!("CARGO_FEATURE_{name}")).is_some();
+    if feature("PARITY") {
+        let list = if feature("ROUNDING") {
+            "parity/deep.csv"
+        } else {
+            "parity/nets.csv"
+        };
+        parity::compile(&out_dir, list)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The networks of `parity/nets.csv` for `parity_worker`, and the code that finds them by name.
+//! The networks of a list such as `parity/nets.csv` for `parity_worker`, and the code that finds them by name.
 
 use ksdsl::build::Config;
 use ksdsl::spec::Spec;
@@ -8,18 +8,16 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{fs, io};
 
-const NETS: &str = "parity/nets.csv";
-
 /// Compiles them and writes `parity_nets.rs`.
-pub(crate) fn compile(out_dir: &Path) -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed={NETS}");
-    let list = fs::read_to_string(NETS)?;
+pub(crate) fn compile(out_dir: &Path, list: &str) -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={list}");
+    let rows = fs::read_to_string(list)?;
     // By file: the module of its networks, its text with the instances of the list.
     let mut files: BTreeMap<String, (String, String)> = BTreeMap::new();
     let mut nets = Vec::new();
-    for (line, row) in list.lines().enumerate().skip(1) {
+    for (line, row) in rows.lines().enumerate().skip(1) {
         let [name, file, net, settings, double] = row.split(',').collect::<Vec<_>>()[..] else {
-            return Err(format!("{NETS}: row {line} has not five cells").into());
+            return Err(format!("{list}: row {line} has not five cells").into());
         };
         if !files.contains_key(file) {
             let module = format!("parity_{}", Path::new(file).file_stem().unwrap_or_default().display());

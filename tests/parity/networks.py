@@ -34,8 +34,8 @@ class Net:
     f64: str
 
     @staticmethod
-    def all() -> "list[Net]":
-        with (HERE / "nets.csv").open() as file:
+    def all(file: str = "nets.csv") -> "list[Net]":
+        with (HERE / file).open() as file:
             return [Net(**row) for row in csv.DictReader(file)]
 
     def precisions(self) -> list[str]:

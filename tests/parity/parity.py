@@ -27,6 +27,7 @@ import torch
 from measure import Measures, Outcomes
 from networks import ROOT, Net, Tensors, apart, expected, make_case
 from safetensors.torch import load_file, save_file
+from section import keep_section
 from table import load, page
 
 RESULTS = ROOT / "target/parity"
@@ -56,9 +57,9 @@ class Tools:
     worker: Path
 
     @staticmethod
-    def build(profile: str) -> "Tools":
+    def build(profile: str, feature: str = "parity") -> "Tools":
         cargo = ["cargo", "build", "--profile", profile]
-        worker = ["-p", "ksdsl-tests", "--features", "parity", "--bin", "parity_worker"]
+        worker = ["-p", "ksdsl-tests", "--features", feature, "--bin", "parity_worker"]
         for package in (["-p", "ksdsl", "--features", "cli", "--bin", "ksn"], worker):
             subprocess.run(cargo + package, check=True, cwd=ROOT)
         folder = ROOT / "target" / {"dev": "debug"}.get(profile, profile)
@@ -166,7 +167,8 @@ def main() -> None:
             results.append(found)
     if options.table:
         precisions = {net.name: net.precisions() for net in nets}
-        options.table.write_text(page(*load(RESULTS, list(precisions), precisions), torch.__version__))
+        text = page(*load(RESULTS, list(precisions), precisions), torch.__version__)
+        options.table.write_text(keep_section(options.table, text))
     bad = [f"{found.name} in {found.precision}" for found in results if found.bad]
     print(f"{len(results)} comparisons, {len(bad)} differ" + "".join(f"\n  {name}" for name in bad))
     sys.exit(bool(bad) or not results)

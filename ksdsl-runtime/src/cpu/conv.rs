@@ -176,10 +176,7 @@ pub(super) fn backward_weight<E: Scalar>(
     match method::<E>(&size) {
         Method::Pointwise(linear) => linear::backward_weight(linear, x, dy, gradient),
         Method::Depthwise => depthwise::backward_weight(&size, x, dy, gradient.plain()),
-        Method::Winograd => {
-            let sums = gradient.winograd(size.output.channels, size.input.channels);
-            winograd::backward_weight(&size, x, dy, sums);
-        }
+        Method::Winograd => winograd::backward_weight(&size, x, dy, gradient),
         Method::Unrolled => backward_weight_unrolled(&size, x, dy, gradient.unrolled(WeightLayout::of(&size))),
     }
 }

@@ -36,6 +36,7 @@ mod slices;
 pub(crate) mod special;
 mod tail;
 mod threads;
+mod uneven;
 mod update;
 mod winograd;
 

@@ -129,7 +129,7 @@ const fn check_algorithm<S: StrideArg, P: PadArg, L: DilationArg>(
 ) {
     let unit = S::STRIDE[0] == 1 && S::STRIDE[1] == 1;
     match algorithm {
-        Algorithm::Auto | Algorithm::Direct => {}
+        Algorithm::Auto | Algorithm::Training | Algorithm::Direct => {}
         Algorithm::Winograd => {
             let three = kernel[0] == 3 && kernel[1] == 3;
             let close = L::DILATION[0] == 1 && L::DILATION[1] == 1;

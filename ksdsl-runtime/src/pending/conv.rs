@@ -166,7 +166,7 @@ impl<E: Scalar, D: Backend<E>> ConvStep<E, D> {
     /// activated output, mean and variance.
     pub(crate) fn moments(&self, device: &D) -> Result<ConvMoments<D::Buf>, D::Err> {
         let kernel = self.weight.kernel(device)?;
-        device.conv_moments(self.size, &self.x, &kernel, self.values(), self.before)
+        device.conv_moments(self.size.in_training(), &self.x, &kernel, self.values(), self.before)
     }
 
     pub(super) fn compute<T: Tape<E, D>>(
@@ -177,7 +177,10 @@ impl<E: Scalar, D: Backend<E>> ConvStep<E, D> {
         let device = context.device.clone();
         let activation = self.before.filter(|_| T::OWNS_TAPE);
         let kernel = self.weight.kernel(&device)?;
-        let link = self.link(&kernel, !T::OWNS_TAPE);
+        let mut link = self.link(&kernel, !T::OWNS_TAPE);
+        if T::OWNS_TAPE {
+            link.size = link.size.in_training();
+        }
         let y = match &self.behind {
             Some(behind) => {
                 let kernel = behind.weight.kernel(&device)?;

@@ -58,12 +58,13 @@ impl Convolution {
             Direction::Forward => self.output[1],
             Direction::Backward => self.input[1],
         };
-        let taps = if self.toom(width) {
-            product(&[TOOM_POINTS, self.kernel[0], self.kernel[1].div_ceil(TOOM_TILE)])
-        } else {
-            self.taps()
-        };
-        product(&[self.blocks(), taps, LANES]) + LANES
+        let form = |taps: u128| product(&[self.blocks(), taps, LANES]) + LANES;
+        let plain = form(self.taps());
+        if self.toom(width) {
+            let groups = product(&[TOOM_POINTS, self.kernel[0], self.kernel[1].div_ceil(TOOM_TILE)]);
+            return plain + form(groups);
+        }
+        plain
     }
 
     /// Rows of a task of a depthwise convolution to a map, of one image.

@@ -37,6 +37,9 @@ pub(super) struct Remade {
     pub(super) scratch: bool,
 }
 
+/// In training, outputs of Winograd's algorithm have at least so many pixels.
+const ROUGH_ROWS: u128 = 4096;
+
 /// The runtime's algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -61,7 +64,10 @@ pub(super) struct Convolution {
     pub(super) input: [u128; 2],
     pub(super) output: [u128; 2],
     pub(super) algorithm: Algorithm,
+    /// Of the gradients, and of the output unless [`Convolution::in_training`] says otherwise.
     pub(super) method: Method,
+    /// Of the output.
+    pub(super) output_method: Method,
 }
 
 impl Convolution {
@@ -83,6 +89,7 @@ impl Convolution {
             output: sizes(&layer.output.sizes()),
             algorithm: Algorithm::Auto,
             method: Method::Pointwise,
+            output_method: Method::Pointwise,
         };
         match &layer.op {
             Op::Linear { .. } => Some(this),
@@ -91,6 +98,7 @@ impl Convolution {
                 (this.stride, this.dilation) = (conv.stride.map(wide), conv.dilation.map(wide));
                 this.algorithm = conv.algorithm;
                 this.method = this.method(conv);
+                this.output_method = this.method;
                 Some(this)
             }
             _ => None,
@@ -111,6 +119,7 @@ impl Convolution {
             output: [1, 1],
             algorithm: Algorithm::Auto,
             method: Method::Pointwise,
+            output_method: Method::Pointwise,
         }
     }
 
@@ -133,7 +142,17 @@ impl Convolution {
         Method::Unrolled
     }
 
-    /// The algorithm of the forward pass, with vectors of [`LANES`] values.
+    /// The same in a training pass: of small maps the output is computed directly, unless told otherwise.
+    pub(super) fn in_training(self) -> Self {
+        let rough = self.method == Method::Winograd && self.algorithm == Algorithm::Auto;
+        let output_method = match rough && self.pixels() < ROUGH_ROWS {
+            true => Method::Unrolled,
+            false => self.method,
+        };
+        Self { output_method, ..self }
+    }
+
+    /// The algorithm of the forward pass of inference, with vectors of [`LANES`] values.
     pub(super) fn taken(&self) -> Algorithm {
         match self.method {
             Method::Winograd => Algorithm::Winograd,
@@ -197,8 +216,16 @@ impl Convolution {
         self.taps() * (self.channels[0] / self.groups)
     }
 
-    /// The output, by a kernel whose form is made if need be.
+    /// The output map, by a kernel whose form is made if need be.
     pub(super) fn forward(&self, meter: &Rc<Meter>, kernel: &Kernel) -> Buffer {
+        let this = Self {
+            method: self.output_method,
+            ..*self
+        };
+        this.forward_by_method(meter, kernel)
+    }
+
+    fn forward_by_method(&self, meter: &Rc<Meter>, kernel: &Kernel) -> Buffer {
         self.prepare(meter, kernel, Direction::Forward);
         if self.method == Method::Winograd {
             return self.winograd(meter, self.output, self.channels);
@@ -473,6 +500,7 @@ mod tests {
             output: [side; 2],
             algorithm: Algorithm::Auto,
             method: Method::Winograd,
+            output_method: Method::Winograd,
         }
     }
 
@@ -486,6 +514,20 @@ mod tests {
         assert!(pays(64, 4, 32) && pays(1, 8, 32) && !pays(1, 4, 32));
         assert!(pays(1, 32, 24) && !pays(1, 28, 24) && !pays(1, 32, 16));
         assert!(pays(64, 7, 64) && !pays(64, 5, 64) && !pays(64, 2, 64));
+    }
+
+    /// As the runtime's test: small maps are computed directly in training, but not their gradients.
+    #[test]
+    fn small_maps_are_accurate_in_training() {
+        let forward = |batch, side| {
+            let conv = conv(batch, side, 64).in_training();
+            assert_eq!(conv.method, Method::Winograd);
+            conv.output_method
+        };
+        assert_eq!(forward(64, 8), Method::Winograd);
+        assert_eq!(forward(4, 32), Method::Winograd);
+        assert_eq!(forward(63, 8), Method::Unrolled);
+        assert_eq!(forward(4, 16), Method::Unrolled);
     }
 
     /// A 3x3 map of the input is copied with a pixel of padding around it.

@@ -15,6 +15,11 @@ impl Pass<'_> {
         let Some(size) = Convolution::of(layer, self.batch, self.unit) else {
             return x;
         };
+        let size = if self.context.training {
+            size.in_training()
+        } else {
+            size
+        };
         let (x, behind) = self.ready_or_waiting(layer, &size, x);
         let mut params = self.params(layer).into_iter();
         let Some(weight) = params.next() else {

@@ -13,6 +13,7 @@ mod passes;
 mod prepared;
 mod private;
 mod random;
+mod rounding;
 mod slices;
 mod tied;
 mod untied;

@@ -26,6 +26,7 @@ files! {
     preact_resnet "preact_resnet"
     private_parts "private_parts"
     random "random"
+    rounding "rounding"
     se_resnet "se_resnet"
     se_resnet_rows "se_resnet_rows"
     sharesnet "sharesnet"

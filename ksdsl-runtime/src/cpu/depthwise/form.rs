@@ -19,8 +19,8 @@ pub(super) enum Way {
     Direct(Lines),
     /// See [`small`]: as `Direct`.
     Small(Lines),
-    /// See [`super::toom`].
-    Toom(Lines),
+    /// See [`super::toom`], and the weights as `Direct` for the parts that it is not fit for.
+    Toom([Lines; 2]),
     /// See [`strided`]: of each phase `[block][ky][kx][lane]`.
     Strided(Vec<Lines>),
 }
@@ -28,7 +28,7 @@ pub(super) enum Way {
 /// Whether to go Toom-Cook's way to a map of this width: what the layer was told, or the rule.
 fn toom(level: Level, size: &ConvSize, width: usize) -> bool {
     match size.algorithm {
-        Algorithm::Auto => toom_pays(level, &size.window, width),
+        Algorithm::Auto | Algorithm::Training => toom_pays(level, &size.window, width),
         Algorithm::ToomCook => toom::takes(&size.window),
         Algorithm::Direct | Algorithm::Winograd => false,
     }
@@ -57,11 +57,12 @@ impl Form {
     pub(crate) fn forward(size: &ConvSize, weight: &[f32]) -> Self {
         let level = Level::current();
         let window = &size.window;
+        let places: Vec<usize> = (0..taps(size)).collect();
+        let plain = blocks(level.lanes(), taps(size), weight, &places);
         let way = if toom(level, size, size.output.width) {
-            Way::Toom(toom::weights(level.lanes(), window.kernel, weight, false))
+            Way::Toom([toom::weights(level.lanes(), window.kernel, weight, false), plain])
         } else {
-            let places: Vec<usize> = (0..taps(size)).collect();
-            direct(level, size, blocks(level.lanes(), taps(size), weight, &places))
+            direct(level, size, plain)
         };
         Self { level, way }
     }
@@ -70,13 +71,16 @@ impl Form {
     pub(crate) fn backward_data(size: &ConvSize, weight: &[f32]) -> Self {
         let level = Level::current();
         let window = &size.window;
-        let way = if window.stride != [1, 1] {
-            Way::Strided(strided::weights(level.lanes(), size, weight))
-        } else if toom(level, size, size.input.width) {
-            Way::Toom(toom::weights(level.lanes(), window.kernel, weight, true))
+        if window.stride != [1, 1] {
+            let way = Way::Strided(strided::weights(level.lanes(), size, weight));
+            return Self { level, way };
+        }
+        let places: Vec<usize> = (0..taps(size)).rev().collect();
+        let plain = blocks(level.lanes(), taps(size), weight, &places);
+        let way = if toom(level, size, size.input.width) {
+            Way::Toom([toom::weights(level.lanes(), window.kernel, weight, true), plain])
         } else {
-            let places: Vec<usize> = (0..taps(size)).rev().collect();
-            direct(level, size, blocks(level.lanes(), taps(size), weight, &places))
+            direct(level, size, plain)
         };
         Self { level, way }
     }

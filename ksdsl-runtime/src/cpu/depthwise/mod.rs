@@ -17,6 +17,7 @@ pub(in crate::cpu) mod tests;
 mod tile;
 mod toom;
 mod toom_weight;
+mod uneven;
 mod weight;
 
 use super::CpuBuf;
@@ -167,8 +168,10 @@ fn run<E: Scalar>(
     y: Option<&mut [E]>,
     finish: Option<&dyn Finish<E>>,
 ) {
-    let (Way::Direct(weight) | Way::Small(weight) | Way::Toom(weight)) = &form.way else {
-        unreachable!("phases are for data gradients only");
+    let (weight, plain) = match &form.way {
+        Way::Direct(weight) | Way::Small(weight) => (weight, weight),
+        Way::Toom([weight, plain]) => (weight, plain),
+        Way::Strided(_) => unreachable!("phases are for data gradients only"),
     };
     let window = &size.window;
     let conv = Convolution {
@@ -180,6 +183,7 @@ fn run<E: Scalar>(
         dilation: window.dilation,
         origin,
         weight,
+        plain,
         bias: &bias_blocks(form.level, input.channels, bias),
         bands: rows::bands(&output, taps(size), size.unit),
     };

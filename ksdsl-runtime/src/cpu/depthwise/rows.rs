@@ -11,6 +11,7 @@ use crate::cpu::par::{self, Cut};
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
 use crate::geometry::MapSize;
 use crate::scalar::Scalar;
+use std::ops::Range;
 
 /// Output rows of one task: more would leave too few tasks to share out, fewer would copy the
 /// rows that neighbouring tasks have in common (`kernel - 1`) more often.
@@ -28,6 +29,8 @@ pub(super) struct Convolution<'a> {
     pub(super) origin: [isize; 2],
     /// `[block][ky][kx][lane]`; for [`super::toom`] what it makes of that.
     pub(super) weight: &'a [f32],
+    /// `[block][ky][kx][lane]`.
+    pub(super) plain: &'a [f32],
     /// `[block][lane]`.
     pub(super) bias: &'a [f32],
     /// The tasks.
@@ -122,22 +125,32 @@ struct Band<'a, 'b> {
 impl Operation for Band<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
-        let (conv, width) = (self.conv, self.conv.output.width);
+        let blocks = 0..self.conv.input.channels.div_ceil(V::LANES);
+        self.conv.blocks::<V>(self.row, self.count, blocks, self.y);
+    }
+}
+
+impl Convolution<'_> {
+    /// These blocks of channels of `count` output rows of one image from `row`, counted over the batch, on,
+    /// which `y` holds.
+    #[inline(always)]
+    pub(super) fn blocks<V: Lanes>(&self, row: usize, count: usize, blocks: Range<usize>, y: &mut [f32]) {
+        let (conv, width) = (self, self.output.width);
         let columns = (width - 1) * conv.stride[1] + (conv.kernel[1] - 1) * conv.dilation[1] + 1;
-        let part = conv.part(self.row, self.count, columns);
+        let part = conv.part(row, count, columns);
         let taps = conv.kernel[0] * conv.kernel[1];
-        let (len, blocks) = (part.len(V::LANES), conv.input.channels.div_ceil(V::LANES));
-        let group = Part::most_blocks(len, blocks);
+        let len = part.len(V::LANES);
+        let group = Part::most_blocks(len, blocks.len());
         let mut planes = Lines::scratch(group * len);
-        for first in (0..blocks).step_by(group) {
-            let planes = &mut planes[..group.min(blocks - first) * len];
+        for first in blocks.clone().step_by(group) {
+            let planes = &mut planes[..group.min(blocks.end - first) * len];
             part.copy::<V>(first * V::LANES, planes);
             for (block, plane) in (first..).zip(planes.chunks_exact(len)) {
                 let grid = Grid {
                     plane,
                     columns,
                     inside: part.inside(0),
-                    weight: &conv.weight[block * taps * V::LANES..][..taps * V::LANES],
+                    weight: &conv.plain[block * taps * V::LANES..][..taps * V::LANES],
                     kernel: conv.kernel,
                     stride: conv.stride,
                     dilation: conv.dilation,
@@ -148,9 +161,9 @@ impl Operation for Band<'_, '_> {
                     size: conv.output,
                     start: 0,
                     step: [1, 1],
-                    y: &mut *self.y,
+                    y: &mut *y,
                 };
-                grid.convolve::<V>(0..self.count, width, &mut pixels);
+                grid.convolve::<V>(0..count, width, &mut pixels);
             }
         }
     }

@@ -103,8 +103,11 @@ fn forms(level: Level, size: &ConvSize, weight: &[f32]) -> Vec<[Form; 2]> {
         all.push([small((0..taps).collect()), small((0..taps).rev().collect())]);
     }
     if toom::takes(&size.window) {
-        let toom = |turned| form(Way::Toom(toom::weights(lanes, kernel, weight, turned)));
-        all.push([toom(false), toom(true)]);
+        let toom = |turned, places: Vec<usize>| {
+            let plain = blocks(lanes, taps, weight, &places);
+            form(Way::Toom([toom::weights(lanes, kernel, weight, turned), plain]))
+        };
+        all.push([toom(false, (0..taps).collect()), toom(true, (0..taps).rev().collect())]);
     }
     all
 }

@@ -7,10 +7,13 @@
 //! the input is transformed once for all groups and for all rows of the kernel; groups and rows are
 //! summed before the transformation back. What remains between the transformations is, for each of
 //! the five points, a convolution over tiles with a kernel of a third of the width.
+//!
+//! Bands of a block of channels that are too [`uneven`] for this are computed directly.
 
 use super::lines::{Lines, Part};
 use super::rows::{Convolution, for_bands, put};
 use super::tile::{Grid, Output};
+use super::uneven;
 use crate::cpu::finish::Finish;
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
 use crate::geometry::{MapSize, Window};
@@ -101,6 +104,10 @@ impl Operation for Band<'_, '_> {
             let planes = &mut planes[..group.min(blocks - first) * block_len];
             tiling.transform::<V>(first * V::LANES, planes);
             for (block, planes) in (first..).zip(planes.chunks_exact(block_len)) {
+                if uneven::is_uneven::<V>(&tiling.part, block * V::LANES, conv.kernel[1], conv.output.width) {
+                    conv.blocks::<V>(self.row, count, block..block + 1, self.y);
+                    continue;
+                }
                 let block = Block {
                     conv,
                     tiling: &tiling,

@@ -11,10 +11,12 @@
 use super::lines::{Lines, Part};
 use super::toom::{self, POINTS, TILE, Tiling};
 use super::toom_weight::{self, Outputs};
+use super::uneven;
 use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation};
 use crate::geometry::{Algorithm, ConvSize, MapSize};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most rows of taps in a tile; `dy` has one row less of zeros above and below.
 const TILE_ROWS: usize = 3;
@@ -34,7 +36,7 @@ fn toom_pays(size: &ConvSize) -> bool {
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
     let toom = match size.algorithm {
-        Algorithm::Auto => toom_pays(size),
+        Algorithm::Auto | Algorithm::Training => toom_pays(size),
         Algorithm::ToomCook => toom::takes(&size.window),
         Algorithm::Direct | Algorithm::Winograd => false,
     };
@@ -53,6 +55,7 @@ pub(super) fn backward_by(toom: bool, level: Level, size: &ConvSize, x: &[f32], 
     let parts = bands.div_ceil(per_part);
     // `[part][block][point][ky][kx][lane]`, with unused blocks in the last group of each part.
     let mut sums = Lines::scratch(parts * groups * group * per_block);
+    let uneven = AtomicBool::new(false);
     par::for_rows(&mut sums, group * per_block, 1, |index, sums| {
         let (part, block) = (index / groups, index % groups * group);
         let first = part * per_part;
@@ -64,8 +67,14 @@ pub(super) fn backward_by(toom: bool, level: Level, size: &ConvSize, x: &[f32], 
             blocks: block..blocks.min(block + group),
             sums,
             products,
+            uneven: &uneven,
         });
     });
+    if uneven.into_inner() {
+        // The sums are of the points; a part of them cannot be of the taps.
+        drop(sums);
+        return backward_by(false, level, size, x, dy, dweight);
+    }
     let part_len = groups * group * per_block;
     for (channel, dweight) in dweight.chunks_exact_mut(super::taps(size)).enumerate() {
         for sums in sums.chunks_exact(part_len) {
@@ -184,6 +193,8 @@ struct Task<'a, 'b> {
     /// `[block][point][ky][kx][lane]`.
     sums: &'b mut [f32],
     products: Products,
+    /// Set if the maps are too uneven for Toom-Cook's algorithm.
+    uneven: &'a AtomicBool,
 }
 
 impl Operation for Task<'_, '_> {
@@ -250,6 +261,15 @@ impl Task<'_, '_> {
             len: len(&dy, columns[1]),
             part: dy,
         };
+        for block in self.blocks.clone() {
+            let channel = block * V::LANES;
+            let taps = self.size.window.kernel[1];
+            if uneven::is_uneven::<V>(&x.part, channel, taps, dy.part.extent[1])
+                || uneven::is_huge::<V>(&dy.part, channel)
+            {
+                self.uneven.store(true, Ordering::Relaxed);
+            }
+        }
         planes[0].resize(self.blocks.len() * POINTS * x.len);
         planes[1].resize(self.blocks.len() * POINTS * dy.len);
         x.transform::<V>(first, &mut planes[0]);

@@ -183,6 +183,8 @@ pub(in crate::cpu) trait Lanes: Copy {
     unsafe fn unless_negative(self, value: Self) -> Self;
     /// Without the sign.
     unsafe fn abs(self) -> Self;
+    /// The greater of both, which have no signs; a NaN is greater than all other values.
+    unsafe fn greater_bits(self, other: Self) -> Self;
     /// The nearest whole value, for values below 2^22.
     unsafe fn round(self) -> Self;
     /// For each lane the entry of `table` that its lowest four bits choose.

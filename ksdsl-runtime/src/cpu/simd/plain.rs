@@ -74,6 +74,11 @@ impl Lanes for Plain {
         Self(self.0.map(f32::abs))
     }
     #[inline(always)]
+    unsafe fn greater_bits(self, other: Self) -> Self {
+        let greater = |a: f32, b: f32| f32::from_bits(a.to_bits().max(b.to_bits()));
+        Self(std::array::from_fn(|lane| greater(self.0[lane], other.0[lane])))
+    }
+    #[inline(always)]
     unsafe fn round(self) -> Self {
         // Adding it leaves no bits for a fraction.
         const ROUND: f32 = 12_582_912.0;

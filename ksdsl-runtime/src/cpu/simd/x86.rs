@@ -81,6 +81,14 @@ impl Lanes for V8 {
         Self(unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), self.0) })
     }
     #[inline(always)]
+    unsafe fn greater_bits(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        unsafe {
+            let (bits, others) = (_mm256_castps_si256(self.0), _mm256_castps_si256(other.0));
+            Self(_mm256_castsi256_ps(_mm256_max_epu32(bits, others)))
+        }
+    }
+    #[inline(always)]
     unsafe fn round(self) -> Self {
         // SAFETY: the caller vouches for the CPU's features.
         Self(unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(self.0) })
@@ -181,6 +189,14 @@ impl Lanes for V16 {
     unsafe fn abs(self) -> Self {
         // SAFETY: the caller vouches for the CPU's features.
         Self(unsafe { _mm512_abs_ps(self.0) })
+    }
+    #[inline(always)]
+    unsafe fn greater_bits(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for the CPU's features.
+        unsafe {
+            let (bits, others) = (_mm512_castps_si512(self.0), _mm512_castps_si512(other.0));
+            Self(_mm512_castsi512_ps(_mm512_max_epu32(bits, others)))
+        }
     }
     #[inline(always)]
     unsafe fn round(self) -> Self {

@@ -32,11 +32,12 @@ mod points;
 mod tests;
 mod tiles;
 mod tiles_f32;
+mod uneven;
 mod vectors;
 
 use super::finish::Finish;
 use super::gemm::{Packed, Start, add_transposed, product};
-use super::kernel::{CpuKernel, Form};
+use super::kernel::{CpuKernel, CpuKernelGradient, Form};
 use super::matmul::Mat;
 use super::{CpuBuf, par};
 use crate::geometry::ConvSize;
@@ -45,7 +46,8 @@ use kernel::Direction;
 pub(super) use kernel::add_gradient;
 use points::{POINTS, pieces, scratch, stride};
 use std::ops::Range;
-use tiles::Tiling;
+use tiles::{Tile, Tiling};
+use uneven::Plain;
 
 /// Elements of the 36 points, before and after the products, that a task works on: half a megabyte
 /// in `f32`, so that they stay in the L2 cache.
@@ -81,10 +83,19 @@ pub(super) fn forward<E: Scalar>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     let (outputs, inputs) = (size.output.channels, size.input.channels);
-    let kernel = kernel.form(Form::Winograd, |weight| {
-        kernel::transform(weight, outputs, inputs, Direction::Forward)
+    let direction = Direction::Forward;
+    let points = kernel.form(Form::Winograd, |weight| {
+        kernel::transform(weight, outputs, inputs, direction)
     });
-    convolve(&Tiling::forward(size), x, &kernel, bias, finish)
+    let weight = &kernel.plain()[..];
+    let conv = Convolution {
+        tiling: Tiling::forward(size),
+        x,
+        kernel: &points,
+        plain: Plain { weight, direction },
+        bias,
+    };
+    conv.run(finish)
 }
 
 /// The gradient with respect to the input.
@@ -95,10 +106,19 @@ pub(super) fn backward_data<E: Scalar>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     let (outputs, inputs) = (size.output.channels, size.input.channels);
-    let kernel = kernel.form(Form::WinogradBackward, |weight| {
-        kernel::transform(weight, outputs, inputs, Direction::BackwardData)
+    let direction = Direction::BackwardData;
+    let points = kernel.form(Form::WinogradBackward, |weight| {
+        kernel::transform(weight, outputs, inputs, direction)
     });
-    convolve(&Tiling::backward_data(size), dy, &kernel, None, finish)
+    let weight = &kernel.plain()[..];
+    let conv = Convolution {
+        tiling: Tiling::backward_data(size),
+        x: dy,
+        kernel: &points,
+        plain: Plain { weight, direction },
+        bias: None,
+    };
+    conv.run(finish)
 }
 
 /// A zero gradient for [`backward_weight`].
@@ -106,12 +126,21 @@ pub(super) fn no_gradient<E: Scalar>(outputs: usize, inputs: usize) -> CpuBuf<E>
     CpuBuf::zeros(POINTS * stride(inputs * outputs))
 }
 
-/// Adds the gradient with respect to the transformed kernel to `sums`.
-pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], sums: &mut [E]) {
-    add_products(&Tiling::forward(size), x, dy, sums);
+/// Adds the gradient with respect to the kernel.
+pub(super) fn backward_weight<E: Scalar>(size: &ConvSize, x: &[E], dy: &[E], gradient: &mut CpuKernelGradient<E>) {
+    let tiling = Tiling::forward(size);
+    let uneven = add_products(
+        &tiling,
+        x,
+        dy,
+        gradient.winograd(size.output.channels, size.input.channels),
+    );
+    if !uneven.is_empty() {
+        tiling.add_directly(&uneven, x, dy, gradient.plain());
+    }
 }
 
-/// Bands of a task of [`convolve`].
+/// Bands of a task of [`Convolution::run`].
 fn bands_per_task(tiling: &Tiling) -> usize {
     let per_tile = POINTS * (tiling.from.channels + tiling.to.channels);
     let tiles = (TASK_ELEMENTS / per_tile.max(1)).max(LEAST_TILES);
@@ -119,35 +148,13 @@ fn bands_per_task(tiling: &Tiling) -> usize {
     (tiles / tiling.across.max(1)).min(most).max(1)
 }
 
-/// Convolves with a transformed kernel.
-fn convolve<E: Scalar>(
-    tiling: &Tiling,
-    x: &[E],
-    kernel: &[Packed<E>],
-    bias: Option<&[E]>,
-    finish: Option<&dyn Finish<E>>,
-) -> CpuBuf<E> {
-    if few_tiles(tiling) {
-        return convolve_by_points(tiling, x, kernel, bias, finish);
-    }
-    let mut y = CpuBuf::scratch(tiling.to.len());
-    let step = bands_per_task(tiling);
-    let mut tasks = cut(tiling, step, &mut y);
-    par::for_rows(
-        &mut tasks,
-        1,
-        1,
-        #[inline(always)]
-        |_, tasks| {
-            for (bands, y) in tasks {
-                convolve_bands(tiling, bands.clone(), x, kernel, bias, y);
-                if let Some(finish) = finish {
-                    finish.finish(tiling.offset(bands.start) / tiling.to.channels, y);
-                }
-            }
-        },
-    );
-    y
+/// A convolution with a transformed kernel.
+struct Convolution<'a, E: Scalar> {
+    tiling: Tiling,
+    x: &'a [E],
+    kernel: &'a [Packed<E>],
+    plain: Plain<'a, E>,
+    bias: Option<&'a [E]>,
 }
 
 /// Cuts a map into pieces of `step` bands.
@@ -170,79 +177,104 @@ fn few_tiles(tiling: &Tiling) -> bool {
     2 * tiling.bands() * tiling.across * (inputs + outputs) < inputs * outputs
 }
 
-/// As [`convolve`], where first the bands, then the points, then the bands are shared out.
-fn convolve_by_points<E: Scalar>(
-    tiling: &Tiling,
-    x: &[E],
-    kernel: &[Packed<E>],
-    bias: Option<&[E]>,
-    finish: Option<&dyn Finish<E>>,
-) -> CpuBuf<E> {
-    let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
-    let tiles = tiling.bands() * tiling.across;
-    let (mut from, mut to) = (scratch(tiles * inputs), scratch(tiles * outputs));
-    let mut tasks = pieces(&mut from, tiles * inputs, tiling.across * inputs);
-    par::for_rows(&mut tasks, 1, 1, |band, points| {
-        tiling.transform_input(band..band + 1, x, &mut points[0]);
-    });
-    par::for_rows(&mut to, stride(tiles * outputs), 1, |p, to| {
-        let from = Mat::new(&from[p * stride(tiles * inputs)..], tiles, inputs, inputs);
-        product(&mut to[..tiles * outputs], outputs, Start::Zero, from, &kernel[p]);
-    });
-    let mut y = CpuBuf::scratch(tiling.to.len());
-    let mut tasks = cut(tiling, 1, &mut y);
-    par::for_rows(&mut tasks, 1, 1, |band, tasks| {
-        for (bands, y) in tasks {
-            let points = &to[band * tiling.across * outputs..];
-            tiling.transform_output(bands.clone(), (points, stride(tiles * outputs)), bias, y);
-            if let Some(finish) = finish {
-                finish.finish(tiling.offset(band) / outputs, y);
-            }
+impl<E: Scalar> Convolution<'_, E> {
+    fn run(&self, finish: Option<&dyn Finish<E>>) -> CpuBuf<E> {
+        let tiling = &self.tiling;
+        if few_tiles(tiling) {
+            return self.run_by_points(finish);
         }
-    });
-    y
-}
-
-/// One task of [`convolve`]: input transform, 36 products, output transform.
-#[inline(always)]
-fn convolve_bands<E: Scalar>(
-    tiling: &Tiling,
-    bands: Range<usize>,
-    x: &[E],
-    kernel: &[Packed<E>],
-    bias: Option<&[E]>,
-    y: &mut [E],
-) {
-    let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
-    let tiles = bands.len() * tiling.across;
-    let (mut from, mut to) = (scratch(tiles * inputs), scratch(tiles * outputs));
-    for points in &mut pieces(&mut from, tiles * inputs, tiles * inputs) {
-        tiling.transform_input(bands.clone(), x, points);
-    }
-    for (p, kernel) in kernel.iter().enumerate() {
-        product(
-            &mut to[p * stride(tiles * outputs)..][..tiles * outputs],
-            outputs,
-            Start::Zero,
-            Mat::new(&from[p * stride(tiles * inputs)..], tiles, inputs, inputs),
-            kernel,
+        let mut y = CpuBuf::scratch(tiling.to.len());
+        let step = bands_per_task(tiling);
+        let mut tasks = cut(tiling, step, &mut y);
+        par::for_rows(
+            &mut tasks,
+            1,
+            1,
+            #[inline(always)]
+            |_, tasks| {
+                for (bands, y) in tasks {
+                    self.bands(bands.clone(), y);
+                    if let Some(finish) = finish {
+                        finish.finish(tiling.offset(bands.start) / tiling.to.channels, y);
+                    }
+                }
+            },
         );
+        y
     }
-    tiling.transform_output(bands, (&to, stride(tiles * outputs)), bias, y);
+
+    /// As [`Convolution::run`], where first the bands, then the points, then the bands are shared out.
+    fn run_by_points(&self, finish: Option<&dyn Finish<E>>) -> CpuBuf<E> {
+        let tiling = &self.tiling;
+        let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
+        let tiles = tiling.bands() * tiling.across;
+        let (mut from, mut to) = (scratch(tiles * inputs), scratch(tiles * outputs));
+        let mut tasks = pieces(&mut from, tiles * inputs, tiling.across * inputs);
+        par::for_rows(&mut tasks, 1, 1, |band, points| {
+            tiling.transform_input(band..band + 1, self.x, &mut points[0]);
+        });
+        par::for_rows(&mut to, stride(tiles * outputs), 1, |p, to| {
+            let from = Mat::new(&from[p * stride(tiles * inputs)..], tiles, inputs, inputs);
+            product(&mut to[..tiles * outputs], outputs, Start::Zero, from, &self.kernel[p]);
+        });
+        let mut y = CpuBuf::scratch(tiling.to.len());
+        let mut tasks = cut(tiling, 1, &mut y);
+        par::for_rows(&mut tasks, 1, 1, |band, tasks| {
+            for (bands, y) in tasks {
+                let points = &to[band * tiling.across * outputs..];
+                self.transform_back(bands.clone(), (points, stride(tiles * outputs)), y);
+                if let Some(finish) = finish {
+                    finish.finish(tiling.offset(band) / outputs, y);
+                }
+            }
+        });
+        y
+    }
+
+    /// One task of [`Convolution::run`]: input transform, 36 products, output transform.
+    #[inline(always)]
+    fn bands(&self, bands: Range<usize>, y: &mut [E]) {
+        let tiling = &self.tiling;
+        let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
+        let tiles = bands.len() * tiling.across;
+        let (mut from, mut to) = (scratch(tiles * inputs), scratch(tiles * outputs));
+        for points in &mut pieces(&mut from, tiles * inputs, tiles * inputs) {
+            tiling.transform_input(bands.clone(), self.x, points);
+        }
+        for (p, kernel) in self.kernel.iter().enumerate() {
+            product(
+                &mut to[p * stride(tiles * outputs)..][..tiles * outputs],
+                outputs,
+                Start::Zero,
+                Mat::new(&from[p * stride(tiles * inputs)..], tiles, inputs, inputs),
+                kernel,
+            );
+        }
+        self.transform_back(bands, (&to, stride(tiles * outputs)), y);
+    }
+
+    /// The output of these bands from their products, of uneven tiles directly.
+    #[inline(always)]
+    fn transform_back(&self, bands: Range<usize>, points: (&[E], usize), y: &mut [E]) {
+        self.tiling.transform_output(bands.clone(), points, self.bias, y);
+        self.plain.mend(&self.tiling, bands, self.x, self.bias, y);
+    }
 }
 
-/// Adds the products of a weight gradient to `sums`, 36 matrices `[in][out]`.
+/// Adds the products of a weight gradient to `sums`, 36 matrices `[in][out]`, but those of uneven tiles,
+/// which are returned.
 ///
 /// Blocks of tiles follow each other; in a block first the tiles, then the points are shared out.
-fn add_products<E: Scalar>(tiling: &Tiling, x: &[E], dy: &[E], sums: &mut [E]) {
+fn add_products<E: Scalar>(tiling: &Tiling, x: &[E], dy: &[E], sums: &mut [E]) -> Vec<Tile> {
     let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
     let tiles = (WEIGHT_ELEMENTS / (POINTS * (inputs + outputs))).max(inputs.min(outputs));
     let step = (tiles / tiling.across.max(1)).clamp(1, tiling.bands().max(1));
+    let mut uneven = Vec::new();
     for first in (0..tiling.bands()).step_by(step) {
         let bands = first..tiling.bands().min(first + step);
         let tiles = bands.len() * tiling.across;
         let (mut left, mut right) = (scratch(tiles * inputs), scratch(tiles * outputs));
-        transform_both(tiling, bands, x, dy, &mut left, &mut right);
+        uneven.extend(transform_both(tiling, bands, x, dy, &mut left, &mut right));
         par::for_rows(sums, stride(inputs * outputs), 1, |p, sums| {
             add_transposed(
                 &mut sums[..inputs * outputs],
@@ -252,17 +284,30 @@ fn add_products<E: Scalar>(tiling: &Tiling, x: &[E], dy: &[E], sums: &mut [E]) {
             );
         });
     }
+    uneven
 }
 
-/// Transforms the inputs and output gradients of these bands.
-fn transform_both<E: Scalar>(tiling: &Tiling, bands: Range<usize>, x: &[E], dy: &[E], left: &mut [E], right: &mut [E]) {
+/// Transforms the inputs and output gradients of these bands; of uneven tiles, which are returned, both
+/// become zero.
+fn transform_both<E: Scalar>(
+    tiling: &Tiling,
+    bands: Range<usize>,
+    x: &[E],
+    dy: &[E],
+    left: &mut [E],
+    right: &mut [E],
+) -> Vec<Tile> {
     let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
     let tiles = bands.len() * tiling.across;
     let step = bands_per_task(tiling).min(bands.len().div_ceil(LEAST_TASKS));
     let piece = step * tiling.across;
     let left = pieces(left, tiles * inputs, piece * inputs);
     let right = pieces(right, tiles * outputs, piece * outputs);
-    let mut tasks: Vec<_> = left.into_iter().zip(right).collect();
+    let mut tasks: Vec<_> = left
+        .into_iter()
+        .zip(right)
+        .map(|(left, right)| (left, right, Vec::new()))
+        .collect();
     par::for_rows(
         &mut tasks,
         1,
@@ -271,10 +316,22 @@ fn transform_both<E: Scalar>(tiling: &Tiling, bands: Range<usize>, x: &[E], dy: 
         |task, tasks| {
             let first = bands.start + task * step;
             let part = first..bands.end.min(first + step);
-            for (left, right) in tasks {
+            for (left, right, uneven) in tasks {
                 tiling.transform_input(part.clone(), x, left);
                 tiling.transform_gradient(part.clone(), dy, right);
+                *uneven = tiling.uneven_pairs(part.clone(), x, dy);
+                for tile in uneven.iter() {
+                    let clear = |points: &mut [&mut [E]], channels: usize| {
+                        let rows = points
+                            .iter_mut()
+                            .map(|point| &mut point[tile.index * channels..][..channels]);
+                        rows.for_each(|row| row.fill(E::zero()));
+                    };
+                    clear(left, inputs);
+                    clear(right, outputs);
+                }
             }
         },
     );
+    tasks.into_iter().flat_map(|(.., uneven)| uneven).collect()
 }

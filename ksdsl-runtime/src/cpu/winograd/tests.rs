@@ -59,8 +59,8 @@ fn winograd_shares() {
                 tiling.transform_output(bands, (&to, stride(tiles * channels)), None, &mut y[part]);
             }
         });
-        let mut sums = no_gradient(channels, channels);
-        let weight = milliseconds(|| backward_weight(&size, &x, &x, &mut sums));
+        let mut gradient = CpuKernelGradient::new(channels * channels * 9);
+        let weight = milliseconds(|| backward_weight(&size, &x, &x, &mut gradient));
         let gradient = milliseconds(|| {
             for first in (0..tiling.bands()).step_by(step) {
                 let bands = first..tiling.bands().min(first + step);

@@ -1,5 +1,5 @@
 //! Our side of `parity/parity.py`: `parity_worker NAME f32|f64 CASE OUTCOME` reads a case, runs the
-//! network of this name in `parity/nets.csv`, and writes the outcome. With `direct` behind it, 3x3
+//! network of this name in `parity/nets.csv` (with the feature `rounding`, in `parity/deep.csv`), and writes the outcome. With `direct` behind it, 3x3
 //! convolutions are computed without Winograd's algorithm.
 
 use ksdsl_runtime::Scalar;

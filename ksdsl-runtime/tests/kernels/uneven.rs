@@ -1,0 +1,227 @@
+//! A value that is not finite, or far greater than all others, by the algorithms that mix pixels: outputs
+//! whose windows do not hold it must not notice, in either direction and in the kernel's gradient.
+//!
+//! The oracle in `f64` says what is right. How far off a value may be follows from the sum of the magnitudes
+//! of its products, which the oracle computes from magnitudes; values outside the window do not see the
+//! great one there either.
+
+use crate::support::{Kernels, Plain, Rng, at_every_level, buf, cpu_of, outputs, wide};
+use crate::winograd::conv3;
+use dfdx::tensor::Cpu;
+use ksdsl_runtime::Scalar;
+use ksdsl_runtime::cpu::{CpuBuf, WinogradChoice, with_threads, with_winograd};
+use ksdsl_runtime::geometry::{Algorithm, ConvSize, MapSize, Window};
+use ksdsl_runtime::oracle::combine::{to_nchw, to_nhwc};
+use ksdsl_runtime::oracle::conv;
+use std::num::NonZeroUsize;
+
+const SPOILT: [f64; 8] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e3, 1e5, 1e8, -1e30, 3e38];
+
+fn map(batch: usize, height: usize, width: usize, channels: usize) -> MapSize {
+    MapSize {
+        batch,
+        height,
+        width,
+        channels,
+    }
+}
+
+/// Convolutions by Winograd's algorithm: whole and cut tiles, few tiles of many channels, no padding and much.
+fn dense() -> Vec<ConvSize> {
+    let winograd = |size| ConvSize {
+        algorithm: Algorithm::Winograd,
+        ..size
+    };
+    let sizes = [
+        conv3(map(2, 13, 14, 5), 18, [1, 1], [0, 0]),
+        conv3(map(2, 9, 8, 17), 4, [2, 0], [0, 1]),
+        conv3(map(1, 8, 9, 96), 96, [1, 1], [0, 0]),
+    ];
+    sizes.map(winograd).to_vec()
+}
+
+/// Depthwise convolutions by Toom-Cook's.
+fn depthwise() -> Vec<ConvSize> {
+    let size = |batch, side: usize, channels, kernel: usize, pad: usize| {
+        let window = Window {
+            kernel: [7, kernel],
+            stride: [1; 2],
+            pad: [3, pad],
+            dilation: [1; 2],
+        };
+        let input = map(batch, 11, side, channels);
+        ConvSize {
+            input,
+            output: MapSize {
+                width: outputs(&window, 1, side).unwrap(),
+                ..input
+            },
+            window,
+            groups: channels,
+            algorithm: Algorithm::ToomCook,
+            unit: None,
+        }
+    };
+    vec![size(2, 26, 5, 9, 4), size(1, 21, 17, 3, 1), size(1, 13, 2, 10, 0)]
+}
+
+/// A map with one value of another kind in a place that follows from `which`.
+fn spoil<E: Scalar>(size: MapSize, values: &[E], which: usize, value: f64) -> Vec<E> {
+    let mut values = values.to_vec();
+    let (y, x) = ([0, size.height / 2, size.height - 1][which % 3], which * 5 % size.width);
+    let channel = which % size.channels;
+    values[(channel * size.height + y) * size.width + x] = E::of(value);
+    values
+}
+
+fn magnitudes(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| value.abs()).collect()
+}
+
+/// The same where that is no number; otherwise near, as a part of `scale`, the sum of the products' magnitudes.
+fn check<E: Scalar>(what: &str, size: &ConvSize, got: &[E], want: &[f64], scale: &[f64]) {
+    for (at, ((got, &want), &scale)) in got.iter().zip(want).zip(scale).enumerate() {
+        let got = got.wide();
+        let right = match want.is_finite() {
+            true => (got - want).abs() <= 2e-6 * scale,
+            false => got == want || got.is_nan() && want.is_nan(),
+        };
+        assert!(right, "{what}: {got:e} for {want:e} at {at} of {size:?}");
+    }
+}
+
+fn spoilt_values<E: Scalar>(sizes: &[ConvSize], which: std::ops::Range<usize>)
+where
+    Cpu: Kernels<E>,
+{
+    let mut rng = Rng(70);
+    for &size in sizes {
+        let taps = size.window.kernel[0] * size.window.kernel[1];
+        let weight = rng.values::<E>(size.output.channels * size.input.channels / size.groups * taps);
+        let (x, dy) = (rng.values::<E>(size.input.len()), rng.values::<E>(size.output.len()));
+        let (device, wide_weight, kernel) = (cpu_of::<E>(), wide(&weight), buf(&weight));
+        for (which, value) in which.clone().flat_map(|which| SPOILT.map(|value| (which, value))) {
+            let what = |part: &str| format!("{part}, {value:e} in place {which}");
+            let spoilt = spoil(size.input, &x, which, value);
+            let (from, wide_x, wide_dy) = (buf(&to_nhwc(size.input, &spoilt)), wide(&spoilt), wide(&dy));
+            let y = device.plain_conv_forward(size, &from, &kernel, None).unwrap();
+            check(
+                &what("forward"),
+                &size,
+                &to_nchw(size.output, &y),
+                &conv::forward(size, &wide_x, &wide_weight, None),
+                &conv::forward(size, &magnitudes(&wide_x), &magnitudes(&wide_weight), None),
+            );
+            let mut dweight = CpuBuf::zeros(weight.len());
+            device
+                .plain_conv_backward_weight(size, &from, &buf(&to_nhwc(size.output, &dy)), &mut dweight)
+                .unwrap();
+            let mut want = conv::backward_weight(size, &wide_x, &wide_dy);
+            if size.groups > 1 && !value.is_finite() {
+                // The channel has no gradient to speak of: some of its taps are not finite, and others multiply
+                // the value with the zeros around the map.
+                let channel = which % size.input.channels * taps..(which % size.input.channels + 1) * taps;
+                for (got, want) in dweight[channel.clone()].iter_mut().zip(&mut want[channel]) {
+                    (*got, *want) = (E::zero(), 0.0);
+                }
+            }
+            check(
+                &what("weight gradient"),
+                &size,
+                &dweight,
+                &want,
+                &conv::backward_weight(size, &magnitudes(&wide_x), &magnitudes(&wide_dy)),
+            );
+            let spoilt = spoil(size.output, &dy, which, value);
+            let wide_dy = wide(&spoilt);
+            let dx = device
+                .plain_conv_backward_data(size, &kernel, &buf(&to_nhwc(size.output, &spoilt)))
+                .unwrap();
+            check(
+                &what("data gradient"),
+                &size,
+                &to_nchw(size.input, &dx),
+                &conv::backward_data(size, &wide_weight, &wide_dy),
+                &conv::backward_data(size, &magnitudes(&wide_weight), &magnitudes(&wide_dy)),
+            );
+        }
+    }
+}
+
+#[test]
+fn outputs_outside_the_window_of_a_spoilt_value_do_not_notice() {
+    at_every_level(|| {
+        spoilt_values::<f32>(&dense(), 0..4);
+        spoilt_values::<f32>(&depthwise(), 0..4);
+    });
+    spoilt_values::<f64>(&dense(), 1..3);
+}
+
+/// A map of nothing but NaNs, or of infinities of both signs, and a half of a map that is far greater.
+#[test]
+fn whole_maps_of_spoilt_values_match_the_oracle() {
+    let size = dense()[0];
+    let mut rng = Rng(71);
+    let weight = rng.values::<f32>(size.output.channels * size.input.channels * 9);
+    let x = rng.values::<f32>(size.input.len());
+    let left = |at: usize| at % size.input.width < 6;
+    let maps = [
+        vec![f32::NAN; x.len()],
+        x.iter().map(|x| x.signum() * f32::INFINITY).collect(),
+        x.iter()
+            .enumerate()
+            .map(|(at, x)| if left(at) { 1e6 * x } else { *x })
+            .collect(),
+    ];
+    at_every_level(|| {
+        for x in &maps {
+            let y = cpu_of::<f32>()
+                .plain_conv_forward(size, &buf(&to_nhwc(size.input, x)), &buf(&weight), None)
+                .unwrap();
+            let (x, weight) = (wide(x), wide(&weight));
+            check(
+                "a whole map",
+                &size,
+                &to_nchw(size.output, &y),
+                &conv::forward(size, &x, &weight, None),
+                &conv::forward(size, &magnitudes(&x), &magnitudes(&weight), None),
+            );
+        }
+    });
+}
+
+/// An image has the same bits whatever is in the image beside it, and with any number of threads.
+#[test]
+fn an_image_does_not_depend_on_spoilt_neighbours() {
+    for size in [dense()[0], depthwise()[0]] {
+        let mut rng = Rng(72);
+        let taps = size.window.kernel[0] * size.window.kernel[1];
+        let weight = buf(&rng.values::<f32>(size.output.channels * size.input.channels / size.groups * taps));
+        let x = rng.values::<f32>(size.input.len());
+        let run = |x: &[f32], threads: usize| -> Vec<u32> {
+            let run = || {
+                cpu_of::<f32>()
+                    .plain_conv_forward(size, &buf(x), &weight, None)
+                    .unwrap()
+            };
+            let threads = NonZeroUsize::new(threads).unwrap();
+            let y = with_threads(threads, || with_winograd(WinogradChoice::WhereItPays, run));
+            y.iter().map(|value| value.to_bits()).collect()
+        };
+        let half = size.output.len() / 2;
+        let clean = run(&x, 1);
+        for (value, threads) in SPOILT
+            .into_iter()
+            .flat_map(|value| [1, 2, 5].map(|threads| (value, threads)))
+        {
+            let mut spoilt = x.clone();
+            spoilt[..x.len() / 2]
+                .iter_mut()
+                .step_by(97)
+                .for_each(|x| *x = value as f32);
+            let y = run(&spoilt, threads);
+            assert!(y[half..] == clean[half..], "{value:e} beside it changes an image");
+            assert!(y == run(&spoilt, 3), "{value:e}: other bits with other threads");
+        }
+    }
+}
