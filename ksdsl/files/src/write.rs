@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// How the names of files begin that are not complete yet; some letters and digits follow.
-const PARTIAL: &str = ".ksdsl-partial-";
+const PARTIAL: &str = ".tmp";
 /// How many letters and digits.
 const RANDOM: usize = 6;
 /// As many links in a row as Linux follows.

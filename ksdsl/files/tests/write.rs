@@ -122,16 +122,11 @@ fn standard_output_is_written_to_whatever_it_is() {
 fn what_a_killed_program_left_goes_away() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    for name in [
-        ".ksdsl-partial-Ab3dE9",
-        ".ksdsl-partial-long-name",
-        ".tmpAbC123",
-        "file",
-    ] {
+    for name in [".tmpAb3dE9", ".tmp-long-name", ".tmpfile", "file"] {
         fs::write(at(name), "half").unwrap();
     }
     remove_partial(folder.path());
-    assert!(!at(".ksdsl-partial-Ab3dE9").exists());
+    assert!(!at(".tmpAb3dE9").exists());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
 

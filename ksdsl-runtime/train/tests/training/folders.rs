@@ -178,7 +178,7 @@ fn damaged_checkpoints_are_refused_by_name() {
 fn left_over_files_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     train_in(folder.path(), &short()).unwrap();
-    fs::write(folder.path().join(".ksdsl-partial-AbC123"), "half").unwrap();
+    fs::write(folder.path().join(".tmpAbC123"), "half").unwrap();
     train_in(folder.path(), &short()).unwrap();
     let mut names: Vec<String> = fs::read_dir(folder.path())
         .unwrap()
