@@ -4,9 +4,9 @@
 # usage: tests/fuzz/run.sh SECONDS [TARGET...]
 #
 # cargo install cargo-fuzz first. The toolchain is the stable one, as dfdx (of `records`) does not build on nightly:
-# RUSTC_BOOTSTRAP allows the flags of the sanitizer, as in tests/sanitize.sh. What is found lies in tests/fuzz/artifacts; an input that
-# was mended becomes a test of the crate. Inputs that reach new code are kept in tests/fuzz/corpus, which git ignores;
-# where they start from is in the repository.
+# RUSTC_BOOTSTRAP allows the flags of the sanitizer, as in tests/sanitize.sh. What is found lies in tests/fuzz/artifacts;
+# an input that was mended becomes a test of the crate. Inputs that reach new code are kept in tests/fuzz/corpus, which
+# git ignores; where they start from is in the repository.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -51,7 +51,12 @@ fuzz_target!(|bytes: &[u8]| {
     });
     let _ = resolve(&file, &network, &sharing).map_err(|problems| problems.to_string());
     let _ = unroll(&file, &network, &sharing, &private);
-    for method in [Method::Mean, Method::First, Method::Scalar(&file), Method::Channel(&file)] {
+    for method in [
+        Method::Mean,
+        Method::First,
+        Method::Scalar(&file),
+        Method::Channel(&file),
+    ] {
         let _ = fuse(&file, &network, &sharing, &private, method);
     }
 });

@@ -13,6 +13,10 @@ fuzz_target!(|text: &str| {
     let source = Source::new("fuzz.ksn", text);
     let compilation = compile(&source, &Options::default());
     render(&source, &compilation.diagnostics, false);
+    // What has errors is for diagnostics alone.
+    if compilation.has_errors() {
+        return;
+    }
     for network in &compilation.networks {
         let _ = Summary::new(network, 1).to_string();
         let _ = pytorch::module(network, &[]);
