@@ -99,13 +99,11 @@ fn is_uneven(tile: &[[u32; WIDE]; WIDE], rows: usize, columns: usize) -> bool {
     let across = tile.map(|row| -> [u32; SIDE] {
         std::array::from_fn(|column| row[column].max(row[column + 1]).max(row[column + 2]))
     });
-    let mut least = u32::MAX;
-    for row in 0..rows.min(SIDE) {
-        for column in 0..columns.min(SIDE) {
-            let window = (row..row + 3).fold(0, |most, row| most.max(across[row][column]));
-            least = least.min(window);
-        }
-    }
+    let windows = (0..rows.min(SIDE)).flat_map(|row| {
+        let [first, second, third] = [across[row], across[row + 1], across[row + 2]];
+        (0..columns.min(SIDE)).map(move |column| first[column].max(second[column]).max(third[column]))
+    });
+    let least = windows.min().unwrap_or(u32::MAX);
     uneven::is_uneven(greatest, least)
 }
 
@@ -113,32 +111,32 @@ impl Tiling {
     /// The tiles of these bands that are to be computed directly, in order.
     pub(super) fn uneven<E: Scalar>(&self, bands: Range<usize>, x: &[E]) -> Vec<Tile> {
         let mut magnitudes = Magnitudes::new(self, WIDE);
-        let mut is_uneven = |tile: &Tile| {
-            if tile.left == 0 {
-                magnitudes.read(self.from, x, tile, self.pad);
-            }
-            let square = magnitudes.square(tile.left);
-            is_uneven(&square, self.to.height - tile.top, self.to.width - tile.left)
-        };
-        self.tiles(bands).filter(|tile| is_uneven(tile)).collect()
+        self.tiles(bands)
+            .filter(|tile| {
+                if tile.left == 0 {
+                    magnitudes.read(self.from, x, tile, self.pad);
+                }
+                let square = magnitudes.square(tile.left);
+                is_uneven(&square, self.to.height - tile.top, self.to.width - tile.left)
+            })
+            .collect()
     }
 
     /// As [`Tiling::uneven`] for a weight gradient, with those whose output gradients may overflow.
     pub(super) fn uneven_pairs<E: Scalar>(&self, bands: Range<usize>, x: &[E], dy: &[E]) -> Vec<Tile> {
         let mut inputs = self.uneven(bands.clone(), x).into_iter().peekable();
         let mut magnitudes = Magnitudes::new(self, SIDE);
-        let mut huge = |tile: &Tile| {
-            if tile.left == 0 {
-                magnitudes.read(self.to, dy, tile, [0; 2]);
-            }
-            let square = magnitudes.square::<SIDE>(tile.left);
-            square.as_flattened().iter().any(|&bits| bits >= HUGE)
-        };
-        let mut uneven = |tile: &Tile| {
-            let by_input = inputs.next_if(|found| found.index == tile.index).is_some();
-            huge(tile) || by_input
-        };
-        self.tiles(bands).filter(|tile| uneven(tile)).collect()
+        self.tiles(bands)
+            .filter(|tile| {
+                if tile.left == 0 {
+                    magnitudes.read(self.to, dy, tile, [0; 2]);
+                }
+                let square = magnitudes.square::<SIDE>(tile.left);
+                let huge = square.as_flattened().iter().any(|&bits| bits >= HUGE);
+                let by_input = inputs.next_if(|found| found.index == tile.index).is_some();
+                huge || by_input
+            })
+            .collect()
     }
 
     /// The windows of a tile's outputs, `[pixel][channel][tap]`, and where these pixels lie in `to`, counted
@@ -201,7 +199,7 @@ impl<E: Scalar> Plain<'_, E> {
     #[inline(always)]
     pub(super) fn mend(&self, tiling: &Tiling, bands: Range<usize>, x: &[E], bias: Option<&[E]>, y: &mut [E]) {
         let (before, outputs) = (tiling.offset(bands.start), tiling.to.channels);
-        let mut kernel = vec![E::zero(); 0];
+        let mut kernel = Vec::new();
         for tile in tiling.uneven(bands, x) {
             let (windows, pixels) = tiling.windows(&tile, x);
             let columns = tiling.from.channels * TAPS;
