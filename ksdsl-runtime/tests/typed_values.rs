@@ -229,6 +229,8 @@ fn batch_norm_of_a_single_value_stays_finite() {
 
 /// `bn = torch.nn.BatchNorm2d(3); x = torch.zeros(0, 3, 2, 2)`,
 /// `bn(x); bn.running_mean, bn.running_var`: 0 and 1, as before.
+///
+/// Elsewhere: <https://github.com/pytorch/pytorch/issues/12013>
 #[test]
 fn an_empty_batch_moves_no_running_statistics() {
     let device = Cpu::default();

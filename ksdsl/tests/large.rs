@@ -33,6 +33,8 @@ fn multiply_adds_are_the_sum_of_the_rows() {
 }
 
 /// 500 * 9 * 2^52 = 20,266,198,323,167,232,000 is more than 2^64.
+///
+/// Elsewhere: <https://github.com/ooples/AiDotNet/pull/1271>
 #[test]
 fn more_multiply_adds_than_can_be_counted_are_an_error() {
     let diagnostics = compiled(&convolutions(500)).diagnostics;

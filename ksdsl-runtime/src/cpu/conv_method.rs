@@ -217,6 +217,9 @@ mod tests {
     }
 
     /// Outputs of a training pass, of few pixels and of many.
+    ///
+    /// Elsewhere: <https://github.com/uxlfoundation/oneDNN/issues/748>,
+    /// <https://github.com/openvinotoolkit/openvino/pull/21623>
     #[test]
     fn small_maps_are_accurate_in_training() {
         let winograd = |batch, side| {

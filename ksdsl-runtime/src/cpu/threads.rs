@@ -398,6 +398,8 @@ mod tests {
     }
 
     /// More than can be had: as many as there may be, and they do the work.
+    ///
+    /// Elsewhere: <https://github.com/OpenMathLib/OpenBLAS/issues/1735>
     #[test]
     fn teams_have_an_end() {
         let most = most_threads();

@@ -204,6 +204,9 @@ mod tests {
     }
 
     /// Those that users tried.
+    ///
+    /// Elsewhere: <https://github.com/unslothai/unsloth/pull/10452>,
+    /// <https://github.com/niznik-dev/cruijff_kit/pull/505>
     #[test]
     fn slips_of_users_are_told_with_their_place() {
         let text = json(&recipe());

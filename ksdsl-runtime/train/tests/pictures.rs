@@ -63,6 +63,9 @@ fn whole_pictures_are_read() {
 
 /// PIL refuses each of these: `Image.open(io.BytesIO(whole[:length])).convert("RGB")` raises for every length. It reads
 /// PNGs and RLE without their last bytes, which are none of the pixels'; see below.
+///
+/// Elsewhere: <https://github.com/libvips/libvips/issues/1946>,
+/// <https://github.com/etemesi254/zune-image/pull/312>
 #[test]
 fn pictures_that_are_cut_off_anywhere_are_refused() {
     let reader = Reader::new();
@@ -101,6 +104,8 @@ fn with_segment(jpeg: &[u8], data: &[u8]) -> Vec<u8> {
 
 /// As PIL, which turns a picture only with `ImageOps.exif_transpose`:
 /// `np.array_equal(Image.open("turned.jpg").convert("RGB"), Image.open("baseline.jpg").convert("RGB"))` is true.
+///
+/// Elsewhere: <https://github.com/pytorch/vision/issues/7977>
 #[test]
 fn the_orientation_in_exif_data_is_not_applied() {
     let reader = Reader::new();
@@ -146,6 +151,8 @@ fn png_of(columns: u32, rows: u32) -> Vec<u8> {
 }
 
 /// 512 million pixels would take gigabytes. PIL warns of a decompression bomb above 89,478,485.
+///
+/// Elsewhere: <https://github.com/jasper-software/jasper/issues/80>
 #[test]
 fn absurd_sizes_are_refused_unread() {
     let reader = Reader::new();

@@ -262,6 +262,8 @@ fn other_visits_are_refused() {
 
 /// A file says of each shared tensor which layers it serves, or there is a warning; copies for all of them say it
 /// by themselves.
+///
+/// Elsewhere: <https://github.com/QwenLM/Qwen3-VL-Embedding/issues/89>
 #[test]
 fn what_a_file_does_not_say_of_its_ties_is_known() {
     let [shared, own] = ["shared.k.weight", "a.weight"].map(|key| tensor(key, &[2], &[1.0, -2.0]));

@@ -24,6 +24,7 @@ fn malformed(header: &str, data: usize) -> String {
     }
 }
 
+/// Elsewhere: <https://github.com/safetensors/safetensors/issues/401>
 #[test]
 fn what_is_there_twice_is_refused() {
     let (a, b) = (empty("a"), empty("b"));
@@ -39,6 +40,8 @@ fn what_is_there_twice_is_refused() {
 }
 
 /// "The header data MUST begin with a { character (0x7B)", and "MAY be trailing padded with whitespace (0x20)".
+///
+/// Elsewhere: <https://github.com/safetensors/safetensors/pull/775>
 #[test]
 fn the_header_begins_with_a_brace() {
     let header = format!("{{{}}}", empty("a"));

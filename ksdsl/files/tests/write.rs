@@ -38,6 +38,9 @@ fn shell(before: &str, path: &str, behind: &str) -> Command {
 }
 
 /// A new file's mode is 0666 without the bits of the umask, as POSIX says of `open`.
+///
+/// Elsewhere: <https://github.com/huggingface/huggingface_hub/issues/1215>,
+/// <https://github.com/pytorch/pytorch/issues/81297>
 #[test]
 fn new_files_follow_the_umask_and_old_ones_keep_their_mode() {
     let folder = tempfile::tempdir().unwrap();

@@ -518,7 +518,7 @@ mod tests {
 
     /// As the runtime's test: small maps are computed directly in training, but not their gradients.
     #[test]
-    fn small_maps_are_accurate_in_training() {
+    fn small_maps_are_direct_in_training() {
         let forward = |batch, side| {
             let conv = conv(batch, side, 64).in_training();
             assert_eq!(conv.method, Method::Winograd);

@@ -91,6 +91,8 @@ fn check_all<E: Scalar>(level: Level) {
     }
 }
 
+/// Elsewhere: <https://github.com/pytorch/pytorch/pull/195197>,
+/// <https://github.com/pytorch/pytorch/issues/187293>
 #[test]
 fn activations_have_their_limits() {
     for level in Level::available() {

@@ -33,6 +33,10 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Whatever is gone that cannot be made again, the run is refused and nothing is overwritten.
+///
+/// Elsewhere: <https://github.com/Lightning-AI/pytorch-lightning/issues/7072>,
+/// <https://github.com/facebookresearch/metaseq/issues/602>,
+/// <https://github.com/google/flax/issues/1631>
 #[test]
 fn what_is_gone_is_named_and_nothing_is_overwritten() {
     for (name, expected) in [
@@ -259,6 +263,8 @@ fn companions_are_those_of_the_run_that_began() {
 }
 
 /// Many programs at once on one folder: one runs, the others say that it does, and its companion is there.
+///
+/// Elsewhere: <https://github.com/Physical-Intelligence/openpi/pull/969>
 #[test]
 fn of_runs_that_start_at_once_one_wins_wholly() {
     for _ in 0..5 {

@@ -14,6 +14,8 @@ fn saved_steps(folder: &Path) -> u64 {
 }
 
 /// 128 and the signal's number, as POSIX has it of shells: 15 is SIGTERM, 1 SIGHUP, 10 SIGUSR1 on Linux.
+///
+/// Elsewhere: <https://github.com/Lightning-AI/pytorch-lightning/issues/1455>
 #[test]
 fn a_signal_stops_after_the_step_with_a_checkpoint_and_its_exit_code() {
     for (signal, before, code) in [
@@ -36,6 +38,9 @@ fn a_signal_stops_after_the_step_with_a_checkpoint_and_its_exit_code() {
 }
 
 /// As `nohup` has it, and a shell of what a script starts in the background.
+///
+/// Elsewhere: <https://github.com/open-mmlab/mmsegmentation/issues/1998>,
+/// <https://github.com/pytorch/pytorch/issues/67538>
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_inherited_as_ignored_stays_ignored() {
@@ -55,6 +60,7 @@ fn what_is_inherited_as_ignored_stays_ignored() {
     }
 }
 
+/// Elsewhere: <https://github.com/kyutai-labs/pocket-tts/pull/277>
 #[test]
 fn a_warning_writes_a_checkpoint_and_the_run_goes_on() {
     let folder = tempfile::tempdir().unwrap();
