@@ -85,10 +85,16 @@ fn elements_have_the_size_of_their_type() {
         let file = of(6 * bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
         let view = file.get("a").unwrap();
         assert_eq!((view.kind.name(), view.kind.to_string().as_str()), (name, name));
-        assert_eq!((view.kind.bytes(), view.data.len(), view.shape), (bytes as u64, 6 * bytes, &[3, 2][..]));
+        assert_eq!(
+            (view.kind.bytes(), view.data.len(), view.shape),
+            (bytes as u64, 6 * bytes, &[3, 2][..])
+        );
         for wrong in [6 * bytes - 1, 6 * bytes + 1, 0] {
             let error = of(wrong).unwrap_err().to_string();
-            assert!(error.contains(&format!("does not fit its place, bytes 0 to {wrong}")), "{name}: {error}");
+            assert!(
+                error.contains(&format!("does not fit its place, bytes 0 to {wrong}")),
+                "{name}: {error}"
+            );
         }
     }
     for name in ["f32", "F", "F128", ""] {
@@ -101,24 +107,46 @@ fn elements_have_the_size_of_their_type() {
 #[test]
 fn refusals_say_what_is_wrong() {
     let one = |kind, shape, offsets| format!("{{{}}}", entry("a", kind, shape, offsets));
-    let two = |second: &str| format!("{{{},{}}}", entry("a", "F32", "[2]", "[0,8]"), entry("b", "F32", "[1]", second));
+    let two = |second: &str| {
+        format!(
+            "{{{},{}}}",
+            entry("a", "F32", "[2]", "[0,8]"),
+            entry("b", "F32", "[1]", second)
+        )
+    };
     for (header, data, parts) in [
         ("[]".to_owned(), 0, &["not a safetensors file: the header"][..]),
         ("{".to_owned(), 0, &["not a safetensors file: the header"]),
         ("{\"a\":1}".to_owned(), 0, &["`a`"]),
-        ("{\"__metadata__\":{\"a\":1}}".to_owned(), 0, &["not a safetensors file"]),
+        (
+            "{\"__metadata__\":{\"a\":1}}".to_owned(),
+            0,
+            &["not a safetensors file"],
+        ),
         (one("F32", "[1]", "[0,4]"), 5, &["1 bytes follow the last tensor"]),
         (one("F32", "[1]", "[0,4]"), 7, &["3 bytes follow the last tensor"]),
-        (one("F32", "[1]", "[4,8]"), 8, &["`a` begins at byte 4", "before it ends at 0"]),
+        (
+            one("F32", "[1]", "[4,8]"),
+            8,
+            &["`a` begins at byte 4", "before it ends at 0"],
+        ),
         (one("F32", "[1]", "[4,0]"), 4, &["`a`", "bytes 4 to 0"]),
         (one("F32", "[1]", "[0,4,8]"), 4, &["`a`"]),
         (one("F32", "[1]", "[0]"), 4, &["`a`"]),
         (one("F32", "[-1]", "[0,4]"), 4, &["`a`"]),
         (one("F32", "[1.5]", "[0,6]"), 6, &["`a`"]),
         (one("F32", "1", "[0,4]"), 4, &["`a`"]),
-        (one("F64", "[18446744073709551615,3]", "[0,8]"), 8, &["`a`", "does not fit its place"]),
+        (
+            one("F64", "[18446744073709551615,3]", "[0,8]"),
+            8,
+            &["`a`", "does not fit its place"],
+        ),
         // 2^62 times 4 elements of 4 bytes are 0 bytes in 64 bits.
-        (one("F32", "[4611686018427387904,4]", "[0,0]"), 0, &["`a`", "does not fit its place"]),
+        (
+            one("F32", "[4611686018427387904,4]", "[0,0]"),
+            0,
+            &["`a`", "does not fit its place"],
+        ),
         (two("[4,8]"), 12, &["`b` begins at byte 4", "before it ends at 8"]),
         (two("[9,13]"), 13, &["`b` begins at byte 9", "before it ends at 8"]),
         (two("[8,12]"), 10, &["cut off", "last 2 bytes", "b"]),
@@ -167,14 +195,23 @@ fn tensors_are_aligned() {
     assert_eq!(length % 8, 0);
     let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
     let offsets = |key: &str| header[key]["data_offsets"].clone();
-    for (key, expected) in [("c", [0, 8]), ("a.b", [8, 12]), ("d", [12, 16]), ("b", [16, 18]), ("a", [18, 21])] {
+    for (key, expected) in [
+        ("c", [0, 8]),
+        ("a.b", [8, 12]),
+        ("d", [12, 16]),
+        ("b", [16, 18]),
+        ("a", [18, 21]),
+    ] {
         assert_eq!(offsets(key), serde_json::json!(expected), "{key}");
     }
     let read = File::parse(bytes).unwrap();
     assert!(read.keys().eq(["a", "a.b", "b", "c", "d"]));
     for tensor in &tensors {
         let view = read.get(&tensor.key).unwrap();
-        assert_eq!((view.kind, view.shape, view.data), (tensor.kind, &tensor.shape[..], &*tensor.data));
+        assert_eq!(
+            (view.kind, view.shape, view.data),
+            (tensor.kind, &tensor.shape[..], &*tensor.data)
+        );
     }
     assert!(read.get("e").is_none() && read.metadata().is_empty());
 }
@@ -193,7 +230,10 @@ fn one_copy_that_differs_is_found() {
             file(&tensors, &[])
         };
         let equal = with(None);
-        assert_eq!(resolve(&equal, &network, &sharing).unwrap()[0].data, equal.get("a.weight").unwrap().data);
+        assert_eq!(
+            resolve(&equal, &network, &sharing).unwrap()[0].data,
+            equal.get("a.weight").unwrap().data
+        );
         for odd in 0..present.len() {
             let problems = resolve(&with(Some(odd)), &network, &sharing).unwrap_err().0;
             let second = if odd == 0 { 1 } else { odd };
@@ -214,16 +254,24 @@ fn missing_copies_are_listed() {
     let sharing = [shared("shared.k.weight", &["a.weight", "b.weight", "c.weight"])];
     let of = |keys: &[&str]| {
         let tensors: Vec<_> = keys.iter().map(|key| singles(key, &[1], &[1.0])).collect();
-        resolve(&file(&tensors, &[]), &network, &sharing).map(|views| views.len()).map_err(|problems| problems.to_string())
+        resolve(&file(&tensors, &[]), &network, &sharing)
+            .map(|views| views.len())
+            .map_err(|problems| problems.to_string())
     };
     assert_eq!(of(&["shared.k.weight"]), Ok(1));
     assert_eq!(of(&["shared.k.weight", "b.weight"]), Ok(1));
     let head = "the file does not fit the network:\n- `shared.k.weight` is missing, and so";
-    assert_eq!(of(&["b.weight", "c.weight"]), Err(format!("{head} is a copy that could stand for it: `a.weight`")));
+    assert_eq!(
+        of(&["b.weight", "c.weight"]),
+        Err(format!("{head} is a copy that could stand for it: `a.weight`"))
+    );
     let two = format!("{head} are copies that could stand for it: `a.weight`, `c.weight`");
     assert_eq!(of(&["b.weight"]), Err(two));
     let surplus = of(&["shared.k.weight", "d.weight"]).unwrap_err();
-    assert!(surplus.ends_with("\n- `d.weight` is no tensor of the network"), "{surplus}");
+    assert!(
+        surplus.ends_with("\n- `d.weight` is no tensor of the network"),
+        "{surplus}"
+    );
     let wide = file(&[doubles("shared.k.weight", &[1, 1], &[1.0])], &[]);
     let problems = resolve(&wide, &network, &sharing).unwrap_err().to_string();
     let lines = "\n- `shared.k.weight` has the shape [1, 1] instead of [1]\n- `shared.k.weight` has elements of type F64 instead of F32";
@@ -233,13 +281,24 @@ fn missing_copies_are_listed() {
 /// The visits that a file names are those of the network: none too many, none too few, in any order.
 #[test]
 fn visits_of_the_file_are_those_of_the_network() {
-    let network = [expected("shared.k.weight", &[1], None), expected("shared.l.weight", &[1], None)];
+    let network = [
+        expected("shared.k.weight", &[1], None),
+        expected("shared.l.weight", &[1], None),
+    ];
     let visits = ["a.weight", "b.weight", "c.weight"];
-    let sharing = [shared("shared.k.weight", &visits), shared("shared.l.weight", &["d.weight", "e.weight"])];
+    let sharing = [
+        shared("shared.k.weight", &visits),
+        shared("shared.l.weight", &["d.weight", "e.weight"]),
+    ];
     let with = |key: &str, visits: &[&str]| {
-        let tensors = [singles("shared.k.weight", &[1], &[1.0]), singles("shared.l.weight", &[1], &[2.0])];
+        let tensors = [
+            singles("shared.k.weight", &[1], &[1.0]),
+            singles("shared.l.weight", &[1], &[2.0]),
+        ];
         let file = file(&tensors, &[shared(key, visits)]);
-        resolve(&file, &network, &sharing).map(|views| views.len()).map_err(|problems| problems.0)
+        resolve(&file, &network, &sharing)
+            .map(|views| views.len())
+            .map_err(|problems| problems.0)
     };
     let problem = |key: &str, visit: &str, in_file| Problem::Visits {
         key: key.to_owned(),
@@ -249,11 +308,20 @@ fn visits_of_the_file_are_those_of_the_network() {
     let k = "shared.k.weight";
     assert_eq!(with(k, &visits), Ok(2));
     assert_eq!(with(k, &["c.weight", "a.weight", "b.weight"]), Ok(2));
-    assert_eq!(with(k, &["a.weight", "b.weight", "c.weight", "z.weight"]), Err(vec![problem(k, "z.weight", true)]));
-    assert_eq!(with(k, &["a.weight", "c.weight"]), Err(vec![problem(k, "b.weight", false)]));
+    assert_eq!(
+        with(k, &["a.weight", "b.weight", "c.weight", "z.weight"]),
+        Err(vec![problem(k, "z.weight", true)])
+    );
+    assert_eq!(
+        with(k, &["a.weight", "c.weight"]),
+        Err(vec![problem(k, "b.weight", false)])
+    );
     assert_eq!(with(k, &[]), Err(vec![problem(k, "a.weight", false)]));
     let l = "shared.l.weight";
-    assert_eq!(with(l, &["d.weight", "c.weight", "e.weight"]), Err(vec![problem(l, "c.weight", true)]));
+    assert_eq!(
+        with(l, &["d.weight", "c.weight", "e.weight"]),
+        Err(vec![problem(l, "c.weight", true)])
+    );
     assert_eq!(
         problem(l, "c.weight", true).to_string(),
         "`shared.l.weight` serves `c.weight` in the file, but not in the network"
@@ -262,7 +330,13 @@ fn visits_of_the_file_are_those_of_the_network() {
 
 fn single_values(tensor: &Tensor<'_>) -> Vec<f32> {
     assert_eq!(tensor.kind, Kind::F32, "{}", tensor.key);
-    tensor.data.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+    tensor
+        .data
+        .as_chunks()
+        .0
+        .iter()
+        .map(|value| f32::from_le_bytes(*value))
+        .collect()
 }
 
 /// Three output channels of two values; weights of one value and of one for each channel, in both widths.
@@ -276,23 +350,37 @@ fn means_weigh_by_layer_and_by_channel() {
     ];
     let copies = file(&copies, &[]);
     let fused = |method: Method<'_>| {
-        fuse(&copies, &network, &sharing, &[], method).map(|tensors| single_values(&tensors[0])).map_err(|p| p.to_string())
+        fuse(&copies, &network, &sharing, &[], method)
+            .map(|tensors| single_values(&tensors[0]))
+            .map_err(|p| p.to_string())
     };
     assert_eq!(fused(Method::Mean).unwrap(), [4.0; 6]);
     let a_three = file(&[doubles("a", &[1], &[3.0])], &[]);
     // A layer without weights has weights of 1: (3 * 0 + 8) / 4 and 3 * 8 / 4.
     assert_eq!(fused(Method::Scalar(&a_three)).unwrap(), [2.0, 6.0, 2.0, 6.0, 2.0, 6.0]);
     let channels = file(&[singles("a", &[3], &[3.0, 1.0, 0.0])], &[]);
-    assert_eq!(fused(Method::Channel(&channels)).unwrap(), [2.0, 6.0, 4.0, 4.0, 8.0, 0.0]);
+    assert_eq!(
+        fused(Method::Channel(&channels)).unwrap(),
+        [2.0, 6.0, 4.0, 4.0, 8.0, 0.0]
+    );
     for (method, message) in [
-        (Method::Scalar(&channels), "`a` cannot be weighted: 3 weights instead of 1"),
-        (Method::Channel(&a_three), "`a` cannot be weighted: 1 weights instead of 3"),
+        (
+            Method::Scalar(&channels),
+            "`a` cannot be weighted: 3 weights instead of 1",
+        ),
+        (
+            Method::Channel(&a_three),
+            "`a` cannot be weighted: 1 weights instead of 3",
+        ),
     ] {
         let problem = fused(method).unwrap_err();
         assert_eq!(problem, format!("the weights do not fit the network:\n- {message}"));
     }
     let refused = |weights: &[Tensor<'_>]| fused(Method::Channel(&file(weights, &[]))).unwrap_err();
-    let zero = [singles("a", &[3], &[1.0, 0.0, 1.0]), singles("b", &[3], &[1.0, 0.0, 1.0])];
+    let zero = [
+        singles("a", &[3], &[1.0, 0.0, 1.0]),
+        singles("b", &[3], &[1.0, 0.0, 1.0]),
+    ];
     let no_sum = "`shared.k.weight` cannot be weighted: the sum of its layers' weights is not a positive number";
     assert!(refused(&zero).ends_with(no_sum));
     assert!(refused(&[singles("a", &[3], &[-2.0, 1.0, 1.0])]).ends_with(no_sum));
@@ -308,17 +396,42 @@ fn means_keep_the_type() {
     let network = [expected("shared.k.weight", &[2], None)];
     let sharing = [shared("shared.k.weight", &["a.weight", "b.weight"])];
     let small = 2.0_f64.powi(-50);
-    let copies = file(&[doubles("a.weight", &[2], &[1.0, 5.0]), doubles("b.weight", &[2], &[1.0 + 2.0 * small, 7.0])], &[]);
+    let copies = file(
+        &[
+            doubles("a.weight", &[2], &[1.0, 5.0]),
+            doubles("b.weight", &[2], &[1.0 + 2.0 * small, 7.0]),
+        ],
+        &[],
+    );
     let fused = fuse(&copies, &network, &sharing, &[], Method::Mean).unwrap();
     assert_eq!(fused, [doubles("shared.k.weight", &[2], &[1.0 + small, 6.0])]);
-    let mixed = file(&[singles("a.weight", &[2], &[1.0, 5.0]), doubles("b.weight", &[2], &[1.0, 7.0])], &[]);
-    let problem = fuse(&mixed, &network, &sharing, &[], Method::Mean).unwrap_err().to_string();
-    assert!(problem.ends_with("- `b.weight` has elements of type F64 instead of F32, as `a.weight`"), "{problem}");
+    let mixed = file(
+        &[
+            singles("a.weight", &[2], &[1.0, 5.0]),
+            doubles("b.weight", &[2], &[1.0, 7.0]),
+        ],
+        &[],
+    );
+    let problem = fuse(&mixed, &network, &sharing, &[], Method::Mean)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        problem.ends_with("- `b.weight` has elements of type F64 instead of F32, as `a.weight`"),
+        "{problem}"
+    );
     let half = |value: u8| vec![value; 4];
-    let halves = [tensor("a.weight", Kind::F16, &[2], half(0)), tensor("b.weight", Kind::F16, &[2], half(1))];
+    let halves = [
+        tensor("a.weight", Kind::F16, &[2], half(0)),
+        tensor("b.weight", Kind::F16, &[2], half(1)),
+    ];
     let halves = file(&halves, &[]);
-    let problem = fuse(&halves, &network, &sharing, &[], Method::Mean).unwrap_err().to_string();
-    assert!(problem.ends_with("- `a.weight` has elements of type F16 instead of F32 or F64, of which there are means"), "{problem}");
+    let problem = fuse(&halves, &network, &sharing, &[], Method::Mean)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        problem.ends_with("- `a.weight` has elements of type F16 instead of F32 or F64, of which there are means"),
+        "{problem}"
+    );
     // The first needs no mean, nor do equal ones.
     let first = fuse(&halves, &network, &sharing, &[], Method::First).unwrap();
     assert_eq!(first[0].data, half(0));
@@ -397,11 +510,21 @@ fn additions_start_the_same_for_ever() {
     let kernels = ["s.1.c.weight", "s.2.c.weight"].map(|key| doubles(key, &[2, 2], &[1.0, 2.0, 3.0, 4.0]));
     let file = file(&kernels, &[]);
     let tensors = fuse(&file, &network, &sharing, &private, Method::Mean).unwrap();
-    let values = [0.03954880236111944, -0.38674488452108435, -0.5783960006326556, -0.40899652804600517];
-    let [kernel, scale, a, b] = tensors.as_slice() else { panic!("{} tensors", tensors.len()) };
+    let values = [
+        0.03954880236111944,
+        -0.38674488452108435,
+        -0.5783960006326556,
+        -0.40899652804600517,
+    ];
+    let [kernel, scale, a, b] = tensors.as_slice() else {
+        panic!("{} tensors", tensors.len())
+    };
     assert_eq!(*kernel, doubles("shared.k.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]));
     assert_eq!(*scale, doubles("s.2.c.scale", &[2], &[1.0, 1.0]));
-    assert_eq!((a.key.as_str(), a.kind, &a.shape[..]), ("s.2.c.low_rank_a", Kind::F64, &[2, 2][..]));
+    assert_eq!(
+        (a.key.as_str(), a.kind, &a.shape[..]),
+        ("s.2.c.low_rank_a", Kind::F64, &[2, 2][..])
+    );
     let found = a.data.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value));
     for (found, value) in found.zip(values) {
         assert!((found - value).abs() < 1e-15, "{found}, not {value}");

@@ -215,9 +215,18 @@ fn odd_names_are_expanded_and_exported() {
     assert_eq!(keys, ["_1_linear.weight", "_1_linear.bias"]);
     let python = written(&["export", "pytorch", "odd.ksn"]);
     // A name with an underscore before it is reached by index.
-    assert_eq!(python.matches("Layer(\n").count() + python.matches("= Layer(weight=").count(), 1, "{python}");
+    assert_eq!(
+        python.matches("Layer(\n").count() + python.matches("= Layer(weight=").count(),
+        1,
+        "{python}"
+    );
     assert!(python.contains("self[\"_1_linear\"]"), "{python}");
-    assert_eq!(python.matches("F.linear(x, shared[\"_1_linear\"].weight, shared[\"_1_linear\"].bias)").count(), 1);
+    assert_eq!(
+        python
+            .matches("F.linear(x, shared[\"_1_linear\"].weight, shared[\"_1_linear\"].bias)")
+            .count(),
+        1
+    );
 }
 
 #[test]

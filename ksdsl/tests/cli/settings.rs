@@ -18,21 +18,37 @@ fn the_last_of_several_values_counts() {
     for (args, depth, width) in [
         (&["--net", "n"][..], 2, 4),
         (&["--net", "n", "--set", "depth=5", "--set", "depth=7"], 7, 4),
-        (&["--net", "n", "--set", "depth=7", "--set", "width=3", "--set", "depth=5"], 5, 3),
+        (
+            &["--net", "n", "--set", "depth=7", "--set", "width=3", "--set", "depth=5"],
+            5,
+            3,
+        ),
         // A value on the command line is later than one in the file.
         (&["--net", "m"], 3, 4),
         (&["--net", "m", "--set", "depth=4"], 4, 4),
         (&["--net", "m", "--set", "depth=4", "--set", "depth=6"], 6, 4),
     ] {
         let summary = json(args);
-        assert_eq!((&summary["settings"]["depth"], &summary["settings"]["width"]), (&depth.into(), &width.into()), "{args:?}");
+        assert_eq!(
+            (&summary["settings"]["depth"], &summary["settings"]["width"]),
+            (&depth.into(), &width.into()),
+            "{args:?}"
+        );
         assert_eq!(summary["layers"].as_array().unwrap().len(), depth + 1, "{args:?}");
     }
     let all = json(&["--net", "n", "--set", "wide=true", "--set", "rate=0.25"]);
-    assert_eq!((&all["settings"]["wide"], &all["settings"]["rate"]), (&true.into(), &0.25.into()));
+    assert_eq!(
+        (&all["settings"]["wide"], &all["settings"]["rate"]),
+        (&true.into(), &0.25.into())
+    );
     assert_eq!(all["output"], serde_json::json!([64]));
-    let expanded = folder.ksn(&["expand", "n.ksn", "--net", "n", "--set", "width=9", "--set", "width=5"]).stdout;
-    assert!(expanded.contains("rt::Rank2<5, 4>") && !expanded.contains("rt::Rank2<9"), "{expanded}");
+    let expanded = folder
+        .ksn(&["expand", "n.ksn", "--net", "n", "--set", "width=9", "--set", "width=5"])
+        .stdout;
+    assert!(
+        expanded.contains("rt::Rank2<5, 4>") && !expanded.contains("rt::Rank2<9"),
+        "{expanded}"
+    );
 }
 
 /// An export says by which command it can be made again, and of which text: the sum is `sha256sum n.ksn`'s.
@@ -49,7 +65,19 @@ fn exports_say_how_they_were_made() {
         &["one.ksn"][..],
         &["n.ksn", "--net", "n"],
         &["n.ksn", "--net", "m", "--set", "depth=5"],
-        &["n.ksn", "--net", "n", "--set", "depth=5", "--set", "wide=true", "--set", "rate=0.25", "--set", "depth=6"],
+        &[
+            "n.ksn",
+            "--net",
+            "n",
+            "--set",
+            "depth=5",
+            "--set",
+            "wide=true",
+            "--set",
+            "rate=0.25",
+            "--set",
+            "depth=6",
+        ],
     ] {
         let text = written(args);
         let command = format!("Written by `ksn export pytorch {}`", args.join(" "));

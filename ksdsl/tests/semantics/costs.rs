@@ -102,6 +102,10 @@ fn single_layers_need_the_memory_they_should() {
         ("position_embedding", MAP + MAP / 2, MAP + MAP / 2 + MAP / 2),
     ] {
         let memory = Summary::new(&net(&format!("net n {{ input 1 x 16 x 16; {layer} }}")), 2).memory;
-        assert_eq!([memory.inference_bytes, memory.training_bytes], [inference, training], "{layer}");
+        assert_eq!(
+            [memory.inference_bytes, memory.training_bytes],
+            [inference, training],
+            "{layer}"
+        );
     }
 }
