@@ -217,19 +217,3 @@ fn rust_says_which_layers_share() {
         assert_eq!(found, expected, "{}", network.name);
     }
 }
-
-/// Lines of Python have at most 100 characters (PEP 8 allows teams that), and no blanks at their ends.
-#[test]
-fn python_is_written_in_lines_that_fit() {
-    let origin = "Written by a command of many words that has to be wrapped: ".repeat(5);
-    for network in all() {
-        for line in pytorch::module(&network, &[origin.clone()]).lines() {
-            // Two docstrings of constant texts are longer.
-            let constant = ["is its child of this key", "in heads of neighbouring"]
-                .iter()
-                .any(|text| line.contains(text));
-            assert!(constant || line.chars().count() <= 100, "{}: {line}", network.name);
-            assert_eq!(line, line.trim_end());
-        }
-    }
-}
