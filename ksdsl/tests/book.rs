@@ -5,6 +5,8 @@
 mod fences;
 #[path = "book/nets.rs"]
 mod nets;
+#[path = "book/recount.rs"]
+mod recount;
 
 use fences::{Fence, fences};
 use ksdsl::compile::{Compilation, Options, compile};
@@ -102,7 +104,44 @@ fn every_example_compiles() {
     }
 }
 
-/// Every line of a `summary` block is in the summary of the example before it, in that order.
+/// The counts of every network of the book and of the examples are those of its layers' sizes.
+#[test]
+fn every_count_is_that_of_the_layers() {
+    let mut sources: Vec<Source> = examples(&book()).map(Fence::source).collect();
+    let folder = repository().join("examples/nets");
+    let files = std::fs::read_dir(folder).expect("the folder of example networks");
+    let paths = files.map(|file| file.expect("an entry").path());
+    sources.extend(
+        paths
+            .filter(|path| path.extension().is_some_and(|extension| extension == "ksn"))
+            .map(|path| Source::new(path.display().to_string(), read(&path))),
+    );
+    let mut counted = 0;
+    for source in &sources {
+        for network in compiled(source).networks {
+            let summary = Summary::new(&network, 1);
+            let parameters = summary.parameters;
+            let found = recount::Counts {
+                trainable: parameters.trainable,
+                unshared: parameters.unshared,
+                buffers: parameters.buffers,
+                macs: summary.macs,
+            };
+            assert_eq!(
+                found,
+                recount::recount(&network),
+                "{} of {}",
+                network.name,
+                source.name()
+            );
+            counted += 1;
+        }
+    }
+    assert!(counted > 100, "only {counted} networks were counted");
+}
+
+/// Every line of a `summary` block is in the summary of the example before it, in that order; that the counts
+/// themselves are right, the test above says.
 #[test]
 fn every_summary_is_the_compilers() {
     let book = book();

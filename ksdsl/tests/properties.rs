@@ -29,6 +29,30 @@ fn outcome(text: &str) -> (String, Vec<String>) {
     (render(&source, &diagnostics, false), summaries.collect())
 }
 
+/// The networks of a text as data.
+fn summaries(text: &str) -> Vec<Summary> {
+    let compilation = compile(&Source::new("random.ksn", text), &Options::default());
+    match compilation.has_errors() {
+        true => Vec::new(),
+        false => compilation
+            .networks
+            .iter()
+            .map(|network| Summary::new(network, 8))
+            .collect(),
+    }
+}
+
+/// What a text means, and the codes of what is wrong with it.
+fn meaning(text: &str) -> (Vec<String>, Vec<Code>) {
+    let compilation = compile(&Source::new("random.ksn", text), &Options::default());
+    let summaries = compilation
+        .networks
+        .iter()
+        .map(|network| Summary::new(network, 8).to_string());
+    let codes = compilation.diagnostics.iter().map(|diagnostic| diagnostic.code);
+    (summaries.collect(), codes.collect())
+}
+
 /// Words and signs of the language, with a few that are not.
 const TOKENS: &[&str] = &[
     "net",
@@ -317,8 +341,29 @@ proptest! {
     }
 
     #[test]
-    fn random_statements_compile_the_same_twice(text in statements()) {
-        prop_assert_eq!(outcome(&text), outcome(&text));
+    fn comments_and_blanks_change_nothing_but_places(text in statements(), comment in "[a-z{}();]{0,8}") {
+        let spread = text.replace('\n', &format!(" // {comment}\n\n  \t")).replace("; ", " /* ; */ ; ");
+        prop_assert_eq!(meaning(&spread), meaning(&text), "{}", spread);
+    }
+
+    #[test]
+    fn sharing_changes_neither_shapes_nor_unshared_counts(text in statements()) {
+        let unshared: String = text.lines().filter(|line| !line.trim_start().starts_with("share ")).map(|line| format!("{line}\n")).collect();
+        let (with, without) = (summaries(&text), summaries(&unshared));
+        for (with, without) in with.iter().zip(&without) {
+            prop_assert_eq!(without.parameters.trainable, without.parameters.unshared, "{}", unshared);
+            prop_assert_eq!(with.parameters.unshared, without.parameters.trainable, "{}", text);
+            // An addition of low rank costs multiply-adds of its own.
+            let adds = text.contains("low_rank");
+            prop_assert!(if adds { with.macs >= without.macs } else { with.macs == without.macs }, "{}", text);
+            let shapes = |summary: &Summary| -> Vec<_> {
+                let layers = summary.layers.iter();
+                layers.map(|layer| (layer.path.clone(), layer.output.clone(), layer.unshared)).collect()
+            };
+            prop_assert_eq!(shapes(with), shapes(without), "{}", text);
+            let stored: u64 = with.layers.iter().map(|layer| layer.stored).sum();
+            prop_assert_eq!(with.parameters.trainable, stored, "{}", text);
+        }
     }
 
     #[test]
@@ -328,11 +373,15 @@ proptest! {
         outcome(&format!("{}{}", &text[..at], &text[at + cut..]));
     }
 
+    /// Whatever stands in the text, there is the network or an error.
     #[test]
-    fn tokens_in_statements_compile_the_same_twice(text in statements(), token in prop::sample::select(TOKENS), at in 0usize..400) {
+    fn tokens_in_statements_are_errors_or_networks(text in statements(), token in prop::sample::select(TOKENS), at in 0usize..400) {
         let at = at.min(text.len());
         let text = format!("{} {token} {}", &text[..at], &text[at..]);
-        prop_assert_eq!(outcome(&text), outcome(&text));
+        let (rendered, summaries) = outcome(&text);
+        let failed = compile(&Source::new("random.ksn", text.as_str()), &Options::default()).has_errors();
+        prop_assert_eq!(failed, rendered.contains("error[KS"), "{}", rendered);
+        prop_assert!(failed || summaries.len() == 1 || at < text.find("input").unwrap_or(0), "{}", text);
     }
 
     #[test]

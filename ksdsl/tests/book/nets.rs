@@ -94,16 +94,41 @@ fn bottleneck_has_the_parameters_of_its_formula() {
     }
 }
 
-/// The counts are those of PyTorch's `sum(p.numel() for p in model.parameters())` for the same
-/// network; by hand, stages of c = 16, 32, 64 channels have 6, 5 and 5 kernels of 9c², of which
-/// sharing leaves one each: 280250 - 5 · 2304 - 4 · 9216 - 4 · 36864 = 84410.
+/// Parameters of `digits` by hand: stages of c = w, 2w, 4w channels have blocks of two 3x3 convolutions with a
+/// norm of 2c each and a gate of two c x c/4 layers; the first blocks of the second and the third stage begin
+/// with c/2 channels and have a projection with a norm. Sharing leaves `kernels` of the 3x3 kernels from c to c.
+fn digits_by_hand(depth: u64, w: u64, classes: u64, kernels: [u64; 3]) -> u64 {
+    let stages = [1, 2, 4].into_iter().zip(kernels).map(|(factor, kernels)| {
+        let c = factor * w;
+        let narrower = if factor == 1 {
+            0
+        } else {
+            9 * (c / 2) * c + (c / 2) * c + 2 * c
+        };
+        narrower + kernels * 9 * c * c + depth * (2 * 2 * c + 2 * c * (c / 4))
+    });
+    (9 * w + 2 * w) + stages.sum::<u64>() + 4 * w * classes + classes
+}
+
+/// The kernels from c to c: of the first stage's all, of the others' all but the first.
 #[test]
-fn digits_shared_has_at_most_a_third_of_the_parameters() {
-    let shared = example("digits", "digits_shared", &[]).parameters;
-    let unshared = example("digits", "digits_unshared", &[]).parameters;
-    assert_eq!((shared.trainable, shared.unshared), (84_410, 280_250));
-    assert_eq!((unshared.trainable, unshared.unshared), (280_250, 280_250));
-    assert!(shared.trainable * 3 <= unshared.trainable);
+fn digits_has_the_parameters_of_its_formula() {
+    for (depth, width, classes) in [(3, 16, 10), (1, 8, 4), (4, 32, 100)] {
+        let unshared = digits_by_hand(depth, width, classes, [2 * depth, 2 * depth - 1, 2 * depth - 1]);
+        let shared = digits_by_hand(depth, width, classes, [1, 1, 1]);
+        let int = |value: u64| Value::Int(value as i64);
+        let set = [("depth", int(depth)), ("width", int(width)), ("classes", int(classes))];
+        for (net, trainable) in [("digits_shared", shared), ("digits_unshared", unshared)] {
+            let parameters = example("digits", net, &set).parameters;
+            assert_eq!(
+                [parameters.trainable, parameters.unshared],
+                [trainable, unshared],
+                "{net} of {depth}"
+            );
+        }
+    }
+    // At most a third, as the README says of the defaults.
+    assert!(3 * digits_by_hand(3, 16, 10, [1; 3]) <= digits_by_hand(3, 16, 10, [6, 5, 5]));
 }
 
 /// ViT by hand: d = 64 features, 16 tokens, patches of 4 pixels; a block has attention of
@@ -196,8 +221,8 @@ fn sharing_of_the_literature_leaves_the_blocks_it_should() {
 }
 
 /// Bottlenecks of inner widths w = 16, 32, 64: 1x1 to w, 3x3, 1x1 to 4w, three norms; the first of a
-/// stage has a 1x1 projection with a norm. Boulch's ResNet-152 goes from 152 convolutional layers to 106:
-/// its 50 spatial ones in four stages become 4.
+/// stage has a 1x1 projection with a norm. Of the three 3x3 kernels of each stage one is left, that all of its
+/// blocks visit, as Boulch has it.
 #[test]
 fn sharesnet_keeps_one_spatial_kernel_for_a_stage() {
     let by_hand = |spatial: u64| {
@@ -208,9 +233,16 @@ fn sharesnet_keeps_one_spatial_kernel_for_a_stage() {
         };
         (27 * 16 + 32) + stage(16, 16) + stage(64, 32) + stage(128, 64) + (256 * 10 + 10)
     };
-    let parameters = example("sharesnet", "sharesnet", &[]).parameters;
+    let summary = example("sharesnet", "sharesnet", &[]);
+    let parameters = summary.parameters;
     assert_eq!([parameters.trainable, parameters.unshared], [by_hand(1), by_hand(3)]);
-    assert_eq!(152 - 50 + 4, 106);
+    let visits: Vec<(&[u64], usize)> = summary
+        .groups
+        .iter()
+        .map(|group| (&group.shape[..], group.visits.len()))
+        .collect();
+    let kernels = [16, 32, 64].map(|w| [w, w, 3, 3]);
+    assert_eq!(visits, kernels.each_ref().map(|shape| (&shape[..], 3)));
 }
 
 /// ConvMixer-768/32 of SPIN: per block a 3x3 depthwise kernel and two norms of its own, and so many

@@ -144,3 +144,76 @@ fn rust_says_what_the_network_costs() {
         assert_eq!(constants["LARGEST_ACTIVATION"], largest.to_string(), "{name}");
     }
 }
+
+/// The paths of a pattern such as `s[0..2][1].conv`.
+fn expanded(pattern: &str) -> Vec<String> {
+    let Some(start) = pattern.find('[') else {
+        return vec![pattern.to_owned()];
+    };
+    let end = start + pattern[start..].find(']').expect("a closed bracket");
+    let range = &pattern[start + 1..end];
+    let (from, to) = match range.split_once("..") {
+        Some((from, to)) => (from.parse().expect("a number"), to.parse().expect("a number")),
+        None => range
+            .parse::<usize>()
+            .map(|index| (index, index + 1))
+            .expect("a number"),
+    };
+    let rest = expanded(&pattern[end + 1..]);
+    (from..to)
+        .flat_map(|index| rest.iter().map(move |rest| (index, rest)))
+        .map(|(index, rest)| format!("{}[{index}]{rest}", &pattern[..start]))
+        .collect()
+}
+
+/// The builder names each shared kernel with its tensors and with the paths of all of its visits.
+#[test]
+fn rust_says_which_layers_share() {
+    for network in all() {
+        let constants = rust::trace(&rust(&network), &mut Graph::default()).constants;
+        let kernels = constants["SHARED"].split("rt::SharedKernel{").skip(1);
+        let texts = |part: &str| {
+            part.split('"')
+                .skip(1)
+                .step_by(2)
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let found: Vec<(String, Vec<String>, Vec<String>)> = kernels
+            .map(|kernel| {
+                let (key, rest) = kernel.split_once(",tensors:").expect("tensors");
+                let (tensors, visits) = rest.split_once(",visits:").expect("visits");
+                let mut paths: Vec<String> = texts(visits).iter().flat_map(|pattern| expanded(pattern)).collect();
+                paths.sort_unstable();
+                (texts(key).remove(0), texts(tensors), paths)
+            })
+            .collect();
+        let mut expected = Vec::new();
+        for group in &network.groups {
+            for kernel in 0..group.kernels {
+                let visits = group
+                    .visits
+                    .iter()
+                    .zip(&group.assignment)
+                    .filter(|(_, of)| **of == kernel);
+                let mut paths: Vec<String> = visits
+                    .map(|(layer, _)| network.layers[*layer].path.to_string())
+                    .collect();
+                paths.sort_unstable();
+                let number = if group.kernels == 1 {
+                    String::new()
+                } else {
+                    format!(".{kernel}")
+                };
+                let tensors = group
+                    .op
+                    .tensors()
+                    .into_iter()
+                    .filter(|tensor| group.parts.contains(&tensor.part));
+                let tensors = tensors.map(|tensor| tensor.name.to_owned()).collect();
+                expected.push((format!("shared.{}{number}", group.name), tensors, paths));
+            }
+        }
+        assert_eq!(found, expected, "{}", network.name);
+    }
+}

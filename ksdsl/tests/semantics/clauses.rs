@@ -220,3 +220,65 @@ fn groups_have_the_names_of_what_they_select() {
         );
     }
 }
+
+/// A matrix of 6 x 4 can have rank 4 and not 5; one of 4 x 6 likewise.
+#[test]
+fn ranks_go_up_to_the_smaller_side() {
+    for (inputs, outputs) in [(4, 6), (6, 4)] {
+        let text = |rank: u64| {
+            format!(
+                "net n {{ input {inputs}; concat {{ a: path {{ linear({outputs}) }} b: path {{ linear({outputs}) }} }}
+                share a.linear, b.linear with private low_rank({rank})
+                }}"
+            )
+        };
+        for (rank, fits) in [(1, true), (4, true), (5, false)] {
+            assert_eq!(codes(&text(rank)).is_empty(), fits, "{}", text(rank));
+        }
+    }
+}
+
+/// Selectors with wildcards, ranges and `**`, by the paths that they select.
+#[test]
+fn selectors_select_what_they_should() {
+    let body = "input 4; stage s { repeat 3 { conv1: linear(4); conv2: linear(4); other: linear(4) } } stage t { conv1: linear(4); seven: linear(4) }";
+    let selected = |selector: &str| {
+        let network = crate::compiled(&format!("net n {{ {body}\nshare {selector} as k\n}}"))
+            .networks
+            .remove(0);
+        network.groups.first().map_or_else(Vec::new, |group| {
+            group
+                .visits
+                .iter()
+                .map(|layer| network.layers[*layer].path.to_string())
+                .collect::<Vec<_>>()
+        })
+    };
+    for (selector, expected) in [
+        ("s[*].conv1", &["s[0].conv1", "s[1].conv1", "s[2].conv1"][..]),
+        (
+            "s[1..].conv*",
+            &["s[1].conv1", "s[1].conv2", "s[2].conv1", "s[2].conv2"],
+        ),
+        ("s[..1].*", &["s[0].conv1", "s[0].conv2", "s[0].other"]),
+        ("s[1..2].o*r", &["s[1].other"]),
+        ("**.conv1", &["s[0].conv1", "s[1].conv1", "s[2].conv1", "t.conv1"]),
+        ("*.seven, t.*1", &["t.conv1", "t.seven"]),
+        ("s[2].conv2, s[0].conv2", &["s[0].conv2", "s[2].conv2"]),
+        ("t.sev*", &["t.seven"]),
+        ("s.**.other", &["s[0].other", "s[1].other", "s[2].other"]),
+    ] {
+        assert_eq!(selected(selector), expected, "{selector}");
+    }
+    for selector in [
+        "s[3].conv1",
+        "s[1..4].conv1",
+        "s[2..2].conv1",
+        "s[-1].conv1",
+        "t.conv",
+        "*.eight",
+        "u.conv1",
+    ] {
+        assert_eq!(selected(selector), [""; 0], "{selector}");
+    }
+}

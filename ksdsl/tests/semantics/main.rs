@@ -4,6 +4,7 @@
 
 mod clauses;
 mod costs;
+mod expressions;
 mod inits;
 mod isomorphism;
 mod shapes;

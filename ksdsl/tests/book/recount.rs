@@ -1,0 +1,86 @@
+//! The counts of a resolved network, from nothing but the sizes of its layers: what the figures of the book are
+//! held against besides the compiler's own.
+
+use ksdsl::ir::{Layer, Network, Op, Part};
+use std::collections::BTreeMap;
+
+/// Parameters and multiply-adds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) trainable: u64,
+    pub(crate) unshared: u64,
+    pub(crate) buffers: u64,
+    pub(crate) macs: u64,
+}
+
+/// The sizes of a layer's kernel, bias and norm, and of the statistics of that.
+fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
+    match *op {
+        Op::Conv(conv) => {
+            let kernel = conv.outputs * (conv.inputs / conv.groups) * conv.kernel[0] * conv.kernel[1];
+            (
+                [
+                    (Part::Kernel, kernel),
+                    (Part::Bias, if conv.bias { conv.outputs } else { 0 }),
+                ],
+                0,
+            )
+        }
+        Op::Linear {
+            inputs, outputs, bias, ..
+        } => (
+            [
+                (Part::Kernel, inputs * outputs),
+                (Part::Bias, if bias { outputs } else { 0 }),
+            ],
+            0,
+        ),
+        Op::BatchNorm { channels, .. } => ([(Part::Norm, 2 * channels), (Part::Bias, 0)], 2 * channels),
+        Op::LayerNorm { channels, .. } => ([(Part::Norm, 2 * channels), (Part::Bias, 0)], 0),
+        Op::PositionEmbedding { shape: [c, h, w], .. } => ([(Part::Kernel, c * h * w), (Part::Bias, 0)], 0),
+        _ => ([(Part::Kernel, 0), (Part::Bias, 0)], 0),
+    }
+}
+
+/// Multiply-adds: for each output value as many as it sums over; of attention the products of queries with keys
+/// and of weights with values; of an addition of low rank the product of its factors.
+fn macs(layer: &Layer) -> u64 {
+    let outputs: u64 = layer.output.sizes().iter().product();
+    let tokens: u64 = layer.output.sizes()[1..].iter().product();
+    let (rows, columns, each) = match layer.op {
+        Op::Conv(conv) => {
+            let taps = conv.inputs / conv.groups * conv.kernel[0] * conv.kernel[1];
+            (conv.outputs, taps, taps)
+        }
+        Op::Linear { inputs, outputs, .. } => (outputs, inputs, inputs),
+        Op::Attend { .. } => (0, 0, 2 * tokens),
+        _ => (0, 0, 0),
+    };
+    outputs * each + layer.rank.map_or(0, |rank| rank * rows * columns)
+}
+
+/// Counts a network.
+pub(crate) fn recount(network: &Network) -> Counts {
+    // Each kernel, bias and norm once: by its group and number, or by its layer.
+    let mut stored: BTreeMap<(Part, usize, u32, bool), (u64, u64)> = BTreeMap::new();
+    let (mut unshared, mut own) = (0, 0);
+    for (id, layer) in network.layers.iter().enumerate() {
+        let (parts, statistics) = sizes(&layer.op);
+        for (part, size) in parts {
+            let visit = if part == Part::Bias { layer.bias } else { layer.kernel };
+            let key = visit.map_or((part, id, 0, false), |visit| (part, visit.group, visit.kernel, true));
+            stored.insert(key, (size, if part == Part::Norm { statistics } else { 0 }));
+            unshared += size;
+        }
+        if let Some(shape) = layer.op.kernel_shape() {
+            let (rows, columns) = (shape[0], shape[1..].iter().product::<u64>());
+            own += layer.rank.map_or(0, |rank| rank * (rows + columns)) + if layer.scaled { rows } else { 0 };
+        }
+    }
+    Counts {
+        trainable: own + stored.values().map(|(size, _)| size).sum::<u64>(),
+        unshared,
+        buffers: stored.values().map(|(_, statistics)| statistics).sum(),
+        macs: network.layers.iter().map(macs).sum(),
+    }
+}
