@@ -84,8 +84,8 @@ fn sharing_saves_parameters_alone() {
 /// bytes: so do a scale, a shift, and the gradient of each.
 #[test]
 fn single_layers_need_the_memory_they_should() {
-    const MAP: u64 = 2 * 16 * 16 * 4;
-    const LINE: u64 = 64;
+    const MAP: u128 = 2 * 16 * 16 * 4;
+    const LINE: u128 = 64;
     for (layer, inference, training) in [
         // Input, output, mean and inverse deviation for each pixel; backwards the gradients of output and input
         // with the input and the statistics.
