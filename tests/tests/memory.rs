@@ -35,13 +35,13 @@ mod nets {
 /// Bytes of a pass: in inference, of a prepared model with what it keeps, and of a training step.
 #[derive(Clone, Copy, Debug)]
 struct Peaks {
-    inference: u64,
-    prepared: u64,
-    training: u64,
+    inference: u128,
+    prepared: u128,
+    training: u128,
 }
 
 impl Peaks {
-    fn named(self) -> [(&'static str, u64); 3] {
+    fn named(self) -> [(&'static str, u128); 3] {
         [
             ("inference", self.inference),
             ("prepared", self.prepared),
@@ -51,11 +51,11 @@ impl Peaks {
 }
 
 /// The most bytes in use at one time while `f` runs, beyond those in use before.
-fn peak_of(f: impl FnOnce()) -> u64 {
+fn peak_of(f: impl FnOnce()) -> u128 {
     let before = memory::in_use();
     memory::reset_peak();
     f();
-    (memory::peak() - before) as u64
+    (memory::peak() - before) as u128
 }
 
 /// What `$model` needs for `$images` in inference, and prepared for it.
@@ -143,7 +143,7 @@ fn predicted(text: &str, net: &str, batch: usize, threads: usize) -> Peaks {
 }
 
 /// What is predicted and measured in inference of a batch of five units and a half, which is taken in slices.
-fn sliced(threads: usize) -> ([(&'static str, u64); 2], [u64; 2]) {
+fn sliced(threads: usize) -> ([(&'static str, u128); 2], [u128; 2]) {
     let largest = 4 * <nets::convmixer_memory::small::Builder as Network>::LARGEST_ACTIVATION;
     let unit = (2 << 20) / largest;
     let batch = 5 * unit + unit / 2;
