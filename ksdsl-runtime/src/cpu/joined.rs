@@ -151,7 +151,7 @@ impl<E: Scalar> Joined<'_, E> {
         let norm = self.x.norm().filter(|_| self.sums.is_some());
         let mut g = CpuBuf::scratch(if norm.is_some() { piece * inputs } else { 0 });
         let mut sums = CpuBuf::zeros(norm.map_or(0, |norm| 2 * norm.width()));
-        for first in rows.clone().step_by(piece) {
+        for first in rows.clone().step_by(piece.max(1)) {
             let count = piece.min(rows.end - first);
             let (dz, x) = (&mut dz[..count * outputs], &mut x[..count * inputs]);
             // SAFETY: rows of this part, which no other task has, inside the map. Not used any more

@@ -48,12 +48,9 @@ fn records_cut_off_or_changed_end_in_rows_or_an_error() {
 
 #[cfg(unix)]
 #[test]
-fn records_without_end_are_refused() {
+fn what_has_no_end_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink("/dev/zero", folder.path().join(History::STEPS)).unwrap();
-    let message = History::read(folder.path()).unwrap_err().to_string();
-    assert!(
-        message.contains("steps.csv") && message.ends_with("it is a device; expected a file"),
-        "{message}"
-    );
+    let history = History::read(folder.path()).unwrap();
+    assert!(history.steps.is_empty() && history.epochs.is_empty());
 }

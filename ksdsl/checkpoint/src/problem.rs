@@ -24,6 +24,11 @@ pub enum Problem {
         /// Its key.
         key: String,
     },
+    /// Every key of the file is one of the network's behind the same prefix.
+    Wrapped {
+        /// The prefix, with its point: `module.`.
+        prefix: String,
+    },
     /// A tensor has another shape.
     Shape {
         /// Its key.
@@ -91,6 +96,11 @@ impl fmt::Display for Problem {
                 }
             ),
             Problem::Surplus { key } => write!(f, "`{key}` is no tensor of the network"),
+            Problem::Wrapped { prefix } => write!(
+                f,
+                "every key begins with `{prefix}`, which a wrapper has put there; save the module inside the wrapper, or \
+                 remove `{prefix}` from the keys"
+            ),
             Problem::Shape { key, found, expected } => {
                 write!(f, "`{key}` has the shape {found:?} instead of {expected:?}")
             }

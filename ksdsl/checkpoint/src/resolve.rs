@@ -4,7 +4,7 @@ use crate::file::{File, View};
 use crate::kind::Kind;
 use crate::problem::{Problem, Problems, unless};
 use crate::ties;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A tensor that a network has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +33,9 @@ pub struct Shared {
 /// visits must be true, and of tensors that the network shares; [`Unstated`](crate::Unstated) is what it does not say.
 /// The error lists all that is missing, too many, misshaped, of another type or untied.
 pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<View<'f>>, Problems> {
+    if let Some(prefix) = wrapper(file, expected, sharing) {
+        return Err(Problems(vec![Problem::Wrapped { prefix }]));
+    }
     let mut search = Search {
         file,
         used: BTreeSet::new(),
@@ -52,6 +55,28 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
     search.problems.extend(surplus);
     search.problems.extend(ties::unknown(file, sharing));
     unless(search.problems, views)
+}
+
+/// Points of a key up to which prefixes are looked for.
+const PREFIX_POINTS: usize = 8;
+
+/// The prefix that a wrapper of PyTorch's puts before every key (`module.`, `_orig_mod.`), where without it all keys of
+/// the file are the network's.
+fn wrapper(file: &File, expected: &[Expected], sharing: &[Shared]) -> Option<String> {
+    let visits = sharing.iter().flat_map(|shared| &shared.visits);
+    let known: HashSet<&str> = expected
+        .iter()
+        .map(|tensor| &tensor.key)
+        .chain(visits)
+        .map(String::as_str)
+        .collect();
+    let first = file.keys().next()?;
+    let is_prefix = |prefix: &&str| {
+        let mut bare = file.keys().map(|key| key.strip_prefix(prefix));
+        bare.all(|key| key.is_some_and(|key| known.contains(key)))
+    };
+    let points = first.match_indices('.').take(PREFIX_POINTS);
+    points.map(|(at, _)| &first[..=at]).find(is_prefix).map(str::to_owned)
 }
 
 /// The shared tensors by their keys.

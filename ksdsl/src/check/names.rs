@@ -83,7 +83,9 @@ impl Scope {
             return;
         }
         let known = self.current.keys().map(String::as_str);
-        let near = nearest(name, known.chain(words.iter().copied()).chain(["true", "false"]));
+        // Of other lengths more words are near than are meant.
+        let truth = ["true", "false"].into_iter().filter(|word| word.len() == name.len());
+        let near = nearest(name, known.chain(words.iter().copied()).chain(truth));
         let diagnostic = Diagnostic::error(Code::UnknownName, span, format!("`{name}` is not defined here"));
         diagnostics.push(match (near, takes) {
             (Some(near), _) => diagnostic.help(format!("did you mean `{near}`?")).fix(span, near),

@@ -137,7 +137,7 @@ fn files_that_are_cut_off_are_refused() {
     fs::write(&path, &content[..content.len() - 1]).unwrap();
     assert_refused(
         &path,
-        "the file is cut off: its last 1 bytes are missing, and with them parts or all of stem.conv.weight",
+        "is cut off: its last 1 bytes are missing, and with them parts or all of `stem.conv.weight`",
     );
 }
 

@@ -112,9 +112,7 @@ fn keys_of_wrappers_are_refused_by_name() {
         let saved = Saved::new(5);
         saved.rewrite(|key| vec![format!("{prefix}{key}")]);
         let error = saved.refused();
-        for name in [KERNEL.to_owned(), format!("{prefix}{KERNEL}")] {
-            assert!(error.contains(&format!("`{name}`")), "no {name} in:\n{error}");
-        }
+        assert!(error.contains(&format!("every key begins with `{prefix}`")), "{error}");
     }
 }
 

@@ -7,10 +7,14 @@ use ksdsl_train::data::Scaling;
 use ksdsl_train::interrupt::{Stop, Warning};
 use ksdsl_train::record::{Observer, Start, Step};
 use ksdsl_train::source::Plain;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::flag::register_conditional_default;
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::Duration;
 
@@ -90,9 +94,21 @@ pub(crate) struct Run {
     lines: BufReader<ChildStdout>,
 }
 
+/// From now on processes take signals as by default, even where this one inherited them as ignored, as background
+/// jobs of a script do: unlike what is ignored, a handler is not inherited. This one does what is the default.
+fn take_signals() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGHUP, SIGINT, SIGTERM, SIGUSR1] {
+            register_conditional_default(signal, Arc::new(AtomicBool::new(true))).unwrap();
+        }
+    });
+}
+
 impl Run {
     /// Begins or resumes the run of a folder, in a shell that first does `before`.
     pub(crate) fn new(folder: &Path, recipe: &str, nap: u64, before: &str) -> Self {
+        take_signals();
         let mut child = Command::new("sh")
             .args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
             .arg(env::current_exe().unwrap())
