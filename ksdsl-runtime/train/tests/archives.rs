@@ -142,7 +142,7 @@ fn damaged_headers_end_in_an_error_or_the_set() {
         for change in [0x01, 0x20, 0xFF] {
             let mut damaged = tar.clone();
             damaged[at] ^= change;
-            if at < 148 || at >= 156 {
+            if !(148..156).contains(&at) {
                 let mut header = tar::Header::new_gnu();
                 header.as_mut_bytes().copy_from_slice(&damaged[..512]);
                 header.set_cksum();
