@@ -26,6 +26,12 @@ const JPEGS: [(&str, &[u8]); 6] =
 const PNGS: [(&str, &[u8]); 5] = pictures!["rgb.png" "rgba.png" "pal.png" "g16.png" "interlaced.png"];
 const BMPS: [(&str, &[u8]); 3] = pictures!["rgb.bmp" "pal.bmp" "rle.bmp"];
 
+/// The length of the palette of `pal.png`: four bytes before its type.
+fn length_of_palette(bytes: &mut [u8]) -> &mut [u8] {
+    let at = bytes.windows(4).position(|kind| kind == b"PLTE").unwrap();
+    &mut bytes[at - 4..at]
+}
+
 /// Reads bytes as a file called `picture`.
 struct Reader(tempfile::TempDir);
 
@@ -206,4 +212,21 @@ fn names_of_classes_are_utf8() {
         message.ends_with("the name of a class must be UTF-8; rename the folder"),
         "{message}"
     );
+}
+
+/// `png` 0.18.1 panics on the last one, as fuzzing found: "If the length is not divisible by 3, this shall be treated
+/// as an error" (PNG, third edition, 11.2.2). PIL 13.0.0 refuses them too, as their checksums do not fit.
+#[test]
+fn palettes_that_are_not_whole_are_refused() {
+    let reader = Reader::new();
+    let (_, whole) = PNGS[2];
+    let colours = u32::from_be_bytes(length_of_palette(&mut whole.to_vec()).try_into().unwrap()) / 3;
+    for length in [0, 1, 3 * colours - 1, 3 * colours + 1, 3 * 257, u32::MAX] {
+        let mut bytes = whole.to_vec();
+        length_of_palette(&mut bytes).copy_from_slice(&length.to_be_bytes());
+        assert!(reader.refused(&bytes).starts_with("its palette is damaged"), "{length}");
+    }
+    // The file that was found, but for zeros behind its end.
+    let found = include_bytes!("pictures/palette_of_49_bytes.png");
+    assert!(reader.refused(found).starts_with("its palette is damaged"));
 }

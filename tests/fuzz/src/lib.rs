@@ -17,6 +17,7 @@ pub mod data {
     mod folder;
     mod gunzip;
     mod jpeg;
+    mod png;
 
     pub use cifar::{Cifar10, Cifar100};
     pub use dataset::{Dataset, Example};

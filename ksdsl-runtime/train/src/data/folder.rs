@@ -1,8 +1,8 @@
 //! Pictures in a folder per class.
 
 use super::augment::lightness;
-use super::jpeg;
 use super::{DataError, Dataset};
+use super::{jpeg, png};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, Luma};
 use std::fs;
@@ -205,6 +205,9 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     let mut reader = reader.map_err(|error| error.to_string())?;
     if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
         return Err("the file is cut off: it has no end marker".to_owned());
+    }
+    if reader.format() == Some(ImageFormat::Png) && !png::has_whole_palettes(bytes) {
+        return Err("its palette is damaged: it has to hold 1 to 256 colours of three bytes".to_owned());
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MOST_SIDE);

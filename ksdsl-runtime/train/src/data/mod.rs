@@ -30,6 +30,7 @@ mod folder;
 mod gunzip;
 mod jpeg;
 mod loader;
+mod png;
 mod shapes;
 
 pub use batches::{Batch, Batches, Images, Scaling, Targets};
