@@ -13,7 +13,7 @@
 use super::lines::{Lines, Part};
 use super::rows::{Convolution, for_bands, put};
 use super::tile::{Grid, Output};
-use super::uneven;
+use super::uneven::{self, Windows};
 use crate::cpu::finish::Finish;
 use crate::cpu::simd::{Lanes, Level, Operation, prefetch};
 use crate::geometry::{MapSize, Window};
@@ -95,6 +95,11 @@ impl Operation for Band<'_, '_> {
             len: ((part.extent[0] * (tiles + groups - 1)) | 1) * V::LANES,
             part,
         };
+        let windows = Windows {
+            first: tiling.part.origin[1],
+            length: conv.kernel[1],
+            count: conv.output.width,
+        };
         let (block_len, blocks) = (POINTS * tiling.len, conv.input.channels.div_ceil(V::LANES));
         let group = Part::most_blocks(block_len, blocks);
         let mut planes = Lines::scratch(group * block_len);
@@ -104,7 +109,7 @@ impl Operation for Band<'_, '_> {
             let planes = &mut planes[..group.min(blocks - first) * block_len];
             tiling.transform::<V>(first * V::LANES, planes);
             for (block, planes) in (first..).zip(planes.chunks_exact(block_len)) {
-                if uneven::is_uneven::<V>(&tiling.part, block * V::LANES, conv.kernel[1], conv.output.width) {
+                if uneven::is_uneven::<V>(&tiling.part, block * V::LANES, windows) {
                     conv.blocks::<V>(self.row, count, block..block + 1, self.y);
                     continue;
                 }

@@ -30,12 +30,21 @@ fn columns<V: Lanes>(part: &Part, channel: usize) -> Vec<[u32; MOST_LANES]> {
     greatest.iter().map(|lanes| lanes.map(f32::to_bits)).collect()
 }
 
-/// Whether the block of channels from `channel` on is uneven in what a band of outputs of this width reads,
-/// with rows of so many taps.
+/// Windows of `length` columns of a map, each a column behind the one before.
+#[derive(Clone, Copy)]
+pub(super) struct Windows {
+    /// The first column of the first one; it may be outside the map.
+    pub(super) first: isize,
+    pub(super) length: usize,
+    pub(super) count: usize,
+}
+
+/// Whether the block of channels from `channel` on is uneven in these windows. An output reads a window as long as a
+/// row of taps.
 ///
 /// The algorithm mixes along the rows only, so of a window its columns count.
 #[inline(always)]
-pub(super) fn is_uneven<V: Lanes>(part: &Part, channel: usize, taps: usize, width: usize) -> bool {
+pub(super) fn is_uneven<V: Lanes>(part: &Part, channel: usize, windows: Windows) -> bool {
     let columns = columns::<V>(part, channel);
     let of_lane = |lane: usize, columns: &[[u32; MOST_LANES]]| {
         let bits = columns.iter().map(|column| column[lane]);
@@ -47,19 +56,13 @@ pub(super) fn is_uneven<V: Lanes>(part: &Part, channel: usize, taps: usize, widt
         if !uneven::is_uneven(greatest, least) {
             return false;
         }
-        let windows = (0..width).filter_map(|output| {
-            let first = output.cast_signed() + part.origin[1];
+        let Windows { first, length, count } = windows;
+        let windows = (0..count.cast_signed()).filter_map(|window| {
+            let first = first + window;
             let clip = |at: isize| usize::try_from(at).unwrap_or(0).min(columns.len());
-            let window = &columns[clip(first)..clip(first + taps.cast_signed())];
+            let window = &columns[clip(first)..clip(first + length.cast_signed())];
             (!window.is_empty()).then(|| of_lane(lane, window)[0])
         });
         uneven::is_uneven(greatest, windows.min().unwrap_or(greatest))
     })
-}
-
-/// Whether values of the block of channels from `channel` on may overflow in sums, or are not finite.
-#[inline(always)]
-pub(super) fn is_huge<V: Lanes>(part: &Part, channel: usize) -> bool {
-    let columns = columns::<V>(part, channel);
-    columns.as_flattened().iter().any(|&bits| bits >= uneven::HUGE)
 }

@@ -11,7 +11,7 @@
 use super::lines::{Lines, Part};
 use super::toom::{self, POINTS, TILE, Tiling};
 use super::toom_weight::{self, Outputs};
-use super::uneven;
+use super::uneven::{self, Windows};
 use crate::cpu::par;
 use crate::cpu::simd::{Lanes, Level, Operation};
 use crate::geometry::{Algorithm, ConvSize, MapSize};
@@ -263,10 +263,21 @@ impl Task<'_, '_> {
         };
         for block in self.blocks.clone() {
             let channel = block * V::LANES;
-            let taps = self.size.window.kernel[1];
-            if uneven::is_uneven::<V>(&x.part, channel, taps, dy.part.extent[1])
-                || uneven::is_huge::<V>(&dy.part, channel)
-            {
+            // Short ones: a tap reads a row of outputs, but the algorithm's error is that of tiles.
+            let (taps, width) = (self.size.window.kernel[1], self.size.output.width);
+            let length = taps.min(width);
+            let of_x = Windows {
+                first: x.part.origin[1],
+                length,
+                count: taps + width - length,
+            };
+            let length = length.div_ceil(2);
+            let of_dy = Windows {
+                first: 0,
+                length,
+                count: width - length + 1,
+            };
+            if uneven::is_uneven::<V>(&x.part, channel, of_x) || uneven::is_uneven::<V>(&dy.part, channel, of_dy) {
                 self.uneven.store(true, Ordering::Relaxed);
             }
         }

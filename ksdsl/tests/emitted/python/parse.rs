@@ -6,11 +6,13 @@ pub(super) enum Token {
     Name(String),
     Number(String),
     Text(String),
+    /// A text with expressions in curly brackets: `f"k.{i}"`.
+    Format(String),
     Sign(String),
 }
 
 /// A statement with the statements in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Statement {
     pub(super) head: Vec<Token>,
     pub(super) body: Vec<Statement>,
@@ -21,6 +23,8 @@ pub(super) enum Expr {
     Name(String),
     Number(f64),
     Text(String),
+    /// The parts of a text with expressions in it.
+    Format(Vec<Expr>),
     Attribute(Box<Expr>, String),
     Call(Box<Expr>, Vec<Arg>),
     Index(Box<Expr>, Vec<Expr>),
@@ -128,6 +132,10 @@ fn token(text: &str) -> (Token, usize) {
         let length = end_of_text(rest, "\"\"\"");
         return (Token::Text(rest[..length].to_owned()), length + 6);
     }
+    if let Some(rest) = text.strip_prefix("f\"") {
+        let length = end_of_text(rest, "\"");
+        return (Token::Format(rest[..length].to_owned()), length + 3);
+    }
     if let Some(rest) = text.strip_prefix('"') {
         let length = end_of_text(rest, "\"");
         return (Token::Text(rest[..length].to_owned()), length + 2);
@@ -162,6 +170,25 @@ fn end_of_text(text: &str, quotes: &str) -> usize {
         }
     }
     at
+}
+
+/// The parts of a text with expressions in it.
+fn format(text: &str) -> Expr {
+    let mut parts = Vec::new();
+    for part in text.split('{') {
+        let Some((inside, behind)) = part.split_once('}') else {
+            parts.push(Expr::Text(part.to_owned()));
+            continue;
+        };
+        let [(_, line)] = &logical_lines(inside)[..] else {
+            panic!("{{{inside}}}")
+        };
+        let mut tokens = Tokens { tokens: line };
+        parts.push(tokens.expr());
+        assert!(tokens.tokens.is_empty(), "{{{inside}}}");
+        parts.push(Expr::Text(behind.to_owned()));
+    }
+    Expr::Format(parts)
 }
 
 /// The tokens of one expression or of a part of a statement.
@@ -285,6 +312,7 @@ impl Tokens<'_> {
             Token::Name(name) => Expr::Name(name.clone()),
             Token::Number(number) => Expr::Number(number.parse().expect("a number")),
             Token::Text(text) => Expr::Text(text.clone()),
+            Token::Format(text) => format(text),
             Token::Sign(sign) => panic!("`{sign}` is no expression, before {rest:?}"),
         }
     }

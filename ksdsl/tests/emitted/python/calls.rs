@@ -1,0 +1,142 @@
+//! Calls of parts, of the functions of a file and of those of Python's.
+
+use super::parse::{Arg, Expr};
+use super::run::{Env, Run};
+use super::torch::sizes;
+use super::value::Value;
+use crate::graph;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+impl Run<'_, '_> {
+    pub(super) fn call(&mut self, function: &Expr, args: &[Arg], env: &Env) -> Value {
+        if let Some(value) = self.method_of_tensor(function, args, env) {
+            return value;
+        }
+        let positional = self.positional(args, env);
+        let named: Vec<(String, Value)> = args
+            .iter()
+            .filter_map(|arg| Some((arg.name.clone()?, self.eval(&arg.value, env))))
+            .collect();
+        match function {
+            Expr::Attribute(module, name) if **module == Expr::Name("nn".to_owned()) => {
+                match (name.as_str(), &positional[..]) {
+                    ("Parameter", [Value::Array(shape, start)]) => Value::param(shape.clone(), start.clone()),
+                    _ => panic!("nn.{name}"),
+                }
+            }
+            Expr::Attribute(module, name)
+                if **module == Expr::Name("torch".to_owned()) && matches!(name.as_str(), "ones" | "zeros") =>
+            {
+                let value = if name == "ones" { 1.0 } else { 0.0 };
+                let shape = positional.iter().map(|size| sizes(size)[0]).collect();
+                Value::Array(shape, graph::start("constant", value))
+            }
+            Expr::Attribute(object, name) if name == "register_buffer" => {
+                match (self.eval(object, env), &positional[..]) {
+                    (Value::Object(object), [Value::Text(name), Value::Array(shape, start)]) => {
+                        object.set(name.clone(), Value::param(shape.clone(), start.clone()));
+                    }
+                    _ => panic!("{function:?}"),
+                }
+                Value::None
+            }
+            Expr::Attribute(module, name) if matches!(&**module, Expr::Name(name) if name == "F" || name == "torch") => {
+                Value::Tensor(self.operation(name, &positional, &named))
+            }
+            Expr::Name(name) if !env.contains_key(name) => self.named_call(name, positional, named),
+            // `Part` has an initialiser of its own in `nn.Module` alone.
+            Expr::Attribute(parent, name) if name == "__init__" && is_super(parent) => Value::None,
+            other => match self.eval(other, env) {
+                Value::Object(object) => self.method(&object, "forward", positional, named),
+                _ => panic!("{other:?} is called"),
+            },
+        }
+    }
+
+    /// Arguments without names; a starred one is several.
+    fn positional(&mut self, args: &[Arg], env: &Env) -> Vec<Value> {
+        let mut values = Vec::new();
+        for arg in args.iter().filter(|arg| arg.name.is_none()) {
+            match &arg.value {
+                Expr::Starred(inner) => match self.eval(inner, env) {
+                    Value::Tuple(items) => values.extend(items),
+                    _ => panic!("{inner:?} is starred"),
+                },
+                value => values.push(self.eval(value, env)),
+            }
+        }
+        values
+    }
+
+    fn named_call(&mut self, name: &str, args: Vec<Value>, named: Vec<(String, Value)>) -> Value {
+        match (name, args.as_slice()) {
+            ("uniform" | "normal" | "constant", [Value::Number(value), shape @ ..]) => {
+                let shape = shape.iter().map(|size| sizes(size)[0]);
+                Value::param(shape.collect(), graph::start(name, *value))
+            }
+            ("getattr", [Value::Object(object), Value::Text(name)]) => object.child(name),
+            ("iter", [Value::Tuple(items)]) => {
+                let number = |value: &Value| match value {
+                    Value::Number(number) => *number,
+                    _ => panic!("a kernel's number"),
+                };
+                Value::Iter(Rc::new(RefCell::new(items.iter().map(number).collect())))
+            }
+            ("next", [Value::Iter(iter)]) => Value::Number(iter.borrow_mut().pop_front().expect("one more visit")),
+            ("low_rank", [kernel, b, a]) => {
+                let [kernel, a, b] = [kernel, a, b].map(|tensor| self.tensor(tensor));
+                let sum = self.graph.add("low_rank", &[kernel, a, b]);
+                self.axes.insert(sum, self.axes[&kernel]);
+                Value::Tensor(sum)
+            }
+            ("layer_norm", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                let [x, weight, bias] = ["x", "weight", "bias"].map(|name| self.tensor(&env[name]));
+                let key = self.key_of([("weight", weight), ("bias", bias)]);
+                let Value::Number(eps) = env["eps"] else {
+                    panic!("eps is no number")
+                };
+                Value::Tensor(self.graph.add(graph::layer_norm(&key, eps), &[x]))
+            }
+            ("attend", [query, key, value, Value::Number(heads)]) => {
+                let inputs = [query, key, value].map(|input| self.tensor(input));
+                Value::Tensor(self.graph.add(graph::attend(*heads as u64), &inputs))
+            }
+            _ => self.construct(name, args, named),
+        }
+    }
+
+    /// A method of a tensor, if this is one.
+    fn method_of_tensor(&mut self, function: &Expr, args: &[Arg], env: &Env) -> Option<Value> {
+        let Expr::Attribute(object, name) = function else {
+            return None;
+        };
+        if !matches!(name.as_str(), "mean" | "flatten") {
+            return None;
+        }
+        if matches!(&**object, Expr::Name(name) if !env.contains_key(name)) {
+            return None;
+        }
+        let Value::Tensor(x) = self.eval(object, env) else {
+            return None;
+        };
+        let args: Vec<&Expr> = args.iter().map(|arg| &arg.value).collect();
+        let numbers = |items: &[Expr]| items == [Expr::Number(2.0), Expr::Number(3.0)];
+        match (name.as_str(), args.as_slice()) {
+            ("mean", [Expr::Tuple(axes)]) if numbers(axes) => {
+                Some(Value::Tensor(self.graph.add("global avg_pool", &[x])))
+            }
+            ("flatten", [Expr::Number(1.0)]) if self.graph.op(x) == "adaptive max 1" => {
+                let inputs = self.graph.inputs(x).to_vec();
+                Some(Value::Tensor(self.graph.add("global max_pool", &inputs)))
+            }
+            ("flatten", [Expr::Number(1.0)]) => Some(Value::Tensor(self.graph.add("flatten", &[x]))),
+            _ => panic!("{name} of {args:?}"),
+        }
+    }
+}
+
+fn is_super(expr: &Expr) -> bool {
+    matches!(expr, Expr::Call(function, args) if **function == Expr::Name("super".to_owned()) && args.is_empty())
+}

@@ -1,0 +1,155 @@
+//! Functions of PyTorch's as operations of a graph.
+
+use super::run::Run;
+use super::value::Value;
+use crate::graph::{self, Id};
+use std::collections::HashMap;
+
+impl Run<'_, '_> {
+    /// A function of PyTorch's.
+    pub(super) fn operation(&mut self, name: &str, args: &[Value], named: &[(String, Value)]) -> Id {
+        let named: HashMap<&str, &Value> = named.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let known = |names: &[&str]| {
+            assert!(
+                named.keys().all(|key| names.contains(key)),
+                "{name}: {:?}",
+                named.keys()
+            )
+        };
+        let pair = |name: &str, default: [u64; 2]| named.get(name).map_or(default, |value| sizes(value));
+        match name {
+            "conv2d" => {
+                known(&["stride", "padding", "dilation", "groups"]);
+                let (x, pad) = self.padded(&args[0], pair("padding", [0, 0]));
+                let groups = named.get("groups").map_or(1, |groups| sizes(groups)[0]);
+                let op = graph::conv(pair("stride", [1, 1]), pad, pair("dilation", [1, 1]), groups);
+                let inputs: Vec<Id> = std::iter::once(x)
+                    .chain(args[1..].iter().map(|arg| self.tensor(arg)))
+                    .collect();
+                self.graph.add(op, &inputs)
+            }
+            "max_pool2d" | "avg_pool2d" => {
+                known(&["stride", "padding"]);
+                let kernel = sizes(&args[1]);
+                let [y, z] = pair("padding", [0, 0]);
+                let op = graph::pool(
+                    name.trim_end_matches("2d"),
+                    kernel,
+                    pair("stride", kernel),
+                    [y, y, z, z],
+                );
+                let x = self.tensor(&args[0]);
+                self.graph.add(op, &[x])
+            }
+            "batch_norm" => {
+                known(&["momentum", "eps"]);
+                self.batch_norm(args, &named)
+            }
+            "dropout" => {
+                known(&[]);
+                let [x, Value::Number(p), Value::Text(training)] = args else {
+                    panic!("dropout")
+                };
+                assert_eq!(training, "training");
+                let x = self.tensor(x);
+                self.graph.add(graph::dropout(*p), &[x])
+            }
+            "pad" => {
+                known(&[]);
+                let (x, Value::Tuple(pads)) = (self.tensor(&args[0]), &args[1]) else {
+                    panic!("pad")
+                };
+                let pads: Vec<u64> = pads.iter().map(|pad| sizes(pad)[0]).collect();
+                self.graph.add(format!("pad {pads:?}"), &[x])
+            }
+            "cat" => {
+                known(&[]);
+                let (Value::Tuple(paths), Value::Number(1.0)) = (&args[0], &args[1]) else {
+                    panic!("cat")
+                };
+                let paths: Vec<Id> = paths.iter().map(|path| self.tensor(path)).collect();
+                paths[1..]
+                    .iter()
+                    .fold(paths[0], |x, path| self.graph.add("concat", &[x, *path]))
+            }
+            "adaptive_max_pool2d" => {
+                assert!(matches!(args[1], Value::Number(1.0)));
+                let x = self.tensor(&args[0]);
+                self.graph.add("adaptive max 1", &[x])
+            }
+            _ => {
+                known(&["approximate"]);
+                let inputs: Vec<Id> = args.iter().map(|arg| self.tensor(arg)).collect();
+                let op = match (name, named.get("approximate")) {
+                    ("relu" | "gelu" | "silu" | "sigmoid" | "linear", None) => name,
+                    ("gelu", Some(Value::Text(word))) if word == "tanh" => "gelu_tanh",
+                    ("hardswish", None) => "hard_swish",
+                    _ => panic!("the function {name}"),
+                };
+                self.graph.add(op, &inputs)
+            }
+        }
+    }
+
+    /// `F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum=0.1, eps=1e-5)`.
+    fn batch_norm(&mut self, args: &[Value], named: &HashMap<&str, &Value>) -> Id {
+        let [x, mean, variance, weight, bias, Value::Text(training), numbers @ ..] = args else {
+            panic!("{} arguments of a norm", args.len())
+        };
+        assert_eq!(training, "training");
+        assert!(numbers.len() <= 2);
+        let number = |at: usize, name: &str, default: f64| match (numbers.get(at), named.get(name)) {
+            (None, None) => default,
+            (Some(Value::Number(number)), None) | (None, Some(Value::Number(number))) => *number,
+            _ => panic!("`{name}` of a norm"),
+        };
+        let op = |key: &str| graph::batch_norm(key, number(1, "eps", 1e-5), number(0, "momentum", 0.1));
+        let [x, mean, variance, weight, bias] = [x, mean, variance, weight, bias].map(|value| self.tensor(value));
+        let key = self.key_of([
+            ("running_mean", mean),
+            ("running_var", variance),
+            ("weight", weight),
+            ("bias", bias),
+        ]);
+        self.graph.add(op(&key), &[x])
+    }
+
+    /// The key of the norm whose tensors these are, each under its name.
+    pub(super) fn key_of<const N: usize>(&self, tensors: [(&str, Id); N]) -> String {
+        let keys = tensors.map(|(name, id)| {
+            let key = self.graph.op(id).strip_prefix("param ").expect("a parameter");
+            let holder = key.strip_suffix(name).and_then(|key| key.strip_suffix('.'));
+            holder.unwrap_or_else(|| panic!("`{key}` as {name}"))
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]), "one norm of {keys:?}");
+        keys[0].to_owned()
+    }
+
+    /// The input of a convolution and its padding above, below, left and right.
+    fn padded(&mut self, x: &Value, [y, z]: [u64; 2]) -> (Id, [u64; 4]) {
+        let x = self.tensor(x);
+        let Some(pads) = self.graph.op(x).strip_prefix("pad ") else {
+            return (x, [y, y, z, z]);
+        };
+        let pads: Vec<u64> = pads
+            .trim_matches(['[', ']'])
+            .split(", ")
+            .map(|pad| pad.parse().expect("a size"))
+            .collect();
+        assert_eq!([y, z], [0, 0], "padded twice");
+        // `F.pad` begins with the last axis: left, right, above, below.
+        (self.graph.inputs(x)[0], [pads[2], pads[3], pads[0], pads[1]])
+    }
+}
+
+/// One size for both directions, or two.
+pub(super) fn sizes(value: &Value) -> [u64; 2] {
+    match value {
+        Value::Number(size) => [*size as u64; 2],
+        Value::Tuple(items) => match items.as_slice() {
+            [Value::Number(y), Value::Number(x)] => [*y as u64, *x as u64],
+            _ => panic!("not two sizes"),
+        },
+        _ => panic!("no size"),
+    }
+}

@@ -1,0 +1,128 @@
+//! Calls of functions, which are mostly operations of the runtime.
+
+use super::run::{Env, Run};
+use super::{Value, generics, numbers, tensor, text};
+use crate::expected::shaped;
+use crate::graph::{self, Id};
+use ksdsl::ir::Shape;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+impl Run<'_, '_> {
+    pub(super) fn call(&mut self, call: &syn::ExprCall, env: &Env, ty: Option<&str>) -> Value {
+        let function = text(&call.func);
+        if function == "rt::Bank::new" {
+            return self.bank(call, env);
+        }
+        let args: Vec<Value> = call.args.iter().map(|arg| self.eval(arg, env, None)).collect();
+        match function.as_str() {
+            "Ok" | "rt::Bound::new" => args.into_iter().next().expect("a value"),
+            "rt::LowRank::new" => {
+                let inputs: Vec<Id> = args.iter().map(tensor).collect();
+                Value::Tensor(self.graph.add("low_rank", &inputs))
+            }
+            _ => Value::Tensor(self.operation(&function, &args, ty)),
+        }
+    }
+
+    /// Kernels in the order of a table of runs: which kernel, for how many visits.
+    fn bank(&mut self, call: &syn::ExprCall, env: &Env) -> Value {
+        let Value::List(kernels) = self.eval(&call.args[0], env, None) else {
+            panic!("no kernels")
+        };
+        let runs = text(&call.args[1]);
+        let runs = runs.trim_start_matches("&[(").trim_end_matches(")]");
+        let mut visits = VecDeque::new();
+        for run in runs.split("),(") {
+            let (kernel, count) = run.split_once(',').expect("two numbers");
+            let [kernel, count] = [kernel, count].map(|number| number.parse::<usize>().expect("a number"));
+            visits.extend(std::iter::repeat_n(kernels[kernel].clone(), count));
+        }
+        Value::Bank(Rc::new(RefCell::new(visits)))
+    }
+
+    /// An operation of the runtime; those that compute a shape say which, or a type does.
+    fn operation(&mut self, function: &str, args: &[Value], ty: Option<&str>) -> Id {
+        let name = function
+            .strip_prefix("rt::op::")
+            .unwrap_or_else(|| panic!("{function}"));
+        let (name, sizes) = name.split_once("::<").unwrap_or((name, ""));
+        let sizes: Vec<Vec<u64>> = match sizes {
+            "" => Vec::new(),
+            _ => generics(&format!("<{}", sizes.trim_end_matches("::apply")))
+                .iter()
+                .map(|part| {
+                    if part.contains('<') {
+                        numbers(part)
+                    } else {
+                        part.parse().into_iter().collect()
+                    }
+                })
+                .collect(),
+        };
+        let pair = |at: usize| [sizes[at][0], sizes[at][1]];
+        let four = |at: usize| [sizes[at][0], sizes[at][1], sizes[at][2], sizes[at][3]];
+        // The axes of dropout and of norms come after the pass.
+        let tensors: Vec<Id> = args
+            .iter()
+            .filter_map(|arg| match arg {
+                Value::Tensor(id) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        let op = match name {
+            "Conv" => {
+                let op = graph::conv(pair(0), four(1), pair(2), sizes[3][0]);
+                match function.split("rt::op::algorithm::").nth(1) {
+                    Some(word) => format!("{op} {}", word.trim_end_matches(">::apply")),
+                    None => op,
+                }
+            }
+            "MaxPool" => graph::pool("max_pool", pair(0), pair(1), four(2)),
+            "AvgPool" => graph::pool("avg_pool", pair(0), pair(1), four(2)),
+            "Attend" => graph::attend(sizes[0][0]),
+            "global_avg_pool" => "global avg_pool".to_owned(),
+            "global_max_pool" => "global max_pool".to_owned(),
+            "position_embedding" => "position".to_owned(),
+            "dropout" => match args {
+                [_, _, Value::Number(p)] => graph::dropout(*p),
+                _ => panic!("dropout"),
+            },
+            "scale" => return self.scale(&tensors),
+            "add" | "multiply" | "gate" | "concat" | "flatten" | "linear" => name.to_owned(),
+            "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" => name.to_owned(),
+            _ => panic!("the operation {name}"),
+        };
+        let op = match ty.and_then(shape) {
+            Some(shape) => shaped(op, shape),
+            None => op,
+        };
+        self.graph.add(op, &tensors)
+    }
+
+    /// Factors on the output of a layer without bias are factors on its kernel.
+    fn scale(&mut self, tensors: &[Id]) -> Id {
+        let (layer, factors, bias) = (tensors[0], tensors[1], &tensors[2..]);
+        let (op, inputs) = (self.graph.op(layer).to_owned(), self.graph.inputs(layer).to_vec());
+        assert!(op.starts_with("conv") || op == "linear", "factors on `{op}`");
+        let [x, kernel] = inputs[..] else {
+            panic!("factors after a bias")
+        };
+        let kernel = self.graph.add("scale", &[kernel, factors]);
+        self.graph.add(op, &[&[x, kernel], bias].concat())
+    }
+}
+
+/// The shape that a typed activation has, if this is one.
+fn shape(of: &str) -> Option<Shape> {
+    match (numbers(of).as_slice(), of.split('<').next()?) {
+        (&[channels, height, width], "rt::Map") => Some(Shape::Map {
+            channels,
+            height,
+            width,
+        }),
+        (&[features], "rt::Flat") => Some(Shape::Flat(features)),
+        _ => None,
+    }
+}

@@ -1,0 +1,125 @@
+//! The items of a generated module, and its structs with their parameters.
+
+use super::visits::{Visit, read_visits};
+use super::{Object, Value, generics, numbers, text};
+use crate::graph::{self, Graph, Params};
+use std::collections::HashMap;
+use std::rc::Rc;
+use syn::Item;
+
+/// The items of a module.
+#[derive(Default)]
+pub(super) struct Module {
+    /// The types of the fields of each struct.
+    pub(super) fields: HashMap<String, Vec<(String, String)>>,
+    visits: HashMap<String, HashMap<String, Visit>>,
+    pub(super) methods: HashMap<(String, String), syn::ImplItemFn>,
+    /// The constants of `impl rt::Network`, and of the module.
+    pub(super) constants: HashMap<String, String>,
+}
+
+impl Module {
+    pub(super) fn read(items: &[Item]) -> Self {
+        let mut module = Module::default();
+        for item in items {
+            match item {
+                Item::Struct(item) => {
+                    let name = item.ident.to_string();
+                    let field = |field: &syn::Field| Some((field.ident.as_ref()?.to_string(), text(&field.ty)));
+                    let fields = item.fields.iter().filter_map(field).collect();
+                    assert!(
+                        module.fields.insert(name.clone(), fields).is_none(),
+                        "two structs `{name}`"
+                    );
+                }
+                Item::Const(item) => {
+                    module.constants.insert(format!("::{}", item.ident), text(&item.expr));
+                }
+                Item::Impl(item) => module.read_impl(item),
+                _ => {}
+            }
+        }
+        module
+    }
+
+    fn read_impl(&mut self, item: &syn::ItemImpl) {
+        let of = text(&item.self_ty);
+        let of = of.split('<').next().expect("a name").to_owned();
+        let of_trait = item.trait_.as_ref().map(|(path, ..)| text(path)).unwrap_or_default();
+        for inner in &item.items {
+            match inner {
+                syn::ImplItem::Fn(method) if of_trait.contains("TensorCollection") => {
+                    let visits = read_visits(&of, &method.block);
+                    assert!(self.visits.insert(of.clone(), visits).is_none());
+                }
+                syn::ImplItem::Fn(method) => {
+                    self.methods
+                        .insert((of.clone(), method.sig.ident.to_string()), method.clone());
+                }
+                syn::ImplItem::Const(constant) => {
+                    self.constants.insert(constant.ident.to_string(), text(&constant.expr));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A struct under a key, with its parameters.
+    pub(super) fn build(&self, of: &str, key: &str, params: &mut Params, graph: &mut Graph) -> Value {
+        let join = |child: &str| {
+            if key.is_empty() {
+                child.to_owned()
+            } else {
+                format!("{key}.{child}")
+            }
+        };
+        let visits = &self.visits[of];
+        let mut fields = HashMap::new();
+        for (name, ty) in self.fields[of].iter().filter(|(name, _)| name != "_none") {
+            let visit = visits
+                .get(name)
+                .unwrap_or_else(|| panic!("`{of}.{name}` is not visited"));
+            let value = match visit {
+                Visit::Tensor { key, start } => {
+                    let key = join(key);
+                    let rank = generics(ty)[0];
+                    assert!(rank.starts_with(&format!("rt::Rank{}<", numbers(rank).len())), "{ty}");
+                    let old = params.insert(key.clone(), (numbers(rank), start.clone()));
+                    assert!(old.is_none(), "two tensors `{key}`");
+                    Value::Tensor(graph.param(&key))
+                }
+                Visit::Module { key } => self.module(ty, &join(key), params, graph),
+                Visit::Repeat {
+                    prefix,
+                    first,
+                    of,
+                    count,
+                } => {
+                    assert_eq!(ty, &format!("rt::Repeat<{of},{count}>"));
+                    let keys = (*first..first + count).map(|index| join(&format!("{prefix}{index}")));
+                    Value::List(keys.map(|key| self.module(of, &key, params, graph)).collect())
+                }
+            };
+            fields.insert(name.clone(), value);
+        }
+        assert_eq!(visits.len(), fields.len(), "fields of {of}");
+        Value::Object(Rc::new(Object {
+            of: of.to_owned(),
+            fields,
+        }))
+    }
+
+    fn module(&self, ty: &str, key: &str, params: &mut Params, graph: &mut Graph) -> Value {
+        let name = ty.split('<').next().expect("a type");
+        if !name.starts_with("rt::") {
+            return self.build(name, key, params, graph);
+        }
+        let (channels, batch) = (numbers(ty)[0], name == "rt::BatchNorm");
+        assert!(batch || name == "rt::LayerNorm", "{ty}");
+        graph::norm_params(params, key, channels, batch);
+        Value::Norm {
+            key: key.to_owned(),
+            batch,
+        }
+    }
+}
