@@ -68,7 +68,7 @@ fn pair(visits: &Expr, pattern: &Pat, bound: &mut HashMap<String, (String, Visit
 }
 
 fn read_visit(call: &syn::ExprCall) -> (String, Visit) {
-    let args: Vec<String> = call.args.iter().map(|arg| text(arg)).collect();
+    let args: Vec<String> = call.args.iter().map(text).collect();
     let word = |at: usize| match &call.args[at] {
         Expr::Lit(syn::ExprLit {
             lit: syn::Lit::Str(text),
