@@ -19,7 +19,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// More classes than this make no table of who was taken for whom.
+/// More classes than this make no confusion table.
 const SHOWN: usize = 20;
 
 /// Say how well a saved model tells the images held out
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// Evaluate on the test images of other data than the run's
     #[arg(long, value_name = "DATA")]
     data: Option<Kind>,
-    /// Draw who was taken for whom into this file, .svg or .png
+    /// Draw the confusion matrix into this file, .svg or .png
     #[arg(long, value_name = "FILE", value_parser = picture)]
     picture: Option<PathBuf>,
     /// Where to compute: cpu, or cuda:N

@@ -242,9 +242,9 @@ impl Plan<'_> {
                 ));
             }
             Some(best) => {
-                let right = 100.0 * best.top1;
+                let accuracy = 100.0 * best.top1;
                 note(format_args!(
-                    "{name} at best {right:.2} % right, after epoch {}; {path}",
+                    "{name}: best accuracy {accuracy:.2} % after epoch {}; {path}",
                     best.epoch
                 ));
             }

@@ -95,7 +95,7 @@ pub(super) fn for_bands<E: Scalar>(
     });
 }
 
-/// How [`for_bands`] cuts the rows of all images; by the rows of `unit` images, if so said.
+/// How [`for_bands`] cuts the rows of all images; by the rows of `unit` images, if given.
 pub(super) fn bands(output: &MapSize, taps: usize, unit: Option<usize>) -> Cut {
     let rows = unit.unwrap_or(output.batch) * output.height;
     let task = par::rows_per_task(output.width * output.channels * taps).max(band(rows).min(output.height));
