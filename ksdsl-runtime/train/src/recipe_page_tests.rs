@@ -23,7 +23,10 @@ fn rows(page: &str, heading: &str) -> Rows {
     let row = |line: &str| {
         let cells: Vec<&str> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
         let default = cells[2].trim_matches('`').to_owned();
-        (cells[0].trim_end_matches('`').to_owned(), (default, cells[3].to_owned()))
+        (
+            cells[0].trim_end_matches('`').to_owned(),
+            (default, cells[3].to_owned()),
+        )
     };
     lines.map(row).collect()
 }
@@ -34,19 +37,49 @@ fn tables() -> Vec<(&'static str, &'static str, bool, Recipe)> {
     let method = |method: Method| Recipe { method, ..base() };
     let schedule = |schedule: Schedule| Recipe { schedule, ..base() };
     let (warm_up, average) = (
-        WarmUp { epochs: 1.0, first: 0.1 },
-        Averaging { decay: 0.9, statistics: Statistics::Copied },
+        WarmUp {
+            epochs: 1.0,
+            first: 0.1,
+        },
+        Averaging {
+            decay: 0.9,
+            statistics: Statistics::Copied,
+        },
     );
-    let steps = Schedule::MultiStep { epochs: vec![1, 2], factor: 0.5 };
+    let steps = Schedule::MultiStep {
+        epochs: vec![1, 2],
+        factor: 0.5,
+    };
     vec![
         ("`sgd`", "method", true, method(Sgd::default().into())),
         ("`adam_w`", "method", true, method(AdamW::default().into())),
         ("`constant`", "schedule", true, schedule(Schedule::Constant)),
         ("`multi_step`", "schedule", false, schedule(steps)),
         ("`cosine`", "schedule", false, schedule(Schedule::Cosine { last: 0.1 })),
-        ("`one_cycle`", "schedule", true, schedule(Schedule::OneCycle(OneCycle::default()))),
-        ("`warm_up`", "warm_up", false, Recipe { warm_up: Some(warm_up), ..base() }),
-        ("`average`", "average", false, Recipe { average: Some(average), ..base() }),
+        (
+            "`one_cycle`",
+            "schedule",
+            true,
+            schedule(Schedule::OneCycle(OneCycle::default())),
+        ),
+        (
+            "`warm_up`",
+            "warm_up",
+            false,
+            Recipe {
+                warm_up: Some(warm_up),
+                ..base()
+            },
+        ),
+        (
+            "`average`",
+            "average",
+            false,
+            Recipe {
+                average: Some(average),
+                ..base()
+            },
+        ),
     ]
 }
 
@@ -62,13 +95,19 @@ fn object(value: &Value) -> &Map<String, Value> {
 /// Whether every value of the recipe at `path`, changed alone, is refused with the words of its row or taken.
 fn ranges_hold(recipe: &Recipe, at: &str, key: &str, range: &str) {
     let whole = serde_json::to_value(recipe).unwrap();
-    let path = if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
+    let path = if at.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{at}.{key}")
+    };
     let pointer = format!("/{}", path.replace('.', "/"));
     let mut refused = 0;
     for tried in ["-1", "0", "0.5", "1", "2", "1e9", "[2,1]", "[-1,0]", "[0.5,1.5]"] {
         let mut changed = whole.clone();
         *changed.pointer_mut(&pointer).unwrap() = parsed(tried);
-        let Ok(changed) = serde_json::from_value::<Recipe>(changed) else { continue };
+        let Ok(changed) = serde_json::from_value::<Recipe>(changed) else {
+            continue;
+        };
         let Err(unfit) = changed.check() else { continue };
         assert!(path.starts_with(unfit.name), "`{path}` = {tried}: {unfit}");
         assert_eq!(range, unfit.expected, "the range of `{path}`");
@@ -85,7 +124,9 @@ fn the_page_has_every_key() {
     let mut keys = Vec::new();
     for (key, value) in object(&whole) {
         match value {
-            Value::Object(inner) if key == "augment" => keys.extend(inner.keys().map(|inner| format!("augment.{inner}"))),
+            Value::Object(inner) if key == "augment" => {
+                keys.extend(inner.keys().map(|inner| format!("augment.{inner}")))
+            }
             _ => keys.push(key.clone()),
         }
     }
@@ -116,7 +157,11 @@ fn the_page_has_every_key_of_optimisers_and_schedules() {
         let rows = rows(&page, heading);
         let mut keys: Vec<&String> = value.keys().filter(|key| *key != "kind").collect();
         keys.sort();
-        assert!(rows.keys().eq(keys.iter().copied()), "{heading}: {:?} are not {keys:?}", rows.keys());
+        assert!(
+            rows.keys().eq(keys.iter().copied()),
+            "{heading}: {:?} are not {keys:?}",
+            rows.keys()
+        );
         for (key, (default, range)) in &rows {
             match has_defaults {
                 true => assert_eq!(parsed(default), value[key], "the default of `{key}` of {heading}"),
@@ -130,7 +175,10 @@ fn the_page_has_every_key_of_optimisers_and_schedules() {
 #[test]
 fn the_examples_of_the_page_are_recipes() {
     let page = page();
-    let blocks = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks = page
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
     let recipes: Vec<Recipe> = blocks.map(|text| json::from_slice(text.as_bytes()).unwrap()).collect();
     assert_eq!(recipes.len(), 2);
     assert_eq!(recipes[0], Recipe::default());

@@ -23,7 +23,9 @@ fn page() -> String {
 
 /// What is in code quotes in the first cell of each row of a text's tables.
 fn first_cells(text: &str) -> Vec<&str> {
-    let cells = text.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    let cells = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
     cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
 }
 
@@ -41,15 +43,14 @@ fn help(words: &[&str]) -> String {
     stdout
 }
 
-/// The lines of a section of a help text, such as `Commands:`.
-fn entries<'h>(help: &'h str, section: &str) -> Vec<&'h str> {
-    let lines = help.lines().skip_while(|line| *line != section).skip(1);
-    lines.take_while(|line| !line.is_empty()).map(str::trim).collect()
-}
-
+/// The names under `Commands:`, but for `help`; their descriptions may go on in further lines, indented more.
 fn subcommands(help: &str) -> Vec<&str> {
-    let names = entries(help, "Commands:").into_iter().map(|line| line.split(' ').next().unwrap());
-    names.filter(|name| *name != "help").collect()
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let entries = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.strip_prefix("  "));
+    let names = entries.filter_map(|entry| entry.split(' ').next());
+    names.filter(|name| !name.is_empty() && *name != "help").collect()
 }
 
 /// The long options of a help text, which begin their lines, some behind a short one.
@@ -66,10 +67,16 @@ fn compare(page: &str, words: &[&str], global: &BTreeSet<&str>) -> usize {
     let heading = format!("`ksn {}`", words.join(" "));
     let text = section(page, &heading);
     let found: BTreeSet<&str> = options(&help).difference(global).copied().collect();
-    let listed: BTreeSet<&str> = first_cells(text).into_iter().filter(|cell| cell.starts_with("--")).collect();
+    let listed: BTreeSet<&str> = first_cells(text)
+        .into_iter()
+        .filter(|cell| cell.starts_with("--"))
+        .collect();
     assert_eq!(listed, found, "options under {heading}");
     let inner = subcommands(&help);
-    1 + inner.iter().map(|name| compare(page, &[words, &[*name]].concat(), global)).sum::<usize>()
+    1 + inner
+        .iter()
+        .map(|name| compare(page, &[words, &[*name]].concat(), global))
+        .sum::<usize>()
 }
 
 #[test]
@@ -80,8 +87,14 @@ fn the_page_has_every_command_and_option() {
     let global: BTreeSet<&str> = global.filter(|cell| cell.starts_with("--")).collect();
     assert_eq!(global, options(&help));
     let names = subcommands(&help);
-    let listed = names.iter().map(|name| compare(&page, &[*name], &global)).sum::<usize>();
-    let headings = page.lines().filter(|line| line.starts_with('#') && line.contains("# `ksn ")).count();
+    let listed = names
+        .iter()
+        .map(|name| compare(&page, &[*name], &global))
+        .sum::<usize>();
+    let headings = page
+        .lines()
+        .filter(|line| line.starts_with('#') && line.contains("# `ksn "))
+        .count();
     assert_eq!(listed, headings, "a section is of no command");
 }
 
@@ -103,7 +116,9 @@ fn keys(value: &Value, path: &str, all: &mut BTreeSet<String>) {
 
 #[test]
 fn the_page_has_every_key_of_the_json() {
-    let json = Folder::with(&[("every.ksn", EVERY_KEY)]).ksn(&["summary", "every.ksn", "--json"]).json();
+    let json = Folder::with(&[("every.ksn", EVERY_KEY)])
+        .ksn(&["summary", "every.ksn", "--json"])
+        .json();
     let mut found = BTreeSet::new();
     keys(&json, "", &mut found);
     let page = page();
