@@ -7,8 +7,12 @@ mod fences;
 mod links;
 #[path = "book/nets.rs"]
 mod nets;
+#[path = "book/pages.rs"]
+mod pages;
 #[path = "book/recount.rs"]
 mod recount;
+#[path = "book/references.rs"]
+mod references;
 
 use fences::{Fence, fences};
 use ksdsl::compile::{Compilation, Options, compile};

@@ -1,7 +1,7 @@
 //! Every relative link of the documents leads somewhere, and every page of the book is in its table of contents.
 
 use crate::{read, repository};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 const BOOK: &str = "docs/book/src";
@@ -125,6 +125,29 @@ fn every_page_is_in_the_table_of_contents_once() {
     let mut expected: Vec<String> = names.filter(|name| name != "SUMMARY.md").collect();
     expected.sort();
     assert_eq!(listed, expected);
+}
+
+/// From the README by one link to a page or the table of contents, and by another to every other page.
+#[test]
+fn every_document_is_two_links_from_the_readme() {
+    let mut near = BTreeSet::from([PathBuf::from("README.md")]);
+    for _ in 0..2 {
+        let known: Vec<PathBuf> = near
+            .iter()
+            .filter(|it| it.extension().is_some_and(|it| it == "md"))
+            .cloned()
+            .collect();
+        for document in known {
+            let folder = document.parent().expect("a folder");
+            let targets = links(&read(&document)).into_iter();
+            near.extend(targets.map(|link| normal(&folder.join(link.split('#').next().expect("a part")))));
+        }
+    }
+    let far: Vec<PathBuf> = documents()
+        .into_iter()
+        .filter(|document| !near.contains(document))
+        .collect();
+    assert!(far.is_empty(), "more than two links from README.md: {far:?}");
 }
 
 /// The rules of GitHub's and mdbook's anchors, on headings of this repository.

@@ -2,6 +2,7 @@
 
 mod convert;
 mod counts;
+mod page;
 mod settings;
 
 use serde_json::Value;
