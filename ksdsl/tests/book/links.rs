@@ -127,6 +127,15 @@ fn every_page_is_in_the_table_of_contents_once() {
     assert_eq!(listed, expected);
 }
 
+/// File systems of macOS and Windows take `SUMMARY.md` and `summary.md` for one file.
+#[test]
+fn pages_differ_in_more_than_case() {
+    let names = pages().into_iter().map(|page| page.to_string_lossy().to_lowercase());
+    let mut seen = BTreeSet::new();
+    let twice: Vec<String> = names.filter(|name| !seen.insert(name.clone())).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
 /// From the README by one link to a page or the table of contents, and by another to every other page.
 #[test]
 fn every_document_is_two_links_from_the_readme() {
