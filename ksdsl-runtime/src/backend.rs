@@ -2,7 +2,7 @@
 
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use crate::scalar::Scalar;
-use dfdx::shapes::Shape;
+use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Tensor};
 use dfdx::tensor_ops::Device;
 use std::borrow::Cow;
@@ -236,6 +236,12 @@ pub trait Backend<E: Scalar>: Device<E> {
     fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, E, Self, T>) -> Result<Self::Buf, Self::Err>;
     /// Makes a tensor of a buffer that holds its values in row-major order.
     fn make_tensor<S: Shape>(&self, buf: Self::Buf, shape: S) -> Result<Tensor<S, E, Self>, Self::Err>;
+    /// Gives a tensor these values, in row-major order. Where the device can, the tensor stays the one it
+    /// is for gradients that were made for it; otherwise gradients must be made anew.
+    fn set_tensor<S: Shape>(&self, tensor: &mut Tensor<S, E, Self>, values: Self::Buf) -> Result<(), Self::Err> {
+        *tensor = self.make_tensor(values, *tensor.shape())?;
+        Ok(())
+    }
     /// Adds `buf` to the gradient of `tensor`, which must be contiguous (call `try_contiguous` on a
     /// traced input first: dfdx keeps gradients in the physical order of the tensor, and neither its
     /// strides nor its `GhostTensor` are public).

@@ -95,6 +95,7 @@ pub mod prepared;
 pub mod repeat;
 mod saved;
 pub mod scalar;
+pub mod tensors;
 pub mod update;
 pub mod weight;
 

@@ -22,7 +22,6 @@ mod joined;
 mod kernel;
 mod layout;
 mod linear;
-mod matmul;
 pub mod memory;
 mod norm;
 mod par;

@@ -30,4 +30,4 @@ pub use average::{Average, Averaging, Statistics};
 pub use method::{AdamW, Method, Sgd};
 pub use optimiser::{Decayed, Optimiser};
 pub use tensors::non_finite;
-pub(crate) use tensors::{Slot, read, slots, write};
+pub(crate) use tensors::{read, slots, write};
