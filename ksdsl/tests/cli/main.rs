@@ -2,6 +2,7 @@
 
 mod convert;
 mod counts;
+mod install;
 mod settings;
 
 use serde_json::Value;
