@@ -8,34 +8,55 @@
 //! - [`network`]: name, sizes and counts of a generated network, for generic code.
 //! - [`cpu`]: threads, instruction sets, memory.
 
-pub mod act;
-pub mod backend;
-pub mod bank;
 pub mod checkpoint;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
-#[doc(hidden)]
-pub mod generated;
-pub mod geometry;
-pub mod init;
 pub mod network;
-pub mod norm;
-pub mod ops;
-pub mod oracle;
-pub mod param;
-pub mod pass;
-mod pending;
 pub mod prelude;
 pub mod prepared;
+
+// What generated code, the trainer and the tests of this workspace use. No stable interface: these depend on this
+// crate's exact version.
+#[doc(hidden)]
+pub mod act;
+#[doc(hidden)]
+pub mod backend;
+#[doc(hidden)]
+pub mod bank;
+#[doc(hidden)]
+pub mod generated;
+#[doc(hidden)]
+pub mod geometry;
+#[doc(hidden)]
+pub mod init;
+#[doc(hidden)]
+pub mod norm;
+#[doc(hidden)]
+pub mod ops;
+#[doc(hidden)]
+pub mod oracle;
+#[doc(hidden)]
+pub mod param;
+#[doc(hidden)]
+pub mod pass;
+#[doc(hidden)]
 pub mod repeat;
-mod saved;
+#[doc(hidden)]
 pub mod scalar;
+#[doc(hidden)]
 pub mod update;
+#[doc(hidden)]
 pub mod weight;
 
+mod pending;
+mod saved;
+
+#[doc(inline)]
+pub use backend::Backend;
 pub use dfdx;
 pub use ksdsl_macros::{include_ksn, ksnet};
+#[doc(inline)]
 pub use scalar::Scalar;
 
 /// Includes what `ksdsl::build` generated in the build script: `include_generated!("small")` for

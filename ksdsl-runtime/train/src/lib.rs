@@ -6,10 +6,12 @@
 pub mod classifier;
 pub mod data;
 pub mod interrupt;
+#[doc(hidden)]
 pub mod json;
 pub mod loss;
 pub mod metrics;
 pub mod optim;
+#[doc(hidden)]
 pub mod random;
 pub mod recipe;
 pub mod record;
