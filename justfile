@@ -27,7 +27,7 @@ review:
 
 # Licences and sources of the dependencies (cargo install cargo-deny).
 deny:
-    cargo deny check
+    cargo deny --all-features check
 
 # Compare with PyTorch (torch, numpy and safetensors): `just parity --table docs/parity.md` for all networks.
 parity *args:

@@ -84,7 +84,7 @@ def measure(suite: Suite, chosen: argparse.Namespace) -> list[Table]:
     """Measures what was chosen and prints each table as soon as it is there."""
     names = chosen.only or (NAMES if not chosen.quick else [row.name for row in ROWS] + ["memory"])
     columns = ["work", "ours (ms)", "best (ms)", "of", "ratio (quartiles)"]
-    summary = Table("Ours and the best of the peers' modes", columns)
+    summary = Table("Ours and the fastest peer", columns)
     tables = []
     for row in ROWS:
         if row.name in names:

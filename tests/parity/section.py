@@ -12,11 +12,11 @@ TITLE = "## Deep networks with batch norms"
 TEXT = """\
 {title}
 
-`tests/parity/deep.py` wrote this section: the networks of `tests/parity/deep.ksn` as they start, {batch} random images
-of 64x64 pixels, one training pass for each seed, on {level}. A gradient's error is that of single precision from
-PyTorch's in double precision: of the worst tensor, as a part of the tensor's largest gradient. A value that is zero but
-for rounding passes a ReLU in one precision and not in the other, which changes a gradient that is a sum over few values
-by per cents: such a pass stands out in either system, and how many there are is a matter of rounding and of luck.
+This section gives the gradient errors of the networks of `tests/parity/deep.ksn` at initialisation, for {batch} random images
+of 64x64 pixels, one training pass per seed, on {level}. `tests/parity/deep.py` generates it. The error is that of single
+precision relative to PyTorch's double precision: the largest error of the worst tensor, relative to the tensor's largest
+gradient. Rounding decides whether a value near zero passes a ReLU; one such value changes a gradient that sums few values
+by per cents. Such passes are outliers in either system, and their number varies by chance.
 
 """
 

@@ -8,35 +8,34 @@ from measure import Measures
 INTRODUCTION = """\
 # Parity with PyTorch
 
-`tests/parity/parity.py` wrote this page. It gives every network of `tests/parity/nets.csv` to both sides, with
-the same random weights and the same two images: the model that KSDSL generates (dfdx, our kernels, on a CPU)
-and the module of `ksn export pytorch` (PyTorch {torch} on a CPU). To do it again, with torch, numpy and
-safetensors:
+This page compares the networks of `tests/parity/nets.csv` on both sides, with the same random weights and the same
+two images: the model that KSDSL generates (dfdx, our kernels, on a CPU) and the module of `ksn export pytorch`
+(PyTorch {torch} on a CPU). `tests/parity/parity.py` generates it, with torch, numpy and safetensors:
 
 ```sh
 python tests/parity/parity.py --table docs/parity.md
 ```
 
-A difference is a part of the largest value of its tensor; where there are several tensors, the worst counts.
+Every difference is relative to the largest value of its tensor. Of several tensors the worst counts.
 
-| column | what is compared |
+| column | comparison |
 | --- | --- |
-| inference, logits, loss | of the mode for inference, and of a training pass |
-| gradients (L2) | all gradients as one vector: the Euclidean norm of the difference, as a part of the vector's |
-| gradients (largest) | the largest difference of all, as a part of the largest gradient of all |
-| gradients (tensor) | the worst tensor by itself: its largest difference, as a part of its largest gradient |
+| inference, logits, loss | outputs in inference mode; logits and loss of a training pass |
+| gradients (L2) | all gradients as one vector: the relative Euclidean norm of the difference |
+| gradients (largest) | the largest difference relative to the largest gradient of the network |
+| gradients (tensor) | the worst tensor: its largest difference relative to its largest gradient |
 | statistics | running statistics after the pass |
-| SGD, AdamW | all tensors after ten steps, with momentum and weight decay; empty where the steps were left out |
+| SGD, AdamW | all tensors after ten steps, with momentum and weight decay; empty if not run |
 
-A gradient that is zero but for rounding (less than 1e-6 of the largest of all in single precision, 1e-10 in double),
-such as that of a bias before a batch norm, is compared with the largest of all, and what the optimisers make of it is
-left out.
+A gradient that is zero except for rounding (less than 1e-6 of the network's largest in single precision, 1e-10 in
+double), such as that of a bias before a batch norm, is compared relative to the network's largest gradient, and its
+parameter is excluded from the optimiser columns.
 """
 
 DOUBLE = """\
 ## Double precision
 
-Here rounding hides nothing: what remains shows that both sides compute the same.
+In double precision rounding hides no difference between the two sides.
 
 {summary}
 """
@@ -46,19 +45,18 @@ SINGLE = """\
 
 {summary}
 
-In networks with ReLU the norms (where it follows convolutions, their biases) are set so that its inputs keep away
-from zero. Otherwise a value that is zero but for rounding passes a ReLU on one side and not on the other, and
-gradients differ by per cents, of PyTorch in single precision from PyTorch in double precision too. In double
-precision the norms are not set so. AdamW's epsilon is 1e-3 instead of 1e-8, with which its steps have the size of the
-rate however small the gradient.
+In networks with ReLU, the parameters of norms (or the biases of convolutions without a norm) keep the inputs of ReLUs
+away from zero. Otherwise rounding decides whether a value near zero passes a ReLU, and gradients differ by per cents,
+also between PyTorch in single and in double precision. The double-precision networks are not adjusted. AdamW's epsilon
+is 1e-3 instead of 1e-8, because 1e-8 gives steps of the size of the learning rate however small the gradient.
 """
 
 ROUNDING = """\
-## Whose rounding
+## Rounding of both sides
 
-The same gradients in single precision, each from those of PyTorch in double precision: of PyTorch, ours, and
-ours with all 3x3 convolutions computed directly, without Winograd's algorithm. On the left all gradients as one
-vector, on the right the worst tensor by itself.
+This table gives the errors of single-precision gradients relative to PyTorch's in double precision: PyTorch's, ours, and
+ours with all 3x3 convolutions computed directly, without Winograd's algorithm; on the left with all gradients as one
+vector, on the right for the worst tensor.
 
 {summary}
 """
@@ -86,8 +84,8 @@ def double_summary(double: list[Measures]) -> str:
     steps = max(max(found.sgd or 0.0, found.adamw or 0.0) for found in double)
     stepped = sum(found.sgd is not None for found in double)
     return (
-        f"{len(double)} networks: in one pass nothing differs by more than {number(one_pass)}, after ten steps, "
-        f"which {stepped} of them took, by {number(steps)}.{unstable(double)}"
+        f"The {len(double)} networks differ by at most {number(one_pass)} in one pass, and the {stepped} of them that "
+        f"took ten steps by at most {number(steps)} after these.{unstable(double)}"
     )
 
 
@@ -101,8 +99,8 @@ def unstable(measures: list[Measures]) -> str:
     if not found:
         return ""
     return (
-        " Some networks make much of rounding in ten steps. So far apart are PyTorch and PyTorch there, if the last bits "
-        f"of the first weights change: {', '.join(found)}."
+        " Some networks amplify rounding in ten steps. There, changing the last bits of the initial weights moves PyTorch's "
+        f"own result by: {', '.join(found)}."
     )
 
 
@@ -114,15 +112,15 @@ def single_summary(single: list[Measures]) -> str:
         return number(max(find(found) or 0.0 for found in single))
 
     return (
-        f"Of {len(single)} networks, logits, loss and gradients are within 1e-5 for "
+        f"Of {len(single)} networks, logits, loss and gradients agree within 1e-5 for "
         f"{within(lambda found: found.gradient.norm)} with all gradients as one vector, for "
-        f"{within(lambda found: found.gradient.largest)} by the largest difference of all, and for "
-        f"{within(lambda found: found.gradient.tensor)} with every tensor by itself. Our gradients in single precision "
-        f"compared with those of PyTorch in double precision, it is {within(lambda found: found.ours.norm)} and "
-        f"{within(lambda found: found.ours.largest)} and {within(lambda found: found.ours.tensor)}. After ten steps "
-        f"tensors differ by {steps(lambda found: found.sgd)} (SGD) and {steps(lambda found: found.adamw)} (AdamW) at "
-        f"most. What keeps the others from the last is rounding, and often more that of PyTorch than ours: "
-        f"[below](#whose-rounding).{unstable(single)}"
+        f"{within(lambda found: found.gradient.largest)} by the largest difference, and for "
+        f"{within(lambda found: found.gradient.tensor)} for every tensor by itself. Relative to PyTorch in double "
+        f"precision, our single-precision gradients do so for {within(lambda found: found.ours.norm)}, "
+        f"{within(lambda found: found.ours.largest)} and {within(lambda found: found.ours.tensor)} networks. After ten "
+        f"steps tensors differ by at most {steps(lambda found: found.sgd)} (SGD) and "
+        f"{steps(lambda found: found.adamw)} (AdamW). Larger differences are rounding, often more PyTorch's than ours: "
+        f"see [below](#rounding-of-both-sides).{unstable(single)}"
     )
 
 
@@ -137,10 +135,11 @@ def rounding_summary(single: list[Measures]) -> str:
     worse = [found.name for found in single if found.ours.norm > 2 * found.theirs.norm]
     more = ", ".join(f"`{name}`" for name in worse) or "none"
     return (
-        f"As geometric means over {len(single)} networks, our error is {mean(ours)} times PyTorch's as one vector and "
-        f"{mean(tensor)} times at the worst tensor. Of the {len(both)} that were also computed directly it is "
-        f"{mean([ours for ours, _ in direct])} times as one vector, and {mean([direct for _, direct in direct])} times "
-        f"directly. More than twice PyTorch's as one vector: {more}."
+        f"In the geometric mean over {len(single)} networks, our error is {mean(ours)} times PyTorch's with all gradients "
+        f"as one vector, and {mean(tensor)} times for the worst tensor. For the {len(both)} networks that were also "
+        f"computed directly, the first is {mean([ours for ours, _ in direct])} times, and "
+        f"{mean([direct for _, direct in direct])} times with direct convolutions. Networks with more than twice PyTorch's "
+        f"error as one vector: {more}."
     )
 
 

@@ -77,7 +77,7 @@ impl Default for Recipe {
             batch: 64,
             seed: 0,
             method: Sgd::default().into(),
-            decayed: Decayed::All,
+            decayed: Decayed::default(),
             rate: 0.1,
             schedule: Schedule::OneCycle(OneCycle::default()),
             warm_up: None,
@@ -338,3 +338,7 @@ mod tests {
         Recipe::default().check().unwrap();
     }
 }
+
+#[cfg(test)]
+#[path = "recipe_page_tests.rs"]
+mod page_tests;

@@ -3,6 +3,7 @@
 use ksdsl_runtime::dfdx::nn::modules::BatchNorm2D;
 use ksdsl_runtime::ksnet;
 use ksdsl_runtime::prelude::*;
+use ksdsl_train::Recipe;
 use ksdsl_train::optim::{AdamW, Decayed, Method, Optimiser, Sgd};
 
 ksnet! {
@@ -107,7 +108,8 @@ fn factors_of_visits_do_not_decay() {
     }
 }
 
-/// dfdx's own batch norms have a tensor of the same name, which is no visit's.
+/// dfdx's own batch norms have a tensor of the same name, which is no visit's. By default all parameters decay, in a
+/// recipe and in an optimiser of one's own: `torch.optim.SGD(norm.parameters(), lr=0.1, weight_decay=0.5)`.
 #[test]
 fn scales_of_norms_decay_as_in_pytorch() {
     let device = Cpu::default();
@@ -119,7 +121,7 @@ fn scales_of_norms_decay_as_in_pytorch() {
         decoupled: 0.0,
     });
     optimiser.rate = 0.1;
-    optimiser.decayed = Decayed::All;
+    assert_eq!(optimiser.decayed, Recipe::default().decayed);
     let mut gradients = model.alloc_grads();
     optimiser.step(&mut model, &mut gradients).unwrap();
     let norm: &BatchNorm2D<2, f32, Cpu> = &model.0;

@@ -60,8 +60,8 @@ pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) ->
 /// Points of a key up to which prefixes are looked for.
 const PREFIX_POINTS: usize = 8;
 
-/// The prefix that a wrapper of PyTorch's puts before every key (`module.`, `_orig_mod.`), where without it all keys of
-/// the file are the network's.
+/// The prefix that a wrapper of PyTorch's puts before every key (`module.`, `_orig_mod.`): without it all keys of the
+/// file are the network's, and with it none is. (`shared.` is no wrapper's, though a group may be named as a layer is.)
 fn wrapper(file: &File, expected: &[Expected], sharing: &[Shared]) -> Option<String> {
     let visits = sharing.iter().flat_map(|shared| &shared.visits);
     let known: HashSet<&str> = expected
@@ -71,6 +71,9 @@ fn wrapper(file: &File, expected: &[Expected], sharing: &[Shared]) -> Option<Str
         .map(String::as_str)
         .collect();
     let first = file.keys().next()?;
+    if file.keys().any(|key| known.contains(key)) {
+        return None;
+    }
     let is_prefix = |prefix: &&str| {
         let mut bare = file.keys().map(|key| key.strip_prefix(prefix));
         bare.all(|key| key.is_some_and(|key| known.contains(key)))

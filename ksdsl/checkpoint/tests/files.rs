@@ -57,6 +57,20 @@ fn with_header(header: &str, data: usize) -> Vec<u8> {
     bytes
 }
 
+/// `net n { input 2; a: linear(2, bias = false); b: linear(2, bias = false); share a, b }`: the group is named after its
+/// first layer, and every key begins with `shared.`, which is not a wrapper's prefix.
+#[test]
+fn a_network_of_shared_tensors_alone_is_read() {
+    let sharing = [Shared {
+        key: "shared.a.weight".to_owned(),
+        visits: vec!["a.weight".to_owned(), "b.weight".to_owned()],
+    }];
+    let network = [expected("shared.a.weight", &[1])];
+    let file = File::parse(to_bytes(&[tensor("shared.a.weight", &[1], &[1.5])], &sharing)).unwrap();
+    let views = resolve(&file, &network, &sharing).unwrap();
+    assert_eq!(views[0].data, 1.5f32.to_le_bytes());
+}
+
 /// By the description of the format: the length in 8 bytes, JSON, data.
 #[test]
 fn the_format_is_that_of_safetensors() {

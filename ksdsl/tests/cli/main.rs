@@ -2,6 +2,8 @@
 
 mod convert;
 mod counts;
+mod install;
+mod page;
 mod settings;
 
 use serde_json::Value;

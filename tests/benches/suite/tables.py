@@ -168,8 +168,8 @@ def peak_memory(suite: Suite) -> Table:
         layout, share = rival.split(", ")[1], f"{own / peaks[rival]:.2f}"
         table.rows.append([f"{title}, batch {batch}", megabytes(own), megabytes(peaks[rival]), layout, share])
     table.notes.append(
-        "Resident memory at most while the network is built and takes two steps, less that before, "
-        "in a fresh process; PyTorch in eager mode, the better layout."
+        "Peak resident memory while the network is built and takes two steps, minus the memory before, "
+        "in a fresh process; PyTorch in eager mode, in its better layout."
     )
     return table
 
@@ -299,8 +299,8 @@ def kernels(suite: Suite) -> Table:
                 times = interleaved(contestants, work, suite.rounds, suite.turn / 2)
                 table.rows.append([convolution.title, title, *pair_cells(times)])
     table.notes.append(
-        "PyTorch's `conv2d` and `convolution_backward`, the faster layout; the maps lie in that "
-        "layout already. Outcomes agree within 1e-4 of the largest value."
+        "PyTorch's `conv2d` and `convolution_backward` in the faster layout, with maps already in that "
+        "layout. Results agree within 1e-4 of the largest value."
     )
     return table
 

@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 pub enum Decayed {
     /// All, as in PyTorch's optimisers without groups, but for the factors by which visits multiply a shared kernel
     /// (`with private scale`): their neutral value is 1, so to pull them towards 0 would undo the visit's kernel.
+    #[default]
     All,
     /// Those of at least two dimensions: kernels and embeddings, but neither biases nor the scales and
     /// shifts of norms, whose size means nothing.
-    #[default]
     Kernels,
 }
 
@@ -68,7 +68,8 @@ pub struct Optimiser<E: Scalar, D: Updates<E>> {
 }
 
 impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
-    /// An optimiser without history, at a learning rate of 0.001, that decays kernels alone and clips nothing.
+    /// An optimiser without history, at a learning rate of 0.001, that clips nothing; what decays is
+    /// [`Decayed::default`], as in a recipe.
     pub fn new(method: impl Into<Method>) -> Self {
         Self {
             rate: 1e-3,
