@@ -19,14 +19,10 @@ fn page() -> String {
 fn rows(page: &str, heading: &str) -> Rows {
     let (_, rest) = page.split_once(&format!("# {heading}\n")).unwrap();
     let section = rest.split("\n#").next().unwrap();
-    let lines = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    let lines = section.lines().filter(|line| line.starts_with("| `"));
     let row = |line: &str| {
-        let cells: Vec<&str> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
-        let default = cells[2].trim_matches('`').to_owned();
-        (
-            cells[0].trim_end_matches('`').to_owned(),
-            (default, cells[3].to_owned()),
-        )
+        let cells: Vec<&str> = line.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
+        (cells[1].to_owned(), (cells[3].to_owned(), cells[4].to_owned()))
     };
     lines.map(row).collect()
 }
@@ -102,7 +98,7 @@ fn ranges_hold(recipe: &Recipe, at: &str, key: &str, range: &str) {
     };
     let pointer = format!("/{}", path.replace('.', "/"));
     let mut refused = 0;
-    for tried in ["-1", "0", "0.5", "1", "2", "1e9", "[2,1]", "[-1,0]", "[0.5,1.5]"] {
+    for tried in ["-1", "0", "0.5", "1", "2", "1000000", "[2,1]", "[-1,0]", "[0.5,1.5]"] {
         let mut changed = whole.clone();
         *changed.pointer_mut(&pointer).unwrap() = parsed(tried);
         let Ok(changed) = serde_json::from_value::<Recipe>(changed) else {
