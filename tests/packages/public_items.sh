@@ -14,11 +14,13 @@ case $used in
         ;;
 esac
 
+# All at once, with the features of .ci/run's `cargo doc`, whose checked dependencies are used again.
+RUSTDOC="$PWD/tests/packages/rustdoc" RUSTDOCFLAGS="-Zunstable-options --output-format json" \
+    cargo doc --quiet --locked --workspace --lib --all-features --no-deps
+
 status=0
 for file in tests/packages/*.txt; do
     crate=$(basename "$file" .txt)
-    RUSTDOC="$PWD/tests/packages/rustdoc" cargo rustdoc --quiet --locked -p "$crate" --lib --all-features -- \
-        -Zunstable-options --output-format json
     listing=$(cargo run --quiet --locked -p ksdsl-package-tests -- "target/doc/${crate//-/_}.json")
     if [[ ${1-} == --update ]]; then
         printf '%s\n' "$listing" >"tests/packages/$crate.txt"

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         .build();
     match listing {
         Ok(listing) => {
-            println!("{listing}");
+            print!("{listing}");
             ExitCode::SUCCESS
         }
         Err(error) => {
