@@ -25,9 +25,21 @@ cuda-gpu *args:
 review:
     cargo insta review
 
+# Build every crate from its package, as a registry would have it.
+package:
+    cargo package --workspace --locked
+
+# Compare the public items of the crates with their listings: `just public-items --update` after an intended change.
+public-items *args:
+    tests/packages/public_items.sh {{args}}
+
+# Run the commands of README.md in a fresh clone without caches.
+fresh-machine *args:
+    tests/fresh_machine.sh {{args}}
+
 # Licences and sources of the dependencies (cargo install cargo-deny).
 deny:
-    cargo deny check
+    cargo deny --all-features check
 
 # Compare with PyTorch (torch, numpy and safetensors): `just parity --table docs/parity.md` for all networks.
 parity *args:

@@ -1,8 +1,4 @@
-//! `ksnet!` and `include_ksn!`: networks of the KSDSL language in Rust code.
-//!
-//! A thin shell over the compiler `ksdsl`. `ksnet!` gives the compiler the text of its tokens and
-//! turns each diagnostic back into errors at the tokens it speaks of; `include_ksn!` reads a file.
-//! Use both through `ksdsl_runtime`, which the generated code names.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod expand;

@@ -2,7 +2,7 @@
 
 use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use crate::scalar::Scalar;
-use dfdx::shapes::Shape;
+use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Tensor};
 use dfdx::tensor_ops::Device;
 use std::borrow::Cow;
@@ -208,37 +208,56 @@ pub(crate) fn link_by_link<E: Scalar, D: Backend<E>>(
     device.conv_forward(second.size, &between, second.kernel, second.bias, second.tail)
 }
 
-/// A dfdx device on which the layer operations exist.
+/// A dfdx device on which the layer operations exist: the bound of generic code, `D: Backend<E>`.
+///
+/// Its methods are internal and may change in any release.
 ///
 /// Buffers hold activations NHWC (see [`crate::geometry`]), parameters as PyTorch lays them out.
 /// Every method that takes a `&mut Buf` gradient *adds* to it: that is how a shared kernel gathers
 /// the sum over its visits.
 pub trait Backend<E: Scalar>: Device<E> {
     /// Storage of an activation or a parameter on this device.
+    #[doc(hidden)]
     type Buf: Clone + std::fmt::Debug + 'static;
     /// A parameter in the forms that the operations want, each made at most once.
+    #[doc(hidden)]
     type Kernel: std::fmt::Debug + 'static;
     /// A parameter's gradient, gathered over its visits in whatever form each of them computes.
+    #[doc(hidden)]
     type KernelGradient: std::fmt::Debug + 'static;
 
     /// A parameter of these values, as PyTorch lays them out.
+    #[doc(hidden)]
     fn kernel(&self, values: Self::Buf) -> Self::Kernel;
     /// The values of a parameter.
+    #[doc(hidden)]
     fn kernel_values(kernel: &Self::Kernel) -> &Self::Buf;
     /// A gradient of zero for a parameter of `len` values.
+    #[doc(hidden)]
     fn gradient(&self, len: usize) -> Result<Self::KernelGradient, Self::Err>;
     /// The part of a gradient that is gathered as PyTorch lays it out, for adding to it.
+    #[doc(hidden)]
     fn gradient_values_mut<'g>(&self, gradient: &'g mut Self::KernelGradient) -> Result<&'g mut Self::Buf, Self::Err>;
     /// The sum of all parts, as PyTorch lays it out.
+    #[doc(hidden)]
     fn gradient_values(&self, gradient: Self::KernelGradient) -> Result<Self::Buf, Self::Err>;
 
     /// Copies a tensor's values, in logical (row-major) order.
+    #[doc(hidden)]
     fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, E, Self, T>) -> Result<Self::Buf, Self::Err>;
     /// Makes a tensor of a buffer that holds its values in row-major order.
+    #[doc(hidden)]
     fn make_tensor<S: Shape>(&self, buf: Self::Buf, shape: S) -> Result<Tensor<S, E, Self>, Self::Err>;
+    /// Gives a tensor these values, in row-major order. Where the device can, the tensor stays the one it
+    /// is for gradients that were made for it; otherwise gradients must be made anew.
+    fn set_tensor<S: Shape>(&self, tensor: &mut Tensor<S, E, Self>, values: Self::Buf) -> Result<(), Self::Err> {
+        *tensor = self.make_tensor(values, *tensor.shape())?;
+        Ok(())
+    }
     /// Adds `buf` to the gradient of `tensor`, which must be contiguous (call `try_contiguous` on a
     /// traced input first: dfdx keeps gradients in the physical order of the tensor, and neither its
     /// strides nor its `GhostTensor` are public).
+    #[doc(hidden)]
     fn add_to_gradient<S: Shape>(
         &self,
         gradients: &mut Gradients<E, Self>,
@@ -246,6 +265,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         buf: Self::Buf,
     ) -> Result<(), Self::Err>;
     /// Takes the gradient of `tensor`, which must be contiguous, out of `gradients`.
+    #[doc(hidden)]
     fn take_gradient<S: Shape>(
         &self,
         gradients: &mut Gradients<E, Self>,
@@ -253,14 +273,18 @@ pub trait Backend<E: Scalar>: Device<E> {
     ) -> Result<Self::Buf, Self::Err>;
 
     /// A buffer of `len` zeros.
+    #[doc(hidden)]
     fn zeroed(&self, len: usize) -> Result<Self::Buf, Self::Err>;
     /// NCHW to NHWC; `size` describes the map either way.
+    #[doc(hidden)]
     fn nchw_to_nhwc(&self, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// NHWC to NCHW.
+    #[doc(hidden)]
     fn nhwc_to_nchw(&self, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
 
     /// `y = conv(x, kernel) + bias`, and what follows it. Linear layers are convolutions of maps of
     /// one pixel.
+    #[doc(hidden)]
     fn conv_forward(
         &self,
         size: ConvSize,
@@ -270,11 +294,13 @@ pub trait Backend<E: Scalar>: Device<E> {
         tail: ConvTail<'_, Self::Buf>,
     ) -> Result<Self::Buf, Self::Err>;
     /// Whether [`Backend::conv_chain`] is better than its convolutions one by one.
+    #[doc(hidden)]
     fn chains(&self, _first: ConvSize, _second: ConvSize) -> bool {
         false
     }
     /// Two convolutions, of which the second alone reads the output of the first. A device can do it piece
     /// by piece, so that this output need not go through memory.
+    #[doc(hidden)]
     fn conv_chain(
         &self,
         x: &Self::Buf,
@@ -285,6 +311,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     }
     /// `y = conv(x, kernel) + bias` with the statistics of `before(y)` (Ioffe & Szegedy 2015,
     /// algorithm 1).
+    #[doc(hidden)]
     fn conv_moments(
         &self,
         size: ConvSize,
@@ -294,6 +321,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         before: Option<Activation>,
     ) -> Result<ConvMoments<Self::Buf>, Self::Err>;
     /// The gradient with respect to the input, plus `others`.
+    #[doc(hidden)]
     fn conv_backward_data(
         &self,
         size: ConvSize,
@@ -302,6 +330,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         others: Option<Self::Buf>,
     ) -> Result<Self::Buf, Self::Err>;
     /// Adds the gradient with respect to the kernel.
+    #[doc(hidden)]
     fn conv_backward_weight(
         &self,
         size: ConvSize,
@@ -310,12 +339,15 @@ pub trait Backend<E: Scalar>: Device<E> {
         gradient: &mut Self::KernelGradient,
     ) -> Result<(), Self::Err>;
     /// Adds the column sums of `dy` to `dbias`.
+    #[doc(hidden)]
     fn bias_backward(&self, size: RowSize, dy: &Self::Buf, dbias: &mut Self::Buf) -> Result<(), Self::Err>;
 
     /// Mean and biased variance per channel.
+    #[doc(hidden)]
     fn moments(&self, size: RowSize, x: &Self::Buf) -> Result<(Self::Buf, Self::Buf), Self::Err>;
     /// Batch normalisation as `factor * x + offset`: `factor = scale / sqrt(variance + eps)`,
     /// `offset = shift - mean * factor`.
+    #[doc(hidden)]
     fn norm_coefficients(
         &self,
         mean: &Self::Buf,
@@ -325,6 +357,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         eps: f64,
     ) -> Result<(Self::Buf, Self::Buf), Self::Err>;
     /// `after(factor * x + offset + residual)`, in place if `x` is owned.
+    #[doc(hidden)]
     fn norm_apply(
         &self,
         size: RowSize,
@@ -335,6 +368,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         residual: Option<&Self::Buf>,
     ) -> Result<Self::Buf, Self::Err>;
     /// The output again: `after(factor * before(x) + offset + residual)`.
+    #[doc(hidden)]
     fn norm_recall(
         &self,
         size: RowSize,
@@ -347,6 +381,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     /// The gradients with respect to the input and, if asked for, to the residual; adds those of
     /// scale and shift.
     #[allow(clippy::type_complexity)]
+    #[doc(hidden)]
     fn norm_backward(
         &self,
         norm: NormBackward<'_, Self::Buf>,
@@ -356,6 +391,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         dshift: &mut Self::Buf,
     ) -> Result<(Self::Buf, Option<Self::Buf>), Self::Err>;
     /// Whether [`Backend::conv_norm_backward`] is better than its parts one by one.
+    #[doc(hidden)]
     fn joins_norm(&self, _size: ConvSize) -> bool {
         false
     }
@@ -364,6 +400,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     /// sums for a norm before it; adds those of the parameters. A device can do it
     /// piece by piece, so that the gradient between both, and an input that is to be made again, need
     /// not go through memory.
+    #[doc(hidden)]
     fn conv_norm_backward(
         &self,
         norm: NormBackward<'_, Self::Buf>,
@@ -375,6 +412,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     }
     /// `running * (1 - momentum) + batch * factor * momentum`, element by element; `factor` is
     /// `rows / (rows - 1)` for the variance, whose running value is unbiased, and 1 for the mean.
+    #[doc(hidden)]
     fn blend_statistics(
         &self,
         running: &Self::Buf,
@@ -384,6 +422,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     ) -> Result<Self::Buf, Self::Err>;
 
     /// Layer normalisation over the channels of each row (Ba et al. 2016).
+    #[doc(hidden)]
     fn layer_norm_forward(
         &self,
         size: RowSize,
@@ -394,6 +433,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     ) -> Result<LayerNormOutput<Self::Buf>, Self::Err>;
     /// The gradient with respect to the input; adds those of scale and shift.
     #[allow(clippy::too_many_arguments)]
+    #[doc(hidden)]
     fn layer_norm_backward(
         &self,
         size: RowSize,
@@ -408,6 +448,7 @@ pub trait Backend<E: Scalar>: Device<E> {
 
     /// Scaled dot-product attention (Vaswani et al. 2017, equation 1) of each head: head `h` has the
     /// channels from `h * depth` on.
+    #[doc(hidden)]
     fn attention_forward(
         &self,
         size: AttentionSize,
@@ -416,6 +457,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         v: &Self::Buf,
     ) -> Result<Self::Buf, Self::Err>;
     /// The gradients with respect to queries, keys and values.
+    #[doc(hidden)]
     fn attention_backward(
         &self,
         size: AttentionSize,
@@ -425,18 +467,23 @@ pub trait Backend<E: Scalar>: Device<E> {
         dy: &Self::Buf,
     ) -> Result<[Self::Buf; 3], Self::Err>;
     /// Adds `row` to each row of `x`.
+    #[doc(hidden)]
     fn add_to_rows(&self, size: RowSize, x: Self::Buf, row: &Self::Buf) -> Result<Self::Buf, Self::Err>;
 
     /// Applies an activation, in place.
+    #[doc(hidden)]
     fn activation_forward(&self, kind: Activation, x: Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// The gradient with respect to the input, from the *input* `x` — except for
     /// [`Activation::Relu`] and [`Activation::Sigmoid`], where `saved` is the *output*.
+    #[doc(hidden)]
     fn activation_backward(&self, kind: Activation, saved: &Self::Buf, dy: Self::Buf) -> Result<Self::Buf, Self::Err>;
 
     /// Maximum or average pooling.
+    #[doc(hidden)]
     fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// The gradient with respect to the input. A maximum sends its gradient to the first of equal
     /// taps in row-major order (as PyTorch does).
+    #[doc(hidden)]
     fn pool_backward(
         &self,
         kind: PoolKind,
@@ -445,8 +492,10 @@ pub trait Backend<E: Scalar>: Device<E> {
         dy: &Self::Buf,
     ) -> Result<Self::Buf, Self::Err>;
     /// Pools each whole map to one value per channel: `[batch][channels]`.
+    #[doc(hidden)]
     fn global_pool_forward(&self, kind: PoolKind, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// The gradient with respect to the input; a maximum needs that input.
+    #[doc(hidden)]
     fn global_pool_backward(
         &self,
         kind: PoolKind,
@@ -456,11 +505,14 @@ pub trait Backend<E: Scalar>: Device<E> {
     ) -> Result<Self::Buf, Self::Err>;
 
     /// `a + b`.
+    #[doc(hidden)]
     fn add(&self, a: Self::Buf, b: &Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// `a * b`, element by element.
+    #[doc(hidden)]
     fn multiply(&self, a: Self::Buf, b: &Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// `after(x[n, y, x, c] * gate[n, c] + residual)` (squeeze-and-excitation, Hu et al. 2018,
     /// equation 4); `after` is none or [`Activation::Relu`].
+    #[doc(hidden)]
     fn gate_forward(
         &self,
         size: MapSize,
@@ -472,6 +524,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     /// The gradients with respect to `x`, to `gate` and, if asked for, to the residual. `output` is
     /// given if there was an activation.
     #[allow(clippy::type_complexity)]
+    #[doc(hidden)]
     fn gate_backward(
         &self,
         size: MapSize,
@@ -482,6 +535,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         residual: bool,
     ) -> Result<(Self::Buf, Self::Buf, Option<Self::Buf>), Self::Err>;
     /// Joins rows: `[a | b]` for each of `rows` rows of `left` and `right` channels.
+    #[doc(hidden)]
     fn concat(
         &self,
         rows: usize,
@@ -491,14 +545,17 @@ pub trait Backend<E: Scalar>: Device<E> {
         b: &Self::Buf,
     ) -> Result<Self::Buf, Self::Err>;
     /// The opposite of [`Backend::concat`].
+    #[doc(hidden)]
     fn split(&self, rows: usize, left: usize, right: usize, x: &Self::Buf)
     -> Result<(Self::Buf, Self::Buf), Self::Err>;
     /// How to take `images` images through a network in inference, of whose activations the largest has so
     /// many values for one image; `None`: all at once.
+    #[doc(hidden)]
     fn slices(&self, _images: usize, _largest: usize) -> Option<Slices> {
         None
     }
     /// Inverted dropout: element `i` is zeroed with probability `p`, decided by `seed` and `i`
     /// alone, and scaled by `1 / (1 - p)` otherwise. Its own backward pass.
+    #[doc(hidden)]
     fn dropout(&self, p: f64, seed: u64, x: Self::Buf) -> Result<Self::Buf, Self::Err>;
 }

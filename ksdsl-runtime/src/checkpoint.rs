@@ -17,14 +17,11 @@
 //! # }
 //! ```
 
+use crate::backend::Backend;
 use crate::network::{Generated, Network, SharedKernel};
-use dfdx::dtypes::Dtype;
-use dfdx::nn::tensor_collection::{
-    RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ViewTensorName, ViewTensorRef,
-};
-use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::Tensor;
-use dfdx::tensor_ops::Device;
+use crate::scalar::Scalar;
+use crate::tensors;
+use dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Unstated, to_bytes, write_file};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -33,7 +30,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Element types that checkpoints hold.
-pub trait Element: Dtype {
+pub trait Element: Scalar {
     /// The type's name in the format.
     #[doc(hidden)]
     const KIND: Kind;
@@ -64,7 +61,7 @@ macro_rules! elements {
 elements! { f32 F32 f64 F64 }
 
 /// Writes all tensors of a model to a file, which appears at once and whole, or not at all.
-pub fn save<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
+pub fn save<E: Element, D: Backend<E>, M: TensorCollection<E, D> + Generated>(
     model: &M,
     path: impl AsRef<Path>,
 ) -> Result<(), CheckpointError> {
@@ -80,7 +77,7 @@ pub fn save<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
 ///
 /// A file whose metadata do not say which layers its shared tensors serve is taken, with a warning on standard
 /// error: it may be of a network with other ties.
-pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
+pub fn load<E: Element, D: Backend<E>, M: TensorCollection<E, D> + Generated>(
     model: &mut M,
     path: impl AsRef<Path>,
 ) -> Result<(), CheckpointError> {
@@ -109,17 +106,15 @@ pub fn load<E: Element, D: Device<E>, M: TensorCollection<E, D> + Generated>(
         .iter()
         .zip(views)
         .map(|(tensor, view)| (tensor.key.as_str(), view.data));
-    let mut writer = Writer {
-        values: values.collect(),
-    };
-    let walker = &mut RecursiveWalker {
-        m: (model, String::new()),
-        f: &mut writer,
-    };
-    match M::iter_tensors(walker) {
-        Ok(_) => Ok(()),
-        Err(never) => match never {},
-    }
+    let values: BTreeMap<&str, &[u8]> = values.collect();
+    let written = tensors::visit_mut::<E, D, M>(model, |slot, tensor| {
+        if let Some(bytes) = values.get(slot.key.as_str()) {
+            tensor.set_values(&E::from_bytes(bytes));
+        }
+        Ok(())
+    });
+    debug_assert!(written.is_ok(), "setting values fails on no device");
+    Ok(())
 }
 
 /// The shared tensors with the tensors of layers that each stands for.
@@ -135,63 +130,19 @@ fn sharing(kernels: &[SharedKernel]) -> Vec<Shared> {
 }
 
 /// All tensors of a model.
-fn read<E: Element, D: Device<E>, M: TensorCollection<E, D>>(model: &M) -> Vec<ksdsl_checkpoint::Tensor<'static>> {
-    let mut reader = Reader(Vec::new());
-    let walker = &mut RecursiveWalker {
-        m: (model, String::new()),
-        f: &mut reader,
-    };
-    match M::iter_tensors(walker) {
-        Ok(_) => reader.0,
-        Err(never) => match never {},
-    }
-}
-
-/// Collects tensors.
-struct Reader(Vec<ksdsl_checkpoint::Tensor<'static>>);
-
-impl<E: Element, D: Device<E>> TensorVisitor<E, D> for Reader {
-    type Viewer = (ViewTensorRef, ViewTensorName);
-    type Err = std::convert::Infallible;
-    type E2 = E;
-    type D2 = D;
-
-    fn visit<S: Shape>(
-        &mut self,
-        _: TensorOptions<S, E, D>,
-        (tensor, key): (&Tensor<S, E, D>, String),
-    ) -> Result<Option<Tensor<S, E, D>>, Self::Err> {
-        self.0.push(ksdsl_checkpoint::Tensor {
-            key,
+fn read<E: Element, D: Backend<E>, M: TensorCollection<E, D>>(model: &M) -> Vec<ksdsl_checkpoint::Tensor<'static>> {
+    let mut read = Vec::new();
+    let visited = tensors::visit::<E, D, M>(model, |slot, tensor| {
+        read.push(ksdsl_checkpoint::Tensor {
+            key: slot.key,
             kind: E::KIND,
-            shape: tensor.shape().concrete().into_iter().map(|size| size as u64).collect(),
-            data: Cow::Owned(E::to_bytes(&tensor.as_vec())),
+            shape: slot.shape.into_iter().map(|size| size as u64).collect(),
+            data: Cow::Owned(E::to_bytes(&tensor.values())),
         });
-        Ok(None)
-    }
-}
-
-/// Sets tensors to values of their shapes.
-struct Writer<'v> {
-    values: BTreeMap<&'v str, &'v [u8]>,
-}
-
-impl<E: Element, D: Device<E>> TensorVisitor<E, D> for Writer<'_> {
-    type Viewer = (ViewTensorMut, ViewTensorName);
-    type Err = std::convert::Infallible;
-    type E2 = E;
-    type D2 = D;
-
-    fn visit<S: Shape>(
-        &mut self,
-        _: TensorOptions<S, E, D>,
-        (tensor, key): (&mut Tensor<S, E, D>, String),
-    ) -> Result<Option<Tensor<S, E, D>>, Self::Err> {
-        if let Some(bytes) = self.values.get(key.as_str()) {
-            tensor.copy_from(&E::from_bytes(bytes));
-        }
-        Ok(None)
-    }
+        Ok(())
+    });
+    debug_assert!(visited.is_ok(), "reading values fails on no device");
+    read
 }
 
 /// Why a model was not saved or loaded.

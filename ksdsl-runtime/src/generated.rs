@@ -1,4 +1,70 @@
 //! Every name that generated code uses, and nothing else: generated modules call it `rt`.
+//!
+//! # A model by hand
+//!
+//! Models are usually generated from a `.ksn` description. This is what one looks like: a 3x3
+//! kernel with two visits.
+//!
+//! ```
+//! use ksdsl_runtime::generated::*;
+//! use ksdsl_runtime::prelude::*;
+//!
+//! struct Tiny<E: Dtype, D: Storage<E>> {
+//!     /// Visits: `s1.0.conv`, `s1.1.conv`.
+//!     conv_weight: Tensor<Rank4<8, 8, 3, 3>, E, D>,
+//!     linear_weight: Tensor<Rank2<5, 8>, E, D>,
+//! }
+//!
+//! impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Tiny<E, D> {
+//!     type To<E2: Dtype, D2: Device<E2>> = Tiny<E2, D2>;
+//!
+//!     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
+//!         visitor: &mut V,
+//!     ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
+//!         let kernel = TensorOptions::reset_with(|t| init::uniform(t, 0.1));
+//!         let linear = TensorOptions::reset_with(|t| init::uniform(t, 0.3));
+//!         visitor.visit_fields(
+//!             (
+//!                 Self::tensor("conv.weight", |s| &s.conv_weight, |s| &mut s.conv_weight, kernel),
+//!                 Self::tensor("linear.weight", |s| &s.linear_weight, |s| &mut s.linear_weight, linear),
+//!             ),
+//!             |(conv_weight, linear_weight)| Tiny { conv_weight, linear_weight },
+//!         )
+//!     }
+//! }
+//!
+//! type Conv3x3 = op::Conv<Stride<1, 1>, Pad<1, 1, 1, 1>, Dilation<1, 1>, 1>;
+//!
+//! impl<B: Dim, E: Scalar, D: Backend<E>, T: Tape<E, D>>
+//!     Module<Tensor<(B, Const<8>, Const<16>, Const<16>), E, D, T>> for Tiny<E, D>
+//! {
+//!     type Output = Tensor<(B, Const<5>), E, D, T>;
+//!     type Error = D::Err;
+//!
+//!     fn try_forward(
+//!         &self,
+//!         x: Tensor<(B, Const<8>, Const<16>, Const<16>), E, D, T>,
+//!     ) -> Result<Self::Output, D::Err> {
+//!         let mut x = Act::read(x)?;
+//!         let kernel = Bound::new(&self.conv_weight, x.context_mut())?;
+//!         for _ in 0..2 {
+//!             let y: Map<B, 8, 16, 16, E, D, T> = Conv3x3::apply(x, &kernel, NoBias)?;
+//!             x = op::relu(y)?;
+//!         }
+//!         op::linear(op::global_avg_pool(x)?, &self.linear_weight, NoBias)?.into_tensor()
+//!     }
+//! }
+//!
+//! let device = Cpu::seed_from_u64(0);
+//! let model = Tiny::<f32, Cpu>::build(&device);
+//! assert_eq!(model.num_trainable_params(), 8 * 8 * 9 + 8 * 5);
+//!
+//! let x: Tensor<(Const<2>, Const<8>, Const<16>, Const<16>), f32, _> = device.sample_normal();
+//! let gradients = model.alloc_grads();
+//! let loss = model.forward(x.traced(gradients)).square().mean();
+//! let gradients = loss.backward();
+//! assert!(gradients.get(&model.conv_weight).as_vec().iter().any(|g| *g != 0.0));
+//! ```
 
 pub use crate::act::{Act, Context, Flat, Map};
 pub use crate::backend::Backend;

@@ -95,6 +95,7 @@ pub trait Infer<X, E: Scalar, D: Backend<E>> {
     /// The model's output.
     type Output;
     /// Runs the model without a tape.
+    #[doc(hidden)]
     fn infer(&self, pass: &mut Pass<E, D>, x: X) -> Result<Self::Output, D::Err>;
 }
 

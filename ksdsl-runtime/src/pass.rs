@@ -5,7 +5,8 @@ use crate::backend::Backend;
 use crate::geometry::Slices;
 use crate::prepared::Kernels;
 use crate::scalar::Scalar;
-use dfdx::nn::tensor_collection::{RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut};
+use crate::tensors;
+use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Tape, Tensor};
 use rand::{RngCore, SeedableRng};
@@ -140,7 +141,10 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        M::iter_tensors(&mut RecursiveWalker { m: model, f: &mut self })?;
+        tensors::visit_mut(model, |_, tensor| match self.pending.remove(&address(tensor)) {
+            Some(value) => tensor.set_buffer(value),
+            None => Ok(()),
+        })?;
         debug_assert!(self.pending.is_empty(), "the model moved during the pass");
         Ok(())
     }
@@ -168,24 +172,6 @@ pub fn with_seed<R>(seed: u64, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-fn address<T>(place: &T) -> usize {
+fn address<T: ?Sized>(place: &T) -> usize {
     std::ptr::from_ref(place).addr()
-}
-
-impl<E: Scalar, D: Backend<E>> TensorVisitor<E, D> for Pass<E, D> {
-    type Viewer = ViewTensorMut;
-    type Err = D::Err;
-    type E2 = E;
-    type D2 = D;
-
-    fn visit<S: Shape>(
-        &mut self,
-        _: TensorOptions<S, E, D>,
-        tensor: &mut Tensor<S, E, D>,
-    ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-        if let Some(value) = self.pending.remove(&address(tensor)) {
-            *tensor = self.device.make_tensor(value, *tensor.shape())?;
-        }
-        Ok(None)
-    }
 }

@@ -30,28 +30,6 @@ pub trait Scalar:
     /// As [`Scalar::f32s`].
     #[doc(hidden)]
     fn f32s_mut(values: &mut [Self]) -> Option<&mut [f32]>;
-    /// `c = alpha * c + beta * a b` for strided matrices; see `gemm::gemm`.
-    ///
-    /// # Safety
-    /// As for [`gemm::gemm`]: pointers and strides must describe valid, non-overlapping matrices.
-    #[allow(clippy::too_many_arguments)]
-    unsafe fn gemm(
-        m: usize,
-        n: usize,
-        k: usize,
-        c: *mut Self,
-        c_col: isize,
-        c_row: isize,
-        read_c: bool,
-        a: *const Self,
-        a_col: isize,
-        a_row: isize,
-        b: *const Self,
-        b_col: isize,
-        b_row: isize,
-        alpha: Self,
-        beta: Self,
-    );
 }
 
 macro_rules! scalar {
@@ -85,35 +63,6 @@ macro_rules! scalar {
             }
             fn f32s_mut(values: &mut [Self]) -> Option<&mut [f32]> {
                 $f32s(values)
-            }
-            unsafe fn gemm(
-                m: usize,
-                n: usize,
-                k: usize,
-                c: *mut Self,
-                c_col: isize,
-                c_row: isize,
-                read_c: bool,
-                a: *const Self,
-                a_col: isize,
-                a_row: isize,
-                b: *const Self,
-                b_col: isize,
-                b_row: isize,
-                alpha: Self,
-                beta: Self,
-            ) {
-                // The feature `x86-v4` makes gemm pick its AVX-512 kernels when it runs (pulp
-                // detects the CPU), on stable Rust and without `target-cpu=native`. Sequential:
-                // the callers are tasks of a team already, and so results do not depend on threads.
-                let sequential = gemm::Parallelism::None;
-                // SAFETY: the caller vouches for the matrices.
-                unsafe {
-                    gemm::gemm(
-                        m, n, k, c, c_col, c_row, read_c, a, a_col, a_row, b, b_col, b_row, alpha, beta, false, false,
-                        false, sequential,
-                    );
-                }
             }
         }
     };

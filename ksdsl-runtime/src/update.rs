@@ -3,8 +3,6 @@
 
 use crate::backend::Backend;
 use crate::scalar::Scalar;
-use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::Tensor;
 
 /// Stochastic gradient descent, as PyTorch's `torch.optim.SGD` has it: `g += decay * p`;
 /// `v = momentum * v + g` (`v = g` at the first step); the step is `g + momentum * v` with Nesterov's
@@ -68,13 +66,6 @@ pub trait Updates<E: Scalar>: Backend<E> {
 
     /// The sum of the squares of all values, added in an order that does not depend on threads.
     fn sum_of_squares(&self, x: &Self::Buf) -> Result<f64, Self::Err>;
-
-    /// Gives a tensor these values, in row-major order. Where the device can, the tensor stays the one it
-    /// is for gradients that were made for it; otherwise gradients must be made anew.
-    fn set_tensor<S: Shape>(&self, tensor: &mut Tensor<S, E, Self>, values: Self::Buf) -> Result<(), Self::Err> {
-        *tensor = self.make_tensor(values, *tensor.shape())?;
-        Ok(())
-    }
 
     /// Multiplies all values.
     fn scale(&self, factor: f64, x: &mut Self::Buf) -> Result<(), Self::Err>;

@@ -1,11 +1,15 @@
 //! The facade: what the macros, the build helper and the command call.
 
+#[doc(inline)]
+pub use crate::ir::Network;
+#[doc(inline)]
+pub use crate::value::Value;
+
 use crate::ast::{Arg, File, Net, NetKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::elaborate::{Budget, elaborate};
-use crate::ir::Network;
 use crate::source::{Source, Span};
-use crate::value::{Env, Value, eval};
+use crate::value::{Env, eval};
 use crate::{check, limits, parse, plan, share};
 use std::collections::HashMap;
 

@@ -17,6 +17,7 @@ macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal,)+) => {
         /// What kind of problem a diagnostic reports; `docs/book/src/diagnostics.md` explains each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
         pub enum Code { $($(#[doc = $doc])+ $name = $number,)+ }
 
         impl Code {
@@ -153,6 +154,7 @@ pub struct Fix {
     pub text: String,
 }
 
+#[doc(hidden)]
 impl Diagnostic {
     /// An error at `span`.
     pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
@@ -223,6 +225,7 @@ impl Diagnostic {
 
 /// What was found so far; one problem at one place is reported once, however often a repetition
 /// runs into it.
+#[doc(hidden)]
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
@@ -280,6 +283,7 @@ const CANDIDATES: usize = 2_000;
 
 /// The name closest to `word`, if one is close enough to be meant, whatever letters are capital; of a very long
 /// list, the first names are looked at.
+#[doc(hidden)]
 pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.len() {
         0..=2 => 1,

@@ -1,44 +1,57 @@
-//! The KSDSL compiler: networks with shared kernels, from text to typed dfdx models.
+#![doc = include_str!("../README.md")]
 //!
-//! [`compile::compile`] is the one way in: parse, check, elaborate, share. What comes out are
-//! resolved [networks](ir::Network) and [diagnostics](diag::Diagnostic). From a network come its
-//! [summary](summary::Summary) and its [Rust code](codegen::network).
+//! # Where to look
 //!
-//! - In build scripts: [`build`].
-//! - In tests, to pin an architecture: [`spec::Spec`].
-//! - On the command line: `ksn`, with the feature `cli`.
-//!
-//! The language itself is described in the book under `docs/book`.
+//! - [`build`]: compiles `.ksn` files in build scripts.
+//! - [`spec`]: reads, configures and summarises a network in tests and tools.
+//! - [`compile`](mod@compile): compiles a source to networks and diagnostics.
+//! - [`diag`] and [`render`](mod@render): diagnostics as data and as text.
+//! - [`summary`]: layers, shapes, shared kernels and costs as data.
 #![forbid(unsafe_code)]
 
-// pest without its `std` feature generates code that names this crate. The feature would add a
-// stack probe to every rule, which the limit on nesting makes superfluous.
-extern crate alloc;
-
-pub mod analyse;
-pub mod ast;
 pub mod build;
+pub mod compile;
+pub mod diag;
+pub mod render;
+pub mod source;
+pub mod spec;
+pub mod summary;
+
+// The passes of the compiler, for `ksdsl-macros`, `ksn` and the tests of this workspace. No stable interface: these
+// crates depend on one another's exact version.
+#[doc(hidden)]
+pub mod analyse;
+#[doc(hidden)]
+pub mod ast;
+#[doc(hidden)]
 pub mod check;
+#[doc(hidden)]
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod codegen;
-pub mod compile;
-pub mod diag;
+#[doc(hidden)]
 pub mod elaborate;
+#[doc(hidden)]
 pub mod export;
+#[doc(hidden)]
 pub mod foreign;
+#[doc(hidden)]
 pub mod ir;
+#[doc(hidden)]
 pub mod layers;
+#[doc(hidden)]
 pub mod limits;
+#[doc(hidden)]
 pub mod mappings;
+#[doc(hidden)]
 pub mod parse;
+#[doc(hidden)]
 pub mod paths;
 mod plan;
-pub mod render;
+#[doc(hidden)]
 pub mod share;
-pub mod source;
-pub mod spec;
-pub mod summary;
+#[doc(hidden)]
 pub mod value;

@@ -44,6 +44,7 @@ impl fmt::Debug for Span {
 }
 
 /// A value with the place it was written at.
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Spanned<T> {
     /// The value.
@@ -60,6 +61,7 @@ impl<T> Spanned<T> {
 }
 
 /// A name with the place it was written at.
+#[doc(hidden)]
 pub type Name = Spanned<String>;
 
 /// A text to compile and what to call it in messages.
@@ -103,6 +105,7 @@ impl Source {
     }
 
     /// The `///` lines directly above `offset`, without the slashes.
+    #[doc(hidden)]
     pub fn docs_above(&self, offset: usize) -> Vec<String> {
         let line_start = self.text[..offset.min(self.text.len())]
             .rfind('\n')

@@ -10,6 +10,7 @@ use std::fmt;
 /// A resolved network. Serialises the same on every run; displays as a short text made for
 /// snapshot tests.
 #[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// The network's name.
     pub name: String,
@@ -48,6 +49,7 @@ pub enum Setting {
 
 /// Parameter counts.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Parameters {
     /// Trainable parameters, each shared one counted once.
     pub trainable: u64,
@@ -59,6 +61,7 @@ pub struct Parameters {
 
 /// Memory in bytes for 4-byte values, see [`peaks`].
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Memory {
     /// Images in the batch.
     pub batch: u64,
@@ -78,6 +81,7 @@ pub struct Memory {
 
 /// A shared kernel.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct SharedKernel {
     /// Its name: the key below `shared.` in checkpoints.
     pub name: String,
@@ -93,6 +97,7 @@ pub struct SharedKernel {
 
 /// A mapping of visits to kernels.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MappingSummary {
     /// The name of the group: that of its kernels without their numbers.
     pub group: String,
@@ -104,6 +109,7 @@ pub struct MappingSummary {
 
 /// A layer.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LayerSummary {
     /// Its path.
     pub path: String,

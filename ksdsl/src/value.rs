@@ -20,6 +20,7 @@ pub enum Value {
 
 impl Value {
     /// The type, in words.
+    #[doc(hidden)]
     pub fn kind(self) -> &'static str {
         match self {
             Value::Int(_) => "a whole number",
@@ -29,6 +30,7 @@ impl Value {
     }
 
     /// The value with its type, in words.
+    #[doc(hidden)]
     pub fn described(self) -> String {
         match self {
             Value::Int(value) => format!("the whole number {value}"),

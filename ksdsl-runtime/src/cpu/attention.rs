@@ -6,8 +6,8 @@
 //! bit by bit the same, rather than keep them: they grow with the square of the tokens.
 
 use super::CpuBuf;
+use super::gemm::Mat;
 use super::gemm::{Packed, Start as From, add_transposed, product};
-use super::matmul::Mat;
 use super::par::{self, Cut, Start};
 use super::simd::Level;
 use crate::geometry::AttentionSize;

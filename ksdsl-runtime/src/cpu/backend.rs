@@ -37,6 +37,18 @@ macro_rules! cpu_backend {
                 self.try_tensor_from_vec(buf.into_vec(), shape)
             }
 
+            fn set_tensor<S: Shape>(
+                &self,
+                tensor: &mut Tensor<S, $E, Self>,
+                values: CpuBuf<$E>,
+            ) -> Result<(), CpuError> {
+                if tensor.shape().num_elements() != values.len() {
+                    return Err(CpuError::WrongNumElements);
+                }
+                tensor.copy_from(&values);
+                Ok(())
+            }
+
             fn add_to_gradient<S: Shape>(
                 &self,
                 gradients: &mut Gradients<$E, Self>,

@@ -4,11 +4,11 @@
 
 use super::conv_method::{Method, WeightLayout, method};
 use super::finish::Finish;
+use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::im2col::{columns, roll_up, unroll};
 use super::implicit::{self, copied_len};
 use super::kernel::{CpuKernel, CpuKernelGradient, Form};
-use super::matmul::Mat;
 use super::{CpuBuf, depthwise, linear, par, winograd};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;

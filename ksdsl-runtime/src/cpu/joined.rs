@@ -5,9 +5,9 @@
 //! was not kept. One by one, each of these would be a pass over memory (or two) of its own.
 
 use super::fused::{Again, Backward, Pieces, Sums};
+use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient};
-use super::matmul::Mat;
 use super::{CpuBuf, elementwise, linear, par};
 use crate::backend::{JoinedConv, JoinedGradients, MapGradient, NormBackward};
 use crate::geometry::LinearSize;

@@ -2,9 +2,9 @@
 
 use super::CpuBuf;
 use super::finish::Finish;
+use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient, Form};
-use super::matmul::Mat;
 use super::par;
 use crate::geometry::LinearSize;
 use crate::scalar::Scalar;

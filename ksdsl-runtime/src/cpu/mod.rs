@@ -22,7 +22,6 @@ mod joined;
 mod kernel;
 mod layout;
 mod linear;
-mod matmul;
 pub mod memory;
 mod norm;
 mod par;
@@ -40,8 +39,10 @@ mod uneven;
 mod update;
 mod winograd;
 
+#[doc(hidden)]
 pub use buf::{CpuBuf, Plain};
 pub use conv_method::{WinogradChoice, with_winograd};
+#[doc(hidden)]
 pub use kernel::{CpuKernel, CpuKernelGradient};
 pub use simd::Level;
 pub use slices::with_unit_bytes;

@@ -3,8 +3,7 @@
 use super::CpuBuf;
 use crate::scalar::Scalar;
 use crate::update::{AdamStep, SgdStep, Updates};
-use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::{Cpu, CpuError, Tensor};
+use dfdx::tensor::{Cpu, CpuError};
 
 fn sgd<E: Scalar>(rule: SgdStep, parameter: &mut [E], gradient: &[E], velocity: &mut [E]) {
     let [rate, momentum, decay] = [rule.rate, rule.momentum, rule.decay].map(E::of);
@@ -94,16 +93,6 @@ macro_rules! cpu_updates {
 
             fn sum_of_squares(&self, x: &CpuBuf<$E>) -> Result<f64, CpuError> {
                 Ok(sum_of_squares::<$E>(x))
-            }
-
-            fn set_tensor<S: Shape>(
-                &self,
-                tensor: &mut Tensor<S, $E, Self>,
-                values: CpuBuf<$E>,
-            ) -> Result<(), CpuError> {
-                same_length(&[tensor.shape().num_elements(), values.len()])?;
-                tensor.copy_from(&values);
-                Ok(())
             }
 
             fn scale(&self, factor: f64, x: &mut CpuBuf<$E>) -> Result<(), CpuError> {

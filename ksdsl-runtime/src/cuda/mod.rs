@@ -33,8 +33,11 @@ mod tensors;
 mod unavailable;
 mod update;
 
+#[doc(hidden)]
 pub use buf::{CudaBuf, CudaKernel, CudaKernelGradient};
-pub use real::{Precision, Real};
+pub use real::Precision;
+#[doc(hidden)]
+pub use real::Real;
 pub use unavailable::{CudaUnavailable, device, device_with_seed};
 
 use dfdx::shapes::Shape;

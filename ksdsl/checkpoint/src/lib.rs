@@ -1,12 +1,12 @@
-//! Checkpoints of networks that share kernels, as safetensors files.
+#![doc = include_str!("../README.md")]
+//!
+//! # The format
 //!
 //! A shared kernel is one tensor of the file, `shared.<group>.weight`; which layers it serves is in
 //! the file's metadata. A file with a copy for each of those layers instead is accepted as long as
 //! the copies are equal ([`resolve`]). [`fuse`](fuse::fuse) makes one kernel of copies that differ,
-//! [`unroll`](fuse::unroll) gives every layer its copy.
-//!
-//! Both the runtime, which loads models, and the command `ksn`, which knows no models, are built on
-//! this crate. The format: <https://github.com/huggingface/safetensors#format>.
+//! [`unroll`](fuse::unroll) gives every layer its copy. The container is that of
+//! [safetensors](https://github.com/huggingface/safetensors#format).
 #![forbid(unsafe_code)]
 
 mod file;

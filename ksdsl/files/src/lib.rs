@@ -1,10 +1,8 @@
-//! Reading and writing files. Whatever a path leads to, reading it ends: a named pipe that nobody writes to is refused
-//! instead of waited for, a device without end is refused, and no more bytes are taken than asked for.
+#![doc = include_str!("../README.md")]
 //!
-//! Files are written whole or not at all ([`write()`]).
+//! # Errors
 //!
-//! Every file that a KSDSL program reads goes through this crate. The errors say what is wrong, not with which
-//! file: callers add the path.
+//! Errors say what is wrong, not with which file: callers add the path.
 #![forbid(unsafe_code)]
 
 mod lock;

@@ -5,6 +5,7 @@ mod convert;
 mod expand;
 mod export;
 mod fold;
+mod install;
 mod output;
 mod path_range;
 mod summary;
@@ -44,6 +45,10 @@ enum Command {
     Fuse(convert::Fuse),
     /// Make a checkpoint with a kernel for each layer of one with shared kernels
     Unroll(convert::Unroll),
+    /// Print a completion script for a shell
+    Completions(install::Completions),
+    /// Print the man page of the command or of a subcommand
+    Man(install::Man),
 }
 
 /// Which network is meant, and with which values.
@@ -112,6 +117,8 @@ pub fn main() -> ExitCode {
         Command::Export(export) => export.run(&terminal),
         Command::Fuse(fuse) => fuse.run(&terminal),
         Command::Unroll(unroll) => unroll.run(&terminal),
+        Command::Completions(completions) => completions.run(&terminal),
+        Command::Man(man) => man.run(&terminal),
     };
     ExitCode::from(status as u8)
 }

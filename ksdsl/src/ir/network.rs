@@ -235,14 +235,19 @@ pub struct Network {
     /// Its parameters with their values, as text.
     pub parameters: Vec<(String, Value)>,
     /// The shape of an input image.
+    #[doc(hidden)]
     pub input: Shape,
     /// The shape of an output.
+    #[doc(hidden)]
     pub output: Shape,
     /// The forward pass.
+    #[doc(hidden)]
     pub nodes: Vec<Node>,
     /// All layers in the order of the forward pass.
+    #[doc(hidden)]
     pub layers: Vec<Layer>,
     /// All sharing groups, in the order of the clauses.
+    #[doc(hidden)]
     pub groups: Vec<Group>,
 }
 

@@ -5,7 +5,7 @@ use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement};
 use crate::diag::{Code, Diagnostic};
 use crate::limits;
 use crate::source::Span;
-use pest::iterators::Pairs;
+use ksdsl_grammar::pest::iterators::Pairs;
 
 impl TreeBuilder<'_, '_> {
     pub(super) fn item(&mut self, pairs: Pairs<'_, Rule>, file: &mut File) {

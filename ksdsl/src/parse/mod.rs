@@ -17,18 +17,10 @@ mod tokens;
 use crate::ast::File;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::{Name, Source, Span, Spanned};
-use pest::iterators::{Pair, Pairs};
+use ksdsl_grammar::pest::iterators::{Pair, Pairs};
 use std::ops::Range;
 
-pub(crate) use grammar::Rule;
-
-/// What pest derives from the grammar.
-#[allow(missing_docs)]
-mod grammar {
-    #[derive(pest_derive::Parser)]
-    #[grammar = "../../grammars/ksn.pest"]
-    pub(crate) struct Grammar;
-}
+pub(crate) use ksdsl_grammar::Rule;
 
 type Node<'t> = Pair<'t, Rule>;
 

@@ -3,14 +3,16 @@
 //! Afterwards every syntax error is reported once, and the tree has an invalid statement where each
 //! was, so that nothing that only follows from it is reported.
 
-use super::grammar::{Grammar, Rule};
+use super::Rule;
 use super::tokens::{Token, body_around, statements, tokens};
 use super::{TreeBuilder, syntax_error};
 use crate::ast::File;
 use crate::diag::Diagnostics;
 use crate::limits;
 use crate::source::Source;
-use pest::Parser as _;
+use ksdsl_grammar::Grammar;
+use ksdsl_grammar::pest::Parser as _;
+use ksdsl_grammar::pest::iterators::Pairs;
 use std::ops::Range;
 
 /// Reads items one by one.
@@ -64,7 +66,7 @@ impl<'s, 'd> Reader<'s, 'd> {
         }
     }
 
-    fn build(&mut self, base: usize, pairs: pest::iterators::Pairs<'_, Rule>, skipped: &[Range<usize>]) {
+    fn build(&mut self, base: usize, pairs: Pairs<'_, Rule>, skipped: &[Range<usize>]) {
         TreeBuilder {
             source: self.source,
             base,

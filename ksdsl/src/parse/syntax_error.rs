@@ -5,7 +5,7 @@ use super::tokens::tokens;
 use super::{Rule, hints};
 use crate::diag::{Code, Diagnostic};
 use crate::source::{Source, Span};
-use pest::error::{Error, ErrorVariant, InputLocation};
+use ksdsl_grammar::pest::error::{Error, ErrorVariant, InputLocation};
 use std::collections::BTreeSet;
 use std::ops::Range;
 

@@ -52,6 +52,23 @@ fn every_example_network_compiles_without_warnings() {
     assert!(seen >= 14, "only {seen} networks were found");
 }
 
+/// The README's picture of `digits`: in stage `s2` a kernel from 16 to 32 channels, and five or one from 32 to 32.
+#[test]
+fn the_picture_of_the_readme_has_the_counts_of_its_network() {
+    let picture = read("docs/sharing.svg");
+    let (first, other) = (32 * 16 * 9, 32 * 32 * 9);
+    let whole = |net| example("digits", net, &[]).parameters.trainable;
+    for count in [
+        first + 5 * other,
+        first + other,
+        whole("digits_unshared"),
+        whole("digits_shared"),
+    ] {
+        let text = format!("{},{:03} parameters<", count / 1000, count % 1000);
+        assert!(picture.contains(&text), "the picture lacks `{text}`");
+    }
+}
+
 /// Parameters of `bottleneck` by hand, for blocks of inner width w and 4w channels between them.
 fn bottleneck_by_hand(depth: u64, w: u64, classes: u64, kernels: u64) -> u64 {
     let stem = 3 * 3 * 3 * (4 * w) + 2 * (4 * w);

@@ -2,6 +2,10 @@
 //!
 //! A tile is four rows of up to six pixels (two rows with 16 registers): each loaded pixel
 //! serves all rows, so that a tap of a full tile costs `6 + 4` loads for 24 multiply-adds.
+//!
+//! Each tile size is compiled for each vector type, so there are none that no convolution takes: the compiler's
+//! vectors, for CPUs without AVX2, and strides other than 1 have one row. Conditions on constants are constants
+//! (`const { }`), so that what they rule out is not compiled.
 
 use crate::cpu::simd::Lanes;
 use std::ops::Range;
@@ -35,11 +39,16 @@ impl Grid<'_> {
     /// Output rows that share source rows, and can be computed in one go.
     pub(super) fn rows_at_once<V: Lanes>(&self) -> usize {
         match self.kernel[0] {
-            _ if self.stride[0] != 1 || self.dilation[0] != 1 => 1,
+            _ if !self.shares_rows() => 1,
             4.. if V::MANY => 4,
-            2.. => 2,
+            2.. if V::WHOLE => 2,
             _ => 1,
         }
+    }
+
+    /// Whether output rows share source rows, whose pixels are next to each other.
+    fn shares_rows(&self) -> bool {
+        self.stride == [1, 1] && self.dilation[0] == 1
     }
 
     /// The output rows `rows`, each of `width` pixels.
@@ -50,7 +59,7 @@ impl Grid<'_> {
         while row < rows.end {
             row += match most.min(rows.end - row) {
                 4.. if V::MANY => self.row::<V, 4>(row, width, out),
-                2.. => self.row::<V, 2>(row, width, out),
+                2.. if V::WHOLE => self.row::<V, 2>(row, width, out),
                 _ => self.row::<V, 1>(row, width, out),
             };
         }
@@ -59,16 +68,16 @@ impl Grid<'_> {
     /// `R` rows from `row` on, in tiles of about the same width. Returns `R`.
     #[inline(always)]
     fn row<V: Lanes, const R: usize>(&self, row: usize, width: usize, out: &mut impl Output) -> usize {
-        let most = if V::MANY || R <= 2 { 6 } else { 4 };
+        let most = if V::WHOLE { 6 } else { 4 };
         let mut x = 0;
         while x < width {
             let tiles = (width - x).div_ceil(most);
             x += match (width - x).div_ceil(tiles) {
-                6.. if V::MANY || R <= 2 => self.tile::<V, R, 6>(row, x, out),
-                5 if V::MANY || R <= 2 => self.tile::<V, R, 5>(row, x, out),
+                6.. if V::WHOLE => self.tile::<V, R, 6>(row, x, out),
+                5 if V::WHOLE => self.tile::<V, R, 5>(row, x, out),
                 4.. => self.tile::<V, R, 4>(row, x, out),
-                3 => self.tile::<V, R, 3>(row, x, out),
-                2 => self.tile::<V, R, 2>(row, x, out),
+                3 if V::WHOLE => self.tile::<V, R, 3>(row, x, out),
+                2.. => self.tile::<V, R, 2>(row, x, out),
                 _ => self.tile::<V, R, 1>(row, x, out),
             };
         }
@@ -80,10 +89,10 @@ impl Grid<'_> {
     fn tile<V: Lanes, const R: usize, const P: usize>(&self, row: usize, x: usize, out: &mut impl Output) -> usize {
         out.ask_for([row, x], [R, P]);
         let mut sums = [[out.start::<V>(); P]; R];
-        if self.stride[1] == 1 {
-            self.add_rows::<V, R, P, true>(row, x, &mut sums);
-        } else {
+        if const { R == 1 } && self.stride[1] != 1 {
             self.add_rows::<V, R, P, false>(row, x, &mut sums);
+        } else {
+            self.add_rows::<V, R, P, true>(row, x, &mut sums);
         }
         // A copy: whatever becomes of it, the sums stay in registers up to here.
         let done = sums;
@@ -91,7 +100,7 @@ impl Grid<'_> {
         P
     }
 
-    /// Adds all taps. With several rows, stride and dilation are 1: the source row `step` is tap
+    /// Adds all taps. With several rows, strides and the rows' dilation are 1: the source row `step` is tap
     /// `step - r` of output row `r`.
     #[inline(always)]
     fn add_rows<V: Lanes, const R: usize, const P: usize, const UNIT: bool>(
@@ -111,12 +120,13 @@ impl Grid<'_> {
             let (low, high) = (step.saturating_sub(last), R.min(step + 1));
             match (low, high) {
                 (0, high) if high == R => self.taps::<V, R, P, 0, R, UNIT>(at, step, sums),
-                (0, 1) => self.taps::<V, R, P, 0, 1, UNIT>(at, step, sums),
-                (0, 2) if R > 2 => self.taps::<V, R, P, 0, 2, UNIT>(at, step, sums),
-                (0, _) if R > 3 => self.taps::<V, R, P, 0, 3, UNIT>(at, step, sums),
-                (1, _) if R > 1 => self.taps::<V, R, P, 1, R, UNIT>(at, step, sums),
-                (2, _) if R > 2 => self.taps::<V, R, P, 2, R, UNIT>(at, step, sums),
-                _ => self.taps::<V, R, P, 3, R, UNIT>(at, step, sums),
+                (0, 1) if const { R > 1 } => self.taps::<V, R, P, 0, 1, UNIT>(at, step, sums),
+                (0, 2) if const { R > 2 } => self.taps::<V, R, P, 0, 2, UNIT>(at, step, sums),
+                (0, 3) if const { R > 3 } => self.taps::<V, R, P, 0, 3, UNIT>(at, step, sums),
+                (1, _) if const { R > 1 } => self.taps::<V, R, P, 1, R, UNIT>(at, step, sums),
+                (2, _) if const { R > 2 } => self.taps::<V, R, P, 2, R, UNIT>(at, step, sums),
+                (3, _) if const { R > 3 } => self.taps::<V, R, P, 3, R, UNIT>(at, step, sums),
+                _ => unreachable!("a tile has at most four rows"),
             }
         }
     }

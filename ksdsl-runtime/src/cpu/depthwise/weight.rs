@@ -336,7 +336,7 @@ impl Planes<'_> {
         let mut kx = 0;
         while kx < kernel {
             kx += match kernel - kx {
-                9.. if V::MANY && T < TILE_ROWS => self.tile::<V, T, 9>(ky, kx, kernel, sums),
+                9.. if V::MANY && const { T < TILE_ROWS } => self.tile::<V, T, 9>(ky, kx, kernel, sums),
                 7.. if V::MANY => self.tile::<V, T, 7>(ky, kx, kernel, sums),
                 5.. if V::MANY => self.tile::<V, T, 5>(ky, kx, kernel, sums),
                 3.. => self.tile::<V, T, 3>(ky, kx, kernel, sums),

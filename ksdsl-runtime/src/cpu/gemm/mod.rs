@@ -1,11 +1,11 @@
-//! Matrix products: of `f32` with kernels of our own, of `f64`, the reference precision, with loops
-//! (`plain`) and, where the sums go over the rows, by the `gemm` crate.
+//! Matrix products: of `f32` with kernels, of `f64`, the reference precision, with loops (`plain`).
 //!
 //! The right factor is packed once and used many times ([`Packed`]); of the left one each value is
 //! broadcast from where it lies, so rows need only have their terms in order. A tile of the product
 //! stays in registers over all terms: 6 rows of 4 vectors with AVX-512 (24 of 32 registers), 6 of 2
 //! with AVX2 (12 of 16).
 
+mod matrix;
 mod panels;
 mod plain;
 #[cfg(test)]
@@ -14,11 +14,9 @@ mod tile;
 mod transposed;
 
 use super::CpuBuf;
-use super::matmul::Mat;
-#[cfg(test)]
-use super::matmul::matmul;
 use super::simd::Level;
 use crate::scalar::Scalar;
+pub(super) use matrix::Mat;
 pub(super) use panels::{Aligned, Shape};
 use tile::{Init, Product};
 pub(super) use tile::{Rows, Terms};
@@ -30,7 +28,6 @@ pub(super) enum Start<'a, E> {
     /// Nothing: what was there is overwritten.
     Zero,
     /// What is there.
-    #[cfg_attr(not(test), expect(dead_code))]
     Sum,
     /// One value per column.
     Bias(&'a [E]),

@@ -17,7 +17,7 @@ macro_rules! for_rows {
         for_rows!($count, $row, $body, 0, 1, 2, 3, 4, 5)
     };
     ($count:ident, $row:ident, $body:block, $($index:literal),*) => {
-        $(if $index < $count {
+        $(if const { $index < $count } {
             let $row = $index;
             $body
         })*
@@ -158,7 +158,7 @@ impl Product<'_> {
                     match vectors {
                         1 => self.panel::<V, 1>(rows.clone(), panel),
                         2 => self.panel::<V, 2>(rows.clone(), panel),
-                        3 => self.panel::<V, 3>(rows.clone(), panel),
+                        3 if V::MANY => self.panel::<V, 3>(rows.clone(), panel),
                         _ => self.panel::<V, N>(rows.clone(), panel),
                     }
                 }
@@ -172,9 +172,15 @@ impl Product<'_> {
         // SAFETY: as the caller's.
         unsafe {
             // The compiler's vectors take several registers each: smaller tiles, or they would spill.
-            while !V::WHOLE && row + 2 <= rows.end {
-                self.tile::<V, 2, N>(row, panel);
-                row += 2;
+            if !V::WHOLE {
+                while row + 2 <= rows.end {
+                    self.tile::<V, 2, N>(row, panel);
+                    row += 2;
+                }
+                if row < rows.end {
+                    self.tile::<V, 1, N>(row, panel);
+                }
+                return;
             }
             while row + ROWS <= rows.end {
                 self.tile::<V, ROWS, N>(row, panel);
@@ -267,20 +273,24 @@ impl Product<'_> {
         init: Init,
     ) {
         let rest = panel.width - (N - 1) * V::LANES;
+        // One comparison for all vectors: what the products are added to is read through one pointer.
+        let (bias, zero) = match init {
+            Init::Bias(bias) => (Some(bias.wrapping_add(panel.first)), false),
+            Init::Sum => (None, false),
+            Init::Zero => (None, true),
+        };
         for_rows!(R, r, {
             let to = self.c.wrapping_add(self.c_rows.start(row + r) + panel.first);
+            let from = bias.unwrap_or(to.cast_const());
             for (v, &sum) in sums[r].iter().enumerate() {
                 let to = to.wrapping_add(v * V::LANES);
                 let full = v + 1 < N || rest == V::LANES;
                 // SAFETY: as in `tile`.
                 unsafe {
-                    let sum = match init {
-                        Init::Zero => sum,
-                        Init::Sum => sum.add(load::<V>(to, full, rest)),
-                        Init::Bias(bias) => {
-                            let bias = bias.wrapping_add(panel.first + v * V::LANES);
-                            sum.add(load::<V>(bias, full, rest))
-                        }
+                    let sum = if zero {
+                        sum
+                    } else {
+                        sum.add(load::<V>(from.wrapping_add(v * V::LANES), full, rest))
                     };
                     if full {
                         sum.store(to);

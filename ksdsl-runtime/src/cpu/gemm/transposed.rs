@@ -1,9 +1,9 @@
 //! Weight gradients: `c += a^T b` for tall `a` and `b`.
 
-use super::super::matmul::{Mat, matmul};
 use super::super::simd::Level;
 use super::panels::{Aligned, Shape, panel_width};
 use super::tile::{Columns, Init, Product, Rows, Terms};
+use super::{Mat, plain};
 use crate::scalar::Scalar;
 
 /// Rows of both factors that are multiplied at a time.
@@ -16,9 +16,6 @@ const FAR: usize = 192;
 /// `c += a^T b`, where row `i` of `c` starts at `i * c_stride`; the rows of `a` and of `b` are
 /// contiguous.
 pub(in super::super) fn add_transposed<E: Scalar>(c: &mut [E], c_stride: usize, a: Mat<'_, E>, b: Mat<'_, E>) {
-    let (Some(left), Some(right)) = (E::f32s(a.values), E::f32s(b.values)) else {
-        return matmul(c, c_stride, true, a.transposed(), b);
-    };
     let (rows, cols) = (a.cols, b.cols);
     if rows == 0 || cols == 0 || a.rows == 0 {
         return;
@@ -32,6 +29,9 @@ pub(in super::super) fn add_transposed<E: Scalar>(c: &mut [E], c_stride: usize, 
         (rows - 1) * c_stride + cols <= c.len(),
         "the product lies outside its slice"
     );
+    let (Some(left), Some(right)) = (E::f32s(a.values), E::f32s(b.values)) else {
+        return plain::add_transposed(c, c_stride, a, b);
+    };
     let level = Level::current();
     let direct = b.row_stride < FAR && cols.is_multiple_of(level.lanes());
     let block = a.rows.min(BLOCK);

@@ -3,8 +3,8 @@
 //! Separate from the convolutions: a kernel that is shared needs this once per step, not once per
 //! visit.
 
+use super::super::gemm::Mat;
 use super::super::gemm::Packed;
-use super::super::matmul::Mat;
 use super::super::{CpuBuf, par};
 use super::lanes::{self, LANES};
 use super::points::{POINTS, pieces, scratch, stride};

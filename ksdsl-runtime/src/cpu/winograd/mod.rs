@@ -36,9 +36,9 @@ mod uneven;
 mod vectors;
 
 use super::finish::Finish;
+use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient, Form};
-use super::matmul::Mat;
 use super::{CpuBuf, par};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;

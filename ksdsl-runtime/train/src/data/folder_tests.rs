@@ -1,5 +1,5 @@
-use super::middle;
 use crate::data::Dataset;
+use crate::data::picture::middle;
 use image::{GrayImage, ImageFormat, Luma, Rgb, RgbImage};
 use std::fs;
 use std::path::Path;

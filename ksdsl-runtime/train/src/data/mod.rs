@@ -28,8 +28,15 @@ mod digits;
 mod error;
 mod folder;
 mod gunzip;
+#[cfg(feature = "pictures")]
 mod jpeg;
 mod loader;
+#[cfg(feature = "pictures")]
+mod picture;
+#[cfg(not(feature = "pictures"))]
+#[path = "no_pictures.rs"]
+mod picture;
+#[cfg(feature = "pictures")]
 mod png;
 mod shapes;
 

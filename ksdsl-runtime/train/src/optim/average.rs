@@ -1,12 +1,11 @@
 //! Averaged parameters.
 
-use super::tensors::{self, Look, Slot, stored, swap};
+use super::tensors::{stored, swap};
 use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
-use ksdsl_runtime::dfdx::shapes::Shape;
-use ksdsl_runtime::dfdx::tensor::Tensor;
+use ksdsl_runtime::tensors::{Slot, visit};
 use ksdsl_runtime::update::Updates;
 use serde::{Deserialize, Serialize};
 
@@ -58,17 +57,27 @@ impl<E: Scalar, D: Updates<E>> Average<E, D> {
     /// Takes up the model after a step.
     pub fn update<M: TensorCollection<E, D>>(&mut self, model: &M) -> Result<(), D::Err> {
         let Averaging { decay, statistics } = self.averaging;
-        let first = self.values.is_empty();
-        let mut blend = Blend {
-            decay,
-            statistics: match statistics {
-                Statistics::Averaged => decay,
-                Statistics::Copied => 0.0,
-            },
-            values: &mut self.values,
-            at: (!first).then_some(0),
+        let of_statistics = match statistics {
+            Statistics::Averaged => decay,
+            Statistics::Copied => 0.0,
         };
-        tensors::look(model, &mut blend)
+        let first = self.is_empty();
+        let values = &mut self.values;
+        let mut at = 0;
+        visit::<E, D, M>(model, |slot, tensor| {
+            let value = tensor.buffer()?;
+            if first {
+                values.push(value);
+                return Ok(());
+            }
+            let average = &mut values[at];
+            at += 1;
+            match if slot.trained { decay } else { of_statistics } {
+                0.0 => *average = value,
+                decay => tensor.on().average(decay, average, &value)?,
+            }
+            Ok(())
+        })
     }
 
     /// Exchanges the values of the model with the average: twice, and all is as it was. Does nothing before
@@ -78,41 +87,13 @@ impl<E: Scalar, D: Updates<E>> Average<E, D> {
     }
 }
 
-/// An update in progress.
-struct Blend<'a, B> {
-    decay: f64,
-    /// The decay of running statistics.
-    statistics: f64,
-    values: &'a mut Vec<B>,
-    /// The next tensor; `None` if this is the first update.
-    at: Option<usize>,
-}
-
-impl<E: Scalar, D: Updates<E>> Look<E, D> for Blend<'_, D::Buf> {
-    fn look<S: Shape>(&mut self, slot: Slot, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
-        let device = tensor.device();
-        let value = device.read_tensor(tensor)?;
-        let Some(at) = &mut self.at else {
-            self.values.push(value);
-            return Ok(());
-        };
-        let average = &mut self.values[*at];
-        *at += 1;
-        match if slot.trained { self.decay } else { self.statistics } {
-            0.0 => *average = value,
-            decay => device.average(decay, average, &value)?,
-        }
-        Ok(())
-    }
-}
-
 /// Saving and coming back.
-impl<E: Scalar + Element, D: Updates<E>> Average<E, D> {
+impl<E: Element, D: Updates<E>> Average<E, D> {
     /// The averages as tensors of a file, their keys behind `prefix`.
     pub(crate) fn save(&self, device: &D, slots: &[Slot], prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
         let mut all = Vec::new();
         for (slot, value) in slots.iter().zip(&self.values) {
-            let values = device.make_tensor(value.clone(), (slot.len(),))?.as_vec();
+            let values = device.make_tensor(value.clone(), (slot.elements(),))?.as_vec();
             all.push(stored(format!("{prefix}{}", slot.key), &slot.shape, &values));
         }
         Ok(all)
@@ -127,7 +108,7 @@ impl<E: Scalar + Element, D: Updates<E>> Average<E, D> {
     ) -> Result<(), D::Err> {
         self.values.clear();
         for slot in slots {
-            let tensor = device.try_tensor_from_vec(E::from_bytes(bytes(&slot.key)), (slot.len(),))?;
+            let tensor = device.try_tensor_from_vec(E::from_bytes(bytes(&slot.key)), (slot.elements(),))?;
             self.values.push(device.read_tensor(&tensor)?);
         }
         Ok(())

@@ -29,5 +29,6 @@ mod tensors;
 pub use average::{Average, Averaging, Statistics};
 pub use method::{AdamW, Method, Sgd};
 pub use optimiser::{Decayed, Optimiser};
+#[doc(hidden)]
 pub use tensors::non_finite;
-pub(crate) use tensors::{Slot, read, slots, write};
+pub(crate) use tensors::{read, slots, write};

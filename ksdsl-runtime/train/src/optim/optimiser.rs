@@ -1,14 +1,14 @@
 //! The optimiser: a method with its state.
 
 use super::method::Method;
-use super::tensors::{self, Change, Look, Slot, stored};
+use super::tensors::{self, stored};
 use ksdsl_checkpoint::{SCALE, Tensor as Stored};
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::dfdx::optim::{Optimizer, OptimizerUpdateError};
-use ksdsl_runtime::dfdx::shapes::Shape;
-use ksdsl_runtime::dfdx::tensor::{Gradients, Tensor};
+use ksdsl_runtime::dfdx::tensor::Gradients;
+use ksdsl_runtime::tensors::{AnyTensor, Slot, visit, visit_mut};
 use ksdsl_runtime::update::Updates;
 use serde::{Deserialize, Serialize};
 
@@ -122,19 +122,40 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
             self.factors = factors(&tensors::slots::<E, D, M>(model)?);
         }
         self.steps += 1;
-        let mut update = Update {
-            optimiser: self,
-            gradients: gathered.into_iter(),
-            at: 0,
-        };
-        tensors::change::<E, D, M>(model, &mut update)?;
+        let mut gradients = gathered.into_iter().enumerate();
+        visit_mut::<E, D, M>(model, |slot, tensor| {
+            // Running statistics have no gradient.
+            match slot.trained.then(|| gradients.next()).flatten() {
+                Some((at, gradient)) => self.update_tensor(at, slot, tensor, &gradient),
+                None => Ok(()),
+            }
+        })?;
         Ok(norm)
+    }
+
+    /// Updates the `at`-th trained tensor.
+    fn update_tensor(
+        &mut self,
+        at: usize,
+        slot: Slot,
+        tensor: &mut dyn AnyTensor<E, D>,
+        gradient: &D::Buf,
+    ) -> Result<(), D::Err> {
+        let device = tensor.on().clone();
+        let mut parameter = tensor.buffer()?;
+        let is_factor = self.factors.get(at).is_some_and(|&is| is);
+        let decays = self.decayed.includes(&slot, is_factor);
+        let how = (self.steps, self.rate, decays);
+        let method = self.method;
+        let states = self.kept(&device, slot, at)?;
+        method.step::<E, D>(&device, how, &mut parameter, gradient, states)?;
+        tensor.set_buffer(parameter)
     }
 
     /// The buffers of a parameter, the `at`-th; zeros before the first step.
     fn kept(&mut self, device: &D, slot: Slot, at: usize) -> Result<&mut [D::Buf], D::Err> {
         if at >= self.kept.len() {
-            let zeros = (0..self.method.states().len()).map(|_| device.zeroed(slot.len()));
+            let zeros = (0..self.method.states().len()).map(|_| device.zeroed(slot.elements()));
             let buffers = zeros.collect::<Result<_, _>>()?;
             self.kept.push(Kept { slot, buffers });
             return Ok(&mut self.kept[at].buffers);
@@ -150,54 +171,15 @@ fn gather<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
     model: &M,
     gradients: &mut Gradients<E, D>,
 ) -> Result<(Option<D>, Vec<D::Buf>), D::Err> {
-    struct Gather<'g, E: Scalar, D: Updates<E>> {
-        gradients: &'g mut Gradients<E, D>,
-        device: Option<D>,
-        gathered: Vec<D::Buf>,
-    }
-    impl<E: Scalar, D: Updates<E>> Look<E, D> for Gather<'_, E, D> {
-        fn look<S: Shape>(&mut self, slot: Slot, tensor: &Tensor<S, E, D>) -> Result<(), D::Err> {
-            if slot.trained {
-                let device = self.device.get_or_insert_with(|| tensor.device().clone());
-                self.gathered.push(device.take_gradient(self.gradients, tensor)?);
-            }
-            Ok(())
+    let (mut device, mut gathered) = (None, Vec::new());
+    visit::<E, D, M>(model, |slot, tensor| {
+        if slot.trained {
+            device.get_or_insert_with(|| tensor.on().clone());
+            gathered.push(tensor.take_gradient(gradients)?);
         }
-    }
-    let mut gather = Gather {
-        gradients,
-        device: None,
-        gathered: Vec::new(),
-    };
-    tensors::look(model, &mut gather)?;
-    Ok((gather.device, gather.gathered))
-}
-
-/// A step in progress.
-struct Update<'o, E: Scalar, D: Updates<E>> {
-    optimiser: &'o mut Optimiser<E, D>,
-    gradients: std::vec::IntoIter<D::Buf>,
-    at: usize,
-}
-
-impl<E: Scalar, D: Updates<E>> Change<E, D> for Update<'_, E, D> {
-    fn change<S: Shape>(&mut self, slot: Slot, tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
-        // Running statistics have no gradient.
-        let Some(gradient) = slot.trained.then(|| self.gradients.next()).flatten() else {
-            return Ok(());
-        };
-        let device = tensor.device().clone();
-        let mut parameter = device.read_tensor(tensor)?;
-        let optimiser = &mut *self.optimiser;
-        let is_factor = optimiser.factors.get(self.at).is_some_and(|&is| is);
-        let decays = optimiser.decayed.includes(&slot, is_factor);
-        let how = (optimiser.steps, optimiser.rate, decays);
-        let method = optimiser.method;
-        let states = optimiser.kept(&device, slot, self.at)?;
-        method.step::<E, D>(&device, how, &mut parameter, &gradient, states)?;
-        self.at += 1;
-        device.set_tensor(tensor, parameter)
-    }
+        Ok(())
+    })?;
+    Ok((device, gathered))
 }
 
 impl<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>> Optimizer<M, D, E> for Optimiser<E, D> {
@@ -209,13 +191,13 @@ impl<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>> Optimizer<M, D, E> for
 }
 
 /// Saving and coming back.
-impl<E: Scalar + Element, D: Updates<E>> Optimiser<E, D> {
+impl<E: Element, D: Updates<E>> Optimiser<E, D> {
     /// Its state as tensors of a file: `PREFIX` + `velocity.` + the key of the parameter, and so on.
     pub(crate) fn save(&self, device: &D, prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
         let mut all = Vec::new();
         for kept in &self.kept {
             for (name, buffer) in self.method.states().iter().zip(&kept.buffers) {
-                let values = device.make_tensor(buffer.clone(), (kept.slot.len(),))?.as_vec();
+                let values = device.make_tensor(buffer.clone(), (kept.slot.elements(),))?.as_vec();
                 all.push(stored(
                     format!("{prefix}{name}.{}", kept.slot.key),
                     &kept.slot.shape,
@@ -243,7 +225,7 @@ impl<E: Scalar + Element, D: Updates<E>> Optimiser<E, D> {
             let mut buffers = Vec::new();
             for name in self.method.states() {
                 let values = E::from_bytes(bytes(&format!("{name}.{}", slot.key)));
-                let tensor = device.try_tensor_from_vec(values, (slot.len(),))?;
+                let tensor = device.try_tensor_from_vec(values, (slot.elements(),))?;
                 buffers.push(device.read_tensor(&tensor)?);
             }
             let slot = slot.clone();

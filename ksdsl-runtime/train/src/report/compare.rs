@@ -220,7 +220,7 @@ impl Comparison {
         comparison(self)
     }
 
-    /// Writes `comparison.csv`, `.svg` and `.png` into a folder, which is made if it is not there.
+    /// Writes `comparison.csv`, `.svg` and, with the feature `pictures`, `.png` into a folder, which is made if it is not there.
     ///
     /// # Errors
     /// If one of them cannot be written.
@@ -230,8 +230,7 @@ impl Comparison {
         let csv = self.csv().map_err(|error| named("write", &path, error))?;
         super::file::replace(&path, &csv)?;
         let picture = self.picture()?;
-        picture.save(&folder.join("comparison.svg"))?;
-        picture.save(&folder.join("comparison.png"))
+        picture.save_all(folder, "comparison")
     }
 }
 

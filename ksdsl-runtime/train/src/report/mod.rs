@@ -26,5 +26,7 @@ pub use csv::CsvLog;
 pub use history::{EpochRow, History, StepRow};
 pub use picture::Pictures;
 pub use progress::Progress;
-pub use table::{confusion_table, plain_table, printable, result_table, right_aligned, score_table};
+pub use table::{confusion_table, result_table, score_table};
+#[doc(hidden)]
+pub use table::{plain_table, printable, right_aligned};
 pub use tensorboard::TensorBoard;

@@ -65,6 +65,7 @@ pub struct Companion {
 }
 
 /// The folder of a run that is under way; nobody else can open it meanwhile.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,

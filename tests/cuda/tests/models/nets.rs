@@ -4,11 +4,9 @@ use crate::support::{Outcome, Rng, assert_agree, gpu};
 use ksdsl_cuda_tests::counts;
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::Backend;
-use ksdsl_runtime::dfdx::nn::tensor_collection::{
-    RecursiveWalker, TensorOptions, TensorVisitor, ViewTensorName, ViewTensorRef,
-};
 use ksdsl_runtime::dfdx::tensor::{Cuda, Synchronize};
 use ksdsl_runtime::prelude::*;
+use ksdsl_runtime::tensors::visit;
 
 #[allow(missing_docs, dead_code)]
 pub(crate) mod gradients {
@@ -24,48 +22,23 @@ pub(crate) mod papers {
 /// Gradients that stay below this are rounding.
 const LEAST: f64 = 1e-5;
 
-/// Collects all tensors by key, or the gradients of those that are trained.
-struct Reader<'g, E: Scalar, D: Backend<E>> {
-    gradients: Option<&'g Gradients<E, D>>,
-    read: Outcome,
-}
-
-impl<E: Scalar, D: Backend<E>> TensorVisitor<E, D> for Reader<'_, E, D> {
-    type Viewer = (ViewTensorRef, ViewTensorName);
-    type Err = D::Err;
-    type E2 = E;
-    type D2 = D;
-
-    fn visit<S: Shape>(
-        &mut self,
-        options: TensorOptions<S, E, D>,
-        (tensor, key): (&Tensor<S, E, D>, String),
-    ) -> Result<Option<Tensor<S, E, D>>, Self::Err> {
-        let values = match self.gradients {
-            None => tensor.as_vec(),
-            Some(gradients) if options.do_gradient_update => gradients.get(tensor).as_vec(),
-            Some(_) => return Ok(None),
-        };
-        self.read.push((key, values.iter().map(|value| value.wide()).collect()));
-        Ok(None)
-    }
-}
-
 /// A model's tensors, or their gradients.
 pub(crate) fn tensors<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>>(
     model: &M,
     gradients: Option<&Gradients<E, D>>,
 ) -> Outcome {
-    let mut reader = Reader {
-        gradients,
-        read: Vec::new(),
-    };
-    let walker = &mut RecursiveWalker {
-        m: (model, String::new()),
-        f: &mut reader,
-    };
-    assert!(M::iter_tensors(walker).is_ok());
-    reader.read
+    let mut read = Vec::new();
+    let visited = visit::<E, D, M>(model, |slot, tensor| {
+        let values = match gradients {
+            None => tensor.values(),
+            Some(gradients) if slot.trained => tensor.gradient(gradients),
+            Some(_) => return Ok(()),
+        };
+        read.push((slot.key, values.iter().map(|value| value.wide()).collect()));
+        Ok(())
+    });
+    assert!(visited.is_ok());
+    read
 }
 
 /// Images for a batch.

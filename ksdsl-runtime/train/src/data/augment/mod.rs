@@ -29,6 +29,7 @@ pub use erase::{Cutout, Erase, Erasing, Filling};
 pub use geometry::{HorizontalFlip, PaddedCrop};
 pub use jitter::ColorJitter;
 pub use mix::{Mix, smooth};
+#[cfg(feature = "pictures")]
 pub(super) use picture::lightness;
 pub use picture::{Picture, Transform};
 pub use policy::{Operation, RandAugment};

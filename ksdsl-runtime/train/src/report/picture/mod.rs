@@ -13,14 +13,19 @@ pub use confusion::confusion;
 pub use curves::curves;
 pub use observer::Pictures;
 
-use super::file::{named, replace};
+#[cfg(feature = "pictures")]
+use super::file::named;
+use super::file::replace;
 use plotters::prelude::*;
+#[cfg(feature = "pictures")]
 use resvg::{tiny_skia, usvg};
 use std::io;
 use std::path::Path;
 
+#[cfg(feature = "pictures")]
 /// DejaVu Sans; `data/README.md` says where it comes from.
 const FONT: &[u8] = include_bytes!("../../../data/font/DejaVuSans-subset.ttf");
+#[cfg(feature = "pictures")]
 /// Pixels of a PNG for each unit of the drawing.
 const PNG_SCALE: f32 = 2.0;
 
@@ -50,7 +55,7 @@ pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 pub enum Format {
     /// As it was drawn.
     Svg,
-    /// Rendered.
+    /// Rendered, which needs the feature `pictures`.
     Png,
 }
 
@@ -58,17 +63,22 @@ impl Format {
     /// The format that a file's name says: PNG or SVG by its ending, in letters of any case; without one, SVG.
     ///
     /// # Errors
-    /// If the name ends in anything else.
+    /// If the name ends in anything else, or in `.png` without the feature `pictures`.
     pub fn of(path: &Path) -> io::Result<Self> {
         let Some(ending) = path.extension() else {
             return Ok(Self::Svg);
         };
         let formats = [("svg", Self::Svg), ("png", Self::Png)];
         let of_ending = formats.into_iter().find(|(name, _)| ending.eq_ignore_ascii_case(name));
-        of_ending.map(|(_, format)| format).ok_or_else(|| {
-            let reason = format!("`{}`: pictures end in `.svg` or `.png`", path.display());
-            io::Error::new(io::ErrorKind::InvalidInput, reason)
-        })
+        let reason = match of_ending {
+            Some((_, Self::Png)) if cfg!(not(feature = "pictures")) => {
+                "PNG files need the feature `pictures` (`--features pictures`); SVG files do not"
+            }
+            Some((_, format)) => return Ok(format),
+            None => "pictures end in `.svg` or `.png`",
+        };
+        let reason = format!("`{}`: {reason}", path.display());
+        Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 }
 
@@ -105,6 +115,7 @@ impl Picture {
     ///
     /// # Errors
     /// If it cannot be rendered.
+    #[cfg(feature = "pictures")]
     pub fn png(&self) -> io::Result<Vec<u8>> {
         let mut options = usvg::Options::default();
         let fonts = options.fontdb_mut();
@@ -126,7 +137,22 @@ impl Picture {
     pub fn save(&self, path: &Path) -> io::Result<()> {
         match Format::of(path)? {
             Format::Svg => replace(path, self.0.as_bytes()),
+            #[cfg(feature = "pictures")]
             Format::Png => replace(path, &self.png().map_err(|error| named("draw", path, error))?),
+            #[cfg(not(feature = "pictures"))]
+            Format::Png => unreachable!("no format of a name"),
+        }
+    }
+
+    /// Saves the picture into a folder: as SVG, and with the feature `pictures` as PNG too.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub(super) fn save_all(&self, folder: &Path, name: &str) -> io::Result<()> {
+        self.save(&folder.join(format!("{name}.svg")))?;
+        match cfg!(feature = "pictures") {
+            true => self.save(&folder.join(format!("{name}.png"))),
+            false => Ok(()),
         }
     }
 }

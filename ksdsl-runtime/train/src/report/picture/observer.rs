@@ -36,11 +36,10 @@ impl Pictures {
     }
 
     fn save(&self, picture: &Picture, name: &str, png: bool) -> io::Result<()> {
-        picture.save(&self.folder.join(format!("{name}.svg")))?;
-        if png {
-            picture.save(&self.folder.join(format!("{name}.png")))?;
+        match png {
+            true => picture.save_all(&self.folder, name),
+            false => picture.save(&self.folder.join(format!("{name}.svg"))),
         }
-        Ok(())
     }
 }
 
