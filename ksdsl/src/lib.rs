@@ -1,14 +1,14 @@
 //! The KSDSL compiler: networks with shared kernels, from text to typed dfdx models.
 //!
-//! [`compile::compile`] is the one way in: parse, check, elaborate, share. What comes out are
-//! resolved [networks](ir::Network) and [diagnostics](diag::Diagnostic). From a network come its
-//! [summary](summary::Summary) and its [Rust code](codegen::network).
+//! The entry point is [`compile::compile`]: parse, check, elaborate, share. It returns resolved
+//! [networks](ir::Network) and [diagnostics](diag::Diagnostic). A network has a
+//! [summary](summary::Summary) and [Rust code](codegen::network).
 //!
 //! - In build scripts: [`build`].
 //! - In tests, to pin an architecture: [`spec::Spec`].
 //! - On the command line: `ksn`, with the feature `cli`.
 //!
-//! The language itself is described in the book under `docs/book`.
+//! The book under `docs/book` describes the language.
 #![forbid(unsafe_code)]
 
 // pest without its `std` feature generates code that names this crate. The feature would add a

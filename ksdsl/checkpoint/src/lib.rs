@@ -1,12 +1,12 @@
 //! Checkpoints of networks that share kernels, as safetensors files.
 //!
-//! A shared kernel is one tensor of the file, `shared.<group>.weight`; which layers it serves is in
-//! the file's metadata. A file with a copy for each of those layers instead is accepted as long as
-//! the copies are equal ([`resolve`]). [`fuse`](fuse::fuse) makes one kernel of copies that differ,
-//! [`unroll`](fuse::unroll) gives every layer its copy.
+//! A shared kernel is one tensor of the file, `shared.<group>.weight`; the layers that use it are listed
+//! in the file's metadata. A file with one copy per layer is accepted if
+//! the copies are equal ([`resolve`]). [`fuse`](fuse::fuse) fuses different kernels into one,
+//! [`unroll`](fuse::unroll) gives every layer its own copy.
 //!
-//! Both the runtime, which loads models, and the command `ksn`, which knows no models, are built on
-//! this crate. The format: <https://github.com/huggingface/safetensors#format>.
+//! The runtime and the command `ksn` both use this crate. The format:
+//! <https://github.com/huggingface/safetensors#format>.
 #![forbid(unsafe_code)]
 
 mod file;
