@@ -1,8 +1,7 @@
-//! Training of KSDSL models: data and augmentation, optimisers that resume exactly, schedules, runs that
-//! survive, metrics and pictures.
+//! Training for KSDSL models: data loading and augmentation, optimisers, learning rate schedules, a trainer with
+//! checkpoints and bit-exact resumption, metrics and reports.
 //!
-//! A crate beside the runtime, so that a program that only runs models compiles none of it, and the
-//! kernels are not compiled anew when the trainer changes.
+//! It is a separate crate so that inference programs do not compile it, and changes to it do not recompile the kernels.
 
 pub mod classifier;
 pub mod data;

@@ -35,7 +35,7 @@ impl Slot {
         }
     }
 
-    /// How many values it has.
+    /// The number of values it has.
     pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()
     }
@@ -124,7 +124,7 @@ pub(crate) fn slots<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(model: 
     Ok(collect.0)
 }
 
-/// All tensors of a model as a file holds them, their keys behind `prefix`.
+/// All tensors of a model as a file holds them, with `prefix` before their keys.
 pub(crate) fn read<E: Scalar + Element, D: Updates<E>, M: TensorCollection<E, D>>(
     model: &M,
     prefix: &str,
