@@ -1,10 +1,10 @@
-# The same commands for people and for continuous integration.
+# The same commands for developers and CI.
 
-# Train nets, evaluate them, compare runs: `just nets train` trains the digits' net, unshared and shared.
+# Train, evaluate and compare the example networks: `just nets train` trains the digits network, unshared and shared.
 nets *args:
     cargo run --release -p ksdsl-examples -- {{args}}
 
-# Everything that must pass.
+# Run all checks.
 test:
     bash .ci/run
 
@@ -13,7 +13,7 @@ sanitize *args:
     bash tests/sanitize.sh {{args}}
 
 # The tests of the CUDA device on an emulator: no GPU and no toolkit, but a C++ compiler.
-# (Without optimisation of the CPU's kernels, which take minutes to compile and have little to do here.)
+# (Without optimising the CPU kernels, which take minutes to compile and are hardly used here.)
 cuda-emulator *args:
     cargo test --locked --config 'profile.dev.package.ksdsl-runtime.opt-level=0' -p ksdsl-cuda-tests --features emulator -- {{args}}
 
@@ -21,7 +21,7 @@ cuda-emulator *args:
 cuda-gpu *args:
     tests/cuda/run_on_gpu.sh {{args}}
 
-# Look at changed snapshots one by one (cargo install cargo-insta).
+# Review changed snapshots (cargo install cargo-insta).
 review:
     cargo insta review
 
@@ -45,6 +45,6 @@ deny:
 parity *args:
     python tests/parity/parity.py {{args}}
 
-# Fuzz every reader for so many seconds each (cargo install cargo-fuzz): `just fuzz 3600`, `just fuzz 600 picture`.
+# Fuzz every reader for the given number of seconds (cargo install cargo-fuzz): `just fuzz 3600`, `just fuzz 600 picture`.
 fuzz seconds *targets:
     tests/fuzz/run.sh {{seconds}} {{targets}}

@@ -1,4 +1,4 @@
-//! Compiles the example nets to Rust, and the instances of them that the benchmarks and the sweep use.
+//! Compiles the example networks to Rust, and the instances that the benchmarks and the sweep use.
 
 use ksdsl::build::Config;
 use std::error::Error;
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-/// What `bench_worker` can load besides the nets as they stand: file and instances.
+/// The instances that `bench_worker` can load: file and instances.
 const BENCHMARKS: [(&str, &str); 2] = [
     (
         "se_resnet",
@@ -30,8 +30,7 @@ net convmixer_512 = convmixer(dim = 512)
     ),
 ];
 
-/// What the program `nets` trains besides the nets as they stand: the file written, the net's file, and
-/// instances.
+/// The instances that the program `nets` trains: output file, source file, and instances.
 const SMALL: [(&str, &str, &str); 2] = [
     (
         "small_se_resnet",
@@ -51,7 +50,7 @@ net convmixer_small_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 
     ),
 ];
 
-/// As [`SMALL`], with the feature `cifar`, in place of those of the same file.
+/// As [`SMALL`], with the feature `cifar`; replaces the files of the same name.
 const CIFAR: [(&str, &str, &str); 3] = [
     (
         "small_se_resnet",
@@ -83,8 +82,8 @@ net se_resnet_2_shared = se_resnet(depth = 2)
     ),
 ];
 
-/// What the sweep trains: the data, the sizes of its images, and how many of the stages share. The
-/// networks for CIFAR, which take minutes to compile, need the feature `cifar`.
+/// The networks of the sweep: the data set, the image size, and the numbers of stages that share. The networks for
+/// CIFAR take minutes to compile and need the feature `cifar`.
 const SWEEPS: [(&str, &str, &[usize]); 3] = [
     ("digits", "width = 8", &[1, 2, 3]),
     ("cifar10", "channels = 3, side = 32, width = 16", &[1, 3]),
@@ -95,7 +94,7 @@ const SWEEPS: [(&str, &str, &[usize]); 3] = [
     ),
 ];
 const SWEEP_DEPTHS: [usize; 2] = [2, 4];
-/// By the family's `mapping`.
+/// Indexed by the family's parameter `mapping`.
 const MAPPINGS: [&str; 2] = ["one", "cycle"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -125,17 +124,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(out_dir.join(format!("sweep_{data}_list.rs")), list)?;
         instances = instances.file(file);
     }
-    // Cargo must not watch what this script writes.
+    // Cargo must not watch the files this script writes.
     instances.compile_to(&mut io::sink())?;
     Ok(())
 }
 
-/// Writes a net's file with more text behind it.
+/// Writes a copy of a network's file with instances appended.
 fn extend(net: &str, text: &str, to: &Path) -> io::Result<()> {
     fs::write(to, fs::read_to_string(net)? + text)
 }
 
-/// The instances that a sweep trains, and the list of them in Rust.
+/// The instances that a sweep trains, and a Rust list of them.
 fn sweep(data: &str, sizes: &str, stages: &[usize]) -> Result<(String, String), Box<dyn Error>> {
     let (mut nets, mut list) = (String::new(), String::from("[\n"));
     let mut add = |depth: usize, shared: usize, mapping: usize| {

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The kernel tests under AddressSanitizer, at every level this machine has. Buffers are allocations of
-# their own (`ksdsl_exact_buffers`), so that a read or write beyond a buffer is noticed; the space between
-# allocations is wider than a vector, or a whole vector could reach over it into the next one.
+# their own (`ksdsl_exact_buffers`), so that out-of-bounds accesses are detected; the space between
+# allocations is wider than a vector, or a vector access could reach into the next allocation.
 #
 # usage: tests/sanitize.sh [test arguments]
 #
 # The sanitizer's runtime is part of the stable toolchain on x86-64 Linux; only the flag is not stable, so
 # RUSTC_BOOTSTRAP allows it for this build. Miri is not part of the stable toolchain, and dfdx does not
-# build on nightly. Optimisation is lower than usual, and incremental compilation is off, which would
-# compile all twice: what is instrumented takes minutes to compile as it is.
+# build on nightly. Optimisation is reduced, and incremental compilation is off, because
+# instrumented code takes minutes to compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

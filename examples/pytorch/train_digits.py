@@ -23,12 +23,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 DIGITS = Path(__file__).resolve().parents[2] / "ksdsl-runtime/train/data/digits.csv.gz"
-# The last images are held out.
+# Images from this index on are the validation set.
 TRAINING = 1437
 
 
 def network(path: Path) -> nn.Module:
-    """The network of an exported file: its last class."""
+    """The network of an exported file, its last class."""
     spec = importlib.util.spec_from_file_location("network", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -36,7 +36,7 @@ def network(path: Path) -> nn.Module:
 
 
 def digits() -> tuple[torch.Tensor, torch.Tensor]:
-    """Images with the mean and deviation of the training pixels taken out, and classes."""
+    """Normalised images and labels; mean and standard deviation are those of the training set."""
     table = torch.from_numpy(np.loadtxt(gzip.open(DIGITS), delimiter=",", dtype=np.float32))
     pixels = table[:, :64]
     pixels = (pixels - pixels[:TRAINING].mean()) / pixels[:TRAINING].std(correction=0)
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("network", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--logits", type=Path, help="write the logits of the held-out images to this file")
+    parser.add_argument("--logits", type=Path, help="write the logits of the validation set to this file")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=64, help="images per step, over all processes")
     options = parser.parse_args()
@@ -72,9 +72,9 @@ def main() -> None:
         model.eval()
         with torch.no_grad():
             logits = model(images[TRAINING:])
-        right = (logits.argmax(1) == classes[TRAINING:]).float().mean().item()
+        accuracy = (logits.argmax(1) == classes[TRAINING:]).float().mean().item()
         if rank == 0:
-            print(f"epoch {epoch + 1}: held-out accuracy {100 * right:.2f} %", flush=True)
+            print(f"epoch {epoch + 1}: validation accuracy {100 * accuracy:.2f} %", flush=True)
     if rank == 0:
         save_file(model.state_dict(), options.output, metadata=model.ties)
         if options.logits:

@@ -1,4 +1,4 @@
-//! The networks that can be trained, by the images they take.
+//! The networks that can be trained, by the size of their input images.
 
 use crate::entry::Entry;
 use crate::nets;
@@ -6,9 +6,9 @@ use ksdsl_train::Recipe;
 use ksdsl_train::optim::{AdamW, Decayed};
 use ksdsl_train::recipe::Augment;
 
-/// Which images a network takes; a type has one list of networks.
+/// The list of networks for one kind of image.
 pub trait Catalog: Sized {
-    /// All of them. The first family is trained if none is chosen.
+    /// All of them. The first family is the default.
     fn entries() -> Vec<Self>;
 }
 
@@ -29,7 +29,7 @@ impl Catalog for Entry<1, 8, 8, 10> {
     }
 }
 
-/// SGD with the one-cycle schedule; images are cropped and mirrored.
+/// SGD with the one-cycle schedule; random crops and horizontal flips.
 fn colour_sgd() -> Recipe {
     Recipe {
         augment: Augment {
@@ -41,7 +41,7 @@ fn colour_sgd() -> Recipe {
     }
 }
 
-/// AdamW with ConvMixer's constants and the one-cycle schedule; images are cropped and mirrored.
+/// AdamW with ConvMixer's hyperparameters and the one-cycle schedule; random crops and horizontal flips.
 fn colour_adam() -> Recipe {
     let method = AdamW {
         eps: 1e-3,

@@ -1,4 +1,4 @@
-//! The images that the programs train on.
+//! The data sets that the programs train on.
 
 use crate::catalog::Catalog;
 use crate::entry::Entry;
@@ -11,27 +11,27 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The share of the images that training does not see, of a set that is not split already.
-const HELD_OUT: f64 = 0.2;
+/// The fraction of the images in the validation set, if the data set has no split of its own.
+const VALIDATION_FRACTION: f64 = 0.2;
 
-/// Images to train with and images to hold out, and how their pixels become numbers.
+/// Training set, validation set, and how pixels are scaled.
 #[derive(Clone, Debug)]
 pub struct Data<const C: usize, const H: usize, const W: usize, const K: usize> {
-    /// Those to train with.
+    /// The training set.
     pub training: Arc<Dataset<C, H, W, K>>,
-    /// Those to hold out.
-    pub held_out: Dataset<C, H, W, K>,
-    /// Of the images to train with.
+    /// The validation set.
+    pub validation: Dataset<C, H, W, K>,
+    /// Mean and standard deviation of the training set.
     pub scaling: Scaling<C>,
 }
 
 impl<const C: usize, const H: usize, const W: usize, const K: usize> Data<C, H, W, K> {
-    /// Two parts that are given.
-    pub fn new((training, held_out): (Dataset<C, H, W, K>, Dataset<C, H, W, K>)) -> Self {
+    /// A data set with the given training and validation sets.
+    pub fn new((training, validation): (Dataset<C, H, W, K>, Dataset<C, H, W, K>)) -> Self {
         Self {
             scaling: Scaling::of(&training),
             training: Arc::new(training),
-            held_out,
+            validation,
         }
     }
 
@@ -40,40 +40,40 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Data<C, H, 
         Ok(Self::new((none()?, none()?)))
     }
 
-    /// A part of all images, chosen by `seed`, is held out.
+    /// Splits off a validation set chosen by `seed`.
     pub fn split(all: &Dataset<C, H, W, K>, seed: u64) -> Self {
-        Self::new(all.split(HELD_OUT, seed))
+        Self::new(all.split(VALIDATION_FRACTION, seed))
     }
 
-    /// With only the first `images` to train on.
+    /// Keeps only the first `images` of the training set.
     fn limited(self, images: Option<usize>) -> Self {
         match images {
             Some(images) if images < self.training.len() => {
-                Self::new((self.training.part(|index| index < images), self.held_out))
+                Self::new((self.training.part(|index| index < images), self.validation))
             }
             _ => self,
         }
     }
 }
 
-/// Which images.
+/// A data set, as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The handwritten digits that come with this program.
     Digits,
-    /// Made images: in memory, or in a folder that is written if it is not there.
+    /// Synthetic images: generated in memory, or in a folder that is written if it does not exist.
     Procedural(Option<PathBuf>),
-    /// CIFAR-10, its binary archive or the folder it unpacks to.
+    /// CIFAR-10: its binary archive, or the folder it unpacks to.
     Cifar10(PathBuf),
     /// CIFAR-100, likewise.
     Cifar100(PathBuf),
-    /// Pictures in a folder for each of ten classes.
+    /// Image files, one folder for each of ten classes.
     Folder(PathBuf),
 }
 
 impl Kind {
-    /// Opens the images; `seed` decides on what is held out where the set does not say so itself, and only the
-    /// first `images` are trained on. A set that is to be made is left alone when somebody wishes to stop.
+    /// Opens the data set. `seed` chooses the validation set if the data set has no split of its own; only the first
+    /// `images` training images are kept. `stop` interrupts the generation of a synthetic data set.
     pub fn open(&self, seed: u64, images: Option<usize>, stop: &Stop) -> Result<Opened, DataError> {
         Ok(match self {
             Self::Digits => Opened::Grey(Data::split(&Digits::embedded(), seed).limited(images)),
@@ -83,15 +83,15 @@ impl Kind {
             #[cfg(feature = "cifar")]
             Self::Cifar100(path) => Opened::Colour100(Data::new(Cifar100::open(path)?).limited(images)),
             #[cfg(not(feature = "cifar"))]
-            Self::Cifar100(_) => unreachable!("refused where the words are read"),
+            Self::Cifar100(_) => unreachable!("refused by `from_str`"),
             Self::Folder(path) => {
-                let parts = Cifar10::open_folder(path, HELD_OUT, seed)?;
+                let parts = Cifar10::open_folder(path, VALIDATION_FRACTION, seed)?;
                 Opened::Colour(Data::new(parts).limited(images))
             }
         })
     }
 
-    /// No images, for those who know theirs already and ask only which networks take them.
+    /// No images, for callers that bring their own and only need the networks for them.
     pub fn empty(&self) -> Result<Opened, DataError> {
         Ok(match self {
             Self::Digits => Opened::Grey(Data::empty()?),
@@ -101,7 +101,7 @@ impl Kind {
         })
     }
 
-    /// The word that names it.
+    /// Its name on the command line.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Digits => "digits",
@@ -122,7 +122,7 @@ impl Kind {
     }
 }
 
-/// The set in a folder, which is written first if it is not there.
+/// The data set in a folder, which is written first if it does not exist.
 fn procedural(folder: &Path, stop: &Stop) -> Result<(Cifar10, Cifar10), DataError> {
     if !folder.exists() {
         Shapes::default().write_until(folder, stop)?;
@@ -136,12 +136,14 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, String> {
         let (word, path) = match text.split_once(':') {
             Some((word, path)) if !path.is_empty() => (word, Some(PathBuf::from(path))),
-            Some((word, _)) => return Err(format!("a path is missing after `{word}:`")),
+            Some((word, _)) => return Err(format!("missing path after `{word}:`")),
             None => (text, None),
         };
-        let needed = |path: Option<PathBuf>| path.ok_or_else(|| format!("where is it? expected `{word}:PATH`"));
+        let needed = |path: Option<PathBuf>| path.ok_or_else(|| format!("missing path: expected `{word}:PATH`"));
         match word {
-            "digits" if path.is_some() => Err("the digits come with the program: expected `digits` alone".to_owned()),
+            "digits" if path.is_some() => {
+                Err("the digits are part of the program: expected `digits` without a path".to_owned())
+            }
             "digits" => Ok(Self::Digits),
             "procedural" => Ok(Self::Procedural(path)),
             "cifar10" => needed(path).map(Self::Cifar10),
@@ -167,7 +169,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Images of one of the kinds that there are networks for.
+/// An open data set of one of the supported image sizes.
 #[derive(Clone, Debug)]
 pub enum Opened {
     /// 8x8 grey images in ten classes.
@@ -179,11 +181,11 @@ pub enum Opened {
     Colour100(Data<3, 32, 32, 100>),
 }
 
-/// Something to do with images of whatever kind, and the networks for them.
+/// An operation on a data set of any image size and its networks.
 pub trait Visit {
-    /// What it comes to.
+    /// Its result.
     type Output;
-    /// Does it.
+    /// Runs it.
     fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
         self,
         data: &Data<C, H, W, K>,
@@ -192,7 +194,7 @@ pub trait Visit {
 }
 
 impl Opened {
-    /// Does something with the images and all networks that take them.
+    /// Runs an operation with the data set and all networks for it.
     pub fn visit<V: Visit>(&self, visitor: V) -> V::Output {
         match self {
             Self::Grey(data) => visitor.visit(data, Catalog::entries()),
@@ -208,7 +210,7 @@ mod tests {
     use super::Kind;
 
     #[test]
-    fn words_name_data() {
+    fn data_sets_are_parsed() {
         for text in [
             "digits",
             "procedural",
@@ -221,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn other_words_are_refused_with_what_is_meant() {
+    fn unknown_data_sets_are_rejected_with_the_alternatives() {
         let error = |text: &str| text.parse::<Kind>().unwrap_err();
         assert!(error("mnist").starts_with("expected digits, procedural"));
-        assert_eq!(error("cifar10"), "where is it? expected `cifar10:PATH`");
-        assert_eq!(error("folder:"), "a path is missing after `folder:`");
-        assert!(error("digits:here").contains("`digits` alone"));
+        assert_eq!(error("cifar10"), "missing path: expected `cifar10:PATH`");
+        assert_eq!(error("folder:"), "missing path after `folder:`");
+        assert!(error("digits:here").contains("`digits` without a path"));
         #[cfg(not(feature = "cifar"))]
         assert!(error("cifar100:x").contains("feature `cifar`"));
     }

@@ -1,26 +1,26 @@
-//! Where to compute, and what can be built there.
+//! The device to run on, and networks that can be built on every device.
 
 use ksdsl_runtime::prelude::*;
 use ksdsl_train::Classifier;
 use std::error::Error;
 use std::str::FromStr;
 
-/// Where to compute.
+/// The device to run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
-    /// On the CPU.
+    /// The CPU.
     #[default]
     Cpu,
-    /// On the GPU of this number.
+    /// The GPU with this index.
     #[cfg(feature = "cuda")]
     Cuda(usize),
 }
 
 impl Place {
-    /// Whether it is there, so that nothing is begun that cannot go on.
+    /// Checks that the device is available, before any work starts.
     ///
     /// # Errors
-    /// Why a GPU cannot be used.
+    /// If the GPU cannot be used.
     pub fn check(self) -> Result<(), Box<dyn Error>> {
         #[cfg(feature = "cuda")]
         if let Self::Cuda(number) = self {
@@ -44,7 +44,7 @@ impl FromStr for Place {
         };
         match number {
             Some(number) => cuda(number),
-            None => Err("expected cpu, or cuda:N for the GPU of number N".to_owned()),
+            None => Err("expected cpu, or cuda:N for the GPU with index N".to_owned()),
         }
     }
 }
@@ -56,10 +56,10 @@ fn cuda(number: usize) -> Result<Place, String> {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(_: usize) -> Result<Place, String> {
-    Err("this program was built without the feature `cuda` (cargo's `--features cuda`); expected cpu".to_owned())
+    Err("this program was built without the feature `cuda` (`cargo run --features cuda`); expected cpu".to_owned())
 }
 
-/// Builds a net on every device of this build.
+/// A network that can be built on every device this program supports.
 #[cfg(not(feature = "cuda"))]
 pub trait Net<const C: usize, const H: usize, const W: usize, const K: usize>:
     Network + BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>
@@ -72,7 +72,7 @@ impl<B, const C: usize, const H: usize, const W: usize, const K: usize> Net<C, H
 {
 }
 
-/// Builds a net on every device of this build.
+/// A network that can be built on every device this program supports.
 #[cfg(feature = "cuda")]
 pub trait Net<const C: usize, const H: usize, const W: usize, const K: usize>:
     Network

@@ -1,4 +1,4 @@
-//! A network as a value: what it costs, and how to train and run it.
+//! A network as a value: its size, and how to train and run it.
 
 use crate::data::Data;
 use crate::device::{Net, Place};
@@ -19,14 +19,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Images per pass where there is nothing to learn: so many that two cores are busy, so few that little memory is
-/// needed.
+/// Batch size for inference: large enough to keep two cores busy, small enough to need little memory.
 const AT_ONCE: usize = 250;
 
-/// What the compiler says about a net.
+/// The compiler's counts for a network.
 #[derive(Clone, Copy, Debug)]
 pub struct Costs {
-    /// The net's name.
+    /// The network's name.
     pub name: &'static str,
     /// Its `PARAMETERS`.
     pub parameters: u64,
@@ -37,7 +36,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// The costs of the net that `B` builds.
+    /// The counts of the network that `B` builds.
     pub fn of<B: Network>() -> Self {
         Self {
             name: B::NAME,
@@ -48,24 +47,24 @@ impl Costs {
     }
 }
 
-/// One training.
+/// One training run.
 pub struct Job<'j, const C: usize, const H: usize, const W: usize, const K: usize> {
-    /// What to train on, and what to hold out.
+    /// Training and validation sets.
     pub data: &'j Data<C, H, W, K>,
-    /// How; the seed decides on everything random.
+    /// The recipe; its seed determines everything random.
     pub recipe: Recipe,
-    /// Where the run is saved, if it is.
+    /// The run folder and how to open it, if the run is saved.
     pub folder: Option<(PathBuf, Opening)>,
-    /// Files of the program's own in that folder.
+    /// Additional files of the program in that folder.
     pub companions: Vec<Companion>,
-    /// Who is told how it goes.
+    /// Observers of the run.
     pub observers: Vec<&'j mut dyn Observer>,
-    /// Who may stop it.
+    /// Stops the run.
     pub stop: Stop,
 }
 
 impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j, C, H, W, K> {
-    /// A training that leaves nothing behind.
+    /// A run that saves nothing.
     pub fn new(data: &'j Data<C, H, W, K>, recipe: Recipe) -> Self {
         Self {
             data,
@@ -80,8 +79,8 @@ impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j,
     fn trainer(self) -> Trainer<'j, C, H, W, K> {
         let data = self.data;
         let mut trainer = Trainer::new(self.recipe)
-            .held_out(&data.held_out, data.scaling)
-            .classes(data.held_out.names())
+            .validation(&data.validation, data.scaling)
+            .classes(data.validation.names())
             .stop(self.stop);
         trainer = match self.folder {
             Some((path, Opening::New)) => trainer.folder(path),
@@ -95,7 +94,7 @@ impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j,
     }
 }
 
-/// Builds the net of `B` on the CPU and trains it; the model, and what came of it.
+/// Builds the network of `B` on the CPU and trains it; returns the model and the outcome.
 pub fn train<B, const C: usize, const H: usize, const W: usize, const K: usize>(
     job: Job<'_, C, H, W, K>,
 ) -> Result<(B::Built, Outcome), TrainError>
@@ -106,8 +105,8 @@ where
     train_on::<B, Cpu, C, H, W, K>(job, &device)
 }
 
-/// As [`train`], on a device whose generator has the recipe's seed: the initial values, and with them the
-/// training, are the same on all devices but for rounding.
+/// As [`train`], on a device whose random number generator has the recipe's seed: initial values and training are the
+/// same on all devices up to rounding.
 fn train_on<B, D, const C: usize, const H: usize, const W: usize, const K: usize>(
     job: Job<'_, C, H, W, K>,
     device: &D,
@@ -126,7 +125,7 @@ where
     Ok((model, outcome))
 }
 
-/// Trains the net of `B` at a place.
+/// Trains the network of `B` on a device.
 fn train_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
     job: Job<'_, C, H, W, K>,
     place: Place,
@@ -166,23 +165,22 @@ where
     Ok(all.map_err(failed)?.concat())
 }
 
-/// That a model cannot be used some of whose tensors hold values that are not finite.
+/// Rejects a model with non-finite values.
 ///
 /// # Errors
-/// If there are such tensors.
+/// If a tensor contains NaN or infinite values.
 pub fn refuse_broken(tensors: &[String], checkpoint: &Path) -> Result<(), String> {
     match tensors {
         [] => Ok(()),
         [first, ..] => Err(format!(
-            "`{}` is no model that can be used: {} of its tensors hold values that are not finite (NaN or infinite), \
-             such as `{first}`",
+            "`{}` is not a usable model: {} of its tensors contain non-finite values (NaN or infinite), such as `{first}`",
             checkpoint.display(),
             tensors.len()
         )),
     }
 }
 
-/// The logits of a saved model for all images, computed at a place.
+/// The logits of a saved model for all images, computed on a device.
 fn logits_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
     checkpoint: &Path,
     images: &Dataset<C, H, W, K>,
@@ -199,29 +197,29 @@ fn logits_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize,
     }
 }
 
-/// How a net is trained at a place.
+/// Trains a network on a device.
 pub type Train<const C: usize, const H: usize, const W: usize, const K: usize> =
     fn(Job<'_, C, H, W, K>, Place) -> Result<Outcome, TrainError>;
 
-/// How the logits of a checkpoint for images are had at a place: image x class, row-major.
+/// Computes the logits of a checkpoint on a device: images x classes, row-major.
 pub type Logits<const C: usize, const H: usize, const W: usize, const K: usize> =
     fn(&Path, &Dataset<C, H, W, K>, Scaling<C>, Place) -> Result<Vec<f32>, Box<dyn Error>>;
 
-/// The description of a run of a network by this recipe on these data.
+/// Describes a run of a network with a recipe and data set.
 pub type Describe = fn(&Recipe, &BTreeMap<String, String>) -> Description;
 
 /// A network for images of one kind.
 #[derive(Clone, Debug)]
 pub struct Entry<const C: usize, const H: usize, const W: usize, const K: usize> {
-    /// What it costs, and its name.
+    /// Its name and size.
     pub costs: Costs,
-    /// How it is trained unless told otherwise.
+    /// Its default recipe.
     pub recipe: Recipe,
-    /// Describes a run of it.
+    /// Describes a run of the network.
     pub describe: Describe,
-    /// Trains it.
+    /// Trains the network.
     pub train: Train<C, H, W, K>,
-    /// Runs it.
+    /// Runs the network.
     pub logits: Logits<C, H, W, K>,
 }
 
@@ -240,7 +238,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<C, H,
         }
     }
 
-    /// The name of the network without `_shared` or `_unshared`: that of both.
+    /// The network's name without `_shared` or `_unshared`.
     pub fn family(&self) -> &'static str {
         let name = self.costs.name;
         let name = name.strip_suffix("_unshared").or(name.strip_suffix("_shared"));

@@ -1,5 +1,5 @@
-//! What the example programs share: the networks of `nets/*.ksn`, compiled by the build script, the data they are
-//! trained on, and one way to train and to run each of them.
+//! Common code of the example programs: the networks of `nets/*.ksn`, compiled by the build script, the data sets, and
+//! functions that train and run each network.
 
 pub mod catalog;
 pub mod data;

@@ -4,7 +4,7 @@
 ksdsl_runtime::include_generated!("digits");
 ksdsl_runtime::include_generated!("vit");
 
-/// The SE-ResNet of `src/bin/sweep/sweep.ksn`, narrow and two blocks deep.
+/// The SE-ResNet of `src/bin/sweep/sweep.ksn`, 16 channels wide, with two blocks per stage.
 pub mod small_se_resnet {
     ksdsl_runtime::include_generated!("small_se_resnet");
 }
@@ -14,7 +14,7 @@ pub mod small_convmixer {
     ksdsl_runtime::include_generated!("small_convmixer");
 }
 
-/// The paper's SE-ResNet of `nets/se_resnet.ksn` with two blocks in a stage.
+/// The paper's SE-ResNet of `nets/se_resnet.ksn` with two blocks per stage.
 #[cfg(feature = "cifar")]
 pub mod paper_se_resnet {
     ksdsl_runtime::include_generated!("paper_se_resnet");

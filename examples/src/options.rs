@@ -1,30 +1,30 @@
-//! Values of command-line options.
+//! Parsers for the values of command-line options.
 
 use std::num::NonZeroU32;
 
-/// A whole number, 1 at least.
+/// A positive integer.
 pub fn count(text: &str) -> Result<NonZeroU32, String> {
-    let expected = |_| format!("expected a whole number from 1 to {}", u32::MAX);
+    let expected = |_| format!("expected an integer from 1 to {}", u32::MAX);
     text.parse().map_err(expected)
 }
 
-/// More threads than any machine has cores.
-const MOST_THREADS: u32 = 1024;
+/// The maximum number of threads, more than any machine has cores.
+const MAX_THREADS: u32 = 1024;
 
 /// A number of threads.
 pub fn threads(text: &str) -> Result<NonZeroU32, String> {
     match text.parse() {
-        Ok(threads) if threads <= MOST_THREADS => NonZeroU32::new(threads),
+        Ok(threads) if threads <= MAX_THREADS => NonZeroU32::new(threads),
         _ => None,
     }
-    .ok_or_else(|| format!("expected a whole number from 1 to {MOST_THREADS}"))
+    .ok_or_else(|| format!("expected an integer from 1 to {MAX_THREADS}"))
 }
 
 /// A learning rate.
 pub fn rate(text: &str) -> Result<f64, &'static str> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && rate <= 10.0 => Ok(rate),
-        _ => Err("expected a number above 0, up to 10"),
+        _ => Err("expected a number above 0, at most 10"),
     }
 }
 
@@ -39,7 +39,7 @@ mod tests {
         for text in ["0", "1025", "1000000", "4294967295", "99999999999", "-1", ""] {
             assert_eq!(
                 threads(text).unwrap_err(),
-                "expected a whole number from 1 to 1024",
+                "expected an integer from 1 to 1024",
                 "{text}"
             );
         }

@@ -1,5 +1,4 @@
-//! What programs print: a reader that has gone is no error, an output that is full is one, and nothing controls the
-//! terminal.
+//! Printing: a closed pipe is not an error, a full disk is, and control characters never reach the terminal.
 
 use clap::Parser;
 use ksdsl_train::report::printable;
@@ -8,7 +7,7 @@ use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-/// The options of the command line; where there are none to go on with, what to exit with.
+/// Parses the command line; returns the exit code if the program should not continue.
 pub fn options<O: Parser>() -> Result<O, ExitCode> {
     O::try_parse().map_err(|error| {
         let printed = error.print().and_then(|()| io::stdout().flush());
@@ -19,25 +18,25 @@ pub fn options<O: Parser>() -> Result<O, ExitCode> {
     })
 }
 
-/// Prints a line (or several) to standard output.
+/// Prints text and a newline to standard output.
 ///
 /// # Errors
-/// If it cannot be written, unless nobody reads it any more.
+/// If it cannot be written, unless the reader has closed the pipe.
 pub fn print(text: impl Display) -> Result<(), Box<dyn Error>> {
     let text = printable(&format!("{text}\n"));
     let mut stdout = io::stdout().lock();
     written(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
-/// Prints a line to standard error, if that can be.
+/// Prints a line to standard error, ignoring failures.
 pub fn note(text: impl Display) {
-    // Where not even this can be written there is nobody to tell.
+    // There is nowhere left to report a failure.
     let _ = io::stderr()
         .lock()
         .write_all(printable(&format!("{text}\n")).as_bytes());
 }
 
-/// Says why a program failed.
+/// Prints the error and returns the exit code for failure.
 pub fn failed(error: &dyn Error) -> ExitCode {
     note(format_args!("error: {error}"));
     ExitCode::FAILURE

@@ -68,7 +68,7 @@ fn mistakes_are_answered() {
         json!({"command": "dance"}),
     ]);
     assert_eq!(answers[0], "done");
-    assert_eq!(answers[1]["error"], "no net is loaded");
-    assert_eq!(answers[2]["error"], "there is no network `lenet`");
+    assert_eq!(answers[1]["error"], "no network is loaded");
+    assert_eq!(answers[2]["error"], "unknown network `lenet`");
     assert!(answers[3]["error"].as_str().unwrap().contains("dance"));
 }

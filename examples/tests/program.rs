@@ -83,7 +83,7 @@ fn trains_evaluates_predicts_compares() {
         &["predict", &format!("{run}/best.safetensors"), "0", "7", "--top", "2"],
     );
     assert_eq!(text.matches(" %").count(), 4, "{text}");
-    assert!(text.contains("0 (of class "), "{text}");
+    assert!(text.contains("0 (true class "), "{text}");
 
     let text = printed(folder, &["compare", "runs"]);
     assert!(
@@ -95,7 +95,7 @@ fn trains_evaluates_predicts_compares() {
 }
 
 #[test]
-fn a_run_that_was_left_goes_on() {
+fn an_interrupted_run_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let train = ["train", "--net", "digits_shared", "--epochs", "2", "--images", "256"];
@@ -103,17 +103,17 @@ fn a_run_that_was_left_goes_on() {
     let run = "runs/digits-digits_shared-0";
     let file = |name: &str| fs::read(folder.join(run).join(name)).unwrap();
     let (model, settings) = (file("model.safetensors"), file("settings.json"));
-    // A finished run has nothing left to do; it is evaluated.
+    // A finished run is only evaluated.
     let text = printed(folder, &["train", "--resume", run]);
     assert!(line(&text, &["359 "]).starts_with("359 "), "{text}");
     assert!(file("model.safetensors") == model && file("settings.json") == settings);
-    // The same command makes a run of its own, unless it is told to go on.
+    // The same command starts a new run, unless --resume is given.
     printed(folder, &train);
     assert!(folder.join(format!("{run}-run2")).exists());
     let again: Vec<&str> = train.into_iter().chain(["--resume"]).collect();
     printed(folder, &again);
     assert!(!folder.join(format!("{run}-run3")).exists());
-    assert!(refused(folder, &["train", "--resume", run, "--epochs", "3"]).contains("goes on as what it was"));
+    assert!(refused(folder, &["train", "--resume", run, "--epochs", "3"]).contains("resumes with its own settings"));
     // Another recipe is another run.
     let other: Vec<&str> = again.iter().copied().chain(["--lr", "0.01"]).collect();
     assert!(refused(folder, &other).contains("`recipe.rate` was 0.1 and is now 0.01"));
@@ -125,34 +125,34 @@ fn mistakes_on_the_command_line_are_named() {
     let error = |arguments: &[&str]| refused(folder.path(), arguments);
     let text = error(&["train", "--net", "resnet"]);
     assert!(
-        text.contains("no net `resnet` takes these images (1 x 8 x 8, 10 classes); there are digits_unshared, "),
+        text.contains("no network `resnet` for this data set (1 x 8 x 8, 10 classes); available: digits_unshared, "),
         "{text}"
     );
-    assert!(error(&["train", "--epochs", "0"]).contains("expected a whole number from 1"));
+    assert!(error(&["train", "--epochs", "0"]).contains("expected an integer from 1"));
     assert!(error(&["train", "--device", "cuda:0"]).contains("built without the feature `cuda`"));
     assert!(error(&["train", "--data", "imagenet"]).contains("expected digits, procedural"));
     assert!(error(&["train", "--data", "cifar10:nowhere"]).contains("nowhere"));
     assert!(error(&["train", "--recipe", "none.json"]).contains("--recipe none.json: expected se_resnet, convmixer"));
-    assert!(error(&["train", "--resume", "nowhere"]).contains("`nowhere` is no run of this program"));
-    assert!(error(&["evaluate", "nowhere"]).contains("there is no run or checkpoint `nowhere`"));
-    assert!(error(&["compare", "."]).contains("`.` is no run and has none"));
+    assert!(error(&["train", "--resume", "nowhere"]).contains("`nowhere` is not a run folder of this program"));
+    assert!(error(&["evaluate", "nowhere"]).contains("no run or checkpoint at `nowhere`"));
+    assert!(error(&["compare", "."]).contains("`.` is not a run folder and contains none"));
     assert!(error(&["predict"]).contains("Usage: nets predict"));
 }
 
 #[test]
-fn the_made_set_is_written_and_trained_on() {
+fn the_synthetic_set_is_written_and_trained_on() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    printed(folder, &["data", "made", "--training", "40", "--test", "20"]);
-    assert!(folder.join("made/test_batch.bin").exists());
-    let error = refused(folder, &["data", "made"]);
-    assert!(error.contains("made"), "{error}");
+    printed(folder, &["data", "synthetic", "--training", "40", "--test", "20"]);
+    assert!(folder.join("synthetic/test_batch.bin").exists());
+    let error = refused(folder, &["data", "synthetic"]);
+    assert!(error.contains("synthetic"), "{error}");
     let text = printed(
         folder,
         &[
             "train",
             "--data",
-            "procedural:made",
+            "procedural:synthetic",
             "--net",
             "se_resnet_small_shared",
             "--epochs",

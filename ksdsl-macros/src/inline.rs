@@ -45,7 +45,7 @@ fn report(text: &Text, diagnostic: &Diagnostic) -> TokenStream {
     }
 }
 
-/// The message with what is said about its place and how to mend it, each on a line of its own.
+/// The message with what is said about its place and how to fix it, each on a line of its own.
 fn paragraphs(message: &str, diagnostic: &Diagnostic) -> String {
     let mut text = message.to_owned();
     if !diagnostic.primary.text.is_empty() {

@@ -14,7 +14,7 @@ pub(crate) fn leading(input: TokenStream) -> Result<(Runtime, TokenStream), Toke
     Ok((read(setting)?, rest))
 }
 
-/// The runtime of `crate = ks` behind another argument.
+/// The runtime of `crate = ks` after another argument.
 pub(crate) fn trailing(input: TokenStream) -> Result<Runtime, TokenStream> {
     let (setting, rest) = split(input, ',');
     if !rest.is_empty() || !setting.is_empty() && !is_setting(&setting) {
@@ -41,7 +41,7 @@ fn is_setting(tokens: &TokenStream) -> bool {
     word && matches!(tokens.next(), Some(TokenTree::Punct(punct)) if punct.as_char() == '=')
 }
 
-/// The path behind `crate =`.
+/// The path after `crate =`.
 fn read(setting: TokenStream) -> Result<Runtime, TokenStream> {
     let path: TokenStream = setting.clone().into_iter().skip(2).collect();
     Runtime::at(path).map_err(|error| message::error(Place::of(setting), &error.to_string()))

@@ -165,7 +165,7 @@ fn doc_comment(hash: &TokenTree, after: &[TokenTree]) -> Option<(String, usize)>
     }
     let text = match hash.span().source_text() {
         Some(written) if written.starts_with('/') => written,
-        // The attribute itself was written; it is no part of the language.
+        // The attribute itself was written; it is not a part of the language.
         Some(written) if written == "#" => return None,
         _ => {
             let value = syn::parse_str::<syn::LitStr>(&value.to_string()).ok()?.value();

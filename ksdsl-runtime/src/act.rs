@@ -1,9 +1,9 @@
 //! Typed activations: what flows between a network's input and its logits.
 //!
 //! An [`Act`] knows its shape as a type and holds its values in the device's own storage, NHWC.
-//! The gradients of activations do not live in dfdx's `Gradients`, which would copy every one of
-//! them, but in cells that the backward operations of neighbouring layers share; a cell is emptied
-//! by the operation that made its activation, so that buffers are freed as the pass goes back.
+//! Gradients of activations are not stored in dfdx's `Gradients`, which would copy each of them, but in
+//! cells that the backward operations of neighbouring layers share. The operation that produced an
+//! activation empties its cell, so that buffers are freed during the backward pass.
 
 use crate::backend::Backend;
 use crate::geometry::{ConvSize, MapSize, RowSize};
@@ -28,7 +28,7 @@ pub type Flat<B, const C: usize, E, D, T = NoneTape> = Act<(B, Const<C>), E, D, 
 pub trait ActShape: Shape {
     /// The batch size as a type.
     type Batch: Dim;
-    /// The same with a batch size that is a value, as a slice of the batch has it.
+    /// The same shape with a batch size that is a value, as in a slice of the batch.
     type Sliced: ActShape<Batch = usize>;
 
     /// The shape with this batch size.
@@ -143,12 +143,12 @@ impl<B> GradCell<B> {
         self.0.as_ref()?.borrow_mut().sums.take()
     }
 
-    /// Puts `value` in place of what the cell holds.
+    /// Puts `value` instead of what the cell holds.
     pub(crate) fn put(&self, value: B) {
         self.put_with(value, None);
     }
 
-    /// Puts `value` and its sums in place of what the cell holds.
+    /// Puts `value` and its sums instead of what the cell holds.
     pub(crate) fn put_with(&self, value: B, sums: Option<[B; 2]>) {
         if let Some(cell) = &self.0 {
             *cell.borrow_mut() = Held {
@@ -229,8 +229,8 @@ impl<E: Scalar, D: Backend<E>, T: Tape<E, D>> Context<E, D, T> {
 /// An activation of shape `S` (logically NCHW or NC, as dfdx's tensors; stored NHWC) with elements
 /// `E` on device `D`; `T` is dfdx's tape.
 ///
-/// Its values may still be to come: a convolution waits for the activation, norm and residual that
-/// follow it, so that all of them are one pass over memory.
+/// Its values may be deferred: a convolution runs only when the activation, norm and residual that follow it
+/// are known, so that all of them are fused into one pass over memory.
 #[derive(Debug)]
 pub struct Act<S: Shape, E: Scalar, D: Backend<E>, T = NoneTape> {
     pub(crate) shape: S,
@@ -239,13 +239,13 @@ pub struct Act<S: Shape, E: Scalar, D: Backend<E>, T = NoneTape> {
     pub(crate) grad: GradCell<D::Buf>,
 }
 
-/// An activation whose values are there.
+/// An activation with computed values.
 #[derive(Debug)]
 pub(crate) struct Ready<S: Shape, E: Scalar, D: Backend<E>, T> {
     pub(crate) shape: S,
     pub(crate) context: Context<E, D, T>,
     pub(crate) data: Rc<D::Buf>,
-    /// How to have the values again in the backward pass.
+    /// How the backward pass obtains the values.
     pub(crate) saved: Saved<E, D>,
     pub(crate) grad: GradCell<D::Buf>,
 }
@@ -277,7 +277,7 @@ impl<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
         }
     }
 
-    /// Computes what is still to be computed.
+    /// Computes deferred values.
     pub(crate) fn ready(mut self) -> Result<Ready<S, E, D, T>, D::Err> {
         let (data, saved) = self.value.compute(&mut self.context, &self.grad)?;
         Ok(Ready {
@@ -289,8 +289,8 @@ impl<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
         })
     }
 
-    /// As [`Act::ready`] for the convolution `next`; or, if a convolution waits here that runs better with
-    /// the next, that one, and its input in place of the values.
+    /// As [`Act::ready`] for the convolution `next`; or, if a deferred convolution is better fused with
+    /// the next, that one, and its input instead of the values.
     #[allow(clippy::type_complexity)]
     pub(crate) fn ready_or_waiting(
         self,

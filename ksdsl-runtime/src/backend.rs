@@ -50,7 +50,7 @@ pub struct ConvLink<'a, B, K> {
 pub struct ConvMoments<B> {
     /// The convolution's output.
     pub output: B,
-    /// The output after the activation, if one was asked for.
+    /// The output after the activation, if one was requested.
     pub activated: Option<B>,
     /// Mean of the (activated) output over all pixels, per channel.
     pub mean: B,
@@ -99,7 +99,7 @@ pub enum Source<'a, B> {
     /// The values themselves.
     Kept(&'a B),
     /// What they are made of: `after(factor * before(input) + offset + residual)`.
-    Again {
+    Recompute {
         /// Rows and channels.
         size: RowSize,
         /// The activations.
@@ -122,7 +122,7 @@ impl<'a, B: Clone> Source<'a, B> {
     pub fn values<E: Scalar, D: Backend<E, Buf = B>>(&self, device: &D) -> Result<Cow<'a, B>, D::Err> {
         match self {
             Self::Kept(values) => Ok(Cow::Borrowed(values)),
-            Self::Again {
+            Self::Recompute {
                 size,
                 tail,
                 input,
@@ -141,7 +141,7 @@ impl<'a, B: Clone> Source<'a, B> {
     }
 }
 
-/// A convolution in whose backward pass the one of the norm behind it is done.
+/// A convolution in whose backward pass the one of the norm after it is done.
 #[derive(Debug)]
 pub struct JoinedConv<'a, B, K> {
     /// The sizes.
@@ -154,7 +154,7 @@ pub struct JoinedConv<'a, B, K> {
     pub others: Option<B>,
 }
 
-/// The gradients of the parameters of a convolution and of the norm behind it, to be added to.
+/// The gradients of the parameters of a convolution and of the norm after it, to be added to.
 #[derive(Debug)]
 pub struct JoinedGradients<'a, B, G> {
     /// Of the norm's scale.
@@ -398,7 +398,7 @@ pub trait Backend<E: Scalar>: Device<E> {
     /// Backward through a norm and the convolution whose output is the norm's input: the gradient
     /// with respect to the convolution's input, all of which is known with `others`, perhaps with the
     /// sums for a norm before it; adds those of the parameters. A device can do it
-    /// piece by piece, so that the gradient between both, and an input that is to be made again, need
+    /// piece by piece, so that the gradient between both, and an input that is to be recomputed, need
     /// not go through memory.
     #[doc(hidden)]
     fn conv_norm_backward(

@@ -1,9 +1,9 @@
 //! Saving and loading models as safetensors files.
 //!
-//! A shared kernel is one tensor of the file, and the file's metadata name the layers it serves.
-//! Files with a copy for each of these layers are accepted as long as the copies are equal bit for
-//! bit, so nothing that was tied can come back untied. A file is looked at as a whole before
-//! anything is written to the model: after an error the model is as it was.
+//! A shared kernel is one tensor of the file, and the file's metadata lists the layers that use it.
+//! Files with one copy per layer are accepted if the copies are equal bit for bit, so tied weights can
+//! never be loaded untied. A file is checked completely before the model changes: after an error the
+//! model is unchanged.
 //!
 //! ```no_run
 //! # fn work<M>(model: &mut M) -> Result<(), ksdsl_runtime::checkpoint::CheckpointError>
@@ -60,7 +60,7 @@ macro_rules! elements {
 
 elements! { f32 F32 f64 F64 }
 
-/// Writes all tensors of a model to a file, which appears at once and whole, or not at all.
+/// Saves all tensors of a model to a file, atomically.
 pub fn save<E: Element, D: Backend<E>, M: TensorCollection<E, D> + Generated>(
     model: &M,
     path: impl AsRef<Path>,
@@ -73,10 +73,10 @@ pub fn save<E: Element, D: Backend<E>, M: TensorCollection<E, D> + Generated>(
     })
 }
 
-/// Sets all tensors of a model to those of a file.
+/// Loads all tensors of a model from a file.
 ///
-/// A file whose metadata do not say which layers its shared tensors serve is taken, with a warning on standard
-/// error: it may be of a network with other ties.
+/// A file whose metadata does not list the layers of its shared tensors is loaded with a warning on standard error: it
+/// may belong to a network with other ties.
 pub fn load<E: Element, D: Backend<E>, M: TensorCollection<E, D> + Generated>(
     model: &mut M,
     path: impl AsRef<Path>,
@@ -99,7 +99,7 @@ pub fn load<E: Element, D: Backend<E>, M: TensorCollection<E, D> + Generated>(
             problems,
         })?;
     if let Some(unstated) = Unstated::of(&file, &sharing) {
-        // That nobody can read it is no reason not to load.
+        // A closed standard error does not prevent loading.
         let _ = writeln!(io::stderr(), "warning: {}: {unstated}", path.display());
     }
     let values = expected
@@ -145,23 +145,23 @@ fn read<E: Element, D: Backend<E>, M: TensorCollection<E, D>>(model: &M) -> Vec<
     read
 }
 
-/// Why a model was not saved or loaded.
+/// An error when saving or loading a model.
 #[derive(Debug)]
 pub enum CheckpointError {
     /// The file cannot be written.
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
-    /// The file cannot be read, is damaged or is none of this format.
+    /// The file cannot be read, is damaged, or is not a safetensors file.
     File(FileError),
-    /// The file holds other tensors than the network has, or copies that differ.
+    /// The file's tensors do not match the network's, or tied copies differ.
     Mismatch {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// The mismatches.
         problems: Problems,
     },
 }

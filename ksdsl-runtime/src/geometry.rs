@@ -48,18 +48,17 @@ pub struct Window {
     pub dilation: [usize; 2],
 }
 
-/// How a convolution and its gradients are computed. What cannot be computed in the chosen way is
-/// computed as [`Algorithm::Auto`] says. It is a wish that a device may ignore; the results differ
-/// by rounding only, also where values are not finite.
+/// The algorithm of a convolution and its gradients. If it does not support a pass, [`Algorithm::Auto`] applies.
+/// It is a hint that a device may ignore; results differ by rounding only, also for non-finite values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
-    /// What the device's rule says for the sizes.
+    /// The device's heuristic chooses by the sizes.
     #[default]
     Auto,
     /// The same for the output of a training pass, where rounding counts: a value that is zero but for
     /// rounding passes a ReLU or does not, and in a norm over few values that changes whole gradients.
     Training,
-    /// Product by product, as the definition says.
+    /// Direct convolution.
     Direct,
     /// Winograd's F(4x4, 3x3) (Lavin & Gray 2016): dense 3x3 kernels, stride and dilation 1, at
     /// most 2 of padding.
@@ -80,10 +79,10 @@ pub struct ConvSize {
     pub window: Window,
     /// Groups; divides both channel counts.
     pub groups: usize,
-    /// How to compute it.
+    /// The algorithm.
     pub algorithm: Algorithm,
-    /// Set where the batch is a slice of a larger one, in inference: what a device chooses follows from
-    /// this many images. So no bit of the output depends on how many units a slice has.
+    /// In inference on a slice of a larger batch, the micro-batch size in images: the device's choices depend on it
+    /// instead of the batch size, so that no bit of the output depends on the slice size.
     pub unit: Option<usize>,
 }
 
@@ -109,12 +108,12 @@ impl ConvSize {
     }
 }
 
-/// How a batch is taken through a network in inference: slice by slice, each of which the caches hold.
+/// The slices in which a batch runs through a network in inference, so that each fits into the caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slices {
-    /// Images of a unit, see [`ConvSize::unit`]; at least one.
+    /// Images per micro-batch (unit), see [`ConvSize::unit`]; at least one.
     pub unit: usize,
-    /// Images of a slice: whole units.
+    /// Images per slice, a multiple of the unit.
     pub images: usize,
 }
 
@@ -179,7 +178,7 @@ pub struct RowSize {
     pub channels: usize,
 }
 
-/// What pooling makes of the values in a window.
+/// The kind of pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolKind {
     /// Maximum; padding never wins.

@@ -1,30 +1,30 @@
-//! What is known of a generated network without building it.
+//! Compile-time facts about a generated network.
 
 use crate::backend::Backend;
 use crate::pass::Pass;
 use crate::scalar::Scalar;
 
-/// A generated network's builder: what the compiler counted, as constants that generic code can
-/// reach. The builder also is dfdx's `BuildOnDevice`.
+/// The builder of a generated network, with the compiler's counts as associated constants. It also
+/// implements dfdx's `BuildOnDevice`.
 pub trait Network {
     /// The network's name in its specification.
     const NAME: &'static str;
-    /// The text that specifies the network: its own items of the source, as written.
+    /// The source of the network: its items of the specification, as written.
     const SPECIFICATION: &'static str;
     /// The sizes of one input, in PyTorch's order and without the batch.
     const INPUT: &'static [usize];
     /// The sizes of one output.
     const OUTPUT: &'static [usize];
-    /// Trainable parameters, each shared kernel counted once.
+    /// Trainable parameters; a shared kernel counts once.
     const PARAMETERS: u64;
-    /// Trainable parameters if nothing were shared.
+    /// Trainable parameters without sharing.
     const UNSHARED_PARAMETERS: u64;
-    /// Multiply-adds of convolutions, linear layers and attention for one image; a shared kernel
+    /// Multiply-adds of convolutions, linear layers and attention per image; a shared kernel
     /// counts at each visit.
     const MULTIPLY_ADDS: u64;
-    /// Values of the largest activation of one image, the input among them.
+    /// Elements of the largest activation per image, including the input.
     const LARGEST_ACTIVATION: usize;
-    /// The shared kernels and the layers each serves.
+    /// The shared kernels, with the layers that use each.
     const SHARED: &'static [SharedKernel];
 }
 

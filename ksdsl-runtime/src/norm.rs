@@ -150,7 +150,7 @@ impl<E: Scalar, D: Backend<E>> NormInput<E, D> {
     }
 }
 
-/// A norm that waits for what follows it.
+/// A norm that is deferred until its consumer is known.
 fn wait<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     shape: S,
     context: Context<E, D, T>,

@@ -77,7 +77,7 @@ impl<E: Scalar, D: Backend<E>> Param<E, D> {
         self.kernel.clone()
     }
 
-    /// How many values it has.
+    /// The number of values it has.
     pub(crate) fn len(&self) -> usize {
         self.len
     }

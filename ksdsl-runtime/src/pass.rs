@@ -1,4 +1,4 @@
-//! What one forward pass carries from layer to layer.
+//! The state of a forward pass.
 
 use crate::act::{Act, ActShape};
 use crate::backend::Backend;
@@ -32,12 +32,12 @@ pub struct Pass<E: Scalar, D: Backend<E>> {
 }
 
 impl<E: Scalar, D: Backend<E>> Pass<E, D> {
-    /// A pass that normalises with running statistics and drops nothing out.
+    /// An inference pass: norms use running statistics, dropout is inactive.
     pub fn inference(device: &D) -> Self {
         Self::new(false, device)
     }
 
-    /// A pass that normalises with the batch's statistics, and drops out.
+    /// A training pass: norms use batch statistics, dropout is active.
     pub fn training(device: &D) -> Self {
         Self::new(true, device)
     }
@@ -52,7 +52,7 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         }
     }
 
-    /// The same with prepared kernels.
+    /// The same pass with prepared kernels.
     pub(crate) fn with_kernels(self, kernels: Rc<Kernels<E, D>>) -> Self {
         Self {
             kernels: Some(kernels),
@@ -155,9 +155,8 @@ thread_local! {
     static SEEDS: RefCell<Option<ChaCha8Rng>> = const { RefCell::new(None) };
 }
 
-/// Runs `work`, in which what passes of this thread drop out follows from `seed` alone and no longer from
-/// the state of the device's generator. So a step of training can be done again, or done first after a
-/// restart, with the same outcome.
+/// Runs `work` with dropout masks that depend only on `seed`, not on the state of the device's generator (on this
+/// thread), so that a training step can be repeated, or run after a restart, with the same outcome.
 pub fn with_seed<R>(seed: u64, work: impl FnOnce() -> R) -> R {
     /// Brings back what was there before, also in a panic.
     struct Restore(Option<ChaCha8Rng>);

@@ -1,4 +1,4 @@
-//! Models ready for inference: kernels read, packed and transformed once, not at every call.
+//! Models prepared for inference: kernels are read, packed and transformed once, not at every call.
 
 use crate::backend::Backend;
 use crate::network::Infer;
@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
-/// A model that serves many inputs. It borrows the model, so the kernels cannot change meanwhile;
-/// a kernel that is shared is prepared once for all its visits.
+/// A model prepared for inference. It borrows the model, so the kernels cannot change; a shared kernel is
+/// prepared once for all its visits.
 #[derive(Debug)]
 pub struct Prepared<'m, M, E: Scalar, D: Backend<E>> {
     model: &'m M,
@@ -20,7 +20,7 @@ pub struct Prepared<'m, M, E: Scalar, D: Backend<E>> {
 }
 
 impl<'m, M, E: Scalar, D: Backend<E>> Prepared<'m, M, E, D> {
-    /// Prepares `model`; kernels are prepared as the first call comes to them.
+    /// Prepares `model`. Kernels are packed during the first call.
     pub fn new(model: &'m M) -> Self {
         Self {
             model,

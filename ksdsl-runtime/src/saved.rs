@@ -1,4 +1,4 @@
-//! What the backward pass needs of the forward pass: kept, or made again.
+//! What the backward pass needs of the forward pass: kept, or recomputed.
 
 use crate::backend::{Backend, Source};
 use crate::geometry::{RowSize, Tail};
@@ -6,7 +6,7 @@ use crate::scalar::Scalar;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// Most steps of [`Again`] in a row: an output that needs more is kept.
+/// Most steps of [`Recompute`] in a row: an output that needs more is kept.
 const DEEPEST: usize = 2;
 
 /// An activation's values for the backward pass.
@@ -16,14 +16,14 @@ pub(crate) enum Saved<E: Scalar, D: Backend<E>> {
     Kept(Rc<D::Buf>),
     /// What they are made of: one pass over memory, against keeping a map from the forward to the
     /// backward pass.
-    Again(Rc<Again<E, D>>),
+    Recompute(Rc<Recompute<E, D>>),
 }
 
 impl<E: Scalar, D: Backend<E>> Clone for Saved<E, D> {
     fn clone(&self) -> Self {
         match self {
             Self::Kept(data) => Self::Kept(data.clone()),
-            Self::Again(again) => Self::Again(again.clone()),
+            Self::Recompute(recompute) => Self::Recompute(recompute.clone()),
         }
     }
 }
@@ -31,7 +31,7 @@ impl<E: Scalar, D: Backend<E>> Clone for Saved<E, D> {
 /// The output of normalisation and what it is fused with, to be made from the normalisation's
 /// input (Chen et al. 2016, "Training deep nets with sublinear memory cost", for the cheap layers).
 #[derive(Debug)]
-pub(crate) struct Again<E: Scalar, D: Backend<E>> {
+pub(crate) struct Recompute<E: Scalar, D: Backend<E>> {
     pub(crate) size: RowSize,
     pub(crate) tail: Tail,
     pub(crate) input: Saved<E, D>,
@@ -44,7 +44,7 @@ pub(crate) struct Again<E: Scalar, D: Backend<E>> {
     pub(crate) made: OnceCell<Rc<D::Buf>>,
 }
 
-impl<E: Scalar, D: Backend<E>> Again<E, D> {
+impl<E: Scalar, D: Backend<E>> Recompute<E, D> {
     fn depth(&self) -> usize {
         let residual = self.residual.as_ref().map_or(0, Saved::depth);
         1 + self.input.depth().max(residual)
@@ -73,7 +73,7 @@ impl<E: Scalar, D: Backend<E>> Saved<E, D> {
     fn depth(&self) -> usize {
         match self {
             Self::Kept(_) => 0,
-            Self::Again(again) => again.depth(),
+            Self::Recompute(recompute) => recompute.depth(),
         }
     }
 
@@ -81,9 +81,9 @@ impl<E: Scalar, D: Backend<E>> Saved<E, D> {
     pub(crate) fn get(&self, device: &D) -> Result<Rc<D::Buf>, D::Err> {
         match self {
             Self::Kept(data) => Ok(data.clone()),
-            Self::Again(again) => match again.made.get() {
+            Self::Recompute(recompute) => match recompute.made.get() {
                 Some(made) => Ok(made.clone()),
-                None => again.make(device).map(Rc::new),
+                None => recompute.make(device).map(Rc::new),
             },
         }
     }
@@ -91,38 +91,38 @@ impl<E: Scalar, D: Backend<E>> Saved<E, D> {
     /// The values, kept for the other uses if there are any.
     fn keep(&self, device: &D) -> Result<Rc<D::Buf>, D::Err> {
         let values = self.get(device)?;
-        if let Self::Again(again) = self
-            && Rc::strong_count(again) > 1
+        if let Self::Recompute(recompute) = self
+            && Rc::strong_count(recompute) > 1
         {
-            return Ok(again.made.get_or_init(|| values).clone());
+            return Ok(recompute.made.get_or_init(|| values).clone());
         }
         Ok(values)
     }
 
-    /// How the values can be had: what has other uses is made for all of them now.
+    /// How the values are available: what has other uses is made for all of them now.
     pub(crate) fn source(&self, device: &D) -> Result<Source<'_, D::Buf>, D::Err> {
-        let again = match self {
+        let recompute = match self {
             Self::Kept(data) => return Ok(Source::Kept(data)),
-            Self::Again(again) => again,
+            Self::Recompute(recompute) => recompute,
         };
-        if Rc::strong_count(again) > 1 {
+        if Rc::strong_count(recompute) > 1 {
             self.keep(device)?;
         }
-        if let Some(made) = again.made.get() {
+        if let Some(made) = recompute.made.get() {
             return Ok(Source::Kept(made));
         }
-        let residual = again
+        let residual = recompute
             .residual
             .as_ref()
             .map(|residual| residual.source(device))
             .transpose()?;
-        Ok(Source::Again {
-            size: again.size,
-            tail: again.tail,
-            input: Box::new(again.input.source(device)?),
-            factor: &again.factor,
-            offset: &again.offset,
-            mean: again.mean.as_deref(),
+        Ok(Source::Recompute {
+            size: recompute.size,
+            tail: recompute.tail,
+            input: Box::new(recompute.input.source(device)?),
+            factor: &recompute.factor,
+            offset: &recompute.offset,
+            mean: recompute.mean.as_deref(),
             residual: residual.map(Box::new),
         })
     }

@@ -1,19 +1,18 @@
-//! What a device must offer so that parameters can be trained on it: the rules of optimisers as
-//! operations on buffers, whose state the caller keeps and can save.
+//! Optimiser updates as operations on device buffers. The caller owns the state and can save it.
 
 use crate::backend::Backend;
 use crate::scalar::Scalar;
 
-/// Stochastic gradient descent, as PyTorch's `torch.optim.SGD` has it: `g += decay * p`;
+/// Stochastic gradient descent, as PyTorch's `torch.optim.SGD`: `g += decay * p`;
 /// `v = momentum * v + g` (`v = g` at the first step); the step is `g + momentum * v` with Nesterov's
 /// momentum and `v` without.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SgdStep {
     /// The learning rate.
     pub rate: f64,
-    /// The factor of the last velocity; 0 for plain gradient descent.
+    /// Momentum; 0 for plain gradient descent.
     pub momentum: f64,
-    /// Nesterov's variant (Sutskever et al. 2013).
+    /// Nesterov momentum (Sutskever et al. 2013).
     pub nesterov: bool,
     /// L2 weight decay, added to the gradient.
     pub decay: f64,
@@ -21,16 +20,16 @@ pub struct SgdStep {
     pub decoupled: f64,
 }
 
-/// Adam (Kingma & Ba 2015), as PyTorch's `torch.optim.AdamW` has it: the parameter is first multiplied
-/// by `1 - rate * decoupled`; the step is `rate * m' / (sqrt(v') + eps)` with the moments corrected for
-/// their start at zero, `m' = m / (1 - beta1^t)` and `v' = v / (1 - beta2^t)`.
+/// Adam (Kingma & Ba 2015), as PyTorch's `torch.optim.AdamW`: the parameter is first multiplied
+/// by `1 - rate * decoupled`; the step is `rate * m' / (sqrt(v') + eps)` with bias-corrected
+/// moments, `m' = m / (1 - beta1^t)` and `v' = v / (1 - beta2^t)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamStep {
     /// The learning rate.
     pub rate: f64,
-    /// The factors of the last moments.
+    /// The decay rates of the moments.
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// Added to the denominator, the square root of the second moment.
     pub eps: f64,
     /// L2 weight decay, added to the gradient.
     pub decay: f64,

@@ -4,7 +4,7 @@
 //! The kernel `[out][in / groups][ky][kx]` is a matrix of `out` rows, and the visit's kernel is
 //! `K + B A` with `B` `[out][rank]` and `A` `[rank][in / groups * ky * kx]`. The sum is made, rather than two
 //! more convolutions run: it costs `out * rank * columns` products for a pass of whatever batch, and what
-//! follows the convolution is still one pass over memory. It is made again in the backward pass, so that a
+//! follows the convolution is still one pass over memory. It is recomputed in the backward pass, so that a
 //! visit's kernel does not live longer than its layer runs. By the chain rule `K` gets the gradient `G` of the
 //! sum, `A` gets `B^T G` and `B` gets `G A^T`.
 
@@ -36,7 +36,8 @@ impl<S: Shape, E: Scalar, D: Backend<E>> WeightArg<S, E, D> for &Bound<S, E, D> 
     }
 }
 
-/// A kernel with a visit's own addition to it: `kernel + b a`.
+/// A kernel with a private low-rank addition of a visit: `kernel + b a`. LoRA implementations multiply the addition by
+/// `alpha / rank`; this one does not.
 #[derive(Clone, Copy, Debug)]
 pub struct LowRank<K, A, B> {
     kernel: K,

@@ -1,4 +1,4 @@
-//! The syntax tree: what was written, with the place of every part.
+//! The syntax tree, with the source location of every node.
 
 use crate::source::{Name, Span, Spanned};
 use std::collections::BTreeSet;
@@ -75,7 +75,7 @@ pub struct Param {
 pub struct Body {
     /// The statements in order.
     pub statements: Vec<Statement>,
-    /// Where the braces stand.
+    /// The location of the braces.
     pub span: Span,
 }
 
@@ -90,11 +90,11 @@ pub enum Statement {
     Block(Block),
     /// `stage name { ... }`.
     Stage(Name, Body),
-    /// A sharing clause.
+    /// A `share` clause.
     Share(Share),
-    /// Something the activations flow through.
+    /// A step of the forward pass.
     Step(Step),
-    /// A statement with a syntax error, which was reported.
+    /// A statement with a syntax error, already reported.
     Invalid(Span),
 }
 
@@ -120,12 +120,12 @@ pub enum StepKind {
         head: Span,
         /// `project = ...` and the like.
         args: Vec<Arg>,
-        /// The main way.
+        /// The body.
         body: Body,
-        /// The other way, where one is written.
+        /// The explicit shortcut, if there is one.
         shortcut: Option<Body>,
     },
-    /// Branches and how they are joined.
+    /// Branches and how they are combined.
     Branch {
         /// How.
         join: Join,
@@ -156,14 +156,14 @@ pub enum StepKind {
     Sequence(Body),
 }
 
-/// How branches are joined.
+/// How branches are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Join {
     /// Their sum.
     Add,
-    /// Their product, element by element.
+    /// Their element-wise product.
     Multiply,
-    /// One after the other along the channels.
+    /// Their concatenation along the channels.
     Concat,
 }
 
@@ -188,7 +188,7 @@ pub struct PathArm {
 }
 
 impl PathArm {
-    /// Whether a statement with a syntax error stands in place of branches, so that nobody knows how many there are.
+    /// Whether a statement with a syntax error stands instead of branches, so that nobody knows how many there are.
     pub fn is_invalid(&self) -> bool {
         matches!(self.body.statements.as_slice(), [Statement::Invalid(_)])
     }
@@ -228,20 +228,20 @@ pub struct Dims {
 pub struct Expr {
     /// What it is.
     pub kind: ExprKind,
-    /// Where it stands.
+    /// Its location.
     pub span: Span,
 }
 
 /// What an expression is.
 #[derive(Clone, Debug)]
 pub enum ExprKind {
-    /// Something that cannot be computed and was reported.
+    /// An invalid expression, already reported.
     Invalid,
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number with a fraction.
+    /// A floating-point number.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// A parameter, a constant or a word.
     Name(String),
@@ -275,7 +275,7 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
-    /// How tightly it binds; more is tighter.
+    /// Its precedence; a higher value binds tighter.
     pub fn precedence(self) -> u8 {
         use BinaryOp::*;
         match self {
@@ -287,7 +287,7 @@ impl BinaryOp {
         }
     }
 
-    /// As it is written.
+    /// Its notation.
     pub fn symbol(self) -> &'static str {
         use BinaryOp::*;
         match self {
@@ -308,7 +308,7 @@ impl BinaryOp {
     }
 }
 
-/// A sharing clause.
+/// A `share` clause.
 #[derive(Clone, Debug)]
 pub struct Share {
     /// What is shared.
@@ -374,7 +374,7 @@ pub enum Select {
         /// The scopes.
         scopes: Vec<Selector>,
     },
-    /// The layers at the same place of whole blocks.
+    /// The layers at the same position of whole blocks.
     Blocks {
         /// The blocks, or scopes that contain them.
         selectors: Vec<Selector>,

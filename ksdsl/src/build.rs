@@ -1,4 +1,4 @@
-//! The helper for build scripts: `.ksn` files to Rust files in `OUT_DIR`.
+//! Build script support: compiles `.ksn` files to Rust files in `OUT_DIR`.
 //!
 //! ```no_run
 //! // build.rs
@@ -7,9 +7,9 @@
 //! }
 //! ```
 //!
-//! The crate then says `ksdsl_runtime::include_generated!("small");`, which stands for
-//! `include!(concat!(env!("OUT_DIR"), "/small.rs"))`. An error in a file stops the build with its
-//! file, line, column and place; nothing is written then.
+//! The crate includes the result with `ksdsl_runtime::include_generated!("small");`, short for
+//! `include!(concat!(env!("OUT_DIR"), "/small.rs"))`. An error in a file fails the build with file, line
+//! and column; then nothing is written.
 
 mod outputs;
 
@@ -26,9 +26,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Compiles `.ksn` files from a build script; [`Config`] has more to choose from.
+/// Compiles `.ksn` files in a build script; see [`Config`] for more options.
 ///
-/// Paths start at the folder of the crate's `Cargo.toml`.
+/// Paths are relative to the folder of the crate's `Cargo.toml`.
 pub fn compile<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> ExitCode {
     files
         .into_iter()
@@ -36,7 +36,7 @@ pub fn compile<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> ExitCode {
         .compile()
 }
 
-/// What a build script compiles, and where to.
+/// The configuration of a build script: inputs and output folder.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -53,7 +53,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Nothing to compile yet.
+    /// An empty configuration.
     pub fn new() -> Self {
         Config::default()
     }
@@ -64,33 +64,33 @@ impl Config {
         self
     }
 
-    /// Adds all `.ksn` files directly in a folder, also those put there later.
+    /// Adds all `.ksn` files directly in a folder, including ones added later.
     pub fn dir(mut self, path: impl AsRef<Path>) -> Self {
         self.dirs.push(path.as_ref().to_owned());
         self
     }
 
-    /// The folder that paths start at, instead of that of the crate's `Cargo.toml`.
+    /// Sets the folder that paths are relative to, instead of that of the crate's `Cargo.toml`.
     pub fn root(mut self, path: impl AsRef<Path>) -> Self {
         self.root = Some(path.as_ref().to_owned());
         self
     }
 
-    /// The folder for the generated files, instead of cargo's `OUT_DIR`.
+    /// Sets the output folder, instead of cargo's `OUT_DIR`.
     pub fn out_dir(mut self, path: impl AsRef<Path>) -> Self {
         self.out_dir = Some(path.as_ref().to_owned());
         self
     }
 
-    /// What the crate calls the runtime, where its `Cargo.toml` gives it another name: `ks` for
+    /// Sets the name of the runtime in the crate, if its `Cargo.toml` renames it: `ks` for
     /// `ks = { package = "ksdsl-runtime", ... }`.
     pub fn runtime_path(mut self, path: impl Into<String>) -> Self {
         self.runtime = Some(path.into());
         self
     }
 
-    /// Compiles everything, talks to cargo on standard output, and says on standard error what
-    /// went wrong: what `main` of a build script returns.
+    /// Compiles everything, prints cargo directives to standard output and errors to standard error; returns the exit
+    /// code for the build script's `main`.
     pub fn compile(&self) -> ExitCode {
         match self.compile_to(&mut io::stdout()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -101,19 +101,19 @@ impl Config {
         }
     }
 
-    /// As [`Config::compile`], for build scripts that have more to do: the lines for cargo go to
-    /// `cargo`, and errors are returned.
+    /// As [`Config::compile`], for build scripts that do more: writes cargo directives to `cargo` and returns
+    /// errors.
     ///
-    /// All files are compiled before any is written, each is replaced in one step, and one that
-    /// would not change is left alone. Afterwards outputs of earlier builds that no longer belong are
-    /// removed: those whose `.ksn` file is gone, or is compiled no more.
+    /// All files are compiled before any is written; each is replaced atomically, unchanged files are not touched.
+    /// Then stale outputs of earlier builds are removed: those whose `.ksn` file no longer exists or is no longer
+    /// compiled.
     pub fn compile_to(&self, cargo: &mut dyn Write) -> Result<(), Failure> {
         let out_dir = match (&self.out_dir, std::env::var_os("OUT_DIR")) {
             (Some(dir), _) => dir.clone(),
             (None, Some(dir)) => PathBuf::from(dir),
             (None, None) => {
                 return Err(Failure::new(
-                    "OUT_DIR is not set: this is for build scripts that cargo runs",
+                    "OUT_DIR is not set: call this from a build script that cargo runs",
                 ));
             }
         };
@@ -146,7 +146,7 @@ impl Config {
             return Ok(Runtime::default());
         };
         let tokens = path.parse::<TokenStream>().unwrap_or_default();
-        Runtime::at(tokens).map_err(|_| Failure::new(format!("`runtime_path`: `{path}` is no path of a crate")))
+        Runtime::at(tokens).map_err(|_| Failure::new(format!("`runtime_path`: `{path}` is not the path of a crate")))
     }
 
     /// The files of the lists and the folders, each once; cargo is told to watch them first of all,
@@ -206,8 +206,8 @@ impl Config {
     }
 }
 
-/// Why a build stops: one text for each thing to mend, as `Display` and as `Debug`, so that a
-/// `main` that returns it prints it well.
+/// A build failure: one message per problem. `Debug` equals `Display`, so that returning it from `main` prints
+/// it readably.
 #[derive(Default)]
 pub struct Failure {
     problems: Vec<String>,
@@ -253,7 +253,7 @@ fn add_output<'f>(outputs: &mut Outputs<'f>, file: &'f Path, text: String) -> Op
     let name = PathBuf::from(file.file_stem()?).with_extension("rs");
     let clash = outputs.get(&name).map(|(first, _)| {
         format!(
-            "`{}` and `{}` would both become `{}`: rename one of them",
+            "`{}` and `{}` would both be written to `{}`: rename one of them",
             first.display(),
             file.display(),
             name.display()

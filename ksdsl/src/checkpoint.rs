@@ -18,7 +18,7 @@ pub struct Entry {
     pub kernel: Option<String>,
 }
 
-/// The tensors of a network's checkpoints, in the order in which the forward pass comes to them.
+/// The tensors of a network's checkpoints, in the order of the forward pass.
 pub fn entries(network: &Network) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();

@@ -1,4 +1,4 @@
-//! The facade: what the macros, the build helper and the command call.
+//! The facade that macros, build helper and command call.
 
 #[doc(inline)]
 pub use crate::ir::Network;
@@ -13,10 +13,10 @@ use crate::value::{Env, eval};
 use crate::{check, limits, parse, plan, share};
 use std::collections::HashMap;
 
-/// What to compile of a source, and with which values.
+/// Which network of a source to compile, and the values of its parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// One network only.
+    /// Compile only this network.
     pub net: Option<String>,
     /// Values for its parameters.
     pub set: Vec<(String, Value)>,
@@ -25,12 +25,11 @@ pub struct Options {
 /// The outcome of compiling.
 #[derive(Debug)]
 pub struct Compilation {
-    /// The networks that could be resolved, in the order written. Families of which a parameter
-    /// has no default are left to their instances.
+    /// The networks that could be resolved, in source order, without families whose parameters have no values.
     pub networks: Vec<Network>,
-    /// The names of all networks the source defines, also of those with errors.
+    /// The names of all networks in the source, including those with errors.
     pub names: Vec<String>,
-    /// What was found, in the order of the text.
+    /// The diagnostics, in source order.
     pub diagnostics: Vec<Diagnostic>,
 }
 

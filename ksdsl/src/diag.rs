@@ -1,15 +1,15 @@
-//! Diagnostics as data: what is wrong, where, and how to mend it.
+//! Diagnostics as data: what is wrong, where, and how to fix it.
 
 use crate::limits;
 use crate::source::Span;
 use std::collections::HashSet;
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// Nothing can be generated.
+    /// Prevents code generation.
     Error,
-    /// Something is probably not meant.
+    /// Probably unintended.
     Warning,
 }
 
@@ -24,7 +24,7 @@ macro_rules! codes {
             /// Every code, in order.
             pub const ALL: &'static [Code] = &[$(Code::$name),+];
 
-            /// What the code stands for, in a line.
+            /// A one-line description of the code.
             pub fn meaning(self) -> &'static str {
                 match self { $(Code::$name => concat!($($doc),+).trim_ascii(),)+ }
             }
@@ -41,37 +41,37 @@ codes! {
     NestingTooDeep = 3,
     /// A number or an expression is too large to be computed
     NumberTooLarge = 4,
-    /// A name that is not defined here
+    /// An undefined name
     UnknownName = 10,
-    /// A name that is defined twice
+    /// A duplicate definition
     DuplicateName = 11,
     /// A name that generated code cannot use
     ReservedName = 12,
-    /// A layer or block that does not exist
+    /// An unknown layer or block
     UnknownCall = 13,
     /// A block or network that contains itself
     Recursion = 14,
-    /// A network that does not exist
+    /// An unknown network
     UnknownNet = 15,
-    /// A statement in a place where it has no meaning
+    /// A statement that is not allowed here
     Misplaced = 16,
-    /// An argument the callee does not have
+    /// An unknown argument
     UnknownArgument = 20,
-    /// An argument that must be given is missing
+    /// A missing argument
     MissingArgument = 21,
-    /// More arguments than parameters, or one given twice
+    /// Too many arguments, or a duplicate argument
     SurplusArgument = 22,
     /// A value of the wrong type
     WrongType = 23,
-    /// A value outside what is allowed
+    /// A value out of range
     OutOfRange = 24,
-    /// A value that probably means something else
+    /// A value that is probably unintended
     Suspicious = 25,
-    /// A division that does not come out
+    /// A division whose result is not an integer
     InexactDivision = 30,
     /// A division by zero
     DivisionByZero = 31,
-    /// Arithmetic that leaves the range of numbers
+    /// Arithmetic overflow
     Overflow = 32,
     /// The network has no input, or more than one
     Input = 40,
@@ -81,31 +81,31 @@ codes! {
     ShapesDiffer = 42,
     /// Shapes that cannot be concatenated
     CannotConcatenate = 43,
-    /// A layer that does not take such an input
+    /// An input of the wrong shape for a layer
     WrongInput = 44,
-    /// Channels that the number of groups does not divide
+    /// Channels that are not divisible by the number of groups
     GroupsDoNotDivide = 45,
-    /// A projection that cannot be made
+    /// An impossible projection
     CannotProject = 46,
     /// A network or a branch without layers
     Empty = 47,
-    /// An algorithm that cannot compute the layer
+    /// An algorithm that does not support the layer
     AlgorithmDoesNotApply = 48,
     /// Sharing between layers that are not isomorphic
     NotIsomorphic = 50,
-    /// A layer claimed by two sharing groups
+    /// A layer in two sharing groups
     ClaimedTwice = 51,
-    /// A selector that matches nothing
+    /// A selector that matches no layer
     MatchesNothing = 52,
-    /// A sharing clause without effect
+    /// A `share` clause without effect
     SingleMember = 53,
     /// An index out of range
     IndexOutOfRange = 54,
-    /// A layer that has nothing of the kind to share
+    /// A layer without the part to share
     NothingToShare = 55,
     /// More groups than visits
     TooManyGroups = 56,
-    /// A list of kernels or a place that does not fit the visits
+    /// A list of kernels or a position that does not match the visits
     DoesNotFitVisits = 57,
     /// The network is larger than can be compiled
     NetworkTooLarge = 60,
@@ -117,29 +117,29 @@ impl std::fmt::Display for Code {
     }
 }
 
-/// A place and what to say about it.
+/// A location with a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
     /// The place.
     pub span: Span,
-    /// What to say; may be empty.
+    /// The label's text; may be empty.
     pub text: String,
 }
 
-/// One problem.
+/// A diagnostic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
     /// The kind of problem.
     pub code: Code,
-    /// What is wrong, in a sentence without final period.
+    /// The message, without a final period.
     pub message: String,
     /// The smallest place that shows it.
     pub primary: Label,
     /// The other places that have a part in it.
     pub secondary: Vec<Label>,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
     /// The same as a change of the text, where it is certain enough for an editor to make.
     pub fix: Option<Fix>,
@@ -150,7 +150,7 @@ pub struct Diagnostic {
 pub struct Fix {
     /// What is replaced; where it is empty, the text is inserted.
     pub span: Span,
-    /// What stands there instead.
+    /// The replacement text.
     pub text: String,
 }
 
@@ -195,13 +195,13 @@ impl Diagnostic {
         self
     }
 
-    /// Says how to mend it.
+    /// Says how to fix it.
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
         self
     }
 
-    /// Says how to mend it by a text in the place of another.
+    /// Says how to fix it by a text in the place of another.
     pub fn write(self, span: Span, text: impl Into<String>) -> Self {
         let text = text.into();
         self.help(format!("write `{text}`")).fix(span, text)
@@ -216,7 +216,7 @@ impl Diagnostic {
         self
     }
 
-    /// Says how to mend it, if there is something to say.
+    /// Says how to fix it, if there is something to say.
     pub fn maybe_help(mut self, text: Option<String>) -> Self {
         self.help = text.or(self.help);
         self
@@ -235,7 +235,7 @@ pub struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// Adds a problem unless the same was reported at the same place.
+    /// Adds a problem unless the same was reported at the same position.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         if !self.seen.insert((diagnostic.code, diagnostic.primary.span)) {
             return;
@@ -266,7 +266,7 @@ impl Diagnostics {
         self.errors > 0
     }
 
-    /// How many errors there are, the unlisted included.
+    /// The number of errors, including unlisted ones.
     pub fn errors(&self) -> usize {
         self.errors
     }
@@ -278,7 +278,7 @@ impl Diagnostics {
     }
 }
 
-/// How many names a misspelt one is compared with at most.
+/// The maximum number of names that a misspelt one is compared with.
 const CANDIDATES: usize = 2_000;
 
 /// The name closest to `word`, if one is close enough to be meant, whatever letters are capital; of a very long

@@ -19,7 +19,7 @@ pub enum Ours {
     Nothing(&'static str),
 }
 
-/// A name in small letters, without underscores.
+/// A name in lower case, without underscores.
 fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| *c != '_')
@@ -34,7 +34,7 @@ fn find(table: &[(&[&str], Ours)], name: &str) -> Option<Ours> {
     entry.map(|(_, ours)| *ours)
 }
 
-/// Whether two names differ in capital letters and underscores alone.
+/// Whether two names differ only in case and underscores.
 pub fn same(one: &str, other: &str) -> bool {
     one != other && plain(one) == plain(other)
 }

@@ -1,12 +1,12 @@
-//! How large a specification may be. Beyond these, compiling ends in an error, never in exhausted
-//! memory or a stack overflow.
+//! Limits on specifications. Beyond these, compilation fails with an error, never by exhausting memory or
+//! overflowing the stack.
 
 /// Bytes of one source.
 pub const SOURCE_BYTES: usize = 1 << 20;
 /// Bytes that are read again after syntax errors, to find the next ones: the more errors are reported the
 /// smaller the source is.
 pub const READ_AGAIN: usize = 1 << 22;
-/// Words, numbers and signs of one source.
+/// Tokens of one source.
 pub const TOKENS: usize = 250_000;
 /// Brackets and braces open at the same time.
 pub const BRACKET_DEPTH: usize = 64;
@@ -27,7 +27,7 @@ pub const STEPS: usize = 600_000;
 pub const STEP_BYTES: usize = 32;
 /// Bytes of all layer paths of one source, as they are kept in memory.
 pub const PATH_BYTES: usize = 1 << 26;
-/// Places that the selectors of one network may visit: `**` can make a small text very dear.
+/// Places that the selectors of one network may visit: `**` can make a small text very expensive.
 pub const SELECTED_PLACES: usize = 2_000_000;
 /// The largest channel count, height, width, kernel size, stride, padding or dilation.
 pub const DIMENSION: i64 = 1 << 20;

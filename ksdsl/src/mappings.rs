@@ -9,7 +9,7 @@ use crate::layers::{ParamDef, ParamKind};
 pub struct MappingDef {
     /// Its name.
     pub name: &'static str,
-    /// What it does, in a line.
+    /// A one-line description.
     pub doc: &'static str,
     /// Its parameters.
     pub params: &'static [ParamDef],
@@ -49,22 +49,22 @@ const AMOUNT: ParamDef = ParamDef {
 pub const MAPPINGS: &[MappingDef] = &[
     MappingDef {
         name: "sequential",
-        doc: "visits in a row use one kernel",
+        doc: "consecutive visits share a kernel",
         params: &[GROUPS, RATE],
     },
     MappingDef {
         name: "strided",
-        doc: "the kernels in turn, again and again (SPIN's name)",
+        doc: "the kernels in turn, cyclically (SPIN's name)",
         params: &[GROUPS, RATE],
     },
     MappingDef {
         name: "cycle",
-        doc: "the kernels in turn, again and again (Takase & Kiyono's name)",
+        doc: "the kernels in turn, cyclically (Takase & Kiyono's name)",
         params: &[GROUPS, RATE],
     },
     MappingDef {
         name: "cycle_rev",
-        doc: "as `cycle`, the last turn in reverse order",
+        doc: "as `cycle`, with the last cycle reversed",
         params: &[GROUPS, RATE],
     },
     MappingDef {
@@ -78,17 +78,17 @@ pub const MAPPINGS: &[MappingDef] = &[
 pub const PRIVATE_PARTS: &[MappingDef] = &[
     MappingDef {
         name: "bias",
-        doc: "each visit has a bias of its own; as `kernel of`",
+        doc: "each visit has its own bias; implies `kernel of`",
         params: &[],
     },
     MappingDef {
         name: "scale",
-        doc: "each visit has a factor for every output channel of the kernel",
+        doc: "each visit scales the kernel by its own factor per output channel",
         params: &[],
     },
     MappingDef {
         name: "low_rank",
-        doc: "each visit adds a matrix of this rank to the kernel",
+        doc: "each visit adds its own matrix of this rank to the kernel (as LoRA, without its factor alpha / rank)",
         params: &[RANK],
     },
 ];

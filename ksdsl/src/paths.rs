@@ -29,7 +29,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Paths with runs of indices joined to half-open ranges, in the order of their first members; the
+/// Paths with runs of indices merged into half-open ranges, in the order of their first members; the
 /// ranges mean the same as in a `share` clause.
 pub fn compress<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Vec<String> {
     let mut patterns: Vec<Pattern> = paths.into_iter().map(pattern).collect();

@@ -1,4 +1,4 @@
-//! Diagnostics as text for a terminal or a log.
+//! Rendering of diagnostics for terminals and logs.
 
 use crate::diag::{Diagnostic, Severity};
 use crate::source::{Source, Span};

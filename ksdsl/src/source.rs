@@ -1,4 +1,4 @@
-//! Source text and places in it.
+//! Source text and locations in it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,28 +43,28 @@ impl fmt::Debug for Span {
     }
 }
 
-/// A value with the place it was written at.
+/// A value with its location.
 #[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Spanned<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its location.
     pub span: Span,
 }
 
 impl<T> Spanned<T> {
-    /// Joins a value and its place.
+    /// Adds a location to a value.
     pub fn new(value: T, span: Span) -> Self {
         Spanned { value, span }
     }
 }
 
-/// A name with the place it was written at.
+/// A name with its location.
 #[doc(hidden)]
 pub type Name = Spanned<String>;
 
-/// A text to compile and what to call it in messages.
+/// A source text and its name in messages.
 #[derive(Clone, Debug)]
 pub struct Source {
     name: Arc<str>,
@@ -72,7 +72,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source called `name` in messages (a path, or what stands for one).
+    /// Creates a source; messages refer to it as `name`, usually a path.
     pub fn new(name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> Self {
         Source {
             name: name.into(),

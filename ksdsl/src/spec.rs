@@ -1,7 +1,7 @@
-//! Specifications in tests and tools: read a file, choose a network, set parameters, summarise.
+//! Specifications for tests and tools: read a file, select a network, set parameters, summarise.
 //!
-//! An architecture is pinned in a test by a snapshot of its [`Summary`], whose `Display` is one line
-//! per layer and which serialises as well:
+//! Pin an architecture in a test with a snapshot of its [`Summary`], which displays as one line per layer
+//! and implements `Serialize`:
 //!
 //! ```
 //! # fn main() -> Result<(), ksdsl::spec::SpecError> {
@@ -16,7 +16,7 @@
 //! // The first convolution sees 3 channels; the other two share one kernel of 4 * 4 * 3 * 3.
 //! assert_eq!(summary.parameters.trainable, 4 * 3 * 9 + 4 * 4 * 9);
 //! assert_eq!(summary.groups[0].visits, ["[1].conv", "[2].conv"]);
-//! // In a test of yours: insta::assert_snapshot!(summary) or insta::assert_yaml_snapshot!(summary).
+//! // In your test: insta::assert_snapshot!(summary) or insta::assert_yaml_snapshot!(summary).
 //! assert!(summary.to_string().starts_with("net tiny(width = 4)\n3x32x32 -> 4x32x32\n"));
 //! # Ok(())
 //! # }
@@ -38,7 +38,7 @@ use std::path::Path;
 pub use error::{Invalid, SpecError};
 pub use read::{ReadError, read_source};
 
-/// A source with the choice of a network and values for its parameters.
+/// A specification, with a selected network and values for its parameters.
 #[derive(Clone, Debug)]
 pub struct Spec {
     source: Source,
@@ -53,12 +53,12 @@ impl Spec {
         Ok(Self::new(read_source(path)?))
     }
 
-    /// A specification from text; `name` stands for it in messages.
+    /// Creates a specification from text; messages refer to it as `name`.
     pub fn parse(name: &str, text: &str) -> Self {
         Self::new(Source::new(name, text))
     }
 
-    /// A specification from a source.
+    /// Creates a specification from a source.
     pub fn new(source: Source) -> Self {
         Spec {
             source,
@@ -68,25 +68,25 @@ impl Spec {
         }
     }
 
-    /// Chooses a network; needed where the source defines several.
+    /// Selects a network; required if the source defines several.
     pub fn network(mut self, name: &str) -> Self {
         self.options.net = Some(name.to_owned());
         self
     }
 
-    /// Gives a parameter of the network a value; the last one counts.
+    /// Sets a parameter of the network; the last value wins.
     pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.options.set.push((name.to_owned(), value.into()));
         self
     }
 
-    /// The number of images that memory is computed for; 1 unless set.
+    /// Sets the batch size of the memory estimate; 1 by default.
     pub fn batch(mut self, images: u64) -> Self {
         self.batch = images;
         self
     }
 
-    /// The number of threads that memory is computed for; 1 unless set.
+    /// Sets the number of threads of the memory estimate; 1 by default.
     pub fn threads(mut self, threads: u64) -> Self {
         self.threads = threads;
         self
@@ -97,7 +97,7 @@ impl Spec {
         &self.source
     }
 
-    /// The summary of the chosen network, or of the only one.
+    /// Summarises the selected network, or the only one.
     pub fn summary(&self) -> Result<Summary, SpecError> {
         let (network, _) = self.compile_one()?;
         Ok(self.summarise(&network))
@@ -108,7 +108,7 @@ impl Spec {
         Summary::on_threads(network, self.batch, self.threads)
     }
 
-    /// Compiles the chosen network, or the only one; with it come the warnings.
+    /// Compiles the selected network, or the only one; also returns the warnings.
     pub fn compile_one(&self) -> Result<(Network, Vec<Diagnostic>), SpecError> {
         if self.leaves_all_open() {
             let mut compilation = self.without_errors(&self.options)?;
@@ -242,7 +242,7 @@ impl Spec {
 }
 
 /// The parameters of a network's family and the arguments the network gives it; `None` for an
-/// instance of something that is no family, which compiling reports.
+/// instance of something that is not a family, which compiling reports.
 fn family<'f>(file: &'f File, net: &'f Net) -> Option<(&'f [Param], &'f [Arg])> {
     match &net.kind {
         NetKind::Family { params, .. } => Some((params, &[])),

@@ -1,5 +1,5 @@
-//! The resolved network as data: stable, readable, serialisable. What `ksn summary` prints and
-//! what architecture snapshots pin.
+//! The resolved network as data: stable, readable, serialisable. Used by `ksn summary` and by architecture
+//! snapshots.
 
 use crate::analyse::{Analysis, Peaks, algorithm, analyse, peaks};
 use crate::ir::{Algorithm, Group, Layer, Network, Op, Visit, join_sizes};
@@ -22,13 +22,13 @@ pub struct Summary {
     pub output: Vec<u64>,
     /// Parameter counts.
     pub parameters: Parameters,
-    /// Multiply-adds for one image.
+    /// Multiply-adds per image.
     pub macs: u64,
     /// Memory.
     pub memory: Memory,
     /// Every shared kernel with its visits.
     pub groups: Vec<SharedKernel>,
-    /// Every mapping of visits to kernels that a clause says.
+    /// Every mapping of visits to kernels in a clause.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mappings: Vec<MappingSummary>,
     /// Every layer in the order of the forward pass.
@@ -39,11 +39,11 @@ pub struct Summary {
 #[derive(Clone, Copy, Debug, Serialize, PartialEq)]
 #[serde(untagged)]
 pub enum Setting {
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number with a fraction.
+    /// A floating-point number.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
 }
 
@@ -51,9 +51,9 @@ pub enum Setting {
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Parameters {
-    /// Trainable parameters, each shared one counted once.
+    /// Trainable parameters; a shared parameter counts once.
     pub trainable: u64,
-    /// Trainable parameters if nothing were shared.
+    /// Trainable parameters without sharing.
     pub unshared: u64,
     /// Running statistics.
     pub buffers: u64,
@@ -65,17 +65,16 @@ pub struct Parameters {
 pub struct Memory {
     /// Images in the batch.
     pub batch: u64,
-    /// Threads, each of which has scratch of its own.
+    /// Threads, each with its own scratch memory.
     pub threads: u64,
     /// Parameters and running statistics.
     pub model_bytes: u64,
-    /// The most that a forward pass in inference needs besides the model: activations, kernels in
-    /// the form of their algorithm, scratch.
+    /// Peak memory of inference in addition to the model: activations, packed kernels, scratch.
     pub inference_bytes: u128,
-    /// The same for a prepared model, with the kernels that it keeps from call to call.
+    /// The same for a prepared model, including its packed kernels.
     pub prepared_bytes: u128,
-    /// The most that a step of training needs besides the model, its gradients and the optimiser's
-    /// state: also what the backward pass keeps, gradients of activations, sums of those of kernels.
+    /// Peak memory of a training step in addition to the model, its gradients and the optimiser's state: activations
+    /// kept for the backward pass, gradients of activations, accumulated kernel gradients.
     pub training_bytes: u128,
 }
 
@@ -133,12 +132,12 @@ pub struct LayerSummary {
     pub bias_group: Option<String>,
     /// Trainable parameters stored for it; those of a shared kernel at its first visit only.
     pub stored: u64,
-    /// Trainable parameters it would have if nothing were shared.
+    /// Trainable parameters it would have without sharing.
     pub unshared: u64,
-    /// Multiply-adds for one image.
+    /// Multiply-adds per image.
     pub macs: u64,
-    /// For convolutions: the algorithm the runtime takes for such a batch on a CPU with AVX-512, by
-    /// its rule or as `algorithm = ...` says; see [`algorithm`].
+    /// For convolutions: the algorithm that the runtime uses for this batch size on a CPU with AVX-512, chosen by its
+    /// heuristic or by `algorithm = ...`; see [`algorithm`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<&'static str>,
 }
@@ -149,7 +148,7 @@ impl Summary {
         Self::on_threads(network, batch, 1)
     }
 
-    /// Summarises a network; memory is for a batch of `batch` images on so many threads.
+    /// Summarises a network; memory is for a batch of `batch` images on this many threads.
     pub fn on_threads(network: &Network, batch: u64, threads: u64) -> Self {
         let analysis = analyse(network);
         Summary {
@@ -174,7 +173,7 @@ impl Summary {
         }
     }
 
-    /// The part of the parameters that sharing saves, between 0 and 1.
+    /// The fraction of the parameters that sharing saves, between 0 and 1.
     pub fn saving(&self) -> f64 {
         match self.parameters.unshared {
             0 => 0.0,
@@ -330,7 +329,7 @@ impl fmt::Display for MappingSummary {
     }
 }
 
-/// The text form: made to be read in a diff, one line per layer and per shared kernel.
+/// A diff-friendly text form: one line per layer and per shared kernel.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<String> = self

@@ -10,11 +10,11 @@ use std::rc::Rc;
 /// A value of the language.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// A number with a fraction.
+    /// A floating-point number.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
 }
 
@@ -23,9 +23,9 @@ impl Value {
     #[doc(hidden)]
     pub fn kind(self) -> &'static str {
         match self {
-            Value::Int(_) => "a whole number",
-            Value::Float(_) => "a number with a fraction",
-            Value::Bool(_) => "true or false",
+            Value::Int(_) => "an integer",
+            Value::Float(_) => "a floating-point number",
+            Value::Bool(_) => "a boolean",
         }
     }
 
@@ -33,13 +33,13 @@ impl Value {
     #[doc(hidden)]
     pub fn described(self) -> String {
         match self {
-            Value::Int(value) => format!("the whole number {value}"),
-            Value::Float(value) => format!("{value:?}, a number with a fraction"),
+            Value::Int(value) => format!("the integer {value}"),
+            Value::Float(value) => format!("{value:?}, a floating-point number"),
             Value::Bool(value) => format!("`{value}`"),
         }
     }
 
-    /// As a number with a fraction, if it is a number.
+    /// As a floating-point number, if it is a number.
     pub fn as_f64(self) -> Option<f64> {
         match self {
             Value::Int(value) => Some(value as f64),
@@ -101,7 +101,7 @@ impl Env {
         self.order.push(name.to_owned());
     }
 
-    /// How many names are bound: the mark for [`Env::truncate`].
+    /// The number of bound names: the mark for [`Env::truncate`].
     pub fn len(&self) -> usize {
         self.order.len()
     }
@@ -155,7 +155,7 @@ pub fn eval(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<Val
         },
         ExprKind::Not(inner) => match eval(inner, env, diagnostics)? {
             Value::Bool(value) => Some(Value::Bool(!value)),
-            value => report(Err(wrong_type(inner.span, "true or false", value)), diagnostics),
+            value => report(Err(wrong_type(inner.span, "a boolean", value)), diagnostics),
         },
         ExprKind::Binary(left, operator, right) => {
             let (a, b) = (eval(left, env, diagnostics), eval(right, env, diagnostics));
@@ -164,19 +164,19 @@ pub fn eval(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<Val
     }
 }
 
-/// Computes a whole number.
+/// Computes an integer.
 pub fn eval_int(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<i64> {
     match eval(expr, env, diagnostics)? {
         Value::Int(value) => Some(value),
-        value => report(Err(wrong_type(expr.span, "a whole number", value)), diagnostics),
+        value => report(Err(wrong_type(expr.span, "an integer", value)), diagnostics),
     }
 }
 
-/// Computes a truth value.
+/// Computes a boolean.
 pub fn eval_bool(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<bool> {
     match eval(expr, env, diagnostics)? {
         Value::Bool(value) => Some(value),
-        value => report(Err(wrong_type(expr.span, "true or false", value)), diagnostics),
+        value => report(Err(wrong_type(expr.span, "a boolean", value)), diagnostics),
     }
 }
 
@@ -188,15 +188,15 @@ fn report<T>(result: Result<T, Box<Diagnostic>>, diagnostics: &mut Diagnostics) 
 
 fn wrong_type(span: Span, wanted: &str, got: Value) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(Code::WrongType, span, format!("{wanted} is needed here"))
+        Diagnostic::error(Code::WrongType, span, format!("expected {wanted}"))
             .label(format!("this is {}", got.described())),
     )
 }
 
 fn overflow(span: Span) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(Code::Overflow, span, "the result of this arithmetic is too large")
-            .help("whole numbers lie between -9223372036854775808 and 9223372036854775807"),
+        Diagnostic::error(Code::Overflow, span, "arithmetic overflow")
+            .help("integers lie between -9223372036854775808 and 9223372036854775807"),
     )
 }
 
@@ -207,7 +207,7 @@ fn by_zero(span: Span) -> Box<Diagnostic> {
 fn function(name: &Name, args: &[Expr], values: &[Value], span: Span) -> Evaluated {
     match (name.value.as_str(), values) {
         ("select", [Value::Bool(condition), a, b]) => Ok(if *condition { *a } else { *b }),
-        ("select", [condition, ..]) => Err(wrong_type(args[0].span, "true or false", *condition)),
+        ("select", [condition, ..]) => Err(wrong_type(args[0].span, "a boolean", *condition)),
         ("min" | "max", [a, b]) => {
             let (x, y) = (number(&args[0], *a)?, number(&args[1], *b)?);
             let first = if name.value == "min" { x <= y } else { x >= y };
@@ -231,7 +231,7 @@ fn function(name: &Name, args: &[Expr], values: &[Value], span: Span) -> Evaluat
                 .position(|value| !matches!(value, Value::Int(_)))
                 .unwrap_or(0);
             Err(match (args.get(odd), values.get(odd)) {
-                (Some(arg), Some(value)) => wrong_type(arg.span, "a whole number", *value),
+                (Some(arg), Some(value)) => wrong_type(arg.span, "an integer", *value),
                 _ => Box::new(Diagnostic::error(
                     Code::WrongType,
                     span,
@@ -251,8 +251,8 @@ fn binary(left: (&Expr, Value), operator: &Spanned<BinaryOp>, right: (&Expr, Val
     match (operator.value, left.1, right.1) {
         (And, Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(a && b)),
         (Or, Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(a || b)),
-        (And | Or, Value::Bool(_), other) => Err(wrong_type(right.0.span, "true or false", other)),
-        (And | Or, other, _) => Err(wrong_type(left.0.span, "true or false", other)),
+        (And | Or, Value::Bool(_), other) => Err(wrong_type(right.0.span, "a boolean", other)),
+        (And | Or, other, _) => Err(wrong_type(left.0.span, "a boolean", other)),
         (Eq, Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(a == b)),
         (Ne, Value::Bool(a), Value::Bool(b)) => Ok(Value::Bool(a != b)),
         (Eq | Ne | Le | Ge | Lt | Gt, _, _) => compare(left, operator.value, right),
@@ -295,7 +295,7 @@ fn integer(a: i64, operator: BinaryOp, b: i64, divisor: Span, span: Span) -> Eva
 
 fn inexact(a: i64, b: i64, span: Span) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(Code::InexactDivision, span, format!("{a} / {b} does not come out"))
+        Diagnostic::error(Code::InexactDivision, span, format!("{a} / {b} is not an integer"))
             .label(format!("{a} is not a multiple of {b}"))
             .help("write `floor_div(a, b)` or `ceil_div(a, b)` to round"),
     )
@@ -314,9 +314,9 @@ fn real(left: (&Expr, Value), operator: BinaryOp, right: (&Expr, Value), span: S
     if value.is_finite() {
         Ok(Value::Float(value))
     } else {
-        let text = "the result of this arithmetic is too large";
+        let text = "arithmetic overflow";
         Err(Box::new(
-            Diagnostic::error(Code::Overflow, span, text).help("numbers with a fraction go up to about 1.8e308"),
+            Diagnostic::error(Code::Overflow, span, text).help("floating-point numbers go up to about 1.8e308"),
         ))
     }
 }

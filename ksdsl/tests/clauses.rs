@@ -1,4 +1,4 @@
-//! The parts of a sharing clause, in every order.
+//! The parts of a `share` clause, in every order.
 
 use ksdsl::compile::{Compilation, Options, compile};
 use ksdsl::diag::Code;
@@ -60,7 +60,7 @@ fn the_parts_of_a_clause_stand_in_any_order() {
     }
 }
 
-/// A part that is given twice is an error wherever the second stands.
+/// A part that is given more than once is an error wherever the second stands.
 #[test]
 fn each_part_of_a_clause_is_given_once() {
     let parts = [
@@ -82,7 +82,7 @@ fn each_part_of_a_clause_is_given_once() {
     }
 }
 
-/// A clause may go on over several lines, with comments between; the next statement begins on a line of its own or
+/// A clause may span several lines, with comments between; the next statement begins on a line of its own or
 /// after a `;`.
 #[test]
 fn a_clause_ends_with_its_line_or_a_semicolon() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures our networks against PyTorch, ONNX Runtime and OpenVINO on the same CPUs.
+"""Benchmarks KSDSL against PyTorch, ONNX Runtime and OpenVINO on the same CPUs.
 
     cargo build --release -p ksdsl-examples --bin bench_worker
     pip install torch onnxruntime onnx openvino safetensors numpy
@@ -37,8 +37,8 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="rounds of the first table (9; 3 with --quick)")
     parser.add_argument("--cpus", type=cpus, default=default_cpus(), help="the CPUs to use, such as 0,1")
-    parser.add_argument("--worker", type=Path, default=target / "release" / "bench_worker", help="our program")
-    parser.add_argument("--write", action="store_true", help=f"put the tables into {NOTES.relative_to(ROOT)}")
+    parser.add_argument("--worker", type=Path, default=target / "release" / "bench_worker", help="KSDSL's worker")
+    parser.add_argument("--write", action="store_true", help=f"write the tables to {NOTES.relative_to(ROOT)}")
     return parser.parse_args()
 
 
@@ -55,7 +55,7 @@ def main() -> int:
     # As when it is interrupted: the contestants are ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if not chosen.worker.exists():
-        print(f"error: there is no {chosen.worker}: build it first (see --help)", file=sys.stderr)
+        print(f"error: {chosen.worker} does not exist: build it first (see --help)", file=sys.stderr)
         return 2
     heading = machine(chosen.cpus)
     print(heading)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzing of everything that reads what others wrote, each target for so many seconds.
+# Fuzzes every parser of untrusted input, each target for SECONDS.
 #
 # usage: tests/fuzz/run.sh SECONDS [TARGET...]
 #
 # cargo install cargo-fuzz first. The toolchain is the stable one, as dfdx (of `records`) does not build on nightly:
-# RUSTC_BOOTSTRAP allows the flags of the sanitizer, as in tests/sanitize.sh. What is found lies in tests/fuzz/artifacts;
-# an input that was mended becomes a test of the crate. Inputs that reach new code are kept in tests/fuzz/corpus, which
-# git ignores; where they start from is in the repository.
+# RUSTC_BOOTSTRAP allows the flags of the sanitizer, as in tests/sanitize.sh. Findings are in tests/fuzz/artifacts;
+# inputs of fixed bugs become tests of the crate. Inputs that reach new code are kept in tests/fuzz/corpus, which
+# git ignores; the seeds are in the repository.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -29,7 +29,7 @@ seeds() {
 for target in "${targets[@]}"; do
     mkdir -p "corpus/$target"
     [ "$target" = records ] && features="--features records" || features=""
-    # shellcheck disable=SC2046,SC2086 # lists of words without blanks
+    # shellcheck disable=SC2046,SC2086 # lists of words without spaces
     cargo fuzz run --fuzz-dir . --target x86_64-unknown-linux-gnu $features "$target" "corpus/$target" $(seeds "$target") -- \
         -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1536 -max_len=32768 -print_final_stats=1
 done

@@ -83,7 +83,7 @@ fn files_and_folders_become_rust_files() {
             "cargo:rerun-if-changed=other/more.ksn",
             "cargo:rerun-if-changed=models/small.ksn",
             "cargo:rerun-if-changed=models/lone.ksn",
-            "cargo:warning=models/lone.ksn:4:5: KS0053: no two isomorphic layers here: nothing is shared \
+            "cargo:warning=models/lone.ksn:4:5: KS0053: no two of the selected layers are isomorphic: nothing is shared \
              (make the clause conditional with `when`, or remove it)",
         ]
     );
@@ -107,7 +107,7 @@ fn errors_show_the_place_and_write_nothing() {
     let text = failure.to_string();
     let expected = [
         "missing.ksn: No such file or directory",
-        "error[KS0010]: `widht` is not defined here",
+        "error[KS0010]: `widht` is not defined in this scope",
         " --> models/b.ksn:3:10",
         "3 |     conv(widht, kernel = 3)",
         "  |          ^^^^^",
@@ -166,7 +166,7 @@ fn two_files_of_one_name_are_an_error() {
         .expect_err("a clash");
     assert_eq!(
         failure.to_string(),
-        "`models/small.ksn` and `other/small.ksn` would both become `small.rs`: rename one of them"
+        "`models/small.ksn` and `other/small.ksn` would both be written to `small.rs`: rename one of them"
     );
 }
 

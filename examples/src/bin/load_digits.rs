@@ -1,5 +1,5 @@
-//! Loads a checkpoint of the network `digits_shared` that `examples/pytorch/train_digits.py` trained, and tests it on the
-//! images which that script holds out.
+//! Evaluates a checkpoint of the network `digits_shared` that `examples/pytorch/train_digits.py` trained, on that
+//! script's validation set.
 
 use clap::Parser;
 use ksdsl_examples::entry::refuse_broken;
@@ -8,22 +8,22 @@ use ksdsl_examples::output::{self, print};
 use ksdsl_runtime::prelude::*;
 use ksdsl_train::data::{Batch, Digits, Scaling};
 use ksdsl_train::optim::non_finite;
-use ksdsl_train::trainer::{HeldOut, evaluate};
+use ksdsl_train::trainer::{ValidationSet, evaluate};
 use safetensors::SafeTensors;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The script trains with so many images and holds out those after them.
+/// The script trains on this many images and validates on the rest.
 const TRAINING: usize = 1437;
 
-/// Load a checkpoint of `digits_shared` that examples/pytorch/train_digits.py wrote, and test it on the held-out images.
+/// Evaluate a checkpoint of `digits_shared` that examples/pytorch/train_digits.py wrote
 #[derive(Parser)]
 #[command(version)]
 struct Options {
     /// The checkpoint, a safetensors file
     checkpoint: PathBuf,
-    /// Compare with the logits that the script wrote with its option of this name
+    /// Compare with the logits that the script wrote (its option --logits)
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
 }
@@ -43,23 +43,25 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     refuse_broken(&non_finite::<f32, Cpu, _>(&model)?, &options.checkpoint)?;
     let digits = Digits::embedded();
     let scaling = Scaling::of(&digits.part(|image| image < TRAINING));
-    let held_out = digits.part(|image| image >= TRAINING);
-    let part = HeldOut {
-        data: &held_out,
+    let validation = digits.part(|image| image >= TRAINING);
+    let part = ValidationSet {
+        data: &validation,
         scaling,
     };
     let evaluation = evaluate(&model, part, &device)?;
-    if evaluation.without_numbers > 0 {
-        let (images, without) = (evaluation.images, evaluation.without_numbers);
-        return Err(format!("for {without} of {images} images a logit is a NaN: the model is broken").into());
+    if evaluation.nan_images > 0 {
+        let (images, without) = (evaluation.images, evaluation.nan_images);
+        return Err(format!("{without} of {images} images have NaN logits: the model is unusable").into());
     }
-    print(format_args!("held-out accuracy {:.2} %", 100.0 * evaluation.top1))?;
+    print(format_args!("validation accuracy {:.2} %", 100.0 * evaluation.top1))?;
     if let Some(path) = &options.logits {
-        let batch = Batch::new(&held_out, 0..held_out.len(), scaling, &device)?;
+        let batch = Batch::new(&validation, 0..validation.len(), scaling, &device)?;
         let ours = model.try_forward(batch.images)?.as_vec();
         let theirs = logits(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let difference = difference(&ours, &theirs)?;
-        print(format_args!("logits differ by {difference:.1e} at most"))?;
+        print(format_args!(
+            "maximum relative difference of the logits: {difference:.1e}"
+        ))?;
     }
     Ok(())
 }
@@ -72,10 +74,14 @@ fn logits(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
     Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
 
-/// The largest difference, as a part of the largest value.
+/// The largest absolute difference, relative to the largest absolute value.
 fn difference(ours: &[f32], theirs: &[f32]) -> Result<f32, String> {
     if ours.len() != theirs.len() {
-        return Err(format!("{} logits for {} of ours", theirs.len(), ours.len()));
+        return Err(format!(
+            "the file has {} logits, the model computes {}",
+            theirs.len(),
+            ours.len()
+        ));
     }
     let largest = theirs.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
     let differences = ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs());

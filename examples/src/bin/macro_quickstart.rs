@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 use std::error::Error;
 
 ksnet! {
-    /// Four residual blocks that use one kernel.
+    /// Four residual blocks with one shared kernel.
     net tiny(depth = 4) {
         input 1 x 8 x 8
         stage stem { conv(16, kernel = 3, pad = 1); batch_norm; relu }
@@ -23,23 +23,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     let device = Cpu::seed_from_u64(0);
     let mut model = device.build_module::<tiny::Builder, f32>();
     println!(
-        "{} parameters, {} if nothing were shared",
+        "{} parameters, {} without sharing",
         model.num_trainable_params(),
         tiny::UNSHARED_PARAMETERS
     );
 
-    let (training, held_out) = Digits::embedded().split(0.2, 0);
+    let (training, validation) = Digits::embedded().split(0.2, 0);
     let scaling = Scaling::of(&training);
     let recipe = Recipe {
         epochs: 1,
         ..Recipe::default()
     };
     let mut source = Plain::new(&training, recipe.batch.try_into()?, scaling, recipe.seed);
-    let trainer = Trainer::new(recipe).held_out(&held_out, scaling);
+    let trainer = Trainer::new(recipe).validation(&validation, scaling);
     let outcome = trainer.train(&mut model, &mut source, &device)?;
     if let Some(evaluation) = outcome.evaluation {
-        let (loss, right) = (evaluation.loss, 100.0 * evaluation.top1);
-        println!("after an epoch: loss {loss:.4}, {right:.1} % of the digits held out are told right");
+        let (loss, accuracy) = (evaluation.loss, 100.0 * evaluation.top1);
+        println!("after one epoch: validation loss {loss:.4}, validation accuracy {accuracy:.1} %");
     }
 
     let path = std::env::temp_dir().join(format!("tiny-{}.safetensors", std::process::id()));

@@ -19,27 +19,27 @@ fn settings_that_fit_nothing_are_refused() {
     let mut escape = names(10);
     escape[3] = "\u{1b}[31m".to_owned();
     for (key, value, expected) in [
-        ("classes", json!([]), "`classes` has 0 names for 10 classes"),
-        ("classes", json!(names(1)), "`classes` has 1 names for 10 classes"),
-        ("classes", json!(names(3)), "`classes` has 3 names for 10 classes"),
-        ("classes", json!(names(20)), "`classes` has 20 names for 10 classes"),
+        ("classes", json!([]), "`classes` has 0 names, expected 10"),
+        ("classes", json!(names(1)), "`classes` has 1 names, expected 10"),
+        ("classes", json!(names(3)), "`classes` has 3 names, expected 10"),
+        ("classes", json!(names(20)), "`classes` has 20 names, expected 10"),
         (
             "classes",
             json!(swapped),
-            "the images have the class `0` where the run in `runs/digits-digits_shared-0` has `1`",
+            "the data set has the class `0` where the run in `runs/digits-digits_shared-0` has `1`",
         ),
-        ("classes", json!(twice), "`classes` has a name twice"),
+        ("classes", json!(twice), "`classes` has a duplicate name"),
         ("classes", json!(escape), "`classes` has the name \"\\u{1b}[31m\""),
         ("deviation", json!([0.0]), "`deviation` is 0: expected above 0"),
         ("deviation", json!([-1.0]), "`deviation` is -1: expected above 0"),
-        ("deviation", json!([1e308]), "expected above 0, up to 255"),
-        ("deviation", json!([]), "`deviation` has 0 values for 1 channels"),
-        ("deviation", json!([6.0]), "not those of `data.scaling` in run.json"),
-        ("mean", json!([1e308]), "expected 0 to 255"),
-        ("mean", json!([-1.0]), "`mean` is -1: expected 0 to 255"),
-        ("mean", json!([]), "`mean` has 0 values for 1 channels"),
-        ("mean", json!([4.0, 4.0]), "`mean` has 2 values for 1 channels"),
-        ("mean", json!([4.0]), "not those of `data.scaling` in run.json"),
+        ("deviation", json!([1e308]), "expected above 0, at most 255"),
+        ("deviation", json!([]), "`deviation` has 0 values, expected 1"),
+        ("deviation", json!([6.0]), "differ from `data.scaling` in run.json"),
+        ("mean", json!([1e308]), "expected a pixel value, 0 to 255"),
+        ("mean", json!([-1.0]), "`mean` is -1: expected a pixel value"),
+        ("mean", json!([]), "`mean` has 0 values, expected 1"),
+        ("mean", json!([4.0, 4.0]), "`mean` has 2 values, expected 1"),
+        ("mean", json!([4.0]), "differ from `data.scaling` in run.json"),
         ("mean", json!([null]), "`mean[0]`: "),
         (
             "net",
@@ -88,29 +88,26 @@ fn settings_that_fit_nothing_are_refused() {
 }
 
 #[test]
-fn a_model_without_numbers_says_so() {
+fn non_finite_models_are_rejected() {
     let folder = trained();
     let best = folder.path().join(RUN).join("best.safetensors");
     for value in [f32::NAN, f32::INFINITY] {
         fill(&best, value);
         for command in [&["evaluate", RUN][..], &["predict", RUN, "0"]] {
             let error = refused(folder.path(), command);
-            assert!(
-                error.contains("best.safetensors` is no model that can be used"),
-                "{error}"
-            );
-            assert!(
-                error.contains("of its tensors hold values that are not finite"),
-                "{error}"
-            );
+            assert!(error.contains("best.safetensors` is not a usable model"), "{error}");
+            assert!(error.contains("of its tensors contain non-finite values"), "{error}");
         }
     }
     // All finite, and the sums are not.
     fill(&best, 1e38);
     let error = refused(folder.path(), &["evaluate", RUN]);
-    assert!(error.contains("predicts nothing: all its logits are NaNs"), "{error}");
+    assert!(
+        error.contains("makes no predictions: all its logits are NaN"),
+        "{error}"
+    );
     let error = refused(folder.path(), &["predict", RUN, "0"]);
-    assert!(error.contains("the model predicts nothing"), "{error}");
+    assert!(error.contains("the model makes no prediction"), "{error}");
 }
 
 #[test]
@@ -139,7 +136,7 @@ fn misspelt_keys_of_a_recipe_are_named() {
     assert!(try_with(&inner).contains("`method`: unknown key `momentumm`; did you mean `momentum`?"));
     let mut huge = recipe.clone();
     huge["augment"]["crop"] = json!(u64::MAX);
-    assert!(try_with(&huge).contains("`augment.crop` should be at most 1024"));
+    assert!(try_with(&huge).contains("`augment.crop` must be at most 1024"));
 }
 
 #[test]
@@ -153,9 +150,9 @@ fn absurd_numbers_of_threads_are_refused() {
                 .unwrap();
             assert_eq!(output.status.code(), Some(2), "{output:?}");
             let error = stderr(&output);
-            let is_told =
-                error.contains("expected a whole number from 1 to 1024") || error.contains("unexpected argument");
-            assert!(is_told, "{error}");
+            let is_reported =
+                error.contains("expected an integer from 1 to 1024") || error.contains("unexpected argument");
+            assert!(is_reported, "{error}");
         }
     }
 }
@@ -178,10 +175,10 @@ fn hostile_records_are_drawn_or_refused() {
         ("training_loss", "1e300", true),
         ("training_loss", "NaN", true),
         ("training_loss", "inf", true),
-        ("loss", "1e-300", true),
-        ("loss", "-5", true),
+        ("validation_loss", "1e-300", true),
+        ("validation_loss", "-5", true),
         ("epoch", "4294967295", true),
-        ("top1", "-1", false),
+        ("validation_top1", "-1", false),
         ("seconds", "NaN", false),
         ("epoch", "4294967296", false),
     ] {
@@ -199,7 +196,7 @@ fn hostile_records_are_drawn_or_refused() {
     assert!(curves.len() < 200_000);
 }
 
-/// Two that begin at once: each has a folder of its own or is told why not, and each run that is there can go on.
+/// Two that begin at once: each has its own folder or reports why not, and every existing run can be resumed.
 #[test]
 fn of_two_that_begin_at_once_none_harms_the_other() {
     let train = ["train", "--net", "digits_shared", "--epochs", "1", "--images", "64"];
@@ -215,9 +212,9 @@ fn of_two_that_begin_at_once_none_harms_the_other() {
     let mut finished = 0;
     for child in all {
         let output = child.wait_with_output().unwrap();
-        let is_told = stderr(&output).contains("another program works on this run")
-            || stderr(&output).contains("has a run already");
-        assert!(output.status.success() || is_told, "{output:?}");
+        let is_reported = stderr(&output).contains("another process is training this run")
+            || stderr(&output).contains("already contains a run");
+        assert!(output.status.success() || is_reported, "{output:?}");
         finished += usize::from(output.status.success());
     }
     let runs: Vec<_> = fs::read_dir(folder.path().join("runs"))
@@ -245,31 +242,31 @@ fn results_of_a_sweep_are_locked_and_checked() {
         stderr(&output)
     };
     let held = ksdsl_files::lock(&folder.path().join("results.lock")).unwrap();
-    assert!(refused().contains("another sweep works in `.`"));
+    assert!(refused().contains("another sweep is running in `.`"));
     drop(held);
     let header = "data,net,seed,epochs,batch,rate,depth,shared_stages,mapping,parameters,unshared_parameters,multiply_adds,accuracy,seconds";
     for (row, expected) in [
         (
             "digits,a,0,1,64,0.1,2,0,one,100,100,100,1.5,1",
-            "record 1: no training has such a `accuracy`",
+            "record 1: invalid value of `accuracy`",
         ),
         (
             "digits,a,0,1,64,0.1,2,0,one,100,100,100,NaN,1",
-            "record 1: no training has such a `accuracy`",
+            "record 1: invalid value of `accuracy`",
         ),
         (
             "digits,a,0,1,64,0.1,2,0,one,0,100,100,0.5,1",
-            "record 1: no training has such a `parameters`",
+            "record 1: invalid value of `parameters`",
         ),
         (
             "digits,a,0,1,64,0.1,2,0,one,100,100,100,0.5,1e300",
-            "record 1: no training has such a `seconds`",
+            "record 1: invalid value of `seconds`",
         ),
     ] {
         fs::write(folder.path().join("results.csv"), format!("{header}\n{row}\n")).unwrap();
         let error = refused();
         assert!(
-            error.contains("results.csv` is not the result of a sweep") && error.contains(expected),
+            error.contains("results.csv` is not a results file of a sweep") && error.contains(expected),
             "{error}"
         );
     }

@@ -43,12 +43,12 @@ fn a_full_standard_output_is_an_error_and_a_closed_one_is_quiet() {
         assert!(output.status.success(), "{command:?}: {output:?}");
         assert!(!stderr(&output).contains("error"), "{command:?}: {output:?}");
     }
-    let output = nets(folder.path(), &["data", "made", "--training", "5", "--test", "1"]);
+    let output = nets(folder.path(), &["data", "synthetic", "--training", "5", "--test", "1"]);
     let output = { output }.stdout(full()).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
-/// Where a run tells how it goes does not decide whether it goes on.
+/// A failing standard error does not stop a run.
 #[test]
 fn training_outlives_a_standard_error_that_fails() {
     let train = ["train", "--net", "digits_shared", "--epochs", "2", "--images", "64"];
@@ -198,7 +198,7 @@ fn the_other_programs_take_a_full_or_closed_output_alike() {
     let output = Command::new(load).arg(&best).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        output.stdout.is_empty() && stderr(&output).contains("is no model that can be used"),
+        output.stdout.is_empty() && stderr(&output).contains("is not a usable model"),
         "{output:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! A depthwise convolution and the pointwise one behind it, in inference, a band of rows at a time.
+//! A depthwise convolution fused with the pointwise convolution after it, in inference, a band of rows at a time.
 //!
 //! The map between both is made in the cache, used there and forgotten: one by one, it would be written
 //! to and read from memory (or the caches that the cores share).
@@ -19,7 +19,7 @@ const LEAST_OF_BATCH: usize = 16;
 const LEAST_OF_UNIT: usize = 2;
 const LEAST_PIXELS: usize = 128;
 
-/// The second as a linear layer, if both are what they must be for a chain.
+/// The second as a linear layer, if both can be fused.
 pub(super) fn links<E: Scalar>(first: &ConvSize, second: &ConvSize) -> Option<LinearSize> {
     match (method::<E>(first), method::<E>(second)) {
         (Method::Depthwise, Method::Pointwise(linear)) if TypeId::of::<E>() == TypeId::of::<f32>() => Some(linear),
@@ -27,7 +27,7 @@ pub(super) fn links<E: Scalar>(first: &ConvSize, second: &ConvSize) -> Option<Li
     }
 }
 
-/// Whether the chain is better than one convolution after the other.
+/// Whether fusing is faster than running one convolution after the other.
 pub(super) fn pays<E: Scalar>(first: &ConvSize, second: &ConvSize) -> bool {
     let least = if first.unit.is_some() {
         LEAST_OF_UNIT

@@ -19,11 +19,11 @@ pub(super) enum Method {
     Winograd,
 }
 
-/// What to do with convolutions that Winograd's algorithm can take. It goes before what a layer was
-/// told in its specification ([`Algorithm`]), and that goes before the rule.
+/// What to do with convolutions that Winograd's algorithm can take. It overrides the algorithm that the
+/// specification sets for a layer ([`Algorithm`]), which overrides the heuristic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WinogradChoice {
-    /// Do as the layer was told; where it was told nothing, use it where it is measured to pay, in
+    /// Use the algorithm that the specification sets; otherwise use Winograd where measurements show a gain, in
     /// `f32` only.
     #[default]
     WhereItPays,
@@ -125,8 +125,8 @@ pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
         return Method::Pointwise(linear);
     }
     let choice = CHOICE.get();
-    let told = choice == WinogradChoice::WhereItPays && size.algorithm == Algorithm::Winograd;
-    if told && winograd::takes(size) {
+    let requested = choice == WinogradChoice::WhereItPays && size.algorithm == Algorithm::Winograd;
+    if requested && winograd::takes(size) {
         return Method::Winograd;
     }
     if size.groups == size.input.channels && size.groups == size.output.channels {
@@ -256,7 +256,7 @@ mod tests {
                 assert_eq!(taken(algorithm, Never), [false; 2]);
             }
         }
-        // One channel is depthwise unless told otherwise.
+        // One channel is depthwise by default.
         let mut one = conv(1, 8, 1);
         assert!(matches!(method::<f32>(&one), Method::Depthwise));
         one.algorithm = Algorithm::Winograd;

@@ -1,10 +1,10 @@
-//! The backward pass of a pointwise convolution and of the norm behind it, a piece of rows at a time.
+//! The backward pass of a pointwise convolution and of the norm after it, fused, a block of rows at a time.
 //!
 //! The gradient between both, `dz`, is made in the cache, used for the gradients of bias, kernel and
 //! input, and forgotten; so is the convolution's input where it is the output of another norm that
-//! was not kept. One by one, each of these would be a pass over memory (or two) of its own.
+//! was not kept. Unfused, each of these would be a separate pass over memory (or two).
 
-use super::fused::{Again, Backward, Pieces, Sums};
+use super::fused::{Backward, Operand, Pieces, Sums};
 use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient};
@@ -57,16 +57,16 @@ pub(super) fn backward<E: Scalar>(
     let same = size.inputs == size.outputs;
     let mut dx = CpuBuf::scratch(if same { 0 } else { size.rows * size.inputs });
     let pieces = Pieces::new(backward, &average, &slope);
-    let x = Again::new(&conv.x);
+    let x = Operand::new(&conv.x);
     // Sums of the gradient are of all of it, or of no use.
-    let told = x.norm().is_some() && conv.others.is_none();
+    let has_sums = x.norm().is_some() && conv.others.is_none();
     let mut bias = CpuBuf::zeros(PARTS * size.outputs);
-    let mut sums = CpuBuf::zeros(if told { PARTS * 2 * size.inputs } else { 0 });
+    let mut sums = CpuBuf::zeros(if has_sums { PARTS * 2 * size.inputs } else { 0 });
     let joined = Joined {
         size,
         pieces,
         x,
-        sums: told.then(|| par::Start(sums.as_mut_ptr())),
+        sums: has_sums.then(|| par::Start(sums.as_mut_ptr())),
         kernel: &linear::backward_form(size, conv.kernel)[0],
         dy: par::Start(dy.as_mut_ptr()),
         dx: par::Start(if same { dy.as_mut_ptr() } else { dx.as_mut_ptr() }),
@@ -86,7 +86,7 @@ pub(super) fn backward<E: Scalar>(
     if let Some(others) = &conv.others {
         elementwise::add_assign(&mut values, others);
     }
-    let sums = told.then(|| {
+    let sums = has_sums.then(|| {
         [0, 1].map(|which| {
             let mut total = CpuBuf::zeros(size.inputs);
             for part in sums.chunks_exact(2 * size.inputs) {
@@ -112,7 +112,7 @@ fn narrow<E: Scalar>(wide: &[f64]) -> CpuBuf<E> {
 struct Joined<'a, E: Scalar> {
     size: LinearSize,
     pieces: Pieces<'a, E>,
-    x: Again<'a, E>,
+    x: Operand<'a, E>,
     kernel: &'a Packed<E>,
     dy: par::Start<E>,
     /// May be `dy`: its rows are read before they are written.

@@ -4,7 +4,7 @@
 //! threads of a team that fills all cores are tied to one core each; those of a smaller team only
 //! start apart and stay free to move, since another process may have chosen the same cores.
 
-/// How many cores the process may use; two hardware threads of one core count as one.
+/// The number of cores the process may use; two hardware threads of one core count as one.
 pub(super) fn cores() -> usize {
     imp::order().len().max(1)
 }

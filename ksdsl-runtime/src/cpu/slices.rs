@@ -1,11 +1,10 @@
 //! Inference in slices of the batch.
 //!
-//! Layer after layer goes over all images of a batch. When these are more than the caches hold, each
-//! layer waits for memory; so a batch is taken through the whole network in slices that the L2 caches
-//! about hold, a share for each thread.
+//! If the activations of a batch exceed the caches, every layer is bound by memory. So a batch runs through
+//! the whole network in slices that about fit into the L2 caches, a part for each thread.
 //!
-//! The bits of a result depend on the number of threads in no way: slices are made of units, which follow
-//! from sizes alone, and within a unit everything is computed alike, whatever is beside it in a slice (see
+//! Slice size varies with the number of threads but results must not, so slices are built from fixed-size
+//! micro-batches (units): all choices within a unit depend on its size alone (see
 //! [`ConvSize::unit`](crate::geometry::ConvSize::unit)).
 
 use super::{scoped, threads};
@@ -20,9 +19,9 @@ thread_local! {
     static BYTES: Cell<usize> = const { Cell::new(UNIT) };
 }
 
-/// Runs `f`; inference called from it, on this thread, takes batches in units of images whose largest
-/// activation has about this many bytes, and as many units at a time as there are threads. The default is
-/// 2 MB, about right where each core has an L2 cache of 1 MB; `usize::MAX` takes every batch at once.
+/// Runs `f` with another micro-batch size: inference on this thread splits batches into units of images whose
+/// largest activation has about this many bytes, and processes as many units at a time as there are threads.
+/// The default, 2 MB, suits cores with 1 MB of L2 cache; `usize::MAX` disables slicing.
 pub fn with_unit_bytes<R>(bytes: usize, f: impl FnOnce() -> R) -> R {
     scoped::with_value(&BYTES, bytes, f)
 }

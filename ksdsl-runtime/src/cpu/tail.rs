@@ -34,7 +34,7 @@ pub(super) fn conv_forward<E: Scalar>(
     conv::forward(size, x, kernel, bias, finish)
 }
 
-/// What is done with the output of so many channels of a convolution with this tail.
+/// What is done with the output of this many channels of a convolution with this tail.
 pub(super) fn finish<'a, E: Scalar>(channels: usize, tail: ConvTail<'a, CpuBuf<E>>) -> Option<Affine<'a, E>> {
     let ConvTail {
         before,

@@ -88,7 +88,7 @@ struct Shared {
     body: Mutex<Option<Body>>,
     /// One for each thread, the caller first.
     shares: Box<[Share]>,
-    /// How many workers take part in the loop, and [`CLOSED`].
+    /// The number of workers that take part in the loop, and [`CLOSED`].
     gate: AtomicUsize,
     /// Grows with every loop.
     round: AtomicUsize,
@@ -151,7 +151,7 @@ struct Team {
 }
 
 impl Team {
-    /// A team of `threads`, the caller among them, or of as many as can be had: see [`set_threads`].
+    /// A team of `threads`, the caller among them, or of as many as are available: see [`set_threads`].
     fn new(threads: usize) -> Self {
         let asked = threads.clamp(1, most_threads());
         let shared = Arc::new(Shared {
@@ -275,7 +275,7 @@ fn team() -> &'static Mutex<Team> {
     TEAM.get_or_init(|| Mutex::new(Team::new(default_threads())))
 }
 
-/// What [`THREADS_VARIABLE`] says, otherwise one thread for each core.
+/// The value of [`THREADS_VARIABLE`], or one thread per core.
 fn default_threads() -> usize {
     let value = std::env::var_os(THREADS_VARIABLE).unwrap_or_default();
     let set = threads_in(&value.to_string_lossy()).unwrap_or_else(|problem| {
@@ -303,12 +303,11 @@ fn threads_in(text: &str) -> Result<Option<usize>, String> {
     }
 }
 
-/// Sets the number of threads that kernels run on, the calling one among them. The default is the
-/// environment variable `KSDSL_THREADS`, otherwise one for each core the process may use. Results
-/// do not depend on it.
+/// Sets the number of threads that kernels run on, including the calling thread. The default is the environment
+/// variable `KSDSL_THREADS`, or one thread per core available to the process. Results do not depend on it.
 ///
-/// At most 64 are started, or as many as the machine runs at once where that is more, and where the system
-/// refuses one, half of those it allowed: [`threads`] tells how many there are.
+/// The maximum is 64 or the number of hardware threads, whichever is larger. If the system refuses to start a
+/// thread, half of those it allowed are used: [`threads`] returns the actual number.
 pub fn set_threads(threads: NonZeroUsize) {
     let mut team = team().lock().unwrap_or_else(PoisonError::into_inner);
     if team.workers.len() + 1 != threads.get() {
@@ -324,8 +323,8 @@ pub fn threads() -> usize {
     team().lock().unwrap_or_else(PoisonError::into_inner).workers.len() + 1
 }
 
-/// Runs `f` with a team of its own of so many threads for the kernels called from it on this
-/// thread; at most as many as [`set_threads`] allows.
+/// Runs `f` with a separate team of this many threads for the kernels that it calls on this thread; at most as
+/// many as [`set_threads`] allows.
 pub fn with_threads<R>(threads: NonZeroUsize, f: impl FnOnce() -> R) -> R {
     /// Puts the former team back, after a panic too.
     struct Restore(Option<Rc<Team>>);
@@ -397,7 +396,7 @@ mod tests {
         }
     }
 
-    /// More than can be had: as many as there may be, and they do the work.
+    /// More than are available: as many as there may be, and they do the work.
     ///
     /// Elsewhere: <https://github.com/OpenMathLib/OpenBLAS/issues/1735>
     #[test]

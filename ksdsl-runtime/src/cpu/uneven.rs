@@ -8,7 +8,7 @@
 //! Magnitudes are the bits of an `f32` without its sign. Their order is that of the values; infinity and NaNs
 //! come last.
 
-/// How many times the greatest value in an output's window the greatest value of the tile may be. The output's
+/// The maximum ratio of the tile's greatest value to the greatest value in an output's window. The output's
 /// error grows as much. Up to here it is about that of the usual maps, whose values lie within a factor of 4.
 const LIMIT: f32 = 16.0;
 /// Sums of values from here on, 2^100, may overflow where the outputs do not.

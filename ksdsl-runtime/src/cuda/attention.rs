@@ -46,7 +46,7 @@ impl<E: Real> Heads<E> {
         Matrix {
             at: buf.at() + (first * size_of::<E>()) as u64,
             pitch: size.channels,
-            turned: false,
+            transposed: false,
             step: size.tokens * size.channels,
         }
     }
@@ -56,7 +56,7 @@ impl<E: Real> Heads<E> {
         Matrix {
             at: buf.at() + (head * self.images.len() * image * size_of::<E>()) as u64,
             pitch: tokens,
-            turned: false,
+            transposed: false,
             step: image,
         }
     }
@@ -81,7 +81,7 @@ impl<E: Real> Heads<E> {
         let weights = self.scratch(q)?;
         let (tokens, depth) = (self.size.tokens, self.size.depth());
         for head in 0..self.size.heads {
-            let (q, k) = (self.map(q, head), turned(self.map(k, head)));
+            let (q, k) = (self.map(q, head), transposed(self.map(k, head)));
             self.product(&weights, [tokens, depth], [q, k, self.weights(&weights, head)])?;
         }
         let args = [long(self.rows()), int(tokens), self.scale(), weights.arg()];
@@ -96,8 +96,11 @@ impl<E: Real> Heads<E> {
     }
 }
 
-fn turned(matrix: Matrix) -> Matrix {
-    Matrix { turned: true, ..matrix }
+fn transposed(matrix: Matrix) -> Matrix {
+    Matrix {
+        transposed: true,
+        ..matrix
+    }
 }
 
 pub(super) fn forward<E: Real>(size: AttentionSize, [q, k, v]: [&CudaBuf<E>; 3]) -> Done<CudaBuf<E>> {
@@ -128,8 +131,8 @@ pub(super) fn backward<E: Real>(
         let (p, ds) = (run.attend(q, k)?, run.scratch(q)?);
         for head in 0..size.heads {
             let (weights, above) = (run.weights(&p, head), run.map(dy, head));
-            run.product(&p, [depth, tokens], [turned(weights), above, run.map(&dv, head)])?;
-            let factors = [above, turned(run.map(v, head)), run.weights(&ds, head)];
+            run.product(&p, [depth, tokens], [transposed(weights), above, run.map(&dv, head)])?;
+            let factors = [above, transposed(run.map(v, head)), run.weights(&ds, head)];
             run.product(&p, [tokens, depth], factors)?;
         }
         let args = [long(run.rows()), int(tokens), run.scale(), p.arg(), ds.arg()];
@@ -140,7 +143,7 @@ pub(super) fn backward<E: Real>(
             run.product(
                 &p,
                 [depth, tokens],
-                [turned(scores), run.map(q, head), run.map(&dk, head)],
+                [transposed(scores), run.map(q, head), run.map(&dk, head)],
             )?;
         }
     }

@@ -83,7 +83,7 @@ pub(super) fn maybe<E, A>(buf: Option<&CudaBuf<E>>) -> Arg<A> {
     Arg::Pointer(buf.map_or(0, CudaBuf::at))
 }
 
-/// How the kernels want a convolution's weights: `[outer][taps][inner]` in place of PyTorch's
+/// How the kernels want a convolution's weights: `[outer][taps][inner]` instead of PyTorch's
 /// `[outer][inner][taps]`, so that neighbouring values are channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packing {

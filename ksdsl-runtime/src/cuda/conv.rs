@@ -96,7 +96,7 @@ impl Unrolled {
         let matrix = |at, pitch, step| Matrix {
             at,
             pitch,
-            turned: false,
+            transposed: false,
             step,
         };
         let skipped = images.start * pixels * size.output.channels * size_of::<E>();
@@ -109,8 +109,11 @@ impl Unrolled {
     }
 }
 
-fn turned(matrix: Matrix) -> Matrix {
-    Matrix { turned: true, ..matrix }
+fn transposed(matrix: Matrix) -> Matrix {
+    Matrix {
+        transposed: true,
+        ..matrix
+    }
 }
 
 /// Writes the unrolled rows of the images.
@@ -135,20 +138,20 @@ fn columns<E: Real>(size: &ConvSize, like: &CudaBuf<E>) -> Done<CudaBuf<E>> {
 }
 
 /// The product of a pointwise convolution's map and kernel, matrices as they lie in memory.
-fn pointwise(at: [u64; 3], [rows, columns, inner]: [usize; 3], turned: [bool; 2]) -> Product {
-    let matrix = |at, pitch, turned| Matrix {
+fn pointwise(at: [u64; 3], [rows, columns, inner]: [usize; 3], transposed: [bool; 2]) -> Product {
+    let matrix = |at, pitch, transposed| Matrix {
         at,
         pitch,
-        turned,
+        transposed,
         step: 0,
     };
-    let pitch = |turned: bool, plain: usize, other: usize| if turned { other } else { plain };
+    let pitch = |transposed: bool, plain: usize, other: usize| if transposed { other } else { plain };
     Product {
         rows,
         columns,
         inner,
-        a: matrix(at[0], pitch(turned[0], inner, rows), turned[0]),
-        b: matrix(at[1], pitch(turned[1], columns, inner), turned[1]),
+        a: matrix(at[0], pitch(transposed[0], inner, rows), transposed[0]),
+        b: matrix(at[1], pitch(transposed[1], columns, inner), transposed[1]),
         c: matrix(at[2], columns, false),
         alpha: 1.0,
         add: false,
@@ -187,7 +190,7 @@ pub(super) fn forward<E: Real>(size: ConvSize, x: &CudaBuf<E>, kernel: &CudaKern
                     columns: size.output.channels / size.groups,
                     inner: factors(&size),
                     a: parts.columns,
-                    b: turned(parts.kernel),
+                    b: transposed(parts.kernel),
                     c: parts.output,
                     alpha: 1.0,
                     add: false,
@@ -201,17 +204,17 @@ pub(super) fn forward<E: Real>(size: ConvSize, x: &CudaBuf<E>, kernel: &CudaKern
 }
 
 /// Runs `depthwise_strips_*`, whose output map is that of `sizes` and as large as `map`'s output, or
-/// input if turned.
+/// input if rotated.
 fn strips<E: Real>(
     side: usize,
     sizes: Sizes,
     size: &ConvSize,
-    [turned, add]: [bool; 2],
+    [rotated, add]: [bool; 2],
     [x, weights]: [u64; 2],
     y: &CudaBuf<E>,
 ) -> Done<()> {
     const STRIP: usize = 8;
-    let map = if turned { size.input } else { size.output };
+    let map = if rotated { size.input } else { size.output };
     let name = match side {
         3 => "depthwise_strips_3",
         5 => "depthwise_strips_5",
@@ -222,7 +225,7 @@ fn strips<E: Real>(
     let args = [
         Arg::Sizes(sizes),
         long(rows),
-        int(turned.into()),
+        int(rotated.into()),
         int(add.into()),
         Arg::Pointer(x),
         Arg::Pointer(weights),
@@ -251,7 +254,7 @@ pub(super) fn backward_data<E: Real>(
             engine.product::<E>(Product { add, ..product })
         }
         Method::DepthwiseStrips(side) => {
-            let sizes = Sizes::from(size).turned();
+            let sizes = Sizes::from(size).rotated();
             strips(side, sizes, &size, [true, add], [dy.at(), weights], &dx)
         }
         Method::Depthwise => {
@@ -325,7 +328,7 @@ pub(super) fn backward_weight<E: Real>(
                     rows: size.output.channels / size.groups,
                     columns: factors(&size),
                     inner: parts.rows,
-                    a: turned(parts.output),
+                    a: transposed(parts.output),
                     b: parts.columns,
                     c: parts.kernel,
                     alpha: 1.0,

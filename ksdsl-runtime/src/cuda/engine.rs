@@ -26,12 +26,12 @@ pub(super) struct Grid {
 }
 
 /// A matrix in memory, row by row: where it starts, elements from row to row, whether it is read
-/// turned, and elements from one matrix to the next of a batch.
+/// transposed, and elements from one matrix to the next of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Matrix {
     pub(super) at: CUdeviceptr,
     pub(super) pitch: usize,
-    pub(super) turned: bool,
+    pub(super) transposed: bool,
     pub(super) step: usize,
 }
 
@@ -78,7 +78,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Why the kernels cannot be had.
+/// Why the kernels are not available.
 #[derive(Debug)]
 pub(super) enum EngineError {
     Device(CudaError),
@@ -245,19 +245,19 @@ impl Engine {
             return Ok(());
         }
         let int = |value: usize| c_int::try_from(value).map_err(|_| too_large());
-        let turned = |matrix: Matrix| match matrix.turned {
+        let transposed = |matrix: Matrix| match matrix.transposed {
             true => cublasOperation_t::CUBLAS_OP_T,
             false => cublasOperation_t::CUBLAS_OP_N,
         };
         let (alpha, beta) = (E::of(product.alpha), E::of(if product.add { 1.0 } else { 0.0 }));
         self.device.bind_to_thread()?;
         // SAFETY: the callers pass matrices within their buffers. cuBLAS counts by columns, so it is
-        // given the turned product: c' = b' a'. Scalars have the compute type's size.
+        // given the transposed product: c' = b' a'. Scalars have the compute type's size.
         unsafe {
             cublas::gemm_strided_batched_ex(
                 *self.blas.handle(),
-                turned(b),
-                turned(a),
+                transposed(b),
+                transposed(a),
                 int(product.columns)?,
                 int(product.rows)?,
                 int(product.inner)?,

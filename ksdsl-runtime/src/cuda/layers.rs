@@ -95,7 +95,7 @@ pub(super) fn add_to_rows<E: Real>(size: RowSize, x: CudaBuf<E>, row: &CudaBuf<E
     Ok(x)
 }
 
-/// Each of `batch` matrices `[height][width]` turned.
+/// Each of `batch` matrices `[height][width]` transposed.
 pub(super) fn transpose<E: Real>([batch, height, width]: [usize; 3], x: &CudaBuf<E>) -> Done<CudaBuf<E>> {
     const TILE: usize = 32;
     let y = x.engine().scratch(x.len())?;

@@ -101,9 +101,9 @@ impl Sizes {
         }
     }
 
-    /// Those of the convolution with the turned kernel that is the data gradient of this one, which
+    /// Those of the convolution with the rotated kernel that is the data gradient of this one, which
     /// must have stride and dilation 1. Its padding may be negative.
-    pub(super) fn turned(self) -> Self {
+    pub(super) fn rotated(self) -> Self {
         Self {
             input: self.output,
             output: self.input,

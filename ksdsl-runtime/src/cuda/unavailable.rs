@@ -1,4 +1,4 @@
-//! Getting a device, or the reason why there is none.
+//! Opening a CUDA device.
 
 use super::engine::{Engine, EngineError};
 use cudarc::driver::{DriverError, result};
@@ -9,13 +9,13 @@ use std::fmt;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CudaUnavailable {
-    /// The driver does not start: there is no GPU, or the driver does not fit the kernel or the GPU.
+    /// The driver cannot be initialised: there is no GPU, or the driver does not match the kernel or the GPU.
     NoDriver(DriverError),
-    /// There are not as many GPUs.
+    /// There is no GPU with this index.
     NoDevice {
-        /// The number asked for, from 0.
+        /// The requested index, from 0.
         ordinal: usize,
-        /// How many there are.
+        /// The number of GPUs.
         count: usize,
     },
     /// The GPU fails, for example because its memory is full.
@@ -29,7 +29,7 @@ impl fmt::Display for CudaUnavailable {
         match self {
             Self::NoDriver(error) => write!(
                 f,
-                "the CUDA driver does not start ({error:?}); check that `nvidia-smi` lists a GPU, or use the CPU"
+                "cannot initialise the CUDA driver ({error:?}); check that `nvidia-smi` lists a GPU, or use the CPU"
             ),
             Self::NoDevice { ordinal, count: 0 } => write!(
                 f,
@@ -63,7 +63,7 @@ impl From<EngineError> for CudaUnavailable {
     }
 }
 
-/// The GPU with this number, from 0, its generator of random numbers at seed 0.
+/// Opens the GPU with this index, from 0, with the random seed 0.
 ///
 /// # Errors
 /// If there is no driver or no such GPU, or it does not work; never a panic. (Where the library of the

@@ -73,7 +73,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize, A: AlgorithmA
     }
 }
 
-/// A convolution that waits for what follows it, behind another that waits if so said.
+/// A convolution that is deferred until its consumer is known, fused with a deferred one before it if set.
 pub(super) fn wait<S: Shape, S2: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     x: Ready<S, E, D, T>,
     behind: Option<Box<ConvStep<E, D>>>,

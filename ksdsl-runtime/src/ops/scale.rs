@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::geometry::{RowSize, Tail};
 use crate::param::{BiasArg, Param, ParamArg};
 use crate::pending::Value;
-use crate::saved::{Again, Saved};
+use crate::saved::{Recompute, Saved};
 use crate::scalar::Scalar;
 use dfdx::shapes::Rank1;
 use dfdx::tensor::Tape;
@@ -17,7 +17,7 @@ use std::rc::Rc;
 /// linear layer without bias that is the layer with the kernel `factor * kernel`, while the kernel itself
 /// stays that of all its visits.
 ///
-/// In inference it is part of the convolution. In training the output is not kept, but made again from the
+/// In inference it is part of the convolution. In training the output is not kept, but recomputed from the
 /// convolution's.
 pub fn scale<const C: usize, S: HasChannels<C>, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     mut x: Act<S, E, D, T>,
@@ -56,7 +56,7 @@ pub fn scale<const C: usize, S: HasChannels<C>, E: Scalar, D: Backend<E>, T: Tap
     })
 }
 
-/// How to have the output again.
+/// How to recompute the output.
 fn output<E: Scalar, D: Backend<E>>(
     size: RowSize,
     input: &Saved<E, D>,
@@ -64,7 +64,7 @@ fn output<E: Scalar, D: Backend<E>>(
     factor: &D::Buf,
     offset: D::Buf,
 ) -> Saved<E, D> {
-    let again = Again {
+    let recompute = Recompute {
         size,
         tail: Tail::default(),
         input: input.clone(),
@@ -74,8 +74,8 @@ fn output<E: Scalar, D: Backend<E>>(
         mean: None,
         made: OnceCell::new(),
     };
-    match again.pays() {
-        true => Saved::Again(Rc::new(again)),
+    match recompute.pays() {
+        true => Saved::Recompute(Rc::new(recompute)),
         false => Saved::Kept(y.clone()),
     }
 }

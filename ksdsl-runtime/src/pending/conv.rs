@@ -89,7 +89,7 @@ impl<E: Scalar, D: Backend<E>> ConvBackward<E, D> {
         Ok(())
     }
 
-    /// Whether the device does it in one go with the norm behind it.
+    /// Whether the device does it in one go with the norm after it.
     pub(super) fn joins_norm(&self, device: &D) -> bool {
         device.joins_norm(self.size)
     }

@@ -1,4 +1,4 @@
-//! Layers that wait for what follows them.
+//! Layers that are deferred until their consumer is known.
 //!
 //! A convolution's output goes through memory once for the convolution itself and once more for
 //! each of norm, activation and residual, unless they are computed together. So a convolution does
@@ -7,7 +7,7 @@
 //!
 //! In inference all of that becomes the tail of the convolution. In training the batch's statistics
 //! are gathered while the convolution runs; what follows the norm is one more pass, and the output
-//! is made again from the convolution's output in the backward pass rather than kept ([`Saved`]).
+//! is recomputed from the convolution's output in the backward pass rather than kept ([`Saved`]).
 mod conv;
 mod gate;
 mod norm;

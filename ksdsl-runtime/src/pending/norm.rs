@@ -6,7 +6,7 @@ use crate::act::{Context, GradCell};
 use crate::backend::{Backend, NormBackward};
 use crate::geometry::{RowSize, Tail};
 use crate::param::Param;
-use crate::saved::{Again, Saved};
+use crate::saved::{Recompute, Saved};
 use crate::scalar::Scalar;
 use dfdx::tensor::Tape;
 use std::borrow::Cow;
@@ -69,7 +69,7 @@ impl<E: Scalar, D: Backend<E>> NormStep<E, D> {
         if !T::OWNS_TAPE {
             return Ok((y.clone(), Saved::Kept(y)));
         }
-        let again = Again {
+        let recompute = Recompute {
             size: self.size,
             tail: self.tail,
             input: self.saved.clone(),
@@ -82,8 +82,8 @@ impl<E: Scalar, D: Backend<E>> NormStep<E, D> {
         // Where the gradient of the last activation depends on the residual, keeping the output is
         // cheaper than making it twice.
         let masked = self.tail.after.is_some() && self.residual.is_some();
-        let saved = if !masked && again.pays() {
-            Saved::Again(Rc::new(again))
+        let saved = if !masked && recompute.pays() {
+            Saved::Recompute(Rc::new(recompute))
         } else {
             Saved::Kept(y.clone())
         };

@@ -1,4 +1,4 @@
-//! Depthwise convolutions with the pointwise one behind them, in inference, band by band.
+//! Depthwise convolutions with the pointwise one after them, in inference, band by band.
 
 use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu_of, outputs, pixels, wide};
 use dfdx::tensor::Cpu;

@@ -13,7 +13,7 @@ use ksdsl_runtime::geometry::{
 };
 use std::borrow::Cow;
 
-/// An operation on so many items: from the operands that items have to its outputs, item after item.
+/// An operation on this many items: from the operands that items have to its outputs, item after item.
 type Operation<'a, E> = dyn Fn(usize, &[CpuBuf<E>]) -> Vec<CpuBuf<E>> + 'a;
 
 /// How an item alone compares with the same item in a batch.
@@ -219,7 +219,7 @@ where
     }
 }
 
-/// A depthwise convolution and the pointwise one behind it.
+/// A depthwise convolution and the pointwise one after it.
 fn chains_by_themselves<E: Checked>()
 where
     Cpu: Kernels<E>,

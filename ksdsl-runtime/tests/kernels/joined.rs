@@ -1,4 +1,4 @@
-//! The backward pass of a pointwise convolution together with that of the norm behind it.
+//! The backward pass of a pointwise convolution together with that of the norm after it.
 
 use crate::support::{Checked, Kernels, Rng, Worst, buf, cpu_of, pixels, wide};
 use dfdx::tensor::Cpu;
@@ -14,7 +14,7 @@ const EPS: f64 = 1e-5;
 #[derive(Clone, Copy, Debug)]
 struct Case {
     size: LinearSize,
-    /// Around the norm behind the convolution, and around the one whose output is its input.
+    /// Around the norm after the convolution, and around the one whose output is its input.
     tails: [Tail; 2],
     /// Whether the input is kept, and whether a residual was added to it.
     kept: bool,
@@ -74,7 +74,7 @@ fn rows_as_images(rows: usize, channels: usize) -> MapSize {
     }
 }
 
-/// Mean, variance, factor and offset of the norm behind the convolution.
+/// Mean, variance, factor and offset of the norm after the convolution.
 fn statistics(case: &Case, operands: &Operands) -> [Vec<f64>; 4] {
     let LinearSize { rows, outputs, .. } = case.size;
     let g = activated(case.tails[0].before, &operands.z);
@@ -149,7 +149,7 @@ where
     let x = if case.kept {
         Source::Kept(&input)
     } else {
-        Source::Again {
+        Source::Recompute {
             size: RowSize {
                 rows: size.rows,
                 channels: size.inputs,

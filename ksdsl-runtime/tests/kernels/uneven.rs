@@ -79,7 +79,7 @@ fn magnitudes(values: &[f64]) -> Vec<f64> {
     values.iter().map(|value| value.abs()).collect()
 }
 
-/// The same where that is no number; otherwise near, as a part of `scale`, the sum of the products' magnitudes.
+/// The same where that is not a number; otherwise near, as a part of `scale`, the sum of the products' magnitudes.
 fn check<E: Scalar>(what: &str, size: &ConvSize, got: &[E], want: &[f64], scale: &[f64]) {
     for (at, ((got, &want), &scale)) in got.iter().zip(want).zip(scale).enumerate() {
         let got = got.wide();
@@ -150,8 +150,8 @@ where
             );
             weight_gradient(&what("weight gradient"), &device, size, [&spoilt, &dy], value, which);
             let spoilt = spoil(size.output, &dy, which, value);
-            // Winograd's gradient of a kernel looks at the input alone: a tap that never sees a value of `dy` at the edge
-            // of the map has its rounding.
+            // Winograd's gradient of a kernel looks at the input alone: a tap that never sees a value of `dy` at the
+            // edge of the map has its rounding.
             if size.groups > 1 {
                 let what = format!("{} of the output", what("weight gradient"));
                 weight_gradient(&what, &device, size, [&x, &spoilt], value, which);

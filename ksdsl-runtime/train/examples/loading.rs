@@ -1,4 +1,4 @@
-//! How many images a second the loader makes at 32x32, for several numbers of threads and recipes:
+//! The number of images per second the loader produces at 32x32, for several numbers of threads and recipes:
 //! `cargo run --release -p ksdsl-train --example loading`. Nothing else should run meanwhile.
 
 use ksdsl_train::data::augment::Augment;
@@ -39,7 +39,7 @@ fn main() -> Result<(), DataError> {
     }
     for turn in 0..TURNS {
         for (_, _, loader, rates) in &mut cases {
-            // The first batches are made before they are asked for.
+            // The first batches are made before they are requested.
             let start = Instant::now();
             for batch in loader.epoch(2 * turn as u32 + 1, 0) {
                 batch?;

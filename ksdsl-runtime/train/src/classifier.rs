@@ -1,4 +1,4 @@
-//! What a generated network that tells classes of images apart can do, as one bound.
+//! The trait bound for generated image classifiers.
 
 use crate::data::{Images, Targets};
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
@@ -7,8 +7,8 @@ use ksdsl_runtime::dfdx::tensor::{Cpu, OwnedTape};
 use ksdsl_runtime::network::Generated;
 use ksdsl_runtime::update::Updates;
 
-/// A network from images to a logit for each class, in `f32` on a device `D`: every generated net with
-/// `input C x H x W` and `K` outputs.
+/// An image classifier in `f32` on a device `D`: every generated network with `input C x H x W` and `K` outputs
+/// (logits).
 pub trait Classifier<const C: usize, const H: usize, const W: usize, const K: usize, D: Updates<f32> = Cpu>:
     TensorCollection<f32, D>
     + Generated

@@ -1,62 +1,63 @@
-//! Signals and wishes: a run stops after its step with a checkpoint, or writes one and goes on.
+//! Interruption of runs: on a signal or a request, a run writes a checkpoint after the current step and stops or
+//! continues.
 
 use std::io;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-/// A wish that a run should stop after its step, or write a checkpoint, shared with whoever may utter it.
+/// A shared handle that requests a run to stop or to write a checkpoint after the current step.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<Wishes>);
+pub struct Stop(Arc<Requests>);
 
 #[derive(Debug, Default)]
-struct Wishes {
+struct Requests {
     stop: AtomicBool,
     checkpoint: AtomicBool,
-    /// The first signal that wished a stop; 0 for none.
+    /// The first signal that requested a stop; 0 for none.
     signal: AtomicU8,
     interrupted: AtomicBool,
     terminated: AtomicBool,
 }
 
-/// What SIGUSR1 asks for, which batch systems such as Slurm send before a job's time is over.
+/// What SIGUSR1 requests; batch systems such as Slurm send it before a job's time limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Warning {
-    /// A checkpoint after the step; the run goes on.
+    /// Write a checkpoint and continue.
     #[default]
     Checkpoint,
-    /// A checkpoint after the step, and the run stops.
+    /// Write a checkpoint and stop.
     Stop,
 }
 
 impl Stop {
-    /// Nobody wishes anything yet.
+    /// A handle without requests.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Wishes that the run stops, from any thread.
+    /// Requests the run to stop; can be called from any thread.
     pub fn stop(&self) {
         self.0.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody wished that the run stops.
-    pub fn is_wished(&self) -> bool {
+    /// Whether a stop was requested.
+    pub fn is_requested(&self) -> bool {
         self.0.stop.load(Ordering::Relaxed)
     }
 
-    /// Wishes a checkpoint after the step, from any thread; the run goes on.
+    /// Requests a checkpoint after the current step; can be called from any thread.
     pub fn checkpoint(&self) {
         self.0.checkpoint.store(true, Ordering::Relaxed);
     }
 
-    /// Whether somebody wished a checkpoint since the last call.
+    /// Whether a checkpoint was requested since the last call.
     pub(crate) fn take_checkpoint(&self) -> bool {
         self.0.checkpoint.swap(false, Ordering::Relaxed)
     }
 
-    /// What a program that was stopped by a signal should exit with, as shells have it: 128 and the signal's number,
-    /// 130 for Ctrl-C and 143 for SIGTERM. `None` if no signal was the reason.
+    /// The conventional exit code after a signal: 128 plus the signal number, so 130 for Ctrl-C and 143 for SIGTERM.
+    /// `None` if no signal requested the stop.
     pub fn exit_code(&self) -> Option<u8> {
         match self.0.signal.load(Ordering::Relaxed) {
             0 => None,
@@ -64,23 +65,22 @@ impl Stop {
         }
     }
 
-    /// From now on Ctrl-C, SIGTERM and the hangup of a terminal (SIGHUP) wish that the run stops; a second Ctrl-C or
-    /// SIGTERM ends the program at once. SIGUSR1 wishes what `warning` says.
+    /// Installs signal handlers: Ctrl-C, SIGTERM and SIGHUP request a stop; a second Ctrl-C or SIGTERM exits at once.
+    /// SIGUSR1 requests what `warning` says.
     ///
-    /// A signal that the program was started to ignore, as by `nohup` or in the background of a script, stays
-    /// ignored (on Linux; elsewhere a program cannot tell).
+    /// Signals that were ignored when the program started, for example under `nohup`, stay ignored (on Linux only).
     ///
     /// # Errors
-    /// If signals cannot be listened to.
+    /// If signal handlers cannot be installed.
     pub fn on_signals(warning: Warning) -> io::Result<Self> {
         let stop = Self::new();
         system::listen(stop.clone(), warning)?;
         Ok(stop)
     }
 
-    /// A signal that wishes a stop; `again` says whether it came before, where that ends the program.
-    fn hear(&self, signal: u8, again: Option<&AtomicBool>) {
-        // Only the first one is what the program exits with.
+    /// Handles a signal that requests a stop; a second one exits the program if `again` is given.
+    fn handle(&self, signal: u8, again: Option<&AtomicBool>) {
+        // The exit code is that of the first signal.
         let _ = self
             .0
             .signal
@@ -105,22 +105,22 @@ mod system {
         let ignored = ignored();
         let wanted = [SIGINT, SIGTERM, SIGHUP, SIGUSR1].into_iter();
         let mut signals = Signals::new(wanted.filter(|signal| ignored >> (signal - 1) & 1 == 0))?;
-        let listener = move || signals.forever().for_each(|signal| hear(&stop, signal, warning));
+        let listener = move || signals.forever().for_each(|signal| handle(&stop, signal, warning));
         thread::Builder::new().name("signals".to_owned()).spawn(listener)?;
         Ok(())
     }
 
-    fn hear(stop: &Stop, signal: i32, warning: Warning) {
+    fn handle(stop: &Stop, signal: i32, warning: Warning) {
         let again = match signal {
             SIGUSR1 if warning == Warning::Checkpoint => return stop.checkpoint(),
             SIGINT => Some(&stop.0.interrupted),
             SIGTERM => Some(&stop.0.terminated),
             _ => None,
         };
-        stop.hear(signal as u8, again);
+        stop.handle(signal as u8, again);
     }
 
-    /// The signals that the process ignores, the lowest bit for signal 1; none where the system does not say.
+    /// The ignored signals as a bit mask (lowest bit: signal 1); 0 if unknown.
     fn ignored() -> u64 {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -134,10 +134,10 @@ mod system {
     use super::{Stop, Warning};
     use std::io;
 
-    /// What Ctrl-C is where there are signals.
+    /// The signal number of Ctrl-C on Unix.
     const SIGINT: u8 = 2;
 
     pub(super) fn listen(stop: Stop, _: Warning) -> io::Result<()> {
-        ctrlc::set_handler(move || stop.hear(SIGINT, Some(&stop.0.interrupted))).map_err(io::Error::other)
+        ctrlc::set_handler(move || stop.handle(SIGINT, Some(&stop.0.interrupted))).map_err(io::Error::other)
     }
 }

@@ -1,5 +1,5 @@
-//! JSON that people write or change, read strictly: a key that nothing knows is an error with the nearest that is
-//! known, and so is a key that is there twice.
+//! Strict JSON for files that people edit: unknown and duplicate keys are errors, with a suggestion of the nearest
+//! known key.
 
 mod node;
 
@@ -10,15 +10,15 @@ use serde::de::{self, DeserializeOwned};
 use std::fmt;
 use std::path::Path;
 
-/// Why a JSON file is refused.
+/// An error in a JSON file.
 #[derive(Debug)]
 pub struct JsonError {
-    /// Where in the file: `method.betas`; empty for the file as a whole.
+    /// The path in the file, such as `method.betas`; empty for the whole file.
     place: String,
     what: String,
 }
 
-/// The value in a JSON file; see [`from_slice`].
+/// Reads a value from a JSON file; see [`from_slice`].
 ///
 /// # Errors
 /// As [`from_slice`]; also if the file cannot be read. The error does not name the file.
@@ -27,11 +27,11 @@ pub fn read<T: DeserializeOwned + Serialize>(path: &Path) -> Result<T, JsonError
     from_slice(&bytes)
 }
 
-/// A value from JSON text.
+/// Parses a value from JSON text.
 ///
 /// # Errors
-/// If the text is no JSON, has a key twice, or has a key that `T` does not know; if a value is missing or of another
-/// kind. Unknown names of keys and variants are told with the nearest known one.
+/// If the text is not JSON, has unknown, duplicate or missing keys, or a value has another type. Errors about unknown
+/// keys and variants suggest the nearest known name.
 pub fn from_slice<T: DeserializeOwned + Serialize>(text: &[u8]) -> Result<T, JsonError> {
     let node: Node = serde_json::from_slice(text).map_err(JsonError::new)?;
     let place = Place {
@@ -105,7 +105,7 @@ impl de::Error for JsonError {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("the key `{field}` is missing"))
+        Self::new(format!("missing key `{field}`"))
     }
 }
 
@@ -244,8 +244,8 @@ mod tests {
             "`schedule.kind`: unknown value `cosin`; did you mean `cosine`?"
         );
         let twice = error(&text.replacen("\"seed\":", "\"seed\":1,\"seed\":", 1));
-        assert!(twice.starts_with("the key `seed` is there twice"), "{twice}");
-        assert_eq!(error(&text.replace("\"seed\":0,", "")), "the key `seed` is missing");
+        assert!(twice.starts_with("duplicate key `seed`"), "{twice}");
+        assert_eq!(error(&text.replace("\"seed\":0,", "")), "missing key `seed`");
         let kind = error(&text.replace("\"crop\":0", "\"crop\":\"4\""));
         assert!(kind.starts_with("`augment.crop`: invalid type: string \"4\""), "{kind}");
         let many = json(&Recipe::convmixer()).replace("[0.9,0.999]", "[0.9,0.999,0.5]");

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-// A crate beside the runtime, so that a program that only runs models compiles none of it, and the
-// kernels are not compiled anew when the trainer changes.
+// A separate crate, so that inference programs do not compile it, and changes to it do not recompile the kernels.
 
 pub mod classifier;
 pub mod data;

@@ -1,4 +1,4 @@
-//! The loss of training.
+//! The training loss.
 
 use crate::data::Targets;
 use ksdsl_runtime::dfdx::dtypes::Dtype;
@@ -8,7 +8,7 @@ use ksdsl_runtime::dfdx::tensor::{Tape, Tensor};
 use ksdsl_runtime::dfdx::tensor_ops::Device;
 
 /// The mean over the images of `-sum(target * log(softmax(logits)))`, as PyTorch's `cross_entropy` with
-/// probabilities as targets. Labels that are smoothed, mixed or cut together are targets like others.
+/// probabilities as targets. Targets from label smoothing, mixup and cutmix are supported.
 pub fn cross_entropy<const K: usize, E: Dtype, D: Device<E>, T: Tape<E, D>>(
     logits: Targets<K, E, D, T>,
     targets: Targets<K, E, D>,

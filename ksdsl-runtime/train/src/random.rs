@@ -1,11 +1,10 @@
-//! Randomness without hidden state: every random thing of a run is a function of the run's seed, of
-//! what it is for, and of where in the run it is. So a run that goes on after a kill needs no generator's
-//! state, and batches can be made in any order and on any thread.
+//! Stateless randomness: all random numbers of a run are functions of its seed, their purpose and the position in the
+//! run. So a resumed run needs no generator state, and batches can be created in any order and on any thread.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// What randomness is for. Different purposes of one run have unrelated numbers.
+/// The purpose of random numbers. Different purposes have independent numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purpose {
@@ -13,21 +12,21 @@ pub enum Purpose {
     Initialisation,
     /// The order of the images in an epoch.
     Order,
-    /// The change of an image.
+    /// The augmentation of an image.
     Augmentation,
-    /// Which images are mixed, and how much of each.
+    /// Mixup and cutmix.
     Mixing,
-    /// What a step drops out.
+    /// The dropout masks of a step.
     Dropout,
 }
 
-/// The seed for `purpose` at a place of the run, such as (epoch, image) or (step, 0).
+/// The seed for `purpose` at a position of the run, such as (epoch, image) or (step, 0).
 pub fn seed(run: u64, purpose: Purpose, place: [u64; 2]) -> u64 {
     let parts = [purpose as u64 + 1, place[0], place[1]];
     parts.into_iter().fold(mix(run), |seed, part| mix(seed ^ mix(part)))
 }
 
-/// A generator for `purpose` at a place of the run.
+/// A generator for `purpose` at a position of the run.
 pub fn generator(run: u64, purpose: Purpose, place: [u64; 2]) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed(run, purpose, place))
 }

@@ -1,11 +1,12 @@
-//! All that decides how a net is trained, as one value that can be saved and compared.
+//! Training recipes: all hyperparameters of a run, as one value that can be saved and compared.
 
 use crate::optim::{AdamW, Averaging, Decayed, Method, Sgd};
 use crate::schedule::{OneCycle, Place, Schedule, WarmUp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How to train. [`Recipe::default`] suits small convolutional nets; change what should differ:
+/// The hyperparameters of a training run. [`Recipe::default`] suits small convolutional networks; override fields as
+/// needed:
 ///
 /// ```
 /// use ksdsl_train::Recipe;
@@ -13,63 +14,63 @@ use std::fmt;
 ///
 /// let recipe = Recipe { epochs: 10, method: AdamW::default().into(), rate: 0.003, ..Recipe::default() };
 /// recipe.check()?;
-/// # Ok::<(), ksdsl_train::recipe::Unfit>(())
+/// # Ok::<(), ksdsl_train::recipe::InvalidRecipe>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// How often every image is seen.
+    /// Number of epochs.
     pub epochs: u32,
-    /// In place of `epochs`, how many steps there are; the last epoch may have fewer than the others.
+    /// Number of steps, overrides `epochs`; the last epoch may be shorter.
     pub steps: Option<u64>,
-    /// Images per step, for whoever makes the batches.
+    /// Batch size, for the source of the batches.
     pub batch: usize,
-    /// Decides on everything random.
+    /// Seed of all randomness.
     pub seed: u64,
     /// The optimiser.
     pub method: Method,
-    /// Which parameters decay.
+    /// Which parameters have weight decay.
     pub decayed: Decayed,
-    /// The learning rate that the schedule changes; its highest, for every schedule there is.
+    /// Peak learning rate; the schedule scales it.
     pub rate: f64,
-    /// How the learning rate changes.
+    /// Learning rate schedule.
     pub schedule: Schedule,
-    /// A rise of the rate before the schedule.
+    /// Linear warm-up before the schedule.
     pub warm_up: Option<WarmUp>,
-    /// The largest norm of all gradients together.
+    /// Maximum global gradient norm (gradient clipping).
     pub clip: Option<f64>,
-    /// Whether and how an average of the model is kept, which is evaluated as well.
+    /// Weight averaging; the averaged model is evaluated too.
     pub average: Option<Averaging>,
-    /// How images are changed, for whoever makes the batches.
+    /// Data augmentation, for the source of the batches.
     pub augment: Augment,
-    /// The model is evaluated after every so many epochs, and after the last.
+    /// Evaluate every this many epochs, and after the last.
     pub evaluate_every: u32,
-    /// Training stops early when so many evaluations in a row brought nothing better.
+    /// Early stopping after this many evaluations in a row without improvement.
     pub patience: Option<u32>,
 }
 
-/// How images are changed in training; what is 0 or `false` does not happen.
+/// Data augmentation; 0 or `false` disables a part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
-    /// Pixels of padding around an image before a part of its size is cut out at random (He et al. 2016: 4).
+    /// Padding in pixels of a padded random crop (He et al. 2016: 4).
     pub crop: usize,
-    /// Whether every other image is mirrored.
+    /// Random horizontal flips with probability 0.5.
     pub flip: bool,
-    /// The magnitude of RandAugment's two operations, out of 10 (Cubuk et al. 2020).
+    /// Magnitude of RandAugment's two operations, 0 to 10 (Cubuk et al. 2020).
     pub rand_augment: f64,
-    /// The probability that a rectangle is erased (Zhong et al. 2020).
+    /// Probability of random erasing (Zhong et al. 2020).
     pub erase: f64,
-    /// The parameter of mixup's beta distribution (Zhang et al. 2018).
+    /// Alpha of mixup's Beta distribution (Zhang et al. 2018).
     pub mixup: f64,
-    /// The parameter of cutmix's beta distribution (Yun et al. 2019).
+    /// Alpha of cutmix's Beta distribution (Yun et al. 2019).
     pub cutmix: f64,
-    /// The probability that a target gives away, spread over all classes (Szegedy et al. 2016).
+    /// Label smoothing (Szegedy et al. 2016).
     pub smoothing: f64,
 }
 
 impl Default for Recipe {
-    /// Twenty epochs of SGD with the one-cycle schedule up to a rate of 0.1, in batches of 64.
+    /// SGD for 20 epochs, batch size 64, one-cycle schedule with a peak learning rate of 0.1.
     fn default() -> Self {
         Self {
             epochs: 20,
@@ -91,9 +92,8 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// The paper's recipe for SE-ResNets on CIFAR (arXiv 2210.14151): SGD with momentum at a rate of 0.1 that is
-    /// divided by ten after 85, 130 and 180 of 256 epochs; images are cropped and mirrored as in He et al.
-    /// 2016.
+    /// The paper's recipe for SE-ResNets on CIFAR (arXiv 2210.14151): SGD with momentum for 256 epochs, a learning rate
+    /// of 0.1 divided by 10 after epochs 85, 130 and 180; random crops and flips as in He et al. 2016.
     pub fn se_resnet() -> Self {
         Self {
             epochs: 256,
@@ -118,8 +118,15 @@ impl Recipe {
         }
     }
 
-    /// The paper's recipe for ConvMixers on CIFAR: AdamW with a cosine schedule, clipped gradients and strong
-    /// augmentation for 200 epochs. Norms and biases do not decay, as in ConvMixer's own training.
+    /// The recipe that arXiv 2210.14151 states for ConvMixers on CIFAR: AdamW for 200 epochs with a cosine schedule,
+    /// gradient clipping, RandAugment, random erasing, mixup and cutmix. Norms and biases have no weight decay.
+    ///
+    /// It follows the paper's text, not a program of its authors. ConvMixer's ImageNet recipe, which is a command
+    /// line of timm, also has random resized crops, horizontal flips, label smoothing of 0.1 (none is applied here),
+    /// erasing with noise instead of zeros, RandAugment `rand-m9-mstd0.5-inc1` (see [`RandAugment`] for the
+    /// differences) and a final learning rate of 1e-6. ConvMixer's own CIFAR script decays all parameters.
+    ///
+    /// [`RandAugment`]: crate::data::augment::RandAugment
     pub fn convmixer() -> Self {
         Self {
             epochs: 200,
@@ -144,24 +151,24 @@ impl Recipe {
         }
     }
 
-    /// How many steps a run has, with so many per epoch.
+    /// The number of steps of a run with `per_epoch` steps per epoch.
     pub fn total_steps(&self, per_epoch: u64) -> u64 {
         self.steps.unwrap_or(per_epoch.saturating_mul(self.epochs.into()))
     }
 
-    /// The learning rate of a step (from 0) of a run with so many steps per epoch.
+    /// The learning rate at `step` (from 0), with `per_epoch` steps per epoch.
     pub fn rate_at(&self, step: u64, per_epoch: u64) -> f64 {
         let steps = self.total_steps(per_epoch);
         let place = Place { step, per_epoch, steps };
         self.rate * self.schedule.factor(place, self.warm_up)
     }
 
-    /// Whether all values make sense; the error names the first that does not.
-    pub fn check(&self) -> Result<(), Unfit> {
+    /// Checks all values; the error names the first invalid one.
+    pub fn check(&self) -> Result<(), InvalidRecipe> {
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let least = |x: f64| x.is_finite() && x >= 0.0;
-        // Beyond, all shares are a half.
+        // Above, all mixing coefficients are 0.5.
         let alpha = |x: f64| (0.0..=1000.0).contains(&x);
         let augment = &self.augment;
         let known = [
@@ -176,7 +183,7 @@ impl Recipe {
             (
                 "average.decay",
                 self.average.is_none_or(|it| share(it.decay)),
-                "within 0 to 1",
+                "from 0 to 1",
             ),
             (
                 "warm_up.epochs",
@@ -186,27 +193,27 @@ impl Recipe {
             (
                 "warm_up.first",
                 self.warm_up.is_none_or(|it| share(it.first)),
-                "within 0 to 1",
+                "from 0 to 1",
             ),
             (
                 "augment.rand_augment",
                 (0.0..=10.0).contains(&augment.rand_augment),
-                "within 0 to 10",
+                "from 0 to 10",
             ),
-            ("augment.erase", share(augment.erase), "within 0 to 1"),
-            ("augment.smoothing", share(augment.smoothing), "within 0 to 1"),
-            ("augment.mixup", alpha(augment.mixup), "within 0 to 1000"),
-            ("augment.cutmix", alpha(augment.cutmix), "within 0 to 1000"),
+            ("augment.erase", share(augment.erase), "from 0 to 1"),
+            ("augment.smoothing", share(augment.smoothing), "from 0 to 1"),
+            ("augment.mixup", alpha(augment.mixup), "from 0 to 1000"),
+            ("augment.cutmix", alpha(augment.cutmix), "from 0 to 1000"),
         ];
-        let wrong = known.into_iter().find(|(_, fits, _)| !fits);
-        let wrong = wrong.map(|(name, _, expected)| Unfit { name, expected });
-        wrong
+        let invalid = known.into_iter().find(|(_, fits, _)| !fits);
+        let invalid = invalid.map(|(name, _, expected)| InvalidRecipe { name, expected });
+        invalid
             .or(self.method_problem())
             .or(self.schedule_problem())
             .map_or(Ok(()), Err)
     }
 
-    fn method_problem(&self) -> Option<Unfit> {
+    fn method_problem(&self) -> Option<InvalidRecipe> {
         let below_one = |x: f64| (0.0..1.0).contains(&x);
         let least = |x: f64| x.is_finite() && x >= 0.0;
         let known = match self.method {
@@ -225,46 +232,46 @@ impl Recipe {
                 ("method.decay", least(adam.decay), "at least 0"),
             ],
         };
-        let wrong = known.into_iter().find(|(_, fits, _)| !fits);
-        wrong.map(|(name, _, expected)| Unfit { name, expected })
+        let invalid = known.into_iter().find(|(_, fits, _)| !fits);
+        invalid.map(|(name, _, expected)| InvalidRecipe { name, expected })
     }
 
-    fn schedule_problem(&self) -> Option<Unfit> {
+    fn schedule_problem(&self) -> Option<InvalidRecipe> {
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let (name, fits, expected) = match &self.schedule {
             Schedule::Constant => return None,
             Schedule::MultiStep { epochs, factor } => (
                 "schedule",
                 share(*factor) && epochs.is_sorted(),
-                "of rising epochs and a factor within 0 to 1",
+                "a list of increasing epochs and a factor from 0 to 1",
             ),
-            Schedule::Cosine { last } => ("schedule.last", share(*last), "within 0 to 1"),
+            Schedule::Cosine { last } => ("schedule.last", share(*last), "from 0 to 1"),
             Schedule::OneCycle(cycle) => (
                 "schedule",
                 share(cycle.rise) && share(cycle.first) && share(cycle.last),
-                "of shares within 0 to 1",
+                "a schedule with fractions from 0 to 1",
             ),
         };
-        (!fits).then_some(Unfit { name, expected })
+        (!fits).then_some(InvalidRecipe { name, expected })
     }
 }
 
-/// A value of a recipe that makes no sense.
+/// An invalid value in a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unfit {
-    /// Which: `average.decay`.
+pub struct InvalidRecipe {
+    /// The path of the value, such as `average.decay`.
     pub name: &'static str,
-    /// What it should be: `within 0 to 1`.
+    /// The expected value, such as `from 0 to 1`.
     pub expected: &'static str,
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for InvalidRecipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the recipe's `{}` should be {}", self.name, self.expected)
+        write!(f, "invalid recipe: `{}` must be {}", self.name, self.expected)
     }
 }
 
-impl std::error::Error for Unfit {}
+impl std::error::Error for InvalidRecipe {}
 
 #[cfg(test)]
 mod tests {
@@ -315,9 +322,9 @@ mod tests {
         recipe.check().unwrap();
     }
 
-    /// Every bit of every number, also of the largest seed.
+    /// Bit for bit, including the largest seed.
     #[test]
-    fn recipes_come_back_from_json() {
+    fn recipes_round_trip_through_json() {
         for recipe in [Recipe::default(), Recipe::se_resnet(), Recipe::convmixer()] {
             let recipe = Recipe {
                 seed: u64::MAX,
@@ -334,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_make_sense() {
+    fn the_default_is_valid() {
         Recipe::default().check().unwrap();
     }
 }

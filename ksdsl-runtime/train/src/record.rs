@@ -1,91 +1,91 @@
-//! What a run tells of itself while it goes: the trainer makes records, observers write or show them.
+//! Events of a training run: the trainer emits records, observers log or display them.
 
 use crate::metrics::Evaluation;
 use std::io;
 use std::path::Path;
 
-/// What a run is about to do.
+/// Emitted when a run starts or resumes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Start<'r> {
     /// The network's name.
     pub network: &'r str,
-    /// Trainable parameters, each shared kernel counted once.
+    /// Trainable parameters; a shared kernel counts once.
     pub parameters: u64,
     /// The names of the classes.
     pub classes: &'r [String],
-    /// Epochs of the whole run.
+    /// Total number of epochs.
     pub epochs: u32,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub steps_per_epoch: u64,
-    /// Steps done before, by the run that this one resumes; records of later steps are stale and to be removed.
+    /// Steps done before resuming. Observers must remove the records of later steps.
     pub done: u64,
-    /// The run's folder, if it has one.
+    /// The run folder, if there is one.
     pub folder: Option<&'r Path>,
 }
 
-/// What a step did.
+/// Emitted after each step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// The epoch, from 1.
     pub epoch: u32,
-    /// The step, from 1, over all epochs.
+    /// The step of the run, from 1.
     pub number: u64,
-    /// The mean loss of the step's images before the step.
+    /// The mean loss over the batch, before the update.
     pub loss: f64,
     /// The learning rate.
     pub rate: f64,
-    /// The norm of all gradients before clipping, where it was asked for.
+    /// The global gradient norm before clipping, if computed.
     pub gradient_norm: Option<f64>,
-    /// Images of the step.
+    /// Batch size.
     pub images: usize,
-    /// Seconds that the step took, waiting included.
+    /// Duration of the step in seconds, including waiting for data.
     pub seconds: f64,
-    /// Seconds of these that the step waited for its images.
+    /// Seconds of these spent waiting for data.
     pub waited: f64,
 }
 
-/// What an epoch came to.
+/// Emitted after each epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
     /// The epoch, from 1.
     pub number: u32,
-    /// Steps done since the run began.
+    /// Steps done in the run.
     pub steps: u64,
-    /// The mean loss of the epoch's images in training.
+    /// The mean training loss over the epoch.
     pub training_loss: f64,
     /// The learning rate of the last step.
     pub rate: f64,
-    /// Seconds of training, without evaluation.
+    /// Training time in seconds, without evaluation.
     pub seconds: f64,
-    /// Seconds of these that steps waited for images.
+    /// Seconds of these spent waiting for data.
     pub waited: f64,
-    /// Images trained on.
+    /// Number of training images.
     pub images: usize,
-    /// The model on the images held out, if it was evaluated.
+    /// The model's evaluation on the validation set, if due.
     pub evaluation: Option<Evaluation>,
-    /// The averaged model on them, if there is one.
+    /// The averaged model's evaluation, if there is one.
     pub averaged: Option<Evaluation>,
 }
 
-/// Somebody who is told how a run goes. An error stops the run with a checkpoint written.
+/// Receives the events of a run. An error stops the run, after a checkpoint.
 pub trait Observer {
-    /// The run begins or goes on.
+    /// The run starts or resumes.
     fn start(&mut self, _start: &Start<'_>) -> io::Result<()> {
         Ok(())
     }
-    /// A step was done.
+    /// A step has finished.
     fn step(&mut self, _step: &Step) -> io::Result<()> {
         Ok(())
     }
-    /// An epoch was done; its checkpoint is written after this.
+    /// An epoch has finished; its checkpoint is written afterwards.
     fn epoch(&mut self, _epoch: &Epoch) -> io::Result<()> {
         Ok(())
     }
-    /// A checkpoint is about to be written: what was told so far must be on disk afterwards.
+    /// A checkpoint is about to be written: all earlier records must be synced to disk.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-    /// The run ended or stopped early.
+    /// The run has ended or was interrupted.
     fn end(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -1,55 +1,54 @@
-//! Where the trainer's batches come from.
+//! Sources of training batches.
 
 use crate::data::{DataError, Dataset, Scaling};
 use crate::random::{Purpose, generator};
 use rand::seq::SliceRandom;
 use std::num::NonZeroUsize;
 
-/// The images of a step in memory of the host, ready to be made tensors.
+/// A batch in host memory, ready to be copied to tensors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostBatch {
-    /// The scaled values of the images, one image after the other: n x C x H x W.
+    /// The scaled pixels: n x C x H x W.
     pub images: Vec<f32>,
-    /// A probability for each class of each image: n x K.
+    /// The target probabilities: n x K.
     pub targets: Vec<f32>,
-    /// The classes of the images before they were mixed: n.
+    /// The labels of the images, before mixup or cutmix: n.
     pub labels: Vec<usize>,
 }
 
 impl HostBatch {
-    /// How many images there are.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Whether the batch is empty.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 }
 
-/// The batches of an epoch from some step on.
+/// An iterator over the batches of an epoch.
 pub type EpochBatches<'s> = Box<dyn Iterator<Item = Result<HostBatch, DataError>> + 's>;
 
-/// Images to train on, in batches. Each batch is a function of the source's settings, the epoch and
-/// the step alone: nothing is carried from batch to batch, so that an epoch can be entered anywhere.
+/// A source of training batches. Each batch is a pure function of the source's settings, the epoch and the step, so
+/// that a run can resume at any step.
 pub trait Source<const C: usize, const H: usize, const W: usize, const K: usize> {
-    /// How many images an epoch has.
+    /// The number of images per epoch.
     fn images(&self) -> usize;
 
-    /// How many batches an epoch has; the same in every epoch.
+    /// The number of batches per epoch; the same in every epoch.
     fn steps_per_epoch(&self) -> u64;
 
     /// The batches of an epoch (from 1), from its step `from_step` (from 0) to its last.
     fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_>;
 
-    /// All that decides on the batches, as names and values for people: the data, the batch size, the
-    /// seed, the augmentation. A run goes on only with the settings it began with.
+    /// All settings that determine the batches, as names and values: data set, batch size, seed, augmentation. A run
+    /// resumes only with equal settings.
     fn settings(&self) -> Vec<(String, String)>;
 }
 
-/// The images of a [`Dataset`] as they are, in a new random order every epoch. The last batch of an epoch
-/// has what is left.
+/// The images of a [`Dataset`] without augmentation, reshuffled every epoch. The last batch of an epoch may be smaller.
 #[derive(Clone, Debug)]
 pub struct Plain<'d, const C: usize, const H: usize, const W: usize, const K: usize> {
     data: &'d Dataset<C, H, W, K>,
@@ -59,7 +58,7 @@ pub struct Plain<'d, const C: usize, const H: usize, const W: usize, const K: us
 }
 
 impl<'d, const C: usize, const H: usize, const W: usize, const K: usize> Plain<'d, C, H, W, K> {
-    /// Batches of `batch` images; `seed` decides on the orders.
+    /// Batches of `batch` images, shuffled by `seed`.
     pub fn new(data: &'d Dataset<C, H, W, K>, batch: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
         Self {
             data,
@@ -69,7 +68,7 @@ impl<'d, const C: usize, const H: usize, const W: usize, const K: usize> Plain<'
         }
     }
 
-    /// The images of these indices.
+    /// The images at these indices.
     fn batch(&self, indices: &[usize]) -> HostBatch {
         let mut batch = HostBatch::default();
         for example in indices.iter().map(|&index| self.data.get(index)) {
@@ -109,14 +108,14 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H
                 format!("{}, {:016x}", self.data.len(), fingerprint(self.data)),
             ),
             ("batch", self.batch.to_string()),
-            ("order seed", self.seed.to_string()),
+            ("shuffle seed", self.seed.to_string()),
             ("scaling", format!("{:?}", self.scaling)),
         ];
         settings.map(|(name, value)| (name.to_owned(), value)).into()
     }
 }
 
-/// A number that tells data sets apart: FNV-1a over pixels and labels.
+/// A fingerprint of a data set: FNV-1a over pixels and labels.
 pub(crate) fn fingerprint<const C: usize, const H: usize, const W: usize, const K: usize>(
     data: &Dataset<C, H, W, K>,
 ) -> u64 {

@@ -74,8 +74,8 @@ fn set(model: &mut Private, tensors: &[(String, Vec<f32>)]) {
 }
 
 /// With a gradient of zero a step of `torch.optim.SGD(weight_decay=d)` without momentum, and one of
-/// `torch.optim.AdamW(weight_decay=d)`, multiply a parameter by `1 - lr * d`; in PyTorch the factors would be in a group
-/// with `weight_decay=0`. Running statistics are no parameters.
+/// `torch.optim.AdamW(weight_decay=d)`, multiply a parameter by `1 - lr * d`; in PyTorch the factors would be in a
+/// group with `weight_decay=0`. Running statistics are no parameters.
 #[test]
 fn factors_of_visits_do_not_decay() {
     let sgd = Sgd {
@@ -108,8 +108,8 @@ fn factors_of_visits_do_not_decay() {
     }
 }
 
-/// dfdx's own batch norms have a tensor of the same name, which is no visit's. By default all parameters decay, in a
-/// recipe and in an optimiser of one's own: `torch.optim.SGD(norm.parameters(), lr=0.1, weight_decay=0.5)`.
+/// dfdx's own batch norms have a tensor of the same name, which is not a visit's. By default all parameters decay, in a
+/// recipe and in an optimiser: `torch.optim.SGD(norm.parameters(), lr=0.1, weight_decay=0.5)`.
 #[test]
 fn scales_of_norms_decay_as_in_pytorch() {
     let device = Cpu::default();

@@ -1,4 +1,4 @@
-//! Pictures that are whole, cut off, damaged, absurd, or no pictures. Those in `pictures` are 24x20 pixels and were
+//! Pictures that are whole, truncated, damaged, absurd, or no pictures. Those in `pictures` are 24x20 pixels and were
 //! written by PIL 13.0.0 (`baseline.jpg` and `rgb.bmp` of `a`, the others of what their names say):
 //!
 //! ```python
@@ -50,8 +50,8 @@ impl Reader {
     fn refused(&self, bytes: &[u8]) -> String {
         let message = self.read(bytes).expect_err("refused").to_string();
         let path = self.0.path().join("picture");
-        let (name, reason) = message.split_once("as a picture: ").expect(&message);
-        assert_eq!(name, format!("cannot read `{}` ", path.display()));
+        let (name, reason) = message.split_once("`: ").expect(&message);
+        assert_eq!(name, format!("cannot read the image `{}", path.display()));
         reason.to_owned()
     }
 }
@@ -61,7 +61,7 @@ fn whole_pictures_are_read() {
     let reader = Reader::new();
     for (name, bytes) in JPEGS.iter().chain(&PNGS).chain(&BMPS) {
         reader.read(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
-        // What follows the end is no part of the picture; PIL takes it so.
+        // What follows the end is not a part of the picture; PIL takes it so.
         let longer = [bytes, &b"and more"[..]].concat();
         assert_eq!(reader.read(&longer).unwrap(), reader.read(bytes).unwrap(), "{name}");
     }
@@ -98,7 +98,7 @@ fn a_marker_within_a_segment_is_not_the_end() {
     assert_eq!(reader.read(&segment).unwrap(), reader.read(whole).unwrap());
     for quarter in 1..4 {
         let length = segment.len() - whole.len() + whole.len() * quarter / 4;
-        assert!(reader.refused(&segment[..length]).contains("cut off"), "{quarter}");
+        assert!(reader.refused(&segment[..length]).contains("truncated"), "{quarter}");
     }
 }
 
@@ -164,7 +164,7 @@ fn absurd_sizes_are_refused_unread() {
     let reader = Reader::new();
     for (columns, rows) in [(32_000, 16_000), (9_460, 9_459), (32_768, 2_731)] {
         let reason = reader.refused(&png_of(columns, rows));
-        let expected = format!("{rows} x {columns} pixels are more than the 89478485 that are read; make it smaller");
+        let expected = format!("{rows} x {columns} pixels exceed the limit of 89478485; resize the image");
         assert_eq!(reason, expected);
     }
     for (columns, rows) in [(40_000, 1), (1, 40_000), (u32::MAX, u32::MAX), (0, 5), (5, 0)] {
@@ -209,7 +209,7 @@ fn names_of_classes_are_utf8() {
     }
     let message = Picture::read_folder(root.path()).unwrap_err().to_string();
     assert!(
-        message.ends_with("the name of a class must be UTF-8; rename the folder"),
+        message.ends_with("class names must be UTF-8; rename the folder"),
         "{message}"
     );
 }
@@ -224,9 +224,9 @@ fn palettes_that_are_not_whole_are_refused() {
     for length in [0, 1, 3 * colours - 1, 3 * colours + 1, 3 * 257, u32::MAX] {
         let mut bytes = whole.to_vec();
         length_of_palette(&mut bytes).copy_from_slice(&length.to_be_bytes());
-        assert!(reader.refused(&bytes).starts_with("its palette is damaged"), "{length}");
+        assert!(reader.refused(&bytes).starts_with("invalid palette"), "{length}");
     }
     // The file that was found, but for zeros behind its end.
     let found = include_bytes!("pictures/palette_of_49_bytes.png");
-    assert!(reader.refused(found).starts_with("its palette is damaged"));
+    assert!(reader.refused(found).starts_with("invalid palette"));
 }

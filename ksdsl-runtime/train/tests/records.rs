@@ -1,20 +1,20 @@
-//! The records of a run, cut off or changed anywhere: rows, or an error that names the file.
+//! Logs truncated or corrupted at any byte give rows, or an error that names the file.
 
 use ksdsl_train::report::History;
 use std::fs;
 
 const STEPS: &str = "\
-step,epoch,loss,rate,gradient_norm,images,seconds,waited
+step,epoch,loss,learning_rate,gradient_norm,images,seconds,data_wait_seconds
 1,1,2.302585092994046,0.1,,128,0.25,0.001
 2,1,1.5,0.0999,3.5,128,0.25,0
 ";
 const EPOCHS: &str = "\
-epoch,steps,training_loss,rate,images,seconds,waited,loss,top1,top5,averaged_loss,averaged_top1,averaged_top5
+epoch,steps,training_loss,learning_rate,images,seconds,data_wait_seconds,validation_loss,validation_top1,validation_top5,averaged_loss,averaged_top1,averaged_top5
 1,2,1.9,0.0999,256,0.5,0.001,2.0,0.25,0.75,,,
 2,4,1.5,0.05,256,0.5,0.001,1.7,0.5,0.875,1.6,0.5,1
 ";
 
-/// How many rows a folder with this file has.
+/// The number of rows a folder with this file has.
 fn rows(name: &str, content: &[u8]) -> Result<usize, String> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(name), content).unwrap();

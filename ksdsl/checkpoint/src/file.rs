@@ -1,5 +1,4 @@
-//! Reading files. Whatever is in a file, the outcome is its tensors or an error that says what is
-//! wrong with it.
+//! Reading safetensors files. Any content gives tensors or an error.
 
 use crate::header::{Header, length, malformed};
 use crate::kind::Kind;
@@ -35,7 +34,7 @@ impl File {
     /// Reads a file. Its data are read only if it has as many bytes as its header says.
     ///
     /// # Errors
-    /// If it cannot be read, is no regular file, is no safetensors file, or is damaged.
+    /// If it cannot be read, is not a regular file, is not a safetensors file, or is damaged.
     pub fn read(path: &Path) -> Result<Self, FileError> {
         let failed = |stop| FileError::new(path, stop);
         let open = || {
@@ -49,7 +48,7 @@ impl File {
     /// The tensors of a file's content.
     ///
     /// # Errors
-    /// If it is no safetensors file, or is damaged.
+    /// If it is not a safetensors file, or is damaged.
     pub fn parse(bytes: impl AsRef<[u8]>) -> Result<Self, Damage> {
         let bytes = bytes.as_ref();
         Self::take(bytes, Some(bytes.len() as u64)).map_err(|stop| match stop {
@@ -59,13 +58,13 @@ impl File {
         })
     }
 
-    /// Takes a file of so many bytes, if that is known.
+    /// Takes a file of this many bytes, if that is known.
     fn take(mut reader: impl Read, size: Option<u64>) -> Result<Self, Stop> {
         let mut start = Vec::new();
         reader.by_ref().take(LENGTH as u64).read_to_end(&mut start)?;
         let start = start
             .try_into()
-            .map_err(|_| malformed("it is shorter than the length of a header"))?;
+            .map_err(|_| malformed("the file is shorter than a header's length field"))?;
         let length = length(start)?;
         let mut text = Vec::new();
         // Not more than there is, whatever the file says.
@@ -74,7 +73,7 @@ impl File {
         reader.by_ref().take(length).read_to_end(&mut text)?;
         if (text.len() as u64) < length {
             let found = text.len();
-            return Err(malformed(format!("the header has {length} bytes, but only {found} follow")).into());
+            return Err(malformed(format!("the header has {length} bytes, but only {found} bytes follow")).into());
         }
         let header = Header::parse(&text)?;
         drop(text);
@@ -117,7 +116,10 @@ impl File {
 /// Whether there are as many bytes of data as there should be.
 fn whole(header: &Header, expected: u64, found: u64) -> Result<(), Damage> {
     if found > expected {
-        return Err(malformed(format!("{} bytes follow the last tensor", found - expected)));
+        return Err(malformed(format!(
+            "{} unexpected bytes after the last tensor",
+            found - expected
+        )));
     }
     if found == expected {
         return Ok(());
@@ -148,14 +150,14 @@ impl From<Damage> for Stop {
     }
 }
 
-/// Why there are no tensors to be had from a file.
+/// An error when reading a checkpoint.
 #[derive(Debug)]
 pub enum FileError {
-    /// The operating system says no, or it is no regular file.
+    /// An I/O error, or not a regular file.
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
     /// It is not a safetensors file, or a damaged one.
@@ -184,7 +186,7 @@ pub enum Damage {
     Malformed(String),
     /// It ends before its last tensors do.
     Truncated {
-        /// How many bytes are missing.
+        /// The number of missing bytes.
         missing: u64,
         /// The tensors that are not whole, in the order of the data.
         tensors: Vec<String>,
@@ -210,7 +212,7 @@ impl fmt::Display for Damage {
                 let named = named.join("`, `");
                 write!(
                     f,
-                    "cut off: its last {missing} bytes are missing, and with them parts or all of `{named}`"
+                    "truncated: its last {missing} bytes are missing, which makes these tensors incomplete: `{named}`"
                 )?;
                 match more {
                     0 => Ok(()),

@@ -1,4 +1,4 @@
-//! From a kernel for each layer to shared ones, and back.
+//! Fusing kernels of several layers into shared ones, and unrolling shared kernels.
 
 use crate::file::{File, View};
 use crate::kind::Kind;
@@ -9,7 +9,7 @@ use crate::write::Tensor;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-/// How one kernel is made of the kernels of several layers.
+/// The method that fuses the kernels of several layers into one.
 #[derive(Clone, Copy, Debug)]
 pub enum Method<'w> {
     /// The kernel of the first layer.
@@ -175,7 +175,7 @@ fn one_of<'f>(key: &str, copies: &[(&str, View<'f>)], method: &Method<'_>) -> Re
         return Err(Problem::Kind {
             key: (*other).to_owned(),
             found: view.kind,
-            expected: format!("{}, as `{first_key}`", first.kind),
+            expected: format!("{}, the type of `{first_key}`", first.kind),
         });
     }
     let equal = copies.iter().all(|(_, view)| view.data == first.data);
@@ -190,7 +190,7 @@ fn one_of<'f>(key: &str, copies: &[(&str, View<'f>)], method: &Method<'_>) -> Re
     if (0..channels).any(|channel| !is_sum(weights.iter().map(|weights| weights[channel]).sum())) {
         return Err(Problem::Weights {
             key: key.to_owned(),
-            what: "the sum of its layers' weights is not a positive number".to_owned(),
+            what: "the sum of its layers' weights is not positive".to_owned(),
         });
     }
     let mean = match first.kind {
@@ -205,7 +205,7 @@ fn one_of<'f>(key: &str, copies: &[(&str, View<'f>)], method: &Method<'_>) -> Re
             return Err(Problem::Kind {
                 key: first_key.to_owned(),
                 found,
-                expected: "F32 or F64, of which there are means".to_owned(),
+                expected: "F32 or F64, which can be averaged".to_owned(),
             });
         }
     };
@@ -271,11 +271,11 @@ fn weights(visit: &str, channels: usize, method: &Method<'_>) -> Result<Vec<f64>
             .map(|v| f32::from_le_bytes(*v).into())
             .collect(),
         Kind::F64 => view.data.as_chunks().0.iter().map(|v| f64::from_le_bytes(*v)).collect(),
-        other => return Err(wrong(format!("weights of type {other} instead of F32 or F64"))),
+        other => return Err(wrong(format!("weights of type {other}, expected F32 or F64"))),
     };
     match values.as_slice() {
-        values if values.len() != wanted => Err(wrong(format!("{} weights instead of {wanted}", values.len()))),
-        values if values.iter().any(|value| !value.is_finite()) => Err(wrong("a weight is not a number".to_owned())),
+        values if values.len() != wanted => Err(wrong(format!("{} weights, expected {wanted}", values.len()))),
+        values if values.iter().any(|value| !value.is_finite()) => Err(wrong("a weight is not finite".to_owned())),
         [one] => Ok(vec![*one; channels]),
         _ => Ok(values),
     }
@@ -295,7 +295,7 @@ fn unknown_weights(method: &Method<'_>, sharing: &[Shared]) -> Vec<Problem> {
         .filter(|key| !layers.contains(key))
         .map(|key| Problem::Weights {
             key: key.to_owned(),
-            what: "no layer of this name shares".to_owned(),
+            what: "no layer of this name shares a kernel".to_owned(),
         })
         .collect()
 }

@@ -19,7 +19,7 @@ const MOST_SIZES: usize = 16;
 const LONGEST_KEY: usize = 4096;
 /// Letters of the longest message.
 const LONGEST_MESSAGE: usize = 300;
-/// The key of what is no tensor.
+/// The key of what is not a tensor.
 const METADATA: &str = "__metadata__";
 
 /// What a header says.
@@ -42,7 +42,7 @@ pub(crate) struct Entry {
 pub(crate) fn length(bytes: [u8; 8]) -> Result<u64, Damage> {
     match u64::from_le_bytes(bytes) {
         length if length > LONGEST => Err(malformed(format!(
-            "a header of {length} bytes is more than the format allows"
+            "a header of {length} bytes exceeds the format's limit"
         ))),
         length => Ok(length),
     }
@@ -51,21 +51,21 @@ pub(crate) fn length(bytes: [u8; 8]) -> Result<u64, Damage> {
 impl Header {
     /// The header of this text.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Damage> {
-        let text = std::str::from_utf8(bytes).map_err(|_| malformed("the header is not text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| malformed("the header is not valid UTF-8"))?;
         if !text.starts_with('{') {
-            return Err(malformed("the header does not begin with `{`, as the format demands"));
+            return Err(malformed("the header does not start with `{`"));
         }
-        serde_json::from_str(text).map_err(|error| malformed(format!("the header is damaged: {}", shown(&error))))
+        serde_json::from_str(text).map_err(|error| malformed(format!("invalid header: {}", shown(&error))))
     }
 
-    /// How many bytes of data the tensors have: each begins where the one before it ends.
+    /// The number of bytes of data the tensors have: each begins where the one before it ends.
     pub(crate) fn data(&self) -> Result<u64, Damage> {
         let mut order: Vec<(&String, &Entry)> = self.tensors.iter().collect();
         order.sort_by_key(|(_, entry)| (entry.start, entry.end));
         order.into_iter().try_fold(0, |at, (key, entry)| match entry.start {
             start if start == at => Ok(entry.end),
             start => Err(malformed(format!(
-                "`{key}` begins at byte {start} of the data, but the tensor before it ends at {at}"
+                "`{key}` starts at byte {start} of the data, but the previous tensor ends at {at}"
             ))),
         })
     }
@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Header {
             type Value = Header;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with the tensors")
+                f.write_str("an object of tensors")
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Header, M::Error> {
@@ -103,9 +103,7 @@ impl<'de> Deserialize<'de> for Header {
 impl Header {
     fn add<'de, M: MapAccess<'de>>(&mut self, key: String, map: &mut M) -> Result<(), M::Error> {
         if self.tensors.len() == MOST_TENSORS {
-            return Err(M::Error::custom(format_args!(
-                "it has more than {MOST_TENSORS} tensors"
-            )));
+            return Err(M::Error::custom(format_args!("more than {MOST_TENSORS} tensors")));
         }
         let entry = map
             .next_value::<Info>()
@@ -133,7 +131,7 @@ impl Info {
     /// The tensor, if its type, sizes and place fit each other.
     fn entry(self) -> Result<Entry, String> {
         let shown: String = self.dtype.chars().take(32).flat_map(char::escape_debug).collect();
-        let kind = Kind::parse(&self.dtype).ok_or_else(|| format!("elements of the unknown type `{shown}`"))?;
+        let kind = Kind::parse(&self.dtype).ok_or_else(|| format!("unknown element type `{shown}`"))?;
         let ([start, end], shape) = (self.data_offsets, self.shape.0);
         let bytes = shape.iter().try_fold(kind.bytes(), |all, size| all.checked_mul(*size));
         match bytes.is_some() && bytes == end.checked_sub(start) {
@@ -144,7 +142,7 @@ impl Info {
                 end,
             }),
             false => Err(format!(
-                "the shape {shape:?} of type {kind} does not fit its place, bytes {start} to {end}"
+                "the shape {shape:?} of type {kind} does not match its data, bytes {start} to {end}"
             )),
         }
     }
@@ -160,11 +158,13 @@ impl<'de> DeserializeSeed<'de> for Key {
         let key = String::deserialize(deserializer)?;
         if key.len() > LONGEST_KEY {
             return Err(D::Error::custom(format_args!(
-                "a key has more than {LONGEST_KEY} bytes"
+                "a key is longer than {LONGEST_KEY} bytes"
             )));
         }
         match key.chars().any(char::is_control) {
-            true => Err(D::Error::custom(format_args!("the key {key:?} has control characters"))),
+            true => Err(D::Error::custom(format_args!(
+                "the key {key:?} contains control characters"
+            ))),
             false => Ok(key),
         }
     }
@@ -198,7 +198,7 @@ impl<'de> Deserialize<'de> for Sizes {
     }
 }
 
-/// Texts by keys of which none is there twice.
+/// Texts by keys of which none is duplicated.
 struct Texts(BTreeMap<String, String>);
 
 impl<'de> Deserialize<'de> for Texts {
@@ -208,7 +208,7 @@ impl<'de> Deserialize<'de> for Texts {
             type Value = Texts;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "`{METADATA}` to be a map from text to text")
+                write!(f, "`{METADATA}` to be a map of strings")
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Texts, M::Error> {
@@ -236,7 +236,7 @@ fn shown(error: &serde_json::Error) -> String {
 }
 
 fn twice<E: de::Error>(key: &str) -> E {
-    E::custom(format_args!("`{key}` is there twice"))
+    E::custom(format_args!("duplicate key `{key}`"))
 }
 
 pub(crate) fn malformed(what: impl Into<String>) -> Damage {

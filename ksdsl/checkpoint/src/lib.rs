@@ -2,10 +2,9 @@
 //!
 //! # The format
 //!
-//! A shared kernel is one tensor of the file, `shared.<group>.weight`; which layers it serves is in
-//! the file's metadata. A file with a copy for each of those layers instead is accepted as long as
-//! the copies are equal ([`resolve`]). [`fuse`](fuse::fuse) makes one kernel of copies that differ,
-//! [`unroll`](fuse::unroll) gives every layer its copy. The container is that of
+//! A shared kernel is one tensor of the file, `shared.<group>.weight`; the file's metadata lists the layers that use
+//! it. A file with one copy per layer is accepted if the copies are equal ([`resolve`]). [`fuse`](fuse::fuse) fuses
+//! different kernels into one, [`unroll`](fuse::unroll) gives every layer its own copy. The container is
 //! [safetensors](https://github.com/huggingface/safetensors#format).
 #![forbid(unsafe_code)]
 

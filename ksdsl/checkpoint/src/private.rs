@@ -142,6 +142,6 @@ fn not_a_number(key: &str, found: Kind) -> Problem {
     Problem::Kind {
         key: key.to_owned(),
         found,
-        expected: "F32 or F64, which layers can have factors and additions for".to_owned(),
+        expected: "F32 or F64, which private scales and low-rank additions require".to_owned(),
     }
 }

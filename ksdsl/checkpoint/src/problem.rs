@@ -1,30 +1,30 @@
-//! Why a file does not fit a network.
+//! Mismatches between a file and a network.
 
 use crate::kind::Kind;
 use std::fmt;
 
-/// How many problems, and how many copies in one of them, are shown.
+/// The number of problems shown, and of copies in one of them.
 const SHOWN: usize = 20;
 
 /// Letters of a visit that are shown.
 const LETTERS: usize = 200;
 
-/// One thing that does not fit.
+/// A mismatch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Problem {
-    /// The network has a tensor that the file has not.
+    /// A tensor of the network is missing in the file.
     Missing {
         /// Its key.
         key: String,
-        /// The keys of the copies that would do instead, where layers share the tensor.
+        /// If layers share the tensor, the keys of the copies that would be accepted instead.
         copies: Vec<String>,
     },
-    /// The file has a tensor that the network has not.
+    /// The file has an unknown tensor.
     Surplus {
         /// Its key.
         key: String,
     },
-    /// Every key of the file is one of the network's behind the same prefix.
+    /// Every key of the file is one of the network's with the same prefix.
     Wrapped {
         /// The prefix, with its point: `module.`.
         prefix: String,
@@ -44,7 +44,7 @@ pub enum Problem {
         key: String,
         /// In the file.
         found: Kind,
-        /// What would do, in words.
+        /// The expected type, in words.
         expected: String,
     },
     /// Layers that share a tensor have copies that differ.
@@ -72,7 +72,7 @@ pub enum Problem {
         /// A tensor that the network shares, which may be meant.
         nearest: Option<String>,
     },
-    /// Weights of a mean that are none.
+    /// Invalid weights of a mean.
     Weights {
         /// The tensor.
         key: String,
@@ -87,7 +87,7 @@ impl fmt::Display for Problem {
             Problem::Missing { key, copies } if copies.is_empty() => write!(f, "`{key}` is missing"),
             Problem::Missing { key, copies } => write!(
                 f,
-                "`{key}` is missing, and so {} that could stand for it: `{}`{}",
+                "`{key}` is missing, and so {} that could replace it: `{}`{}",
                 if copies.len() == 1 { "is a copy" } else { "are copies" },
                 copies[..copies.len().min(SHOWN)].join("`, `"),
                 match copies.len().saturating_sub(SHOWN) {
@@ -95,17 +95,17 @@ impl fmt::Display for Problem {
                     more => format!(" and {more} more"),
                 }
             ),
-            Problem::Surplus { key } => write!(f, "`{key}` is no tensor of the network"),
+            Problem::Surplus { key } => write!(f, "`{key}` is not a tensor of the network"),
             Problem::Wrapped { prefix } => write!(
                 f,
                 "every key begins with `{prefix}`, which a wrapper has put there; save the module inside the wrapper, or \
                  remove `{prefix}` from the keys"
             ),
             Problem::Shape { key, found, expected } => {
-                write!(f, "`{key}` has the shape {found:?} instead of {expected:?}")
+                write!(f, "`{key}` has the shape {found:?}, expected {expected:?}")
             }
             Problem::Kind { key, found, expected } => {
-                write!(f, "`{key}` has elements of type {found} instead of {expected}")
+                write!(f, "`{key}` has the type {found}, expected {expected}")
             }
             Problem::Untied { shared, first, second } => write!(
                 f,
@@ -127,20 +127,20 @@ impl fmt::Display for Problem {
                     None => Ok(()),
                 }
             }
-            Problem::Weights { key, what } => write!(f, "`{key}` cannot be weighted: {what}"),
+            Problem::Weights { key, what } => write!(f, "invalid weights for `{key}`: {what}"),
         }
     }
 }
 
-/// All that does not fit, in the order of keys.
+/// All mismatches, in the order of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of_weights = self.0.iter().all(|problem| matches!(problem, Problem::Weights { .. }));
-        let what = if of_weights { "weights do" } else { "file does" };
-        write!(f, "the {what} not fit the network:")?;
+        let what = if of_weights { "weights do" } else { "checkpoint does" };
+        write!(f, "the {what} not match the network:")?;
         self.0
             .iter()
             .take(SHOWN)

@@ -1,4 +1,4 @@
-//! The tensors of a network in a file, be its shared kernels stored once or once for each layer.
+//! Finds the tensors of a network in a file that stores shared kernels once or once per layer.
 
 use crate::file::{File, View};
 use crate::kind::Kind;

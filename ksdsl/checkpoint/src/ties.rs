@@ -91,9 +91,8 @@ impl fmt::Display for Unstated {
         };
         write!(
             f,
-            "the file does not say which layers `{named}`{more} serve{}: whether it is of a network with these ties \
-             cannot be known, since one with others can have the same keys and shapes",
-            if self.0.len() == 1 { "s" } else { "" }
+            "the metadata does not list the layers that use `{named}`{more}: the file may belong to a network with other \
+             ties"
         )
     }
 }

@@ -19,7 +19,7 @@ pub struct Tensor<'t> {
 }
 
 /// The content of a file with these tensors; its metadata name, for each shared tensor, the tensors
-/// of layers that it stands for, separated by blanks.
+/// of layers that it stands for, separated by spaces.
 pub fn to_bytes(tensors: &[Tensor<'_>], sharing: &[Shared]) -> Vec<u8> {
     // Wide elements first, so that all are aligned as the format asks.
     let mut order: Vec<&Tensor<'_>> = tensors.iter().collect();

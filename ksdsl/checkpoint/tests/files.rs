@@ -49,7 +49,7 @@ fn problems(tensors: &[Tensor<'_>]) -> Vec<Problem> {
     resolve(&file(tensors), &network(), &sharing()).unwrap_err().0
 }
 
-/// A file with this header and so many bytes of data.
+/// A file with this header and this many bytes of data.
 fn with_header(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
@@ -270,7 +270,7 @@ fn other_visits_are_refused() {
     let found = resolve(&file, &network(), &sharing()).unwrap_err();
     assert_eq!(
         found.to_string(),
-        "the file does not fit the network:\n- `shared.k.weight` serves `b.weight` in the network, but not in the file"
+        "the checkpoint does not match the network:\n- `shared.k.weight` serves `b.weight` in the network, but not in the file"
     );
 }
 
@@ -282,13 +282,13 @@ fn other_visits_are_refused() {
 fn what_a_file_does_not_say_of_its_ties_is_known() {
     let [shared, own] = ["shared.k.weight", "a.weight"].map(|key| tensor(key, &[2], &[1.0, -2.0]));
     let other = tensor("b.weight", &[2], &[1.0, -2.0]);
-    let told = File::parse(good()).unwrap();
-    assert_eq!(Unstated::of(&told, &sharing()), None);
+    let stated = File::parse(good()).unwrap();
+    assert_eq!(Unstated::of(&stated, &sharing()), None);
     assert_eq!(Unstated::of(&file(&[own, other]), &sharing()), None);
     let text = Unstated::of(&file(&[shared]), &sharing()).map(|unstated| unstated.to_string());
     let text = text.expect("a warning");
     assert!(
-        text.contains("`shared.k.weight` serves: ") && text.contains("cannot be known"),
+        text.contains("the layers that use `shared.k.weight`: ") && text.contains("other ties"),
         "{text}"
     );
 }

@@ -111,10 +111,10 @@ fn weights_that_are_none_are_refused() {
             .to_string()
     };
     let all = |value: f32| ["s.0.c", "s.2.c", "s.5.c"].map(|key| single(key, &[1], &[value]));
-    assert!(refused(&all(0.0), false).contains("`shared.k.weight` cannot be weighted"));
-    assert!(refused(&all(f32::NAN), false).contains("`s.0.c` cannot be weighted: a weight is not a number"));
-    assert!(refused(&all(1.0), true).contains("1 weights instead of 2"));
-    assert!(refused(&[single("s.1.c", &[1], &[1.0])], false).contains("`s.1.c` cannot be weighted"));
+    assert!(refused(&all(0.0), false).contains("invalid weights for `shared.k.weight`"));
+    assert!(refused(&all(f32::NAN), false).contains("invalid weights for `s.0.c`: a weight is not finite"));
+    assert!(refused(&all(1.0), true).contains("1 weights, expected 2"));
+    assert!(refused(&[single("s.1.c", &[1], &[1.0])], false).contains("invalid weights for `s.1.c`"));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn what_shares_already_cannot_be_fused() {
         .to_string();
     assert!(problems.contains("`s.0.c.weight` is missing"), "{problems}");
     assert!(
-        problems.contains("`shared.k.weight` is no tensor of the network"),
+        problems.contains("`shared.k.weight` is not a tensor of the network"),
         "{problems}"
     );
 }
@@ -216,7 +216,7 @@ fn own_parts_that_are_no_numbers_are_refused() {
     ]);
     let problems = unroll(&tied, &expected, &shared, &private).unwrap_err().to_string();
     assert!(
-        problems.contains("`shared.k.weight` has elements of type F16 instead of F32 or F64"),
+        problems.contains("`shared.k.weight` has the type F16, expected F32 or F64"),
         "{problems}"
     );
     let mut unshared: Vec<Tensor<'_>> = ["s.0.c.weight", "s.2.c.weight", "s.5.c.weight"]
@@ -224,7 +224,7 @@ fn own_parts_that_are_no_numbers_are_refused() {
         .to_vec();
     unshared.push(half("p.bias", &[1]));
     let problems = fuse(&file(&unshared), &expected, &shared, &private, Method::Mean).unwrap_err();
-    assert!(problems.to_string().contains("F16 instead of F32 or F64"), "{problems}");
+    assert!(problems.to_string().contains("F16, expected F32 or F64"), "{problems}");
 }
 
 /// Every layer uses the fused kernel as it is.

@@ -4,7 +4,7 @@
 use ksdsl_checkpoint::{Damage, Expected, File, FileError, Kind, Problem, Shared, resolve};
 use std::path::Path;
 
-/// A file with this header and so many bytes of data.
+/// A file with this header and this many bytes of data.
 fn with_header(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
@@ -29,12 +29,12 @@ fn malformed(header: &str, data: usize) -> String {
 fn what_is_there_twice_is_refused() {
     let (a, b) = (empty("a"), empty("b"));
     assert!(File::parse(with_header(&format!("{{{a},{b}}}"), 0)).is_ok());
-    assert!(malformed(&format!("{{{a},{b},{a}}}"), 0).contains("`a` is there twice"));
+    assert!(malformed(&format!("{{{a},{b},{a}}}"), 0).contains("duplicate key `a`"));
     // The same key, written in another way.
-    assert!(malformed(&format!("{{{a},{}}}", empty("\\u0061")), 0).contains("`a` is there twice"));
+    assert!(malformed(&format!("{{{a},{}}}", empty("\\u0061")), 0).contains("duplicate key `a`"));
     let metadata = r#""__metadata__":{"k":"v"}"#;
-    assert!(malformed(&format!("{{{metadata},{metadata}}}"), 0).contains("`__metadata__` is there twice"));
-    assert!(malformed(r#"{"__metadata__":{"k":"v","k":"v"}}"#, 0).contains("`k` is there twice"));
+    assert!(malformed(&format!("{{{metadata},{metadata}}}"), 0).contains("duplicate key `__metadata__`"));
+    assert!(malformed(r#"{"__metadata__":{"k":"v","k":"v"}}"#, 0).contains("duplicate key `k`"));
     let twice = r#"{"a":{"dtype":"F32","dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
     assert!(malformed(twice, 0).contains("`a`: duplicate field `dtype`"));
 }
@@ -48,11 +48,11 @@ fn the_header_begins_with_a_brace() {
     assert!(File::parse(with_header(&format!("{header}   "), 0)).is_ok());
     for before in [" ", "\n", "\t", "\u{feff}"] {
         assert!(
-            malformed(&format!("{before}{header}"), 0).contains("does not begin with `{`"),
+            malformed(&format!("{before}{header}"), 0).contains("does not start with `{`"),
             "{before:?}"
         );
     }
-    assert!(malformed("", 0).contains("does not begin with `{`"));
+    assert!(malformed("", 0).contains("does not start with `{`"));
     assert!(malformed(&format!("{header}{{}}"), 0).contains("trailing characters"));
 }
 
@@ -87,7 +87,7 @@ fn messages_stay_short_and_plain() {
 fn a_million_tensors_are_refused() {
     let entries: Vec<String> = (0..1_000_000).map(|key| empty(&key.to_string())).collect();
     let what = malformed(&format!("{{{}}}", entries.join(",")), 0);
-    assert!(what.contains("it has more than 500000 tensors"), "{what}");
+    assert!(what.contains("more than 500000 tensors"), "{what}");
 }
 
 /// As many tensors as are read, none of them the network's.
@@ -121,12 +121,12 @@ fn of_many_problems_some_are_shown() {
         })
         .collect();
     let damage = File::parse(with_header(&format!("{{{}}}", entries.join(",")), 10)).unwrap_err();
-    let expected = "cut off: its last 90 bytes are missing, and with them parts or all of \
+    let expected = "truncated: its last 90 bytes are missing, which makes these tensors incomplete: \
                     `10`, `11`, `12`, `13`, `14` and 85 more";
     assert_eq!(damage.to_string(), expected);
 }
 
-/// What is none of the format, or cut off, or no file: the message begins with its name.
+/// What is none of the format, or truncated, or no file: the message begins with its name.
 #[test]
 fn every_error_names_the_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,9 +141,9 @@ fn every_error_names_the_file() {
         let message = error(&whole[..length]);
         assert!(message.starts_with(&name), "{message}");
     }
-    assert!(error(&[&whole[..], &[0]].concat()).ends_with("1 bytes follow the last tensor"));
+    assert!(error(&[&whole[..], &[0]].concat()).ends_with("1 unexpected bytes after the last tensor"));
     let message = File::read(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("it is a folder"), "{message}");
+    assert!(message.contains("it is a directory"), "{message}");
 }
 
 /// Every byte of a file changed, and the first eight, which give the header's length: tensors or an error.
@@ -183,7 +183,7 @@ fn data_are_read_only_where_they_fit() {
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     if file.set_len(1 << 43).is_ok() {
         let message = File::read(&path).unwrap_err().to_string();
-        assert!(message.ends_with("bytes follow the last tensor"), "{message}");
+        assert!(message.ends_with("unexpected bytes after the last tensor"), "{message}");
     }
 }
 
@@ -220,8 +220,8 @@ fn whole_numbers_are_no_parameters() {
             false => assert_eq!(
                 found.unwrap_err().to_string(),
                 format!(
-                    "the file does not fit the network:\n\
-                     - `a` has elements of type {name} instead of floating-point numbers"
+                    "the checkpoint does not match the network:\n\
+                     - `a` has the type {name}, expected floating-point numbers"
                 )
             ),
         }

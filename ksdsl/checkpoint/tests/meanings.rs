@@ -63,7 +63,7 @@ const KINDS: [(&str, usize); 15] = [
     ("BOOL", 1),
 ];
 
-/// A file with this header and so many bytes of data.
+/// A file with this header and this many bytes of data.
 fn with_header(header: &str, data: usize) -> Vec<u8> {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
@@ -92,14 +92,17 @@ fn elements_have_the_size_of_their_type() {
         for wrong in [6 * bytes - 1, 6 * bytes + 1, 0] {
             let error = of(wrong).unwrap_err().to_string();
             assert!(
-                error.contains(&format!("does not fit its place, bytes 0 to {wrong}")),
+                error.contains(&format!("does not match its data, bytes 0 to {wrong}")),
                 "{name}: {error}"
             );
         }
     }
     for name in ["f32", "F", "F128", ""] {
         let error = File::parse(with_header(&format!("{{{}}}", entry("a", name, "[0]", "[0,0]")), 0)).unwrap_err();
-        assert!(error.to_string().contains(&format!("unknown type `{name}`")), "{error}");
+        assert!(
+            error.to_string().contains(&format!("unknown element type `{name}`")),
+            "{error}"
+        );
     }
 }
 
@@ -116,19 +119,27 @@ fn refusals_say_what_is_wrong() {
     };
     for (header, data, parts) in [
         ("[]".to_owned(), 0, &["not a safetensors file: the header"][..]),
-        ("{".to_owned(), 0, &["not a safetensors file: the header"]),
+        ("{".to_owned(), 0, &["not a safetensors file: invalid header"]),
         ("{\"a\":1}".to_owned(), 0, &["`a`"]),
         (
             "{\"__metadata__\":{\"a\":1}}".to_owned(),
             0,
             &["not a safetensors file"],
         ),
-        (one("F32", "[1]", "[0,4]"), 5, &["1 bytes follow the last tensor"]),
-        (one("F32", "[1]", "[0,4]"), 7, &["3 bytes follow the last tensor"]),
+        (
+            one("F32", "[1]", "[0,4]"),
+            5,
+            &["1 unexpected bytes after the last tensor"],
+        ),
+        (
+            one("F32", "[1]", "[0,4]"),
+            7,
+            &["3 unexpected bytes after the last tensor"],
+        ),
         (
             one("F32", "[1]", "[4,8]"),
             8,
-            &["`a` begins at byte 4", "before it ends at 0"],
+            &["`a` starts at byte 4", "previous tensor ends at 0"],
         ),
         (one("F32", "[1]", "[4,0]"), 4, &["`a`", "bytes 4 to 0"]),
         (one("F32", "[1]", "[0,4,8]"), 4, &["`a`"]),
@@ -139,18 +150,22 @@ fn refusals_say_what_is_wrong() {
         (
             one("F64", "[18446744073709551615,3]", "[0,8]"),
             8,
-            &["`a`", "does not fit its place"],
+            &["`a`", "does not match its data"],
         ),
         // 2^62 times 4 elements of 4 bytes are 0 bytes in 64 bits.
         (
             one("F32", "[4611686018427387904,4]", "[0,0]"),
             0,
-            &["`a`", "does not fit its place"],
+            &["`a`", "does not match its data"],
         ),
-        (two("[4,8]"), 12, &["`b` begins at byte 4", "before it ends at 8"]),
-        (two("[9,13]"), 13, &["`b` begins at byte 9", "before it ends at 8"]),
-        (two("[8,12]"), 10, &["cut off", "last 2 bytes", "b"]),
-        (two("[8,12]"), 6, &["cut off", "last 6 bytes", "a", "b"]),
+        (two("[4,8]"), 12, &["`b` starts at byte 4", "previous tensor ends at 8"]),
+        (
+            two("[9,13]"),
+            13,
+            &["`b` starts at byte 9", "previous tensor ends at 8"],
+        ),
+        (two("[8,12]"), 10, &["truncated", "last 2 bytes", "b"]),
+        (two("[8,12]"), 6, &["truncated", "last 6 bytes", "a", "b"]),
     ] {
         let error = File::parse(with_header(&header, data)).unwrap_err().to_string();
         for part in parts {
@@ -170,12 +185,12 @@ fn lengths_of_headers_are_checked() {
         bytes[..8].copy_from_slice(&length.to_le_bytes());
         File::parse(bytes).unwrap_err().to_string()
     };
-    assert!(with_length(3).contains("the header has 3 bytes, but only 2 follow"));
-    assert!(with_length(100_000_000).contains("the header has 100000000 bytes, but only 2 follow"));
-    assert!(with_length(100_000_001).contains("a header of 100000001 bytes is more than the format allows"));
+    assert!(with_length(3).contains("the header has 3 bytes, but only 2 bytes follow"));
+    assert!(with_length(100_000_000).contains("the header has 100000000 bytes, but only 2 bytes follow"));
+    assert!(with_length(100_000_001).contains("a header of 100000001 bytes exceeds the format's limit"));
     for length in 0..8 {
         let error = File::parse(vec![0; length]).unwrap_err().to_string();
-        assert!(error.contains("shorter than the length of a header"), "{error}");
+        assert!(error.contains("shorter than a header's length field"), "{error}");
     }
 }
 
@@ -260,21 +275,22 @@ fn missing_copies_are_listed() {
     };
     assert_eq!(of(&["shared.k.weight"]), Ok(1));
     assert_eq!(of(&["shared.k.weight", "b.weight"]), Ok(1));
-    let head = "the file does not fit the network:\n- `shared.k.weight` is missing, and so";
+    let head = "the checkpoint does not match the network:\n- `shared.k.weight` is missing, and so";
     assert_eq!(
         of(&["b.weight", "c.weight"]),
-        Err(format!("{head} is a copy that could stand for it: `a.weight`"))
+        Err(format!("{head} is a copy that could replace it: `a.weight`"))
     );
-    let two = format!("{head} are copies that could stand for it: `a.weight`, `c.weight`");
+    let two = format!("{head} are copies that could replace it: `a.weight`, `c.weight`");
     assert_eq!(of(&["b.weight"]), Err(two));
     let surplus = of(&["shared.k.weight", "d.weight"]).unwrap_err();
     assert!(
-        surplus.ends_with("\n- `d.weight` is no tensor of the network"),
+        surplus.ends_with("\n- `d.weight` is not a tensor of the network"),
         "{surplus}"
     );
     let wide = file(&[doubles("shared.k.weight", &[1, 1], &[1.0])], &[]);
     let problems = resolve(&wide, &network, &sharing).unwrap_err().to_string();
-    let lines = "\n- `shared.k.weight` has the shape [1, 1] instead of [1]\n- `shared.k.weight` has elements of type F64 instead of F32";
+    let lines =
+        "\n- `shared.k.weight` has the shape [1, 1], expected [1]\n- `shared.k.weight` has the type F64, expected F32";
     assert!(problems.ends_with(lines), "{problems}");
 }
 
@@ -366,28 +382,31 @@ fn means_weigh_by_layer_and_by_channel() {
     for (method, message) in [
         (
             Method::Scalar(&channels),
-            "`a` cannot be weighted: 3 weights instead of 1",
+            "invalid weights for `a`: 3 weights, expected 1",
         ),
         (
             Method::Channel(&a_three),
-            "`a` cannot be weighted: 1 weights instead of 3",
+            "invalid weights for `a`: 1 weights, expected 3",
         ),
     ] {
         let problem = fused(method).unwrap_err();
-        assert_eq!(problem, format!("the weights do not fit the network:\n- {message}"));
+        assert_eq!(problem, format!("the weights do not match the network:\n- {message}"));
     }
     let refused = |weights: &[Tensor<'_>]| fused(Method::Channel(&file(weights, &[]))).unwrap_err();
     let zero = [
         singles("a", &[3], &[1.0, 0.0, 1.0]),
         singles("b", &[3], &[1.0, 0.0, 1.0]),
     ];
-    let no_sum = "`shared.k.weight` cannot be weighted: the sum of its layers' weights is not a positive number";
+    let no_sum = "invalid weights for `shared.k.weight`: the sum of its layers' weights is not positive";
     assert!(refused(&zero).ends_with(no_sum));
     assert!(refused(&[singles("a", &[3], &[-2.0, 1.0, 1.0])]).ends_with(no_sum));
-    assert!(refused(&[singles("a", &[3], &[1.0, f32::INFINITY, 1.0])]).contains("a weight is not a number"));
+    assert!(refused(&[singles("a", &[3], &[1.0, f32::INFINITY, 1.0])]).contains("a weight is not finite"));
     let bytes = [tensor("a", Kind::I32, &[3], vec![0; 12])];
-    assert!(refused(&bytes).contains("`a` cannot be weighted: weights of type I32 instead of F32 or F64"));
-    assert!(refused(&[singles("c", &[3], &[1.0; 3])]).contains("`c` cannot be weighted: no layer of this name shares"));
+    assert!(refused(&bytes).contains("invalid weights for `a`: weights of type I32, expected F32 or F64"));
+    assert!(
+        refused(&[singles("c", &[3], &[1.0; 3])])
+            .contains("invalid weights for `c`: no layer of this name shares a kernel")
+    );
 }
 
 /// Means of doubles are doubles, and exact; copies of two types have none.
@@ -416,7 +435,7 @@ fn means_keep_the_type() {
         .unwrap_err()
         .to_string();
     assert!(
-        problem.ends_with("- `b.weight` has elements of type F64 instead of F32, as `a.weight`"),
+        problem.ends_with("- `b.weight` has the type F64, expected F32, the type of `a.weight`"),
         "{problem}"
     );
     let half = |value: u8| vec![value; 4];
@@ -429,7 +448,7 @@ fn means_keep_the_type() {
         .unwrap_err()
         .to_string();
     assert!(
-        problem.ends_with("- `a.weight` has elements of type F16 instead of F32 or F64, of which there are means"),
+        problem.ends_with("- `a.weight` has the type F16, expected F32 or F64, which can be averaged"),
         "{problem}"
     );
     // The first needs no mean, nor do equal ones.

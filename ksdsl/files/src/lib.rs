@@ -2,7 +2,7 @@
 //!
 //! # Errors
 //!
-//! Errors say what is wrong, not with which file: callers add the path.
+//! Errors do not name the file: callers add the path.
 #![forbid(unsafe_code)]
 
 mod lock;
@@ -15,14 +15,14 @@ use std::fs::{File, FileType};
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Bytes of the longest text that is read whole and has no limit of its own: settings, recipes, descriptions.
+/// The default size limit in bytes of text files: settings, recipes, descriptions.
 pub const TEXT_BYTES: u64 = 1 << 24;
 
-/// Opens a file for reading: a regular one (also by a link), or what the process has open already, such as
+/// Opens a file for reading: a regular file (also through a link), or an open file of the process, such as
 /// `/dev/stdin` or `/dev/fd/3`.
 ///
 /// # Errors
-/// If there is no such file, it cannot be opened, or it is a folder, a named pipe, a device or a socket.
+/// If the file does not exist or cannot be opened, or is a directory, a named pipe, a device or a socket.
 pub fn open(path: &Path) -> io::Result<File> {
     let kind = std::fs::metadata(path)?.file_type();
     match kind.is_file() || is_open_already(path) && !kind.is_dir() {
@@ -31,7 +31,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
 }
 
-/// All bytes of a file that has at most `limit`; see [`open`]. Of a longer regular file nothing is read.
+/// Reads a file of at most `limit` bytes; see [`open`]. A longer regular file is not read at all.
 ///
 /// # Errors
 /// As [`open`]; also if the file has more bytes ([`io::ErrorKind::FileTooLarge`]), or they do not fit into memory.
@@ -51,10 +51,10 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The bytes of a regular file; `None` for what has no size of its own.
+/// The size of a regular file in bytes; `None` for files without a size.
 ///
 /// # Errors
-/// If the system does not say.
+/// If the size cannot be determined.
 pub fn size(file: &File) -> io::Result<Option<u64>> {
     let metadata = file.metadata()?;
     Ok(metadata.is_file().then_some(metadata.len()))
@@ -62,7 +62,7 @@ pub fn size(file: &File) -> io::Result<Option<u64>> {
 
 /// The error of a file with more than `limit` bytes.
 pub fn too_large(limit: u64) -> io::Error {
-    let reason = format!("it has more than {limit} bytes, too many for a file of this kind");
+    let reason = format!("it is larger than {limit} bytes, the limit for this kind of file");
     io::Error::new(io::ErrorKind::FileTooLarge, reason)
 }
 
@@ -76,7 +76,7 @@ fn is_open_already(path: &Path) -> bool {
 
 fn refused(kind: FileType) -> io::Error {
     if kind.is_dir() {
-        return io::Error::new(io::ErrorKind::IsADirectory, "it is a folder; expected a file");
+        return io::Error::new(io::ErrorKind::IsADirectory, "it is a directory; expected a file");
     }
     let reason = format!("it is {}; expected a file", name(kind));
     io::Error::new(io::ErrorKind::InvalidInput, reason)
@@ -94,5 +94,5 @@ fn name(kind: FileType) -> &'static str {
 
 #[cfg(not(unix))]
 fn name(_: FileType) -> &'static str {
-    "no regular file"
+    "not a regular file"
 }

@@ -1,20 +1,20 @@
-//! Files that tell other programs that somebody works here.
+//! Lock files.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// Locks a file, which is made if it is not there, as long as what is returned lives: the system unlocks it whatever
-/// becomes of the program. `None` if somebody else holds it. What the file contains, as it may by a link, stays.
+/// Locks a file, which is created if it does not exist, for the lifetime of the returned handle; the system releases
+/// the lock when the process ends. `None` if another process holds it. The content of the file is not changed.
 ///
 /// # Errors
-/// If the file cannot be opened, or is no regular one. Where the file system has no locks there is no error.
+/// If the file cannot be opened, or is not a regular one. Where the file system has no locks there is no error.
 pub fn lock(path: &Path) -> io::Result<Option<File>> {
-    // Opening a pipe would wait for a reader.
+    // Opening a pipe would block until there is a reader.
     if fs::metadata(path).is_ok_and(|old| !old.is_file()) {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
-            "it is no regular file; remove it",
+            "it is not a regular file; remove it",
         ));
     }
     let mut options = OpenOptions::new();

@@ -1,4 +1,4 @@
-//! Writing files: whole or not at all, with the mode that the umask asks for, and through what is no plain file.
+//! Writing files: atomically, with the mode of the umask, and through links, pipes and devices.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 
 /// How the names of files begin that are not complete yet; some letters and digits follow.
 const PARTIAL: &str = ".tmp";
-/// How many letters and digits.
+/// The number of letters and digits.
 const RANDOM: usize = 6;
 /// As many links in a row as Linux follows.
 const MOST_LINKS: usize = 40;
 
-/// Writes a file in one step: into a new one beside it, which is fsynced and then takes its place, so that whoever
-/// looks, and whenever the machine stops, finds the old one or the new one.
+/// Writes a file atomically: to a temporary file next to it, which is fsynced and renamed, so that readers, and crashes
+/// at any time, find the old or the new file.
 ///
-/// A new file has the mode that the umask asks for, one that was there keeps its mode. What a link leads to is
-/// replaced, not the link, and need not be there yet. What is no regular file (a device, a named pipe,
-/// `/dev/stdout`) is written to as it is.
+/// A new file gets the mode of the umask, an existing one keeps its mode. The target of a link is replaced, not the
+/// link; it need not exist. What is not a regular file (a device, a named pipe, `/dev/stdout`) is written to as it
+/// is.
 ///
 /// # Errors
-/// As the system says, without the path; what was there is untouched then, unless it is no regular file.
+/// The system's error, without the path; an existing regular file is then unchanged.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let Some(path) = replaceable(path)? else {
         // What is open already, as `/dev/stdout`, may have content, and is never cut.
@@ -41,10 +41,10 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     file.persist(&path).map_err(io::Error::from).map(|_| ())
 }
 
-/// Brings an open file, or the names in an open folder, to the disk, where there is one behind it.
+/// Fsyncs an open file or folder, if it is on a disk.
 ///
 /// # Errors
-/// As the system says.
+/// The system's error.
 pub fn sync(file: &File) -> io::Result<()> {
     file.sync_all().or_else(|error| match error.kind() {
         // Of a device or a pipe, and of folders on some file systems.
@@ -53,8 +53,8 @@ pub fn sync(file: &File) -> io::Result<()> {
     })
 }
 
-/// Removes from a folder what a program that was killed left of files it wrote. Nobody else may write into the folder
-/// meanwhile.
+/// Removes temporary files that a killed process left in a folder. No other process may write to the folder at the same
+/// time.
 pub fn remove_partial(folder: &Path) {
     let is_partial = |name: &OsStr| {
         let random = name.to_str().and_then(|name| name.strip_prefix(PARTIAL));
@@ -67,7 +67,7 @@ pub fn remove_partial(folder: &Path) {
     }
 }
 
-/// The path behind all links, of a regular file or of nothing; `None` where that is something else, or one of the
+/// The path after all links, of a regular file or of nothing; `None` where that is something else, or one of the
 /// process's own open files.
 fn replaceable(path: &Path) -> io::Result<Option<PathBuf>> {
     let mut path = path.to_owned();
@@ -85,6 +85,6 @@ fn replaceable(path: &Path) -> io::Result<Option<PathBuf>> {
     }
     Err(io::Error::new(
         io::ErrorKind::InvalidInput,
-        "its links lead nowhere: too many in a row",
+        "too many levels of symbolic links",
     ))
 }

@@ -17,7 +17,7 @@ fn a_file_is_read_up_to_the_limit() {
     assert_eq!(read(&path, u64::MAX).unwrap(), b"12345");
     let (kind, message) = read(&path, 4).unwrap_err();
     assert_eq!(kind, ErrorKind::FileTooLarge);
-    assert_eq!(message, "it has more than 4 bytes, too many for a file of this kind");
+    assert_eq!(message, "it is larger than 4 bytes, the limit for this kind of file");
     std::fs::write(&path, b"").unwrap();
     assert_eq!(read(&path, 0).unwrap(), b"");
 }
@@ -40,7 +40,7 @@ fn a_folder_and_what_is_not_there_are_refused() {
     let (kind, message) = read(folder.path(), 100).unwrap_err();
     assert_eq!(
         (kind, message.as_str()),
-        (ErrorKind::IsADirectory, "it is a folder; expected a file")
+        (ErrorKind::IsADirectory, "it is a directory; expected a file")
     );
     assert_eq!(
         read(&folder.path().join("nothing"), 100).unwrap_err().0,

@@ -18,7 +18,7 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Nothing yet, on so many threads.
+    /// An empty buffer, on this many threads.
     pub(super) fn new(threads: u128) -> Rc<Self> {
         Rc::new(Self {
             threads: threads.max(1),
@@ -32,7 +32,7 @@ impl Meter {
         self.peak.set(self.now.get());
     }
 
-    /// Scratch of so many values in each of `tasks` tasks: as often as they run at a time.
+    /// Scratch of this many values in each of `tasks` tasks: as often as they run at a time.
     pub(super) fn scratch(self: &Rc<Self>, values: u128, tasks: u128) {
         let lines = (values * VALUE).div_ceil(LINE);
         let values = lines * (LINE / VALUE);
@@ -44,7 +44,7 @@ impl Meter {
         self.peak.get()
     }
 
-    /// A buffer of so many values of four bytes.
+    /// A buffer of this many values of four bytes.
     pub(super) fn buffer(self: &Rc<Self>, values: u128) -> Buffer {
         let lines = (values * VALUE).div_ceil(LINE);
         let bytes = lines * LINE;

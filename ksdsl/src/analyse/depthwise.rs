@@ -34,7 +34,7 @@ impl Convolution {
         self.toom_if(self.kernel[1] >= 7 && self.output[1] >= 24)
     }
 
-    /// What the layer was told, or else what the rule says, of which `pays` is the part that differs.
+    /// The algorithm that the specification sets, or else the heuristic, of which `pays` is the part that differs.
     fn toom_if(&self, pays: bool) -> bool {
         match self.algorithm {
             Algorithm::Auto => self.toom_takes() && pays,
@@ -105,7 +105,7 @@ impl Convolution {
         partial_sums(meter, self.rows().div_ceil(part), len, 0);
     }
 
-    /// Whether the pointwise convolution behind it takes its output band by band, in inference.
+    /// Whether the pointwise convolution after it takes its output band by band, in inference.
     pub(super) fn chains(&self, next: &Self) -> bool {
         let rows = self.rows_per_task(self.output);
         let pixels = rows.min(self.output[0]) * self.output[1];
@@ -114,7 +114,7 @@ impl Convolution {
         pair && self.for_rules().rows().div_ceil(rows) >= least && pixels >= CHAIN_PIXELS
     }
 
-    /// The output of the pointwise convolution behind it, of which [`Convolution::chains`] is true.
+    /// The output of the pointwise convolution after it, of which [`Convolution::chains`] is true.
     pub(super) fn chain(&self, meter: &Rc<Meter>, kernel: &Kernel, next: &Self, next_kernel: &Kernel) -> Buffer {
         next.prepare(meter, next_kernel, Direction::Forward);
         let y = meter.buffer(next.output_len());
@@ -166,7 +166,7 @@ impl Convolution {
         product(&[self.group(plane), plane])
     }
 
-    /// Blocks of channels that are taken at a time, each with so many values.
+    /// Blocks of channels that are taken at a time, each with this many values.
     fn group(&self, plane: u128) -> u128 {
         (PLANES / plane.max(1)).clamp(1, self.blocks().max(1))
     }

@@ -24,20 +24,20 @@ pub(super) const PARTS: u128 = 16;
 /// Tasks of a weight gradient that is cut by columns.
 const COLUMN_PARTS: u128 = 8;
 
-/// Rows of a piece, and parts, of the backward pass of a pointwise convolution with the norm behind it.
+/// Rows of a piece, and parts, of the backward pass of a pointwise convolution with the norm after it.
 const PIECE: u128 = 128;
 const JOINED_PARTS: u128 = 8;
 
-/// An input that is made again piece by piece.
+/// An input that is recomputed piece by piece.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remade {
     /// Whether the sums that the norm it comes from needs are gathered.
     pub(super) open: bool,
-    /// Whether its residual is made again too.
+    /// Whether its residual is recomputed too.
     pub(super) scratch: bool,
 }
 
-/// In training, outputs of Winograd's algorithm have at least so many pixels.
+/// In training, outputs of Winograd's algorithm have at least this many pixels.
 const ROUGH_ROWS: u128 = 4096;
 
 /// The runtime's algorithms.
@@ -105,7 +105,7 @@ impl Convolution {
         }
     }
 
-    /// A linear layer on so many rows.
+    /// A linear layer on this many rows.
     pub(super) fn linear(rows: u128, channels: [u128; 2]) -> Self {
         Self {
             batch: rows,
@@ -142,7 +142,7 @@ impl Convolution {
         Method::Unrolled
     }
 
-    /// The same in a training pass: of small maps the output is computed directly, unless told otherwise.
+    /// The same in a training pass: small maps are computed directly unless an algorithm is set.
     pub(super) fn in_training(self) -> Self {
         let rough = self.method == Method::Winograd && self.algorithm == Algorithm::Auto;
         let output_method = match rough && self.pixels() < ROUGH_ROWS {
@@ -262,13 +262,13 @@ impl Convolution {
         dx
     }
 
-    /// Whether the backward pass is done together with that of the norm behind it.
+    /// Whether the backward pass is done together with that of the norm after it.
     pub(super) fn joins_norm(&self) -> bool {
         let least = (4 * self.channels[0].max(self.channels[1])).max(JOINED_PARTS * PIECE);
         self.method == Method::Pointwise && self.pixels() >= least
     }
 
-    /// The backward pass together with that of the norm behind it: the gradient with respect to the
+    /// The backward pass together with that of the norm after it: the gradient with respect to the
     /// input `x`, which has other uses or not.
     pub(super) fn joined(
         &self,
@@ -280,7 +280,7 @@ impl Convolution {
         others: bool,
     ) -> Buffer {
         let ([inputs, outputs], rows) = (self.channels, self.pixels());
-        let told = x.is_some_and(|x| x.open) && !others;
+        let has_sums = x.is_some_and(|x| x.open) && !others;
         // Written over `dy` where it is as long.
         let dx = if inputs == outputs {
             dy
@@ -288,9 +288,9 @@ impl Convolution {
             meter.buffer(self.input_len())
         };
         let _bias = meter.buffer(2 * JOINED_PARTS * outputs);
-        let _sums = meter.buffer(if told { 4 * JOINED_PARTS * inputs } else { 0 });
+        let _sums = meter.buffer(if has_sums { 4 * JOINED_PARTS * inputs } else { 0 });
         self.prepare(meter, kernel, Direction::Backward);
-        let maps = outputs + inputs + if told { inputs } else { 0 };
+        let maps = outputs + inputs + if has_sums { inputs } else { 0 };
         let again = if x.is_some_and(|x| x.scratch) {
             PIECE * inputs
         } else {
@@ -385,7 +385,7 @@ impl Convolution {
         product(&[rows.max(1), self.output[1], self.columns()])
     }
 
-    /// Tiles of a task of at most so many tiles and bands, over a map.
+    /// Tiles of a task of at most this many tiles and bands, over a map.
     fn tiles(&self, map: [u128; 2], tiles: u128, most_bands: u128) -> u128 {
         let across = map[1].div_ceil(4).max(1);
         let most = most_bands.min(self.bands(map)).max(1);
@@ -416,13 +416,13 @@ impl Convolution {
         self.batch * self.output[0]
     }
 
-    /// Values of the input under so many rows of the output, with the padding.
+    /// Values of the input under this many rows of the output, with the padding.
     fn copied(&self, rows: u128) -> u128 {
         let [height, width] = self.extent([rows.max(1), self.output[1]]);
         product(&[height, width, self.channels[0]])
     }
 
-    /// Rows and columns that so many of the output read.
+    /// Rows and columns that this many of the output read.
     pub(super) fn extent(&self, outputs: [u128; 2]) -> [u128; 2] {
         [0, 1].map(|axis| {
             let reach = self.kernel[axis].saturating_sub(1) * self.dilation[axis];
@@ -438,7 +438,7 @@ impl Convolution {
         (TASK / 2 / (row + output).max(1)).max(1)
     }
 
-    /// Scratch of the weight gradient of so many rows: the input with its padding, and a group's
+    /// Scratch of the weight gradient of this many rows: the input with its padding, and a group's
     /// output gradient in panels.
     fn gathered(&self, rows: u128) -> u128 {
         let rows = rows.min(self.output[0]).max(1);
@@ -462,7 +462,7 @@ fn points(len: u128) -> u128 {
     (len + LANES) * POINTS
 }
 
-/// Scratch of a product `a^T b` of so many rows, those of `b` `stride` apart.
+/// Scratch of a product `a^T b` of this many rows, those of `b` `stride` apart.
 pub(super) fn transposed(rows: u128, left: u128, right: u128, stride: u128) -> u128 {
     let (rows, far) = (rows.min(256), 192);
     let panels = if stride < far && right.is_multiple_of(LANES) {

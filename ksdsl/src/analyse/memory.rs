@@ -1,7 +1,7 @@
 //! The most memory that a pass needs at one time.
 //!
 //! The runtime's passes are followed step by step, on buffers that hold nothing but their size:
-//! what waits, what is written over what, what the backward pass keeps and what it makes again.
+//! what waits, what is written over what, what the backward pass keeps and what it recomputes.
 //! Counted is what the runtime allocates besides dfdx's tensors: activations and their gradients,
 //! copies of parameters in the forms that its algorithms want, the sums of their gradients, and
 //! scratch. Shared kernels are read, transformed and summed once, so they count once.
@@ -26,7 +26,7 @@ pub struct Peaks {
     pub training: u128,
 }
 
-/// The peaks of passes over `batch` images, in `f32` and on so many threads: at most that, if all
+/// The peaks of passes over `batch` images, in `f32` and on this many threads: at most that, if all
 /// tasks that can run at a time have their scratch at the same moment.
 pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
     let (batch, threads) = (wide(batch), wide(threads));

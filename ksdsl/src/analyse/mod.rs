@@ -1,4 +1,4 @@
-//! What a network costs: parameters, multiply-adds, memory.
+//! Analyses of a network: parameters, multiply-adds, memory.
 
 mod attention;
 mod buffer;
@@ -16,35 +16,35 @@ pub use memory::{Peaks, peaks};
 use crate::ir::{Algorithm, GroupId, Layer, Network, Op, Part, Tensor, Visit};
 use std::collections::HashSet;
 
-/// The costs of a network.
+/// The counts of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analysis {
-    /// Trainable parameters, each shared one counted once.
+    /// Trainable parameters; a shared parameter counts once.
     pub trainable: u64,
-    /// Trainable parameters if nothing were shared.
+    /// Trainable parameters without sharing.
     pub unshared: u64,
     /// Values that training changes without gradients: the running statistics of batch norms.
     pub buffers: u64,
-    /// Multiply-adds of convolutions, linear layers and attention for one image; a shared kernel
+    /// Multiply-adds of convolutions, linear layers and attention per image; a shared kernel
     /// counts at each visit. With them those of additions of low rank to kernels, which a pass makes once.
     pub macs: u64,
-    /// What each layer costs, in the order of the layers.
+    /// The counts of each layer, in forward order.
     pub layers: Vec<LayerCost>,
 }
 
-/// What a layer costs.
+/// The counts of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LayerCost {
     /// Trainable parameters stored for it: those of a shared kernel at its first visit only.
     pub stored: u64,
     /// Trainable parameters it uses.
     pub used: u64,
-    /// Multiply-adds for one image.
+    /// Multiply-adds per image.
     pub macs: u64,
 }
 
 /// The algorithm that the runtime's rule takes for a convolution of `batch` images on a CPU with
-/// AVX-512, in `f32` and in the forward pass; the one it was told to take, if it was. `None` for other
+/// AVX-512, in `f32` and in the forward pass; or the one that the specification sets. `None` for other
 /// layers.
 pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
     match layer.op {

@@ -29,7 +29,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// A kernel of so many values, which are these.
+    /// A kernel of this many values, which are these.
     pub(super) fn of(values: Buffer, len: u128) -> Self {
         Self {
             len,
@@ -105,7 +105,7 @@ impl Param {
         }
     }
 
-    /// How many values it has.
+    /// The number of values it has.
     pub(super) fn len(&self) -> u128 {
         self.kernel.len
     }

@@ -1,4 +1,4 @@
-//! Values that wait for what follows them, and what the backward pass needs of them: the runtime's
+//! Values that are deferred until their consumer is known, and what the backward pass needs of them: the runtime's
 //! rules (`pending` and `saved` of `ksdsl-runtime`), on buffers that hold nothing.
 
 use super::buffer::{Buffer, Gradient, Meter};
@@ -9,19 +9,19 @@ use crate::ir::Activation;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
-/// Most passes in which an output is made again; one that needs more is kept.
+/// Most passes in which an output is recomputed; one that needs more is kept.
 const DEEPEST: usize = 2;
 
 /// What the backward pass needs of an activation.
 #[derive(Clone, Debug)]
 pub(super) enum Saved {
     Kept(Rc<Buffer>),
-    Again(Rc<Again>),
+    Recompute(Rc<Recompute>),
 }
 
-/// A norm's output, to be made again.
+/// A norm's output, to be recomputed.
 #[derive(Debug)]
-pub(super) struct Again {
+pub(super) struct Recompute {
     input: Saved,
     _statistics: Rc<Buffer>,
     residual: Option<Saved>,
@@ -32,7 +32,7 @@ pub(super) struct Again {
 }
 
 impl Saved {
-    /// The output `y` of a norm, made again where that is cheap enough, and kept otherwise. `open`: it
+    /// The output `y` of a norm, recomputed where that is cheap enough, and kept otherwise. `open`: it
     /// is a batch norm's, and nothing but a residual follows.
     pub(super) fn output(
         input: Saved,
@@ -41,15 +41,15 @@ impl Saved {
         y: &Rc<Buffer>,
         open: bool,
     ) -> Saved {
-        let again = Again {
+        let recompute = Recompute {
             input,
             _statistics: statistics,
             residual,
             open,
             made: OnceCell::new(),
         };
-        match again.depth() <= DEEPEST {
-            true => Saved::Again(Rc::new(again)),
+        match recompute.depth() <= DEEPEST {
+            true => Saved::Recompute(Rc::new(recompute)),
             false => Saved::Kept(y.clone()),
         }
     }
@@ -57,18 +57,18 @@ impl Saved {
     fn depth(&self) -> usize {
         match self {
             Self::Kept(_) => 0,
-            Self::Again(again) => again.depth(),
+            Self::Recompute(recompute) => recompute.depth(),
         }
     }
 
     pub(super) fn get(&self) -> Rc<Buffer> {
         match self {
             Self::Kept(data) => data.clone(),
-            Self::Again(again) => match again.made.get() {
+            Self::Recompute(recompute) => match recompute.made.get() {
                 Some(made) => made.clone(),
                 None => {
-                    let input = again.input.keep();
-                    let _residual = again.residual.as_ref().map(Saved::keep);
+                    let input = recompute.input.keep();
+                    let _residual = recompute.residual.as_ref().map(Saved::keep);
                     Rc::new(input.alike())
                 }
             },
@@ -79,31 +79,33 @@ impl Saved {
     fn keep(&self) -> Rc<Buffer> {
         let values = self.get();
         match self {
-            Self::Again(again) if Rc::strong_count(again) > 1 => again.made.get_or_init(|| values).clone(),
+            Self::Recompute(recompute) if Rc::strong_count(recompute) > 1 => {
+                recompute.made.get_or_init(|| values).clone()
+            }
             _ => values,
         }
     }
 
-    /// How the values are made again piece by piece, if they are not there; what has other uses is
+    /// How the values are recomputed piece by piece, if they are not there; what has other uses is
     /// made for all of them now.
     fn remade(&self) -> Option<Remade> {
-        let Self::Again(again) = self else { return None };
-        if Rc::strong_count(again) > 1 {
+        let Self::Recompute(recompute) = self else { return None };
+        if Rc::strong_count(recompute) > 1 {
             self.keep();
         }
-        if again.made.get().is_some() {
+        if recompute.made.get().is_some() {
             return None;
         }
-        let residual = again.residual.as_ref().and_then(Saved::remade);
-        let _ = again.input.remade();
+        let residual = recompute.residual.as_ref().and_then(Saved::remade);
+        let _ = recompute.input.remade();
         Some(Remade {
-            open: again.open,
+            open: recompute.open,
             scratch: residual.is_some(),
         })
     }
 }
 
-impl Again {
+impl Recompute {
     fn depth(&self) -> usize {
         1 + self.input.depth().max(self.residual.as_ref().map_or(0, Saved::depth))
     }
@@ -223,7 +225,7 @@ pub(super) struct ConvBackward {
 }
 
 impl ConvBackward {
-    /// Together with the norm behind it, whose output's gradient is `dy`.
+    /// Together with the norm after it, whose output's gradient is `dy`.
     fn run_with_norm(self, meter: &Rc<Meter>, dy: Buffer) {
         let x = self.saved.remade();
         let others = self.gradient.take();

@@ -65,9 +65,9 @@ pub(super) fn check(callee: &Name, args: &[Arg], params: &[Parameter<'_>], diagn
                     Diagnostic::error(
                         Code::SurplusArgument,
                         place,
-                        "an argument by position after one by name",
+                        "positional argument after a named argument",
                     )
-                    .help("put it first, or give it by name"),
+                    .help("move it before the named arguments, or name it"),
                 );
                 continue;
             }
@@ -82,7 +82,7 @@ pub(super) fn check(callee: &Name, args: &[Arg], params: &[Parameter<'_>], diagn
                 Diagnostic::error(
                     Code::SurplusArgument,
                     place,
-                    format!("`{}` is given twice", params[index].name),
+                    format!("`{}` is given more than once", params[index].name),
                 )
                 .and(first, "first given here")
                 .help("remove one of them"),

@@ -1,8 +1,8 @@
 //! Checks of the tree before anything is computed: every name is known and defined once, every
-//! call has the arguments its callee wants, every statement stands where it has a meaning, and no
+//! call has the arguments its callee wants, every statement is in a valid position, and no
 //! block contains itself. They look at all of the text, also at parts a `when` leaves out.
 //!
-//! After them, evaluating an expression meets no unknown name and expanding blocks comes to an end.
+//! After them, evaluating an expression meets no unknown name and expanding blocks terminates.
 
 mod calls;
 mod names;
@@ -60,7 +60,7 @@ struct Checker<'f, 'd> {
     blocks: BTreeMap<&'f str, &'f Block>,
     /// The blocks of the network at hand.
     inner: BTreeMap<&'f str, &'f Block>,
-    /// How many `when` we are in.
+    /// The nesting depth of `when`.
     conditions: usize,
 }
 
@@ -121,9 +121,9 @@ impl<'f> Checker<'f, '_> {
                 Diagnostic::error(
                     Code::UnknownNet,
                     base.span,
-                    format!("`{}` is an instance itself", base.value),
+                    format!("`{}` is itself an instance", base.value),
                 )
-                .help("make this an instance of the network it was made from"),
+                .help("instantiate the network it is an instance of"),
             ),
             None if self.diagnostics.is_full() || self.file.lost.contains(&base.value) => {}
             None => {
@@ -132,14 +132,10 @@ impl<'f> Checker<'f, '_> {
                 let names = families.map(|net| net.name.value.as_str());
                 let near = nearest(&base.value, names.clone()).map(|name| format!("did you mean `{name}`?"));
                 let all: Vec<&str> = names.take(12).collect();
-                let all = (!all.is_empty()).then(|| format!("known here: {}", all.join(", ")));
+                let all = (!all.is_empty()).then(|| format!("in scope: {}", all.join(", ")));
                 self.diagnostics.push(
-                    Diagnostic::error(
-                        Code::UnknownNet,
-                        base.span,
-                        format!("there is no network `{}`", base.value),
-                    )
-                    .maybe_help(near.or(all)),
+                    Diagnostic::error(Code::UnknownNet, base.span, format!("unknown network `{}`", base.value))
+                        .maybe_help(near.or(all)),
                 );
             }
         }
@@ -155,7 +151,7 @@ impl<'f> Checker<'f, '_> {
             if self.file.lost.contains("input") {
                 return;
             }
-            let text = format!("network `{}` does not say what its input is", net.name.value);
+            let text = format!("network `{}` has no `input`", net.name.value);
             self.diagnostics.push(
                 Diagnostic::error(Code::Input, net.name.span, text)
                     .help("add `input channels x height x width`, or `input features`"),
@@ -164,8 +160,8 @@ impl<'f> Checker<'f, '_> {
         };
         for again in inputs {
             self.diagnostics.push(
-                Diagnostic::error(Code::Input, again.span, "a network has one input")
-                    .and(first.span, "its input is said here")
+                Diagnostic::error(Code::Input, again.span, "a network must have exactly one input")
+                    .and(first.span, "the first input is here")
                     .help("remove one of them"),
             );
         }
@@ -258,7 +254,7 @@ impl<'f> Checker<'f, '_> {
     }
 
     fn misplaced(&mut self, span: crate::source::Span, what: &str, right: &str) {
-        let text = format!("{what} cannot stand here");
+        let text = format!("{what} is not allowed here");
         self.diagnostics
             .push(Diagnostic::error(Code::Misplaced, span, text).help(format!("write it {right}")));
     }

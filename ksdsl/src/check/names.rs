@@ -86,7 +86,11 @@ impl Scope {
         // Of other lengths more words are near than are meant.
         let truth = ["true", "false"].into_iter().filter(|word| word.len() == name.len());
         let near = nearest(name, known.chain(words.iter().copied()).chain(truth));
-        let diagnostic = Diagnostic::error(Code::UnknownName, span, format!("`{name}` is not defined here"));
+        let diagnostic = Diagnostic::error(
+            Code::UnknownName,
+            span,
+            format!("`{name}` is not defined in this scope"),
+        );
         diagnostics.push(match (near, takes) {
             (Some(near), _) => diagnostic.help(format!("did you mean `{near}`?")).fix(span, near),
             (None, Some(takes)) => diagnostic.help(takes),
@@ -99,8 +103,8 @@ impl Scope {
         let names = self.names.iter().take(12);
         let names: Vec<String> = names.map(|known| format!("`{}`", known.name.value)).collect();
         match names.as_slice() {
-            [] => "there are no parameters or constants here".to_owned(),
-            names => format!("known here: {}", names.join(", ")),
+            [] => "no parameters or constants are in scope".to_owned(),
+            names => format!("in scope: {}", names.join(", ")),
         }
     }
 }
@@ -111,7 +115,7 @@ pub(super) fn check_allowed(name: &Name, diagnostics: &mut Diagnostics) {
         let text = format!("`{}` cannot be used as a name", name.value);
         diagnostics.push(
             Diagnostic::error(Code::ReservedName, name.span, text)
-                .label("the generated Rust code uses this name for something else")
+                .label("this name is reserved for generated code")
                 .help("choose another name"),
         );
     }
@@ -127,6 +131,6 @@ pub(crate) fn duplicate(what: &str, name: &Name, first: Span, diagnostics: &mut 
         )
         .label("defined again here")
         .and(first, "first defined here")
-        .help("choose another name for one of them"),
+        .help("rename one of them"),
     );
 }

@@ -17,9 +17,9 @@ impl Checker<'_, '_> {
                     let meant: Vec<String> = numbers[1..=at].iter().map(|(_, value)| value.to_string()).collect();
                     (
                         Code::WrongType,
-                        format!("`{}` takes true or false", param.name),
+                        format!("`{}` takes `true` or `false`", param.name),
                         format!(
-                            "input channels follow from the layer before; if these are PyTorch's arguments, write `{}({})`",
+                            "input channels are inferred from the previous layer; if these are PyTorch's arguments, write `{}({})`",
                             layer.name,
                             meant.join(", ")
                         ),
@@ -29,13 +29,13 @@ impl Checker<'_, '_> {
                     Code::OutOfRange,
                     format!("`{}` cannot be {value}", param.name),
                     format!(
-                        "the channels of a norm follow from the layer before: write `{}`",
+                        "the channels of a norm are inferred from the previous layer: write `{}`",
                         layer.name
                     ),
                 ),
                 _ => continue,
             };
-            let label = format!("this is the whole number {value}");
+            let label = format!("this is the integer {value}");
             let error = Diagnostic::error(code, arg.value.span, text).label(label).help(help);
             self.diagnostics.push(error);
             return;

@@ -10,7 +10,7 @@ impl Checker<'_, '_> {
     pub(super) fn input_product(&mut self, dims: &Dims) {
         let [size] = dims.sizes.as_slice() else { return };
         if factors(size).len() == 3 {
-            self.product(size, "this input is a vector, of as many features as the product says");
+            self.product(size, "this input is a vector whose size is the product");
         }
     }
 
@@ -23,7 +23,7 @@ impl Checker<'_, '_> {
         };
         let factors = factors(size);
         if factors.len() == 2 && factors.iter().all(|factor| matches!(factor.kind, ExprKind::Int(_))) {
-            self.product(size, "this is one size for both directions, the product");
+            self.product(size, "this is a single size for both directions: the product");
         }
     }
 
@@ -35,7 +35,7 @@ impl Checker<'_, '_> {
         });
         self.diagnostics.push(match numbers.collect::<Option<Vec<_>>>() {
             Some(numbers) => warning.write(size.span, numbers.join(" x ")),
-            None => warning.help("sizes are joined by `x`, as in `3 x 32 x 32`"),
+            None => warning.help("sizes are separated by `x`, as in `3 x 32 x 32`"),
         });
     }
 }

@@ -15,7 +15,7 @@ impl Checker<'_, '_> {
         if self.diagnostics.is_full() || self.file.lost.contains(name) {
             return;
         }
-        let text = format!("there is no layer or block `{name}`");
+        let text = format!("unknown layer or block `{name}`");
         let diagnostic = Diagnostic::error(Code::UnknownCall, call.name.span, text);
         let diagnostic = self.meant(call, diagnostic);
         self.diagnostics.push(diagnostic);
@@ -32,7 +32,7 @@ impl Checker<'_, '_> {
         match foreign::layer(name) {
             Some(Ours::Name(ours)) => {
                 let help = layers::find(ours).map_or(ours.to_owned(), signature);
-                return called(call, ours, diagnostic.help(format!("it is called `{help}` here")));
+                return called(call, ours, diagnostic.help(format!("it is called `{help}` in KSDSL")));
             }
             Some(Ours::Otherwise(how)) => return diagnostic.help(how),
             Some(Ours::Nothing(instead)) => {
@@ -42,7 +42,7 @@ impl Checker<'_, '_> {
         }
         if PRIVATE_PARTS.iter().any(|part| part.name == name) {
             return diagnostic.help(format!(
-                "it is what visits of a shared kernel may have: `share ... with private {name}`"
+                "it is an option of shared visits: `share ... with private {name}`"
             ));
         }
         if let Some(how) = foreign::statement_word(name) {
@@ -64,7 +64,7 @@ impl Checker<'_, '_> {
 }
 
 /// Adds the name here; without the arguments where the layer needs none, since norms, poolings and activations
-/// of other systems are told sizes and options that follow from the input here.
+/// of other frameworks take sizes and options that are inferred from the input here.
 fn called(call: &Call, ours: &str, diagnostic: Diagnostic) -> Diagnostic {
     match layers::find(ours) {
         Some(layer) if !layer.params.iter().any(|param| param.required) && !takes_all(layer, call) => {

@@ -1,4 +1,4 @@
-//! Calls, sharing clauses and the expressions in them.
+//! Calls, `share` clauses and the expressions in them.
 
 use super::{Checker, Scope, calls, names};
 use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, SharePart};
@@ -75,7 +75,7 @@ impl<'f> Checker<'f, '_> {
             return false;
         };
         let text = format!("`{}` takes {}", param.name, param.kind.wanted());
-        let label = format!("`{name}` is a word for `{of}`");
+        let label = format!("`{name}` is a value of `{of}`");
         self.diagnostics
             .push(Diagnostic::error(Code::WrongType, at, text).label(label));
         true
@@ -126,12 +126,12 @@ impl<'f> Checker<'f, '_> {
             let first = share.private[..at].iter().find(|other| other.name.value == *name);
             let diagnostic = match first {
                 Some(first) => {
-                    Diagnostic::error(Code::SurplusArgument, call.span, format!("`{name}` is private already"))
-                        .and(first.span, "first said here")
+                    Diagnostic::error(Code::SurplusArgument, call.span, format!("`{name}` is already private"))
+                        .and(first.span, "first given here")
                         .help("remove one of them")
                 }
                 None if share.part == SharePart::Bias => {
-                    let text = format!("`bias of` shares no kernel that `{name}` could stand beside");
+                    let text = format!("`bias of` shares no kernel, so `{name}` has no effect");
                     Diagnostic::error(Code::SurplusArgument, call.span, text).help("remove it, or remove `bias of`")
                 }
                 None => continue,
@@ -156,7 +156,7 @@ impl<'f> Checker<'f, '_> {
         }
     }
 
-    /// Whether a mapping or a place exists and has right arguments.
+    /// Whether a mapping or a place exists and has valid arguments.
     fn named_mapping(&mut self, call: &'f Call, defs: &'static [MappingDef], what: &str, scope: &Scope) -> bool {
         let (name, errors) = (&call.name, self.diagnostics.errors());
         match defs.iter().find(|def| def.name == name.value) {
@@ -168,7 +168,7 @@ impl<'f> Checker<'f, '_> {
                 let known: Vec<&str> = defs.iter().map(|def| def.name).collect();
                 let near = nearest(&name.value, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
                 let all = format!("the {what}s are {}", known.join(", "));
-                let text = format!("there is no {what} `{}`", name.value);
+                let text = format!("unknown {what} `{}`", name.value);
                 self.diagnostics
                     .push(Diagnostic::error(Code::UnknownCall, name.span, text).maybe_help(near.or(Some(all))));
             }
@@ -176,7 +176,7 @@ impl<'f> Checker<'f, '_> {
         self.diagnostics.errors() == errors
     }
 
-    /// A mapping is told either how many kernels there are, or how many visits each serves.
+    /// A mapping takes either the number of kernels or the number of visits per kernel.
     fn groups_or_rate(&mut self, call: &Call) {
         let given = |position: usize, name: &str| {
             let mut args = call.args.iter().enumerate();
@@ -197,7 +197,7 @@ impl<'f> Checker<'f, '_> {
         if layers::KINDS.contains(&kind.value.as_str()) {
             return;
         }
-        let text = format!("`{}` is no kind of layer to share", kind.value);
+        let text = format!("`{}` is not a kind of layer that can be shared", kind.value);
         let diagnostic = Diagnostic::error(Code::UnknownCall, kind.span, text);
         let near = foreign::kind(&kind.value).or_else(|| nearest(&kind.value, layers::KINDS.iter().copied()));
         self.diagnostics.push(match near {
@@ -234,7 +234,7 @@ impl<'f> Checker<'f, '_> {
                 } else {
                     Code::SurplusArgument
                 };
-                let text = format!("`{}` takes {wanted} arguments, {given} given", name.value);
+                let text = format!("`{}` takes {wanted} arguments, but {given} were given", name.value);
                 Diagnostic::error(code, name.span, text)
             }
             None => unknown_function(name),
@@ -244,7 +244,7 @@ impl<'f> Checker<'f, '_> {
 }
 
 fn unknown_function(name: &Name) -> Diagnostic {
-    let text = format!("there is no function `{}`", name.value);
+    let text = format!("unknown function `{}`", name.value);
     let diagnostic = Diagnostic::error(Code::UnknownName, name.span, text);
     let known: Vec<&str> = FUNCTIONS.iter().map(|(known, _)| *known).collect();
     match (

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// The arguments of `ksn check`.
 #[derive(clap::Args)]
 pub(super) struct Check {
-    /// The specifications
+    /// The specification files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -16,7 +16,7 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// Checks all files, whatever is found in the first ones.
+    /// Checks all files, even after errors.
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
         let statuses = self.files.iter().map(|path| {
             let checked = self
@@ -34,7 +34,7 @@ impl Check {
         statuses.max().unwrap_or(Status::Ok)
     }
 
-    /// `ok: nets.ksn: 2 networks, 77 layers`, and what was not looked at.
+    /// `ok: nets.ksn: 2 networks, 77 layers`, and the networks that were not expanded.
     fn verdict(&self, file: &str, compilation: &Compilation) -> String {
         let networks = &compilation.networks;
         let layers = networks.iter().map(|network| network.layers.len()).sum();
@@ -55,7 +55,10 @@ impl Check {
             .map(String::as_str)
             .collect();
         if !open.is_empty() {
-            text.push_str(&format!("; without all values: {}", open.join(", ")));
+            text.push_str(&format!(
+                "; not expanded, since parameters have no values: {}",
+                open.join(", ")
+            ));
         }
         text.push('\n');
         text

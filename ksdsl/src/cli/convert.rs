@@ -10,10 +10,10 @@ use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
 use ksdsl_checkpoint::{Expected, File, FileError, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file};
 use std::path::{Path, PathBuf};
 
-/// What both commands are told.
+/// The arguments of both commands.
 #[derive(clap::Args)]
 struct Files {
-    /// The specification of the network that shares
+    /// The specification of the network with sharing
     file: PathBuf,
     /// The checkpoint to read
     checkpoint: PathBuf,
@@ -24,16 +24,16 @@ struct Files {
     choice: Choice,
 }
 
-/// How one kernel is made of several.
+/// How several kernels are fused into one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum How {
-    /// The mean of the layers' kernels
+    /// Mean of the layers' kernels
     Mean,
-    /// The kernel of the first layer
+    /// Kernel of the first layer
     First,
-    /// The mean with a weight for each layer
+    /// Weighted mean, with one weight per layer
     Scalar,
-    /// The mean with a weight for each layer and output channel
+    /// Weighted mean, with one weight per layer and output channel
     Channel,
 }
 
@@ -42,10 +42,10 @@ enum How {
 pub(super) struct Fuse {
     #[command(flatten)]
     files: Files,
-    /// How one kernel is made of several
+    /// How several kernels are fused into one
     #[arg(long, value_enum, default_value_t = How::Mean)]
     method: How,
-    /// The weights for `scalar` and `channel`, a safetensors file with a tensor for each layer; all 1 without
+    /// Weights for `scalar` and `channel`: a safetensors file with one tensor per layer [default: all 1]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
 }
@@ -58,11 +58,11 @@ pub(super) struct Unroll {
 }
 
 impl Fuse {
-    /// Makes a checkpoint of the network that shares from one of the network that does not.
+    /// Fuses an unshared checkpoint into shared kernels.
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
         let weighted = matches!(self.method, How::Scalar | How::Channel);
         if self.weights.is_some() && !weighted {
-            return terminal.fail("--weights is for `--method scalar` and `--method channel`");
+            return terminal.fail("--weights requires `--method scalar` or `--method channel`");
         }
         let weights = match &self.weights {
             None => File::default(),
@@ -85,7 +85,7 @@ impl Fuse {
 }
 
 impl Unroll {
-    /// Makes a checkpoint of the network that does not share from one of the network that does.
+    /// Unrolls a shared checkpoint into one kernel per layer.
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
         self.files.convert(terminal, |file, layout| {
             let tensors = unroll(file, &layout.expected, &layout.shared, &layout.private)?;
@@ -174,7 +174,7 @@ impl Files {
         }
     }
 
-    /// Says why the checkpoint, or the file of weights, does not fit.
+    /// Reports why the checkpoint, or the file of weights, does not match the network.
     fn report(&self, problems: &Problems, layout: &Layout, terminal: &Terminal) {
         let all_of_weights = problems
             .0
@@ -188,17 +188,15 @@ impl Files {
     }
 }
 
-/// What else the user may have meant, where a checkpoint is of the other kind.
+/// A hint if the checkpoint is of the other kind.
 fn hint(problems: &Problems, layout: &Layout) -> Option<&'static str> {
     problems.0.iter().find_map(|problem| match problem {
         // Only `fuse` has no use for what the network shares.
-        Problem::Surplus { key } if layout.shared.iter().any(|shared| shared.key == *key) => Some(
-            "this checkpoint is of the network that shares already; `ksn unroll` makes one with a kernel for each layer",
-        ),
-        // Only `unroll` asks for equal copies.
-        Problem::Untied { .. } => {
-            Some("this checkpoint has a kernel for each layer; `ksn fuse` makes one of the network that shares")
+        Problem::Surplus { key } if layout.shared.iter().any(|shared| shared.key == *key) => {
+            Some("this checkpoint already has shared kernels; use `ksn unroll` to unroll it")
         }
+        // Only `unroll` asks for equal copies.
+        Problem::Untied { .. } => Some("this checkpoint has one kernel per layer; use `ksn fuse` to fuse it"),
         _ => None,
     })
 }

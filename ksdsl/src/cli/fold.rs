@@ -20,7 +20,7 @@ pub(super) struct Row {
     pub(super) stored: u64,
     pub(super) unshared: u64,
     pub(super) macs: u64,
-    /// How many layers the row stands for.
+    /// The number of layers the row represents.
     layers: u64,
 }
 

@@ -18,32 +18,32 @@ use output::Terminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check, summarise, expand and export neural networks written in KSDSL.
+/// Check, summarise, compile and export neural networks written in KSDSL.
 ///
-/// Exit status: 0 all is well, 1 a specification or checkpoint has errors, 2 wrong usage.
+/// Exit status: 0 success, 1 errors in a specification or checkpoint, 2 usage errors.
 #[derive(Parser)]
 #[command(name = "ksn", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Colours in the output
+    /// When to colour the output
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = Colour::Auto, global = true)]
     color: Colour,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Look for errors in specifications
+    /// Check specifications for errors
     Check(check::Check),
-    /// Show layers, shapes, sharing and costs of a network
+    /// Show layers, shapes, sharing, parameters and memory of a network
     Summary(summary::Show),
-    /// Print the Rust code that is generated for networks
+    /// Print the generated Rust code
     Expand(expand::Expand),
-    /// Write a network for another system
+    /// Export a network to another framework
     Export(export::Export),
-    /// Make a checkpoint with shared kernels of one with a kernel for each layer
+    /// Fuse an unshared checkpoint into shared kernels
     Fuse(convert::Fuse),
-    /// Make a checkpoint with a kernel for each layer of one with shared kernels
+    /// Unroll a shared checkpoint into one kernel per layer
     Unroll(convert::Unroll),
     /// Print a completion script for a shell
     Completions(install::Completions),
@@ -51,13 +51,13 @@ enum Command {
     Man(install::Man),
 }
 
-/// Which network is meant, and with which values.
+/// The choice of a network and the values of its parameters.
 #[derive(Args)]
 struct Choice {
-    /// Look at this network only
+    /// Select a network by name
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
-    /// Give a parameter of the network a value: a whole number, a number with a fraction, true or false
+    /// Set a parameter of the network to an integer, floating-point or boolean value (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, Value)>,
 }
@@ -80,14 +80,14 @@ fn setting(text: &str) -> Result<(String, Value), String> {
         .ok_or("expected name=value, such as depth=6")?;
     match Value::parse(value) {
         Some(value) => Ok((name.to_owned(), value)),
-        None => Err(format!("`{value}` is not a number, true or false")),
+        None => Err(format!("`{value}` is neither a number nor `true` or `false`")),
     }
 }
 
-/// When to write colours.
+/// When to colour the output.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Colour {
-    /// On a terminal, unless NO_COLOR is set
+    /// If standard output is a terminal and NO_COLOR is not set
     Auto,
     /// Always
     Always,
@@ -95,18 +95,18 @@ enum Colour {
     Never,
 }
 
-/// How a run ended; of several files the worst counts.
+/// The exit status; of several files, the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Status {
     /// No errors; warnings are allowed.
     Ok = 0,
     /// A specification or a checkpoint has errors.
     Invalid = 1,
-    /// What was asked makes no sense: no such file, network or parameter.
+    /// A usage error: unknown file, network or parameter.
     Usage = 2,
 }
 
-/// Runs the command with the arguments of the process.
+/// Runs the command line.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::new(cli.color);
@@ -123,9 +123,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(status as u8)
 }
 
-/// The one file a subcommand works on.
+/// The input file of a subcommand.
 #[derive(Args)]
 struct Input {
-    /// The specification
+    /// The specification file
     file: PathBuf,
 }

@@ -53,7 +53,7 @@ impl Terminal {
         }
     }
 
-    /// Says why there is no result; what that means for the exit status.
+    /// Reports an error; returns the exit status.
     pub(super) fn report(&self, error: &SpecError) -> Status {
         match error {
             SpecError::Invalid(invalid) => {
@@ -75,7 +75,7 @@ impl Terminal {
         }
     }
 
-    /// Writes an error nobody's specification is to blame for.
+    /// Writes an error that is not about a specification.
     pub(super) fn fail(&self, message: &str) -> Status {
         self.complain(message, None);
         Status::Usage
@@ -111,7 +111,7 @@ impl Terminal {
     }
 }
 
-/// What to type instead.
+/// A hint for the command line.
 fn hint(error: &SpecError) -> Option<String> {
     match error {
         SpecError::SeveralNetworks { networks, .. } => {
@@ -120,7 +120,7 @@ fn hint(error: &SpecError) -> Option<String> {
         }
         SpecError::MissingValues { parameters, .. } => {
             let settings: Vec<String> = parameters.iter().map(|name| format!("--set {name}=...")).collect();
-            Some(format!("give them with `{}`", settings.join(" ")))
+            Some(format!("set them with `{}`", settings.join(" ")))
         }
         _ => None,
     }
@@ -136,7 +136,7 @@ pub(super) fn count(diagnostics: &[Diagnostic]) -> String {
     let all = words.join(" and ");
     match diagnostics.len() < limits::DIAGNOSTICS {
         true => all,
-        false => format!("{all}; no more than {} are listed", limits::DIAGNOSTICS),
+        false => format!("{all}; only the first {} are listed", limits::DIAGNOSTICS),
     }
 }
 

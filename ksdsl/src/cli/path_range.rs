@@ -44,7 +44,7 @@ fn only_difference(a: &Path, b: &Path) -> Option<usize> {
     differing.next().is_none().then_some(at)
 }
 
-/// With half-open ranges, as in the sharing clauses of the language.
+/// With half-open ranges, as in the `share` clauses of the language.
 impl fmt::Display for PathRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, (first, last)) in self.first.0.iter().zip(&self.last.0).enumerate() {

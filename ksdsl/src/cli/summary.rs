@@ -12,16 +12,16 @@ pub(super) struct Show {
     input: Input,
     #[command(flatten)]
     choice: Choice,
-    /// Print one JSON object
+    /// Print the summary as JSON
     #[arg(long)]
     json: bool,
-    /// Compute memory for this many images
+    /// Batch size for the memory estimate
     #[arg(long, value_name = "IMAGES", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
-    /// Compute memory for this many threads
+    /// Number of threads for the memory estimate
     #[arg(long, value_name = "THREADS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     threads: u64,
-    /// Give every layer a row of its own, also those without parameters
+    /// List every layer in its own row, including those without parameters
     #[arg(long, conflicts_with = "json")]
     all: bool,
 }

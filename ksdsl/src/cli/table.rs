@@ -10,7 +10,7 @@ use crate::summary::{LayerSummary, MappingSummary, Setting, SharedKernel, Summar
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table};
 
-/// The whole text; `all` shows every layer in a row of its own.
+/// The whole summary; `all` lists every layer in its own row.
 pub(super) fn table(summary: &Summary, all: bool, terminal: &Terminal) -> String {
     let mut parts = vec![heading(summary), layers(summary, all, terminal), costs(summary, all)];
     if !summary.groups.is_empty() {
@@ -18,7 +18,7 @@ pub(super) fn table(summary: &Summary, all: bool, terminal: &Terminal) -> String
     }
     if !summary.mappings.is_empty() {
         let lines: Vec<String> = summary.mappings.iter().map(MappingSummary::to_string).collect();
-        parts.push(format!("visits to kernels\n{}", lines.join("\n")));
+        parts.push(format!("mappings of visits to kernels\n{}", lines.join("\n")));
     }
     parts.join("\n\n") + "\n"
 }
@@ -84,9 +84,9 @@ fn costs(summary: &Summary, all: bool) -> String {
     let parameters = summary.parameters;
     let memory = summary.memory;
     let sharing = match parameters.trainable == parameters.unshared {
-        true => ", nothing is saved by sharing".to_owned(),
+        true => " (sharing saves nothing)".to_owned(),
         false => format!(
-            " of {} unshared: {:.1} % saved",
+            " ({} without sharing: {:.1} % saved)",
             thousands(parameters.unshared),
             100.0 * summary.saving()
         ),
@@ -99,16 +99,19 @@ fn costs(summary: &Summary, all: bool) -> String {
     let number = thousands(summary.layers.len() as u64);
     let layers = match all {
         true => number,
-        false => format!("{number}; --all gives each its own row, also those without parameters"),
+        false => format!("{number} (--all lists every layer)"),
     };
     [
         format!("layers         {layers}"),
         format!("parameters     {}{sharing}", thousands(parameters.trainable)),
         format!("multiply-adds  {} per image", thousands(summary.macs)),
         format!(
-            "memory         {} for the model in f32; further for {}{}: {} in inference ({} prepared), {} in training",
+            "memory         model {} (f32); peak {}{}: inference {} ({} prepared), training {}",
             bytes(memory.model_bytes.into()),
-            plural(images, "image"),
+            match images {
+                1 => "per image".to_owned(),
+                _ => format!("for {}", plural(images, "image")),
+            },
             threads,
             bytes(memory.inference_bytes),
             bytes(memory.prepared_bytes),
@@ -155,7 +158,7 @@ fn new_table(header: &[&str], terminal: &Terminal) -> Table {
     table
 }
 
-/// Columns of numbers: aligned at the right, and never broken where the terminal is narrow.
+/// Numeric columns: right-aligned, and never wrapped.
 fn numbers(table: &mut Table, columns: std::ops::Range<usize>) {
     for column in columns {
         if let Some(column) = table.column_mut(column) {
@@ -165,13 +168,13 @@ fn numbers(table: &mut Table, columns: std::ops::Range<usize>) {
     }
 }
 
-/// The table without blanks at the ends of its lines.
+/// The table without trailing spaces.
 fn text(table: &Table) -> String {
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     lines.join("\n")
 }
 
-/// A number, or nothing where it would say nothing.
+/// A number, or an empty cell if it does not apply.
 fn amount(number: u64, shown: bool) -> String {
     if shown { thousands(number) } else { String::new() }
 }

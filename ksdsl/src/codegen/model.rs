@@ -23,7 +23,7 @@ pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
         let name = format_ident!("shared");
         let visit = module::visit_module("shared", &name);
         entries.push(Entry {
-            docs: "The kernels that several layers use.".to_owned(),
+            docs: "The shared kernels.".to_owned(),
             ty: quote!(Shared<E, D>),
             visit,
             name,
@@ -65,7 +65,7 @@ fn constants(network: &Network) -> TokenStream {
     quote! {
         /// Trainable parameters, each shared kernel counted once.
         pub const PARAMETERS: u64 = #trainable;
-        /// Trainable parameters if nothing were shared.
+        /// Trainable parameters without sharing.
         pub const UNSHARED_PARAMETERS: u64 = #unshared;
         /// Multiply-adds of convolutions, linear layers and attention for one image.
         pub const MULTIPLY_ADDS: u64 = #macs;

@@ -9,7 +9,7 @@ use std::fmt;
 #[derive(Clone, Debug)]
 pub struct Runtime(pub(super) TokenStream);
 
-/// A text that is no path of a crate.
+/// A text that is not a path of a crate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidPath(String);
 
@@ -41,7 +41,7 @@ impl fmt::Display for InvalidPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "`{}` is no path of the crate `ksdsl-runtime`: write its name, or a path that begins with `crate` or `::`",
+            "`{}` is not a path of the crate `ksdsl-runtime`: use its name, or a path that starts with `crate` or `::`",
             self.0
         )
     }

@@ -2,7 +2,7 @@
 //! its path, its shapes and its parameters.
 //!
 //! A part with an error is reported once and its output shape becomes unknown; what only follows
-//! from that is passed over in silence.
+//! from that is ignored.
 
 mod budget;
 mod call;
@@ -23,7 +23,7 @@ use shapes::{in_words, product};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// A network before its sharing clauses are resolved.
+/// A network before its `share` clauses are resolved.
 pub struct Elaborated<'f> {
     /// The network; its groups are still empty.
     pub network: Network,
@@ -370,7 +370,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 Diagnostic::error(Code::DuplicateName, name.span, text)
                     .label("used again here")
                     .and(first, "first used here")
-                    .help("choose another name for one of them"),
+                    .help("rename one of them"),
             );
             self.incomplete = true;
         }

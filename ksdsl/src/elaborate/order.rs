@@ -86,7 +86,7 @@ fn pytorch_order(call: &Call, args: &Args, input: Shape) -> Option<(String, Stri
     };
     let span = given.first()?.value.span.to(given.last()?.value.span);
     let help = format!(
-        "input channels follow from the layer before; if these are PyTorch's arguments, write `{}({new})`",
+        "input channels are inferred from the previous layer; if these are PyTorch's arguments, write `{}({new})`",
         call.name.value
     );
     Some((message, help, (span, new)))

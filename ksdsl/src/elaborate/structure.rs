@@ -100,7 +100,7 @@ impl<'f> Elaborator<'f, '_> {
                 limits::LAYERS
             );
             self.diagnostics
-                .push(Diagnostic::error(Code::NetworkTooLarge, count.span, text).help("repeat less often"));
+                .push(Diagnostic::error(Code::NetworkTooLarge, count.span, text).help("reduce the count"));
             return None;
         }
         Some(value)
@@ -190,12 +190,12 @@ impl<'f> Elaborator<'f, '_> {
         let (a, b) = (in_words(a), in_words(b));
         let text = format!("{a} and {b} cannot be added");
         let help = match two_at {
-            Some(_) => "make both ways give the same shape",
+            Some(_) => "make body and shortcut produce the same shape",
             None => "write `residual(project = on_shape_change)`, or make the shapes equal",
         };
         let mut diagnostic = Diagnostic::error(Code::ShapesDiffer, head, text)
             .label(match two_at {
-                Some(_) => "the two ways of this connection differ".to_owned(),
+                Some(_) => "body and shortcut differ".to_owned(),
                 None => format!("{two} is {b}"),
             })
             .and(
@@ -221,11 +221,11 @@ impl<'f> Elaborator<'f, '_> {
     fn project(&mut self, head: Span, args: &Args, input: Shape, output: Shape, skip: &mut Vec<Node>) -> Option<()> {
         let Some(conv) = layers::projection(input, output) else {
             let (input, output) = (in_words(input), in_words(output));
-            let text = format!("no 1x1 convolution takes {input} to {output}");
+            let text = format!("no 1x1 convolution maps {input} to {output}");
             self.diagnostics.push(
                 Diagnostic::error(Code::CannotProject, head, text)
                     .label(format!("the input is {input}, the body gives {output}"))
-                    .help("write the other way yourself: `residual { ... } shortcut { ... }`"),
+                    .help("write the shortcut explicitly: `residual { ... } shortcut { ... }`"),
             );
             return None;
         };
@@ -330,7 +330,7 @@ impl<'f> Elaborator<'f, '_> {
             Join::Multiply => (
                 Code::ShapesDiffer,
                 "multiplied",
-                "the shapes must be equal, or one a vector with a factor for each channel",
+                "the shapes must be equal, or one of them a vector with one factor per channel",
             ),
         };
         let brace = |span: Span| Span {

@@ -8,12 +8,12 @@ pub fn layer(name: &str) -> Option<Ours> {
     find(TABLE, name)
 }
 
-const ACTIVATIONS: &str = "its activations are `relu`, `gelu`, `gelu_tanh`, `silu`, `hard_swish` and `sigmoid`";
-const NORMS: &str = "its norms are `batch_norm` and `layer_norm`";
-const LOGITS: &str = "a network ends with its logits: softmax and loss are the trainer's";
-const OUTPUT: &str = "what the last layer gives is the output";
-const MAPS: &str = "its layers take images and vectors";
-const SIZES: &str = "maps get smaller by strides and pooling, and never larger";
+const ACTIVATIONS: &str = "the activations are `relu`, `gelu`, `gelu_tanh`, `silu`, `hard_swish` and `sigmoid`";
+const NORMS: &str = "the norms are `batch_norm` and `layer_norm`";
+const LOGITS: &str = "a network outputs logits; softmax and loss belong to the trainer";
+const OUTPUT: &str = "the output is that of the last layer";
+const MAPS: &str = "layers take images and vectors only";
+const SIZES: &str = "strides and pooling downsample; there is no upsampling";
 
 /// Plain names and what they are here.
 pub(super) const TABLE: &[(&[&str], Ours)] = &[
@@ -212,7 +212,7 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     ),
     (
         &["droppath", "stochasticdepth", "dropblock", "dropblock2d"],
-        Nothing("it has `dropout(p)` alone"),
+        Nothing("only `dropout(p)` is available"),
     ),
     (
         &[
@@ -258,7 +258,7 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     (&["noop", "passthrough", "skip", "nop"], Name("identity")),
     (
         &["sequential", "modulelist", "chain", "group"],
-        Otherwise("layers follow each other in any braces: write `seq { ... }`, or `repeat n { ... }`"),
+        Otherwise("layers in braces run in order: write `seq { ... }`, or `repeat n { ... }`"),
     ),
     (
         &["residualblock", "resblock", "shortcutconnection", "skipconnection"],

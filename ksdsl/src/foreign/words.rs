@@ -93,7 +93,7 @@ pub(super) const ARGUMENTS: &[(&[&str], &[&str])] = &[
     (&["downsample", "projection", "proj"], &["project"]),
 ];
 
-const INPUT: &str = "leave it out: it follows from the layer before";
+const INPUT: &str = "leave it out: it is inferred from the previous layer";
 
 /// Plain names of what no layer has.
 const NO_ARGUMENTS: &[(&[&str], Ours)] = &[
@@ -119,17 +119,17 @@ const NO_ARGUMENTS: &[(&[&str], Ours)] = &[
     ),
     (
         &["activation", "act", "actlayer"],
-        Nothing("write the activation behind the layer: `; relu`"),
+        Nothing("write the activation after the layer: `; relu`"),
     ),
     (
         &["normlayer", "norm", "normalization"],
-        Nothing("write the norm behind the layer: `; batch_norm`"),
+        Nothing("write the norm after the layer: `; batch_norm`"),
     ),
     (
         &["name", "label", "scope"],
-        Nothing("a name stands before the layer: `conv1: conv(...)`"),
+        Nothing("the name comes before the layer: `conv1: conv(...)`"),
     ),
-    (&["paddingmode"], Nothing("padding is with zeros: leave it out")),
+    (&["paddingmode"], Nothing("padding is always with zeros: leave it out")),
     (
         &[
             "inplace",
@@ -152,7 +152,7 @@ const NO_ARGUMENTS: &[(&[&str], Ours)] = &[
             "outputsize",
             "training",
         ],
-        Nothing("there is no such choice here: leave it out"),
+        Nothing("there is no equivalent: leave it out"),
     ),
 ];
 
@@ -192,7 +192,7 @@ pub fn function(name: &str) -> Option<Ours> {
                 &[
                     "pow", "sqrt", "exp", "log", "log2", "round", "range", "len", "str", "float", "mod",
                 ],
-                Nothing("its functions are `min`, `max`, `select`, `floor_div` and `ceil_div`"),
+                Nothing("the functions are `min`, `max`, `select`, `floor_div` and `ceil_div`"),
             ),
             (&["abs"], Otherwise("write `max(a, -a)`")),
         ],
@@ -208,8 +208,8 @@ pub fn statement_word(word: &str) -> Option<&'static str> {
         "def" | "fn" | "func" | "function" | "module" => "write `block name(...) { ... }`",
         "class" | "model" | "network" => "write `net name(...) { ... }`",
         "tie" | "reuse" | "shared" | "link" | "sharing" | "shares" => "write `share ...`",
-        "return" | "yield" => "leave it out: what the last layer gives is the output",
-        "import" | "from" | "use" | "include" | "using" => "there is nothing to import; leave it out",
+        "return" | "yield" => "leave it out: the output is that of the last layer",
+        "import" | "from" | "use" | "include" | "using" => "imports are not supported; leave it out",
         "const" | "var" | "val" | "set" | "define" => "write `let name = value`",
         _ => return None,
     })

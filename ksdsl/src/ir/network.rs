@@ -26,9 +26,9 @@ pub struct Layer {
     pub path: Path,
     /// What it computes.
     pub op: Op,
-    /// The shape it receives.
+    /// Its input shape.
     pub input: Shape,
-    /// The shape it gives.
+    /// Its output shape.
     pub output: Shape,
     /// Where it was written.
     pub span: Span,
@@ -49,7 +49,7 @@ pub struct PrivateTensor {
     pub name: &'static str,
     /// Its sizes.
     pub shape: Vec<u64>,
-    /// How it starts.
+    /// Its initial value.
     pub init: Init,
 }
 
@@ -61,7 +61,7 @@ pub const LOW_RANK_A: &str = "low_rank_a";
 pub const SCALE: &str = "scale";
 
 impl Layer {
-    /// How many factors of its own it has for its kernel: one for each output channel, or none.
+    /// The number of private factors of its kernel: one per output channel, or none.
     pub fn scales(&self) -> u64 {
         if self.scaled { self.output.channels() } else { 0 }
     }
@@ -93,7 +93,7 @@ impl Layer {
         tensors
     }
 
-    /// Multiply-adds for one image: those of its operation, and those of its own addition to the kernel,
+    /// Multiply-adds per image: those of its operation, and those of its own addition to the kernel,
     /// which a pass needs once, whatever its batch.
     pub fn macs(&self) -> u128 {
         let addition = self
@@ -116,7 +116,7 @@ pub struct Group {
     pub visits: Vec<LayerId>,
     /// The kernel each visit uses.
     pub assignment: Vec<u32>,
-    /// How many kernels it has.
+    /// The number of kernels it has.
     pub kernels: u32,
     /// The mapping of its clause, if the clause says one.
     pub mapping: Option<Mapping>,
@@ -160,7 +160,7 @@ pub enum ScopeKind {
     Stage,
     /// An expansion of the block of this name.
     Block(String),
-    /// One pass through a `repeat` whose body is more than a block.
+    /// One iteration of a `repeat` whose body is more than a block.
     Iteration,
 }
 
@@ -171,13 +171,13 @@ pub struct Scope {
     pub kind: ScopeKind,
     /// Its path.
     pub path: Path,
-    /// How many segments of the path its parent scope has.
+    /// The number of segments of its parent scope's path.
     pub parent_depth: usize,
     /// What is in it.
     pub nodes: Vec<Node>,
-    /// The shape it receives.
+    /// Its input shape.
     pub input: Shape,
-    /// The shape it gives.
+    /// Its output shape.
     pub output: Shape,
 }
 
@@ -197,18 +197,18 @@ pub enum Node {
     Scope(Scope),
     /// `main(x) + skip(x)`; an empty skip is the identity.
     Residual {
-        /// The main way.
+        /// The body.
         main: Vec<Node>,
-        /// The other way.
+        /// The shortcut.
         skip: Vec<Node>,
     },
     /// Branches of one input.
     Branch {
-        /// How their outputs are joined.
+        /// How their outputs are combined.
         join: Join,
         /// The branches, each with the shape it gives; an empty one is the identity.
         arms: Vec<(Vec<Node>, Shape)>,
-        /// The joined shape.
+        /// The combined shape.
         output: Shape,
     },
     /// `x * gate(x)`, one factor per channel (squeeze-and-excitation).
@@ -252,12 +252,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// Multiply-adds of all layers for one image.
+    /// Multiply-adds of all layers per image.
     pub fn macs(&self) -> u128 {
         self.layers.iter().map(Layer::macs).sum()
     }
 
-    /// Values of the largest activation of one image, the input among them.
+    /// Elements of the largest activation per image, including the input.
     pub fn largest_activation(&self) -> u64 {
         let of_layers = self.layers.iter().flat_map(|layer| [layer.input, layer.output]);
         of_layers

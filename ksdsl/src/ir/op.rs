@@ -1,4 +1,4 @@
-//! What layers compute, and the tensors they have.
+//! The operations of layers, and their tensors.
 
 use super::Shape;
 
@@ -20,7 +20,7 @@ impl std::hash::Hash for Real {
     }
 }
 
-/// How a parameter starts.
+/// The initial value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Init {
     /// Every element has this value.
@@ -34,10 +34,10 @@ pub enum Init {
 /// How the runtime computes a convolution; the outcome differs by rounding only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// What its rule says.
+    /// Chosen by the heuristic.
     #[default]
     Auto,
-    /// Product by product.
+    /// Direct convolution.
     Direct,
     /// Winograd's F(4x4, 3x3).
     Winograd,
@@ -79,7 +79,7 @@ pub struct Conv {
     pub groups: u64,
     /// Whether a bias is added.
     pub bias: bool,
-    /// How kernel and bias start.
+    /// The initial values of kernel and bias.
     pub init: [Init; 2],
     /// How it is computed.
     pub algorithm: Algorithm,
@@ -106,7 +106,7 @@ pub enum Activation {
     HardSwish,
 }
 
-/// What a layer computes.
+/// The operation of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// A convolution.
@@ -119,7 +119,7 @@ pub enum Op {
         outputs: u64,
         /// Whether a bias is added.
         bias: bool,
-        /// How kernel and bias start.
+        /// The initial values of kernel and bias.
         init: [Init; 2],
     },
     /// Batch normalisation with scale, shift and running statistics per channel.
@@ -148,7 +148,7 @@ pub enum Op {
     PositionEmbedding {
         /// Channels, height and width.
         shape: [u64; 3],
-        /// How it starts.
+        /// Its initial value.
         init: Init,
     },
     /// An activation function.
@@ -293,7 +293,7 @@ impl Op {
         }
     }
 
-    /// How kernel and bias start, for layers that have a kernel.
+    /// The initial values of kernel and bias, for layers that have a kernel.
     pub fn inits(&self) -> Option<[Init; 2]> {
         match *self {
             Op::Conv(Conv { init, .. }) | Op::Linear { init, .. } => Some(init),
@@ -302,7 +302,7 @@ impl Op {
         }
     }
 
-    /// Multiply-adds for one image: those of convolutions and linear layers, and of both products of
+    /// Multiply-adds per image: those of convolutions and linear layers, and of both products of
     /// attention.
     pub fn macs(&self, output: Shape) -> u128 {
         let per_output = match self {

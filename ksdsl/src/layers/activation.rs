@@ -16,8 +16,8 @@ macro_rules! activations {
 
 activations! {
     RELU "relu" Relu "max(x, 0)",
-    GELU "gelu" Gelu "x times the normal distribution function of x (Hendrycks & Gimpel 2016)",
-    GELU_TANH "gelu_tanh" GeluTanh "GELU by its tanh approximation",
+    GELU "gelu" Gelu "x times the standard normal CDF of x (Hendrycks & Gimpel 2016)",
+    GELU_TANH "gelu_tanh" GeluTanh "tanh approximation of GELU",
     SILU "silu" Silu "x sigmoid(x)",
     SIGMOID "sigmoid" Sigmoid "1 / (1 + exp(-x))",
     HARD_SWISH "hard_swish" HardSwish "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)",

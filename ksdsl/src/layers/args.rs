@@ -1,4 +1,4 @@
-//! What layers can be told, and reading it from a call.
+//! What layers can be given, and reading it from a call.
 
 use super::words;
 use crate::ast::{Arg, Dims, Expr, ExprKind};
@@ -38,7 +38,7 @@ pub enum ParamKind {
         /// The largest value.
         max: f64,
     },
-    /// How a parameter starts: `zeros`, `kaiming_normal`, `normal(0.02)`.
+    /// The initial value of a parameter: `zeros`, `kaiming_normal`, `normal(0.02)`.
     Init,
     /// A whole number from zero.
     Whole,
@@ -50,12 +50,12 @@ pub enum ParamKind {
 }
 
 impl ParamKind {
-    /// What it takes where that is no word, as messages say it.
+    /// What it takes where that is not a word, as messages say it.
     pub fn wanted(self) -> &'static str {
         match self {
-            ParamKind::Size | ParamKind::Sizes | ParamKind::Zeros | ParamKind::Whole => "a whole number",
-            ParamKind::Padding => "whole numbers, `same` or `valid`",
-            ParamKind::Flag => "true or false",
+            ParamKind::Size | ParamKind::Sizes | ParamKind::Zeros | ParamKind::Whole => "an integer",
+            ParamKind::Padding => "integers, `same` or `valid`",
+            ParamKind::Flag => "`true` or `false`",
             ParamKind::Number { .. } | ParamKind::Amount => "a number",
             ParamKind::Init => "the name of an initialisation",
             ParamKind::Word(_) => "a word",
@@ -72,7 +72,7 @@ pub enum Padding {
     Same,
 }
 
-/// How a parameter starts, before fan-in and fan-out are known.
+/// The initial value of a parameter, before fan-in and fan-out are known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InitChoice {
     /// He et al. 2015, normal: standard deviation `sqrt(2 / fan_in)`.
@@ -324,7 +324,7 @@ fn whole(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics
     }
 }
 
-/// A whole number is a count, a number with a fraction a part of the whole: `1` is one, `1.0` all.
+/// An integer is a count, a floating-point number a part of the whole: `1` is one, `1.0` all.
 fn amount(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
     match eval(expr, env, diagnostics)? {
         Value::Int(value) if value >= 1 => u64::try_from(value).ok().map(ArgValue::Size),

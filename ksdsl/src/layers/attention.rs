@@ -27,7 +27,7 @@ pub(super) const ATTENTION: LayerDef = LayerDef {
 
 pub(super) const PATCH_EMBEDDING: LayerDef = LayerDef {
     name: "patch_embedding",
-    doc: "a linear layer on each patch (Dosovitskiy et al. 2020): a convolution whose stride is its kernel",
+    doc: "patch embedding (Dosovitskiy et al. 2020): a convolution with stride = kernel size",
     params: &[
         param("channels", ParamKind::Size, true),
         param("patch", ParamKind::Sizes, true),
@@ -40,7 +40,7 @@ pub(super) const PATCH_EMBEDDING: LayerDef = LayerDef {
 
 pub(super) const POSITION_EMBEDDING: LayerDef = LayerDef {
     name: "position_embedding",
-    doc: "adds a learned map (Dosovitskiy et al. 2020)",
+    doc: "learned position embedding (Dosovitskiy et al. 2020), added to the feature maps",
     params: &[param("init", ParamKind::Init, false)],
     resolve: Resolve::One(|args, input| {
         let (channels, height, width) = map_of("position_embedding", input)?;
@@ -59,7 +59,7 @@ fn patches(args: &Args, input: Shape) -> Result<Op, Problem> {
     for (axis, size, patch) in [("height", height, patch[0]), ("width", width, patch[1])] {
         if size % patch != 0 {
             let text =
-                format!("a {axis} of {size} cannot be cut into patches of {patch}: {size} / {patch} does not come out");
+                format!("a {axis} of {size} cannot be cut into patches of {patch}: {size} is not divisible by {patch}");
             let help = format!("choose a patch that divides the {axis}");
             return Err(Problem::new(Code::InexactDivision, text).at("patch").help(help));
         }
@@ -82,7 +82,7 @@ pub fn attention(args: &Args, input: Shape) -> Result<[Op; 2], Problem> {
     let heads = args.size("heads", 1);
     if channels % heads != 0 {
         let text =
-            format!("{channels} channels cannot be split into {heads} heads: {channels} / {heads} does not come out");
+            format!("{channels} channels cannot be split into {heads} heads: {channels} is not divisible by {heads}");
         return Err(Problem::new(Code::InexactDivision, text)
             .at("heads")
             .help("choose a number of heads that divides the channels"));

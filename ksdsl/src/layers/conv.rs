@@ -47,7 +47,7 @@ pub(super) const CONV: LayerDef = LayerDef {
 
 pub(super) const DEPTHWISE: LayerDef = LayerDef {
     name: "depthwise",
-    doc: "2-d convolution of each channel by itself",
+    doc: "depthwise 2-d convolution",
     params: &[
         param("kernel", ParamKind::Sizes, true),
         param("stride", ParamKind::Sizes, false),
@@ -104,7 +104,7 @@ pub(super) struct Spec {
     pub(super) groups: u64,
     pub(super) kernel: [u64; 2],
     pub(super) stride: [u64; 2],
-    /// Whether there is a bias unless the call says otherwise.
+    /// Whether there is a bias by default.
     pub(super) bias: bool,
     /// The parameter that `groups` is from.
     pub(super) groups_param: Option<&'static str>,
@@ -155,10 +155,10 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
     match cannot(&conv) {
         Some(reason) => Err(Problem::new(
             Code::AlgorithmDoesNotApply,
-            format!("`{word}` cannot compute this convolution: {reason}"),
+            format!("`{word}` does not support this convolution: {reason}"),
         )
         .at("algorithm")
-        .help("use `direct`, or leave `algorithm` out")),
+        .help("use `direct`, or remove `algorithm`")),
         None => Ok(Op::Conv(conv)),
     }
 }
@@ -166,37 +166,40 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
 /// Why the algorithm that was chosen for a convolution cannot compute it.
 fn cannot(conv: &Conv) -> Option<String> {
     let pair = |[y, x]: [u64; 2]| format!("{y}x{x}");
-    let stride = (conv.stride != [1, 1]).then(|| format!("it takes stride 1, and this one has {}", pair(conv.stride)));
+    let stride =
+        (conv.stride != [1, 1]).then(|| format!("it requires stride 1, but this one has {}", pair(conv.stride)));
     match conv.algorithm {
         Algorithm::Auto | Algorithm::Direct => None,
         Algorithm::Winograd if conv.groups > 1 => Some(format!(
-            "it takes all channels together, and this one has {} groups",
+            "it requires groups = 1, but this one has {} groups",
             conv.groups
         )),
-        Algorithm::Winograd if conv.kernel != [3, 3] => {
-            Some(format!("it takes 3x3 kernels, and this one is {}", pair(conv.kernel)))
-        }
+        Algorithm::Winograd if conv.kernel != [3, 3] => Some(format!(
+            "it requires a 3x3 kernel, but this one is {}",
+            pair(conv.kernel)
+        )),
         Algorithm::Winograd => stride
             .or_else(|| {
                 let dilated = conv.dilation != [1, 1];
-                dilated.then(|| format!("it takes dilation 1, and this one has {}", pair(conv.dilation)))
+                dilated.then(|| format!("it requires dilation 1, but this one has {}", pair(conv.dilation)))
             })
             .or_else(|| {
                 let wide = conv.pad.iter().max().filter(|pad| **pad > 2)?;
-                Some(format!("it takes at most 2 of padding, and this one has {wide}"))
+                Some(format!("it requires padding of at most 2, but this one has {wide}"))
             }),
         Algorithm::ToomCook if [conv.inputs, conv.outputs] != [conv.groups; 2] => {
-            Some("it takes depthwise kernels, one output channel for each input channel".to_owned())
+            Some("it requires a depthwise convolution with one output channel per input channel".to_owned())
         }
         Algorithm::ToomCook => stride.or_else(|| {
             let [_, along] = conv.dilation;
-            (along != 1).then(|| format!("it takes no dilation along the rows, and this one has {along}"))
+            (along != 1).then(|| format!("it requires dilation 1 along the rows, but this one has {along}"))
         }),
     }
 }
 
-/// The initial values of kernel and bias: PyTorch's defaults (Kaiming uniform with `a = sqrt(5)`,
-/// which is uniform within `1 / sqrt(fan_in)`, for both) unless the call says otherwise.
+/// The initial values of kernel and bias. The default is that of PyTorch's convolutions and linear layers: uniform
+/// within `1 / sqrt(fan_in)` for both (Kaiming uniform with `a = sqrt(5)`). It also applies to the projections of
+/// attention, where `nn.MultiheadAttention` uses Xavier uniform and zero biases.
 pub(super) fn inits(args: &Args, fan_in: f64, fan_out: f64) -> [Init; 2] {
     ["init", "bias_init"].map(|param| init(args.init(param), fan_in, fan_out))
 }
@@ -217,7 +220,8 @@ pub(super) fn init(choice: Option<InitChoice>, fan_in: f64, fan_out: f64) -> Ini
 }
 
 /// Padding above, below, left and right. `same` makes the output `ceil(input / stride)`; where the
-/// total is odd, the extra zeros go below and to the right, as in PyTorch and TensorFlow.
+/// total is odd, the extra zeros go below and to the right, as in TensorFlow and PyTorch (which refuses `same` with
+/// strides).
 fn padding(padding: Padding, size: [u64; 2], kernel: [u64; 2], stride: [u64; 2], dilation: [u64; 2]) -> [u64; 4] {
     let sides = |axis: usize| match padding {
         Padding::Zeros(pad) => [pad[axis], pad[axis]],

@@ -34,9 +34,9 @@ pub(super) const LINEAR: LayerDef = LayerDef {
         Shape::Flat(inputs) => Ok(linear(args, inputs, args.size("features", 1), true)),
         Shape::Map { .. } => Err(Problem::new(
             Code::WrongInput,
-            format!("`linear` takes a vector, but feature maps of {input} come in"),
+            format!("`linear` expects a vector, but its input has the shape {input}"),
         )
-        .help("put `global_avg_pool` or `flatten` before it, or write `pointwise`, a linear layer at each position")),
+        .help("add `global_avg_pool` or `flatten` before it, or write `pointwise`, a linear layer at each position")),
     }),
 };
 
@@ -75,7 +75,7 @@ pub fn squeeze_excite(args: &Args, input: Shape) -> Result<[Op; 2], Problem> {
         return Err(Problem::new(
             Code::InexactDivision,
             format!(
-                "{channels} channels cannot be reduced {reduction} times: {channels} / {reduction} does not come out"
+                "{channels} channels cannot be reduced {reduction}-fold: {channels} is not divisible by {reduction}"
             ),
         )
         .at("reduction")

@@ -23,7 +23,7 @@ use crate::ir::{Op, Shape};
 pub struct LayerDef {
     /// Its name.
     pub name: &'static str,
-    /// What it does, in a line.
+    /// A one-line description.
     pub doc: &'static str,
     /// Its parameters; those before the first that has a default can be given by position only
     /// as all others can, in this order.
@@ -44,7 +44,7 @@ pub enum Resolve {
     Attention,
 }
 
-/// Why a layer cannot be made of its arguments and its input.
+/// Why a layer's arguments or input are invalid.
 #[derive(Debug)]
 pub struct Problem {
     /// The kind of problem.
@@ -53,7 +53,7 @@ pub struct Problem {
     pub message: String,
     /// The parameter to point at, if one is to blame rather than the whole layer.
     pub param: Option<&'static str>,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -105,7 +105,7 @@ pub const LAYERS: &[LayerDef] = &[
     reshape::IDENTITY,
 ];
 
-/// What a residual connection can be told: when its input is projected by a 1x1 convolution, and
+/// The parameters of a residual connection: when a 1x1 convolution projects its input, and
 /// whether a batch norm follows that convolution.
 pub const RESIDUAL: &[ParamDef] = &[
     ParamDef {
@@ -172,8 +172,8 @@ fn map_of(name: &str, input: Shape) -> Result<(u64, u64, u64), Problem> {
         } => Ok((channels, height, width)),
         Shape::Flat(features) => Err(Problem::new(
             Code::WrongInput,
-            format!("`{name}` takes feature maps, but a vector of {features} features comes in"),
+            format!("`{name}` expects feature maps, but its input is a vector of {features} features"),
         )
-        .help("move it before the global pooling or flatten that made the vector")),
+        .help("move it before the global pooling or `flatten` that produces the vector")),
     }
 }

@@ -35,7 +35,7 @@ pub(super) const BATCH_NORM: LayerDef = LayerDef {
 
 pub(super) const LAYER_NORM: LayerDef = LayerDef {
     name: "layer_norm",
-    doc: "normalisation over the channels of each position (Ba et al. 2016)",
+    doc: "layer normalisation over the channels of each position (Ba et al. 2016)",
     params: &[EPS],
     resolve: Resolve::One(|args, input| {
         Ok(Op::LayerNorm {

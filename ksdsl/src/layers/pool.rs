@@ -25,28 +25,28 @@ const WINDOW: &[ParamDef] = &[
 
 pub(super) const AVG_POOL: LayerDef = LayerDef {
     name: "avg_pool",
-    doc: "average over windows, padding counted",
+    doc: "average pooling, padding included",
     params: WINDOW,
     resolve: Resolve::One(|args, input| pool("avg_pool", PoolKind::Average, args, input)),
 };
 
 pub(super) const MAX_POOL: LayerDef = LayerDef {
     name: "max_pool",
-    doc: "maximum over windows",
+    doc: "max pooling",
     params: WINDOW,
     resolve: Resolve::One(|args, input| pool("max_pool", PoolKind::Max, args, input)),
 };
 
 pub(super) const GLOBAL_AVG_POOL: LayerDef = LayerDef {
     name: "global_avg_pool",
-    doc: "average of each map: maps to a vector",
+    doc: "global average pooling: feature maps to a vector",
     params: &[],
     resolve: Resolve::One(|_, input| map_of("global_avg_pool", input).map(|_| Op::GlobalPool(PoolKind::Average))),
 };
 
 pub(super) const GLOBAL_MAX_POOL: LayerDef = LayerDef {
     name: "global_max_pool",
-    doc: "maximum of each map: maps to a vector",
+    doc: "global max pooling: feature maps to a vector",
     params: &[],
     resolve: Resolve::One(|_, input| map_of("global_max_pool", input).map(|_| Op::GlobalPool(PoolKind::Max))),
 };

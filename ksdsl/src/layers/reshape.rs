@@ -16,7 +16,7 @@ pub(super) const DROPOUT: LayerDef = LayerDef {
 
 pub(super) const FLATTEN: LayerDef = LayerDef {
     name: "flatten",
-    doc: "maps to a vector, in the order channel, row, column",
+    doc: "feature maps to a vector, in the order channel, row, column",
     params: &[],
     resolve: Resolve::One(|_, _| Ok(Op::Flatten)),
 };

@@ -57,12 +57,8 @@ impl<'t> Brackets<'t> {
                 })))
             }
             None => Err(Box::new(
-                Diagnostic::error(
-                    Code::Syntax,
-                    here,
-                    format!("nothing is open for this `{bracket}` to close"),
-                )
-                .help("remove it, or open the bracket it belongs to"),
+                Diagnostic::error(Code::Syntax, here, format!("no open bracket matches this `{bracket}`"))
+                    .help("remove it, or open the bracket it belongs to"),
             )),
         }
     }
@@ -78,9 +74,9 @@ impl<'t> Brackets<'t> {
         let never = never_closed;
         Err(Box::new(match (self.odd, network) {
             (Some((bracket, place, partner)), _) if bracket == '{' => {
-                never(bracket, place).and(partner, "this seems to belong to a bracket further out")
+                never(bracket, place).and(partner, "this seems to close an outer bracket")
             }
-            (_, Some(network)) => never(bracket, place).and(network, "it is still open where this network begins"),
+            (_, Some(network)) => never(bracket, place).and(network, "it is still open where this network starts"),
             _ => never(bracket, place),
         }))
     }
@@ -103,9 +99,13 @@ impl<'t> Brackets<'t> {
         let end = base + line.len() - after.len() + right.len();
         let slashes = Span::new(base + slashes, base + slashes + 2);
         Some(
-            Diagnostic::error(Code::Syntax, slashes, "`//` begins a comment, it does not divide")
-                .and(place, format!("so that this `{bracket}` is never closed"))
-                .write(Span::new(start, end), format!("floor_div({left}, {right})")),
+            Diagnostic::error(
+                Code::Syntax,
+                slashes,
+                "`//` starts a comment; it is not integer division",
+            )
+            .and(place, format!("this leaves an unclosed `{bracket}`"))
+            .write(Span::new(start, end), format!("floor_div({left}, {right})")),
         )
     }
 
@@ -121,7 +121,7 @@ impl<'t> Brackets<'t> {
 }
 
 fn never_closed(bracket: char, place: Span) -> Diagnostic {
-    Diagnostic::error(Code::Syntax, place, format!("this `{bracket}` is never closed"))
+    Diagnostic::error(Code::Syntax, place, format!("unclosed `{bracket}`"))
         .help(format!("add the missing `{}`", partner(bracket)))
 }
 

@@ -1,4 +1,4 @@
-//! What is probably meant by a sharing clause in other words than the language's.
+//! What is probably meant by a `share` clause in other words than the language's.
 
 use super::habits::{Context, error};
 use crate::diag::Diagnostic;
@@ -56,12 +56,15 @@ fn part_of(context: &Context<'_, '_>) -> Option<Diagnostic> {
     }
     let ours = ours(PARTS, context.word(1))?;
     let span = context.span(1, 2);
-    let text = format!("`{}` is no part of a layer that can be shared alone", context.word(1));
+    let text = format!(
+        "`{}` is not a part of a layer that can be shared separately",
+        context.word(1)
+    );
     Some(match ours {
         "" => {
             let rest = context.tokens.get(3)?.at as u32;
             let span = Span { end: rest, ..span };
-            error(span, "kernel and bias are shared where no part is named")
+            error(span, "kernel and bias are shared by default")
                 .help(format!("leave out `{} of`", context.word(1)))
                 .fix(span, "")
         }
@@ -77,7 +80,7 @@ fn parentheses(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let span = context.span(1, close);
     let inner = (close > 2).then(|| context.source(2, close - 1))?;
     Some(
-        error(span, "the paths of a clause stand in no brackets")
+        error(span, "the paths of a `share` clause have no brackets")
             .help(format!("write `share {inner}`"))
             .fix(span, format!(" {inner}")),
     )
@@ -93,7 +96,7 @@ fn surplus_sign(context: &Context<'_, '_>) -> Option<Diagnostic> {
         _ => return None,
     };
     let span = context.span(sign, sign);
-    let text = format!("`{}` is no part of a sharing clause", context.word(sign));
+    let text = format!("`{}` is not part of a `share` clause", context.word(sign));
     Some(error(span, text).help("remove it").fix(span, ""))
 }
 
@@ -104,7 +107,7 @@ fn groups(context: &Context<'_, '_>) -> Option<Diagnostic> {
     number.then(|| {
         let span = context.span(into + 1, into + 1);
         let text = format!("{} groups", context.word(into + 1));
-        error(span, "a number of kernels is a number of groups").write(span, text)
+        error(span, "`into` takes a number of groups").write(span, text)
     })
 }
 
@@ -117,7 +120,7 @@ fn several_kinds(context: &Context<'_, '_>) -> Option<Diagnostic> {
         let (one, other) = (context.word(2), context.word(next));
         error(
             context.span(next, next),
-            "a clause shares one kind of layer, or all kinds",
+            "a `share` clause takes one kind of layer, or all kinds",
         )
         .help(format!(
             "write a clause for each, `share isomorphic {one} ...` and `share isomorphic {other} ...`"
@@ -134,7 +137,7 @@ fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let here = context.span(with + 1, with + 1);
     let is_part = |word: &str| PRIVATE_PARTS.iter().any(|part| part.name == word);
     if matches!(word, "own" | "separate" | "individual" | "their") && is_part(context.word(with + 2)) {
-        let diagnostic = error(here, format!("`{word}` is no word of a sharing clause"));
+        let diagnostic = error(here, format!("`{word}` is not a keyword of a `share` clause"));
         return Some(diagnostic.write(here, "private"));
     }
     if is_part(word) {
@@ -144,7 +147,7 @@ fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
         word,
         "norm" | "batch_norm" | "layer_norm" | "bn" | "batch_norms" | "layer_norms"
     ) {
-        return Some(error(here, "norms are shared together").write(span, "with norms"));
+        return Some(error(here, "norms are shared with `with norms`").write(span, "with norms"));
     }
     let path = context.tokens.get(with + 1)?.is_word();
     path.then(|| {
@@ -173,7 +176,7 @@ fn unjoined(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let named = [MAPPINGS, PLACES, PRIVATE_PARTS].iter().any(|defs| has(defs, before));
     (number && named).then(|| {
         let span = context.span(context.here - 1, context.here);
-        error(here, "arguments stand in parentheses").write(span, format!("{before}({word})"))
+        error(here, "arguments must be in parentheses").write(span, format!("{before}({word})"))
     })
 }
 
@@ -187,7 +190,7 @@ fn mapping(context: &Context<'_, '_>) -> Option<Diagnostic> {
         _ => return None,
     };
     let span = context.span(context.here, context.here);
-    Some(error(span, format!("`{word}` stands after `{before}`")).write(span, format!("{before} {word}")))
+    Some(error(span, format!("`{word}` comes after `{before}`")).write(span, format!("{before} {word}")))
 }
 
 /// A word in the place of another, at the error or before it, where neither a path goes on nor a name stands.
@@ -205,7 +208,7 @@ fn word(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let at = candidates.find(|at| ours(WORDS, context.word(*at)).is_some())?;
     let (word, ours) = (context.word(at), ours(WORDS, context.word(at))?);
     let span = context.span(at, at);
-    let text = format!("`{word}` is no word of a sharing clause");
+    let text = format!("`{word}` is not a keyword of a `share` clause");
     Some(match ours {
         "," => error(span, "paths are separated by `,`").write(span, ","),
         ours => error(span, text).write(span, ours),

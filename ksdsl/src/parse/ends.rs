@@ -1,4 +1,4 @@
-//! Where a sharing clause ends: what follows on its line is no part of it, and would otherwise be a layer that
+//! Where a `share` clause ends: what follows on its line is not a part of it, and would otherwise be a layer that
 //! nobody meant.
 
 use super::habits::{Context, error};
@@ -49,10 +49,10 @@ impl TreeBuilder<'_, '_> {
         let word = context.word(context.here);
         let end = Span::new(clause.end as usize, clause.end as usize);
         let here = context.span(context.here, context.here);
-        let diagnostic = error(here, format!("`{word}` is no part of the sharing clause"))
-            .label("a `;` or a new line ends it before");
+        let diagnostic = error(here, format!("`{word}` is not part of the `share` clause"))
+            .label("the clause ends at the `;` or line break before it");
         if let Some(example) = part(word) {
-            let diagnostic = error(here, format!("`{word}` is not complete"));
+            let diagnostic = error(here, format!("incomplete `{word}`"));
             return (diagnostic.help(format!("write `{example}`, for example")), false);
         }
         let could_be_path = context
@@ -72,7 +72,7 @@ impl TreeBuilder<'_, '_> {
             }
             _ => format!("write `; {word}`"),
         };
-        // What is no layer and has no name would be reported a second time as unknown.
+        // What is not a layer and has no name would be reported a second time as unknown.
         let named = context.word(context.here + 1) == ":";
         let is_step = named || layers::find(word).is_some() || hints::RESERVED.contains(&word);
         (diagnostic.help(help).fix(end, ";"), is_step)

@@ -74,7 +74,7 @@ impl TreeBuilder<'_, '_> {
             Rule::float => match pair.as_str().parse::<f64>() {
                 Ok(value) if value.is_finite() => ExprKind::Float(value),
                 _ => {
-                    self.too_large(&pair, "numbers with a fraction go up to about 1.8e308");
+                    self.too_large(&pair, "floating-point numbers go up to about 1.8e308");
                     ExprKind::Invalid
                 }
             },
@@ -97,7 +97,7 @@ impl TreeBuilder<'_, '_> {
         let kind = match pair.as_str().replace('_', "").parse() {
             Ok(value) => ExprKind::Int(value),
             Err(_) => {
-                self.too_large(pair, "whole numbers go up to 9223372036854775807");
+                self.too_large(pair, "integers go up to 9223372036854775807");
                 ExprKind::Invalid
             }
         };

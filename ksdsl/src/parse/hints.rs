@@ -108,18 +108,18 @@ pub(super) fn advice(found: &str, before: &str, expected: &[String], inside: Opt
         ";" if inside == Some('(') => "arguments are separated by `,`",
         ";" if expects("`{`") => "remove the `;`",
         "=" if expects("`{`") => "remove the `=`",
-        "in" if expects("an argument") => "leave it out: it follows from the layer before",
-        "/" if expects("a statement") => "the segments of a path are joined by `.`",
+        "in" if expects("an argument") => "leave it out: it is inferred from the previous layer",
+        "/" if expects("a statement") => "the segments of a path are separated by `.`",
         "(" | "{" if expects("a name") && after.ends_with("stage") => "a stage has a name: `stage name { ... }`",
         ":" if inside == Some('[') => "write a range as `0..2`",
-        "," if expects("a statement") => "end statements with a new line or `;`",
+        "," if expects("a statement") => "separate statements by a line break or `;`",
         "when" if after.ends_with("else") => "write `else { when ... { ... } }`",
         "{" if expects("`path`") => "write `path { ... }` for each branch",
         _ if expects("`path`") && !expects("a statement") => "write `path { ... }` for each branch",
         "}" if expects("a layer path") => "write `share s1[*].conv1`, or `share isomorphic conv in s1`",
         "]" if expects("a range") || inside == Some('[') => "write an index, a range such as `0..2`, or `*`",
         _ if expects("an operator") && inside == Some('(') && starts_value(found) => "add a `,` before it",
-        _ if !found.is_ascii() => "names, numbers and signs are written in ASCII",
+        _ if !found.is_ascii() => "names, numbers and operators must be ASCII",
         _ => return None,
     };
     Some(fixed.to_owned())
@@ -134,5 +134,5 @@ pub(super) fn reserved(found: &str, rest: &str, expected: &[String]) -> Option<S
     let wants_name = expected.iter().any(|name| name == "a name");
     let is_label = rest.trim_start().starts_with(':');
     let is_word = !found.is_empty() && found.bytes().all(|b| b.is_ascii_lowercase());
-    (is_word && (wants_name || is_label)).then(|| format!("`{found}` is a word of the language; choose another name"))
+    (is_word && (wants_name || is_label)).then(|| format!("`{found}` is a keyword; choose another name"))
 }

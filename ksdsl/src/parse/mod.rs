@@ -74,7 +74,7 @@ impl TreeBuilder<'_, '_> {
     }
 }
 
-/// A rule that ends with an optional part takes the blanks and comments before that part even where
+/// A rule that ends with an optional part takes the whitespace and comments before that part even where
 /// the part is absent; they do not belong to what the rule stands for. The language has no strings,
 /// so that `//` always begins a comment.
 fn without_trailing_blanks(mut text: &str) -> &str {

@@ -26,7 +26,7 @@ pub(super) struct Reader<'s, 'd> {
 
 /// A statement with a syntax error.
 struct Broken {
-    /// Where it stands in the source.
+    /// Its location in the source.
     range: Range<usize>,
     /// Whether the error only follows from one before it.
     follows: bool,

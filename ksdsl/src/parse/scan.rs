@@ -83,7 +83,7 @@ pub(super) fn net_names(text: &str) -> Vec<String> {
     names
 }
 
-/// Whether only blanks stand before `at` in its line.
+/// Whether only whitespace precedes `at` in its line.
 fn follows_line_start(text: &str, at: usize) -> bool {
     let before = text[..at].trim_end_matches([' ', '\t']);
     before.is_empty() || before.ends_with('\n')
@@ -129,7 +129,7 @@ pub(super) fn too_deep(at: usize) -> Diagnostic {
     .help("move the inner part into a `block` of its own")
 }
 
-/// Runs over a text, comments and blanks left out.
+/// Runs over a text, comments and whitespace left out.
 pub(super) struct Pieces<'t> {
     text: &'t str,
     at: usize,
@@ -194,8 +194,9 @@ fn check_comments(text: &str) -> Result<&str, Box<Diagnostic>> {
             comment_length(rest).map_err(|problem| {
                 let here = Span::new(at, at + 2);
                 Box::new(match problem {
-                    CommentProblem::Open => Diagnostic::error(Code::Syntax, here, "this comment is never closed")
-                        .help("add the missing `*/`"),
+                    CommentProblem::Open => {
+                        Diagnostic::error(Code::Syntax, here, "unclosed comment").help("add the missing `*/`")
+                    }
                     CommentProblem::Deep => too_deep(at),
                 })
             })?

@@ -66,7 +66,7 @@ impl TreeBuilder<'_, '_> {
         self.diagnostics.push(
             error(
                 Span::new(start, what.range().end),
-                format!("`{word}` is taken as a part of the clause above"),
+                format!("`{word}` is parsed as part of the clause above"),
             )
             .help(format!(
                 "write it on the line of `{}`, or end that line with `;`",
@@ -84,14 +84,18 @@ impl TreeBuilder<'_, '_> {
             let word = part.as_str().split_ascii_whitespace().next().unwrap_or_default();
             match given.iter().find(|(other, _)| *other == rule) {
                 Some((_, first)) => self.diagnostics.push(
-                    Diagnostic::error(Code::SurplusArgument, place, format!("`{word}` is given twice"))
-                        .and(*first, "first given here")
-                        .help(match rule {
-                            Rule::in_scopes => "separate the paths of one `in` by `,`",
-                            Rule::share_when => "join the conditions by `and`",
-                            Rule::with_private => "separate the parts of one `with private` by `,`",
-                            _ => "remove one of them",
-                        }),
+                    Diagnostic::error(
+                        Code::SurplusArgument,
+                        place,
+                        format!("`{word}` is given more than once"),
+                    )
+                    .and(*first, "first given here")
+                    .help(match rule {
+                        Rule::in_scopes => "separate the paths of one `in` by `,`",
+                        Rule::share_when => "join the conditions by `and`",
+                        Rule::with_private => "separate the parts of one `with private` by `,`",
+                        _ => "remove one of them",
+                    }),
                 ),
                 None => given.push((rule, place)),
             }
@@ -145,7 +149,7 @@ impl TreeBuilder<'_, '_> {
         let problem = match (paths.is_empty(), scopes) {
             (false, None) => return Some((paths, false)),
             (true, Some((scopes, _))) => return Some((scopes, true)),
-            (true, None) => error(place, "this clause does not say which blocks share")
+            (true, None) => error(place, "this clause does not select any blocks")
                 .help("write `share blocks in s1`, or `share blocks s1[*]`"),
             (false, Some((_, at))) => error(at, "blocks are selected by paths or in scopes, not both")
                 .help("remove one of them: the whole path is `share blocks s1[*]`"),
@@ -163,7 +167,7 @@ impl TreeBuilder<'_, '_> {
         let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if plain && nearest(word, ["isomorphic", "blocks"]).is_some_and(|near| near != word) {
             let near = nearest(word, ["isomorphic", "blocks"]).unwrap_or_default();
-            return error(place, format!("`{word}` is no word of the language"))
+            return error(place, format!("`{word}` is not a keyword"))
                 .help(format!("did you mean `{near}`?"))
                 .fix(place, near);
         }

@@ -34,7 +34,7 @@ impl<'s> Problem<'s> {
         }
     }
 
-    /// Where the parser could not go on.
+    /// Where the parser failed.
     pub(super) fn at(&self) -> usize {
         self.at
     }
@@ -59,7 +59,7 @@ impl<'s> Problem<'s> {
             return diagnostic;
         }
         if let Some((word, keyword)) = hints::misspelt(self.text, self.item.start, self.at, span.range()) {
-            let message = format!("`{}` is no word of the language", &self.text[word.clone()]);
+            let message = format!("`{}` is not a keyword", &self.text[word.clone()]);
             let word = Span::new(word.start, word.end);
             return Diagnostic::error(Code::Syntax, word, message)
                 .help(format!("did you mean `{keyword}`?"))
@@ -70,22 +70,16 @@ impl<'s> Problem<'s> {
             .or_else(|| hints::advice(word, before, &self.expected, inside));
         let expected = join(&self.with_signs(inside));
         let diagnostic = match tokens.last().filter(|_| context.here == tokens.len()) {
-            Some(last) => Diagnostic::error(
-                Code::Syntax,
-                Span::new(last.at, last.end()),
-                "this statement is not complete",
-            )
-            .label(format!("expected {expected} after this")),
-            None if expected.is_empty() => {
-                Diagnostic::error(Code::Syntax, span, format!("{found} is not expected here"))
-            }
-            None => Diagnostic::error(Code::Syntax, span, format!("{found} is not expected here"))
+            Some(last) => Diagnostic::error(Code::Syntax, Span::new(last.at, last.end()), "incomplete statement")
+                .label(format!("expected {expected} after this")),
+            None if expected.is_empty() => Diagnostic::error(Code::Syntax, span, format!("unexpected {found}")),
+            None => Diagnostic::error(Code::Syntax, span, format!("unexpected {found}"))
                 .label(format!("expected {expected}")),
         };
         diagnostic.maybe_help(advice)
     }
 
-    /// What is expected, and the signs that may stand there: they are no rules, and so no part of what pest
+    /// What is expected, and the signs that are allowed there: they are no rules, and so no part of what pest
     /// expects.
     fn with_signs(&self, inside: Option<char>) -> Vec<String> {
         let signs: &[&str] = match inside {
@@ -114,7 +108,7 @@ fn found(text: &str, at: usize) -> (String, Span) {
     let word = rest.chars().take_while(|c| is_word(*c)).count();
     let length: usize = rest.chars().take(word.max(1)).map(char::len_utf8).sum();
     match length {
-        0 => ("the end".to_owned(), Span::new(at, at)),
+        0 => ("end of input".to_owned(), Span::new(at, at)),
         _ => (format!("`{}`", shown(&rest[..length])), Span::new(at, at + length)),
     }
 }
@@ -210,7 +204,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
 /// A rule in the words of the language; nothing for rules that say nothing to a reader.
 fn describe(rule: Rule) -> Option<String> {
     Some(match rule {
-        Rule::EOI => "the end".into(),
+        Rule::EOI => "end of input".into(),
         Rule::item => "`net` or `block`".into(),
         Rule::ident | Rule::label => "a name".into(),
         Rule::call => "a layer or block".into(),

@@ -7,7 +7,7 @@ use std::ops::Range;
 /// A word, a number or a sign.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'t> {
-    /// As it is written.
+    /// Its notation.
     pub(super) text: &'t str,
     /// Offset in the source.
     pub(super) at: usize,
@@ -29,7 +29,7 @@ impl Token<'_> {
     }
 }
 
-/// The tokens of a part of a text; comments and blanks are left out.
+/// The tokens of a part of a text; comments and whitespace are left out.
 pub(super) fn tokens(text: &str, range: Range<usize>) -> Vec<Token<'_>> {
     let mut before = range.start;
     let pieces = Pieces::from(&text[..range.end], range.start);
@@ -49,13 +49,13 @@ pub(super) fn tokens(text: &str, range: Range<usize>) -> Vec<Token<'_>> {
     pieces.map(token).collect()
 }
 
-/// Words and signs that go on with the statement of the line before.
+/// Tokens that continue the statement of the previous line.
 const CONTINUES: &[&str] = &[
     "else", "shortcut", "and", "or", "{", "(", "[", ")", "]", ",", ".", "=", "+", "-", "*", "/", "%", "<", ">", ":",
     "|",
 ];
 
-/// Words that go on with a sharing clause.
+/// Keywords that continue a `share` clause.
 const CLAUSE_CONTINUES: &[&str] = &["in", "into", "at", "with", "as", "of"];
 
 /// Words and signs that a statement cannot end with.

@@ -40,7 +40,7 @@ pub(crate) fn of_network(network: &Network) -> Vec<String> {
     ));
     lines.push(String::new());
     lines.push(format!(
-        "{} trainable parameters ({} if nothing were shared), {} multiply-adds per image.",
+        "{} trainable parameters ({} without sharing), {} multiply-adds per image.",
         analysis.trainable, analysis.unshared, analysis.macs
     ));
     lines
@@ -51,7 +51,7 @@ pub(crate) fn of_type(of: &Type) -> String {
     let what = match &of.kind {
         ScopeKind::Stage => "Stage".to_owned(),
         ScopeKind::Block(name) => format!("Block `{name}` at"),
-        ScopeKind::Iteration => "One pass through the repetition at".to_owned(),
+        ScopeKind::Iteration => "One iteration of the repetition at".to_owned(),
     };
     format!("{what} {}: {} to {}.", paths(&of.paths), of.body.input, of.body.output)
 }
@@ -63,17 +63,17 @@ pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
             Some((layer, "bias")) => format!("Bias of `{layer}`."),
             Some((layer, LOW_RANK_A)) => {
                 format!(
-                    "Factor A of the addition B A to the kernel of `{layer}`, {}.",
+                    "Factor A of the low-rank addition B A to the kernel of `{layer}`, {}.",
                     join_sizes(shape)
                 )
             }
             Some((layer, LOW_RANK_B)) => {
                 format!(
-                    "Factor B of the addition B A to the kernel of `{layer}`, {}.",
+                    "Factor B of the low-rank addition B A to the kernel of `{layer}`, {}.",
                     join_sizes(shape)
                 )
             }
-            Some((layer, SCALE)) => format!("Factors of `{layer}` for the output channels of its kernel."),
+            Some((layer, SCALE)) => format!("Private scale of `{layer}`, one factor per output channel."),
             Some((layer, _)) => format!("Kernel of `{layer}`, {}.", join_sizes(shape)),
             None => format!("`{key}`."),
         },
@@ -152,7 +152,7 @@ pub(crate) fn of_group(group: &Group, part: Part, network: &Network) -> String {
             .zip(&group.assignment)
             .filter(|(_, of)| **of == kernel);
         let members = paths(members.map(|(layer, _)| &network.layers[*layer].path));
-        text.push_str(&format!("\n- `{}` serves {members}", group.kernel_name(kernel)));
+        text.push_str(&format!("\n- `{}` is used by {members}", group.kernel_name(kernel)));
     }
     if group.kernels as usize > PATHS {
         text.push_str(&format!(

@@ -11,7 +11,7 @@ const NETWORK: usize = 1_300;
 const STRUCT: usize = 250;
 /// A field, with its part in what dfdx visits.
 const FIELD: usize = 80;
-/// A step that is no layer, without those inside it.
+/// A step that is not a layer, without those inside it.
 const STEP: usize = 30;
 /// A layer with its types.
 const LAYER: usize = 60;

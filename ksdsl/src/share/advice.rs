@@ -21,19 +21,19 @@ impl Clause<'_, '_> {
         };
         let text = format!("{what} is not a layer");
         let diagnostic =
-            Diagnostic::error(Code::MatchesNothing, selector.span, text).label("a path to layers is needed here");
+            Diagnostic::error(Code::MatchesNothing, selector.span, text).label("expected a path to layers");
         let several = matched.iter().filter(|found| found.layer.is_none()).count() > 1;
         match (text_of(&selector.segments), self.index.has_indices(scope.node)) {
             _ if whole => diagnostic.help(format!("it contains {inside}; write `share isomorphic`")),
             (Some(path), _) if several && self.share.part == SharePart::All => {
                 let start = selector.span.start as usize;
                 let help = format!(
-                    "write `share blocks {path}` to share the layers at the same place of each, or select one of {inside}"
+                    "write `share blocks {path}` to share the layers at the same position of each, or select one of {inside}"
                 );
                 diagnostic.help(help).fix(Span::new(start, start), "blocks ")
             }
             (_, true) => diagnostic.help(format!(
-                "write `share blocks in {path}` to share the layers at the same place of its blocks, or `share isomorphic in {path}` for all that fit"
+                "write `share blocks in {path}` to share the layers at the same position of its blocks, or `share isomorphic in {path}` for all that fit"
             )),
             _ => diagnostic.help(format!("it contains {inside}; select one of them")),
         }
@@ -52,7 +52,7 @@ impl Clause<'_, '_> {
         let (span, text, help) = match (self.part(), own) {
             (SharePart::Kernel, Some(own)) if is_whole => (
                 own.span,
-                format!("`{path}` has no kernel that a bias of its own could stand beside"),
+                format!("`{path}` has no kernel, so it cannot have a private bias"),
                 format!("{whole}: leave out `with private bias`"),
             ),
             (SharePart::All, _) => (
@@ -88,10 +88,10 @@ impl Clause<'_, '_> {
         let start = self.selected().start as usize;
         match field {
             "bias" => diagnostic
-                .help("share the kernel alone: `share kernel of ...`; each layer keeps its own bias or none")
+                .help("share the kernel alone: `share kernel of ...`; each layer then keeps its own bias, if any")
                 .fix(Span::new(start, start), "kernel of "),
             _ => diagnostic.help(
-                "select isomorphic layers only, by a range such as `[1..]`, or write `share isomorphic`, which leaves out what does not fit",
+                "select only isomorphic layers, with a range such as `[1..]`, or write `share isomorphic`, which skips layers that do not match",
             ),
         }
     }

@@ -16,12 +16,12 @@ pub(super) enum Order {
     Random(u64),
 }
 
-/// How many kernels there are.
+/// The number of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
     /// So many.
     Groups(usize),
-    /// One for so many visits, the last perhaps for fewer.
+    /// One for this many visits, the last perhaps for fewer.
     Rate(usize),
 }
 
@@ -123,7 +123,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// The visits that share, if there are as many as are asked for.
+    /// The visits that share, if there are as many as are requested.
     pub(super) fn of(self, visits: usize) -> Option<Range<usize>> {
         let (amount, start): (_, fn(usize) -> usize) = match self {
             Place::Uniform => return Some(0..visits),

@@ -1,4 +1,4 @@
-//! Whole blocks: the layers at the same place of several blocks share.
+//! Whole blocks: the layers at the same position of several blocks share.
 
 use super::isomorphic::Signature;
 use super::members::plain_name;
@@ -11,7 +11,7 @@ use crate::source::Span;
 use crate::value::Env;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Isomorphic layers at the same place of several blocks: each with the number of its block.
+/// Isomorphic layers at the same position of several blocks: each with the number of its block.
 type Members = Vec<(usize, LayerId)>;
 
 /// A selected block.
@@ -23,7 +23,7 @@ struct Block {
 }
 
 impl Clause<'_, '_> {
-    /// The families of blocks a clause selects: blocks that have isomorphic layers at the same place,
+    /// The families of blocks a clause selects: blocks that have isomorphic layers at the same position,
     /// directly or through others. The mapping is that of a family's blocks.
     pub(super) fn block_families(
         &mut self,
@@ -128,7 +128,7 @@ impl Clause<'_, '_> {
         })
     }
 
-    /// The layers that stand at the same place of two or more blocks and are isomorphic, each with
+    /// The layers that stand at the same position of two or more blocks and are isomorphic, each with
     /// its block: in the order of their first members.
     fn same_places(&self, blocks: &[Block], norms: bool) -> Vec<Members> {
         let mut order = Vec::new();
@@ -211,7 +211,7 @@ impl Clause<'_, '_> {
         };
         self.diagnostics.push(
             Diagnostic::error(Code::MatchesNothing, span, text)
-                .label("blocks and repetitions are looked for here")
+                .label("searched here for blocks and repetitions")
                 .help("write `share isomorphic in ...` to share layers that are in no block"),
         );
     }
@@ -222,10 +222,10 @@ impl Clause<'_, '_> {
             true => "the network itself".to_owned(),
             false => format!("`{outer}`"),
         };
-        let text = format!("`{inner}` lies in {outer}, which is selected as well");
+        let text = format!("`{inner}` is inside {outer}, which is also selected");
         self.diagnostics.push(
             Diagnostic::error(Code::ClaimedTwice, span, text)
-                .help("select blocks of one level, by `[*]` in place of `**`"),
+                .help("select blocks of one nesting level with `[*]` instead of `**`"),
         );
     }
 }

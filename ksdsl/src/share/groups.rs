@@ -53,12 +53,12 @@ impl Clause<'_, '_> {
             self.share.span,
             format!("`{}` is already shared in group `{}`", layer.path, other.name),
         )
-        .label("claimed again here")
+        .label("shared again here")
         .help("a layer has one kernel: select other layers here, or join the clauses");
         let diagnostic = if other.span == self.share.span {
             diagnostic
         } else {
-            diagnostic.and(other.span, "claimed first here")
+            diagnostic.and(other.span, "first shared here")
         };
         self.diagnostics.push(diagnostic);
         true

@@ -1,4 +1,4 @@
-//! What a clause says about its mapping, and the kernels it gives to so many visits.
+//! What a clause says about its mapping, and the kernels it gives to this many visits.
 
 use super::assign::{Amount, Count, Order, Place, assign};
 use crate::ast::{Call, Expr, Mapping as Written, Share};
@@ -56,7 +56,7 @@ impl<'s> Mapping<'s> {
         })
     }
 
-    /// The kernels of so many visits. `None` if the mapping does not fit them, which is reported.
+    /// The kernels of this many visits. `None` if the mapping does not fit them, which is reported.
     pub(super) fn kernels(
         &self,
         visits: usize,
@@ -90,7 +90,7 @@ impl<'s> Mapping<'s> {
         diagnostics: &mut Diagnostics,
     ) -> Option<Kernels> {
         let kernels = count.kernels(visits);
-        // A place that leaves no visit is no question of groups.
+        // A place that leaves no visit is not a question of groups.
         if kernels > visits && visits > 0 {
             let text = format!("{visits} {what} cannot be split into {kernels} groups");
             diagnostics.push(
@@ -112,7 +112,7 @@ impl<'s> Mapping<'s> {
         )
     }
 
-    /// The kernels of a list: as many entries as visits, and kernels counted from 0 without a gap.
+    /// The kernels of a list: as many entries as visits, and kernels counted from 0 without gaps.
     fn listed(
         &self,
         visits: usize,
@@ -122,7 +122,7 @@ impl<'s> Mapping<'s> {
         diagnostics: &mut Diagnostics,
     ) -> Option<Kernels> {
         if list.len() != visits {
-            let text = format!("{} kernels are listed for {visits} {what}", list.len());
+            let text = format!("{} kernels are listed, but there are {visits} {what}", list.len());
             diagnostics.push(Diagnostic::error(Code::DoesNotFitVisits, self.into, text).help(
                 "list one kernel for each, in the order of the forward pass, and `_` for one that keeps its own",
             ));
@@ -137,7 +137,7 @@ impl<'s> Mapping<'s> {
             };
             let number = eval_int(expr, env, diagnostics)?;
             let Some(slot) = usize::try_from(number).ok().and_then(|kernel| used.get_mut(kernel)) else {
-                let text = format!("{number} is no kernel of {visits} {what}");
+                let text = format!("kernel index {number} is out of bounds for {visits} {what}");
                 let label = format!("must be from 0 to {}", visits - 1);
                 diagnostics.push(Diagnostic::error(Code::OutOfRange, expr.span, text).label(label));
                 return None;
@@ -150,7 +150,7 @@ impl<'s> Mapping<'s> {
             let text = format!("no visit uses kernel {unused}, but there is a kernel {}", count - 1);
             diagnostics.push(
                 Diagnostic::error(Code::DoesNotFitVisits, self.into, text)
-                    .help("number the kernels 0, 1, 2, ... without a gap"),
+                    .help("number the kernels 0, 1, 2, ... without gaps"),
             );
             return None;
         }

@@ -87,7 +87,7 @@ impl Clause<'_, '_> {
             let op = &self.network.layers[layer].op;
             let wanted = match kind {
                 Some(kind) => layers::is_kind(op, kind),
-                // Norms are private to each visit unless they are asked for.
+                // Norms are private to each visit unless they are requested.
                 None => has_weights(op),
             };
             wanted && !parts_of(op, self.part()).is_empty()

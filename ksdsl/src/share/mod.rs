@@ -72,7 +72,7 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
 
 fn too_many_places(span: Span) -> Diagnostic {
     let text = format!(
-        "the sharing clauses up to this one look at more than {} places",
+        "the `share` clauses up to this one visit more than {} positions",
         limits::SELECTED_PLACES
     );
     Diagnostic::error(Code::NetworkTooLarge, span, text).help("name a scope instead of `**`, or share in fewer clauses")
@@ -217,7 +217,7 @@ impl Clause<'_, '_> {
 }
 
 /// Whether layers of this kind share where a clause names no kind: norms are private to each visit
-/// unless they are asked for.
+/// unless they are requested.
 fn has_weights(op: &Op) -> bool {
     matches!(op, Op::Conv(_) | Op::Linear { .. })
 }

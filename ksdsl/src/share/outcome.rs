@@ -56,7 +56,7 @@ impl Clause<'_, '_> {
             ([], 0) => (share.span, self.nothing_fits().to_owned(), OR_REMOVE),
             ([], all) => (
                 share.at.as_ref().map_or(share.span, |at| at.span),
-                format!("this leaves none of {all} {} to share", selected.what),
+                format!("this selects none of the {all} {}", selected.what),
                 LET_MORE,
             ),
             ([only], all) => {
@@ -69,12 +69,12 @@ impl Clause<'_, '_> {
             }
             _ if share.into.is_none() => (
                 share.at.as_ref().map_or(share.span, |at| at.span),
-                "this leaves no two isomorphic layers to share: nothing is shared".to_owned(),
+                "this selects no two isomorphic layers: nothing is shared".to_owned(),
                 LET_MORE,
             ),
             _ => (
                 share.into.as_ref().map_or(share.span, Mapping::span),
-                "every visit has a kernel of its own: nothing is shared".to_owned(),
+                "every visit has its own kernel: nothing is shared".to_owned(),
                 FEWER_KERNELS,
             ),
         };
@@ -83,8 +83,10 @@ impl Clause<'_, '_> {
 
     fn nothing_fits(&self) -> &'static str {
         match self.share.select {
-            Select::Blocks { .. } => "no two blocks here have isomorphic layers at the same place: nothing is shared",
-            _ => "no two isomorphic layers here: nothing is shared",
+            Select::Blocks { .. } => {
+                "no two selected blocks have isomorphic layers at the same position: nothing is shared"
+            }
+            _ => "no two of the selected layers are isomorphic: nothing is shared",
         }
     }
 
@@ -104,7 +106,7 @@ impl Clause<'_, '_> {
         let mut parts = Vec::new();
         if let Some(at) = self.private.bias.filter(|_| !has_bias()) {
             let help = "give the layers `bias = true`, or leave out `bias`";
-            parts.push(("private bias", at, "no layer here has a bias", help));
+            parts.push(("private bias", at, "none of the selected layers has a bias", help));
         }
         if let Some(at) = self.private.scale.filter(|_| !layers().any(|layer| layer.scaled)) {
             parts.push(("private scale", at, no_kernel, "leave out `scale`"));
@@ -121,7 +123,7 @@ impl Clause<'_, '_> {
             parts.push((
                 "with norms",
                 at,
-                "no two blocks here have equal norms",
+                "no two selected blocks have equal norms",
                 "leave out `with norms`",
             ));
         }

@@ -104,7 +104,7 @@ impl Index {
         std::iter::successors(next(node), move |node| next(*node))
     }
 
-    /// How many segments its path has.
+    /// The number of segments its path has.
     pub(super) fn depth(&self, node: NodeId) -> usize {
         self.above(node).count()
     }
@@ -266,15 +266,17 @@ impl Index {
         };
         let indices = self.indices(node);
         match step {
-            Step::Index(index, span) if indices > 0 => {
-                Diagnostic::error(Code::IndexOutOfRange, *span, format!("{place} has no [{index}]"))
-                    .label(format!("it has {indices}, counted from 0"))
-                    .help(format!("use an index from 0 to {}", indices - 1))
-            }
+            Step::Index(index, span) if indices > 0 => Diagnostic::error(
+                Code::IndexOutOfRange,
+                *span,
+                format!("the index {index} is out of bounds for {place}"),
+            )
+            .label(format!("it has {indices}, counted from 0"))
+            .help(format!("use an index from 0 to {}", indices - 1)),
             Step::Range(from, Some(to), span) if indices > 0 && from.unwrap_or(0) >= *to => {
                 let text = format!("the range {}..{to} is empty", from.unwrap_or(0));
                 Diagnostic::error(Code::IndexOutOfRange, *span, text)
-                    .label("its end is the index after the last")
+                    .label("the end of a range is exclusive")
                     .help(format!("use a range within 0..{indices}"))
             }
             Step::Range(from, to, span) if indices > 0 => {
@@ -282,7 +284,7 @@ impl Index {
                 Diagnostic::error(
                     Code::IndexOutOfRange,
                     *span,
-                    format!("{place} does not have all of {}..{}", text(from), text(to)),
+                    format!("the range {}..{} is out of bounds for {place}", text(from), text(to)),
                 )
                 .label(format!("it has {indices}, counted from 0"))
                 .help(format!("use a range within 0..{indices}"))
@@ -304,7 +306,7 @@ impl Index {
                 } else {
                     format!("{place} has {below}")
                 };
-                Diagnostic::error(Code::MatchesNothing, span, "this path matches nothing")
+                Diagnostic::error(Code::MatchesNothing, span, "this path matches no layer")
                     .label(format!("not found in {place}"))
                     .help(near.map_or(exists.clone(), |near| format!("{near} {exists}")))
             }

@@ -84,9 +84,9 @@ impl fmt::Display for SpecError {
         match self {
             SpecError::Read(error) => error.fmt(f),
             SpecError::Invalid(invalid) => f.write_str(&render(&invalid.source, &invalid.diagnostics, false)),
-            SpecError::NoNetwork { source_name } => write!(f, "{source_name} defines no network"),
+            SpecError::NoNetwork { source_name } => write!(f, "{source_name} defines no networks"),
             SpecError::SeveralNetworks { source_name, networks } => {
-                write!(f, "{source_name} defines several networks: {}", networks.join(", "))
+                write!(f, "{source_name} defines multiple networks: {}", networks.join(", "))
             }
             SpecError::UnknownNetwork {
                 source_name,
@@ -114,7 +114,7 @@ impl fmt::Display for SpecError {
 fn suggest(f: &mut fmt::Formatter<'_>, word: &str, names: &[String], all: &str) -> fmt::Result {
     match (nearest(word, names.iter().map(String::as_str)), names) {
         (Some(near), _) => write!(f, "did you mean `{near}`?"),
-        (None, []) => f.write_str("it has none"),
+        (None, []) => f.write_str("there are none"),
         (None, names) => write!(f, "{all}{}", names.join(", ")),
     }
 }

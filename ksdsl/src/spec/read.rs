@@ -54,7 +54,7 @@ pub enum ReadError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         error: io::Error,
     },
     /// The file is larger than any source that can be compiled.
@@ -108,7 +108,7 @@ impl fmt::Display for ReadError {
                 None => Ok(()),
             },
             ReadError::NotUtf8 { line, column, .. } => {
-                write!(f, "{path} is not text in UTF-8: line {line}, column {column}")
+                write!(f, "{path} is not valid UTF-8: line {line}, column {column}")
             }
         }
     }

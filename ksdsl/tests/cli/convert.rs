@@ -112,11 +112,11 @@ fn messages_say_what_to_do() {
     };
     convert(&folder, "fuse", "own.safetensors", "shared.safetensors", &[]);
     let fuse = |from, more: &[&'static str]| [&["fuse", "net.ksn", from, "-o", "new.safetensors"], more].concat();
-    fails(&fuse("shared.safetensors", &[]), 1, "`ksn unroll` makes one");
+    fails(&fuse("shared.safetensors", &[]), 1, "use `ksn unroll` to unroll it");
     fails(
         &["unroll", "net.ksn", "own.safetensors", "-o", "new.safetensors"],
         1,
-        "`ksn fuse` makes one",
+        "use `ksn fuse` to fuse it",
     );
     let weight = Tensor {
         key: "s.1.linear".to_owned(),
@@ -128,7 +128,7 @@ fn messages_say_what_to_do() {
     fails(
         &fuse("own.safetensors", &["--method", "scalar", "--weights", "weights"]),
         1,
-        "error: the weights do not fit the network:\n       - `s.1.linear` cannot be weighted: no layer of this name shares",
+        "error: the weights do not match the network:\n       - invalid weights for `s.1.linear`: no layer of this name shares a kernel",
     );
     assert!(!path("new.safetensors").exists());
     let run = folder.ksn(&["fuse", "net.ksn", "own.safetensors", "-o", "none/new.safetensors"]);
@@ -141,7 +141,7 @@ fn messages_say_what_to_do() {
     );
 }
 
-/// A file that is none, one that is cut off, and one whose numbers are no parameters.
+/// A file that is none, one that is truncated, and one whose numbers are no parameters.
 #[test]
 fn checkpoints_that_are_damaged_are_named() {
     let folder = folder(3);
@@ -157,13 +157,13 @@ fn checkpoints_that_are_damaged_are_named() {
         }
     };
     fails(b"", "not a safetensors file");
-    fails(&whole[..whole.len() - 1], "cut off: its last 1 bytes are missing");
+    fails(&whole[..whole.len() - 1], "truncated: its last 1 bytes are missing");
     let header = whole.windows(5).position(|text| text == b"\"F32\"").unwrap();
     let mut whole_numbers = whole.clone();
     whole_numbers[header + 1] = b'I';
     fails(
         &whole_numbers,
-        "`s.0.linear.weight` has elements of type I32 instead of floating-point numbers",
+        "`s.0.linear.weight` has the type I32, expected floating-point numbers",
     );
     assert!(!path("new.safetensors").exists());
 }
@@ -364,13 +364,13 @@ fn ties_travel_with_the_export() {
     assert_eq!(run.status, Some(0));
     assert!(
         run.stderr
-            .starts_with("warning: saved.safetensors: the file does not say which layers"),
+            .starts_with("warning: saved.safetensors: the metadata does not list the layers"),
         "{}",
         run.stderr
     );
 }
 
-/// A visit that keeps its own kernel is no tie, long lists are cut at blanks, and a part may be called `ties`.
+/// A visit that keeps its own kernel is not a tie, long lists are cut at spaces, and a part may be called `ties`.
 #[test]
 fn ties_are_those_of_shared_tensors_alone() {
     let text = "net n { input 4

@@ -91,7 +91,7 @@ fn check_says_what_it_looked_at() {
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
     assert_eq!(
         run.stdout,
-        "ok: small.ksn: 1 network, 4 layers\nok: several.ksn: 2 networks, 5 layers; without all values: family\n"
+        "ok: small.ksn: 1 network, 4 layers\nok: several.ksn: 2 networks, 5 layers; not expanded, since parameters have no values: family\n"
     );
 }
 
@@ -164,7 +164,7 @@ fn wrong_usage_is_told_from_errors_in_a_specification() {
         ),
         (
             &["summary", "small.ksn", "--set", "width=wide"],
-            "error: invalid value 'width=wide' for '--set <NAME=VALUE>': `wide` is not a number, true or false\n",
+            "error: invalid value 'width=wide' for '--set <NAME=VALUE>': `wide` is neither a number nor `true` or `false`\n",
         ),
         (
             &["check", "small.ksn", "--set", "widht=8"],
@@ -180,13 +180,13 @@ fn wrong_usage_is_told_from_errors_in_a_specification() {
         ),
         (
             &["summary", "several.ksn"],
-            "error: several.ksn defines several networks: family, two, three\n",
+            "error: several.ksn defines multiple networks: family, two, three\n",
         ),
         (
             &["summary", "several.ksn", "--net", "family"],
             "error: network `family` needs a value for depth\n",
         ),
-        (&["summary", "empty.ksn"], "error: empty.ksn defines no network\n"),
+        (&["summary", "empty.ksn"], "error: empty.ksn defines no networks\n"),
         (
             &["summary", "small.ksn", "--batch", "0"],
             "error: invalid value '0' for '--batch <IMAGES>'",
@@ -210,7 +210,7 @@ fn wrong_usage_comes_with_what_to_type() {
     );
     let run = folder.ksn(&["summary", "several.ksn", "--net", "family"]);
     assert!(
-        run.stderr.contains("help: give them with `--set depth=...`"),
+        run.stderr.contains("help: set them with `--set depth=...`"),
         "{}",
         run.stderr
     );
@@ -242,7 +242,7 @@ fn files_that_are_no_source_end_in_a_clear_error() {
 
     std::fs::write(folder.0.path().join("binary.ksn"), b"net a {\n  \xff }").unwrap();
     let run = folder.ksn(&["check", "binary.ksn"]);
-    let expected = "error: binary.ksn is not text in UTF-8: line 2, column 3\n";
+    let expected = "error: binary.ksn is not valid UTF-8: line 2, column 3\n";
     assert_eq!((run.status, run.stderr.as_str()), (Some(2), expected));
 }
 
@@ -258,7 +258,7 @@ fn pipes_and_devices_are_no_source() {
     for (name, what) in [
         ("endless.ksn", "it is a device; expected a file"),
         ("pipe.ksn", "it is a named pipe; expected a file"),
-        ("folder.ksn", "it is a folder; expected a file"),
+        ("folder.ksn", "it is a directory; expected a file"),
     ] {
         let run = folder.ksn(&["check", name]);
         let expected = format!("error: cannot read {name}: {what}\n");

@@ -3,7 +3,7 @@
 use crate::{codes, layer, net};
 use ksdsl::ir::{Op, Shape};
 
-/// How many windows of so many taps stand on `size` pixels with zeros around them, by trying every place.
+/// The number of windows of this many taps that fit on `size` pixels with zeros around them, by trying every place.
 fn places(size: u64, zeros: [u64; 2], taps: u64, stride: u64, dilation: u64) -> u64 {
     let all = size + zeros[0] + zeros[1];
     let reach = (0..taps).map(|tap| tap * dilation).max().unwrap_or(0);
@@ -116,7 +116,7 @@ fn projections_have_the_stride_that_fits() {
     }
 }
 
-/// 5 to 4 pixels is no stride: `ceil(5 / 1)` is 5 and `ceil(5 / 2)` is 3; nor is more than there was.
+/// 5 to 4 pixels is not a stride: `ceil(5 / 1)` is 5 and `ceil(5 / 2)` is 3; nor is more than there was.
 #[test]
 fn projections_that_no_stride_makes_are_refused() {
     for main in ["conv(6, kernel = 2)", "conv(6, kernel = 3, pad = 2)"] {

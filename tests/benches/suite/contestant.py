@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class System:
-    """How to start a contestant."""
+    """The command that starts a contestant."""
 
     name: str
     command: tuple[str, ...]
@@ -44,7 +44,7 @@ TRAIN: Work = {"command": "train"}
 
 
 class ContestantError(Exception):
-    """A contestant could not do what was asked."""
+    """A contestant failed to serve a request."""
 
 
 class Contestant:
@@ -85,7 +85,7 @@ class Contestant:
         return answer
 
     def seconds(self, work: Work, repeats: int) -> list[float]:
-        """The times of so many runs."""
+        """The duration of each run, in seconds."""
         answer = self.ask(**work, repeats=repeats)
         return answer.get("training", answer)["seconds"]
 
@@ -99,11 +99,11 @@ class Contestant:
             os.sched_setaffinity(int(task), [cpu])
 
     def placement(self, work: Work) -> str:
-        """The CPUs that the threads which do the work may use, such as `0 | 1`."""
+        """The CPUs that the worker threads may use, such as `0 | 1`."""
         return " | ".join(sorted(self.busy_threads(work).values()))
 
     def busy_threads(self, work: Work) -> dict[str, str]:
-        """The threads that do the work, and the CPUs they may use."""
+        """The worker threads, and the CPUs they may use."""
         before = self.thread_times()
         self.seconds(work, 3)
         used = {
@@ -122,11 +122,11 @@ class Contestant:
         return times
 
     def resident(self) -> int:
-        """Bytes of memory now."""
+        """Current memory in bytes."""
         return self.memory("VmRSS")
 
     def peak(self) -> int:
-        """Bytes of memory at most since `reset_peak`."""
+        """Peak memory in bytes since `reset_peak`."""
         return self.memory("VmHWM")
 
     def reset_peak(self) -> None:
@@ -173,7 +173,7 @@ def environment(cpus: list[int]) -> dict[str, str]:
 
 @contextmanager
 def running(systems: list[System], cpus: list[int], log: Path) -> Iterator[list[Contestant]]:
-    """Starts the systems and ends them whatever happens."""
+    """Starts the systems, and stops them even after errors."""
     contestants: list[Contestant] = []
     try:
         for system in systems:

@@ -20,7 +20,7 @@ STEP_TOLERANCE = 1e-2
 
 
 class Disagreement(Exception):
-    """Two systems do not compute the same."""
+    """The results of two systems differ."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def interleaved(contestants: list[Contestant], work: Work, rounds: int, turn: fl
 
 
 def best(times: Times, names: list[str]) -> str:
-    """The name with the least median."""
+    """The name with the lowest median."""
     return min(names, key=lambda name: statistics.median(times[name]))
 
 

@@ -23,7 +23,7 @@ class Peer:
         return {}
 
     def infer_once(self) -> np.ndarray:
-        """A forward pass in the mode for inference."""
+        """A forward pass in evaluation mode."""
         raise NotImplementedError
 
     def logits(self) -> dict[str, Any]:
@@ -34,7 +34,7 @@ class Peer:
 
 
 def timed(repeats: int, call: Callable[[], object]) -> list[float]:
-    """The seconds that each of so many calls takes."""
+    """The duration of each call, in seconds."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -61,7 +61,7 @@ class PyTorch(Peer):
         self.warm_up()
 
     def warm_up(self) -> None:
-        """Loads what PyTorch loads at first use, so that no network is charged for it."""
+        """Triggers PyTorch's lazy initialisation, so that it is not measured."""
         torch, nn = self.torch, self.torch.nn
         net = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         loss = nn.functional.cross_entropy(net(torch.zeros(2, 3, 8, 8)), torch.zeros(2, 16))
@@ -223,7 +223,7 @@ def random_batch(batch: int) -> dict[str, np.ndarray]:
 
 
 def serve(peer: Peer) -> None:
-    """Answers until standard input ends."""
+    """Serves requests until the end of standard input."""
     # Libraries may write to standard output; the answers get a way of their own.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

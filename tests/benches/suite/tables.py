@@ -1,4 +1,4 @@
-"""What is measured."""
+"""The measurements."""
 
 import os
 import shutil
@@ -41,7 +41,7 @@ RATE = 0.02
 
 @dataclass(frozen=True)
 class Suite:
-    """What all measurements need."""
+    """The common parameters of all measurements."""
 
     worker: Path
     cpus: list[int]
@@ -147,7 +147,7 @@ def against_peers(suite: Suite, row: Row) -> tuple[list[str], Table]:
 
 
 def peak_of_training(suite: Suite, system: System, net: str, batch: int) -> int:
-    """Bytes that building a network and two training steps add at most to a fresh process."""
+    """Peak memory in bytes that building a network and two training steps add to a fresh process."""
     with suite.running([system]) as [contestant]:
         contestant.ask("ready")
         before = contestant.resident()
@@ -178,7 +178,7 @@ MEMORY_NETS = [("SE-ResNet-2 shared", "se_resnet_2", 64), ("ConvMixer-256/16 sha
 
 
 def sharing(suite: Suite) -> Table:
-    """What sharing saves: ours, shared against unshared."""
+    """The effect of sharing: KSDSL, shared against unshared."""
     columns = ["network", "parameters", "training step (ms)", "inference (ms)", "peak memory (MB)"]
     table = Table("What sharing saves", columns)
     for title, net, batch in SHARING_NETS:

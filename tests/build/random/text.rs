@@ -109,7 +109,7 @@ impl Writer {
         )
     }
 
-    /// Vectors of so many features, down to the logits.
+    /// Vectors of this many features, down to the logits.
     fn vectors_on(&mut self, width: usize, shares: &mut String) -> String {
         let body = self.repeated("vectors", width, None, shares);
         let classes = 2 + self.rng.below(9);
@@ -306,7 +306,7 @@ impl Writer {
         }
     }
 
-    /// What a stage of so many cells shares.
+    /// What a stage of this many cells shares.
     fn clause(&mut self, stage: &str, count: usize, maps: bool) -> String {
         let mapping = match self.mappings.draw(&mut self.rng) {
             "list" => list(count),
@@ -345,7 +345,7 @@ impl Writer {
     }
 }
 
-/// Two kernels in turn, then a visit of its own and one of the first again, in all so many visits.
+/// Two kernels in turn, then a visit of its own and one of the first again, in all this many visits.
 fn list(count: usize) -> String {
     let visits: Vec<String> = (0..count - 2).map(|visit| (visit % 2).to_string()).collect();
     format!("into [{}, _, 0]", visits.join(", "))

@@ -76,7 +76,7 @@ int release(uint64_t at) {
     // The bytes after the end, up to the guarded page, must be as they were.
     size_t used = (found->second.bytes + 15) / 16 * 16;
     for (size_t i = found->second.bytes; i < used; i++)
-        if (((unsigned char *)at)[i] != 0xff) fail("a kernel wrote beyond the end of a buffer");
+        if (((unsigned char *)at)[i] != 0xff) fail("out-of-bounds write of a kernel");
     counts[4] -= found->second.bytes;
     munmap(found->second.base, found->second.mapped);
     allocations.erase(found);
@@ -159,7 +159,7 @@ void enter() {
     body();
     fibers[current].waiting = DONE;
     switch_to(fibers[current], main_fiber);
-    fail("a finished thread ran on");
+    fail("a finished thread continued");
 }
 
 void start(Fiber &fiber) {
@@ -235,7 +235,7 @@ void run_block(size_t threads, Order order) {
             alive |= live > 0;
             if (at_warp == 0) continue;
             if (live != 32 || at_warp != 32) {
-                if (at_warp == live) fail("a shuffle in a warp of which some threads are gone");
+                if (at_warp == live) fail("a shuffle in a warp with finished threads");
                 continue;
             }
             for (size_t i = warp; i < end; i++) fibers[i].waiting = READY;
@@ -244,7 +244,7 @@ void run_block(size_t threads, Order order) {
         if (!alive) return;
         if (released) continue;
         for (size_t i = 0; i < threads; i++) {
-            if (fibers[i].waiting == AT_WARP) fail("threads wait for a shuffle, others for the block");
+            if (fibers[i].waiting == AT_WARP) fail("some threads wait for a shuffle, others for a barrier");
             if (fibers[i].waiting == AT_BLOCK) fibers[i].waiting = READY;
         }
     }
@@ -341,7 +341,7 @@ void *load(const std::string &path) {
     return library;
 }
 
-// dfdx's kernels by file, as they are asked for.
+// dfdx's kernels by file, as they are requested.
 std::vector<std::string> dfdx_files() {
     std::vector<std::string> files;
     std::string command = "find '" + std::string(DFDX_SOURCES) + "' -name '*.cu' | sort";
@@ -511,7 +511,7 @@ int cuGetErrorName(int, const char **name) {
     return 0;
 }
 int cuGetErrorString(int, const char **text) {
-    *text = "an error of the emulator";
+    *text = "emulator error";
     return 0;
 }
 

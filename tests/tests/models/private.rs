@@ -194,7 +194,7 @@ fn gradients_with_additions_are_those_of_differences() {
     finite_differences_agree::<Ranked>();
 }
 
-/// How many tensors there are of a name, after a check of each.
+/// The number of tensors of a name, after a check of each.
 fn count(values: &Values<f64>, name: &str, check: impl Fn(&[f64])) -> usize {
     let all = values.iter().filter(|(key, _)| key.ends_with(name));
     all.map(|(_, values)| check(values)).count()

@@ -20,7 +20,7 @@ fn model_and_images() -> (sliced::Model<f32, Cpu>, Images<usize>) {
     (model, x)
 }
 
-/// Runs `f` where a unit is so many images of the network.
+/// Runs `f` where a unit is this many images of the network.
 fn with_unit<R>(images: usize, f: impl FnOnce() -> R) -> R {
     let image = <sliced::Builder as Network>::LARGEST_ACTIVATION * size_of::<f32>();
     with_unit_bytes(images * image, f)

@@ -62,7 +62,7 @@ fn double_precision_comes_back() {
     let mut loaded = build::<f64>(2);
     checkpoint::load(&mut loaded, &path).unwrap();
     assert_eq!(values(&loaded), values(&model));
-    assert_refused(&path, "has elements of type F64 instead of F32");
+    assert_refused(&path, "has the type F64, expected F32");
 }
 
 /// The visits by hand: `tests/nets/tied.ksn` says which layers share.
@@ -119,7 +119,7 @@ fn a_file_of_another_network_is_refused() {
     let error = checkpoint::load(&mut free, &path).unwrap_err().to_string();
     assert!(error.contains("`body.1.conv.weight` is missing"), "{error}");
     assert!(
-        error.contains("`shared.kernel.weight` is no tensor of the network"),
+        error.contains("`shared.kernel.weight` is not a tensor of the network"),
         "{error}"
     );
     assert_eq!(values(&free), before);
@@ -137,7 +137,7 @@ fn files_that_are_cut_off_are_refused() {
     fs::write(&path, &content[..content.len() - 1]).unwrap();
     assert_refused(
         &path,
-        "is cut off: its last 1 bytes are missing, and with them parts or all of `stem.conv.weight`",
+        "is truncated: its last 1 bytes are missing, which makes these tensors incomplete: `stem.conv.weight`",
     );
 }
 

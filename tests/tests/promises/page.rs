@@ -56,7 +56,7 @@ fn rows() -> Vec<Row> {
     rows.map(row).collect()
 }
 
-/// The lines in front of a function that belong to it: its comment and attributes; `None` if it is no test.
+/// The lines in front of a function that belong to it: its comment and attributes; `None` if it is not a test.
 fn head(text: &str, test: &str) -> Option<String> {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let at = lines.iter().position(|line| line.starts_with(&format!("fn {test}(")))?;

@@ -145,7 +145,7 @@ fn checkpoint_of_a_run() -> File {
     };
     let mut source = Plain::new(&data, NonZeroUsize::new(4).unwrap(), scaling, 0);
     let run = folder.path().join("run");
-    let trainer = Trainer::new(recipe).held_out(&data, scaling).folder(&run);
+    let trainer = Trainer::new(recipe).validation(&data, scaling).folder(&run);
     trainer
         .train(&mut build::<f32>(7), &mut source, &Cpu::default())
         .unwrap();

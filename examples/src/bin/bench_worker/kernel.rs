@@ -1,4 +1,4 @@
-//! Single convolutions, called below the layers.
+//! Single convolutions, called directly on the backend.
 
 use crate::protocol::{KernelOptions, Pass};
 use ksdsl_runtime::backend::{Backend, ConvTail};
@@ -11,16 +11,16 @@ use std::path::Path;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// A convolution with its operands and what its passes gave last.
+/// A convolution with its operands and the last results of its passes.
 pub(crate) struct Kernel {
     device: Cpu,
     size: ConvSize,
     x: CpuBuf<f32>,
     weight: CpuBuf<f32>,
     dy: CpuBuf<f32>,
-    /// The last output or gradient with respect to the input; both have the input's size.
+    /// The last output or input gradient; both have the input's size.
     map: CpuBuf<f32>,
-    /// The last gradient with respect to the kernel.
+    /// The last kernel gradient.
     dweight: CpuBuf<f32>,
 }
 
@@ -43,7 +43,7 @@ impl Kernel {
         })
     }
 
-    /// Runs a pass once, with the kernel as it comes: preparing it is part of the pass.
+    /// Runs a pass once; packing the kernel is part of the pass.
     pub(crate) fn run(&mut self, pass: Pass) -> Outcome<()> {
         let (device, size, x, dy) = (&self.device, self.size, &self.x, &self.dy);
         let kernel = CpuKernel::new(self.weight.clone());
@@ -61,7 +61,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Writes what the pass gave last and forgets it.
+    /// Writes the last result of a pass and discards it.
     pub(crate) fn write(&mut self, pass: Pass, path: &Path) -> Outcome<()> {
         let values = match pass {
             Pass::Forward | Pass::Data => Backend::<f32>::nhwc_to_nchw(&self.device, self.size.input, &self.map)?,

@@ -1,5 +1,5 @@
-//! Our side of the benchmarks against other systems: does what `tests/benches/peers.py` asks, one
-//! JSON object per line on standard input, one answer per line on standard output.
+//! KSDSL's worker for the benchmarks against other systems: serves the requests of `tests/benches/peers.py`, one JSON
+//! object per line on standard input, one response per line on standard output.
 
 mod kernel;
 mod net;
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// What was loaded.
+/// The loaded network and kernel.
 #[derive(Default)]
 struct Worker {
     net: Option<Box<dyn Net>>,
@@ -34,7 +34,7 @@ struct Worker {
 
 impl Worker {
     fn serve(&mut self, line: &str) -> Result<Answer, Box<dyn Error>> {
-        const NO_NET: &str = "no net is loaded";
+        const NO_NET: &str = "no network is loaded";
         let net = self.net.as_mut();
         match serde_json::from_str(line)? {
             Request::Ready => {}
@@ -67,7 +67,7 @@ impl Worker {
     }
 }
 
-/// The seconds that each of so many calls takes.
+/// The duration of each call, in seconds.
 fn timed(repeats: usize, mut call: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<Vec<f64>, Box<dyn Error>> {
     (0..repeats)
         .map(|_| {

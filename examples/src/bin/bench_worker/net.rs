@@ -16,13 +16,13 @@ type Images<T = NoneTape> = Tensor<(usize, Const<3>, Const<32>, Const<32>), f32,
 type Logits<T = NoneTape> = Tensor<(usize, Const<10>), f32, Cpu, T>;
 type OnTape = OwnedTape<f32, Cpu>;
 
-/// A network with its batch, ready to run.
+/// A network with a batch of images.
 pub(crate) trait Net {
-    /// The logits of the batch, in the mode for inference.
+    /// The logits of the batch, in evaluation mode.
     fn logits(&self) -> Outcome<Vec<f32>>;
-    /// Times forward passes in the mode for inference, of the model prepared for it.
+    /// Times forward passes of the prepared model, in evaluation mode.
     fn infer(&self, repeats: usize) -> Outcome<Vec<f64>>;
-    /// A step of training; gives the loss before it.
+    /// Runs a training step; returns the loss before the update.
     fn train(&mut self) -> Outcome<f32>;
     /// Writes the values of all tensors.
     fn save(&self, path: &Path) -> Outcome<()>;
@@ -34,7 +34,7 @@ pub(crate) fn load(name: &str, options: &Options) -> Outcome<Box<dyn Net>> {
         ($($family:ident: $($net:ident)+;)+) => {
             match name {
                 $($(stringify!($net) => Loaded::<$family::$net::Model<f32, Cpu>>::load::<$family::$net::Builder>(options),)+)+
-                _ => Err(format!("there is no network `{name}`").into()),
+                _ => Err(format!("unknown network `{name}`").into()),
             }
         };
     }
@@ -55,7 +55,7 @@ mod convmixer {
 struct Loaded<M> {
     model: M,
     optimiser: Sgd<M, f32, Cpu>,
-    /// Of the step before, to be filled again.
+    /// The previous step's gradients, whose memory is reused.
     gradients: Option<Gradients<f32, Cpu>>,
     images: Images,
     targets: Logits,
@@ -104,7 +104,7 @@ where
 
     fn infer(&self, repeats: usize) -> Outcome<Vec<f64>> {
         let (prepared, device) = (Prepared::new(&self.model), Cpu::default());
-        // Prepares the kernels, as other systems do before the first input.
+        // Packs the kernels, as other systems do before the first input.
         prepared.try_forward(&device, self.images.clone())?;
         timed(repeats, || {
             black_box(prepared.try_forward(&device, self.images.clone())?);
@@ -146,12 +146,12 @@ fn batch(device: &Cpu, options: &Options) -> Outcome<(Images, Logits)> {
     Ok((images, targets))
 }
 
-/// dfdx's error is no `std::error::Error`.
+/// dfdx's error type does not implement `std::error::Error`.
 fn describe(error: SafeTensorsError) -> String {
     match error {
         SafeTensorsError::SafeTensorError(error) => error.to_string(),
         SafeTensorsError::MismatchedDimension((found, expected)) => {
-            format!("a tensor of the file is {found:?}, {expected:?} was expected")
+            format!("a tensor of the file has the shape {found:?}, expected {expected:?}")
         }
         SafeTensorsError::IoError(error) => error.to_string(),
     }

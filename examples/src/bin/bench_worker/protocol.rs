@@ -1,4 +1,4 @@
-//! What is asked and answered. The workers of the other systems speak the same.
+//! Requests and responses; the workers of the other systems use the same protocol.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -7,25 +7,25 @@ use std::path::PathBuf;
 #[derive(Debug, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(crate) enum Request {
-    /// Asks for nothing but an answer.
+    /// Checks that the worker responds.
     Ready,
-    /// Builds a network and its batch, with weights and data from files or else random ones.
+    /// Builds a network and its batch, with weights and data from files or random ones.
     Load {
         net: String,
         #[serde(flatten)]
         options: Options,
     },
-    /// The logits of the batch, in the mode for inference.
+    /// Computes the logits of the batch, in evaluation mode.
     Logits,
-    /// Times forward passes in the mode for inference.
+    /// Times forward passes, in evaluation mode.
     Infer { repeats: usize },
     /// Times training steps.
     Train { repeats: usize },
-    /// Writes the weights as they are now.
+    /// Saves the current weights.
     Save { path: PathBuf },
     /// Prepares a single convolution.
     LoadKernel(KernelOptions),
-    /// Times one of its passes and writes the last outcome, as raw `f32` in PyTorch's order.
+    /// Times one of its passes and writes the last result, as raw `f32` in PyTorch's memory order.
     Kernel {
         pass: Pass,
         repeats: usize,
@@ -36,9 +36,9 @@ pub(crate) enum Request {
 /// How to load a network.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Options {
-    /// Images in the batch.
+    /// Batch size.
     pub(crate) batch: usize,
-    /// The rate of SGD; its momentum is 0.9.
+    /// The learning rate of SGD; the momentum is 0.9.
     pub(crate) rate: f64,
     /// A `.safetensors` file with the values of all tensors.
     pub(crate) weights: Option<PathBuf>,
@@ -46,18 +46,18 @@ pub(crate) struct Options {
     pub(crate) data: Option<PathBuf>,
 }
 
-/// A convolution with stride 1 that keeps the size of its square maps.
+/// A convolution with stride 1 whose output has the size of its square input.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct KernelOptions {
-    /// Images in the batch.
+    /// Batch size.
     pub(crate) batch: usize,
-    /// Channels in and out.
+    /// Input and output channels.
     pub(crate) channels: usize,
     /// Height and width of the maps.
     pub(crate) side: usize,
-    /// Height and width of the window.
+    /// Height and width of the kernel.
     pub(crate) kernel: usize,
-    /// As many groups as channels are a depthwise convolution.
+    /// Groups; as many as channels for a depthwise convolution.
     pub(crate) groups: usize,
     /// A `.safetensors` file with `x`, `weight` and `dy`.
     pub(crate) data: PathBuf,
@@ -69,9 +69,9 @@ pub(crate) struct KernelOptions {
 pub(crate) enum Pass {
     /// The output.
     Forward,
-    /// The gradient with respect to the input.
+    /// The input gradient.
     Data,
-    /// The gradient with respect to the kernel.
+    /// The kernel gradient.
     Weight,
 }
 

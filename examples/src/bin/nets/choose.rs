@@ -1,4 +1,4 @@
-//! What a command line chooses: nets, a recipe, a folder.
+//! What the command line selects: networks, a recipe, a run folder.
 
 use crate::train::Options;
 use ksdsl_examples::entry::Entry;
@@ -7,7 +7,7 @@ use ksdsl_train::{Recipe, json};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-/// The nets of the command line.
+/// The networks given on the command line.
 pub(crate) fn chosen<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
     entries: &'e [Entry<C, H, W, K>],
     options: &Options,
@@ -32,7 +32,7 @@ pub(crate) fn chosen<'e, const C: usize, const H: usize, const W: usize, const K
     Ok(chosen)
 }
 
-/// The net of this name.
+/// The network of this name.
 pub(crate) fn find<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
     entries: &'e [Entry<C, H, W, K>],
     name: &str,
@@ -48,11 +48,11 @@ fn unknown<const C: usize, const H: usize, const W: usize, const K: usize>(
     let names: Vec<&str> = entries.iter().map(|entry| entry.costs.name).collect();
     let all = names.join(", ");
     format!(
-        "no net `{name}` takes these images ({C} x {H} x {W}, {K} classes); there are {all}; --data chooses other images"
+        "no network `{name}` for this data set ({C} x {H} x {W}, {K} classes); available: {all}; use --data to choose another data set"
     )
 }
 
-/// The recipe of the command line.
+/// The recipe given on the command line.
 pub(crate) fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Recipe, Box<dyn Error>> {
     let mut recipe = match options.recipe.as_deref() {
         None => of_net.clone(),
@@ -62,7 +62,7 @@ pub(crate) fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Re
             let path = Path::new(file);
             if !path.exists() {
                 let expected = "expected se_resnet, convmixer or a JSON file with a recipe";
-                return Err(format!("--recipe {file}: {expected}: there is no such file").into());
+                return Err(format!("--recipe {file}: {expected}; no such file").into());
             }
             json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
         }
@@ -81,8 +81,8 @@ pub(crate) fn recipe(of_net: &Recipe, options: &Options, seed: u64) -> Result<Re
     Ok(recipe)
 }
 
-/// The folder of a run, and what to do about a run that is there: with --resume go on with it, otherwise leave it alone
-/// and take another folder.
+/// The folder of a run, and how to open it: with --resume an existing run is resumed; otherwise it stays untouched and
+/// the run gets a new folder.
 pub(crate) fn folder(options: &Options, name: &str) -> (PathBuf, Opening) {
     let first = options.out.join(name);
     if options.resume.is_some() {

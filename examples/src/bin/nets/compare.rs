@@ -1,4 +1,4 @@
-//! `nets compare`: several runs side by side.
+//! `nets compare`: compares several runs.
 
 use crate::Done;
 use clap::Args;
@@ -10,16 +10,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Show several runs side by side: parameters, accuracy, time, and one picture
+/// Compare runs: parameters, accuracy, training time, and a plot
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Folders of runs, or folders that have them
+    /// Run folders, or folders that contain run folders
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// Write comparison.csv, comparison.svg and comparison.png into this folder
+    /// Write comparison.csv, comparison.svg and comparison.png to this folder
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Print the means over the runs of each net as a table in Markdown, and nothing else
+    /// Print only a Markdown table with the means over the runs of each network
     #[arg(long)]
     markdown: bool,
 }
@@ -43,7 +43,7 @@ pub(crate) fn run(options: &Options) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The runs that these folders are or have.
+/// The runs in these folders: the folder itself, or the run folders in it.
 fn folders(given: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let is_run = |folder: &Path| folder.join("run.json").exists();
     let mut runs = Vec::new();
@@ -58,7 +58,7 @@ fn folders(given: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
             .collect::<Result<_, std::io::Error>>()?;
         let mut inner: Vec<PathBuf> = paths.into_iter().filter(|path| is_run(path)).collect();
         if inner.is_empty() {
-            return Err(format!("`{}` is no run and has none", folder.display()).into());
+            return Err(format!("`{}` is not a run folder and contains none", folder.display()).into());
         }
         inner.sort();
         runs.append(&mut inner);

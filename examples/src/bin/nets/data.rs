@@ -1,4 +1,4 @@
-//! `nets data`: the made set of images, as files.
+//! `nets data`: writes the synthetic data set to files.
 
 use crate::Done;
 use crate::train::stopped;
@@ -11,19 +11,19 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Write the procedural set: 32x32 colour images in ten classes, in CIFAR-10's binary format
+/// Write the synthetic data set: 32x32 colour images in ten classes, in CIFAR-10's binary format
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The folder, which must not be there or be empty
+    /// Output folder; must be empty or not exist
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
-    /// Images to train with
+    /// Number of training images
     #[arg(long, value_name = "N", default_value = "10000", value_parser = count)]
     training: NonZeroU32,
-    /// Images to test with
+    /// Number of test images
     #[arg(long, value_name = "N", default_value = "2000", value_parser = count)]
     test: NonZeroU32,
-    /// Which images
+    /// Random seed
     #[arg(long, value_name = "N", default_value = "0")]
     seed: u64,
 }
@@ -40,7 +40,9 @@ pub(crate) fn run(options: &Options) -> Done {
     }
     let folder = options.folder.display();
     let (training, test) = (options.training, options.test);
-    print(format_args!("{training} and {test} images are in {folder}"))?;
+    print(format_args!(
+        "wrote {training} training and {test} test images to {folder}"
+    ))?;
     print(format_args!(
         "train on them with: nets train --data procedural:{folder}"
     ))?;

@@ -1,4 +1,4 @@
-//! `nets evaluate`: a saved model on the images held out.
+//! `nets evaluate`: evaluates a saved model on the validation set.
 
 use crate::Done;
 use crate::choose::find;
@@ -19,33 +19,33 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// More classes than this make no confusion table.
+/// The confusion matrix is printed for at most this many classes.
 const SHOWN: usize = 20;
 
-/// Say how well a saved model tells the images held out
+/// Evaluate a saved model on the validation set: accuracy, scores per class, confusion matrix
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A run's folder, or a checkpoint in one
+    /// A run folder, or a checkpoint in one
     #[arg(value_name = "RUN|CHECKPOINT")]
     model: PathBuf,
-    /// Of a run's folder, take the model at the end in place of the best
+    /// Use the final model of the run instead of the best one
     #[arg(long)]
     last: bool,
-    /// Evaluate on the test images of other data than the run's
+    /// Evaluate on the validation set of another data set [default: the run's]
     #[arg(long, value_name = "DATA")]
     data: Option<Kind>,
-    /// Draw the confusion matrix into this file, .svg or .png
+    /// Save a plot of the confusion matrix to this file (.svg or .png)
     #[arg(long, value_name = "FILE", value_parser = picture)]
     picture: Option<PathBuf>,
-    /// Where to compute: cpu, or cuda:N
+    /// Device to run on: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
-    /// Threads of the kernels [default: one for each core]
+    /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
 }
 
-/// A path whose ending says how to save a picture.
+/// A path whose extension is that of a picture format.
 fn picture(text: &str) -> Result<PathBuf, String> {
     let path = PathBuf::from(text);
     match Format::of(&path) {
@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Done {
     let opened = kind.open(saved.seed(), settings.images, &Stop::new())?;
     let evaluation = opened.visit(Evaluated { saved: &saved, options })?;
     if let Some(file) = &options.picture {
-        let title = format!("Confusion of {}", settings.net);
+        let title = format!("Confusion matrix of {}", settings.net);
         confusion(&title, &settings.classes, &evaluation)?.save(file)?;
     }
     print(format_args!("{} of {} on {kind}", settings.net, saved.file.display()))?;
@@ -94,27 +94,27 @@ impl Visit for Evaluated<'_> {
         let Self { saved, options } = self;
         let entry = find(&entries, &saved.origin.settings.net)?;
         let scaling = saved.origin.check(entry)?;
-        match saved.origin.check_names(data.held_out.names()) {
+        match saved.origin.check_names(data.validation.names()) {
             Err(difference) if options.data.is_none() => return Err(difference.into()),
-            Err(difference) => note(format_args!("warning: {difference}; they count as one class")),
+            Err(difference) => note(format_args!("warning: {difference}; the two are treated as one class")),
             Ok(()) => {}
         }
-        let logits = (entry.logits)(&saved.file, &data.held_out, scaling, options.device)?;
-        let labels: Vec<usize> = data.held_out.iter().map(|example| example.label).collect();
+        let logits = (entry.logits)(&saved.file, &data.validation, scaling, options.device)?;
+        let labels: Vec<usize> = data.validation.iter().map(|example| example.label).collect();
         let mut meter = Meter::new(K);
         meter.add(&logits, &labels);
         let evaluation = meter.evaluation();
-        let Evaluation {
-            without_numbers,
-            images,
-            ..
-        } = evaluation;
-        if without_numbers == images {
-            return Err(format!("`{}` predicts nothing: all its logits are NaNs", saved.file.display()).into());
+        let Evaluation { nan_images, images, .. } = evaluation;
+        if nan_images == images {
+            return Err(format!(
+                "`{}` makes no predictions: all its logits are NaN",
+                saved.file.display()
+            )
+            .into());
         }
-        if without_numbers > 0 {
+        if nan_images > 0 {
             note(format_args!(
-                "warning: for {without_numbers} of {images} images a logit is a NaN; they count as wrong"
+                "warning: {nan_images} of {images} images have NaN logits; they count as misclassified"
             ));
         }
         Ok(evaluation)

@@ -1,4 +1,4 @@
-//! Trains the example nets, evaluates them, lets them predict and compares what came of them.
+//! Trains the example networks, evaluates them, predicts with them and compares the runs.
 
 mod choose;
 mod compare;
@@ -14,7 +14,7 @@ use ksdsl_examples::output;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// Train the example nets, without sharing and with shared kernels, and see what came of it
+/// Train, evaluate and compare the example networks, with and without shared kernels
 #[derive(Parser)]
 #[command(name = "nets", version)]
 struct Options {
@@ -31,7 +31,7 @@ enum Command {
     Data(data::Options),
 }
 
-/// What a command comes to.
+/// The result of a command.
 type Done = Result<ExitCode, Box<dyn Error>>;
 
 fn main() -> ExitCode {

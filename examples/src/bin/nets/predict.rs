@@ -1,4 +1,4 @@
-//! `nets predict`: what a saved model takes images for.
+//! `nets predict`: predicts the classes of images with a saved model.
 
 use crate::Done;
 use crate::choose::find;
@@ -19,28 +19,28 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Say what a saved model takes images for, with probabilities
+/// Predict the classes of images with a saved model
 ///
-/// Pictures (PNG, JPEG, BMP) are cropped to the middle and resized to what the net takes. A net of the digits sees dark
-/// ink on light ground.
+/// Image files (PNG, JPEG, BMP) are centre-cropped and resized to the network's input size. The digits networks expect
+/// dark ink on a light background.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// A run's folder, or a checkpoint in one
+    /// A run folder, or a checkpoint in one
     #[arg(value_name = "RUN|CHECKPOINT")]
     model: PathBuf,
-    /// Pictures, or numbers of images held out, from 0
+    /// Image files, or indices of validation images (from 0)
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<String>,
-    /// Of a run's folder, take the model at the end in place of the best
+    /// Use the final model of the run instead of the best one
     #[arg(long)]
     last: bool,
-    /// How many classes are shown for each image
+    /// Number of classes to show per image
     #[arg(long, value_name = "N", default_value = "3", value_parser = count)]
     top: NonZeroU32,
-    /// Where to compute: cpu, or cuda:N
+    /// Device to run on: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
-    /// Threads of the kernels [default: one for each core]
+    /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
 }
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Done {
     options.device.check()?;
     let saved = Saved::open(&options.model, options.last)?;
     let kind = saved.origin.kind()?;
-    // The data may be gone; pictures do not need them.
+    // Image files need no data set, which may have been deleted.
     let opened = if options.images.iter().any(|image| index(image).is_some()) {
         kind.open(saved.seed(), saved.origin.settings.images, &Stop::new())?
     } else {
@@ -77,13 +77,13 @@ impl Visit for Predicted<'_> {
         let origin = &self.saved.origin;
         let entry = find(&entries, &origin.settings.net)?;
         let scaling = origin.check(entry)?;
-        if !data.held_out.is_empty() {
-            origin.check_names(data.held_out.names())?;
+        if !data.validation.is_empty() {
+            origin.check_names(data.validation.names())?;
         }
         let grey_digits = origin.kind()? == Kind::Digits;
         let (mut pixels, mut names) = (Vec::new(), Vec::new());
         for image in &self.options.images {
-            let (name, values) = read(image, &data.held_out, grey_digits)?;
+            let (name, values) = read(image, &data.validation, grey_digits)?;
             names.push(name);
             pixels.extend(values);
         }
@@ -94,29 +94,31 @@ impl Visit for Predicted<'_> {
     }
 }
 
-/// The number of an image held out, unless a file is called so.
+/// The index of a validation image, unless a file has that name.
 fn index(image: &str) -> Option<usize> {
     image.parse().ok().filter(|_| !Path::new(image).exists())
 }
 
-/// What to call an image, and its pixels.
+/// An image's name in the table, and its pixels.
 fn read<const C: usize, const H: usize, const W: usize, const K: usize>(
     image: &str,
-    held_out: &Dataset<C, H, W, K>,
+    validation: &Dataset<C, H, W, K>,
     grey_digits: bool,
 ) -> Result<(String, Vec<u8>), Box<dyn Error>> {
     if let Some(index) = index(image) {
-        if index >= held_out.len() {
-            let count = held_out.len();
-            return Err(format!("there is no image {index} held out: there are {count}, counted from 0").into());
+        if index >= validation.len() {
+            let count = validation.len();
+            return Err(
+                format!("validation image {index} does not exist: there are {count}, with indices from 0").into(),
+            );
         }
-        let example = held_out.get(index);
-        let class = &held_out.names()[example.label];
-        return Ok((format!("{index} (of class {class})"), example.pixels.to_vec()));
+        let example = validation.get(index);
+        let class = &validation.names()[example.label];
+        return Ok((format!("{index} (true class {class})"), example.pixels.to_vec()));
     }
     let mut pixels = Dataset::<C, H, W, K>::read_picture(image)?;
     if grey_digits {
-        // Light ground is 0, ink up to the darkest.
+        // The background is 0, the darkest ink the maximum.
         let darkest = f64::from(Digits::DARKEST);
         let ink = |light: u8| (f64::from(255 - light) / 255.0 * darkest).round() as u8;
         pixels.iter_mut().for_each(|pixel| *pixel = ink(*pixel));
@@ -126,18 +128,18 @@ fn read<const C: usize, const H: usize, const W: usize, const K: usize>(
 
 /// The most probable classes of each image.
 fn table(images: &[String], logits: &[f32], classes: &[String], top: usize) -> Result<Table, String> {
-    let mut table = plain_table(["image", "class", "probability"]);
+    let mut table = plain_table(["image", "prediction", "probability"]);
     for (image, logits) in images.iter().zip(logits.chunks(classes.len())) {
         let probabilities = softmax(logits);
         if probabilities.iter().any(|probability| probability.is_nan()) {
             return Err(format!(
-                "for the image {image} the model predicts nothing: its logits are {logits:?}"
+                "the model makes no prediction for the image {image}: its logits are {logits:?}"
             ));
         }
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-        for (place, &class) in order.iter().take(top).enumerate() {
-            let image = if place == 0 { image.as_str() } else { "" };
+        for (rank, &class) in order.iter().take(top).enumerate() {
+            let image = if rank == 0 { image.as_str() } else { "" };
             let probability = format!("{:.2} %", 100.0 * probabilities[class]);
             table.add_row([image, &classes[class], &probability]);
         }

@@ -1,10 +1,10 @@
-//! Models that were saved: a run's folder, or a file of one.
+//! Saved models: a run folder, or a checkpoint in one.
 
 use crate::settings::Origin;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-/// A model in a run's folder.
+/// A model in a run folder.
 pub(crate) struct Saved {
     /// The checkpoint.
     pub(crate) file: PathBuf,
@@ -13,8 +13,7 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
-    /// The model that `path` names: a checkpoint, or a run, of which the best model is meant, or with `last` that at
-    /// the end.
+    /// The model at `path`: a checkpoint, or of a run folder its best model (with `last` the final one).
     pub(crate) fn open(path: &Path, last: bool) -> Result<Self, Box<dyn Error>> {
         let (folder, file) = if path.is_dir() {
             (
@@ -25,12 +24,12 @@ impl Saved {
             (path.parent().unwrap_or(Path::new("")), path.to_owned())
         };
         if !path.exists() {
-            return Err(format!("there is no run or checkpoint `{}`", path.display()).into());
+            return Err(format!("no run or checkpoint at `{}`", path.display()).into());
         }
         if file.file_name().is_some_and(|name| name == "last.safetensors") {
             let best = folder.join("best.safetensors");
             return Err(format!(
-                "`{}` is what a run goes on from; its models are `{}` and `model.safetensors`",
+                "`{}` is the checkpoint for resuming the run; the models to use are `{}` and `model.safetensors`",
                 file.display(),
                 best.display()
             )
@@ -39,9 +38,9 @@ impl Saved {
         let origin = Origin::read(folder)?;
         if !file.exists() {
             let what = if last {
-                "it has not ended"
+                "it has not finished"
             } else {
-                "no epoch of it is done"
+                "no epoch has finished"
             };
             return Err(format!("the run `{}` has no model yet: {what}", folder.display()).into());
         }

@@ -1,5 +1,5 @@
-//! What a run folder must know besides the trainer's description, so that its run can be resumed and its models used
-//! without saying again what they are.
+//! `settings.json`: what a run folder stores besides the trainer's description, so that the run can be resumed and its
+//! models used without repeating the options.
 
 use ksdsl_examples::data::{Data, Kind};
 use ksdsl_examples::entry::Entry;
@@ -11,18 +11,18 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-/// The file.
+/// The file's name.
 pub(crate) const NAME: &str = "settings.json";
 
-/// What was asked for, and what was found in the data.
+/// The options of the run, and the properties of its data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
     /// The network's name.
     pub(crate) net: String,
-    /// The data, as on the command line.
+    /// The data set, as on the command line.
     pub(crate) data: String,
-    /// How many images are trained on, if not all.
+    /// The number of training images, if limited.
     pub(crate) images: Option<usize>,
     /// The names of the classes.
     pub(crate) classes: Vec<String>,
@@ -43,7 +43,7 @@ impl Settings {
             net: net.to_owned(),
             data: kind.to_string(),
             images,
-            classes: data.held_out.names().to_vec(),
+            classes: data.validation.names().to_vec(),
             mean: data.scaling.mean.to_vec(),
             deviation: data.scaling.deviation.to_vec(),
         }
@@ -54,45 +54,47 @@ impl Settings {
         serde_json::to_vec_pretty(self)
     }
 
-    /// The classes, if they are as many.
+    /// Checks the names of the classes.
     fn check_classes(&self, count: usize) -> Result<(), String> {
         let names = &self.classes;
         if names.len() != count {
-            return Err(format!("`classes` has {} names for {count} classes", names.len()));
+            return Err(format!("`classes` has {} names, expected {count}", names.len()));
         }
         let usable = |name: &&String| !name.is_empty() && !name.contains(char::is_control);
         if let Some(name) = names.iter().find(|name| !usable(name)) {
-            return Err(format!("`classes` has the name {name:?}: expected letters"));
+            return Err(format!(
+                "`classes` has the name {name:?}: expected printable characters"
+            ));
         }
         match names.iter().collect::<BTreeSet<_>>().len() == count {
             true => Ok(()),
-            false => Err("`classes` has a name twice".to_owned()),
+            false => Err("`classes` has a duplicate name".to_owned()),
         }
     }
 
-    /// The scaling, if it has so many channels and can be one of pixels.
+    /// The scaling, if it has `C` channels and its values are possible for pixels.
     fn scaling<const C: usize>(&self) -> Result<Scaling<C>, String> {
         let channels = |name: &str, values: &[f64]| -> Result<[f64; C], String> {
             let found = values.len();
             let values = values.try_into();
-            values.map_err(|_| format!("`{name}` has {found} values for {C} channels"))
+            values.map_err(|_| format!("`{name}` has {found} values, expected {C} (one per channel)"))
         };
         let scaling = Scaling {
             mean: channels("mean", &self.mean)?,
             deviation: channels("deviation", &self.deviation)?,
         };
         if let Some(mean) = scaling.mean.iter().find(|mean| !(0.0..=255.0).contains(*mean)) {
-            return Err(format!("`mean` is {mean}: expected 0 to 255, as pixels are"));
+            return Err(format!("`mean` is {mean}: expected a pixel value, 0 to 255"));
         }
         let fits = |deviation: &&f64| **deviation > 0.0 && **deviation <= 255.0;
         match scaling.deviation.iter().find(|deviation| !fits(deviation)) {
-            Some(deviation) => Err(format!("`deviation` is {deviation}: expected above 0, up to 255")),
+            Some(deviation) => Err(format!("`deviation` is {deviation}: expected above 0, at most 255")),
             None => Ok(scaling),
         }
     }
 }
 
-/// A run of this program: its settings, and what the trainer says of it.
+/// A run of this program: its settings and the trainer's description.
 pub(crate) struct Origin {
     folder: PathBuf,
     pub(crate) settings: Settings,
@@ -100,12 +102,12 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// That of a run's folder.
+    /// Reads a run folder.
     pub(crate) fn read(folder: &Path) -> Result<Self, Box<dyn Error>> {
         let path = folder.join(NAME);
         if !path.exists() {
             let folder = folder.display();
-            return Err(format!("`{folder}` is no run of this program: it has no `{NAME}`").into());
+            return Err(format!("`{folder}` is not a run folder of this program: it has no `{NAME}`").into());
         }
         let settings: Settings = json::read(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
         let description = Description::of(folder)?;
@@ -129,13 +131,13 @@ impl Origin {
         format!("`{}`: {what}", self.folder.join(NAME).display()).into()
     }
 
-    /// Which images.
+    /// The data set.
     pub(crate) fn kind(&self) -> Result<Kind, Box<dyn Error>> {
         let kind = self.settings.data.parse();
         kind.map_err(|error| self.refused(format!("`data` is `{}`: {error}", self.settings.data)))
     }
 
-    /// The scaling, after everything known of the run was compared with everything else, and with the network.
+    /// The scaling, after checking that settings, description and network agree.
     pub(crate) fn check<const C: usize, const H: usize, const W: usize, const K: usize>(
         &self,
         entry: &Entry<C, H, W, K>,
@@ -145,13 +147,13 @@ impl Origin {
         let scaling = settings.scaling::<C>().map_err(|what| self.refused(what))?;
         let stored = &self.description;
         if stored.data.get("scaling") != Some(&format!("{scaling:?}")) {
-            let what = "`mean` and `deviation` are not those of `data.scaling` in run.json";
+            let what = "`mean` and `deviation` differ from `data.scaling` in run.json";
             return Err(self.refused(what.to_owned()));
         }
         let own = (entry.describe)(&stored.recipe, &stored.data);
         match stored.differences(&own).first() {
             Some(difference) => Err(format!(
-                "`{}` is a run of another `{}` than this program has: {difference}",
+                "the run `{}` was trained with a different version of `{}`: {difference}",
                 self.folder.display(),
                 settings.net
             )
@@ -160,12 +162,12 @@ impl Origin {
         }
     }
 
-    /// Whether these images have the classes that the model was trained to tell; otherwise which differ.
+    /// Checks that a data set has the classes the model was trained on.
     pub(crate) fn check_names(&self, names: &[String]) -> Result<(), String> {
         let mut pairs = self.settings.classes.iter().zip(names);
         match pairs.find(|(own, other)| own != other) {
             Some((own, other)) => Err(format!(
-                "the images have the class `{other}` where the run in `{}` has `{own}`",
+                "the data set has the class `{other}` where the run in `{}` has `{own}`",
                 self.folder.display()
             )),
             None => Ok(()),

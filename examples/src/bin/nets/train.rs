@@ -1,4 +1,4 @@
-//! `nets train`: one training or several, each with a run folder.
+//! `nets train`: trains one network or several, each in its own run folder.
 
 use crate::Done;
 use crate::choose::{chosen, find, folder, recipe};
@@ -23,66 +23,65 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Train nets; without options the digits' net, unshared and shared
+/// Train networks (by default the digits network, unshared and shared)
 ///
-/// Every training has a folder of its own with its models, records and pictures. Ctrl-C, SIGTERM and SIGHUP stop
-/// after the step with a checkpoint.
+/// Each run writes its models, logs and plots to its own folder. On Ctrl-C, SIGTERM or SIGHUP the run writes a
+/// checkpoint after the current step and stops.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Which nets, separated by commas: a name, or a family for its unshared and its shared net [default: the data's
-    /// first family]
+    /// Networks to train, separated by commas: a name, or a family for its unshared and its shared network [default:
+    /// the first family for the data set]
     #[arg(long, value_name = "NET", value_delimiter = ',')]
     pub(crate) net: Vec<String>,
-    /// The images [default: digits]: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
-    /// (a folder of pictures for each of ten classes)
+    /// Data set: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
+    /// (one folder of images for each of ten classes) [default: digits]
     #[arg(long, value_name = "DATA")]
     data: Option<Kind>,
-    /// Train on the first N images alone
+    /// Train on the first N images only
     #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroU32>,
-    /// How often every image is seen [default: the recipe's]
+    /// Number of epochs [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) epochs: Option<NonZeroU32>,
-    /// Images per step [default: the recipe's]
+    /// Batch size [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) batch: Option<NonZeroU32>,
-    /// The learning rate, its highest where it changes [default: the recipe's]
+    /// Learning rate; with a schedule, the peak learning rate [default: the recipe's]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) lr: Option<f64>,
-    /// How to train: se_resnet or convmixer for the paper's recipes, or a JSON file with a recipe, such as `recipe` of
-    /// a run's run.json [default: the net's own]
+    /// Training recipe: se_resnet or convmixer for the paper's recipes, or a JSON file with a recipe, such as `recipe`
+    /// in a run's run.json [default: the network's own]
     #[arg(long, value_name = "RECIPE")]
     pub(crate) recipe: Option<String>,
-    /// Decides on everything random: initial values, order and changes of images, and what is held out
-    /// [default: 0]
+    /// Random seed for initialisation, shuffling, augmentation and the validation split [default: 0]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Repeat with so many seeds, counting up from --seed [default: 1]
+    /// Number of seeds to train with, counting up from --seed [default: 1]
     #[arg(long, value_name = "N", value_parser = count)]
     seeds: Option<NonZeroU32>,
-    /// Go on with the run in a folder; without RUN, with the runs of this same command that are in --out
+    /// Resume the run in folder RUN; without RUN, resume this command's runs in --out and start the missing ones
     #[arg(long, value_name = "RUN", num_args = 0..=1)]
     pub(crate) resume: Option<Option<PathBuf>>,
-    /// Where to compute: cpu, or cuda:N
+    /// Device to train on: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
-    /// Threads of the kernels [default: one for each core]
+    /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
-    /// What SIGUSR1 asks for, which Slurm sends before a job's time is over
+    /// What to do on SIGUSR1, which Slurm sends before a job's time limit
     #[arg(long, value_name = "WHAT", default_value = "checkpoint")]
     on_usr1: OnUsr1,
-    /// Where the folders of the runs are made
+    /// Folder for the run folders
     #[arg(long, value_name = "FOLDER", default_value = "runs")]
     pub(crate) out: PathBuf,
 }
 
-/// What to do at SIGUSR1.
+/// What to do on SIGUSR1.
 #[derive(Clone, Copy, ValueEnum)]
 enum OnUsr1 {
-    /// Write a checkpoint after the step and go on
+    /// Write a checkpoint after the current step and continue
     Checkpoint,
-    /// Write a checkpoint after the step and stop
+    /// Write a checkpoint after the current step and stop
     Stop,
 }
 
@@ -108,7 +107,7 @@ impl Options {
         (0..count).map(move |i| first.wrapping_add(u64::from(i)))
     }
 
-    /// Whether something is asked for that a run which goes on knows itself.
+    /// Whether an option was given that a resumed run takes from its own settings.
     fn describes_a_run(&self) -> bool {
         let counts = [self.images, self.epochs, self.batch, self.seeds];
         !self.net.is_empty()
@@ -120,7 +119,7 @@ impl Options {
     }
 }
 
-/// What all trainings of a command have in common.
+/// What all runs of a command have in common.
 struct Plan<'o> {
     options: &'o Options,
     stop: Stop,
@@ -140,7 +139,7 @@ pub(crate) fn run(options: &Options) -> Done {
     done.or_else(|error| stopped(&plan.stop, error))
 }
 
-/// What to exit with where a signal stopped the making of a set.
+/// The exit code if a signal interrupted the generation of a data set.
 pub(crate) fn stopped(stop: &Stop, error: Box<dyn Error>) -> Done {
     let is_stop = matches!(
         error.downcast_ref(),
@@ -155,7 +154,7 @@ pub(crate) fn stopped(stop: &Stop, error: Box<dyn Error>) -> Done {
     }
 }
 
-/// Sets the number of threads, if one is asked for.
+/// Sets the number of threads, if one is given.
 pub(crate) fn threads(threads: Option<NonZeroU32>) {
     if let Some(threads) = threads {
         cpu::set_threads(threads.try_into().unwrap_or(std::num::NonZeroUsize::MAX));
@@ -163,7 +162,7 @@ pub(crate) fn threads(threads: Option<NonZeroU32>) {
 }
 
 impl Plan<'_> {
-    /// Every net with every seed.
+    /// Trains every network with every seed.
     fn all(&self) -> Done {
         let options = self.options;
         let mut runs = Vec::new();
@@ -179,12 +178,12 @@ impl Plan<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The run in a folder, by the settings it has.
+    /// Resumes the run in a folder with its own settings.
     fn resume(&self, folder: &Path) -> Done {
         if self.options.describes_a_run() {
             let folder = folder.display();
             return Err(format!(
-                "the run `{folder}` goes on as what it was: besides --resume, only --threads and --device can be given"
+                "the run `{folder}` resumes with its own settings: besides --resume, only --threads, --device and --on-usr1 can be given"
             )
             .into());
         }
@@ -206,7 +205,7 @@ impl Plan<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// One training, in its folder.
+    /// Trains one network in its run folder.
     fn train<const C: usize, const H: usize, const W: usize, const K: usize>(
         &self,
         entry: &Entry<C, H, W, K>,
@@ -238,22 +237,22 @@ impl Plan<'_> {
             _ if outcome.end == End::Interrupted => {
                 let steps = outcome.steps;
                 note(format_args!(
-                    "{name} stopped after step {steps}; go on with: nets train --resume {path}"
+                    "{name} stopped after step {steps}; resume with: nets train --resume {path}"
                 ));
             }
             Some(best) => {
                 let accuracy = 100.0 * best.top1;
                 note(format_args!(
-                    "{name}: best accuracy {accuracy:.2} % after epoch {}; {path}",
+                    "{name} best validation accuracy {accuracy:.2} % (epoch {}); saved in {path}",
                     best.epoch
                 ));
             }
-            None => note(format_args!("{name} {path}")),
+            None => note(format_args!("{name} saved in {path}")),
         }
         Ok(outcome)
     }
 
-    /// What came of the runs.
+    /// Prints the results of the runs.
     fn show(&self, runs: &[(PathBuf, Outcome)]) -> Result<(), Box<dyn Error>> {
         let folders = runs.iter().map(|(folder, _)| folder);
         let comparison = Comparison::read(folders)?;
@@ -262,11 +261,11 @@ impl Plan<'_> {
             if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
                 print(format_args!("\n{}", result_table(evaluation)))?;
             }
-            return print(format_args!("\nmodels, records and pictures: {}", folder.display()));
+            return print(format_args!("\nmodels, logs and plots: {}", folder.display()));
         }
         comparison.save(&self.options.out)?;
         print(comparison.networks())?;
-        print("\nmodels, records and pictures:")?;
+        print("\nmodels, logs and plots:")?;
         for (folder, _) in runs {
             print(format_args!("  {}", folder.display()))?;
         }
@@ -274,7 +273,7 @@ impl Plan<'_> {
     }
 }
 
-/// All nets with one seed.
+/// Trains all networks with one seed.
 struct OfSeed<'p> {
     plan: &'p Plan<'p>,
     seed: u64,
@@ -298,7 +297,7 @@ impl Visit for OfSeed<'_> {
             let settings = Settings::new(name, &kind, options.images(), data);
             let outcome = self.plan.train(entry, data, recipe, (&folder, opening), &settings)?;
             runs.push((folder, outcome));
-            if self.plan.stop.is_wished() {
+            if self.plan.stop.is_requested() {
                 break;
             }
         }
@@ -306,7 +305,7 @@ impl Visit for OfSeed<'_> {
     }
 }
 
-/// One run that goes on.
+/// Resumes one run.
 struct Resumed<'p> {
     plan: &'p Plan<'p>,
     origin: &'p Origin,
@@ -324,7 +323,7 @@ impl Visit for Resumed<'_> {
         let origin = self.origin;
         let entry = find(&entries, &origin.settings.net)?;
         origin.check(entry)?;
-        origin.check_names(data.held_out.names())?;
+        origin.check_names(data.validation.names())?;
         let recipe = origin.description.recipe.clone();
         let folder = (self.folder, Opening::Resume);
         let outcome = self.plan.train(entry, data, recipe, folder, &origin.settings)?;

@@ -1,5 +1,5 @@
-//! Trains one family of networks under many sharing patterns (stages that share x depth x mapping)
-//! and writes what each costs and reaches, as a table and as a picture.
+//! Trains one family of networks under many sharing patterns (stages that share x depth x mapping) and writes
+//! parameters and accuracy of each as a table and a plot.
 
 mod nets;
 mod plot;
@@ -24,27 +24,26 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Train networks that share in many ways, on the digits unless told otherwise (CIFAR needs the feature `cifar`).
+/// Sweep over sharing patterns, by default on the digits (CIFAR needs the feature `cifar`).
 ///
-/// FOLDER/results.csv has a line for every training; trainings that are there already are not
-/// repeated, so a sweep that was stopped goes on where it was. At the end FOLDER/results.svg shows the accuracy
-/// over the number of parameters.
+/// OUT/results.csv gets one row per run. Runs that it already contains are skipped, so an interrupted sweep resumes
+/// where it stopped. At the end OUT/results.svg plots accuracy against parameters.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Where results go
-    #[arg(long, value_name = "FOLDER", default_value = "sweep")]
+    /// Output folder
+    #[arg(long, value_name = "OUT", default_value = "sweep")]
     out: PathBuf,
-    /// How often every image is seen
+    /// Number of epochs
     #[arg(long, default_value = "10", value_parser = count)]
     epochs: NonZeroU32,
-    /// Images per step
+    /// Batch size
     #[arg(long, default_value = "64", value_parser = count)]
     batch: NonZeroU32,
-    /// The highest learning rate of the one-cycle schedule
+    /// Peak learning rate of the one-cycle schedule
     #[arg(long, default_value = "0.1", value_parser = rate)]
     lr: f64,
-    /// Train each network with so many seeds, counted from 0
+    /// Number of seeds to train each network with, counting up from 0
     #[arg(long, default_value = "1", value_parser = count)]
     seeds: NonZeroU32,
     /// Use CIFAR-10: its binary archive, or the folder it unpacks to
@@ -77,10 +76,10 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     sweep("digits", &Parts::Split(Digits::embedded()), &nets::digits(), options)
 }
 
-/// Runs the trainings that are not among the results yet, then shows all.
+/// Trains the networks that are missing from the results, then shows all results.
 fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Options) -> Result<(), Box<dyn Error>> {
     let mut results = Results::open(&options.out)?;
-    // SGD with the one-cycle schedule; the models are looked at in the end alone.
+    // SGD with the one-cycle schedule; models are evaluated only at the end.
     let recipe = |seed: u32| Recipe {
         epochs: options.epochs.get(),
         batch: options.batch.get() as usize,
@@ -99,7 +98,10 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
     let bar = progress_bar(missing.len());
     if missing.len() < all.len() {
         let (done, path) = (all.len() - missing.len(), results.path().display());
-        note(format_args!("{done} of {} trainings are in {path} already", all.len()));
+        note(format_args!(
+            "skipping {done} of {} runs, which are already in {path}",
+            all.len()
+        ));
     }
     for (entry, recipe) in missing {
         let training = format!("{}, seed {}", entry.costs.name, recipe.seed);
@@ -110,7 +112,10 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
         results.add(Run::new(data, entry, recipe, accuracy, time))?;
         if bar.is_hidden() {
             let seconds = time.as_secs_f64();
-            note(format_args!("{training}: {:.2} %, {seconds:.1} s", 100.0 * accuracy));
+            note(format_args!(
+                "{training}: validation accuracy {:.2} %, {seconds:.1} s",
+                100.0 * accuracy
+            ));
         }
         bar.inc(1);
     }
@@ -126,9 +131,9 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
     print(format_args!("{} and {}", results.path().display(), picture.display()))
 }
 
-/// On standard error; nothing where that is no terminal.
+/// A progress bar on standard error; hidden if that is not a terminal.
 fn progress_bar(trainings: usize) -> ProgressBar {
-    let template = "{bar:30} {pos} of {len} trainings, {eta} left: {msg}";
+    let template = "{bar:30} {pos}/{len} runs, {eta} left: {msg}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(trainings as u64).with_style(style)
 }

@@ -1,4 +1,4 @@
-//! The networks of a sweep, which `build.rs` lists.
+//! The networks of a sweep, as listed by `build.rs`.
 
 use ksdsl_examples::data::Data;
 use ksdsl_examples::entry::{Costs, Job, train};
@@ -24,25 +24,25 @@ mod sweep_cifar100 {
     ksdsl_runtime::include_generated!("sweep_cifar100");
 }
 
-/// Images to train with and to test with.
+/// Training and validation sets.
 pub(crate) enum Parts<const C: usize, const H: usize, const W: usize, const K: usize> {
-    /// To be split anew by each seed.
+    /// Split by each run's seed.
     Split(Dataset<C, H, W, K>),
-    /// As the data set says.
+    /// The data set's own split.
     #[cfg(feature = "cifar")]
     Given(Data<C, H, W, K>),
 }
 
-/// Trains a network and tests it: the accuracy, and the time the training took.
+/// Trains and evaluates a network; returns the accuracy and the training time.
 pub(crate) type Train<P> = fn(&P, &Recipe) -> Result<(f64, Duration), TrainError>;
 
-/// A network, and how to train it.
+/// A network and how to train it.
 pub(crate) struct Entry<P> {
-    /// What it costs.
+    /// Its name and size.
     pub(crate) costs: Costs,
-    /// Blocks of a stage.
+    /// Blocks per stage.
     pub(crate) depth: usize,
-    /// How many stages share, counted from the last.
+    /// The number of stages that share, counted from the last.
     pub(crate) shared: usize,
     /// How the visits of a stage are mapped to kernels.
     pub(crate) mapping: &'static str,
@@ -69,7 +69,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<Parts
     }
 }
 
-/// Trains the network of `B`; it is evaluated once, at the end, whose time does not count.
+/// Trains the network of `B` and evaluates it once, at the end; the evaluation is not timed.
 fn accuracy<B, const C: usize, const H: usize, const W: usize, const K: usize>(
     data: &Data<C, H, W, K>,
     recipe: &Recipe,
@@ -85,7 +85,7 @@ where
     Ok((top1, timer.0))
 }
 
-/// How long the steps take.
+/// Sums the time of the steps.
 #[derive(Default)]
 struct Timer(Duration);
 
@@ -96,18 +96,18 @@ impl Observer for Timer {
     }
 }
 
-/// Those for the digits.
+/// The networks for the digits.
 pub(crate) fn digits() -> Vec<Entry<Parts<1, 8, 8, 10>>> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_digits_list.rs")))
 }
 
-/// Those for CIFAR-10.
+/// The networks for CIFAR-10.
 #[cfg(feature = "cifar")]
 pub(crate) fn cifar10() -> Vec<Entry<Parts<3, 32, 32, 10>>> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_cifar10_list.rs")))
 }
 
-/// Those for CIFAR-100.
+/// The networks for CIFAR-100.
 #[cfg(feature = "cifar")]
 pub(crate) fn cifar100() -> Vec<Entry<Parts<3, 32, 32, 100>>> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_cifar100_list.rs")))

@@ -1,4 +1,4 @@
-//! The picture: accuracy over parameters.
+//! The plot: accuracy against parameters.
 
 use crate::results::Point;
 use plotters::coord::Shift;
@@ -12,23 +12,23 @@ use std::path::Path;
 
 const SIZE: (u32, u32) = (960, 640);
 const FONT: &str = "sans-serif";
-const EXPLANATION: &str = "The number at a mark says how many stages share, from the last on; a line joins the networks of one depth and mapping.";
-/// The mappings with their colours (of Okabe and Ito, told apart by the colour-blind).
+const EXPLANATION: &str = "The number at a marker is the number of stages that share, counted from the last; lines connect networks of equal depth and mapping.";
+/// The mappings with their colours (Okabe and Ito's, safe for colour-blind readers).
 const MAPPINGS: [(&str, &str, RGBColor); 3] = [
-    ("unshared", "nothing shared", RGBColor(0, 0, 0)),
+    ("unshared", "unshared", RGBColor(0, 0, 0)),
     ("one", "one kernel per stage", RGBColor(0, 114, 178)),
-    ("cycle", "two per stage, in turn", RGBColor(213, 94, 0)),
+    ("cycle", "two per stage, alternating", RGBColor(213, 94, 0)),
 ];
 const GREY: RGBColor = RGBColor(110, 110, 110);
 
-/// What an entry of the legend draws in the chart.
+/// A legend entry draws nothing in the chart itself.
 const NOTHING: [Circle<(f64, f64), i32>; 0] = [];
 
 type Outcome = Result<(), Box<dyn Error>>;
 type Chart<'a, 'p> = ChartContext<'a, SVGBackend<'p>, Cartesian2d<WithKeyPoints<LogCoord<f64>>, RangedCoordf64>>;
 type Area<'p> = DrawingArea<SVGBackend<'p>, Shift>;
 
-/// Draws all points to an SVG file: colours tell the mappings apart, shapes the depths.
+/// Draws all points to an SVG file, with a colour per mapping and a marker shape per depth.
 pub(crate) fn draw(path: &Path, data: &str, points: &[Point]) -> Outcome {
     let mut picture = String::new();
     {
@@ -45,7 +45,7 @@ pub(crate) fn draw(path: &Path, data: &str, points: &[Point]) -> Outcome {
         .map_err(|error| format!("cannot write `{}`: {error}", path.display()).into())
 }
 
-/// Axes, marks with their lines, and the legend.
+/// Axes, markers with their lines, and the legend.
 fn chart(area: &Area<'_>, points: &[Point]) -> Outcome {
     let (parameters, accuracies) = ranges(points);
     let labels = round_numbers(&parameters);
@@ -55,8 +55,8 @@ fn chart(area: &Area<'_>, points: &[Point]) -> Outcome {
         .build_cartesian_2d(parameters.log_scale().with_key_points(labels), accuracies)?;
     chart
         .configure_mesh()
-        .x_desc("parameters")
-        .y_desc("accuracy (%)")
+        .x_desc("Parameters")
+        .y_desc("Validation accuracy (%)")
         .axis_desc_style((FONT, 20))
         .label_style((FONT, 17))
         .x_label_formatter(&|value| short(*value))
@@ -75,7 +75,7 @@ fn chart(area: &Area<'_>, points: &[Point]) -> Outcome {
     Ok(())
 }
 
-/// The marks of the networks, with the number of stages that share, and the lines that join them.
+/// The markers of the networks, each with its number of sharing stages, and the lines between them.
 fn marks(chart: &mut Chart<'_, '_>, points: &[Point]) -> Outcome {
     for (mapping, _, colour) in MAPPINGS {
         let style = colour.mix(0.8).filled();
@@ -136,7 +136,7 @@ fn depths(points: &[Point]) -> Vec<usize> {
     depths
 }
 
-/// The networks of one depth and mapping after the unshared one, the fewer stages share the earlier.
+/// The unshared network of a depth, then those of a mapping by increasing number of sharing stages.
 fn series<'p>(points: &'p [Point], depth: usize, mapping: &str) -> Vec<&'p Point> {
     let belongs = |point: &&Point| point.depth == depth && (point.shared == 0 || point.mapping == mapping);
     let mut series: Vec<&Point> = points.iter().filter(belongs).collect();
@@ -144,7 +144,7 @@ fn series<'p>(points: &'p [Point], depth: usize, mapping: &str) -> Vec<&'p Point
     series
 }
 
-/// Parameters and accuracies in percent, with some room around them.
+/// The ranges of parameters and of accuracies in percent, with a margin.
 fn ranges(points: &[Point]) -> (Range<f64>, Range<f64>) {
     let range = |values: &dyn Fn(&Point) -> f64| {
         let values = points.iter().map(values);
@@ -158,7 +158,7 @@ fn ranges(points: &[Point]) -> (Range<f64>, Range<f64>) {
     (fewest / 1.2..most * 1.2, worst - room..best + room)
 }
 
-/// 1, 2 and 5 times the powers of ten in a range, as labels of its axis; with all other digits where it is short.
+/// Axis labels for a range: 1, 2 and 5 times the powers of ten; all digits if the range is short.
 fn round_numbers(range: &Range<f64>) -> Vec<f64> {
     let digits: &[f64] = match range.end / range.start {
         ratio if ratio < 8.0 => &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],

@@ -1,4 +1,4 @@
-//! The trainings that are done, kept in a file.
+//! The results of finished runs, kept in a CSV file.
 
 use crate::nets::Entry;
 use ksdsl_train::Recipe;
@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A line of the file: a training and what came of it.
+/// A row of the file: a run and its result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run {
@@ -48,8 +48,8 @@ impl Run {
         }
     }
 
-    /// The first column that holds what no training writes.
-    fn wrong(&self) -> Option<&'static str> {
+    /// The first column with an impossible value.
+    fn invalid_column(&self) -> Option<&'static str> {
         let within = |value: f64, most: f64| (0.0..=most).contains(&value);
         let columns = [
             ("rate", within(self.rate, f64::MAX)),
@@ -60,7 +60,7 @@ impl Run {
         columns.into_iter().find(|(_, fits)| !fits).map(|(name, _)| name)
     }
 
-    /// Whether this is the training of a network on these data by this recipe.
+    /// Whether this is the run of this network, data set and recipe.
     fn is(&self, data: &str, net: &str, recipe: &Recipe) -> bool {
         (self.data.as_str(), self.net.as_str()) == (data, net)
             && (self.seed, self.epochs, self.batch) == (recipe.seed, recipe.epochs, recipe.batch)
@@ -68,23 +68,23 @@ impl Run {
     }
 }
 
-/// The file of all runs. It is replaced as a whole after each, so that it is never half-written.
+/// The file of all runs. It is replaced atomically after each run.
 pub(crate) struct Results {
     path: PathBuf,
     runs: Vec<Run>,
-    /// Held, so that no other program replaces the file.
+    /// Keeps other processes from replacing the file.
     _lock: File,
 }
 
 impl Results {
-    /// Those of a folder, which is made if it is not there.
+    /// Opens the results in a folder, which is created if it does not exist.
     pub(crate) fn open(folder: &Path) -> Result<Self, Box<dyn Error>> {
-        fs::create_dir_all(folder).map_err(|error| format!("cannot make `{}`: {error}", folder.display()))?;
+        fs::create_dir_all(folder).map_err(|error| format!("cannot create `{}`: {error}", folder.display()))?;
         let path = folder.join("results.csv");
         let lock = folder.join("results.lock");
         let held = ksdsl_files::lock(&lock).map_err(|error| format!("cannot lock `{}`: {error}", lock.display()))?;
-        let held = held.ok_or_else(|| format!("another sweep works in `{}`", folder.display()))?;
-        // A device, as by a link, has no results yet.
+        let held = held.ok_or_else(|| format!("another sweep is running in `{}`", folder.display()))?;
+        // A device (through a link) has no results yet.
         let runs = if path.is_file() { read(&path)? } else { Vec::new() };
         Ok(Self {
             path,
@@ -118,7 +118,7 @@ impl Results {
 fn read(path: &Path) -> Result<Vec<Run>, Box<dyn Error>> {
     let failed = |error: &dyn std::fmt::Display| {
         format!(
-            "`{}` is not the result of a sweep: {error}; move it away or choose another folder with --out",
+            "`{}` is not a results file of a sweep: {error}; move it or choose another folder with --out",
             path.display()
         )
     };
@@ -126,14 +126,14 @@ fn read(path: &Path) -> Result<Vec<Run>, Box<dyn Error>> {
     let rows = csv::Reader::from_reader(&bytes[..]).into_deserialize();
     let runs: Vec<Run> = rows.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
     for (run, record) in runs.iter().zip(1..) {
-        if let Some(column) = run.wrong() {
-            return Err(failed(&format_args!("record {record}: no training has such a `{column}`")).into());
+        if let Some(column) = run.invalid_column() {
+            return Err(failed(&format_args!("record {record}: invalid value of `{column}`")).into());
         }
     }
     Ok(runs)
 }
 
-/// A network with the means over its seeds.
+/// A network with its means over the seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Point {
     pub(crate) depth: usize,

@@ -1,13 +1,13 @@
-//! Kernels laid out for the pass they are used in.
+//! Kernels packed for the pass they are used in.
 
 use super::lines::{Lines, blocks};
 use super::{small, strided, taps, toom};
 use crate::cpu::simd::Level;
 use crate::geometry::{Algorithm, ConvSize, Window};
 
-/// A kernel laid out for one pass, at one level, for convolutions of one window and number of
+/// A kernel packed for one pass, at one level, for convolutions of one window and number of
 /// channels. It can be kept for as long as the weights stay the same: a kernel with several visits
-/// is laid out once for all of them.
+/// is packed once for all of them.
 pub(crate) struct Form {
     pub(super) level: Level,
     pub(super) way: Way,
@@ -25,7 +25,7 @@ pub(super) enum Way {
     Strided(Vec<Lines>),
 }
 
-/// Whether to go Toom-Cook's way to a map of this width: what the layer was told, or the rule.
+/// Whether to use Toom-Cook for a map of this width: as the specification sets, or by the heuristic.
 fn toom(level: Level, size: &ConvSize, width: usize) -> bool {
     match size.algorithm {
         Algorithm::Auto | Algorithm::Training => toom_pays(level, &size.window, width),
@@ -67,7 +67,7 @@ impl Form {
         Self { level, way }
     }
 
-    /// For the data gradient: with stride 1 the kernel turned round.
+    /// For the data gradient: with stride 1 the kernel rotated by 180 degrees.
     pub(crate) fn backward_data(size: &ConvSize, weight: &[f32]) -> Self {
         let level = Level::current();
         let window = &size.window;

@@ -106,7 +106,7 @@ fn forward_form<E: Scalar>(size: &ConvSize, kernel: &CpuKernel<E>, weight: &[f32
     kernel.form(kernel::Form::Depthwise(size), |_| Form::forward(&size, weight))
 }
 
-/// How many tasks the forward pass has, and of how many pixels.
+/// The number of tasks of the forward pass, and their size in pixels.
 pub(super) fn tasks(size: &ConvSize) -> [usize; 2] {
     let bands = rows::bands(&size.output, taps(size), size.unit);
     [bands.tasks(), bands.task().min(size.output.height) * size.output.width]

@@ -1,7 +1,7 @@
 //! Depthwise convolution in `f32`: output rows from planes of one vector of channels.
 //!
 //! The forward pass of any stride and dilation, and the data gradient of stride 1, which is the
-//! forward pass over `dy` with the kernel turned round.
+//! forward pass over `dy` with the kernel rotated by 180 degrees.
 
 use super::lines::{Lines, Part};
 use super::tile::{Grid, Output};

@@ -7,7 +7,7 @@
 //! map there is nothing to load; rows above and below it are rows of zeros.
 //!
 //! Along a row the pixels of some channels lie far apart, which no CPU foresees. So the rows that come
-//! next are asked for meanwhile, line by line as they lie in memory.
+//! next are requested meanwhile, line by line as they lie in memory.
 
 use super::lines::Lines;
 use super::rows::{Convolution, for_bands, put};
@@ -17,7 +17,7 @@ use crate::cpu::simd::{Lanes, Level, Operation, prefetch, prefetch_to_l2};
 use crate::geometry::ConvSize;
 use crate::scalar::Scalar;
 
-/// How many pixels ahead of their use maps are asked for.
+/// The prefetch distance, in pixels.
 const AHEAD: usize = 3;
 
 /// Whether a convolution, and its gradients, can be computed this way.

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 /// Most parts whose sums are added.
 const PARTS: usize = 16;
-/// How many pixels ahead of their use maps are asked for.
+/// The prefetch distance, in pixels.
 const AHEAD: usize = 3;
 
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.

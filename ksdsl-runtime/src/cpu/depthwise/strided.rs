@@ -3,7 +3,7 @@
 //! Input `i` is read by output `o` at the taps `k` with `o stride + k dilation = i + pad`. For inputs
 //! of the same remainder by the stride these are the same taps, at a constant distance, and
 //! neighbouring inputs read neighbouring outputs: for each remainder of rows and columns, a phase, it
-//! is a convolution of stride 1 with a part of the kernel, turned round, all over the same planes of
+//! is a convolution of stride 1 with a part of the kernel, flipped, all over the same planes of
 //! `dy`.
 
 use super::lines::{Lines, Part, blocks};

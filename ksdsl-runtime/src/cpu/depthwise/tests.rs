@@ -103,9 +103,9 @@ fn forms(level: Level, size: &ConvSize, weight: &[f32]) -> Vec<[Form; 2]> {
         all.push([small((0..taps).collect()), small((0..taps).rev().collect())]);
     }
     if toom::takes(&size.window) {
-        let toom = |turned, places: Vec<usize>| {
+        let toom = |rotated, places: Vec<usize>| {
             let plain = blocks(lanes, taps, weight, &places);
-            form(Way::Toom([toom::weights(lanes, kernel, weight, turned), plain]))
+            form(Way::Toom([toom::weights(lanes, kernel, weight, rotated), plain]))
         };
         all.push([toom(false, (0..taps).collect()), toom(true, (0..taps).rev().collect())]);
     }
@@ -335,7 +335,7 @@ pub(in crate::cpu) fn cpu_seconds() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The clock, where the time of a thread is not to be had.
+/// The clock, where the time of a thread is not available.
 #[cfg(not(target_os = "linux"))]
 pub(in crate::cpu) fn cpu_seconds() -> f64 {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

@@ -29,10 +29,10 @@ const ROWS: usize = 4;
 /// Most lanes of a vector.
 const MOST_LANES: usize = 16;
 
-/// Kernels, `[channel][ky][kx]` (`turned` round if so said), transformed:
+/// Kernels, `[channel][ky][kx]` (rotated by 180 degrees if `rotated`), transformed:
 /// `[block][point][ky][group][lane]`. The taps of a group are the coefficients of a polynomial,
 /// whose values at the points are divided by what the interpolation divides by.
-pub(super) fn weights(lanes: usize, kernel: [usize; 2], weight: &[f32], turned: bool) -> Lines {
+pub(super) fn weights(lanes: usize, kernel: [usize; 2], weight: &[f32], rotated: bool) -> Lines {
     let [height, width] = kernel;
     let (taps, groups) = (height * width, width.div_ceil(TILE));
     let channels = weight.len() / taps;
@@ -44,7 +44,7 @@ pub(super) fn weights(lanes: usize, kernel: [usize; 2], weight: &[f32], turned: 
             let mut group = [[0.0; MOST_LANES]; TILE];
             for (kx, tap) in (first..width).zip(&mut group) {
                 let at = ky * width + kx;
-                let at = if turned { taps - 1 - at } else { at };
+                let at = if rotated { taps - 1 - at } else { at };
                 for (value, weight) in tap.iter_mut().zip(weight.chunks_exact(taps)) {
                     *value = weight[at];
                 }

@@ -220,7 +220,7 @@ pub(in crate::cpu) fn apply<E: Scalar>(
     recall(size, Tail { before: None, after }, g, factor, offset, residual, y);
 }
 
-/// As [`apply`] with `y` in place of `g`.
+/// As [`apply`] with `y` instead of `g`.
 pub(in crate::cpu) fn apply_in_place<E: Scalar>(
     size: RowSize,
     y: &mut [E],

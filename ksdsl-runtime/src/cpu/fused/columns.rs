@@ -9,7 +9,7 @@ use crate::cpu::CpuBuf;
 use crate::cpu::simd::Level;
 use crate::scalar::Scalar;
 
-/// Wide rows have at least so many elements where rows are short,
+/// Wide rows have at least this many elements where rows are short,
 const LEAST: usize = 64;
 /// and at most so many; longer rows stay as they are.
 const MOST: usize = 1088;

@@ -11,7 +11,7 @@ const CUBIC: f64 = 0.044_715;
 /// `2 sqrt(2 / pi)`.
 const ROOT: f64 = 1.595_769_121_605_730_7;
 /// So far out every activation is at its limit, to rounding, in `f32` and in `f64`: zero below; further
-/// out terms of a formula may overflow, and an infinity times zero is no limit.
+/// out terms of a formula may overflow, and an infinity times zero is not a limit.
 pub(super) const FAR: f64 = 1e4;
 
 /// Writes `kind` of the elements at `x` to `y`, which may be `x`. What is `ahead`, as many elements

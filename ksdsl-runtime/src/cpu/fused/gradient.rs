@@ -254,7 +254,7 @@ impl<'a, E: Scalar> Pieces<'a, E> {
         }
     }
 
-    /// Each piece but the last must be a multiple of so many rows.
+    /// Each piece but the last must be a multiple of this many rows.
     pub(in crate::cpu) fn multiple(&self) -> usize {
         self.tiled.columns.repeat()
     }

@@ -7,7 +7,6 @@
 //! L1 cache until they are used.
 
 mod affine;
-mod again;
 mod columns;
 #[cfg(test)]
 mod extremes;
@@ -15,6 +14,7 @@ pub(super) mod function;
 mod gate;
 mod gradient;
 mod moments;
+mod recompute;
 #[cfg(test)]
 mod speed;
 #[cfg(test)]
@@ -22,7 +22,7 @@ mod tests;
 mod vector;
 
 pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
-pub(super) use again::Again;
 pub(super) use gate::{column_sums, gate, gate_gradient, image_sums};
 pub(super) use gradient::{Backward, Pieces, Sums};
 pub(super) use moments::{Moments, statistics};
+pub(super) use recompute::Operand;

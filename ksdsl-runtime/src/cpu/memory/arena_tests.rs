@@ -14,7 +14,7 @@ struct Live {
 impl Live {
     fn take(arena: &mut Arena, bytes: usize, mark: u8) -> Self {
         let (place, start) = arena.take(bytes).unwrap();
-        // SAFETY: the range is ours until it is given back.
+        // SAFETY: the range is ours until it is returned.
         unsafe { start.write_bytes(mark, bytes) };
         Self {
             place,

@@ -12,7 +12,7 @@
 //! loops of all kinds train: there is no owner that all of them have, and without one every step
 //! would map and clear its pages afresh. For the same reason the arena is shared: a second model,
 //! or a validation pass, uses what the first left. Call [`release`] when a large model is done and
-//! the process goes on with other work.
+//! the process continues with other work.
 //!
 //! For sanitizers, `RUSTFLAGS="--cfg ksdsl_exact_buffers"` gives each buffer an allocation of its
 //! own, without rounding, so that an access outside of it is noticed; Miri gets that always.
@@ -130,7 +130,7 @@ pub(super) struct Block {
     place: Option<(Option<usize>, Place)>,
 }
 
-// SAFETY: a block owns its memory, as a box does; the arena is locked where it is given back.
+// SAFETY: a block owns its memory, as a box does; the arena is locked where it is returned.
 unsafe impl Send for Block {}
 // SAFETY: a shared block only tells its start.
 unsafe impl Sync for Block {}

@@ -14,7 +14,7 @@ use crate::cpu::simd::Lanes;
 
 /// Width of a piece: few bits, so that its multiples are exact.
 const WIDTH: f32 = 0.406_25;
-/// `g`, within 1.9e-8 before rounding; 1.1e-8 is cut off at the end.
+/// `g`, within 1.9e-8 before rounding; 1.1e-8 is truncated at the end.
 #[rustfmt::skip]
 const VALUE: [[f32; 16]; 6] = [
     [0.0, 1.3905102e-01, 1.6920508e-01, 1.3585353e-01, 8.4632084e-02, 4.2889476e-02, 1.802435e-02, 6.3395714e-03, 1.8753308e-03, 4.6787556e-04, 9.861738e-05, 1.7579765e-05, 2.6522534e-06, 3.3881818e-07, 3.666172e-08, 0.0],
@@ -24,7 +24,7 @@ const VALUE: [[f32; 16]; 6] = [
     [6.737643e-02, 4.3643296e-02, -1.9946164e-03, -3.273335e-02, -3.312896e-02, -1.6640041e-02, -2.0736249e-03, 3.6542981e-03, 3.504265e-03, 1.8611415e-03, 7.0575665e-04, 2.0560021e-04, 4.754411e-05, 8.885342e-06, 1.3570287e-06, 0.0],
     [-5.0105792e-03, -1.9975945e-02, -2.1545503e-02, -7.4716816e-03, 5.7746083e-03, 8.828482e-03, 5.010266e-03, 9.457403e-04, -7.205306e-04, -7.520687e-04, -3.8472193e-04, -1.3636108e-04, -3.6579455e-05, -7.714244e-06, -1.3054992e-06, 0.0],
 ];
-/// `g` from the interpolation of its derivative, which is within 8.5e-9 before rounding (6.7e-8 are cut off at
+/// `g` from the interpolation of its derivative, which is within 8.5e-9 before rounding (6.7e-8 are truncated at
 /// the end); `g` within 5.9e-9.
 #[rustfmt::skip]
 const INTEGRAL: [[f32; 16]; 8] = [

@@ -7,7 +7,7 @@
 //! | | per point |
 //! | --- | --- |
 //! | output | `[tiles x in] [in x out]` |
-//! | data gradient | `[tiles x out] [out x in]`, the kernel flipped |
+//! | data gradient | `[tiles x out] [out x in]`, the kernel rotated by 180 degrees |
 //! | weight gradient | `[tiles x in]^T [tiles x out]`, summed over all tiles, then mapped back once |
 //!
 //! One thread, AVX-512, effective GFLOP/s (counting the direct algorithm's operations; the peak of

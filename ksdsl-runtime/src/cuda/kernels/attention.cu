@@ -21,7 +21,7 @@ extern "C" __global__ void softmax(idx rows, int tokens, real scale, real *score
     }
 }
 
-// ds_j = scale * p_j (dp_j - sum of p dp), in place of dp.
+// ds_j = scale * p_j (dp_j - sum of p dp), instead of dp.
 extern "C" __global__ void softmax_backward(idx rows, int tokens, real scale, const real *weights, real *gradients) {
     for (idx row = (idx)blockIdx.x * blockDim.y + threadIdx.y; row < rows; row += (idx)gridDim.x * blockDim.y) {
         const real *p = weights + row * tokens;

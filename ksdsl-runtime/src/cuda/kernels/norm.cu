@@ -70,7 +70,7 @@ extern "C" __global__ void norm_coefficients(int channels, double eps, const rea
     }
 }
 
-// The gradient before the last activation: masked by the output's sign, which is read or made again
+// The gradient before the last activation: masked by the output's sign, which is read or recomputed
 // by the same operations as in the forward pass.
 __device__ __forceinline__ real masked(real dy, int after, const real *output, idx i, real a, real factor,
                                        real offset) {

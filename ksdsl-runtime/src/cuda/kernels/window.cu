@@ -123,9 +123,9 @@ extern "C" __global__ void depthwise_data(Sizes s, idx rows, int accumulate, con
 
 // Depthwise K x K with stride 1, dilation 1 and as many outputs as inputs: a thread makes STRIP
 // outputs of one channel that lie side by side, so that it reads each input of a line once. With
-// `turned` the kernel is turned by 180 degrees, which makes it the data gradient.
+// `rotated` the kernel is rotated by 180 degrees, which makes it the data gradient.
 template <int K>
-__device__ __forceinline__ void depthwise_strips(const Sizes &s, idx rows, int turned, int accumulate, const real *x,
+__device__ __forceinline__ void depthwise_strips(const Sizes &s, idx rows, int rotated, int accumulate, const real *x,
                                                  const real *kernel, real *y) {
     int channels = s.output_channels;
     int strips = (s.output_width + STRIP - 1) / STRIP;
@@ -149,7 +149,7 @@ __device__ __forceinline__ void depthwise_strips(const Sizes &s, idx rows, int t
             }
 #pragma unroll
             for (int kx = 0; kx < K; kx++) {
-                int tap = turned ? K * K - 1 - (ky * K + kx) : ky * K + kx;
+                int tap = rotated ? K * K - 1 - (ky * K + kx) : ky * K + kx;
                 real w = kernel[(idx)tap * channels + c];
 #pragma unroll
                 for (int t = 0; t < STRIP; t++) sums[t] = fma(line[t + kx], w, sums[t]);
@@ -166,24 +166,24 @@ __device__ __forceinline__ void depthwise_strips(const Sizes &s, idx rows, int t
     }
 }
 
-extern "C" __global__ void depthwise_strips_3(Sizes s, idx rows, int turned, int accumulate, const real *x,
+extern "C" __global__ void depthwise_strips_3(Sizes s, idx rows, int rotated, int accumulate, const real *x,
                                               const real *kernel, real *y) {
-    depthwise_strips<3>(s, rows, turned, accumulate, x, kernel, y);
+    depthwise_strips<3>(s, rows, rotated, accumulate, x, kernel, y);
 }
 
-extern "C" __global__ void depthwise_strips_5(Sizes s, idx rows, int turned, int accumulate, const real *x,
+extern "C" __global__ void depthwise_strips_5(Sizes s, idx rows, int rotated, int accumulate, const real *x,
                                               const real *kernel, real *y) {
-    depthwise_strips<5>(s, rows, turned, accumulate, x, kernel, y);
+    depthwise_strips<5>(s, rows, rotated, accumulate, x, kernel, y);
 }
 
-extern "C" TWO_BLOCKS __global__ void depthwise_strips_7(Sizes s, idx rows, int turned, int accumulate, const real *x,
+extern "C" TWO_BLOCKS __global__ void depthwise_strips_7(Sizes s, idx rows, int rotated, int accumulate, const real *x,
                                               const real *kernel, real *y) {
-    depthwise_strips<7>(s, rows, turned, accumulate, x, kernel, y);
+    depthwise_strips<7>(s, rows, rotated, accumulate, x, kernel, y);
 }
 
-extern "C" TWO_BLOCKS __global__ void depthwise_strips_9(Sizes s, idx rows, int turned, int accumulate, const real *x,
+extern "C" TWO_BLOCKS __global__ void depthwise_strips_9(Sizes s, idx rows, int rotated, int accumulate, const real *x,
                                               const real *kernel, real *y) {
-    depthwise_strips<9>(s, rows, turned, accumulate, x, kernel, y);
+    depthwise_strips<9>(s, rows, rotated, accumulate, x, kernel, y);
 }
 
 // The weight gradient of a depthwise convolution by parts: partials lie [part][tap][output channel].

@@ -1,4 +1,4 @@
-//! Things made before they are asked for, on threads of their own.
+//! Prefetching on worker threads.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -6,17 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// Why nothing was made: what the panic said.
+/// A worker's panic message.
 pub(super) type Panic = String;
 
-/// Threads that make things, at most.
+/// The maximum number of workers.
 const MOST_WORKERS: usize = 64;
 
-/// How the thing of a position is made.
+/// Creates the item at a position.
 pub(super) type Make<T> = dyn Fn(u64) -> T + Send + Sync;
 
-/// Makes the things of positions 0, 1, 2, ... in advance. What is made depends on the position alone, not on how
-/// many threads there are or which of them made it.
+/// Prefetches the items at positions 0, 1, 2, ... An item depends only on its position, not on the number of workers.
 pub(super) struct Ahead<T> {
     shared: Arc<Shared<T>>,
     workers: Vec<JoinHandle<()>>,
@@ -24,21 +23,21 @@ pub(super) struct Ahead<T> {
 
 struct Shared<T> {
     make: Box<Make<T>>,
-    /// How many things may be in the making or ready.
+    /// The maximum number of items in preparation or ready.
     most: u64,
     state: Mutex<State<T>>,
-    /// There may be room for another thing, or it is time to stop.
+    /// Signals room for another item, or the end.
     room: Condvar,
-    /// A thing is ready.
+    /// Signals that an item is ready.
     ready: Condvar,
 }
 
 struct State<T> {
-    /// Grows when the position is changed: what older claims make is of no use.
+    /// Incremented when the position changes: items of older generations are discarded.
     generation: u64,
-    /// The position that is taken next.
+    /// The next position to take.
     taken: u64,
-    /// The position that is claimed next by a worker.
+    /// The next position to claim by a worker.
     claimed: u64,
     ready: BTreeMap<u64, Result<T, Panic>>,
     stop: bool,
@@ -67,7 +66,7 @@ impl<T> Shared<T> {
         catch_unwind(AssertUnwindSafe(|| (self.make)(position))).map_err(|panic| message(&*panic))
     }
 
-    /// What a worker does.
+    /// The loop of a worker.
     fn work(&self) {
         while let Some((position, generation)) = self.claim() {
             let thing = self.made(position);
@@ -80,16 +79,15 @@ impl<T> Shared<T> {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
+        .unwrap_or_else(|| "panic without a message".to_owned())
 }
 
 impl<T: Send + 'static> Ahead<T> {
-    /// Starts `workers` threads that make things of positions from `first` on, at most `most` before they are
-    /// taken.
+    /// Starts `workers` threads that prefetch at most `most` items, from position `first` on.
     pub(super) fn new(make: Box<Make<T>>, first: u64, workers: usize, most: u64) -> Self {
         let shared = Arc::new(Shared {
             make,
@@ -119,8 +117,8 @@ impl<T: Send + 'static> Ahead<T> {
         Self { shared, workers }
     }
 
-    /// The thing of a position; waits until it is made. After another position than the one before plus one, making
-    /// starts anew from there.
+    /// The item at a position; waits until it is ready. A position that is not the successor of the last one restarts
+    /// prefetching from there.
     pub(super) fn take(&self, position: u64) -> Result<T, Panic> {
         if self.workers.is_empty() {
             return self.shared.made(position);
@@ -142,7 +140,7 @@ impl<T: Send + 'static> Ahead<T> {
         }
     }
 
-    /// How many things are ready.
+    /// The number of items that are ready.
     #[cfg(test)]
     pub(super) fn ready(&self) -> usize {
         self.shared.lock().ready.len()

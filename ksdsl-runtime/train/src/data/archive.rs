@@ -1,4 +1,4 @@
-//! Files of tar archives. No more is held in memory than the files that are asked for.
+//! Files of tar archives. No more is held in memory than the files that are requested.
 
 use super::DataError;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub(super) fn members(
         }
         let Attributes { name, size } = std::mem::take(&mut attributes);
         if size.is_some_and(|size| size != entry.size()) {
-            return Err(failed(damaged("it gives two sizes for a member".to_owned())));
+            return Err(failed(damaged("a member has two sizes".to_owned())));
         }
         let member = name.unwrap_or_else(|| entry.path_bytes().into_owned());
         let is_file = entry.header().entry_type().is_file();
@@ -66,8 +66,8 @@ pub(super) fn members(
 }
 
 impl Attributes {
-    /// Takes a member that speaks of the next one: a long name (GNU), or a list of attributes (POSIX). Says whether it is
-    /// one.
+    /// Takes a member that speaks of the next one: a long name (GNU), or a list of attributes (POSIX). Says whether
+    /// it is one.
     fn take(&mut self, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
         let kind = entry.header().entry_type();
         if kind.is_gnu_longlink() || kind.is_pax_global_extensions() {
@@ -79,9 +79,7 @@ impl Attributes {
         }
         let size = entry.size();
         if size > LONGEST_ATTRIBUTES {
-            return Err(damaged(format!(
-                "it has a name or attributes of {size} bytes for a member"
-            )));
+            return Err(damaged(format!("a member has a name or attributes of {size} bytes")));
         }
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! Images as tensors.
+//! Batches as tensors.
 
 use super::{Dataset, Example};
 use ksdsl_runtime::dfdx::dtypes::Dtype;
@@ -14,21 +14,21 @@ use std::num::NonZeroUsize;
 pub type Images<const C: usize, const H: usize, const W: usize, E, D, T = NoneTape> =
     Tensor<(usize, Const<C>, Const<H>, Const<W>), E, D, T>;
 
-/// A probability for each of `K` classes: batch x `K`.
+/// Target probabilities: batch x `K`.
 pub type Targets<const K: usize, E, D, T = NoneTape> = Tensor<(usize, Const<K>), E, D, T>;
 
-/// Pixels to numbers of mean 0 and variance 1, channel by channel: `(pixel - mean) / deviation`.
-/// Taken from the training part alone, so that nothing of what is held out is known in training.
+/// Normalises pixels to mean 0 and variance 1 per channel: `(pixel - mean) / deviation`.
+/// Computed from the training set only, so that no information leaks from the validation set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaling<const C: usize> {
-    /// The mean of a channel's pixels.
+    /// The mean of each channel.
     pub mean: [f64; C],
-    /// Their standard deviation, 1 where all are equal.
+    /// The standard deviation of each channel; 1 for a constant channel.
     pub deviation: [f64; C],
 }
 
 impl<const C: usize> Scaling<C> {
-    /// The scaling that gives the pixels of `data` mean 0 and variance 1.
+    /// The scaling that normalises `data` to mean 0 and variance 1.
     pub fn of<const H: usize, const W: usize, const K: usize>(data: &Dataset<C, H, W, K>) -> Self {
         let count = (data.len() * H * W).max(1) as f64;
         let sums = |value: &dyn Fn(usize, f64) -> f64| {
@@ -66,7 +66,7 @@ impl<const C: usize> Scaling<C> {
     }
 }
 
-/// Images with what a network should say about them.
+/// A batch of images and targets.
 #[derive(Clone, Debug)]
 pub struct Batch<const C: usize, const H: usize, const W: usize, const K: usize, E: Dtype, D: Device<E>> {
     /// The scaled images.
@@ -77,10 +77,10 @@ pub struct Batch<const C: usize, const H: usize, const W: usize, const K: usize,
 }
 
 impl<const C: usize, const H: usize, const W: usize, const K: usize, E: Dtype, D: Device<E>> Batch<C, H, W, K, E, D> {
-    /// Images of `data`, those of these indices, as tensors on `device`.
+    /// Copies the images at these indices to tensors on `device`.
     ///
     /// # Panics
-    /// If there is no image of an index.
+    /// If an index is out of range.
     pub fn new(
         data: &Dataset<C, H, W, K>,
         indices: impl IntoIterator<Item = usize>,
@@ -100,7 +100,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize, E: Dtype, D
     }
 }
 
-/// Images in batches, in a new random order every epoch.
+/// Batches of a data set, reshuffled every epoch.
 #[derive(Clone, Debug)]
 pub struct Batches<'d, const C: usize, const H: usize, const W: usize, const K: usize> {
     data: &'d Dataset<C, H, W, K>,
@@ -111,8 +111,7 @@ pub struct Batches<'d, const C: usize, const H: usize, const W: usize, const K: 
 }
 
 impl<'d, const C: usize, const H: usize, const W: usize, const K: usize> Batches<'d, C, H, W, K> {
-    /// Batches of `size` images (the last of an epoch has what is left); `seed` decides on the
-    /// orders.
+    /// Batches of `size` images (the last one may be smaller), shuffled by `seed`.
     pub fn new(data: &'d Dataset<C, H, W, K>, size: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
         Self {
             data,
@@ -123,12 +122,12 @@ impl<'d, const C: usize, const H: usize, const W: usize, const K: usize> Batches
         }
     }
 
-    /// How many batches an epoch has.
+    /// The number of batches per epoch.
     pub fn per_epoch(&self) -> usize {
         self.data.len().div_ceil(self.size.get())
     }
 
-    /// The batches of the next epoch; together they hold every image once.
+    /// The batches of the next epoch; every image occurs once.
     pub fn epoch<'b, E: Dtype, D: Device<E>>(
         &'b mut self,
         device: &'b D,

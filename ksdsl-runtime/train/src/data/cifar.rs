@@ -45,8 +45,8 @@ impl Cifar10 {
     /// the folder it unpacks to. The classes have the names of `batches.meta.txt` if it is there.
     ///
     /// # Errors
-    /// If a file is missing or cannot be read, an archive has it twice, it is no whole number of records, or has
-    /// a label that is no class; also if there are other names than one for each class, all different.
+    /// If a file is missing or cannot be read, an archive has it twice, it is not a whole number of records, or has
+    /// a label that is not a class; also if there are other names than one for each class, all different.
     pub fn open(path: impl AsRef<Path>) -> Result<(Self, Self), DataError> {
         let names = [
             "data_batch_1.bin",
@@ -95,7 +95,7 @@ struct Content {
     bytes: Vec<u8>,
 }
 
-/// What was asked for.
+/// What was requested.
 struct Found {
     files: Vec<Content>,
     /// The file of the classes' names.
@@ -112,8 +112,7 @@ impl Found {
             folder: file.clone(),
             reason,
         };
-        let text =
-            std::str::from_utf8(bytes).map_err(|_| wrong("the names of the classes are not UTF-8".to_owned()))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| wrong("the class names are not UTF-8".to_owned()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let names: Vec<String> = lines.map(str::to_owned).collect();
         check_names::<K>(&names).map_err(|error| wrong(error.to_string()))?;

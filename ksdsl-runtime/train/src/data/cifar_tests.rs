@@ -116,7 +116,7 @@ fn names_the_file_that_is_missing() {
     archive(&path, &BATCHES[..5]);
     let message = error(&path);
     assert!(
-        message.ends_with("archive.tar.gz` has no file `test_batch.bin`"),
+        message.ends_with("archive.tar.gz` does not contain the file `test_batch.bin`"),
         "{message}"
     );
 }
@@ -129,7 +129,8 @@ fn refuses_truncated_and_empty_files() {
     for len in [0, 1, PIXELS, PIXELS + 2, 2 * PIXELS + 1] {
         fs::write(&file, &content(1)[..len]).unwrap();
         let message = error(data.path());
-        let expected = format!("data_batch_2.bin`: {len} bytes are no whole number of records of 3073 bytes");
+        let expected =
+            format!("data_batch_2.bin`: the size, {len} bytes, is not a multiple of the record size, 3073 bytes");
         assert!(message.ends_with(&expected), "{message}");
     }
 }
@@ -141,7 +142,7 @@ fn names_the_record_with_a_label_that_is_no_class() {
     fs::write(data.path().join("test_batch.bin"), [record(9), record(10)].concat()).unwrap();
     let message = error(data.path());
     assert!(
-        message.ends_with("test_batch.bin`: record 1 has label 10; there are 10 classes, counted from 0"),
+        message.ends_with("test_batch.bin`: record 1 has label 10, but there are 10 classes (labels start at 0)"),
         "{message}"
     );
 }
@@ -187,7 +188,7 @@ fn names_what_an_archive_has_twice() {
     archive(&path, &[&BATCHES[..], &["data_batch_4.bin"]].concat());
     let message = error(&path);
     assert!(
-        message.ends_with("archive.tar.gz` has the file `data_batch_4.bin` twice"),
+        message.ends_with("archive.tar.gz` contains the file `data_batch_4.bin` twice"),
         "{message}"
     );
 }
@@ -203,7 +204,7 @@ fn records_of_an_archive_are_checked_as_those_of_a_folder() {
         error(&path)
     };
     let message = with(content(4)[..5000].to_vec());
-    let expected = "data_batch_5.bin`: 5000 bytes are no whole number of records of 3073 bytes";
+    let expected = "data_batch_5.bin`: the size, 5000 bytes, is not a multiple of the record size, 3073 bytes";
     assert!(message.ends_with(expected), "{message}");
     let message = with([record(1), record(2), record(255)].concat());
     assert!(
@@ -220,7 +221,7 @@ fn refuses_files_of_absurd_sizes_unread() {
     let file = fs::File::create(data.path().join("data_batch_2.bin")).unwrap();
     file.set_len(3073 << 30).unwrap();
     let message = error(data.path());
-    let expected = "data_batch_2.bin` has more than 268435456 bytes: too many for a file of this kind";
+    let expected = "data_batch_2.bin` is larger than 268435456 bytes, the limit for this kind of file";
     assert!(message.ends_with(expected), "{message}");
     drop(file);
 
@@ -236,7 +237,7 @@ fn refuses_files_of_absurd_sizes_unread() {
     gzip.finish().unwrap();
     let message = error(&path);
     assert!(
-        message.contains("data_batch_1.bin` has more than 268435456 bytes"),
+        message.contains("data_batch_1.bin` is larger than 268435456 bytes"),
         "{message}"
     );
 }
@@ -249,7 +250,7 @@ fn names_the_record_whose_coarse_label_is_no_class() {
     let test = [with_coarse(0, 5), with_coarse(20, 6)].concat();
     fs::write(folder.path().join("test.bin"), test).unwrap();
     let message = Cifar100::open(folder.path()).unwrap_err().to_string();
-    let expected = "test.bin`: record 1 has label 20; there are 20 classes, counted from 0";
+    let expected = "test.bin`: record 1 has label 20, but there are 20 classes (labels start at 0)";
     assert!(message.ends_with(expected), "{message}");
 }
 
@@ -280,7 +281,7 @@ fn classes_have_the_names_that_are_written_down() {
         assert!(file.starts_with('`'), "{message}");
         reason.to_owned()
     };
-    assert_eq!(wrong(b"a\nb"), "2 names for 10 classes");
-    assert!(wrong("a\n".repeat(10).as_bytes()).starts_with("two classes are called \"a\""));
+    assert_eq!(wrong(b"a\nb"), "found 2 class names, expected 10");
+    assert!(wrong("a\n".repeat(10).as_bytes()).starts_with("duplicate class name \"a\""));
     assert!(wrong(b"\xFF\n\xFE\n").ends_with("are not UTF-8"));
 }

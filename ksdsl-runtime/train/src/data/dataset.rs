@@ -1,4 +1,4 @@
-//! Labelled images whose sizes are part of their type.
+//! Data sets of labelled images.
 
 use super::DataError;
 use rand::SeedableRng;
@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Labelled images of `C` channels, `H` rows and `W` columns in `K` classes. A network takes them
-/// whose input is `C x H x W` and whose output has `K` values, which the compiler checks.
+/// A data set of labelled `C x H x W` images with `K` classes. The Rust compiler checks that a network has this input
+/// size and `K` outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset<const C: usize, const H: usize, const W: usize, const K: usize> {
     pixels: Vec<u8>,
@@ -19,7 +19,7 @@ pub struct Dataset<const C: usize, const H: usize, const W: usize, const K: usiz
 /// An image and its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example<'d> {
-    /// The values, channel by channel, each row by row.
+    /// The pixels, `C x H x W`.
     pub pixels: &'d [u8],
     /// The class, from 0.
     pub label: usize,
@@ -28,13 +28,13 @@ pub struct Example<'d> {
 impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, H, W, K> {
     /// Values of an image.
     pub const PIXELS: usize = C * H * W;
-    /// How many classes there are.
+    /// The number of classes.
     pub const CLASSES: usize = K;
 
-    /// Images of `pixels`, one after the other as in [`Example`], with a label for each.
+    /// Creates a data set from the images' pixels (n x C x H x W) and labels.
     ///
     /// # Errors
-    /// If there are not as many images as labels, or a label is no class.
+    /// If the numbers of images and labels differ, or a label is not below `K`.
     pub fn new(pixels: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
         if pixels.len() != labels.len() * Self::PIXELS {
             return Err(DataError::Pixels {
@@ -57,23 +57,22 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         })
     }
 
-    /// The same images, with classes of these names. Without, a class is called by its number.
+    /// Sets the class names; the default is the class indices.
     ///
     /// # Errors
-    /// If there are not as many names as classes, two are equal, or one is empty or has a control character (a line
-    /// break, an escape), which no table or picture can show.
+    /// If there are not `K` distinct names, or one is empty or contains control characters.
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
         self.names = names.into_iter().map(Into::into).collect();
         check_names::<K>(&self.names)?;
         Ok(self)
     }
 
-    /// The names of the classes.
+    /// The class names.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// How many images there are.
+    /// The number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
@@ -83,10 +82,10 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         self.labels.is_empty()
     }
 
-    /// The image of this index.
+    /// The image at this index.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If the index is out of range.
     pub fn get(&self, index: usize) -> Example<'_> {
         Example {
             pixels: &self.pixels[index * Self::PIXELS..][..Self::PIXELS],
@@ -99,31 +98,31 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// A part to train with and a part to hold out: of every class, `held_out` of its images,
-    /// rounded, chosen at random by `seed`. Both parts keep the order of the whole.
+    /// Splits into a training and a validation set, stratified by class: `fraction` of each class's images,
+    /// rounded and chosen at random by `seed`, is the validation set. Both keep the original order.
     ///
     /// # Panics
-    /// If `held_out` is not within 0 to 1.
-    pub fn split(&self, held_out: f64, seed: u64) -> (Self, Self) {
+    /// If `fraction` is not from 0 to 1.
+    pub fn split(&self, fraction: f64, seed: u64) -> (Self, Self) {
         assert!(
-            (0.0..=1.0).contains(&held_out),
-            "a share is within 0 to 1, not {held_out}"
+            (0.0..=1.0).contains(&fraction),
+            "the fraction must be from 0 to 1, not {fraction}"
         );
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut members = vec![Vec::new(); K];
         for (index, &label) in self.labels.iter().enumerate() {
             members[usize::from(label)].push(index);
         }
-        let mut is_held_out = vec![false; self.len()];
+        let mut is_validation = vec![false; self.len()];
         for mut members in members {
             members.shuffle(&mut rng);
-            members.truncate((held_out * members.len() as f64).round() as usize);
-            members.into_iter().for_each(|index| is_held_out[index] = true);
+            members.truncate((fraction * members.len() as f64).round() as usize);
+            members.into_iter().for_each(|index| is_validation[index] = true);
         }
-        (self.part(|i| !is_held_out[i]), self.part(|i| is_held_out[i]))
+        (self.part(|i| !is_validation[i]), self.part(|i| is_validation[i]))
     }
 
-    /// The images whose index `belongs`, in order.
+    /// The images whose indices satisfy `belongs`, in order.
     pub fn part(&self, belongs: impl Fn(usize) -> bool) -> Self {
         let mut part = Self {
             pixels: Vec::new(),

@@ -93,18 +93,21 @@ fn refuses_damaged_archives() {
     let whole = gzip(&line("3", "1"));
     for length in 1..whole.len() {
         let message = Digits::read(&whole[..length]).unwrap_err().to_string();
-        assert!(message.starts_with("cannot unpack the data: "), "{length}: {message}");
+        assert!(
+            message.starts_with("cannot decompress the data: "),
+            "{length}: {message}"
+        );
     }
     let mut flipped = whole.clone();
     *flipped.last_mut().unwrap() ^= 1; // the length at the end of a gzip member
     let message = Digits::read(&flipped).unwrap_err().to_string();
-    assert!(message.starts_with("cannot unpack the data: "), "{message}");
+    assert!(message.starts_with("cannot decompress the data: "), "{message}");
     assert!(Digits::read(line("3", "1").as_bytes()).is_err(), "not compressed");
 }
 
 #[test]
 fn refuses_nothing_at_all() {
-    assert_eq!(error(""), "there is no data: expected one image in each line");
+    assert_eq!(error(""), "the file is empty: expected one image per line");
     let message = Digits::read(&[]).unwrap_err().to_string();
     assert!(message.contains("data"), "{message}");
 }
@@ -114,16 +117,16 @@ fn refuses_archives_that_would_fill_the_memory() {
     let bomb = gzip(&"0".repeat(65 << 20));
     assert_eq!(
         Digits::read(&bomb).unwrap_err().to_string(),
-        "the data is larger than 67108864 bytes when unpacked"
+        "the decompressed data is larger than 67108864 bytes"
     );
 }
 
 #[test]
 fn splits_every_class_in_the_same_proportion() {
-    let (train, held_out) = Digits::embedded().split(0.2, 3);
+    let (train, validation) = Digits::embedded().split(0.2, 3);
     // The counts of the whole times 0.2, rounded: 35.6, 36.4, 35.4, 36.6, 36.2, 36.4, 36.2, 35.8, 34.8, 36.
-    assert_eq!(counts(&held_out), [36, 36, 35, 37, 36, 36, 36, 36, 35, 36]);
-    assert_eq!(train.len() + held_out.len(), 1797);
+    assert_eq!(counts(&validation), [36, 36, 35, 37, 36, 36, 36, 36, 35, 36]);
+    assert_eq!(train.len() + validation.len(), 1797);
 }
 
 #[test]
@@ -135,9 +138,13 @@ fn a_split_loses_and_repeats_nothing() {
         pixels
     });
     let digits = Digits::new(pixels.collect(), (0..100).map(|i| i % 10).collect()).unwrap();
-    let (train, held_out) = digits.split(0.3, 5);
-    assert_eq!((train.len(), held_out.len()), (70, 30));
-    let mut all: Vec<_> = train.iter().chain(held_out.iter()).map(|digit| digit.pixels).collect();
+    let (train, validation) = digits.split(0.3, 5);
+    assert_eq!((train.len(), validation.len()), (70, 30));
+    let mut all: Vec<_> = train
+        .iter()
+        .chain(validation.iter())
+        .map(|digit| digit.pixels)
+        .collect();
     all.sort();
     assert_eq!(all, digits.iter().map(|digit| digit.pixels).collect::<Vec<_>>());
 }
@@ -152,7 +159,7 @@ fn the_seed_decides_on_the_split() {
 }
 
 #[test]
-#[should_panic(expected = "a share is within 0 to 1, not 1.5")]
+#[should_panic(expected = "the fraction must be from 0 to 1, not 1.5")]
 fn a_share_is_no_more_than_all() {
     Digits::embedded().split(1.5, 0);
 }
@@ -162,10 +169,10 @@ fn refuses_images_without_labels_and_labels_without_a_class() {
     let message = |pixels, labels| Digits::new(pixels, labels).unwrap_err().to_string();
     assert_eq!(
         message(vec![0; 127], vec![0, 1]),
-        "127 values for 2 images of 64 values each"
+        "found 127 values, expected 2 images of 64 values each"
     );
     assert_eq!(
         message(vec![0; 128], vec![9, 10]),
-        "image 1 has label 10; there are 10 classes, counted from 0"
+        "image 1 has label 10, but there are 10 classes (labels start at 0)"
     );
 }

@@ -21,9 +21,9 @@ pub enum DataError {
     Columns {
         /// The line, from 1.
         line: usize,
-        /// How many fields it has.
+        /// The number of fields it has.
         found: usize,
-        /// How many it should have.
+        /// The expected number.
         expected: usize,
     },
     /// A field is not a number, or a number out of its range.
@@ -39,27 +39,27 @@ pub enum DataError {
     },
     /// There are not as many values as the images need.
     Pixels {
-        /// How many values there are.
+        /// The number of values.
         found: usize,
-        /// How many images.
+        /// The number of images.
         images: usize,
         /// The values of an image.
         expected: usize,
     },
-    /// An image has a label that is no class.
+    /// An image has a label that is not a class.
     Label {
         /// The image, from 0.
         image: usize,
         /// Its label.
         found: u16,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
     },
     /// There are not as many names as classes.
     Names {
-        /// How many names there are.
+        /// The number of names.
         found: usize,
-        /// How many classes.
+        /// The number of classes.
         classes: usize,
     },
     /// A class's name is empty or has a control character.
@@ -109,7 +109,7 @@ pub enum DataError {
         /// The size of a record.
         record: usize,
     },
-    /// A record of a file has a label (in CIFAR-100, one of its two) that is no class.
+    /// A record of a file has a label (in CIFAR-100, one of its two) that is not a class.
     Class {
         /// The file.
         file: PathBuf,
@@ -117,10 +117,10 @@ pub enum DataError {
         record: usize,
         /// Its label.
         found: u8,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
     },
-    /// A file is no picture that can be read.
+    /// A file is not a picture that can be read.
     Picture {
         /// The file.
         file: PathBuf,
@@ -166,9 +166,9 @@ impl DataError {
 impl fmt::Display for DataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unpack(error) => write!(f, "cannot unpack the data: {error}"),
-            Self::TooLarge { limit } => write!(f, "the data is larger than {limit} bytes when unpacked"),
-            Self::Empty => f.write_str("there is no data: expected one image in each line"),
+            Self::Unpack(error) => write!(f, "cannot decompress the data: {error}"),
+            Self::TooLarge { limit } => write!(f, "the decompressed data is larger than {limit} bytes"),
+            Self::Empty => f.write_str("the file is empty: expected one image per line"),
             Self::Columns { line, found, expected } => {
                 write!(f, "line {line}: expected {expected} fields, found {found}")
             }
@@ -182,30 +182,33 @@ impl fmt::Display for DataError {
                 found,
                 images,
                 expected,
-            } => write!(f, "{found} values for {images} images of {expected} values each"),
+            } => write!(
+                f,
+                "found {found} values, expected {images} images of {expected} values each"
+            ),
             Self::Label { image, found, classes } => {
                 write!(
                     f,
-                    "image {image} has label {found}; there are {classes} classes, counted from 0"
+                    "image {image} has label {found}, but there are {classes} classes (labels start at 0)"
                 )
             }
-            Self::Names { found, classes } => write!(f, "{found} names for {classes} classes"),
+            Self::Names { found, classes } => write!(f, "found {found} class names, expected {classes}"),
             Self::Name { name } => write!(
                 f,
-                "a class is called {name:?}: expected a name without control characters"
+                "invalid class name {name:?}: names must be non-empty and without control characters"
             ),
-            Self::SameName { name } => write!(f, "two classes are called {name:?}: each needs a name of its own"),
+            Self::SameName { name } => write!(f, "duplicate class name {name:?}"),
             Self::File { file, source } => write!(f, "cannot read `{}`: {source}", file.display()),
-            Self::Missing { archive, name } => write!(f, "`{}` has no file `{name}`", archive.display()),
-            Self::Twice { archive, name } => write!(f, "`{}` has the file `{name}` twice", archive.display()),
+            Self::Missing { archive, name } => write!(f, "`{}` does not contain the file `{name}`", archive.display()),
+            Self::Twice { archive, name } => write!(f, "`{}` contains the file `{name}` twice", archive.display()),
             Self::FileTooLarge { file, limit } => write!(
                 f,
-                "`{}` has more than {limit} bytes: too many for a file of this kind",
+                "`{}` is larger than {limit} bytes, the limit for this kind of file",
                 file.display()
             ),
             Self::Records { file, bytes, record } => write!(
                 f,
-                "`{}`: {bytes} bytes are no whole number of records of {record} bytes",
+                "`{}`: the size, {bytes} bytes, is not a multiple of the record size, {record} bytes",
                 file.display()
             ),
             Self::Class {
@@ -215,16 +218,16 @@ impl fmt::Display for DataError {
                 classes,
             } => write!(
                 f,
-                "`{}`: record {record} has label {found}; there are {classes} classes, counted from 0",
+                "`{}`: record {record} has label {found}, but there are {classes} classes (labels start at 0)",
                 file.display()
             ),
-            Self::Picture { file, reason } => write!(f, "cannot read `{}` as a picture: {reason}", file.display()),
+            Self::Picture { file, reason } => write!(f, "cannot read the image `{}`: {reason}", file.display()),
             Self::Classes { folder, reason } => write!(f, "`{}`: {reason}", folder.display()),
             Self::Write { file, source } => write!(f, "cannot write `{}`: {source}", file.display()),
             Self::Panicked { epoch, step, message } => {
                 write!(
                     f,
-                    "the batch of epoch {epoch}, step {step} could not be made: {message}"
+                    "the batch of epoch {epoch}, step {step} could not be created: {message}"
                 )
             }
         }

@@ -1,34 +1,34 @@
-//! Pictures in a folder per class.
+//! Image folders.
 
 use super::{DataError, Dataset, picture};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How many names of classes an error lists.
+/// The maximum number of class names in an error.
 const SHOWN: usize = 20;
 
 impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, H, W, K> {
-    /// Reads the pictures of a folder, those to train with and those to hold out. It has the folders `train` and
-    /// `test`, each with a folder of pictures per class; or it has a folder per class itself, then `held_out` of
-    /// each class is held out, chosen by `seed` as in [`Dataset::split`].
+    /// Reads an image folder into a training and a validation set. The folder contains either `train` and `test`, each
+    /// with one folder per class, or one folder per class; in the latter case `fraction` of each class,
+    /// chosen by `seed` as in [`Dataset::split`], is the validation set.
     ///
-    /// See [`Dataset::read_folder`] for the pictures.
+    /// See [`Dataset::read_folder`] for the images.
     ///
     /// # Errors
     /// As [`Dataset::read_folder`]; also if `train` and `test` have different classes.
     ///
     /// # Panics
-    /// If `held_out` is not within 0 to 1.
-    pub fn open_folder(path: impl AsRef<Path>, held_out: f64, seed: u64) -> Result<(Self, Self), DataError> {
+    /// If `fraction` is not from 0 to 1.
+    pub fn open_folder(path: impl AsRef<Path>, fraction: f64, seed: u64) -> Result<(Self, Self), DataError> {
         let path = path.as_ref();
         let (training, test) = (path.join("train"), path.join("test"));
         if !(training.is_dir() && test.is_dir()) {
-            return Ok(Self::read_folder(path)?.split(held_out, seed));
+            return Ok(Self::read_folder(path)?.split(fraction, seed));
         }
         let (training, test) = (Self::read_folder(training)?, Self::read_folder(test)?);
         if training.names() != test.names() {
             let reason = format!(
-                "`train` has the classes {}, `test` has {}: expected the same",
+                "`train` has the classes {}, but `test` has {}",
                 listed(training.names()),
                 listed(test.names())
             );
@@ -40,18 +40,16 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         Ok((training, test))
     }
 
-    /// Reads the pictures of a folder that has a folder of PNG, JPEG or BMP files per class. Classes are sorted by
-    /// name, and so are the files of each; names that begin with a point are skipped, as are files beside the
-    /// folders of the classes.
+    /// Reads an image folder with one folder of PNG, JPEG or BMP files per class. Classes and files are sorted by name;
+    /// hidden files, and files next to the class folders, are ignored.
     ///
-    /// Pictures may have any size: of each, the middle with the proportions of `H x W` is taken and resized to it
-    /// with a triangle filter. With `C = 3` they are read as red, green and blue, with `C = 1` as grey (ITU-R 601-2);
-    /// what is transparent counts as if it were not. An orientation in EXIF data is not applied, as in PIL and in
-    /// torchvision's `ImageFolder`.
+    /// Images may have any size: each is centre-cropped to the aspect ratio of `H x W` and resized with a triangle
+    /// (bilinear) filter. With `C = 3` they are read as RGB, with `C = 1` as greyscale (ITU-R 601-2); transparency is
+    /// ignored. EXIF orientation is not applied, as in PIL and torchvision's `ImageFolder`.
     ///
     /// # Errors
     /// If there are not `K` classes, a class has no pictures or a name that is not UTF-8, or a file cannot be read as a
-    /// picture, is cut off, or has more than 89 million pixels; also for other `C` than 1 and 3, and sizes of 0; also
+    /// picture, is truncated, or has more than 89 million pixels; also for other `C` than 1 and 3, sizes of 0, and
     /// without the feature `pictures`.
     pub fn read_folder(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
@@ -64,7 +62,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
         for (label, class) in classes.iter().enumerate() {
             let files = sorted(class)?;
             if files.is_empty() {
-                return Err(wrong(class, "the class has no pictures".to_owned()));
+                return Err(wrong(class, "the class has no images".to_owned()));
             }
             for file in files {
                 pixels.extend(Self::pixels(&file)?);
@@ -103,7 +101,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// Whether pictures can be read with these sizes.
     fn check_sizes(path: &Path) -> Result<(), DataError> {
         if !(C == 1 || C == 3) || H == 0 || W == 0 || K > usize::from(u16::MAX) + 1 {
-            let reason = format!("pictures are read as 1 or 3 channels and at least one pixel, not as {C} x {H} x {W}");
+            let reason = format!("images must have 1 or 3 channels and at least one pixel, not {C} x {H} x {W}");
             return Err(wrong(path, reason));
         }
         Ok(())
@@ -152,10 +150,10 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The name of a class, which is told by it alone.
+/// The name of a class, which identifies it.
 fn utf8_name(class: &Path) -> Result<String, DataError> {
     let name = class.file_name().unwrap_or_default();
-    let reason = || "the name of a class must be UTF-8; rename the folder".to_owned();
+    let reason = || "class names must be UTF-8; rename the folder".to_owned();
     Ok(name.to_str().ok_or_else(|| wrong(class, reason()))?.to_owned())
 }
 

@@ -118,7 +118,7 @@ fn train_and_test_are_taken_as_they_are() {
     assert_eq!((training.len(), summary(&test)), (3, vec![(90, 0), (91, 1)]));
     fs::rename(root.path().join("test/cat"), root.path().join("test/dog")).unwrap();
     let message = Color::open_folder(root.path(), 0.5, 0).unwrap_err().to_string();
-    let expected = "`train` has the classes ant, cat, `test` has ant, dog: expected the same";
+    let expected = "`train` has the classes ant, cat, but `test` has ant, dog";
     assert!(message.ends_with(expected), "{message}");
 }
 
@@ -143,8 +143,8 @@ fn names_the_file_that_is_no_picture() {
     let refused = |bytes: &[u8]| {
         fs::write(&file, bytes).unwrap();
         let message = error(root.path());
-        assert!(message.starts_with("cannot read `"), "{message}");
-        assert!(message.contains("c.png` as a picture: "), "{message}");
+        assert!(message.starts_with("cannot read the image `"), "{message}");
+        assert!(message.contains("c.png`: "), "{message}");
     };
     refused(b"");
     refused(b"some text");
@@ -160,7 +160,7 @@ fn names_the_file_that_is_no_picture() {
     refused(&huge);
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    assert!(error(root.path()).ends_with("c.png` as a picture: it is a folder; a class has files alone"));
+    assert!(error(root.path()).ends_with("c.png`: it is a directory; class folders may contain only files"));
 }
 
 #[test]
@@ -189,9 +189,9 @@ fn names_what_is_wrong_with_the_classes() {
     let expected = "expected a folder for each of 2 classes, found 3: ant, cat, dog";
     assert!(message.ends_with(expected), "{message}");
     let message = Dataset::<3, 4, 4, 3>::read_folder(root.path()).unwrap_err().to_string();
-    assert!(message.ends_with("dog`: the class has no pictures"), "{message}");
+    assert!(message.ends_with("dog`: the class has no images"), "{message}");
     let message = Dataset::<2, 4, 4, 3>::read_folder(root.path()).unwrap_err().to_string();
-    assert!(message.ends_with("not as 2 x 4 x 4"), "{message}");
+    assert!(message.ends_with("not 2 x 4 x 4"), "{message}");
     let message = error(&root.path().join("nowhere"));
     assert!(
         message.starts_with("cannot read `") && message.contains("nowhere"),

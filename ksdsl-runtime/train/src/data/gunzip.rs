@@ -3,8 +3,8 @@
 use flate2::bufread::GzDecoder;
 use std::io::{self, BufRead, Read};
 
-/// Unpacks all members, one after the other. Zeros may follow the last one, as `gzip` allows it (tapes are filled up with
-/// them); anything else there is an error.
+/// Unpacks all members, one after the other. Zeros may follow the last one, as `gzip` allows it (tapes are filled up
+/// with them); anything else there is an error.
 pub(super) struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Gunzip<R> {
@@ -34,7 +34,7 @@ impl<R: BufRead> Read for Gunzip<R> {
     }
 }
 
-/// The member behind this one, if there is more than zeros.
+/// The member after this one, if there is more than zeros.
 fn next<R: BufRead>(mut packed: R) -> io::Result<Option<GzDecoder<R>>> {
     loop {
         let bytes = packed.fill_buf()?;

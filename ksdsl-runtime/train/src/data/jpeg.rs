@@ -3,8 +3,8 @@
 
 const END: u8 = 0xD9;
 
-/// Whether the file goes on to its end marker (ITU-T T.81, annex B). Markers within segments, such as those of a small
-/// picture in the EXIF data, do not count.
+/// Whether the file is complete up to its end marker (ITU-T T.81, annex B). Markers within segments, such as those of
+/// a small picture in the EXIF data, do not count.
 pub(super) fn is_whole(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some((marker, behind)) = next_marker(rest) {
@@ -18,7 +18,7 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
     false
 }
 
-/// The next marker and what is behind it. Coded values have a 0 behind each 0xFF; more of 0xFF may be before a marker.
+/// The next marker and what follows it. Coded values have a 0 after each 0xFF; more of 0xFF may be before a marker.
 fn next_marker(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let at = bytes
         .windows(2)

@@ -1,4 +1,4 @@
-//! Batches made ahead of the step that trains on them.
+//! A data loader that prefetches batches on worker threads.
 
 use super::ahead::Ahead;
 use super::augment::{Augment, Picture, smooth};
@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-/// The images of a [`Dataset`] in a new random order every epoch, changed at random, made on threads of their own
-/// while the step before is computed. The last batch of an epoch has what is left.
+/// A data loader: shuffles a [`Dataset`] every epoch, augments the images, and prefetches batches on worker threads.
+/// The last batch of an epoch may be smaller.
 ///
-/// A batch is a function of the data, the settings, the seed, the epoch and the step: neither the number of
-/// threads nor where a run began or went on shows in it. Without changes the batches are those of
+/// A batch is a function of the data, the settings, the seed, the epoch and the step; it depends neither on the
+/// number of threads nor on interruptions. Without augmentation the batches equal those of
 /// [`Plain`](crate::source::Plain).
 ///
 /// ```
@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 ///     let batch = batch?;
 ///     assert_eq!(batch.images.len(), batch.len() * 64);
 /// }
-/// println!("{:.1} % of the time waited", 100.0 * loader.waits().share());
+/// println!("{:.1} % of the time spent waiting", 100.0 * loader.waits().share());
 /// # Ok::<(), ksdsl_train::data::DataError>(())
 /// ```
 pub struct Loader<const C: usize, const H: usize, const W: usize, const K: usize> {
@@ -44,27 +44,28 @@ pub struct Loader<const C: usize, const H: usize, const W: usize, const K: usize
     waits: Waits,
 }
 
-/// How long batches were waited for.
+/// Time spent waiting for batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
-    /// How many batches were taken.
+    /// The number of batches.
     pub batches: u64,
-    /// How long it took until they were there, once they were asked for.
+    /// The time spent waiting for them.
     pub waited: Duration,
-    /// How long the epochs took, from the first batch asked for to the last taken.
+    /// The total time of the epochs.
     pub elapsed: Duration,
 }
 
 impl Waits {
-    /// The part of the time that was waited, 0 to 1.
+    /// The fraction of the time spent waiting, 0 to 1.
     pub fn share(&self) -> f64 {
         self.waited.as_secs_f64() / self.elapsed.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 
 impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H, W, K> {
-    /// Batches of `batch` images; `seed` decides on orders and changes. As many threads work as the machine runs
-    /// at once, four at most, and as many batches are made ahead as there are threads and two more.
+    /// Creates a loader with `batch` images per batch; `seed` determines shuffling and augmentation. By default there
+    /// are as many workers as the machine has hardware threads, at most four, and it prefetches two batches more than
+    /// that.
     pub fn new(data: impl Into<Arc<Dataset<C, H, W, K>>>, batch: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
         let workers = available_parallelism().map_or(1, NonZeroUsize::get).min(4);
         Self {
@@ -84,13 +85,13 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
         }
     }
 
-    /// The batches that a recipe asks for: its size, seed and changes.
+    /// Creates a loader with a recipe's batch size, seed and augmentation.
     pub fn of(recipe: &recipe::Recipe, data: impl Into<Arc<Dataset<C, H, W, K>>>, scaling: Scaling<C>) -> Self {
         let batch = NonZeroUsize::new(recipe.batch).unwrap_or(NonZeroUsize::MIN);
         Self::new(data, batch, scaling, recipe.seed).augment(recipe.augment.into())
     }
 
-    /// Changes images so.
+    /// Sets the augmentation.
     #[must_use]
     pub fn augment(mut self, augment: Augment) -> Self {
         self.recipe = Arc::new(Recipe {
@@ -103,7 +104,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
         self
     }
 
-    /// Works with so many threads, at most 64; with none, batches are made when they are asked for.
+    /// Sets the number of workers, at most 64; with 0, batches are created on demand.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
@@ -111,7 +112,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
         self
     }
 
-    /// Makes at most so many batches before they are taken. This bounds the memory: a batch takes
+    /// Sets the maximum number of prefetched batches. This bounds the memory: a batch takes
     /// `4 * (C * H * W + K)` bytes for each image.
     #[must_use]
     pub fn ahead(mut self, batches: NonZeroUsize) -> Self {
@@ -120,7 +121,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
         self
     }
 
-    /// How long batches were waited for since the loader was made.
+    /// The waiting times since the loader was created.
     pub fn waits(&self) -> Waits {
         self.waits
     }
@@ -175,7 +176,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H
                 format!("{}, {:016x}", recipe.data.len(), fingerprint(&recipe.data)),
             ),
             ("batch", recipe.batch.to_string()),
-            ("order seed", recipe.seed.to_string()),
+            ("shuffle seed", recipe.seed.to_string()),
             ("scaling", format!("{:?}", recipe.scaling)),
             ("augmentation", format!("{:?}", recipe.augment)),
         ];

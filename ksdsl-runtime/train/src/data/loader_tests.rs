@@ -152,7 +152,7 @@ fn a_change_that_panics_is_an_error_with_its_place() {
     let message = loader.epoch(2, 3).next().unwrap().unwrap_err().to_string();
     assert_eq!(
         message,
-        "the batch of epoch 2, step 3 could not be made: no such picture"
+        "the batch of epoch 2, step 3 could not be created: no such picture"
     );
 }
 

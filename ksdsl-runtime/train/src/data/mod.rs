@@ -1,12 +1,12 @@
-//! Labelled images to train on: reading, splitting, scaling and batching.
+//! Data sets: reading, splitting, normalising, batching and augmentation.
 //!
 //! ```
 //! use ksdsl_train::data::{Batches, Digits, Scaling};
 //! use ksdsl_runtime::prelude::*;
 //! use std::num::NonZeroUsize;
 //!
-//! let (train, held_out) = Digits::embedded().split(0.2, 0);
-//! assert_eq!((train.len(), held_out.len()), (1438, 359));
+//! let (train, validation) = Digits::embedded().split(0.2, 0);
+//! assert_eq!((train.len(), validation.len()), (1438, 359));
 //!
 //! let device = Cpu::default();
 //! let scaling = Scaling::of(&train);

@@ -1,4 +1,4 @@
-//! JSON as a tree that remembers the order of keys and refuses one that is there twice, and values made of it.
+//! JSON as a tree that remembers the order of keys and rejects duplicate keys, and deserialisation from it.
 
 use super::JsonError;
 use serde::de::value::{MapAccessDeserializer, SeqDeserializer};
@@ -102,7 +102,7 @@ impl<'de> Visitor<'de> for Build {
         let mut all: Vec<(String, Node)> = Vec::new();
         while let Some(key) = entries.next_key::<String>()? {
             if all.iter().any(|(other, _)| *other == key) {
-                return Err(A::Error::custom(format_args!("the key `{key}` is there twice")));
+                return Err(A::Error::custom(format_args!("duplicate key `{key}`")));
             }
             all.push((key, entries.next_value()?));
         }

@@ -1,44 +1,43 @@
-//! Evaluations, gathered batch by batch.
+//! Accumulates an evaluation over batches.
 
 use super::Evaluation;
 
-/// How many of the largest logits [`Evaluation::top5`] looks at.
+/// The k of [`Evaluation::top5`].
 const TOP: usize = 5;
 
-/// Gathers an [`Evaluation`] over batches. Images count one by one, in order and in double precision, so
-/// the outcome is the same bits however they are batched.
+/// Accumulates an [`Evaluation`] over batches. Images are added one by one, in order and in double precision, so the
+/// result is bit-identical for any batch size.
 ///
-/// Of equal logits that of the lower class counts as the larger. An image with a NaN among its logits is wrong
-/// and makes the loss a NaN.
+/// Ties between logits go to the lower class. An image with a NaN logit counts as misclassified and makes the loss NaN.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meter {
     classes: usize,
     loss: f64,
     within_top: usize,
-    without_numbers: usize,
+    nan_images: usize,
     confusion: Vec<u64>,
 }
 
 impl Meter {
-    /// One that has seen nothing, for `classes` classes.
+    /// An empty meter for `classes` classes.
     ///
     /// # Panics
-    /// If there is no class.
+    /// If `classes` is 0.
     pub fn new(classes: usize) -> Self {
-        assert!(classes > 0, "there is no class to tell");
+        assert!(classes > 0, "the number of classes must be positive");
         Self {
             classes,
             loss: 0.0,
             within_top: 0,
-            without_numbers: 0,
+            nan_images: 0,
             confusion: vec![0; classes * classes],
         }
     }
 
-    /// Adds the images of a batch: `logits` is batch x classes, row-major, and `labels` the classes, from 0.
+    /// Adds a batch: `logits` is batch x classes, row-major; `labels` are class indices from 0.
     ///
     /// # Panics
-    /// If there are not as many rows as labels, or a label is no class.
+    /// If the numbers of rows and labels differ, or a label is out of range.
     pub fn add<E: Copy + Into<f64>>(&mut self, logits: &[E], labels: &[usize]) {
         assert_eq!(
             logits.len(),
@@ -57,34 +56,33 @@ impl Meter {
         assert!(label < self.classes, "label {label} of {} classes", self.classes);
         self.loss += cross_entropy(logits, label);
         if logits.iter().any(|logit| logit.is_nan()) {
-            self.without_numbers += 1;
+            self.nan_images += 1;
             return;
         }
         self.within_top += usize::from(rank(logits, label) < TOP);
         self.confusion[label * self.classes + largest(logits)] += 1;
     }
 
-    /// The images so far. Without any, the means are NaN.
+    /// The evaluation of all images so far. Without any, means are NaN.
     pub fn evaluation(&self) -> Evaluation {
-        let images = self.confusion.iter().sum::<u64>() as usize + self.without_numbers;
-        let right: u64 = self.confusion.iter().step_by(self.classes + 1).sum();
+        let images = self.confusion.iter().sum::<u64>() as usize + self.nan_images;
+        let correct: u64 = self.confusion.iter().step_by(self.classes + 1).sum();
         let count = images as f64;
         Evaluation {
             images,
             loss: self.loss / count,
-            top1: right as f64 / count,
+            top1: correct as f64 / count,
             top5: self.within_top as f64 / count,
-            without_numbers: self.without_numbers,
+            nan_images: self.nan_images,
             confusion: self.confusion.clone(),
         }
     }
 }
 
-/// The negative logarithm of the label's probability. The largest logit is taken off first, so that
-/// nothing overflows.
+/// The negative logarithm of the label's probability. The largest logit is subtracted first to avoid overflow.
 fn cross_entropy(logits: &[f64], label: usize) -> f64 {
     if logits.iter().any(|logit| logit.is_nan()) {
-        return f64::NAN; // `max` below would pass over it
+        return f64::NAN; // `max` below ignores NaN
     }
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
@@ -96,12 +94,12 @@ fn largest(logits: &[f64]) -> usize {
     (1..logits.len()).fold(0, |best, class| if before(logits, class, best) { class } else { best })
 }
 
-/// How many classes have a larger logit.
+/// The number of classes with a larger logit.
 fn rank(logits: &[f64], label: usize) -> usize {
     (0..logits.len()).filter(|&class| before(logits, class, label)).count()
 }
 
-/// Whether class `a` comes before class `b` when classes are ordered from the largest logit down; none is a NaN.
+/// Whether class `a` precedes class `b` in descending order of logits; no logit is NaN.
 fn before(logits: &[f64], a: usize, b: usize) -> bool {
     logits[a] > logits[b] || logits[a] == logits[b] && a < b
 }

@@ -67,7 +67,7 @@ fn loss_and_accuracies_are_those_of_torch_and_torchmetrics() {
 /// precision_recall_fscore_support(labels, logits.argmax(1), labels=range(K), zero_division=float("nan"))
 /// [((logits.argmax(1) == k) == (labels == k)).double().mean().item() for k in range(K)]
 /// ```
-/// `nan` is `None` here. torchmetrics gives the same, with 0 in place of `nan`.
+/// `nan` is `None` here. torchmetrics gives the same, with 0 instead of `nan`.
 #[test]
 fn scores_of_classes_are_those_of_scikit_learn() {
     let scores = meter().evaluation().scores();
@@ -114,7 +114,7 @@ fn of_equal_logits_the_lower_class_comes_first() {
     let mut meter = Meter::new(8);
     meter.add(&[1.0f32; 16], &[4, 5]);
     let evaluation = meter.evaluation();
-    // Both are taken for class 0; the first five are 0 to 4.
+    // Both are predicted as class 0; the top five are 0 to 4.
     assert_eq!((evaluation.confused(4, 0), evaluation.confused(5, 0)), (1, 1));
     assert_eq!((evaluation.top1, evaluation.top5), (0.0, 0.5));
     assert!((evaluation.loss - 8f64.ln()).abs() < 1e-15);
@@ -129,7 +129,7 @@ fn an_image_with_a_nan_is_wrong_and_spoils_the_loss() {
         &[2, 0],
     );
     let evaluation = meter.evaluation();
-    assert_eq!((evaluation.images, evaluation.without_numbers), (2, 2));
+    assert_eq!((evaluation.images, evaluation.nan_images), (2, 2));
     assert_eq!((evaluation.top1, evaluation.top5), (0.0, 0.0));
     assert_eq!(evaluation.confusion, [0; 9]);
     assert!(evaluation.loss.is_nan());

@@ -1,4 +1,4 @@
-//! How well a model tells classes apart.
+//! Metrics of classifiers.
 //!
 //! ```
 //! use ksdsl_train::metrics::Meter;
@@ -16,20 +16,19 @@ mod scores;
 pub use meter::Meter;
 pub use scores::{Score, macro_mean};
 
-/// The outcome of a model on a set of images of `K` classes.
+/// The metrics of a model on a data set with `K` classes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// How many images.
+    /// The number of images.
     pub images: usize,
-    /// Their mean cross-entropy.
+    /// The mean cross-entropy.
     pub loss: f64,
-    /// The share of the images whose class gets the largest logit.
+    /// Top-1 accuracy, 0 to 1.
     pub top1: f64,
-    /// The share of the images whose class is among the five largest logits (all, of fewer classes).
+    /// Top-5 accuracy, 0 to 1.
     pub top5: f64,
-    /// Images with a NaN among their logits: the model predicts nothing. They are wrong, and in no cell of the
-    /// confusion matrix.
-    pub without_numbers: usize,
-    /// How often an image of class `row` was taken for class `column`: row-major, `K x K`.
+    /// The number of images with a NaN logit. They count as misclassified and are not in the confusion matrix.
+    pub nan_images: usize,
+    /// The confusion matrix, `K x K`, row-major: rows are true classes, columns predicted classes.
     pub confusion: Vec<u64>,
 }

@@ -1,4 +1,4 @@
-//! Averaged parameters.
+//! Weight averaging.
 
 use super::tensors::{stored, swap};
 use ksdsl_checkpoint::Tensor as Stored;
@@ -9,31 +9,30 @@ use ksdsl_runtime::tensors::{Slot, visit};
 use ksdsl_runtime::update::Updates;
 use serde::{Deserialize, Serialize};
 
-/// What becomes of the running statistics of batch norms in an averaged model.
+/// The running statistics of batch norms in an averaged model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Statistics {
-    /// They are averaged as the parameters are, so that they belong to about the same past steps (PyTorch's
-    /// `AveragedModel` with `use_buffers=True`).
+    /// Averaged like the parameters (PyTorch's `AveragedModel` with `use_buffers=True`).
     #[default]
     Averaged,
-    /// They are those of the trained model.
+    /// Copied from the trained model.
     Copied,
 }
 
-/// How parameters are averaged over the steps.
+/// The configuration of weight averaging.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Averaging {
-    /// The factor of the average at each step: 0.999 averages over about a thousand steps.
+    /// The decay: 0.999 averages over about 1,000 steps.
     pub decay: f64,
-    /// What becomes of running statistics.
+    /// The treatment of running statistics.
     pub statistics: Statistics,
 }
 
-/// An exponential moving average of a model's tensors (Polyak & Juditsky 1992 for the plain mean): after
-/// the first step a copy, then `average = decay * average + (1 - decay) * model`, as PyTorch's `AveragedModel`
-/// with `get_ema_multi_avg_fn` has it.
+/// An exponential moving average of a model's tensors (Polyak & Juditsky 1992 for the plain mean): a copy
+/// after the first step, then `average = decay * average + (1 - decay) * model`, as PyTorch's `AveragedModel` with
+/// `get_ema_multi_avg_fn`.
 #[derive(Debug)]
 pub struct Average<E: Scalar, D: Updates<E>> {
     averaging: Averaging,
@@ -41,7 +40,7 @@ pub struct Average<E: Scalar, D: Updates<E>> {
 }
 
 impl<E: Scalar, D: Updates<E>> Average<E, D> {
-    /// An average of nothing yet.
+    /// An empty average.
     pub fn new(averaging: Averaging) -> Self {
         Self {
             averaging,
@@ -49,12 +48,12 @@ impl<E: Scalar, D: Updates<E>> Average<E, D> {
         }
     }
 
-    /// Whether there was no update yet.
+    /// Whether there has been no update.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
 
-    /// Takes up the model after a step.
+    /// Updates the average with the model, after a step.
     pub fn update<M: TensorCollection<E, D>>(&mut self, model: &M) -> Result<(), D::Err> {
         let Averaging { decay, statistics } = self.averaging;
         let of_statistics = match statistics {
@@ -80,16 +79,16 @@ impl<E: Scalar, D: Updates<E>> Average<E, D> {
         })
     }
 
-    /// Exchanges the values of the model with the average: twice, and all is as it was. Does nothing before
-    /// the first update.
+    /// Swaps the values of the model and the average; calling it twice restores both. Does nothing before the first
+    /// update.
     pub fn swap<M: TensorCollection<E, D>>(&mut self, model: &mut M) -> Result<(), D::Err> {
         swap::<E, D, M>(model, &mut self.values)
     }
 }
 
-/// Saving and coming back.
+/// Serialisation.
 impl<E: Element, D: Updates<E>> Average<E, D> {
-    /// The averages as tensors of a file, their keys behind `prefix`.
+    /// The averages as tensors of a file, with `prefix` before their keys.
     pub(crate) fn save(&self, device: &D, slots: &[Slot], prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
         let mut all = Vec::new();
         for (slot, value) in slots.iter().zip(&self.values) {

@@ -1,4 +1,4 @@
-//! Which optimiser, with its constants.
+//! Optimisers and their hyperparameters.
 
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::update::{AdamStep, SgdStep, Updates};
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
-    /// The factor of the last velocity; 0 for plain gradient descent.
+    /// Momentum; 0 for plain gradient descent.
     pub momentum: f64,
-    /// Nesterov's variant (Sutskever et al. 2013).
+    /// Nesterov momentum (Sutskever et al. 2013).
     pub nesterov: bool,
     /// L2 weight decay, added to the gradient.
     pub decay: f64,
-    /// Decoupled weight decay (Loshchilov & Hutter 2019), in place of `decay`.
+    /// Decoupled weight decay (Loshchilov & Hutter 2019), an alternative to `decay`.
     pub decoupled: f64,
 }
 
 impl Default for Sgd {
-    /// Nesterov's momentum of 0.9 and a decay of 5e-4.
+    /// Nesterov momentum of 0.9 and weight decay of 5e-4.
     fn default() -> Self {
         Self {
             momentum: 0.9,
@@ -34,16 +34,16 @@ impl Default for Sgd {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdamW {
-    /// The factors of the last moments.
+    /// The decay rates of the moments.
     pub betas: [f64; 2],
-    /// Added to the root of the second moment.
+    /// Added to the denominator, the square root of the second moment.
     pub eps: f64,
-    /// Decoupled weight decay: times the learning rate, what a step takes from each parameter.
+    /// Decoupled weight decay, multiplied by the learning rate.
     pub decay: f64,
 }
 
 impl Default for AdamW {
-    /// PyTorch's betas and epsilon, and a decay of 0.05, as transformers like it.
+    /// PyTorch's betas and epsilon, and weight decay of 0.05, usual for transformers (PyTorch's default is 0.01).
     fn default() -> Self {
         Self {
             betas: [0.9, 0.999],
@@ -53,7 +53,7 @@ impl Default for AdamW {
     }
 }
 
-/// Which optimiser, with its constants.
+/// An optimiser and its hyperparameters.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Method {
@@ -76,7 +76,7 @@ impl From<AdamW> for Method {
 }
 
 impl Method {
-    /// What is kept for each parameter, each as large as it.
+    /// The names of the state tensors, each with the shape of its parameter.
     pub fn states(self) -> &'static [&'static str] {
         match self {
             Self::Sgd(_) => &["velocity"],
@@ -84,7 +84,7 @@ impl Method {
         }
     }
 
-    /// A step of one parameter: its `number` from 1, the learning rate, and whether weights decay.
+    /// The update of one parameter: step number (from 1), learning rate, and whether it has weight decay.
     pub(super) fn step<E: Scalar, D: Updates<E>>(
         self,
         device: &D,

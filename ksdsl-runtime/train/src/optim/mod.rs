@@ -1,7 +1,6 @@
-//! Optimisers whose state can be saved, so that training resumes exactly; gradient clipping; averaged
-//! parameters.
+//! Optimisers with serialisable state, so that training resumes exactly; gradient clipping; weight averaging.
 //!
-//! [`Optimiser`] is one of dfdx's: where dfdx's `Sgd` or `Adam` stands, it can stand.
+//! [`Optimiser`] implements dfdx's `Optimizer` trait and can replace dfdx's `Sgd` and `Adam`.
 //!
 //! ```
 //! use ksdsl_runtime::prelude::*;

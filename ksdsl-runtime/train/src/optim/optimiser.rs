@@ -1,4 +1,4 @@
-//! The optimiser: a method with its state.
+//! The optimiser: a method and its state.
 
 use super::method::Method;
 use super::tensors::{self, stored};
@@ -12,16 +12,16 @@ use ksdsl_runtime::tensors::{AnyTensor, Slot, visit, visit_mut};
 use ksdsl_runtime::update::Updates;
 use serde::{Deserialize, Serialize};
 
-/// Which parameters weight decay acts on.
+/// The parameters with weight decay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decayed {
-    /// All, as in PyTorch's optimisers without groups, but for the factors by which visits multiply a shared kernel
-    /// (`with private scale`): their neutral value is 1, so to pull them towards 0 would undo the visit's kernel.
+    /// All parameters, as in PyTorch's optimisers without parameter groups, except the factors of visits (`with private
+    /// scale`): their neutral value is 1, and decay towards 0 would erase the visit's kernel.
     #[default]
     All,
-    /// Those of at least two dimensions: kernels and embeddings, but neither biases nor the scales and
-    /// shifts of norms, whose size means nothing.
+    /// Parameters with at least two dimensions: kernels and embeddings, but neither biases nor the scales and shifts of
+    /// norms.
     Kernels,
 }
 
@@ -42,7 +42,7 @@ fn factors(slots: &[Slot]) -> Vec<bool> {
     slots.iter().filter(|slot| slot.trained).map(is_factor).collect()
 }
 
-/// What is kept for one parameter.
+/// The state of one parameter.
 #[derive(Debug)]
 struct Kept<B> {
     slot: Slot,
@@ -55,10 +55,9 @@ struct Kept<B> {
 pub struct Optimiser<E: Scalar, D: Updates<E>> {
     /// The learning rate of the next step.
     pub rate: f64,
-    /// Which parameters decay.
+    /// The parameters with weight decay.
     pub decayed: Decayed,
-    /// The largest norm of all gradients together: larger ones are scaled down to it, as by PyTorch's
-    /// `clip_grad_norm_`.
+    /// Maximum global gradient norm, as in PyTorch's `clip_grad_norm_`.
     pub clip: Option<f64>,
     method: Method,
     steps: u64,
@@ -68,7 +67,7 @@ pub struct Optimiser<E: Scalar, D: Updates<E>> {
 }
 
 impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
-    /// An optimiser without history, at a learning rate of 0.001, that clips nothing; what decays is
+    /// An optimiser with empty state, a learning rate of 0.001 and no gradient clipping; weight decay acts on
     /// [`Decayed::default`], as in a recipe.
     pub fn new(method: impl Into<Method>) -> Self {
         Self {
@@ -82,18 +81,18 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
         }
     }
 
-    /// The method and its constants.
+    /// The method and its hyperparameters.
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// How many steps were done.
+    /// The number of steps done.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// A step along `gradients`, which it uses up, and the norm of all gradients before clipping. Where
-    /// the norm is not finite, nothing is changed.
+    /// Runs a step, consuming `gradients`; returns the global gradient norm before clipping. If the norm is not
+    /// finite, the model is unchanged.
     pub fn step<M: TensorCollection<E, D>>(
         &mut self,
         model: &mut M,
@@ -111,7 +110,7 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
         if !norm.is_finite() {
             return Ok(norm);
         }
-        // As PyTorch's clip_grad_norm_ has it.
+        // As in PyTorch's clip_grad_norm_.
         let factor = self.clip.map_or(1.0, |most| most / (norm + 1e-6));
         if factor < 1.0 {
             for gradient in &mut gathered {
@@ -183,16 +182,16 @@ fn gather<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
 }
 
 impl<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>> Optimizer<M, D, E> for Optimiser<E, D> {
-    /// A step; a parameter that has no gradient is taken to have one of zero.
+    /// Runs a step; a missing gradient counts as zero.
     fn update(&mut self, model: &mut M, gradients: &Gradients<E, D>) -> Result<(), OptimizerUpdateError<D::Err>> {
         let step = self.step(model, &mut gradients.clone());
         step.map(|_| ()).map_err(OptimizerUpdateError::DeviceError)
     }
 }
 
-/// Saving and coming back.
+/// Serialisation.
 impl<E: Element, D: Updates<E>> Optimiser<E, D> {
-    /// Its state as tensors of a file: `PREFIX` + `velocity.` + the key of the parameter, and so on.
+    /// Its state as named tensors: `PREFIX` + `velocity.` + the parameter's key, etc.
     pub(crate) fn save(&self, device: &D, prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
         let mut all = Vec::new();
         for kept in &self.kept {

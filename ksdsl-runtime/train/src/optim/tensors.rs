@@ -18,7 +18,7 @@ pub(crate) fn slots<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(model: 
     Ok(slots)
 }
 
-/// All tensors of a model as a file holds them, their keys behind `prefix`.
+/// All tensors of a model as a file holds them, with `prefix` before their keys.
 pub(crate) fn read<E: Element, D: Updates<E>, M: TensorCollection<E, D>>(
     model: &M,
     prefix: &str,

@@ -1,4 +1,4 @@
-//! Several runs side by side.
+//! Comparison of several runs.
 
 use super::file::named;
 use super::history::History;
@@ -12,35 +12,35 @@ use serde::Serialize;
 use std::io;
 use std::path::Path;
 
-/// A run: what was trained, and its records.
+/// A run: its network and its history.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// What it is called: its folder's name.
+    /// Its name: that of its folder.
     pub name: String,
-    /// What was trained.
+    /// Network, size and seed.
     pub facts: Facts,
-    /// Its records.
+    /// Its logs.
     pub history: History,
 }
 
-/// What was trained in a run.
+/// The network, size and seed of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The network's name.
     pub network: String,
     /// Its trainable parameters.
     pub parameters: u64,
-    /// Its multiply-adds for one image.
+    /// Its multiply-adds per image.
     pub multiply_adds: u64,
     /// The seed of the run.
     pub seed: u64,
 }
 
 impl Run {
-    /// The run in a folder.
+    /// Reads a run folder.
     ///
     /// # Errors
-    /// If it is no run's folder, or its records cannot be read.
+    /// If it is not a run folder, or its logs cannot be read.
     pub fn read(folder: &Path) -> io::Result<Self> {
         let description = Description::of(folder).map_err(io::Error::other)?;
         let name = folder.file_name().unwrap_or(folder.as_os_str());
@@ -65,14 +65,14 @@ impl Run {
     }
 }
 
-/// Several runs. Of a run whose model was averaged the accuracies are the average's.
+/// Several runs. For runs with an averaged model, accuracies are those of the average.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
-    /// The runs, in the order in which they are shown.
+    /// The runs, in display order.
     pub runs: Vec<Run>,
 }
 
-/// A line of the comparison's CSV file.
+/// A row of the comparison's CSV file.
 #[derive(Serialize)]
 struct Row<'r> {
     run: &'r str,
@@ -86,14 +86,14 @@ struct Row<'r> {
     last_top1: Option<f64>,
     seconds: f64,
     images_per_second: Option<f64>,
-    share_waited: Option<f64>,
+    data_wait_fraction: Option<f64>,
 }
 
 impl Comparison {
-    /// The runs in these folders.
+    /// Reads run folders.
     ///
     /// # Errors
-    /// If one of them is no run's folder.
+    /// If one of them is not a run folder.
     pub fn read<P: AsRef<Path>>(folders: impl IntoIterator<Item = P>) -> io::Result<Self> {
         let runs = folders.into_iter().map(|folder| Run::read(folder.as_ref()));
         Ok(Self {
@@ -101,7 +101,7 @@ impl Comparison {
         })
     }
 
-    /// A line for each run.
+    /// A table with one row per run.
     pub fn table(&self) -> Table {
         let mut table = plain_table([
             "run",
@@ -132,7 +132,7 @@ impl Comparison {
         right_aligned(table, 2)
     }
 
-    /// A line for each network; of several runs the means and the range of the accuracies.
+    /// A table with one row per network: means over its runs, and the range of accuracies.
     pub fn networks(&self) -> Table {
         let groups = self.groups();
         let several = groups.iter().any(|group| group.len() > 1);
@@ -140,7 +140,7 @@ impl Comparison {
             "network",
             "runs",
             "parameters",
-            "of largest",
+            "% of largest",
             "top-1",
             "time",
             "images/s",
@@ -186,10 +186,10 @@ impl Comparison {
         groups
     }
 
-    /// A line for each run, with a header, for programs.
+    /// The comparison as CSV with a header and one row per run.
     ///
     /// # Errors
-    /// If it cannot be made; it has no reason that we know of.
+    /// If serialisation fails; no cause is known.
     pub fn csv(&self) -> io::Result<Vec<u8>> {
         let mut writer = ::csv::Writer::from_writer(Vec::new());
         for run in &self.runs {
@@ -206,13 +206,13 @@ impl Comparison {
                 last_top1: run.last(),
                 seconds: history.seconds(),
                 images_per_second: history.images_per_second(),
-                share_waited: history.waited(),
+                data_wait_fraction: history.data_wait_fraction(),
             })?;
         }
         writer.into_inner().map_err(|error| error.into_error())
     }
 
-    /// The accuracies over the epochs, and over the parameters.
+    /// Plots accuracy against epochs and against parameters.
     ///
     /// # Errors
     /// If it cannot be drawn.
@@ -220,10 +220,11 @@ impl Comparison {
         comparison(self)
     }
 
-    /// Writes `comparison.csv`, `.svg` and, with the feature `pictures`, `.png` into a folder, which is made if it is not there.
+    /// Writes `comparison.csv`, `.svg` and, with the feature `pictures`, `.png` to a folder, which is created if it does
+    /// not exist.
     ///
     /// # Errors
-    /// If one of them cannot be written.
+    /// If a file cannot be written.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
         super::file::make_folder(folder)?;
         let path = folder.join("comparison.csv");
@@ -243,7 +244,7 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// The mean, and of several the range.
+/// The mean, and the range if there are several.
 fn mean_and_range(accuracies: &[f64]) -> String {
     let mean = percent(mean(accuracies.iter().copied()));
     if accuracies.len() < 2 {

@@ -41,7 +41,7 @@ fn runs_of_a_network_are_together() {
 fn the_table_has_the_best_and_the_last_epoch() {
     let mut run = run("net", 5_000, 0, 0.02);
     for (row, top1) in run.history.epochs.iter_mut().zip([0.5, 0.75, 0.7]) {
-        row.top1 = Some(top1);
+        row.validation_top1 = Some(top1);
     }
     run.history.epochs.truncate(3);
     let comparison = Comparison { runs: vec![run] };
@@ -51,7 +51,7 @@ fn the_table_has_the_best_and_the_last_epoch() {
     let expected = "net-0 net 5,000 3 75.00 % (epoch 2) 70.00 % 6.9 s 625";
     assert_eq!(words.join(" "), expected);
     let csv = String::from_utf8(comparison.csv().unwrap()).unwrap();
-    let expected = "run,network,seed,parameters,multiply_adds,epochs,best_top1,best_epoch,last_top1,seconds,images_per_second,share_waited\nnet-0,net,0,5000,1000000,3,0.75,2,0.7,6.8999999999999995,625.2173913043479,0.0\n";
+    let expected = "run,network,seed,parameters,multiply_adds,epochs,best_top1,best_epoch,last_top1,seconds,images_per_second,data_wait_fraction\nnet-0,net,0,5000,1000000,3,0.75,2,0.7,6.8999999999999995,625.2173913043479,0.0\n";
     assert_eq!(csv, expected);
 }
 

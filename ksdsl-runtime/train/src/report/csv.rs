@@ -1,4 +1,4 @@
-//! Records as CSV files.
+//! Logs as CSV files.
 
 use super::file::{make_folder, named, replace};
 use super::history::{EpochRow, History, StepRow, read_rows};
@@ -10,19 +10,19 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Writes `steps.csv` and `epochs.csv` into a folder, with the columns of [`StepRow`] and [`EpochRow`]. Numbers
-/// have as many digits as it takes to read the same number again.
+/// Writes `steps.csv` and `epochs.csv` to a folder, with the columns of [`StepRow`] and [`EpochRow`]. Numbers are
+/// written with enough digits to round-trip.
 #[derive(Debug)]
 pub struct CsvLog {
     folder: PathBuf,
     steps: Option<Table>,
     epochs: Option<Table>,
-    /// The last epoch that is in the file.
+    /// The last epoch in the file.
     last: u32,
 }
 
 impl CsvLog {
-    /// One that writes into `folder`, which is made if it is not there.
+    /// Logs to `folder`, which is created if it does not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -53,7 +53,7 @@ impl Observer for CsvLog {
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> io::Result<()> {
-        // The checkpoint that a run resumes may lie between the last step of an epoch and its evaluation.
+        // A run may resume from a checkpoint between the last step of an epoch and its evaluation.
         if epoch.number <= self.last {
             return Ok(());
         }
@@ -75,7 +75,7 @@ impl Observer for CsvLog {
     }
 }
 
-/// A CSV file that grows.
+/// A CSV file to append to.
 #[derive(Debug)]
 struct Table {
     path: PathBuf,
@@ -83,7 +83,7 @@ struct Table {
 }
 
 impl Table {
-    /// The file with those of its rows whose step is one of the first `done`; and these rows.
+    /// Opens a file and drops its rows after step `done`; returns the rows kept.
     fn open<R>(path: &Path, done: u64, step: impl Fn(&R) -> u64) -> io::Result<(Self, Vec<R>)>
     where
         R: Serialize + DeserializeOwned + Row,

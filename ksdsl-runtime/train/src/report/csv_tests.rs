@@ -73,8 +73,8 @@ fn whole_run(folder: &Path) -> [String; 2] {
 fn numbers_read_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let [steps, epochs] = whole_run(folder.path());
-    assert!(steps.starts_with("step,epoch,loss,rate,gradient_norm,images,seconds,waited\n1,1,0.9090909090909091,0.30000000000000004,3.5,64,0.25,0.01\n2,1,"));
-    let header = "epoch,steps,training_loss,rate,images,seconds,waited,loss,top1,top5,averaged_loss,averaged_top1,averaged_top5\n";
+    assert!(steps.starts_with("step,epoch,loss,learning_rate,gradient_norm,images,seconds,data_wait_seconds\n1,1,0.9090909090909091,0.30000000000000004,3.5,64,0.25,0.01\n2,1,"));
+    let header = "epoch,steps,training_loss,learning_rate,images,seconds,data_wait_seconds,validation_loss,validation_top1,validation_top5,averaged_loss,averaged_top1,averaged_top5\n";
     assert!(
         epochs.starts_with(&format!("{header}1,2,0.5,0.05,128,0.5,0.02,,,,,,\n2,4,")),
         "{epochs}"
@@ -92,7 +92,7 @@ fn numbers_read_as_they_were() {
     assert_eq!(history.images_per_second(), Some(256.0));
 }
 
-/// Whatever was written after the checkpoint, and however it was cut off, nothing is double and nothing lacks.
+/// Whatever was written after the checkpoint, and however it was truncated, nothing is double and nothing lacks.
 #[test]
 fn a_resumed_run_has_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -164,7 +164,7 @@ fn a_folder_that_cannot_be_is_named() {
     let folder = file.path().join("run");
     let error = CsvLog::new(&folder).start(&start(0)).unwrap_err().to_string();
     assert!(
-        error.starts_with(&format!("cannot make `{}`", folder.display())),
+        error.starts_with(&format!("cannot create `{}`", folder.display())),
         "{error}"
     );
 }
@@ -172,9 +172,9 @@ fn a_folder_that_cannot_be_is_named() {
 /// Rows that no run writes, one change each to a file that one wrote: the file, what is replaced, and the complaint.
 #[test]
 fn records_that_no_run_writes_are_refused() {
-    let steps = "step,epoch,loss,rate,gradient_norm,images,seconds,waited\n\
+    let steps = "step,epoch,loss,learning_rate,gradient_norm,images,seconds,data_wait_seconds\n\
                  1,1,2.3,0.1,1.0,64,0.5,0.1\n2,1,NaN,0.1,,64,0.5,0.1\n";
-    let epochs = "epoch,steps,training_loss,rate,images,seconds,waited,loss,top1,top5,averaged_loss,averaged_top1,averaged_top5\n\
+    let epochs = "epoch,steps,training_loss,learning_rate,images,seconds,data_wait_seconds,validation_loss,validation_top1,validation_top5,averaged_loss,averaged_top1,averaged_top5\n\
                   1,6,2.2,0.1,88,1.5,0.2,inf,0.5,0.9,,,\n2,12,1e300,0.1,88,1.5,0.2,1.9,0.6,0.95,,,\n";
     let folder = tempfile::tempdir().unwrap();
     let read = |steps: &str, epochs: &str| {
@@ -185,18 +185,30 @@ fn records_that_no_run_writes_are_refused() {
     let history = read(steps, epochs).unwrap();
     assert_eq!((history.steps.len(), history.epochs.len()), (2, 2));
     for (from, to, expected) in [
-        ("2,1,NaN", "1,1,NaN", "record 2: `step` is 1, after 1"),
-        ("1,1,2.3", "0,1,2.3", "record 1: `step` is 0, after 0"),
-        ("2.3,0.1,", "2.3,-0.1,", "record 1: no run has a `rate` of -0.1"),
-        ("2.3,0.1,", "2.3,NaN,", "record 1: no run has a `rate` of NaN"),
+        (
+            "2,1,NaN",
+            "1,1,NaN",
+            "record 2: `step` is 1, but the previous row has 1",
+        ),
+        (
+            "1,1,2.3",
+            "0,1,2.3",
+            "record 1: `step` is 0, but the previous row has 0",
+        ),
+        (
+            "2.3,0.1,",
+            "2.3,-0.1,",
+            "record 1: invalid value -0.1 of `learning_rate`",
+        ),
+        ("2.3,0.1,", "2.3,NaN,", "record 1: invalid value NaN of `learning_rate`"),
         (
             ",64,0.5,0.1\n2",
             ",18446744073709551615,0.5,0.1\n2",
-            "no run has a `images` of 184",
+            "invalid value 184",
         ),
-        ("0.5,0.1\n2", "inf,0.1\n2", "no run has a `seconds` of inf"),
-        ("0.5,0.1\n2", "0.5,-3\n2", "no run has a `waited` of -3"),
-        ("loss", "losss", "losss"),
+        ("0.5,0.1\n2", "inf,0.1\n2", "invalid value inf of `seconds`"),
+        ("0.5,0.1\n2", "0.5,-3\n2", "invalid value -3 of `data_wait_seconds`"),
+        (",loss", ",losss", "losss"),
     ] {
         let error = read(&steps.replacen(from, to, 1), epochs).unwrap_err().to_string();
         assert!(
@@ -205,10 +217,10 @@ fn records_that_no_run_writes_are_refused() {
         );
     }
     for (from, to, expected) in [
-        ("\n2,12", "\n1,12", "record 2: `epoch` is 1, after 1"),
-        ("0.5,0.9", "1.5,0.9", "record 1: no run has a `top1` of 1.5"),
-        ("0.5,0.9", "0.5,NaN", "record 1: no run has a `top5` of NaN"),
-        ("88,1.5", "88,1e300", "record 1: no run has a `seconds` of 1"),
+        ("\n2,12", "\n1,12", "record 2: `epoch` is 1, but the previous row has 1"),
+        ("0.5,0.9", "1.5,0.9", "record 1: invalid value 1.5 of `validation_top1`"),
+        ("0.5,0.9", "0.5,NaN", "record 1: invalid value NaN of `validation_top5`"),
+        ("88,1.5", "88,1e300", "record 1: invalid value 1"),
         ("top5", "top6", "top6"),
     ] {
         let error = read(steps, &epochs.replacen(from, to, 1)).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The records of a run as rows of its CSV files.
+//! The logs of a run, as rows of its CSV files.
 
 use super::file::named;
 use super::rows::Row;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
 
-/// More bytes than the records of any run have.
+/// The maximum size of a log file in bytes.
 const MOST_BYTES: u64 = 1 << 32;
 
-/// A line of `steps.csv`; see [`Step`].
+/// A row of `steps.csv`; see [`Step`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -19,11 +19,11 @@ pub struct StepRow {
     pub step: u64,
     pub epoch: u32,
     pub loss: f64,
-    pub rate: f64,
+    pub learning_rate: f64,
     pub gradient_norm: Option<f64>,
     pub images: usize,
     pub seconds: f64,
-    pub waited: f64,
+    pub data_wait_seconds: f64,
 }
 
 impl From<&Step> for StepRow {
@@ -32,17 +32,17 @@ impl From<&Step> for StepRow {
             step: step.number,
             epoch: step.epoch,
             loss: step.loss,
-            rate: step.rate,
+            learning_rate: step.rate,
             gradient_norm: step.gradient_norm,
             images: step.images,
             seconds: step.seconds,
-            waited: step.waited,
+            data_wait_seconds: step.waited,
         }
     }
 }
 
-/// A line of `epochs.csv`; see [`Epoch`]. The columns `loss`, `top1` and `top5` are those of the images held
-/// out, the ones that begin with `averaged` those of the averaged model.
+/// A row of `epochs.csv`; see [`Epoch`]. Columns that begin with `validation` are those of the model on the validation
+/// set, columns that begin with `averaged` those of the averaged model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
@@ -50,13 +50,13 @@ pub struct EpochRow {
     pub epoch: u32,
     pub steps: u64,
     pub training_loss: f64,
-    pub rate: f64,
+    pub learning_rate: f64,
     pub images: usize,
     pub seconds: f64,
-    pub waited: f64,
-    pub loss: Option<f64>,
-    pub top1: Option<f64>,
-    pub top5: Option<f64>,
+    pub data_wait_seconds: f64,
+    pub validation_loss: Option<f64>,
+    pub validation_top1: Option<f64>,
+    pub validation_top5: Option<f64>,
     pub averaged_loss: Option<f64>,
     pub averaged_top1: Option<f64>,
     pub averaged_top5: Option<f64>,
@@ -64,18 +64,18 @@ pub struct EpochRow {
 
 impl From<&Epoch> for EpochRow {
     fn from(epoch: &Epoch) -> Self {
-        let (held_out, averaged) = (epoch.evaluation.as_ref(), epoch.averaged.as_ref());
+        let (validation, averaged) = (epoch.evaluation.as_ref(), epoch.averaged.as_ref());
         Self {
             epoch: epoch.number,
             steps: epoch.steps,
             training_loss: epoch.training_loss,
-            rate: epoch.rate,
+            learning_rate: epoch.rate,
             images: epoch.images,
             seconds: epoch.seconds,
-            waited: epoch.waited,
-            loss: held_out.map(|evaluation| evaluation.loss),
-            top1: held_out.map(|evaluation| evaluation.top1),
-            top5: held_out.map(|evaluation| evaluation.top5),
+            data_wait_seconds: epoch.waited,
+            validation_loss: validation.map(|evaluation| evaluation.loss),
+            validation_top1: validation.map(|evaluation| evaluation.top1),
+            validation_top5: validation.map(|evaluation| evaluation.top5),
             averaged_loss: averaged.map(|evaluation| evaluation.loss),
             averaged_top1: averaged.map(|evaluation| evaluation.top1),
             averaged_top5: averaged.map(|evaluation| evaluation.top5),
@@ -84,17 +84,17 @@ impl From<&Epoch> for EpochRow {
 }
 
 impl EpochRow {
-    /// The accuracy that counts: the averaged model's where there is one.
+    /// The validation accuracy: the averaged model's if there is one.
     pub fn accuracy(&self) -> Option<f64> {
-        self.averaged_top1.or(self.top1)
+        self.averaged_top1.or(self.validation_top1)
     }
 
-    fn loss_that_counts(&self) -> Option<f64> {
-        self.averaged_loss.or(self.loss)
+    fn loss(&self) -> Option<f64> {
+        self.averaged_loss.or(self.validation_loss)
     }
 }
 
-/// All records of a run.
+/// The logs of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// The steps.
@@ -104,16 +104,15 @@ pub struct History {
 }
 
 impl History {
-    /// The file of steps in a run's folder.
+    /// The file of steps in a run folder.
     pub const STEPS: &str = "steps.csv";
-    /// The file of epochs in a run's folder.
+    /// The file of epochs in a run folder.
     pub const EPOCHS: &str = "epochs.csv";
 
-    /// Those of a run's folder; without its files there are none.
+    /// Reads a run folder; a missing file is empty.
     ///
     /// # Errors
-    /// If a file cannot be read or has a line that is no record, or none that can follow the one before. A last line
-    /// that was cut off is passed over.
+    /// If a file cannot be read, or has an invalid row or rows out of order. An incomplete last line is ignored.
     pub fn read(folder: &Path) -> io::Result<Self> {
         Ok(Self {
             steps: read_rows(&folder.join(Self::STEPS))?,
@@ -121,54 +120,53 @@ impl History {
         })
     }
 
-    /// Without the records of steps after the first `done`.
+    /// Drops the rows after step `done`.
     pub fn up_to(mut self, done: u64) -> Self {
         self.steps.retain(|row| row.step <= done);
         self.epochs.retain(|row| row.steps <= done);
         self
     }
 
-    /// The epoch whose model the trainer keeps as the best: that with the best accuracy, of several the one with
-    /// the least loss.
+    /// The epoch of the best model: highest validation accuracy, then lowest validation loss.
     pub fn best(&self) -> Option<&EpochRow> {
         let better = |best: &EpochRow, row: &EpochRow| {
             let equal = row.accuracy() == best.accuracy();
-            row.accuracy() > best.accuracy() || equal && row.loss_that_counts() < best.loss_that_counts()
+            row.accuracy() > best.accuracy() || equal && row.loss() < best.loss()
         };
         let evaluated = self.epochs.iter().filter(|row| row.accuracy().is_some());
         evaluated.reduce(|best, row| if better(best, row) { row } else { best })
     }
 
-    /// The last epoch with an accuracy.
+    /// The last evaluated epoch.
     pub fn last(&self) -> Option<&EpochRow> {
         self.epochs.iter().rev().find(|row| row.accuracy().is_some())
     }
 
-    /// Seconds of training, without evaluation.
+    /// Training time in seconds, without evaluation.
     pub fn seconds(&self) -> f64 {
         self.epochs.iter().map(|row| row.seconds).sum()
     }
 
-    /// Images trained on for each second, if there were any.
+    /// Training throughput, if there is any epoch.
     pub fn images_per_second(&self) -> Option<f64> {
         let images: usize = self.epochs.iter().map(|row| row.images).sum();
         (self.seconds() > 0.0).then(|| images as f64 / self.seconds())
     }
 
-    /// The share of the time that steps waited for their images.
-    pub fn waited(&self) -> Option<f64> {
-        let waited: f64 = self.epochs.iter().map(|row| row.waited).sum();
+    /// The fraction of the training time spent waiting for data.
+    pub fn data_wait_fraction(&self) -> Option<f64> {
+        let waited: f64 = self.epochs.iter().map(|row| row.data_wait_seconds).sum();
         (self.seconds() > 0.0).then(|| waited / self.seconds())
     }
 }
 
-/// The rows of a CSV file; none if there is no file, or a device or a pipe in its place.
+/// The rows of a CSV file; none if the path is missing or not a regular file.
 pub(super) fn read_rows<R: DeserializeOwned + Row>(path: &Path) -> io::Result<Vec<R>> {
     if !path.is_file() {
         return Ok(Vec::new());
     }
     let bytes = ksdsl_files::read(path, MOST_BYTES).map_err(|error| named("read", path, error))?;
-    // A process that was killed may have left a part of a line, which could be read as a shorter number.
+    // A killed process may have left an incomplete line, which could parse as a shorter number.
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
     let rows = ::csv::Reader::from_reader(&bytes[..whole]).into_deserialize();
     let invalid = |error: Box<dyn std::error::Error + Send + Sync>| {

@@ -1,15 +1,14 @@
-//! What people see of a run: a bar while it goes, files of its records, pictures, tables, and several runs
-//! side by side.
+//! Reports of runs: progress, logs, plots, tables, and comparisons of several runs.
 //!
-//! | observer | what it does |
+//! | observer | output |
 //! | --- | --- |
-//! | [`Progress`] | a bar on standard error, or a line for each epoch where that is no terminal |
+//! | [`Progress`] | a progress bar on standard error, or a line per epoch if that is not a terminal |
 //! | [`CsvLog`] | `steps.csv` and `epochs.csv` |
 //! | [`TensorBoard`] | event files for TensorBoard |
-//! | [`Pictures`] | `curves.svg`, `confusion.svg` and the same as PNG |
+//! | [`Pictures`] | `curves.svg`, `confusion.svg` and the same plots as PNG |
 //!
-//! All go on where they were when a run is resumed: records of steps after the checkpoint are removed first,
-//! so none is there twice.
+//! When a run is resumed, observers first remove the records of steps after the checkpoint, so no step is logged
+//! twice.
 
 mod compare;
 mod csv;

@@ -16,11 +16,11 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
         step: number,
         epoch: number.div_ceil(23) as u32,
         loss: at(number as f64 / steps as f64) * (1.0 + noise(number)),
-        rate: rate(number as f64 / steps as f64),
+        learning_rate: rate(number as f64 / steps as f64),
         gradient_norm: None,
         images: 64,
         seconds: 0.1,
-        waited: 0.0,
+        data_wait_seconds: 0.0,
     };
     let row = |number: u32| {
         let share = f64::from(number) / f64::from(epochs);
@@ -29,13 +29,13 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
             epoch: number,
             steps: 23 * u64::from(number),
             training_loss: at(share),
-            rate: rate(share),
+            learning_rate: rate(share),
             images: 1438,
             seconds: 2.3,
-            waited: 0.0,
-            loss: Some(at(share) * 1.2 + 0.02),
-            top1: Some(top1),
-            top5: Some(0.99),
+            data_wait_seconds: 0.0,
+            validation_loss: Some(at(share) * 1.2 + 0.02),
+            validation_top1: Some(top1),
+            validation_top5: Some(0.99),
             averaged_loss: None,
             averaged_top1: None,
             averaged_top5: None,
@@ -63,21 +63,26 @@ fn curves_say_what_they_show() {
     show(&picture, "curves");
     for text in [
         "digits_shared, 84,410 parameters",
-        "mean cross-entropy",
-        "epochs",
-        "held out",
-        "right answers (%)",
+        "Cross-entropy loss",
+        "Epoch",
+        "validation",
+        "Validation accuracy",
+        "Validation accuracy (%)",
     ] {
         assert!(picture.svg().contains(text), "{text}");
     }
     assert!(!picture.svg().contains("averaged"));
     for row in &mut history.epochs {
-        row.averaged_top1 = row.top1.map(|top1| top1 + 0.004);
-        row.averaged_loss = row.loss.map(|loss| 0.9 * loss);
+        row.averaged_top1 = row.validation_top1.map(|top1| top1 + 0.004);
+        row.averaged_loss = row.validation_loss.map(|loss| 0.9 * loss);
     }
     let picture = curves("digits_shared, 84,410 parameters", &history).unwrap();
     show(&picture, "curves_averaged");
-    assert_eq!(picture.svg().matches("averaged").count(), 2, "both legends name it");
+    assert_eq!(
+        picture.svg().matches("averaged").count(),
+        2,
+        "both legends have an entry"
+    );
 }
 
 #[test]
@@ -89,7 +94,7 @@ fn a_run_of_one_step_or_of_nothing_can_be_drawn() {
     show(&curves("one step", &short).unwrap(), "curves_step");
     curves("nothing", &History::default()).unwrap();
     short.steps[0].loss = f64::NAN;
-    curves("a loss that is none", &short).unwrap();
+    curves("a NaN loss", &short).unwrap();
 }
 
 /// All numbers in the attributes `names` of a drawing.
@@ -137,14 +142,14 @@ fn whatever_a_run_recorded_can_be_drawn() {
             let mut history = history(6, 5.0, 0.1);
             let count = if all { usize::MAX } else { 1 };
             history.epochs.iter_mut().take(count).for_each(|row| {
-                (row.training_loss, row.loss, row.averaged_loss) = (value, Some(value), Some(value));
-                (row.top1, row.averaged_top1) = (Some(value), Some(value));
+                (row.training_loss, row.validation_loss, row.averaged_loss) = (value, Some(value), Some(value));
+                (row.validation_top1, row.averaged_top1) = (Some(value), Some(value));
             });
             history
                 .steps
                 .iter_mut()
                 .take(count)
-                .for_each(|row| (row.loss, row.rate) = (value, value));
+                .for_each(|row| (row.loss, row.learning_rate) = (value, value));
             histories.push(history);
         }
     }
@@ -168,7 +173,7 @@ fn whatever_a_run_recorded_can_be_drawn() {
 #[test]
 fn names_with_control_characters_can_be_drawn() {
     let classes: Vec<String> = (0..10).map(|class| format!("a\u{1b}[3{class}m\u{0}\u{fffe}")).collect();
-    let picture = confusion("Confusion \u{7}", &classes, &evaluation(10)).unwrap();
+    let picture = confusion("Confusion matrix \u{7}", &classes, &evaluation(10)).unwrap();
     picture.png().unwrap();
     assert!(
         !picture.svg().chars().any(|c| c.is_control() && c != '\n'),
@@ -197,10 +202,10 @@ fn a_png_needs_no_fonts_of_the_system() {
         .flat_map(|y| (32..200).map(move |x| (x, y)))
         .filter(|&(x, y)| dark(x, y))
         .count();
-    assert!(ink > 300, "{ink} dark pixels are no title");
+    assert!(ink > 300, "only {ink} dark pixels: the title is missing");
 }
 
-/// `classes` classes of which some are taken for others.
+/// An evaluation of `classes` classes with some confusions.
 fn evaluation(classes: usize) -> crate::metrics::Evaluation {
     let mut meter = Meter::new(classes);
     for i in 0..classes * 37 {
@@ -221,7 +226,7 @@ fn evaluation(classes: usize) -> crate::metrics::Evaluation {
 #[test]
 fn confusions_have_a_cell_for_each_pair_of_classes() {
     let digits: Vec<String> = (0..10).map(|digit| digit.to_string()).collect();
-    let picture = confusion("Confusion of digits_shared", &digits, &evaluation(10)).unwrap();
+    let picture = confusion("Confusion matrix of digits_shared", &digits, &evaluation(10)).unwrap();
     show(&picture, "confusion");
     assert!(picture.svg().matches("<rect").count() > 100);
     let names = [
@@ -320,6 +325,9 @@ fn pictures_of_other_formats_are_refused() {
     let path = folder.path().join("x.gif");
     let picture = confusion("Two", &[], &evaluation(2)).unwrap();
     let error = picture.save(&path).unwrap_err().to_string();
-    assert!(error.ends_with("x.gif`: pictures end in `.svg` or `.png`"), "{error}");
+    assert!(
+        error.ends_with("x.gif`: unsupported picture format; use the extension `.svg` or `.png`"),
+        "{error}"
+    );
     assert!(!path.exists());
 }

@@ -1,4 +1,4 @@
-//! A run while it goes, for people.
+//! Progress of a run, for people.
 
 use super::history::{EpochRow, History};
 use crate::record::{Epoch, Observer, Start, Step};
@@ -6,16 +6,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Stderr, Write};
 use std::time::Duration;
 
-/// Steps over which the shown loss is averaged, roughly.
+/// The displayed loss is averaged over about this many steps.
 const SMOOTHED: f64 = 20.0;
 
-/// A bar on standard error, with the speed, the loss, the learning rate, the share of the time that steps
-/// waited for images, and the time left; where that is no terminal a plain line for each epoch. What cannot be
-/// shown is left out: nobody may be there to see it.
+/// A progress bar on standard error with throughput, loss, learning rate, the fraction of time spent waiting for data,
+/// and the time left; if standard error is not a terminal, one line per epoch. Write errors are ignored: the terminal
+/// may have been closed.
 #[derive(Debug)]
 pub struct Progress<W = Stderr> {
     bar: ProgressBar,
-    /// Where plain lines go, if they do.
+    /// The output for plain lines, if there is no bar.
     plain: Option<W>,
     name: String,
     epochs: u32,
@@ -24,7 +24,7 @@ pub struct Progress<W = Stderr> {
 }
 
 impl Progress {
-    /// On standard error. `name` stands before the bar.
+    /// Shows progress on standard error. `name` precedes the bar.
     pub fn new(name: impl Into<String>) -> Self {
         let terminal = io::stderr().is_terminal();
         let mut progress = Self::plain(name, io::stderr());
@@ -37,7 +37,7 @@ impl Progress {
 }
 
 impl<W: Write> Progress<W> {
-    /// A plain line for each epoch.
+    /// Writes a plain line per epoch.
     pub fn plain(name: impl Into<String>, to: W) -> Self {
         Self {
             bar: ProgressBar::hidden(),
@@ -52,9 +52,9 @@ impl<W: Write> Progress<W> {
     fn message(&self) -> String {
         let mut message = self.now.to_string();
         if let (Some(last), Some(best)) = (self.history.last(), self.history.best()) {
-            let (accuracy, most) = (percent(last.accuracy()), percent(best.accuracy()));
+            let (accuracy, best_accuracy) = (percent(last.accuracy()), percent(best.accuracy()));
             message.push_str(&format!(
-                "\n  held out: {accuracy} right after epoch {}, at most {most} after {}",
+                "\n  validation accuracy {accuracy} (epoch {}), best {best_accuracy} (epoch {})",
                 last.epoch, best.epoch
             ));
         }
@@ -83,7 +83,7 @@ impl<W: Write> Observer for Progress<W> {
         }
         self.now.add(step);
         self.bar
-            .set_prefix(format!("{} epoch {} of {}", self.name, step.epoch, self.epochs));
+            .set_prefix(format!("{} epoch {}/{}", self.name, step.epoch, self.epochs));
         self.bar.set_message(self.message());
         self.bar.set_position(step.number);
         Ok(())
@@ -93,7 +93,7 @@ impl<W: Write> Observer for Progress<W> {
         let row = EpochRow::from(epoch);
         self.history.epochs.push(row);
         match &mut self.plain {
-            // A terminal that went away is no reason to stop a run.
+            // A closed terminal does not stop the run.
             Some(to) => drop(writeln!(to, "{} {}", self.name, line(&row, self.epochs))),
             None => self.bar.set_message(self.message()),
         }
@@ -112,21 +112,27 @@ impl<W> Drop for Progress<W> {
     }
 }
 
-/// An epoch in a line.
+/// A line for an epoch.
 fn line(row: &EpochRow, epochs: u32) -> String {
-    let mut line = format!("epoch {} of {epochs}: loss {:.4}", row.epoch, row.training_loss);
-    if let (Some(loss), Some(top1)) = (row.loss, row.top1) {
-        line.push_str(&format!(", held out {loss:.4}, {} right", percent(Some(top1))));
+    let mut line = format!("epoch {}/{epochs}: training loss {:.4}", row.epoch, row.training_loss);
+    if let (Some(loss), Some(top1)) = (row.validation_loss, row.validation_top1) {
+        line.push_str(&format!(
+            ", validation loss {loss:.4}, accuracy {}",
+            percent(Some(top1))
+        ));
     }
     if let Some(top1) = row.averaged_top1 {
         line.push_str(&format!(" (averaged model {})", percent(Some(top1))));
     }
     let speed = row.images as f64 / row.seconds;
-    let waited = percent(Some(row.waited / row.seconds));
-    line + &format!(", {speed:.0} images/s, {waited} waited for data, {}", time(row.seconds))
+    let waited = percent(Some(row.data_wait_seconds / row.seconds));
+    line + &format!(
+        ", {speed:.0} images/s, {waited} waiting for data, {}",
+        time(row.seconds)
+    )
 }
 
-/// What the last steps did.
+/// Statistics of the latest steps.
 #[derive(Clone, Debug, Default)]
 struct Now {
     epoch: u32,
@@ -139,8 +145,8 @@ struct Now {
 
 impl Now {
     fn add(&mut self, step: &Step) {
-        // The speed is that of the epoch so far; its first steps would say little, so the epoch before counts on
-        // until the new one has as much to tell.
+        // Throughput is measured over the epoch so far. Its first steps are noisy, so up to five seconds of the
+        // previous epoch count too.
         if step.epoch != self.epoch {
             let keep = if self.seconds > 0.0 {
                 1.0f64.min(5.0 / self.seconds)
@@ -167,14 +173,14 @@ impl std::fmt::Display for Now {
         let waited = 100.0 * self.waited / self.seconds.max(1e-9);
         write!(
             f,
-            "{speed:.0} images/s, loss {:.4}, rate {}, {waited:.0} % waited for data",
+            "{speed:.0} images/s, loss {:.4}, learning rate {}, {waited:.0} % waiting for data",
             self.loss.unwrap_or_default(),
             rate(self.rate)
         )
     }
 }
 
-/// A learning rate with three digits that tell.
+/// Formats a learning rate.
 pub(super) fn rate(rate: f64) -> String {
     if rate == 0.0 || rate >= 1e-3 {
         format!("{rate:.4}")

@@ -14,11 +14,13 @@ fn without_a_terminal_an_epoch_is_a_line() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "tiny epoch 1 of 4: loss 0.5000, 256 images/s, 4.00 % waited for data, 0.5 s"
+        "tiny epoch 1/4: training loss 0.5000, 256 images/s, 4.00 % waiting for data, 0.5 s"
     );
     // Of the two images of `epoch(2)` one has logits 2.0 and 1.5 and is of class 1.
-    let held_out = ((1.0 + (-1f64).exp()).ln() + (1.0 + 0.5f64.exp()).ln()) / 2.0;
-    let expected = format!("tiny epoch 2 of 4: loss 0.5000, held out {held_out:.4}, 50.00 % right, 256 images/s, ");
+    let validation = ((1.0 + (-1f64).exp()).ln() + (1.0 + 0.5f64.exp()).ln()) / 2.0;
+    let expected = format!(
+        "tiny epoch 2/4: training loss 0.5000, validation loss {validation:.4}, accuracy 50.00 %, 256 images/s, "
+    );
     assert!(lines[1].starts_with(&expected), "{}", lines[1]);
     assert_eq!(lines.len(), 2);
 }
@@ -29,7 +31,7 @@ fn the_bar_says_speed_loss_rate_and_waiting() {
     now.add(&step(1));
     assert_eq!(
         now.to_string(),
-        "256 images/s, loss 0.9091, rate 0.3000, 4 % waited for data"
+        "256 images/s, loss 0.9091, learning rate 0.3000, 4 % waiting for data"
     );
     // The next loss counts a twentieth.
     now.add(&step(2));
@@ -46,7 +48,7 @@ fn the_best_epoch_is_told() {
     // Both are half right; the second is surer of its mistake.
     let message = progress.message();
     assert!(
-        message.ends_with("held out: 50.00 % right after epoch 4, at most 50.00 % after 2"),
+        message.ends_with("validation accuracy 50.00 % (epoch 4), best 50.00 % (epoch 2)"),
         "{message}"
     );
 }

@@ -1,4 +1,4 @@
-//! Tables for the terminal.
+//! Tables for terminals.
 
 use super::progress::percent;
 use crate::metrics::{Evaluation, macro_mean};
@@ -6,7 +6,7 @@ use crate::metrics::{Evaluation, macro_mean};
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use indicatif::HumanCount;
 
-/// Letters of a class's name that the confusion matrix has room for.
+/// The maximum length of a class name in the confusion matrix.
 const NAME: usize = 12;
 
 /// A line above, one below, and one under the header.
@@ -15,24 +15,24 @@ const STYLE: TableStyle = TableStyle::new()
     .header_separator(LineStyle::none().fill('─').junction('─'))
     .bottom_border(LineStyle::none().fill('─').junction('─'));
 
-/// An empty table as all of this crate's are.
+/// An empty table in this crate's style.
 pub fn plain_table(header: impl IntoIterator<Item = impl Into<String>>) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
-    // Cells are wrapped where the terminal is narrow.
+    // Cells wrap on narrow terminals.
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.into_iter().map(Into::into).collect::<Vec<String>>());
     table
 }
 
-/// The table with its columns from `first` on to the right, as numbers are.
+/// Right-aligns the columns from `first` on, as usual for numbers.
 pub fn right_aligned(mut table: Table, first: usize) -> Table {
     let columns = table.column_iter_mut().skip(first);
     columns.for_each(|column| column.set_cell_alignment(CellAlignment::Right));
     table
 }
 
-/// An evaluation in a line of numbers.
+/// An evaluation as a table with one row.
 pub fn result_table(evaluation: &Evaluation) -> Table {
     let scores = evaluation.scores();
     let mut table = plain_table(["images", "loss", "top-1", "top-5", "mean recall", "mean F1"]);
@@ -47,7 +47,7 @@ pub fn result_table(evaluation: &Evaluation) -> Table {
     right_aligned(table, 0)
 }
 
-/// A line for each class.
+/// Precision, recall, F1 and accuracy, one row per class.
 pub fn score_table(evaluation: &Evaluation, classes: &[String]) -> Table {
     let mut table = plain_table(["class", "images", "precision", "recall", "F1", "accuracy"]);
     for (class, score) in evaluation.scores().iter().enumerate() {
@@ -63,12 +63,12 @@ pub fn score_table(evaluation: &Evaluation, classes: &[String]) -> Table {
     right_aligned(table, 1)
 }
 
-/// The confusion matrix: a line for each class, a column for what its images were taken for. Zeros are dots, so
-/// that mistakes are seen.
+/// The confusion matrix: rows are true classes, columns predicted classes. Zeros are printed as dots, so that errors
+/// stand out.
 pub fn confusion_table(evaluation: &Evaluation, classes: &[String]) -> Table {
     let count = evaluation.classes();
     let short = |class: usize| name(classes, class).chars().take(NAME).collect::<String>();
-    let header = std::iter::once("class \\ taken for".to_owned()).chain((0..count).map(short));
+    let header = std::iter::once("true \\ predicted".to_owned()).chain((0..count).map(short));
     let mut table = plain_table(header);
     for row in 0..count {
         let cells = (0..count).map(|column| match evaluation.confused(row, column) {
@@ -80,14 +80,14 @@ pub fn confusion_table(evaluation: &Evaluation, classes: &[String]) -> Table {
     right_aligned(table, 1)
 }
 
-/// A class's name, or its number.
+/// A class's name, or its index.
 fn name(classes: &[String], class: usize) -> String {
     classes
         .get(class)
         .map_or_else(|| class.to_string(), |name| printable(name))
 }
 
-/// A text without characters that control terminals; `\u{fffd}` is in their place.
+/// Replaces control characters, which could control the terminal, by `\u{fffd}`.
 pub fn printable(text: &str) -> String {
     let shown = |c: char| {
         if c.is_control() && c != '\n' && c != '\t' {
@@ -122,14 +122,14 @@ mod tests {
     #[test]
     fn classes_have_their_scores() {
         let classes = ["cat".to_owned(), "dog".to_owned()];
-        // Two cats and one dog are taken for cats.
+        // Two cats and one dog are predicted as cats.
         let expected = [
             "class images precision recall F1 accuracy",
             "cat 2 66.67 % 100.00 % 80.00 % 75.00 %",
             "dog 2 100.00 % 50.00 % 66.67 % 75.00 %",
         ];
         assert_eq!(lines(&score_table(&evaluation(), &classes)), expected);
-        let expected = ["class \\ taken for cat dog", "cat 2 ·", "dog 1 1"];
+        let expected = ["true \\ predicted cat dog", "cat 2 ·", "dog 1 1"];
         assert_eq!(lines(&confusion_table(&evaluation(), &classes)), expected);
     }
 

@@ -31,7 +31,7 @@ fn events(folder: &Path) -> Vec<(i64, String, f32)> {
 
 /// Without the entries that say how a file and a session begin.
 fn scalars(folder: &Path) -> Vec<(i64, String, f32)> {
-    let kept = |(_, tag, _): &(i64, String, f32)| tag.contains('_') || tag.contains('/') || tag == "rate";
+    let kept = |(_, tag, _): &(i64, String, f32)| tag.contains('_') || tag.contains('/') || tag == "learning_rate";
     events(folder).into_iter().filter(kept).collect()
 }
 
@@ -79,8 +79,8 @@ fn steps_and_epochs_become_curves() {
     whole_run(folder.path());
     let events = events(folder.path());
     assert_eq!(events[0], (0, "brain.Event:2".to_owned(), 0.0));
-    assert_eq!(events[1], (1, "loss/step".to_owned(), (1.0f64 / 1.1) as f32));
-    assert_eq!(events[2], (1, "rate".to_owned(), 0.3));
+    assert_eq!(events[1], (1, "loss/training_step".to_owned(), (1.0f64 / 1.1) as f32));
+    assert_eq!(events[2], (1, "learning_rate".to_owned(), 0.3));
     let of = |tag: &str| {
         events
             .iter()
@@ -88,11 +88,11 @@ fn steps_and_epochs_become_curves() {
             .map(|event| event.0)
             .collect::<Vec<_>>()
     };
-    assert_eq!(of("loss/step"), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(of("loss/training_step"), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(of("gradient_norm"), [1, 3, 5, 7]);
-    assert_eq!(of("loss/epoch"), [2, 4, 6, 8]);
-    assert_eq!(of("accuracy/top_1"), [4, 8]);
-    assert_eq!(of("accuracy/top_1_averaged"), [0; 0]);
+    assert_eq!(of("loss/training"), [2, 4, 6, 8]);
+    assert_eq!(of("accuracy/validation_top_1"), [4, 8]);
+    assert_eq!(of("accuracy/validation_top_1_averaged"), [0; 0]);
 }
 
 #[test]

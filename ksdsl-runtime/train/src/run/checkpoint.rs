@@ -1,4 +1,4 @@
-//! Checkpoints that were read, and files of a run that nothing describes.
+//! Reading checkpoints, and detecting files of a run without a description.
 
 use super::{LAST, MODELS, PROGRESS, RunError};
 use crate::json;
@@ -6,11 +6,11 @@ use crate::trainer::Progress;
 use ksdsl_checkpoint::{Expected, File, resolve};
 use std::path::{Path, PathBuf};
 
-/// A checkpoint that was read.
+/// A checkpoint that has been read.
 pub(crate) struct Checkpoint {
     path: PathBuf,
     file: File,
-    /// How far the run was.
+    /// The progress of the run.
     pub(crate) progress: Progress,
 }
 
@@ -25,7 +25,7 @@ impl Checkpoint {
         Ok(Self { path, file, progress })
     }
 
-    /// Whether it has exactly these tensors beside the progress.
+    /// Checks that it contains exactly these tensors besides the progress.
     pub(crate) fn check(&self, mut expected: Vec<Expected>) -> Result<(), RunError> {
         let shape = self.file.get(PROGRESS).map(|view| view.shape.to_vec());
         expected.push(Expected {
@@ -37,25 +37,25 @@ impl Checkpoint {
         fits.map_err(|problems| RunError::Unfit(self.path.clone(), problems))
     }
 
-    /// That the run cannot go on from it, and why.
+    /// The error that the run cannot be resumed from it.
     pub(crate) fn refused(&self, what: String) -> RunError {
         RunError::NoCheckpoint(self.path.clone(), what)
     }
 
-    /// The bytes of a tensor that was checked.
+    /// The bytes of a checked tensor.
     pub(crate) fn bytes(&self, key: &str) -> &[u8] {
         self.file.get(key).map_or(&[], |view| view.data)
     }
 }
 
-/// Refuses a folder without a description that has the files of a run nevertheless, which a new run would overwrite.
+/// Refuses a folder without a description that contains files of a run, which a new run would overwrite.
 pub(super) fn refuse_remains(folder: &Path) -> Result<(), RunError> {
-    // A device or a pipe, also by a link, can lose nothing.
+    // Writing to a device or a pipe (also through a link) overwrites nothing.
     if let Some(name) = MODELS.into_iter().find(|name| folder.join(name).is_file()) {
         return Err(RunError::Remains(folder.join(name)));
     }
     let last = folder.join(LAST);
-    // What a run leaves that ended before it was described.
+    // Left by a run that was killed before its description was written.
     let is_beginning = || Checkpoint::read(&last).is_ok_and(|last| last.progress.steps == 0);
     match last.is_file() && !is_beginning() {
         true => Err(RunError::Remains(last)),

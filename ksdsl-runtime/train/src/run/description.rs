@@ -1,4 +1,4 @@
-//! What a run is, in a file for people and for the run that resumes it.
+//! The description of a run: a file for people and for resuming the run.
 
 use super::{Difference, RunError, differences};
 use crate::json;
@@ -8,33 +8,33 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The format of run folders; one of another number cannot be resumed.
+/// The version of the run folder format; other versions cannot be resumed.
 const FORMAT: u32 = 1;
 
-/// What a run is: all that decides on its outcome.
+/// The description of a run: everything that determines its outcome.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Description {
-    /// The format of the run folder.
+    /// The format version of the run folder.
     pub format: u32,
-    /// The versions of this crate that worked on the run, the first one first.
+    /// The versions of this crate that trained the run, oldest first.
     pub versions: Vec<String>,
     /// The network's name.
     pub network: String,
     /// Its trainable parameters.
     pub parameters: u64,
-    /// Its multiply-adds for one image.
+    /// Its multiply-adds per image.
     pub multiply_adds: u64,
     /// Its specification as written.
     pub specification: String,
     /// The recipe.
     pub recipe: Recipe,
-    /// What decides on the batches.
+    /// The settings that determine the batches.
     pub data: BTreeMap<String, String>,
 }
 
 impl Description {
-    /// The description of a run by this version.
+    /// Describes a run of this version.
     pub fn new<N: Network>(recipe: &Recipe, data: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             format: FORMAT,
@@ -48,10 +48,10 @@ impl Description {
         }
     }
 
-    /// The description in a run folder.
+    /// Reads the description in a run folder.
     ///
     /// # Errors
-    /// If it cannot be read, is of another format, or its recipe makes no sense.
+    /// If it cannot be read, has another format version, or its recipe is invalid.
     pub fn of(folder: &Path) -> Result<Self, RunError> {
         let path = folder.join(super::DESCRIPTION);
         let description: Result<Self, _> = json::read(&path).map_err(|error| error.to_string());
@@ -59,20 +59,20 @@ impl Description {
         checked.map_err(|what| RunError::Description(path, what))
     }
 
-    /// What decides on the outcome of a run and differs from another description.
+    /// The differences that affect the outcome of the run.
     pub fn differences(&self, other: &Self) -> Vec<Difference> {
         differences::between(self, other)
     }
 
-    /// Whether this version can read it.
+    /// Checks the format version and the recipe.
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
-            return Err(format!("`format` is {}; this version reads {FORMAT}", self.format));
+            return Err(format!("`format` is {}, but this version reads {FORMAT}", self.format));
         }
         self.recipe.check().map_err(|error| error.to_string())
     }
 
-    /// The stored description with this version among those that worked on the run.
+    /// The stored description, with this version added to its versions.
     pub(super) fn after(&self, stored: &Self) -> Self {
         let mut versions = stored.versions.clone();
         for version in &self.versions {

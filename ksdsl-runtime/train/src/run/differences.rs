@@ -1,66 +1,80 @@
-//! What two descriptions of runs differ in.
+//! Differences between two run descriptions.
 
 use super::Description;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A value that two descriptions have not in common.
+/// A value that differs between two descriptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which: `recipe.rate`.
+    /// Its path, such as `recipe.rate`.
     pub name: String,
-    /// In the folder, if it has it.
+    /// The value in the folder, if there is one.
     pub stored: Option<String>,
-    /// Asked for, if it is.
-    pub asked: Option<String>,
+    /// The requested value, if there is one.
+    pub requested: Option<String>,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, stored, asked } = self;
-        let text = |value: &Option<String>| value.clone().unwrap_or("nothing".to_owned());
-        write!(f, "`{name}` was {} and is now {}", text(stored), text(asked))
+        let Self {
+            name,
+            stored,
+            requested,
+        } = self;
+        let text = |value: &Option<String>| value.clone().unwrap_or("unset".to_owned());
+        write!(f, "`{name}` was {} and is now {}", text(stored), text(requested))
     }
 }
 
-/// All differences that matter. Versions do not, nor do comments and blanks of the specification.
-pub(super) fn between(stored: &Description, asked: &Description) -> Vec<Difference> {
-    let [mut stored, mut asked] = [stored, asked].map(leaves);
+/// All relevant differences, ignoring versions, and comments and whitespace in the specification.
+pub(super) fn between(stored: &Description, requested: &Description) -> Vec<Difference> {
+    let [mut stored, mut requested] = [stored, requested].map(leaves);
     let mut differences = Vec::new();
     for (name, value) in &stored {
-        let other = asked.remove(name);
+        let other = requested.remove(name);
         if other.as_ref() != Some(value) {
             differences.push(difference(name, Some(value), other.as_ref()));
         }
     }
     stored.clear();
-    differences.extend(asked.iter().map(|(name, value)| difference(name, None, Some(value))));
+    differences.extend(
+        requested
+            .iter()
+            .map(|(name, value)| difference(name, None, Some(value))),
+    );
     differences
 }
 
-fn difference(name: &str, stored: Option<&Value>, asked: Option<&Value>) -> Difference {
-    let [stored, asked] = match (name, stored, asked) {
-        ("specification", Some(Value::String(stored)), Some(Value::String(asked))) => first_difference(stored, asked),
-        _ => [stored, asked].map(|value| value.map(Value::to_string)),
+fn difference(name: &str, stored: Option<&Value>, requested: Option<&Value>) -> Difference {
+    let [stored, requested] = match (name, stored, requested) {
+        ("specification", Some(Value::String(stored)), Some(Value::String(requested))) => {
+            first_difference(stored, requested)
+        }
+        _ => [stored, requested].map(|value| value.map(Value::to_string)),
     };
     let name = name.to_owned();
-    Difference { name, stored, asked }
+    Difference {
+        name,
+        stored,
+        requested,
+    }
 }
 
-/// The words of two texts from the first on that differs.
-fn first_difference(stored: &str, asked: &str) -> [Option<String>; 2] {
+/// The words around the first difference of two texts.
+fn first_difference(stored: &str, requested: &str) -> [Option<String>; 2] {
     let words = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
-    let (stored, asked) = (words(stored), words(asked));
-    let same = stored.iter().zip(&asked).take_while(|(a, b)| a == b).count();
+    let (stored, requested) = (words(stored), words(requested));
+    let same = stored.iter().zip(&requested).take_while(|(a, b)| a == b).count();
     let from = same.saturating_sub(3);
-    [stored, asked].map(|words| {
+    [stored, requested].map(|words| {
         let some: Vec<&str> = words.iter().skip(from).take(8).map(String::as_str).collect();
         Some(format!("`... {} ...`", some.join(" ")))
     })
 }
 
-/// The values of a description by their paths.
+/// The values of a description, by path.
 fn leaves(description: &Description) -> BTreeMap<String, Value> {
     let mut description = description.clone();
     description.specification = words(&description.specification);
@@ -85,8 +99,8 @@ fn collect(path: String, value: Value, leaves: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// A specification without comments, its words separated by single blanks. The language has no strings, so
-/// `//` and `/*` always begin a comment.
+/// A specification without comments, with single spaces between words. The language has no string literals, so `//` and
+/// `/*` always begin a comment.
 fn words(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;
@@ -103,7 +117,7 @@ fn words(text: &str) -> String {
     plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// How long the comment is that the text begins with; comments nest.
+/// The length of the comment at the start of the text; comments nest.
 fn block_comment(text: &str) -> Option<usize> {
     let (mut depth, mut at) = (0, 0);
     while at + 1 < text.len() {
@@ -126,7 +140,7 @@ mod tests {
     use super::{first_difference, words};
 
     #[test]
-    fn comments_and_blanks_do_not_count() {
+    fn comments_and_whitespace_are_ignored() {
         let text = "/// A net.\nnet a {\n  relu // x\r\n /* a /* b */ c */ conv(3 /* é */)\n}\n// end";
         assert_eq!(words(text), "net a { relu conv(3 ) }");
         assert_eq!(words("a / b /* open"), "a / b");
@@ -134,8 +148,8 @@ mod tests {
 
     #[test]
     fn the_first_word_that_differs_is_shown_with_its_surroundings() {
-        let [stored, asked] = first_difference("a b c d e f", "a b c d x f");
+        let [stored, requested] = first_difference("a b c d e f", "a b c d x f");
         assert_eq!(stored.unwrap(), "`... b c d e f ...`");
-        assert_eq!(asked.unwrap(), "`... b c d x f ...`");
+        assert_eq!(requested.unwrap(), "`... b c d x f ...`");
     }
 }

@@ -1,4 +1,4 @@
-//! Why a run cannot begin, go on or be saved.
+//! Errors of run folders.
 
 use super::{DESCRIPTION, Difference};
 use ksdsl_checkpoint::{FileError, Problems};
@@ -6,30 +6,30 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a run cannot begin, go on or be saved.
+/// An error that prevents a run from starting, resuming or being saved.
 #[derive(Debug)]
 pub enum RunError {
-    /// The folder has a run.
+    /// The folder already contains a run.
     Exists(PathBuf),
-    /// The folder has none.
+    /// The folder contains no run.
     None(PathBuf),
-    /// Another program works on the run.
+    /// Another process has locked the run.
     Busy(PathBuf),
-    /// The folder has a run of something else.
+    /// The folder contains a different run.
     Differs(PathBuf, Vec<Difference>),
-    /// The folder has models of a run that it does not describe.
+    /// The folder contains files of a run, but no description.
     Remains(PathBuf),
-    /// A file is gone that the run needs to go on.
+    /// A file needed to resume the run is missing.
     Lost(PathBuf),
-    /// The description is none.
+    /// The description is invalid.
     Description(PathBuf, String),
     /// A checkpoint cannot be read.
     Damaged(PathBuf, FileError),
-    /// The file is no checkpoint of a run, or one that contradicts itself or the run.
+    /// The file is not a checkpoint, or contradicts itself or the run.
     NoCheckpoint(PathBuf, String),
-    /// The checkpoint holds other tensors.
+    /// The checkpoint's tensors do not match the model.
     Unfit(PathBuf, Problems),
-    /// A file cannot be written. Those that were there are as they were.
+    /// A file cannot be written. Existing files are unchanged.
     Write(PathBuf, io::Error),
 }
 
@@ -44,45 +44,49 @@ impl fmt::Display for RunError {
         match self {
             Self::Exists(path) => write!(
                 f,
-                "`{}` has a run already: resume it, or choose another folder",
+                "`{}` already contains a run: resume it, or choose another folder",
                 path.display()
             ),
             Self::None(path) => write!(
                 f,
-                "`{}` has no run to resume: it has no `{DESCRIPTION}`",
+                "`{}` contains no run to resume: it has no `{DESCRIPTION}`",
                 path.display()
             ),
-            Self::Busy(path) => write!(f, "another program works on this run: it holds `{}`", path.display()),
+            Self::Busy(path) => write!(
+                f,
+                "another process is training this run: it has locked `{}`",
+                path.display()
+            ),
             Self::Differs(path, differences) => {
-                write!(f, "the run in `{}` cannot be resumed as another one:", path.display())?;
+                write!(
+                    f,
+                    "the run in `{}` cannot be resumed with different settings:",
+                    path.display()
+                )?;
                 differences
                     .iter()
                     .try_for_each(|difference| write!(f, "\n- {difference}"))
             }
             Self::Remains(path) => write!(
                 f,
-                "`{}` is of a run, but its folder has no `{DESCRIPTION}` that says of which: restore that, move the \
-                 file away, or choose another folder",
+                "`{}` belongs to a run, but its folder has no `{DESCRIPTION}`: restore that file, move this one away, or \
+                 choose another folder",
                 path.display()
             ),
             Self::Lost(path) => write!(
                 f,
-                "the run cannot go on: `{}` is gone; restore it, or begin a run in another folder",
+                "the run cannot be resumed: `{}` is missing; restore it, or start a new run in another folder",
                 path.display()
             ),
-            Self::Description(path, what) => write!(f, "`{}` describes no run: {what}", path.display()),
+            Self::Description(path, what) => write!(f, "`{}` is not a valid run description: {what}", path.display()),
             Self::Damaged(_, error) => error.fmt(f),
             Self::NoCheckpoint(path, what) => {
-                write!(
-                    f,
-                    "`{}` is no checkpoint of a run that can go on: {what}",
-                    path.display()
-                )
+                write!(f, "cannot resume from the checkpoint `{}`: {what}", path.display())
             }
             Self::Unfit(path, problems) => write!(f, "`{}`: {problems}", path.display()),
             Self::Write(path, error) => write!(
                 f,
-                "cannot write `{}`: {error}; what was saved before is untouched",
+                "cannot write `{}`: {error}; earlier checkpoints are unchanged",
                 path.display()
             ),
         }

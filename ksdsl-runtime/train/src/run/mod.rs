@@ -1,18 +1,18 @@
-//! The folder of a run: what it trains and how, its last checkpoint, its best model.
+//! Run folders: description, last checkpoint, models.
 //!
-//! | file | what it is |
+//! | file | content |
 //! | --- | --- |
-//! | `run.json` | the network with its specification, the recipe, the data, the versions |
-//! | `last.safetensors` | the last checkpoint, all that is needed to go on |
-//! | `best.safetensors` | the model (its average, if one is kept) that was best on the images held out |
-//! | `model.safetensors` | the model at the end |
-//! | `averaged.safetensors` | its average at the end, if one is kept |
+//! | `run.json` | network with specification, recipe, data settings, versions |
+//! | `last.safetensors` | the last checkpoint, for resuming |
+//! | `best.safetensors` | the model (or its average, if there is one) with the best validation accuracy |
+//! | `model.safetensors` | the final model |
+//! | `averaged.safetensors` | its final average, if there is one |
 //!
-//! The models are files that `checkpoint::load` reads. Every file is written beside its place, brought to the
-//! disk and then renamed, so that whoever looks, and whenever the machine stops, finds the old one or the new
-//! one. The description is written after the first checkpoint, so a folder that has it without a checkpoint has lost it.
+//! `checkpoint::load` reads the models. Every file is written to a temporary file, fsynced and renamed, so that after a
+//! crash either the old or the new one exists. The description is written after the first checkpoint: a folder with a
+//! description but no checkpoint has lost it.
 //!
-//! Whoever opens a folder locks it before anything is read or written.
+//! An open folder is locked (`run.lock`).
 
 mod checkpoint;
 mod description;
@@ -30,11 +30,11 @@ use ksdsl_checkpoint::{Tensor, to_bytes};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The file with the description.
+/// The file name of the description.
 const DESCRIPTION: &str = "run.json";
 /// The last checkpoint.
 const LAST: &str = "last.safetensors";
-/// The file that a running run holds locked.
+/// The lock file.
 const LOCK: &str = "run.lock";
 /// The models.
 const MODELS: [&str; 3] = [BEST, MODEL, AVERAGED];
@@ -44,46 +44,46 @@ const AVERAGED: &str = "averaged.safetensors";
 /// The key of the progress in a checkpoint.
 const PROGRESS: &str = "progress";
 
-/// What to do about a run that is there, or is not.
+/// How to open a run folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// Begin a run; one that is there is an error.
+    /// Start a run; an existing run is an error.
     New,
-    /// Go on with the run that is there; none is an error.
+    /// Resume the run; a missing run is an error.
     Resume,
-    /// Go on with the run that is there, or begin one.
+    /// Resume the run, or start one.
     Either,
 }
 
-/// A file that a run's folder has beside those of the trainer.
+/// An additional file in a run folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Companion {
-    /// Its name.
+    /// The file name.
     pub name: String,
-    /// Its content.
+    /// The content.
     pub content: Vec<u8>,
 }
 
-/// The folder of a run that is under way; nobody else can open it meanwhile.
+/// An open, locked run folder.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Of a run that begins, what its description will be.
+    /// The description of a new run, until it is written.
     begins: Option<Vec<u8>>,
     _lock: fs::File,
 }
 
 impl RunFolder {
-    /// Opens the folder for a run, which it must describe if there is one. Companions that are missing are written,
-    /// of a run that begins all.
+    /// Opens and locks the folder. An existing run must match `description`. Writes missing companions, and all
+    /// companions of a new run.
     pub fn open(
         path: &Path,
         opening: Opening,
         description: &Description,
         companions: &[Companion],
     ) -> Result<Self, RunError> {
-        // Asked before as well, so that nothing is made where there is nothing to do.
+        // Checked before locking too, so that a refused folder is not created.
         has_run(path, opening)?;
         fs::create_dir_all(path).map_err(|error| RunError::write(path, error))?;
         let lock = lock(&path.join(LOCK))?;
@@ -107,7 +107,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Compares the run that is there, and notes that this version works on it.
+    /// Compares the descriptions, and adds this version to the stored one.
     fn resume(&self, description: &Description) -> Result<(), RunError> {
         let stored = Description::of(&self.path)?;
         let differences = stored.differences(description);
@@ -124,7 +124,7 @@ impl RunFolder {
         }
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -139,24 +139,24 @@ impl RunFolder {
         self.path.join(BEST)
     }
 
-    /// The path of the model at the end.
+    /// The path of the final model.
     pub(crate) fn model(&self) -> PathBuf {
         self.path.join(MODEL)
     }
 
-    /// The path of its average.
+    /// The path of the final average.
     pub(crate) fn averaged(&self) -> PathBuf {
         self.path.join(AVERAGED)
     }
 
-    /// Replaces a file of the folder.
+    /// Replaces a file in the folder.
     fn write(&self, name: &str, content: &[u8]) -> Result<(), RunError> {
         let path = self.path.join(name);
         ksdsl_files::write(&path, content).map_err(|error| RunError::write(&path, error))?;
         self.sync()
     }
 
-    /// Brings the names of the folder's files to the disk, after one was renamed.
+    /// Fsyncs the folder after a rename.
     pub(crate) fn sync(&self) -> Result<(), RunError> {
         #[cfg(unix)]
         {
@@ -178,7 +178,7 @@ impl RunFolder {
         self.write(LAST, &to_bytes(&tensors, &[]))
     }
 
-    /// The last checkpoint; none of a run that begins.
+    /// Reads the last checkpoint; `None` for a new run.
     pub(crate) fn load(&self) -> Result<Option<Checkpoint>, RunError> {
         match self.begins {
             Some(_) => Ok(None),
@@ -186,7 +186,7 @@ impl RunFolder {
         }
     }
 
-    /// Describes a run that begins, after its first checkpoint.
+    /// Writes the description of a new run, after its first checkpoint.
     pub(crate) fn begin(&mut self) -> Result<(), RunError> {
         match self.begins.take() {
             Some(description) => self.write(DESCRIPTION, &description),
@@ -195,7 +195,7 @@ impl RunFolder {
     }
 }
 
-/// Whether there is a run, if that is what is expected.
+/// Whether there is a run; an error if `opening` does not allow it.
 fn has_run(path: &Path, opening: Opening) -> Result<bool, RunError> {
     let has_run = path.join(DESCRIPTION).exists();
     match opening {
@@ -205,7 +205,7 @@ fn has_run(path: &Path, opening: Opening) -> Result<bool, RunError> {
     }
 }
 
-/// Locks the folder as long as the file is open.
+/// Locks the folder for as long as the file is open.
 fn lock(path: &Path) -> Result<fs::File, RunError> {
     match ksdsl_files::lock(path) {
         Ok(Some(file)) => Ok(file),

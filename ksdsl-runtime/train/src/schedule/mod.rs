@@ -1,4 +1,4 @@
-//! The learning rate, step by step: a function of the step alone, so that nothing need be kept.
+//! Learning rate schedules, as pure functions of the step.
 
 mod one_cycle;
 
@@ -7,45 +7,45 @@ pub use one_cycle::OneCycle;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// Where in a run a step is.
+/// The position of a step in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The step, from 0.
     pub step: u64,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub per_epoch: u64,
     /// Steps of the run.
     pub steps: u64,
 }
 
-/// How the learning rate changes: a factor of the recipe's rate.
+/// A learning rate schedule: a factor on the recipe's learning rate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
-    /// It stays as it is.
+    /// A constant learning rate.
     Constant,
-    /// It is multiplied by `factor` after each of these epochs (PyTorch's `MultiStepLR`).
+    /// Multiplies the learning rate by `factor` after each of these epochs (PyTorch's `MultiStepLR`).
     MultiStep {
-        /// After how many epochs, rising.
+        /// The milestones in epochs, increasing.
         epochs: Vec<u32>,
-        /// By how much.
+        /// The factor (`gamma`).
         factor: f64,
     },
-    /// Half a cosine from 1 to `last` at the end of the run, a little at each step (Loshchilov & Hutter 2017 without
-    /// restarts; PyTorch's `CosineAnnealingLR` over all steps).
+    /// Cosine annealing from 1 to `last` over all steps of the run (Loshchilov & Hutter 2017 without restarts;
+    /// PyTorch's `CosineAnnealingLR` over all steps).
     Cosine {
-        /// The factor at the end, which is reached after the last step.
+        /// The final factor, reached after the last step.
         last: f64,
     },
-    /// One cycle (PyTorch's `OneCycleLR`): the recipe's rate is the highest.
+    /// The one-cycle schedule (PyTorch's `OneCycleLR`); the recipe's learning rate is the peak.
     OneCycle(OneCycle),
 }
 
-/// A linear rise of the rate in front of a schedule (Goyal et al. 2017).
+/// Linear warm-up before the schedule (Goyal et al. 2017).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WarmUp {
-    /// For so many epochs, also parts of one.
+    /// Its length in epochs; may be fractional.
     pub epochs: f64,
     /// The factor of the first step.
     pub first: f64,
@@ -59,8 +59,8 @@ impl WarmUp {
 }
 
 impl Schedule {
-    /// The factor of the rate at a step. After a warm-up the schedule takes the steps that are left; the
-    /// epochs of [`Schedule::MultiStep`] count from the beginning of the run nevertheless.
+    /// The factor at a step. After a warm-up the schedule covers the remaining steps; the milestones of
+    /// [`Schedule::MultiStep`] still count from the start of the run.
     pub fn factor(&self, place: Place, warm_up: Option<WarmUp>) -> f64 {
         let Some(warm_up) = warm_up else {
             return self.after(place, 0);

@@ -3,16 +3,16 @@
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// The one-cycle schedule (Smith & Topin 2017), as PyTorch's `OneCycleLR` without a cycle of the momentum:
-/// half a cosine up to the peak, then half a cosine down to almost nothing.
+/// The one-cycle schedule (Smith & Topin 2017), as PyTorch's `OneCycleLR` with `cycle_momentum=False`:
+/// cosine annealing up to the peak, then down to almost 0.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OneCycle {
-    /// The share of the steps on which the rate rises (`pct_start`).
+    /// The fraction of the steps with rising learning rate (`pct_start`).
     pub rise: f64,
-    /// The first rate, as a share of the peak (1 / `div_factor`).
+    /// The initial learning rate as a fraction of the peak (1 / `div_factor`).
     pub first: f64,
-    /// The last rate, as a share of the peak (1 / `div_factor` / `final_div_factor`).
+    /// The final learning rate as a fraction of the peak (1 / `div_factor` / `final_div_factor`).
     pub last: f64,
 }
 
@@ -28,7 +28,7 @@ impl Default for OneCycle {
 }
 
 impl OneCycle {
-    /// The rate as a share of the peak at a step, counted from 0, of so many.
+    /// The learning rate at a step (from 0), as a fraction of the peak.
     pub fn factor(&self, step: u64, steps: u64) -> f64 {
         let last = steps.saturating_sub(1) as f64;
         let top = (self.rise * steps as f64 - 1.0).clamp(0.0, last);
@@ -41,7 +41,7 @@ impl OneCycle {
     }
 }
 
-/// From `a` at 0 to `b` at 1 along half a cosine.
+/// Cosine interpolation from `a` at 0 to `b` at 1.
 fn blend(a: f64, b: f64, at: f64) -> f64 {
     b + (a - b) * (1.0 + (PI * at).cos()) / 2.0
 }

@@ -1,34 +1,34 @@
-//! Why training stopped.
+//! Training errors.
 
 use crate::data::DataError;
-use crate::recipe::Unfit;
+use crate::recipe::InvalidRecipe;
 use crate::run::RunError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why training stopped.
+/// An error that stopped training.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The recipe makes no sense.
-    Recipe(Unfit),
-    /// There are no images to train on.
+    /// The recipe is invalid.
+    Recipe(InvalidRecipe),
+    /// The training set is empty.
     NoImages,
-    /// The source gave fewer or other batches than it said.
+    /// The source's batches contradict its own description.
     Source {
         /// The epoch, from 1.
         epoch: u32,
         /// The step of the epoch, from 1.
         step: u64,
-        /// What was wrong.
+        /// What is wrong.
         what: String,
     },
-    /// Images cannot be read.
+    /// The data cannot be read.
     Data(DataError),
-    /// The loss or the gradients are no longer numbers.
+    /// Training diverged: the loss, gradients or parameters are not finite.
     Diverged(Box<Diverged>),
-    /// The run's folder cannot be used.
+    /// The run folder cannot be used.
     Run(RunError),
     /// An observer failed.
     Observer(io::Error),
@@ -36,7 +36,7 @@ pub enum TrainError {
     Device(String),
 }
 
-/// The step at which training broke down.
+/// The state of training when it diverged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diverged {
     /// The epoch, from 1.
@@ -47,26 +47,26 @@ pub struct Diverged {
     pub loss: f64,
     /// The learning rate of the last update.
     pub rate: f64,
-    /// The norm of all gradients: of this step if the loss is finite, of the one before (if there is one) if not.
+    /// The global gradient norm: of this step if the loss is finite, otherwise of the previous step, if there is one.
     pub gradient_norm: Option<f64>,
-    /// Whether the step's images are finite.
+    /// Whether the batch is finite.
     pub images_finite: bool,
-    /// The tensors of the model that hold a value that is not finite.
+    /// The model's tensors with non-finite values.
     pub tensors: Vec<String>,
-    /// The last good checkpoint.
+    /// The last finite checkpoint.
     pub checkpoint: Option<PathBuf>,
 }
 
 impl Diverged {
-    /// Which tensors are not finite, the first few by name.
+    /// Lists the non-finite tensors, the first few by name.
     fn fmt_tensors(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMED: usize = 8;
         match self.tensors.as_slice() {
-            [] if !self.images_finite => write!(f, "\nthe step's images are not finite: look at the data"),
-            [] => write!(f, "\nall tensors of the model are still finite"),
+            [] if !self.images_finite => write!(f, "\nthe batch contains non-finite values: check the data"),
+            [] => write!(f, "\nall tensors of the model are finite"),
             tensors => {
                 let named = &tensors[..tensors.len().min(NAMED)];
-                write!(f, "\nnot finite: `{}`", named.join("`, `"))?;
+                write!(f, "\nnon-finite tensors: `{}`", named.join("`, `"))?;
                 match tensors.len() - named.len() {
                     0 => Ok(()),
                     more => write!(f, " and {more} more"),
@@ -89,19 +89,17 @@ impl fmt::Display for Diverged {
         f.write_str("training diverged: ")?;
         match norm {
             _ if !loss.is_finite() => write!(f, "the loss became {loss}")?,
-            Some(norm) if !norm.is_finite() => {
-                write!(f, "the norm of the gradients became {norm} at a loss of {loss}")?
-            }
-            _ => write!(f, "the parameters are no longer finite after a loss of {loss}")?,
+            Some(norm) if !norm.is_finite() => write!(f, "the gradient norm became {norm} at a loss of {loss}")?,
+            _ => write!(f, "the parameters became non-finite after a loss of {loss}")?,
         }
         write!(f, " in epoch {epoch}, step {step}, at a learning rate of {rate}")?;
         if let Some(norm) = norm.filter(|norm| norm.is_finite()) {
-            write!(f, "; the norm of the last gradients was {norm}")?;
+            write!(f, "; the last gradient norm was {norm}")?;
         }
         self.fmt_tensors(f)?;
-        write!(f, "\ntry a lower rate, a warm-up, or clipped gradients")?;
+        write!(f, "\ntry a lower learning rate, a warm-up, or gradient clipping")?;
         match &self.checkpoint {
-            Some(path) => write!(f, "; the last good state is in `{}`", path.display()),
+            Some(path) => write!(f, "; the last finite checkpoint is `{}`", path.display()),
             None => Ok(()),
         }
     }
@@ -111,12 +109,12 @@ impl fmt::Display for TrainError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Recipe(error) => error.fmt(f),
-            Self::NoImages => f.write_str("there are no images to train on"),
+            Self::NoImages => f.write_str("the training set is empty"),
             Self::Source { epoch, step, what } => write!(f, "epoch {epoch}, step {step}: {what}"),
             Self::Data(error) => error.fmt(f),
             Self::Diverged(error) => error.fmt(f),
             Self::Run(error) => error.fmt(f),
-            Self::Observer(error) => write!(f, "what the run tells cannot be written: {error}"),
+            Self::Observer(error) => write!(f, "an observer failed: {error}"),
             Self::Device(what) => write!(f, "the device failed: {what}"),
         }
     }

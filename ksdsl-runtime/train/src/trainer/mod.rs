@@ -1,4 +1,4 @@
-//! The trainer: a net, images and a recipe to a trained net.
+//! The trainer.
 //!
 //! ```no_run
 //! use ksdsl_runtime::prelude::*;
@@ -7,12 +7,12 @@
 //! use ksdsl_train::{Classifier, Recipe, Trainer};
 //!
 //! # fn work<M: Classifier<1, 8, 8, 10>>(mut model: M) -> Result<(), Box<dyn std::error::Error>> {
-//! let (training, held_out) = Digits::embedded().split(0.2, 0);
+//! let (training, validation) = Digits::embedded().split(0.2, 0);
 //! let scaling = Scaling::of(&training);
 //! let recipe = Recipe::default();
 //! let mut source = Plain::new(&training, recipe.batch.try_into()?, scaling, recipe.seed);
 //! let outcome = Trainer::new(recipe)
-//!     .held_out(&held_out, scaling)
+//!     .validation(&validation, scaling)
 //!     .start_or_resume("runs/digits")
 //!     .train(&mut model, &mut source, &Cpu::default())?;
 //! println!("{:?}", outcome.best);
@@ -26,7 +26,7 @@ mod progress;
 mod session;
 
 pub use error::{Diverged, TrainError};
-pub use evaluate::{HeldOut, evaluate};
+pub use evaluate::{ValidationSet, evaluate};
 pub(crate) use progress::Progress;
 pub use progress::{Best, End};
 
@@ -45,11 +45,11 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Trains a net by a recipe. Without more, it does just that; its methods add images to evaluate on, a folder to
-/// save to and to resume from, observers, and a way to stop it.
+/// Trains a network with a recipe. Builder methods add a validation set, a run folder for checkpoints, observers, and a
+/// handle to stop the run.
 pub struct Trainer<'t, const C: usize, const H: usize, const W: usize, const K: usize> {
     recipe: Recipe,
-    held_out: Option<HeldOut<'t, C, H, W, K>>,
+    validation: Option<ValidationSet<'t, C, H, W, K>>,
     classes: Vec<String>,
     observers: Vec<&'t mut dyn Observer>,
     folder: Option<(PathBuf, Opening)>,
@@ -59,29 +59,29 @@ pub struct Trainer<'t, const C: usize, const H: usize, const W: usize, const K: 
     every: Duration,
 }
 
-/// What a training came to.
+/// The outcome of a training run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// How it ended.
+    /// How the run ended.
     pub end: End,
-    /// Whole epochs done.
+    /// Completed epochs.
     pub epochs: u32,
-    /// Steps done.
+    /// Completed steps.
     pub steps: u64,
-    /// The best evaluation, if there was one.
+    /// The best evaluation, if there is one.
     pub best: Option<Best>,
-    /// The model at the end on the images held out; not after an interruption.
+    /// The final model's evaluation on the validation set; `None` after an interruption.
     pub evaluation: Option<Evaluation>,
-    /// Its average on them, if one is kept.
+    /// The averaged model's evaluation, if there is one.
     pub averaged: Option<Evaluation>,
 }
 
 impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer<'t, C, H, W, K> {
-    /// A trainer by this recipe.
+    /// Creates a trainer.
     pub fn new(recipe: Recipe) -> Self {
         Self {
             recipe,
-            held_out: None,
+            validation: None,
             classes: (0..K).map(|class| class.to_string()).collect(),
             observers: Vec::new(),
             folder: None,
@@ -92,73 +92,72 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         }
     }
 
-    /// Evaluates on these images, if there are any, as often as the recipe says; `scaling` is that of training.
-    pub fn held_out(mut self, data: &'t Dataset<C, H, W, K>, scaling: Scaling<C>) -> Self {
-        self.held_out = (!data.is_empty()).then_some(HeldOut { data, scaling });
+    /// Sets the validation set, which is evaluated as often as the recipe says; `scaling` is that of the training set.
+    pub fn validation(mut self, data: &'t Dataset<C, H, W, K>, scaling: Scaling<C>) -> Self {
+        self.validation = (!data.is_empty()).then_some(ValidationSet { data, scaling });
         self
     }
 
-    /// The names of the classes, for observers; without, they are numbers.
+    /// Sets the class names for observers; the default is the class indices.
     pub fn classes(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.classes = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Tells somebody how the run goes.
+    /// Adds an observer.
     pub fn observer(mut self, observer: &'t mut dyn Observer) -> Self {
         self.observers.push(observer);
         self
     }
 
-    /// Begins a run in a folder that has none.
+    /// Starts a new run in a folder; an existing run is an error.
     pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
         self.folder = Some((path.into(), Opening::New));
         self
     }
 
-    /// Goes on with the run in a folder.
+    /// Resumes the run in a folder.
     pub fn resume(mut self, path: impl Into<PathBuf>) -> Self {
         self.folder = Some((path.into(), Opening::Resume));
         self
     }
 
-    /// Goes on with the run in a folder, or begins one.
+    /// Resumes the run in a folder, or starts one.
     pub fn start_or_resume(mut self, path: impl Into<PathBuf>) -> Self {
         self.folder = Some((path.into(), Opening::Either));
         self
     }
 
-    /// Writes a file of the caller's into the run's folder when the run begins, and later if it is missing. Nobody
-    /// else works on the folder then.
+    /// Adds a file of the caller to the run folder. It is written when the run starts, and on resume if it is missing,
+    /// while the folder is locked.
     pub fn companion(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
         let (name, content) = (name.into(), content.into());
         self.companions.push(Companion { name, content });
         self
     }
 
-    /// Writes a checkpoint after every so many steps, besides that at the end of each epoch.
+    /// Writes a checkpoint every `steps` steps, in addition to the one after each epoch.
     pub fn checkpoint_every_steps(mut self, steps: u64) -> Self {
         self.every_steps = Some(steps.max(1));
         self
     }
 
-    /// Writes a checkpoint when the last is so old (60 seconds by default), besides that at the end of each
+    /// Writes a checkpoint when the last one is this old (default: 60 seconds), in addition to the one after each
     /// epoch.
     pub fn checkpoint_every(mut self, time: Duration) -> Self {
         self.every = time;
         self
     }
 
-    /// Stops after the step, with a checkpoint, or writes one and goes on, when somebody wishes it.
+    /// Sets the handle that requests the run to stop or to write a checkpoint.
     pub fn stop(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
     }
 
-    /// Trains `model`, which has its initial values (made by a device of the recipe's seed, so that the seed
-    /// decides on all), on the batches of `source`. The batches, the recipe and the initial values decide on
-    /// the outcome bit for bit, on the CPU for any number of threads, however often the run is stopped and
-    /// resumed.
+    /// Trains `model` on the batches of `source`, starting from its initial values (create the device with the recipe's
+    /// seed for reproducible ones). Batches, recipe and initial values determine the outcome bit for bit: on the CPU it
+    /// depends neither on the number of threads nor on interruptions.
     pub fn train<M, D>(
         mut self,
         model: &mut M,
@@ -177,36 +176,39 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         let folder = self.open::<M>(source)?;
         let recipe = self.recipe.clone();
         let mut session = Session::new(&recipe, model, device, folder, per_epoch)?;
-        self.tell_start::<M, D>(&session)?;
+        self.notify_start::<M, D>(&session)?;
         let result = self.run(&mut session, source);
         if let Err(TrainError::Observer(_) | TrainError::Data(_) | TrainError::Source { .. }) = &result {
-            // The state is good; the error that is reported is the first.
+            // The state is valid; the first error is reported.
             session.save()?;
         }
         result
     }
 
-    /// Opens the run's folder, if there is to be one.
+    /// Opens the run folder, if one is set.
     fn open<M: Generated>(&self, source: &dyn Source<C, H, W, K>) -> Result<Option<RunFolder>, TrainError> {
         let Some((path, opening)) = &self.folder else {
             return Ok(None);
         };
-        let held_out = match &self.held_out {
-            Some(held_out) => format!("{} images, {:016x}", held_out.data.len(), held_out.fingerprint()),
+        let validation = match &self.validation {
+            Some(validation) => format!("{} images, {:016x}", validation.data.len(), validation.fingerprint()),
             None => "none".to_owned(),
         };
-        let settings = source.settings().into_iter().chain([("held out".to_owned(), held_out)]);
+        let settings = source
+            .settings()
+            .into_iter()
+            .chain([("validation".to_owned(), validation)]);
         let description = Description::new::<M::Network>(&self.recipe, settings);
         Ok(Some(RunFolder::open(path, *opening, &description, &self.companions)?))
     }
 
-    /// How many epochs there are, the last maybe a part of one.
+    /// The number of epochs, counting an incomplete last one.
     fn epochs(&self, per_epoch: u64) -> u32 {
         let epochs = self.recipe.total_steps(per_epoch).div_ceil(per_epoch);
         epochs.try_into().unwrap_or(u32::MAX)
     }
 
-    fn tell_start<M: Generated, D: Updates<f32>>(
+    fn notify_start<M: Generated, D: Updates<f32>>(
         &mut self,
         session: &Session<'_, M, D, C, H, W, K>,
     ) -> Result<(), TrainError> {
@@ -219,10 +221,10 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             done: session.progress.steps,
             folder: session.folder.as_ref().map(RunFolder::path),
         };
-        tell(&mut self.observers, |observer| observer.start(&start))
+        notify(&mut self.observers, |observer| observer.start(&start))
     }
 
-    /// All epochs that are left.
+    /// Runs all remaining epochs.
     fn run<M, D>(
         &mut self,
         session: &mut Session<'_, M, D, C, H, W, K>,
@@ -239,19 +241,19 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
                 return self.end(session, End::Interrupted, (None, None));
             }
             evaluations = self.end_epoch(session)?;
-            if self.stop.is_wished() && session.progress.ended.is_none() {
+            if self.stop.is_requested() && session.progress.ended.is_none() {
                 return self.end(session, End::Interrupted, (None, None));
             }
         }
-        if let (None, Some(held_out)) = (&evaluations.0, self.held_out) {
-            let (evaluation, averaged) = session.evaluate(held_out)?;
+        if let (None, Some(validation)) = (&evaluations.0, self.validation) {
+            let (evaluation, averaged) = session.evaluate(validation)?;
             evaluations = (Some(evaluation), averaged);
         }
         let end = session.progress.ended.unwrap_or(End::Finished);
         self.end(session, end, evaluations)
     }
 
-    /// The steps of the epoch that are left; `false` if somebody wished to stop.
+    /// Runs the remaining steps of the epoch; `false` if a stop was requested.
     fn steps<M, D>(
         &mut self,
         session: &mut Session<'_, M, D, C, H, W, K>,
@@ -268,11 +270,14 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         while session.progress.step < steps {
             let start = Instant::now();
             let Some(batch) = batches.next() else {
-                return Err(session.source_error(format!("the source promised {} steps", session.per_epoch)));
+                return Err(session.source_error(format!(
+                    "the source ended early: `steps_per_epoch` is {}",
+                    session.per_epoch
+                )));
             };
             let step = session.step(batch.map_err(TrainError::Data)?, start)?;
-            tell(&mut self.observers, |observer| observer.step(&step))?;
-            let stop = self.stop.is_wished();
+            notify(&mut self.observers, |observer| observer.step(&step))?;
+            let stop = self.stop.is_requested();
             let due = self.stop.take_checkpoint()
                 || self.every_steps.is_some_and(|every| step.number.is_multiple_of(every))
                 || saved.elapsed() >= self.every;
@@ -288,7 +293,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         Ok(true)
     }
 
-    /// Evaluates where it is time to, tells of the epoch and saves.
+    /// Evaluates if due, emits the epoch's record and saves a checkpoint.
     #[allow(clippy::type_complexity)]
     fn end_epoch<M, D>(
         &mut self,
@@ -298,14 +303,14 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         D: Updates<f32>,
         M: Classifier<C, H, W, K, D>,
     {
-        // Before anything is told of it or saved as the best.
+        // Before the model is reported or saved as the best one.
         session.check_model()?;
         let number = session.progress.epoch;
         let is_last = session.is_last_epoch();
         let due = is_last || number.is_multiple_of(self.recipe.evaluate_every);
-        let (evaluation, averaged) = match self.held_out.filter(|_| due) {
-            Some(held_out) => {
-                let (evaluation, averaged) = session.evaluate(held_out)?;
+        let (evaluation, averaged) = match self.validation.filter(|_| due) {
+            Some(validation) => {
+                let (evaluation, averaged) = session.evaluate(validation)?;
                 (Some(evaluation), averaged)
             }
             None => (None, None),
@@ -315,9 +320,9 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             averaged,
             ..session.progress.record()
         };
-        tell(&mut self.observers, |observer| observer.epoch(&epoch))?;
+        notify(&mut self.observers, |observer| observer.epoch(&epoch))?;
         if let Some(evaluation) = epoch.averaged.as_ref().or(epoch.evaluation.as_ref()) {
-            self.judge(session, number, evaluation)?;
+            self.update_best(session, number, evaluation)?;
         }
         if is_last {
             session.progress.ended = Some(End::Finished);
@@ -330,8 +335,8 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         Ok((epoch.evaluation, epoch.averaged))
     }
 
-    /// Notes whether an evaluation is the best one, and whether patience is over.
-    fn judge<M, D>(
+    /// Updates the best evaluation and checks for early stopping.
+    fn update_best<M, D>(
         &self,
         session: &mut Session<'_, M, D, C, H, W, K>,
         epoch: u32,
@@ -342,30 +347,34 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         M: Classifier<C, H, W, K, D>,
     {
         let progress = &mut session.progress;
-        if progress.best.is_none_or(|best| best.is_beaten_by(evaluation)) {
+        if progress.best.is_none_or(|best| best.is_worse_than(evaluation)) {
             progress.best = Some(Best {
                 epoch,
                 top1: evaluation.top1,
-                // Any loss is better than none; and files hold numbers only.
+                // JSON cannot represent infinity.
                 loss: evaluation.loss.min(f64::MAX),
             });
-            progress.stale = 0;
+            progress.evaluations_without_improvement = 0;
             return session.save_best();
         }
-        progress.stale += 1;
-        if self.recipe.patience.is_some_and(|patience| progress.stale >= patience) {
+        progress.evaluations_without_improvement += 1;
+        if self
+            .recipe
+            .patience
+            .is_some_and(|patience| progress.evaluations_without_improvement >= patience)
+        {
             progress.ended = Some(End::Early);
         }
         Ok(())
     }
 
-    /// A checkpoint, before which observers bring to the disk what they were told.
+    /// Writes a checkpoint after flushing the observers.
     fn save<M, D>(&mut self, session: &Session<'_, M, D, C, H, W, K>) -> Result<(), TrainError>
     where
         D: Updates<f32>,
         M: Classifier<C, H, W, K, D>,
     {
-        tell(&mut self.observers, |observer| observer.flush())?;
+        notify(&mut self.observers, |observer| observer.flush())?;
         session.save()
     }
 
@@ -375,7 +384,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         end: End,
         (evaluation, averaged): (Option<Evaluation>, Option<Evaluation>),
     ) -> Result<Outcome, TrainError> {
-        tell(&mut self.observers, |observer| observer.end())?;
+        notify(&mut self.observers, |observer| observer.end())?;
         let progress = &session.progress;
         Ok(Outcome {
             end,
@@ -388,11 +397,11 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     }
 }
 
-/// Tells all observers, up to the first that fails.
-fn tell(
+/// Calls all observers, up to the first that fails.
+fn notify(
     observers: &mut [&mut dyn Observer],
     mut what: impl FnMut(&mut dyn Observer) -> io::Result<()>,
 ) -> Result<(), TrainError> {
-    let told = observers.iter_mut().try_for_each(|observer| what(*observer));
-    told.map_err(TrainError::Observer)
+    let result = observers.iter_mut().try_for_each(|observer| what(*observer));
+    result.map_err(TrainError::Observer)
 }

@@ -1,41 +1,39 @@
-//! How far a run is.
+//! The progress of a run.
 
 use crate::metrics::Evaluation;
 use crate::recipe::Recipe;
 use crate::record::Epoch;
 use serde::{Deserialize, Serialize};
 
-/// How far a run is: with the model, the state of the optimiser and the average, all that it needs to
-/// go on.
+/// The progress of a run: together with model, optimiser state and average, all that is needed to resume it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
-    /// The epoch that is under way, from 1.
+    /// The current epoch, from 1.
     pub(crate) epoch: u32,
-    /// Steps done of it.
+    /// Steps done in the epoch.
     pub(crate) step: u64,
-    /// Steps done of the run.
+    /// Steps done in the run.
     pub(crate) steps: u64,
-    /// Steps that the optimiser did: all, unless there was nothing to train.
+    /// Steps of the optimiser: equal to `steps`, or 0 if the model has no trainable parameters.
     pub(crate) optimiser_steps: u64,
-    /// The sum of the losses of the epoch's images so far. JSON holds it exactly: numbers are written with as
-    /// many digits as it takes to read them back.
+    /// The sum of the losses over the epoch's images so far. JSON stores it exactly: numbers round-trip.
     pub(crate) loss: f64,
-    /// The epoch's images so far.
+    /// Images in the epoch so far.
     pub(crate) images: usize,
     /// Seconds of the epoch's steps so far.
     pub(crate) seconds: f64,
-    /// Seconds of these that steps waited.
+    /// Seconds of these spent waiting for data.
     pub(crate) waited: f64,
     /// The learning rate of the last step.
     pub(crate) rate: f64,
-    /// The norm of the gradients in the last step.
+    /// The gradient norm of the last step.
     pub(crate) gradient_norm: Option<f64>,
     /// The best evaluation so far.
     pub(crate) best: Option<Best>,
-    /// Evaluations since that one.
-    pub(crate) stale: u32,
-    /// How the run ended, if it did.
+    /// Evaluations since the best one.
+    pub(crate) evaluations_without_improvement: u32,
+    /// How the run ended, if it has.
     pub(crate) ended: Option<End>,
 }
 
@@ -43,17 +41,17 @@ pub(crate) struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Best {
-    /// After which epoch.
+    /// The epoch.
     pub epoch: u32,
-    /// The share of the images it told right.
+    /// Top-1 accuracy, 0 to 1.
     pub top1: f64,
-    /// Its mean cross-entropy.
+    /// Mean cross-entropy.
     pub loss: f64,
 }
 
 impl Best {
-    /// Whether an evaluation is better: more images right, or as many at less loss.
-    pub(super) fn is_beaten_by(&self, evaluation: &Evaluation) -> bool {
+    /// Whether `evaluation` is better: higher accuracy, or equal accuracy and lower loss.
+    pub(super) fn is_worse_than(&self, evaluation: &Evaluation) -> bool {
         evaluation.top1 > self.top1 || evaluation.top1 == self.top1 && evaluation.loss < self.loss
     }
 }
@@ -64,14 +62,14 @@ impl Best {
 pub enum End {
     /// All epochs are done.
     Finished,
-    /// The recipe's patience is over.
+    /// Early stopping: the recipe's patience was exceeded.
     Early,
-    /// Somebody wished it; the run can be resumed.
+    /// A stop was requested; the run can be resumed.
     Interrupted,
 }
 
 impl Progress {
-    /// Of a run that begins.
+    /// The progress of a new run.
     pub(crate) fn new() -> Self {
         Self {
             epoch: 1,
@@ -85,12 +83,12 @@ impl Progress {
             rate: 0.0,
             gradient_norm: None,
             best: None,
-            stale: 0,
+            evaluations_without_improvement: 0,
             ended: None,
         }
     }
 
-    /// What there is to tell of the epoch, before an evaluation.
+    /// The record of the epoch, without evaluations.
     pub(super) fn record(&self) -> Epoch {
         Epoch {
             number: self.epoch,
@@ -122,12 +120,12 @@ impl Progress {
         serde_json::to_vec(self).expect("numbers and maps with text as keys")
     }
 
-    /// Whether a run by this recipe, with so many steps in an epoch, can be here; the first contradiction if not.
+    /// Checks that a run with this recipe can have this progress; the error is the first contradiction.
     pub(super) fn check(&self, recipe: &Recipe, per_epoch: u64) -> Result<(), String> {
         let total = recipe.total_steps(per_epoch);
         let epochs = total.div_ceil(per_epoch);
         if !(1..=epochs).contains(&self.epoch.into()) {
-            return Err(format!("`epoch` is {} of {epochs}", self.epoch));
+            return Err(format!("`epoch` is {}, expected 1 to {epochs}", self.epoch));
         }
         let before = u64::from(self.epoch - 1) * per_epoch;
         let of_epoch = per_epoch.min(total - before);
@@ -144,20 +142,23 @@ impl Progress {
     fn check_steps(&self, before: u64, of_epoch: u64) -> Result<(), String> {
         let Self { epoch, step, steps, .. } = self;
         if *step > of_epoch {
-            return Err(format!("`step` is {step} of {of_epoch}"));
+            return Err(format!("`step` is {step}, expected at most {of_epoch}"));
         }
         if *steps != before + step {
             let expected = before + step;
             return Err(format!(
-                "`steps` is {steps}; step {step} of epoch {epoch} is {expected}"
+                "`steps` is {steps}, expected {expected} (step {step} of epoch {epoch})"
             ));
         }
         if ![0, *steps].contains(&self.optimiser_steps) {
-            return Err(format!("`optimiser_steps` is {} of {steps}", self.optimiser_steps));
+            return Err(format!(
+                "`optimiser_steps` is {}, expected 0 or {steps}",
+                self.optimiser_steps
+            ));
         }
         match (self.images == 0) == (*step == 0) {
             true => Ok(()),
-            false => Err(format!("`images` is {} after {step} steps of an epoch", self.images)),
+            false => Err(format!("`images` is {} after {step} steps of the epoch", self.images)),
         }
     }
 
@@ -166,9 +167,9 @@ impl Progress {
             0 => 0.0,
             steps => recipe.rate_at(steps - 1, per_epoch),
         };
-        // Another machine's cosine may differ in the last digit.
+        // Cosines may differ between machines in the last digit.
         if (self.rate - rate).abs() > 1e-9 * rate {
-            return Err(format!("`rate` is {}; the recipe's is {rate}", self.rate));
+            return Err(format!("`rate` is {}, expected the recipe's {rate}", self.rate));
         }
         let least = |x: f64| x.is_finite() && x >= 0.0;
         let known = [
@@ -178,17 +179,19 @@ impl Progress {
             ("gradient_norm", self.gradient_norm.is_none_or(least)),
         ];
         match known.into_iter().find(|(_, fits)| !fits) {
-            Some((name, _)) => Err(format!("`{name}` makes no sense")),
+            Some((name, _)) => Err(format!("`{name}` has an invalid value")),
             None => Ok(()),
         }
     }
 
-    /// Of so many epochs done.
+    /// Checks the best evaluation, after `done` epochs.
     fn check_best(&self, done: u32, every: u32, epochs: u64) -> Result<(), String> {
         let Some(best) = self.best else {
-            return match self.stale {
+            return match self.evaluations_without_improvement {
                 0 => Ok(()),
-                stale => Err(format!("`stale` is {stale} without a `best`")),
+                evaluations_without_improvement => Err(format!(
+                    "`evaluations_without_improvement` is {evaluations_without_improvement} without a `best`"
+                )),
             };
         };
         let is_evaluated = best.epoch.is_multiple_of(every) || u64::from(best.epoch) == epochs;
@@ -197,18 +200,23 @@ impl Progress {
         }
         if !(0.0..=1.0).contains(&best.top1) || !best.loss.is_finite() {
             return Err(format!(
-                "`best` has the accuracy {} and the loss {}",
+                "`best` has an invalid accuracy ({}) or loss ({})",
                 best.top1, best.loss
             ));
         }
-        match self.stale <= done - best.epoch {
+        match self.evaluations_without_improvement <= done - best.epoch {
             true => Ok(()),
-            false => Err(format!("`stale` is {}; {done} epochs are done", self.stale)),
+            false => Err(format!(
+                "`evaluations_without_improvement` is {}; {done} epochs are done",
+                self.evaluations_without_improvement
+            )),
         }
     }
 
     fn check_end(&self, recipe: &Recipe, whole_epoch: bool, whole_run: bool) -> Result<(), String> {
-        let is_out_of_patience = recipe.patience.is_some_and(|patience| self.stale >= patience);
+        let is_out_of_patience = recipe
+            .patience
+            .is_some_and(|patience| self.evaluations_without_improvement >= patience);
         let fits = match self.ended {
             Some(End::Finished) => whole_run,
             Some(End::Early) => whole_epoch && is_out_of_patience,

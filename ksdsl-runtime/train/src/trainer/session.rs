@@ -1,7 +1,7 @@
-//! A run under way: the model with all that belongs to it, its steps, and saving them.
+//! A run in progress: model, optimiser and average, training steps, and checkpoints.
 
 use super::error::{Diverged, TrainError};
-use super::evaluate::{HeldOut, evaluate};
+use super::evaluate::{ValidationSet, evaluate};
 use super::progress::Progress;
 use crate::classifier::Classifier;
 use crate::data::{Images, Targets};
@@ -25,7 +25,7 @@ use ksdsl_runtime::update::Updates;
 use std::fmt::Display;
 use std::time::Instant;
 
-/// A run under way.
+/// A run in progress.
 pub(super) struct Session<'s, M, D: Updates<f32>, const C: usize, const H: usize, const W: usize, const K: usize> {
     pub(super) recipe: &'s Recipe,
     pub(super) model: &'s mut M,
@@ -40,7 +40,7 @@ pub(super) struct Session<'s, M, D: Updates<f32>, const C: usize, const H: usize
     loss: f64,
 }
 
-/// An error of the device.
+/// Converts a device error.
 pub(super) fn device(error: impl Display) -> TrainError {
     TrainError::Device(error.to_string())
 }
@@ -50,7 +50,7 @@ where
     D: Updates<f32>,
     M: Classifier<C, H, W, K, D>,
 {
-    /// A run that begins, or goes on with what the folder has.
+    /// Starts a run, or resumes the one in the folder.
     pub(super) fn new(
         recipe: &'s Recipe,
         model: &'s mut M,
@@ -83,19 +83,19 @@ where
         Ok(session)
     }
 
-    /// How many steps the epoch has: as many as the others, or what is left of the run.
+    /// The number of steps in the current epoch; the last epoch may be shorter.
     pub(super) fn steps_of_epoch(&self) -> u64 {
         let before = u64::from(self.progress.epoch - 1).saturating_mul(self.per_epoch);
         let left = self.recipe.total_steps(self.per_epoch).saturating_sub(before);
         left.min(self.per_epoch)
     }
 
-    /// Whether the epoch under way is the last.
+    /// Whether the current epoch is the last.
     pub(super) fn is_last_epoch(&self) -> bool {
         u64::from(self.progress.epoch).saturating_mul(self.per_epoch) >= self.recipe.total_steps(self.per_epoch)
     }
 
-    /// One step on a batch; `start` is when it began to wait for it.
+    /// Runs a step on a batch; `start` is when waiting for the batch began.
     pub(super) fn step(&mut self, batch: HostBatch, start: Instant) -> Result<Step, TrainError> {
         let waited = start.elapsed().as_secs_f64();
         let rate = self.recipe.rate_at(self.progress.steps, self.per_epoch);
@@ -128,7 +128,7 @@ where
         })
     }
 
-    /// Updates the model; the norm of its gradients. What is dropped out follows from the seed and the step.
+    /// Updates the model and returns the gradient norm. Dropout masks depend only on the seed and the step.
     fn descend(
         &mut self,
         images: Images<C, H, W, f32, D>,
@@ -144,7 +144,7 @@ where
         self.loss = f64::from(loss.as_vec()[0]);
         let finite = || images.as_vec().iter().all(|value| value.is_finite());
         if !self.loss.is_finite() {
-            // What the last update did shows now.
+            // The loss reveals the damage of the previous update.
             let rate = if done > 0 { self.progress.rate } else { rate };
             return Err(self.diverged(done + 1, rate, self.progress.gradient_norm, finite()));
         }
@@ -162,7 +162,9 @@ where
         let count = batch.len();
         if batch.images.len() != count * C * H * W || batch.targets.len() != count * K || count == 0 {
             let (images, targets) = (batch.images.len(), batch.targets.len());
-            return Err(self.source_error(format!("{images} values and {targets} targets for {count} images")));
+            return Err(self.source_error(format!(
+                "the batch has {images} values and {targets} targets for {count} images"
+            )));
         }
         let images = self
             .device
@@ -171,7 +173,7 @@ where
         Ok((images.map_err(device)?, targets.map_err(device)?))
     }
 
-    /// The error of a source that did not keep its word about the next step.
+    /// The error for a source whose next batch contradicts its description.
     pub(super) fn source_error(&self, what: String) -> TrainError {
         TrainError::Source {
             epoch: self.progress.epoch,
@@ -180,7 +182,7 @@ where
         }
     }
 
-    /// What there is to look at.
+    /// The error for a run that diverged.
     fn diverged(&self, step: u64, rate: f64, gradient_norm: Option<f64>, images_finite: bool) -> TrainError {
         match optim::non_finite::<f32, D, M>(self.model) {
             Ok(tensors) => TrainError::Diverged(Box::new(Diverged {
@@ -197,18 +199,18 @@ where
         }
     }
 
-    /// The model and, if one is kept, its average on the images held out.
+    /// Evaluates the model and, if there is one, the averaged model.
     pub(super) fn evaluate(
         &mut self,
-        held_out: HeldOut<'_, C, H, W, K>,
+        validation: ValidationSet<'_, C, H, W, K>,
     ) -> Result<(Evaluation, Option<Evaluation>), TrainError> {
         let on = self.device;
-        let evaluation = evaluate(&*self.model, held_out, on).map_err(device)?;
-        let averaged = self.with_average(|model| evaluate(model, held_out, on).map_err(device))?;
+        let evaluation = evaluate(&*self.model, validation, on).map_err(device)?;
+        let averaged = self.with_average(|model| evaluate(model, validation, on).map_err(device))?;
         Ok((evaluation, averaged))
     }
 
-    /// Does something to the averaged model, if there is one.
+    /// Runs `work` with the averaged model, if there is one.
     fn with_average<R>(&mut self, work: impl FnOnce(&M) -> Result<R, TrainError>) -> Result<Option<R>, TrainError> {
         let Some(average) = self.average.as_mut().filter(|average| !average.is_empty()) else {
             return Ok(None);
@@ -219,7 +221,7 @@ where
         result.map(Some)
     }
 
-    /// Writes the averaged model, or the model where none is kept, to a file of the folder.
+    /// Saves the averaged model, or the model if there is no average, as the best one.
     pub(super) fn save_best(&mut self) -> Result<(), TrainError> {
         let Some(path) = self.folder.as_ref().map(RunFolder::best) else {
             return Ok(());
@@ -231,7 +233,7 @@ where
         }
     }
 
-    /// Writes the model and its average at the end.
+    /// Saves the final model and its average.
     pub(super) fn save_models(&mut self) -> Result<(), TrainError> {
         let paths = self.folder.as_ref().map(|folder| (folder.model(), folder.averaged()));
         let Some((path, averaged)) = paths else {
@@ -242,7 +244,7 @@ where
         self.sync()
     }
 
-    /// Writes the models of a run that ended once more where they are gone.
+    /// Saves the final models of a finished run again if they are missing.
     pub(super) fn restore_models(&mut self) -> Result<(), TrainError> {
         let is_lost =
             |folder: &RunFolder| !folder.model().exists() || self.average.is_some() && !folder.averaged().exists();
@@ -256,7 +258,7 @@ where
         Ok(self.folder.as_ref().map_or(Ok(()), RunFolder::sync)?)
     }
 
-    /// Writes a checkpoint, if there is a folder; never one of a model that is broken.
+    /// Writes a checkpoint, if there is a folder; refuses non-finite models.
     pub(super) fn save(&self) -> Result<(), TrainError> {
         let Some(folder) = &self.folder else {
             return Ok(());
@@ -271,7 +273,7 @@ where
         Ok(folder.save(tensors, &self.progress)?)
     }
 
-    /// That the model can be used and saved: all its values are finite.
+    /// Checks that all values of the model are finite.
     pub(super) fn check_model(&self) -> Result<(), TrainError> {
         let progress = &self.progress;
         match optim::non_finite::<f32, D, M>(self.model).map_err(device)?.as_slice() {
@@ -280,17 +282,17 @@ where
         }
     }
 
-    /// Takes all up from a checkpoint, which is looked at as a whole before.
+    /// Restores the state from a checkpoint, which is checked completely first.
     fn restore(&mut self, last: &Checkpoint) -> Result<(), TrainError> {
         let progress = &last.progress;
         let checked = progress.check(self.recipe, self.per_epoch);
-        checked.map_err(|what| last.refused(format!("its progress contradicts itself or the run: {what}")))?;
+        checked.map_err(|what| last.refused(format!("its `progress` is inconsistent: {what}")))?;
         let expected = self.expected(progress);
         let wrong = |it: &&Expected| !is_usable(&it.key, last.bytes(&it.key));
         let broken = expected.iter().find(wrong).map(|it| it.key.clone());
         last.check(expected)?;
         if let Some(key) = broken {
-            return Err(last.refused(format!("`{key}` holds values that no run has")).into());
+            return Err(last.refused(format!("`{key}` contains invalid values")).into());
         }
         self.check_files(progress)?;
         let model = |slot: &Slot| last.bytes(&format!("model.{}", slot.key));
@@ -307,7 +309,7 @@ where
         Ok(())
     }
 
-    /// That the best model is there which the progress tells of; those at the end can be written again.
+    /// Checks that the best model exists; the final models can be written again.
     fn check_files(&self, progress: &Progress) -> Result<(), RunError> {
         let best = self.folder.as_ref().map(RunFolder::best);
         match best.filter(|best| progress.best.is_some() && !best.exists()) {
@@ -316,7 +318,7 @@ where
         }
     }
 
-    /// The tensors of a checkpoint.
+    /// The expected tensors of a checkpoint.
     fn expected(&self, progress: &Progress) -> Vec<Expected> {
         let states = self.optimiser.method().states();
         let mut all = Vec::new();
@@ -340,8 +342,8 @@ where
     }
 }
 
-/// Whether a tensor of a checkpoint can be of a run: the model's are finite, no other value is a NaN, and means of
-/// squares are not negative.
+/// Whether a checkpoint's tensor has valid values: the model's are finite, others are not NaN, second moments are not
+/// negative.
 fn is_usable(key: &str, bytes: &[u8]) -> bool {
     let (is_model, is_square) = (key.starts_with("model."), key.starts_with("optimiser.second_moment."));
     f32::from_bytes(bytes).into_iter().all(|value| {

@@ -24,7 +24,7 @@ const RECIPE: &str = "KSDSL_TEST_RECIPE";
 const NAP: &str = "KSDSL_TEST_NAP";
 /// Set where SIGUSR1 stops.
 const STOPS: &str = "KSDSL_TEST_USR1_STOPS";
-/// How many steps are between checkpoints.
+/// The number of steps between checkpoints.
 const EVERY: &str = "KSDSL_TEST_EVERY";
 
 /// Says on standard output when the run begins and when a step is done, and naps after each.
@@ -65,12 +65,12 @@ fn process() {
     };
     let every = env::var(EVERY).map_or(2, |every| every.parse().unwrap());
     let stop = Stop::on_signals(warning).unwrap();
-    let (training, held_out) = data();
+    let (training, validation) = data();
     let scaling = Scaling::of(&training);
     let mut source = Plain::new(&training, recipe.batch.try_into().unwrap(), scaling, recipe.seed);
     let mut model = model(recipe.seed);
     let outcome = Trainer::new(recipe)
-        .held_out(&held_out, scaling)
+        .validation(&validation, scaling)
         .observer(&mut talk)
         .stop(stop.clone())
         .checkpoint_every_steps(every)

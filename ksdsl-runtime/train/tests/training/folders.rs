@@ -49,7 +49,7 @@ fn other_recipes_are_refused_with_what_differs() {
         "{error}"
     );
     assert!(
-        error.contains("- `recipe.method.momentum` was 0.9 and is now nothing"),
+        error.contains("- `recipe.method.momentum` was 0.9 and is now unset"),
         "{error}"
     );
     assert!(before == saved(folder.path()));
@@ -59,11 +59,11 @@ fn other_recipes_are_refused_with_what_differs() {
 fn other_data_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     train_in(folder.path(), &short()).unwrap();
-    let (training, held_out) = (Digits::embedded().part(|i| i < 87), data().1);
+    let (training, validation) = (Digits::embedded().part(|i| i < 87), data().1);
     let scaling = Scaling::of(&training);
     let mut source = Plain::new(&training, 16.try_into().unwrap(), scaling, 5);
     let outcome = Trainer::new(short())
-        .held_out(&held_out, scaling)
+        .validation(&validation, scaling)
         .resume(folder.path())
         .train(&mut model(5), &mut source, &Cpu::default());
     let error = outcome.unwrap_err().to_string();
@@ -141,7 +141,7 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert_eq!(fs::read_to_string(file).unwrap(), "x");
 }
 
-/// A device that is always full, in place of a file.
+/// A device that is always full, instead of a file.
 #[test]
 fn a_full_disk_is_an_error_that_names_the_file() {
     for name in ["best.safetensors", "model.safetensors", "averaged.safetensors"] {
@@ -164,13 +164,13 @@ fn damaged_checkpoints_are_refused_by_name() {
     let good = fs::read(&last).unwrap();
     fs::write(&last, &good[..good.len() - 1]).unwrap();
     let error = refused(folder.path(), &short());
-    assert!(error.contains("last.safetensors` is cut off"), "{error}");
+    assert!(error.contains("last.safetensors` is truncated"), "{error}");
     fs::copy(folder.path().join("model.safetensors"), &last).unwrap();
     let error = refused(folder.path(), &short());
-    assert!(error.contains("is no checkpoint of a run"), "{error}");
+    assert!(error.contains("cannot resume from the checkpoint"), "{error}");
     fs::write(folder.path().join("run.json"), "{").unwrap();
     let error = refused(folder.path(), &short());
-    assert!(error.contains("run.json` describes no run"), "{error}");
+    assert!(error.contains("run.json` is not a valid run description"), "{error}");
 }
 
 /// What a kill leaves of a file that was being written goes away.

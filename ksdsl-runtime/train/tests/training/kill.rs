@@ -46,7 +46,7 @@ fn survives_kills(name: &str, recipe: &Recipe, seed: u64) {
     }
 }
 
-/// Lets a run begin or go on for some time and kills it; whether it was still running.
+/// Lets a run start or resume, waits for some time and kills it; whether it was still running.
 fn killed(folder: &Path, name: &str, time: Duration) -> bool {
     let mut run = Run::new(folder, name, 0, "");
     run.wait_for("start ").unwrap();
@@ -122,7 +122,7 @@ fn a_checkpoint_that_does_not_fit_loses_nothing() {
         error.contains("cannot write") && error.contains("last.safetensors"),
         "{error}"
     );
-    assert!(error.ends_with("what was saved before is untouched"), "{error}");
+    assert!(error.ends_with("earlier checkpoints are unchanged"), "{error}");
     assert_eq!(run.child.wait().unwrap().code(), Some(1));
     assert!(std::fs::read(&last).unwrap() == before);
 

@@ -32,7 +32,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Whatever is gone that cannot be made again, the run is refused and nothing is overwritten.
+/// Whatever is gone that cannot be recomputed, the run is refused and nothing is overwritten.
 ///
 /// Elsewhere: <https://github.com/Lightning-AI/pytorch-lightning/issues/7072>,
 /// <https://github.com/facebookresearch/metaseq/issues/602>,
@@ -40,11 +40,11 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn what_is_gone_is_named_and_nothing_is_overwritten() {
     for (name, expected) in [
-        ("last.safetensors", "last.safetensors` is gone; restore it"),
-        ("best.safetensors", "best.safetensors` is gone; restore it"),
+        ("last.safetensors", "last.safetensors` is missing; restore it"),
+        ("best.safetensors", "best.safetensors` is missing; restore it"),
         (
             "run.json",
-            "best.safetensors` is of a run, but its folder has no `run.json`",
+            "best.safetensors` belongs to a run, but its folder has no `run.json`",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -66,7 +66,7 @@ fn what_is_gone_is_named_and_nothing_is_overwritten() {
     ] {
         fs::remove_file(folder.path().join(name)).unwrap();
     }
-    assert!(refused(folder.path()).contains("last.safetensors` is of a run"));
+    assert!(refused(folder.path()).contains("last.safetensors` belongs to a run"));
 }
 
 /// The models at the end follow from the last checkpoint.
@@ -135,19 +135,23 @@ fn progress_that_contradicts_itself_is_refused() {
     let last = folder.path().join("last.safetensors");
     let good = fs::read(&last).unwrap();
     let changes = [
-        ("epoch", json!(100), "`epoch` is 100 of 2"),
-        ("epoch", json!(0), "`epoch` is 0 of 2"),
-        ("epoch", json!(1), "`steps` is 12; step 6 of epoch 1 is 6"),
-        ("step", json!(7), "`step` is 7 of 6"),
-        ("step", json!(5), "`steps` is 12; step 5 of epoch 2 is 11"),
-        ("steps", json!(0), "`steps` is 0; step 6 of epoch 2 is 12"),
-        ("optimiser_steps", json!(3), "`optimiser_steps` is 3 of 12"),
+        ("epoch", json!(100), "`epoch` is 100, expected 1 to 2"),
+        ("epoch", json!(0), "`epoch` is 0, expected 1 to 2"),
+        ("epoch", json!(1), "`steps` is 12, expected 6 (step 6 of epoch 1)"),
+        ("step", json!(7), "`step` is 7, expected at most 6"),
+        ("step", json!(5), "`steps` is 12, expected 11 (step 5 of epoch 2)"),
+        ("steps", json!(0), "`steps` is 0, expected 12 (step 6 of epoch 2)"),
+        ("optimiser_steps", json!(3), "`optimiser_steps` is 3, expected 0 or 12"),
         ("images", json!(0), "`images` is 0 after 6 steps"),
-        ("seconds", json!(-1.0), "`seconds` makes no sense"),
-        ("waited", json!(-0.5), "`waited` makes no sense"),
-        ("gradient_norm", json!(-1.0), "`gradient_norm` makes no sense"),
-        ("rate", json!(0.05), "`rate` is 0.05; the recipe's is "),
-        ("stale", json!(2), "`stale` is 2; 2 epochs are done"),
+        ("seconds", json!(-1.0), "`seconds` has an invalid value"),
+        ("waited", json!(-0.5), "`waited` has an invalid value"),
+        ("gradient_norm", json!(-1.0), "`gradient_norm` has an invalid value"),
+        ("rate", json!(0.05), "`rate` is 0.05, expected the recipe's "),
+        (
+            "evaluations_without_improvement",
+            json!(2),
+            "`evaluations_without_improvement` is 2; 2 epochs are done",
+        ),
         ("best", Value::Null, ""),
         (
             "best",
@@ -157,7 +161,7 @@ fn progress_that_contradicts_itself_is_refused() {
         (
             "best",
             json!({"epoch": 1, "top1": 1.5, "loss": 1.0}),
-            "`best` has the accuracy 1.5",
+            "`best` has an invalid accuracy (1.5)",
         ),
         ("ended", json!("interrupted"), "`ended` is Some(Interrupted)"),
         ("ended", json!("early"), "`ended` is Some(Early)"),
@@ -171,17 +175,18 @@ fn progress_that_contradicts_itself_is_refused() {
     ];
     for (key, value, expected) in changes {
         fs::write(&last, &good).unwrap();
-        // Without a best the run is one that was never evaluated, which contradicts `stale` alone.
+        // Without a best the run is one that was never evaluated, which contradicts `evaluations_without_improvement`
+        // only.
         let stale = key == "best" && value.is_null();
         with_progress(&last, |progress| {
             progress[key] = value;
             if stale {
-                progress["stale"] = json!(1);
+                progress["evaluations_without_improvement"] = json!(1);
             }
         });
         let error = refused(folder.path());
         let expected = if stale {
-            "`stale` is 1 without a `best`"
+            "`evaluations_without_improvement` is 1 without a `best`"
         } else {
             expected
         };
@@ -220,10 +225,7 @@ fn values_that_no_run_has_are_refused() {
         bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
         fs::write(&last, bytes).unwrap();
         let error = train_in(folder.path(), &recipe).unwrap_err().to_string();
-        assert!(
-            error.contains(&format!("`{key}` holds values that no run has")),
-            "{error}"
-        );
+        assert!(error.contains(&format!("`{key}` contains invalid values")), "{error}");
     }
 }
 
@@ -276,7 +278,7 @@ fn of_runs_that_start_at_once_one_wins_wholly() {
             std::io::Read::read_to_string(run.lines(), &mut text).unwrap();
             run.child.wait().unwrap();
             let won = text.contains("end Finished");
-            let busy = text.contains("error another program works on this run");
+            let busy = text.contains("error another process is training this run");
             assert!(won || busy, "{text}");
             finished += u32::from(won);
         }

@@ -25,7 +25,7 @@ impl Observer for StopAfter {
 
 /// Trains in a folder until a step, with all observers; what they wrote, without times.
 fn history(folder: &Path, until: u64) -> History {
-    let (recipe, (training, held_out)) = (sgd(), data());
+    let (recipe, (training, validation)) = (sgd(), data());
     let scaling = Scaling::of(&training);
     let mut source = Plain::new(&training, recipe.batch.try_into().unwrap(), scaling, recipe.seed);
     let stop = Stop::new();
@@ -34,7 +34,7 @@ fn history(folder: &Path, until: u64) -> History {
     let mut board = TensorBoard::new(folder.join("tensorboard"));
     let mut pictures = Pictures::new(folder);
     let trainer = Trainer::new(recipe.clone())
-        .held_out(&held_out, scaling)
+        .validation(&validation, scaling)
         .stop(stop)
         .start_or_resume(folder)
         .observer(&mut last)
@@ -46,10 +46,10 @@ fn history(folder: &Path, until: u64) -> History {
         .unwrap();
     let mut history = History::read(folder).unwrap();
     for step in &mut history.steps {
-        (step.seconds, step.waited) = (0.0, 0.0);
+        (step.seconds, step.data_wait_seconds) = (0.0, 0.0);
     }
     for epoch in &mut history.epochs {
-        (epoch.seconds, epoch.waited) = (0.0, 0.0);
+        (epoch.seconds, epoch.data_wait_seconds) = (0.0, 0.0);
     }
     history
 }

@@ -95,13 +95,13 @@ pub(crate) fn train_with(
     observer: &mut dyn Observer,
     set: impl for<'t> FnOnce(TinyTrainer<'t>) -> TinyTrainer<'t>,
 ) -> (Tiny, Result<Outcome, TrainError>) {
-    let (training, held_out) = data();
+    let (training, validation) = data();
     let scaling = Scaling::of(&training);
     let batch = recipe.batch.try_into().unwrap();
     let mut source = Plain::new(&training, batch, scaling, recipe.seed);
     let mut model = model(recipe.seed);
     let trainer = Trainer::new(recipe.clone())
-        .held_out(&held_out, scaling)
+        .validation(&validation, scaling)
         .observer(observer);
     let trainer = set(trainer);
     let outcome = trainer.train(&mut model, &mut source, &Cpu::default());

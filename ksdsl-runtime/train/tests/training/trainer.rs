@@ -118,7 +118,7 @@ fn an_observer_that_fails_stops_the_run_with_a_checkpoint() {
     };
     let (_, outcome) = train_with(&sgd(), &mut notes, |trainer| trainer.folder(folder.path()));
     let error = outcome.unwrap_err();
-    assert_eq!(error.to_string(), "what the run tells cannot be written: no more room");
+    assert_eq!(error.to_string(), "an observer failed: no more room");
     let mut notes = Notes::default();
     train_with(&sgd(), &mut notes, |trainer| trainer.resume(folder.path()))
         .1
@@ -192,12 +192,12 @@ fn the_best_model_is_kept() {
     let outcome = train_in(folder.path(), &recipe).unwrap();
     let mut best = model(77);
     checkpoint::load(&mut best, folder.path().join("best.safetensors")).unwrap();
-    let (training, held_out) = data();
-    let held_out = ksdsl_train::trainer::HeldOut {
-        data: &held_out,
+    let (training, validation) = data();
+    let validation = ksdsl_train::trainer::ValidationSet {
+        data: &validation,
         scaling: Scaling::of(&training),
     };
-    let evaluation = evaluate(&best, held_out, &Cpu::default()).unwrap();
+    let evaluation = evaluate(&best, validation, &Cpu::default()).unwrap();
     let expected = outcome.best.unwrap();
     assert_eq!((evaluation.top1, evaluation.loss), (expected.top1, expected.loss));
 }
@@ -228,10 +228,10 @@ fn a_run_that_diverges_says_what_to_look_at() {
         "{text}"
     );
     assert!(
-        text.contains("try a lower rate, a warm-up, or clipped gradients"),
+        text.contains("try a lower learning rate, a warm-up, or gradient clipping"),
         "{text}"
     );
-    assert!(text.contains("the last good state is in `"), "{text}");
+    assert!(text.contains("the last finite checkpoint is `"), "{text}");
     let last = ksdsl_checkpoint::File::read(&folder.path().join("last.safetensors")).unwrap();
     for key in last.keys().filter(|key| key.starts_with("model.")) {
         let values = last
@@ -263,11 +263,11 @@ fn a_broken_model_is_not_saved() {
     });
     let error = outcome.unwrap_err().to_string();
     assert!(
-        error.starts_with("training diverged: the parameters are no longer finite after a loss of 2."),
+        error.starts_with("training diverged: the parameters became non-finite after a loss of 2."),
         "{error}"
     );
     assert!(error.contains("in epoch 1, step 1, at a learning rate of 1"), "{error}");
-    assert!(error.contains("\nnot finite: `"), "{error}");
+    assert!(error.contains("\nnon-finite tensors: `"), "{error}");
     let mut notes = Notes::default();
     train_with(&recipe, &mut notes, |trainer| trainer.resume(folder.path()))
         .1
@@ -309,12 +309,12 @@ impl Source<1, 8, 8, 10> for Broken<'_> {
 }
 
 fn broken(folder: &std::path::Path, how: Fault) -> TrainError {
-    let (training, held_out) = data();
+    let (training, validation) = data();
     let scaling = Scaling::of(&training);
     let plain = Plain::new(&training, 16.try_into().unwrap(), scaling, sgd().seed);
     let mut source = Broken { plain, at: 3, how };
     Trainer::new(sgd())
-        .held_out(&held_out, scaling)
+        .validation(&validation, scaling)
         .folder(folder)
         .train(&mut model(sgd().seed), &mut source, &Cpu::default())
         .unwrap_err()
@@ -337,13 +337,13 @@ fn images_that_are_not_finite_are_blamed() {
 #[test]
 fn a_source_that_fails_stops_the_run_with_a_checkpoint() {
     let cases: [(Fault, &str); 2] = [
-        (|_| Some(DataError::Empty), "there is no data"),
+        (|_| Some(DataError::Empty), "the file is empty"),
         (
             |batch| {
                 batch.images.pop();
                 None
             },
-            "epoch 1, step 4: 1023 values and 160 targets for 16 images",
+            "epoch 1, step 4: the batch has 1023 values and 160 targets for 16 images",
         ),
     ];
     for (how, expected) in cases {
@@ -364,21 +364,21 @@ fn recipes_that_make_no_sense_are_refused_by_name() {
     let cases = [
         (
             Recipe { epochs: 0, ..sgd() },
-            "the recipe's `epochs` should be at least 1",
+            "invalid recipe: `epochs` must be at least 1",
         ),
         (
             Recipe {
                 rate: f64::NAN,
                 ..sgd()
             },
-            "the recipe's `rate` should be above 0",
+            "invalid recipe: `rate` must be above 0",
         ),
         (
             Recipe {
                 clip: Some(-1.0),
                 ..sgd()
             },
-            "the recipe's `clip` should be above 0",
+            "invalid recipe: `clip` must be above 0",
         ),
     ];
     for (recipe, expected) in cases {

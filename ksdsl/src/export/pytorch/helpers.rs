@@ -79,7 +79,7 @@ pub(super) fn parameter(init: Init, shape: &[u64], used: &mut Used) -> String {
 }
 
 const PART: &str = r#"class Part(nn.Module):
-    """A part of a network. `part[key]` is its child of this key, whatever Python makes of the name."""
+    """A part of a network. `part[key]` is its child with this name, which need not be a Python identifier."""
 
     def __getitem__(self, key):
         return self._modules[str(key)]
@@ -97,7 +97,7 @@ const TRAIN: &str = r#"    def train(self, mode=True):
 "#;
 
 const LAYER: &str = r#"class Layer(Part):
-    """The parameters a layer has for itself, or those that several layers share."""
+    """The parameters of a layer, or of several layers that share them."""
 
     def __init__(self, **parameters):
         super().__init__()
@@ -106,7 +106,7 @@ const LAYER: &str = r#"class Layer(Part):
 "#;
 
 const BATCH_NORM: &str = r#"class BatchNorm(Part):
-    """Batch normalisation over the channels of maps or the features of vectors."""
+    """Batch normalisation over the channels of feature maps or the features of vectors."""
 
     def __init__(self, channels):
         super().__init__()
@@ -121,7 +121,7 @@ const BATCH_NORM: &str = r#"class BatchNorm(Part):
 "#;
 
 const LAYER_NORM: &str = r#"class LayerNorm(Part):
-    """Normalisation over the features of vectors, or over the channels at each position of maps."""
+    """Layer normalisation over the features of vectors, or over the channels at each position."""
 
     def __init__(self, channels):
         super().__init__()
@@ -133,7 +133,7 @@ const LAYER_NORM: &str = r#"class LayerNorm(Part):
 "#;
 
 const LAYER_NORM_FUNCTION: &str = r#"def layer_norm(x, weight, bias, eps: float = 1e-5):
-    """Normalisation over the features of vectors, or over the channels at each position of maps."""
+    """Layer normalisation over the features of vectors, or over the channels at each position."""
     if x.dim() == 2:
         return F.layer_norm(x, weight.shape, weight, bias, eps)
     x = F.layer_norm(x.permute(0, 2, 3, 1), weight.shape, weight, bias, eps)
@@ -141,12 +141,12 @@ const LAYER_NORM_FUNCTION: &str = r#"def layer_norm(x, weight, bias, eps: float 
 "#;
 
 const ATTEND: &str = r#"def heads_of(x, heads: int):
-    """A map as `[batch, head, position, channel of the head]`."""
+    """Feature maps as `[batch, head, position, channel of the head]`."""
     return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
 
 
 def attend(query, key, value, heads: int):
-    """Scaled dot-product attention over the positions of maps, in heads of neighbouring channels."""
+    """Multi-head scaled dot-product attention over positions; a head is a range of channels."""
     y = F.scaled_dot_product_attention(
         heads_of(query, heads), heads_of(key, heads), heads_of(value, heads)
     )
@@ -154,27 +154,27 @@ def attend(query, key, value, heads: int):
 "#;
 
 const LOW_RANK: &str = r#"def low_rank(kernel, b, a):
-    """A shared kernel with a layer's own addition of low rank."""
+    """A shared kernel plus a layer's private low-rank addition."""
     return kernel + (b @ a).view_as(kernel)
 "#;
 
 const UNIFORM: &str = r#"def uniform(bound, *shape):
-    """A parameter that starts uniform between -bound and bound."""
+    """A parameter with uniform initial values between -bound and bound."""
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
 "#;
 
 const NORMAL: &str = r#"def normal(deviation, *shape):
-    """A parameter that starts normal with mean 0 and this standard deviation."""
+    """A parameter with normal initial values of mean 0 and this standard deviation."""
     return nn.Parameter(torch.empty(shape).normal_(0, deviation))
 "#;
 
 const CONSTANT: &str = r#"def constant(value, *shape):
-    """A parameter of which all elements start with this value."""
+    """A parameter initialised to a constant."""
     return nn.Parameter(torch.full(shape, value))
 "#;
 
 const TIED: &str = r#"def tied(kernels):
-    """For each tensor of shared kernels those it stands for. Paths have ranges: `s[0..3].conv`."""
+    """Maps each shared tensor to the tensors it replaces. Paths have ranges: `s[0..3].conv`."""
     ties = {}
     for kernel, (names, *paths) in kernels.items():
         layers = []

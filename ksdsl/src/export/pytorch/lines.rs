@@ -118,7 +118,7 @@ impl Lines {
     }
 }
 
-/// Cuts a line at blanks so that the pieces fit where that is possible.
+/// Cuts a line at spaces so that the pieces fit where that is possible.
 fn wrap(line: &str, room: usize) -> Vec<String> {
     let mut pieces = Vec::new();
     let mut piece = String::new();

@@ -75,7 +75,7 @@ pub(super) const TIES: &str = "ties";
 /// Names of the file's own, and `F` and `nn` of its imports.
 const OWN: &[&str] = &["BatchNorm", "F", "Layer", "LayerNorm", "Part", "Shared"];
 
-/// Whether a part of this name can be an attribute: it is no word of Python's, hides nothing of a
+/// Whether a part of this name can be an attribute: it is not a word of Python's, hides nothing of a
 /// module's and is not mangled as names with two leading underscores are.
 fn is_attribute(name: &str) -> bool {
     let taken = [KEYWORDS, ATTRIBUTES, &[TIES]];

@@ -97,7 +97,7 @@ pub(super) fn ties(network: &Network, lines: &mut Lines, used: &mut Used) {
         return lines.line(&format!("{TIES} = {{}}"));
     }
     used.insert(Helper::Tied);
-    lines.comment("The tensors that each shared one stands for: `metadata=model.ties` for safetensors.");
+    lines.comment("The tensors that each shared tensor replaces; use as `metadata=model.ties` for safetensors.");
     lines.line(&format!("{TIES} = tied({{"));
     lines.nested(|lines| {
         for group in &network.groups {
@@ -127,7 +127,7 @@ pub(super) fn visits(network: &Network, lines: &mut Lines) {
     if banks.is_empty() {
         return;
     }
-    lines.comment("Which kernel of a group each visit uses, in the order of the visits.");
+    lines.comment("The kernel of the group that each visit uses, in forward order.");
     lines.line("kernels = {");
     lines.nested(|lines| {
         for group in banks {

@@ -9,7 +9,7 @@ pub(super) fn foreign_item(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let begins = context.here == 0 && context.expects("`net` or `block`");
     let help = foreign::statement_word(context.word(0)).filter(|_| begins)?;
     let span = context.span(0, 0);
-    let diagnostic = error(span, format!("there is no `{}` here", context.word(0)));
+    let diagnostic = error(span, format!("unexpected `{}`", context.word(0)));
     Some(match (context.word(0), context.word(2)) {
         ("network" | "model" | "class", "{" | "(" | "=") => diagnostic.write(span, "net"),
         ("def" | "fn" | "func" | "function" | "module", "{" | "(") => diagnostic.write(span, "block"),
@@ -42,7 +42,7 @@ pub(super) fn parameters(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let end = (next + 1..=close).find(ends)?;
     let span = context.span(next, end - 1);
     Some(
-        error(span, "parameters have no types")
+        error(span, "parameters have no type annotations")
             .help(format!("write `{}`", context.word(name)))
             .fix(span, ""),
     )
@@ -55,7 +55,7 @@ pub(super) fn colon(context: &Context<'_, '_>) -> Option<Diagnostic> {
     head.then(|| {
         let span = context.span(context.here, context.here);
         let before = context.source(0, context.here - 1);
-        error(span, format!("what `{}` contains stands in braces", context.word(0)))
+        error(span, format!("the body of `{}` must be in braces", context.word(0)))
             .help(format!("write `{before} {{ ... }}`"))
     })
 }

@@ -27,7 +27,7 @@ pub(super) fn input(context: &Context<'_, '_>) -> Option<Diagnostic> {
         return None;
     }
     let span = context.span(1, end);
-    let diagnostic = error(span, "the sizes of an input are joined by `x`");
+    let diagnostic = error(span, "input sizes are separated by `x`");
     Some(match texts.as_slice() {
         [_] | [_, _, _] => {
             let glue = if context.touches(0) { " " } else { "" };
@@ -54,7 +54,7 @@ pub(super) fn tuple(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let close = context.partner(open)?;
     let sizes = parts(context, open + 1, close)?;
     let span = context.span(open, close);
-    let diagnostic = error(span, "sizes are joined by `x` and stand in no brackets");
+    let diagnostic = error(span, "sizes are separated by `x`, without brackets");
     Some(match sizes.as_slice() {
         [one] => diagnostic.write(span, *one),
         [height, width] => diagnostic.write(span, format!("{height} x {width}")),
@@ -88,7 +88,7 @@ pub(super) fn capital(context: &Context<'_, '_>) -> Option<Diagnostic> {
         let blanks = |number: usize| if context.touches(number) { " " } else { "" };
         let text = format!("{}x{}", blanks(here - 1), blanks(here));
         return Some(
-            error(span, "sizes are joined by a small `x`")
+            error(span, "sizes are separated by a lowercase `x`")
                 .help("write `x`")
                 .fix(span, text),
         );
@@ -98,5 +98,5 @@ pub(super) fn capital(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let closed_up =
         word.contains('X') && numbers.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
     let span = context.span(here, here);
-    closed_up.then(|| error(span, "sizes are joined by a small `x`").write(span, word.replace('X', "x")))
+    closed_up.then(|| error(span, "sizes are separated by a lowercase `x`").write(span, word.replace('X', "x")))
 }

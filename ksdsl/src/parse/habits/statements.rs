@@ -15,10 +15,7 @@ pub(super) fn reserved_label(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let starts = word == 0 || context.tokens.get(word)?.starts_line;
     (colon && starts && is_reserved(context.word(word))).then(|| {
         let span = context.span(word, word);
-        let text = format!(
-            "`{}` is a word of the language and cannot be a name",
-            context.word(word)
-        );
+        let text = format!("`{}` is a keyword and cannot be a name", context.word(word));
         error(span, text).help("choose another name")
     })
 }
@@ -35,7 +32,7 @@ pub(super) fn foreign(context: &Context<'_, '_>) -> Option<Diagnostic> {
     }
     let help = foreign::statement_word(word)?;
     let span = context.span(0, 0);
-    let diagnostic = error(span, format!("there is no statement `{word}`"));
+    let diagnostic = error(span, format!("unknown statement `{word}`"));
     let fix = match word {
         "if" => Some((span, "when".to_owned())),
         "for" => repeat(context),
@@ -71,7 +68,7 @@ pub(super) fn typed(context: &Context<'_, '_>) -> Option<Diagnostic> {
     }
     let Some(equals) = (0..context.tokens.len()).find(|number| context.word(*number) == "=") else {
         let last = context.here.max(1).min(context.tokens.len() - 1);
-        return Some(error(context.span(last, last), "a constant has a value").help("write `let name = value`"));
+        return Some(error(context.span(last, last), "a constant needs a value").help("write `let name = value`"));
     };
     if context.word(context.here) == "," && context.inside == Some('{') {
         let span = context.span(context.here, context.here);
@@ -87,12 +84,12 @@ pub(super) fn typed(context: &Context<'_, '_>) -> Option<Diagnostic> {
         ("mut", _) => {
             let span = context.span(1, 2);
             let name = context.word(2);
-            let diagnostic = error(context.span(1, 1), "constants do not change");
+            let diagnostic = error(context.span(1, 1), "constants are immutable");
             Some(diagnostic.help(format!("write `let {name} = ...`")).fix(span, name))
         }
         (name, ":") => {
             let span = context.span(1, equals);
-            let diagnostic = error(context.span(2, equals - 1), "constants have no types");
+            let diagnostic = error(context.span(2, equals - 1), "constants have no type annotations");
             Some(
                 diagnostic
                     .help(format!("write `let {name} = ...`"))
@@ -101,7 +98,7 @@ pub(super) fn typed(context: &Context<'_, '_>) -> Option<Diagnostic> {
         }
         // Signs are no rules, and so pest says that the whole statement is not expected.
         (_, sign) if context.here == 0 && sign != "=" => {
-            Some(error(context.span(2, 2), "a constant is a name and a value").help("write `let name = value`"))
+            Some(error(context.span(2, 2), "a constant needs a name and a value").help("write `let name = value`"))
         }
         _ => None,
     }
@@ -114,9 +111,9 @@ pub(super) fn assigned(context: &Context<'_, '_>) -> Option<Diagnostic> {
         .take_while(|number| context.tokens[*number].is_word() || context.word(*number) == ".")
         .find_map(|number| Some((number, layer_name(context.word(number))?)));
     let name = context.word(equals - 1);
-    let diagnostic = error(context.span(equals, equals), "there are no assignments");
+    let diagnostic = error(context.span(equals, equals), "assignments are not supported");
     Some(match layer {
-        Some(_) if is_reserved(name) => diagnostic.help("layers follow each other as they are written: leave it out"),
+        Some(_) if is_reserved(name) => diagnostic.help("layers run in the order they are written: leave it out"),
         Some((at, layer)) => diagnostic.write(context.span(first, at), format!("{name}: {layer}")),
         None if is_reserved(name) => diagnostic.help("define a constant with `let name = value`"),
         None => {
@@ -176,7 +173,7 @@ pub(super) fn dotted(context: &Context<'_, '_>) -> Option<Diagnostic> {
         + 1;
     let span = context.span(first, last);
     let (diagnostic, name) = (
-        error(span, "layers are called by their names alone"),
+        error(span, "layers are called by their plain names"),
         context.word(last),
     );
     Some(match (layer_name(name), foreign::layer(name)) {
@@ -216,9 +213,9 @@ pub(super) fn braces(context: &Context<'_, '_>) -> Option<Diagnostic> {
         _ => (context.span(context.here, context.here), None),
     };
     if let Some((span, text)) = repeat(context).filter(|_| word == "repeat") {
-        return Some(error(span, "a repetition is told how often and what its index is called").write(span, text));
+        return Some(error(span, "`repeat` takes a count and the name of an index").write(span, text));
     }
-    let diagnostic = error(span, format!("what `{word}` contains stands in braces"));
+    let diagnostic = error(span, format!("the body of `{word}` must be in braces"));
     let takes_body = matches!(word, "residual" | "seq" | "path" | "shortcut");
     Some(match bracket {
         Some((open, close)) if takes_body && close > open + 1 => {
@@ -259,7 +256,7 @@ pub(super) fn arguments(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let wrong = starts.is_number() && !starts.starts_line || matches!(starts.text, "[" | "<");
     (wrong && outside && layer_name(layer).is_some()).then(|| {
         let span = context.span(context.here, context.here);
-        error(span, "arguments stand in parentheses").help(format!("write `{layer}(...)`"))
+        error(span, "arguments must be in parentheses").help(format!("write `{layer}(...)`"))
     })
 }
 
@@ -282,11 +279,11 @@ pub(super) fn chained(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let last = signs.last()?;
     let span = context.span(context.here, last);
     follows.then(|| {
-        let diagnostic = error(span, "layers follow each other without a sign between them");
+        let diagnostic = error(span, "layers are not connected by operators");
         match sign {
             "+" => diagnostic.help("write `add { path { ... } path { ... } }` for a sum"),
             _ => diagnostic
-                .help("end statements with a new line or `;`")
+                .help("separate statements by a line break or `;`")
                 .fix(context.span(context.here, last), ";"),
         }
     })

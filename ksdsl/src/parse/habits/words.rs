@@ -13,13 +13,13 @@ pub(super) fn string(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let mut line = rest.take_while(|(_, token)| !token.starts_line);
     let Some((end, _)) = line.find(|(_, token)| token.text == quote) else {
         let span = context.span(context.here, context.here);
-        return Some(error(span, "the language has no strings").help("write words without quotes"));
+        return Some(error(span, "strings are not supported").help("remove the quotes"));
     };
     let span = context.span(context.here, end);
-    let diagnostic = error(span, "the language has no strings");
+    let diagnostic = error(span, "strings are not supported");
     Some(match end - context.here {
         2 => diagnostic.write(span, context.word(context.here + 1)),
-        _ => diagnostic.help("write words without quotes"),
+        _ => diagnostic.help("remove the quotes"),
     })
 }
 
@@ -27,8 +27,8 @@ pub(super) fn string(context: &Context<'_, '_>) -> Option<Diagnostic> {
 pub(super) fn comment(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let span = context.span(context.here, context.here);
     (context.word(context.here) == "#").then(|| {
-        error(span, "`#` begins no comment")
-            .help("begin comments with `//`")
+        error(span, "`#` does not start a comment")
+            .help("comments start with `//`")
             .fix(span, "//")
     })
 }
@@ -40,11 +40,10 @@ pub(super) fn operator(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let expects_value = context.expects("a value") || context.expects("an argument");
     match (context.before(), context.word(here)) {
         ("*", "*") if context.word(0) != "share" => Some(
-            error(context.span(here - 1, here), "there is no operator `**`")
-                .help("write a power as a product, `a * a`"),
+            error(context.span(here - 1, here), "unknown operator `**`").help("write a power as a product, `a * a`"),
         ),
-        (_, "^") => Some(error(span, "there is no operator `^`").help("write a power as a product, `a * a`")),
-        (_, "?") => Some(error(span, "there is no operator `?`").help("write `select(condition, a, b)`")),
+        (_, "^") => Some(error(span, "unknown operator `^`").help("write a power as a product, `a * a`")),
+        (_, "?") => Some(error(span, "unknown operator `?`").help("write `select(condition, a, b)`")),
         (_, ".")
             if expects_value
                 && context.touches(here)
@@ -52,7 +51,7 @@ pub(super) fn operator(context: &Context<'_, '_>) -> Option<Diagnostic> {
         {
             let span = context.span(here, here + 1);
             let text = format!("0{}", context.source(here, here + 1));
-            Some(error(span, "a number begins with a digit").write(span, text))
+            Some(error(span, "a number must start with a digit").write(span, text))
         }
         _ => None,
     }
@@ -72,10 +71,7 @@ pub(super) fn conditional(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let start = start_of_value(context, word);
     let end = end_of_value(context, word + 1);
     let span = context.span(start, end);
-    let diagnostic = error(
-        context.span(word, word),
-        "a value that depends on a condition is written with `select`",
-    );
+    let diagnostic = error(context.span(word, word), "conditional values are written with `select`");
     let otherwise = (word + 1..end).find(|number| context.word(*number) == "else");
     Some(match otherwise.filter(|_| start < word) {
         Some(otherwise) => {
@@ -134,7 +130,7 @@ pub(super) fn named_with_colon(context: &Context<'_, '_>) -> Option<Diagnostic> 
         && context.here > 0
         && context.tokens[context.here - 1].is_word();
     named.then(|| {
-        error(span, "arguments are named with `=`")
+        error(span, "named arguments use `=`")
             .help(format!("write `{} = ...`", context.before()))
             .fix(span, " =")
     })

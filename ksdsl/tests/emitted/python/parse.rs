@@ -70,7 +70,7 @@ fn block(lines: &[(usize, Vec<Token>)], at: &mut usize, indent: usize) -> Vec<St
     statements
 }
 
-/// Lines that are not empty, with their indentation; a line goes on while a bracket is open.
+/// Lines that are not empty, with their indentation; a line continues while a bracket is open.
 fn logical_lines(text: &str) -> Vec<(usize, Vec<Token>)> {
     let mut lines: Vec<(usize, Vec<Token>)> = Vec::new();
     let (mut rest, mut open) = (text, 0);
@@ -100,7 +100,7 @@ fn logical_lines(text: &str) -> Vec<(usize, Vec<Token>)> {
             None if tokens.is_empty() => continue,
             None => lines.push((indent, tokens)),
         }
-        // A line that goes on is marked until its last bracket closes.
+        // A line that continues is marked until its last bracket closes.
         let last = lines.len() - 1;
         lines[last].0 = match (open, lines[last].0) {
             (0, usize::MAX) => indent_of(&mut lines),
@@ -116,7 +116,7 @@ fn logical_lines(text: &str) -> Vec<(usize, Vec<Token>)> {
     lines
 }
 
-/// The indentation that was kept in front of a line that went on.
+/// The indentation that was kept in front of a continued line.
 fn indent_of(lines: &mut [(usize, Vec<Token>)]) -> usize {
     let line = lines.last_mut().expect("a line");
     match line.1.remove(0) {

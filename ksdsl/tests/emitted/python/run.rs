@@ -42,7 +42,7 @@ pub(super) struct Run<'c, 'g> {
     pub(super) classes: &'c Classes,
     pub(super) functions: &'c BTreeMap<String, Function>,
     pub(super) graph: &'g mut Graph,
-    /// How many axes parameters and kernels made of them have.
+    /// The number of axes of parameters and of kernels made of them.
     pub(super) axes: HashMap<Id, usize>,
 }
 
@@ -306,7 +306,7 @@ impl<'c> Run<'c, '_> {
     }
 }
 
-/// A name or a whole number as text.
+/// A name or an integer as text.
 fn word(value: &Value) -> String {
     match value {
         Value::Number(number) => number.to_string(),

@@ -38,7 +38,7 @@ struct Object {
 pub(crate) struct Traced {
     pub(crate) params: Params,
     pub(crate) output: Id,
-    /// Constants as they are written, without blanks.
+    /// Constants as they are written, without whitespace.
     pub(crate) constants: HashMap<String, String>,
 }
 
@@ -69,7 +69,7 @@ fn tensor(value: &Value) -> Id {
     }
 }
 
-/// Code without blanks and without commas that nothing follows.
+/// Code without whitespace and without commas that nothing follows.
 fn text(of: &impl ToTokens) -> String {
     let text = of.to_token_stream().to_string().replace([' ', '\n'], "");
     [")", "]", "}", ">", "|"]

@@ -23,7 +23,7 @@ pub(super) enum Visit {
 }
 
 /// The visits in `visitor.visit_fields((...), |...| Name { ... })` of a struct, by field: what a visit makes is bound
-/// to the name at the same place of the closure, and the field that was visited must get it.
+/// to the name at the same position of the closure, and the field that was visited must get it.
 pub(super) fn read_visits(of: &str, block: &syn::Block) -> HashMap<String, Visit> {
     let [Stmt::Expr(Expr::MethodCall(call), None)] = block.stmts.as_slice() else {
         panic!("{}", text(block))

@@ -172,12 +172,12 @@ where
     }
 }
 
-/// dfdx's error is no `std::error::Error`.
+/// dfdx's error is not a `std::error::Error`.
 fn describe(error: CudaError) -> String {
     error.to_string()
 }
 
-/// The seconds that each of so many calls takes.
+/// The seconds that each of this many calls takes.
 fn timed(repeats: usize, mut call: impl FnMut() -> Outcome<()>) -> Outcome<Vec<f64>> {
     (0..repeats)
         .map(|_| {
@@ -196,12 +196,12 @@ fn load(device: &Cuda, name: &str, numbers: (usize, f64), files: [Option<&Path>;
         "convmixer_256" => {
             Loaded::<nets::convmixer::Model<f32, Cuda>>::load::<nets::convmixer::Builder>(device, numbers, files)
         }
-        _ => Err(format!("there is no network `{name}`").into()),
+        _ => Err(format!("unknown network `{name}`").into()),
     }
 }
 
 fn serve(device: &Cuda, net: &mut Option<Box<dyn Net>>, line: &str) -> Outcome<Answer> {
-    const NO_NET: &str = "no net is loaded";
+    const NO_NET: &str = "no network is loaded";
     let loaded = net.as_mut();
     match serde_json::from_str(line)? {
         Request::Ready => {}
@@ -239,7 +239,7 @@ fn main() -> Outcome<()> {
         None | Some("full") => Precision::Full,
         Some("tf32") => Precision::Tf32,
         Some("bf16") => Precision::Bf16,
-        Some(other) => return Err(format!("there is no precision `{other}`; full, tf32 or bf16").into()),
+        Some(other) => return Err(format!("unknown precision `{other}`, expected full, tf32 or bf16").into()),
     };
     let device = cuda::device(0)?;
     cuda::set_precision(&device, precision)?;

@@ -25,11 +25,11 @@ fn main() -> Outcome<()> {
         return Err("usage: parity_worker NAME f32|f64 CASE OUTCOME [direct]".into());
     };
     let (case, outcome) = (Path::new(case), Path::new(outcome));
-    let unknown = || format!("there is no {name} in {precision}");
+    let unknown = || format!("unknown network {name} in {precision}");
     with_winograd(choice, || match precision.as_str() {
         "f32" => run(find_f32(name).ok_or_else(unknown)?, case, outcome),
         "f64" => run(find_f64(name).ok_or_else(unknown)?, case, outcome),
-        _ => Err(format!("`{precision}` is no precision").into()),
+        _ => Err(format!("unknown precision `{precision}`").into()),
     })
 }
 

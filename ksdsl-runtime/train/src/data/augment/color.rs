@@ -1,24 +1,24 @@
-//! Changes of light and colour: the arithmetic of PIL, byte for byte.
+//! Colour transforms, byte for byte as in PIL.
 //!
 //! A picture of three channels is taken as red, green and blue; of any other number of channels, colours stay
 //! and lightness is that of the first.
 
 use super::Picture;
 
-/// `from + factor * (to - from)` in single precision, cut off towards 0 and to 0..=255.
+/// `from + factor * (to - from)` in single precision, truncated towards 0 and to 0..=255.
 fn blend(from: u8, to: u8, factor: f32) -> u8 {
     let (from, to) = (i32::from(from), i32::from(to));
-    // The cast keeps to 0..=255 and takes a factor that is no number as 0.
+    // The cast keeps to 0..=255 and takes a factor that is not a number as 0.
     (from as f32 + factor * (to - from) as f32) as u8
 }
 
 impl Picture {
-    /// Scales lightness: 0 gives black, 1 the picture, more than 1 is lighter.
+    /// Scales brightness: 0 gives black, 1 the original.
     pub fn brightness(&mut self, factor: f32) {
         self.look_up(|pixel| blend(0, pixel, factor));
     }
 
-    /// Scales the distance from the mean lightness: 0 gives grey, 1 the picture.
+    /// Scales contrast, the distance from the mean luminance: 0 gives grey, 1 the original.
     pub fn contrast(&mut self, factor: f32) {
         let grey = self.grey();
         let sum: u64 = grey.iter().copied().map(u64::from).sum();
@@ -27,7 +27,7 @@ impl Picture {
         self.look_up(|pixel| blend(mean, pixel, factor));
     }
 
-    /// Scales colourfulness: 0 gives shades of grey, 1 the picture. Without three channels nothing changes.
+    /// Scales saturation: 0 gives greyscale, 1 the original. Without three channels nothing changes.
     pub fn saturation(&mut self, factor: f32) {
         if self.channels() != 3 {
             return;
@@ -40,8 +40,8 @@ impl Picture {
         }
     }
 
-    /// 0 gives a blurred picture, 1 the picture, more than 1 a sharper one. The blur is a 3x3 mean in which the
-    /// centre counts five times; the outermost pixels stay.
+    /// Scales sharpness: 0 gives a blurred image, 1 the original, above 1 a sharper one. The blur is a 3x3 mean in
+    /// which the centre counts five times; the outermost pixels stay.
     pub fn sharpness(&mut self, factor: f32) {
         let (height, width) = (self.height(), self.width());
         if height < 3 || width < 3 {
@@ -64,7 +64,7 @@ impl Picture {
         }
     }
 
-    /// Turns the colours around the wheel of hues by this part of it, -0.5 to 0.5. Without three channels
+    /// Shifts the hue by a fraction of the colour wheel, -0.5 to 0.5. Without three channels
     /// nothing changes.
     pub fn hue(&mut self, part: f64) {
         if self.channels() != 3 {
@@ -80,7 +80,7 @@ impl Picture {
         }
     }
 
-    /// Stretches each channel so that its least value becomes 0 and its greatest 255.
+    /// Stretches each channel to the range 0 to 255.
     pub fn auto_contrast(&mut self) {
         for plane in self.planes() {
             let low = plane.iter().copied().min().unwrap_or(0);
@@ -95,7 +95,7 @@ impl Picture {
         }
     }
 
-    /// Spreads the values of each channel so that all are about as frequent (equalisation of the histogram).
+    /// Equalises the histogram of each channel.
     pub fn equalize(&mut self) {
         for plane in self.planes() {
             let mut counts = [0; 256];
@@ -115,7 +115,7 @@ impl Picture {
         }
     }
 
-    /// Turns values of at least `threshold` around: `v` becomes `255 - v`. Above 255 nothing changes.
+    /// Inverts values of at least `threshold`: `v` becomes `255 - v`. Above 255 nothing changes.
     pub fn solarize(&mut self, threshold: f64) {
         self.look_up(|pixel| {
             if f64::from(pixel) < threshold {

@@ -1,4 +1,4 @@
-//! Parts of an image's scaled values replaced.
+//! Random erasing and cutout.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -6,39 +6,39 @@ use rand_distr::StandardNormal;
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// Replaces a part of an image's scaled values: `channels x height x width`, channel by channel. See
+/// A transform of an image's scaled values, `channels x height x width`, that replaces a part of them. See
 /// [`Transform`](super::Transform) on `rng` and on the `Debug` text.
 pub trait Erase: Debug + Send + Sync {
     /// Replaces a part of `values`.
     fn erase(&self, values: &mut [f32], size: (usize, usize), rng: &mut ChaCha8Rng);
 }
 
-/// What stands where something was erased.
+/// The values in an erased rectangle.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Filling {
-    /// This value; 0 is the mean of the scaled values.
+    /// A constant; 0 is the mean.
     Value(f32),
-    /// For each value, a number of the standard normal distribution.
+    /// Standard normal noise, per value.
     Noise,
 }
 
-/// A random rectangle replaced (Zhong et al. 2020, arXiv 1708.04896), with torchvision's parameters
+/// Random erasing (Zhong et al. 2020, arXiv 1708.04896), with torchvision's parameters
 /// (`RandomErasing`): its area is uniform in `area`, the logarithm of height over width is uniform in
 /// `ratio`'s, its place is uniform. Ten rectangles are tried for one that fits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Erasing {
-    /// How often, 0 to 1.
+    /// The probability, 0 to 1.
     pub probability: f64,
-    /// The least and the greatest area, as parts of the image's.
+    /// The range of the area, as fractions of the image's.
     pub area: (f64, f64),
-    /// The least and the greatest height over width.
+    /// The range of the aspect ratio (height / width).
     pub ratio: (f64, f64),
-    /// What stands there afterwards.
+    /// The new values.
     pub filling: Filling,
 }
 
 impl Default for Erasing {
-    /// torchvision's: every second image, 0.02 to 0.33 of it, ratios of 0.3 to 3.3, value 0.
+    /// torchvision's defaults: probability 0.5, area 0.02 to 0.33, aspect ratio 0.3 to 3.3, value 0.
     fn default() -> Self {
         Self {
             probability: 0.5,
@@ -84,7 +84,7 @@ impl Erase for Erasing {
     }
 }
 
-/// A square about a random pixel replaced by 0, the part of it that lies within the image (DeVries & Taylor
+/// Cutout: zeroes a square around a random pixel, clipped to the image (DeVries & Taylor
 /// 2017, arXiv 1708.04552; `side = 16` is their choice for CIFAR-10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cutout {

@@ -1,15 +1,15 @@
-//! Changes of where things are.
+//! Geometric transforms.
 
 use super::{Picture, Transform};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// A window of the picture's size out of the picture with a border of zeros: every position is as likely.
+/// A random crop of the image's size from the zero-padded image.
 /// `pad = 4` is the usual choice for CIFAR (He et al. 2016, arXiv 1512.03385, section 4.2; torchvision's
 /// `RandomCrop(size, padding)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaddedCrop {
-    /// The border's width in pixels.
+    /// Padding in pixels.
     pub pad: usize,
 }
 
@@ -22,15 +22,15 @@ impl Transform for PaddedCrop {
     }
 }
 
-/// Left and right exchanged, with a probability.
+/// A random horizontal flip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HorizontalFlip {
-    /// How often, 0 to 1.
+    /// The probability, 0 to 1.
     pub probability: f64,
 }
 
 impl Default for HorizontalFlip {
-    /// Every second picture.
+    /// With probability 0.5.
     fn default() -> Self {
         Self { probability: 0.5 }
     }
@@ -50,30 +50,30 @@ fn fixed(value: f64) -> i64 {
 }
 
 impl Picture {
-    /// Exchanges left and right.
+    /// Flips horizontally.
     pub fn flip(&mut self) {
         let width = self.width().max(1);
         self.pixels.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
 
-    /// Moves everything by so many pixels to the right and down; what comes in is 0.
+    /// Translates by pixels to the right and down; the fill value is 0.
     pub fn moved(&mut self, right: i64, down: i64) {
         self.affine([1.0, 0.0, -right as f64, 0.0, 1.0, -down as f64]);
     }
 
-    /// Slants by `slope` pixels to the left for each pixel down from the top row, without interpolation; what
-    /// comes in is 0. As torchvision's `RandAugment` does with `ShearX`.
+    /// Shears by `slope` pixels to the left per row, with nearest-neighbour sampling and fill value 0, as
+    /// torchvision's `RandAugment` does with `ShearX`.
     pub fn shear_x(&mut self, slope: f64) {
         self.affine([1.0, slope, 0.0, 0.0, 1.0, 0.0]);
     }
 
-    /// Slants by `slope` pixels up for each pixel to the right of the first column, as [`Picture::shear_x`].
+    /// Shears by `slope` pixels up per column, like [`Picture::shear_x`].
     pub fn shear_y(&mut self, slope: f64) {
         self.affine([1.0, 0.0, 0.0, slope, 1.0, 0.0]);
     }
 
-    /// Turns about the centre by so many degrees, against the clock, without interpolation; what comes in is 0.
-    /// As PIL's `Image.rotate`.
+    /// Rotates counter-clockwise by degrees about the centre, with nearest-neighbour sampling and fill value 0, as
+    /// PIL's `Image.rotate`.
     pub fn rotate(&mut self, degrees: f64) {
         let angle = -degrees.to_radians();
         // `libm` gives the same on every machine, unlike the system's library.

@@ -1,22 +1,22 @@
-//! Random changes of light and colour.
+//! Colour jitter.
 
 use super::{Picture, Transform};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Brightness, contrast and saturation scaled and hue turned by random amounts, in random order (torchvision's
-/// `ColorJitter`). A factor is uniform between `1 - x` (0 if that is less) and `1 + x`, the turn of hue between
+/// Scales brightness, contrast and saturation and shifts hue by random amounts, in random order (torchvision's
+/// `ColorJitter`). A factor is uniform between `1 - x` (0 if that is less) and `1 + x`, the shift of hue between
 /// `-x` and `x` of the wheel; where `x` is 0 nothing is changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ColorJitter {
-    /// The most that brightness changes.
+    /// Maximum change of brightness.
     pub brightness: f32,
-    /// The most that contrast changes.
+    /// Maximum change of contrast.
     pub contrast: f32,
-    /// The most that saturation changes.
+    /// Maximum change of saturation.
     pub saturation: f32,
-    /// The most that hue turns, 0 to 0.5.
+    /// Maximum shift of hue, 0 to 0.5.
     pub hue: f32,
 }
 

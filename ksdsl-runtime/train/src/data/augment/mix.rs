@@ -1,4 +1,4 @@
-//! Images of a batch mixed, and targets smoothed.
+//! Mixup, cutmix and label smoothing.
 
 use crate::source::HostBatch;
 use rand::Rng;
@@ -6,24 +6,24 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
 use std::ops::Range;
 
-/// Each image of a batch mixed with the one before it (the first with the last), the targets likewise: the whole
-/// images by mixup (Zhang et al. 2018, arXiv 1710.09412) or a rectangle of them by cutmix (Yun et al. 2019,
-/// arXiv 1905.04899). One share, drawn from Beta(alpha, alpha), holds for the batch, as in torchvision's `MixUp`
-/// and `CutMix`; where both are asked for, each batch takes one of them at random.
+/// Mixes each image of a batch, and its target, with the previous one (the first with the last): whole
+/// images by mixup (Zhang et al. 2018, arXiv 1710.09412) or a rectangle by cutmix (Yun et al. 2019,
+/// arXiv 1905.04899). One coefficient from Beta(alpha, alpha) applies to the whole batch, as in torchvision's `MixUp`
+/// and `CutMix`; with both, each batch uses one of them at random.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mix {
-    /// Alpha of mixup, 0 for none.
+    /// Alpha of mixup; 0 disables it.
     pub mixup: f64,
-    /// Alpha of cutmix, 0 for none.
+    /// Alpha of cutmix; 0 disables it.
     pub cutmix: f64,
-    /// How many of the batches are mixed, 0 to 1.
+    /// The probability that a batch is mixed.
     pub probability: f64,
-    /// Where both are asked for, how many of the mixed batches take cutmix, 0 to 1.
+    /// With both, the probability of cutmix.
     pub cutmix_share: f64,
 }
 
 impl Default for Mix {
-    /// No alphas; of what is asked for, all batches, half of them with cutmix.
+    /// Both disabled; if enabled, every batch is mixed, half of them with cutmix.
     fn default() -> Self {
         Self {
             mixup: 0.0,

@@ -1,8 +1,7 @@
-//! Changes of images in training: what is done to one picture, to its scaled values, and to a batch.
+//! Data augmentation: transforms of images (bytes), of scaled values, and of batches.
 //!
-//! Everything random is drawn from a generator that is handed in, so an image's change is a function of the
-//! run's seed, the epoch and the image. The arithmetic is that of PIL and torchvision, so that recipes written
-//! for them mean the same here.
+//! All randomness comes from a generator that is passed in, so an augmented image is a function of the run's seed, the
+//! epoch and the image. The arithmetic is that of PIL and torchvision.
 //!
 //! ```
 //! use ksdsl_train::data::augment::{Augment, Erasing, HorizontalFlip, Mix, PaddedCrop, RandAugment};
@@ -37,54 +36,53 @@ pub use policy::{Operation, RandAugment};
 use crate::recipe;
 use std::sync::Arc;
 
-/// All changes of the images of a run, in the order in which they are made: of pictures, of their scaled
-/// values, of batches, of targets.
+/// The augmentation of a run, in order of application: transforms of images, of scaled values, of batches, of targets.
 #[derive(Clone, Debug, Default)]
 pub struct Augment {
-    /// Changes of a picture, one after the other.
+    /// Transforms of images, in order.
     pub pictures: Vec<Arc<dyn Transform>>,
-    /// Parts of the scaled values replaced, one after the other.
+    /// Erasing of scaled values, in order.
     pub erasing: Vec<Arc<dyn Erase>>,
-    /// Images of a batch mixed.
+    /// Mixup and cutmix.
     pub mix: Option<Mix>,
-    /// The part of each target that is spread over all classes.
+    /// Label smoothing.
     pub smoothing: f32,
 }
 
 impl Augment {
-    /// Images as they are.
+    /// No augmentation.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// What nearly every paper on CIFAR does: a window out of the image with a border of 4 pixels, and every
-    /// second image mirrored (He et al. 2016, arXiv 1512.03385, section 4.2).
+    /// The usual augmentation for CIFAR: random crops with 4 pixels of padding, and horizontal flips (He et al. 2016,
+    /// arXiv 1512.03385, section 4.2).
     pub fn cifar() -> Self {
         Self::none().then(PaddedCrop { pad: 4 }).then(HorizontalFlip::default())
     }
 
-    /// Adds a change of pictures after those there are.
+    /// Appends a transform of images.
     #[must_use]
     pub fn then(mut self, change: impl Transform + 'static) -> Self {
         self.pictures.push(Arc::new(change));
         self
     }
 
-    /// Adds a change of scaled values after those there are.
+    /// Appends a transform of scaled values.
     #[must_use]
     pub fn erase(mut self, erasing: impl Erase + 'static) -> Self {
         self.erasing.push(Arc::new(erasing));
         self
     }
 
-    /// Mixes the images of a batch.
+    /// Sets mixup and cutmix.
     #[must_use]
     pub fn mix(mut self, mix: Mix) -> Self {
         self.mix = Some(mix);
         self
     }
 
-    /// Smooths the targets; see [`smooth`].
+    /// Sets label smoothing; see [`smooth`].
     #[must_use]
     pub fn smooth(mut self, smoothing: f32) -> Self {
         self.smoothing = smoothing;
@@ -93,8 +91,8 @@ impl Augment {
 }
 
 impl From<recipe::Augment> for Augment {
-    /// What a recipe asks for, in the order crop, flip, RandAugment (two changes), erasing (by 0, which is the mean),
-    /// mixup or cutmix of every batch, label smoothing.
+    /// The augmentation of a recipe, in this order: crop, flip, RandAugment (two operations), erasing (with 0, the
+    /// mean), mixup or cutmix of every batch, label smoothing.
     fn from(wanted: recipe::Augment) -> Self {
         let mut augment = Self::none();
         if wanted.crop > 0 {

@@ -1,20 +1,20 @@
-//! A picture and what may be done to it.
+//! Images as bytes, and transforms of them.
 
 use rand_chacha::ChaCha8Rng;
 use std::fmt::Debug;
 
-/// A picture of `channels x height x width` bytes, 0 to 255: channel by channel, each row by row.
+/// An image of `channels x height x width` bytes, row-major.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     channels: usize,
     height: usize,
     width: usize,
-    /// The values.
+    /// The bytes.
     pub pixels: Vec<u8>,
 }
 
 impl Picture {
-    /// A picture of these values.
+    /// Creates an image from its bytes.
     ///
     /// # Panics
     /// If there are not `channels * height * width` values.
@@ -32,34 +32,34 @@ impl Picture {
         }
     }
 
-    /// How many channels: 1 for grey, 3 for red, green and blue.
+    /// The number of channels: 1 for grey, 3 for RGB.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// How many rows.
+    /// The height.
     pub fn height(&self) -> usize {
         self.height
     }
 
-    /// How many columns.
+    /// The width.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The channels' values, one after the other.
+    /// The bytes, channel by channel.
     pub(super) fn planes(&mut self) -> impl Iterator<Item = &mut [u8]> {
         self.pixels.chunks_exact_mut((self.height * self.width).max(1))
     }
 
-    /// Replaces every value by that of `table`.
+    /// Maps every byte through a lookup table.
     pub(super) fn look_up(&mut self, table: impl Fn(u8) -> u8) {
         for pixel in &mut self.pixels {
             *pixel = table(*pixel);
         }
     }
 
-    /// How light each place is; the first channel itself unless there are three.
+    /// The luminance of each pixel; for images without three channels, the first channel.
     pub(super) fn grey(&self) -> Vec<u8> {
         let plane = self.height * self.width;
         let Some((red, [green, blue])) = self.rgb() else {
@@ -78,18 +78,18 @@ impl Picture {
     }
 }
 
-/// How light a colour is: `(19595 r + 38470 g + 7471 b) / 65536`, rounded (ITU-R 601-2, as PIL's mode `L`).
+/// The luminance of a colour: `(19595 r + 38470 g + 7471 b) / 65536`, rounded (ITU-R 601-2, as PIL's mode `L`).
 pub(in crate::data) fn lightness(color: [u8; 3]) -> u8 {
     let [red, green, blue] = color.map(u32::from);
     ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
 }
 
-/// A change of a picture that keeps its size and what it shows. What it does is a function of the picture
-/// and of what it draws from `rng`.
+/// A random transform that preserves an image's size and class. The result is a function of the image and of the
+/// numbers drawn from `rng`.
 ///
-/// The `Debug` text says what the change is with all its settings: runs keep it, and refuse to go on under
+/// The `Debug` text says what the change is with all its settings: runs keep it, and refuse to resume under
 /// another one.
 pub trait Transform: Debug + Send + Sync {
-    /// Changes `picture`.
+    /// Transforms `picture` in place.
     fn apply(&self, picture: &mut Picture, rng: &mut ChaCha8Rng);
 }

@@ -4,21 +4,20 @@ use super::{Picture, Transform};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-/// One of RandAugment's changes. What they do at which strength is torchvision's table
-/// (`RandAugment._augmentation_space`).
+/// An operation of RandAugment. Operations and magnitudes are torchvision's (`RandAugment._augmentation_space`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Nothing.
+    /// The identity.
     Identity,
-    /// [`Picture::shear_x`] by up to 0.3, to either side.
+    /// [`Picture::shear_x`] by up to 0.3, in either direction.
     ShearX,
-    /// [`Picture::shear_y`] by up to 0.3, to either side.
+    /// [`Picture::shear_y`] by up to 0.3, in either direction.
     ShearY,
-    /// Moved to the right or left by up to 150/331 of the width.
+    /// Horizontal translation by up to 150/331 of the width.
     TranslateX,
-    /// Moved down or up by up to 150/331 of the height.
+    /// Vertical translation by up to 150/331 of the height.
     TranslateY,
-    /// [`Picture::rotate`] by up to 30 degrees, to either side.
+    /// [`Picture::rotate`] by up to 30 degrees, in either direction.
     Rotate,
     /// [`Picture::brightness`] with a factor of 0.1 to 1.9.
     Brightness,
@@ -39,7 +38,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// All of them; RandAugment takes each as often.
+    /// All operations; RandAugment samples them uniformly.
     pub const ALL: [Self; 14] = [
         Self::Identity,
         Self::ShearX,
@@ -57,16 +56,16 @@ impl Operation {
         Self::Equalize,
     ];
 
-    /// Whether it may go either way.
+    /// Whether the operation has a direction.
     pub fn is_signed(self) -> bool {
         use Operation::*;
         !matches!(self, Identity | Posterize | Solarize | AutoContrast | Equalize)
     }
 
-    /// Does it with a strength of 0 to 1; one that may go either way goes the other for `-strength`.
+    /// Applies the operation with a strength from 0 to 1; a negative strength reverses its direction.
     pub fn perform(self, picture: &mut Picture, strength: f64) {
         let factor = (1.0 + 0.9 * strength) as f32;
-        // Rounded towards 0, as torchvision does.
+        // Rounded towards 0, as in torchvision.
         let distance = |size: usize| (150.0 / 331.0 * size as f64 * strength) as i64;
         match self {
             Self::Identity => {}
@@ -87,27 +86,31 @@ impl Operation {
     }
 }
 
-/// A number of changes, each drawn from [`Operation::ALL`], all of the same strength.
+/// RandAugment: a number of operations sampled from [`Operation::ALL`], all with the same strength.
 ///
-/// A strength is a part of the greatest, and papers and libraries count it in different ways: the paper and timm out
-/// of 10, see [`RandAugment::of_ten`]; torchvision out of 30, see [`RandAugment::of_thirty`].
+/// A strength is a fraction of the maximum; libraries scale it differently: timm from 0 to 10
+/// ([`RandAugment::of_ten`]), torchvision from 0 to 30 ([`RandAugment::of_thirty`]).
+///
+/// This is torchvision's RandAugment at timm's scale, not timm's RandAugment: timm applies each of the two operations
+/// with probability 0.5 only, has other operations (such as `Invert`, `SolarizeAdd`, and with `inc1` variants whose
+/// effect grows with the magnitude), another `Posterize`, and with `mstd0.5` adds noise to the magnitude.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RandAugment {
-    /// How many changes follow one another.
+    /// The number of operations.
     pub changes: usize,
-    /// Their strength, 0 to 1.
+    /// The strength of the operations, 0 to 1.
     pub strength: f64,
 }
 
 impl Default for RandAugment {
-    /// Two changes of magnitude 9 of 10, as ConvMixer's recipe and many others have it.
+    /// Two operations of magnitude 9 out of 10.
     fn default() -> Self {
         Self::of_ten(9.0)
     }
 }
 
 impl RandAugment {
-    /// Two changes of a magnitude out of 10, timm's scale: `rand-m9` is magnitude 9.
+    /// Two operations with a magnitude from 0 to 10, timm's scale: `rand-m9` has magnitude 9.
     pub fn of_ten(magnitude: f64) -> Self {
         Self {
             changes: 2,
@@ -115,8 +118,8 @@ impl RandAugment {
         }
     }
 
-    /// Two changes of a magnitude out of 30, torchvision's scale (31 bins, the first for 0); its default is 9, a
-    /// third of timm's.
+    /// Two operations with a magnitude from 0 to 30, torchvision's scale (31 bins). torchvision's default, 9, is a
+    /// third as strong as 9 on timm's scale.
     pub fn of_thirty(magnitude: f64) -> Self {
         Self {
             changes: 2,
@@ -124,7 +127,7 @@ impl RandAugment {
         }
     }
 
-    /// Draws a change and its strength with its direction.
+    /// Samples an operation and its signed strength.
     pub fn draw(&self, rng: &mut ChaCha8Rng) -> (Operation, f64) {
         let operation = Operation::ALL[rng.gen_range(0..Operation::ALL.len() as u32) as usize];
         let turned = operation.is_signed() && rng.r#gen::<bool>();

@@ -1,4 +1,4 @@
-//! A made set of 32x32 colour images in ten classes, for tests and for measuring speed without a download.
+//! A synthetic data set of 32x32 colour images in ten classes, for tests and benchmarks without a download.
 
 mod draw;
 mod scene;
@@ -8,13 +8,13 @@ use super::Cifar10;
 use draw::Draw;
 use scene::{Outline, Scene, Texture};
 
-/// Images of textured things: ten classes, each an outline (disc, square, triangle, cross, ring) with a texture
-/// (stripes, checks). Neither outline nor texture alone tells a class. Position, size, direction, stretch and
-/// colours of the thing say nothing of its class; behind it there is a smooth or patterned ground and up to three
-/// small plain things, before some of them a bar, and noise over all.
+/// Images of textured shapes: ten classes, each an outline (disc, square, triangle, cross, ring) with a texture
+/// (stripes, checks). Neither outline nor texture alone determines the class. Position, size, orientation, aspect ratio
+/// and colours are independent of the class; the background is smooth or patterned, with up to three small plain
+/// shapes; some images have an occluding bar; noise is added to all.
 ///
-/// The same numbers give the same bytes on every machine: nothing is used but integers and single-precision
-/// addition, multiplication, division and rounding. Each ten images in a row have all classes.
+/// The same settings give the same bytes on every machine: only integers and single-precision addition, multiplication,
+/// division and rounding are used. Every ten consecutive images contain all classes.
 ///
 /// ```
 /// use ksdsl_train::data::Shapes;
@@ -25,16 +25,16 @@ use scene::{Outline, Scene, Texture};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shapes {
-    /// How many images to train with.
+    /// The number of training images.
     pub training: u32,
-    /// How many to test with.
+    /// The number of test images.
     pub test: u32,
-    /// Which images.
+    /// The seed.
     pub seed: u64,
 }
 
 impl Default for Shapes {
-    /// 10,000 images to train with, 2,000 to test with, seed 0.
+    /// 10,000 training images, 2,000 test images, seed 0.
     fn default() -> Self {
         Self {
             training: 10_000,
@@ -59,7 +59,7 @@ impl Shapes {
         "checked ring",
     ];
 
-    /// The images to train with and those to test with.
+    /// Generates the training and the test set.
     pub fn generate(&self) -> (Cifar10, Cifar10) {
         let data = |part, images| {
             let (mut pixels, mut labels) = (Vec::new(), Vec::new());

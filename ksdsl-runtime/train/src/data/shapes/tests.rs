@@ -134,7 +134,7 @@ fn sets_are_not_larger_than_can_be_read() {
             .write(outer.path().join("many"))
             .unwrap_err()
             .to_string();
-        let expected = "expected 5 to 436760 images to train with and 1 to 87352 to test with";
+        let expected = "expected 5 to 436760 training images and 1 to 87352 test images";
         assert!(message.ends_with(expected), "{message}");
     }
     assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 0);
@@ -146,9 +146,9 @@ fn names_must_be_as_many_as_classes() {
     let data = Dataset::<1, 1, 1, 2>::new(vec![0], vec![1]).unwrap();
     assert_eq!(data.names(), ["0", "1"]);
     let message = data.clone().with_names(["one"]).unwrap_err().to_string();
-    assert_eq!(message, "1 names for 2 classes");
+    assert_eq!(message, "found 1 class names, expected 2");
     let message = data.clone().with_names(["one", "one"]).unwrap_err().to_string();
-    assert_eq!(message, "two classes are called \"one\": each needs a name of its own");
+    assert_eq!(message, "duplicate class name \"one\"");
     let named = data.with_names(["no", "yes"]).unwrap();
     assert_eq!(named.split(0.5, 0).1.names(), ["no", "yes"]);
 }
@@ -200,7 +200,7 @@ fn a_stop_leaves_nothing_and_what_was_left_does_no_harm() {
     let stop = crate::interrupt::Stop::new();
     stop.stop();
     let error = set(10, 5, 3).write_until(&folder, &stop).unwrap_err().to_string();
-    assert!(error.contains("stopped"), "{error}");
+    assert!(error.contains("interrupted"), "{error}");
     assert_eq!(fs::read_dir(outer.path()).unwrap().count(), 0);
     // As a program leaves it that was killed.
     let partial = outer.path().join("shapes.partial");

@@ -1,4 +1,4 @@
-//! The set as files.
+//! The synthetic data set as files.
 
 use super::Shapes;
 use crate::data::{Cifar10, DataError};
@@ -25,19 +25,19 @@ const RECORD: u64 = 1 + 3 * 32 * 32;
 
 impl Shapes {
     /// Writes the set as a new folder in CIFAR-10's binary format, which [`Cifar10::open`] reads:
-    /// `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin` and `batches.meta.txt`. The folder is there
-    /// wholly or not at all; meanwhile its files are in a folder beside it, whose name ends in `.partial`. Where another
-    /// program writes the same set, it is waited for.
+    /// `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin` and `batches.meta.txt`. The folder
+    /// appears atomically: its files are first written to a folder whose name ends in `.partial`. If another process
+    /// writes the same set, this waits for it.
     ///
     /// # Errors
-    /// If the folder has something in it already, it cannot be written, there are fewer than five images to train with
-    /// or none to test with (no file may be empty), or more than [`Cifar10::open`] reads.
+    /// If the folder is not empty or cannot be written, if there are fewer than five training images or no test images
+    /// (no file may be empty), or more than [`Cifar10::open`] reads.
     pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), DataError> {
         self.write_until(folder, &Stop::new())
     }
 
-    /// As [`Shapes::write`]; when somebody wishes to stop, that is an error of the kind
-    /// [`Interrupted`](io::ErrorKind::Interrupted), and nothing is left.
+    /// As [`Shapes::write`]; if a stop is requested, removes the partial data and returns an error of the kind
+    /// [`Interrupted`](io::ErrorKind::Interrupted).
     ///
     /// # Errors
     /// As [`Shapes::write`].
@@ -66,7 +66,7 @@ impl Shapes {
         done
     }
 
-    /// Whether files of the format can have so many images.
+    /// Whether files of the format can have this many images.
     fn check(&self) -> io::Result<()> {
         let (files, most) = (BATCHES.len() as u64, Cifar10::MOST_RECORDS);
         let fits = 5 <= self.training && u64::from(self.training) <= files * most;
@@ -74,7 +74,7 @@ impl Shapes {
             return Ok(());
         }
         let reason = format!(
-            "expected 5 to {} images to train with and 1 to {most} to test with",
+            "expected 5 to {} training images and 1 to {most} test images",
             files * most
         );
         Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
@@ -128,10 +128,10 @@ impl Shapes {
 }
 
 fn refuse_stopped(stop: &Stop) -> io::Result<()> {
-    match stop.is_wished() {
+    match stop.is_requested() {
         true => Err(io::Error::new(
             io::ErrorKind::Interrupted,
-            "stopped; nothing is left of it",
+            "interrupted; the partial data set was removed",
         )),
         false => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! A chart of lines or points with its axes, title and legend.
+//! A line or scatter chart with axes, title and legend.
 
 use super::scale::{extent, is_drawn, label, log_marks, marks, own_label};
 use super::{AXIS, Area, Drawn, GRID, HAlign, INK, VAlign, letters};
@@ -6,12 +6,12 @@ use plotters::prelude::*;
 
 /// A line, or points.
 pub(super) struct Series {
-    /// What the legend says, if it says something.
+    /// The name in the legend, if it has an entry.
     pub(super) name: Option<String>,
     pub(super) colour: RGBColor,
-    /// Width of the line, 0 for points alone.
+    /// Line width; 0 for points without a line.
     pub(super) width: u32,
-    /// Radius of the points, 0 for none.
+    /// Radius of the points; 0 for a line without points.
     pub(super) radius: i32,
     pub(super) points: Vec<(f64, f64)>,
 }
@@ -20,11 +20,11 @@ pub(super) struct Series {
 pub(super) struct Axis {
     pub(super) title: &'static str,
     pub(super) logarithmic: bool,
-    /// How marks are written; otherwise as numbers.
+    /// Formats tick labels; numbers by default.
     pub(super) label: Option<fn(f64) -> String>,
-    /// A range that it must show.
+    /// A fixed range.
     pub(super) range: Option<(f64, f64)>,
-    /// No less or more than this is shown for the sake of room.
+    /// Limits of the margin around the values.
     pub(super) bounds: (f64, f64),
 }
 
@@ -39,7 +39,7 @@ impl Axis {
         }
     }
 
-    /// The range that is shown, with room around the values.
+    /// The range to show: the values with a margin.
     fn shown(&self, values: impl IntoIterator<Item = f64>) -> (f64, f64) {
         let (low, high) = self
             .range
@@ -62,11 +62,11 @@ impl Axis {
             0.05 * high.abs().max(1e-3)
         };
         let (low, high) = ((low - room).max(self.bounds.0), (high + room).min(self.bounds.1));
-        // Where all values are out of bounds.
+        // If all values are out of bounds.
         if high > low { (low, high) } else { (low, low + 1.0) }
     }
 
-    /// Whether a value is drawn in a range that is shown.
+    /// Whether a value lies in the range shown.
     fn shows(&self, value: f64, range: (f64, f64)) -> bool {
         is_drawn(value, self.logarithmic) && (-1e-6..=1.0 + 1e-6).contains(&self.place(value, range))
     }
@@ -89,7 +89,7 @@ impl Axis {
         marks.into_iter().map(|mark| (mark, text(mark))).collect()
     }
 
-    /// Where a value lies, 0 to 1.
+    /// The relative position of a value in the range, 0 to 1.
     fn place(&self, value: f64, (low, high): (f64, f64)) -> f64 {
         if self.logarithmic {
             (value / low).ln() / (high / low).ln()
@@ -99,10 +99,10 @@ impl Axis {
     }
 }
 
-/// Room around the plane, in pixels: left, top, right, bottom.
+/// Margins around the plot area, in pixels: left, top, right, bottom.
 const ROOM: [i32; 4] = [66, 62, 22, 50];
 
-/// Pixels between two entries of a legend.
+/// Pixels between two legend entries.
 const GAP: i32 = 14;
 
 /// Draws a chart that fills `area`.
@@ -114,7 +114,7 @@ pub(super) fn chart(area: &Area<'_>, title: &str, x: &Axis, y: &Axis, series: &[
     legend(area, (plane.left, 34), plane.right, series)
 }
 
-/// The part of a chart between its axes, in pixels, and the ranges of both axes.
+/// The plot area between the axes, in pixels, and the ranges of both axes.
 struct Plane<'a> {
     x: &'a Axis,
     y: &'a Axis,
@@ -150,7 +150,7 @@ impl<'a> Plane<'a> {
         self.bottom - (self.y.place(value, self.range_y) * f64::from(self.bottom - self.top)).round() as i32
     }
 
-    /// Both axes with their marks, lines of the grid and titles.
+    /// Draws both axes with ticks, grid lines and titles.
     fn axes(&self, area: &Area<'_>) -> Drawn {
         let Self {
             left,
@@ -177,12 +177,12 @@ impl<'a> Plane<'a> {
         Ok(())
     }
 
-    /// A line or points; what is no number, has no logarithm where it needs one, or is not shown, is left out.
+    /// Draws a series, without points that are NaN, out of range, or not positive on a logarithmic axis.
     fn series(&self, area: &Area<'_>, series: &Series) -> Drawn {
         let shown = |point: &&(f64, f64)| self.x.shows(point.0, self.range_x) && self.y.shows(point.1, self.range_y);
         let points = series.points.iter().filter(shown);
         let places: Vec<_> = points.map(|&(x, y)| (self.at_x(x), self.at_y(y))).collect();
-        // A line through one point would not be seen.
+        // A line through a single point is invisible.
         let least = if places.len() == 1 { 3 } else { 0 };
         let radius = series.radius.max(least);
         if radius > 0 {
@@ -197,12 +197,12 @@ impl<'a> Plane<'a> {
     }
 }
 
-/// A line of names with their colours, under the title.
+/// The legend, a line under the title.
 fn legend(area: &Area<'_>, (mut x, y): (i32, i32), right: i32, series: &[Series]) -> Drawn {
     for (name, series) in series.iter().filter_map(|series| Some((series.name.as_ref()?, series))) {
         let needed = 24 + text_width(name, 12) + GAP;
         if x + needed - GAP > right {
-            break; // comparisons, which can have many, have a legend of their own
+            break; // comparisons, which can have many series, draw their own legend
         }
         sample(area, (x, y), series)?;
         area.draw_text(name, &letters(12, HAlign::Left, VAlign::Center), (x + 24, y + 6))?;
@@ -211,7 +211,7 @@ fn legend(area: &Area<'_>, (mut x, y): (i32, i32), right: i32, series: &[Series]
     Ok(())
 }
 
-/// A piece of a line or a point, as in the chart.
+/// A legend sample of a series.
 pub(super) fn sample(area: &Area<'_>, (x, y): (i32, i32), series: &Series) -> Drawn {
     if series.width > 0 {
         let line = [(x, y + 6), (x + 18, y + 6)];
@@ -223,12 +223,12 @@ pub(super) fn sample(area: &Area<'_>, (x, y): (i32, i32), series: &Series) -> Dr
     Ok(())
 }
 
-/// About how wide letters are, rather more than less.
+/// An upper estimate of the width of a text, in pixels.
 pub(super) fn text_width(text: &str, size: u32) -> i32 {
     (0.56 * f64::from(size) * text.chars().count() as f64).ceil() as i32
 }
 
-/// A line of letters at the top left.
+/// Draws the title at the top left.
 pub(super) fn headline(area: &Area<'_>, text: &str) -> Drawn {
     let style = letters(18, HAlign::Left, VAlign::Top).color(&INK);
     area.draw_text(text, &style, (16, 12))?;

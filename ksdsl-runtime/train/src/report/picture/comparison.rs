@@ -1,4 +1,4 @@
-//! Several runs in one picture.
+//! A plot that compares several runs.
 
 use super::chart::{Axis, Series, chart, headline, sample};
 use super::scale::count;
@@ -10,13 +10,13 @@ use std::io;
 const SIZE: (u32, u32) = (1160, 430);
 /// Height of the title.
 const TITLE: i32 = 36;
-/// Height of a line of the legend.
+/// Height of a line in the legend.
 const LINE: i32 = 22;
-/// Width of an entry of the legend.
+/// Width of an entry in the legend.
 const ENTRY: i32 = 380;
 
-/// The accuracies on the left over the epochs, on the right over the parameters. Runs of one network, with
-/// several seeds for instance, have one colour; the legend names the networks.
+/// Plots validation accuracy against epochs (left) and against parameters (right). Runs of one network, such as those
+/// with different seeds, have the same colour; the legend names the networks.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -33,28 +33,22 @@ pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
         let charts = charts.split_evenly((1, 2));
         let accuracy = Axis {
             bounds: (0.0, 100.0),
-            ..Axis::linear("right answers (%)")
+            ..Axis::linear("Validation accuracy (%)")
         };
         let last = comparison.runs.iter().filter_map(|run| run.history.epochs.last());
         let epochs = Axis {
             range: Some((0.0, f64::from(last.map(|row| row.epoch).max().unwrap_or(1)))),
-            ..Axis::linear("epochs")
+            ..Axis::linear("Epoch")
         };
-        chart(
-            &charts[0],
-            "Accuracy on images held out",
-            &epochs,
-            &accuracy,
-            &curves(&groups),
-        )?;
+        chart(&charts[0], "Validation accuracy", &epochs, &accuracy, &curves(&groups))?;
         let parameters = Axis {
             logarithmic: true,
             label: Some(count),
-            ..Axis::linear("parameters")
+            ..Axis::linear("Parameters")
         };
         chart(
             &charts[1],
-            "Accuracy at the end over parameters",
+            "Final validation accuracy against parameters",
             &parameters,
             &accuracy,
             &points(&groups),

@@ -1,4 +1,4 @@
-//! The confusion matrix.
+//! A plot of the confusion matrix.
 
 use super::chart::{headline, text_width};
 use super::{AXIS, Area, Drawn, HAlign, INK, Picture, VAlign, letters, shortened};
@@ -7,17 +7,17 @@ use indicatif::HumanCount;
 use plotters::prelude::*;
 use std::io;
 
-/// Letters of a class's name that are shown.
+/// The maximum length of a class name in the plot.
 const NAME: usize = 16;
-/// More classes than this get numbers at every tenth place and none in the cells.
+/// With more classes than this, only every tenth class is labelled and cells have no counts.
 const WRITTEN: usize = 24;
-/// Side of the whole matrix where the cells are too many to be written in.
+/// Side of the matrix if its cells have no counts.
 const SIDE: i32 = 620;
 /// Dark blue, the colour of a full cell.
 const FULL: (f64, f64, f64) = (8.0, 48.0, 107.0);
 
-/// The confusion matrix: a row for each class, a column for what its images were taken for. The darker a cell,
-/// the larger its share of the row; the square root of the share decides, so that single mistakes are seen.
+/// Plots the confusion matrix: rows are true classes, columns predicted classes. A cell is the darker the larger its
+/// fraction of the row; the scale is the square root of the fraction, so that single errors are visible.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -26,7 +26,7 @@ pub fn confusion(title: &str, classes: &[String], evaluation: &Evaluation) -> io
     Picture::draw(layout.size(), |area| {
         headline(area, title)?;
         let subtitle = format!(
-            "{} images, {:.2} % right; a row is what a class was taken for",
+            "{} images, accuracy {:.2} %; rows: true class, columns: predicted class",
             HumanCount(evaluation.images as u64),
             100.0 * evaluation.top1
         );
@@ -37,14 +37,14 @@ pub fn confusion(title: &str, classes: &[String], evaluation: &Evaluation) -> io
     })
 }
 
-/// Where everything is, in pixels.
+/// The layout, in pixels.
 struct Layout {
     classes: usize,
     cell: i32,
     left: i32,
     top: i32,
     below: i32,
-    /// Whether names of columns stand upright.
+    /// Whether the column names are rotated by 90 degrees.
     upright: bool,
     title: i32,
 }
@@ -84,13 +84,13 @@ impl Layout {
         (width as u32, (self.top + self.side() + self.below) as u32)
     }
 
-    /// The classes that are named.
+    /// The classes that are labelled.
     fn named(&self) -> impl Iterator<Item = usize> {
         let every = if self.classes <= WRITTEN { 1 } else { 10 };
         (0..self.classes).step_by(every)
     }
 
-    /// The middle of a class's row or column, from `first`.
+    /// The centre of a class's row or column; the first one begins at `first`.
     fn middle(&self, first: i32, class: usize) -> i32 {
         first + class as i32 * self.cell + self.cell / 2
     }
@@ -125,7 +125,7 @@ fn cells(area: &Area<'_>, layout: &Layout, evaluation: &Evaluation) -> Drawn {
     Ok(())
 }
 
-/// From nearly white, so that the matrix is seen, to dark blue.
+/// From nearly white, so that empty cells are visible, to dark blue.
 fn shade(share: f64) -> RGBColor {
     let depth = share.sqrt().min(1.0);
     let blend = |full: f64| (247.0 + (full - 247.0) * depth).round() as u8;
@@ -155,8 +155,8 @@ fn titles(area: &Area<'_>, layout: &Layout) -> Drawn {
     let (_, height) = layout.size();
     let centre = layout.side() / 2;
     let below = letters(13, HAlign::Center, VAlign::Bottom);
-    area.draw_text("taken for", &below, (layout.left + centre, height as i32 - 10))?;
+    area.draw_text("predicted", &below, (layout.left + centre, height as i32 - 10))?;
     let sideways = letters(13, HAlign::Center, VAlign::Top).transform(FontTransform::Rotate270);
-    area.draw_text("class", &sideways, (8, layout.top + centre))?;
+    area.draw_text("true", &sideways, (8, layout.top + centre))?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Loss, accuracy and learning rate of a run.
+//! A plot of loss, accuracy and learning rate of a run.
 
 use super::chart::{Axis, Series, chart, headline};
 use super::{COLOURS, Picture};
@@ -8,12 +8,12 @@ use std::io;
 
 /// Width and height.
 const SIZE: (u32, u32) = (1320, 430);
-/// Points of a curve over the steps; of more, neighbours are averaged.
-const MOST: usize = 250;
+/// The maximum number of points of a curve over the steps; more are averaged in groups of neighbours.
+const MAX_POINTS: usize = 250;
 const PALE: RGBColor = RGBColor(176, 208, 230);
 
-/// The curves of a run: the loss of training (of steps and of epochs) and of the images held out, the accuracy
-/// on them, and the learning rate, over the epochs.
+/// Plots a run against epochs: training loss (per step and per epoch), validation loss, validation accuracy and
+/// learning rate.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -24,44 +24,44 @@ pub fn curves(title: &str, history: &History) -> io::Result<Picture> {
         let charts = charts.split_evenly((1, 3));
         let epochs = Axis {
             range: Some((0.0, end(history).max(1.0))),
-            ..Axis::linear("epochs")
+            ..Axis::linear("Epoch")
         };
         let losses = losses(history);
         let loss = Axis {
             logarithmic: spans_decades(&losses),
-            ..Axis::linear("mean cross-entropy")
+            ..Axis::linear("Cross-entropy loss")
         };
         chart(&charts[0], "Loss", &epochs, &loss, &losses)?;
         let accuracy = Axis {
             bounds: (0.0, 100.0),
-            ..Axis::linear("right answers (%)")
+            ..Axis::linear("Validation accuracy (%)")
         };
         chart(
             &charts[1],
-            "Accuracy on images held out",
+            "Validation accuracy",
             &epochs,
             &accuracy,
             &accuracies(history),
         )?;
         let rate = Axis {
             bounds: (0.0, f64::INFINITY),
-            ..Axis::linear("learning rate of a step")
+            ..Axis::linear("Learning rate")
         };
         chart(&charts[2], "Learning rate", &epochs, &rate, &rates(history))
     })
 }
 
-/// How many epochs were done, with the part of the last.
+/// The epochs done, with the fraction of the last.
 fn end(history: &History) -> f64 {
     let steps = history.steps.last();
     let epochs = history.epochs.last().map_or(0.0, |last| f64::from(last.epoch));
     steps.map_or(0.0, |last| epochs_until(history, last.step)).max(epochs)
 }
 
-/// How many epochs a number of steps are.
+/// Converts steps to epochs.
 fn epochs_until(history: &History, steps: u64) -> f64 {
     let known = history.epochs.last().map(|last| (last.steps, f64::from(last.epoch)));
-    // Before the first epoch is over nobody knows how long it is; the steps count as one.
+    // The length of an epoch is unknown until the first one ends; until then its steps so far count as one epoch.
     let (all, epochs) = known.unwrap_or_else(|| (history.steps.last().map_or(1, |last| last.step), 1.0));
     steps as f64 * epochs / all.max(1) as f64
 }
@@ -81,7 +81,7 @@ fn losses(history: &History) -> Vec<Series> {
             ..line("steps", PALE, over_steps(history, |row| row.loss))
         },
         line("training", COLOURS[0], of_epochs(|row| Some(row.training_loss))),
-        line("held out", COLOURS[1], of_epochs(|row| row.loss)),
+        line("validation", COLOURS[1], of_epochs(|row| row.validation_loss)),
         line("averaged", COLOURS[2], of_epochs(|row| row.averaged_loss)),
     ];
     all.retain(|series| !series.points.is_empty());
@@ -104,7 +104,7 @@ fn accuracies(history: &History) -> Vec<Series> {
         points,
     };
     let mut all = vec![
-        line("model", COLOURS[1], percent(|row| row.top1)),
+        line("model", COLOURS[1], percent(|row| row.validation_top1)),
         line("averaged model", COLOURS[2], percent(|row| row.averaged_top1)),
     ];
     all.retain(|series| !series.points.is_empty());
@@ -117,7 +117,7 @@ fn rates(history: &History) -> Vec<Series> {
         colour: COLOURS[0],
         width: 2,
         radius: 0,
-        points: over_steps(history, |row| row.rate),
+        points: over_steps(history, |row| row.learning_rate),
     }]
 }
 
@@ -126,19 +126,19 @@ fn over_epochs(history: &History, value: fn(&EpochRow) -> Option<f64>) -> Vec<(f
     history.epochs.iter().filter_map(point).collect()
 }
 
-/// The means of as many neighbouring steps as it takes to have no more points than can be seen.
+/// The values of the steps, averaged in groups of neighbours so that there are at most [`MAX_POINTS`].
 fn over_steps(history: &History, value: fn(&StepRow) -> f64) -> Vec<(f64, f64)> {
-    let together = history.steps.len().div_ceil(MOST).max(1);
+    let group = history.steps.len().div_ceil(MAX_POINTS).max(1);
     let mean =
         |rows: &[StepRow], value: &dyn Fn(&StepRow) -> f64| rows.iter().map(value).sum::<f64>() / rows.len() as f64;
     let point = |rows: &[StepRow]| {
         let at = mean(rows, &|row| epochs_until(history, row.step));
         (at, mean(rows, &value))
     };
-    history.steps.chunks(together).map(point).collect()
+    history.steps.chunks(group).map(point).collect()
 }
 
-/// Whether the largest value is many times the smallest, so that the small ones need a logarithmic axis.
+/// Whether the values span so large a range that they need a logarithmic axis.
 fn spans_decades(series: &[Series]) -> bool {
     let values = || {
         series

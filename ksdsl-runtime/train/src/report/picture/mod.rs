@@ -1,5 +1,4 @@
-//! Pictures of runs, drawn as SVG, and as PNG from that: the letters are carried along, so no fonts need to
-//! be installed.
+//! Plots of runs as SVG and PNG. The font is embedded, so none needs to be installed.
 
 mod chart;
 mod comparison;
@@ -22,14 +21,14 @@ use resvg::{tiny_skia, usvg};
 use std::io;
 use std::path::Path;
 
+/// DejaVu Sans; see `data/README.md` for its origin.
 #[cfg(feature = "pictures")]
-/// DejaVu Sans; `data/README.md` says where it comes from.
 const FONT: &[u8] = include_bytes!("../../../data/font/DejaVuSans-subset.ttf");
+/// PNG pixels per SVG pixel.
 #[cfg(feature = "pictures")]
-/// Pixels of a PNG for each unit of the drawing.
 const PNG_SCALE: f32 = 2.0;
 
-/// Colours that the colour-blind tell apart (Okabe & Ito 2008), those with more contrast first.
+/// Colours that are safe for colour-blind readers (Okabe & Ito 2008), those with more contrast first.
 pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -40,30 +39,30 @@ pub(super) const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 0, 0),
     RGBColor(150, 140, 20),
 ];
-/// Letters.
+/// Text.
 const INK: RGBColor = RGBColor(30, 30, 30);
 /// Axes.
 const AXIS: RGBColor = RGBColor(110, 110, 110);
-/// Lines of the grid.
+/// Grid lines.
 const GRID: RGBColor = RGBColor(225, 225, 225);
 
 /// A drawing surface of plotters that writes SVG.
 pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-/// How a picture is saved.
+/// The file format of a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// As it was drawn.
+    /// Vector graphics.
     Svg,
-    /// Rendered, which needs the feature `pictures`.
+    /// Pixels; needs the feature `pictures`.
     Png,
 }
 
 impl Format {
-    /// The format that a file's name says: PNG or SVG by its ending, in letters of any case; without one, SVG.
+    /// The format for a path's extension: `.svg` or `.png`, in any case; SVG without an extension.
     ///
     /// # Errors
-    /// If the name ends in anything else, or in `.png` without the feature `pictures`.
+    /// If the extension is any other, or `.png` without the feature `pictures`.
     pub fn of(path: &Path) -> io::Result<Self> {
         let Some(ending) = path.extension() else {
             return Ok(Self::Svg);
@@ -75,22 +74,22 @@ impl Format {
                 "PNG files need the feature `pictures` (`--features pictures`); SVG files do not"
             }
             Some((_, format)) => return Ok(format),
-            None => "pictures end in `.svg` or `.png`",
+            None => "unsupported picture format; use the extension `.svg` or `.png`",
         };
         let reason = format!("`{}`: {reason}", path.display());
         Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 }
 
-/// A drawing as SVG text.
+/// A plot, as SVG text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture(String);
 
 impl Picture {
-    /// Draws on white ground.
+    /// Draws on a white background.
     ///
     /// # Errors
-    /// If plotters cannot; it has no reason that we know of.
+    /// If plotters fails; no cause is known.
     pub(super) fn draw(size: (u32, u32), draw: impl FnOnce(&Area<'_>) -> Drawn) -> io::Result<Self> {
         let mut svg = String::new();
         {
@@ -99,7 +98,7 @@ impl Picture {
             let drawn = drawn.and_then(|()| area.present().map_err(Into::into));
             drawn.map_err(|error| io::Error::other(format!("cannot draw: {error}")))?;
         }
-        // Names may hold what XML cannot.
+        // Names may contain characters that XML forbids.
         let svg = svg
             .chars()
             .map(|c| if is_xml(c) { c } else { char::REPLACEMENT_CHARACTER });
@@ -111,7 +110,7 @@ impl Picture {
         &self.0
     }
 
-    /// The picture as a PNG file of twice as many pixels.
+    /// The plot as a PNG file, at twice the SVG's size in pixels.
     ///
     /// # Errors
     /// If it cannot be rendered.
@@ -124,16 +123,16 @@ impl Picture {
         let tree = usvg::Tree::from_str(&self.0, &options).map_err(io::Error::other)?;
         let pixels = |size: f32| (PNG_SCALE * size).ceil() as u32;
         let mut pixmap = tiny_skia::Pixmap::new(pixels(tree.size().width()), pixels(tree.size().height()))
-            .ok_or_else(|| io::Error::other("a picture without pixels"))?;
+            .ok_or_else(|| io::Error::other("the picture has no pixels"))?;
         let transform = tiny_skia::Transform::from_scale(PNG_SCALE, PNG_SCALE);
         resvg::render(&tree, transform, &mut pixmap.as_mut());
         pixmap.encode_png().map_err(io::Error::other)
     }
 
-    /// Saves the picture in the [`Format`] that the file's name says.
+    /// Saves the plot in the [`Format`] of the path's extension.
     ///
     /// # Errors
-    /// If the name ends in that of another format, or the file cannot be written.
+    /// If the extension is not supported, or the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         match Format::of(path)? {
             Format::Svg => replace(path, self.0.as_bytes()),
@@ -157,15 +156,15 @@ impl Picture {
     }
 }
 
-/// Whether a character can be in XML 1.0 (section 2.2), and controls no terminal.
+/// Whether a character is allowed in XML 1.0 (section 2.2) and is not a control character.
 fn is_xml(c: char) -> bool {
     matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..) && (!c.is_control() || c.is_ascii_whitespace())
 }
 
-/// What drawing comes to.
+/// The result of drawing.
 pub(super) type Drawn = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// Letters of this size, anchored at their point as `horizontal` and `vertical` say.
+/// A text style of this size, with the given anchor.
 fn letters<'a>(size: u32, horizontal: HAlign, vertical: VAlign) -> TextStyle<'a> {
     use plotters::style::text_anchor::Pos;
     TextStyle::from(("sans-serif", size).into_font())
@@ -175,12 +174,12 @@ fn letters<'a>(size: u32, horizontal: HAlign, vertical: VAlign) -> TextStyle<'a>
 
 use plotters::style::text_anchor::{HPos as HAlign, VPos as VAlign};
 
-/// A name that takes no more than `most` letters.
-fn shortened(name: &str, most: usize) -> String {
-    if name.chars().count() <= most {
+/// A name truncated to `max` characters.
+fn shortened(name: &str, max: usize) -> String {
+    if name.chars().count() <= max {
         return name.to_owned();
     }
-    name.chars().take(most - 1).chain(['…']).collect()
+    name.chars().take(max - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Pictures of a run while it goes.
+//! Plots of a run in progress.
 
 use super::{Picture, confusion, curves};
 use crate::metrics::Evaluation;
@@ -8,10 +8,10 @@ use crate::report::history::{EpochRow, History, StepRow};
 use std::io;
 use std::path::PathBuf;
 
-/// Draws the run's curves, and the confusion matrix of its last evaluation (of the averaged model where there
-/// is one), into a folder: `curves.svg` after every epoch, the rest at the end.
+/// Plots the run's curves and the confusion matrix of its last evaluation (of the averaged model if there is one):
+/// `curves.svg` after every epoch, the rest at the end.
 ///
-/// Of a run that is resumed the records are read from the CSV files of the same folder.
+/// A resumed run reads its earlier logs from the CSV files in the same folder.
 #[derive(Debug)]
 pub struct Pictures {
     folder: PathBuf,
@@ -23,7 +23,7 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// One that draws into `folder`, which is made if it is not there.
+    /// Saves plots to `folder`, which is created if it does not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -77,7 +77,7 @@ impl Observer for Pictures {
     fn end(&mut self) -> io::Result<()> {
         self.save(&curves(&self.title, &self.history)?, "curves", true)?;
         let Some(evaluation) = &self.last else { return Ok(()) };
-        let title = format!("Confusion of {}", self.network);
+        let title = format!("Confusion matrix of {}", self.network);
         self.save(&confusion(&title, &self.classes, evaluation)?, "confusion", true)
     }
 }

@@ -1,9 +1,8 @@
-//! Where the marks of an axis are.
+//! Positions and labels of axis ticks.
 
-/// Numbers that are larger, and on logarithmic axes those that are smaller than one part of it, are not drawn: with
-/// all others arithmetic stays finite.
+/// Larger values, and on logarithmic axes values below its reciprocal, are not drawn, so that arithmetic stays finite.
 const LARGEST: f64 = 1e100;
-/// Powers of ten that a logarithmic axis has marks at.
+/// The maximum number of powers of ten with a tick on a logarithmic axis.
 const POWERS: usize = 8;
 
 /// Whether a number can be drawn.
@@ -14,12 +13,12 @@ pub(super) fn is_drawn(value: f64, logarithmic: bool) -> bool {
     }
 }
 
-/// Marks at round numbers within a range, about so many.
+/// About `about` ticks at round numbers in a range.
 pub(super) fn marks(low: f64, high: f64, about: usize) -> Vec<f64> {
     let step = round_step((high - low) / about.max(1) as f64);
     let first = (low / step - 1e-9).ceil() as i64;
     let last = (high / step + 1e-9).floor() as i64;
-    // At most a few more than asked for, whatever the numbers.
+    // Bounds the number of ticks for any input.
     (first..=last.min(first.saturating_add(1000)))
         .map(|i| i as f64 * step)
         .collect()
@@ -37,8 +36,7 @@ fn round_step(least: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// Marks of a logarithmic axis: the powers of ten, with so many numbers between them that there are at least
-/// four marks, if that can be.
+/// Ticks of a logarithmic axis: powers of ten, with numbers between them if needed for at least four ticks.
 pub(super) fn log_marks(low: f64, high: f64) -> Vec<f64> {
     let between: [&[f64]; 4] = [
         &[1.0],
@@ -65,12 +63,12 @@ pub(super) fn log_marks(low: f64, high: f64) -> Vec<f64> {
     }
 }
 
-/// A number with the digits that the distance to the next mark asks for.
+/// A number with as many digits as the distance to the next tick requires.
 pub(super) fn label(value: f64, step: f64) -> String {
     let size = value.abs().max(step.abs());
     if value == 0.0 || (1e-4..1e6).contains(&size) {
         let digits = (-step.abs().log10().floor()).clamp(0.0, 6.0) as usize;
-        // A step of 2.5 has a digit more than its power of ten.
+        // A step of 2.5 needs one digit more than its power of ten.
         let exact = |digits: usize| format!("{value:.digits$}").parse::<f64>().unwrap_or(value);
         let more = usize::from((exact(digits) - value).abs() > 1e-9 * size.max(1e-12));
         return format!("{value:.0$}", digits + more);
@@ -78,13 +76,13 @@ pub(super) fn label(value: f64, step: f64) -> String {
     format!("{value:.0e}")
 }
 
-/// As [`label`], each by itself: 0.02, 1, 300.
+/// As [`label`], but independent of other ticks: 0.02, 1, 300.
 pub(super) fn own_label(value: f64) -> String {
     let digits = 10f64.powf(value.abs().log10().floor());
     label(value, digits)
 }
 
-/// A count for people: 900, 84.4k, 1.32M.
+/// A count in short form: 900, 84.4k, 1.32M.
 pub(crate) fn count(value: f64) -> String {
     let (scaled, unit) = match value {
         value if value >= 999_500.0 => (value / 1e6, "M"),
@@ -107,7 +105,7 @@ pub(crate) fn count(value: f64) -> String {
     format!("{text}{unit}")
 }
 
-/// The lowest and the highest of the numbers that are drawn.
+/// The minimum and maximum of the values that can be drawn.
 pub(super) fn extent(values: impl IntoIterator<Item = f64>, logarithmic: bool) -> Option<(f64, f64)> {
     let drawn = values.into_iter().filter(|&value| is_drawn(value, logarithmic));
     drawn

@@ -22,7 +22,7 @@ pub(super) fn write(to: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
     to.write_all(&checksum(bytes))
 }
 
-/// The record that begins at `at`, and where the next one does; none if it is damaged or cut off.
+/// The record that begins at `at`, and where the next one does; none if it is damaged or truncated.
 pub(super) fn read(file: &[u8], at: usize) -> Option<(&[u8], usize)> {
     let (length, rest) = file.get(at..)?.split_first_chunk::<8>()?;
     let (found, rest) = rest.split_first_chunk::<TAIL>()?;

@@ -1,4 +1,4 @@
-//! Records as event files for TensorBoard.
+//! Logs as event files for TensorBoard.
 
 mod frame;
 mod proto;
@@ -12,14 +12,14 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the names of all event files have in them, which TensorBoard looks for.
+/// The prefix of event file names that TensorBoard looks for.
 const NAME: &str = "events.out.tfevents";
 
-/// Writes event files that `tensorboard --logdir` shows: loss, learning rate, speed and the norm of the
-/// gradients over the steps, losses and accuracies after each epoch.
+/// Writes event files for `tensorboard --logdir`: loss, learning rate, throughput and gradient norm per step; losses
+/// and accuracies per epoch.
 ///
-/// A run that goes on writes a file of its own. Events of stale steps are removed from the older files, and
-/// a TensorBoard that has read them already is told so.
+/// A resumed run writes a new file. Events of steps after the checkpoint are removed from the older files, and a
+/// session event makes a running TensorBoard discard them.
 #[derive(Debug)]
 pub struct TensorBoard {
     folder: PathBuf,
@@ -28,7 +28,7 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// One that writes into `folder`, which is made if it is not there.
+    /// Logs to `folder`, which is created if it does not exist.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -48,7 +48,7 @@ impl TensorBoard {
         frame::write(file, &event.encode_to_vec()).map_err(|error| named("write", &self.path, error))
     }
 
-    /// Those of the values that are there.
+    /// Writes the values that are `Some`.
     fn scalars(&mut self, step: u64, values: &[(&str, Option<f64>)]) -> io::Result<()> {
         let value = |&(tag, value): &(&str, Option<f64>)| {
             Some(Value {
@@ -65,15 +65,15 @@ impl Observer for TensorBoard {
     fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         make_folder(&self.folder)?;
         let older = event_files(&self.folder)?;
-        // What a link leads to is somebody else's.
+        // The target of a link is not ours to change.
         let is_plain = |path: &&PathBuf| fs::symlink_metadata(path).is_ok_and(|file| file.is_file());
         for path in older.iter().filter(is_plain) {
-            let mended = if start.done == 0 {
+            let truncated = if start.done == 0 {
                 fs::remove_file(path)
             } else {
                 keep_up_to(path, start.done)
             };
-            mended.map_err(|error| named("mend", path, error))?;
+            truncated.map_err(|error| named("truncate", path, error))?;
         }
         // TensorBoard reads files in the order of their names.
         let number = |path: &PathBuf| path.extension()?.to_str()?.parse::<u32>().ok();
@@ -82,7 +82,9 @@ impl Observer for TensorBoard {
             .folder
             .join(format!("{NAME}.{:05}", last.map_or(0, |last| last + 1)));
         let file = OpenOptions::new().create_new(true).append(true).open(&self.path);
-        self.file = Some(BufWriter::new(file.map_err(|error| named("make", &self.path, error))?));
+        self.file = Some(BufWriter::new(
+            file.map_err(|error| named("create", &self.path, error))?,
+        ));
         self.write(0, What::FileVersion("brain.Event:2".to_owned()))?;
         if start.done > 0 {
             self.write(start.done + 1, What::SessionLog(proto::SessionLog::start()))?;
@@ -92,25 +94,37 @@ impl Observer for TensorBoard {
 
     fn step(&mut self, step: &Step) -> io::Result<()> {
         let values = [
-            ("loss/step", Some(step.loss)),
-            ("rate", Some(step.rate)),
+            ("loss/training_step", Some(step.loss)),
+            ("learning_rate", Some(step.rate)),
             ("gradient_norm", step.gradient_norm),
             ("speed/images_per_second", Some(step.images as f64 / step.seconds)),
-            ("speed/share_waited", Some(step.waited / step.seconds)),
+            ("speed/data_wait_fraction", Some(step.waited / step.seconds)),
         ];
         self.scalars(step.number, &values)
     }
 
     fn epoch(&mut self, epoch: &Epoch) -> io::Result<()> {
-        let (held_out, averaged) = (epoch.evaluation.as_ref(), epoch.averaged.as_ref());
+        let (validation, averaged) = (epoch.evaluation.as_ref(), epoch.averaged.as_ref());
         let values = [
-            ("loss/epoch", Some(epoch.training_loss)),
-            ("loss/held_out", held_out.map(|evaluation| evaluation.loss)),
-            ("loss/held_out_averaged", averaged.map(|evaluation| evaluation.loss)),
-            ("accuracy/top_1", held_out.map(|evaluation| evaluation.top1)),
-            ("accuracy/top_5", held_out.map(|evaluation| evaluation.top5)),
-            ("accuracy/top_1_averaged", averaged.map(|evaluation| evaluation.top1)),
-            ("accuracy/top_5_averaged", averaged.map(|evaluation| evaluation.top5)),
+            ("loss/training", Some(epoch.training_loss)),
+            ("loss/validation", validation.map(|evaluation| evaluation.loss)),
+            ("loss/validation_averaged", averaged.map(|evaluation| evaluation.loss)),
+            (
+                "accuracy/validation_top_1",
+                validation.map(|evaluation| evaluation.top1),
+            ),
+            (
+                "accuracy/validation_top_5",
+                validation.map(|evaluation| evaluation.top5),
+            ),
+            (
+                "accuracy/validation_top_1_averaged",
+                averaged.map(|evaluation| evaluation.top1),
+            ),
+            (
+                "accuracy/validation_top_5_averaged",
+                averaged.map(|evaluation| evaluation.top5),
+            ),
         ];
         self.scalars(epoch.steps, &values)
     }
@@ -140,16 +154,16 @@ fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// More bytes than the events of a run have.
+/// The maximum size of an event file in bytes.
 const MOST_BYTES: u64 = 1 << 32;
 
-/// Cuts off a file's events from the first that is later than `done` or damaged: events are in order.
+/// Truncates a file before its first event that is damaged or later than step `done`; events are in order.
 fn keep_up_to(path: &Path, done: u64) -> io::Result<()> {
     let bytes = ksdsl_files::read(path, MOST_BYTES)?;
     let mut kept = 0;
     while let Some((event, next)) = frame::read(&bytes, kept) {
         let step = Event::decode(event).map_or(i64::MAX, |event| event.step);
-        // A session that began after the last checkpoint told the step that would be its first.
+        // A session that began after the last checkpoint logged the number of its first step.
         if u64::try_from(step).is_ok_and(|step| step > done) {
             break;
         }

@@ -1,4 +1,4 @@
-//! The output of norms made again piece by piece, for the one who reads it.
+//! Norm outputs that are recomputed block by block where they are read.
 
 use super::affine::Affine;
 use super::columns::{Columns, Terms, add_columns};
@@ -9,28 +9,28 @@ use crate::cpu::CpuBuf;
 use crate::cpu::simd::Level;
 use crate::scalar::Scalar;
 
-/// A map that is there, or is made again where it is read.
-pub(in crate::cpu) enum Again<'a, E: Scalar> {
+/// A map that is stored, or recomputed where it is read.
+pub(in crate::cpu) enum Operand<'a, E: Scalar> {
     Kept(&'a [E]),
-    Made(Box<Made<'a, E>>),
+    Recomputed(Box<Recomputed<'a, E>>),
 }
 
-pub(in crate::cpu) struct Made<'a, E: Scalar> {
+pub(in crate::cpu) struct Recomputed<'a, E: Scalar> {
     level: Level,
     affine: Affine<'a, E>,
     /// Mean of the activated input for each column of a wide row, of a batch norm that nothing but a
     /// residual follows.
     mean: Option<CpuBuf<E>>,
     columns: Columns,
-    input: Again<'a, E>,
-    residual: Option<Again<'a, E>>,
+    input: Operand<'a, E>,
+    residual: Option<Operand<'a, E>>,
 }
 
-impl<'a, E: Scalar> Again<'a, E> {
+impl<'a, E: Scalar> Operand<'a, E> {
     pub(in crate::cpu) fn new(source: &Source<'a, CpuBuf<E>>) -> Self {
         match source {
             Source::Kept(map) => Self::Kept(map),
-            Source::Again {
+            Source::Recompute {
                 tail,
                 input,
                 factor,
@@ -41,7 +41,7 @@ impl<'a, E: Scalar> Again<'a, E> {
             } => {
                 let level = Level::current();
                 let columns = Columns::new::<E>(level, factor.len());
-                Self::Made(Box::new(Made {
+                Self::Recomputed(Box::new(Recomputed {
                     level,
                     affine: Affine::new(*tail, factor, offset, None),
                     mean: mean.filter(|_| tail.after.is_none()).map(|mean| columns.tile(mean)),
@@ -53,18 +53,18 @@ impl<'a, E: Scalar> Again<'a, E> {
         }
     }
 
-    /// Each piece but the last must be a multiple of so many rows.
+    /// Each piece but the last must be a multiple of this many rows.
     pub(in crate::cpu) fn multiple(&self) -> usize {
         match self {
             Self::Kept(_) => 1,
-            Self::Made(made) => made.columns.repeat(),
+            Self::Recomputed(made) => made.columns.repeat(),
         }
     }
 
-    /// What this is made of, if it is made of a norm whose [sums](Made::add_sums) can be told.
-    pub(in crate::cpu) fn norm(&self) -> Option<&Made<'a, E>> {
+    /// What this is made of, if it is made of a norm whose [sums](Recomputed::add_sums) can be given.
+    pub(in crate::cpu) fn norm(&self) -> Option<&Recomputed<'a, E>> {
         match self {
-            Self::Made(made) if made.mean.is_some() => Some(made),
+            Self::Recomputed(made) if made.mean.is_some() => Some(made),
             _ => None,
         }
     }
@@ -74,7 +74,7 @@ impl<'a, E: Scalar> Again<'a, E> {
     pub(in crate::cpu) fn piece<'p>(&'p self, at: usize, piece: &'p mut [E]) -> &'p [E] {
         match self {
             Self::Kept(map) => &map[at..at + piece.len()],
-            Self::Made(made) => {
+            Self::Recomputed(made) => {
                 made.write(at, piece, &mut []);
                 piece
             }
@@ -82,7 +82,7 @@ impl<'a, E: Scalar> Again<'a, E> {
     }
 }
 
-impl<E: Scalar> Made<'_, E> {
+impl<E: Scalar> Recomputed<'_, E> {
     /// Values per wide row, of each of which there are two sums.
     pub(in crate::cpu) fn width(&self) -> usize {
         self.columns.width
@@ -99,20 +99,20 @@ impl<E: Scalar> Made<'_, E> {
         let len = y.len();
         assert!(g.is_empty() || g.len() == len, "a piece of another length");
         let mut scratch = match &self.residual {
-            Some(Again::Made(_)) => CpuBuf::scratch(len),
+            Some(Operand::Recomputed(_)) => CpuBuf::scratch(len),
             _ => CpuBuf::scratch(0),
         };
         let residual = match &self.residual {
-            Some(Again::Kept(map)) => Some(map[at..at + len].as_ptr()),
-            Some(Again::Made(made)) => {
+            Some(Operand::Kept(map)) => Some(map[at..at + len].as_ptr()),
+            Some(Operand::Recomputed(made)) => {
                 made.write(at, &mut scratch, &mut []);
                 Some(scratch.as_ptr())
             }
             None => None,
         };
         let mut z = match &self.input {
-            Again::Kept(map) => map[at..at + len].as_ptr(),
-            Again::Made(made) => {
+            Operand::Kept(map) => map[at..at + len].as_ptr(),
+            Operand::Recomputed(made) => {
                 made.write(at, y, &mut []);
                 y.as_ptr()
             }
