@@ -8,11 +8,11 @@ use image::{DynamicImage, GrayImage, ImageDecoder as _, ImageFormat, ImageReader
 use std::io::Cursor;
 use std::path::Path;
 
-/// More rows or columns than any picture of a training set has.
+/// The maximum number of rows or columns.
 const MOST_SIDE: u32 = 1 << 15;
-/// More pixels than any has: beyond these PIL warns of a decompression bomb.
+/// The maximum number of pixels; above it PIL warns of a decompression bomb.
 const MOST_PIXELS: u64 = 89_478_485;
-/// The most bytes of a file, and of a decoded picture.
+/// The maximum number of bytes of a file, and of a decoded picture.
 const MOST_BYTES: u64 = 1 << 29;
 
 /// The values of a picture as `[channels, rows, columns]`, channel by channel, with one channel as grey: the middle of
@@ -44,7 +44,7 @@ fn decoded(file: &Path) -> Result<DynamicImage, DataError> {
         reason,
     };
     if file.is_dir() {
-        return Err(no_picture("it is a folder; a class has files alone".to_owned()));
+        return Err(no_picture("it is a directory; class folders may contain only files".to_owned()));
     }
     let bytes = ksdsl_files::read(file, MOST_BYTES).map_err(|error| DataError::reading(file, MOST_BYTES, error))?;
     decode(&bytes).map_err(no_picture)
@@ -56,10 +56,10 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|error| error.to_string())?;
     if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
-        return Err("the file is cut off: it has no end marker".to_owned());
+        return Err("the file is truncated: it has no end marker".to_owned());
     }
     if reader.format() == Some(ImageFormat::Png) && !png::has_whole_palettes(bytes) {
-        return Err("its palette is damaged: it has to hold 1 to 256 colours of three bytes".to_owned());
+        return Err("invalid palette: expected 1 to 256 colours of 3 bytes".to_owned());
     }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MOST_SIDE);
@@ -73,7 +73,7 @@ fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     }
     if u64::from(columns) * u64::from(rows) > MOST_PIXELS || decoder.total_bytes() > MOST_BYTES {
         return Err(format!(
-            "{rows} x {columns} pixels are more than the {MOST_PIXELS} that are read; make it smaller"
+            "{rows} x {columns} pixels exceed the limit of {MOST_PIXELS}; resize the image"
         ));
     }
     DynamicImage::from_decoder(decoder).map_err(words)
