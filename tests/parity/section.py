@@ -18,7 +18,8 @@ of 64x64 pixels, one training pass for each seed, on {level}. A gradient's error
 PyTorch's in double precision: of the worst tensor, as a part of the tensor's largest gradient. A value that is zero but
 for rounding passes a ReLU in one precision and not in the other, which changes a gradient that is a sum over few values
 by per cents: such a pass stands out in either system, and how many there are is a matter of rounding and of luck.
-*Flips* counts these values, over all seeds: those that a system passes in one precision and not in the other.
+*Flips* counts these values, over all seeds: those that a system passes in one precision and not in the other. (Choices
+of a max pool among values that are equal but for rounding have the same effect and are not counted.)
 
 """
 
