@@ -1,23 +1,29 @@
 #!/usr/bin/env python3
-"""How far gradients in single precision lie from those in double precision: PyTorch's and ours, for the deep
-networks with batch norms of `deep.csv`. Needs what `parity.py` needs.
+"""How far gradients in single precision lie from those in double precision, and how many values pass a ReLU in one
+precision only: PyTorch's and ours, for the deep networks with batch norms of `deep.csv`. Needs what `parity.py` needs.
 
     python tests/parity/deep.py                           all networks, ten seeds
     python tests/parity/deep.py --only 'rep*' --seeds 3   some
     python tests/parity/deep.py --table docs/parity.md    all, and the section of the page with their results
+    python tests/parity/deep.py --keep ...                passes over what was compared before
+
+Results are kept in target/parity/deep, so that a section can be made of several runs of the same code.
 """
 
 import argparse
 import fnmatch
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from measure import Judge, largest
 from networks import DTYPES, Net, Tensors, training_pass
-from parity import Tools
-from section import Seed, put_section, section
-from torch import nn
+from parity import RESULTS, Tools
+from section import Seed, Side, put_section, section
+from torch import Tensor, nn
 
 
 def make_case(model: nn.Module, seed: int, batch: int) -> Tensors:
@@ -35,15 +41,35 @@ def make_case(model: nn.Module, seed: int, batch: int) -> Tensors:
     return case | {f"weight.{key}": value.clone() for key, value in model.state_dict().items()}
 
 
+@contextmanager
+def recorded() -> Iterator[list[Tensor]]:
+    """Which values the ReLUs of PyTorch pass meanwhile."""
+    relu = F.relu
+    passed: list[Tensor] = []
+
+    def recording(x: Tensor) -> Tensor:
+        y = relu(x)
+        passed.append((y > 0).flatten())
+        return y
+
+    F.relu = recording
+    try:
+        yield passed
+    finally:
+        F.relu = relu
+
+
 def one_pass(model: nn.Module, case: Tensors, precision: str) -> Tensors:
-    """What PyTorch makes of a training pass."""
+    """What PyTorch makes of a training pass: what our `parity_worker` writes of it."""
     dtype = DTYPES[precision]
     model = model.to(dtype)
     weights = {key.removeprefix("weight."): value.to(dtype) for key, value in case.items() if key.startswith("weight.")}
     model.load_state_dict(weights)
-    logits, _ = training_pass(model.train(), {"images": case["images"].to(dtype), "targets": case["targets"].to(dtype)})
+    with recorded() as passed:
+        images, targets = case["images"].to(dtype), case["targets"].to(dtype)
+        logits, _ = training_pass(model.train(), {"images": images, "targets": targets})
     found = {f"gradient.{key}": parameter.grad.clone() for key, parameter in model.named_parameters()}
-    found["logits"] = logits
+    found |= {"logits": logits, "passed": torch.cat(passed)}
     return {key: value.detach().double().flatten() for key, value in found.items()}
 
 
@@ -53,19 +79,29 @@ def measure(net: Net, tools: Tools, folder: Path, seed: int, batch: int, how: li
     model = net.export(tools.ksn, folder)
     case = make_case(model, seed, batch)
     theirs, exact = (one_pass(model, case, precision) for precision in ("f32", "f64"))
-    ours = tools.outcome(net.name, "f32", case, folder, *how)
+    ours, double = (tools.outcome(net.name, precision, case, folder, *how) for precision in ("f32", "f64"))
     judge = Judge("f32", exact, None)
+    relus = exact["passed"].numel()
 
-    def logits(found: Tensors) -> float:
-        return largest(found["logits"] - exact["logits"]) / largest(exact["logits"])
+    def side(single: Tensors, double: Tensors) -> Side:
+        # In the order of its own system.
+        assert single["passed"].numel() == double["passed"].numel() == relus, "ReLUs of other sizes"
+        return Side(
+            logits=largest(single["logits"] - exact["logits"]) / largest(exact["logits"]),
+            gradients=judge.gradients(single, exact),
+            flips=int((single["passed"] != double["passed"]).sum()),
+        )
 
-    return Seed(logits(theirs), logits(ours), judge.gradients(theirs, exact), judge.gradients(ours, exact))
+    return Seed(relus, side(theirs, exact), side(ours, double))
 
 
 def show(name: str, seed: int, found: Seed) -> None:
+    theirs, ours = found.theirs, found.ours
     print(
-        f"{name:14} {seed:2}  logits {found.logits_theirs:.1e} {found.logits_ours:.1e}"
-        f"  tensor {found.theirs.tensor:.1e} {found.ours.tensor:.1e}  L2 {found.theirs.norm:.1e} {found.ours.norm:.1e}",
+        f"{name:14} {seed:2}  logits {theirs.logits:.1e} {ours.logits:.1e}"
+        f"  tensor {theirs.gradients.tensor:.1e} {ours.gradients.tensor:.1e}"
+        f"  L2 {theirs.gradients.norm:.1e} {ours.gradients.norm:.1e}"
+        f"  flips {theirs.flips} {ours.flips} of {found.relus}",
         flush=True,
     )
 
@@ -83,6 +119,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=4, help="images in a batch")
     parser.add_argument("--profile", default="release", help="cargo's profile for our side")
     parser.add_argument("--direct", action="store_true", help="ours without Winograd's algorithm")
+    parser.add_argument("--keep", action="store_true", help="pass over what was compared before")
     parser.add_argument("--table", type=Path, help="write the section of this page")
     return parser.parse_args()
 
@@ -92,14 +129,19 @@ def main() -> None:
     tools = Tools.build(options.profile, "rounding")
     nets = [net for net in Net.all("deep.csv") if any(fnmatch.fnmatch(net.name, name) for name in options.only)]
     how = ["direct"] if options.direct else []
-    results: dict[str, list[Seed]] = {}
-    print("network and seed; errors of PyTorch and ours")
+    results: dict[str, list[Seed]] = {net.name: [] for net in nets}
+    print("network and seed; errors and ReLUs that flip, of PyTorch and ours")
     for net in nets:
         for seed in range(options.seeds):
-            with tempfile.TemporaryDirectory() as folder:
-                found = measure(net, tools, Path(folder), seed, options.batch, how)
+            path = RESULTS / "deep" / f"{net.name}.{options.batch}.{''.join(how)}{seed}.json"
+            if options.keep and path.exists():
+                found = Seed.load(path)
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    found = measure(net, tools, Path(folder), seed, options.batch, how)
+                found.save(path)
             show(net.name, seed, found)
-            results.setdefault(net.name, []).append(found)
+            results[net.name].append(found)
     if options.table:
         put_section(options.table, section(results, options.batch, level()))
 

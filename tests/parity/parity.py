@@ -68,7 +68,7 @@ class Tools:
     def outcome(self, name: str, precision: str, case: Tensors, folder: Path, *how: str) -> Tensors:
         """What our model makes of a case."""
         # A file of its own for each outcome: what is loaded stays in its file.
-        path, outcome = folder / "case.safetensors", folder / f"outcome{''.join(how)}.safetensors"
+        path, outcome = folder / "case.safetensors", folder / f"outcome.{precision}{''.join(how)}.safetensors"
         save_file(case, path)
         subprocess.run([self.worker, name, precision, path, outcome, *how], check=True)
         return load_file(outcome)

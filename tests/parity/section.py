@@ -1,7 +1,8 @@
 """The section of the page of `parity.py` that `deep.py` writes: the errors of deep networks in single precision."""
 
+import json
 import statistics
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from measure import Error
@@ -17,29 +18,52 @@ of 64x64 pixels, one training pass per seed, on {level}. `tests/parity/deep.py` 
 precision relative to PyTorch's double precision: the largest error of the worst tensor, relative to the tensor's largest
 gradient. Rounding decides whether a value near zero passes a ReLU; one such value changes a gradient that sums few values
 by per cents. Such passes are outliers in either system, and their number varies by chance.
+*Flips* counts these values over all seeds: those that a ReLU passes in single precision and not in double, or the
+reverse. (Choices of a max pool between values that are equal but for rounding have the same effect and are not counted.)
 
 """
 
 
 @dataclass(frozen=True)
-class Seed:
-    """What one case of a network gave: the errors of the logits and of the gradients, from double precision."""
+class Side:
+    """A system in single precision: the errors of its logits and of its gradients, from double precision, and how many
+    values pass a ReLU in one precision and not in the other."""
 
-    logits_theirs: float
-    logits_ours: float
-    theirs: Error
-    ours: Error
+    logits: float
+    gradients: Error
+    flips: int
+
+
+@dataclass(frozen=True)
+class Seed:
+    """What one case of a network gave, and how many values its ReLUs see."""
+
+    relus: int
+    theirs: Side
+    ours: Side
+
+    @staticmethod
+    def load(path: Path) -> "Seed":
+        values = json.loads(path.read_text())
+        sides = {key: Side(**values[key] | {"gradients": Error(**values[key]["gradients"])}) for key in ("theirs", "ours")}
+        return Seed(values["relus"], **sides)
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self)))
 
 
 def section(results: dict[str, list[Seed]], batch: int, level: str) -> str:
-    head = ["network", "seeds", "logits, PyTorch", "logits, ours"]
+    head = ["network", "seeds", "values of ReLUs", "flips, PyTorch", "flips, ours", "logits, PyTorch", "logits, ours"]
     head += ["median, PyTorch", "median, ours", "largest, PyTorch", "largest, ours"]
     rows = []
     for name, found in results.items():
-        logits = [[seed.logits_theirs for seed in found], [seed.logits_ours for seed in found]]
-        errors = [[seed.theirs.tensor for seed in found], [seed.ours.tensor for seed in found]]
+        sides = [[seed.theirs for seed in found], [seed.ours for seed in found]]
+        logits = [[side.logits for side in seeds] for seeds in sides]
+        errors = [[side.gradients.tensor for side in seeds] for seeds in sides]
         numbers = [statistics.median(values) for values in logits + errors] + [max(values) for values in errors]
-        rows.append([f"`{name}`", str(len(found)), *map(number, numbers)])
+        counts = [len(found), sum(seed.relus for seed in found), *(sum(side.flips for side in seeds) for seeds in sides)]
+        rows.append([f"`{name}`", *(f"{count:,}" for count in counts), *map(number, numbers)])
     text = TEXT.format(title=TITLE, batch=batch, level=level)
     return text + table(head, rows)
 

@@ -8,9 +8,10 @@
 //! | --- | --- |
 //! | `inference` | logits of the mode for inference |
 //! | `logits`, `loss` | logits and cross entropy of a training pass |
+//! | `passed` | with the feature `rounding`: 1 for each value that a ReLU of that pass passes, 0 for the others |
 //! | `gradient.<key>` | gradient of the loss, for each trainable tensor |
 //! | `statistics.<key>` | running statistics after that pass |
-//! | `sgd.<key>`, `adamw.<key>` | all tensors after `steps` steps from the given weights |
+//! | `sgd.<key>`, `adamw.<key>` | all tensors after `steps` steps from the given weights; not with the feature `rounding` |
 
 use crate::tensors::{Values, change, gradients, trainable, values};
 use ksdsl_runtime::Scalar;
@@ -73,10 +74,15 @@ pub fn read<E: Scalar>(path: &Path) -> Outcome<Values<E>> {
 
 /// Writes an outcome in double precision.
 pub fn write<E: Scalar>(path: &Path, values: &Values<E>) -> Outcome<()> {
-    let bytes: BTreeMap<&String, Vec<u8>> = values
-        .iter()
-        .map(|(key, values)| (key, values.iter().flat_map(|v| v.wide().to_le_bytes()).collect()))
-        .collect();
+    let bytes = |values: &[E]| {
+        // Not byte by byte: this crate is not optimised.
+        let mut bytes = vec![0; 8 * values.len()];
+        for (to, value) in bytes.chunks_exact_mut(8).zip(values) {
+            to.copy_from_slice(&value.wide().to_le_bytes());
+        }
+        bytes
+    };
+    let bytes: BTreeMap<&String, Vec<u8>> = values.iter().map(|(key, values)| (key, bytes(values))).collect();
     let views: Result<Vec<_>, _> = bytes
         .iter()
         .map(|(key, bytes)| Ok((*key, TensorView::new(Kind::F64, vec![bytes.len() / 8], bytes)?)))
@@ -114,7 +120,15 @@ where
     let mut found = Values::new();
     let mut model = build()?;
     found.insert("inference".to_owned(), model.try_forward(images.clone())?.as_vec());
-    let logits = model.try_forward_mut(images.clone().traced(model.try_alloc_grads()?))?;
+    let traced = images.clone().traced(model.try_alloc_grads()?);
+    #[cfg(not(feature = "rounding"))]
+    let logits = model.try_forward_mut(traced)?;
+    #[cfg(feature = "rounding")]
+    let (logits, passed) = ksdsl_runtime::cpu::with_signs(|| model.try_forward_mut(traced));
+    #[cfg(feature = "rounding")]
+    let (logits, passed) = (logits?, passed.into_iter().map(|passed| E::of(passed.into())));
+    #[cfg(feature = "rounding")]
+    found.insert("passed".to_owned(), passed.collect());
     found.insert("logits".to_owned(), logits.as_vec());
     let loss = cross_entropy_with_logits_loss(logits, targets.clone());
     found.insert("loss".to_owned(), loss.as_vec());
@@ -124,6 +138,9 @@ where
     let buffers = values(&model).into_iter().filter(|(key, _)| !trained.contains_key(key));
     insert(&mut found, "statistics", buffers.collect());
 
+    if cfg!(feature = "rounding") {
+        return Ok(found);
+    }
     let steps = scalar(case, "steps")?;
     let mut train = |name: &str, model: M, optimiser: Update<'_, M, E>| {
         let mut model = model;

@@ -3,6 +3,8 @@
 //! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
 //! here and not in the crate of every model, where a development build would leave them unoptimised.
 
+#[cfg(feature = "signs")]
+use super::signs;
 use super::{
     CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, chain, conv, conv_method, elementwise, fused, joined,
     layout, norm, pool, slices, tail,
@@ -195,7 +197,10 @@ macro_rules! cpu_backend {
                 offset: &CpuBuf<$E>,
                 residual: Option<&CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(tail::apply(size, after, x, factor, offset, residual))
+                let y = tail::apply(size, after, x, factor, offset, residual);
+                #[cfg(feature = "signs")]
+                signs::note(after, &y);
+                Ok(y)
             }
 
             fn norm_recall(
@@ -308,7 +313,10 @@ macro_rules! cpu_backend {
             }
 
             fn activation_forward(&self, kind: Activation, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, CpuError> {
-                Ok(activation::activation_forward(kind, x))
+                let y = activation::activation_forward(kind, x);
+                #[cfg(feature = "signs")]
+                signs::note(Some(kind), &y);
+                Ok(y)
             }
 
             fn activation_backward(
@@ -378,6 +386,8 @@ macro_rules! cpu_backend {
                     after,
                     &mut y,
                 );
+                #[cfg(feature = "signs")]
+                signs::note(after, &y);
                 Ok(y)
             }
 

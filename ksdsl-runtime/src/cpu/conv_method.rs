@@ -1,7 +1,7 @@
 //! Which algorithm a convolution runs on.
 
 use super::{par, scoped, winograd};
-use crate::geometry::{Algorithm, ConvSize, LinearSize};
+use crate::geometry::{Algorithm, ConvSize, LinearSize, MapSize};
 use crate::scalar::Scalar;
 use std::any::TypeId;
 use std::cell::Cell;
@@ -136,7 +136,7 @@ pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
     let winograd = match (choice, size.algorithm) {
         (WinogradChoice::Always, _) => true,
         (WinogradChoice::WhereItPays, Algorithm::Auto) => pays(),
-        (WinogradChoice::WhereItPays, Algorithm::Training) => size.output.rows() >= ROUGH_ROWS && pays(),
+        (WinogradChoice::WhereItPays, Algorithm::Training) => !is_rough(&size.output) && pays(),
         _ => false,
     };
     if winograd && winograd::takes(size) {
@@ -145,11 +145,21 @@ pub(super) fn method<E: Scalar>(size: &ConvSize) -> Method {
     Method::Unrolled
 }
 
-/// Fewest pixels of an output of a training pass by F(4x4, 3x3), whose root mean square of errors is 4 to 8 times
-/// the direct one's. So many more values pass a ReLU that should not, or do not though they should. Where
-/// a norm is over `n` values, one of them changes the gradients by about `1 / sqrt(n)`: a rare but great error over
-/// few values, a small part of the usual rounding over many (`tests/parity/deep.py`).
+/// Fewest pixels of an output of a training pass by F(4x4, 3x3).
 const ROUGH_ROWS: usize = 4096;
+/// Fewest pixels of such an output times images: of a batch of fewer than 64 images more pixels, 65,536 of 4.
+const ROUGH_PRODUCT: usize = 64 * ROUGH_ROWS;
+
+/// Whether the error of F(4x4, 3x3), whose root mean square is 4 to 8 times the direct one's, is too large for an
+/// output of a training pass. So many more values pass a ReLU that should not, or do not though they should.
+/// Where a norm is over `n` values, one of them changes the gradients by about `1 / sqrt(n)`: a rare but great error
+/// over few values, a small part of the usual rounding over many. The next norm is over the pixels of this output; those
+/// that its error reaches later are over smaller maps, down to a pixel for each image. Hence both numbers count
+/// (`tests/parity/deep.py`: the second layer of Xception, on 4 maps of 32x32).
+fn is_rough(output: &MapSize) -> bool {
+    let pixels = output.rows();
+    pixels < ROUGH_ROWS || pixels * output.batch < ROUGH_PRODUCT
+}
 
 /// Whether F(4x4, 3x3) is faster than unrolling, measured with AVX-512 on two cores in paired runs
 /// (`tests/kernels/winograd_speed.rs`).
@@ -227,8 +237,8 @@ mod tests {
             assert!(matches!(method::<f32>(&size), Method::Winograd));
             matches!(method::<f32>(&size.in_training()), Method::Winograd)
         };
-        assert!(winograd(64, 8) && winograd(4, 32));
-        assert!(!winograd(63, 8) && !winograd(4, 16));
+        assert!(winograd(64, 8) && winograd(32, 16) && winograd(16, 32) && winograd(4, 128));
+        assert!(!winograd(63, 8) && !winograd(31, 16) && !winograd(15, 32) && !winograd(4, 127));
         // What was chosen stays.
         let chosen = ConvSize {
             algorithm: Algorithm::Winograd,

@@ -30,6 +30,8 @@ mod passes_speed;
 mod place;
 mod pool;
 mod scoped;
+#[cfg(feature = "signs")]
+mod signs;
 mod simd;
 mod slices;
 pub(crate) mod special;
@@ -44,6 +46,8 @@ pub use buf::{CpuBuf, Plain};
 pub use conv_method::{WinogradChoice, with_winograd};
 #[doc(hidden)]
 pub use kernel::{CpuKernel, CpuKernelGradient};
+#[cfg(feature = "signs")]
+pub use signs::with_signs;
 pub use simd::Level;
 pub use slices::with_unit_bytes;
 pub use threads::{THREADS_VARIABLE, set_threads, threads, with_threads};

@@ -65,6 +65,7 @@ fn the_output_of_a_training_pass_is_as_exact_as_that_of_pytorch() {
         (4, 8, [96, 96], 3),
         (4, 16, [48, 24], 3),
         (1, 4, [512, 64], 3),
+        (4, 32, [32, 64], 3),
         (4, 4, [1024, 64], 1),
     ];
     at_every_level(|| {

@@ -37,8 +37,9 @@ pub(super) struct Remade {
     pub(super) scratch: bool,
 }
 
-/// In training, outputs of Winograd's algorithm have at least this many pixels.
+/// In training, outputs of Winograd's algorithm have at least this many pixels, and this many times images.
 const ROUGH_ROWS: u128 = 4096;
+const ROUGH_PRODUCT: u128 = 64 * ROUGH_ROWS;
 
 /// The runtime's algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,8 +145,9 @@ impl Convolution {
 
     /// The same in a training pass: small maps are computed directly unless an algorithm is set.
     pub(super) fn in_training(self) -> Self {
-        let rough = self.method == Method::Winograd && self.algorithm == Algorithm::Auto;
-        let output_method = match rough && self.pixels() < ROUGH_ROWS {
+        let free = self.method == Method::Winograd && self.algorithm == Algorithm::Auto;
+        let rough = self.pixels() < ROUGH_ROWS || self.pixels().saturating_mul(self.batch) < ROUGH_PRODUCT;
+        let output_method = match free && rough {
             true => Method::Unrolled,
             false => self.method,
         };
@@ -524,10 +526,12 @@ mod tests {
             assert_eq!(conv.method, Method::Winograd);
             conv.output_method
         };
-        assert_eq!(forward(64, 8), Method::Winograd);
-        assert_eq!(forward(4, 32), Method::Winograd);
-        assert_eq!(forward(63, 8), Method::Unrolled);
-        assert_eq!(forward(4, 16), Method::Unrolled);
+        for (batch, side) in [(64, 8), (32, 16), (16, 32), (4, 128)] {
+            assert_eq!(forward(batch, side), Method::Winograd);
+        }
+        for (batch, side) in [(63, 8), (31, 16), (15, 32), (4, 127)] {
+            assert_eq!(forward(batch, side), Method::Unrolled);
+        }
     }
 
     /// A 3x3 map of the input is copied with a pixel of padding around it.

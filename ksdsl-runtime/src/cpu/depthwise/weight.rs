@@ -40,7 +40,7 @@ pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dwe
         Algorithm::ToomCook => toom::takes(&size.window),
         Algorithm::Direct | Algorithm::Winograd => false,
     };
-    backward_by(toom, level, size, x, dy, dweight);
+    backward_by(toom && compared(size) > 0, level, size, x, dy, dweight);
 }
 
 /// As [`backward`], by Toom-Cook's algorithm or directly.
@@ -82,6 +82,37 @@ pub(super) fn backward_by(toom: bool, level: Level, size: &ConvSize, x: &[f32], 
             products.add(size.window.kernel, |place| sums[place * lanes], dweight);
         }
     }
+}
+
+/// The windows of both maps that are compared.
+fn windows(size: &ConvSize) -> [Windows; 2] {
+    let (taps, width, length) = (size.window.kernel[1], size.output.width, compared(size));
+    let of_outputs = Windows {
+        first: 0,
+        length,
+        count: width - length + 1,
+    };
+    let length = taps.min(width);
+    let of_inputs = Windows {
+        first: -size.window.pad[1].cast_signed(),
+        length,
+        count: taps + width - length,
+    };
+    [of_inputs, of_outputs]
+}
+
+/// Columns of a window of output gradients: a tap reads a row of them, but the algorithm's error is that of tiles, so
+/// half as many as taps. Some two windows have no column in common, and each tap multiplies one of them with pixels
+/// inside the map.
+fn compared(size: &ConvSize) -> usize {
+    let (window, width) = (&size.window, size.output.width);
+    let (taps, pad) = (window.kernel[1], window.pad[1]);
+    let multiplied = (0..taps).map(|tap| {
+        let end = (size.input.width + pad).saturating_sub(tap).min(width);
+        end.saturating_sub(pad.saturating_sub(tap))
+    });
+    let least = multiplied.min().unwrap_or(0);
+    taps.div_ceil(2).min(width / 2).min(least)
 }
 
 /// Which products are summed.
@@ -261,22 +292,9 @@ impl Task<'_, '_> {
             len: len(&dy, columns[1]),
             part: dy,
         };
+        let [of_x, of_dy] = windows(self.size);
         for block in self.blocks.clone() {
             let channel = block * V::LANES;
-            // Short ones: a tap reads a row of outputs, but the algorithm's error is that of tiles.
-            let (taps, width) = (self.size.window.kernel[1], self.size.output.width);
-            let length = taps.min(width);
-            let of_x = Windows {
-                first: x.part.origin[1],
-                length,
-                count: taps + width - length,
-            };
-            let length = length.div_ceil(2);
-            let of_dy = Windows {
-                first: 0,
-                length,
-                count: width - length + 1,
-            };
             if uneven::is_uneven::<V>(&x.part, channel, of_x) || uneven::is_uneven::<V>(&dy.part, channel, of_dy) {
                 self.uneven.store(true, Ordering::Relaxed);
             }

@@ -72,6 +72,9 @@ pub(super) fn takes(size: &ConvSize) -> bool {
         && window.stride == [1, 1]
         && window.dilation == [1, 1]
         && window.pad.iter().all(|&pad| pad <= 2)
+        // Neither behind the map.
+        && size.output.height <= size.input.height + window.pad[0]
+        && size.output.width <= size.input.width + window.pad[1]
 }
 
 /// `y = conv(x, kernel) + bias`.

@@ -1,6 +1,8 @@
 //! Tiles that are too [uneven](super::super::uneven) for the 36 points: they are computed directly. Which
-//! they are follows from the pixels of the tile alone.
+//! they are follows from the pixels of the tile, at the edge of the map from those of the last whole tile.
 
+use super::super::gemm::add_transposed;
+use super::super::matmul::Mat;
 use super::super::par;
 use super::super::simd::{Lanes, Level, Operation};
 use super::super::uneven::{self, HUGE};
@@ -14,6 +16,12 @@ use std::ops::Range;
 const TAPS: usize = 9;
 /// Side of a tile of the input.
 const WIDE: usize = SIDE + 2;
+/// Side of the squares of output gradients that are compared.
+const SQUARE: usize = SIDE / 2;
+/// Tiles that are computed directly at a time: 256 pixels or fewer.
+const TILES: usize = 16;
+/// Channels of the output for which a task computes them.
+const OUTPUTS: usize = 48;
 
 /// The greatest magnitude of the channels of each pixel of a band, as the bits of an `f32` without a
 /// sign: their order is that of the values, infinity and NaNs behind all others.
@@ -92,10 +100,9 @@ impl Operation for Greatest<'_> {
     }
 }
 
-/// Whether a tile is to be computed directly, by the magnitudes of its pixels; it has this many rows and
-/// columns of outputs.
-fn is_uneven(tile: &[[u32; WIDE]; WIDE], rows: usize, columns: usize) -> bool {
-    let greatest = tile.as_flattened().iter().fold(0, |most, &bits| most.max(bits));
+/// The greatest magnitude of a tile of inputs, and the least of those that are the greatest in the window of an
+/// output; the tile has this many rows and columns of outputs.
+fn of_inputs(tile: &[[u32; WIDE]; WIDE], [rows, columns]: [usize; 2]) -> [u32; 2] {
     let across = tile.map(|row| -> [u32; SIDE] {
         std::array::from_fn(|column| row[column].max(row[column + 1]).max(row[column + 2]))
     });
@@ -103,51 +110,97 @@ fn is_uneven(tile: &[[u32; WIDE]; WIDE], rows: usize, columns: usize) -> bool {
         let [first, second, third] = [across[row], across[row + 1], across[row + 2]];
         (0..columns.min(SIDE)).map(move |column| first[column].max(second[column]).max(third[column]))
     });
-    let least = windows.min().unwrap_or(u32::MAX);
-    uneven::is_uneven(greatest, least)
+    [greatest(tile), windows.min().unwrap_or(u32::MAX)]
+}
+
+/// The greatest magnitude of a tile of output gradients, and the least of those that are the greatest in a square
+/// of 2 x 2 of them.
+fn of_outputs(tile: &[[u32; SIDE]; SIDE], [rows, columns]: [usize; 2]) -> [u32; 2] {
+    let squares = (0..rows.min(SIDE)).step_by(SQUARE).flat_map(|row| {
+        let rows = [tile[row], tile[row + 1]];
+        let columns = (0..columns.min(SIDE)).step_by(SQUARE);
+        columns.map(move |column| {
+            rows.iter()
+                .fold(0, |most, row| most.max(row[column]).max(row[column + 1]))
+        })
+    });
+    [greatest(tile), squares.min().unwrap_or(u32::MAX)]
+}
+
+fn greatest<const N: usize>(tile: &[[u32; N]; N]) -> u32 {
+    tile.as_flattened().iter().fold(0, |most, &bits| most.max(bits))
 }
 
 impl Tiling {
+    /// The whole tile that a tile is judged by: for one that is cut by the edge of the map the one that ends there, so
+    /// that a value that is far greater than all others is not alone in it.
+    fn whole(&self, tile: &Tile) -> Tile {
+        Tile {
+            top: tile.top.min(self.to.height.saturating_sub(SIDE)),
+            left: tile.left.min(self.to.width.saturating_sub(SIDE)),
+            ..*tile
+        }
+    }
+
     /// The tiles of these bands that are to be computed directly, in order.
     pub(super) fn uneven<E: Scalar>(&self, bands: Range<usize>, x: &[E]) -> Vec<Tile> {
         let mut magnitudes = Magnitudes::new(self, WIDE);
         self.tiles(bands)
             .filter(|tile| {
+                let whole = self.whole(tile);
                 if tile.left == 0 {
-                    magnitudes.read(self.from, x, tile, self.pad);
+                    magnitudes.read(self.from, x, &whole, self.pad);
                 }
-                let square = magnitudes.square(tile.left);
-                is_uneven(&square, self.to.height - tile.top, self.to.width - tile.left)
+                let outputs = [self.to.height - whole.top, self.to.width - whole.left];
+                let [greatest, least] = of_inputs(&magnitudes.square(whole.left), outputs);
+                uneven::is_uneven(greatest, least)
             })
             .collect()
     }
 
-    /// As [`Tiling::uneven`] for a weight gradient, with those whose output gradients may overflow.
+    /// Whether each tap multiplies three rows and three columns of outputs or more with pixels inside the map. Then,
+    /// with padding of at most 2, it does so with some whole window of inputs and some whole square of outputs of
+    /// each whole tile: in a tile that is even it multiplies values that are not far less than the greatest.
+    fn taps_see_windows(&self) -> bool {
+        let axes = [
+            (self.from.height, self.to.height, self.pad[0]),
+            (self.from.width, self.to.width, self.pad[1]),
+        ];
+        axes.into_iter()
+            .all(|(from, to, pad)| (0..3).all(|tap| inside(tap, pad, to, from).len() >= 3))
+    }
+
+    /// The tiles of these bands whose part of a weight gradient is to be computed directly, in order.
     pub(super) fn uneven_pairs<E: Scalar>(&self, bands: Range<usize>, x: &[E], dy: &[E]) -> Vec<Tile> {
-        let mut inputs = self.uneven(bands.clone(), x).into_iter().peekable();
-        let mut magnitudes = Magnitudes::new(self, SIDE);
+        if !self.taps_see_windows() {
+            return self.tiles(bands).collect();
+        }
+        let (mut inputs, mut outputs) = (Magnitudes::new(self, WIDE), Magnitudes::new(self, SIDE));
         self.tiles(bands)
             .filter(|tile| {
+                let whole = self.whole(tile);
                 if tile.left == 0 {
-                    magnitudes.read(self.to, dy, tile, [0; 2]);
+                    inputs.read(self.from, x, &whole, self.pad);
+                    outputs.read(self.to, dy, &whole, [0; 2]);
                 }
-                let square = magnitudes.square::<SIDE>(tile.left);
-                let huge = square.as_flattened().iter().any(|&bits| bits >= HUGE);
-                let by_input = inputs.next_if(|found| found.index == tile.index).is_some();
-                huge || by_input
+                let cut = [self.to.height - whole.top, self.to.width - whole.left];
+                // A tap may have no NaN though each window has one: that may be in another channel.
+                let uneven = |[greatest, least]: [u32; 2]| greatest >= HUGE || uneven::is_uneven(greatest, least);
+                uneven(of_inputs(&inputs.square(whole.left), cut))
+                    || uneven(of_outputs(&outputs.square(whole.left), cut))
             })
             .collect()
     }
 
-    /// The windows of a tile's outputs, `[pixel][channel][tap]`, and where these pixels lie in `to`, counted
+    /// Appends the windows of a tile's outputs, `[pixel][channel][tap]`, and where these pixels lie in `to`, counted
     /// in pixels.
-    fn windows<E: Scalar>(&self, at: &Tile, x: &[E]) -> (Vec<E>, Vec<usize>) {
+    fn windows<E: Scalar>(&self, at: &Tile, x: &[E], windows: &mut Vec<E>, pixels: &mut Vec<usize>) {
         let (from, to) = (&self.from, &self.to);
         let columns = from.channels * TAPS;
         let [rows, across] = [SIDE.min(to.height - at.top), SIDE.min(to.width - at.left)];
-        let mut windows = vec![E::zero(); rows * across * columns];
-        let mut pixels = Vec::with_capacity(rows * across);
-        for (index, window) in windows.chunks_exact_mut(columns).enumerate() {
+        let before = windows.len();
+        windows.resize(before + rows * across * columns, E::zero());
+        for (index, window) in windows[before..].chunks_exact_mut(columns).enumerate() {
             let (y, x0) = (at.top + index / across, at.left + index % across);
             pixels.push((at.image * to.height + y) * to.width + x0);
             for tap in 0..TAPS {
@@ -161,28 +214,27 @@ impl Tiling {
                 }
             }
         }
-        (windows, pixels)
     }
 
-    /// Adds what these tiles contribute to the gradient of the kernel, `[out][in][tap]`.
+    /// Adds what these tiles contribute to the gradient of the kernel, `[out][in][tap]`: products of the output
+    /// gradients and the windows of some tiles at a time.
     pub(super) fn add_directly<E: Scalar>(&self, tiles: &[Tile], x: &[E], dy: &[E], dweight: &mut [E]) {
         let (columns, outputs) = (self.from.channels * TAPS, self.to.channels);
-        for tile in tiles {
-            let (windows, pixels) = self.windows(tile, x);
-            par::for_rows(
-                dweight,
-                columns,
-                par::rows_per_task(columns),
-                #[inline(always)]
-                |first, rows| {
-                    for (output, sums) in (first..).zip(rows.chunks_exact_mut(columns)) {
-                        for (window, pixel) in windows.chunks_exact(columns).zip(&pixels) {
-                            let dy = dy[pixel * outputs + output];
-                            sums.iter_mut().zip(window).for_each(|(sum, &x)| *sum += dy * x);
-                        }
-                    }
-                },
-            );
+        for tiles in tiles.chunks(TILES) {
+            let (mut windows, mut pixels) = (Vec::new(), Vec::new());
+            for tile in tiles {
+                self.windows(tile, x, &mut windows, &mut pixels);
+            }
+            let dy: Vec<E> = pixels
+                .iter()
+                .flat_map(|pixel| &dy[pixel * outputs..][..outputs])
+                .copied()
+                .collect();
+            let windows = Mat::new(&windows, pixels.len(), columns, columns);
+            par::for_rows(dweight, columns, OUTPUTS, |first, rows| {
+                let dy = Mat::new(&dy[first..], pixels.len(), rows.len() / columns, outputs);
+                add_transposed(rows, columns, dy, windows);
+            });
         }
     }
 }
@@ -201,7 +253,8 @@ impl<E: Scalar> Plain<'_, E> {
         let (before, outputs) = (tiling.offset(bands.start), tiling.to.channels);
         let mut kernel = Vec::new();
         for tile in tiling.uneven(bands, x) {
-            let (windows, pixels) = tiling.windows(&tile, x);
+            let (mut windows, mut pixels) = (Vec::new(), Vec::new());
+            tiling.windows(&tile, x, &mut windows, &mut pixels);
             let columns = tiling.from.channels * TAPS;
             kernel.resize(columns, E::zero());
             for output in 0..outputs {
