@@ -7,6 +7,7 @@ mod costs;
 mod expressions;
 mod inits;
 mod isomorphism;
+mod memory;
 mod shapes;
 
 use ksdsl::compile::{Compilation, Options, compile};
