@@ -98,8 +98,45 @@ fn conditions_become_select() {
             Some("conv(4, kernel = select(t, 2 * (1 + 2), 3))"),
         ),
         ("let w = 64 if t else 32", Some("let w = select(t, 64, 32)")),
+        (
+            "conv(4 if t else max(8, 3), kernel = 3)",
+            Some("conv(select(t, 4, max(8, 3)), kernel = 3)"),
+        ),
         ("conv(8, kernel = 3) if t", None),
     ]);
+}
+
+#[test]
+fn what_a_construct_contains_stands_in_braces() {
+    check(&[
+        ("residual(relu)", Some("residual { relu }")),
+        (
+            "residual(conv(3, kernel = 3, pad = 1))",
+            Some("residual { conv(3, kernel = 3, pad = 1) }"),
+        ),
+        ("seq(relu)", Some("seq { relu }")),
+        ("seq()", None),
+    ]);
+}
+
+/// What is shared, and where it is looked for.
+#[test]
+fn clauses_select_layers() {
+    let stage = "stage s { repeat 4 { c: conv(3, kernel = 3, pad = 1); relu } }\nshare ";
+    for (clause, expected) in [
+        ("s[*]", Some("blocks s[*]")),
+        ("kernel of s[*]", None),
+        ("isomorfic conv in s", Some("isomorphic conv in s")),
+        ("blcks in s", Some("blocks in s")),
+        ("conv in s", Some("isomorphic conv in s")),
+        ("c in s", Some("s.**.c")),
+        ("all in s", Some("isomorphic in s")),
+    ] {
+        check(&[(
+            &format!("{stage}{clause}"),
+            expected.map(|text| format!("{stage}{text}")).as_deref(),
+        )]);
+    }
 }
 
 #[test]

@@ -293,9 +293,9 @@ mod tests {
                 described += 1;
             } else if let Some(word) = first.strip_prefix("k_") {
                 let text = describe(*rule);
-                let general = ["a step", "`net` or `block`", "a layer path"];
+                let general = ["a step", "`net` or `block`", "a layer path"].map(|text| Some(text.to_owned()));
                 assert!(
-                    text == Some(format!("`{word}`")) || text.as_deref().is_none_or(|text| general.contains(&text)),
+                    text == Some(format!("`{word}`")) || general.contains(&text),
                     "{name}: {text:?}"
                 );
                 described += usize::from(text == Some(format!("`{word}`")));

@@ -30,7 +30,9 @@ fn predictions_are_what_is_measured() {
             .zip(&figures[1..])
         {
             let ratio = predicted as f64 / *measured as f64;
-            if !(0.98..1.02).contains(&ratio) {
+            // The runtime rounds sizes up, so that predictions are rather too small.
+            let most = if name == "low_rank" { 1.02 } else { 1.003 };
+            if !(0.988..most).contains(&ratio) {
                 wrong.push(format!("{name}, {pass}: {predicted} instead of {measured}, {ratio:.3}"));
             }
         }
