@@ -81,6 +81,7 @@ fn parts_are_described_by_their_sizes() {
         &["B of", "`conv`", "4x2"],
         &["Factors of `conv`"],
         &["Kernel, 4x4x3x3"],
+        &["Bias."],
         &["13 ", "kernels", "4x4x3x3", "14 visits", "`s[0..14].conv`"],
         &["hared kernel", "4x2x1x1", "3 visits", "`u[0..3].conv`"],
         &["2 ", "biases", "4", "3 visits", "`u[0..3].conv`"],

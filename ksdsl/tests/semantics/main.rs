@@ -84,3 +84,24 @@ fn recursion_is_found_in_every_construct() {
         assert_eq!(codes(&text), ["KS0014"], "{body}");
     }
 }
+
+/// A constant and an index are known to the end of the braces they stand in, also in parts that a condition leaves out.
+#[test]
+fn names_end_with_their_scope() {
+    for scope in [
+        "repeat 2 { let w = 4; linear(w) }",
+        "repeat 2 as w { linear(w + 1) }",
+        "seq { let w = 4; linear(w) }",
+        "residual { let w = 3; linear(w) }",
+        "when t { let w = 3; linear(w) }",
+        "when not t { relu } else { let w = 3; linear(w) }",
+        "add { path { let w = 3; linear(w) } path { relu } }",
+    ] {
+        for (open, close) in [("", ""), ("when not t {", "}"), ("repeat 1 {", "}")] {
+            let text = format!("net a(t = true) {{ input 3; relu; {open} {scope} linear(w) {close} }}");
+            assert_eq!(codes(&text), ["KS0010"], "{text}");
+            let text = format!("net a(t = true) {{ input 3; relu; {open} {scope} linear(3) {close} }}");
+            assert!(compiled(&text).networks.len() == 1, "{text}");
+        }
+    }
+}

@@ -36,7 +36,7 @@ macro_rules! measured_inference {
             let prepared = Prepared::new(&$model);
             drop(prepared.forward(&$device, $images.clone()));
             // The kernels are there: what counts is every further call.
-            memory::reset_peak();
+            ksdsl_runtime::cpu::memory::reset_peak();
             drop(prepared.forward(&$device, $images.clone()));
         });
         (inference, prepared)
