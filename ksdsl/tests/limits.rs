@@ -228,6 +228,105 @@ fn the_largest_networks_allowed() {
     );
 }
 
+/// What is just within a limit, and one more.
+#[test]
+fn limits_are_where_they_are_said_to_be() {
+    use limits::*;
+    let fill = |bytes: usize| {
+        let text = net("relu");
+        format!("{text}//{}", "x".repeat(bytes - text.len() - 2))
+    };
+    // `net a(k = 1, t = true) { input 3 x 32 x 32 ... }` has 19 words, numbers and signs, `when not t { }` five.
+    let steps = |tokens: usize| {
+        let odd = if tokens.is_multiple_of(2) { "" } else { "relu" };
+        net(&format!(
+            "relu\nwhen not t {{ {}{odd} }}",
+            "relu;".repeat((tokens - 19 - 6) / 2)
+        ))
+    };
+    let parameters = |count: usize| {
+        format!(
+            "block b({}) {{ relu }}\n{}",
+            many(count, |n| format!("p{n} = 1,")),
+            net("b")
+        )
+    };
+    let code = |text: String| codes(text).first().copied();
+    type Text<'t> = &'t dyn Fn(usize) -> String;
+    let cases: [(usize, Code, Text<'_>); 11] = [
+        (SOURCE_BYTES, Code::SourceTooLarge, &fill),
+        (TOKENS, Code::SourceTooLarge, &steps),
+        (BRACKET_DEPTH - 1, Code::NestingTooDeep, &|n| {
+            net(&format!("{}relu{}", "seq { ".repeat(n), " }".repeat(n)))
+        }),
+        (BRACKET_DEPTH, Code::NestingTooDeep, &|n| {
+            net(&format!("{}{} relu", "/*".repeat(n), "*/".repeat(n)))
+        }),
+        (NAME_LENGTH, Code::ReservedName, &|n| {
+            net(&format!("{}: relu", "n".repeat(n)))
+        }),
+        (PARAMETERS, Code::SourceTooLarge, &parameters),
+        (OPERATORS, Code::NumberTooLarge, &|n| {
+            net(&format!("conv(1{}, kernel = 3)", " + 1".repeat(n)))
+        }),
+        (LAYERS - 1, Code::NetworkTooLarge, &|n| {
+            net(&format!("repeat {n} {{ relu }}"))
+        }),
+        (DIMENSION as usize, Code::OutOfRange, &|n| {
+            format!("net a {{ input {n}; relu }}")
+        }),
+        // Rows of 2^20 values.
+        ((ELEMENTS >> 20) as usize, Code::OutOfRange, &|n| {
+            format!("net a {{ input {}; linear({n}, bias = false); linear(1) }}", 1 << 20)
+        }),
+        (EXPANSION_DEPTH - 1, Code::NestingTooDeep, &|n| {
+            let blocks = many(n, |at| format!("block b{at} {{ b{} }}\n", at + 1));
+            blocks + &format!("block b{n} {{ relu }}\n") + &net("b0")
+        }),
+    ];
+    for (at, (limit, beyond, text)) in cases.iter().enumerate() {
+        assert_eq!(code(text(*limit)), None, "case {at}, at the limit");
+        assert_eq!(code(text(limit + 1)), Some(*beyond), "case {at}, beyond");
+    }
+    let many_errors = net(&many(DIAGNOSTICS + 9, |n| format!("unknown{n}\n")));
+    assert_eq!(
+        codes(many_errors)
+            .iter()
+            .filter(|code| **code == Code::UnknownCall)
+            .count(),
+        DIAGNOSTICS
+    );
+}
+
+/// A network of `relu` and a repetition costs 1 for each, and for each iteration 1 and what its statements cost: 1, and
+/// 1 for every 32 bytes of their expressions.
+#[test]
+fn steps_are_counted_as_documented() {
+    let sum = |bytes: usize| format!("1{}", "+1".repeat(bytes / 2));
+    let truth = |words: usize| format!("t{}", " and t".repeat(words));
+    for (statements, cost) in [
+        (format!("let a = 1; {}", "seq { } repeat 0 { } ".repeat(2)), 5),
+        (format!("let a = {0}; let b = {0}; let c = {0}", sum(30)), 3),
+        (format!("let a = {0}; let b = {0}; let c = {0}", sum(32)), 3 * 2),
+        // 1 + 6 * 6 bytes.
+        (format!("when {} {{ }} ", truth(6)).repeat(5), 5 * 2),
+        (format!("repeat {} - 17 {{ }} ", sum(32)).repeat(3), 3 * 2),
+        // A branch, and each of its paths.
+        ("add { path { } path { } path { } }".to_owned(), 4),
+        // The argument has 1 + 6 * 60 bytes; a layer follows.
+        (format!("residual(norm = {}) {{ relu }}", truth(60)), 1 + 12 + 1),
+    ] {
+        let most = (limits::STEPS - 1 - 2) / (1 + cost);
+        for (count, expected) in [(most, vec![]), (most + 1, vec![Code::NetworkTooLarge])] {
+            assert_eq!(
+                codes(net(&format!("relu\nrepeat {count} {{ {statements} }}"))),
+                expected,
+                "{count} times {statements}"
+            );
+        }
+    }
+}
+
 /// 20,000 networks of a line each, whose code would have some thirty million tokens.
 #[test]
 fn code_of_many_networks() {

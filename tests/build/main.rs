@@ -39,7 +39,12 @@ const MEMORY: [(&str, &str); 10] = [
 
 fn main() -> Result<(), Box<dyn Error>> {
     let examples = "../examples/nets";
-    Config::new().dir(examples).dir("nets").compile_to(&mut io::stdout())?;
+    let memory = "../ksdsl/tests/data/memory.ksn";
+    Config::new()
+        .dir(examples)
+        .dir("nets")
+        .file(memory)
+        .compile_to(&mut io::stdout())?;
 
     println!("cargo:rerun-if-changed={COUNTS}");
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);

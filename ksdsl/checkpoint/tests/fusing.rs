@@ -96,6 +96,35 @@ fn without_weights_means_are_plain() {
     assert_eq!(fused(&unshared, Method::Channel(&none)), fused(&unshared, Method::Mean));
 }
 
+/// Equal values stay as they are, bit for bit: 0.1 + 0.1 + 0.1 is not 3 * 0.1, and of half floats there are no means.
+#[test]
+fn what_is_equal_in_all_copies_stays() {
+    let (expected, shared) = network();
+    let fused = |copy: &dyn Fn(&str, usize) -> Tensor<'static>| {
+        let keys = ["s.0.c.weight", "s.2.c.weight", "s.5.c.weight"];
+        let mut tensors: Vec<Tensor<'_>> = keys.iter().enumerate().map(|(at, key)| copy(key, at)).collect();
+        tensors.push(single("p.bias", &[1], &[7.0]));
+        fuse(&file(&tensors), &expected, &shared, &[], Method::Mean).unwrap()[0]
+            .data
+            .to_vec()
+    };
+    let lasts = [1.0, 2.0, 6.0];
+    let mean = fused(&|key, at| double(key, &[2, 2], &[0.1, -0.0, 0.7, lasts[at]]));
+    assert_eq!(mean, [0.1, -0.0, 0.7, 3.0_f64].map(f64::to_le_bytes).concat());
+    let half = Tensor {
+        kind: Kind::F16,
+        data: Cow::Owned((0..8).collect()),
+        ..single("", &[2, 2], &[])
+    };
+    assert_eq!(
+        fused(&|key, _| Tensor {
+            key: key.to_owned(),
+            ..half.clone()
+        }),
+        half.data.to_vec()
+    );
+}
+
 #[test]
 fn weights_that_are_none_are_refused() {
     let (expected, shared) = network();
@@ -194,8 +223,18 @@ fn unrolling_folds_what_visits_have_of_their_own() {
         ("p.bias", vec![7.0]),
     ];
     assert_eq!(found, by_hand);
-    // Zero times A leaves even a negative zero as it is.
+    // Zero times A leaves even a negative zero as it is, and so does B times zero.
     assert!(found[1].1[3].is_sign_negative());
+    let tied = file(&[
+        single("shared.k.weight", &[2, 2], &[-0.0; 4]),
+        single("p.bias", &[1], &[7.0]),
+        single("s.0.c.scale", &[2], &[1.0, 1.0]),
+        single("s.2.c.low_rank_a", &[1, 2], &[0.0, 0.5]),
+        single("s.2.c.low_rank_b", &[2, 1], &[3.0, 2.0]),
+    ]);
+    let folded = numbers(&unroll(&tied, &expected, &shared, &private).unwrap()[1]);
+    assert_eq!(folded, [0.0, 1.5, 0.0, 1.0]);
+    assert!(folded[0].is_sign_negative() && folded[2].is_sign_negative());
 }
 
 #[test]

@@ -83,6 +83,27 @@ fn messages_stay_short_and_plain() {
     }
 }
 
+/// The longest key and the most sizes that are read, and one more; what should be there instead is said.
+#[test]
+fn keys_and_shapes_have_limits() {
+    let key = |bytes: usize| format!("{{{}}}", empty(&"k".repeat(bytes)));
+    assert!(File::parse(with_header(&key(4096), 0)).is_ok());
+    assert!(malformed(&key(4097), 0).contains("4096 bytes"));
+    let shaped = |shape: &str| format!(r#"{{"a":{{"dtype":"F32","shape":{shape},"data_offsets":[0,4]}}}}"#);
+    let ones = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+    let most = (1..100)
+        .take_while(|count| File::parse(with_header(&shaped(&ones(*count)), 4)).is_ok())
+        .count();
+    assert!(most >= 4, "kernels have four sizes");
+    let beyond = malformed(&shaped(&ones(most + 1)), 4);
+    assert!(
+        beyond.contains(&format!("length {}", most + 1)) && beyond.contains(&format!("most {most} ")),
+        "{beyond}"
+    );
+    assert!(malformed(&shaped("\"1\""), 4).contains(&format!("most {most} ")));
+    assert!(malformed(r#"{"__metadata__":7}"#, 0).contains("`__metadata__`"));
+}
+
 #[test]
 fn a_million_tensors_are_refused() {
     let entries: Vec<String> = (0..1_000_000).map(|key| empty(&key.to_string())).collect();

@@ -275,6 +275,11 @@ fn missing_copies_are_listed() {
     };
     assert_eq!(of(&["shared.k.weight"]), Ok(1));
     assert_eq!(of(&["shared.k.weight", "b.weight"]), Ok(1));
+    let alone = Problem::Missing {
+        key: "p.bias".to_owned(),
+        copies: Vec::new(),
+    };
+    assert!(!alone.to_string().contains("cop"), "{alone}");
     let head = "the checkpoint does not match the network:\n- `shared.k.weight` is missing, and so";
     assert_eq!(
         of(&["b.weight", "c.weight"]),
@@ -586,4 +591,45 @@ fn links_and_permissions_stay() {
     assert_eq!(std::fs::read(&target).unwrap(), b"new");
     assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+}
+
+/// PyTorch's wrappers put a prefix before every key (`DataParallel`: `module.`, `torch.compile`: `_orig_mod.`).
+#[test]
+fn prefixes_of_wrappers_are_named() {
+    let network = [
+        expected("shared.k.weight", &[1], None),
+        expected("module.p", &[1], None),
+    ];
+    let sharing = [shared("shared.k.weight", &["a.weight", "b.weight"])];
+    let problems = |keys: &[String]| {
+        let tensors: Vec<Tensor<'_>> = keys.iter().map(|key| singles(key, &[1], &[1.0])).collect();
+        resolve(&file(&tensors, &[]), &network, &sharing).map_or_else(|problems| problems.0, |_| Vec::new())
+    };
+    let with = |prefix: &str, keys: &[&str]| keys.iter().map(|key| format!("{prefix}{key}")).collect::<Vec<_>>();
+    let (tied, copies) = (["shared.k.weight", "module.p"], ["a.weight", "b.weight", "module.p"]);
+    assert_eq!(problems(&with("", &tied)), []);
+    for prefix in ["module.", "_orig_mod.", "module._orig_mod.", &"p.".repeat(8)] {
+        let wrapped = [Problem::Wrapped {
+            prefix: prefix.to_owned(),
+        }];
+        for keys in [&tied[..], &copies] {
+            assert_eq!(problems(&with(prefix, keys)), wrapped, "{keys:?}");
+        }
+        assert!(wrapped[0].to_string().contains(&format!("`{prefix}`")));
+    }
+    // No wrapper's: not before every key, before keys of another network, longer than is looked for.
+    for keys in [
+        [with("module.", &tied[..1]), with("", &tied[1..])].concat(),
+        with("module.", &["shared.k.weight", "module.q"]),
+        with(&"p.".repeat(9), &tied),
+    ] {
+        let found = problems(&keys);
+        assert!(
+            found
+                .iter()
+                .all(|problem| matches!(problem, Problem::Missing { .. } | Problem::Surplus { .. })),
+            "{found:?}"
+        );
+        assert!(!found.is_empty(), "{keys:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Attention and the embedding of positions in a pass, as `ksdsl-runtime` does them.
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Meter};
 use super::kernel::{LANES, product, transposed};
 use super::memory::{Act, Pass, has_one_layout};
 use super::pending::Saved;
@@ -12,6 +12,9 @@ use std::rc::Rc;
 const BLOCK: u128 = 1 << 15;
 /// Queries of a block, at least.
 const LEAST: u128 = 8;
+
+/// Values whose columns a task sums, in whole rows.
+const PIECE: u128 = 1 << 14;
 
 /// One head of one image: what a task works on.
 struct Head {
@@ -93,15 +96,29 @@ impl Pass<'_> {
         let ordered = (!one_layout).then(|| self.values(values));
         let y = Rc::new(Buffer::owned(x.data));
         drop(ordered);
-        let meter = self.context.meter.clone();
+        let (meter, batch) = (self.context.meter.clone(), self.batch);
         self.output(layer.output, y, move |dy| {
             for param in &params {
                 param.accumulate(&meter);
             }
-            if !one_layout {
-                drop(meter.buffer(product(&[2, values])));
+            if one_layout {
+                column_sums(&meter, batch, values);
+            } else {
+                let _sums = meter.buffer(values);
+                column_sums(&meter, batch, values);
+                let _ordered = meter.buffer(values);
+                column_sums(&meter, 1, values);
             }
             x.gradient.add(dy);
         })
     }
+}
+
+/// Sums of so many rows: in double precision for each piece, and of all.
+fn column_sums(meter: &Rc<Meter>, rows: u128, values: u128) {
+    let piece = PIECE.next_multiple_of(values.max(1));
+    let pieces = product(&[rows, values]).div_ceil(piece);
+    let _pieces = meter.buffer(product(&[2, pieces, values]));
+    meter.scratch(2 * values, pieces);
+    drop(meter.buffer(2 * values));
 }

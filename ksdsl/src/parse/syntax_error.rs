@@ -264,3 +264,37 @@ fn construct(rule: Rule) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Rule, describe, keyword};
+
+    /// A rule is described by the word it begins with, as the grammar says: `k_let = @{ "let" ~ ... }`,
+    /// `let_ = { k_let ~ ... }`.
+    #[test]
+    fn rules_are_described_by_the_words_of_the_grammar() {
+        let mut described = 0;
+        let lines = include_str!("../../../grammars/ksn.pest").lines();
+        for (name, body) in lines.filter_map(|line| line.split_once(" = ")) {
+            let Some(rule) = Rule::all_rules().iter().find(|rule| format!("{rule:?}") == name) else {
+                continue;
+            };
+            let body = body.trim_start_matches(['@', '$', '_', '{', ' ']);
+            let body = body.strip_prefix("label? ~ ").unwrap_or(body);
+            let first = body.split([' ', '~', ')']).next().unwrap_or_default();
+            if let Some(word) = name.strip_prefix("k_") {
+                assert_eq!((keyword(*rule), first), (Some(word), &*format!("\"{word}\"")), "{name}");
+                described += 1;
+            } else if let Some(word) = first.strip_prefix("k_").filter(|_| name != "part_word") {
+                let text = describe(*rule);
+                let general = ["a step", "`net` or `block`", "a layer path"].map(|text| Some(text.to_owned()));
+                assert!(
+                    text == Some(format!("`{word}`")) || general.contains(&text),
+                    "{name}: {text:?}"
+                );
+                described += usize::from(text == Some(format!("`{word}`")));
+            }
+        }
+        assert!(described > 45, "only {described} rules were read");
+    }
+}

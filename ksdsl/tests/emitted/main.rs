@@ -8,6 +8,7 @@
 #[allow(dead_code)]
 mod fences;
 
+mod docs;
 mod expected;
 mod graph;
 mod hand;
@@ -166,19 +167,73 @@ fn expanded(pattern: &str) -> Vec<String> {
         .collect()
 }
 
+/// The key of each shared kernel, its tensors, and the paths of all of its visits.
+fn shared_kernels(network: &Network) -> Vec<(String, Vec<String>, Vec<String>)> {
+    let mut all = Vec::new();
+    for group in &network.groups {
+        for kernel in 0..group.kernels {
+            let visits = group
+                .visits
+                .iter()
+                .zip(&group.assignment)
+                .filter(|(_, of)| **of == kernel);
+            let mut paths: Vec<String> = visits
+                .map(|(layer, _)| network.layers[*layer].path.to_string())
+                .collect();
+            paths.sort_unstable();
+            let number = if group.kernels == 1 {
+                String::new()
+            } else {
+                format!(".{kernel}")
+            };
+            let tensors = group
+                .op
+                .tensors()
+                .into_iter()
+                .filter(|tensor| group.parts.contains(&tensor.part));
+            let tensors = tensors.map(|tensor| tensor.name.to_owned()).collect();
+            all.push((format!("shared.{}{number}", group.name), tensors, paths));
+        }
+    }
+    all
+}
+
+/// What stands between two of these marks.
+fn quoted(text: &str, mark: char) -> Vec<&str> {
+    text.split(mark).skip(1).step_by(2).collect()
+}
+
+/// What an exported module writes into a checkpoint's metadata: `ties`, which name nothing but visits, and all of them.
+#[test]
+fn python_says_which_layers_share() {
+    for network in all() {
+        let text = pytorch::module(&network, &[]);
+        let ties = text.split_once("\n    ties = ").expect("ties").1;
+        let ties = ties.split_once("})").map_or("", |(ties, _)| ties);
+        let entries = ties
+            .split("\"shared.")
+            .skip(1)
+            .map(|entry| entry.split_once("\":").expect("a key and its ties"));
+        let found: Vec<(String, Vec<String>, Vec<String>)> = entries
+            .map(|(key, rest)| {
+                let texts = quoted(rest, '"');
+                let tensors = texts[0].split(' ').map(str::to_owned).collect();
+                let mut paths: Vec<String> = texts[1..].iter().flat_map(|pattern| expanded(pattern)).collect();
+                paths.sort_unstable();
+                (format!("shared.{key}"), tensors, paths)
+            })
+            .collect();
+        assert_eq!(found, shared_kernels(&network), "{}", network.name);
+    }
+}
+
 /// The builder names each shared kernel with its tensors and with the paths of all of its visits.
 #[test]
 fn rust_says_which_layers_share() {
     for network in all() {
         let constants = rust::trace(&rust(&network), &mut Graph::default()).constants;
         let kernels = constants["SHARED"].split("rt::SharedKernel{").skip(1);
-        let texts = |part: &str| {
-            part.split('"')
-                .skip(1)
-                .step_by(2)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
+        let texts = |part: &str| quoted(part, '"').into_iter().map(str::to_owned).collect::<Vec<_>>();
         let found: Vec<(String, Vec<String>, Vec<String>)> = kernels
             .map(|kernel| {
                 let (key, rest) = kernel.split_once(",tensors:").expect("tensors");
@@ -188,32 +243,7 @@ fn rust_says_which_layers_share() {
                 (texts(key).remove(0), texts(tensors), paths)
             })
             .collect();
-        let mut expected = Vec::new();
-        for group in &network.groups {
-            for kernel in 0..group.kernels {
-                let visits = group
-                    .visits
-                    .iter()
-                    .zip(&group.assignment)
-                    .filter(|(_, of)| **of == kernel);
-                let mut paths: Vec<String> = visits
-                    .map(|(layer, _)| network.layers[*layer].path.to_string())
-                    .collect();
-                paths.sort_unstable();
-                let number = if group.kernels == 1 {
-                    String::new()
-                } else {
-                    format!(".{kernel}")
-                };
-                let tensors = group
-                    .op
-                    .tensors()
-                    .into_iter()
-                    .filter(|tensor| group.parts.contains(&tensor.part));
-                let tensors = tensors.map(|tensor| tensor.name.to_owned()).collect();
-                expected.push((format!("shared.{}{number}", group.name), tensors, paths));
-            }
-        }
+        let expected = shared_kernels(&network);
         assert_eq!(found, expected, "{}", network.name);
     }
 }

@@ -2,7 +2,7 @@
 //! they are follows from the pixels of the tile, at the edge of the map from those of the last whole tile.
 
 use super::super::gemm::add_transposed;
-use super::super::matmul::Mat;
+use super::super::gemm::Mat;
 use super::super::par;
 use super::super::simd::{Lanes, Level, Operation};
 use super::super::uneven::{self, HUGE};

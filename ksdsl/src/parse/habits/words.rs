@@ -64,11 +64,15 @@ pub(super) fn conditional(context: &Context<'_, '_>) -> Option<Diagnostic> {
     }
     let last = context.here.min(context.tokens.len().checked_sub(1)?);
     let word = (1..=last).rev().find(|number| context.word(*number) == "if")?;
-    let is_value = |text: &str| !matches!(text, "else" | ";" | "}" | "{" | ")" | "");
-    if !is_value(context.word(word - 1)) {
+    let start = start_of_value(context, word);
+    let is_value = match context.word(word - 1) {
+        // A layer may end in a bracket too, but not behind these.
+        ")" => start > 0 && matches!(context.word(start - 1), "(" | "[" | "," | "="),
+        text => !matches!(text, "else" | ";" | "}" | "{" | ""),
+    };
+    if !is_value {
         return None;
     }
-    let start = start_of_value(context, word);
     let end = end_of_value(context, word + 1);
     let span = context.span(start, end);
     let diagnostic = error(context.span(word, word), "conditional values are written with `select`");
