@@ -1,8 +1,8 @@
 //! Tiles that are too [uneven](super::super::uneven) for the 36 points: they are computed directly. Which
 //! they are follows from the pixels of the tile, at the edge of the map from those of the last whole tile.
 
-use super::super::gemm::add_transposed;
 use super::super::gemm::Mat;
+use super::super::gemm::add_transposed;
 use super::super::par;
 use super::super::simd::{Lanes, Level, Operation};
 use super::super::uneven::{self, HUGE};

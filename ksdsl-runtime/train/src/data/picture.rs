@@ -44,7 +44,9 @@ fn decoded(file: &Path) -> Result<DynamicImage, DataError> {
         reason,
     };
     if file.is_dir() {
-        return Err(no_picture("it is a directory; class folders may contain only files".to_owned()));
+        return Err(no_picture(
+            "it is a directory; class folders may contain only files".to_owned(),
+        ));
     }
     let bytes = ksdsl_files::read(file, MOST_BYTES).map_err(|error| DataError::reading(file, MOST_BYTES, error))?;
     decode(&bytes).map_err(no_picture)
