@@ -277,3 +277,34 @@ fn advice_fits_the_place() {
         }
     }
 }
+
+/// Initialisations by the names of Keras, PyTorch and Caffe. Keras and PyTorch call those of He et al. 2015 and of
+/// Glorot & Bengio 2010 after the first or the last author.
+#[test]
+fn initialisations_of_other_systems_are_known() {
+    for (names, ours) in [
+        (
+            &["he_normal", "HeNormal", "kaiming_normal_", "msra"][..],
+            "kaiming_normal",
+        ),
+        (&["he_uniform", "kaiming_uniform_"], "kaiming_uniform"),
+        (&["glorot_normal", "GlorotNormal", "xavier_normal_"], "xavier_normal"),
+        (
+            &["glorot_uniform", "xavier_uniform_", "glorot", "xavier"],
+            "xavier_uniform",
+        ),
+        (&["zeros_"], "zeros"),
+        (&["ones_"], "ones"),
+        (&["trunc_normal_", "TruncatedNormal", "random_normal"], "normal(0.02)"),
+    ] {
+        for name in names {
+            let text = format!("net a {{ input 3 x 8 x 8; conv(4, kernel = 3, init = {name}) }}");
+            let found = compile(&Source::new("init.ksn", &*text), &Options::default()).diagnostics;
+            let help = found
+                .first()
+                .and_then(|found| found.help.as_deref())
+                .unwrap_or_default();
+            assert!(help.contains(&format!("`{ours}`")), "{name}: {help}");
+        }
+    }
+}

@@ -281,11 +281,14 @@ mod tests {
             };
             let body = body.trim_start_matches(['@', '$', '_', '{', ' ']);
             let body = body.strip_prefix("label? ~ ").unwrap_or(body);
-            let first = body.split([' ', '~', ')']).next().unwrap_or_default();
+            let mut tokens = body.split_whitespace();
+            let first = tokens.next().unwrap_or_default();
+            // A word or a choice of words is no construct.
+            let is_construct = !matches!(tokens.next(), Some("|" | "}"));
             if let Some(word) = name.strip_prefix("k_") {
                 assert_eq!((keyword(*rule), first), (Some(word), &*format!("\"{word}\"")), "{name}");
                 described += 1;
-            } else if let Some(word) = first.strip_prefix("k_").filter(|_| name != "part_word") {
+            } else if let Some(word) = first.strip_prefix("k_").filter(|_| is_construct) {
                 let text = describe(*rule);
                 let general = ["a step", "`net` or `block`", "a layer path"].map(|text| Some(text.to_owned()));
                 assert!(
