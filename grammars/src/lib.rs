@@ -8,6 +8,9 @@ extern crate alloc;
 pub use derived::{Grammar, Rule};
 pub use pest;
 
+/// The grammar's text.
+pub const TEXT: &str = include_str!("../ksn.pest");
+
 /// What pest derives from the grammar.
 #[allow(missing_docs)]
 mod derived {

@@ -253,7 +253,7 @@ fn the_path_of_the_runtime_must_be_one() {
             .expect_err(path);
         assert_eq!(
             failure.to_string(),
-            format!("`runtime_path`: `{path}` is no path of a crate")
+            format!("`runtime_path`: `{path}` is not the path of a crate")
         );
     }
 }

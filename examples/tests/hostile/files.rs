@@ -76,7 +76,7 @@ fn settings_that_fit_nothing_are_refused() {
     let run: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     for (key, value, expected) in [
         ("parameters", json!(1), "`parameters` was 1 and is now 84410"),
-        ("format", json!(2), "`format` is 2; this version reads 1"),
+        ("format", json!(2), "`format` is 2, but this version reads 1"),
         ("netwrok", json!(1), "unknown key `netwrok`; did you mean `network`?"),
     ] {
         let mut changed = run.clone();

@@ -79,7 +79,7 @@ fn parts_are_described_by_their_sizes() {
         &["Bias of `linear`"],
         &["A of", "`conv`", "2x36"],
         &["B of", "`conv`", "4x2"],
-        &["Factors of `conv`"],
+        &["scale of `conv`"],
         &["Kernel, 4x4x3x3"],
         &["Bias."],
         &["13 ", "kernels", "4x4x3x3", "14 visits", "`s[0..14].conv`"],
@@ -170,7 +170,7 @@ fn kernels_are_listed_with_the_layers_they_serve() {
         let text = rust(&network);
         let mut found = Vec::new();
         let mut is_whole = Vec::new();
-        for line in comments(&text).iter().filter(|line| line.contains("serves")) {
+        for line in comments(&text).iter().filter(|line| line.contains("used by")) {
             let words = quoted(line, '`');
             let mut paths: Vec<String> = words[1..].iter().flat_map(|pattern| expanded(pattern)).collect();
             paths.sort_unstable();
