@@ -345,7 +345,3 @@ mod tests {
         Recipe::default().check().unwrap();
     }
 }
-
-#[cfg(test)]
-#[path = "recipe_page_tests.rs"]
-mod page_tests;

@@ -1,10 +1,10 @@
 //! The book's page `recipes.md` has every key that serde writes, with its default and the range that
-//! [`Recipe::check`] takes, and no other.
+//! [`ksdsl_train::Recipe::check`] takes, and no other.
 
-use super::Recipe;
-use crate::json;
-use crate::optim::{AdamW, Averaging, Method, Sgd, Statistics};
-use crate::schedule::{OneCycle, Schedule, WarmUp};
+use ksdsl_train::Recipe;
+use ksdsl_train::json;
+use ksdsl_train::optim::{AdamW, Averaging, Method, Sgd, Statistics};
+use ksdsl_train::schedule::{OneCycle, Schedule, WarmUp};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
