@@ -17,6 +17,7 @@ pub mod data {
     mod folder;
     mod gunzip;
     mod jpeg;
+    mod picture;
     mod png;
 
     pub use cifar::{Cifar10, Cifar100};
