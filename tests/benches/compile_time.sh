@@ -28,7 +28,7 @@ edition = "2024"
 ksdsl-runtime = { path = "$root/ksdsl-runtime" }
 
 [build-dependencies]
-ksdsl = { path = "$root/ksdsl" }
+ksdsl = { path = "$root/ksdsl", default-features = false }
 
 [workspace]
 TOML
