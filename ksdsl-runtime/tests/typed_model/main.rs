@@ -3,37 +3,17 @@
 
 mod model;
 
-use dfdx::nn::tensor_collection::{RecursiveWalker, TensorVisitor, ViewTensorName, ViewTensorRef};
 use dfdx::nn::{LoadFromNpz, LoadFromSafetensors, NumParams, SaveToNpz, SaveToSafetensors, ToDevice, ZeroGrads};
 use dfdx::optim::{Momentum, Optimizer, Sgd, SgdConfig};
-use dfdx::shapes::Shape;
 use dfdx::tensor::{AsArray, Cpu, Gradients, SampleTensor, TensorFromVec, Trace};
 use dfdx::tensor_ops::{Backward, MeanTo, SumTo};
 use ksdsl_runtime::dfdx;
 use ksdsl_runtime::generated::*;
+use ksdsl_runtime::tensors;
 use model::{Input, Model, PARAMETERS, Visits};
 
 /// Binds the kernels of one pass.
 type Binder<'a> = dyn FnMut(&mut Context<f64, Cpu, OwnedTape<f64, Cpu>>) -> Visits<f64, Cpu> + 'a;
-
-/// The names of a model's tensors, and whether they are trained.
-struct Names(Vec<(String, bool)>);
-
-impl<E: Dtype, D: Device<E>> TensorVisitor<E, D> for Names {
-    type Viewer = (ViewTensorRef, ViewTensorName);
-    type Err = D::Err;
-    type E2 = E;
-    type D2 = D;
-
-    fn visit<S: Shape>(
-        &mut self,
-        options: TensorOptions<S, E, D>,
-        (_, name): (&Tensor<S, E, D>, String),
-    ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-        self.0.push((name, options.do_gradient_update));
-        Ok(None)
-    }
-}
 
 fn seeded_model(seed: u64) -> (Cpu, Model<f64, Cpu>) {
     let device = Cpu::seed_from_u64(seed);
@@ -58,13 +38,13 @@ fn has_the_parameters_of_the_formula() {
 #[test]
 fn names_are_layer_paths() {
     let (_, model) = seeded_model(1);
-    let mut names = Names(Vec::new());
-    let walker = &mut RecursiveWalker {
-        m: (&model, String::new()),
-        f: &mut names,
-    };
-    <Model<f64, Cpu> as TensorCollection<f64, Cpu>>::iter_tensors(walker).unwrap();
-    let trained = |wanted| names.0.iter().filter(move |n| n.1 == wanted).map(|n| n.0.as_str());
+    let mut names = Vec::new();
+    let visited = tensors::visit(&model, |slot, _| {
+        names.push((slot.key, slot.trained));
+        Ok(())
+    });
+    visited.unwrap();
+    let trained = |wanted| names.iter().filter(move |n| n.1 == wanted).map(|n| n.0.as_str());
     assert_eq!(
         trained(true).collect::<Vec<_>>(),
         [
