@@ -29,14 +29,14 @@ NOTES = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- gpu.py: begin -->", "<!-- gpu.py: end -->"
 
 
+# PyTorch's modes that are measured, and their memory formats.
+MODES = [("eager", "channels_last"), ("eager", "contiguous"), ("compiled", "channels_last")]
+
+
 def systems(worker: Path, device: str, precision: str) -> list[System]:
     """PyTorch first: it makes the weights."""
-    arguments = ("channels_last", device, precision)
-    return [
-        peer("PyTorch eager", "pytorch", "eager", *arguments),
-        peer("PyTorch compiled", "pytorch", "compiled", *arguments),
-        System("ours", (str(worker), precision)),
-    ]
+    modes = [peer(f"{mode}, {layout}", "pytorch", mode, layout, device, precision) for mode, layout in MODES]
+    return [*modes, System("ours", (str(worker), precision))]
 
 
 def measure(chosen: argparse.Namespace, precision: str, net: str, folder: Path) -> list[list[str]]:
@@ -62,7 +62,7 @@ def measure(chosen: argparse.Namespace, precision: str, net: str, folder: Path) 
             rows.append(
                 [f"{NETS[net]}, {title}, {precision}"]
                 + [milliseconds(medians[name]) for name in names]
-                + [ratio_cell(ratio(times, name, "ours")) for name in names[:2]]
+                + [ratio_cell(ratio(times, name, "ours")) for name in names[:-1]]
             )
             print(" | ".join(rows[-1]), flush=True)
     return rows
@@ -90,19 +90,22 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--device", default="cuda:0", help="PyTorch's")
+    parser.add_argument("--precision", choices=["full", "tf32"], nargs="+", default=["full", "tf32"])
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
     chosen = parser.parse_args()
     import torch
 
-    columns = [f"work, batch {chosen.batch}", "PyTorch eager (ms)", "compiled (ms)", "ours (ms)", "to eager", "to compiled"]
+    modes = [f"{mode}, {layout}" for mode, layout in MODES]
+    columns = [f"work, batch {chosen.batch}", *(f"PyTorch {mode} (ms)" for mode in modes), "ours (ms)"]
+    columns += [f"to {mode}" for mode in modes]
     table = Table(f"On {gpu_name(chosen.device)}", columns)
     table.notes.append(
         f"Ratios above 1 mean that ours is faster; medians and quartiles of {chosen.rounds} interleaved rounds. PyTorch "
-        f"{torch.__version__}, CUDA {torch.version.cuda}, channels_last, cuDNN's benchmark mode."
+        f"{torch.__version__}, CUDA {torch.version.cuda}, cuDNN's benchmark mode."
     )
     with tempfile.TemporaryDirectory() as folder:
         try:
-            for precision in ("full", "tf32"):
+            for precision in chosen.precision:
                 for net in NETS:
                     table.rows += measure(chosen, precision, net, Path(folder))
         except (ContestantError, Disagreement) as error:
