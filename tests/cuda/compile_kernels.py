@@ -14,8 +14,8 @@ import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KERNELS = os.path.join(HERE, "..", "..", "ksdsl-runtime", "src", "cuda", "kernels")
-# The order of SOURCES in ksdsl-runtime/src/cuda/source.rs.
+KERNELS = os.path.join(HERE, "..", "..", "ksdsl-runtime", "cuda", "src", "kernels")
+# The order of SOURCES in ksdsl-runtime/cuda/src/source.rs.
 FILES = ["prelude.cuh", "elementwise.cu", "norm.cu", "window.cu", "attention.cu", "update.cu"]
 ARCHITECTURES = ["compute_75", "compute_80", "compute_90"]
 
@@ -27,6 +27,9 @@ def library():
     spec = importlib.util.find_spec("nvidia")
     for root in spec.submodule_search_locations if spec else []:
         for path in sorted(glob.glob(os.path.join(root, "**", "libnvrtc.so.*"), recursive=True)):
+            # It looks for these by name, which finds what is loaded.
+            for builtins in glob.glob(os.path.join(os.path.dirname(path), "libnvrtc-builtins.so.*")):
+                ctypes.CDLL(builtins)
             return ctypes.CDLL(path)
     return ctypes.CDLL("libnvrtc.so")
 
