@@ -10,6 +10,7 @@ mod activation;
 mod attention;
 mod buf;
 mod chain;
+mod compute;
 mod conv;
 mod conv_method;
 mod depthwise;

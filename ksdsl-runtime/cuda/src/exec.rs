@@ -6,10 +6,11 @@ use super::gpu::Gpu;
 use super::layers::Affine;
 use super::norms::OnTheWay;
 use super::real::{CudaReal, Precision};
-use super::{attention, conv, layers, norms};
+use super::{attention, conv, layers, loops, norms};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, result};
 use ksdsl_engine::exec::{ConvMoments, ConvTail, Exec, LayerNormOutput, NormBackward};
+use ksdsl_engine::loops::Loops;
 use ksdsl_engine::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -82,6 +83,10 @@ macro_rules! executor {
 
             fn download(&self, buf: &CudaBuf<$E>) -> Result<Vec<$E>, Error> {
                 buf.to_host()
+            }
+
+            fn compute(&self, loops: &Loops, operands: &[&CudaBuf<$E>]) -> Result<CudaBuf<$E>, Error> {
+                loops::compute(&self.0, loops, operands)
             }
 
             fn zeroed(&self, len: usize) -> Result<CudaBuf<$E>, Error> {

@@ -5,10 +5,10 @@ use super::error::Error;
 use super::real::{CudaReal, Precision};
 use super::source::{self, Arg, Kind};
 use cudarc::cublas::{CudaBlas, result as cublas, sys::cublasGemmAlgo_t, sys::cublasOperation_t};
-use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
+use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUmodule, CUresult};
 use cudarc::driver::{CudaDevice, DriverError, result};
 use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, c_int, c_void};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -61,6 +61,19 @@ unsafe impl Send for Module {}
 // SAFETY: as above; the map is not changed after it was made.
 unsafe impl Sync for Module {}
 
+/// A function of a source that was written for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Function(CUfunction);
+
+// SAFETY: as for `Module`.
+unsafe impl Send for Function {}
+
+fn function(module: CUmodule, name: &str) -> Result<CUfunction, Error> {
+    let name = CString::new(name).map_err(|error| Error::Kernels(error.to_string()))?;
+    // SAFETY: the module is loaded and never unloaded.
+    Ok(unsafe { result::module::get_function(module, name) }?)
+}
+
 /// A device's kernels, cuBLAS handle and settings. One for each ordinal and process: it uses the same
 /// primary context and the same (default) stream as others who open that ordinal, so their kernels and these run
 /// one after the other.
@@ -70,6 +83,8 @@ pub(super) struct Gpu {
     precision: AtomicU8,
     modules: [OnceLock<Module>; 2],
     compiling: Mutex<()>,
+    /// The functions of sources that were written for loops.
+    written: Mutex<HashMap<String, Vec<Function>>>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -102,6 +117,7 @@ impl Gpu {
             precision: AtomicU8::new(Precision::Full as u8),
             modules: [OnceLock::new(), OnceLock::new()],
             compiling: Mutex::new(()),
+            written: Mutex::default(),
         })
     }
 
@@ -144,11 +160,21 @@ impl Gpu {
     }
 
     fn compile(&self, real: &str) -> Result<Module, Error> {
+        let module = self.load(source::text(real))?;
+        let mut functions = BTreeMap::new();
+        for (name, kinds) in source::signatures() {
+            functions.insert(name, (function(module, name)?, kinds));
+        }
+        Ok(Module { functions })
+    }
+
+    /// Compiles a source and loads it, for the rest of the process.
+    fn load(&self, source: String) -> Result<CUmodule, Error> {
         let options = CompileOptions {
             arch: Some(self.architecture()?),
             ..Default::default()
         };
-        let ptx = compile_ptx_with_opts(source::text(real), options).map_err(|error| {
+        let ptx = compile_ptx_with_opts(source, options).map_err(|error| {
             Error::Kernels(match error {
                 CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
                 other => other.to_string(),
@@ -157,15 +183,48 @@ impl Gpu {
         let ptx = CString::new(ptx.to_src()).map_err(|error| Error::Kernels(error.to_string()))?;
         self.device.bind_to_thread()?;
         // SAFETY: the text ends with a zero byte, and the context is bound.
-        let module = unsafe { result::module::load_data(ptx.as_ptr().cast()) }?;
-        let mut functions = BTreeMap::new();
-        for (name, kinds) in source::signatures() {
-            let c_name = CString::new(name).map_err(|error| Error::Kernels(error.to_string()))?;
-            // SAFETY: the module was loaded above and is never unloaded.
-            let function = unsafe { result::module::get_function(module, c_name) }?;
-            functions.insert(name, (function, kinds));
-        }
-        Ok(Module { functions })
+        Ok(unsafe { result::module::load_data(ptx.as_ptr().cast()) }?)
+    }
+
+    /// The functions of these names of a source, which is compiled when it is first asked for.
+    pub(super) fn functions<const N: usize>(&self, source: String, names: [&str; N]) -> Result<[Function; N], Error> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match written.get(&source) {
+            Some(found) => found,
+            None => {
+                let module = self.load(source.clone())?;
+                let functions = names.map(|name| function(module, name).map(Function));
+                let functions = functions.into_iter().collect::<Result<Vec<_>, _>>()?;
+                written.entry(source).or_insert(functions)
+            }
+        };
+        found
+            .as_slice()
+            .try_into()
+            .map_err(|_| DriverError(CUresult::CUDA_ERROR_NOT_FOUND).into())
+    }
+
+    /// Runs a function on as many threads as there are elements.
+    ///
+    /// # Safety
+    /// The arguments must be those of the function, and buffers as long as it reads and writes.
+    pub(super) unsafe fn run<E>(&self, function: Function, elements: usize, args: &[Arg<E>]) -> Result<(), Error> {
+        let grid = Grid::flat(elements);
+        let mut parameters: Vec<*mut c_void> = args.iter().map(Arg::pointer).collect();
+        let [blocks, threads] = [grid.blocks, grid.threads].map(|[x, y, z]| (x as u32, y as u32, z as u32));
+        self.device.bind_to_thread()?;
+        // SAFETY: the caller's promise; buffers are freed on the same stream, so after the kernel has run.
+        unsafe {
+            result::launch_kernel(
+                function.0,
+                blocks,
+                threads,
+                0,
+                *self.device.cu_stream(),
+                &mut parameters,
+            )
+        }?;
+        Ok(())
     }
 
     /// The greatest architecture that both this GPU and every nvrtc from CUDA 12 on know: the driver

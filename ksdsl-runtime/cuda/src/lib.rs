@@ -12,6 +12,7 @@ mod error;
 mod exec;
 mod gpu;
 mod layers;
+mod loops;
 mod norms;
 mod real;
 mod source;

@@ -10,6 +10,7 @@ mod extremes;
 mod gradients;
 mod items;
 mod joined;
+mod loops;
 mod maps;
 mod norms;
 mod pytorch;
