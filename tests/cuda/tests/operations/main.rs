@@ -2,6 +2,7 @@
 
 mod device;
 mod every;
+mod loops;
 mod run;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]
