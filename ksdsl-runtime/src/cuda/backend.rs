@@ -93,7 +93,6 @@ macro_rules! cuda_backend {
                 bias: Option<&CudaBuf<$E>>,
                 tail: ConvTail<'_, CudaBuf<$E>>,
             ) -> Result<CudaBuf<$E>, CudaError> {
-                let y = conv::forward(size, x, kernel)?;
                 let affine = Affine {
                     bias,
                     tail: Tail {
@@ -103,11 +102,7 @@ macro_rules! cuda_backend {
                     affine: tail.affine,
                     residual: tail.residual,
                 };
-                let something = affine.tail != Tail::default() || affine.affine.is_some();
-                if something || bias.is_some() || affine.residual.is_some() {
-                    affine.run(rows(size.output), &y, &y)?;
-                }
-                Ok(y)
+                conv::forward_with_tail(size, x, kernel, &affine)
             }
 
             fn conv_moments(

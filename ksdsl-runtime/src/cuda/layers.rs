@@ -65,6 +65,10 @@ pub(super) struct Affine<'a, E> {
 }
 
 impl<E: Real> Affine<'_, E> {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.bias.is_none() && self.tail == Tail::default() && self.affine.is_none() && self.residual.is_none()
+    }
+
     /// Writes to `y`, which may be `x`.
     pub(super) fn run(&self, size: RowSize, x: &CudaBuf<E>, y: &CudaBuf<E>) -> Done<()> {
         let args = [
@@ -80,7 +84,7 @@ impl<E: Real> Affine<'_, E> {
             y.arg(),
         ];
         x.engine()
-            .launch::<E>("tail", Grid::rows(size.rows, size.channels), &args)
+            .launch::<E>("tail", Grid::wide_rows::<E>(size.rows, size.channels), &args)
     }
 }
 
@@ -163,7 +167,11 @@ pub(super) fn global_pool_forward<E: Real>(pool: PoolKind, size: MapSize, x: &Cu
     match pool {
         PoolKind::Average => {
             let args = [int(pixels), int(size.channels), x.arg(), y.arg()];
-            engine.launch::<E>("global_average", Grid::parts(size.batch, size.channels), &args)?;
+            engine.launch::<E>(
+                "global_average",
+                Grid::wide_images::<E>(size.batch, size.channels),
+                &args,
+            )?;
         }
         PoolKind::Max => {
             let args = [long(size.batch), int(size.channels), int(pixels), x.arg(), y.arg()];
@@ -184,7 +192,11 @@ pub(super) fn global_pool_backward<E: Real>(
     match pool {
         PoolKind::Average => {
             let args = [long(size.rows()), int(size.channels), pixels, dy.arg(), dx.arg()];
-            engine.launch::<E>("global_average_backward", output_rows(size), &args)?;
+            engine.launch::<E>(
+                "global_average_backward",
+                Grid::wide_rows::<E>(size.rows(), size.channels),
+                &args,
+            )?;
         }
         PoolKind::Max => {
             let args = [
@@ -218,7 +230,8 @@ pub(super) fn gate_forward<E: Real>(
         kind(after),
         y.arg(),
     ];
-    x.engine().launch::<E>("gate_forward", output_rows(size), &args)?;
+    x.engine()
+        .launch::<E>("gate_forward", Grid::wide_rows::<E>(size.rows(), size.channels), &args)?;
     Ok(y)
 }
 
@@ -244,7 +257,11 @@ pub(super) fn gate_backward<E: Real>(
         maybe(residual.then_some(&dy)),
         dgate.arg(),
     ];
-    engine.launch::<E>("gate_backward", Grid::parts(size.batch, size.channels), &args)?;
+    engine.launch::<E>(
+        "gate_backward",
+        Grid::wide_images::<E>(size.batch, size.channels),
+        &args,
+    )?;
     Ok((dx, dgate, residual.then_some(dy)))
 }
 

@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! Matrix products are cuBLAS's, all other kernels are in `kernels/*.cu` and compiled by nvrtc for the
+//! Products of dense matrices are cuBLAS's, all other kernels are in `kernels/*.cu` and compiled by nvrtc for the
 //! GPU that is there when the first operation runs, which takes seconds. All run on the default stream
 //! of the device's primary context, which is dfdx's too. Sums are added in a fixed order, so equal
 //! inputs give equal bits on the same GPU with the same versions of CUDA.
@@ -25,6 +25,7 @@ mod backend;
 mod buf;
 mod conv;
 mod engine;
+mod gather;
 mod layers;
 mod norms;
 mod real;
