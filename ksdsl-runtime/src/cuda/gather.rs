@@ -13,10 +13,10 @@ use super::real::{Precision, Real};
 use super::source::Arg;
 use crate::geometry::{Activation, ConvSize, MapSize};
 
-/// Rows of a tile of a gathering product, columns of one of a weight gradient.
+/// Sides of tiles.
 const LONG: usize = 128;
-/// The other side of a small tile.
 const SHORT: usize = 64;
+const NARROW: usize = 32;
 /// Tiles of 128 x 128 below which smaller ones keep more multiprocessors busy (an H100 has 132). Bits do not
 /// depend on the tiles.
 const FEW_TILES: usize = 132;
@@ -211,6 +211,20 @@ fn unit<E: Real>(engine: &Engine, size: &ConvSize) -> Unit {
     }
 }
 
+/// The kernel of a gathering product, and the rows, columns and threads of its tiles.
+fn tiles(unit: Unit, rows: usize, columns: usize, groups: usize) -> (&'static str, [usize; 3]) {
+    let large = columns > SHORT && rows.div_ceil(LONG) * columns.div_ceil(LONG) * groups >= FEW_TILES;
+    match unit {
+        Unit::Any => ("gather_any", [SHORT, SHORT, 64]),
+        Unit::Wide if columns <= NARROW => ("gather_narrow", [LONG, NARROW, 64]),
+        Unit::Wide => ("gather_wide", [SHORT, SHORT, 64]),
+        Unit::Tf32 if large => ("gather_tf32_128", [LONG, LONG, 128]),
+        Unit::Tf32 => ("gather_tf32_64", [LONG, SHORT, 128]),
+        Unit::Bf16 if large => ("gather_bf16_128", [LONG, LONG, 128]),
+        Unit::Bf16 => ("gather_bf16_64", [LONG, SHORT, 128]),
+    }
+}
+
 /// A gathering product into `y`, from the addresses of source and packed kernel.
 fn product<E: Real>(
     unit: Unit,
@@ -220,22 +234,11 @@ fn product<E: Real>(
     from: [u64; 2],
     y: &CudaBuf<E>,
 ) -> Done<()> {
-    let (rows, columns) = (gather.rows().div_ceil(LONG), gather.outer as usize);
-    // Only tensor cores gain from large tiles, if there are enough of them for all multiprocessors.
-    let tensor = matches!(unit, Unit::Tf32 | Unit::Bf16);
-    let large = tensor && columns > SHORT && rows * columns.div_ceil(LONG) * groups >= FEW_TILES;
-    let name = match (unit, large) {
-        (Unit::Any, _) => "gather_any",
-        (Unit::Wide, _) => "gather_wide",
-        (Unit::Tf32, true) => "gather_tf32_128",
-        (Unit::Tf32, false) => "gather_tf32_64",
-        (Unit::Bf16, true) => "gather_bf16_128",
-        (Unit::Bf16, false) => "gather_bf16_64",
-    };
-    let across = if large { LONG } else { SHORT };
+    let (rows, columns) = (gather.rows(), gather.outer as usize);
+    let (name, [down, across, threads]) = tiles(unit, rows, columns, groups);
     let grid = Grid {
-        blocks: [rows, columns.div_ceil(across), groups],
-        threads: [128, 1, 1],
+        blocks: [rows.div_ceil(down), columns.div_ceil(across), groups],
+        threads: [threads, 1, 1],
     };
     let [source, packed] = from.map(Arg::Pointer);
     let args = [Arg::Gather(gather), Arg::Finish(finish), source, packed, y.arg()];

@@ -210,17 +210,17 @@ __device__ __forceinline__ void write(const Gather &g, const Finish &finish, rea
     }
 }
 
-// On ordinary units: a thread makes 8 x 8 results, a warp 32 x 64.
-template <int ROWS, int COLUMNS, int COUNT>
+// On ordinary units: a thread makes 8 x 8 results. The lanes of a warp are 32 / ACROSS x ACROSS, such that
+// those served together read few distinct words.
+template <int ROWS, int COLUMNS, int ACROSS, int COUNT>
 __device__ __forceinline__ void gather(const Gather &g, const real *source, const real *packed, const Finish &finish,
                                        real *y) {
-    enum { STAGES = 2, LENGTH = (ROWS + COLUMNS) * SLICE, WARPS = COLUMNS / 64 };
+    enum { STAGES = 2, LENGTH = (ROWS + COLUMNS) * SLICE, WARPS = COLUMNS / (8 * ACROSS), STEP = LANES / ACROSS };
     __shared__ Wide stages[STAGES * LENGTH / WIDTH];
     Loader<ROWS, COLUMNS, ROWS * COLUMNS / 64, COUNT> loader(g, source, packed);
     int lane = threadIdx.x % LANES, warp = threadIdx.x / LANES;
-    // The lanes of a warp are 4 x 8, such that those served together read few distinct words.
-    int down = lane / 16 * 2 + lane % 2, across = lane / 2 % 8;
-    int row = warp / WARPS * 32 + down, column = warp % WARPS * 64 + across;
+    int row = warp / WARPS * 8 * STEP + lane / (2 * ACROSS) * 2 + lane % 2;
+    int column = warp % WARPS * 8 * ACROSS + lane / 2 % ACROSS;
     real sums[8][8];
 #pragma unroll
     for (int i = 0; i < 8; i++)
@@ -237,11 +237,15 @@ __device__ __forceinline__ void gather(const Gather &g, const real *source, cons
             for (int k = 0; k < 4; k++) {
                 Wide right[8];
 #pragma unroll
-                for (int j = 0; j < 8; j++) right[j] = load<WIDTH>(from + swizzled(ROWS + column, k) + j * 8 * SLICE);
+                for (int j = 0; j < 8; j++) {
+                    int skipped = j * ACROSS / 8 * 8 * SLICE;
+                    right[j] = load<WIDTH>(from + swizzled(ROWS + column + j * ACROSS % 8, k) + skipped);
+                }
                 if (k == 0) copy(next);
 #pragma unroll
                 for (int i = 0; i < 8; i++) {
-                    Wide left = load<WIDTH>(from + swizzled(row + i % 2 * 4, k) + i / 2 * 8 * SLICE);
+                    int skipped = i * STEP / 8 * 8 * SLICE;
+                    Wide left = load<WIDTH>(from + swizzled(row + i * STEP % 8, k) + skipped);
 #pragma unroll
                     for (int v = 0; v < WIDTH; v++)
 #pragma unroll
@@ -250,21 +254,24 @@ __device__ __forceinline__ void gather(const Gather &g, const real *source, cons
             }
         });
     write<8, 8>(
-        g, finish, y, [&](int i) { return (idx)blockIdx.x * ROWS + row + i * 4; },
-        [&](int j) { return blockIdx.y * COLUMNS + column + j * 8; }, [&](int i, int j) { return sums[i][j]; });
+        g, finish, y, [&](int i) { return (idx)blockIdx.x * ROWS + row + i * STEP; },
+        [&](int j) { return blockIdx.y * COLUMNS + column + j * ACROSS; }, [&](int i, int j) { return sums[i][j]; });
 }
 
-// So many blocks that a multiprocessor has room for them; `double` takes twice the registers.
-#define LARGE_BLOCKS __launch_bounds__(256, sizeof(real) == 4 ? 2 : 1)
-#define SMALL_BLOCKS __launch_bounds__(128, sizeof(real) == 4 ? 3 : 1)
+// Blocks of two warps, four of them on a multiprocessor: all registers that threads can have.
+#define TWO_WARPS __launch_bounds__(64, 4)
 
-extern "C" SMALL_BLOCKS __global__ void gather_wide(Gather g, Finish f, const real *source, const real *packed,
-                                                    real *y) {
-    gather<128, 64, WIDTH>(g, source, packed, f, y);
+extern "C" TWO_WARPS __global__ void gather_wide(Gather g, Finish f, const real *source, const real *packed, real *y) {
+    gather<64, 64, 8, WIDTH>(g, source, packed, f, y);
+}
+
+// For few columns.
+extern "C" TWO_WARPS __global__ void gather_narrow(Gather g, Finish f, const real *source, const real *packed,
+                                                   real *y) {
+    gather<128, 32, 4, WIDTH>(g, source, packed, f, y);
 }
 
 // For any number of channels.
-extern "C" SMALL_BLOCKS __global__ void gather_any(Gather g, Finish f, const real *source, const real *packed,
-                                                   real *y) {
-    gather<128, 64, 1>(g, source, packed, f, y);
+extern "C" TWO_WARPS __global__ void gather_any(Gather g, Finish f, const real *source, const real *packed, real *y) {
+    gather<64, 64, 8, 1>(g, source, packed, f, y);
 }

@@ -155,6 +155,10 @@ extern "C" __global__ void add_partials(idx n, int parts, const real *partials, 
     }
 }
 
+// So many blocks that a multiprocessor has room for them; `double` takes twice the registers.
+#define LARGE_BLOCKS __launch_bounds__(256, sizeof(real) == 4 ? 2 : 1)
+#define SMALL_BLOCKS __launch_bounds__(128, sizeof(real) == 4 ? 3 : 1)
+
 extern "C" LARGE_BLOCKS __global__ void weight_128(Gather g, int groups, int rows_per_part, const real *source,
                                                    const real *dy, real *partials) {
     gather_weight<128, 128, WIDTH>(g, groups, rows_per_part, source, dy, partials);

@@ -106,7 +106,7 @@ __device__ __forceinline__ void tensor_gather(const Gather &g, const float *sour
             copy(next);
 #pragma unroll
             for (int first = 0; first < WIDTH; first += BRIEF ? 4 : 2)
-                tile.add<BRIEF>([&](int i, int h, int k) { return left[2 * i + h].at[first + k]; },
+                tile.template add<BRIEF>([&](int i, int h, int k) { return left[2 * i + h].at[first + k]; },
                                 [&](int j, int k) { return right[j].at[first + k]; });
         });
     write<8, 2 * NJ>(
@@ -146,7 +146,7 @@ __device__ __forceinline__ void tensor_weight(const Gather &g, int groups, int r
                     right[k] = load<WIDTH>(from + B + line * Load::COLUMN_PITCH + column + lane / 4 * 4);
                 }
                 if (first == 0) copy(next);
-                tile.add<BRIEF>([&](int i, int h, int k) { return left[k][i / 2].at[i % 2 * 2 + h]; },
+                tile.template add<BRIEF>([&](int i, int h, int k) { return left[k][i / 2].at[i % 2 * 2 + h]; },
                                 [&](int j, int k) { return right[k].at[j]; });
             }
         });
