@@ -46,6 +46,23 @@ impl CudaExec {
         self.0.set_precision(precision);
     }
 
+    /// Copies a buffer to an address of this GPU's memory.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    ///
+    /// # Safety
+    /// There must be room for the values, nothing else may use it, and it may be freed on the GPU's default stream only.
+    pub unsafe fn copy_to<E: CudaReal>(&self, from: &CudaBuf<E>, at: CUdeviceptr) -> Result<(), Error> {
+        self.0.device.bind_to_thread()?;
+        if !from.is_empty() {
+            let bytes = from.len() * size_of::<E>();
+            // SAFETY: the caller's promise; both are freed on the same stream, so after this copy.
+            unsafe { result::memcpy_dtod_async(at, from.at(), bytes, *self.0.device.cu_stream()) }?;
+        }
+        Ok(())
+    }
+
     /// Takes over a slice of this GPU's memory.
     pub fn adopt<E>(&self, slice: CudaSlice<E>) -> CudaBuf<E> {
         CudaBuf::new(slice, self.0.clone())
@@ -132,7 +149,6 @@ macro_rules! executor {
                 bias: Option<&CudaBuf<$E>>,
                 tail: ConvTail<'_, CudaBuf<$E>>,
             ) -> Result<CudaBuf<$E>, Error> {
-                let y = conv::forward(size, x, kernel)?;
                 let affine = Affine {
                     bias,
                     tail: Tail {
@@ -142,11 +158,7 @@ macro_rules! executor {
                     affine: tail.affine,
                     residual: tail.residual,
                 };
-                let something = affine.tail != Tail::default() || affine.affine.is_some();
-                if something || bias.is_some() || affine.residual.is_some() {
-                    affine.run(size.output.by_rows(), &y, &y)?;
-                }
-                Ok(y)
+                conv::forward_with_tail(size, x, kernel, &affine)
             }
 
             fn conv_moments(

@@ -81,6 +81,8 @@ pub(super) struct Gpu {
     pub(super) device: Arc<CudaDevice>,
     blas: CudaBlas,
     precision: AtomicU8,
+    /// Whether there are tensor cores for TF32 and bfloat16: from compute capability 8.0 on.
+    tensor_cores: bool,
     modules: [OnceLock<Module>; 2],
     compiling: Mutex<()>,
     /// The functions of sources that were written for loops.
@@ -111,10 +113,13 @@ impl Gpu {
         let device = CudaDevice::new(ordinal)?;
         keep_freed_memory(&device)?;
         let blas = CudaBlas::new(device.clone())?;
+        let major = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+        let tensor_cores = device.attribute(major)? >= 8;
         Ok(Self {
             device,
             blas,
             precision: AtomicU8::new(Precision::Full as u8),
+            tensor_cores,
             modules: [OnceLock::new(), OnceLock::new()],
             compiling: Mutex::new(()),
             written: Mutex::default(),
@@ -127,6 +132,11 @@ impl Gpu {
 
     pub(super) fn set_precision(&self, precision: Precision) {
         self.precision.store(precision as u8, Ordering::Relaxed);
+    }
+
+    /// Whether products of `E` may be rounded to TF32 or bfloat16.
+    pub(super) fn has_tensor_cores<E: CudaReal>(&self) -> bool {
+        self.tensor_cores && E::TENSOR_CORES
     }
 
     /// A buffer whose values are still to be written.
@@ -373,6 +383,54 @@ impl Grid {
         }
     }
 
+    /// The channels that a thread of a wide kernel has: 16 bytes of them, or one where 16 bytes do not divide
+    /// them, as the kernels decide too.
+    fn wide_channels<E>(channels: usize) -> usize {
+        let width = 16 / size_of::<E>();
+        if channels.is_multiple_of(width) { width } else { 1 }
+    }
+
+    /// For a kernel with `FOR_WIDE_CHANNELS`: enough blocks for every GPU, so that threads take several rows.
+    pub(super) fn wide_rows<E>(rows: usize, channels: usize) -> Self {
+        let grid = Self::rows(rows, channels / Self::wide_channels::<E>(channels));
+        let [x, y, z] = grid.blocks;
+        Self {
+            blocks: [x.min(4096_usize.div_ceil(y)), y, z],
+            ..grid
+        }
+    }
+
+    /// For a wide kernel that takes a part of the rows for each `blockIdx.x`.
+    pub(super) fn wide_parts<E>(parts: usize, channels: usize) -> Self {
+        Self::parts(parts, channels / Self::wide_channels::<E>(channels))
+    }
+
+    /// For a wide kernel that takes an image for each `blockIdx.x`: few channels for each block, since the
+    /// images alone are few.
+    pub(super) fn wide_images<E>(images: usize, channels: usize) -> Self {
+        Self::narrow(images, channels / Self::wide_channels::<E>(channels))
+    }
+
+    /// For a kernel that adds the parts of each channel.
+    pub(super) fn finish(channels: usize) -> Self {
+        const MANY: usize = 1 << 14;
+        if channels < MANY {
+            Self::narrow(1, channels)
+        } else {
+            Self::parts(1, channels)
+        }
+    }
+
+    /// As `parts`, with few channels for each block and many threads for each channel.
+    fn narrow(parts: usize, channels: usize) -> Self {
+        let across = channels.max(1).next_power_of_two().min(4);
+        let blocks = channels.div_ceil(across);
+        Self {
+            blocks: [parts, blocks.min(MOST_BLOCKS), blocks.div_ceil(MOST_BLOCKS)],
+            threads: [across, THREADS / across, 1],
+        }
+    }
+
     /// For a kernel in which a warp takes a row.
     pub(super) fn warps(rows: usize) -> Self {
         Self {
@@ -384,8 +442,17 @@ impl Grid {
 
 /// How rows are cut into parts whose sums are added, by sizes alone: `(parts, rows per part)`.
 pub(super) fn parts(rows: usize, channels: usize) -> (usize, usize) {
+    parts_up_to(256, rows, channels)
+}
+
+/// As `parts`, for a wide kernel, whose blocks are fewer.
+pub(super) fn wide_parts<E>(rows: usize, channels: usize) -> (usize, usize) {
+    parts_up_to(512, rows, channels / Grid::wide_channels::<E>(channels))
+}
+
+fn parts_up_to(most: usize, rows: usize, channels: usize) -> (usize, usize) {
     let at_once = Grid::channel_block(channels)[1];
-    let wanted = (rows / (8 * at_once)).clamp(1, 256);
+    let wanted = (rows / (8 * at_once)).clamp(1, most);
     let each = rows.div_ceil(wanted).max(1);
     (rows.div_ceil(each).max(1), each)
 }

@@ -1,5 +1,6 @@
 //! The CUDA device's operations against the CPU device's, which are tested against the oracle and PyTorch.
 
+mod convolutions;
 mod device;
 mod every;
 mod loops;
