@@ -51,6 +51,7 @@ pub mod update;
 #[doc(hidden)]
 pub mod weight;
 
+mod model;
 mod pending;
 mod saved;
 

@@ -5,7 +5,7 @@ use super::comment;
 use super::module::{self, Entry};
 use super::names::Names;
 use super::types;
-use crate::ir::{Group, GroupId, Network, Op, Part};
+use crate::ir::{Group, GroupId, Init, Network, Op, Part};
 use crate::plan::docs;
 use crate::plan::{NormKind, camel};
 use proc_macro2::{Ident, TokenStream};
@@ -104,7 +104,7 @@ impl Shared {
         let entries: Vec<Entry> = tensors(group)
             .map(|(part, shape, init)| {
                 let name = format_ident!("{}", part_name(part));
-                let visit = module::visit_tensor(part_name(part), &name, init);
+                let visit = module::visit_tensor(part_name(part), init);
                 Entry {
                     docs: docs::of_part(part, &shape),
                     ty: types::tensor(&shape),
@@ -127,7 +127,7 @@ impl Shared {
                 None => quote!(#of<E, D>),
             };
             let count = types::size(u64::from(group.kernels));
-            let visit = module::visit_repeat(&format!("{}.", group.name), &types::size(0), field, of.clone(), &count);
+            let visit = module::visit_repeat(&format!("{}.", group.name), 0);
             let part = group.parts.first().copied().unwrap_or(Part::Kernel);
             let docs = docs::of_group(group, part, network);
             return vec![Entry {
@@ -139,7 +139,7 @@ impl Shared {
         }
         if let Some((kind, channels)) = norm(group) {
             let name = self.field(id, Part::Norm);
-            let visit = module::visit_module(&group.name, &name);
+            let visit = module::visit_module(&group.name);
             return vec![Entry {
                 docs: docs::of_group(group, Part::Norm, network),
                 ty: types::norm(kind, channels),
@@ -151,7 +151,7 @@ impl Shared {
             .map(|(part, shape, init)| {
                 let name = self.field(id, part);
                 let key = format!("{}.{}", group.name, part_name(part));
-                let visit = module::visit_tensor(&key, &name, init);
+                let visit = module::visit_tensor(&key, init);
                 Entry {
                     docs: docs::of_group(group, part, network),
                     ty: types::tensor(&shape),
@@ -266,11 +266,11 @@ fn norm(group: &Group) -> Option<(NormKind, u64)> {
 }
 
 /// The shared tensors of a convolution or linear layer with their initial values.
-fn tensors(group: &Group) -> impl Iterator<Item = (Part, Vec<u64>, TokenStream)> {
+fn tensors(group: &Group) -> impl Iterator<Item = (Part, Vec<u64>, Init)> {
     let init = group.op.inits();
     group.tensors().into_iter().filter_map(move |tensor| {
         let init = init?[usize::from(tensor.part == Part::Bias)];
-        Some((tensor.part, tensor.shape, types::options(init)))
+        Some((tensor.part, tensor.shape, init))
     })
 }
 

@@ -55,22 +55,22 @@ pub(super) fn batch(shape: Shape, tape: TokenStream) -> TokenStream {
     quote!(rt::Tensor<(B, #(rt::Const<#sizes>),*), E, D, #tape>)
 }
 
-/// How dfdx is to build and reset a tensor.
-pub(super) fn options(init: Init) -> TokenStream {
+/// Initial values as a function of the runtime's `init`, without the tensor.
+pub(super) fn initial(init: Init) -> TokenStream {
     match init {
-        Init::Constant(value) if value.0 == 0.0 => quote!(rt::TensorOptions::reset_to_zeros()),
-        Init::Constant(value) if value.0 == 1.0 => quote!(rt::TensorOptions::reset_to_ones()),
+        Init::Constant(value) if value.0 == 0.0 => quote!(zeros),
+        Init::Constant(value) if value.0 == 1.0 => quote!(ones),
         Init::Constant(value) => {
             let value = signed(value.0);
-            quote!(rt::TensorOptions::reset_with(|t| rt::init::constant(t, #value)))
+            quote!(constant(#value))
         }
         Init::Uniform(bound) => {
             let bound = real(bound.0);
-            quote!(rt::TensorOptions::reset_with(|t| rt::init::uniform(t, #bound)))
+            quote!(uniform(#bound))
         }
         Init::Normal(std) => {
             let std = real(std.0);
-            quote!(rt::TensorOptions::reset_with(|t| rt::init::normal(t, #std)))
+            quote!(normal(#std))
         }
     }
 }
