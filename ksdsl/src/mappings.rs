@@ -3,7 +3,7 @@
 //!
 //! Only names and parameters; `share` computes with them.
 
-use crate::layers::{ParamDef, ParamKind};
+use crate::ops::{ParamDef, ParamKind};
 
 /// A mapping, a place or a private part.
 pub struct MappingDef {

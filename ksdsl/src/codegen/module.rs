@@ -30,8 +30,8 @@ pub(super) fn entries(body: &Body, plan: &Plan<'_>, reserved: &[&str]) -> Vec<En
 fn entry(field: &Field, name: Ident, plan: &Plan<'_>) -> Entry {
     let docs = docs::of_field(field, &plan.types);
     let (ty, visit) = match field {
-        Field::Tensor { key, shape, init } => (types::tensor(shape), visit_tensor(key, *init)),
-        Field::Norm { key, op, channels } => (types::norm(*op, *channels), visit_module(key)),
+        Field::Tensor { key, shape, init, .. } => (types::tensor(shape), visit_tensor(key, *init)),
+        Field::Norm { key, of } => (types::module(*of), visit_module(key)),
         Field::Module { key, of } => {
             let of = format_ident!("{}", plan.types[*of].name);
             (quote!(#of<E, D>), visit_module(key))

@@ -5,16 +5,17 @@ use super::comment;
 use super::module::{self, Entry};
 use super::names::Names;
 use super::types;
-use crate::ir::{Group, GroupId, Init, Network, Op, Part};
+use crate::ir::{Group, GroupId, Network, Part};
+use crate::plan::camel;
 use crate::plan::docs;
-use crate::plan::{NormKind, camel};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::HashMap;
 
 /// The names of the shared parameters in `Shared` and `Visits`.
 pub(super) struct Shared {
-    fields: HashMap<(GroupId, Part), Ident>,
+    /// By group and name of the tensor, which is empty for a module.
+    fields: HashMap<(GroupId, &'static str), Ident>,
     /// The structs of groups with several kernels, in `Shared`.
     banks: HashMap<GroupId, (Ident, Ident)>,
     any: bool,
@@ -28,21 +29,20 @@ impl Shared {
         let (mut fields, mut banks) = (HashMap::new(), HashMap::new());
         for (id, group) in network.groups.iter().enumerate() {
             let bank = (group.kernels > 1).then(|| names.fresh(&group.name));
-            for part in &group.parts {
-                let field = match (part, &bank) {
-                    (Part::Kernel, _) => names.fresh(&format!("{}_weight", group.name)),
-                    (Part::Bias, _) => names.fresh(&format!("{}_bias", group.name)),
-                    (Part::Norm, Some(bank)) => bank.clone(),
-                    (Part::Norm, None) => names.fresh(&group.name),
+            for tensor in slots(group) {
+                let field = match (tensor, &bank) {
+                    ("", Some(bank)) => bank.clone(),
+                    ("", None) => names.fresh(&group.name),
+                    (tensor, _) => names.fresh(&format!("{}_{tensor}", group.name)),
                 };
-                fields.insert((id, *part), field);
+                fields.insert((id, tensor), field);
             }
             if let Some(bank) = bank {
                 let of = structs.fresh(&format!("{}Kernel", camel(&group.name)));
                 banks.insert(id, (bank, of));
             }
         }
-        let norms = network.groups.iter().any(|group| group.parts.contains(&Part::Norm));
+        let norms = network.groups.iter().any(|group| group.op.module().is_some());
         Shared {
             fields,
             banks,
@@ -66,10 +66,10 @@ impl Shared {
     }
 
     /// The expression for a shared parameter at its next visit.
-    pub(super) fn visit(&self, id: GroupId, part: Part, network: &Network) -> TokenStream {
-        let name = self.fields.get(&(id, part));
-        match (network.groups[id].kernels, part) {
-            (1, Part::Norm) => quote!(shared.#name),
+    pub(super) fn visit(&self, id: GroupId, tensor: &'static str, network: &Network) -> TokenStream {
+        let name = self.fields.get(&(id, tensor));
+        match (network.groups[id].kernels, tensor) {
+            (1, "") => quote!(shared.#name),
             (1, _) => quote!(&shared.#name),
             _ => quote!(shared.#name.visit()),
         }
@@ -98,16 +98,18 @@ impl Shared {
     /// The struct of one kernel of a group that has several.
     fn kernel_struct(&self, id: GroupId, group: &Group) -> Option<TokenStream> {
         let (_, name) = self.banks.get(&id)?;
-        if group.parts.contains(&Part::Norm) {
+        if group.op.module().is_some() {
             return None;
         }
-        let entries: Vec<Entry> = tensors(group)
-            .map(|(part, shape, init)| {
-                let name = format_ident!("{}", part_name(part));
-                let visit = module::visit_tensor(part_name(part), init);
+        let entries: Vec<Entry> = group
+            .tensors()
+            .into_iter()
+            .map(|tensor| {
+                let name = format_ident!("{}", tensor.name);
+                let visit = module::visit_tensor(tensor.name, tensor.init);
                 Entry {
-                    docs: docs::of_part(part, &shape),
-                    ty: types::tensor(&shape),
+                    docs: docs::of_part(tensor.part, &tensor.shape),
+                    ty: types::tensor(&tensor.shape),
                     visit,
                     name,
                 }
@@ -122,8 +124,8 @@ impl Shared {
 
     fn entries(&self, id: GroupId, group: &Group, network: &Network) -> Vec<Entry> {
         if let Some((field, of)) = self.banks.get(&id) {
-            let of = match norm(group) {
-                Some((kind, channels)) => types::norm(kind, channels),
+            let of = match group.op.module() {
+                Some(of) => types::module(of),
                 None => quote!(#of<E, D>),
             };
             let count = types::size(u64::from(group.kernels));
@@ -137,24 +139,26 @@ impl Shared {
                 visit,
             }];
         }
-        if let Some((kind, channels)) = norm(group) {
-            let name = self.field(id, Part::Norm);
+        if let Some(of) = group.op.module() {
+            let name = self.field(id, "");
             let visit = module::visit_module(&group.name);
             return vec![Entry {
                 docs: docs::of_group(group, Part::Norm, network),
-                ty: types::norm(kind, channels),
+                ty: types::module(of),
                 visit,
                 name,
             }];
         }
-        tensors(group)
-            .map(|(part, shape, init)| {
-                let name = self.field(id, part);
-                let key = format!("{}.{}", group.name, part_name(part));
-                let visit = module::visit_tensor(&key, init);
+        group
+            .tensors()
+            .into_iter()
+            .map(|tensor| {
+                let name = self.field(id, tensor.name);
+                let key = format!("{}.{}", group.name, tensor.name);
+                let visit = module::visit_tensor(&key, tensor.init);
                 Entry {
-                    docs: docs::of_group(group, part, network),
-                    ty: types::tensor(&shape),
+                    docs: docs::of_group(group, tensor.part, network),
+                    ty: types::tensor(&tensor.shape),
                     visit,
                     name,
                 }
@@ -162,9 +166,9 @@ impl Shared {
             .collect()
     }
 
-    fn field(&self, id: GroupId, part: Part) -> Ident {
+    fn field(&self, id: GroupId, tensor: &'static str) -> Ident {
         self.fields
-            .get(&(id, part))
+            .get(&(id, tensor))
             .cloned()
             .unwrap_or_else(|| format_ident!("missing"))
     }
@@ -172,9 +176,9 @@ impl Shared {
     /// The handles of one forward pass.
     fn visits(&self, network: &Network) -> TokenStream {
         let fields = network.groups.iter().enumerate().flat_map(|(id, group)| {
-            group.parts.iter().map(move |part| {
-                let name = self.field(id, *part);
-                let handle = handle_type(group, *part);
+            slots(group).into_iter().map(move |tensor| {
+                let name = self.field(id, tensor);
+                let handle = handle_type(group, tensor);
                 if group.kernels == 1 {
                     quote!(#name: #handle)
                 } else {
@@ -195,9 +199,9 @@ impl Shared {
 
     fn bind(&self, network: &Network) -> TokenStream {
         let fields = network.groups.iter().enumerate().flat_map(|(id, group)| {
-            group.parts.iter().map(move |part| {
-                let name = self.field(id, *part);
-                let value = self.bind_part(id, group, *part);
+            slots(group).into_iter().map(move |tensor| {
+                let name = self.field(id, tensor);
+                let value = self.bind_tensor(id, group, tensor);
                 quote!(#name: #value)
             })
         });
@@ -208,7 +212,7 @@ impl Shared {
         };
         let lifetime = if self.norms { quote!('m,) } else { quote!() };
         // Shared norms are bound by each visit, which has statistics of its own to keep.
-        let only_norms = network.groups.iter().all(|group| norm(group).is_some());
+        let only_norms = network.groups.iter().all(|group| group.op.module().is_some());
         let context = if only_norms { quote!(_context) } else { quote!(context) };
         quote! {
             impl<E: rt::Scalar, D: rt::Backend<E>> Shared<E, D> {
@@ -219,10 +223,10 @@ impl Shared {
         }
     }
 
-    fn bind_part(&self, id: GroupId, group: &Group, part: Part) -> TokenStream {
+    fn bind_tensor(&self, id: GroupId, group: &Group, tensor: &'static str) -> TokenStream {
         let Some((field, _)) = self.banks.get(&id) else {
-            let field = self.field(id, part);
-            return if part == Part::Norm {
+            let field = self.field(id, tensor);
+            return if tensor.is_empty() {
                 quote!(&self.#field)
             } else {
                 quote!(rt::Bound::new(&self.#field, context)?)
@@ -230,10 +234,10 @@ impl Shared {
         };
         let (kernels, counts) = runs(&group.assignment);
         let runs = quote!(&[#((#kernels, #counts)),*]);
-        if part == Part::Norm {
+        if tensor.is_empty() {
             return quote!(rt::Bank::new(self.#field.iter().collect(), #runs));
         }
-        let tensor = format_ident!("{}", part_name(part));
+        let tensor = format_ident!("{tensor}");
         quote! {
             rt::Bank::new(
                 self.#field.iter().map(|kernel| rt::Bound::new(&kernel.#tensor, context)).collect::<Result<_, _>>()?,
@@ -244,40 +248,22 @@ impl Shared {
 }
 
 /// What a visit gets of one kernel.
-fn handle_type(group: &Group, part: Part) -> TokenStream {
-    if let Some((kind, channels)) = norm(group) {
-        let norm = types::norm(kind, channels);
-        return quote!(&'m #norm);
+fn handle_type(group: &Group, tensor: &str) -> TokenStream {
+    if let Some(of) = group.op.module() {
+        let of = types::module(of);
+        return quote!(&'m #of);
     }
-    let shape = tensors(group)
-        .find(|(of, ..)| *of == part)
-        .map(|(_, shape, _)| shape)
-        .unwrap_or_default();
-    let rank = types::rank(&shape);
+    let mut tensors = group.tensors().into_iter();
+    let shape = tensors.find(|of| of.name == tensor).map(|of| of.shape);
+    let rank = types::rank(&shape.unwrap_or_default());
     quote!(rt::Bound<#rank, E, D>)
 }
 
-fn norm(group: &Group) -> Option<(NormKind, u64)> {
-    match group.op {
-        Op::BatchNorm { channels, .. } => Some((NormKind::Batch, channels)),
-        Op::LayerNorm { channels, .. } => Some((NormKind::Layer, channels)),
-        _ => None,
-    }
-}
-
-/// The shared tensors of a convolution or linear layer with their initial values.
-fn tensors(group: &Group) -> impl Iterator<Item = (Part, Vec<u64>, Init)> {
-    let init = group.op.inits();
-    group.tensors().into_iter().filter_map(move |tensor| {
-        let init = init?[usize::from(tensor.part == Part::Bias)];
-        Some((tensor.part, tensor.shape, init))
-    })
-}
-
-fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Bias => "bias",
-        _ => "weight",
+/// What a group holds: its tensors, or nameless the module that holds them all.
+fn slots(group: &Group) -> Vec<&'static str> {
+    match group.op.module() {
+        Some(_) => vec![""],
+        None => group.tensors().into_iter().map(|tensor| tensor.name).collect(),
     }
 }
 

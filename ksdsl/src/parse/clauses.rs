@@ -2,8 +2,8 @@
 
 use super::habits::{Context, error};
 use crate::diag::Diagnostic;
-use crate::layers::KINDS;
 use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
+use crate::ops;
 use crate::source::Span;
 
 /// Words that people write in a clause, and the language's.
@@ -113,9 +113,9 @@ fn groups(context: &Context<'_, '_>) -> Option<Diagnostic> {
 
 /// `share isomorphic conv, linear in s`.
 fn several_kinds(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let is_kind = |word: &str| ops::kinds().any(|kind| kind == word);
     let next = if context.word(3) == "," { 4 } else { 3 };
-    let kinds =
-        context.word(1) == "isomorphic" && KINDS.contains(&context.word(2)) && KINDS.contains(&context.word(next));
+    let kinds = context.word(1) == "isomorphic" && is_kind(context.word(2)) && is_kind(context.word(next));
     kinds.then(|| {
         let (one, other) = (context.word(2), context.word(next));
         error(

@@ -3,7 +3,7 @@
 use super::mapping::Kernels;
 use super::{Clause, parts_of};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Group, Layer, LayerId, Mapping, Part, Visit};
+use crate::ir::{Group, LayerId, Mapping, Part, Visit};
 use std::collections::{BTreeSet, HashMap};
 
 impl Clause<'_, '_> {
@@ -14,7 +14,7 @@ impl Clause<'_, '_> {
         let (visits, assignment): (Vec<LayerId>, Vec<u32>) =
             members.filter_map(|(layer, kernel)| Some((*layer, (*kernel)?))).unzip();
         let Some(&first) = visits.first() else { return };
-        let op = self.network.layers[first].op;
+        let op = self.network.layers[first].op.clone();
         let parts = parts_of(&op, self.part());
         if self.claimed(&visits, &parts) {
             return;
@@ -44,7 +44,7 @@ impl Clause<'_, '_> {
     fn claimed(&mut self, layers: &[LayerId], parts: &[Part]) -> bool {
         let taken = layers.iter().find_map(|&id| {
             let layer = &self.network.layers[id];
-            parts.iter().find_map(|part| Some((layer, *slot(layer, *part)?)))
+            parts.iter().find_map(|part| Some((layer, layer.visit(*part)?)))
         });
         let Some((layer, visit)) = taken else { return false };
         let other = &self.network.groups[visit.group];
@@ -105,11 +105,4 @@ fn renumber(kernels: &mut [Option<u32>]) -> u32 {
     }
     // No more than layers, of which there are fewer than 2^32.
     u32::try_from(numbers.len()).unwrap_or(u32::MAX)
-}
-
-fn slot(layer: &Layer, part: Part) -> Option<&Visit> {
-    match part {
-        Part::Kernel | Part::Norm => layer.kernel.as_ref(),
-        Part::Bias => layer.bias.as_ref(),
-    }
 }

@@ -3,8 +3,8 @@
 use super::assign::{Amount, Count, Order, Place, assign};
 use crate::ast::{Call, Expr, Mapping as Written, Share};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::layers::{ArgValue, Args, read};
 use crate::mappings::{MAPPINGS, MappingDef, PLACES};
+use crate::ops::{ArgValue, Args, read};
 use crate::source::Span;
 use crate::value::{Env, eval_int};
 

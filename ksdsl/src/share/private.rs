@@ -3,9 +3,9 @@
 use super::Clause;
 use crate::ast::{Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::ir::{LayerId, Op, Part, join_sizes};
-use crate::layers::read;
+use crate::ir::{LayerId, Part, join_sizes};
 use crate::mappings::PRIVATE_PARTS;
+use crate::ops::read;
 use crate::source::Span;
 use crate::value::Env;
 
@@ -65,10 +65,7 @@ impl Clause<'_, '_> {
         let said = self.share.part == SharePart::Bias || matches!(self.share.select, Select::Blocks { .. });
         if !has_kernel && !said {
             let text = format!("`{}` has no kernel {what}", layer.path);
-            let why = match layer.op {
-                Op::PositionEmbedding { .. } => "a position embedding is a map that is added",
-                _ => "a norm is shared as a whole",
-            };
+            let why = layer.op.sharing().and_then(|sharing| sharing.whole).unwrap_or_default();
             let diagnostic = Diagnostic::error(Code::NothingToShare, at, text)
                 .and(layer.span, format!("it is `{}`", layer.op.word()))
                 .help(format!("{why}: leave out {own}"));
