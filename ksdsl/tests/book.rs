@@ -359,13 +359,11 @@ fn every_rule_of_the_grammar_is_in_the_book() {
     for kind in kinds() {
         assert!(row(&chapters["sharing.md"], kind).is_some(), "kind `{kind}`");
     }
-    for def in MAPPINGS.iter().chain(PLACES).chain(PRIVATE_PARTS) {
-        assert!(
-            row(&chapters["sharing.md"], def.name).is_some(),
-            "`{}` has no row",
-            def.name
-        );
-        assert!(has_word(&working, def.name), "no example uses `{}`", def.name);
+    let mappings = MAPPINGS.iter().map(|def| def.name);
+    let places = PLACES.iter().map(|def| def.name);
+    for name in mappings.chain(places).chain(PRIVATE_PARTS.iter().map(|def| def.name)) {
+        assert!(row(&chapters["sharing.md"], name).is_some(), "`{name}` has no row");
+        assert!(has_word(&working, name), "no example uses `{name}`");
     }
 }
 

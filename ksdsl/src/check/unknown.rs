@@ -4,7 +4,7 @@ use super::Checker;
 use crate::ast::Call;
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
-use crate::mappings::PRIVATE_PARTS;
+use crate::mappings::{PRIVATE_PARTS, find};
 use crate::ops::{self, LayerDef};
 use crate::source::Name;
 
@@ -40,7 +40,7 @@ impl Checker<'_, '_> {
             }
             None => {}
         }
-        if PRIVATE_PARTS.iter().any(|part| part.name == name) {
+        if find(PRIVATE_PARTS, name).is_some() {
             return diagnostic.help(format!(
                 "it is an option of shared visits: `share ... with private {name}`"
             ));

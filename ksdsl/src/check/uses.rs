@@ -4,7 +4,7 @@ use super::{Checker, Scope, calls, names};
 use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
-use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
+use crate::mappings::{ClauseDef, MAPPINGS, PLACES, PRIVATE_PARTS, find};
 use crate::ops;
 use crate::source::{Name, Span};
 use crate::value::FUNCTIONS;
@@ -157,9 +157,9 @@ impl<'f> Checker<'f, '_> {
     }
 
     /// Whether a mapping or a place exists and has valid arguments.
-    fn named_mapping(&mut self, call: &'f Call, defs: &'static [MappingDef], what: &str, scope: &Scope) -> bool {
+    fn named_mapping<K>(&mut self, call: &'f Call, defs: &'static [ClauseDef<K>], what: &str, scope: &Scope) -> bool {
         let (name, errors) = (&call.name, self.diagnostics.errors());
-        match defs.iter().find(|def| def.name == name.value) {
+        match find(defs, &name.value) {
             Some(def) => {
                 calls::check(name, &call.args, &calls::built_in(def.params), self.diagnostics);
                 self.layer_args(&call.args, def.params, scope);

@@ -13,13 +13,13 @@ use quote::{format_ident, quote};
 /// Emits the steps of one body.
 pub(super) struct Forward<'p> {
     plan: &'p Plan<'p>,
-    shared: &'p Shared,
+    shared: &'p Shared<'p>,
     body: &'p Body,
     fields: Vec<Ident>,
 }
 
 /// The `forward` of a struct.
-pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared) -> TokenStream {
+pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let forward = Forward::new(plan, shared, &of.body, &[]);
     let name = format_ident!("{}", of.name);
     let (input, output) = (types::activation(of.body.input), types::activation(of.body.output));
@@ -38,7 +38,7 @@ pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared) -> TokenStream
 }
 
 impl<'p> Forward<'p> {
-    pub(super) fn new(plan: &'p Plan<'p>, shared: &'p Shared, body: &'p Body, reserved: &[&str]) -> Self {
+    pub(super) fn new(plan: &'p Plan<'p>, shared: &'p Shared<'p>, body: &'p Body, reserved: &[&str]) -> Self {
         Forward {
             plan,
             shared,
@@ -171,7 +171,7 @@ impl<'p> Forward<'p> {
     fn layer(&self, op: &Op, output: Shape, sources: &[Source], private: Private) -> TokenStream {
         let mut tensors = self.tensors(op, sources);
         if private.low_rank != Private::NONE.low_rank {
-            let [a, b] = private.low_rank.map(|factor| self.tensor(factor, ""));
+            let [a, b] = private.low_rank.map(|factor| self.tensor(factor));
             let kernel = tensors.iter_mut().filter(|(name, _)| *name == "weight");
             kernel.for_each(|(_, weight)| *weight = quote!(rt::LowRank::new(#weight, #a, #b)));
         }
@@ -182,10 +182,7 @@ impl<'p> Forward<'p> {
         op.rust(&mut call);
         let statements = call.statements();
         let scale = scaled.then(|| {
-            let (scale, bias) = (
-                self.tensor(private.scale, ""),
-                bias.unwrap_or_else(|| quote!(rt::NoBias)),
-            );
+            let (scale, bias) = (self.tensor(private.scale), bias.unwrap_or_else(|| quote!(rt::NoBias)));
             quote!(let x = rt::op::scale(x, #scale, #bias)?;)
         });
         quote!(#statements #scale)
@@ -199,25 +196,23 @@ impl<'p> Forward<'p> {
                     let name = &self.fields[*field];
                     quote!(self.#name)
                 }
-                source => self.tensor(*source, ""),
+                source => self.tensor(*source),
             });
             return module.map(|module| ("", module)).collect();
         }
         let names = op.tensors().into_iter().map(|tensor| tensor.name);
         let tensors = names.zip(sources);
-        tensors
-            .map(|(name, source)| (name, self.tensor(*source, name)))
-            .collect()
+        tensors.map(|(name, source)| (name, self.tensor(*source))).collect()
     }
 
-    fn tensor(&self, source: Source, name: &'static str) -> TokenStream {
+    fn tensor(&self, source: Source) -> TokenStream {
         match source {
             Source::Absent => quote!(rt::NoBias),
             Source::Own(field) => {
                 let name = &self.fields[field];
                 quote!(&self.#name)
             }
-            Source::Shared(group) => self.shared.visit(group, name, self.plan.network),
+            Source::Shared(group, tensor) => self.shared.visit(group, tensor),
         }
     }
 }

@@ -34,7 +34,7 @@ pub fn network_on(network: &Network, runtime: &Runtime) -> TokenStream {
     let name = names::ident(&network.name);
     let comment = model::module_comment(network);
     let model = model::definitions(&plan, &shared);
-    let kernels = shared.definitions(network);
+    let kernels = shared.definitions();
     let mut types: Vec<_> = plan.types.iter().collect();
     types.sort_by_key(|of| of.order);
     let structs = types.into_iter().map(|of| {

@@ -17,7 +17,7 @@ use quote::{format_ident, quote};
 const RESERVED: &[&str] = &["shared"];
 
 /// `Model`, `Builder` and their impls.
-pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
+pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let mut entries = Vec::new();
     if shared.any() {
         let name = format_ident!("shared");
@@ -132,7 +132,7 @@ fn aliases(network: &Network) -> TokenStream {
 }
 
 /// The forward pass of the whole network.
-fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
+fn run(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let steps = Forward::new(plan, shared, &plan.root, RESERVED).steps(&plan.root.steps);
     let network = plan.network;
     let activation = types::activation(network.input);

@@ -9,11 +9,8 @@ use quote::{format_ident, quote};
 /// `rt::Rank4<64, 64, 3, 3>`.
 pub(super) fn rank(shape: &[u64]) -> TokenStream {
     let sizes = shape.iter().map(|value| size(*value));
-    match shape.len() {
-        1 => quote!(rt::Rank1<#(#sizes),*>),
-        2 => quote!(rt::Rank2<#(#sizes),*>),
-        _ => quote!(rt::Rank4<#(#sizes),*>),
-    }
+    let rank = format_ident!("Rank{}", shape.len());
+    quote!(rt::#rank<#(#sizes),*>)
 }
 
 /// `rt::Tensor<rt::Rank4<64, 64, 3, 3>, E, D>`.

@@ -84,8 +84,9 @@ pub(super) enum Source {
     Absent,
     /// In a field of the struct.
     Own(FieldId),
-    /// In the kernel of a group that serves this visit.
-    Shared(GroupId),
+    /// In the kernel of a group that serves this visit: the tensor at this position of [`Group::tensors`], or the
+    /// module that holds all of them.
+    Shared(GroupId, usize),
 }
 
 /// What a layer has of its own for a shared kernel.
@@ -289,16 +290,23 @@ impl<'n> Planner<'n> {
     fn layer(&mut self, id: usize, depth: usize, fields: &mut Vec<Field>) -> Step {
         let layer = &self.network.layers[id];
         let name = key(&layer.path.0[depth..]);
-        let shared = |part| layer.visit(part).map(|visit| Source::Shared(visit.group));
+        let shared = |part, name| {
+            let group = layer.visit(part)?.group;
+            let mut tensors = self.network.groups[group].tensors().into_iter();
+            tensors
+                .position(|tensor| tensor.name == name)
+                .map(|tensor| Source::Shared(group, tensor))
+        };
         let mut own = |field| {
             fields.push(field);
             Source::Own(fields.len() - 1)
         };
+        let shared_module = layer.visit(Part::Norm).map(|visit| Source::Shared(visit.group, 0));
         let tensors = match layer.op.module() {
-            Some(of) => vec![shared(Part::Norm).unwrap_or_else(|| own(Field::Norm { key: name.clone(), of }))],
+            Some(of) => vec![shared_module.unwrap_or_else(|| own(Field::Norm { key: name.clone(), of }))],
             None => {
                 let tensor = |tensor: Tensor| {
-                    shared(tensor.part).unwrap_or_else(|| {
+                    shared(tensor.part, tensor.name).unwrap_or_else(|| {
                         own(Field::Tensor {
                             key: format!("{name}.{}", tensor.name),
                             shape: tensor.shape,
@@ -376,7 +384,7 @@ struct Property {
 }
 
 const SHARED: Property = Property {
-    layer: |_, tensors| tensors.iter().any(|source| matches!(source, Source::Shared(_))),
+    layer: |_, tensors| tensors.iter().any(|source| matches!(source, Source::Shared(..))),
     inner: |inner| inner.uses_shared,
 };
 

@@ -152,7 +152,7 @@ impl Clause<'_, '_> {
             };
             for set in family.sets {
                 let kernels = set.at.iter().map(|visit| kernels[*visit]).collect();
-                self.group(set.layers, set.name, kernels, mapping.words.clone());
+                self.group(set.layers, set.name, &kernels, mapping.words.clone());
             }
         }
         if !self.diagnostics.has_errors() && !self.incomplete && *self.budget > 0 {

@@ -4,7 +4,7 @@ use super::Clause;
 use crate::ast::{Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::ir::{LayerId, Part, join_sizes};
-use crate::mappings::PRIVATE_PARTS;
+use crate::mappings::{PRIVATE_PARTS, PrivateKind, find};
 use crate::ops::read;
 use crate::source::Span;
 use crate::value::Env;
@@ -26,12 +26,12 @@ impl Private {
         let mut private = Private::default();
         for call in &share.private {
             // The checks of names have reported a part that does not exist.
-            let def = PRIVATE_PARTS.iter().find(|def| def.name == call.name.value)?;
+            let def = find(PRIVATE_PARTS, &call.name.value)?;
             let args = read(def.params, &call.args, env, diagnostics)?;
-            match def.name {
-                "bias" => private.bias = Some(call.span),
-                "scale" => private.scale = Some(call.span),
-                _ => private.rank = Some((args.size("rank", 1), args.span("rank")?, call.span)),
+            match def.kind {
+                PrivateKind::Bias => private.bias = Some(call.span),
+                PrivateKind::Scale => private.scale = Some(call.span),
+                PrivateKind::LowRank => private.rank = Some((args.size("rank", 1), args.span("rank")?, call.span)),
             }
         }
         Some(private)

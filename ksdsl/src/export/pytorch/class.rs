@@ -3,7 +3,7 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{Fresh, access, reach};
-use crate::ir::{Join, LOW_RANK_A, LOW_RANK_B, Op, Part, SCALE, Shape};
+use crate::ir::{GroupId, Join, LOW_RANK_A, LOW_RANK_B, Op, Part, SCALE, Shape};
 use crate::ops::attention::ATTEND;
 use crate::ops::{Python, Statement};
 use crate::plan::{Body, Field, FieldId, Plan, Private, Source, Step, TypeId};
@@ -31,7 +31,7 @@ impl<'p> File<'p> {
     }
 
     pub(super) fn is_bank(&self, source: Source) -> bool {
-        matches!(source, Source::Shared(group) if self.plan.network.groups[group].kernels > 1)
+        matches!(source, Source::Shared(group, _) if self.plan.network.groups[group].kernels > 1)
     }
 
     /// Whether a forward pass, or one inside it, visits a group of several kernels.
@@ -240,7 +240,7 @@ impl<'p> Class<'p> {
         let visit = |source: Source| {
             visits
                 .iter()
-                .find(|(of, _)| *of == source)
+                .find(|(of, _)| matches!(source, Source::Shared(group, _) if group == *of))
                 .map(|(_, visit)| visit.as_str())
         };
         let module = match (op.module(), sources) {
@@ -295,7 +295,7 @@ impl<'p> Class<'p> {
         match source {
             Source::Absent => None,
             Source::Own(field) => Some(format!("{}.{name}", self.part(field))),
-            Source::Shared(group) => {
+            Source::Shared(group, _) => {
                 let group = &self.file.plan.network.groups[group].name;
                 Some(match visit {
                     None => format!("shared[\"{group}.{name}\"]"),
@@ -306,26 +306,23 @@ impl<'p> Class<'p> {
     }
 
     /// What says, for each group of several kernels among these sources, which one this visit uses.
-    fn visits(&mut self, sources: &[Source]) -> Vec<(Source, String)> {
-        let mut visits: Vec<(Source, String)> = Vec::new();
+    fn visits(&mut self, sources: &[Source]) -> Vec<(GroupId, String)> {
+        let mut visits: Vec<(GroupId, String)> = Vec::new();
         for source in sources {
-            if !visits.iter().any(|(of, _)| of == source) {
-                visits.extend(self.visit(*source).map(|visit| (*source, visit)));
+            let Source::Shared(group, _) = *source else { continue };
+            if self.file.is_bank(*source) && !visits.iter().any(|(of, _)| *of == group) {
+                visits.push((group, self.visit(group)));
             }
         }
         visits
     }
 
     /// Notes which kernel of a group of several this visit uses; the attribute that says so.
-    fn visit(&mut self, source: Source) -> Option<String> {
-        let Source::Shared(group) = source else { return None };
-        if !self.file.is_bank(source) {
-            return None;
-        }
+    fn visit(&mut self, group: GroupId) -> String {
         let name = &self.file.plan.network.groups[group].name;
         let attribute = self.attributes.name(&format!("{name}_kernel"));
         self.init.line(&format!("self.{attribute} = next(kernels[\"{name}\"])"));
-        Some(attribute)
+        attribute
     }
 
     /// Makes the layer that holds the private ones of a layer's tensors.
