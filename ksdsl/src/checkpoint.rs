@@ -1,6 +1,6 @@
 //! What a network's checkpoints hold: the tensors by their keys, each shared one once.
 
-use crate::ir::{Layer, Network, Part, Visit};
+use crate::ir::Network;
 use std::collections::HashMap;
 
 /// A tensor of a checkpoint.
@@ -25,7 +25,7 @@ pub fn entries(network: &Network) -> Vec<Entry> {
     for layer in &network.layers {
         for tensor in layer.op.tensors() {
             let own = format!("{}.{}", layer.path.key(), tensor.name);
-            let Some(visit) = visit(layer, tensor.part) else {
+            let Some(visit) = layer.visit(tensor.part) else {
                 entries.push(Entry {
                     key: own,
                     shape: tensor.shape,
@@ -55,12 +55,4 @@ pub fn entries(network: &Network) -> Vec<Entry> {
         }));
     }
     entries
-}
-
-/// The kernel of a group that holds this part of a layer.
-fn visit(layer: &Layer, part: Part) -> Option<Visit> {
-    match part {
-        Part::Kernel | Part::Norm => layer.kernel,
-        Part::Bias => layer.bias,
-    }
 }

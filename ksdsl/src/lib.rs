@@ -41,11 +41,11 @@ pub mod foreign;
 #[doc(hidden)]
 pub mod ir;
 #[doc(hidden)]
-pub mod layers;
-#[doc(hidden)]
 pub mod limits;
 #[doc(hidden)]
 pub mod mappings;
+#[doc(hidden)]
+pub mod ops;
 #[doc(hidden)]
 pub mod parse;
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 use super::buffer::{Buffer, Meter};
 use super::kernel::{Convolution, LANES, Method, PARTS, partial_sums, product};
 use super::param::{Direction, Kernel};
-use crate::ir::Algorithm;
+use crate::ops::conv::Algorithm;
 use std::rc::Rc;
 
 /// Points of a tile of three pixels in wide depthwise kernels.

@@ -8,7 +8,9 @@
 use super::buffer::{Buffer, Meter};
 use super::param::{Direction, Domain, Form, Kernel, Sums};
 use super::wide;
-use crate::ir::{Algorithm, Conv, Layer, Op};
+use crate::ir::Layer;
+use crate::ops::conv::{Algorithm, Conv};
+use crate::ops::linear::Linear;
 use std::rc::Rc;
 
 /// Values of the widest vector, which kernels are padded to.
@@ -92,9 +94,8 @@ impl Convolution {
             method: Method::Pointwise,
             output_method: Method::Pointwise,
         };
-        match &layer.op {
-            Op::Linear { .. } => Some(this),
-            Op::Conv(conv) => {
+        match layer.op.downcast::<Conv>() {
+            Some(conv) => {
                 (this.groups, this.kernel) = (wide(conv.groups.max(1)), conv.kernel.map(wide));
                 (this.stride, this.dilation) = (conv.stride.map(wide), conv.dilation.map(wide));
                 this.algorithm = conv.algorithm;
@@ -102,7 +103,7 @@ impl Convolution {
                 this.output_method = this.method;
                 Some(this)
             }
-            _ => None,
+            None => layer.op.downcast::<Linear>().map(|_| this),
         }
     }
 

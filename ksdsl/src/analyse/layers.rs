@@ -7,7 +7,8 @@ use super::param::Param;
 use super::pending::{ConvStep, NormStep, Saved, Source, Value, activate};
 use super::weight::{Sum, Weight};
 use super::wide;
-use crate::ir::{Activation, LOW_RANK_A, LOW_RANK_B, Layer, Op};
+use crate::ir::{LOW_RANK_A, LOW_RANK_B, Layer};
+use crate::ops::conv::Conv;
 use std::rc::Rc;
 
 impl Pass<'_> {
@@ -51,7 +52,7 @@ impl Pass<'_> {
 
     /// The values for a convolution, or the one that runs with it and its input.
     fn ready_or_waiting(&mut self, layer: &Layer, size: &Convolution, x: Act) -> (Ready, Option<Box<ConvStep>>) {
-        let joins = !self.context.training && matches!(layer.op, Op::Conv(_));
+        let joins = !self.context.training && layer.op.downcast::<Conv>().is_some();
         match x.value {
             Value::Conv(step) if joins && step.behind.is_none() && step.size.chains(size) => {
                 let ready = Ready {
@@ -190,7 +191,7 @@ impl Pass<'_> {
         })
     }
 
-    pub(super) fn activation(&mut self, kind: Activation, mut x: Act) -> Act {
+    pub(super) fn activation(&mut self, kind: &'static str, mut x: Act) -> Act {
         if x.value.take_activation(kind, self.context.training) {
             return x;
         }

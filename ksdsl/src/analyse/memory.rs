@@ -11,7 +11,7 @@ use super::param::Param;
 use super::pending::{Context, Saved, Tape, Value};
 use super::weight::{Sum, Weight};
 use super::wide;
-use crate::ir::{GroupId, Join, Layer, Network, Node, Op, Part, PoolKind, SCALE, Shape, Visit};
+use crate::ir::{GroupId, Join, Layer, Network, Node, Part, SCALE, Shape, Visit};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -315,10 +315,8 @@ impl<'n> Pass<'n> {
                 let query = self.nodes(of_query, query);
                 let key = self.nodes(of_key, key);
                 let value = self.nodes(of_value, value);
-                match self.network.layers[*layer].op {
-                    Op::Attend { heads } => self.attend(wide(heads), [query, key, value]),
-                    _ => query,
-                }
+                let heads = self.network.layers[*layer].op.call().int("heads");
+                self.attend(wide(heads), [query, key, value])
             }
         }
     }
@@ -334,18 +332,19 @@ impl<'n> Pass<'n> {
     }
 
     fn layer(&mut self, layer: &Layer, x: Act) -> Act {
-        match layer.op {
-            Op::Conv(_) | Op::Linear { .. } => self.conv(layer, x),
-            Op::BatchNorm { channels, .. } => self.batch_norm(layer, wide(channels), x),
-            Op::LayerNorm { .. } => self.layer_norm(layer, x),
-            Op::Activation(kind) => self.activation(kind, x),
-            Op::Pool { .. } => self.pool(layer, true, x),
-            Op::GlobalPool(kind) => self.pool(layer, kind == PoolKind::Max, x),
-            Op::Dropout(p) if self.context.training && p.0 > 0.0 => self.dropout(x),
-            Op::Flatten => self.flatten(layer, x),
-            Op::PositionEmbedding { .. } => self.position_embedding(layer, x),
-            // `Node::Attend` joins what such a layer joins.
-            Op::Dropout(_) | Op::Attend { .. } | Op::Invalid => x,
+        let call = layer.op.call();
+        match call.name {
+            "conv" | "linear" => self.conv(layer, x),
+            "batch_norm" => self.batch_norm(layer, wide(call.int("channels")), x),
+            "layer_norm" => self.layer_norm(layer, x),
+            kind @ ("relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish") => self.activation(kind, x),
+            "global_avg_pool" => self.pool(layer, false, x),
+            "flatten" => self.flatten(layer, x),
+            "position_embedding" => self.position_embedding(layer, x),
+            "dropout" if self.context.training && call.real("p") > 0.0 => self.dropout(x),
+            "dropout" | "invalid" => x,
+            // Pooling, and what it does not know: the input is kept for the backward pass.
+            _ => self.pool(layer, true, x),
         }
     }
 }

@@ -13,7 +13,8 @@ mod weight;
 
 pub use memory::{Peaks, peaks};
 
-use crate::ir::{Algorithm, GroupId, Layer, Network, Op, Part, Tensor, Visit};
+use crate::ir::{GroupId, Layer, Network, Tensor};
+use crate::ops::conv::{Algorithm, Conv};
 use std::collections::HashSet;
 
 /// The counts of a network.
@@ -47,10 +48,8 @@ pub struct LayerCost {
 /// AVX-512, in `f32` and in the forward pass; or the one that the specification sets. `None` for other
 /// layers.
 pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
-    match layer.op {
-        Op::Conv(_) => kernel::Convolution::of(layer, wide(batch), None).map(|conv| conv.taken()),
-        _ => None,
-    }
+    layer.op.downcast::<Conv>()?;
+    kernel::Convolution::of(layer, wide(batch), None).map(|conv| conv.taken())
 }
 
 /// Analyses a network.
@@ -108,9 +107,5 @@ fn elements(tensor: &Tensor) -> u64 {
 
 /// The kernel of a group that holds this tensor of a layer.
 fn shared(layer: &Layer, tensor: &Tensor) -> Option<(GroupId, u32)> {
-    let visit: Option<Visit> = match tensor.part {
-        Part::Kernel | Part::Norm => layer.kernel,
-        Part::Bias => layer.bias,
-    };
-    visit.map(|visit| (visit.group, visit.kernel))
+    layer.visit(tensor.part).map(|visit| (visit.group, visit.kernel))
 }

@@ -5,7 +5,6 @@ use super::buffer::{Buffer, Gradient, Meter};
 use super::kernel::{Convolution, Remade};
 use super::param::Param;
 use super::weight::Weight;
-use crate::ir::Activation;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -174,7 +173,7 @@ pub(super) struct ConvStep {
     pub(super) gradient: Gradient,
     pub(super) weight: Weight,
     pub(super) bias: Option<Param>,
-    pub(super) before: Option<Activation>,
+    pub(super) before: Option<&'static str>,
     /// Of a norm with running statistics.
     pub(super) affine: Option<Buffer>,
     pub(super) residual: Option<Rc<Buffer>>,
@@ -304,14 +303,14 @@ impl ConvStep {
 
 /// An activation function as a pass of its own.
 pub(super) fn activate(
-    kind: Activation,
+    kind: &'static str,
     x: Rc<Buffer>,
     input: Gradient,
     context: &mut Context,
     gradient: &Gradient,
 ) -> Rc<Buffer> {
     // Of these two the gradient depends on the output alone.
-    let saves_output = matches!(kind, Activation::Relu | Activation::Sigmoid);
+    let saves_output = matches!(kind, "relu" | "sigmoid");
     let before = (context.training && !saves_output).then(|| x.clone());
     let y = Rc::new(Buffer::owned(x));
     let saved = before.unwrap_or_else(|| y.clone());
@@ -439,8 +438,8 @@ impl Value {
     }
 
     /// Takes up an activation. `false`: it must be a pass of its own.
-    pub(super) fn take_activation(&mut self, kind: Activation, training: bool) -> bool {
-        let relu = kind == Activation::Relu;
+    pub(super) fn take_activation(&mut self, kind: &'static str, training: bool) -> bool {
+        let relu = kind == "relu";
         match self {
             Self::Conv(step) if step.before.is_none() && step.is_plain() => step.before = Some(kind),
             Self::Conv(step) if !training && !step.after && relu => step.after = true,

@@ -4,8 +4,8 @@ use super::Checker;
 use crate::ast::Call;
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
-use crate::layers::{self, LayerDef};
-use crate::mappings::PRIVATE_PARTS;
+use crate::mappings::{PRIVATE_PARTS, find};
+use crate::ops::{self, LayerDef};
 use crate::source::Name;
 
 impl Checker<'_, '_> {
@@ -31,7 +31,7 @@ impl Checker<'_, '_> {
         }
         match foreign::layer(name) {
             Some(Ours::Name(ours)) => {
-                let help = layers::find(ours).map_or(ours.to_owned(), signature);
+                let help = ops::find(ours).map_or(ours.to_owned(), signature);
                 return called(call, ours, diagnostic.help(format!("it is called `{help}` in KSDSL")));
             }
             Some(Ours::Otherwise(how)) => return diagnostic.help(how),
@@ -40,7 +40,7 @@ impl Checker<'_, '_> {
             }
             None => {}
         }
-        if PRIVATE_PARTS.iter().any(|part| part.name == name) {
+        if find(PRIVATE_PARTS, name).is_some() {
             return diagnostic.help(format!(
                 "it is an option of shared visits: `share ... with private {name}`"
             ));
@@ -59,14 +59,14 @@ impl Checker<'_, '_> {
     /// The names of everything that can be called.
     fn callable(&self) -> Vec<&str> {
         let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
-        layers::LAYERS.iter().map(|layer| layer.name).chain(blocks).collect()
+        ops::layers().map(|layer| layer.name).chain(blocks).collect()
     }
 }
 
 /// Adds the name here; without the arguments where the layer needs none, since norms, poolings and activations
 /// of other frameworks take sizes and options that are inferred from the input here.
 fn called(call: &Call, ours: &str, diagnostic: Diagnostic) -> Diagnostic {
-    match layers::find(ours) {
+    match ops::find(ours) {
         Some(layer) if !layer.params.iter().any(|param| param.required) && !takes_all(layer, call) => {
             diagnostic.fix(call.span, ours)
         }

@@ -4,15 +4,15 @@ use super::{Checker, Scope, calls, names};
 use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
-use crate::layers;
-use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
+use crate::mappings::{ClauseDef, MAPPINGS, PLACES, PRIVATE_PARTS, find};
+use crate::ops;
 use crate::source::{Name, Span};
 use crate::value::FUNCTIONS;
 
 impl<'f> Checker<'f, '_> {
     pub(super) fn call(&mut self, call: &'f Call, scope: &Scope) {
         let (name, args) = (&call.name, &call.args);
-        if let Some(layer) = layers::find(&name.value) {
+        if let Some(layer) = ops::find(&name.value) {
             calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
             self.numbers_by_position(layer, args);
             self.layer_args(args, layer.params, scope);
@@ -32,7 +32,7 @@ impl<'f> Checker<'f, '_> {
     }
 
     /// Arguments of the language's own constructs may be words as well as values.
-    pub(super) fn layer_args(&mut self, args: &'f [Arg], params: &'static [layers::ParamDef], scope: &Scope) {
+    pub(super) fn layer_args(&mut self, args: &'f [Arg], params: &'static [ops::ParamDef], scope: &Scope) {
         for (position, arg) in args.iter().enumerate() {
             let param = match &arg.name {
                 Some(name) => params.iter().find(|param| param.name == name.value),
@@ -46,11 +46,11 @@ impl<'f> Checker<'f, '_> {
                     (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
                     (ExprKind::Name(name), Some(param)) if self.word_of_another(param, name, size.span, scope) => {}
                     (ExprKind::Name(name), Some(param)) if !self.file.lost.contains(name) => {
-                        let takes = layers::takes(param, name);
+                        let takes = ops::takes(param, name);
                         let takes = (takes.0, takes.1.as_deref());
                         scope.check_known(name, size.span, takes, self.diagnostics);
                     }
-                    (ExprKind::Function(name, inner), Some(param)) if layers::is_function(param.kind, &name.value) => {
+                    (ExprKind::Function(name, inner), Some(param)) if ops::is_function(param.kind, &name.value) => {
                         for expr in inner {
                             self.expr(expr, scope);
                         }
@@ -63,15 +63,15 @@ impl<'f> Checker<'f, '_> {
 
     /// A name that is a word of this parameter, or for a parameter that takes nothing but words is
     /// no name of the user's: reading the argument says which words there are.
-    fn takes_words_only(&self, kind: layers::ParamKind, expr: &Expr, scope: &Scope) -> bool {
+    fn takes_words_only(&self, kind: ops::ParamKind, expr: &Expr, scope: &Scope) -> bool {
         let ExprKind::Name(name) = &expr.kind else { return false };
-        let words_only = matches!(kind, layers::ParamKind::Init | layers::ParamKind::Word(_));
-        layers::is_word(kind, name) || (words_only && !scope.knows(name))
+        let words_only = matches!(kind, ops::ParamKind::Init | ops::ParamKind::Word(_));
+        ops::is_word(kind, name) || (words_only && !scope.knows(name))
     }
 
     /// Whether a name is a word of the language, but for other parameters: reported.
-    fn word_of_another(&mut self, param: &layers::ParamDef, name: &str, at: Span, scope: &Scope) -> bool {
-        let Some(of) = layers::parameter_of(name).filter(|of| !scope.knows(name) && *of != param.name) else {
+    fn word_of_another(&mut self, param: &ops::ParamDef, name: &str, at: Span, scope: &Scope) -> bool {
+        let Some(of) = ops::parameter_of(name).filter(|of| !scope.knows(name) && *of != param.name) else {
             return false;
         };
         let text = format!("`{}` takes {}", param.name, param.kind.wanted());
@@ -157,9 +157,9 @@ impl<'f> Checker<'f, '_> {
     }
 
     /// Whether a mapping or a place exists and has valid arguments.
-    fn named_mapping(&mut self, call: &'f Call, defs: &'static [MappingDef], what: &str, scope: &Scope) -> bool {
+    fn named_mapping<K>(&mut self, call: &'f Call, defs: &'static [ClauseDef<K>], what: &str, scope: &Scope) -> bool {
         let (name, errors) = (&call.name, self.diagnostics.errors());
-        match defs.iter().find(|def| def.name == name.value) {
+        match find(defs, &name.value) {
             Some(def) => {
                 calls::check(name, &call.args, &calls::built_in(def.params), self.diagnostics);
                 self.layer_args(&call.args, def.params, scope);
@@ -194,15 +194,18 @@ impl<'f> Checker<'f, '_> {
     }
 
     fn share_kind(&mut self, kind: &Name) {
-        if layers::KINDS.contains(&kind.value.as_str()) {
+        if ops::kinds().any(|known| known == kind.value) {
             return;
         }
         let text = format!("`{}` is not a kind of layer that can be shared", kind.value);
         let diagnostic = Diagnostic::error(Code::UnknownCall, kind.span, text);
-        let near = foreign::kind(&kind.value).or_else(|| nearest(&kind.value, layers::KINDS.iter().copied()));
+        let near = foreign::kind(&kind.value).or_else(|| nearest(&kind.value, ops::kinds()));
         self.diagnostics.push(match near {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(kind.span, near),
-            None => diagnostic.help(format!("the kinds with parameters are {}", layers::KINDS.join(", "))),
+            None => {
+                let all: Vec<&str> = ops::kinds().collect();
+                diagnostic.help(format!("the kinds with parameters are {}", all.join(", ")))
+            }
         });
     }
 

@@ -4,7 +4,8 @@
 use super::names;
 use super::shared::Shared;
 use super::types;
-use crate::ir::{Activation, Algorithm, Conv, Join, Op, Part, PoolKind, Shape};
+use crate::ir::{Join, Op, Shape};
+use crate::ops::Rust;
 use crate::plan::{Body, Field, Plan, Private, Source, Step, Type};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -12,13 +13,13 @@ use quote::{format_ident, quote};
 /// Emits the steps of one body.
 pub(super) struct Forward<'p> {
     plan: &'p Plan<'p>,
-    shared: &'p Shared,
+    shared: &'p Shared<'p>,
     body: &'p Body,
     fields: Vec<Ident>,
 }
 
 /// The `forward` of a struct.
-pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared) -> TokenStream {
+pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let forward = Forward::new(plan, shared, &of.body, &[]);
     let name = format_ident!("{}", of.name);
     let (input, output) = (types::activation(of.body.input), types::activation(of.body.output));
@@ -37,7 +38,7 @@ pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared) -> TokenStream
 }
 
 impl<'p> Forward<'p> {
-    pub(super) fn new(plan: &'p Plan<'p>, shared: &'p Shared, body: &'p Body, reserved: &[&str]) -> Self {
+    pub(super) fn new(plan: &'p Plan<'p>, shared: &'p Shared<'p>, body: &'p Body, reserved: &[&str]) -> Self {
         Forward {
             plan,
             shared,
@@ -55,10 +56,9 @@ impl<'p> Forward<'p> {
             Step::Layer {
                 op,
                 output,
-                kernel,
-                bias,
+                tensors,
                 private,
-            } => self.private_layer(op, *output, [*kernel, *bias], *private),
+            } => self.layer(op, *output, tensors, *private),
             Step::Module(field) => {
                 let (name, args) = (&self.fields[*field], self.args(*field));
                 quote!(let x = self.#name.forward(#args x)?;)
@@ -166,109 +166,54 @@ impl<'p> Forward<'p> {
         }
     }
 
-    fn layer(&self, op: &Op, output: Shape, kernel: Source, bias: Source) -> TokenStream {
-        match op {
-            Op::Conv(_) | Op::Linear { .. } => self.weighted(op, output, self.param(kernel, Part::Kernel), bias),
-            Op::BatchNorm { eps, momentum, .. } => {
-                let (norm, eps, momentum) = (self.norm(kernel), types::real(eps.0), types::real(momentum.0));
-                quote!(let x = #norm.apply(pass, x, #eps, #momentum)?;)
-            }
-            Op::LayerNorm { eps, .. } => {
-                let (norm, eps) = (self.norm(kernel), types::real(eps.0));
-                quote!(let x = #norm.apply(x, #eps)?;)
-            }
-            Op::Activation(kind) => {
-                let function = format_ident!("{}", activation(*kind));
-                quote!(let x = rt::op::#function(x)?;)
-            }
-            Op::Pool {
-                kind,
-                kernel,
-                stride,
-                pad,
-            } => pool(*kind, *kernel, *stride, *pad, output),
-            Op::GlobalPool(PoolKind::Average) => quote!(let x = rt::op::global_avg_pool(x)?;),
-            Op::GlobalPool(PoolKind::Max) => quote!(let x = rt::op::global_max_pool(x)?;),
-            Op::Dropout(p) => {
-                let p = types::real(p.0);
-                quote!(let x = rt::op::dropout(pass, x, #p)?;)
-            }
-            Op::Flatten => {
-                let output = types::activation(output);
-                quote!(let x: #output = rt::op::flatten(x)?;)
-            }
-            Op::PositionEmbedding { .. } => {
-                let weight = self.param(kernel, Part::Kernel);
-                quote!(let x = rt::op::position_embedding(x, #weight)?;)
-            }
-            // `Step::Attend` joins what such a layer joins.
-            Op::Attend { .. } | Op::Invalid => TokenStream::new(),
-        }
-    }
-
     /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act
     /// on the output, so that the kernel is prepared once for all of its visits; the bias comes after them.
-    fn private_layer(&self, op: &Op, output: Shape, [kernel, bias]: [Source; 2], private: Private) -> TokenStream {
-        if private == Private::NONE {
-            return self.layer(op, output, kernel, bias);
-        }
-        let mut weight = self.param(kernel, Part::Kernel);
+    fn layer(&self, op: &Op, output: Shape, sources: &[Source], private: Private) -> TokenStream {
+        let mut tensors = self.tensors(op, sources);
         if private.low_rank != Private::NONE.low_rank {
-            let [a, b] = private.low_rank.map(|factor| self.param(factor, Part::Kernel));
-            weight = quote!(rt::LowRank::new(#weight, #a, #b));
+            let [a, b] = private.low_rank.map(|factor| self.tensor(factor));
+            let kernel = tensors.iter_mut().filter(|(name, _)| *name == "weight");
+            kernel.for_each(|(_, weight)| *weight = quote!(rt::LowRank::new(#weight, #a, #b)));
         }
-        if private.scale == Source::Absent {
-            return self.weighted(op, output, weight, bias);
-        }
-        let layer = self.weighted(op, output, weight, Source::Absent);
-        let (scale, bias) = (self.param(private.scale, Part::Kernel), self.param(bias, Part::Bias));
-        quote! {
-            #layer
-            let x = rt::op::scale(x, #scale, #bias)?;
-        }
+        let scaled = private.scale != Source::Absent;
+        let bias = tensors.iter().position(|(name, _)| *name == "bias");
+        let bias = bias.filter(|_| scaled).map(|at| tensors.remove(at).1);
+        let mut call = Rust::new(vec![(format_ident!("x"), output)], output, tensors);
+        op.rust(&mut call);
+        let statements = call.statements();
+        let scale = scaled.then(|| {
+            let (scale, bias) = (self.tensor(private.scale), bias.unwrap_or_else(|| quote!(rt::NoBias)));
+            quote!(let x = rt::op::scale(x, #scale, #bias)?;)
+        });
+        quote!(#statements #scale)
     }
 
-    /// A convolution or a linear layer with this kernel.
-    fn weighted(&self, op: &Op, output: Shape, weight: TokenStream, bias: Source) -> TokenStream {
-        let bias = self.param(bias, Part::Bias);
-        match op {
-            Op::Conv(conv) => conv_step(conv, output, weight, bias),
-            _ => quote!(let x = rt::op::linear(x, #weight, #bias)?;),
+    /// The expressions for the tensors of an operation, or nameless for the module that holds them all.
+    fn tensors(&self, op: &Op, sources: &[Source]) -> Vec<(&'static str, TokenStream)> {
+        if op.module().is_some() {
+            let module = sources.iter().map(|source| match source {
+                Source::Own(field) => {
+                    let name = &self.fields[*field];
+                    quote!(self.#name)
+                }
+                source => self.tensor(*source),
+            });
+            return module.map(|module| ("", module)).collect();
         }
+        let names = op.tensors().into_iter().map(|tensor| tensor.name);
+        let tensors = names.zip(sources);
+        tensors.map(|(name, source)| (name, self.tensor(*source))).collect()
     }
 
-    fn param(&self, source: Source, part: Part) -> TokenStream {
+    fn tensor(&self, source: Source) -> TokenStream {
         match source {
             Source::Absent => quote!(rt::NoBias),
             Source::Own(field) => {
                 let name = &self.fields[field];
                 quote!(&self.#name)
             }
-            Source::Shared(group) => self.shared.visit(group, part, self.plan.network),
+            Source::Shared(group, tensor) => self.shared.visit(group, tensor),
         }
-    }
-
-    fn norm(&self, source: Source) -> TokenStream {
-        match source {
-            Source::Own(field) => {
-                let name = &self.fields[field];
-                quote!(self.#name)
-            }
-            Source::Shared(group) => self.shared.visit(group, Part::Norm, self.plan.network),
-            Source::Absent => TokenStream::new(),
-        }
-    }
-}
-
-fn conv_step(conv: &Conv, output: Shape, weight: TokenStream, bias: TokenStream) -> TokenStream {
-    let ([sy, sx], [dy, dx]) = (conv.stride.map(types::size), conv.dilation.map(types::size));
-    let (pad, groups) = (conv.pad.map(types::size), types::size(conv.groups));
-    let output = types::activation(output);
-    let algorithm = algorithm(conv.algorithm).map(|name| quote!(rt::op::algorithm::#name));
-    quote! {
-        let x: #output = rt::op::Conv::<
-            rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups, #algorithm
-        >::apply(x, #weight, #bias)?;
     }
 }
 
@@ -284,41 +229,5 @@ fn join_arm(join: Join, so_far: Shape, arm_shape: Shape, arm: &Ident) -> (TokenS
             let output = types::activation(joined);
             (quote!(let x: #output = rt::op::concat(x, #arm)?;), joined)
         }
-    }
-}
-
-fn pool(kind: PoolKind, kernel: [u64; 2], stride: [u64; 2], pad: [u64; 2], output: Shape) -> TokenStream {
-    let name = match kind {
-        PoolKind::Max => format_ident!("MaxPool"),
-        PoolKind::Average => format_ident!("AvgPool"),
-    };
-    let ([ky, kx], [sy, sx], [py, px]) = (kernel.map(types::size), stride.map(types::size), pad.map(types::size));
-    let output = types::activation(output);
-    quote! {
-        let x: #output = rt::op::#name::<
-            rt::Kernel<#ky, #kx>, rt::Stride<#sy, #sx>, rt::Pad<#py, #py, #px, #px>,
-        >::apply(x)?;
-    }
-}
-
-/// The type that chooses an algorithm; none where the runtime chooses.
-fn algorithm(algorithm: Algorithm) -> Option<Ident> {
-    let name = match algorithm {
-        Algorithm::Auto => return None,
-        Algorithm::Direct => "Direct",
-        Algorithm::Winograd => "Winograd",
-        Algorithm::ToomCook => "ToomCook",
-    };
-    Some(format_ident!("{name}"))
-}
-
-fn activation(kind: Activation) -> &'static str {
-    match kind {
-        Activation::Relu => "relu",
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_tanh",
-        Activation::Silu => "silu",
-        Activation::Sigmoid => "sigmoid",
-        Activation::HardSwish => "hard_swish",
     }
 }

@@ -3,8 +3,10 @@
 use super::{Elaborator, KnownBlock, Level, budget, in_words, product};
 use crate::ast::{Arg, Block, Call};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Activation, Layer, Node, Op, Path, PoolKind, ScopeKind, Shape};
-use crate::layers::{self, Args, LayerDef, Problem, Resolve};
+use crate::ir::{Layer, Node, Op, Path, ScopeKind, Shape};
+use crate::ops::attention::attention;
+use crate::ops::squeeze_excite::squeeze_excite;
+use crate::ops::{self, Args, LayerDef, Problem, Resolve};
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval};
 use std::collections::HashMap;
@@ -18,7 +20,7 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        if let Some(layer) = layers::find(&call.name.value) {
+        if let Some(layer) = ops::find(&call.name.value) {
             return self.layer_call(layer, call, label, shape, nodes);
         }
         let path = match label {
@@ -89,8 +91,12 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        let args = layers::read(layer.params, &call.args, &self.env, self.diagnostics);
-        if matches!(layer.resolve, Resolve::Identity) && label.is_none() {
+        let args = ops::read(layer.params, &call.args, &self.env, self.diagnostics);
+        let resolved = match (layer.resolve, &args, shape) {
+            (Resolve::One(resolve), Some(args), Some(input)) => Some(resolve(args, input)),
+            _ => None,
+        };
+        if let (Some(Ok(None)), None) = (&resolved, label) {
             return shape;
         }
         let path = match label {
@@ -102,16 +108,15 @@ impl<'f> Elaborator<'f, '_> {
             return None;
         };
         match layer.resolve {
-            Resolve::Identity => Some(input),
-            Resolve::One(resolve) => match (resolve(&args, input), input) {
-                // A vector is flat already.
-                (Ok(Op::Flatten), Shape::Flat(_)) => Some(input),
-                (op, _) => {
-                    let result = op.and_then(|op| Ok((op, layers::output(&op, input)?)));
-                    let result = self.check_order(call, &args, input, result);
-                    self.layer(path, result, input, &args, call.span, nodes)
-                }
-            },
+            Resolve::One(_) => {
+                let result = match resolved.transpose().map(Option::flatten) {
+                    Ok(None) => return shape,
+                    Ok(Some(op)) => op.output(&[input]).map(|output| (op, output)),
+                    Err(problem) => Err(problem),
+                };
+                let result = self.check_order(call, &args, input, result);
+                self.layer(path, result, input, &args, call.span, nodes)
+            }
             Resolve::SqueezeExcite => self.squeeze_excite(path, &args, input, call.span, nodes),
             Resolve::Attention => self.attention(path, &args, input, call.span, nodes),
         }
@@ -173,7 +178,7 @@ impl<'f> Elaborator<'f, '_> {
 
     fn invalid_layer(&mut self, path: Path, span: Span) {
         self.incomplete = true;
-        self.push_layer(path, Op::Invalid, Shape::Flat(1), Shape::Flat(1), span);
+        self.push_layer(path, Op::invalid(), Shape::Flat(1), Shape::Flat(1), span);
     }
 
     fn push_layer(&mut self, path: Path, op: Op, input: Shape, output: Shape, span: Span) {
@@ -202,7 +207,7 @@ impl<'f> Elaborator<'f, '_> {
         span: Span,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        let [reduce, expand] = match layers::squeeze_excite(args, input) {
+        let [reduce, expand] = match squeeze_excite(args, input) {
             Ok(ops) => ops,
             Err(problem) => {
                 self.report(problem, &path, input, args, span);
@@ -211,18 +216,19 @@ impl<'f> Elaborator<'f, '_> {
             }
         };
         let steps = [
-            ("pool", Op::GlobalPool(PoolKind::Average)),
-            ("reduce", reduce),
-            ("relu", Op::Activation(Activation::Relu)),
-            ("expand", expand),
-            ("sigmoid", Op::Activation(Activation::Sigmoid)),
+            ("pool", plain("global_avg_pool", input)),
+            ("reduce", Some(reduce)),
+            ("relu", plain("relu", input)),
+            ("expand", Some(expand)),
+            ("sigmoid", plain("sigmoid", input)),
         ];
         self.levels.push(Level::new(path));
         let (mut gate, mut shape) = (Vec::new(), Some(input));
         for (name, op) in steps {
             let path = self.level().unnamed(name, span);
             shape = shape.and_then(|shape| {
-                let result = layers::output(&op, shape).map(|output| (op, output));
+                let op = op?;
+                let result = op.output(&[shape]).map(|output| (op, output));
                 self.layer(path, result, shape, args, span, &mut gate)
             });
         }
@@ -233,7 +239,7 @@ impl<'f> Elaborator<'f, '_> {
 
     /// `out(attend(q(x), k(x), v(x)))` (Vaswani et al. 2017, section 3.2.2).
     fn attention(&mut self, path: Path, args: &Args, input: Shape, span: Span, nodes: &mut Vec<Node>) -> Option<Shape> {
-        let [projection, attend] = match layers::attention(args, input) {
+        let [projection, attend] = match attention(args, input) {
             Ok(ops) => ops,
             Err(problem) => {
                 self.report(problem, &path, input, args, span);
@@ -245,7 +251,9 @@ impl<'f> Elaborator<'f, '_> {
         let mut complete = true;
         let mut project = |this: &mut Self, name, nodes: &mut Vec<Node>| {
             let path = this.level().unnamed(name, span);
-            complete &= this.add_layer(path, projection, input, input, span, nodes).is_some();
+            complete &= this
+                .add_layer(path, projection.clone(), input, input, span, nodes)
+                .is_some();
         };
         let mut inputs = [const { Vec::new() }; 3];
         for (name, nodes) in ["q", "k", "v"].into_iter().zip(&mut inputs) {
@@ -258,6 +266,14 @@ impl<'f> Elaborator<'f, '_> {
         project(self, "out", nodes);
         self.levels.pop();
         complete.then_some(input)
+    }
+}
+
+/// A layer without arguments.
+fn plain(name: &str, input: Shape) -> Option<Op> {
+    match ops::find(name)?.resolve {
+        Resolve::One(resolve) => resolve(&Args::default(), input).ok()?,
+        _ => None,
     }
 }
 

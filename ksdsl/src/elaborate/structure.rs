@@ -3,9 +3,11 @@
 use super::{Elaborator, Level, in_words, product};
 use crate::ast::{Arg, Body, Expr, Join, PathArm, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Node, Op, Real, ScopeKind, Shape};
-use crate::layers::{self, Args};
+use crate::ir::{Node, Op, ScopeKind, Shape};
 use crate::limits;
+use crate::ops::batch_norm::BatchNorm;
+use crate::ops::conv::projection;
+use crate::ops::{self, Args};
 use crate::source::{Name, Span};
 use crate::value::{Value, eval_bool, eval_int};
 
@@ -117,7 +119,7 @@ impl<'f> Elaborator<'f, '_> {
                 ..
             }),
         ] = body.statements.as_slice()
-            && layers::find(&call.name.value).is_none()
+            && ops::find(&call.name.value).is_none()
         {
             return self.block_at(call, path, shape, nodes);
         }
@@ -134,7 +136,7 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        let args = layers::read(layers::RESIDUAL, args, &self.env, self.diagnostics);
+        let args = ops::read(ops::RESIDUAL, args, &self.env, self.diagnostics);
         let (mut main, mut skip) = (Vec::new(), Vec::new());
         let output = self.body(body, shape, &mut main);
         let other = match shortcut {
@@ -219,7 +221,7 @@ impl<'f> Elaborator<'f, '_> {
 
     /// The 1x1 convolution (He et al. 2016, option B), with batch norm unless `norm = false`.
     fn project(&mut self, head: Span, args: &Args, input: Shape, output: Shape, skip: &mut Vec<Node>) -> Option<()> {
-        let Some(conv) = layers::projection(input, output) else {
+        let Some(conv) = projection(input, output) else {
             let (input, output) = (in_words(input), in_words(output));
             let text = format!("no 1x1 convolution maps {input} to {output}");
             self.diagnostics.push(
@@ -232,14 +234,10 @@ impl<'f> Elaborator<'f, '_> {
         let path = self.level().unnamed("project", head);
         self.levels.push(Level::new(path));
         let path = self.level().unnamed("conv", head);
-        let mut shape = self.add_layer(path, Op::Conv(conv), input, output, head, skip);
+        let mut shape = self.add_layer(path, Op::new(conv), input, output, head, skip);
         if args.flag("norm", true) {
             let path = self.level().unnamed("batch_norm", head);
-            let norm = Op::BatchNorm {
-                channels: output.channels(),
-                eps: Real(1e-5),
-                momentum: Real(0.1),
-            };
+            let norm = Op::new(BatchNorm::new(output.channels()));
             shape = shape.and_then(|shape| self.add_layer(path, norm, shape, shape, head, skip));
         }
         self.levels.pop();

@@ -3,15 +3,14 @@
 //! but spans for messages.
 
 mod network;
-mod op;
 mod path;
 mod shape;
 
 pub use crate::ast::{Join, SharePart};
+pub use crate::ops::{Init, Op, Part, Real, Tensor};
 pub use network::{
     Group, GroupId, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node, PrivateTensor, SCALE, Scope,
     ScopeKind, Visit,
 };
-pub use op::{Activation, Algorithm, Conv, Init, Op, Part, PoolKind, Real, Tensor};
 pub use path::{Path, Segment, key};
 pub use shape::{Shape, join_sizes};

@@ -61,6 +61,14 @@ pub const LOW_RANK_A: &str = "low_rank_a";
 pub const SCALE: &str = "scale";
 
 impl Layer {
+    /// The kernel of a group that holds this part of it, if that is shared.
+    pub fn visit(&self, part: Part) -> Option<Visit> {
+        match part {
+            Part::Kernel | Part::Norm => self.kernel,
+            Part::Bias => self.bias,
+        }
+    }
+
     /// The number of private factors of its kernel: one per output channel, or none.
     pub fn scales(&self) -> u64 {
         if self.scaled { self.output.channels() } else { 0 }
@@ -215,7 +223,7 @@ pub enum Node {
     Gate(Vec<Node>),
     /// Self-attention.
     Attend {
-        /// What joins the three, an [`Op::Attend`].
+        /// What joins the three.
         layer: LayerId,
         /// What makes queries, keys and values of the input.
         inputs: [Vec<Node>; 3],

@@ -9,8 +9,10 @@ mod size;
 
 use crate::ir::{
     GroupId, Init, Join, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
-    Shape, key,
+    Shape, Tensor, key,
 };
+use crate::ops::Module;
+use crate::ops::attention::Attend;
 use std::collections::HashMap;
 
 /// The position of a struct in [`Plan::types`].
@@ -56,9 +58,14 @@ pub(super) struct Body {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Field {
     /// A private tensor.
-    Tensor { key: String, shape: Vec<u64>, init: Init },
+    Tensor {
+        key: String,
+        shape: Vec<u64>,
+        init: Init,
+        part: Part,
+    },
     /// A private norm.
-    Norm { key: String, op: NormKind, channels: u64 },
+    Norm { key: String, of: Module },
     /// A struct.
     Module { key: String, of: TypeId },
     /// Equal structs in a row, under the keys `{prefix}{first}`, `{prefix}{first + 1}`, ...
@@ -70,13 +77,6 @@ pub(super) enum Field {
     },
 }
 
-/// Which norm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum NormKind {
-    Batch,
-    Layer,
-}
-
 /// Where a layer's parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
@@ -84,8 +84,9 @@ pub(super) enum Source {
     Absent,
     /// In a field of the struct.
     Own(FieldId),
-    /// In the kernel of a group that serves this visit.
-    Shared(GroupId),
+    /// In the kernel of a group that serves this visit: the tensor at this position of [`Group::tensors`], or the
+    /// module that holds all of them.
+    Shared(GroupId, usize),
 }
 
 /// What a layer has of its own for a shared kernel.
@@ -111,8 +112,8 @@ pub(super) enum Step {
     Layer {
         op: Op,
         output: Shape,
-        kernel: Source,
-        bias: Source,
+        /// Where its tensors are, in their order, or the one module that holds them.
+        tensors: Vec<Source>,
         /// What it has of its own for a shared kernel.
         private: Private,
     },
@@ -202,7 +203,8 @@ impl<'n> Planner<'n> {
                 Node::Gate(gate) => steps.push(Step::Gate(self.steps(gate, depth, fields))),
                 Node::Attend { layer, inputs } => {
                     let inputs = inputs.each_ref().map(|input| self.steps(input, depth, fields));
-                    if let Op::Attend { heads } = self.network.layers[*layer].op {
+                    if let Some(attend) = self.network.layers[*layer].op.downcast::<Attend>() {
+                        let heads = attend.heads;
                         steps.push(Step::Attend { inputs, heads });
                     }
                 }
@@ -273,7 +275,7 @@ impl<'n> Planner<'n> {
     /// Whether a step, or one in a struct it calls, has a property.
     fn uses(&self, steps: &[Step], body: &Body, property: Property) -> bool {
         steps.iter().any(|step| match step {
-            Step::Layer { op, kernel, bias, .. } => (property.layer)(op, *kernel, *bias),
+            Step::Layer { op, tensors, .. } => (property.layer)(op, tensors),
             Step::Module(field) | Step::Repeat(field) => match &body.fields[*field] {
                 Field::Module { of, .. } | Field::Repeat { of, .. } => (property.inner)(&self.types[*of]),
                 _ => false,
@@ -288,49 +290,39 @@ impl<'n> Planner<'n> {
     fn layer(&mut self, id: usize, depth: usize, fields: &mut Vec<Field>) -> Step {
         let layer = &self.network.layers[id];
         let name = key(&layer.path.0[depth..]);
-        let (mut kernel, mut bias) = (
-            layer.kernel.map_or(Source::Absent, |visit| Source::Shared(visit.group)),
-            Source::Absent,
-        );
-        match (layer.op.inits(), layer.op) {
-            (Some(init), _) => {
-                bias = layer.bias.map_or(Source::Absent, |visit| Source::Shared(visit.group));
-                for tensor in layer.op.tensors() {
-                    let (source, init) = match tensor.part {
-                        Part::Bias => (&mut bias, init[1]),
-                        _ => (&mut kernel, init[0]),
-                    };
-                    if *source == Source::Absent {
-                        *source = Source::Own(fields.len());
-                        fields.push(Field::Tensor {
+        let shared = |part, name| {
+            let group = layer.visit(part)?.group;
+            let mut tensors = self.network.groups[group].tensors().into_iter();
+            tensors
+                .position(|tensor| tensor.name == name)
+                .map(|tensor| Source::Shared(group, tensor))
+        };
+        let mut own = |field| {
+            fields.push(field);
+            Source::Own(fields.len() - 1)
+        };
+        let shared_module = layer.visit(Part::Norm).map(|visit| Source::Shared(visit.group, 0));
+        let tensors = match layer.op.module() {
+            Some(of) => vec![shared_module.unwrap_or_else(|| own(Field::Norm { key: name.clone(), of }))],
+            None => {
+                let tensor = |tensor: Tensor| {
+                    shared(tensor.part, tensor.name).unwrap_or_else(|| {
+                        own(Field::Tensor {
                             key: format!("{name}.{}", tensor.name),
                             shape: tensor.shape,
-                            init,
-                        });
-                    }
-                }
-            }
-            (_, Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. }) if kernel == Source::Absent => {
-                let op = if matches!(layer.op, Op::BatchNorm { .. }) {
-                    NormKind::Batch
-                } else {
-                    NormKind::Layer
+                            init: tensor.init,
+                            part: tensor.part,
+                        })
+                    })
                 };
-                kernel = Source::Own(fields.len());
-                fields.push(Field::Norm {
-                    key: name,
-                    op,
-                    channels,
-                });
+                layer.op.tensors().into_iter().map(tensor).collect()
             }
-            _ => {}
-        }
+        };
         Step::Layer {
-            op: without_init(layer.op),
+            op: layer.op.clone(),
             output: layer.output,
-            kernel,
-            bias,
-            private: private(layer, &key(&layer.path.0[depth..]), fields),
+            tensors,
+            private: private(layer, &name, fields),
         }
     }
 
@@ -378,44 +370,26 @@ fn private(layer: &Layer, name: &str, fields: &mut Vec<Field>) -> Private {
             key: format!("{name}.{}", tensor.name),
             shape: tensor.shape,
             init: tensor.init,
+            part: Part::Kernel,
         });
     }
     private
 }
 
-/// The initial values of a parameter belong to its field; a layer that borrows a shared kernel is
-/// the same whatever it would have started with.
-fn without_init(op: Op) -> Op {
-    let zero = [Init::Constant(crate::ir::Real(0.0)); 2];
-    match op {
-        Op::Conv(conv) => Op::Conv(crate::ir::Conv { init: zero, ..conv }),
-        Op::Linear {
-            inputs, outputs, bias, ..
-        } => Op::Linear {
-            inputs,
-            outputs,
-            bias,
-            init: zero,
-        },
-        Op::PositionEmbedding { shape, .. } => Op::PositionEmbedding { shape, init: zero[0] },
-        other => other,
-    }
-}
-
 /// Something a forward pass may need, by layer and by struct.
 #[derive(Clone, Copy)]
 struct Property {
-    layer: fn(&Op, Source, Source) -> bool,
+    layer: fn(&Op, &[Source]) -> bool,
     inner: fn(&Type) -> bool,
 }
 
 const SHARED: Property = Property {
-    layer: |_, kernel, bias| matches!(kernel, Source::Shared(_)) || matches!(bias, Source::Shared(_)),
+    layer: |_, tensors| tensors.iter().any(|source| matches!(source, Source::Shared(..))),
     inner: |inner| inner.uses_shared,
 };
 
 const PASS: Property = Property {
-    layer: |op, _, _| matches!(op, Op::BatchNorm { .. } | Op::Dropout(_)),
+    layer: |op, _| op.needs_pass(),
     inner: |inner| inner.uses_pass,
 };
 

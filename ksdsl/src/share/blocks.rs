@@ -6,7 +6,7 @@ use super::select::NodeId;
 use super::{Clause, Family, Set, has_weights, parts_of};
 use crate::ast::Selector;
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{LayerId, Node, Op, ScopeKind, Segment};
+use crate::ir::{LayerId, Node, ScopeKind, Segment};
 use crate::source::Span;
 use crate::value::Env;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -137,13 +137,12 @@ impl Clause<'_, '_> {
             let depth = self.index.depth(block.node);
             for &id in &block.layers {
                 let layer = &self.network.layers[id];
-                let is_norm = matches!(layer.op, Op::BatchNorm { .. } | Op::LayerNorm { .. });
-                let wanted = has_weights(&layer.op) || (norms && is_norm);
+                let wanted = has_weights(&layer.op) || (norms && layer.op.is_norm());
                 if !wanted || parts_of(&layer.op, self.part()).is_empty() {
                     continue;
                 }
                 let key = (&layer.path.0[depth..], Signature::of(&layer.op, self.part()));
-                let set = sets.entry(key).or_default();
+                let set = sets.entry(key.clone()).or_default();
                 if set.is_empty() {
                     order.push(key);
                 }

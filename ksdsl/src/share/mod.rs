@@ -152,7 +152,7 @@ impl Clause<'_, '_> {
             };
             for set in family.sets {
                 let kernels = set.at.iter().map(|visit| kernels[*visit]).collect();
-                self.group(set.layers, set.name, kernels, mapping.words.clone());
+                self.group(set.layers, set.name, &kernels, mapping.words.clone());
             }
         }
         if !self.diagnostics.has_errors() && !self.incomplete && *self.budget > 0 {
@@ -173,7 +173,7 @@ impl Clause<'_, '_> {
                 }
                 layers.sort_unstable();
                 layers.dedup();
-                layers.retain(|&layer| !matches!(self.network.layers[layer].op, Op::Invalid));
+                layers.retain(|&layer| !self.network.layers[layer].op.is_invalid());
                 let known = layers.len();
                 layers.retain(|&layer| self.has_part(layer));
                 let failed = self.diagnostics.errors() > errors || known > layers.len();
@@ -219,7 +219,7 @@ impl Clause<'_, '_> {
 /// Whether layers of this kind share where a clause names no kind: norms are private to each visit
 /// unless they are requested.
 fn has_weights(op: &Op) -> bool {
-    matches!(op, Op::Conv(_) | Op::Linear { .. })
+    op.kernel_matrix().is_some()
 }
 
 /// The parts of a layer that a clause shares.

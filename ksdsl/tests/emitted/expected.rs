@@ -1,7 +1,8 @@
 //! What a network should compute: its resolved layers, one by one, without any structs.
 
 use crate::graph::{self, Graph, Id, Params};
-use ksdsl::ir::{Activation, Algorithm, Init, Join, Layer, Network, Node, Op, Part, PoolKind, Shape, Visit};
+use ksdsl::ir::{Init, Join, Layer, Network, Node, Part, Shape, Visit};
+use ksdsl::ops::conv::Conv;
 
 /// The key of what holds a part of a layer.
 fn holder(network: &Network, layer: &Layer, visit: Option<Visit>) -> String {
@@ -30,20 +31,20 @@ pub(crate) fn params(network: &Network) -> Params {
     let mut params = Params::new();
     for layer in &network.layers {
         let kernel = holder(network, layer, layer.kernel);
-        match layer.op {
-            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } => {
+        match layer.op.call().name {
+            name @ ("batch_norm" | "layer_norm") => {
                 if !params.contains_key(&format!("{kernel}.weight")) {
-                    graph::norm_params(&mut params, &kernel, channels, matches!(layer.op, Op::BatchNorm { .. }));
+                    let channels = layer.op.call().int("channels");
+                    graph::norm_params(&mut params, &kernel, channels, name == "batch_norm");
                 }
             }
             _ => {
                 for tensor in layer.op.tensors() {
-                    let inits = layer.op.inits().expect("a layer with a kernel");
-                    let (holder, start) = match tensor.part {
-                        Part::Bias => (holder(network, layer, layer.bias), inits[1]),
-                        _ => (kernel.clone(), inits[0]),
+                    let holder = match tensor.part {
+                        Part::Bias => holder(network, layer, layer.bias),
+                        _ => kernel.clone(),
                     };
-                    let first = first_visit(network, layer, tensor.part).unwrap_or(start);
+                    let first = first_visit(network, layer, tensor.name).unwrap_or(tensor.init);
                     params
                         .entry(format!("{holder}.{}", tensor.name))
                         .or_insert((tensor.shape, init(first)));
@@ -55,11 +56,12 @@ pub(crate) fn params(network: &Network) -> Params {
     params
 }
 
-/// How the first visit of a group starts this part.
-fn first_visit(network: &Network, layer: &Layer, part: Part) -> Option<Init> {
-    let visit = if part == Part::Bias { layer.bias } else { layer.kernel }?;
+/// How the first visit of a group starts this tensor.
+fn first_visit(network: &Network, layer: &Layer, name: &str) -> Option<Init> {
+    let visit = if name == "bias" { layer.bias } else { layer.kernel }?;
     let first = network.groups[visit.group].visits[0];
-    Some(network.layers[first].op.inits()?[usize::from(part == Part::Bias)])
+    let mut tensors = network.layers[first].op.tensors().into_iter();
+    tensors.find(|tensor| tensor.name == name).map(|tensor| tensor.init)
 }
 
 /// Factors of 1; of an addition B A (Hu et al. 2021, section 4.1) B is 0 and A starts as PyTorch's weights
@@ -127,9 +129,7 @@ impl Walk<'_, '_> {
             }
             Node::Attend { layer, inputs } => {
                 let inputs: Vec<Id> = inputs.iter().map(|steps| self.nodes(steps, x)).collect();
-                let Op::Attend { heads } = self.network.layers[*layer].op else {
-                    panic!("attention without heads")
-                };
+                let heads = self.network.layers[*layer].op.call().int("heads");
                 self.graph.add(graph::attend(heads), &inputs)
             }
         }
@@ -169,42 +169,45 @@ impl Walk<'_, '_> {
 
     fn layer(&mut self, layer: &Layer, x: Id) -> Id {
         let norm = holder(self.network, layer, layer.kernel);
-        match layer.op {
-            Op::Conv(conv) => {
-                let mut op = graph::conv(conv.stride, conv.pad, conv.dilation, conv.groups);
-                if self.style == Style::Rust && conv.algorithm != Algorithm::Auto {
-                    op = format!("{op} {:?}", conv.algorithm);
+        let call = layer.op.call();
+        let pair = |name: &str| ["height", "width"].map(|axis| call.int(&format!("{name}_{axis}")));
+        match call.name {
+            "conv" => {
+                let pad = ["pad_top", "pad_bottom", "pad_left", "pad_right"].map(|side| call.int(side));
+                let mut op = graph::conv(pair("stride"), pad, pair("dilation"), call.int("groups"));
+                if self.style == Style::Rust && call.int("algorithm") != 0 {
+                    op = format!(
+                        "{op} {:?}",
+                        layer.op.downcast::<Conv>().expect("a convolution").algorithm
+                    );
                 }
                 let inputs = self.weighted(layer, x);
                 self.say(op, layer.output, &inputs)
             }
-            Op::Linear { .. } => {
+            "linear" => {
                 let inputs = self.weighted(layer, x);
                 self.graph.add("linear", &inputs)
             }
-            Op::BatchNorm { eps, momentum, .. } => self.graph.add(graph::batch_norm(&norm, eps.0, momentum.0), &[x]),
-            Op::LayerNorm { eps, .. } => self.graph.add(graph::layer_norm(&norm, eps.0), &[x]),
-            Op::Activation(function) => self.graph.add(activation(function), &[x]),
-            Op::Pool {
-                kind,
-                kernel,
-                stride,
-                pad: [y, z],
-            } => {
-                let op = graph::pool(pool(kind), kernel, stride, [y, y, z, z]);
+            "batch_norm" => {
+                let op = graph::batch_norm(&norm, call.real("eps"), call.real("momentum"));
+                self.graph.add(op, &[x])
+            }
+            "layer_norm" => self.graph.add(graph::layer_norm(&norm, call.real("eps")), &[x]),
+            name @ ("max_pool" | "avg_pool") => {
+                let [y, z] = pair("pad");
+                let op = graph::pool(name, pair("kernel"), pair("stride"), [y, y, z, z]);
                 self.say(op, layer.output, &[x])
             }
-            Op::GlobalPool(kind) => self.graph.add(format!("global {}", pool(kind)), &[x]),
-            Op::Dropout(p) => self.graph.add(graph::dropout(p.0), &[x]),
-            Op::Flatten => match layer.input {
-                Shape::Map { .. } => self.say("flatten".to_owned(), layer.output, &[x]),
-                Shape::Flat(_) => x,
-            },
-            Op::PositionEmbedding { .. } => {
+            "global_avg_pool" => self.graph.add("global avg_pool", &[x]),
+            "global_max_pool" => self.graph.add("global max_pool", &[x]),
+            "dropout" => self.graph.add(graph::dropout(call.real("p")), &[x]),
+            "flatten" => self.say("flatten".to_owned(), layer.output, &[x]),
+            "position_embedding" => {
                 let map = self.graph.param(&format!("{norm}.weight"));
                 self.graph.add("position", &[x, map])
             }
-            Op::Attend { .. } | Op::Invalid => panic!("{} stands alone", layer.path),
+            name @ ("relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish") => self.graph.add(name, &[x]),
+            name => panic!("{} is `{name}`", layer.path),
         }
     }
 
@@ -227,23 +230,5 @@ impl Walk<'_, '_> {
             inputs.push(self.graph.param(&format!("{bias}.bias")));
         }
         inputs
-    }
-}
-
-fn pool(kind: PoolKind) -> &'static str {
-    match kind {
-        PoolKind::Max => "max_pool",
-        PoolKind::Average => "avg_pool",
-    }
-}
-
-fn activation(function: Activation) -> &'static str {
-    match function {
-        Activation::Relu => "relu",
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_tanh",
-        Activation::Silu => "silu",
-        Activation::Sigmoid => "sigmoid",
-        Activation::HardSwish => "hard_swish",
     }
 }

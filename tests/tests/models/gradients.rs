@@ -5,7 +5,7 @@ use crate::net::{Net, images, noise};
 use crate::nets::gradients::*;
 use crate::tensors::{self, Values, change, values};
 use crate::visits::{summary, unrolled, visits};
-use ksdsl::layers::LAYERS;
+use ksdsl::ops;
 use ksdsl::summary::Summary;
 use ksdsl_runtime::prelude::*;
 use std::collections::BTreeMap;
@@ -207,7 +207,7 @@ fn every_layer_is_checked() {
 /// Every layer of the language is in one of these networks, which are from this text.
 pub(crate) fn assert_every_layer(summaries: &[Summary], text: &str) {
     let layers = || summaries.iter().flat_map(|summary| &summary.layers);
-    for layer in LAYERS {
+    for layer in ops::layers() {
         let met = match layer.name {
             // Not an operation of its own, but a gate of pooling, linear layers and activations.
             "squeeze_excite" => layers().any(|of| of.path.contains("squeeze_excite.")),

@@ -1,13 +1,13 @@
 //! Arguments that are words of the language.
 
-use super::{ArgValue, LAYERS, ParamDef, RESIDUAL, is_word};
+use super::{ArgValue, ParamDef, RESIDUAL, is_word, layers};
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::source::Span;
 
 /// The parameter that a word of the language is for.
 pub fn parameter_of(word: &str) -> Option<&'static str> {
-    let of_layers = LAYERS.iter().flat_map(|layer| layer.params);
+    let of_layers = layers().flat_map(|layer| layer.params);
     let takes = |param: &&ParamDef| is_word(param.kind, word);
     of_layers.chain(RESIDUAL).find(takes).map(|param| param.name)
 }

@@ -1,11 +1,202 @@
 //! Convolutions: dense, depthwise and pointwise, and the projection of residual connections.
 
-use super::{Args, InitChoice, LayerDef, Padding, ParamDef, ParamKind, Problem, Resolve, map_of};
+use super::args::param;
+use super::python::{self, Python};
+use super::rust::{self, Rust};
+use super::{
+    Args, Call, Init, InitChoice, LayerDef, Op, Operation, Padding, ParamKind, Part, Problem, Real, Resolve, Shape,
+    Sharing, Tensor, map_of, pair,
+};
 use crate::diag::Code;
-use crate::ir::{Algorithm, Conv, Init, Op, Real, Shape};
+use quote::{format_ident, quote};
 
-const fn param(name: &'static str, kind: ParamKind, required: bool) -> ParamDef {
-    ParamDef { name, kind, required }
+/// How the runtime computes a convolution; the outcome differs by rounding only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// Chosen by the heuristic.
+    #[default]
+    Auto,
+    /// Direct convolution.
+    Direct,
+    /// Winograd's F(4x4, 3x3).
+    Winograd,
+    /// Toom and Cook's F(3, 3) along the rows.
+    ToomCook,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Direct, Self::Winograd, Self::ToomCook];
+
+    /// The word for it in the language.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Direct => "direct",
+            Self::Winograd => "winograd",
+            Self::ToomCook => "toom_cook",
+        }
+    }
+}
+
+/// A convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv {
+    /// Input channels.
+    pub inputs: u64,
+    /// Output channels.
+    pub outputs: u64,
+    /// Height and width of the kernel.
+    pub kernel: [u64; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u64; 2],
+    /// Zero rows above and below, zero columns left and right.
+    pub pad: [u64; 4],
+    /// Vertical and horizontal distance between taps.
+    pub dilation: [u64; 2],
+    /// Groups.
+    pub groups: u64,
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// The initial values of kernel and bias.
+    pub init: [Init; 2],
+    /// How it is computed.
+    pub algorithm: Algorithm,
+}
+
+impl Operation for Conv {
+    fn call(&self) -> Call {
+        let [top, bottom, left, right] = self.pad;
+        Call::new("conv")
+            .with("inputs", self.inputs)
+            .with("outputs", self.outputs)
+            .with("kernel_height", self.kernel[0])
+            .with("kernel_width", self.kernel[1])
+            .with("stride_height", self.stride[0])
+            .with("stride_width", self.stride[1])
+            .with("pad_top", top)
+            .with("pad_bottom", bottom)
+            .with("pad_left", left)
+            .with("pad_right", right)
+            .with("dilation_height", self.dilation[0])
+            .with("dilation_width", self.dilation[1])
+            .with("groups", self.groups)
+            .with("bias", self.bias)
+            .with("algorithm", self.algorithm as u64)
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            conv if conv.is_kind("depthwise") => "depthwise",
+            conv if conv.is_kind("pointwise") => "pointwise",
+            _ => "conv",
+        }
+    }
+
+    /// Every depthwise or pointwise convolution is also a `conv`.
+    fn is_kind(&self, kind: &str) -> bool {
+        match kind {
+            "conv" => true,
+            "depthwise" => self.groups > 1 && self.groups == self.inputs,
+            "pointwise" => self.kernel == [1, 1],
+            _ => false,
+        }
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let (_, height, width) = map_of("conv", inputs[0])?;
+        let along = |axis: usize, size: u64, pads: u64| {
+            let window = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+            match (size + pads).checked_sub(window) {
+                Some(rest) => Ok(rest / self.stride[axis] + 1),
+                None => Err(reaches_zero(axis, size, pads, window)),
+            }
+        };
+        let [top, bottom, left, right] = self.pad;
+        Ok(Shape::Map {
+            channels: self.outputs,
+            height: along(0, height, top + bottom)?,
+            width: along(1, width, left + right)?,
+        })
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        let [height, width] = self.kernel;
+        let shape = [self.outputs, self.inputs / self.groups.max(1), height, width];
+        let [of_kernel, of_bias] = self.init;
+        let mut tensors = vec![Tensor::new("weight", &shape, Part::Kernel, of_kernel)];
+        tensors.extend(
+            self.bias
+                .then(|| Tensor::new("bias", &[self.outputs], Part::Bias, of_bias)),
+        );
+        tensors
+    }
+
+    /// Stride, padding, dilation and initialisation may differ.
+    fn sharing(&self) -> Option<Sharing> {
+        Some(Sharing {
+            what: "convolution",
+            sizes: vec![
+                ("kernel size", self.kernel.to_vec()),
+                ("number of input channels", vec![self.inputs]),
+                ("number of output channels", vec![self.outputs]),
+                ("number of groups", vec![self.groups]),
+            ],
+            whole: None,
+        })
+    }
+
+    fn macs(&self, output: Shape) -> u128 {
+        let taps = self.inputs / self.groups.max(1) * self.kernel[0] * self.kernel[1];
+        u128::from(taps) * u128::from(output.elements())
+    }
+
+    fn details(&self) -> Vec<String> {
+        let [top, bottom, left, right] = self.pad;
+        let mut words = vec![format!("kernel {}", pair(self.kernel))];
+        words.extend((self.stride != [1, 1]).then(|| format!("stride {}", pair(self.stride))));
+        words.extend((self.pad != [0; 4]).then(|| match (top == bottom, left == right) {
+            (true, true) => format!("pad {}", pair([top, left])),
+            _ => format!("pad {top}+{bottom} x {left}+{right}"),
+        }));
+        words.extend((self.dilation != [1, 1]).then(|| format!("dilation {}", pair(self.dilation))));
+        words.extend((self.groups > 1).then(|| format!("groups {}", self.groups)));
+        words.extend(self.bias.then(|| "bias".to_owned()));
+        words.extend((self.algorithm != Algorithm::Auto).then(|| format!("algorithm {}", self.algorithm.word())));
+        words
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let ([sy, sx], [dy, dx]) = (self.stride.map(rust::size), self.dilation.map(rust::size));
+        let (pad, groups) = (self.pad.map(rust::size), rust::size(self.groups));
+        let (weight, bias) = (to.tensor("weight"), to.tensor("bias"));
+        let algorithm = match self.algorithm {
+            Algorithm::Auto => None,
+            other => {
+                let name = format_ident!("{other:?}");
+                Some(quote!(rt::op::algorithm::#name))
+            }
+        };
+        to.call_typed(quote! {
+            rt::op::Conv::<
+                rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups, #algorithm
+            >::apply(x, #weight, #bias)
+        });
+    }
+
+    fn python(&self, to: &mut Python) {
+        let [above, below, left, right] = self.pad;
+        let even = above == below && left == right;
+        if !even {
+            to.call("F.pad", vec![format!("({left}, {right}, {above}, {below})")]);
+        }
+        let mut args = to.tensors(&["weight", "bias"]);
+        args.extend((self.stride != [1, 1]).then(|| format!("stride={}", python::sizes(self.stride))));
+        args.extend((even && [above, left] != [0, 0]).then(|| format!("padding={}", python::sizes([above, left]))));
+        args.extend((self.dilation != [1, 1]).then(|| format!("dilation={}", python::sizes(self.dilation))));
+        args.extend((self.groups != 1).then(|| format!("groups={}", self.groups)));
+        to.call("F.conv2d", args);
+    }
 }
 
 /// The words of [`Algorithm`].
@@ -16,7 +207,9 @@ const ALGORITHM: ParamKind = ParamKind::Word(&[
     Algorithm::ToomCook.word(),
 ]);
 
-pub(super) const CONV: LayerDef = LayerDef {
+pub(super) const LAYERS: &[LayerDef] = &[CONV, DEPTHWISE, POINTWISE];
+
+const CONV: LayerDef = LayerDef {
     name: "conv",
     doc: "2-d convolution",
     params: &[
@@ -31,6 +224,7 @@ pub(super) const CONV: LayerDef = LayerDef {
         param("bias_init", ParamKind::Init, false),
         param("algorithm", ALGORITHM, false),
     ],
+    kind: true,
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("conv", input)?;
         let spec = Spec {
@@ -41,11 +235,11 @@ pub(super) const CONV: LayerDef = LayerDef {
             bias: false,
             groups_param: Some("groups"),
         };
-        conv(args, spec, inputs, [height, width])
+        conv(args, spec, inputs, [height, width]).map(|conv| Some(Op::new(conv)))
     }),
 };
 
-pub(super) const DEPTHWISE: LayerDef = LayerDef {
+const DEPTHWISE: LayerDef = LayerDef {
     name: "depthwise",
     doc: "depthwise 2-d convolution",
     params: &[
@@ -59,6 +253,7 @@ pub(super) const DEPTHWISE: LayerDef = LayerDef {
         param("bias_init", ParamKind::Init, false),
         param("algorithm", ALGORITHM, false),
     ],
+    kind: true,
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("depthwise", input)?;
         let spec = Spec {
@@ -69,11 +264,11 @@ pub(super) const DEPTHWISE: LayerDef = LayerDef {
             bias: false,
             groups_param: None,
         };
-        conv(args, spec, inputs, [height, width])
+        conv(args, spec, inputs, [height, width]).map(|conv| Some(Op::new(conv)))
     }),
 };
 
-pub(super) const POINTWISE: LayerDef = LayerDef {
+const POINTWISE: LayerDef = LayerDef {
     name: "pointwise",
     doc: "1x1 convolution",
     params: &[
@@ -84,6 +279,7 @@ pub(super) const POINTWISE: LayerDef = LayerDef {
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
     ],
+    kind: true,
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("pointwise", input)?;
         let spec = Spec {
@@ -94,7 +290,7 @@ pub(super) const POINTWISE: LayerDef = LayerDef {
             bias: false,
             groups_param: Some("groups"),
         };
-        conv(args, spec, inputs, [height, width])
+        conv(args, spec, inputs, [height, width]).map(|conv| Some(Op::new(conv)))
     }),
 };
 
@@ -111,7 +307,7 @@ pub(super) struct Spec {
 }
 
 /// A convolution of `inputs` maps of this size.
-pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Op, Problem> {
+pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Conv, Problem> {
     let Spec {
         outputs,
         groups,
@@ -159,7 +355,7 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
         )
         .at("algorithm")
         .help("use `direct`, or remove `algorithm`")),
-        None => Ok(Op::Conv(conv)),
+        None => Ok(conv),
     }
 }
 
@@ -236,30 +432,9 @@ fn padding(padding: Padding, size: [u64; 2], kernel: [u64; 2], stride: [u64; 2],
     [top, bottom, left, right]
 }
 
-/// The output of a convolution over maps of this size.
-pub fn conv_output(conv: &Conv, height: u64, width: u64) -> Result<Shape, Problem> {
-    let along = |axis: usize, size: u64, pads: u64| {
-        let window = conv.dilation[axis] * (conv.kernel[axis] - 1) + 1;
-        match (size + pads).checked_sub(window) {
-            Some(rest) => Ok(rest / conv.stride[axis] + 1),
-            None => Err(reaches_zero(
-                if axis == 0 { "height" } else { "width" },
-                size,
-                pads,
-                window,
-            )),
-        }
-    };
-    let [top, bottom, left, right] = conv.pad;
-    Ok(Shape::Map {
-        channels: conv.outputs,
-        height: along(0, height, top + bottom)?,
-        width: along(1, width, left + right)?,
-    })
-}
-
 /// The problem that a window does not fit into a map.
-pub(super) fn reaches_zero(axis: &str, size: u64, pads: u64, window: u64) -> Problem {
+pub(super) fn reaches_zero(axis: usize, size: u64, pads: u64, window: u64) -> Problem {
+    let axis = ["height", "width"][axis];
     let padded = match pads {
         0 => String::new(),
         _ => format!(" (with {pads} of padding)"),

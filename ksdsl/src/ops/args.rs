@@ -18,6 +18,11 @@ pub struct ParamDef {
     pub required: bool,
 }
 
+/// A parameter, short.
+pub(super) const fn param(name: &'static str, kind: ParamKind, required: bool) -> ParamDef {
+    ParamDef { name, kind, required }
+}
+
 /// What a parameter takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ParamKind {

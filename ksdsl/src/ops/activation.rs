@@ -1,0 +1,57 @@
+//! Activation functions without parameters: a line for each.
+
+use super::{Call, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
+use quote::{format_ident, quote};
+
+/// An activation function without parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Activation {
+    /// Its name.
+    name: &'static str,
+    /// PyTorch's function.
+    function: &'static str,
+    /// The arguments of that.
+    args: &'static [&'static str],
+}
+
+macro_rules! activations {
+    ($($name:literal $doc:literal $function:literal $args:tt,)+) => {
+        pub(super) const LAYERS: &[LayerDef] = &[$(LayerDef {
+            name: $name,
+            doc: $doc,
+            params: &[],
+            kind: false,
+            resolve: Resolve::One(|_, _| {
+                Ok(Some(Op::new(Activation { name: $name, function: $function, args: &$args })))
+            }),
+        },)+];
+    };
+}
+
+activations! {
+    "relu" "max(x, 0)" "F.relu" [],
+    "gelu" "x times the standard normal CDF of x (Hendrycks & Gimpel 2016)" "F.gelu" [],
+    "gelu_tanh" "tanh approximation of GELU" "F.gelu" ["approximate=\"tanh\""],
+    "silu" "x sigmoid(x)" "F.silu" [],
+    "sigmoid" "1 / (1 + exp(-x))" "torch.sigmoid" [],
+    "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [],
+}
+
+impl Operation for Activation {
+    fn call(&self) -> Call {
+        Call::new(self.name)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        Ok(inputs[0])
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let function = format_ident!("{}", self.name);
+        to.call(quote!(rt::op::#function(x)));
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.call(self.function, self.args.iter().map(|arg| (*arg).to_owned()).collect());
+    }
+}
