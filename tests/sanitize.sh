@@ -6,15 +6,14 @@
 # usage: tests/sanitize.sh [test arguments]
 #
 # The sanitizer's runtime is part of the stable toolchain on x86-64 Linux; only the flag is not stable, so
-# RUSTC_BOOTSTRAP allows it for this build. Miri is not part of the stable toolchain, and dfdx does not
-# build on nightly. Optimisation is reduced, and incremental compilation is off, because
-# instrumented code takes minutes to compile.
+# RUSTC_BOOTSTRAP allows it for this build. Miri is not part of the stable toolchain. Optimisation is reduced, and
+# incremental compilation is off, because instrumented code takes minutes to compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0
 export RUSTFLAGS="-Zsanitizer=address --cfg ksdsl_exact_buffers"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0:redzone=256}"
-exec cargo test --locked -p ksdsl-runtime --lib --test kernels --target x86_64-unknown-linux-gnu \
-    --target-dir target/asan --config 'profile.dev.package.ksdsl-runtime.opt-level=1' \
+exec cargo test --locked -p ksdsl-cpu --lib --test kernels --target x86_64-unknown-linux-gnu \
+    --target-dir target/asan --config 'profile.dev.package.ksdsl-cpu.opt-level=1' \
     --config 'profile.dev.lto="off"' -- "$@"

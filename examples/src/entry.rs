@@ -2,10 +2,10 @@
 
 use crate::data::Data;
 use crate::device::{Net, Place};
+use ksdsl_runtime::Backend;
 #[cfg(feature = "cuda")]
 use ksdsl_runtime::cuda;
 use ksdsl_runtime::prelude::*;
-use ksdsl_runtime::update::Updates;
 use ksdsl_train::data::{Batch, Dataset, Loader, Scaling};
 use ksdsl_train::interrupt::Stop;
 use ksdsl_train::optim::non_finite;
@@ -112,7 +112,7 @@ fn train_on<B, D, const C: usize, const H: usize, const W: usize, const K: usize
     device: &D,
 ) -> Result<(B::Built, Outcome), TrainError>
 where
-    D: Updates<f32>,
+    D: Backend<f32>,
     B: BuildOnDevice<D, f32, Built: Classifier<C, H, W, K, D>>,
 {
     let seed = job.recipe.seed;
@@ -149,7 +149,7 @@ fn logits_on<B, D, const C: usize, const H: usize, const W: usize, const K: usiz
     device: &D,
 ) -> Result<Vec<f32>, Box<dyn Error>>
 where
-    D: Updates<f32>,
+    D: Backend<f32>,
     B: BuildOnDevice<D, f32, Built: Classifier<C, H, W, K, D>>,
 {
     let failed = |error: D::Err| error.to_string();

@@ -1,256 +1,44 @@
-//! What a device must offer so that generated models run on it.
+//! dfdx's devices and the executors that run layers for them.
 
-use crate::geometry::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use crate::scalar::Scalar;
 use dfdx::shapes::{HasShape, Shape};
-use dfdx::tensor::{Gradients, Tensor};
+use dfdx::tensor::{Gradients, HasErr, Tensor};
 use dfdx::tensor_ops::Device;
-use std::borrow::Cow;
+use ksdsl_engine::Exec;
+use ksdsl_engine::update::Updates;
 
-/// What follows a convolution in inference, computed while its output is in the cache:
-/// `after(factor * before(y) + offset + residual)`.
-#[derive(Clone, Copy, Debug)]
-pub struct ConvTail<'a, B> {
-    /// The activation next to the convolution.
-    pub before: Option<Activation>,
-    /// Factor and offset per output channel: batch normalisation with running statistics.
-    pub affine: Option<(&'a B, &'a B)>,
-    /// What is added, in the output's shape.
-    pub residual: Option<&'a B>,
-    /// The last activation.
-    pub after: Option<Activation>,
-}
+/// The storage of activations and parameters while layers run on a device.
+pub type Buf<E, D> = <<D as Backend<E>>::Exec as Exec<E>>::Buf;
 
-impl<B> Default for ConvTail<'_, B> {
-    fn default() -> Self {
-        Self {
-            before: None,
-            affine: None,
-            residual: None,
-            after: None,
-        }
-    }
-}
-
-/// A convolution of a chain, see [`Backend::conv_chain`].
-#[derive(Debug)]
-pub struct ConvLink<'a, B, K> {
-    /// Its sizes.
-    pub size: ConvSize,
-    /// Its kernel.
-    pub kernel: &'a K,
-    /// What is added to each channel.
-    pub bias: Option<&'a B>,
-    /// What follows it.
-    pub tail: ConvTail<'a, B>,
-}
-
-/// A convolution's output with the statistics that batch normalisation needs of it.
-#[derive(Debug)]
-pub struct ConvMoments<B> {
-    /// The convolution's output.
-    pub output: B,
-    /// The output after the activation, if one was requested.
-    pub activated: Option<B>,
-    /// Mean of the (activated) output over all pixels, per channel.
-    pub mean: B,
-    /// Biased variance per channel (divide by the pixels, not by one less).
-    pub variance: B,
-}
-
-/// What the backward pass of batch normalisation and the layers it is fused with needs.
-#[derive(Clone, Copy, Debug)]
-pub struct NormBackward<'a, B> {
-    /// Rows and channels.
-    pub size: RowSize,
-    /// The activations around the norm.
-    pub tail: Tail,
-    /// The input, before `tail.before`.
-    pub input: &'a B,
-    /// The output, if there was a residual and `tail.after`.
-    pub output: Option<&'a B>,
-    /// Mean per channel of the activated input.
-    pub mean: &'a B,
-    /// Biased variance per channel.
-    pub variance: &'a B,
-    /// `scale / sqrt(variance + eps)` per channel.
-    pub factor: &'a B,
-    /// `shift - mean * factor` per channel.
-    pub offset: &'a B,
-    /// What was added to the variance.
-    pub eps: f64,
-    /// Sums per channel of the output's gradient and of its product with the activated input less
-    /// the mean, if they are known.
-    pub sums: Option<[&'a B; 2]>,
-}
-
-/// A gradient with respect to a map, and what the norm whose output that is needs of it.
-#[derive(Debug)]
-pub struct MapGradient<B> {
-    /// The gradient.
-    pub values: B,
-    /// As [`NormBackward::sums`], if they were gathered on the way.
-    pub sums: Option<[B; 2]>,
-}
-
-/// An activation as the backward pass has it.
-#[derive(Clone, Debug)]
-pub enum Source<'a, B> {
-    /// The values themselves.
-    Kept(&'a B),
-    /// What they are made of: `after(factor * before(input) + offset + residual)`.
-    Recompute {
-        /// Rows and channels.
-        size: RowSize,
-        /// The activations.
-        tail: Tail,
-        /// The norm's input.
-        input: Box<Source<'a, B>>,
-        /// Factor per channel.
-        factor: &'a B,
-        /// Offset per channel.
-        offset: &'a B,
-        /// Mean per channel of the activated input, if this is batch normalisation.
-        mean: Option<&'a B>,
-        /// What is added, in the output's shape.
-        residual: Option<Box<Source<'a, B>>>,
-    },
-}
-
-impl<'a, B: Clone> Source<'a, B> {
-    /// All values at once.
-    pub fn values<E: Scalar, D: Backend<E, Buf = B>>(&self, device: &D) -> Result<Cow<'a, B>, D::Err> {
-        match self {
-            Self::Kept(values) => Ok(Cow::Borrowed(values)),
-            Self::Recompute {
-                size,
-                tail,
-                input,
-                factor,
-                offset,
-                residual,
-                ..
-            } => {
-                let input = input.values(device)?;
-                let residual = residual.as_ref().map(|residual| residual.values(device)).transpose()?;
-                let residual = residual.as_deref();
-                let output = device.norm_recall(*size, *tail, &input, factor, offset, residual)?;
-                Ok(Cow::Owned(output))
-            }
-        }
-    }
-}
-
-/// A convolution in whose backward pass the one of the norm after it is done.
-#[derive(Debug)]
-pub struct JoinedConv<'a, B, K> {
-    /// The sizes.
-    pub size: ConvSize,
-    /// The input.
-    pub x: Source<'a, B>,
-    /// The kernel.
-    pub kernel: &'a K,
-    /// What else is added to the gradient with respect to the input.
-    pub others: Option<B>,
-}
-
-/// The gradients of the parameters of a convolution and of the norm after it, to be added to.
-#[derive(Debug)]
-pub struct JoinedGradients<'a, B, G> {
-    /// Of the norm's scale.
-    pub scale: &'a mut B,
-    /// Of the norm's shift.
-    pub shift: &'a mut B,
-    /// Of the kernel.
-    pub weight: &'a mut G,
-    /// Of the bias, if there is one.
-    pub bias: Option<&'a mut B>,
-}
-
-/// The outcome of layer normalisation: the output and what the backward pass needs.
-pub struct LayerNormOutput<B> {
-    /// The normalised, scaled and shifted input.
-    pub output: B,
-    /// Mean over the channels, per row.
-    pub mean: B,
-    /// `1 / sqrt(variance + eps)`, per row.
-    pub inverse_std: B,
-}
-
-/// [`Backend::conv_norm_backward`] as its parts, one after the other.
-pub(crate) fn one_by_one<E: Scalar, D: Backend<E>>(
-    device: &D,
-    norm: NormBackward<'_, D::Buf>,
-    conv: JoinedConv<'_, D::Buf, D::Kernel>,
-    dy: D::Buf,
-    gradients: JoinedGradients<'_, D::Buf, D::KernelGradient>,
-) -> Result<MapGradient<D::Buf>, D::Err> {
-    let (size, rows) = (conv.size, norm.size);
-    let (dz, _) = device.norm_backward(norm, dy, false, gradients.scale, gradients.shift)?;
-    let x = conv.x.values(device)?;
-    device.conv_backward_weight(size, &x, &dz, gradients.weight)?;
-    drop(x);
-    if let Some(dbias) = gradients.bias {
-        device.bias_backward(rows, &dz, dbias)?;
-    }
-    let values = device.conv_backward_data(size, conv.kernel, &dz, conv.others)?;
-    Ok(MapGradient { values, sums: None })
-}
-
-/// [`Backend::conv_chain`] as its convolutions, one after the other.
-pub(crate) fn link_by_link<E: Scalar, D: Backend<E>>(
-    device: &D,
-    x: &D::Buf,
-    first: ConvLink<'_, D::Buf, D::Kernel>,
-    second: ConvLink<'_, D::Buf, D::Kernel>,
-) -> Result<D::Buf, D::Err> {
-    let between = device.conv_forward(first.size, x, first.kernel, first.bias, first.tail)?;
-    device.conv_forward(second.size, &between, second.kernel, second.bias, second.tail)
-}
+/// An error of a device's executor.
+pub type ExecError<E, D> = <<D as Backend<E>>::Exec as Exec<E>>::Err;
 
 /// A dfdx device on which the layer operations exist: the bound of generic code, `D: Backend<E>`.
 ///
-/// Its methods are internal and may change in any release.
-///
-/// Buffers hold activations NHWC (see [`crate::geometry`]), parameters as PyTorch lays them out.
-/// Every method that takes a `&mut Buf` gradient *adds* to it: that is how a shared kernel gathers
-/// the sum over its visits.
+/// Its methods are internal and may change in any release: they are where dfdx's tensors and gradients become buffers
+/// of an executor and back.
 pub trait Backend<E: Scalar>: Device<E> {
-    /// Storage of an activation or a parameter on this device.
+    /// What runs the layers.
     #[doc(hidden)]
-    type Buf: Clone + std::fmt::Debug + 'static;
-    /// A parameter in the forms that the operations want, each made at most once.
-    #[doc(hidden)]
-    type Kernel: std::fmt::Debug + 'static;
-    /// A parameter's gradient, gathered over its visits in whatever form each of them computes.
-    #[doc(hidden)]
-    type KernelGradient: std::fmt::Debug + 'static;
+    type Exec: Updates<E>;
 
-    /// A parameter of these values, as PyTorch lays them out.
+    /// The executor of this device.
     #[doc(hidden)]
-    fn kernel(&self, values: Self::Buf) -> Self::Kernel;
-    /// The values of a parameter.
+    fn exec(&self) -> Result<Self::Exec, Self::Err>;
+    /// An error of the executor as one of the device.
     #[doc(hidden)]
-    fn kernel_values(kernel: &Self::Kernel) -> &Self::Buf;
-    /// A gradient of zero for a parameter of `len` values.
-    #[doc(hidden)]
-    fn gradient(&self, len: usize) -> Result<Self::KernelGradient, Self::Err>;
-    /// The part of a gradient that is gathered as PyTorch lays it out, for adding to it.
-    #[doc(hidden)]
-    fn gradient_values_mut<'g>(&self, gradient: &'g mut Self::KernelGradient) -> Result<&'g mut Self::Buf, Self::Err>;
-    /// The sum of all parts, as PyTorch lays it out.
-    #[doc(hidden)]
-    fn gradient_values(&self, gradient: Self::KernelGradient) -> Result<Self::Buf, Self::Err>;
+    fn failed(error: ExecError<E, Self>) -> Self::Err;
 
     /// Copies a tensor's values, in logical (row-major) order.
     #[doc(hidden)]
-    fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, E, Self, T>) -> Result<Self::Buf, Self::Err>;
+    fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, E, Self, T>) -> Result<Buf<E, Self>, Self::Err>;
     /// Makes a tensor of a buffer that holds its values in row-major order.
     #[doc(hidden)]
-    fn make_tensor<S: Shape>(&self, buf: Self::Buf, shape: S) -> Result<Tensor<S, E, Self>, Self::Err>;
+    fn make_tensor<S: Shape>(&self, buf: Buf<E, Self>, shape: S) -> Result<Tensor<S, E, Self>, Self::Err>;
     /// Gives a tensor these values, in row-major order. Where the device can, the tensor stays the one it
     /// is for gradients that were made for it; otherwise gradients must be made anew.
-    fn set_tensor<S: Shape>(&self, tensor: &mut Tensor<S, E, Self>, values: Self::Buf) -> Result<(), Self::Err> {
+    #[doc(hidden)]
+    fn set_tensor<S: Shape>(&self, tensor: &mut Tensor<S, E, Self>, values: Buf<E, Self>) -> Result<(), Self::Err> {
         *tensor = self.make_tensor(values, *tensor.shape())?;
         Ok(())
     }
@@ -262,7 +50,7 @@ pub trait Backend<E: Scalar>: Device<E> {
         &self,
         gradients: &mut Gradients<E, Self>,
         tensor: &Tensor<S, E, Self>,
-        buf: Self::Buf,
+        buf: Buf<E, Self>,
     ) -> Result<(), Self::Err>;
     /// Takes the gradient of `tensor`, which must be contiguous, out of `gradients`.
     #[doc(hidden)]
@@ -270,292 +58,12 @@ pub trait Backend<E: Scalar>: Device<E> {
         &self,
         gradients: &mut Gradients<E, Self>,
         tensor: &Tensor<S, E, Self>,
-    ) -> Result<Self::Buf, Self::Err>;
+    ) -> Result<Buf<E, Self>, Self::Err>;
+}
 
-    /// A buffer of `len` zeros.
-    #[doc(hidden)]
-    fn zeroed(&self, len: usize) -> Result<Self::Buf, Self::Err>;
-    /// NCHW to NHWC; `size` describes the map either way.
-    #[doc(hidden)]
-    fn nchw_to_nhwc(&self, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// NHWC to NCHW.
-    #[doc(hidden)]
-    fn nhwc_to_nchw(&self, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-
-    /// `y = conv(x, kernel) + bias`, and what follows it. Linear layers are convolutions of maps of
-    /// one pixel.
-    #[doc(hidden)]
-    fn conv_forward(
-        &self,
-        size: ConvSize,
-        x: &Self::Buf,
-        kernel: &Self::Kernel,
-        bias: Option<&Self::Buf>,
-        tail: ConvTail<'_, Self::Buf>,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// Whether [`Backend::conv_chain`] is better than its convolutions one by one.
-    #[doc(hidden)]
-    fn chains(&self, _first: ConvSize, _second: ConvSize) -> bool {
-        false
-    }
-    /// Two convolutions, of which the second alone reads the output of the first. A device can do it piece
-    /// by piece, so that this output need not go through memory.
-    #[doc(hidden)]
-    fn conv_chain(
-        &self,
-        x: &Self::Buf,
-        first: ConvLink<'_, Self::Buf, Self::Kernel>,
-        second: ConvLink<'_, Self::Buf, Self::Kernel>,
-    ) -> Result<Self::Buf, Self::Err> {
-        link_by_link(self, x, first, second)
-    }
-    /// `y = conv(x, kernel) + bias` with the statistics of `before(y)` (Ioffe & Szegedy 2015,
-    /// algorithm 1).
-    #[doc(hidden)]
-    fn conv_moments(
-        &self,
-        size: ConvSize,
-        x: &Self::Buf,
-        kernel: &Self::Kernel,
-        bias: Option<&Self::Buf>,
-        before: Option<Activation>,
-    ) -> Result<ConvMoments<Self::Buf>, Self::Err>;
-    /// The gradient with respect to the input, plus `others`.
-    #[doc(hidden)]
-    fn conv_backward_data(
-        &self,
-        size: ConvSize,
-        kernel: &Self::Kernel,
-        dy: &Self::Buf,
-        others: Option<Self::Buf>,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// Adds the gradient with respect to the kernel.
-    #[doc(hidden)]
-    fn conv_backward_weight(
-        &self,
-        size: ConvSize,
-        x: &Self::Buf,
-        dy: &Self::Buf,
-        gradient: &mut Self::KernelGradient,
-    ) -> Result<(), Self::Err>;
-    /// Adds the column sums of `dy` to `dbias`.
-    #[doc(hidden)]
-    fn bias_backward(&self, size: RowSize, dy: &Self::Buf, dbias: &mut Self::Buf) -> Result<(), Self::Err>;
-
-    /// Mean and biased variance per channel.
-    #[doc(hidden)]
-    fn moments(&self, size: RowSize, x: &Self::Buf) -> Result<(Self::Buf, Self::Buf), Self::Err>;
-    /// Batch normalisation as `factor * x + offset`: `factor = scale / sqrt(variance + eps)`,
-    /// `offset = shift - mean * factor`.
-    #[doc(hidden)]
-    fn norm_coefficients(
-        &self,
-        mean: &Self::Buf,
-        variance: &Self::Buf,
-        scale: &Self::Buf,
-        shift: &Self::Buf,
-        eps: f64,
-    ) -> Result<(Self::Buf, Self::Buf), Self::Err>;
-    /// `after(factor * x + offset + residual)`, in place if `x` is owned.
-    #[doc(hidden)]
-    fn norm_apply(
-        &self,
-        size: RowSize,
-        after: Option<Activation>,
-        x: Cow<'_, Self::Buf>,
-        factor: &Self::Buf,
-        offset: &Self::Buf,
-        residual: Option<&Self::Buf>,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// The output again: `after(factor * before(x) + offset + residual)`.
-    #[doc(hidden)]
-    fn norm_recall(
-        &self,
-        size: RowSize,
-        tail: Tail,
-        x: &Self::Buf,
-        factor: &Self::Buf,
-        offset: &Self::Buf,
-        residual: Option<&Self::Buf>,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// The gradients with respect to the input and, if asked for, to the residual; adds those of
-    /// scale and shift.
-    #[allow(clippy::type_complexity)]
-    #[doc(hidden)]
-    fn norm_backward(
-        &self,
-        norm: NormBackward<'_, Self::Buf>,
-        dy: Self::Buf,
-        residual: bool,
-        dscale: &mut Self::Buf,
-        dshift: &mut Self::Buf,
-    ) -> Result<(Self::Buf, Option<Self::Buf>), Self::Err>;
-    /// Whether [`Backend::conv_norm_backward`] is better than its parts one by one.
-    #[doc(hidden)]
-    fn joins_norm(&self, _size: ConvSize) -> bool {
-        false
-    }
-    /// Backward through a norm and the convolution whose output is the norm's input: the gradient
-    /// with respect to the convolution's input, all of which is known with `others`, perhaps with the
-    /// sums for a norm before it; adds those of the parameters. A device can do it
-    /// piece by piece, so that the gradient between both, and an input that is to be recomputed, need
-    /// not go through memory.
-    #[doc(hidden)]
-    fn conv_norm_backward(
-        &self,
-        norm: NormBackward<'_, Self::Buf>,
-        conv: JoinedConv<'_, Self::Buf, Self::Kernel>,
-        dy: Self::Buf,
-        gradients: JoinedGradients<'_, Self::Buf, Self::KernelGradient>,
-    ) -> Result<MapGradient<Self::Buf>, Self::Err> {
-        one_by_one(self, norm, conv, dy, gradients)
-    }
-    /// `running * (1 - momentum) + batch * factor * momentum`, element by element; `factor` is
-    /// `rows / (rows - 1)` for the variance, whose running value is unbiased, and 1 for the mean.
-    #[doc(hidden)]
-    fn blend_statistics(
-        &self,
-        running: &Self::Buf,
-        batch: &Self::Buf,
-        momentum: f64,
-        factor: f64,
-    ) -> Result<Self::Buf, Self::Err>;
-
-    /// Layer normalisation over the channels of each row (Ba et al. 2016).
-    #[doc(hidden)]
-    fn layer_norm_forward(
-        &self,
-        size: RowSize,
-        x: &Self::Buf,
-        scale: &Self::Buf,
-        shift: &Self::Buf,
-        eps: f64,
-    ) -> Result<LayerNormOutput<Self::Buf>, Self::Err>;
-    /// The gradient with respect to the input; adds those of scale and shift.
-    #[allow(clippy::too_many_arguments)]
-    #[doc(hidden)]
-    fn layer_norm_backward(
-        &self,
-        size: RowSize,
-        x: &Self::Buf,
-        mean: &Self::Buf,
-        inverse_std: &Self::Buf,
-        scale: &Self::Buf,
-        dy: &Self::Buf,
-        dscale: &mut Self::Buf,
-        dshift: &mut Self::Buf,
-    ) -> Result<Self::Buf, Self::Err>;
-
-    /// Scaled dot-product attention (Vaswani et al. 2017, equation 1) of each head: head `h` has the
-    /// channels from `h * depth` on.
-    #[doc(hidden)]
-    fn attention_forward(
-        &self,
-        size: AttentionSize,
-        q: &Self::Buf,
-        k: &Self::Buf,
-        v: &Self::Buf,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// The gradients with respect to queries, keys and values.
-    #[doc(hidden)]
-    fn attention_backward(
-        &self,
-        size: AttentionSize,
-        q: &Self::Buf,
-        k: &Self::Buf,
-        v: &Self::Buf,
-        dy: &Self::Buf,
-    ) -> Result<[Self::Buf; 3], Self::Err>;
-    /// Adds `row` to each row of `x`.
-    #[doc(hidden)]
-    fn add_to_rows(&self, size: RowSize, x: Self::Buf, row: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-
-    /// Applies an activation, in place.
-    #[doc(hidden)]
-    fn activation_forward(&self, kind: Activation, x: Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// The gradient with respect to the input, from the *input* `x` — except for
-    /// [`Activation::Relu`] and [`Activation::Sigmoid`], where `saved` is the *output*.
-    #[doc(hidden)]
-    fn activation_backward(&self, kind: Activation, saved: &Self::Buf, dy: Self::Buf) -> Result<Self::Buf, Self::Err>;
-
-    /// Maximum or average pooling.
-    #[doc(hidden)]
-    fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// The gradient with respect to the input. A maximum sends its gradient to the first of equal
-    /// taps in row-major order (as PyTorch does).
-    #[doc(hidden)]
-    fn pool_backward(
-        &self,
-        kind: PoolKind,
-        size: PoolSize,
-        x: &Self::Buf,
-        dy: &Self::Buf,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// Pools each whole map to one value per channel: `[batch][channels]`.
-    #[doc(hidden)]
-    fn global_pool_forward(&self, kind: PoolKind, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// The gradient with respect to the input; a maximum needs that input.
-    #[doc(hidden)]
-    fn global_pool_backward(
-        &self,
-        kind: PoolKind,
-        size: MapSize,
-        x: Option<&Self::Buf>,
-        dy: &Self::Buf,
-    ) -> Result<Self::Buf, Self::Err>;
-
-    /// `a + b`.
-    #[doc(hidden)]
-    fn add(&self, a: Self::Buf, b: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// `a * b`, element by element.
-    #[doc(hidden)]
-    fn multiply(&self, a: Self::Buf, b: &Self::Buf) -> Result<Self::Buf, Self::Err>;
-    /// `after(x[n, y, x, c] * gate[n, c] + residual)` (squeeze-and-excitation, Hu et al. 2018,
-    /// equation 4); `after` is none or [`Activation::Relu`].
-    #[doc(hidden)]
-    fn gate_forward(
-        &self,
-        size: MapSize,
-        x: &Self::Buf,
-        gate: &Self::Buf,
-        residual: Option<&Self::Buf>,
-        after: Option<Activation>,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// The gradients with respect to `x`, to `gate` and, if asked for, to the residual. `output` is
-    /// given if there was an activation.
-    #[allow(clippy::type_complexity)]
-    #[doc(hidden)]
-    fn gate_backward(
-        &self,
-        size: MapSize,
-        x: &Self::Buf,
-        gate: &Self::Buf,
-        output: Option<&Self::Buf>,
-        dy: Self::Buf,
-        residual: bool,
-    ) -> Result<(Self::Buf, Self::Buf, Option<Self::Buf>), Self::Err>;
-    /// Joins rows: `[a | b]` for each of `rows` rows of `left` and `right` channels.
-    #[doc(hidden)]
-    fn concat(
-        &self,
-        rows: usize,
-        left: usize,
-        right: usize,
-        a: &Self::Buf,
-        b: &Self::Buf,
-    ) -> Result<Self::Buf, Self::Err>;
-    /// The opposite of [`Backend::concat`].
-    #[doc(hidden)]
-    fn split(&self, rows: usize, left: usize, right: usize, x: &Self::Buf)
-    -> Result<(Self::Buf, Self::Buf), Self::Err>;
-    /// How to take `images` images through a network in inference, of whose activations the largest has so
-    /// many values for one image; `None`: all at once.
-    #[doc(hidden)]
-    fn slices(&self, _images: usize, _largest: usize) -> Option<Slices> {
-        None
-    }
-    /// Inverted dropout: element `i` is zeroed with probability `p`, decided by `seed` and `i`
-    /// alone, and scaled by `1 / (1 - p)` otherwise. Its own backward pass.
-    #[doc(hidden)]
-    fn dropout(&self, p: f64, seed: u64, x: Self::Buf) -> Result<Self::Buf, Self::Err>;
+/// The outcome of an operation of the executor as one of the device.
+pub(crate) fn on_device<E: Scalar, D: Backend<E>, R>(
+    outcome: Result<R, ExecError<E, D>>,
+) -> Result<R, <D as HasErr>::Err> {
+    outcome.map_err(D::failed)
 }

@@ -27,15 +27,11 @@ pub mod bank;
 #[doc(hidden)]
 pub mod generated;
 #[doc(hidden)]
-pub mod geometry;
-#[doc(hidden)]
 pub mod init;
 #[doc(hidden)]
 pub mod norm;
 #[doc(hidden)]
 pub mod ops;
-#[doc(hidden)]
-pub mod oracle;
 #[doc(hidden)]
 pub mod param;
 #[doc(hidden)]
@@ -46,14 +42,8 @@ pub mod repeat;
 pub mod scalar;
 #[doc(hidden)]
 pub mod tensors;
-#[doc(hidden)]
-pub mod update;
-#[doc(hidden)]
-pub mod weight;
 
 mod model;
-mod pending;
-mod saved;
 
 #[doc(inline)]
 pub use backend::Backend;

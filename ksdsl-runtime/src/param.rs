@@ -1,4 +1,4 @@
-//! Parameters as the operations use them: read once, their gradients gathered in one buffer.
+//! The tensors of a model as parameters of layers.
 //!
 //! A private parameter is bound at its one use. A shared one is bound once per forward pass
 //! ([`Bound`]) and then passed to all its visits: each visit's backward operation adds to the same
@@ -6,130 +6,60 @@
 
 use crate::act::Context;
 use crate::backend::Backend;
-use crate::prepared;
 use crate::scalar::Scalar;
-use dfdx::shapes::{HasShape, Rank1, Shape};
+use dfdx::shapes::{HasShape, Rank1, Rank2, Rank4, Shape};
 use dfdx::tensor::{SplitTape, Tape, Tensor};
 use dfdx::tensor_ops::ReshapeTo;
-use std::cell::RefCell;
+use ksdsl_engine::{Exec, Param, Weight, param};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
-/// A parameter's gradient in the making.
-type GradientCell<E, D> = Rc<RefCell<Option<<D as Backend<E>>::KernelGradient>>>;
-
-/// A parameter's values on the device, in whatever forms the visits want them, and its gradient in
-/// the making.
-#[derive(Debug)]
-pub struct Param<E: Scalar, D: Backend<E>> {
-    kernel: Rc<D::Kernel>,
-    /// `None` where no tape records.
-    grad: Option<GradientCell<E, D>>,
-    len: usize,
+/// A tensor's address, by which a prepared model keeps its kernel: a borrow keeps the tensor in place.
+pub(crate) fn address<T: ?Sized>(tensor: &T) -> usize {
+    std::ptr::from_ref(tensor).addr()
 }
 
-impl<E: Scalar, D: Backend<E>> Clone for Param<E, D> {
-    fn clone(&self) -> Self {
-        Self {
-            kernel: self.kernel.clone(),
-            grad: self.grad.clone(),
-            len: self.len,
-        }
+/// Reads a tensor and records the operation that adds the gathered gradient to the tensor's.
+/// dfdx runs operations in the reverse of the order they were recorded in, on whatever tapes
+/// of one pass; so this one, recorded before every use, runs after all of them.
+fn bind<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    tensor: &Tensor<S, E, D>,
+    context: &mut Context<E, D, T>,
+) -> Result<Param<E, D::Exec>, D::Err> {
+    let (exec, len) = (context.exec.clone(), tensor.shape().num_elements());
+    let read = |tensor| Ok::<_, D::Err>(exec.kernel(tensor_values::<S, E, D>(tensor)?));
+    if let (Some(kernels), false) = (&context.kernels, T::OWNS_TAPE) {
+        let kernel = kernels.param(address(tensor), || read(tensor))?;
+        return Ok(Param::new(kernel, len, false));
     }
-}
-
-impl<E: Scalar, D: Backend<E>> Param<E, D> {
-    /// Reads `tensor` and records the operation that adds the gathered gradient to the tensor's.
-    /// dfdx runs operations in the reverse of the order they were recorded in, on whatever tapes
-    /// of one pass; so this one, recorded before every use, runs after all of them.
-    fn new<S: Shape, T: Tape<E, D>>(tensor: &Tensor<S, E, D>, context: &mut Context<E, D, T>) -> Result<Self, D::Err> {
-        let len = tensor.shape().num_elements();
-        if let (Some(kernels), false) = (&context.kernels, T::OWNS_TAPE) {
-            return Ok(Self {
-                kernel: kernels.of(tensor)?,
-                grad: None,
-                len,
-            });
-        }
-        // dfdx keeps a gradient in its tensor's physical order; no copy when that is the logical one.
-        let (tensor, reordering) = tensor.retaped::<T>().try_contiguous()?.split_tape();
-        context.tape = std::mem::take(&mut context.tape).merge(reordering);
-        let param = Self {
-            kernel: Rc::new(prepared::read(&tensor)?),
-            grad: T::OWNS_TAPE.then(Rc::default),
-            len,
-        };
-        if let Some(grad) = param.grad.clone() {
-            context.tape.add_backward_op(move |gradients| match grad.take() {
-                Some(sum) => {
-                    let device = tensor.device();
-                    let sum = device.gradient_values(sum)?;
-                    device.add_to_gradient(gradients, &tensor, sum)
-                }
+    // dfdx keeps a gradient in its tensor's physical order; no copy when that is the logical one.
+    let (tensor, reordering) = tensor.retaped::<T>().try_contiguous()?.split_tape();
+    let tape = std::mem::take(&mut context.tape.tape).merge(reordering);
+    context.tape.tape = tape;
+    let param = Param::new(Rc::new(read(&tensor)?), len, T::OWNS_TAPE);
+    if T::OWNS_TAPE {
+        let (exec, param) = (context.exec.clone(), param.clone());
+        context
+            .tape
+            .tape
+            .add_backward_op(move |gradients| match param.take_gradient(&exec).map_err(D::failed)? {
+                Some(sum) => tensor.device().add_to_gradient(gradients, &tensor, sum),
                 None => Ok(()),
             });
-        }
-        Ok(param)
     }
+    Ok(param)
+}
 
-    /// The kernel.
-    pub(crate) fn kernel(&self) -> Rc<D::Kernel> {
-        self.kernel.clone()
-    }
-
-    /// The number of values it has.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The values, as PyTorch lays them out.
-    pub fn values(&self) -> &D::Buf {
-        D::kernel_values(&self.kernel)
-    }
-
-    /// Calls `f` with the gradient gathered so far, for it to add to.
-    pub(crate) fn accumulate(
-        &self,
-        device: &D,
-        f: impl FnOnce(&mut D::KernelGradient) -> Result<(), D::Err>,
-    ) -> Result<(), D::Err> {
-        let Some(cell) = &self.grad else {
-            return Ok(());
-        };
-        // Taken out meanwhile: one parameter may be both of two that are in use together.
-        let mut sum = match cell.take() {
-            Some(sum) => sum,
-            None => device.gradient(self.len)?,
-        };
-        f(&mut sum)?;
-        *cell.borrow_mut() = Some(sum);
-        Ok(())
-    }
-
-    /// As [`Param::accumulate`], in PyTorch's layout.
-    pub(crate) fn accumulate_values(
-        &self,
-        device: &D,
-        f: impl FnOnce(&mut D::Buf) -> Result<(), D::Err>,
-    ) -> Result<(), D::Err> {
-        self.accumulate(device, |gradient| f(device.gradient_values_mut(gradient)?))
-    }
-
-    /// Adds a gradient in PyTorch's layout.
-    pub(crate) fn add(&self, device: &D, more: D::Buf) -> Result<(), D::Err> {
-        self.accumulate_values(device, |sum| {
-            // Out of its place meanwhile: a device adds to what it owns.
-            let held = std::mem::replace(sum, Backend::zeroed(device, 0)?);
-            *sum = device.add(held, &more)?;
-            Ok(())
-        })
-    }
+fn tensor_values<S: Shape, E: Scalar, D: Backend<E>>(
+    tensor: &Tensor<S, E, D>,
+) -> Result<crate::backend::Buf<E, D>, D::Err> {
+    tensor.device().read_tensor(tensor)
 }
 
 /// A shared parameter of shape `S`, bound for one forward pass.
 #[derive(Clone, Debug)]
 pub struct Bound<S: Shape, E: Scalar, D: Backend<E>> {
-    param: Param<E, D>,
+    param: Param<E, D::Exec>,
     shape: PhantomData<S>,
 }
 
@@ -137,7 +67,7 @@ impl<S: Shape, E: Scalar, D: Backend<E>> Bound<S, E, D> {
     /// Reads `tensor` for all visits of this pass. Bind before the first visit.
     pub fn new<T: Tape<E, D>>(tensor: &Tensor<S, E, D>, context: &mut Context<E, D, T>) -> Result<Self, D::Err> {
         Ok(Self {
-            param: Param::new(tensor, context)?,
+            param: bind(tensor, context)?,
             shape: PhantomData,
         })
     }
@@ -146,17 +76,17 @@ impl<S: Shape, E: Scalar, D: Backend<E>> Bound<S, E, D> {
 /// What a layer accepts as a parameter of shape `S`: a tensor of its own or a shared one.
 pub trait ParamArg<S: Shape, E: Scalar, D: Backend<E>> {
     /// The parameter, bound for this pass.
-    fn bind<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Param<E, D>, D::Err>;
+    fn bind<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Param<E, D::Exec>, D::Err>;
 }
 
 impl<S: Shape, E: Scalar, D: Backend<E>> ParamArg<S, E, D> for &Tensor<S, E, D> {
-    fn bind<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Param<E, D>, D::Err> {
-        Param::new(self, context)
+    fn bind<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Param<E, D::Exec>, D::Err> {
+        bind(self, context)
     }
 }
 
 impl<S: Shape, E: Scalar, D: Backend<E>> ParamArg<S, E, D> for &Bound<S, E, D> {
-    fn bind<T: Tape<E, D>>(self, _: &mut Context<E, D, T>) -> Result<Param<E, D>, D::Err> {
+    fn bind<T: Tape<E, D>>(self, _: &mut Context<E, D, T>) -> Result<Param<E, D::Exec>, D::Err> {
         Ok(self.param.clone())
     }
 }
@@ -169,23 +99,111 @@ pub struct NoBias;
 /// one.
 pub trait BiasArg<const O: usize, E: Scalar, D: Backend<E>> {
     /// The bias, if any, bound for this pass.
-    fn bind_bias<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Option<Param<E, D>>, D::Err>;
+    fn bind_bias<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Option<Param<E, D::Exec>>, D::Err>;
 }
 
 impl<const O: usize, E: Scalar, D: Backend<E>> BiasArg<O, E, D> for NoBias {
-    fn bind_bias<T: Tape<E, D>>(self, _: &mut Context<E, D, T>) -> Result<Option<Param<E, D>>, D::Err> {
+    fn bind_bias<T: Tape<E, D>>(self, _: &mut Context<E, D, T>) -> Result<Option<Param<E, D::Exec>>, D::Err> {
         Ok(None)
     }
 }
 
 impl<const O: usize, E: Scalar, D: Backend<E>> BiasArg<O, E, D> for &Tensor<Rank1<O>, E, D> {
-    fn bind_bias<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Option<Param<E, D>>, D::Err> {
+    fn bind_bias<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Option<Param<E, D::Exec>>, D::Err> {
         self.bind(context).map(Some)
     }
 }
 
 impl<const O: usize, E: Scalar, D: Backend<E>> BiasArg<O, E, D> for &Bound<Rank1<O>, E, D> {
-    fn bind_bias<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Option<Param<E, D>>, D::Err> {
+    fn bind_bias<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Option<Param<E, D::Exec>>, D::Err> {
         self.bind(context).map(Some)
+    }
+}
+
+/// What a convolution or linear layer accepts as its kernel of shape `S`: a tensor of its own, a shared one,
+/// or a [`LowRank`].
+pub trait WeightArg<S: Shape, E: Scalar, D: Backend<E>> {
+    /// The kernel, bound for this pass.
+    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err>;
+}
+
+impl<S: Shape, E: Scalar, D: Backend<E>> WeightArg<S, E, D> for &Tensor<S, E, D> {
+    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
+        self.bind(context).map(Weight::from)
+    }
+}
+
+impl<S: Shape, E: Scalar, D: Backend<E>> WeightArg<S, E, D> for &Bound<S, E, D> {
+    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
+        self.bind(context).map(Weight::from)
+    }
+}
+
+/// A kernel with a private low-rank addition of a visit: `kernel + b a` (Hu et al. 2021, LoRA, arXiv 2106.09685,
+/// section 4.1). LoRA implementations multiply the addition by `alpha / rank`; this one does not.
+#[derive(Clone, Copy, Debug)]
+pub struct LowRank<K, A, B> {
+    kernel: K,
+    a: A,
+    b: B,
+}
+
+impl<K, A, B> LowRank<K, A, B> {
+    /// A kernel (a tensor or a [`Bound`]) with the addition `b a`; `a` is `[rank][in / groups * ky * kx]`, `b`
+    /// `[out][rank]`.
+    pub fn new(kernel: K, a: A, b: B) -> Self {
+        Self { kernel, a, b }
+    }
+}
+
+/// The factors that fit a kernel of `O` rows and `N` columns.
+type A<'p, const R: usize, const N: usize, E, D> = &'p Tensor<Rank2<R, N>, E, D>;
+type B<'p, const O: usize, const R: usize, E, D> = &'p Tensor<Rank2<O, R>, E, D>;
+
+impl<const O: usize, const I: usize, const H: usize, const W: usize, const R: usize, const N: usize, K, E, D>
+    WeightArg<Rank4<O, I, H, W>, E, D> for LowRank<K, A<'_, R, N, E, D>, B<'_, O, R, E, D>>
+where
+    K: ParamArg<Rank4<O, I, H, W>, E, D>,
+    E: Scalar,
+    D: Backend<E>,
+{
+    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
+        const { assert!(N == I * H * W, "the factor A must have a column for each tap") }
+        let kernel = self.kernel.bind(context)?;
+        sum(kernel, self.a, self.b, context)
+    }
+}
+
+impl<const O: usize, const R: usize, const N: usize, K, E, D> WeightArg<Rank2<O, N>, E, D>
+    for LowRank<K, A<'_, R, N, E, D>, B<'_, O, R, E, D>>
+where
+    K: ParamArg<Rank2<O, N>, E, D>,
+    E: Scalar,
+    D: Backend<E>,
+{
+    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
+        let kernel = self.kernel.bind(context)?;
+        sum(kernel, self.a, self.b, context)
+    }
+}
+
+/// `kernel + b a`.
+fn sum<const O: usize, const R: usize, const N: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    kernel: Param<E, D::Exec>,
+    a: A<'_, R, N, E, D>,
+    b: B<'_, O, R, E, D>,
+    context: &mut Context<E, D, T>,
+) -> Result<Weight<E, D::Exec>, D::Err> {
+    let kernels = context.kernels.clone().filter(|_| !T::OWNS_TAPE);
+    let sum = |context: &mut Context<E, D, T>| -> Result<_, D::Err> {
+        let (a, b) = (bind(a, context)?, bind(b, context)?);
+        Ok(param::LowRank::new([O, R, N], kernel, a, b))
+    };
+    match kernels {
+        Some(kernels) => {
+            let made = kernels.sum(address(b), || sum(context)?.make(&context.exec).map_err(D::failed))?;
+            Ok(Weight::kept(made))
+        }
+        None => sum(context).map(Weight::from),
     }
 }

@@ -2,17 +2,18 @@
 
 use crate::act::{Act, ActShape};
 use crate::backend::Backend;
-use crate::geometry::Slices;
-use crate::prepared::Kernels;
+use crate::param::address;
 use crate::scalar::Scalar;
 use crate::tensors;
 use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Tape, Tensor};
+use ksdsl_engine::size::Slices;
+use ksdsl_engine::statistics::{BatchStatistics, Statistics};
+use ksdsl_engine::{Exec, Kernels};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The state of one forward pass: its mode, and in training the new running statistics.
@@ -25,9 +26,9 @@ use std::rc::Rc;
 pub struct Pass<E: Scalar, D: Backend<E>> {
     training: bool,
     device: D,
-    pending: BTreeMap<usize, D::Buf>,
-    kernels: Option<Rc<Kernels<E, D>>>,
-    /// See [`ConvSize::unit`](crate::geometry::ConvSize::unit).
+    statistics: Statistics<E, D::Exec>,
+    kernels: Option<Rc<Kernels<E, D::Exec>>>,
+    /// See [`ConvSize::unit`](ksdsl_engine::size::ConvSize::unit).
     unit: Option<usize>,
 }
 
@@ -46,14 +47,14 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         Self {
             training,
             device: device.clone(),
-            pending: BTreeMap::new(),
+            statistics: Statistics::default(),
             kernels: None,
             unit: None,
         }
     }
 
     /// The same pass with prepared kernels.
-    pub(crate) fn with_kernels(self, kernels: Rc<Kernels<E, D>>) -> Self {
+    pub(crate) fn with_kernels(self, kernels: Rc<Kernels<E, D::Exec>>) -> Self {
         Self {
             kernels: Some(kernels),
             ..self
@@ -63,16 +64,17 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
     /// Reads the network's input, see [`Act::read`].
     pub fn read<S: ActShape, T: Tape<E, D>>(&self, x: Tensor<S, E, D, T>) -> Result<Act<S, E, D, T>, D::Err> {
         let mut x = Act::read(x)?;
-        x.context.kernels.clone_from(&self.kernels);
-        x.context.unit = self.unit;
+        x.context_mut().kernels.clone_from(&self.kernels);
+        x.context_mut().unit = self.unit;
         Ok(x)
     }
 
-    /// How the device wants a batch of `images` images in inference, see [`Backend::slices`]; `largest` is
+    /// How the device wants a batch of `images` images in inference, see [`Exec::slices`]; `largest` is
     /// the number of values of the largest activation of one image. In training always all at once, as norms
     /// look at the whole batch.
     pub fn slices(&self, images: usize, largest: usize) -> Option<Slices> {
-        (!self.training).then(|| self.device.slices(images, largest)).flatten()
+        let exec = self.device.exec().ok().filter(|_| !self.training)?;
+        exec.slices(images, largest)
     }
 
     /// Takes `x` through a network slice by slice: what `run` makes of the slices, joined. `run` must go
@@ -114,38 +116,33 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
             .unwrap_or_else(|| self.device.random_u64())
     }
 
-    /// Blends a batch's statistic into a running one (see [`Backend::blend_statistics`]). A second
-    /// visit in the same pass starts from what the first left.
+    /// Blends a batch's statistics into running ones, see [`Statistics::blend`].
     pub(crate) fn blend<S: Shape>(
         &mut self,
-        running: &Tensor<S, E, D>,
-        batch: &D::Buf,
+        running: [&Tensor<S, E, D>; 2],
+        batch: &BatchStatistics<'_, crate::backend::Buf<E, D>>,
         momentum: f64,
-        factor: f64,
     ) -> Result<(), D::Err> {
-        let key = address(running);
-        let blended = match self.pending.get(&key) {
-            Some(pending) => self.device.blend_statistics(pending, batch, momentum, factor)?,
-            None => {
-                let start = self.device.read_tensor(running)?;
-                self.device.blend_statistics(&start, batch, momentum, factor)?
-            }
+        let keys = running.map(address);
+        let read = |key| {
+            let tensor = if key == keys[0] { running[0] } else { running[1] };
+            self.device.read_tensor(tensor)
         };
-        self.pending.insert(key, blended);
-        Ok(())
+        let exec = self.device.exec()?;
+        self.statistics.blend(&exec, keys, batch, momentum, read, D::failed)
     }
 
     /// Ends the pass: writes the recorded running statistics into `model`, which must be the one
     /// that ran, unmoved.
     pub fn update_running_statistics<M: TensorCollection<E, D>>(mut self, model: &mut M) -> Result<(), D::Err> {
-        if self.pending.is_empty() {
+        if self.statistics.is_empty() {
             return Ok(());
         }
-        tensors::visit_mut(model, |_, tensor| match self.pending.remove(&address(tensor)) {
+        tensors::visit_mut(model, |_, tensor| match self.statistics.take(address(tensor)) {
             Some(value) => tensor.set_buffer(value),
             None => Ok(()),
         })?;
-        debug_assert!(self.pending.is_empty(), "the model moved during the pass");
+        debug_assert!(self.statistics.is_empty(), "the model moved during the pass");
         Ok(())
     }
 }
@@ -169,8 +166,4 @@ pub fn with_seed<R>(seed: u64, work: impl FnOnce() -> R) -> R {
 
     let _restore = Restore(SEEDS.replace(Some(ChaCha8Rng::seed_from_u64(seed))));
     work()
-}
-
-fn address<T: ?Sized>(place: &T) -> usize {
-    std::ptr::from_ref(place).addr()
 }

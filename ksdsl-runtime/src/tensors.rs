@@ -3,7 +3,7 @@
 //! dfdx visits the tensors of a model with code that is compiled for each pair of model and visitor. There is one
 //! visitor here that reads and one that writes; whatever else a caller wants is a closure, compiled once.
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Buf};
 use crate::scalar::Scalar;
 use dfdx::nn::tensor_collection::{
     RecursiveWalker, TensorCollection, TensorOptions, TensorVisitor, ViewTensorMut, ViewTensorName, ViewTensorRef,
@@ -53,11 +53,11 @@ pub trait AnyTensor<E: Scalar, D: Backend<E>> {
     /// Where their number is another one.
     fn set_values(&mut self, values: &[E]);
     /// A copy of its values on its device; see [`Backend::read_tensor`].
-    fn buffer(&self) -> Result<D::Buf, D::Err>;
+    fn buffer(&self) -> Result<Buf<E, D>, D::Err>;
     /// Sets its values to those of a buffer; see [`Backend::set_tensor`].
-    fn set_buffer(&mut self, values: D::Buf) -> Result<(), D::Err>;
+    fn set_buffer(&mut self, values: Buf<E, D>) -> Result<(), D::Err>;
     /// Takes its gradient; see [`Backend::take_gradient`].
-    fn take_gradient(&self, gradients: &mut Gradients<E, D>) -> Result<D::Buf, D::Err>;
+    fn take_gradient(&self, gradients: &mut Gradients<E, D>) -> Result<Buf<E, D>, D::Err>;
     /// Its gradient in row-major order; it must have one.
     fn gradient(&self, gradients: &Gradients<E, D>) -> Vec<E>;
 }
@@ -75,16 +75,16 @@ impl<S: Shape, E: Scalar, D: Backend<E>> AnyTensor<E, D> for Tensor<S, E, D> {
         self.copy_from(values);
     }
 
-    fn buffer(&self) -> Result<D::Buf, D::Err> {
+    fn buffer(&self) -> Result<Buf<E, D>, D::Err> {
         self.device().read_tensor(self)
     }
 
-    fn set_buffer(&mut self, values: D::Buf) -> Result<(), D::Err> {
+    fn set_buffer(&mut self, values: Buf<E, D>) -> Result<(), D::Err> {
         let device = self.device().clone();
         device.set_tensor(self, values)
     }
 
-    fn take_gradient(&self, gradients: &mut Gradients<E, D>) -> Result<D::Buf, D::Err> {
+    fn take_gradient(&self, gradients: &mut Gradients<E, D>) -> Result<Buf<E, D>, D::Err> {
         self.device().take_gradient(gradients, self)
     }
 

@@ -343,7 +343,7 @@ fn transposed_inputs_and_parameters_get_their_gradients_in_order() {
         let x = traced.permute::<Rank4<2, 3, 5, 4>, Axes4<1, 0, 3, 2>>();
         let (kernel, tape) = kernel.permute::<Rank4<2, 3, 3, 3>, Axes4<1, 0, 3, 2>>().split_tape();
         let mut x = Act::read(x).unwrap();
-        *x.context_mut().tape_mut() = std::mem::take(x.context_mut().tape_mut()).merge(tape);
+        *x.tape_mut() = std::mem::take(x.tape_mut()).merge(tape);
         let y: Out<2, 2, 5, 4> = op::Conv::<Stride<1, 1>, Same<1>, One, 1>::apply(x, &kernel, NoBias).unwrap();
         y
     });

@@ -300,9 +300,9 @@ fn unused_outputs_leave_no_gradient() {
     let (x, branch) = Flat::read(x.leaky_trace()).unwrap().fork().unwrap();
     let unused = op::linear(branch, &w, NoBias).unwrap();
     let mut y = op::relu(x).unwrap();
-    let tape = std::mem::take(y.context_mut().tape_mut());
+    let tape = std::mem::take(y.tape_mut());
     let mut unused = unused;
-    *y.context_mut().tape_mut() = tape.merge(std::mem::take(unused.context_mut().tape_mut()));
+    *y.tape_mut() = tape.merge(std::mem::take(unused.tape_mut()));
     let mut gradients = y.into_tensor().unwrap().sum::<(), _>().backward();
     assert!(gradients.get_or_alloc_mut(&w).unwrap().iter().all(|g| *g == 0.0));
 }

@@ -14,9 +14,20 @@ import re
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-KERNELS = os.path.join(HERE, "..", "..", "ksdsl-runtime", "src", "cuda", "kernels")
-# The order of SOURCES in ksdsl-runtime/src/cuda/source.rs.
-FILES = ["prelude.cuh", "elementwise.cu", "norm.cu", "window.cu", "attention.cu", "update.cu"]
+KERNELS = os.path.join(HERE, "..", "..", "ksdsl-runtime", "cuda", "src", "kernels")
+# The order of SOURCES in ksdsl-runtime/cuda/src/source.rs.
+FILES = [
+    "prelude.cuh",
+    "elementwise.cu",
+    "norm.cu",
+    "rows.cu",
+    "window.cu",
+    "gather.cu",
+    "gather_weight.cu",
+    "tensor.cu",
+    "attention.cu",
+    "update.cu",
+]
 ARCHITECTURES = ["compute_75", "compute_80", "compute_90"]
 
 
@@ -27,6 +38,9 @@ def library():
     spec = importlib.util.find_spec("nvidia")
     for root in spec.submodule_search_locations if spec else []:
         for path in sorted(glob.glob(os.path.join(root, "**", "libnvrtc.so.*"), recursive=True)):
+            # It looks for these by name, which finds what is loaded.
+            for builtins in glob.glob(os.path.join(os.path.dirname(path), "libnvrtc-builtins.so.*")):
+                ctypes.CDLL(builtins)
             return ctypes.CDLL(path)
     return ctypes.CDLL("libnvrtc.so")
 
@@ -58,7 +72,7 @@ def main():
     for real in ["float", "double"]:
         for architecture in ARCHITECTURES:
             options = [f"--gpu-architecture={architecture}"]
-            ptx, log = compile(nvrtc, f"#define REAL {real}\n{sources}", options)
+            ptx, log = compile(nvrtc, f"#define REAL {real}\n#define REAL_IS_{real}\n{sources}", options)
             entries = re.findall(r"\.entry (\w+)", ptx)
             local = re.findall(r"\.local ", ptx)
             print(f"{real}, {architecture}: {len(entries)} kernels, {len(ptx)} bytes of PTX")

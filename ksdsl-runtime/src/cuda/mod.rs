@@ -15,34 +15,62 @@
 //! # }
 //! ```
 //!
-//! Matrix products are cuBLAS's, all other kernels are in `kernels/*.cu` and compiled by nvrtc for the
-//! GPU that is there when the first operation runs, which takes seconds. All run on the default stream
-//! of the device's primary context, which is dfdx's too. Sums are added in a fixed order, so equal
-//! inputs give equal bits on the same GPU with the same versions of CUDA.
+//! The kernels are those of [`ksdsl_cuda`].
 
-mod attention;
-mod backend;
-mod buf;
-mod conv;
-mod engine;
-mod layers;
-mod norms;
-mod real;
-mod source;
 mod tensors;
 mod unavailable;
-mod update;
 
-#[doc(hidden)]
-pub use buf::{CudaBuf, CudaKernel, CudaKernelGradient};
-pub use real::Precision;
-#[doc(hidden)]
-pub use real::Real;
+pub use ksdsl_cuda::Precision;
 pub use unavailable::{CudaUnavailable, device, device_with_seed};
 
+use crate::backend::Backend;
 use dfdx::shapes::Shape;
-use dfdx::tensor::{Cuda, CudaError, Tensor};
-use engine::Engine;
+use dfdx::tensor::{Cuda, CudaError, Gradients, Tensor};
+use ksdsl_cuda::{CudaBuf, CudaExec, Error};
+
+macro_rules! backend {
+    ($E:ident) => {
+        impl Backend<$E> for Cuda {
+            type Exec = CudaExec;
+
+            fn exec(&self) -> Result<CudaExec, CudaError> {
+                tensors::exec(self)
+            }
+
+            fn failed(error: Error) -> CudaError {
+                tensors::failed(error)
+            }
+
+            fn read_tensor<S: Shape, T>(&self, tensor: &Tensor<S, $E, Self, T>) -> Result<CudaBuf<$E>, CudaError> {
+                tensors::read(self, tensor)
+            }
+
+            fn make_tensor<S: Shape>(&self, buf: CudaBuf<$E>, shape: S) -> Result<Tensor<S, $E, Self>, CudaError> {
+                tensors::make(self, buf, shape)
+            }
+
+            fn add_to_gradient<S: Shape>(
+                &self,
+                gradients: &mut Gradients<$E, Self>,
+                tensor: &Tensor<S, $E, Self>,
+                buf: CudaBuf<$E>,
+            ) -> Result<(), CudaError> {
+                tensors::add_to_gradient(gradients, tensor, &buf)
+            }
+
+            fn take_gradient<S: Shape>(
+                &self,
+                gradients: &mut Gradients<$E, Self>,
+                tensor: &Tensor<S, $E, Self>,
+            ) -> Result<CudaBuf<$E>, CudaError> {
+                tensors::take_gradient(gradients, tensor)
+            }
+        }
+    };
+}
+
+backend!(f32);
+backend!(f64);
 
 /// Reads a tensor in the way that is taken where dfdx does not show its address; for tests.
 ///
@@ -58,7 +86,7 @@ pub fn read_through_gradient<S: Shape>(tensor: &Tensor<S, f32, Cuda>) -> Result<
 /// # Errors
 /// If the device fails.
 pub fn set_precision(device: &Cuda, precision: Precision) -> Result<(), CudaUnavailable> {
-    Engine::of(device)?.set_precision(precision);
+    tensors::exec(device)?.set_precision(precision);
     Ok(())
 }
 
@@ -67,5 +95,5 @@ pub fn set_precision(device: &Cuda, precision: Precision) -> Result<(), CudaUnav
 /// # Errors
 /// If the device fails.
 pub fn precision(device: &Cuda) -> Result<Precision, CudaUnavailable> {
-    Ok(Engine::of(device)?.precision())
+    Ok(tensors::exec(device)?.precision())
 }

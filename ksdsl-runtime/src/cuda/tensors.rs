@@ -1,30 +1,34 @@
 //! Between dfdx's tensors and gradients and the buffers of the device, without a copy to the host.
 //!
-//! dfdx 0.13 lends nobody a tensor's storage. Its gradients it does lend: so a slice becomes a tensor
-//! by way of `Gradients`. For the other direction there are two ways. The address of the storage is
-//! part of what `Debug` prints of a tensor; reading it there and copying from it is one copy on the
-//! device ([`address`]). Or the tensor can be made the gradient of something: `z * x` has the gradient
-//! `x` with respect to `z` ([`through_gradient`]), which is about eight kernels for each parameter.
+//! dfdx 0.13 lends nobody a tensor's storage, and there are two ways around that. The address of the
+//! storage is part of what `Debug` prints of a tensor; reading it there and copying from it, or to it if the
+//! tensor is new, is one copy on the device ([`address`]). Or by way of `Gradients`, which dfdx does lend:
+//! the tensor can be made the gradient of something: `z * x` has the gradient `x` with respect to `z`
+//! ([`through_gradient`]), which is about eight kernels for each parameter; and a slice becomes a gradient,
+//! and that a tensor.
 //! The first way is taken if it proves right on a tensor of known values, once per process and element
 //! type, and each time the length that is printed is the tensor's; otherwise the second.
 
-use super::buf::CudaBuf;
-use super::engine::{Engine, Grid};
-use super::real::Real;
-use super::source::Arg;
-use cudarc::driver::sys::CUdeviceptr;
-use cudarc::driver::{CudaSlice, DeviceSlice, result};
+use crate::scalar::Scalar;
+use cudarc::driver::sys::{CUdeviceptr, CUresult};
+use cudarc::driver::{CudaSlice, DeviceSlice, DriverError, result};
 use dfdx::shapes::{Axis, HasShape, Rank0, Rank1, Shape};
-use dfdx::tensor::{Cuda, CudaError, Gradients, NoneTape, Storage, Tensor, TensorFromVec, Trace, ZerosTensor};
+use dfdx::tensor::{
+    CpuError, Cuda, CudaError, Gradients, NoneTape, Storage, Tensor, TensorFromVec, Trace, ZerosTensor,
+};
 use dfdx::tensor_ops::{Backward, Device, ReshapeTo, SumTo, TryMul};
+use ksdsl_cuda::{CudaBuf, CudaExec, CudaReal, Error};
+use ksdsl_engine::Exec;
 use std::fmt::{self, Write};
 use std::ops::DerefMut;
-use std::sync::Arc;
 use std::sync::OnceLock;
 
 /// What the conversions need dfdx's device to be.
-pub(super) trait Tensors<E: Real>: Device<E> + Storage<E, Vec: DerefMut<Target = CudaSlice<E>>> {}
-impl<E: Real> Tensors<E> for Cuda where Cuda: Device<E> + Storage<E, Vec: DerefMut<Target = CudaSlice<E>>> {}
+pub(super) trait Tensors<E: Scalar + CudaReal>:
+    Device<E> + Storage<E, Vec: DerefMut<Target = CudaSlice<E>>>
+{
+}
+impl<E: Scalar + CudaReal> Tensors<E> for Cuda where Cuda: Device<E> + Storage<E, Vec: DerefMut<Target = CudaSlice<E>>> {}
 
 /// Takes up text until both numbers that are looked for were in it.
 #[derive(Default)]
@@ -55,9 +59,10 @@ impl Write for Scan {
 }
 
 /// The address of a tensor's storage, if it is as long as the tensor.
-fn address<S: Shape, E: Real>(tensor: &Tensor<S, E, Cuda>) -> Option<CUdeviceptr>
+fn address<S: Shape, E: Scalar + CudaReal>(tensor: &Tensor<S, E, Cuda>) -> Option<CUdeviceptr>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     let mut scan = Scan::default();
     let _ = write!(scan, "{tensor:?}");
@@ -65,46 +70,69 @@ where
     (len == tensor.shape().num_elements()).then_some(at)
 }
 
-fn copy_from<E: Real>(engine: &Arc<Engine>, at: CUdeviceptr, len: usize) -> Result<CudaBuf<E>, CudaError> {
-    let copy = engine.scratch::<E>(len)?;
-    engine.device.bind_to_thread()?;
-    if len > 0 {
-        // SAFETY: `at` is the storage of a tensor of this length that the caller holds; it is freed on
-        // the same stream, so after this copy.
-        unsafe { result::memcpy_dtod_async(copy.at(), at, len * size_of::<E>(), *engine.device.cu_stream()) }?;
+/// The executor of a device: one for each ordinal and process, on the same primary context and the same (default)
+/// stream as dfdx's `Cuda` of that ordinal, so dfdx's kernels and the executor's run one after the other.
+pub(super) fn exec(cuda: &Cuda) -> Result<CudaExec, CudaError> {
+    // dfdx does not say which ordinal a `Cuda` has. Where there is one GPU, that does not matter;
+    // else something that it allocates does.
+    static GPUS: OnceLock<i32> = OnceLock::new();
+    if *GPUS.get_or_init(|| result::device::get_count().unwrap_or(0)) == 1 {
+        return CudaExec::of_ordinal(0).map_err(failed);
     }
-    Ok(copy)
+    let probe = <Cuda as Storage<u8>>::try_alloc_len(cuda, 1)?;
+    CudaExec::of_ordinal(probe.device().ordinal()).map_err(failed)
+}
+
+/// An error of the executor as one of dfdx's device.
+pub(super) fn failed(error: Error) -> CudaError {
+    match error {
+        Error::Driver(error) => error.into(),
+        Error::Blas(error) => error.into(),
+        Error::Kernels(_) => DriverError(CUresult::CUDA_ERROR_INVALID_PTX).into(),
+        Error::WrongLength => CpuError::WrongNumElements.into(),
+    }
+}
+
+fn copy_from<E: Scalar + CudaReal>(exec: &CudaExec, at: CUdeviceptr, len: usize) -> Result<CudaBuf<E>, CudaError> {
+    // SAFETY: `at` is the storage of a tensor of this length that the caller holds; dfdx frees it on the default
+    // stream.
+    unsafe { exec.copy_of(at, len) }.map_err(failed)
 }
 
 /// Whether [`address`] gives what it should, by trying.
-fn address_is_right<E: Real>(cuda: &Cuda, engine: &Arc<Engine>) -> Result<bool, CudaError>
+fn address_is_right<E: Scalar + CudaReal>(cuda: &Cuda, exec: &CudaExec) -> Result<bool, CudaError>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     let values = vec![E::of(1.5), E::of(-2.0), E::of(0.25)];
     let tensor = cuda.try_tensor_from_vec(values.clone(), Rank1::<3>::default())?;
     match address(&tensor) {
-        Some(at) => Ok(copy_from::<E>(engine, at, 3)?.to_host()? == values),
+        Some(at) => Ok(exec.download(&copy_from::<E>(exec, at, 3)?).map_err(failed)? == values),
         None => Ok(false),
     }
 }
 
-fn trusts_addresses<E: Real>(cuda: &Cuda, engine: &Arc<Engine>) -> Result<bool, CudaError>
+fn trusts_addresses<E: Scalar + CudaReal>(cuda: &Cuda, exec: &CudaExec) -> Result<bool, CudaError>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     static TRUSTED: [OnceLock<bool>; 2] = [OnceLock::new(), OnceLock::new()];
     if let Some(&trusted) = TRUSTED[E::SLOT].get() {
         return Ok(trusted);
     }
-    let right = address_is_right::<E>(cuda, engine)?;
+    let right = address_is_right::<E>(cuda, exec)?;
     Ok(*TRUSTED[E::SLOT].get_or_init(|| right))
 }
 
 /// A tensor's values by way of a gradient.
-pub(super) fn through_gradient<S: Shape, E: Real>(tensor: Tensor<S, E, Cuda>) -> Result<CudaBuf<E>, CudaError>
+pub(super) fn through_gradient<S: Shape, E: Scalar + CudaReal>(
+    tensor: Tensor<S, E, Cuda>,
+) -> Result<CudaBuf<E>, CudaError>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     let cuda = tensor.device().clone();
     let flat = tensor.shape().num_elements();
@@ -116,69 +144,86 @@ where
     take_gradient(&mut gradients, &zeros)
 }
 
-pub(super) fn read<S: Shape, E: Real, T>(cuda: &Cuda, tensor: &Tensor<S, E, Cuda, T>) -> Result<CudaBuf<E>, CudaError>
+pub(super) fn read<S: Shape, E: Scalar + CudaReal, T>(
+    cuda: &Cuda,
+    tensor: &Tensor<S, E, Cuda, T>,
+) -> Result<CudaBuf<E>, CudaError>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     // dfdx shares the data when they lie in order already.
     let ordered = tensor.retaped::<NoneTape>().try_contiguous()?;
-    let engine = Engine::of(cuda)?;
-    if trusts_addresses::<E>(cuda, &engine)?
+    let exec = exec(cuda)?;
+    if trusts_addresses::<E>(cuda, &exec)?
         && let Some(at) = address(&ordered)
     {
-        return copy_from(&engine, at, ordered.shape().num_elements());
+        return copy_from(&exec, at, ordered.shape().num_elements());
     }
     through_gradient(ordered)
 }
 
-pub(super) fn make<S: Shape, E: Real>(
+pub(super) fn make<S: Shape, E: Scalar + CudaReal>(
     cuda: &Cuda,
-    mut buf: CudaBuf<E>,
+    buf: CudaBuf<E>,
     shape: S,
 ) -> Result<Tensor<S, E, Cuda>, CudaError>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     let zeros: Tensor<S, E, Cuda> = cuda.try_zeros_like(&shape)?;
+    let exec = exec(cuda)?;
+    if trusts_addresses::<E>(cuda, &exec)?
+        && let Some(at) = address(&zeros)
+    {
+        same_length(zeros.shape().num_elements(), buf.len())?;
+        // SAFETY: `at` is the storage of a new tensor of this length, which nothing else uses yet.
+        unsafe { exec.copy_to(&buf, at) }.map_err(failed)?;
+        return Ok(zeros);
+    }
     let mut gradients = Gradients::leaky();
     let storage = gradients.get_or_alloc_mut(&zeros)?;
     same_length(storage.len(), buf.len())?;
-    std::mem::swap(&mut **storage, buf.slice_mut());
+    **storage = buf.into_slice();
     Ok(gradients.get(&zeros))
 }
 
-pub(super) fn add_to_gradient<S: Shape, E: Real>(
+pub(super) fn add_to_gradient<S: Shape, E: Scalar + CudaReal>(
     gradients: &mut Gradients<E, Cuda>,
     tensor: &Tensor<S, E, Cuda>,
     buf: &CudaBuf<E>,
 ) -> Result<(), CudaError>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
-    let storage: &CudaSlice<E> = gradients.get_or_alloc_mut(tensor)?;
+    let exec = exec(tensor.device())?;
+    let storage = gradients.get_or_alloc_mut(tensor)?;
     same_length(storage.len(), buf.len())?;
-    let to = Arg::Pointer(*cudarc::driver::DevicePtr::device_ptr(storage));
-    let args = [Arg::Long(buf.len() as i64), to, buf.arg()];
-    buf.engine().launch::<E>("add", Grid::flat(buf.len()), &args)
+    let empty = storage.device().null()?;
+    let held = exec.adopt(std::mem::replace(&mut **storage, empty));
+    **storage = Exec::<E>::add(&exec, held, buf).map_err(failed)?.into_slice();
+    Ok(())
 }
 
-pub(super) fn take_gradient<S: Shape, E: Real>(
+pub(super) fn take_gradient<S: Shape, E: Scalar + CudaReal>(
     gradients: &mut Gradients<E, Cuda>,
     tensor: &Tensor<S, E, Cuda>,
 ) -> Result<CudaBuf<E>, CudaError>
 where
     Cuda: Tensors<E>,
+    CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     let storage = gradients.get_or_alloc_mut(tensor)?;
     let empty = storage.device().null()?;
-    let engine = Engine::of_ordinal(storage.device().ordinal())?;
-    let slice = std::mem::replace(&mut **storage, empty);
-    Ok(CudaBuf::new(slice, engine))
+    let exec = CudaExec::of_ordinal(storage.device().ordinal()).map_err(failed)?;
+    Ok(exec.adopt(std::mem::replace(&mut **storage, empty)))
 }
 
 fn same_length(one: usize, other: usize) -> Result<(), CudaError> {
     if one == other {
         return Ok(());
     }
-    Err(CudaError::Cpu(dfdx::tensor::CpuError::WrongNumElements))
+    Err(CpuError::WrongNumElements.into())
 }

@@ -1,8 +1,9 @@
 //! Opening a CUDA device.
 
-use super::engine::{Engine, EngineError};
+use super::tensors;
 use cudarc::driver::{DriverError, result};
 use dfdx::tensor::{Cuda, CudaError};
+use ksdsl_cuda::{CudaExec, Error};
 use std::fmt;
 
 /// Why a CUDA device cannot be used.
@@ -54,11 +55,11 @@ impl From<CudaError> for CudaUnavailable {
     }
 }
 
-impl From<EngineError> for CudaUnavailable {
-    fn from(error: EngineError) -> Self {
+impl From<Error> for CudaUnavailable {
+    fn from(error: Error) -> Self {
         match error {
-            EngineError::Device(error) => Self::Device(error),
-            EngineError::Compile(log) => Self::Kernels(log),
+            Error::Kernels(log) => Self::Kernels(log),
+            error => Self::Device(tensors::failed(error)),
         }
     }
 }
@@ -87,6 +88,6 @@ pub fn device_with_seed(ordinal: usize, seed: u64) -> Result<Cuda, CudaUnavailab
         return Err(CudaUnavailable::NoDevice { ordinal, count });
     }
     let cuda = Cuda::try_build(ordinal, seed)?;
-    Engine::of_ordinal(ordinal)?.prepare::<f32>()?;
+    CudaExec::of_ordinal(ordinal)?.prepare::<f32>()?;
     Ok(cuda)
 }

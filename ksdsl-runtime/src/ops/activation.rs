@@ -1,40 +1,21 @@
 //! Activation functions, element by element.
 
-use crate::act::{Act, GradCell};
+use crate::act::{Act, ActShape};
 use crate::backend::Backend;
-use crate::geometry::Activation;
-use crate::pending::{self, Value};
 use crate::scalar::Scalar;
-use dfdx::shapes::Shape;
 use dfdx::tensor::Tape;
-
-fn activate<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
-    kind: Activation,
-    mut x: Act<S, E, D, T>,
-) -> Result<Act<S, E, D, T>, D::Err> {
-    if x.value.take_activation(kind, T::OWNS_TAPE) {
-        return Ok(x);
-    }
-    let mut x = x.ready()?;
-    drop(x.saved);
-    let grad = GradCell::new(T::OWNS_TAPE);
-    let y = pending::activate(kind, x.data, x.grad, &mut x.context, &grad)?;
-    Ok(Act {
-        shape: x.shape,
-        context: x.context,
-        value: Value::ready(y),
-        grad,
-    })
-}
+use ksdsl_engine::ops;
+use ksdsl_engine::size::Activation;
 
 macro_rules! activations {
     ($($(#[$doc:meta])* $name:ident => $kind:ident),* $(,)?) => {
         $(
             $(#[$doc])*
-            pub fn $name<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+            pub fn $name<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
                 x: Act<S, E, D, T>,
             ) -> Result<Act<S, E, D, T>, D::Err> {
-                activate(Activation::$kind, x)
+                let shape = x.shape;
+                x.then(shape, |x| ops::activation(Activation::$kind, x))
             }
         )*
     };

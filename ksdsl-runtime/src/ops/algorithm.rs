@@ -18,7 +18,7 @@
 //!     .unwrap();
 //! ```
 
-use crate::geometry::Algorithm;
+use ksdsl_engine::size::Algorithm;
 
 /// How a convolution is computed.
 pub trait AlgorithmArg {

@@ -1,14 +1,12 @@
 //! Attention over the positions of maps, and the embedding of positions.
 
-use crate::act::{Act, ActShape, Map, has_one_layout};
+use crate::act::Map;
 use crate::backend::Backend;
-use crate::geometry::{AttentionSize, MapSize, RowSize};
-use crate::param::{Param, ParamArg};
+use crate::param::ParamArg;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Dim, Rank4};
 use dfdx::tensor::Tape;
-use std::borrow::Cow;
-use std::rc::Rc;
+use ksdsl_engine::ops;
 
 /// Scaled dot-product attention with `HEADS` heads: PyTorch's `scaled_dot_product_attention`. The
 /// tokens are the positions of maps, row by row; head `h` has the channels from
@@ -36,27 +34,7 @@ impl<const HEADS: usize> Attend<HEADS> {
             shape == k.shape && shape == v.shape,
             "queries, keys and values of different batch sizes"
         );
-        let size = AttentionSize {
-            batch: shape.0.size(),
-            tokens: H * W,
-            channels: C,
-            heads: HEADS,
-        };
-        let (q, k, v) = (q.ready()?, k.ready()?, v.ready()?);
-        let saved = T::OWNS_TAPE.then_some([q.saved, k.saved, v.saved]);
-        let grads = [q.grad, k.grad, v.grad];
-        let context = q.context.merge(k.context).merge(v.context);
-        let y = context.device.attention_forward(size, &q.data, &k.data, &v.data)?;
-        let backward = move |device: &D, dy: D::Buf| {
-            let Some([q, k, v]) = saved else { return Ok(()) };
-            let (q, k, v) = (q.get(device)?, k.get(device)?, v.get(device)?);
-            let gradients = device.attention_backward(size, &q, &k, &v, &dy)?;
-            for (grad, gradient) in grads.iter().zip(gradients) {
-                grad.add(device, gradient)?;
-            }
-            Ok(())
-        };
-        Ok(Act::output(context, shape, Rc::new(y), backward))
+        q.then(shape, |q| ops::attention(HEADS, q, k.untyped, v.untyped))
     }
 }
 
@@ -70,51 +48,10 @@ pub fn position_embedding<
     D: Backend<E>,
     T: Tape<E, D>,
 >(
-    x: Map<B, C, H, W, E, D, T>,
+    mut x: Map<B, C, H, W, E, D, T>,
     weight: impl ParamArg<Rank4<1, C, H, W>, E, D>,
 ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
-    let map = MapSize {
-        batch: 1,
-        ..x.shape.map_size()
-    };
-    let rows = RowSize {
-        rows: x.shape.0.size(),
-        channels: map.len(),
-    };
-    let mut x = x.ready()?;
-    drop(x.saved);
-    let weight = weight.bind(&mut x.context)?;
-    let device = &x.context.device;
-    let embedding = if has_one_layout(map) {
-        Cow::Borrowed(weight.values())
-    } else {
-        Cow::Owned(device.nchw_to_nhwc(map, weight.values())?)
-    };
-    let y = device.add_to_rows(rows, Rc::unwrap_or_clone(x.data), &embedding)?;
-    drop(embedding);
-    let grad = x.grad;
-    let backward = move |device: &D, dy: D::Buf| {
-        embedding_backward(device, map, rows, &weight, &dy)?;
-        grad.add(device, dy)
-    };
-    Ok(Act::output(x.context, x.shape, Rc::new(y), backward))
-}
-
-/// Adds the sums of `dy` over the images to the gradient of an embedding.
-fn embedding_backward<E: Scalar, D: Backend<E>>(
-    device: &D,
-    map: MapSize,
-    rows: RowSize,
-    weight: &Param<E, D>,
-    dy: &D::Buf,
-) -> Result<(), D::Err> {
-    weight.accumulate_values(device, |dweight| {
-        if has_one_layout(map) {
-            return device.bias_backward(rows, dy, dweight);
-        }
-        let mut sums = Backend::zeroed(device, map.len())?;
-        device.bias_backward(rows, dy, &mut sums)?;
-        let sums = device.nhwc_to_nchw(map, &sums)?;
-        device.bias_backward(RowSize { rows: 1, ..rows }, &sums, dweight)
-    })
+    let shape = x.shape;
+    let weight = weight.bind(x.context_mut())?;
+    x.then(shape, |x| ops::position_embedding(x, weight))
 }

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Const, Dim};
 use dfdx::tensor::Tape;
-use std::rc::Rc;
+use ksdsl_engine::ops;
 
 /// A shape that joins with `R` along channels and gives `Y`.
 #[diagnostic::on_unimplemented(
@@ -55,18 +55,8 @@ where
     Y: ActShape,
 {
     const { <L as ConcatShape<R, Y>>::CHECK };
-    let (left, right) = (a.shape.row_size(), b.shape.row_size());
-    assert_eq!(left.rows, right.rows, "cannot join different batch sizes");
-    let (rows, left, right) = (left.rows, left.channels, right.channels);
-    let (a, b) = (a.ready()?, b.ready()?);
-    let context = a.context.merge(b.context);
-    let y = context.device.concat(rows, left, right, &a.data, &b.data)?;
+    let rows = [a.shape.map_size().rows(), b.shape.map_size().rows()];
+    assert_eq!(rows[0], rows[1], "cannot join different batch sizes");
     let shape = a.shape.joined();
-    let (grad_a, grad_b) = (a.grad, b.grad);
-    let backward = move |device: &D, dy: D::Buf| {
-        let (da, db) = device.split(rows, left, right, &dy)?;
-        grad_a.add(device, da)?;
-        grad_b.add(device, db)
-    };
-    Ok(Act::output(context, shape, Rc::new(y), backward))
+    a.then(shape, |a| ops::concat(a, b.untyped))
 }

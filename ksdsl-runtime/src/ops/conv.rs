@@ -2,15 +2,14 @@
 
 use super::algorithm::{AlgorithmArg, Auto};
 use super::window::{DilationArg, PadArg, StrideArg, output_size};
-use crate::act::{Act, ActShape, GradCell, Map, Ready};
+use crate::act::{ActShape, Map};
 use crate::backend::Backend;
-use crate::geometry::{Algorithm, ConvSize, Window};
-use crate::param::{BiasArg, Param};
-use crate::pending::{ConvStep, Value};
+use crate::param::{BiasArg, WeightArg};
 use crate::scalar::Scalar;
-use crate::weight::{Weight, WeightArg};
-use dfdx::shapes::{Const, Dim, Rank4, Shape};
+use dfdx::shapes::{Const, Dim, Rank4};
 use dfdx::tensor::Tape;
+use ksdsl_engine::ops;
+use ksdsl_engine::size::{Algorithm, ConvSize, Window};
 use std::marker::PhantomData;
 
 /// A 2-d convolution with stride `S`, padding `P`, dilation `L` (see [`Stride`](super::Stride),
@@ -36,7 +35,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize, A: AlgorithmA
         D: Backend<E>,
         T: Tape<E, D>,
     >(
-        x: Map<B, I, H, W, E, D, T>,
+        mut x: Map<B, I, H, W, E, D, T>,
         weight: impl WeightArg<Rank4<O, IG, KH, KW>, E, D>,
         bias: impl BiasArg<O, E, D>,
     ) -> Result<Map<B, O, HO, WO, E, D, T>, D::Err> {
@@ -64,42 +63,11 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize, A: AlgorithmA
             },
             groups: GROUPS,
             algorithm: A::ALGORITHM,
-            unit: x.context.unit,
+            unit: None,
         };
-        let (mut x, behind) = x.ready_or_waiting(size)?;
-        let weight = weight.bind_weight(&mut x.context)?;
-        let bias = bias.bind_bias(&mut x.context)?;
-        Ok(wait(x, behind, shape, size, weight, bias))
-    }
-}
-
-/// A convolution that is deferred until its consumer is known, fused with a deferred one before it if set.
-pub(super) fn wait<S: Shape, S2: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
-    x: Ready<S, E, D, T>,
-    behind: Option<Box<ConvStep<E, D>>>,
-    shape: S2,
-    size: ConvSize,
-    weight: Weight<E, D>,
-    bias: Option<Param<E, D>>,
-) -> Act<S2, E, D, T> {
-    let step = ConvStep {
-        size,
-        x: x.data,
-        behind,
-        saved: x.saved,
-        grad: x.grad,
-        weight,
-        bias,
-        before: None,
-        affine: None,
-        residual: None,
-        after: None,
-    };
-    Act {
-        shape,
-        context: x.context,
-        value: Value::Conv(Box::new(step)),
-        grad: GradCell::new(T::OWNS_TAPE),
+        let weight = weight.bind_weight(x.context_mut())?;
+        let bias = bias.bind_bias(x.context_mut())?;
+        x.then(shape, |x| ops::conv(size, x, weight, bias))
     }
 }
 

@@ -1,16 +1,15 @@
 //! Dropout.
 
-use crate::act::Act;
+use crate::act::{Act, ActShape};
 use crate::backend::Backend;
 use crate::pass::Pass;
 use crate::scalar::Scalar;
-use dfdx::shapes::Shape;
 use dfdx::tensor::Tape;
-use std::rc::Rc;
+use ksdsl_engine::ops;
 
 /// In a training pass, zeroes each element with probability `p` and scales the others by
 /// `1 / (1 - p)` (Srivastava et al. 2014, inverted); the identity in inference.
-pub fn dropout<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+pub fn dropout<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     pass: &mut Pass<E, D>,
     x: Act<S, E, D, T>,
     p: f64,
@@ -19,13 +18,6 @@ pub fn dropout<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         return Ok(x);
     }
     let seed = pass.dropout_seed();
-    let x = x.ready()?;
-    drop(x.saved);
-    let grad = x.grad;
-    let y = x.context.device.dropout(p, seed, Rc::unwrap_or_clone(x.data))?;
-    let backward = move |device: &D, dy: D::Buf| {
-        let dx = device.dropout(p, seed, dy)?;
-        grad.add(device, dx)
-    };
-    Ok(Act::output(x.context, x.shape, Rc::new(y), backward))
+    let shape = x.shape;
+    x.then(shape, |x| ops::dropout(p, seed, x))
 }

@@ -1,14 +1,14 @@
 //! Maximum and average pooling, over windows and over whole maps.
 
 use super::window::{KernelArg, PadArg, StrideArg, output_size};
-use crate::act::{Act, ActShape, Flat, Map};
+use crate::act::{ActShape, Flat, Map};
 use crate::backend::Backend;
-use crate::geometry::{PoolKind, PoolSize, Window};
 use crate::scalar::Scalar;
 use dfdx::shapes::{Const, Dim};
 use dfdx::tensor::Tape;
+use ksdsl_engine::ops;
+use ksdsl_engine::size::{PoolKind, PoolSize, Window};
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 macro_rules! window_pool {
     ($(#[$doc:meta])* $name:ident => $kind:ident) => {
@@ -45,7 +45,7 @@ macro_rules! window_pool {
                         dilation: [1, 1],
                     },
                 };
-                pool(PoolKind::$kind, size, shape, x)
+                x.then(shape, |x| ops::pool(PoolKind::$kind, size, x))
             }
         }
     };
@@ -81,40 +81,13 @@ const fn check_pool<K: KernelArg, S: StrideArg, P: PadArg>(input: [usize; 2], ou
     }
 }
 
-fn pool<S: ActShape, S2: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
-    kind: PoolKind,
-    size: PoolSize,
-    shape: S2,
-    x: Act<S, E, D, T>,
-) -> Result<Act<S2, E, D, T>, D::Err> {
-    let x = x.ready()?;
-    let y = x.context.device.pool_forward(kind, size, &x.data)?;
-    let (input, grad) = (x.saved, x.grad);
-    let backward = move |device: &D, dy: D::Buf| {
-        let dx = device.pool_backward(kind, size, &*input.get(device)?, &dy)?;
-        grad.add(device, dx)
-    };
-    Ok(Act::output(x.context, shape, Rc::new(y), backward))
-}
-
 fn global_pool<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     kind: PoolKind,
     x: Map<B, C, H, W, E, D, T>,
 ) -> Result<Flat<B, C, E, D, T>, D::Err> {
     const { assert!(H * W > 0, "there is nothing to pool") };
-    let size = x.shape.map_size();
-    let x = x.ready()?;
-    let y = x.context.device.global_pool_forward(kind, size, &x.data)?;
-    // The mean's gradient does not depend on the values.
-    let input = (kind == PoolKind::Max).then_some(x.saved);
-    let grad = x.grad;
-    let backward = move |device: &D, dy: D::Buf| {
-        let input = input.map(|saved| saved.get(device)).transpose()?;
-        let dx = device.global_pool_backward(kind, size, input.as_deref(), &dy)?;
-        grad.add(device, dx)
-    };
     let shape = (x.shape.0, Const);
-    Ok(Act::output(x.context, shape, Rc::new(y), backward))
+    x.then(shape, |x| ops::global_pool(kind, x))
 }
 
 /// The mean of each channel.

@@ -1,4 +1,4 @@
-//! What depthwise convolutions need: as `ksdsl-runtime/src/cpu/depthwise` does them.
+//! What depthwise convolutions need: as `ksdsl-runtime/cpu/src/depthwise` does them.
 
 use super::buffer::{Buffer, Meter};
 use super::kernel::{Convolution, LANES, Method, PARTS, partial_sums, product};

@@ -1,10 +1,9 @@
-//! Single convolutions, called directly on the backend.
+//! Single convolutions, called directly.
 
 use crate::protocol::{KernelOptions, Pass};
-use ksdsl_runtime::backend::{Backend, ConvTail};
-use ksdsl_runtime::cpu::{CpuBuf, CpuKernel, CpuKernelGradient};
-use ksdsl_runtime::geometry::{ConvSize, MapSize, Window};
-use ksdsl_runtime::prelude::Cpu;
+use ksdsl_cpu::{CpuBuf, CpuExec, CpuKernel, CpuKernelGradient};
+use ksdsl_engine::exec::{ConvTail, Exec};
+use ksdsl_engine::size::{ConvSize, MapSize, Window};
 use safetensors::SafeTensors;
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +12,6 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// A convolution with its operands and the last results of its passes.
 pub(crate) struct Kernel {
-    device: Cpu,
     size: ConvSize,
     x: CpuBuf<f32>,
     weight: CpuBuf<f32>,
@@ -27,34 +25,32 @@ pub(crate) struct Kernel {
 impl Kernel {
     /// Reads the operands.
     pub(crate) fn load(options: &KernelOptions) -> Outcome<Self> {
-        let device = Cpu::default();
         let size = conv_size(options);
         let bytes = std::fs::read(&options.data)?;
         let file = SafeTensors::deserialize(&bytes)?;
         let weight = CpuBuf::from_vec(values(&file, "weight")?);
         Ok(Self {
-            x: Backend::<f32>::nchw_to_nhwc(&device, size.input, &CpuBuf::from_vec(values(&file, "x")?))?,
-            dy: Backend::<f32>::nchw_to_nhwc(&device, size.output, &CpuBuf::from_vec(values(&file, "dy")?))?,
+            x: Exec::<f32>::nchw_to_nhwc(&CpuExec, size.input, &CpuBuf::from_vec(values(&file, "x")?))?,
+            dy: Exec::<f32>::nchw_to_nhwc(&CpuExec, size.output, &CpuBuf::from_vec(values(&file, "dy")?))?,
             map: CpuBuf::zeros(0),
             dweight: CpuBuf::zeros(0),
             weight,
             size,
-            device,
         })
     }
 
     /// Runs a pass once; packing the kernel is part of the pass.
     pub(crate) fn run(&mut self, pass: Pass) -> Outcome<()> {
-        let (device, size, x, dy) = (&self.device, self.size, &self.x, &self.dy);
+        let (size, x, dy) = (self.size, &self.x, &self.dy);
         let kernel = CpuKernel::new(self.weight.clone());
         match pass {
             Pass::Forward => {
-                self.map = Backend::<f32>::conv_forward(device, size, x, &kernel, None, ConvTail::default())?
+                self.map = Exec::<f32>::conv_forward(&CpuExec, size, x, &kernel, None, ConvTail::default())?
             }
-            Pass::Data => self.map = Backend::<f32>::conv_backward_data(device, size, &kernel, dy, None)?,
+            Pass::Data => self.map = Exec::<f32>::conv_backward_data(&CpuExec, size, &kernel, dy, None)?,
             Pass::Weight => {
                 let mut gradient = CpuKernelGradient::new(self.weight.len());
-                Backend::<f32>::conv_backward_weight(device, size, x, dy, &mut gradient)?;
+                Exec::<f32>::conv_backward_weight(&CpuExec, size, x, dy, &mut gradient)?;
                 self.dweight = gradient.into_plain();
             }
         }
@@ -64,7 +60,7 @@ impl Kernel {
     /// Writes the last result of a pass and discards it.
     pub(crate) fn write(&mut self, pass: Pass, path: &Path) -> Outcome<()> {
         let values = match pass {
-            Pass::Forward | Pass::Data => Backend::<f32>::nhwc_to_nchw(&self.device, self.size.input, &self.map)?,
+            Pass::Forward | Pass::Data => Exec::<f32>::nhwc_to_nchw(&CpuExec, self.size.input, &self.map)?,
             Pass::Weight => std::mem::replace(&mut self.dweight, CpuBuf::zeros(0)),
         };
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();

@@ -2,11 +2,12 @@
 
 use super::tensors::{stored, swap};
 use ksdsl_checkpoint::Tensor as Stored;
+use ksdsl_engine::update::Updates;
 use ksdsl_runtime::Scalar;
+use ksdsl_runtime::backend::{Backend, Buf};
 use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::tensors::{Slot, visit};
-use ksdsl_runtime::update::Updates;
 use serde::{Deserialize, Serialize};
 
 /// The running statistics of batch norms in an averaged model.
@@ -34,12 +35,12 @@ pub struct Averaging {
 /// after the first step, then `average = decay * average + (1 - decay) * model`, as PyTorch's `AveragedModel` with
 /// `get_ema_multi_avg_fn`.
 #[derive(Debug)]
-pub struct Average<E: Scalar, D: Updates<E>> {
+pub struct Average<E: Scalar, D: Backend<E>> {
     averaging: Averaging,
-    values: Vec<D::Buf>,
+    values: Vec<Buf<E, D>>,
 }
 
-impl<E: Scalar, D: Updates<E>> Average<E, D> {
+impl<E: Scalar, D: Backend<E>> Average<E, D> {
     /// An empty average.
     pub fn new(averaging: Averaging) -> Self {
         Self {
@@ -73,7 +74,10 @@ impl<E: Scalar, D: Updates<E>> Average<E, D> {
             at += 1;
             match if slot.trained { decay } else { of_statistics } {
                 0.0 => *average = value,
-                decay => tensor.on().average(decay, average, &value)?,
+                decay => {
+                    let exec = tensor.on().exec()?;
+                    exec.average(decay, average, &value).map_err(D::failed)?;
+                }
             }
             Ok(())
         })
@@ -87,7 +91,7 @@ impl<E: Scalar, D: Updates<E>> Average<E, D> {
 }
 
 /// Serialisation.
-impl<E: Element, D: Updates<E>> Average<E, D> {
+impl<E: Element, D: Backend<E>> Average<E, D> {
     /// The averages as tensors of a file, with `prefix` before their keys.
     pub(crate) fn save(&self, device: &D, slots: &[Slot], prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
         let mut all = Vec::new();

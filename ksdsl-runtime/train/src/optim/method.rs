@@ -1,7 +1,8 @@
 //! Optimisers and their hyperparameters.
 
+use ksdsl_engine::update::{AdamStep, SgdStep, Updates};
 use ksdsl_runtime::Scalar;
-use ksdsl_runtime::update::{AdamStep, SgdStep, Updates};
+use ksdsl_runtime::backend::{Backend, Buf};
 use serde::{Deserialize, Serialize};
 
 /// Stochastic gradient descent with momentum, as PyTorch's `torch.optim.SGD`.
@@ -85,16 +86,17 @@ impl Method {
     }
 
     /// The update of one parameter: step number (from 1), learning rate, and whether it has weight decay.
-    pub(super) fn step<E: Scalar, D: Updates<E>>(
+    pub(super) fn step<E: Scalar, D: Backend<E>>(
         self,
         device: &D,
         (number, rate, decays): (u64, f64, bool),
-        parameter: &mut D::Buf,
-        gradient: &D::Buf,
-        states: &mut [D::Buf],
+        parameter: &mut Buf<E, D>,
+        gradient: &Buf<E, D>,
+        states: &mut [Buf<E, D>],
     ) -> Result<(), D::Err> {
+        let exec = device.exec()?;
         let decays = if decays { 1.0 } else { 0.0 };
-        match (self, states) {
+        let done = match (self, states) {
             (Self::Sgd(sgd), [velocity]) => {
                 let rule = SgdStep {
                     rate,
@@ -103,7 +105,7 @@ impl Method {
                     decay: decays * sgd.decay,
                     decoupled: decays * sgd.decoupled,
                 };
-                device.sgd_step(rule, parameter, gradient, velocity)
+                exec.sgd_step(rule, parameter, gradient, velocity)
             }
             (Self::AdamW(adam), [first, second]) => {
                 let rule = AdamStep {
@@ -114,9 +116,10 @@ impl Method {
                     decoupled: decays * adam.decay,
                     step: number,
                 };
-                device.adam_step(rule, parameter, gradient, first, second)
+                exec.adam_step(rule, parameter, gradient, first, second)
             }
             _ => unreachable!("a parameter has as many states as `states` names"),
-        }
+        };
+        done.map_err(D::failed)
     }
 }

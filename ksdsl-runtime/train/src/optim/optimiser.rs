@@ -3,13 +3,15 @@
 use super::method::Method;
 use super::tensors::{self, stored};
 use ksdsl_checkpoint::{SCALE, Tensor as Stored};
+use ksdsl_engine::Exec;
+use ksdsl_engine::update::Updates;
 use ksdsl_runtime::Scalar;
+use ksdsl_runtime::backend::{Backend, Buf};
 use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::dfdx::optim::{Optimizer, OptimizerUpdateError};
 use ksdsl_runtime::dfdx::tensor::Gradients;
 use ksdsl_runtime::tensors::{AnyTensor, Slot, visit, visit_mut};
-use ksdsl_runtime::update::Updates;
 use serde::{Deserialize, Serialize};
 
 /// The parameters with weight decay.
@@ -52,7 +54,7 @@ struct Kept<B> {
 /// An optimiser of the parameters of one model on a device `D`. A shared kernel is one parameter, with
 /// one state.
 #[derive(Debug)]
-pub struct Optimiser<E: Scalar, D: Updates<E>> {
+pub struct Optimiser<E: Scalar, D: Backend<E>> {
     /// The learning rate of the next step.
     pub rate: f64,
     /// The parameters with weight decay.
@@ -61,12 +63,12 @@ pub struct Optimiser<E: Scalar, D: Updates<E>> {
     pub clip: Option<f64>,
     method: Method,
     steps: u64,
-    kept: Vec<Kept<D::Buf>>,
+    kept: Vec<Kept<Buf<E, D>>>,
     /// Of each trained tensor, whether it holds factors of a visit; empty before the first step.
     factors: Vec<bool>,
 }
 
-impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
+impl<E: Scalar, D: Backend<E>> Optimiser<E, D> {
     /// An optimiser with empty state, a learning rate of 0.001 and no gradient clipping; weight decay acts on
     /// [`Decayed::default`], as in a recipe.
     pub fn new(method: impl Into<Method>) -> Self {
@@ -102,9 +104,10 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
         let Some(device) = device else {
             return Ok(0.0);
         };
+        let exec = device.exec()?;
         let mut squares = 0.0;
         for gradient in &gathered {
-            squares += device.sum_of_squares(gradient)?;
+            squares += exec.sum_of_squares(gradient).map_err(D::failed)?;
         }
         let norm = squares.sqrt();
         if !norm.is_finite() {
@@ -114,7 +117,7 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
         let factor = self.clip.map_or(1.0, |most| most / (norm + 1e-6));
         if factor < 1.0 {
             for gradient in &mut gathered {
-                device.scale(factor, gradient)?;
+                exec.scale(factor, gradient).map_err(D::failed)?;
             }
         }
         if self.factors.is_empty() {
@@ -138,7 +141,7 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
         at: usize,
         slot: Slot,
         tensor: &mut dyn AnyTensor<E, D>,
-        gradient: &D::Buf,
+        gradient: &Buf<E, D>,
     ) -> Result<(), D::Err> {
         let device = tensor.on().clone();
         let mut parameter = tensor.buffer()?;
@@ -152,10 +155,11 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
     }
 
     /// The buffers of a parameter, the `at`-th; zeros before the first step.
-    fn kept(&mut self, device: &D, slot: Slot, at: usize) -> Result<&mut [D::Buf], D::Err> {
+    fn kept(&mut self, device: &D, slot: Slot, at: usize) -> Result<&mut [Buf<E, D>], D::Err> {
         if at >= self.kept.len() {
-            let zeros = (0..self.method.states().len()).map(|_| device.zeroed(slot.elements()));
-            let buffers = zeros.collect::<Result<_, _>>()?;
+            let exec = device.exec()?;
+            let zeros = (0..self.method.states().len()).map(|_| exec.zeroed(slot.elements()));
+            let buffers = zeros.collect::<Result<_, _>>().map_err(D::failed)?;
             self.kept.push(Kept { slot, buffers });
             return Ok(&mut self.kept[at].buffers);
         }
@@ -166,10 +170,10 @@ impl<E: Scalar, D: Updates<E>> Optimiser<E, D> {
 
 /// The gradients of all trained tensors and the device they are on, if there are any.
 #[allow(clippy::type_complexity)]
-fn gather<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
+fn gather<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>>(
     model: &M,
     gradients: &mut Gradients<E, D>,
-) -> Result<(Option<D>, Vec<D::Buf>), D::Err> {
+) -> Result<(Option<D>, Vec<Buf<E, D>>), D::Err> {
     let (mut device, mut gathered) = (None, Vec::new());
     visit::<E, D, M>(model, |slot, tensor| {
         if slot.trained {
@@ -181,7 +185,7 @@ fn gather<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
     Ok((device, gathered))
 }
 
-impl<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>> Optimizer<M, D, E> for Optimiser<E, D> {
+impl<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>> Optimizer<M, D, E> for Optimiser<E, D> {
     /// Runs a step; a missing gradient counts as zero.
     fn update(&mut self, model: &mut M, gradients: &Gradients<E, D>) -> Result<(), OptimizerUpdateError<D::Err>> {
         let step = self.step(model, &mut gradients.clone());
@@ -190,7 +194,7 @@ impl<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>> Optimizer<M, D, E> for
 }
 
 /// Serialisation.
-impl<E: Element, D: Updates<E>> Optimiser<E, D> {
+impl<E: Element, D: Backend<E>> Optimiser<E, D> {
     /// Its state as named tensors: `PREFIX` + `velocity.` + the parameter's key, etc.
     pub(crate) fn save(&self, device: &D, prefix: &str) -> Result<Vec<Stored<'static>>, D::Err> {
         let mut all = Vec::new();

@@ -2,14 +2,14 @@
 
 use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_runtime::Scalar;
+use ksdsl_runtime::backend::{Backend, Buf};
 use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::tensors::{Slot, visit, visit_mut};
-use ksdsl_runtime::update::Updates;
 use std::borrow::Cow;
 
 /// All tensors of a model, running statistics included.
-pub(crate) fn slots<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(model: &M) -> Result<Vec<Slot>, D::Err> {
+pub(crate) fn slots<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>>(model: &M) -> Result<Vec<Slot>, D::Err> {
     let mut slots = Vec::new();
     visit::<E, D, M>(model, |slot, _| {
         slots.push(slot);
@@ -19,7 +19,7 @@ pub(crate) fn slots<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(model: 
 }
 
 /// All tensors of a model as a file holds them, with `prefix` before their keys.
-pub(crate) fn read<E: Element, D: Updates<E>, M: TensorCollection<E, D>>(
+pub(crate) fn read<E: Element, D: Backend<E>, M: TensorCollection<E, D>>(
     model: &M,
     prefix: &str,
 ) -> Result<Vec<Stored<'static>>, D::Err> {
@@ -43,7 +43,7 @@ pub(super) fn stored<E: Element>(key: String, shape: &[usize], values: &[E]) -> 
 }
 
 /// Sets all tensors of a model to the values that `bytes` gives for their slots.
-pub(crate) fn write<'b, E: Element, D: Updates<E>, M: TensorCollection<E, D>>(
+pub(crate) fn write<'b, E: Element, D: Backend<E>, M: TensorCollection<E, D>>(
     model: &mut M,
     mut bytes: impl FnMut(&Slot) -> &'b [u8],
 ) -> Result<(), D::Err> {
@@ -54,9 +54,9 @@ pub(crate) fn write<'b, E: Element, D: Updates<E>, M: TensorCollection<E, D>>(
 }
 
 /// Exchanges the values of all tensors with those of `values`, one for each.
-pub(crate) fn swap<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
+pub(crate) fn swap<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>>(
     model: &mut M,
-    values: &mut [D::Buf],
+    values: &mut [Buf<E, D>],
 ) -> Result<(), D::Err> {
     let mut values = values.iter_mut();
     visit_mut::<E, D, M>(model, |_, tensor| match values.next() {
@@ -72,7 +72,7 @@ pub(crate) fn swap<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(
 ///
 /// # Errors
 /// Of the device.
-pub fn non_finite<E: Scalar, D: Updates<E>, M: TensorCollection<E, D>>(model: &M) -> Result<Vec<String>, D::Err> {
+pub fn non_finite<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>>(model: &M) -> Result<Vec<String>, D::Err> {
     let mut keys = Vec::new();
     visit::<E, D, M>(model, |slot, tensor| {
         if tensor.values().iter().any(|value| !value.is_finite()) {

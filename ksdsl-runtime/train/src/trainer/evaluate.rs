@@ -4,7 +4,7 @@ use crate::classifier::Classifier;
 use crate::data::{Batch, Dataset, Scaling};
 use crate::metrics::{Evaluation, Meter};
 use crate::source::fingerprint;
-use ksdsl_runtime::update::Updates;
+use ksdsl_runtime::Backend;
 
 /// Batch size of evaluation: large enough to keep a few cores busy, small enough to need little memory.
 const AT_ONCE: usize = 250;
@@ -32,7 +32,7 @@ pub fn evaluate<const C: usize, const H: usize, const W: usize, const K: usize, 
     device: &D,
 ) -> Result<Evaluation, D::Err>
 where
-    D: Updates<f32>,
+    D: Backend<f32>,
     M: Classifier<C, H, W, K, D>,
 {
     let data = validation.data;

@@ -38,8 +38,8 @@ use crate::recipe::Recipe;
 use crate::record::{Epoch, Observer, Start};
 use crate::run::{Companion, Description, Opening, RunFolder};
 use crate::source::Source;
+use ksdsl_runtime::Backend;
 use ksdsl_runtime::network::{Generated, Network};
-use ksdsl_runtime::update::Updates;
 use session::Session;
 use std::io;
 use std::path::PathBuf;
@@ -165,7 +165,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         device: &D,
     ) -> Result<Outcome, TrainError>
     where
-        D: Updates<f32>,
+        D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
         self.recipe.check().map_err(TrainError::Recipe)?;
@@ -208,7 +208,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         epochs.try_into().unwrap_or(u32::MAX)
     }
 
-    fn notify_start<M: Generated, D: Updates<f32>>(
+    fn notify_start<M: Generated, D: Backend<f32>>(
         &mut self,
         session: &Session<'_, M, D, C, H, W, K>,
     ) -> Result<(), TrainError> {
@@ -231,7 +231,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         source: &mut dyn Source<C, H, W, K>,
     ) -> Result<Outcome, TrainError>
     where
-        D: Updates<f32>,
+        D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
         session.restore_models()?;
@@ -260,7 +260,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         source: &mut dyn Source<C, H, W, K>,
     ) -> Result<bool, TrainError>
     where
-        D: Updates<f32>,
+        D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
         let (epoch, from) = (session.progress.epoch, session.progress.step);
@@ -300,7 +300,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         session: &mut Session<'_, M, D, C, H, W, K>,
     ) -> Result<(Option<Evaluation>, Option<Evaluation>), TrainError>
     where
-        D: Updates<f32>,
+        D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
         // Before the model is reported or saved as the best one.
@@ -343,7 +343,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         evaluation: &Evaluation,
     ) -> Result<(), TrainError>
     where
-        D: Updates<f32>,
+        D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
         let progress = &mut session.progress;
@@ -371,14 +371,14 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     /// Writes a checkpoint after flushing the observers.
     fn save<M, D>(&mut self, session: &Session<'_, M, D, C, H, W, K>) -> Result<(), TrainError>
     where
-        D: Updates<f32>,
+        D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
         notify(&mut self.observers, |observer| observer.flush())?;
         session.save()
     }
 
-    fn end<M, D: Updates<f32>>(
+    fn end<M, D: Backend<f32>>(
         &mut self,
         session: &Session<'_, M, D, C, H, W, K>,
         end: End,

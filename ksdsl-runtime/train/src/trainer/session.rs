@@ -14,6 +14,7 @@ use crate::record::Step;
 use crate::run::{Checkpoint, RunError, RunFolder};
 use crate::source::HostBatch;
 use ksdsl_checkpoint::{Expected, Kind};
+use ksdsl_runtime::Backend;
 use ksdsl_runtime::checkpoint::{self, Element as _};
 use ksdsl_runtime::dfdx::nn::ZeroGrads;
 use ksdsl_runtime::dfdx::shapes::Const;
@@ -21,12 +22,11 @@ use ksdsl_runtime::dfdx::tensor::Trace;
 use ksdsl_runtime::dfdx::tensor_ops::Backward;
 use ksdsl_runtime::pass::with_seed;
 use ksdsl_runtime::tensors::Slot;
-use ksdsl_runtime::update::Updates;
 use std::fmt::Display;
 use std::time::Instant;
 
 /// A run in progress.
-pub(super) struct Session<'s, M, D: Updates<f32>, const C: usize, const H: usize, const W: usize, const K: usize> {
+pub(super) struct Session<'s, M, D: Backend<f32>, const C: usize, const H: usize, const W: usize, const K: usize> {
     pub(super) recipe: &'s Recipe,
     pub(super) model: &'s mut M,
     pub(super) device: &'s D,
@@ -47,7 +47,7 @@ pub(super) fn device(error: impl Display) -> TrainError {
 
 impl<'s, M, D, const C: usize, const H: usize, const W: usize, const K: usize> Session<'s, M, D, C, H, W, K>
 where
-    D: Updates<f32>,
+    D: Backend<f32>,
     M: Classifier<C, H, W, K, D>,
 {
     /// Starts a run, or resumes the one in the folder.
@@ -355,7 +355,7 @@ fn is_usable(key: &str, bytes: &[u8]) -> bool {
 /// Writes a model to a file.
 fn save_model<M, D>(model: &M, path: &std::path::Path) -> Result<(), TrainError>
 where
-    D: Updates<f32>,
+    D: Backend<f32>,
     M: ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection<f32, D> + ksdsl_runtime::network::Generated,
 {
     checkpoint::save(model, path).map_err(|error| match error {

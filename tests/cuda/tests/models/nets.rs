@@ -2,6 +2,7 @@
 
 use crate::support::{Outcome, Rng, assert_agree, gpu};
 use ksdsl_cuda_tests::counts;
+use ksdsl_engine::Real as _;
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::dfdx::tensor::{Cuda, Synchronize};

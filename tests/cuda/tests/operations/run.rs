@@ -1,12 +1,12 @@
-//! Every operation on inputs of a seed: the same calls on any device.
+//! Every operation on inputs of a seed: the same calls on any exec.
 
 use crate::support::{Outcome, Rng, down, up};
-use ksdsl_runtime::Scalar;
-use ksdsl_runtime::backend::{ConvTail, NormBackward};
-use ksdsl_runtime::geometry::{
+use ksdsl_engine::Real;
+use ksdsl_engine::exec::{ConvTail, NormBackward};
+use ksdsl_engine::size::{
     Activation, Algorithm, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail, Window,
 };
-use ksdsl_runtime::update::{AdamStep, SgdStep, Updates};
+use ksdsl_engine::update::{AdamStep, SgdStep, Updates};
 use std::borrow::Cow;
 
 const ACTIVATIONS: [Activation; 6] = [
@@ -20,8 +20,8 @@ const ACTIVATIONS: [Activation; 6] = [
 const EPS: f64 = 1e-5;
 
 /// A device and what it computed so far.
-pub(crate) struct Run<'d, E: Scalar, D: Updates<E>> {
-    device: &'d D,
+pub(crate) struct Run<'d, E: Real, X: Updates<E>> {
+    exec: &'d X,
     rng: Rng,
     outcome: Outcome,
     element: std::marker::PhantomData<E>,
@@ -34,17 +34,17 @@ fn rows(map: MapSize) -> RowSize {
     }
 }
 
-impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
-    fn random(&mut self, len: usize) -> D::Buf {
-        up(self.device, &self.rng.values(len))
+impl<E: Real, X: Updates<E>> Run<'_, E, X> {
+    fn random(&mut self, len: usize) -> X::Buf {
+        up(self.exec, &self.rng.values(len))
     }
 
-    fn note(&mut self, name: &dyn std::fmt::Debug, buf: D::Buf, len: usize) {
-        let values = down(self.device, buf, len);
+    fn note(&mut self, name: &dyn std::fmt::Debug, buf: X::Buf, len: usize) {
+        let values = down(self.exec, buf, len);
         self.outcome.push((format!("{name:?}"), values));
     }
 
-    fn maybe<'b>(&mut self, buf: &'b D::Buf) -> Option<&'b D::Buf> {
+    fn maybe<'b>(&mut self, buf: &'b X::Buf) -> Option<&'b X::Buf> {
         (self.rng.between(0, 1) == 1).then_some(buf)
     }
 
@@ -67,18 +67,16 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
     }
 
     pub(crate) fn conv(&mut self, size: ConvSize) {
-        let device = self.device;
+        let exec = self.exec;
         let taps = size.window.kernel[0] * size.window.kernel[1];
         let weights = size.output.channels * size.input.channels / size.groups * taps;
         let [inputs, outputs, channels] = [size.input.len(), size.output.len(), size.output.channels];
         let (x, dy, residual) = (self.random(inputs), self.random(outputs), self.random(outputs));
         let weight = self.random(weights);
         let [bias, factor, offset] = [(); 3].map(|()| self.random(channels));
-        let kernel = device.kernel(weight.clone());
+        let kernel = exec.kernel(weight.clone());
 
-        let y = device
-            .conv_forward(size, &x, &kernel, None, ConvTail::default())
-            .unwrap();
+        let y = exec.conv_forward(size, &x, &kernel, None, ConvTail::default()).unwrap();
         self.note(&("conv", size), y, outputs);
         let tail = ConvTail {
             before: self.activation(),
@@ -87,11 +85,11 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             after: self.relu(),
         };
         let bias = self.maybe(&bias);
-        let y = device.conv_forward(size, &x, &kernel, bias, tail).unwrap();
+        let y = exec.conv_forward(size, &x, &kernel, bias, tail).unwrap();
         self.note(&("conv with tail", size), y, outputs);
 
         let before = self.activation();
-        let moments = device.conv_moments(size, &x, &kernel, bias, before).unwrap();
+        let moments = exec.conv_moments(size, &x, &kernel, bias, before).unwrap();
         self.note(&("conv before moments", size), moments.output, outputs);
         assert_eq!(moments.activated.is_some(), before.is_some());
         if let Some(activated) = moments.activated {
@@ -100,23 +98,23 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
         self.note(&("mean", size), moments.mean, channels);
         self.note(&("variance", size), moments.variance, channels);
 
-        let dx = device.conv_backward_data(size, &kernel, &dy, None).unwrap();
+        let dx = exec.conv_backward_data(size, &kernel, &dy, None).unwrap();
         self.note(&("data gradient", size), dx, inputs);
         let others = self.random(inputs);
-        let dx = device.conv_backward_data(size, &kernel, &dy, Some(others)).unwrap();
+        let dx = exec.conv_backward_data(size, &kernel, &dy, Some(others)).unwrap();
         self.note(&("data gradient and others", size), dx, inputs);
 
         // Two visits, and a part that is gathered as PyTorch lays it out.
-        let mut gradient = device.gradient(weights).unwrap();
-        device.conv_backward_weight(size, &x, &dy, &mut gradient).unwrap();
-        device.conv_backward_weight(size, &x, &residual, &mut gradient).unwrap();
-        let plain = device.gradient_values_mut(&mut gradient).unwrap();
-        *plain = device.add(plain.clone(), &weight).unwrap();
-        let gradient = device.gradient_values(gradient).unwrap();
+        let mut gradient = exec.gradient(weights).unwrap();
+        exec.conv_backward_weight(size, &x, &dy, &mut gradient).unwrap();
+        exec.conv_backward_weight(size, &x, &residual, &mut gradient).unwrap();
+        let plain = exec.gradient_values_mut(&mut gradient).unwrap();
+        *plain = exec.add(plain.clone(), &weight).unwrap();
+        let gradient = exec.gradient_values(gradient).unwrap();
         self.note(&("weight gradient", size), gradient, weights);
 
         let mut dbias = offset.clone();
-        device.bias_backward(rows(size.output), &dy, &mut dbias).unwrap();
+        exec.bias_backward(rows(size.output), &dy, &mut dbias).unwrap();
         self.note(&("bias gradient", size), dbias, channels);
     }
 
@@ -192,14 +190,14 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
     }
 
     fn norm(&mut self) {
-        let (device, size) = (self.device, rows(self.map()));
+        let (exec, size) = (self.exec, rows(self.map()));
         let (len, channels) = (size.rows * size.channels, size.channels);
         let (x, dy, residual) = (self.random(len), self.random(len), self.random(len));
         let [scale, shift, other] = [(); 3].map(|()| self.random(channels));
-        let (mean, variance) = device.moments(size, &x).unwrap();
+        let (mean, variance) = exec.moments(size, &x).unwrap();
         self.note(&("mean", size), mean.clone(), channels);
         self.note(&("variance", size), variance.clone(), channels);
-        let (factor, offset) = device.norm_coefficients(&mean, &variance, &scale, &shift, EPS).unwrap();
+        let (factor, offset) = exec.norm_coefficients(&mean, &variance, &scale, &shift, EPS).unwrap();
         self.note(&("factor", size), factor.clone(), channels);
         self.note(&("offset", size), offset.clone(), channels);
 
@@ -208,15 +206,15 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             after: self.relu(),
         };
         let added = self.maybe(&residual);
-        let y = device
+        let y = exec
             .norm_apply(size, tail.after, Cow::Borrowed(&x), &factor, &offset, added)
             .unwrap();
         self.note(&("norm", size, tail), y, len);
-        let y = device
+        let y = exec
             .norm_apply(size, tail.after, Cow::Owned(x.clone()), &factor, &offset, added)
             .unwrap();
         self.note(&("norm in place", size, tail), y, len);
-        let y = device.norm_recall(size, tail, &x, &factor, &offset, added).unwrap();
+        let y = exec.norm_recall(size, tail, &x, &factor, &offset, added).unwrap();
         self.note(&("norm again", size, tail), y.clone(), len);
 
         let both = added.is_some() && tail.after.is_some();
@@ -233,7 +231,7 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             eps: EPS,
         };
         let (mut dscale, mut dshift) = (other.clone(), scale.clone());
-        let (dx, dresidual) = device
+        let (dx, dresidual) = exec
             .norm_backward(norm, dy, added.is_some(), &mut dscale, &mut dshift)
             .unwrap();
         self.note(&("norm dx", size, tail), dx, len);
@@ -243,12 +241,12 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
         }
         self.note(&("norm dscale", size, tail), dscale, channels);
         self.note(&("norm dshift", size, tail), dshift, channels);
-        let blended = device.blend_statistics(&mean, &variance, 0.3, 1.25).unwrap();
+        let blended = exec.blend_statistics(&mean, &variance, 0.3, 1.25).unwrap();
         self.note(&("running statistics", size), blended, channels);
     }
 
     fn layer_norm(&mut self) {
-        let (device, size) = (self.device, rows(self.map()));
+        let (exec, size) = (self.exec, rows(self.map()));
         let (len, channels) = (size.rows * size.channels, size.channels);
         // A row of one value is normalised to 0 and one of two to -1 and 1: their gradients are all rounding.
         if channels < 3 {
@@ -256,10 +254,10 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
         }
         let (x, dy) = (self.random(len), self.random(len));
         let [scale, shift] = [(); 2].map(|()| self.random(channels));
-        let norm = device.layer_norm_forward(size, &x, &scale, &shift, EPS).unwrap();
+        let norm = exec.layer_norm_forward(size, &x, &scale, &shift, EPS).unwrap();
         let (mut dscale, mut dshift) = (shift.clone(), scale.clone());
         let (mean, inverse) = (norm.mean, norm.inverse_std);
-        let dx = device
+        let dx = exec
             .layer_norm_backward(size, &x, &mean, &inverse, &scale, &dy, &mut dscale, &mut dshift)
             .unwrap();
         self.note(&("layer norm", size), norm.output, len);
@@ -268,41 +266,41 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
         self.note(&("layer norm dshift", size), dshift, channels);
         self.note(&("layer norm mean", size), mean, size.rows);
         let row = self.random(channels);
-        let sum = device.add_to_rows(size, x, &row).unwrap();
+        let sum = exec.add_to_rows(size, x, &row).unwrap();
         self.note(&("add to rows", size), sum, len);
     }
 
     fn attention(&mut self, size: AttentionSize) {
-        let device = self.device;
+        let exec = self.exec;
         let [q, k, v, dy] = [(); 4].map(|()| self.random(size.len()));
-        let y = device.attention_forward(size, &q, &k, &v).unwrap();
+        let y = exec.attention_forward(size, &q, &k, &v).unwrap();
         self.note(&("attention", size), y, size.len());
-        let gradients = device.attention_backward(size, &q, &k, &v, &dy).unwrap();
+        let gradients = exec.attention_backward(size, &q, &k, &v, &dy).unwrap();
         for (name, gradient) in ["dq", "dk", "dv"].into_iter().zip(gradients) {
             self.note(&("attention", name, size), gradient, size.len());
         }
     }
 
     fn activations(&mut self) {
-        let device = self.device;
+        let exec = self.exec;
         for kind in ACTIVATIONS {
             for len in [1, 17, 1000] {
                 let mut x: Vec<f64> = self.rng.values(len).iter().map(|x| 6.0 * x).collect();
                 x.extend([-3.0, 0.0, 3.0, -40.0, 40.0]);
-                let (len, x) = (x.len(), up(device, &x));
+                let (len, x) = (x.len(), up(exec, &x));
                 let dy = self.random(len);
-                let y = device.activation_forward(kind, x.clone()).unwrap();
+                let y = exec.activation_forward(kind, x.clone()).unwrap();
                 self.note(&(kind, len), y.clone(), len);
                 let output = matches!(kind, Activation::Relu | Activation::Sigmoid);
                 let saved = if output { y } else { x };
-                let dx = device.activation_backward(kind, &saved, dy).unwrap();
+                let dx = exec.activation_backward(kind, &saved, dy).unwrap();
                 self.note(&("slope", kind, len), dx, len);
             }
         }
     }
 
     fn pool(&mut self) {
-        let (device, input) = (self.device, self.map());
+        let (exec, input) = (self.exec, self.map());
         let rng = &mut self.rng;
         let kernel = [rng.between(1, 4), rng.between(1, 4)];
         let window = Window {
@@ -321,22 +319,22 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             ..input
         };
         let size = PoolSize { input, output, window };
-        let x = up(device, &self.rng.ties(input.len()));
+        let x = up(exec, &self.rng.ties(input.len()));
         let (dy, per_image) = (self.random(output.len()), self.random(input.batch * input.channels));
         for kind in [PoolKind::Max, PoolKind::Average] {
-            let y = device.pool_forward(kind, size, &x).unwrap();
+            let y = exec.pool_forward(kind, size, &x).unwrap();
             self.note(&(kind, size), y, output.len());
-            let dx = device.pool_backward(kind, size, &x, &dy).unwrap();
+            let dx = exec.pool_backward(kind, size, &x, &dy).unwrap();
             self.note(&("pool dx", kind, size), dx, input.len());
-            let y = device.global_pool_forward(kind, input, &x).unwrap();
+            let y = exec.global_pool_forward(kind, input, &x).unwrap();
             self.note(&("global", kind, input), y, input.batch * input.channels);
-            let dx = device.global_pool_backward(kind, input, Some(&x), &per_image).unwrap();
+            let dx = exec.global_pool_backward(kind, input, Some(&x), &per_image).unwrap();
             self.note(&("global dx", kind, input), dx, input.len());
         }
     }
 
     fn gate(&mut self) {
-        let (device, size) = (self.device, self.map());
+        let (exec, size) = (self.exec, self.map());
         let (x, residual, dy) = (
             self.random(size.len()),
             self.random(size.len()),
@@ -344,10 +342,10 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
         );
         let gate = self.random(size.batch * size.channels);
         let (added, after) = (self.maybe(&residual), self.relu());
-        let y = device.gate_forward(size, &x, &gate, added, after).unwrap();
+        let y = exec.gate_forward(size, &x, &gate, added, after).unwrap();
         self.note(&("gate", size), y.clone(), size.len());
         let output = after.map(|_| &y);
-        let (dx, dgate, dresidual) = device
+        let (dx, dgate, dresidual) = exec
             .gate_backward(size, &x, &gate, output, dy, added.is_some())
             .unwrap();
         self.note(&("gate dx", size), dx, size.len());
@@ -358,34 +356,34 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
     }
 
     fn joins(&mut self) {
-        let (device, size) = (self.device, self.map());
+        let (exec, size) = (self.exec, self.map());
         let [rows, left] = [size.rows(), size.channels];
         let right = self.rng.between(1, 40);
         let (a, b) = (self.random(rows * left), self.random(rows * right));
-        let y = device.concat(rows, left, right, &a, &b).unwrap();
+        let y = exec.concat(rows, left, right, &a, &b).unwrap();
         self.note(&("concat", size, right), y.clone(), rows * (left + right));
-        let (left_part, right_part) = device.split(rows, left, right, &y).unwrap();
+        let (left_part, right_part) = exec.split(rows, left, right, &y).unwrap();
         self.note(&("split left", size), left_part, rows * left);
         self.note(&("split right", size), right_part, rows * right);
-        let turned = device.nhwc_to_nchw(size, &a).unwrap();
+        let turned = exec.nhwc_to_nchw(size, &a).unwrap();
         self.note(&("nchw", size), turned.clone(), size.len());
-        let back = device.nchw_to_nhwc(size, &turned).unwrap();
+        let back = exec.nchw_to_nhwc(size, &turned).unwrap();
         self.note(&("nhwc", size), back, size.len());
         let other = self.random(size.len());
-        let sum = device.add(a.clone(), &other).unwrap();
+        let sum = exec.add(a.clone(), &other).unwrap();
         self.note(&("add", size), sum, size.len());
-        let product = device.multiply(a.clone(), &other).unwrap();
+        let product = exec.multiply(a.clone(), &other).unwrap();
         self.note(&("multiply", size), product, size.len());
         for (p, seed) in [(0.4, 9), (0.0, 1), (0.999, 77)] {
-            let dropped = device.dropout(p, seed, a.clone()).unwrap();
+            let dropped = exec.dropout(p, seed, a.clone()).unwrap();
             self.note(&("dropout", p, seed, size), dropped, size.len());
         }
-        let zeros = device.zeroed(size.len()).unwrap();
+        let zeros = exec.zeroed(size.len()).unwrap();
         self.note(&("zeros", size), zeros, size.len());
     }
 
     fn updates(&mut self) {
-        let (device, len) = (self.device, 1003);
+        let (exec, len) = (self.exec, 1003);
         let (mut p, g, mut v, mut m) = (self.random(len), self.random(len), self.random(len), self.random(len));
         for nesterov in [false, true] {
             let rule = SgdStep {
@@ -395,11 +393,11 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
                 decay: 0.01,
                 decoupled: 0.02,
             };
-            device.sgd_step(rule, &mut p, &g, &mut v).unwrap();
+            exec.sgd_step(rule, &mut p, &g, &mut v).unwrap();
             self.note(&("sgd", nesterov), p.clone(), len);
             self.note(&("velocity", nesterov), v.clone(), len);
         }
-        v = device.multiply(v.clone(), &v).unwrap();
+        v = exec.multiply(v.clone(), &v).unwrap();
         let rule = AdamStep {
             rate: 0.05,
             betas: [0.9, 0.99],
@@ -408,15 +406,15 @@ impl<E: Scalar, D: Updates<E>> Run<'_, E, D> {
             decoupled: 0.1,
             step: 3,
         };
-        device.adam_step(rule, &mut p, &g, &mut m, &mut v).unwrap();
+        exec.adam_step(rule, &mut p, &g, &mut m, &mut v).unwrap();
         self.note(&"adam", p.clone(), len);
         self.note(&"adam first", m.clone(), len);
         self.note(&"adam second", v, len);
-        device.average(0.7, &mut m, &g).unwrap();
+        exec.average(0.7, &mut m, &g).unwrap();
         self.note(&"average", m.clone(), len);
-        let squares = device.sum_of_squares(&m).unwrap();
+        let squares = exec.sum_of_squares(&m).unwrap();
         self.outcome.push(("sum of squares".into(), vec![squares]));
-        device.scale(0.3, &mut m).unwrap();
+        exec.scale(0.3, &mut m).unwrap();
         self.note(&"scale", m, len);
     }
 
@@ -449,17 +447,17 @@ pub(crate) fn outputs_along(window: &Window, axis: usize, len: usize) -> Option<
     Some(room / window.stride[axis] + 1)
 }
 
-fn run<'d, E: Scalar, D: Updates<E>>(device: &'d D, seed: u64) -> Run<'d, E, D> {
+fn run<'d, E: Real, X: Updates<E>>(exec: &'d X, seed: u64) -> Run<'d, E, X> {
     Run {
-        device,
+        exec,
         rng: Rng(seed),
         outcome: Vec::new(),
         element: std::marker::PhantomData,
     }
 }
 
-pub(crate) fn outcome<E: Scalar, D: Updates<E>>(device: &D, seed: u64, work: fn(&mut Run<'_, E, D>)) -> Outcome {
-    let mut run = run(device, seed);
+pub(crate) fn outcome<E: Real, X: Updates<E>>(exec: &X, seed: u64, work: fn(&mut Run<'_, E, X>)) -> Outcome {
+    let mut run = run(exec, seed);
     work(&mut run);
     run.outcome
 }

@@ -8,7 +8,8 @@ use ksdsl_runtime::dfdx::tensor::Cuda;
 
 fn read<S: Shape>(dev: &Cuda, tensor: &Tensor<S, f32, Cuda>) -> Vec<f64> {
     let len = tensor.shape().num_elements();
-    down::<f32, _>(dev, dev.read_tensor(tensor).unwrap(), len)
+    let exec = Backend::<f32>::exec(dev).unwrap();
+    down::<f32, _>(&exec, dev.read_tensor(tensor).unwrap(), len)
 }
 
 #[test]
@@ -46,9 +47,9 @@ fn reading_and_making_copies_nothing_to_the_host() {
 fn tensors_are_made_and_refused() {
     let gpu = gpu(0);
     let dev = &gpu.device;
-    let made = Backend::<f32>::make_tensor(dev, up::<f32, _>(dev, &[1.0, 2.0]), Rank1::<2>::default()).unwrap();
+    let made = Backend::<f32>::make_tensor(dev, up::<f32, _>(&gpu.exec, &[1.0, 2.0]), Rank1::<2>::default()).unwrap();
     assert_eq!(made.as_vec(), [1.0, 2.0]);
-    assert!(Backend::<f32>::make_tensor(dev, up::<f32, _>(dev, &[1.0]), Rank1::<2>::default()).is_err());
+    assert!(Backend::<f32>::make_tensor(dev, up::<f32, _>(&gpu.exec, &[1.0]), Rank1::<2>::default()).is_err());
 }
 
 #[test]
@@ -57,20 +58,20 @@ fn gradients_are_added_and_taken() {
     let dev = &gpu.device;
     let tensor = dev.tensor([1.0_f32, 2.0]);
     let mut gradients = Gradients::leaky();
-    dev.add_to_gradient(&mut gradients, &tensor, up::<f32, _>(dev, &[1.0, 2.0]))
+    dev.add_to_gradient(&mut gradients, &tensor, up::<f32, _>(&gpu.exec, &[1.0, 2.0]))
         .unwrap();
-    dev.add_to_gradient(&mut gradients, &tensor, up::<f32, _>(dev, &[0.5, 0.5]))
+    dev.add_to_gradient(&mut gradients, &tensor, up::<f32, _>(&gpu.exec, &[0.5, 0.5]))
         .unwrap();
     assert_eq!(gradients.get(&tensor).array(), [1.5, 2.5]);
     assert!(
-        dev.add_to_gradient(&mut gradients, &tensor, up::<f32, _>(dev, &[1.0]))
+        dev.add_to_gradient(&mut gradients, &tensor, up::<f32, _>(&gpu.exec, &[1.0]))
             .is_err()
     );
     let taken = dev.take_gradient(&mut gradients, &tensor).unwrap();
-    assert_eq!(down::<f32, _>(dev, taken, 2), [1.5, 2.5]);
+    assert_eq!(down::<f32, _>(&gpu.exec, taken, 2), [1.5, 2.5]);
     let other = dev.tensor([3.0_f32]);
     let none = dev.take_gradient(&mut gradients, &other).unwrap();
-    assert_eq!(down::<f32, _>(dev, none, 1), [0.0]);
+    assert_eq!(down::<f32, _>(&gpu.exec, none, 1), [0.0]);
 }
 
 /// The way that is taken where dfdx does not show where a tensor lies.
@@ -80,6 +81,6 @@ fn tensors_can_be_read_through_a_gradient() {
     let dev = &gpu.device;
     let tensor = dev.tensor([[1.5_f32, -2.0, 3.0], [4.0, 0.0, 6.0]]);
     let read = ksdsl_runtime::cuda::read_through_gradient(&tensor).unwrap();
-    assert_eq!(down::<f32, _>(dev, read, 6), [1.5, -2.0, 3.0, 4.0, 0.0, 6.0]);
+    assert_eq!(down::<f32, _>(&gpu.exec, read, 6), [1.5, -2.0, 3.0, 4.0, 0.0, 6.0]);
     assert_eq!(tensor.array(), [[1.5, -2.0, 3.0], [4.0, 0.0, 6.0]]);
 }

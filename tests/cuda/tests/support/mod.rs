@@ -1,6 +1,7 @@
 //! Random numbers, the devices, comparisons.
 
-use ksdsl_runtime::Scalar;
+use ksdsl_cuda::CudaExec;
+use ksdsl_engine::{Exec, Real};
 use ksdsl_runtime::backend::Backend;
 use ksdsl_runtime::cuda;
 use ksdsl_runtime::dfdx::tensor::Cuda;
@@ -9,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A GPU and the right to use it alone, since settings and counts are the process's.
 pub(crate) struct Gpu {
     pub(crate) device: Cuda,
+    pub(crate) exec: CudaExec,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -16,8 +18,11 @@ pub(crate) struct Gpu {
 pub(crate) fn gpu(seed: u64) -> Gpu {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let device = cuda::device_with_seed(0, seed).unwrap();
+    let exec = Backend::<f32>::exec(&device).unwrap();
     Gpu {
-        device: cuda::device_with_seed(0, seed).unwrap(),
+        device,
+        exec,
         _alone: alone,
     }
 }
@@ -58,16 +63,15 @@ impl Rng {
 pub(crate) type Outcome = Vec<(String, Vec<f64>)>;
 
 /// A buffer of these values.
-pub(crate) fn up<E: Scalar, D: Backend<E>>(device: &D, values: &[f64]) -> D::Buf {
-    let values: Vec<E> = values.iter().map(|&value| E::of(value)).collect();
-    let shape = (values.len(),);
-    device.read_tensor(&device.tensor_from_vec(values, shape)).unwrap()
+pub(crate) fn up<E: Real, X: Exec<E>>(exec: &X, values: &[f64]) -> X::Buf {
+    exec.upload(values.iter().map(|&value| E::of(value)).collect()).unwrap()
 }
 
-/// The values of a buffer of this length.
-pub(crate) fn down<E: Scalar, D: Backend<E>>(device: &D, buf: D::Buf, len: usize) -> Vec<f64> {
-    let tensor = device.make_tensor(buf, (len,)).unwrap();
-    tensor.as_vec().iter().map(|value| value.wide()).collect()
+/// The values of a buffer.
+pub(crate) fn down<E: Real, X: Exec<E>>(exec: &X, buf: X::Buf, len: usize) -> Vec<f64> {
+    let values = exec.download(&buf).unwrap();
+    assert_eq!(values.len(), len);
+    values.into_iter().map(E::wide).collect()
 }
 
 /// The greatest difference, relative to the greatest wanted value or to `least`, if that is greater: some

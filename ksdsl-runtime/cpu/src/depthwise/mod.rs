@@ -1,0 +1,205 @@
+//! Depthwise convolution: one kernel per channel, directly, vectorised over the channels.
+//!
+//! `f32` has kernels of its own: [`rows`] from planes of one vector of channels, [`small`] straight
+//! from the map for small kernels, [`toom`] for wide ones, [`strided`] for the data gradient of
+//! strided convolutions, [`weight`] and [`small_weight`]. `f64`, the reference precision, takes the
+//! [`generic`] way.
+
+mod form;
+mod generic;
+mod lines;
+mod rows;
+mod small;
+mod small_weight;
+mod strided;
+#[cfg(test)]
+pub(crate) mod tests;
+mod tile;
+mod toom;
+mod toom_weight;
+mod uneven;
+mod weight;
+
+use super::CpuBuf;
+use super::finish::Finish;
+use super::kernel::{self, CpuKernel};
+use super::simd::Level;
+use crate::real::CpuReal;
+pub(crate) use form::Form;
+use form::Way;
+use ksdsl_engine::size::{Algorithm, ConvSize, MapSize};
+use lines::{Lines, blocks};
+use rows::Convolution;
+use std::sync::Arc;
+
+/// The convolution; `finish` receives the output piece by piece.
+pub(super) fn forward<E: CpuReal>(
+    size: &ConvSize,
+    x: &[E],
+    kernel: &CpuKernel<E>,
+    bias: Option<&CpuBuf<E>>,
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
+    if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(kernel.plain())) {
+        let bias = bias.and_then(|bias| E::f32s(bias));
+        let form = forward_form(size, kernel, weight);
+        let mut y = CpuBuf::scratch(size.output.len());
+        forward_with(&form, size, x, bias, Some(&mut y), finish);
+        return y;
+    }
+    generic::forward(size, x, kernel.plain(), bias, finish)
+}
+
+/// The gradient with respect to the input; `finish` receives it piece by piece.
+pub(super) fn backward_data<E: CpuReal>(
+    size: &ConvSize,
+    kernel: &CpuKernel<E>,
+    dy: &[E],
+    finish: Option<&dyn Finish<E>>,
+) -> CpuBuf<E> {
+    if let (Some(weight), Some(dy)) = (E::f32s(kernel.plain()), E::f32s(dy)) {
+        let form = kernel.form(kernel::Form::DepthwiseBackward(*size), |_| {
+            Form::backward_data(size, weight)
+        });
+        let mut dx = CpuBuf::scratch(size.input.len());
+        backward_data_with(&form, size, dy, &mut dx, finish);
+        return dx;
+    }
+    generic::backward_data(size, kernel.plain(), dy, finish)
+}
+
+/// Adds the gradient with respect to the weights, `[channel][ky][kx]`, to `dweight`.
+pub(super) fn backward_weight<E: CpuReal>(size: &ConvSize, x: &[E], dy: &[E], dweight: &mut [E]) {
+    if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
+        if let Some(dweight) = E::f32s_mut(dweight) {
+            let level = Level::current();
+            if small::weight_pays(level, size) && size.algorithm != Algorithm::ToomCook {
+                small_weight::backward(level, size, x, dy, dweight);
+            } else {
+                weight::backward(level, size, x, dy, dweight);
+            }
+        }
+        return;
+    }
+    generic::backward_weight(size, x, dy, dweight);
+}
+
+/// The convolution; `finish` receives the output in pieces of [`tasks`], which are kept nowhere else. For
+/// `f32` only.
+pub(super) fn forward_through<E: CpuReal>(
+    size: &ConvSize,
+    x: &[E],
+    kernel: &CpuKernel<E>,
+    bias: Option<&CpuBuf<E>>,
+    finish: &dyn Finish<E>,
+) {
+    if let (Some(x), Some(weight)) = (E::f32s(x), E::f32s(kernel.plain())) {
+        let bias = bias.and_then(|bias| E::f32s(bias));
+        let form = forward_form(size, kernel, weight);
+        forward_with(&form, size, x, bias, None, Some(finish));
+    }
+}
+
+/// The kernel as the forward pass takes it; `weight` are its values.
+fn forward_form<E: CpuReal>(size: &ConvSize, kernel: &CpuKernel<E>, weight: &[f32]) -> Arc<Form> {
+    let size = size.for_rules();
+    kernel.form(kernel::Form::Depthwise(size), |_| Form::forward(&size, weight))
+}
+
+/// The number of tasks of the forward pass, and their size in pixels.
+pub(super) fn tasks(size: &ConvSize) -> [usize; 2] {
+    let bands = rows::bands(&size.output, taps(size), size.unit);
+    [bands.tasks(), bands.task().min(size.output.height) * size.output.width]
+}
+
+/// The convolution with a kernel in the form for it, to `y` if there is one; `E` is `f32`.
+pub(super) fn forward_with<E: CpuReal>(
+    form: &Form,
+    size: &ConvSize,
+    x: &[f32],
+    bias: Option<&[f32]>,
+    y: Option<&mut [E]>,
+    finish: Option<&dyn Finish<E>>,
+) {
+    let window = &size.window;
+    let origin = window.pad.map(|pad| -pad.cast_signed());
+    run(form, size, [size.input, size.output], origin, x, bias, y, finish);
+}
+
+/// The data gradient with a kernel in the form for it; `E` is `f32`.
+///
+/// For stride 1, input `i` is read by output `i + pad - k * dilation` at tap `k`, that is by
+/// `i + pad - (kernel - 1) * dilation + k' * dilation` at tap `kernel - 1 - k'`.
+pub(super) fn backward_data_with<E: CpuReal>(
+    form: &Form,
+    size: &ConvSize,
+    dy: &[f32],
+    dx: &mut [E],
+    finish: Option<&dyn Finish<E>>,
+) {
+    if let Way::Strided(kernels) = &form.way {
+        return strided::backward_data(form.level, size, kernels, dy, dx, finish);
+    }
+    let window = &size.window;
+    let reach = |axis: usize| ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
+    let origin = [0, 1].map(|axis| window.pad[axis].cast_signed() - reach(axis));
+    run(
+        form,
+        size,
+        [size.output, size.input],
+        origin,
+        dy,
+        None,
+        Some(dx),
+        finish,
+    );
+}
+
+/// The convolution from the first map to the second, whose first tap of the first output reads
+/// `origin`.
+#[allow(clippy::too_many_arguments, reason = "the operands of a convolution")]
+fn run<E: CpuReal>(
+    form: &Form,
+    size: &ConvSize,
+    [input, output]: [MapSize; 2],
+    origin: [isize; 2],
+    source: &[f32],
+    bias: Option<&[f32]>,
+    y: Option<&mut [E]>,
+    finish: Option<&dyn Finish<E>>,
+) {
+    let (weight, plain) = match &form.way {
+        Way::Direct(weight) | Way::Small(weight) => (weight, weight),
+        Way::Toom([weight, plain]) => (weight, plain),
+        Way::Strided(_) => unreachable!("phases are for data gradients only"),
+    };
+    let window = &size.window;
+    let conv = Convolution {
+        source,
+        input,
+        output,
+        kernel: window.kernel,
+        stride: window.stride,
+        dilation: window.dilation,
+        origin,
+        weight,
+        plain,
+        bias: &bias_blocks(form.level, input.channels, bias),
+        bands: rows::bands(&output, taps(size), size.unit),
+    };
+    let run = match form.way {
+        Way::Toom(_) => toom::run,
+        Way::Small(_) => small::run,
+        _ => rows::run,
+    };
+    run(&conv, form.level, y, finish);
+}
+
+fn taps(size: &ConvSize) -> usize {
+    size.window.kernel[0] * size.window.kernel[1]
+}
+
+fn bias_blocks(level: Level, channels: usize, bias: Option<&[f32]>) -> Lines {
+    let zeros = vec![0.0; channels];
+    blocks(level.lanes(), 1, bias.unwrap_or(&zeros), &[0])
+}

@@ -1,0 +1,429 @@
+//! The `f32` kernels at every level against the oracle, and their speed against the generic way.
+
+use super::*;
+use ksdsl_engine::size::{MapSize, Window};
+use ksdsl_oracle::combine::{to_nchw, to_nhwc};
+use ksdsl_oracle::conv;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+fn kernel<E: CpuReal>(weight: &[E]) -> CpuKernel<E> {
+    CpuKernel::new(CpuBuf::from_vec(weight.to_vec()))
+}
+
+/// SplitMix64.
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn between(&mut self, low: usize, high: usize) -> usize {
+        low + (self.next() % (high - low + 1) as u64) as usize
+    }
+
+    /// Values in [-1, 1).
+    fn values(&mut self, len: usize) -> Vec<f32> {
+        (0..len)
+            .map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0)
+            .collect()
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
+}
+
+/// A depthwise convolution whose output is `longer` than PyTorch's by up to one row and column.
+fn sized(input: MapSize, window: Window, longer: [usize; 2]) -> Option<ConvSize> {
+    let outputs = |axis: usize, len: usize| {
+        let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+        let room = (len + 2 * window.pad[axis]).checked_sub(reach)?;
+        Some(room / window.stride[axis] + 1 + longer[axis])
+    };
+    let output = MapSize {
+        height: outputs(0, input.height)?,
+        width: outputs(1, input.width)?,
+        ..input
+    };
+    Some(ConvSize {
+        input,
+        output,
+        window,
+        groups: input.channels,
+        algorithm: Default::default(),
+        unit: None,
+    })
+}
+
+fn same(batch: usize, side: usize, channels: usize, kernel: usize) -> ConvSize {
+    let input = MapSize {
+        batch,
+        height: side,
+        width: side,
+        channels,
+    };
+    let window = Window {
+        kernel: [kernel; 2],
+        stride: [1; 2],
+        pad: [kernel / 2; 2],
+        dilation: [1; 2],
+    };
+    sized(input, window, [0; 2]).unwrap()
+}
+
+/// The greatest difference relative to the greatest wanted value (or term of it, `least`), which
+/// must be at most 1e-5.
+fn check(level: Level, size: &ConvSize, got: &[f32], want: &[f64], least: f64) -> f64 {
+    assert_eq!(got.len(), want.len());
+    let greatest = want.iter().fold(least, |most, value| most.max(value.abs()));
+    let far = |(got, want): (&f32, &f64)| (f64::from(*got) - want).abs() / greatest;
+    let worst = got.iter().zip(want).map(far).fold(0.0, f64::max);
+    let finite = got.iter().all(|value| value.is_finite());
+    assert!(finite && worst <= 1e-5, "{worst:e} off at {level:?} for {size:?}");
+    worst
+}
+
+/// The forms of a kernel for the forward pass and the data gradient, of every way there is.
+fn forms(level: Level, size: &ConvSize, weight: &[f32]) -> Vec<[Form; 2]> {
+    let form = |way| Form { level, way };
+    let (lanes, taps, kernel) = (level.lanes(), taps(size), size.window.kernel);
+    let direct = |places: Vec<usize>| form(Way::Direct(blocks(lanes, taps, weight, &places)));
+    let strided = form(Way::Strided(strided::weights(lanes, size, weight)));
+    let mut all = vec![[direct((0..taps).collect()), strided]];
+    if size.window.stride == [1, 1] {
+        all.push([direct((0..taps).collect()), direct((0..taps).rev().collect())]);
+    }
+    if small::takes(size) {
+        let small = |places: Vec<usize>| form(Way::Small(blocks(lanes, taps, weight, &places)));
+        all.push([small((0..taps).collect()), small((0..taps).rev().collect())]);
+    }
+    if toom::takes(&size.window) {
+        let toom = |rotated, places: Vec<usize>| {
+            let plain = blocks(lanes, taps, weight, &places);
+            form(Way::Toom([toom::weights(lanes, kernel, weight, rotated), plain]))
+        };
+        all.push([toom(false, (0..taps).collect()), toom(true, (0..taps).rev().collect())]);
+    }
+    all
+}
+
+/// Runs all three kernels in all ways and at all levels; returns the greatest relative error of each.
+fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
+    let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+    let channels = size.input.channels;
+    let (weight, bias) = (rng.values(channels * taps(size)), rng.values(channels));
+    let before = rng.values(weight.len());
+    let (wide_x, wide_dy, wide_weight) = (wide(&x), wide(&dy), wide(&weight));
+    let want_y = conv::forward(*size, &wide_x, &wide_weight, Some(&wide(&bias)));
+    let want_dx = conv::backward_data(*size, &wide_weight, &wide_dy);
+    let mut want_dw = conv::backward_weight(*size, &wide_x, &wide_dy);
+    // A single weight's gradient may cancel with what was there before.
+    let start = before
+        .iter()
+        .fold(0.0, |most, value| f64::max(most, f64::from(value.abs())));
+    want_dw.iter_mut().zip(&before).for_each(|(w, &b)| *w += f64::from(b));
+    let (x, dy) = (to_nhwc(size.input, &x), to_nhwc(size.output, &dy));
+
+    let mut worst = [0.0_f64; 3];
+    for level in Level::available() {
+        for forms in forms(level, size, &weight) {
+            // Whatever is not written stays a NaN, which the check finds.
+            let mut y = vec![f32::NAN; size.output.len()];
+            forward_with(&forms[0], size, &x, Some(&bias), Some(&mut y), None);
+            let y = to_nchw(size.output, &y);
+            worst[0] = worst[0].max(check(level, size, &y, &want_y, f64::MIN_POSITIVE));
+            let mut dx = vec![f32::NAN; size.input.len()];
+            backward_data_with(&forms[1], size, &dy, &mut dx, None);
+            let dx = to_nchw(size.input, &dx);
+            worst[1] = worst[1].max(check(level, size, &dx, &want_dx, f64::MIN_POSITIVE));
+        }
+        if small::takes(size) {
+            let mut dweight = before.clone();
+            small_weight::backward(level, size, &x, &dy, &mut dweight);
+            worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));
+        }
+        for toom in [false, true] {
+            if !toom || toom::takes(&size.window) {
+                let mut dweight = before.clone();
+                weight::backward_by(toom, level, size, &x, &dy, &mut dweight);
+                worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));
+            }
+        }
+    }
+    worst
+}
+
+fn report(name: &str, errors: impl Iterator<Item = [f64; 3]>) {
+    let worst = errors.fold([0.0_f64; 3], |most, next| std::array::from_fn(|i| most[i].max(next[i])));
+    println!(
+        "{name}: greatest relative error forward {:.1e}, data {:.1e}, weight {:.1e}",
+        worst[0], worst[1], worst[2]
+    );
+}
+
+/// Every tile width and remainder, every tile of taps, blocks of channels with a rest.
+#[test]
+fn every_remainder_matches_the_oracle() {
+    let mut rng = Rng(1);
+    let errors = (1..=17).flat_map(|side| {
+        let kernels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+        kernels.map(|kernel| (side, kernel))
+    });
+    let errors = errors.map(|(side, kernel)| {
+        let channels = [1, 3, 8, 15, 16, 17, 24, 33][(side + kernel) % 8];
+        let mut size = same(1 + side % 2, side, channels, kernel);
+        size.input.height = side.max(18 - side);
+        let size = sized(size.input, size.window, [0; 2]).unwrap();
+        against_the_oracle(&size, &mut rng)
+    });
+    report("remainders", errors);
+}
+
+/// Random strides, dilations, paddings (wider than the window too) and longer outputs.
+#[test]
+fn random_windows_match_the_oracle() {
+    let mut rng = Rng(2);
+    let sizes: Vec<ConvSize> = std::iter::from_fn(|| {
+        let input = MapSize {
+            batch: rng.between(1, 3),
+            height: rng.between(1, 20),
+            width: rng.between(1, 20),
+            channels: rng.between(1, 40),
+        };
+        let kernel = [rng.between(1, 10), rng.between(1, 10)];
+        let one = rng.between(0, 1);
+        let window = Window {
+            kernel,
+            stride: [rng.between(1, 1 + 2 * one), rng.between(1, 1 + 2 * one)],
+            pad: [rng.between(0, kernel[0] + 1), rng.between(0, kernel[1] + 1)],
+            dilation: [rng.between(1, 3), rng.between(1, 3)],
+        };
+        Some(sized(input, window, [rng.between(0, 1), rng.between(0, 1)]))
+    })
+    .flatten()
+    .take(250)
+    .collect();
+    report(
+        "windows",
+        sizes.iter().map(|size| against_the_oracle(size, &mut Rng(3))),
+    );
+}
+
+/// Several bands, parts and tasks; long sums.
+#[test]
+fn large_maps_match_the_oracle() {
+    let sizes = [same(3, 70, 17, 3), same(9, 33, 20, 9), same(5, 32, 48, 5)];
+    report("large", sizes.iter().map(|size| against_the_oracle(size, &mut Rng(4))));
+}
+
+/// Counts how often each pixel was received, and doubles its values.
+struct Count {
+    channels: usize,
+    seen: Vec<AtomicUsize>,
+}
+
+impl<E: CpuReal> Finish<E> for Count {
+    fn finish(&self, first: usize, pixels: &mut [E]) {
+        assert_eq!(pixels.len() % self.channels, 0, "whole pixels");
+        for seen in &self.seen[first..][..pixels.len() / self.channels] {
+            seen.fetch_add(1, Ordering::Relaxed);
+        }
+        pixels.iter_mut().for_each(|value| *value += *value);
+    }
+}
+
+/// Runs `kernel` without and with a [`Count`] over `map`: every pixel must be received once, when
+/// its final values are there.
+fn check_finish<E: CpuReal>(map: MapSize, kernel: impl Fn(Option<&dyn Finish<E>>) -> CpuBuf<E>) {
+    let (channels, plain) = (map.channels, kernel(None));
+    let seen = (0..map.rows()).map(|_| AtomicUsize::new(0)).collect();
+    let count = Count { channels, seen };
+    let doubled = kernel(Some(&count));
+    assert!(count.seen.iter().all(|seen| seen.load(Ordering::Relaxed) == 1));
+    assert!(plain.iter().zip(&*doubled).all(|(&one, &two)| one + one == two));
+}
+
+fn finish_gets_every_pixel_once<E: CpuReal>(size: &ConvSize) {
+    let mut rng = Rng(6);
+    let mut values = |len| -> Vec<E> { wide(&rng.values(len)).into_iter().map(E::of).collect() };
+    let (x, dy) = (values(size.input.len()), values(size.output.len()));
+    let weight = values(size.input.channels * taps(size));
+    for level in Level::available() {
+        level.with(|| {
+            check_finish(size.output, |finish| forward(size, &x, &kernel(&weight), None, finish));
+            check_finish(size.input, |finish| backward_data(size, &kernel(&weight), &dy, finish));
+        });
+    }
+}
+
+#[test]
+fn finish_gets_every_pixel_once_when_it_is_done() {
+    let input = MapSize {
+        batch: 3,
+        height: 21,
+        width: 19,
+        channels: 37,
+    };
+    for (kernel, stride) in [(1, 1), (3, 1), (3, 2), (9, 1), (5, 3)] {
+        let window = Window {
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            pad: [kernel / 2; 2],
+            dilation: [1; 2],
+        };
+        let size = sized(input, window, [0; 2]).unwrap();
+        finish_gets_every_pixel_once::<f32>(&size);
+        finish_gets_every_pixel_once::<f64>(&size);
+    }
+}
+
+/// The greatest GFLOP/s of some runs.
+fn best(work: f64, mut run: impl FnMut()) -> f64 {
+    let times = (0..(4e9 / work) as usize + 15).map(|_| {
+        let start = Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    });
+    work / times.fold(f64::INFINITY, f64::min) / 1e9
+}
+
+/// Pinned to one core:
+/// `KSDSL_THREADS=1 cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn speed() {
+    let sizes = [
+        (same(8, 32, 256, 9), 1),
+        (same(1, 32, 256, 9), 1),
+        (same(1, 32, 256, 7), 1),
+        (same(1, 32, 256, 5), 1),
+        (same(1, 32, 256, 3), 1),
+        (same(8, 16, 128, 3), 1),
+        (same(8, 4, 512, 3), 1),
+        (same(1, 32, 256, 3), 2),
+        (same(8, 16, 128, 3), 2),
+    ];
+    for (mut size, stride) in sizes {
+        size.window.stride = [stride; 2];
+        let size = sized(size.input, size.window, [0; 2]).unwrap();
+        let mut rng = Rng(5);
+        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+        let weight = rng.values(size.input.channels * taps(&size));
+        let mut dw = weight.clone();
+        let work = 2.0 * (size.output.len() * taps(&size)) as f64;
+        println!("{:?}, kernel {:?}, stride {stride}", size.input, size.window.kernel);
+        for level in Level::available() {
+            level.with(|| {
+                let y = best(work, || drop(forward(&size, &x, &kernel(&weight), None, None)));
+                let dx = best(work, || drop(backward_data(&size, &kernel(&weight), &dy, None)));
+                let dw = best(work, || backward_weight(&size, &x, &dy, &mut dw));
+                println!("  {level:?}: GFLOP/s forward {y:.1}, data {dx:.1}, weight {dw:.1}");
+            });
+        }
+    }
+}
+
+/// What this thread has run so far: other processes do not count, as they would by the clock.
+#[cfg(target_os = "linux")]
+pub(crate) fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The clock, where the time of a thread is not available.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn cpu_seconds() -> f64 {
+    static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_secs_f64()
+}
+
+/// The median over pairs of runs of `old`'s time over `new`'s, and the quartiles.
+fn paired(mut old: impl FnMut(), mut new: impl FnMut()) -> String {
+    let time = |run: &mut dyn FnMut()| {
+        let start = cpu_seconds();
+        (0..4).for_each(|_| run());
+        cpu_seconds() - start
+    };
+    let mut ratios: Vec<f64> = (0..41).map(|_| time(&mut old) / time(&mut new)).collect();
+    ratios.sort_by(f64::total_cmp);
+    format!("{:.2} ({:.2} to {:.2})", ratios[20], ratios[10], ratios[30])
+}
+
+/// The direct way's time over Toom-Cook's, for one image: what the rules rest on.
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn toom_against_direct() {
+    let sizes = [5, 7, 9, 11].into_iter().flat_map(|kernel| {
+        let maps = [(32, 128), (16, 128), (12, 128), (7, 128)];
+        maps.map(|(side, channels)| same(1, side, channels, kernel))
+    });
+    for size in sizes {
+        let mut rng = Rng(7);
+        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+        let weight = rng.values(size.input.channels * taps(&size));
+        let [mut y, mut z] = [0; 2].map(|_| vec![0.0_f32; size.output.len()]);
+        let [mut dw, mut dv] = [0; 2].map(|_| weight.clone());
+        println!("{:?}, kernel {:?}", size.input, size.window.kernel);
+        for level in Level::available() {
+            let forms = forms(level, &size, &weight);
+            let toom = forms.len() - 1;
+            let forward = paired(
+                || forward_with(&forms[1][0], &size, &x, None, Some(&mut y), None),
+                || forward_with(&forms[toom][0], &size, &x, None, Some(&mut z), None),
+            );
+            let weight = paired(
+                || weight::backward_by(false, level, &size, &x, &dy, &mut dw),
+                || weight::backward_by(true, level, &size, &x, &dy, &mut dv),
+            );
+            println!("  {level:?}: forward {forward}, weight {weight}");
+        }
+    }
+}
+
+/// The time by way of planes over that straight from the map: what the rule of small windows rests on.
+#[test]
+#[ignore = "prints speeds, checks nothing"]
+fn small_against_planes() {
+    let maps = [
+        (1, 32, 256),
+        (8, 32, 256),
+        (8, 16, 128),
+        (8, 8, 256),
+        (8, 4, 512),
+        (2, 28, 96),
+        (8, 32, 32),
+    ];
+    for (kernel, (batch, side, channels)) in [1, 3, 5].into_iter().flat_map(|k| maps.map(|map| (k, map))) {
+        let size = same(batch, side, channels, kernel);
+        let mut rng = Rng(8);
+        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
+        let weight = rng.values(size.input.channels * taps(&size));
+        let [mut y, mut z] = [0; 2].map(|_| vec![0.0_f32; size.output.len()]);
+        let [mut dw, mut dv] = [0; 2].map(|_| weight.clone());
+        for level in Level::available() {
+            let forms = forms(level, &size, &weight);
+            let [planes, small] = [1, 2].map(|way: usize| &forms[way]);
+            let forward = paired(
+                || forward_with(&planes[0], &size, &x, None, Some(&mut y), None),
+                || forward_with(&small[0], &size, &x, None, Some(&mut z), None),
+            );
+            let data = paired(
+                || backward_data_with(&planes[1], &size, &dy, &mut y, None),
+                || backward_data_with(&small[1], &size, &dy, &mut z, None),
+            );
+            let weight = paired(
+                || weight::backward_by(false, level, &size, &x, &dy, &mut dw),
+                || small_weight::backward(level, &size, &x, &dy, &mut dv),
+            );
+            println!(
+                "{kernel}x{kernel} {batch}x{side}x{side}x{channels} {level:?}: \
+                 forward {forward}, data {data}, weight {weight}"
+            );
+        }
+    }
+}

@@ -1,0 +1,433 @@
+//! The executor: each method calls the kernel of its family.
+//!
+//! The kernels are generic, but implemented for `f32` and `f64` one by one: so they are compiled
+//! here and not in the crate of every model, where a development build would leave them unoptimised.
+
+#[cfg(feature = "signs")]
+use super::signs;
+use super::{
+    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, chain, compute, conv, conv_method, elementwise, fused,
+    joined, layout, norm, pool, slices, tail,
+};
+use ksdsl_engine::exec::{
+    ConvLink, ConvMoments, ConvTail, Exec, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
+    link_by_link, one_by_one,
+};
+use ksdsl_engine::loops::Loops;
+use ksdsl_engine::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::fmt;
+
+/// The CPU as an executor of the engine: the team of [`set_threads`](crate::set_threads), the instruction sets that
+/// are there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuExec;
+
+/// Buffers of an operation that should be of one length are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WrongLength;
+
+impl fmt::Display for WrongLength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("buffers of different lengths")
+    }
+}
+
+impl std::error::Error for WrongLength {}
+
+macro_rules! executor {
+    ($E:ident) => {
+        impl Exec<$E> for CpuExec {
+            type Err = WrongLength;
+            type Buf = CpuBuf<$E>;
+            type Kernel = CpuKernel<$E>;
+            type KernelGradient = CpuKernelGradient<$E>;
+
+            fn upload(&self, values: Vec<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(CpuBuf::from_vec(values))
+            }
+
+            fn download(&self, buf: &CpuBuf<$E>) -> Result<Vec<$E>, WrongLength> {
+                Ok(buf.to_vec())
+            }
+
+            fn zeroed(&self, len: usize) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(CpuBuf::zeros(len))
+            }
+
+            fn nchw_to_nhwc(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(layout::nchw_to_nhwc(size, x))
+            }
+
+            fn nhwc_to_nchw(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(layout::nhwc_to_nchw(size, x))
+            }
+
+            fn compute(&self, loops: &Loops, operands: &[&CpuBuf<$E>]) -> Result<CpuBuf<$E>, WrongLength> {
+                let reaches = loops.views.iter().map(|view| loops.reach(view));
+                let fits = reaches
+                    .zip(operands)
+                    .all(|(reach, operand)| reach <= operand.len());
+                if !fits || loops.views.len() != operands.len() {
+                    return Err(WrongLength);
+                }
+                Ok(compute::compute(loops, operands))
+            }
+
+            fn kernel(&self, values: CpuBuf<$E>) -> CpuKernel<$E> {
+                CpuKernel::new(values)
+            }
+
+            fn kernel_values(kernel: &CpuKernel<$E>) -> &CpuBuf<$E> {
+                kernel.plain()
+            }
+
+            fn gradient(&self, len: usize) -> Result<CpuKernelGradient<$E>, WrongLength> {
+                Ok(CpuKernelGradient::new(len))
+            }
+
+            fn gradient_values_mut<'g>(
+                &self,
+                gradient: &'g mut CpuKernelGradient<$E>,
+            ) -> Result<&'g mut CpuBuf<$E>, WrongLength> {
+                Ok(gradient.plain())
+            }
+
+            fn gradient_values(&self, gradient: CpuKernelGradient<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(gradient.into_plain())
+            }
+
+            fn conv_forward(
+                &self,
+                size: ConvSize,
+                x: &CpuBuf<$E>,
+                kernel: &CpuKernel<$E>,
+                bias: Option<&CpuBuf<$E>>,
+                tail: ConvTail<'_, CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(tail::conv_forward(size, x, kernel, bias, tail))
+            }
+
+            fn chains(&self, first: ConvSize, second: ConvSize) -> bool {
+                chain::pays::<$E>(&first, &second)
+            }
+
+            fn conv_chain(
+                &self,
+                x: &CpuBuf<$E>,
+                first: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
+                second: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                match chain::links::<$E>(&first.size, &second.size) {
+                    Some(linear) => Ok(chain::forward(linear, x, first, second)),
+                    None => link_by_link::<$E, _>(self, x, first, second),
+                }
+            }
+
+            fn conv_moments(
+                &self,
+                size: ConvSize,
+                x: &CpuBuf<$E>,
+                kernel: &CpuKernel<$E>,
+                bias: Option<&CpuBuf<$E>>,
+                before: Option<Activation>,
+            ) -> Result<ConvMoments<CpuBuf<$E>>, WrongLength> {
+                Ok(tail::conv_moments(size, x, kernel, bias, before))
+            }
+
+            fn conv_backward_data(
+                &self,
+                size: ConvSize,
+                kernel: &CpuKernel<$E>,
+                dy: &CpuBuf<$E>,
+                others: Option<CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(tail::conv_backward_data(size, kernel, dy, others))
+            }
+
+            fn conv_backward_weight(
+                &self,
+                size: ConvSize,
+                x: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+                gradient: &mut CpuKernelGradient<$E>,
+            ) -> Result<(), WrongLength> {
+                conv::backward_weight(size, x, dy, gradient);
+                Ok(())
+            }
+
+            fn bias_backward(&self, size: RowSize, dy: &CpuBuf<$E>, dbias: &mut CpuBuf<$E>) -> Result<(), WrongLength> {
+                norm::bias_backward(size, dy, dbias);
+                Ok(())
+            }
+
+            fn moments(&self, size: RowSize, x: &CpuBuf<$E>) -> Result<(CpuBuf<$E>, CpuBuf<$E>), WrongLength> {
+                Ok(fused::statistics(size, x))
+            }
+
+            fn norm_coefficients(
+                &self,
+                mean: &CpuBuf<$E>,
+                variance: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                shift: &CpuBuf<$E>,
+                eps: f64,
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), WrongLength> {
+                Ok(fused::factor_and_offset(mean, variance, scale, shift, eps))
+            }
+
+            fn norm_apply(
+                &self,
+                size: RowSize,
+                after: Option<Activation>,
+                x: Cow<'_, CpuBuf<$E>>,
+                factor: &CpuBuf<$E>,
+                offset: &CpuBuf<$E>,
+                residual: Option<&CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                let y = tail::apply(size, after, x, factor, offset, residual);
+                #[cfg(feature = "signs")]
+                signs::note(after, &y);
+                Ok(y)
+            }
+
+            fn norm_recall(
+                &self,
+                size: RowSize,
+                tail: Tail,
+                x: &CpuBuf<$E>,
+                factor: &CpuBuf<$E>,
+                offset: &CpuBuf<$E>,
+                residual: Option<&CpuBuf<$E>>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(tail::recall(size, tail, x, factor, offset, residual))
+            }
+
+            fn norm_backward(
+                &self,
+                norm: NormBackward<'_, CpuBuf<$E>>,
+                dy: CpuBuf<$E>,
+                residual: bool,
+                dscale: &mut CpuBuf<$E>,
+                dshift: &mut CpuBuf<$E>,
+            ) -> Result<(CpuBuf<$E>, Option<CpuBuf<$E>>), WrongLength> {
+                Ok(tail::backward(norm, dy, residual, dscale, dshift))
+            }
+
+            fn joins_norm(&self, size: ConvSize) -> bool {
+                conv_method::pointwise(&size).is_some_and(|size| joined::pays(&size))
+            }
+
+            fn conv_norm_backward(
+                &self,
+                norm: NormBackward<'_, CpuBuf<$E>>,
+                conv: JoinedConv<'_, CpuBuf<$E>, CpuKernel<$E>>,
+                dy: CpuBuf<$E>,
+                gradients: JoinedGradients<'_, CpuBuf<$E>, CpuKernelGradient<$E>>,
+            ) -> Result<MapGradient<CpuBuf<$E>>, WrongLength> {
+                match conv_method::pointwise(&conv.size) {
+                    Some(size) => Ok(joined::backward(size, norm, conv, dy, gradients)),
+                    None => one_by_one::<$E, _>(self, norm, conv, dy, gradients),
+                }
+            }
+
+            fn blend_statistics(
+                &self,
+                running: &CpuBuf<$E>,
+                batch: &CpuBuf<$E>,
+                momentum: f64,
+                factor: f64,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(norm::blend_statistics(running, batch, momentum, factor))
+            }
+
+            fn layer_norm_forward(
+                &self,
+                size: RowSize,
+                x: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                shift: &CpuBuf<$E>,
+                eps: f64,
+            ) -> Result<LayerNormOutput<CpuBuf<$E>>, WrongLength> {
+                Ok(norm::layer_norm_forward(size, x, scale, shift, eps))
+            }
+
+            fn layer_norm_backward(
+                &self,
+                size: RowSize,
+                x: &CpuBuf<$E>,
+                mean: &CpuBuf<$E>,
+                inverse_std: &CpuBuf<$E>,
+                scale: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+                dscale: &mut CpuBuf<$E>,
+                dshift: &mut CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(norm::layer_norm_backward(
+                    size,
+                    x,
+                    mean,
+                    inverse_std,
+                    scale,
+                    dy,
+                    dscale,
+                    dshift,
+                ))
+            }
+
+            fn attention_forward(
+                &self,
+                size: AttentionSize,
+                q: &CpuBuf<$E>,
+                k: &CpuBuf<$E>,
+                v: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(attention::forward(size, q, k, v))
+            }
+
+            fn attention_backward(
+                &self,
+                size: AttentionSize,
+                q: &CpuBuf<$E>,
+                k: &CpuBuf<$E>,
+                v: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<[CpuBuf<$E>; 3], WrongLength> {
+                Ok(attention::backward(size, q, k, v, dy))
+            }
+
+            fn add_to_rows(&self, size: RowSize, x: CpuBuf<$E>, row: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(elementwise::add_to_rows(size, x, row))
+            }
+
+            fn activation_forward(&self, kind: Activation, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                let y = activation::activation_forward(kind, x);
+                #[cfg(feature = "signs")]
+                signs::note(Some(kind), &y);
+                Ok(y)
+            }
+
+            fn activation_backward(
+                &self,
+                kind: Activation,
+                saved: &CpuBuf<$E>,
+                dy: CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(activation::activation_backward(kind, saved, dy))
+            }
+
+            fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(pool::pool_forward(kind, size, x))
+            }
+
+            fn pool_backward(
+                &self,
+                kind: PoolKind,
+                size: PoolSize,
+                x: &CpuBuf<$E>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(pool::pool_backward(kind, size, x, dy))
+            }
+
+            fn global_pool_forward(
+                &self,
+                kind: PoolKind,
+                size: MapSize,
+                x: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(pool::global_pool_forward(kind, size, x))
+            }
+
+            fn global_pool_backward(
+                &self,
+                kind: PoolKind,
+                size: MapSize,
+                x: Option<&CpuBuf<$E>>,
+                dy: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(pool::global_pool_backward(kind, size, x, dy))
+            }
+
+            fn add(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(elementwise::add(a, b))
+            }
+
+            fn multiply(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(elementwise::multiply(a, b))
+            }
+
+            fn gate_forward(
+                &self,
+                size: MapSize,
+                x: &CpuBuf<$E>,
+                gate: &CpuBuf<$E>,
+                residual: Option<&CpuBuf<$E>>,
+                after: Option<Activation>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                let mut y = CpuBuf::scratch(size.len());
+                fused::gate(
+                    size,
+                    x,
+                    gate,
+                    residual.map(|residual| &residual[..]),
+                    after,
+                    &mut y,
+                );
+                #[cfg(feature = "signs")]
+                signs::note(after, &y);
+                Ok(y)
+            }
+
+            fn gate_backward(
+                &self,
+                size: MapSize,
+                x: &CpuBuf<$E>,
+                gate: &CpuBuf<$E>,
+                output: Option<&CpuBuf<$E>>,
+                mut dy: CpuBuf<$E>,
+                residual: bool,
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>, Option<CpuBuf<$E>>), WrongLength> {
+                let mut dx = CpuBuf::scratch(size.len());
+                let dgate = fused::gate_gradient(size, x, gate, output.map(|y| &y[..]), &mut dy, &mut dx);
+                Ok((dx, dgate, residual.then_some(dy)))
+            }
+
+            fn slices(&self, images: usize, largest: usize) -> Option<Slices> {
+                // The reference precision may cut its sums in other ways.
+                let single = TypeId::of::<$E>() == TypeId::of::<f32>();
+                let bytes = largest.saturating_mul(size_of::<$E>());
+                single.then(|| slices::slices(images, bytes)).flatten()
+            }
+
+            fn concat(
+                &self,
+                rows: usize,
+                left: usize,
+                right: usize,
+                a: &CpuBuf<$E>,
+                b: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(elementwise::concat(rows, left, right, a, b))
+            }
+
+            fn split(
+                &self,
+                rows: usize,
+                left: usize,
+                right: usize,
+                x: &CpuBuf<$E>,
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), WrongLength> {
+                Ok(elementwise::split(rows, left, right, x))
+            }
+
+            fn dropout(&self, p: f64, seed: u64, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+                Ok(elementwise::dropout(p, seed, x))
+            }
+        }
+    };
+}
+
+executor!(f32);
+executor!(f64);

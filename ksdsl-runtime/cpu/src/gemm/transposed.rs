@@ -1,0 +1,140 @@
+//! Weight gradients: `c += a^T b` for tall `a` and `b`.
+
+use super::super::simd::Level;
+use super::panels::{Aligned, Shape, panel_width};
+use super::tile::{Columns, Init, Product, Rows, Terms};
+use super::{Mat, plain};
+use crate::real::CpuReal;
+
+/// Rows of both factors that are multiplied at a time.
+const BLOCK: usize = 256;
+/// Columns of the left factor that are copied together: those of some tiles.
+const STRIP: usize = 48;
+/// Distance of rows, in elements, from which on their columns fall into a few sets of the cache.
+const FAR: usize = 192;
+
+/// `c += a^T b`, where row `i` of `c` starts at `i * c_stride`; the rows of `a` and of `b` are
+/// contiguous.
+pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize, a: Mat<'_, E>, b: Mat<'_, E>) {
+    let (rows, cols) = (a.cols, b.cols);
+    if rows == 0 || cols == 0 || a.rows == 0 {
+        return;
+    }
+    assert!(
+        a.rows == b.rows && a.col_stride == 1 && b.col_stride == 1,
+        "unfit factors"
+    );
+    assert!(a.fits() && b.fits(), "a factor lies outside its slice");
+    assert!(
+        (rows - 1) * c_stride + cols <= c.len(),
+        "the product lies outside its slice"
+    );
+    let (Some(left), Some(right)) = (E::f32s(a.values), E::f32s(b.values)) else {
+        return plain::add_transposed(c, c_stride, a, b);
+    };
+    let level = Level::current();
+    let direct = b.row_stride < FAR && cols.is_multiple_of(level.lanes());
+    let block = a.rows.min(BLOCK);
+    let shape = Shape {
+        level,
+        rows: block,
+        cols,
+    };
+    let mut panels = Aligned::scratch(if direct { 0 } else { shape.len() });
+    let mut strip = Aligned::scratch(if a.row_stride < FAR { 0 } else { block * STRIP });
+    for first in (0..a.rows).step_by(block) {
+        let block = block.min(a.rows - first);
+        let right = &right[first * b.row_stride..];
+        let columns = if direct {
+            Columns {
+                start: right.as_ptr(),
+                count: cols,
+                panel: panel_width(level),
+                step: Some(b.row_stride),
+            }
+        } else {
+            let shape = Shape { rows: block, ..shape };
+            level.vectorised(
+                #[inline(always)]
+                || shape.pack(right, [b.row_stride, 1], &mut panels),
+            );
+            shape.columns(panels.as_ptr())
+        };
+        let left = &left[first * a.row_stride..];
+        let width = if strip.is_empty() { rows } else { STRIP };
+        for first in (0..rows).step_by(width) {
+            let width = width.min(rows - first);
+            let (a, step) = if strip.is_empty() {
+                (&left[first..], a.row_stride)
+            } else {
+                for (to, from) in strip.chunks_exact_mut(STRIP).zip(left.chunks(a.row_stride)).take(block) {
+                    to[..width].copy_from_slice(&from[first..first + width]);
+                }
+                (&strip[..], STRIP)
+            };
+            // All of both factors and the product lie in their slices, as asserted; `c` is
+            // borrowed exclusively.
+            level.run(Product {
+                rows: width,
+                a: a.as_ptr(),
+                a_rows: Rows::Strided(1),
+                terms: Terms {
+                    segments: &[0],
+                    len: block,
+                    step,
+                },
+                b: columns,
+                c: c[first * c_stride..].as_mut_ptr().cast(),
+                c_rows: Rows::Strided(c_stride),
+                init: Init::Sum,
+            });
+        }
+    }
+}
+
+/// `c += a b` for `f32` only, where `a` is given as in [`super::gather_product`], and the rows of
+/// `b`, of `cols` values, lie `b_stride` apart.
+pub(in super::super) fn add_gathered<E: CpuReal>(
+    c: &mut [E],
+    (values, rows, a_rows, terms): (&[E], usize, Rows<'_>, Terms<'_>),
+    (b, b_stride, cols): (&[E], usize, usize),
+) {
+    let (Some(values), Some(b)) = (E::f32s(values), E::f32s(b)) else {
+        unreachable!("only `f32` has panels");
+    };
+    if rows == 0 || cols == 0 || terms.count() == 0 {
+        return;
+    }
+    assert!(
+        a_rows.last(rows) + terms.last() < values.len(),
+        "a factor lies outside its slice"
+    );
+    assert!(
+        (terms.count() - 1) * b_stride + cols <= b.len(),
+        "a factor lies outside its slice"
+    );
+    assert!(rows * cols <= c.len(), "the product lies outside its slice");
+    let level = Level::current();
+    let shape = Shape {
+        level,
+        rows: terms.count(),
+        cols,
+    };
+    let mut panels = Aligned::scratch(shape.len());
+    level.vectorised(
+        #[inline(always)]
+        || shape.pack(b, [b_stride, 1], &mut panels),
+    );
+    // All of both factors and the product lie in their slices, as asserted; `c` is borrowed
+    // exclusively.
+    level.run(Product {
+        rows,
+        a: values.as_ptr(),
+        a_rows,
+        terms,
+        b: shape.columns(panels.as_ptr()),
+        c: c.as_mut_ptr().cast(),
+        c_rows: Rows::Strided(cols),
+        init: Init::Sum,
+    });
+}

@@ -1,0 +1,57 @@
+#![doc = include_str!("../README.md")]
+//!
+//! [`CpuExec`] is the executor. Maps are NHWC, and the kernels run on the team of [`set_threads`].
+//!
+//! Results do not depend on the number of threads: work is cut by sizes alone, each element is
+//! computed by one task, and sums over several tasks are added in the order of the parts
+//! (see `par`).
+
+mod activation;
+mod attention;
+mod buf;
+mod chain;
+mod compute;
+mod conv;
+mod conv_method;
+mod depthwise;
+mod elementwise;
+mod exec;
+mod finish;
+mod fused;
+mod gemm;
+mod im2col;
+mod implicit;
+mod joined;
+mod kernel;
+mod layout;
+mod linear;
+pub mod memory;
+mod norm;
+mod par;
+#[cfg(test)]
+mod passes_speed;
+mod place;
+mod pool;
+mod real;
+mod scoped;
+#[cfg(feature = "signs")]
+mod signs;
+mod simd;
+mod slices;
+mod special;
+mod tail;
+mod threads;
+mod uneven;
+mod update;
+mod winograd;
+
+pub use buf::{CpuBuf, Plain};
+pub use conv_method::{WinogradChoice, with_winograd};
+pub use exec::{CpuExec, WrongLength};
+pub use kernel::{CpuKernel, CpuKernelGradient};
+pub use real::CpuReal;
+#[cfg(feature = "signs")]
+pub use signs::with_signs;
+pub use simd::Level;
+pub use slices::with_unit_bytes;
+pub use threads::{THREADS_VARIABLE, set_threads, threads, with_threads};

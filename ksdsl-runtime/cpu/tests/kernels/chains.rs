@@ -1,0 +1,217 @@
+//! Depthwise convolutions with the pointwise one after them, in inference, band by band.
+
+use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu_of, outputs, pixels, wide};
+use ksdsl_cpu::CpuExec;
+use ksdsl_cpu::CpuReal;
+use ksdsl_cpu::{CpuBuf, with_threads};
+use ksdsl_engine::exec::{ConvLink, ConvTail, Exec};
+use ksdsl_engine::size::{Activation, ConvSize, LinearSize, MapSize, Window};
+use ksdsl_oracle::combine::{to_nchw, to_nhwc};
+use ksdsl_oracle::{activation, conv};
+use std::num::NonZeroUsize;
+
+/// A convolution's operands and what follows it.
+struct Link {
+    size: ConvSize,
+    weight: Vec<f32>,
+    bias: Option<Vec<f32>>,
+    before: Option<Activation>,
+    affine: Option<[Vec<f32>; 2]>,
+    residual: Option<Vec<f32>>,
+    after: Option<Activation>,
+}
+
+impl Link {
+    /// `turn` says what follows.
+    fn new(size: ConvSize, turn: usize, rng: &mut Rng) -> Self {
+        let taps = size.window.kernel[0] * size.window.kernel[1];
+        let channels = size.output.channels;
+        let before = [None, Some(Activation::Gelu), Some(Activation::HardSwish)];
+        Self {
+            size,
+            weight: rng.values(channels * size.input.channels / size.groups * taps),
+            bias: turn.is_multiple_of(2).then(|| rng.values(channels)),
+            before: before[turn % 3],
+            affine: (turn % 5 != 4).then(|| [0; 2].map(|_| rng.values(channels))),
+            residual: (turn % 4 < 2).then(|| rng.values(size.output.len())),
+            after: (turn % 4 == 1).then_some(Activation::Relu),
+        }
+    }
+
+    /// By the oracle, one after the other; maps are NCHW.
+    fn want(&self, x: &[f64]) -> Vec<f64> {
+        let size = self.size;
+        let bias = self.bias.as_ref().map(|bias| wide(bias));
+        let mut y = conv::forward(size, x, &wide(&self.weight), bias.as_deref());
+        if let Some(kind) = self.before {
+            y = activation::forward(kind, &y);
+        }
+        let plane = size.output.height * size.output.width;
+        for (at, y) in y.iter_mut().enumerate() {
+            let channel = at / plane % size.output.channels;
+            if let Some([factor, offset]) = &self.affine {
+                *y = *y * f64::from(factor[channel]) + f64::from(offset[channel]);
+            }
+        }
+        if let Some(residual) = &self.residual {
+            let residual = to_nchw(size.output, &wide(residual));
+            y.iter_mut().zip(residual).for_each(|(y, more)| *y += more);
+        }
+        self.after
+            .map_or_else(|| y.clone(), |kind| activation::forward(kind, &y))
+    }
+}
+
+/// Buffers of a link, for elements `E`.
+struct Buffers<E: CpuReal, K> {
+    kernel: K,
+    bias: Option<CpuBuf<E>>,
+    affine: Option<[CpuBuf<E>; 2]>,
+    residual: Option<CpuBuf<E>>,
+}
+
+fn exact<E: CpuReal>(values: &[f32]) -> CpuBuf<E> {
+    let values: Vec<E> = values.iter().map(|&value| E::of(f64::from(value))).collect();
+    buf(&values)
+}
+
+/// The chain on the device.
+fn chain<E: Checked>(x: &[f32], links: &[Link; 2]) -> Vec<E>
+where
+    CpuExec: Kernels<E>,
+{
+    let device = cpu_of::<E>();
+    let buffers = links.each_ref().map(|link| Buffers {
+        kernel: device.kernel(exact(&link.weight)),
+        bias: link.bias.as_deref().map(exact::<E>),
+        affine: link
+            .affine
+            .as_ref()
+            .map(|both| both.each_ref().map(|values| exact(values))),
+        residual: link.residual.as_deref().map(exact),
+    });
+    let call = |index: usize| {
+        let (link, buffers) = (&links[index], &buffers[index]);
+        ConvLink {
+            size: link.size,
+            kernel: &buffers.kernel,
+            bias: buffers.bias.as_ref(),
+            tail: ConvTail {
+                before: link.before,
+                affine: buffers.affine.as_ref().map(|[factor, offset]| (factor, offset)),
+                residual: buffers.residual.as_ref(),
+                after: link.after,
+            },
+        }
+    };
+    device.conv_chain(&exact(x), call(0), call(1)).unwrap().to_vec()
+}
+
+/// Both convolutions: kernel, stride and dilation of the first, outputs of the second.
+fn sizes(input: MapSize, [kernel, stride, dilation, outs]: [usize; 4]) -> [ConvSize; 2] {
+    let window = Window {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        pad: [kernel / 2 * dilation; 2],
+        dilation: [dilation; 2],
+    };
+    let middle = MapSize {
+        height: outputs(&window, 0, input.height).unwrap(),
+        width: outputs(&window, 1, input.width).unwrap(),
+        ..input
+    };
+    let first = ConvSize {
+        input,
+        output: middle,
+        window,
+        groups: input.channels,
+        algorithm: Default::default(),
+        unit: None,
+    };
+    let second = pixels(LinearSize {
+        rows: middle.rows(),
+        inputs: input.channels,
+        outputs: outs,
+    });
+    let output = MapSize {
+        channels: outs,
+        ..middle
+    };
+    let second = ConvSize {
+        input: middle,
+        output,
+        ..second
+    };
+    [first, second]
+}
+
+/// Every way of a depthwise convolution, maps that no vector, band or piece divides, and a large product:
+/// batch, height, width and channels, then as for [`sizes`].
+const CASES: [([usize; 4], [usize; 4]); 8] = [
+    ([8, 32, 32, 16], [3, 1, 1, 24]),
+    ([8, 33, 17, 19], [9, 1, 1, 7]),
+    ([16, 31, 33, 24], [3, 2, 1, 40]),
+    ([9, 29, 21, 5], [5, 1, 2, 33]),
+    ([40, 12, 13, 33], [3, 1, 1, 1]),
+    ([12, 30, 19, 48], [1, 1, 1, 17]),
+    ([8, 32, 23, 20], [7, 1, 1, 65]),
+    ([16, 16, 16, 256], [3, 1, 1, 256]),
+];
+
+fn cases() -> impl Iterator<Item = (Vec<f32>, [Link; 2])> {
+    CASES
+        .into_iter()
+        .enumerate()
+        .map(|(index, ([batch, height, width, channels], rest))| {
+            let mut rng = Rng(90 + index as u64);
+            let input = MapSize {
+                batch,
+                height,
+                width,
+                channels,
+            };
+            let [first, second] = sizes(input, rest);
+            let links = [
+                Link::new(first, index, &mut rng),
+                Link::new(second, index + 1, &mut rng),
+            ];
+            (rng.values(input.len()), links)
+        })
+}
+
+#[test]
+pub(crate) fn chains_match_the_oracle() {
+    let want: Vec<Vec<f64>> = cases()
+        .map(|(x, [first, second])| second.want(&first.want(&to_nchw(first.size.input, &wide(&x)))))
+        .collect();
+    at_every_level(|| {
+        let mut worst = Worst::of("chain");
+        for ((x, links), want) in cases().zip(&want) {
+            let sizes = links.each_ref().map(|link| link.size);
+            assert!(Exec::<f32>::chains(&CpuExec, sizes[0], sizes[1]), "{sizes:?}");
+            let want = to_nhwc(sizes[1].output, want);
+            worst.check(&sizes, &chain::<f32>(&x, &links), &want);
+        }
+    });
+    let mut worst = Worst::of("chain in f64");
+    for ((x, links), want) in cases().zip(&want) {
+        let want = to_nhwc(links[1].size.output, want);
+        worst.check(&links[1].size, &chain::<f64>(&x, &links), &want);
+    }
+}
+
+#[test]
+fn chains_do_not_depend_on_threads() {
+    for (x, links) in cases() {
+        let bits = |threads| {
+            with_threads(NonZeroUsize::new(threads).unwrap(), || {
+                let y = chain::<f32>(&x, &links);
+                y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            })
+        };
+        let one = bits(1);
+        for threads in [2, 3] {
+            assert!(one == bits(threads), "{threads} threads");
+        }
+    }
+}

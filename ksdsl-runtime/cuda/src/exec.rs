@@ -1,0 +1,437 @@
+//! The executor: each method calls the kernels of its family.
+
+use super::buf::{CudaBuf, CudaKernel, CudaKernelGradient};
+use super::error::Error;
+use super::gpu::Gpu;
+use super::layers::Affine;
+use super::norms::OnTheWay;
+use super::real::{CudaReal, Precision};
+use super::{attention, conv, layers, loops, norms};
+use cudarc::driver::sys::CUdeviceptr;
+use cudarc::driver::{CudaSlice, result};
+use ksdsl_engine::exec::{ConvMoments, ConvTail, Exec, LayerNormOutput, NormBackward};
+use ksdsl_engine::loops::Loops;
+use ksdsl_engine::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// A GPU as an executor of the engine. Clones are the same GPU.
+#[derive(Clone, Debug)]
+pub struct CudaExec(Arc<Gpu>);
+
+impl CudaExec {
+    /// The GPU with this index, from 0.
+    ///
+    /// # Errors
+    /// If there is no such GPU or it does not work.
+    pub fn of_ordinal(ordinal: usize) -> Result<Self, Error> {
+        Gpu::of_ordinal(ordinal).map(Self)
+    }
+
+    /// Compiles the kernels for `E`, if that has not been done.
+    ///
+    /// # Errors
+    /// If nvrtc cannot compile them for this GPU.
+    pub fn prepare<E: CudaReal>(&self) -> Result<(), Error> {
+        self.0.prepare::<E>()
+    }
+
+    /// How matrix products of `f32` are computed.
+    pub fn precision(&self) -> Precision {
+        self.0.precision()
+    }
+
+    /// Sets how matrix products of `f32` are computed, by all threads of this process.
+    pub fn set_precision(&self, precision: Precision) {
+        self.0.set_precision(precision);
+    }
+
+    /// Copies a buffer to an address of this GPU's memory.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    ///
+    /// # Safety
+    /// There must be room for the values, nothing else may use it, and it may be freed on the GPU's default stream only.
+    pub unsafe fn copy_to<E: CudaReal>(&self, from: &CudaBuf<E>, at: CUdeviceptr) -> Result<(), Error> {
+        self.0.device.bind_to_thread()?;
+        if !from.is_empty() {
+            let bytes = from.len() * size_of::<E>();
+            // SAFETY: the caller's promise; both are freed on the same stream, so after this copy.
+            unsafe { result::memcpy_dtod_async(at, from.at(), bytes, *self.0.device.cu_stream()) }?;
+        }
+        Ok(())
+    }
+
+    /// Takes over a slice of this GPU's memory.
+    pub fn adopt<E>(&self, slice: CudaSlice<E>) -> CudaBuf<E> {
+        CudaBuf::new(slice, self.0.clone())
+    }
+
+    /// A copy of `len` values at an address of this GPU's memory.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    ///
+    /// # Safety
+    /// As many initialised values must be there, and be freed on the GPU's default stream only.
+    pub unsafe fn copy_of<E: CudaReal>(&self, at: CUdeviceptr, len: usize) -> Result<CudaBuf<E>, Error> {
+        let copy = self.0.scratch::<E>(len)?;
+        self.0.device.bind_to_thread()?;
+        if len > 0 {
+            // SAFETY: the caller's promise; what is freed on the same stream is freed after this copy.
+            unsafe { result::memcpy_dtod_async(copy.at(), at, len * size_of::<E>(), *self.0.device.cu_stream()) }?;
+        }
+        Ok(copy)
+    }
+}
+
+macro_rules! executor {
+    ($E:ident) => {
+        impl Exec<$E> for CudaExec {
+            type Err = Error;
+            type Buf = CudaBuf<$E>;
+            type Kernel = CudaKernel<$E>;
+            type KernelGradient = CudaKernelGradient<$E>;
+
+            fn upload(&self, values: Vec<$E>) -> Result<CudaBuf<$E>, Error> {
+                Ok(self.adopt(self.0.device.htod_copy(values)?))
+            }
+
+            fn download(&self, buf: &CudaBuf<$E>) -> Result<Vec<$E>, Error> {
+                buf.to_host()
+            }
+
+            fn compute(&self, loops: &Loops, operands: &[&CudaBuf<$E>]) -> Result<CudaBuf<$E>, Error> {
+                loops::compute(&self.0, loops, operands)
+            }
+
+            fn zeroed(&self, len: usize) -> Result<CudaBuf<$E>, Error> {
+                self.0.zeros(len)
+            }
+
+            fn nchw_to_nhwc(&self, size: MapSize, x: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::transpose([size.batch, size.channels, size.height * size.width], x)
+            }
+
+            fn nhwc_to_nchw(&self, size: MapSize, x: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::transpose([size.batch, size.height * size.width, size.channels], x)
+            }
+
+            fn kernel(&self, values: CudaBuf<$E>) -> CudaKernel<$E> {
+                CudaKernel::new(values)
+            }
+
+            fn kernel_values(kernel: &CudaKernel<$E>) -> &CudaBuf<$E> {
+                kernel.plain()
+            }
+
+            fn gradient(&self, len: usize) -> Result<CudaKernelGradient<$E>, Error> {
+                Ok(CudaKernelGradient::new(self.0.clone(), len))
+            }
+
+            fn gradient_values_mut<'g>(
+                &self,
+                gradient: &'g mut CudaKernelGradient<$E>,
+            ) -> Result<&'g mut CudaBuf<$E>, Error> {
+                gradient.plain()
+            }
+
+            fn gradient_values(&self, gradient: CudaKernelGradient<$E>) -> Result<CudaBuf<$E>, Error> {
+                gradient.into_plain()
+            }
+
+            fn conv_forward(
+                &self,
+                size: ConvSize,
+                x: &CudaBuf<$E>,
+                kernel: &CudaKernel<$E>,
+                bias: Option<&CudaBuf<$E>>,
+                tail: ConvTail<'_, CudaBuf<$E>>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                let affine = Affine {
+                    bias,
+                    tail: Tail {
+                        before: tail.before,
+                        after: tail.after,
+                    },
+                    affine: tail.affine,
+                    residual: tail.residual,
+                };
+                conv::forward_with_tail(size, x, kernel, &affine)
+            }
+
+            fn conv_moments(
+                &self,
+                size: ConvSize,
+                x: &CudaBuf<$E>,
+                kernel: &CudaKernel<$E>,
+                bias: Option<&CudaBuf<$E>>,
+                before: Option<Activation>,
+            ) -> Result<ConvMoments<CudaBuf<$E>>, Error> {
+                let output = conv::forward(size, x, kernel)?;
+                let activated = match before {
+                    Some(_) => Some(output.gpu().scratch(output.len())?),
+                    None => None,
+                };
+                let on_the_way = OnTheWay {
+                    bias,
+                    before,
+                    activated: activated.as_ref(),
+                };
+                let (mean, variance) = norms::moments(size.output.by_rows(), &output, on_the_way)?;
+                Ok(ConvMoments {
+                    output,
+                    activated,
+                    mean,
+                    variance,
+                })
+            }
+
+            fn conv_backward_data(
+                &self,
+                size: ConvSize,
+                kernel: &CudaKernel<$E>,
+                dy: &CudaBuf<$E>,
+                others: Option<CudaBuf<$E>>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                conv::backward_data(size, kernel, dy, others)
+            }
+
+            fn conv_backward_weight(
+                &self,
+                size: ConvSize,
+                x: &CudaBuf<$E>,
+                dy: &CudaBuf<$E>,
+                gradient: &mut CudaKernelGradient<$E>,
+            ) -> Result<(), Error> {
+                conv::backward_weight(size, x, dy, gradient)
+            }
+
+            fn bias_backward(&self, size: RowSize, dy: &CudaBuf<$E>, dbias: &mut CudaBuf<$E>) -> Result<(), Error> {
+                norms::bias_backward(size, dy, dbias)
+            }
+
+            fn moments(&self, size: RowSize, x: &CudaBuf<$E>) -> Result<(CudaBuf<$E>, CudaBuf<$E>), Error> {
+                let on_the_way = OnTheWay {
+                    bias: None,
+                    before: None,
+                    activated: None,
+                };
+                norms::moments(size, x, on_the_way)
+            }
+
+            fn norm_coefficients(
+                &self,
+                mean: &CudaBuf<$E>,
+                variance: &CudaBuf<$E>,
+                scale: &CudaBuf<$E>,
+                shift: &CudaBuf<$E>,
+                eps: f64,
+            ) -> Result<(CudaBuf<$E>, CudaBuf<$E>), Error> {
+                norms::norm_coefficients([mean, variance, scale, shift], eps)
+            }
+
+            fn norm_apply(
+                &self,
+                size: RowSize,
+                after: Option<Activation>,
+                x: Cow<'_, CudaBuf<$E>>,
+                factor: &CudaBuf<$E>,
+                offset: &CudaBuf<$E>,
+                residual: Option<&CudaBuf<$E>>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                let tail = Tail { before: None, after };
+                norms::norm_apply(size, tail, x, (factor, offset), residual)
+            }
+
+            fn norm_recall(
+                &self,
+                size: RowSize,
+                tail: Tail,
+                x: &CudaBuf<$E>,
+                factor: &CudaBuf<$E>,
+                offset: &CudaBuf<$E>,
+                residual: Option<&CudaBuf<$E>>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                norms::norm_apply(size, tail, Cow::Borrowed(x), (factor, offset), residual)
+            }
+
+            fn norm_backward(
+                &self,
+                norm: NormBackward<'_, CudaBuf<$E>>,
+                dy: CudaBuf<$E>,
+                residual: bool,
+                dscale: &mut CudaBuf<$E>,
+                dshift: &mut CudaBuf<$E>,
+            ) -> Result<(CudaBuf<$E>, Option<CudaBuf<$E>>), Error> {
+                norms::norm_backward(norm, dy, residual, [dscale, dshift])
+            }
+
+            fn blend_statistics(
+                &self,
+                running: &CudaBuf<$E>,
+                batch: &CudaBuf<$E>,
+                momentum: f64,
+                factor: f64,
+            ) -> Result<CudaBuf<$E>, Error> {
+                norms::blend_statistics(running, batch, momentum, factor)
+            }
+
+            fn layer_norm_forward(
+                &self,
+                size: RowSize,
+                x: &CudaBuf<$E>,
+                scale: &CudaBuf<$E>,
+                shift: &CudaBuf<$E>,
+                eps: f64,
+            ) -> Result<LayerNormOutput<CudaBuf<$E>>, Error> {
+                norms::layer_norm_forward(size, [x, scale, shift], eps)
+            }
+
+            fn layer_norm_backward(
+                &self,
+                size: RowSize,
+                x: &CudaBuf<$E>,
+                mean: &CudaBuf<$E>,
+                inverse_std: &CudaBuf<$E>,
+                scale: &CudaBuf<$E>,
+                dy: &CudaBuf<$E>,
+                dscale: &mut CudaBuf<$E>,
+                dshift: &mut CudaBuf<$E>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                norms::layer_norm_backward(size, [x, mean, inverse_std, scale, dy], [dscale, dshift])
+            }
+
+            fn attention_forward(
+                &self,
+                size: AttentionSize,
+                q: &CudaBuf<$E>,
+                k: &CudaBuf<$E>,
+                v: &CudaBuf<$E>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                attention::forward(size, [q, k, v])
+            }
+
+            fn attention_backward(
+                &self,
+                size: AttentionSize,
+                q: &CudaBuf<$E>,
+                k: &CudaBuf<$E>,
+                v: &CudaBuf<$E>,
+                dy: &CudaBuf<$E>,
+            ) -> Result<[CudaBuf<$E>; 3], Error> {
+                attention::backward(size, [q, k, v], dy)
+            }
+
+            fn add_to_rows(&self, size: RowSize, x: CudaBuf<$E>, row: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::add_to_rows(size, x, row)
+            }
+
+            fn activation_forward(&self, kind: Activation, x: CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::activation_forward(kind, x)
+            }
+
+            fn activation_backward(
+                &self,
+                kind: Activation,
+                saved: &CudaBuf<$E>,
+                dy: CudaBuf<$E>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                layers::activation_backward(kind, saved, dy)
+            }
+
+            fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::pool_forward(kind, size, x)
+            }
+
+            fn pool_backward(
+                &self,
+                kind: PoolKind,
+                size: PoolSize,
+                x: &CudaBuf<$E>,
+                dy: &CudaBuf<$E>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                layers::pool_backward(kind, size, x, dy)
+            }
+
+            fn global_pool_forward(
+                &self,
+                kind: PoolKind,
+                size: MapSize,
+                x: &CudaBuf<$E>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                layers::global_pool_forward(kind, size, x)
+            }
+
+            fn global_pool_backward(
+                &self,
+                kind: PoolKind,
+                size: MapSize,
+                x: Option<&CudaBuf<$E>>,
+                dy: &CudaBuf<$E>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                layers::global_pool_backward(kind, size, x, dy)
+            }
+
+            fn add(&self, a: CudaBuf<$E>, b: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::pairwise("add", a, b)
+            }
+
+            fn multiply(&self, a: CudaBuf<$E>, b: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::pairwise("multiply", a, b)
+            }
+
+            fn gate_forward(
+                &self,
+                size: MapSize,
+                x: &CudaBuf<$E>,
+                gate: &CudaBuf<$E>,
+                residual: Option<&CudaBuf<$E>>,
+                after: Option<Activation>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                layers::gate_forward(size, [x, gate], residual, after)
+            }
+
+            fn gate_backward(
+                &self,
+                size: MapSize,
+                x: &CudaBuf<$E>,
+                gate: &CudaBuf<$E>,
+                output: Option<&CudaBuf<$E>>,
+                dy: CudaBuf<$E>,
+                residual: bool,
+            ) -> Result<(CudaBuf<$E>, CudaBuf<$E>, Option<CudaBuf<$E>>), Error> {
+                layers::gate_backward(size, [x, gate], output, dy, residual)
+            }
+
+            fn concat(
+                &self,
+                rows: usize,
+                left: usize,
+                right: usize,
+                a: &CudaBuf<$E>,
+                b: &CudaBuf<$E>,
+            ) -> Result<CudaBuf<$E>, Error> {
+                layers::concat([rows, left, right], a, b)
+            }
+
+            fn split(
+                &self,
+                rows: usize,
+                left: usize,
+                right: usize,
+                x: &CudaBuf<$E>,
+            ) -> Result<(CudaBuf<$E>, CudaBuf<$E>), Error> {
+                layers::split([rows, left, right], x)
+            }
+
+            fn dropout(&self, p: f64, seed: u64, x: CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                layers::dropout(p, seed, x)
+            }
+        }
+    };
+}
+
+executor!(f32);
+executor!(f64);

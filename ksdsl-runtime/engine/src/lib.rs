@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+pub mod act;
+pub mod exec;
+pub mod loops;
+pub mod ops;
+pub mod param;
+pub mod real;
+pub mod size;
+pub mod statistics;
+pub mod tape;
+pub mod update;
+
+mod pending;
+mod saved;
+
+pub use act::{Act, Context};
+pub use exec::Exec;
+pub use param::{Kernels, Param, Weight};
+pub use real::Real;
+pub use tape::{NoTape, Recorder, Tape};

@@ -1,0 +1,34 @@
+//! Layer normalisation.
+
+use crate::act::Act;
+use crate::exec::Exec;
+use crate::param::{Param, accumulate_both};
+use crate::real::Real;
+use crate::tape::Tape;
+use std::rc::Rc;
+
+/// Normalises over the features of each vector, or over the channels of each pixel of a map (Ba et al. 2016).
+///
+/// # Errors
+/// If the executor fails.
+pub fn layer_norm<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    x: Act<E, X, T>,
+    scale: Param<E, X>,
+    shift: Param<E, X>,
+    eps: f64,
+) -> Result<Act<E, X, T>, X::Err> {
+    let (map, size) = (x.size, x.size.by_rows());
+    let x = x.ready()?;
+    let exec = &x.context.exec;
+    let normed = exec.layer_norm_forward(size, &x.data, scale.values(), shift.values(), eps)?;
+    let (mean, inverse_std) = (normed.mean, normed.inverse_std);
+    let (input, grad) = (x.saved, x.grad);
+    let backward = move |exec: &X, dy: X::Buf| {
+        let input = input.get(exec)?;
+        let dx = accumulate_both(exec, &scale, &shift, |dscale, dshift| {
+            exec.layer_norm_backward(size, &input, &mean, &inverse_std, scale.values(), &dy, dscale, dshift)
+        })?;
+        dx.map_or(Ok(()), |dx| grad.add(exec, dx))
+    };
+    Ok(Act::output(x.context, map, Rc::new(normed.output), backward))
+}

@@ -1,0 +1,58 @@
+//! Position embeddings.
+
+use crate::act::Act;
+use crate::exec::Exec;
+use crate::ops::to_nhwc;
+use crate::param::Param;
+use crate::real::Real;
+use crate::size::{MapSize, RowSize};
+use crate::tape::Tape;
+use std::borrow::Cow;
+use std::rc::Rc;
+
+/// Adds the map `weight` to each of `x` (Dosovitskiy et al. 2020, equation 1).
+///
+/// # Errors
+/// If the executor fails.
+pub fn position_embedding<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    x: Act<E, X, T>,
+    weight: Param<E, X>,
+) -> Result<Act<E, X, T>, X::Err> {
+    let size = x.size;
+    let map = MapSize { batch: 1, ..size };
+    let rows = RowSize {
+        rows: size.batch,
+        channels: map.len(),
+    };
+    let (x, context, grad) = x.ready()?.into_values();
+    let embedding = match map.has_one_layout() {
+        true => Cow::Borrowed(weight.values()),
+        false => Cow::Owned(to_nhwc(&context.exec, map, weight.values().clone())?),
+    };
+    let y = context.exec.add_to_rows(rows, x, &embedding)?;
+    drop(embedding);
+    let backward = move |exec: &X, dy: X::Buf| {
+        gather(exec, map, rows, &weight, &dy)?;
+        grad.add(exec, dy)
+    };
+    Ok(Act::output(context, size, Rc::new(y), backward))
+}
+
+/// Adds the sums of `dy` over the images to the gradient of an embedding.
+fn gather<E: Real, X: Exec<E>>(
+    exec: &X,
+    map: MapSize,
+    rows: RowSize,
+    weight: &Param<E, X>,
+    dy: &X::Buf,
+) -> Result<(), X::Err> {
+    weight.accumulate_values(exec, |dweight| {
+        if map.has_one_layout() {
+            return exec.bias_backward(rows, dy, dweight);
+        }
+        let mut sums = exec.zeroed(map.len())?;
+        exec.bias_backward(rows, dy, &mut sums)?;
+        let sums = exec.nhwc_to_nchw(map, &sums)?;
+        exec.bias_backward(RowSize { rows: 1, ..rows }, &sums, dweight)
+    })
+}
