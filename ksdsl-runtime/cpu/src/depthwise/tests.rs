@@ -282,52 +282,6 @@ fn finish_gets_every_pixel_once_when_it_is_done() {
     }
 }
 
-/// The greatest GFLOP/s of some runs.
-fn best(work: f64, mut run: impl FnMut()) -> f64 {
-    let times = (0..(4e9 / work) as usize + 15).map(|_| {
-        let start = Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
-    });
-    work / times.fold(f64::INFINITY, f64::min) / 1e9
-}
-
-/// Pinned to one core:
-/// `KSDSL_THREADS=1 cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
-#[test]
-#[ignore = "prints speeds, checks nothing"]
-fn speed() {
-    let sizes = [
-        (same(8, 32, 256, 9), 1),
-        (same(1, 32, 256, 9), 1),
-        (same(1, 32, 256, 7), 1),
-        (same(1, 32, 256, 5), 1),
-        (same(1, 32, 256, 3), 1),
-        (same(8, 16, 128, 3), 1),
-        (same(8, 4, 512, 3), 1),
-        (same(1, 32, 256, 3), 2),
-        (same(8, 16, 128, 3), 2),
-    ];
-    for (mut size, stride) in sizes {
-        size.window.stride = [stride; 2];
-        let size = sized(size.input, size.window, [0; 2]).unwrap();
-        let mut rng = Rng(SplitMix64(5));
-        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
-        let weight = rng.values(size.input.channels * taps(&size));
-        let mut dw = weight.clone();
-        let work = 2.0 * (size.output.len() * taps(&size)) as f64;
-        println!("{:?}, kernel {:?}, stride {stride}", size.input, size.window.kernel);
-        for level in Level::available() {
-            level.with(|| {
-                let y = best(work, || drop(forward(&size, &x, &kernel(&weight), None, None)));
-                let dx = best(work, || drop(backward_data(&size, &kernel(&weight), &dy, None)));
-                let dw = best(work, || backward_weight(&size, &x, &dy, &mut dw));
-                println!("  {level:?}: GFLOP/s forward {y:.1}, data {dx:.1}, weight {dw:.1}");
-            });
-        }
-    }
-}
-
 /// What this thread has run so far: other processes do not count, as they would by the clock.
 #[cfg(target_os = "linux")]
 fn cpu_seconds() -> f64 {
