@@ -316,7 +316,7 @@ pub struct Share {
     /// Which layers.
     pub select: Select,
     /// How visits are mapped to kernels.
-    pub into: Option<Mapping>,
+    pub into: Option<MappingExpr>,
     /// Which of the visits share.
     pub at: Option<Call>,
     /// What every visit has of its own.
@@ -331,7 +331,7 @@ pub struct Share {
 
 /// How visits are mapped to kernels.
 #[derive(Clone, Debug)]
-pub enum Mapping {
+pub enum MappingExpr {
     /// `3 groups`.
     Groups(Expr),
     /// A mapping by name: `cycle(3)`.
@@ -340,13 +340,13 @@ pub enum Mapping {
     List(Vec<Option<Expr>>, Span),
 }
 
-impl Mapping {
+impl MappingExpr {
     /// Where it says so.
     pub fn span(&self) -> Span {
         match self {
-            Mapping::Groups(expr) => expr.span,
-            Mapping::Named(call) => call.span,
-            Mapping::List(_, span) => *span,
+            MappingExpr::Groups(expr) => expr.span,
+            MappingExpr::Named(call) => call.span,
+            MappingExpr::List(_, span) => *span,
         }
     }
 }

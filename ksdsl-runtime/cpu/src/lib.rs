@@ -28,8 +28,6 @@ mod linear;
 pub mod memory;
 mod norm;
 mod par;
-#[cfg(test)]
-mod passes_speed;
 mod place;
 mod pool;
 mod real;

@@ -1,7 +1,7 @@
 //! Calls, `share` clauses and the expressions in them.
 
 use super::{Checker, Scope, calls, names};
-use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, SharePart};
+use crate::ast::{Arg, Call, Expr, ExprKind, MappingExpr, Segment, Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
 use crate::mappings::{ClauseDef, MAPPINGS, PLACES, PRIVATE_PARTS, find};
@@ -140,15 +140,15 @@ impl<'f> Checker<'f, '_> {
         }
     }
 
-    fn mapping(&mut self, mapping: &'f Mapping, scope: &Scope) {
+    fn mapping(&mut self, mapping: &'f MappingExpr, scope: &Scope) {
         match mapping {
-            Mapping::Groups(groups) => self.expr(groups, scope),
-            Mapping::List(visits, _) => {
+            MappingExpr::Groups(groups) => self.expr(groups, scope),
+            MappingExpr::List(visits, _) => {
                 for kernel in visits.iter().flatten() {
                     self.expr(kernel, scope);
                 }
             }
-            Mapping::Named(call) => {
+            MappingExpr::Named(call) => {
                 if self.named_mapping(call, MAPPINGS, "mapping", scope) {
                     self.groups_or_rate(call);
                 }

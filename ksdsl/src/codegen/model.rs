@@ -2,7 +2,7 @@
 
 use super::comment;
 use super::forward::Forward;
-use super::module::{self, Entry};
+use super::module::{self, StructField};
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
@@ -21,7 +21,7 @@ pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let mut entries = Vec::new();
     if shared.any() {
         let name = format_ident!("shared");
-        entries.push(Entry {
+        entries.push(StructField {
             docs: "The shared kernels.".to_owned(),
             ty: quote!(Shared<E, D>),
             visit: module::visit_module("shared"),

@@ -10,7 +10,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 /// A field as it is written: comment, type, and the attribute that says how dfdx visits it.
-pub(super) struct Entry {
+pub(super) struct StructField {
     pub(super) name: Ident,
     pub(super) docs: String,
     pub(super) ty: TokenStream,
@@ -18,7 +18,7 @@ pub(super) struct Entry {
 }
 
 /// The entries of a planned struct.
-pub(super) fn entries(body: &Body, plan: &Plan<'_>, reserved: &[&str]) -> Vec<Entry> {
+pub(super) fn entries(body: &Body, plan: &Plan<'_>, reserved: &[&str]) -> Vec<StructField> {
     let names = names::fields(body, reserved);
     body.fields
         .iter()
@@ -27,7 +27,7 @@ pub(super) fn entries(body: &Body, plan: &Plan<'_>, reserved: &[&str]) -> Vec<En
         .collect()
 }
 
-fn entry(field: &Field, name: Ident, plan: &Plan<'_>) -> Entry {
+fn entry(field: &Field, name: Ident, plan: &Plan<'_>) -> StructField {
     let docs = docs::of_field(field, &plan.types);
     let (ty, visit) = match field {
         Field::Tensor { key, shape, init, .. } => (types::tensor(shape), visit_tensor(key, *init)),
@@ -50,7 +50,7 @@ fn entry(field: &Field, name: Ident, plan: &Plan<'_>) -> Entry {
             )
         }
     };
-    Entry { name, docs, ty, visit }
+    StructField { name, docs, ty, visit }
 }
 
 /// A tensor with its initial values.
@@ -71,9 +71,9 @@ pub(super) fn visit_repeat(prefix: &str, first: u64) -> TokenStream {
 }
 
 /// The struct and its `TensorCollection`.
-pub(super) fn definition(name: &Ident, comment: TokenStream, entries: &[Entry]) -> TokenStream {
+pub(super) fn definition(name: &Ident, comment: TokenStream, entries: &[StructField]) -> TokenStream {
     let fields = entries.iter().map(|entry| {
-        let Entry { name, ty, visit, .. } = entry;
+        let StructField { name, ty, visit, .. } = entry;
         let comment = comment::line(&entry.docs);
         quote!(#comment #visit pub #name: #ty)
     });

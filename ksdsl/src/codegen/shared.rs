@@ -2,8 +2,8 @@
 //! their visits.
 
 use super::comment;
-use super::module::{self, Entry};
-use super::names::Names as Fresh;
+use super::module::{self, StructField};
+use super::names::Names;
 use super::types;
 use crate::ir::{Group, GroupId, Network, Part, Tensor};
 use crate::ops::Module;
@@ -16,11 +16,11 @@ use quote::{format_ident, quote};
 pub(super) struct Shared<'n> {
     network: &'n Network,
     /// By group.
-    groups: Vec<Names>,
+    groups: Vec<GroupFields>,
 }
 
 /// The names of a group's parameters.
-enum Names {
+enum GroupFields {
     /// A module with all tensors, and the field of it or of a bank of them.
     Module(Module, Ident),
     /// The tensors, each with its field of `Visits`, which is that of `Shared`, too, unless there is a bank.
@@ -35,10 +35,10 @@ struct Bank {
 
 impl<'n> Shared<'n> {
     pub(super) fn new(network: &'n Network) -> Self {
-        let (mut fields, mut structs) = (Fresh::default(), Fresh::default());
+        let (mut fields, mut structs) = (Names::default(), Names::default());
         let names = |group: &Group| {
             if let Some(of) = group.op.module() {
-                return Names::Module(of, fields.fresh(&group.name));
+                return GroupFields::Module(of, fields.fresh(&group.name));
             }
             let bank = (group.kernels > 1).then(|| Bank {
                 field: fields.fresh(&group.name),
@@ -48,7 +48,7 @@ impl<'n> Shared<'n> {
                 let field = fields.fresh(&format!("{}_{}", group.name, tensor.name));
                 (tensor, field)
             });
-            Names::Tensors(tensors.collect(), bank)
+            GroupFields::Tensors(tensors.collect(), bank)
         };
         let groups = network.groups.iter().map(names).collect();
         Shared { network, groups }
@@ -61,11 +61,11 @@ impl<'n> Shared<'n> {
 
     /// Whether a module is shared: it is bound by each visit, which has statistics of its own to keep.
     fn modules(&self) -> bool {
-        self.groups.iter().any(|names| matches!(names, Names::Module(..)))
+        self.groups.iter().any(|names| matches!(names, GroupFields::Module(..)))
     }
 
     /// The groups with their names.
-    fn groups(&self) -> impl Iterator<Item = (&'n Group, &Names)> {
+    fn groups(&self) -> impl Iterator<Item = (&'n Group, &GroupFields)> {
         self.network.groups.iter().zip(&self.groups)
     }
 
@@ -81,9 +81,9 @@ impl<'n> Shared<'n> {
     pub(super) fn visit(&self, id: GroupId, tensor: usize) -> TokenStream {
         let several = self.network.groups[id].kernels > 1;
         match &self.groups[id] {
-            Names::Module(_, field) if several => quote!(shared.#field.visit()),
-            Names::Module(_, field) => quote!(shared.#field),
-            Names::Tensors(tensors, bank) => {
+            GroupFields::Module(_, field) if several => quote!(shared.#field.visit()),
+            GroupFields::Module(_, field) => quote!(shared.#field),
+            GroupFields::Tensors(tensors, bank) => {
                 let (_, field) = &tensors[tensor];
                 match bank {
                     Some(_) => quote!(shared.#field.visit()),
@@ -99,7 +99,7 @@ impl<'n> Shared<'n> {
             return TokenStream::new();
         }
         let kernels = self.groups().map(|(group, names)| kernel_struct(group, names));
-        let entries: Vec<Entry> = self
+        let entries: Vec<StructField> = self
             .groups()
             .flat_map(|(group, names)| entries(group, names, self.network))
             .collect();
@@ -129,7 +129,10 @@ impl<'n> Shared<'n> {
             true => (quote!('m,), quote!(&'m self), quote!(Visits<'m, E, D>)),
             false => (quote!(), quote!(&self), quote!(Visits<E, D>)),
         };
-        let binds = self.groups.iter().any(|names| matches!(names, Names::Tensors(..)));
+        let binds = self
+            .groups
+            .iter()
+            .any(|names| matches!(names, GroupFields::Tensors(..)));
         let context = if binds { quote!(context) } else { quote!(_context) };
         quote! {
             impl<E: rt::Scalar, D: rt::Backend<E>> Shared<E, D> {
@@ -142,27 +145,27 @@ impl<'n> Shared<'n> {
 }
 
 /// The struct of one kernel of a group that has several.
-fn kernel_struct(group: &Group, names: &Names) -> Option<TokenStream> {
-    let Names::Tensors(tensors, Some(bank)) = names else {
+fn kernel_struct(group: &Group, names: &GroupFields) -> Option<TokenStream> {
+    let GroupFields::Tensors(tensors, Some(bank)) = names else {
         return None;
     };
-    let entry = |(tensor, _): &(Tensor, Ident)| Entry {
+    let entry = |(tensor, _): &(Tensor, Ident)| StructField {
         name: format_ident!("{}", tensor.name),
         docs: docs::of_part(tensor.part, &tensor.shape),
         ty: types::tensor(&tensor.shape),
         visit: module::visit_tensor(tensor.name, tensor.init),
     };
-    let entries: Vec<Entry> = tensors.iter().map(entry).collect();
+    let entries: Vec<StructField> = tensors.iter().map(entry).collect();
     let comment = format!("One of the {} kernels of group `{}`.", group.kernels, group.name);
     Some(module::definition(&bank.of, comment::line(comment), &entries))
 }
 
 /// The fields of a group in `Shared`.
-fn entries(group: &Group, names: &Names, network: &Network) -> Vec<Entry> {
+fn entries(group: &Group, names: &GroupFields, network: &Network) -> Vec<StructField> {
     let docs = |part| docs::of_group(group, part, network);
     let repeat = |name: &Ident, of: TokenStream, docs| {
         let count = types::size(u64::from(group.kernels));
-        Entry {
+        StructField {
             name: name.clone(),
             docs,
             ty: quote!(rt::Repeat<#of, #count>),
@@ -170,21 +173,23 @@ fn entries(group: &Group, names: &Names, network: &Network) -> Vec<Entry> {
         }
     };
     match names {
-        Names::Module(of, field) if group.kernels > 1 => vec![repeat(field, types::module(*of), docs(Part::Norm))],
-        Names::Module(of, field) => vec![Entry {
+        GroupFields::Module(of, field) if group.kernels > 1 => {
+            vec![repeat(field, types::module(*of), docs(Part::Norm))]
+        }
+        GroupFields::Module(of, field) => vec![StructField {
             name: field.clone(),
             docs: docs(Part::Norm),
             ty: types::module(*of),
             visit: module::visit_module(&group.name),
         }],
-        Names::Tensors(tensors, Some(Bank { field, of })) => {
+        GroupFields::Tensors(tensors, Some(Bank { field, of })) => {
             let kernel = tensors.iter().take(1).map(|(tensor, _)| tensor.part);
             kernel
                 .map(|part| repeat(field, quote!(#of<E, D>), docs(part)))
                 .collect()
         }
-        Names::Tensors(tensors, None) => {
-            let entry = |(tensor, field): &(Tensor, Ident)| Entry {
+        GroupFields::Tensors(tensors, None) => {
+            let entry = |(tensor, field): &(Tensor, Ident)| StructField {
                 name: field.clone(),
                 docs: docs(tensor.part),
                 ty: types::tensor(&tensor.shape),
@@ -196,17 +201,17 @@ fn entries(group: &Group, names: &Names, network: &Network) -> Vec<Entry> {
 }
 
 /// The fields of a group in `Visits`.
-fn handles(group: &Group, names: &Names) -> Vec<TokenStream> {
+fn handles(group: &Group, names: &GroupFields) -> Vec<TokenStream> {
     let field = |name: &Ident, handle: TokenStream| match group.kernels {
         1 => quote!(#name: #handle),
         _ => quote!(#name: rt::Bank<#handle>),
     };
     match names {
-        Names::Module(of, name) => {
+        GroupFields::Module(of, name) => {
             let of = types::module(*of);
             vec![field(name, quote!(&'m #of))]
         }
-        Names::Tensors(tensors, _) => {
+        GroupFields::Tensors(tensors, _) => {
             let handle = |(tensor, name): &(Tensor, Ident)| {
                 let rank = types::rank(&tensor.shape);
                 field(name, quote!(rt::Bound<#rank, E, D>))
@@ -217,15 +222,15 @@ fn handles(group: &Group, names: &Names) -> Vec<TokenStream> {
 }
 
 /// Their values.
-fn bound(group: &Group, names: &Names) -> Vec<TokenStream> {
+fn bound(group: &Group, names: &GroupFields) -> Vec<TokenStream> {
     let (kernels, counts) = runs(&group.assignment);
     let runs = quote!(&[#((#kernels, #counts)),*]);
     match names {
-        Names::Module(_, name) if group.kernels > 1 => {
+        GroupFields::Module(_, name) if group.kernels > 1 => {
             vec![quote!(#name: rt::Bank::new(self.#name.iter().collect(), #runs))]
         }
-        Names::Module(_, name) => vec![quote!(#name: &self.#name)],
-        Names::Tensors(tensors, bank) => {
+        GroupFields::Module(_, name) => vec![quote!(#name: &self.#name)],
+        GroupFields::Tensors(tensors, bank) => {
             let value = |(tensor, name): &(Tensor, Ident)| {
                 let Some(Bank { field, .. }) = bank else {
                     return quote!(#name: rt::Bound::new(&self.#name, context)?);

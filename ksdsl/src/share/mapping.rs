@@ -1,7 +1,7 @@
 //! What a clause says about its mapping, and the kernels it gives to this many visits.
 
 use super::assign::{Amount, Count, Order, Place, assign};
-use crate::ast::{Call, Expr, Mapping as Written, Share};
+use crate::ast::{Call, Expr, MappingExpr, Share};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::mappings::{MAPPINGS, MappingKind, PLACES, PlaceKind, find};
 use crate::ops::{ArgValue, Args, read};
@@ -12,7 +12,7 @@ use crate::value::{Env, eval_int};
 pub(super) type Kernels = Vec<Option<usize>>;
 
 /// The mapping of a clause, its numbers computed.
-pub(super) struct Mapping<'s> {
+pub(super) struct ClauseMapping<'s> {
     way: Way<'s>,
     place: Place,
     /// As the clause says it, with numbers for expressions; nothing where one kernel serves all.
@@ -26,32 +26,32 @@ enum Way<'s> {
     List(&'s [Option<Expr>]),
 }
 
-impl<'s> Mapping<'s> {
+impl<'s> ClauseMapping<'s> {
     /// Reads what a clause says; `None` if something cannot be used, which is reported.
     pub(super) fn read(share: &'s Share, env: &Env, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut words = Vec::new();
         let way = match &share.into {
             None => Way::Spread(Order::Sequential, Count::Groups(1)),
-            Some(Written::List(visits, _)) => {
+            Some(MappingExpr::List(visits, _)) => {
                 words.push("list".to_owned());
                 Way::List(visits)
             }
-            Some(Written::Groups(expr)) => {
+            Some(MappingExpr::Groups(expr)) => {
                 let groups = groups(expr, env, diagnostics)?;
                 words.push(format!("sequential(groups = {groups})"));
                 Way::Spread(Order::Sequential, Count::Groups(groups))
             }
-            Some(Written::Named(call)) => named(call, env, &mut words, diagnostics)?,
+            Some(MappingExpr::Named(call)) => named(call, env, &mut words, diagnostics)?,
         };
         let place = match &share.at {
             None => Place::Uniform,
             Some(call) => place(call, env, &mut words, diagnostics)?,
         };
-        Some(Mapping {
+        Some(ClauseMapping {
             way,
             place,
             words: (!words.is_empty()).then(|| words.join(" ")),
-            into: share.into.as_ref().map_or(share.span, Written::span),
+            into: share.into.as_ref().map_or(share.span, MappingExpr::span),
             at: share.at.as_ref().map_or(share.span, |at| at.span),
         })
     }

@@ -21,9 +21,9 @@ use crate::ir::{LayerId, Network, Op, Part};
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, eval_bool};
-use mapping::Mapping;
+use mapping::ClauseMapping;
 use outcome::Selected;
-use private::Private;
+use private::PrivateParts;
 use select::Index;
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         incomplete,
     } = elaborated;
     let index = Index::new(&network.layers);
-    let mut names = Names::default();
+    let mut names = GroupNames::default();
     let mut budget = limits::SELECTED_PLACES;
     for share in shares {
         let holds = share
@@ -46,7 +46,7 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         if !holds {
             continue;
         }
-        let Some(private) = Private::read(share, &env, diagnostics) else {
+        let Some(private) = PrivateParts::read(share, &env, diagnostics) else {
             continue;
         };
         let mut clause = Clause {
@@ -59,7 +59,7 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
             incomplete,
             diagnostics,
         };
-        if let Some(mapping) = Mapping::read(share, &env, clause.diagnostics) {
+        if let Some(mapping) = ClauseMapping::read(share, &env, clause.diagnostics) {
             clause.groups(&mapping, &env);
         }
         if budget == 0 {
@@ -79,15 +79,15 @@ fn too_many_places(span: Span) -> Diagnostic {
 }
 
 /// The names of groups so far: the clause each is from, and the number its next namesake gets.
-type Names = HashMap<String, (Span, u32)>;
+type GroupNames = HashMap<String, (Span, u32)>;
 
 /// One clause at work.
 struct Clause<'a, 'd> {
     share: &'a Share,
-    private: Private,
+    private: PrivateParts,
     network: &'a mut Network,
     index: &'a Index,
-    names: &'a mut Names,
+    names: &'a mut GroupNames,
     /// Places that may still be looked at.
     budget: &'a mut usize,
     /// Layers are missing because of errors, so that selectors may match too little.
@@ -138,7 +138,7 @@ impl Clause<'_, '_> {
     }
 
     /// Makes the groups of the clause.
-    fn groups(&mut self, mapping: &Mapping<'_>, env: &Env) {
+    fn groups(&mut self, mapping: &ClauseMapping<'_>, env: &Env) {
         let first = self.network.groups.len();
         let families = self.families(env);
         let selected = Selected::of(&families);

@@ -11,7 +11,7 @@ use crate::value::Env;
 
 /// The parts after `with private`, their numbers computed.
 #[derive(Debug, Default)]
-pub(super) struct Private {
+pub(super) struct PrivateParts {
     /// Where the clause asks for a bias.
     pub(super) bias: Option<Span>,
     /// Where the clause asks for factors.
@@ -20,10 +20,10 @@ pub(super) struct Private {
     pub(super) rank: Option<(u64, Span, Span)>,
 }
 
-impl Private {
+impl PrivateParts {
     /// Reads what a clause says; `None` if something cannot be used, which is reported.
     pub(super) fn read(share: &Share, env: &Env, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut private = Private::default();
+        let mut private = PrivateParts::default();
         for call in &share.private {
             // The checks of names have reported a part that does not exist.
             let def = find(PRIVATE_PARTS, &call.name.value)?;

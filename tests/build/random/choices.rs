@@ -1,14 +1,15 @@
 //! What random networks are made of.
 
-/// SplitMix64 (Steele et al. 2014).
+use ksdsl_files::random::SplitMix64;
+
 pub(super) struct Rng(pub(super) u64);
 
 impl Rng {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let mut generator = SplitMix64(self.0);
+        let number = generator.draw();
+        self.0 = generator.0;
+        number
     }
 
     pub(super) fn below(&mut self, count: usize) -> usize {

@@ -51,7 +51,7 @@ pub struct Best {
 
 impl Best {
     /// Whether `evaluation` is better: higher accuracy, or equal accuracy and lower loss.
-    pub(super) fn is_worse_than(&self, evaluation: &Evaluation) -> bool {
+    pub(crate) fn is_worse_than(&self, evaluation: &Evaluation) -> bool {
         evaluation.top1 > self.top1 || evaluation.top1 == self.top1 && evaluation.loss < self.loss
     }
 }
@@ -89,7 +89,7 @@ impl Progress {
     }
 
     /// The record of the epoch, without evaluations.
-    pub(super) fn record(&self) -> Epoch {
+    pub(crate) fn record(&self) -> Epoch {
         Epoch {
             number: self.epoch,
             steps: self.steps,
@@ -104,7 +104,7 @@ impl Progress {
     }
 
     /// Begins the next epoch.
-    pub(super) fn next_epoch(&mut self) {
+    pub(crate) fn next_epoch(&mut self) {
         *self = Self {
             epoch: self.epoch + 1,
             step: 0,
@@ -121,7 +121,7 @@ impl Progress {
     }
 
     /// Checks that a run with this recipe can have this progress; the error is the first contradiction.
-    pub(super) fn check(&self, recipe: &Recipe, per_epoch: u64) -> Result<(), String> {
+    pub(crate) fn check(&self, recipe: &Recipe, per_epoch: u64) -> Result<(), String> {
         let total = recipe.total_steps(per_epoch);
         let epochs = total.div_ceil(per_epoch);
         if !(1..=epochs).contains(&self.epoch.into()) {
