@@ -1,7 +1,8 @@
 //! Buffers on the device, and parameters and their gradients made of them.
 
 use super::error::Error;
-use super::gpu::{Gpu, Grid};
+use super::gpu::Gpu;
+use super::grid::Grid;
 use super::real::CudaReal;
 use super::source::Arg;
 use cudarc::driver::sys::CUdeviceptr;

@@ -6,7 +6,8 @@
 
 use super::buf::{CudaBuf, CudaKernel, CudaKernelGradient, Packing};
 use super::gather::{self, Finish};
-use super::gpu::{Grid, Matrix, Product, parts};
+use super::gpu::{Matrix, Product};
+use super::grid::{Grid, parts};
 use super::layers::{Affine, Done, int, long};
 use super::real::CudaReal;
 use super::source::{Arg, Sizes};

@@ -7,7 +7,8 @@
 //! nothing is multiplied by zeros in between.
 
 use super::buf::CudaBuf;
-use super::gpu::{Gpu, Grid, too_large};
+use super::gpu::{Gpu, too_large};
+use super::grid::Grid;
 use super::layers::{Affine, Done, int, long};
 use super::real::{CudaReal, Precision};
 use super::source::Arg;

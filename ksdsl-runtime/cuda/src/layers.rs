@@ -2,7 +2,7 @@
 
 use super::buf::{CudaBuf, maybe};
 use super::error::Error;
-use super::gpu::Grid;
+use super::grid::Grid;
 use super::real::CudaReal;
 use super::source::{Arg, Sizes};
 use ksdsl_engine::size::{Activation, MapSize, PoolKind, PoolSize, RowSize, Tail};

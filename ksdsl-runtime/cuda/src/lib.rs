@@ -12,6 +12,7 @@ mod error;
 mod exec;
 mod gather;
 mod gpu;
+mod grid;
 mod layers;
 mod loops;
 mod norms;

@@ -1,7 +1,8 @@
 //! Batch and layer normalisation, and the sums over rows they are made of.
 
 use super::buf::{CudaBuf, maybe};
-use super::gpu::{Gpu, Grid, parts, wide_parts};
+use super::gpu::Gpu;
+use super::grid::{Grid, parts, wide_parts};
 use super::layers::{Affine, Done, int, kind, long};
 use super::real::CudaReal;
 use super::source::Arg;
