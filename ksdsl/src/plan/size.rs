@@ -6,11 +6,11 @@ use super::{Body, Plan, Step};
 use crate::ir::Group;
 
 /// The module of a network, without its fields and steps.
-const NETWORK: usize = 1_300;
+const NETWORK: usize = 500;
 /// The struct of a scope, without its fields and steps.
-const STRUCT: usize = 250;
-/// A field, with its part in what dfdx visits.
-const FIELD: usize = 80;
+const STRUCT: usize = 100;
+/// A field, with how dfdx visits it.
+const FIELD: usize = 40;
 /// A step that is not a layer, without those inside it.
 const STEP: usize = 30;
 /// A layer with its types.
