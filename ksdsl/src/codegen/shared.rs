@@ -108,7 +108,7 @@ impl Shared {
                 let name = format_ident!("{}", tensor.name);
                 let visit = module::visit_tensor(tensor.name, &name, types::options(tensor.init));
                 Entry {
-                    docs: docs::of_part(tensor.part, &tensor.shape),
+                    docs: docs::of_tensor(&tensor),
                     ty: types::tensor(&tensor.shape),
                     visit,
                     name,

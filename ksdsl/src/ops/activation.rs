@@ -1,6 +1,6 @@
 //! Activation functions without parameters: a line for each.
 
-use super::{Call, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
 use quote::{format_ident, quote};
 
 /// An activation function without parameters.
@@ -20,7 +20,7 @@ macro_rules! activations {
             name: $name,
             doc: $doc,
             params: &[],
-            kind: false,
+            family: Family::Activation,
             resolve: Resolve::One(|_, _| {
                 Ok(Some(Op::new(Activation { name: $name, function: $function, args: &$args })))
             }),
@@ -34,6 +34,8 @@ activations! {
     "gelu_tanh" "tanh approximation of GELU" "F.gelu" ["approximate=\"tanh\""],
     "silu" "x sigmoid(x)" "F.silu" [],
     "sigmoid" "1 / (1 + exp(-x))" "torch.sigmoid" [],
+    "tanh" "the hyperbolic tangent" "torch.tanh" [],
+    "softplus" "log(1 + exp(x))" "F.softplus" [],
     "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [],
 }
 
