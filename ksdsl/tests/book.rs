@@ -198,12 +198,17 @@ fn row<'t>(text: &'t str, name: &str) -> Option<Vec<&'t str>> {
     Some(line.split('|').map(str::trim).collect())
 }
 
+/// The chapters that describe layers: those of one input, and what joins paths.
+fn described(chapters: &BTreeMap<String, String>) -> String {
+    format!("{}\n{}", chapters["layers.md"], chapters["structure.md"])
+}
+
 /// Every layer has a section with a row for each parameter, and an example that uses it; the
 /// example of the section, or a later one, uses each parameter.
 #[test]
 fn every_layer_and_parameter_is_described() {
     let chapters = chapters();
-    let text = &chapters["layers.md"];
+    let text = &described(&chapters);
     for layer in layers() {
         let section = section(text, &format!("### `{}`", layer.name));
         let used: String = examples(&fences("layers.md", section))
@@ -269,7 +274,7 @@ fn defaults_are_what_the_book_says() {
     let chapters = chapters();
     let mut checked = 0;
     for layer in layers() {
-        let section = section(&chapters["layers.md"], &format!("### `{}`", layer.name));
+        let section = section(&described(&chapters), &format!("### `{}`", layer.name)).to_owned();
         let input = if layer.name == "linear" { "16" } else { "16 x 16 x 16" };
         let network = |args: &str| {
             let text = format!("net n {{ input {input} layer: {}({args}) }}", layer.name);
@@ -284,7 +289,7 @@ fn defaults_are_what_the_book_says() {
         };
         let args = minimal(layer);
         for param in layer.params.iter().filter(|param| !param.required) {
-            let default = row(section, param.name).expect("a row")[3];
+            let default = row(&section, param.name).expect("a row")[3];
             let default = spelt_out(default.trim_matches('`'), layer.name);
             let plain = network(&args);
             let written = network(&match args.as_str() {

@@ -70,7 +70,7 @@ impl<'l> Plan<'l> {
     /// Elements of a row: those of the output's last loop, or a part of them where there is no other.
     fn width(&self) -> usize {
         match self.loops.output[..] {
-            [len] => len.min(ELEMENTS_PER_TASK).max(1),
+            [len] => len.clamp(1, ELEMENTS_PER_TASK),
             [.., inner] => inner.max(1),
             [] => 1,
         }

@@ -11,8 +11,9 @@ use super::param::Param;
 use super::pending::{Context, Saved, Tape, Value};
 use super::weight::{Sum, Weight};
 use super::wide;
-use crate::ir::{GroupId, Join, Layer, Network, Node, Part, SCALE, Shape, Visit};
+use crate::ir::{GroupId, Join, Layer, Network, Part, SCALE, Shape, Visit, Walk};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::rc::Rc;
 
 /// The most bytes alive at one time.
@@ -145,7 +146,7 @@ impl<'n> Pass<'n> {
         };
         let input = x.gradient.clone();
         self.bind_shared();
-        let x = self.nodes(&self.network.nodes, x);
+        let Ok(x) = self.nodes(self.network, &self.network.nodes, x);
         let logits = self.ready(x);
         drop(logits.saved);
         drop(self.reorder(self.network.output, Some(Buffer::owned(logits.data))));
@@ -265,73 +266,7 @@ impl<'n> Pass<'n> {
         }
     }
 
-    /// Two of one.
-    fn fork(&mut self, x: Act) -> (Act, Act) {
-        let shape = x.shape;
-        let ready = self.ready(x);
-        let act = |data, saved, gradient| Act {
-            shape,
-            value: Value::Ready(data, saved),
-            gradient,
-        };
-        let second = act(ready.data.clone(), ready.saved.clone(), ready.gradient.clone());
-        (act(ready.data, ready.saved, ready.gradient), second)
-    }
-
-    fn nodes(&mut self, nodes: &[Node], x: Act) -> Act {
-        nodes.iter().fold(x, |x, node| self.node(node, x))
-    }
-
-    fn node(&mut self, node: &Node, x: Act) -> Act {
-        match node {
-            Node::Layer(id) => self.layer(&self.network.layers[*id], x),
-            Node::Scope(scope) => self.nodes(&scope.nodes, x),
-            Node::Residual { main, skip } => {
-                let (x, other) = self.fork(x);
-                let x = self.nodes(main, x);
-                let other = self.nodes(skip, other);
-                self.add(x, other)
-            }
-            Node::Branch { join, arms, .. } => {
-                let mut inputs = vec![x];
-                for _ in 1..arms.len() {
-                    let last = inputs.pop().map(|x| self.fork(x));
-                    inputs.extend(last.into_iter().flat_map(|(first, second)| [first, second]));
-                }
-                let arms = arms.iter().zip(inputs);
-                let mut done: Vec<Act> = arms.map(|((arm, _), x)| self.nodes(arm, x)).collect();
-                let first = done.remove(0);
-                done.into_iter().fold(first, |x, arm| self.join(*join, x, arm))
-            }
-            Node::Gate(gate) => {
-                let (x, factors) = self.fork(x);
-                let factors = self.nodes(gate, factors);
-                self.gate(x, factors)
-            }
-            Node::Attend { layer, inputs } => {
-                let (query, rest) = self.fork(x);
-                let (key, value) = self.fork(rest);
-                let [of_query, of_key, of_value] = inputs;
-                let query = self.nodes(of_query, query);
-                let key = self.nodes(of_key, key);
-                let value = self.nodes(of_value, value);
-                let heads = self.network.layers[*layer].op.call().int("heads");
-                self.attend(wide(heads), [query, key, value])
-            }
-        }
-    }
-
-    fn join(&mut self, join: Join, x: Act, arm: Act) -> Act {
-        match (join, x.shape, arm.shape) {
-            (Join::Add, ..) => self.add(x, arm),
-            (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => self.gate(x, arm),
-            (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => self.gate(arm, x),
-            (Join::Multiply, ..) => self.multiply(x, arm),
-            (Join::Concat, ..) => self.concat(x, arm),
-        }
-    }
-
-    fn layer(&mut self, layer: &Layer, x: Act) -> Act {
+    fn run_layer(&mut self, layer: &Layer, x: Act) -> Act {
         let call = layer.op.call();
         match call.name {
             "conv" | "linear" => self.conv(layer, x),
@@ -346,6 +281,45 @@ impl<'n> Pass<'n> {
             // Pooling, and what it does not know: the input is kept for the backward pass.
             _ => self.pool(layer, true, x),
         }
+    }
+}
+
+impl Walk for Pass<'_> {
+    type Value = Act;
+    type Error = Infallible;
+
+    fn layer(&mut self, layer: &Layer, x: Act) -> Result<Act, Infallible> {
+        Ok(self.run_layer(layer, x))
+    }
+
+    fn fork(&mut self, x: Act) -> Result<[Act; 2], Infallible> {
+        let shape = x.shape;
+        let ready = self.ready(x);
+        let act = |data, saved, gradient| Act {
+            shape,
+            value: Value::Ready(data, saved),
+            gradient,
+        };
+        let second = act(ready.data.clone(), ready.saved.clone(), ready.gradient.clone());
+        Ok([act(ready.data, ready.saved, ready.gradient), second])
+    }
+
+    fn join(&mut self, join: &Join, first: Act, others: Vec<Act>) -> Result<Act, Infallible> {
+        let call = join.op.call();
+        let others = match (call.name, <[Act; 2]>::try_from(others)) {
+            ("attend", Ok([key, value])) => return Ok(self.attend(wide(call.int("heads")), [first, key, value])),
+            (_, Ok(others)) => Vec::from(others),
+            (_, Err(others)) => others,
+        };
+        Ok(others
+            .into_iter()
+            .fold(first, |x, arm| match (call.name, x.shape, arm.shape) {
+                ("multiply", Shape::Map { .. }, Shape::Flat(_)) => self.gate(x, arm),
+                ("multiply", Shape::Flat(_), Shape::Map { .. }) => self.gate(arm, x),
+                ("multiply", ..) => self.multiply(x, arm),
+                ("concat", ..) => self.concat(x, arm),
+                _ => self.add(x, arm),
+            }))
     }
 }
 

@@ -265,7 +265,15 @@ impl<'f> Checker<'f, '_> {
         }
         let inner = inside(place);
         match &step.kind {
-            StepKind::Call(call) => self.call(call, scope),
+            StepKind::Call(call) => {
+                self.call(call, scope);
+                for path in call.paths() {
+                    if let Some(label) = &path.label {
+                        names::check_allowed(label, self.diagnostics);
+                    }
+                    self.body(&path.body, inner, scope);
+                }
+            }
             StepKind::Residual {
                 head,
                 args,
@@ -281,14 +289,6 @@ impl<'f> Checker<'f, '_> {
                 self.body(body, inner, scope);
                 if let Some(shortcut) = shortcut {
                     self.body(shortcut, inner, scope);
-                }
-            }
-            StepKind::Branch { paths, .. } => {
-                for path in paths {
-                    if let Some(label) = &path.label {
-                        names::check_allowed(label, self.diagnostics);
-                    }
-                    self.body(&path.body, inner, scope);
                 }
             }
             StepKind::Repeat { count, index, body } => {

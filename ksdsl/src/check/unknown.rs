@@ -26,7 +26,11 @@ impl Checker<'_, '_> {
         let name = call.name.value.as_str();
         let known = self.callable();
         if let Some(same) = known.iter().find(|known| foreign::same(known, name)) {
-            let help = format!("did you mean `{same}`?");
+            let with_paths = ops::find(same).and_then(LayerDef::with_paths);
+            let help = match with_paths.filter(|_| call.paths.is_none()) {
+                Some(shape) => return diagnostic.help(format!("write `{shape}`")),
+                None => format!("did you mean `{same}`?"),
+            };
             return called(call, same, diagnostic.help(help));
         }
         match foreign::layer(name) {
@@ -48,6 +52,11 @@ impl Checker<'_, '_> {
         if let Some(how) = foreign::statement_word(name) {
             return diagnostic.help(how);
         }
+        if call.paths.is_some()
+            && let Some(keyword) = nearest(name, ["residual", "repeat", "stage", "seq", "when"])
+        {
+            return diagnostic.help(format!("did you mean `{keyword}`?"));
+        }
         match nearest(name, known) {
             Some(near) => diagnostic
                 .help(format!("did you mean `{near}`?"))
@@ -67,7 +76,11 @@ impl Checker<'_, '_> {
 /// of other frameworks take sizes and options that are inferred from the input here.
 fn called(call: &Call, ours: &str, diagnostic: Diagnostic) -> Diagnostic {
     match ops::find(ours) {
-        Some(layer) if !layer.params.iter().any(|param| param.required) && !takes_all(layer, call) => {
+        Some(layer)
+            if layer.paths().is_none()
+                && !layer.params.iter().any(|param| param.required)
+                && !takes_all(layer, call) =>
+        {
             diagnostic.fix(call.span, ours)
         }
         _ => diagnostic.fix(call.name.span, ours),

@@ -13,6 +13,9 @@ impl<'f> Checker<'f, '_> {
     pub(super) fn call(&mut self, call: &'f Call, scope: &Scope) {
         let (name, args) = (&call.name, &call.args);
         if let Some(layer) = ops::find(&name.value) {
+            if !self.has_its_paths(layer, call) {
+                return;
+            }
             calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
             self.numbers_by_position(layer, args);
             self.layer_args(args, layer.params, scope);
@@ -23,12 +26,52 @@ impl<'f> Checker<'f, '_> {
             self.unknown_call(call);
             return;
         };
+        if call.paths.is_some() {
+            self.no_paths(call);
+        }
         for arg in args {
             for size in &arg.value.sizes {
                 self.expr(size, scope);
             }
         }
         calls::check(name, args, &calls::user(&block.params), self.diagnostics);
+    }
+
+    /// Whether a call has as many paths as its layer joins; reported if not.
+    fn has_its_paths(&mut self, layer: &ops::LayerDef, call: &Call) -> bool {
+        let Some([least, most]) = layer.paths() else {
+            return call.paths.is_none() || self.no_paths(call);
+        };
+        let (name, given) = (layer.name, call.paths().len());
+        if call.has_invalid_paths() || (least..=most).contains(&given) {
+            return true;
+        }
+        let text = match call.paths {
+            None => format!("the paths of `{name}` must be in braces"),
+            Some(_) if least == most => format!("`{name}` needs {} paths", in_words(least)),
+            Some(_) => format!("`{name}` needs at least {} paths", in_words(least)),
+        };
+        // Arguments in the place of paths, or the name.
+        let arguments = Span {
+            start: call.name.span.end,
+            ..call.span
+        };
+        let place = match call.paths.is_none() && layer.params.is_empty() && !call.args.is_empty() {
+            true => arguments,
+            false => call.span,
+        };
+        let help = layer.with_paths().map(|shape| format!("write `{shape}`"));
+        self.diagnostics
+            .push(Diagnostic::error(Code::Empty, place, text).maybe_help(help));
+        false
+    }
+
+    /// Reports paths where none belong.
+    fn no_paths(&mut self, call: &Call) -> bool {
+        let text = format!("`{}` takes no paths", call.name.value);
+        let diagnostic = Diagnostic::error(Code::SurplusArgument, call.span, text);
+        self.diagnostics.push(diagnostic.help("remove the braces after it"));
+        false
     }
 
     /// Arguments of the language's own constructs may be words as well as values.
@@ -243,6 +286,15 @@ impl<'f> Checker<'f, '_> {
             None => unknown_function(name),
         };
         self.diagnostics.push(diagnostic);
+    }
+}
+
+/// A small number.
+fn in_words(number: usize) -> String {
+    match number {
+        2 => "two".to_owned(),
+        3 => "three".to_owned(),
+        other => other.to_string(),
     }
 }
 

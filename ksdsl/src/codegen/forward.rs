@@ -1,12 +1,12 @@
 //! The forward pass of one struct: one emitter per step, each a statement that makes a new `x`
 //! of the old one.
 
-use super::names;
+use super::names::fields;
 use super::shared::Shared;
 use super::types;
-use crate::ir::{Join, Op, Shape};
+use crate::ir::{Op, Shape};
 use crate::ops::Rust;
-use crate::plan::{Body, Field, Plan, Private, Source, Step, Type};
+use crate::plan::{Arm, Body, Field, Plan, Private, Source, Step, Type};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -43,7 +43,7 @@ impl<'p> Forward<'p> {
             plan,
             shared,
             body,
-            fields: names::fields(body, reserved),
+            fields: fields(body, reserved),
         }
     }
 
@@ -58,7 +58,15 @@ impl<'p> Forward<'p> {
                 output,
                 tensors,
                 private,
-            } => self.layer(op, *output, tensors, *private),
+                arms,
+            } => {
+                let mut call = Rust::new(inputs(*output, arms), *output, self.tensors(op, tensors));
+                self.layer(op, *private, &mut call);
+                match arms.as_slice() {
+                    [] => call.statements(),
+                    arms => call.joined(self.arms(arms)),
+                }
+            }
             Step::Module(field) => {
                 let (name, args) = (&self.fields[*field], self.args(*field));
                 quote!(let x = self.#name.forward(#args x)?;)
@@ -72,19 +80,6 @@ impl<'p> Forward<'p> {
                     }
                 }
             }
-            Step::Residual { main, skip } => self.residual(main, skip),
-            Step::Branch { join, arms } => self.branch(*join, arms),
-            Step::Gate(gate) => {
-                let gate = self.steps(gate);
-                quote! {
-                    let x = {
-                        let (x, gate) = x.fork()?;
-                        let gate = { let x = gate; #gate x };
-                        rt::op::gate(x, gate)?
-                    };
-                }
-            }
-            Step::Attend { inputs, heads } => self.attend(inputs, *heads),
         }
     }
 
@@ -99,93 +94,38 @@ impl<'p> Forward<'p> {
         quote!(#pass #shared)
     }
 
-    fn attend(&self, inputs: &[Vec<Step>; 3], heads: u64) -> TokenStream {
-        let [query, key, value] = inputs.each_ref().map(|steps| self.steps(steps));
-        let heads = types::size(heads);
-        quote! {
-            let x = {
-                let (q, k) = x.fork()?;
-                let (k, v) = k.fork()?;
-                let q = { let x = q; #query x };
-                let k = { let x = k; #key x };
-                let v = { let x = v; #value x };
-                rt::op::Attend::<#heads>::apply(q, k, v)?
-            };
+    /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act
+    /// on the output, so that the kernel is prepared once for all of its visits; the bias comes after them.
+    fn layer(&self, op: &Op, private: Private, call: &mut Rust) {
+        if private.low_rank != Private::NONE.low_rank {
+            let [a, b] = private.low_rank.map(|factor| self.tensor(factor));
+            call.change("weight", |weight| quote!(rt::LowRank::new(#weight, #a, #b)));
         }
+        if private.scale == Source::Absent {
+            return op.rust(call);
+        }
+        let bias = call.take("bias");
+        op.rust(call);
+        let scale = self.tensor(private.scale);
+        call.call(quote!(rt::op::scale(x, #scale, #bias)));
     }
 
-    fn residual(&self, main: &[Step], skip: &[Step]) -> TokenStream {
-        let (main, other) = (self.steps(main), self.steps(skip));
-        let skip = if skip.is_empty() {
-            quote!()
-        } else {
-            quote!(let skip = { let x = skip; #other x };)
-        };
-        quote! {
-            let x = {
-                let (x, skip) = x.fork()?;
-                #main
-                #skip
-                rt::op::add(x, skip)?
-            };
-        }
-    }
-
-    fn branch(&self, join: Join, arms: &[(Vec<Step>, Shape)]) -> TokenStream {
-        let inputs: Vec<Ident> = (0..arms.len()).map(|arm| format_ident!("x{arm}")).collect();
-        let forks = inputs.windows(2).map(|pair| {
+    /// The statements that make the inputs of a join of `x`; the first stays `x`.
+    fn arms(&self, arms: &[Arm]) -> TokenStream {
+        let names = names(arms);
+        let forks = names.windows(2).map(|pair| {
             let (one, rest) = (&pair[0], &pair[1]);
             quote!(let (#one, #rest) = #one.fork()?;)
         });
-        let arms_done = arms.iter().zip(&inputs).map(|((steps, _), input)| {
+        let first = arms.first().map(|arm| self.steps(&arm.steps));
+        let others = arms.iter().zip(&names).skip(1).map(|(arm, name)| {
             // An empty branch is the identity.
-            (!steps.is_empty()).then(|| {
-                let steps = self.steps(steps);
-                quote!(let #input = { let x = #input; #steps x };)
+            (!arm.steps.is_empty()).then(|| {
+                let steps = self.steps(&arm.steps);
+                quote!(let #name = { let x = #name; #steps x };)
             })
         });
-        let joins = arms
-            .iter()
-            .zip(&inputs)
-            .skip(1)
-            .scan(arms[0].1, |so_far, ((_, shape), arm)| {
-                let (statement, joined) = join_arm(join, *so_far, *shape, arm);
-                *so_far = joined;
-                Some(statement)
-            });
-        let first = &inputs[0];
-        quote! {
-            let x = {
-                let #first = x;
-                #(#forks)*
-                #(#arms_done)*
-                let x = #first;
-                #(#joins)*
-                x
-            };
-        }
-    }
-
-    /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act
-    /// on the output, so that the kernel is prepared once for all of its visits; the bias comes after them.
-    fn layer(&self, op: &Op, output: Shape, sources: &[Source], private: Private) -> TokenStream {
-        let mut tensors = self.tensors(op, sources);
-        if private.low_rank != Private::NONE.low_rank {
-            let [a, b] = private.low_rank.map(|factor| self.tensor(factor));
-            let kernel = tensors.iter_mut().filter(|(name, _)| *name == "weight");
-            kernel.for_each(|(_, weight)| *weight = quote!(rt::LowRank::new(#weight, #a, #b)));
-        }
-        let scaled = private.scale != Source::Absent;
-        let bias = tensors.iter().position(|(name, _)| *name == "bias");
-        let bias = bias.filter(|_| scaled).map(|at| tensors.remove(at).1);
-        let mut call = Rust::new(vec![(format_ident!("x"), output)], output, tensors);
-        op.rust(&mut call);
-        let statements = call.statements();
-        let scale = scaled.then(|| {
-            let (scale, bias) = (self.tensor(private.scale), bias.unwrap_or_else(|| quote!(rt::NoBias)));
-            quote!(let x = rt::op::scale(x, #scale, #bias)?;)
-        });
-        quote!(#statements #scale)
+        quote!(#(#forks)* #first #(#others)*)
     }
 
     /// The expressions for the tensors of an operation, or nameless for the module that holds them all.
@@ -217,17 +157,23 @@ impl<'p> Forward<'p> {
     }
 }
 
-/// The statement that joins one more arm to `x`, and the shape it gives.
-fn join_arm(join: Join, so_far: Shape, arm_shape: Shape, arm: &Ident) -> (TokenStream, Shape) {
-    match (join, so_far, arm_shape) {
-        (Join::Add, ..) => (quote!(let x = rt::op::add(x, #arm)?;), so_far),
-        (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => (quote!(let x = rt::op::gate(x, #arm)?;), so_far),
-        (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => (quote!(let x = rt::op::gate(#arm, x)?;), arm_shape),
-        (Join::Multiply, ..) => (quote!(let x = rt::op::multiply(x, #arm)?;), so_far),
-        (Join::Concat, ..) => {
-            let joined = so_far.with_channels(so_far.channels() + arm_shape.channels());
-            let output = types::activation(joined);
-            (quote!(let x: #output = rt::op::concat(x, #arm)?;), joined)
+/// The variables of the branches of a join: `x`, then the names that they have, numbered where they are equal.
+fn names(arms: &[Arm]) -> Vec<Ident> {
+    let name = |(at, arm): (usize, &Arm)| {
+        let alone = arms[1..].iter().filter(|other| other.name == arm.name).count() == 1;
+        match (at, alone) {
+            (0, _) => format_ident!("x"),
+            (_, true) => format_ident!("{}", arm.name),
+            (at, false) => format_ident!("{}{at}", arm.name),
         }
+    };
+    arms.iter().enumerate().map(name).collect()
+}
+
+/// The inputs of an operation with their shapes.
+fn inputs(output: Shape, arms: &[Arm]) -> Vec<(Ident, Shape)> {
+    match arms {
+        [] => vec![(format_ident!("x"), output)],
+        arms => names(arms).into_iter().zip(arms.iter().map(|arm| arm.output)).collect(),
     }
 }

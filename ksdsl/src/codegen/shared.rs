@@ -151,7 +151,7 @@ fn kernel_struct(group: &Group, names: &GroupFields) -> Option<TokenStream> {
     };
     let entry = |(tensor, _): &(Tensor, Ident)| StructField {
         name: format_ident!("{}", tensor.name),
-        docs: docs::of_part(tensor.part, &tensor.shape),
+        docs: docs::of_tensor(tensor),
         ty: types::tensor(&tensor.shape),
         visit: module::visit_tensor(tensor.name, tensor.init),
     };

@@ -1,6 +1,6 @@
 //! Activation functions without parameters: a line for each.
 
-use super::{Call, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
 use quote::{format_ident, quote};
 
 /// An activation function without parameters.
@@ -12,29 +12,33 @@ pub struct Activation {
     function: &'static str,
     /// The arguments of that.
     args: &'static [&'static str],
+    /// The engine's operation, if it is made of loops.
+    composed: Option<&'static str>,
 }
 
 macro_rules! activations {
-    ($($name:literal $doc:literal $function:literal $args:tt,)+) => {
+    ($($name:literal $doc:literal $function:literal $args:tt $composed:expr,)+) => {
         pub(super) const LAYERS: &[LayerDef] = &[$(LayerDef {
             name: $name,
             doc: $doc,
             params: &[],
-            kind: false,
+            family: Family::Activation,
             resolve: Resolve::One(|_, _| {
-                Ok(Some(Op::new(Activation { name: $name, function: $function, args: &$args })))
+                Ok(Some(Op::new(Activation { name: $name, function: $function, args: &$args, composed: $composed })))
             }),
         },)+];
     };
 }
 
 activations! {
-    "relu" "max(x, 0)" "F.relu" [],
-    "gelu" "x times the standard normal CDF of x (Hendrycks & Gimpel 2016)" "F.gelu" [],
-    "gelu_tanh" "tanh approximation of GELU" "F.gelu" ["approximate=\"tanh\""],
-    "silu" "x sigmoid(x)" "F.silu" [],
-    "sigmoid" "1 / (1 + exp(-x))" "torch.sigmoid" [],
-    "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [],
+    "relu" "max(x, 0)" "F.relu" [] None,
+    "gelu" "x times the standard normal CDF of x (Hendrycks & Gimpel 2016)" "F.gelu" [] None,
+    "gelu_tanh" "tanh approximation of GELU" "F.gelu" ["approximate=\"tanh\""] None,
+    "silu" "x sigmoid(x)" "F.silu" [] None,
+    "sigmoid" "1 / (1 + exp(-x))" "torch.sigmoid" [] None,
+    "tanh" "the hyperbolic tangent" "torch.tanh" [] Some("Tanh"),
+    "softplus" "log(1 + exp(x))" "F.softplus" [] Some("Softplus"),
+    "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [] None,
 }
 
 impl Operation for Activation {
@@ -47,8 +51,11 @@ impl Operation for Activation {
     }
 
     fn rust(&self, to: &mut Rust) {
-        let function = format_ident!("{}", self.name);
-        to.call(quote!(rt::op::#function(x)));
+        let name = format_ident!("{}", self.composed.unwrap_or(self.name));
+        match self.composed {
+            Some(_) => to.composed(quote!(rt::op::#name), &[]),
+            None => to.call(quote!(rt::op::#name(x))),
+        }
     }
 
     fn python(&self, to: &mut Python) {

@@ -128,6 +128,17 @@ pub struct Args {
 }
 
 impl Args {
+    /// Takes the initialisations of a call around it, for parameters of these names without one.
+    pub(crate) fn inherit(&mut self, outer: &Args, params: &[ParamDef]) {
+        let wanted = |name: &str| self.get(name).is_none() && params.iter().any(|param| param.name == name);
+        let inits = outer
+            .values
+            .iter()
+            .filter(|(_, value, _)| matches!(value, ArgValue::Init(_)));
+        let taken: Vec<_> = inits.filter(|(name, ..)| wanted(name)).copied().collect();
+        self.values.extend(taken);
+    }
+
     /// Where the argument for a parameter was written.
     pub fn span(&self, param: &str) -> Option<Span> {
         self.values

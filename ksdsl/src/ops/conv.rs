@@ -4,8 +4,8 @@ use super::args::param;
 use super::python::{self, Python};
 use super::rust::{self, Rust};
 use super::{
-    Args, Call, Init, InitChoice, LayerDef, Op, Operation, Padding, ParamKind, Part, Problem, Real, Resolve, Shape,
-    Sharing, Tensor, map_of, pair,
+    Args, Call, Family, Init, InitChoice, LayerDef, Op, Operation, Padding, ParamKind, Part, Problem, Real, Resolve,
+    Shape, Sharing, Tensor, map_of, pair,
 };
 use crate::diag::Code;
 use quote::{format_ident, quote};
@@ -224,7 +224,7 @@ const CONV: LayerDef = LayerDef {
         param("bias_init", ParamKind::Init, false),
         param("algorithm", ALGORITHM, false),
     ],
-    kind: true,
+    family: Family::Weights,
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("conv", input)?;
         let spec = Spec {
@@ -253,7 +253,7 @@ const DEPTHWISE: LayerDef = LayerDef {
         param("bias_init", ParamKind::Init, false),
         param("algorithm", ALGORITHM, false),
     ],
-    kind: true,
+    family: Family::Weights,
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("depthwise", input)?;
         let spec = Spec {
@@ -279,7 +279,7 @@ const POINTWISE: LayerDef = LayerDef {
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
     ],
-    kind: true,
+    family: Family::Weights,
     resolve: Resolve::One(|args, input| {
         let (inputs, height, width) = map_of("pointwise", input)?;
         let spec = Spec {

@@ -1,14 +1,14 @@
 //! Dropout.
 
 use super::args::param;
-use super::{Call, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, rust};
+use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, rust};
 use quote::quote;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "dropout",
     doc: "zeroes each value with probability p in training (Srivastava et al. 2014)",
     params: &[param("p", ParamKind::Number { min: 0.0, max: 1.0 }, true)],
-    kind: false,
+    family: Family::Other,
     resolve: Resolve::One(|args, _| {
         Ok(Some(Op::new(Dropout {
             p: Real(args.number("p", 0.5)),

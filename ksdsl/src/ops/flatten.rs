@@ -1,13 +1,13 @@
 //! Feature maps to a vector.
 
-use super::{Call, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
 use quote::quote;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "flatten",
     doc: "feature maps to a vector, in the order channel, row, column",
     params: &[],
-    kind: false,
+    family: Family::Other,
     // A vector is flat already.
     resolve: Resolve::One(|_, input| Ok(matches!(input, Shape::Map { .. }).then(|| Op::new(Flatten)))),
 }];

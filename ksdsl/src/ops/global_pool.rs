@@ -1,7 +1,7 @@
 //! Pooling of whole maps to one value per channel.
 
 use super::pool::PoolKind;
-use super::{Call, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, map_of};
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, map_of};
 use quote::quote;
 
 pub(super) const LAYERS: &[LayerDef] = &[
@@ -9,14 +9,14 @@ pub(super) const LAYERS: &[LayerDef] = &[
         name: "global_avg_pool",
         doc: "global average pooling: feature maps to a vector",
         params: &[],
-        kind: false,
+        family: Family::Other,
         resolve: Resolve::One(|_, _| Ok(Some(Op::new(GlobalPool(PoolKind::Average))))),
     },
     LayerDef {
         name: "global_max_pool",
         doc: "global max pooling: feature maps to a vector",
         params: &[],
-        kind: false,
+        family: Family::Other,
         resolve: Resolve::One(|_, _| Ok(Some(Op::new(GlobalPool(PoolKind::Max))))),
     },
 ];

@@ -2,8 +2,8 @@
 
 use super::args::param;
 use super::{
-    Call, Helper, LayerDef, Module, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, Sharing,
-    Tensor, rust,
+    Call, Family, Helper, LayerDef, Module, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape,
+    Sharing, Tensor, rust,
 };
 use quote::quote;
 
@@ -14,7 +14,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "layer_norm",
     doc: "layer normalisation over the channels of each position (Ba et al. 2016)",
     params: &[param("eps", ParamKind::Number { min: 0.0, max: 1.0 }, false)],
-    kind: true,
+    family: Family::Norm,
     resolve: Resolve::One(|args, input| {
         Ok(Some(Op::new(LayerNorm {
             channels: input.channels(),

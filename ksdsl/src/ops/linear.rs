@@ -3,7 +3,8 @@
 use super::args::param;
 use super::conv::inits;
 use super::{
-    Args, Call, Init, LayerDef, Op, Operation, ParamKind, Part, Problem, Python, Resolve, Rust, Shape, Sharing, Tensor,
+    Args, Call, Family, Init, LayerDef, Op, Operation, ParamKind, Part, Problem, Python, Resolve, Rust, Shape, Sharing,
+    Tensor,
 };
 use crate::diag::Code;
 use quote::quote;
@@ -17,7 +18,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
     ],
-    kind: true,
+    family: Family::Weights,
     resolve: Resolve::One(|args, input| match input {
         Shape::Flat(inputs) => Ok(Some(linear(args, inputs, args.size("features", 1), true))),
         Shape::Map { .. } => Err(Problem::new(

@@ -21,6 +21,8 @@ pub use words::parameter_of;
 
 use crate::diag::Code;
 pub(crate) use crate::ir::Shape;
+use crate::ir::in_words;
+use crate::value::Value;
 use args::param;
 use std::any::Any;
 use std::fmt::Debug;
@@ -40,6 +42,7 @@ operations! {
     linear,
     squeeze_excite,
     attention,
+    attend,
     patch_embedding,
     position_embedding,
     batch_norm,
@@ -50,6 +53,15 @@ operations! {
     dropout,
     flatten,
     identity,
+    add,
+    multiply,
+    concat,
+    group_norm,
+    rms_norm,
+    leaky_relu,
+    elu,
+    upsample,
+    subtract,
 }
 
 /// What a specification calls.
@@ -61,10 +73,23 @@ pub struct LayerDef {
     /// Its parameters; those before the first that has a default can be given by position only
     /// as all others can, in this order.
     pub params: &'static [ParamDef],
-    /// Whether it is a kind that `share isomorphic` can be narrowed to.
-    pub kind: bool,
+    /// What it is like.
+    pub family: Family,
     /// How it is resolved.
     pub resolve: Resolve,
+}
+
+/// Layers that messages list together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Convolutions and linear layers: kinds that `share isomorphic` can be narrowed to.
+    Weights,
+    /// Norms, which are such kinds too.
+    Norm,
+    /// Activation functions.
+    Activation,
+    /// All others.
+    Other,
 }
 
 /// How a call is resolved.
@@ -72,10 +97,44 @@ pub struct LayerDef {
 pub enum Resolve {
     /// To an operation, or to nothing where the input passes unchanged.
     One(fn(&Args, Shape) -> Result<Option<Op>, Problem>),
-    /// To a gate of two linear layers.
-    SqueezeExcite,
-    /// To four pointwise convolutions around what joins three of them.
-    Attention,
+    /// To an operation that joins the outputs of paths.
+    Join {
+        /// The least and the largest number of paths.
+        paths: [usize; 2],
+        /// The operation for inputs of these shapes.
+        resolve: fn(&Args, &[Shape]) -> Result<Op, Problem>,
+    },
+    /// To statements of the language.
+    Block(Block),
+}
+
+/// A layer that is written in the language itself.
+#[derive(Clone, Copy)]
+pub struct Block {
+    /// The constants that its statements see, for an input of this shape.
+    pub constants: fn(&Args, Shape) -> Result<Constants, Problem>,
+    /// Its statements. Initialisations that a call gives go to the layers that have such a parameter.
+    pub text: &'static str,
+}
+
+/// Names with their values.
+pub type Constants = Vec<(&'static str, Value)>;
+
+impl LayerDef {
+    /// The least and the largest number of paths, for a layer that joins paths.
+    pub fn paths(&self) -> Option<[usize; 2]> {
+        match self.resolve {
+            Resolve::Join { paths, .. } => Some(paths),
+            Resolve::One(_) | Resolve::Block(_) => None,
+        }
+    }
+
+    /// How a layer that joins paths is written.
+    pub(crate) fn with_paths(&self) -> Option<String> {
+        let [least, _] = self.paths()?;
+        let args = if self.params.is_empty() { "" } else { "(...)" };
+        Some(format!("{}{args} {{ {}}}", self.name, "path { ... } ".repeat(least)))
+    }
 }
 
 /// An operation with its numbers resolved. Its inputs are one or more activations, all of one image.
@@ -123,6 +182,12 @@ pub trait Operation: Any + Debug + Send + Sync {
     /// What distinguishes it from others of its word in summaries, such as `stride 2`.
     fn details(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// What generated code calls an input of several after the first, counted from 0.
+    fn input_name(&self, input: usize) -> &'static str {
+        let _ = input;
+        "path"
     }
 
     /// Whether its call takes the pass it is part of, which says whether it is one of training.
@@ -183,6 +248,19 @@ pub struct Problem {
     pub param: Option<&'static str>,
     /// How to fix it.
     pub help: Option<String>,
+    /// Of inputs that do not fit together, which.
+    pub clash: Option<Box<Clash>>,
+}
+
+/// Inputs that do not fit together.
+#[derive(Clone, Copy, Debug)]
+pub struct Clash {
+    /// How many of the first inputs fit together.
+    pub joined: usize,
+    /// The shape they have together.
+    pub so_far: Shape,
+    /// The shape of the next, which does not fit.
+    pub next: Shape,
 }
 
 impl Problem {
@@ -192,6 +270,7 @@ impl Problem {
             message: message.into(),
             param: None,
             help: None,
+            clash: None,
         }
     }
 
@@ -230,7 +309,8 @@ pub fn find(name: &str) -> Option<&'static LayerDef> {
 /// The kinds that `share isomorphic` can be narrowed to.
 pub fn kinds() -> impl Iterator<Item = &'static str> + Clone {
     let all = FILES.iter().copied().flatten();
-    all.filter(|layer| layer.kind).map(|layer| layer.name)
+    all.filter(|layer| matches!(layer.family, Family::Weights | Family::Norm))
+        .map(|layer| layer.name)
 }
 
 /// The map sizes, for layers that take maps only.
@@ -247,6 +327,37 @@ fn map_of(name: &str, input: Shape) -> Result<(u64, u64, u64), Problem> {
         )
         .help("move it before the global pooling or `flatten` that produces the vector")),
     }
+}
+
+/// The shape of inputs that are joined one by one; `what` is what cannot be done to those that do not fit, in the
+/// participle, and `help` how they would.
+fn joined(
+    inputs: &[Shape],
+    join: impl Fn(Shape, Shape) -> Option<Shape>,
+    (code, what, help): (Code, &str, &str),
+) -> Result<Shape, Problem> {
+    let mut so_far = inputs[0];
+    for (joined, next) in inputs.iter().copied().enumerate().skip(1) {
+        so_far = join(so_far, next).ok_or_else(|| {
+            let text = format!("{} and {} cannot be {what}", in_words(so_far), in_words(next));
+            Problem {
+                clash: Some(Box::new(Clash { joined, so_far, next })),
+                ..Problem::new(code, text).help(help)
+            }
+        })?;
+    }
+    Ok(so_far)
+}
+
+/// The shape of equal inputs.
+fn equal(inputs: &[Shape], what: &str) -> Result<Shape, Problem> {
+    let help = "all paths must have the same shape";
+    joined(inputs, |a, b| (a == b).then_some(a), (Code::ShapesDiffer, what, help))
+}
+
+/// A size as a value of the language; sizes are below `limits::DIMENSION`.
+fn size(value: u64) -> Value {
+    Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 /// One size for both directions, or `3x5`.

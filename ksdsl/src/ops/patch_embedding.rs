@@ -2,7 +2,7 @@
 
 use super::args::param;
 use super::conv::{self, Spec};
-use super::{Args, LayerDef, Op, ParamKind, Problem, Resolve, Shape, map_of};
+use super::{Args, Family, LayerDef, Op, ParamKind, Problem, Resolve, Shape, map_of};
 use crate::diag::Code;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
@@ -15,7 +15,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
     ],
-    kind: false,
+    family: Family::Other,
     resolve: Resolve::One(patches),
 }];
 

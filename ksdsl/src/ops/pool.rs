@@ -3,8 +3,8 @@
 use super::args::param;
 use super::conv::reaches_zero;
 use super::{
-    Args, Call, LayerDef, Op, Operation, ParamDef, ParamKind, Problem, Python, Resolve, Rust, Shape, map_of, pair,
-    python, rust,
+    Args, Call, Family, LayerDef, Op, Operation, ParamDef, ParamKind, Problem, Python, Resolve, Rust, Shape, map_of,
+    pair, python, rust,
 };
 use crate::diag::Code;
 use quote::quote;
@@ -20,14 +20,14 @@ pub(super) const LAYERS: &[LayerDef] = &[
         name: "avg_pool",
         doc: "average pooling, padding included",
         params: WINDOW,
-        kind: false,
+        family: Family::Other,
         resolve: Resolve::One(|args, input| pool(PoolKind::Average, args, input)),
     },
     LayerDef {
         name: "max_pool",
         doc: "max pooling",
         params: WINDOW,
-        kind: false,
+        family: Family::Other,
         resolve: Resolve::One(|args, input| pool(PoolKind::Max, args, input)),
     },
 ];

@@ -2,8 +2,8 @@
 
 use super::args::param;
 use super::{
-    Call, Init, InitChoice, LayerDef, Op, Operation, ParamKind, Part, Problem, Python, Resolve, Rust, Shape, Sharing,
-    Tensor, conv, map_of,
+    Call, Family, Init, InitChoice, LayerDef, Op, Operation, ParamKind, Part, Problem, Python, Resolve, Rust, Shape,
+    Sharing, Tensor, conv, map_of,
 };
 use quote::quote;
 
@@ -14,7 +14,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "position_embedding",
     doc: "learned position embedding (Dosovitskiy et al. 2020), added to the feature maps",
     params: &[param("init", ParamKind::Init, false)],
-    kind: false,
+    family: Family::Other,
     resolve: Resolve::One(|args, input| {
         let (channels, height, width) = map_of("position_embedding", input)?;
         // Every value is added to one value: both fans are 1.

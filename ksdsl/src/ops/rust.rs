@@ -43,7 +43,7 @@ impl Rust {
     }
 
     /// Makes a new `x` by a fallible call whose output has the type of an input.
-    pub(super) fn call(&mut self, call: TokenStream) {
+    pub(crate) fn call(&mut self, call: TokenStream) {
         self.calls.push((None, call));
     }
 
@@ -52,9 +52,42 @@ impl Rust {
         self.call_to(self.output, call);
     }
 
+    /// Makes a new `x` of all inputs by an operation of the engine that is made of loops, `rt::op::Name { .. }`, with
+    /// these tensors.
+    pub(super) fn composed(&mut self, operation: TokenStream, tensors: &[&str]) {
+        let inputs = self.inputs.iter().map(|(input, _)| input);
+        let tensors: Vec<TokenStream> = tensors.iter().map(|name| self.tensor(name)).collect();
+        self.call_typed(match tensors.is_empty() {
+            true => quote!(rt::op::apply(#operation, [#(#inputs),*])),
+            false => quote!(rt::op::apply_with(#operation, [#(#inputs),*], [#(#tensors),*])),
+        });
+    }
+
     /// The same for a shape between those of the inputs and the output.
     pub(super) fn call_to(&mut self, shape: Shape, call: TokenStream) {
         self.calls.push((Some(shape), call));
+    }
+
+    /// Writes a tensor otherwise.
+    pub(crate) fn change(&mut self, name: &str, change: impl Fn(&TokenStream) -> TokenStream) {
+        for (_, tensor) in self.tensors.iter_mut().filter(|(of, _)| *of == name) {
+            *tensor = change(tensor);
+        }
+    }
+
+    /// Takes a tensor away; the operation is written as if it had none.
+    pub(crate) fn take(&mut self, name: &str) -> TokenStream {
+        let tensor = self.tensor(name);
+        self.tensors.retain(|(of, _)| *of != name);
+        tensor
+    }
+
+    /// The statement that makes a new `x` of several inputs, which `inputs` makes of the old one.
+    pub(crate) fn joined(mut self, inputs: TokenStream) -> TokenStream {
+        let (shape, last) = self.calls.pop().unwrap_or_else(|| (None, quote!(Ok(x))));
+        let ty = shape.map(activation).map(|ty| quote!(: #ty));
+        let statements = self.statements();
+        quote!(let x #ty = { #inputs #statements #last? };)
     }
 
     /// The statements that make a new `x`.

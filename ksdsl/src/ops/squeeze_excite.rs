@@ -1,9 +1,9 @@
 //! Squeeze-and-excitation.
 
 use super::args::param;
-use super::linear::linear;
-use super::{Args, LayerDef, Op, ParamKind, Problem, Resolve, Shape, map_of};
+use super::{Block, Family, LayerDef, ParamKind, Problem, Resolve, map_of, size};
 use crate::diag::Code;
+use crate::value::Value;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "squeeze_excite",
@@ -12,27 +12,36 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         param("reduction", ParamKind::Size, false),
         param("bias", ParamKind::Flag, false),
     ],
-    kind: false,
-    resolve: Resolve::SqueezeExcite,
+    family: Family::Other,
+    resolve: Resolve::Block(Block {
+        constants: |args, input| {
+            let (channels, ..) = map_of("squeeze_excite", input)?;
+            let reduction = args.size("reduction", 16);
+            if channels % reduction != 0 {
+                let text = format!(
+                    "{channels} channels cannot be reduced {reduction}-fold: {channels} is not divisible by {reduction}"
+                );
+                return Err(Problem::new(Code::InexactDivision, text)
+                    .at("reduction")
+                    .help("choose a reduction that divides the channels"));
+            }
+            Ok(vec![
+                ("channels", size(channels)),
+                ("reduced", size(channels / reduction)),
+                ("bias", Value::Bool(args.flag("bias", false))),
+            ])
+        },
+        text: "
+            multiply {
+                path {}
+                path {
+                    pool: global_avg_pool
+                    reduce: linear(reduced, bias = bias)
+                    relu
+                    expand: linear(channels, bias = bias)
+                    sigmoid
+                }
+            }
+        ",
+    }),
 }];
-
-/// The two linear layers of a squeeze-and-excitation gate.
-pub fn squeeze_excite(args: &Args, input: Shape) -> Result<[Op; 2], Problem> {
-    let (channels, ..) = map_of("squeeze_excite", input)?;
-    let reduction = args.size("reduction", 16);
-    if channels % reduction != 0 {
-        return Err(Problem::new(
-            Code::InexactDivision,
-            format!(
-                "{channels} channels cannot be reduced {reduction}-fold: {channels} is not divisible by {reduction}"
-            ),
-        )
-        .at("reduction")
-        .help("choose a reduction that divides the channels"));
-    }
-    let reduced = channels / reduction;
-    Ok([
-        linear(args, channels, reduced, false),
-        linear(args, reduced, channels, false),
-    ])
-}

@@ -29,8 +29,8 @@ const OPENERS: &[&str] = &[
 
 /// Words that cannot be names.
 pub(super) const RESERVED: &[&str] = &[
-    "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "add", "multiply", "concat", "path",
-    "repeat", "when", "else", "seq", "true", "false", "and", "or", "not", "as", "in", "x",
+    "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "path", "repeat", "when", "else", "seq",
+    "true", "false", "and", "or", "not", "as", "in", "x",
 ];
 
 /// Keywords that a name of the writer's choice follows.

@@ -3,7 +3,7 @@
 
 use super::{Body, Field, Type};
 use crate::analyse::analyse;
-use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, SCALE, ScopeKind, join_sizes};
+use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, SCALE, ScopeKind, Tensor, join_sizes};
 use crate::paths::compress;
 
 /// Paths named in one comment before the rest is only counted.
@@ -106,11 +106,13 @@ fn shapes(body: &Body) -> String {
 }
 
 /// A tensor of one kernel of a group that has several.
-pub(crate) fn of_part(part: Part, shape: &[u64]) -> String {
-    match part {
-        Part::Bias => "Bias.".to_owned(),
-        _ => format!("Kernel, {}.", join_sizes(shape)),
-    }
+pub(crate) fn of_tensor(tensor: &Tensor) -> String {
+    let what = match (tensor.name, tensor.part) {
+        ("bias", _) => return "Bias.".to_owned(),
+        (_, Part::Norm) => "Scale",
+        _ => "Kernel",
+    };
+    format!("{what}, {}.", join_sizes(&tensor.shape))
 }
 
 /// What a shared parameter is, and who uses it.

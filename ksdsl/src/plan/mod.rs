@@ -8,11 +8,10 @@ pub(crate) mod docs;
 mod size;
 
 use crate::ir::{
-    GroupId, Init, Join, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
+    self, GroupId, Init, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
     Shape, Tensor, key,
 };
 use crate::ops::Module;
-use crate::ops::attention::Attend;
 use std::collections::HashMap;
 
 /// The position of a struct in [`Plan::types`].
@@ -116,23 +115,29 @@ pub(super) enum Step {
         tensors: Vec<Source>,
         /// What it has of its own for a shared kernel.
         private: Private,
+        /// The branches that it joins; none for an operation of one input.
+        arms: Vec<Arm>,
     },
     Module(FieldId),
     Repeat(FieldId),
-    Residual {
-        main: Vec<Step>,
-        skip: Vec<Step>,
-    },
-    Branch {
-        join: Join,
-        arms: Vec<(Vec<Step>, Shape)>,
-    },
-    Gate(Vec<Step>),
-    /// Queries, keys and values, and in how many heads they are joined.
-    Attend {
-        inputs: [Vec<Step>; 3],
-        heads: u64,
-    },
+}
+
+/// A branch: the name of its output, its steps, and the shape they give.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Arm {
+    pub(super) name: &'static str,
+    pub(super) steps: Vec<Step>,
+    pub(super) output: Shape,
+}
+
+impl Step {
+    /// The branches in it.
+    pub(super) fn arms(&self) -> &[Arm] {
+        match self {
+            Step::Layer { arms, .. } => arms,
+            Step::Module(_) | Step::Repeat(_) => &[],
+        }
+    }
 }
 
 /// Plans a network.
@@ -185,28 +190,30 @@ impl<'n> Planner<'n> {
                     at += 1 + more;
                     continue;
                 }
-                Node::Layer(id) => steps.push(self.layer(*id, depth, fields)),
-                Node::Residual { main, skip } => {
-                    let main = self.steps(main, depth, fields);
-                    steps.push(Step::Residual {
-                        main,
-                        skip: self.steps(skip, depth, fields),
-                    });
+                Node::Layer(id) => {
+                    steps.push(layer_step(self.network, *id, depth, fields));
                 }
-                Node::Branch { join, arms, .. } => {
-                    let arms = arms
-                        .iter()
-                        .map(|(arm, shape)| (self.steps(arm, depth, fields), *shape))
-                        .collect();
-                    steps.push(Step::Branch { join: *join, arms });
-                }
-                Node::Gate(gate) => steps.push(Step::Gate(self.steps(gate, depth, fields))),
-                Node::Attend { layer, inputs } => {
-                    let inputs = inputs.each_ref().map(|input| self.steps(input, depth, fields));
-                    if let Some(attend) = self.network.layers[*layer].op.downcast::<Attend>() {
-                        let heads = attend.heads;
-                        steps.push(Step::Attend { inputs, heads });
+                Node::Join(join) => {
+                    let arm = |arm: &'n ir::Arm| Arm {
+                        name: arm.name,
+                        steps: self.steps(&arm.nodes, depth, fields),
+                        output: arm.output,
+                    };
+                    let joined = join.arms.iter().map(arm).collect();
+                    let mut step = match join.layer {
+                        Some(id) => layer_step(self.network, id, depth, fields),
+                        None => Step::Layer {
+                            op: join.op.clone(),
+                            output: join.output,
+                            tensors: Vec::new(),
+                            private: Private::NONE,
+                            arms: Vec::new(),
+                        },
+                    };
+                    if let Step::Layer { arms, .. } = &mut step {
+                        *arms = joined;
                     }
+                    steps.push(step);
                 }
             }
             at += 1;
@@ -275,55 +282,15 @@ impl<'n> Planner<'n> {
     /// Whether a step, or one in a struct it calls, has a property.
     fn uses(&self, steps: &[Step], body: &Body, property: Property) -> bool {
         steps.iter().any(|step| match step {
-            Step::Layer { op, tensors, .. } => (property.layer)(op, tensors),
+            Step::Layer { op, tensors, arms, .. } => {
+                let inside = |arm: &Arm| self.uses(&arm.steps, body, property);
+                (property.layer)(op, tensors) || arms.iter().any(inside)
+            }
             Step::Module(field) | Step::Repeat(field) => match &body.fields[*field] {
                 Field::Module { of, .. } | Field::Repeat { of, .. } => (property.inner)(&self.types[*of]),
                 _ => false,
             },
-            Step::Residual { main, skip } => self.uses(main, body, property) || self.uses(skip, body, property),
-            Step::Branch { arms, .. } => arms.iter().any(|(arm, _)| self.uses(arm, body, property)),
-            Step::Gate(gate) => self.uses(gate, body, property),
-            Step::Attend { inputs, .. } => inputs.iter().any(|input| self.uses(input, body, property)),
         })
-    }
-
-    fn layer(&mut self, id: usize, depth: usize, fields: &mut Vec<Field>) -> Step {
-        let layer = &self.network.layers[id];
-        let name = key(&layer.path.0[depth..]);
-        let shared = |part, name| {
-            let group = layer.visit(part)?.group;
-            let mut tensors = self.network.groups[group].tensors().into_iter();
-            tensors
-                .position(|tensor| tensor.name == name)
-                .map(|tensor| Source::Shared(group, tensor))
-        };
-        let mut own = |field| {
-            fields.push(field);
-            Source::Own(fields.len() - 1)
-        };
-        let shared_module = layer.visit(Part::Norm).map(|visit| Source::Shared(visit.group, 0));
-        let tensors = match layer.op.module() {
-            Some(of) => vec![shared_module.unwrap_or_else(|| own(Field::Norm { key: name.clone(), of }))],
-            None => {
-                let tensor = |tensor: Tensor| {
-                    shared(tensor.part, tensor.name).unwrap_or_else(|| {
-                        own(Field::Tensor {
-                            key: format!("{name}.{}", tensor.name),
-                            shape: tensor.shape,
-                            init: tensor.init,
-                            part: tensor.part,
-                        })
-                    })
-                };
-                layer.op.tensors().into_iter().map(tensor).collect()
-            }
-        };
-        Step::Layer {
-            op: layer.op.clone(),
-            output: layer.output,
-            tensors,
-            private: private(layer, &name, fields),
-        }
     }
 
     /// `S1BasicBlock` for the block `basic` in `s1`, `S1Stage` for the stage itself; numbered from
@@ -353,6 +320,47 @@ impl<'n> Planner<'n> {
         let count = self.names.entry(base.to_lowercase()).or_insert(0);
         *count += 1;
         if *count == 1 { base } else { format!("{base}{count}") }
+    }
+}
+
+/// A layer, with its own tensors as fields.
+fn layer_step(network: &Network, id: usize, depth: usize, fields: &mut Vec<Field>) -> Step {
+    let layer = &network.layers[id];
+    let name = key(&layer.path.0[depth..]);
+    let shared = |part, name| {
+        let group = layer.visit(part)?.group;
+        let mut tensors = network.groups[group].tensors().into_iter();
+        tensors
+            .position(|tensor| tensor.name == name)
+            .map(|tensor| Source::Shared(group, tensor))
+    };
+    let mut own = |field| {
+        fields.push(field);
+        Source::Own(fields.len() - 1)
+    };
+    let shared_module = layer.visit(Part::Norm).map(|visit| Source::Shared(visit.group, 0));
+    let tensors = match layer.op.module() {
+        Some(of) => vec![shared_module.unwrap_or_else(|| own(Field::Norm { key: name.clone(), of }))],
+        None => {
+            let tensor = |tensor: Tensor| {
+                shared(tensor.part, tensor.name).unwrap_or_else(|| {
+                    own(Field::Tensor {
+                        key: format!("{name}.{}", tensor.name),
+                        shape: tensor.shape,
+                        init: tensor.init,
+                        part: tensor.part,
+                    })
+                })
+            };
+            layer.op.tensors().into_iter().map(tensor).collect()
+        }
+    };
+    Step::Layer {
+        op: layer.op.clone(),
+        output: layer.output,
+        tensors,
+        private: private(layer, &name, fields),
+        arms: Vec::new(),
     }
 }
 

@@ -36,13 +36,13 @@ fn body(body: &Body) -> usize {
 }
 
 fn steps(all: &[Step]) -> usize {
-    let inner = |step: &Step| match step {
-        Step::Layer { .. } => LAYER,
-        Step::Module(_) | Step::Repeat(_) => STEP,
-        Step::Residual { main, skip } => STEP + steps(main) + steps(skip),
-        Step::Branch { arms, .. } => arms.iter().map(|(arm, _)| STEP + steps(arm)).sum(),
-        Step::Gate(gate) => STEP + steps(gate),
-        Step::Attend { inputs, .. } => 3 * STEP + inputs.iter().map(|input| steps(input)).sum::<usize>(),
+    let inner = |step: &Step| {
+        let own = match step {
+            Step::Layer { arms, .. } if arms.is_empty() => LAYER,
+            Step::Layer { arms, .. } => STEP * (arms.len() - 1),
+            Step::Module(_) | Step::Repeat(_) => STEP,
+        };
+        own + step.arms().iter().map(|arm| steps(&arm.steps)).sum::<usize>()
     };
     all.iter().map(inner).sum()
 }

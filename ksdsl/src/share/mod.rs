@@ -16,8 +16,8 @@ mod select;
 
 use crate::ast::{Select, Selector, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::elaborate::Elaborated;
-use crate::ir::{LayerId, Network, Op, Part};
+use crate::elaborate::{Elaborated, Unshared};
+use crate::ir::{Layer, LayerId, Network, Op, Part};
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, eval_bool};
@@ -29,12 +29,14 @@ use std::collections::HashMap;
 
 /// Resolves the clauses of an elaborated network.
 pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Network {
-    let Elaborated {
+    let (
         mut network,
-        shares,
-        env,
-        incomplete,
-    } = elaborated;
+        Clauses {
+            shares,
+            env,
+            incomplete,
+        },
+    ) = unshared(elaborated);
     let index = Index::new(&network.layers);
     let mut names = GroupNames::default();
     let mut budget = limits::SELECTED_PLACES;
@@ -68,6 +70,45 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         }
     }
     network
+}
+
+/// The clauses of a network with what they are read in.
+struct Clauses<'f> {
+    shares: Vec<&'f Share>,
+    env: Env,
+    incomplete: bool,
+}
+
+/// The network in which nothing is shared, and its clauses.
+fn unshared(elaborated: Elaborated<'_>) -> (Network, Clauses<'_>) {
+    let layer = |layer: Unshared| Layer {
+        path: layer.path,
+        op: layer.op,
+        input: layer.input,
+        output: layer.output,
+        span: layer.span,
+        kernel: None,
+        bias: None,
+        scaled: false,
+        rank: None,
+    };
+    let network = Network {
+        name: elaborated.head.name.to_owned(),
+        docs: elaborated.head.docs.to_vec(),
+        text: elaborated.head.text,
+        parameters: elaborated.parameters,
+        input: elaborated.input,
+        output: elaborated.output,
+        nodes: elaborated.nodes,
+        layers: elaborated.layers.into_iter().map(layer).collect(),
+        groups: Vec::new(),
+    };
+    let clauses = Clauses {
+        shares: elaborated.shares,
+        env: elaborated.env,
+        incomplete: elaborated.incomplete,
+    };
+    (network, clauses)
 }
 
 fn too_many_places(span: Span) -> Diagnostic {

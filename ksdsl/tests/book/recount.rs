@@ -25,7 +25,8 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
         }
         "linear" => (weighted(of("inputs") * of("outputs")), 0),
         "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
-        "layer_norm" => (norm(2 * of("channels")), 0),
+        "layer_norm" | "group_norm" => (norm(2 * of("channels")), 0),
+        "rms_norm" => (norm(of("channels")), 0),
         "position_embedding" => (weighted(of("channels") * of("height") * of("width")), 0),
         _ => (weighted(0), 0),
     }

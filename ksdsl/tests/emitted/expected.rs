@@ -1,7 +1,8 @@
 //! What a network should compute: its resolved layers, one by one, without any structs.
 
 use crate::graph::{self, Graph, Id, Params};
-use ksdsl::ir::{Init, Join, Layer, Network, Node, Part, Shape, Visit};
+use ksdsl::ir::{Init, Layer, Network, Node, Part, Shape, Visit};
+use ksdsl::ops::Call;
 use ksdsl::ops::conv::Conv;
 
 /// The key of what holds a part of a layer.
@@ -107,51 +108,44 @@ pub(crate) fn shaped(op: String, shape: Shape) -> String {
 }
 
 impl Walk<'_, '_> {
-    fn nodes(&mut self, nodes: &[Node], x: Id) -> Id {
-        nodes.iter().fold(x, |x, node| self.node(node, x))
-    }
-
     fn node(&mut self, node: &Node, x: Id) -> Id {
         match node {
             Node::Layer(layer) => self.layer(&self.network.layers[*layer], x),
             Node::Scope(scope) => self.nodes(&scope.nodes, x),
-            Node::Residual { main, skip } => {
-                let (main, skip) = (self.nodes(main, x), self.nodes(skip, x));
-                self.graph.add("add", &[main, skip])
-            }
-            Node::Branch { join, arms, .. } => {
-                let values: Vec<(Id, Shape)> = arms.iter().map(|(arm, shape)| (self.nodes(arm, x), *shape)).collect();
-                self.branch(*join, &values)
-            }
-            Node::Gate(gate) => {
-                let factors = self.nodes(gate, x);
-                self.graph.add("gate", &[x, factors])
-            }
-            Node::Attend { layer, inputs } => {
-                let inputs: Vec<Id> = inputs.iter().map(|steps| self.nodes(steps, x)).collect();
-                let heads = self.network.layers[*layer].op.call().int("heads");
-                self.graph.add(graph::attend(heads), &inputs)
+            Node::Join(join) => {
+                let arms = join.arms.iter();
+                let values: Vec<(Id, Shape)> = arms.map(|arm| (self.nodes(&arm.nodes, x), arm.output)).collect();
+                self.join(join.op.call(), &values)
             }
         }
     }
 
-    fn branch(&mut self, join: Join, arms: &[(Id, Shape)]) -> Id {
+    fn nodes(&mut self, nodes: &[Node], x: Id) -> Id {
+        nodes.iter().fold(x, |x, node| self.node(node, x))
+    }
+
+    fn join(&mut self, call: &Call, arms: &[(Id, Shape)]) -> Id {
+        if call.name == "attend" {
+            let inputs: Vec<Id> = arms.iter().map(|(arm, _)| *arm).collect();
+            return self.graph.add(graph::attend(call.int("heads")), &inputs);
+        }
         let (mut x, mut shape) = arms[0];
         for &(arm, other) in &arms[1..] {
-            x = match (join, shape, other) {
-                (Join::Add, ..) => self.graph.add("add", &[x, arm]),
-                (Join::Concat, ..) => {
+            x = match (call.name, shape, other) {
+                (name @ ("add" | "subtract"), ..) => self.graph.add(name, &[x, arm]),
+                ("concat", ..) => {
                     let mut sizes = shape.sizes();
                     sizes[0] += other.channels();
                     shape = shape.with_channels(sizes[0]);
                     self.say("concat".to_owned(), shape, &[x, arm])
                 }
-                (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => self.graph.add("gate", &[x, arm]),
-                (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => {
+                ("multiply", Shape::Map { .. }, Shape::Flat(_)) => self.graph.add("gate", &[x, arm]),
+                ("multiply", Shape::Flat(_), Shape::Map { .. }) => {
                     shape = other;
                     self.graph.add("gate", &[arm, x])
                 }
-                (Join::Multiply, ..) => self.graph.add("multiply", &[x, arm]),
+                ("multiply", ..) => self.graph.add("multiply", &[x, arm]),
+                (name, ..) => panic!("the join {name}"),
             };
         }
         x
@@ -206,6 +200,33 @@ impl Walk<'_, '_> {
                 let map = self.graph.param(&format!("{norm}.weight"));
                 self.graph.add("position", &[x, map])
             }
+            name @ ("leaky_relu" | "elu") => {
+                let of = if name == "elu" { "alpha" } else { "slope" };
+                self.graph.add(graph::numbered(name, &[(of, call.real(of))]), &[x])
+            }
+            name @ ("upsample_nearest" | "upsample_bilinear") => {
+                let op = graph::numbered(name, &[("factor", call.real("factor"))]);
+                self.say(op, layer.output, &[x])
+            }
+            name @ ("group_norm" | "rms_norm") => {
+                let tensors: &[&str] = if name == "group_norm" {
+                    &["weight", "bias"]
+                } else {
+                    &["weight"]
+                };
+                let numbers: &[&str] = if name == "group_norm" {
+                    &["groups", "eps"]
+                } else {
+                    &["eps"]
+                };
+                let numbers: Vec<_> = numbers.iter().map(|of| (*of, call.real(of))).collect();
+                let params = tensors
+                    .iter()
+                    .map(|tensor| self.graph.param(&format!("{norm}.{tensor}")));
+                let inputs: Vec<Id> = std::iter::once(x).chain(params).collect();
+                self.graph.add(graph::numbered(name, &numbers), &inputs)
+            }
+            name @ ("tanh" | "softplus") => self.graph.add(name, &[x]),
             name @ ("relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish") => self.graph.add(name, &[x]),
             name => panic!("{} is `{name}`", layer.path),
         }

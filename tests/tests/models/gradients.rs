@@ -214,6 +214,8 @@ pub(crate) fn assert_every_layer(summaries: &[Summary], text: &str) {
             // Pointwise convolutions around an `attend`, and a convolution.
             "attention" => layers().any(|of| of.op == "attend"),
             "patch_embedding" => layers().any(|of| of.path.contains("patch_embedding")),
+            // Join paths, and leave no layer behind.
+            "add" | "multiply" | "concat" => text.contains(&format!("{} {{", layer.name)),
             // Leaves no layer behind.
             "identity" => text.contains("path { identity }"),
             name => layers().any(|of| of.op == name),

@@ -61,7 +61,10 @@ impl Operation for GroupNorm {
             let value = operand(2) * (operand(3) * operand(4) - operand(5) - normed() * operand(6));
             let [a, b, c, d, e] = operands;
             let dx = exec.compute(&grouped.map("xggcxgg", value), &[a, b, c, d, e, &average, &product])?;
-            weight.add(exec, exec.compute(&grouped.channel_sums("xggx", normed() * operand(3)), &[a, b, c, e])?)?;
+            weight.add(
+                exec,
+                exec.compute(&grouped.channel_sums("xggx", normed() * operand(3)), &[a, b, c, e])?,
+            )?;
             bias.add(exec, exec.compute(&grouped.channel_sums("x", operand(0)), &[e])?)?;
             grad.add(exec, dx)
         };

@@ -3,10 +3,9 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{Fresh, access, reach};
-use crate::ir::{GroupId, Join, LOW_RANK_A, LOW_RANK_B, Op, Part, SCALE, Shape};
-use crate::ops::attention::ATTEND;
+use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, SCALE, Shape};
 use crate::ops::{Python, Statement};
-use crate::plan::{Body, Field, FieldId, Plan, Private, Source, Step, TypeId};
+use crate::plan::{Arm, Body, Field, FieldId, Plan, Private, Source, Step, TypeId};
 use std::collections::HashSet;
 
 /// What all classes of a file have in common.
@@ -41,12 +40,11 @@ impl<'p> File<'p> {
 
     fn any_bank(&self, steps: &[Step], body: &Body) -> bool {
         steps.iter().any(|step| match step {
-            Step::Layer { tensors, .. } => tensors.iter().any(|source| self.is_bank(*source)),
+            Step::Layer { tensors, arms, .. } => {
+                let inside = |arm: &Arm| self.any_bank(&arm.steps, body);
+                tensors.iter().any(|source| self.is_bank(*source)) || arms.iter().any(inside)
+            }
             Step::Module(field) | Step::Repeat(field) => inner(body, *field).is_some_and(|of| self.banks[of]),
-            Step::Residual { main, skip } => self.any_bank(main, body) || self.any_bank(skip, body),
-            Step::Branch { arms, .. } => arms.iter().any(|(arm, _)| self.any_bank(arm, body)),
-            Step::Gate(gate) => self.any_bank(gate, body),
-            Step::Attend { inputs, .. } => inputs.iter().any(|steps| self.any_bank(steps, body)),
         })
     }
 }
@@ -115,24 +113,36 @@ impl<'p> Class<'p> {
                     output,
                     tensors,
                     private,
-                } => self.layer(op, *output, tensors, *private, x),
+                    arms,
+                } => {
+                    let inputs = self.inputs(*output, arms, x);
+                    self.layer(op, tensors, *private, inputs);
+                }
                 Step::Module(field) => {
                     let part = self.part(*field);
                     let args = self.args(*field, x);
                     self.forward.call(&format!("{x} = {part}"), &args, "");
                 }
                 Step::Repeat(field) => self.repeat(*field, x),
-                Step::Residual { main, skip } => self.residual(main, skip, x),
-                Step::Branch { join, arms } => self.branch(*join, arms, x),
-                Step::Gate(gate) => {
-                    let factor = self.variables.name("gate");
-                    self.forward.line(&format!("{factor} = {x}"));
-                    self.steps(gate, &factor);
-                    self.forward.line(&format!("{x} = {x} * {factor}[:, :, None, None]"));
-                }
-                Step::Attend { inputs, heads } => self.attend(inputs, *heads, x),
             }
         }
+    }
+
+    /// The inputs of an operation: `x`, or the outputs of branches of it, of which the first stays `x`.
+    fn inputs(&mut self, output: Shape, arms: &[Arm], x: &str) -> Vec<(String, Shape)> {
+        if arms.is_empty() {
+            return vec![(x.to_owned(), output)];
+        }
+        let mut inputs = vec![x.to_owned()];
+        for arm in &arms[1..] {
+            let name = self.variables.name(arm.name);
+            self.forward.line(&format!("{name} = {x}"));
+            inputs.push(name);
+        }
+        for (arm, name) in arms.iter().zip(&inputs) {
+            self.steps(&arm.steps, name);
+        }
+        inputs.into_iter().zip(arms.iter().map(|arm| arm.output)).collect()
     }
 
     fn repeat(&mut self, field: FieldId, x: &str) {
@@ -179,61 +189,7 @@ impl<'p> Class<'p> {
         args
     }
 
-    fn attend(&mut self, inputs: &[Vec<Step>; 3], heads: u64, x: &str) {
-        self.used.insert(Helper::Of(&ATTEND));
-        let mut args = Vec::new();
-        for (steps, name) in inputs.iter().zip(["query", "key", "value"]) {
-            let input = self.variables.name(name);
-            self.forward.line(&format!("{input} = {x}"));
-            self.steps(steps, &input);
-            args.push(input);
-        }
-        args.push(heads.to_string());
-        self.forward.call(&format!("{x} = attend"), &args, "");
-    }
-
-    fn residual(&mut self, main: &[Step], skip: &[Step], x: &str) {
-        let other = self.variables.name("skip");
-        self.forward.line(&format!("{other} = {x}"));
-        self.steps(main, x);
-        self.steps(skip, &other);
-        self.forward.line(&format!("{x} = {x} + {other}"));
-    }
-
-    fn branch(&mut self, join: Join, arms: &[(Vec<Step>, Shape)], x: &str) {
-        let paths: Vec<String> = arms
-            .iter()
-            .map(|(steps, _)| match steps.as_slice() {
-                // An empty branch is the identity.
-                [] => x.to_owned(),
-                steps => {
-                    let path = self.variables.name("path");
-                    self.forward.line(&format!("{path} = {x}"));
-                    self.steps(steps, &path);
-                    path
-                }
-            })
-            .collect();
-        match join {
-            Join::Add => self.forward.line(&format!("{x} = {}", paths.join(" + "))),
-            Join::Concat => self.forward.call(
-                &format!("{x} = torch.cat"),
-                &[format!("({})", paths.join(", ")), "1".to_owned()],
-                "",
-            ),
-            Join::Multiply => {
-                let map = arms.iter().any(|(_, shape)| matches!(shape, Shape::Map { .. }));
-                let factors = paths.iter().zip(arms).map(|(path, (_, shape))| match shape {
-                    Shape::Flat(_) if map => format!("{path}[:, :, None, None]"),
-                    _ => path.clone(),
-                });
-                let factors: Vec<String> = factors.collect();
-                self.forward.line(&format!("{x} = {}", factors.join(" * ")));
-            }
-        }
-    }
-
-    fn layer(&mut self, op: &Op, output: Shape, sources: &[Source], private: Private, x: &str) {
+    fn layer(&mut self, op: &Op, sources: &[Source], private: Private, inputs: Vec<(String, Shape)>) {
         let [a, b] = private.low_rank;
         self.own_tensors(sources.iter().copied().chain([a, b, private.scale]));
         let visits = self.visits(sources);
@@ -260,7 +216,7 @@ impl<'p> Class<'p> {
             });
             tensors.extend(expression.map(|expression| (tensor.name, expression)));
         }
-        self.write_op(op, Python::new(vec![(x.to_owned(), output)], tensors, module));
+        self.write_op(op, Python::new(inputs, tensors, module));
     }
 
     /// Writes the statements of an operation.

@@ -149,7 +149,9 @@ fn assignment(context: &Context<'_, '_>) -> Option<(usize, usize)> {
 
 /// The layer a word stands for, if it stands for one.
 fn layer_name(word: &str) -> Option<&'static str> {
-    let here = ops::layers().map(|layer| layer.name);
+    let here = ops::layers()
+        .filter(|layer| layer.paths().is_none())
+        .map(|layer| layer.name);
     let same = here.into_iter().find(|name| *name == word || foreign::same(name, word));
     same.or_else(|| match foreign::layer(word) {
         Some(Ours::Name(name)) => Some(name),

@@ -90,6 +90,11 @@ impl Run<'_, '_> {
                 _ => panic!("dropout"),
             },
             "scale" => return self.scale(&tensors),
+            "leaky_relu" | "elu" => numbered(name, &[if name == "elu" { "alpha" } else { "slope" }], args),
+            "upsample_nearest" | "upsample_bilinear" => numbered(name, &["factor"], args),
+            "group_norm" => numbered(name, &["groups", "eps"], args),
+            "rms_norm" => numbered(name, &["eps"], args),
+            "tanh" | "softplus" | "subtract" => name.to_owned(),
             "add" | "multiply" | "gate" | "concat" | "flatten" | "linear" => name.to_owned(),
             "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" => name.to_owned(),
             _ => panic!("the operation {name}"),
@@ -112,6 +117,17 @@ impl Run<'_, '_> {
         let kernel = self.graph.add("scale", &[kernel, factors]);
         self.graph.add(op, &[&[x, kernel], bias].concat())
     }
+}
+
+/// An operation whose last arguments are these numbers.
+fn numbered(name: &str, names: &[&str], args: &[Value]) -> String {
+    let numbers = args.iter().filter_map(|arg| match arg {
+        Value::Number(number) => Some(*number),
+        _ => None,
+    });
+    let numbers: Vec<(&str, f64)> = names.iter().copied().zip(numbers).collect();
+    assert_eq!(numbers.len(), names.len(), "{name}");
+    graph::numbered(name, &numbers)
 }
 
 /// The shape that a typed activation has, if this is one.
