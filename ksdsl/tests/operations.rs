@@ -202,21 +202,21 @@ fn new_operations_are_calls_of_the_runtime() {
     let rust = codegen::format(codegen::network(&compiled(body).networks[0]));
     let mut rest = rust.as_str();
     for statement in [
-        "= rt::op::apply_with(rt::op::GroupNorm { groups: 2, eps: 0.00001, }, [x], [&self.group_norm_weight, &self.group_norm_bias])?;",
-        "= rt::op::apply_with(rt::op::RmsNorm { eps: 0.000001, }, [x], [&self.rms_norm_weight])?;",
-        "= rt::op::apply(rt::op::LeakyRelu { slope: 0.01, }, [x])?;",
-        "= rt::op::apply(rt::op::Elu { alpha: 0.5, }, [x])?;",
+        "= rt::op::apply_with(rt::op::GroupNorm { groups: 2, eps: 0.00001 }, [x], [&self.group_norm_weight, &self.group_norm_bias])?;",
+        "= rt::op::apply_with(rt::op::RmsNorm { eps: 0.000001 }, [x], [&self.rms_norm_weight])?;",
+        "= rt::op::apply(rt::op::LeakyRelu { slope: 0.01 }, [x])?;",
+        "= rt::op::apply(rt::op::Elu { alpha: 0.5 }, [x])?;",
         "= rt::op::apply(rt::op::Tanh, [x])?;",
         "= rt::op::apply(rt::op::Softplus, [x])?;",
-        "let x: rt::Map<B, 4, 8, 8, E, D, T> = rt::op::apply(rt::op::Upsample { factor: 2, bilinear: false, }, [x])?;",
-        "let x: rt::Map<B, 4, 24, 24, E, D, T> = rt::op::apply(rt::op::Upsample { factor: 3, bilinear: true, }, [x])?;",
+        "let x: rt::Map<B, 4, 8, 8, E, D, T> = rt::op::apply(rt::op::Upsample { factor: 2, bilinear: false }, [x])?;",
+        "let x: rt::Map<B, 4, 24, 24, E, D, T> = rt::op::apply(rt::op::Upsample { factor: 3, bilinear: true }, [x])?;",
         "let (x, path) = x.fork()?;",
         "let x = rt::op::relu(x)?;",
         "let x = rt::op::sigmoid(x)?;",
         "rt::op::apply(rt::op::Subtract, [x, path])?",
     ] {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let flat = words(rest).replace("( ", "(").replace(", )", ")").replace(", ]", "]").replace("[ ", "[");
+        let flat = words(rest).replace("( ", "(").replace(", )", ")").replace(", ]", "]").replace(", }", " }").replace("[ ", "[");
         let at = flat
             .find(statement)
             .unwrap_or_else(|| panic!("no `{statement}` in\n{rest}"));

@@ -204,8 +204,9 @@ impl Walk<'_, '_> {
                 let of = if name == "elu" { "alpha" } else { "slope" };
                 self.graph.add(graph::numbered(name, &[(of, call.real(of))]), &[x])
             }
-            name @ ("upsample_nearest" | "upsample_bilinear") => {
-                let op = graph::numbered(name, &[("factor", call.real("factor"))]);
+            "upsample" => {
+                let numbers = ["factor", "bilinear"].map(|of| (of, call.real(of)));
+                let op = graph::numbered("upsample", &numbers);
                 self.say(op, layer.output, &[x])
             }
             name @ ("group_norm" | "rms_norm") => {

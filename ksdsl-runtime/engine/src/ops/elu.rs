@@ -1,4 +1,4 @@
-//! ELU (Clevert et al. 2015).
+//! ELU (Clevert et al. 2016).
 
 use super::pointwise::pointwise;
 use super::{Args, Operation};

@@ -1,4 +1,4 @@
-//! Softplus (Dugas et al. 2000).
+//! Softplus.
 
 use super::pointwise::pointwise;
 use super::{Args, Operation};

@@ -89,14 +89,15 @@ impl Run<'_, '_> {
             }
             "interpolate" => {
                 known(&["scale_factor", "mode", "align_corners"]);
-                let name = match named.get("mode") {
-                    None => "upsample_nearest",
-                    Some(Value::Text(mode)) if mode == "bilinear" => "upsample_bilinear",
+                let bilinear = match named.get("mode") {
+                    None => 0.0,
+                    Some(Value::Text(mode)) if mode == "bilinear" => 1.0,
                     Some(_) => panic!("a mode"),
                 };
                 let x = self.tensor(&args[0]);
                 let factor = number(named["scale_factor"]);
-                self.graph.add(graph::numbered(name, &[("factor", factor)]), &[x])
+                let op = graph::numbered("upsample", &[("factor", factor), ("bilinear", bilinear)]);
+                self.graph.add(op, &[x])
             }
             "adaptive_max_pool2d" => {
                 assert!(matches!(args[1], Value::Number(1.0)));

@@ -15,6 +15,9 @@ impl Run<'_, '_> {
         if function == "rt::Bank::new" {
             return self.bank(call, env);
         }
+        if matches!(&*function, "rt::op::apply" | "rt::op::apply_with") {
+            return Value::Tensor(self.composed(call, env, ty));
+        }
         let args: Vec<Value> = call.args.iter().map(|arg| self.eval(arg, env, None)).collect();
         match function.as_str() {
             "Ok" | "rt::Bound::new" => args.into_iter().next().expect("a value"),
@@ -23,6 +26,29 @@ impl Run<'_, '_> {
                 Value::Tensor(self.graph.add("low_rank", &inputs))
             }
             _ => Value::Tensor(self.operation(&function, &args, ty)),
+        }
+    }
+
+    /// An operation that is made of loops, its inputs and its tensors.
+    fn composed(&mut self, call: &syn::ExprCall, env: &Env, ty: Option<&str>) -> Id {
+        let mut args = call.args.iter();
+        let (name, numbers) = operation(args.next().expect("an operation"));
+        let mut tensors = Vec::new();
+        for list in args {
+            let syn::Expr::Array(list) = list else {
+                panic!("{}", text(list))
+            };
+            let values = list.elems.iter().map(|value| self.eval(value, env, None));
+            tensors.extend(values.map(|value| tensor(&value)));
+        }
+        let named: Vec<(&str, f64)> = numbers.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+        let op = match named.as_slice() {
+            [] => name.clone(),
+            numbers => graph::numbered(&name, numbers),
+        };
+        match ty.and_then(shape).filter(|_| name == "upsample") {
+            Some(shape) => self.graph.add(shaped(op, shape), &tensors),
+            None => self.graph.add(op, &tensors),
         }
     }
 
@@ -90,11 +116,6 @@ impl Run<'_, '_> {
                 _ => panic!("dropout"),
             },
             "scale" => return self.scale(&tensors),
-            "leaky_relu" | "elu" => numbered(name, &[if name == "elu" { "alpha" } else { "slope" }], args),
-            "upsample_nearest" | "upsample_bilinear" => numbered(name, &["factor"], args),
-            "group_norm" => numbered(name, &["groups", "eps"], args),
-            "rms_norm" => numbered(name, &["eps"], args),
-            "tanh" | "softplus" | "subtract" => name.to_owned(),
             "add" | "multiply" | "gate" | "concat" | "flatten" | "linear" => name.to_owned(),
             "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" => name.to_owned(),
             _ => panic!("the operation {name}"),
@@ -119,15 +140,30 @@ impl Run<'_, '_> {
     }
 }
 
-/// An operation whose last arguments are these numbers.
-fn numbered(name: &str, names: &[&str], args: &[Value]) -> String {
-    let numbers = args.iter().filter_map(|arg| match arg {
-        Value::Number(number) => Some(*number),
-        _ => None,
-    });
-    let numbers: Vec<(&str, f64)> = names.iter().copied().zip(numbers).collect();
-    assert_eq!(numbers.len(), names.len(), "{name}");
-    graph::numbered(name, &numbers)
+/// The name of `rt::op::LeakyRelu { slope: 0.01 }` in the language, and its numbers; a flag is 0 or 1.
+fn operation(of: &syn::Expr) -> (String, Vec<(String, f64)>) {
+    let (path, fields) = match of {
+        syn::Expr::Path(path) => (text(path), Vec::new()),
+        syn::Expr::Struct(built) => {
+            let number = |field: &syn::FieldValue| match text(&field.expr).as_str() {
+                "true" => 1.0,
+                "false" => 0.0,
+                number => number.parse().expect("a number"),
+            };
+            let fields = built.fields.iter().map(|field| (text(&field.member), number(field)));
+            (text(&built.path), fields.collect())
+        }
+        other => panic!("{}", text(other)),
+    };
+    let name = path.strip_prefix("rt::op::").expect("an operation of the runtime");
+    let mut word = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.extend(letter.to_lowercase());
+    }
+    (word, fields)
 }
 
 /// The shape that a typed activation has, if this is one.
