@@ -61,6 +61,11 @@ pub(super) const OF_MAPS: &[&str] = &[
     "position_embedding",
     "batch_norm",
     "layer_norm",
+    "group_norm",
+    "rms_norm",
+    "subtract",
+    "attend",
+    "upsample",
     "activation",
     "max_pool",
     "avg_pool",
@@ -75,10 +80,22 @@ pub(super) const OF_VECTORS: &[&str] = &[
     "multiply",
     "batch_norm",
     "layer_norm",
+    "rms_norm",
     "activation",
     "dropout",
 ];
-pub(super) const ACTIVATIONS: &[&str] = &["relu", "gelu", "gelu_tanh", "silu", "sigmoid", "hard_swish"];
+pub(super) const ACTIVATIONS: &[&str] = &[
+    "relu",
+    "gelu",
+    "gelu_tanh",
+    "silu",
+    "sigmoid",
+    "hard_swish",
+    "leaky_relu(slope = 0.1)",
+    "elu",
+    "tanh",
+    "softplus",
+];
 /// Of at least four visits.
 pub(super) const MAPPINGS: &[&str] = &[
     "",

@@ -58,6 +58,7 @@ specs! {
     mapped: mapped_shared mapped_free;
     whole_blocks: whole_blocks_shared whole_blocks_free;
     transformer: transformer_shared transformer_free;
+    loops: loops_shared loops_free;
     chosen: chosen_shared chosen_free;
 }
 

@@ -139,6 +139,8 @@ nets! {
     gradients::whole_blocks_free [3, 5, 5];
     gradients::transformer_shared [2, 4, 6];
     gradients::transformer_free [2, 4, 6];
+    gradients::loops_shared [4, 5, 4];
+    gradients::loops_free [4, 5, 4];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
     gradients::ranked_shared [4, 6, 6];
