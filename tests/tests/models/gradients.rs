@@ -58,7 +58,6 @@ specs! {
     mapped: mapped_shared mapped_free;
     whole_blocks: whole_blocks_shared whole_blocks_free;
     transformer: transformer_shared transformer_free;
-    chosen: chosen_shared chosen_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.
