@@ -3,7 +3,6 @@
 
 use crate::analyse::{Analysis, Peaks, algorithm, analyse, peaks};
 use crate::ir::{Group, Layer, Network, Visit, join_sizes};
-use crate::ops::conv::Algorithm;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -138,7 +137,7 @@ pub struct LayerSummary {
     /// Multiply-adds per image.
     pub macs: u64,
     /// For convolutions: the algorithm that the runtime uses for this batch size on a CPU with AVX-512, chosen by its
-    /// heuristic or by `algorithm = ...`; see [`algorithm`].
+    /// heuristic; see [`algorithm`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<&'static str>,
 }
@@ -267,7 +266,7 @@ fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummar
             stored: cost.stored,
             unshared: cost.used,
             macs: cost.macs,
-            algorithm: algorithm(layer, batch).map(Algorithm::word),
+            algorithm: algorithm(layer, batch),
         })
         .collect()
 }

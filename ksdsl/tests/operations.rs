@@ -216,7 +216,12 @@ fn new_operations_are_calls_of_the_runtime() {
         "rt::op::apply(rt::op::Subtract, [x, path])?",
     ] {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let flat = words(rest).replace("( ", "(").replace(", )", ")").replace(", ]", "]").replace(", }", " }").replace("[ ", "[");
+        let flat = words(rest)
+            .replace("( ", "(")
+            .replace(", )", ")")
+            .replace(", ]", "]")
+            .replace(", }", " }")
+            .replace("[ ", "[");
         let at = flat
             .find(statement)
             .unwrap_or_else(|| panic!("no `{statement}` in\n{rest}"));

@@ -36,7 +36,6 @@
 //! ```
 
 mod activation;
-pub mod algorithm;
 mod apply;
 mod attention;
 mod combine;

@@ -3,7 +3,6 @@
 use super::buffer::{Buffer, Meter};
 use super::kernel::{Convolution, LANES, Method, PARTS, partial_sums, product};
 use super::param::{Direction, Kernel};
-use crate::ops::conv::Algorithm;
 use std::rc::Rc;
 
 /// Points of a tile of three pixels in wide depthwise kernels.
@@ -34,13 +33,9 @@ impl Convolution {
         self.toom_if(self.kernel[1] >= 7 && self.output[1] >= 24)
     }
 
-    /// The algorithm that the specification sets, or else the heuristic, of which `pays` is the part that differs.
+    /// The heuristic, of which `pays` is the part that differs.
     fn toom_if(&self, pays: bool) -> bool {
-        match self.algorithm {
-            Algorithm::Auto => self.toom_takes() && pays,
-            Algorithm::ToomCook => true,
-            Algorithm::Direct | Algorithm::Winograd => false,
-        }
+        self.toom_takes() && pays
     }
 
     fn toom_takes(&self) -> bool {
@@ -92,7 +87,7 @@ impl Convolution {
     pub(super) fn small(&self) -> bool {
         let pixels = self.kernel == [1, 1] && self.input == self.output;
         let small = pixels || self.kernel == [3, 3] || self.kernel == [5, 5];
-        small && self.algorithm != Algorithm::ToomCook && self.stride == [1, 1] && self.dilation == [1, 1]
+        small && self.stride == [1, 1] && self.dilation == [1, 1]
     }
 
     /// The weight gradient of a small window: sums of the tasks, and a row of zeros.

@@ -9,7 +9,7 @@ use super::buffer::{Buffer, Meter};
 use super::param::{Direction, Domain, Form, Kernel, Sums};
 use super::wide;
 use crate::ir::Layer;
-use crate::ops::conv::{Algorithm, Conv};
+use crate::ops::conv::Conv;
 use crate::ops::linear::Linear;
 use std::rc::Rc;
 
@@ -66,7 +66,6 @@ pub(super) struct Convolution {
     /// Height and width of input and output.
     pub(super) input: [u128; 2],
     pub(super) output: [u128; 2],
-    pub(super) algorithm: Algorithm,
     /// Of the gradients, and of the output unless [`Convolution::in_training`] says otherwise.
     pub(super) method: Method,
     /// Of the output.
@@ -90,7 +89,6 @@ impl Convolution {
             dilation: [1, 1],
             input: sizes(&layer.input.sizes()),
             output: sizes(&layer.output.sizes()),
-            algorithm: Algorithm::Auto,
             method: Method::Pointwise,
             output_method: Method::Pointwise,
         };
@@ -98,7 +96,6 @@ impl Convolution {
             Some(conv) => {
                 (this.groups, this.kernel) = (wide(conv.groups.max(1)), conv.kernel.map(wide));
                 (this.stride, this.dilation) = (conv.stride.map(wide), conv.dilation.map(wide));
-                this.algorithm = conv.algorithm;
                 this.method = this.method(conv);
                 this.output_method = this.method;
                 Some(this)
@@ -119,7 +116,6 @@ impl Convolution {
             dilation: [1, 1],
             input: [1, 1],
             output: [1, 1],
-            algorithm: Algorithm::Auto,
             method: Method::Pointwise,
             output_method: Method::Pointwise,
         }
@@ -130,25 +126,21 @@ impl Convolution {
         if conv.groups == 1 && conv.kernel == [1, 1] && unit_step && conv.pad == [0; 4] {
             return Method::Pointwise;
         }
-        if conv.algorithm == Algorithm::Winograd {
-            return Method::Winograd;
-        }
         if self.channels == [self.groups; 2] {
             return Method::Depthwise;
         }
         let fits = conv.groups == 1 && conv.kernel == [3, 3] && unit_step && conv.dilation == [1, 1];
-        let free = conv.algorithm == Algorithm::Auto;
-        if free && fits && conv.pad.iter().all(|pad| *pad <= 2) && self.winograd_pays() {
+        if fits && conv.pad.iter().all(|pad| *pad <= 2) && self.winograd_pays() {
             return Method::Winograd;
         }
         Method::Unrolled
     }
 
-    /// The same in a training pass: small maps are computed directly unless an algorithm is set.
+    /// The same in a training pass: small maps are computed directly.
     pub(super) fn in_training(self) -> Self {
-        let free = self.method == Method::Winograd && self.algorithm == Algorithm::Auto;
+        let winograd = self.method == Method::Winograd;
         let rough = self.pixels() < ROUGH_ROWS || self.pixels().saturating_mul(self.batch) < ROUGH_PRODUCT;
-        let output_method = match free && rough {
+        let output_method = match winograd && rough {
             true => Method::Unrolled,
             false => self.method,
         };
@@ -156,11 +148,11 @@ impl Convolution {
     }
 
     /// The algorithm of the forward pass of inference, with vectors of [`LANES`] values.
-    pub(super) fn taken(&self) -> Algorithm {
+    pub(super) fn taken(&self) -> &'static str {
         match self.method {
-            Method::Winograd => Algorithm::Winograd,
-            Method::Depthwise if self.toom(self.output[1]) => Algorithm::ToomCook,
-            Method::Pointwise | Method::Depthwise | Method::Unrolled => Algorithm::Direct,
+            Method::Winograd => "winograd",
+            Method::Depthwise if self.toom(self.output[1]) => "toom_cook",
+            Method::Pointwise | Method::Depthwise | Method::Unrolled => "direct",
         }
     }
 
@@ -488,7 +480,7 @@ pub(super) fn partial_sums(meter: &Rc<Meter>, parts: u128, len: u128, scratch: u
 
 #[cfg(test)]
 mod tests {
-    use super::{Algorithm, Convolution, Method};
+    use super::{Convolution, Method};
 
     fn conv(batch: u128, side: u128, channels: u128) -> Convolution {
         Convolution {
@@ -501,7 +493,6 @@ mod tests {
             dilation: [1; 2],
             input: [side; 2],
             output: [side; 2],
-            algorithm: Algorithm::Auto,
             method: Method::Winograd,
             output_method: Method::Winograd,
         }

@@ -14,7 +14,7 @@ mod weight;
 pub use memory::{Peaks, peaks};
 
 use crate::ir::{GroupId, Layer, Network, Tensor};
-use crate::ops::conv::{Algorithm, Conv};
+use crate::ops::conv::Conv;
 use std::collections::HashSet;
 
 /// The counts of a network.
@@ -45,9 +45,8 @@ pub struct LayerCost {
 }
 
 /// The algorithm that the runtime's rule takes for a convolution of `batch` images on a CPU with
-/// AVX-512, in `f32` and in the forward pass; or the one that the specification sets. `None` for other
-/// layers.
-pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
+/// AVX-512, in `f32` and in the forward pass. `None` for other layers.
+pub fn algorithm(layer: &Layer, batch: u64) -> Option<&'static str> {
     layer.op.downcast::<Conv>()?;
     kernel::Convolution::of(layer, wide(batch), None).map(|conv| conv.taken())
 }

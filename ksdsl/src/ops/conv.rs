@@ -8,36 +8,7 @@ use super::{
     Shape, Sharing, Tensor, map_of, pair,
 };
 use crate::diag::Code;
-use quote::{format_ident, quote};
-
-/// How the runtime computes a convolution; the outcome differs by rounding only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// Chosen by the heuristic.
-    #[default]
-    Auto,
-    /// Direct convolution.
-    Direct,
-    /// Winograd's F(4x4, 3x3).
-    Winograd,
-    /// Toom and Cook's F(3, 3) along the rows.
-    ToomCook,
-}
-
-impl Algorithm {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Direct, Self::Winograd, Self::ToomCook];
-
-    /// The word for it in the language.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Direct => "direct",
-            Self::Winograd => "winograd",
-            Self::ToomCook => "toom_cook",
-        }
-    }
-}
+use quote::quote;
 
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +31,6 @@ pub struct Conv {
     pub bias: bool,
     /// The initial values of kernel and bias.
     pub init: [Init; 2],
-    /// How it is computed.
-    pub algorithm: Algorithm,
 }
 
 impl Operation for Conv {
@@ -82,7 +51,6 @@ impl Operation for Conv {
             .with("dilation_width", self.dilation[1])
             .with("groups", self.groups)
             .with("bias", self.bias)
-            .with("algorithm", self.algorithm as u64)
     }
 
     fn word(&self) -> &'static str {
@@ -162,7 +130,6 @@ impl Operation for Conv {
         words.extend((self.dilation != [1, 1]).then(|| format!("dilation {}", pair(self.dilation))));
         words.extend((self.groups > 1).then(|| format!("groups {}", self.groups)));
         words.extend(self.bias.then(|| "bias".to_owned()));
-        words.extend((self.algorithm != Algorithm::Auto).then(|| format!("algorithm {}", self.algorithm.word())));
         words
     }
 
@@ -170,16 +137,9 @@ impl Operation for Conv {
         let ([sy, sx], [dy, dx]) = (self.stride.map(rust::size), self.dilation.map(rust::size));
         let (pad, groups) = (self.pad.map(rust::size), rust::size(self.groups));
         let (weight, bias) = (to.tensor("weight"), to.tensor("bias"));
-        let algorithm = match self.algorithm {
-            Algorithm::Auto => None,
-            other => {
-                let name = format_ident!("{other:?}");
-                Some(quote!(rt::op::algorithm::#name))
-            }
-        };
         to.call_typed(quote! {
             rt::op::Conv::<
-                rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups, #algorithm
+                rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups,
             >::apply(x, #weight, #bias)
         });
     }
@@ -199,14 +159,6 @@ impl Operation for Conv {
     }
 }
 
-/// The words of [`Algorithm`].
-const ALGORITHM: ParamKind = ParamKind::Word(&[
-    Algorithm::Auto.word(),
-    Algorithm::Direct.word(),
-    Algorithm::Winograd.word(),
-    Algorithm::ToomCook.word(),
-]);
-
 pub(super) const LAYERS: &[LayerDef] = &[CONV, DEPTHWISE, POINTWISE];
 
 const CONV: LayerDef = LayerDef {
@@ -222,7 +174,6 @@ const CONV: LayerDef = LayerDef {
         param("bias", ParamKind::Flag, false),
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
-        param("algorithm", ALGORITHM, false),
     ],
     family: Family::Weights,
     resolve: Resolve::One(|args, input| {
@@ -251,7 +202,6 @@ const DEPTHWISE: LayerDef = LayerDef {
         param("bias", ParamKind::Flag, false),
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
-        param("algorithm", ALGORITHM, false),
     ],
     family: Family::Weights,
     resolve: Resolve::One(|args, input| {
@@ -334,9 +284,7 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
     let dilation = args.sizes("dilation", [1, 1]);
     let pad = padding(args.padding("pad"), size, kernel, stride, dilation);
     let fan = |channels: u64| (channels / groups) as f64 * kernel[0] as f64 * kernel[1] as f64;
-    let word = args.word("algorithm", Algorithm::Auto.word());
-    let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.word() == word);
-    let conv = Conv {
+    Ok(Conv {
         inputs,
         outputs,
         kernel,
@@ -346,51 +294,7 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
         groups,
         bias: args.flag("bias", bias),
         init: inits(args, fan(inputs), fan(outputs)),
-        algorithm: algorithm.unwrap_or_default(),
-    };
-    match cannot(&conv) {
-        Some(reason) => Err(Problem::new(
-            Code::AlgorithmDoesNotApply,
-            format!("`{word}` does not support this convolution: {reason}"),
-        )
-        .at("algorithm")
-        .help("use `direct`, or remove `algorithm`")),
-        None => Ok(conv),
-    }
-}
-
-/// Why the algorithm that was chosen for a convolution cannot compute it.
-fn cannot(conv: &Conv) -> Option<String> {
-    let pair = |[y, x]: [u64; 2]| format!("{y}x{x}");
-    let stride =
-        (conv.stride != [1, 1]).then(|| format!("it requires stride 1, but this one has {}", pair(conv.stride)));
-    match conv.algorithm {
-        Algorithm::Auto | Algorithm::Direct => None,
-        Algorithm::Winograd if conv.groups > 1 => Some(format!(
-            "it requires groups = 1, but this one has {} groups",
-            conv.groups
-        )),
-        Algorithm::Winograd if conv.kernel != [3, 3] => Some(format!(
-            "it requires a 3x3 kernel, but this one is {}",
-            pair(conv.kernel)
-        )),
-        Algorithm::Winograd => stride
-            .or_else(|| {
-                let dilated = conv.dilation != [1, 1];
-                dilated.then(|| format!("it requires dilation 1, but this one has {}", pair(conv.dilation)))
-            })
-            .or_else(|| {
-                let wide = conv.pad.iter().max().filter(|pad| **pad > 2)?;
-                Some(format!("it requires padding of at most 2, but this one has {wide}"))
-            }),
-        Algorithm::ToomCook if [conv.inputs, conv.outputs] != [conv.groups; 2] => {
-            Some("it requires a depthwise convolution with one output channel per input channel".to_owned())
-        }
-        Algorithm::ToomCook => stride.or_else(|| {
-            let [_, along] = conv.dilation;
-            (along != 1).then(|| format!("it requires dilation 1 along the rows, but this one has {along}"))
-        }),
-    }
+    })
 }
 
 /// The initial values of kernel and bias. The default is that of PyTorch's convolutions and linear layers: uniform
@@ -479,6 +383,5 @@ pub fn projection(input: Shape, output: Shape) -> Option<Conv> {
         groups: 1,
         bias: false,
         init: inits(&Args::default(), inputs as f64, outputs as f64),
-        algorithm: Algorithm::Auto,
     })
 }

@@ -3,7 +3,6 @@
 use crate::graph::{self, Graph, Id, Params};
 use ksdsl::ir::{Init, Layer, Network, Node, Part, Shape, Visit};
 use ksdsl::ops::Call;
-use ksdsl::ops::conv::Conv;
 
 /// The key of what holds a part of a layer.
 fn holder(network: &Network, layer: &Layer, visit: Option<Visit>) -> String {
@@ -83,7 +82,7 @@ fn own_params(layer: &Layer, params: &mut Params) {
     }
 }
 
-/// What of a network is written down: PyTorch has no word for algorithms, Rust says shapes.
+/// What of a network is written down: Rust says shapes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Style {
     Rust,
@@ -168,13 +167,7 @@ impl Walk<'_, '_> {
         match call.name {
             "conv" => {
                 let pad = ["pad_top", "pad_bottom", "pad_left", "pad_right"].map(|side| call.int(side));
-                let mut op = graph::conv(pair("stride"), pad, pair("dilation"), call.int("groups"));
-                if self.style == Style::Rust && call.int("algorithm") != 0 {
-                    op = format!(
-                        "{op} {:?}",
-                        layer.op.downcast::<Conv>().expect("a convolution").algorithm
-                    );
-                }
+                let op = graph::conv(pair("stride"), pad, pair("dilation"), call.int("groups"));
                 let inputs = self.weighted(layer, x);
                 self.say(op, layer.output, &inputs)
             }

@@ -139,12 +139,10 @@ pub(super) const HEADS: &[&str] = &["global_avg_pool", "global_max_pool", "flatt
 pub(super) const STEMS: &[&str] = &["conv", "patch_embedding", "none"];
 pub(super) const CONVS: &[&str] = &[
     "kernel = 3, pad = 1",
-    "kernel = 3, pad = 1, algorithm = direct",
-    "kernel = 3, pad = 1, algorithm = winograd",
     "kernel = 3, pad = 1, groups = 2",
     "kernel = 2 x 3, pad = same",
     "kernel = 5, pad = same, dilation = 2",
     "kernel = 3 x 1, pad = same, dilation = 2 x 1, groups = 2",
     "kernel = 1 x 5, pad = same",
 ];
-pub(super) const DEPTHWISES: &[&str] = &["1", "3", "5", "9", "3 x 7", "7, algorithm = toom_cook"];
+pub(super) const DEPTHWISES: &[&str] = &["1", "3", "5", "9", "3 x 7", "7"];

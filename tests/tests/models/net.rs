@@ -145,8 +145,6 @@ nets! {
     gradients::scaled_free [4, 5, 5];
     gradients::ranked_shared [4, 6, 6];
     gradients::ranked_free [4, 6, 6];
-    gradients::chosen_shared [3, 6, 5];
-    gradients::chosen_free [3, 6, 5];
     tied::tied_shared [3, 6, 6];
     tied::tied_free [3, 6, 6];
 }

@@ -98,13 +98,7 @@ impl Run<'_, '_> {
             })
             .collect();
         let op = match name {
-            "Conv" => {
-                let op = graph::conv(pair(0), four(1), pair(2), sizes[3][0]);
-                match function.split("rt::op::algorithm::").nth(1) {
-                    Some(word) => format!("{op} {}", word.trim_end_matches(">::apply")),
-                    None => op,
-                }
-            }
+            "Conv" => graph::conv(pair(0), four(1), pair(2), sizes[3][0]),
             "MaxPool" => graph::pool("max_pool", pair(0), pair(1), four(2)),
             "AvgPool" => graph::pool("avg_pool", pair(0), pair(1), four(2)),
             "Attend" => graph::attend(sizes[0][0]),
