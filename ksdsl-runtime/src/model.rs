@@ -4,7 +4,7 @@ use crate::repeat::{self, Repeat};
 use dfdx::dtypes::Dtype;
 use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 use dfdx::shapes::ConstShape;
-use dfdx::tensor::Tensor;
+use dfdx::tensor::{HasErr, Tensor};
 use dfdx::tensor_ops::Device;
 use std::marker::PhantomData;
 
@@ -12,6 +12,8 @@ use std::marker::PhantomData;
 type Get<M, Field> = fn(&M) -> &Field;
 /// How it is borrowed mutably.
 type GetMut<M, Field> = fn(&mut M) -> &mut Field;
+/// How a tensor gets its initial values.
+type Reset<S, E, D> = fn(&mut Tensor<S, E, D>) -> Result<(), <D as HasErr>::Err>;
 
 /// Shows the fields of an `M` to one of dfdx's visitors, up to the first error. Functions instead of closures: dfdx
 /// compiles a visit once for each type of a field, not for each field.
@@ -37,7 +39,7 @@ impl<'v, V: ModuleVisitor<M, E, D>, M: TensorCollection<E, D>, E: Dtype, D: Devi
         key: &str,
         get: Get<M, Tensor<S, E, D>>,
         get_mut: GetMut<M, Tensor<S, E, D>>,
-        reset: fn(&mut Tensor<S, E, D>) -> Result<(), D::Err>,
+        reset: Reset<S, E, D>,
     ) -> Option<Tensor<S, V::E2, V::D2>> {
         self.show(|visitor| visitor.visit_tensor(key, get, get_mut, TensorOptions::reset_with(reset)))
     }
@@ -53,6 +55,7 @@ impl<'v, V: ModuleVisitor<M, E, D>, M: TensorCollection<E, D>, E: Dtype, D: Devi
     }
 
     /// Equal structs in a row.
+    #[expect(clippy::type_complexity, reason = "what dfdx's visitors return")]
     pub fn repeat<Field: TensorCollection<E, D>, const N: usize>(
         &mut self,
         prefix: &str,
