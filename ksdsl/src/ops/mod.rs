@@ -1,4 +1,4 @@
-//! The operations of the language: what each is, in one file, registered by one line in [`operations!`].
+//! The operations of the language: what each is, in one file, registered by one line in `operations!`.
 //!
 //! A [`LayerDef`] is what a specification calls: a name and parameters. It resolves to an [`Op`], which knows its
 //! shapes and tensors and writes itself as Rust and as PyTorch. The rest of the compiler asks an operation what it
