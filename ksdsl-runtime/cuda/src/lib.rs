@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg(feature = "device")]
 //!
 //! [`CudaExec`] is the executor. Products of dense matrices are cuBLAS's, all other kernels are in `kernels/*.cu` and compiled by
 //! nvrtc for the GPU that is there when the first operation runs, which takes seconds. All run on the default stream of

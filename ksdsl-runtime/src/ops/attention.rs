@@ -1,6 +1,6 @@
 //! Attention over the positions of maps, and the embedding of positions.
 
-use crate::act::Map;
+use crate::act::{Act, Map};
 use crate::backend::Backend;
 use crate::param::ParamArg;
 use crate::scalar::Scalar;
@@ -48,10 +48,14 @@ pub fn position_embedding<
     D: Backend<E>,
     T: Tape<E, D>,
 >(
-    mut x: Map<B, C, H, W, E, D, T>,
+    x: Map<B, C, H, W, E, D, T>,
     weight: impl ParamArg<Rank4<1, C, H, W>, E, D>,
 ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
-    let shape = x.shape;
-    let weight = weight.bind(x.context_mut())?;
-    x.then(shape, |x| ops::position_embedding(x, weight))
+    let mut ready = x.untyped.ready().map_err(D::failed)?;
+    let weight = weight.bind(&mut ready.context)?;
+    Ok(Act {
+        shape: x.shape,
+        device: x.device,
+        untyped: ops::position_embedding(ready, weight).map_err(D::failed)?,
+    })
 }

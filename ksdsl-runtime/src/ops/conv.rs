@@ -1,7 +1,7 @@
 //! 2-d convolution.
 
 use super::window::{DilationArg, PadArg, StrideArg, output_size};
-use crate::act::{ActShape, Map};
+use crate::act::{Act, ActShape, Map};
 use crate::backend::Backend;
 use crate::param::{BiasArg, WeightArg};
 use crate::scalar::Scalar;
@@ -33,7 +33,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize> Conv<S, P, L,
         D: Backend<E>,
         T: Tape<E, D>,
     >(
-        mut x: Map<B, I, H, W, E, D, T>,
+        x: Map<B, I, H, W, E, D, T>,
         weight: impl WeightArg<Rank4<O, IG, KH, KW>, E, D>,
         bias: impl BiasArg<O, E, D>,
     ) -> Result<Map<B, O, HO, WO, E, D, T>, D::Err> {
@@ -62,9 +62,14 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize> Conv<S, P, L,
             algorithm: Algorithm::Auto,
             unit: None,
         };
-        let weight = weight.bind_weight(x.context_mut())?;
-        let bias = bias.bind_bias(x.context_mut())?;
-        x.then(shape, |x| ops::conv(size, x, weight, bias))
+        let mut input = ops::conv_input(size, x.untyped).map_err(D::failed)?;
+        let weight = weight.bind_weight(input.context_mut())?;
+        let bias = bias.bind_bias(input.context_mut())?;
+        Ok(Act {
+            shape,
+            device: x.device,
+            untyped: input.conv(weight, bias),
+        })
     }
 }
 

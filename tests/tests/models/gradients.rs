@@ -215,7 +215,7 @@ pub(crate) fn assert_every_layer(summaries: &[Summary], text: &str) {
             "attention" => layers().any(|of| of.op == "attend"),
             "patch_embedding" => layers().any(|of| of.path.contains("patch_embedding")),
             // Join paths, and leave no layer behind.
-            "add" | "multiply" | "concat" => text.contains(&format!("{} {{", layer.name)),
+            "add" | "multiply" | "concat" | "subtract" => text.contains(&format!("{} {{", layer.name)),
             // Leaves no layer behind.
             "identity" => text.contains("path { identity }"),
             name => layers().any(|of| of.op == name),

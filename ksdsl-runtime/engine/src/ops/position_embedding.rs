@@ -1,6 +1,6 @@
 //! Position embeddings.
 
-use crate::act::Act;
+use crate::act::{Act, Ready};
 use crate::exec::Exec;
 use crate::ops::to_nhwc;
 use crate::param::Param;
@@ -15,7 +15,7 @@ use std::rc::Rc;
 /// # Errors
 /// If the executor fails.
 pub fn position_embedding<E: Real, X: Exec<E>, T: Tape<E, X>>(
-    x: Act<E, X, T>,
+    x: Ready<E, X, T>,
     weight: Param<E, X>,
 ) -> Result<Act<E, X, T>, X::Err> {
     let size = x.size;
@@ -24,7 +24,7 @@ pub fn position_embedding<E: Real, X: Exec<E>, T: Tape<E, X>>(
         rows: size.batch,
         channels: map.len(),
     };
-    let (x, context, grad) = x.ready()?.into_values();
+    let (x, context, grad) = x.into_values();
     let embedding = match map.has_one_layout() {
         true => Cow::Borrowed(weight.values()),
         false => Cow::Owned(to_nhwc(&context.exec, map, weight.values().clone())?),
