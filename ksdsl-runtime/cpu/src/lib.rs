@@ -25,6 +25,7 @@ mod kernel;
 mod layout;
 mod linear;
 pub mod memory;
+pub mod meter;
 mod norm;
 mod par;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::algorithm::{AlgorithmArg, Auto};
 use super::window::{DilationArg, PadArg, StrideArg, output_size};
-use crate::act::{ActShape, Map};
+use crate::act::{Act, ActShape, Map};
 use crate::backend::Backend;
 use crate::param::{BiasArg, WeightArg};
 use crate::scalar::Scalar;
@@ -35,7 +35,7 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize, A: AlgorithmA
         D: Backend<E>,
         T: Tape<E, D>,
     >(
-        mut x: Map<B, I, H, W, E, D, T>,
+        x: Map<B, I, H, W, E, D, T>,
         weight: impl WeightArg<Rank4<O, IG, KH, KW>, E, D>,
         bias: impl BiasArg<O, E, D>,
     ) -> Result<Map<B, O, HO, WO, E, D, T>, D::Err> {
@@ -65,9 +65,13 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize, A: AlgorithmA
             algorithm: A::ALGORITHM,
             unit: None,
         };
-        let weight = weight.bind_weight(x.context_mut())?;
-        let bias = bias.bind_bias(x.context_mut())?;
-        x.then(shape, |x| ops::conv(size, x, weight, bias))
+        let bind = |context: &mut _| Ok((weight.bind_weight(context)?, bias.bind_bias(context)?));
+        let untyped = ops::conv(size, x.untyped, bind, D::failed)?;
+        Ok(Act {
+            shape,
+            device: x.device,
+            untyped,
+        })
     }
 }
 

@@ -1,19 +1,6 @@
-//! Analyses of a network: parameters, multiply-adds, memory.
+//! Counts of a network: parameters and multiply-adds.
 
-mod attention;
-mod buffer;
-mod depthwise;
-mod joins;
-mod kernel;
-mod layers;
-mod memory;
-mod param;
-mod pending;
-mod weight;
-
-pub use memory::{Peaks, peaks};
-
-use crate::ir::{Algorithm, GroupId, Layer, Network, Op, Part, Tensor, Visit};
+use crate::ir::{GroupId, Layer, Network, Part, Tensor, Visit};
 use std::collections::HashSet;
 
 /// The counts of a network.
@@ -41,16 +28,6 @@ pub struct LayerCost {
     pub used: u64,
     /// Multiply-adds per image.
     pub macs: u64,
-}
-
-/// The algorithm that the runtime's rule takes for a convolution of `batch` images on a CPU with
-/// AVX-512, in `f32` and in the forward pass; or the one that the specification sets. `None` for other
-/// layers.
-pub fn algorithm(layer: &Layer, batch: u64) -> Option<Algorithm> {
-    match layer.op {
-        Op::Conv(_) => kernel::Convolution::of(layer, wide(batch), None).map(|conv| conv.taken()),
-        _ => None,
-    }
 }
 
 /// Analyses a network.
@@ -95,11 +72,6 @@ pub fn analyse(network: &Network) -> Analysis {
         macs: total(|cost| cost.macs),
         layers,
     }
-}
-
-/// A size as memory is counted in: a product of batch, threads and sizes within the limits is below 2^128.
-fn wide(size: u64) -> u128 {
-    size.into()
 }
 
 fn elements(tensor: &Tensor) -> u64 {
