@@ -15,7 +15,7 @@ sanitize *args:
 # The tests of the CUDA device on an emulator: no GPU and no toolkit, but a C++ compiler.
 # (Without optimising the CPU kernels, which take minutes to compile and are hardly used here.)
 cuda-emulator *args:
-    cargo test --locked --config 'profile.dev.package.ksdsl-runtime.opt-level=0' -p ksdsl-cuda-tests --features emulator -- {{args}}
+    cargo test --locked --config 'profile.dev.package.ksdsl-cpu.opt-level=1' -p ksdsl-cuda-tests --features emulator -- {{args}}
 
 # Everything that needs a GPU.
 cuda-gpu *args:

@@ -6,30 +6,17 @@
 //! kernel with two visits.
 //!
 //! ```
-//! use ksdsl_runtime::generated::*;
+//! use ksdsl_runtime::generated::{self as rt, *};
 //! use ksdsl_runtime::prelude::*;
 //!
-//! struct Tiny<E: Dtype, D: Storage<E>> {
-//!     /// Visits: `s1.0.conv`, `s1.1.conv`.
-//!     conv_weight: Tensor<Rank4<8, 8, 3, 3>, E, D>,
-//!     linear_weight: Tensor<Rank2<5, 8>, E, D>,
-//! }
-//!
-//! impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Tiny<E, D> {
-//!     type To<E2: Dtype, D2: Device<E2>> = Tiny<E2, D2>;
-//!
-//!     fn iter_tensors<V: ModuleVisitor<Self, E, D>>(
-//!         visitor: &mut V,
-//!     ) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-//!         let kernel = TensorOptions::reset_with(|t| init::uniform(t, 0.1));
-//!         let linear = TensorOptions::reset_with(|t| init::uniform(t, 0.3));
-//!         visitor.visit_fields(
-//!             (
-//!                 Self::tensor("conv.weight", |s| &s.conv_weight, |s| &mut s.conv_weight, kernel),
-//!                 Self::tensor("linear.weight", |s| &s.linear_weight, |s| &mut s.linear_weight, linear),
-//!             ),
-//!             |(conv_weight, linear_weight)| Tiny { conv_weight, linear_weight },
-//!         )
+//! rt::model! {
+//!     /// A shared convolution and a linear layer.
+//!     pub struct Tiny<E, D> {
+//!         /// Visits: `s1.0.conv`, `s1.1.conv`.
+//!         #[tensor("conv.weight", uniform(0.1))]
+//!         pub conv_weight: Tensor<Rank4<8, 8, 3, 3>, E, D>,
+//!         #[tensor("linear.weight", uniform(0.3))]
+//!         pub linear_weight: Tensor<Rank2<5, 8>, E, D>,
 //!     }
 //! }
 //!
@@ -66,6 +53,8 @@
 //! assert!(gradients.get(&model.conv_weight).as_vec().iter().any(|g| *g != 0.0));
 //! ```
 
+pub use crate::__model as model;
+pub use crate::__model_traits as model_traits;
 pub use crate::act::{Act, Context, Flat, Map};
 pub use crate::backend::Backend;
 pub use crate::bank::Bank;
@@ -77,7 +66,7 @@ pub use crate::ops::{Dilation, Kernel, Pad, Stride};
 pub use crate::param::{Bound, LowRank, NoBias};
 pub use crate::pass::Pass;
 pub use crate::prepared::Prepared;
-pub use crate::repeat::{Repeat, repeat_field};
+pub use crate::repeat::Repeat;
 pub use crate::scalar::Scalar;
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
@@ -85,4 +74,3 @@ pub use dfdx::nn::{BuildModule, BuildOnDevice, Module, ModuleMut};
 pub use dfdx::shapes::{Const, Dim, HasShape, Rank1, Rank2, Rank4, Shape};
 pub use dfdx::tensor::{NoneTape, OwnedTape, Storage, Tape, Tensor};
 pub use dfdx::tensor_ops::Device;
-pub use std::marker::PhantomData;

@@ -40,6 +40,16 @@ pub fn normal<S: Shape, E: Dtype, D: Device<E>>(tensor: &mut Tensor<S, E, D>, st
     tensor.try_fill_with_distr(Values::Normal(std))
 }
 
+/// Fills with zeros.
+pub fn zeros<S: Shape, E: Dtype, D: Device<E>>(tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
+    tensor.try_fill_with_zeros()
+}
+
+/// Fills with ones.
+pub fn ones<S: Shape, E: Dtype, D: Device<E>>(tensor: &mut Tensor<S, E, D>) -> Result<(), D::Err> {
+    tensor.try_fill_with_ones()
+}
+
 /// Fills with `value`.
 pub fn constant<S: Shape, E: Dtype, D: Device<E>>(tensor: &mut Tensor<S, E, D>, value: f64) -> Result<(), D::Err> {
     tensor.try_fill_with_distr(Values::Constant(value))

@@ -43,6 +43,8 @@ pub mod scalar;
 #[doc(hidden)]
 pub mod tensors;
 
+mod model;
+
 #[doc(inline)]
 pub use backend::Backend;
 pub use dfdx;

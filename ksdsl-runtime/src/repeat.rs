@@ -1,7 +1,7 @@
 //! `N` equal modules as one field.
 
 use dfdx::dtypes::Dtype;
-use dfdx::nn::tensor_collection::{ModuleFields, ModuleVisitor, TensorCollection};
+use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection};
 use dfdx::tensor_ops::Device;
 use std::ops::Index;
 
@@ -36,55 +36,34 @@ impl<'a, T, const N: usize> IntoIterator for &'a Repeat<T, N> {
     }
 }
 
-/// A [`Repeat`] as a field of `Mod`, for dfdx's `ModuleVisitor::visit_fields`.
-pub struct RepeatField<'a, Mod, Field, const N: usize> {
-    prefix: &'a str,
-    first: usize,
-    get_ref: fn(&Mod) -> &Repeat<Field, N>,
-    get_mut: fn(&mut Mod) -> &mut Repeat<Field, N>,
-}
-
-/// Describes a [`Repeat`] field to dfdx. Module `i` is named `{prefix}{first + i}`, with the prefix
-/// as it is (`"mixer."`, or `""` for modules of a stage), so that checkpoint keys are the paths of
-/// layers, such as `s1.3.conv1.weight`.
-pub fn repeat_field<Mod, Field, const N: usize>(
+/// Visits the modules of a [`Repeat`] field. Module `i` has the key `{prefix}{first + i}`, with the prefix as it is
+/// (`"mixer."`, or `""` for modules of a stage), so that checkpoint keys are the paths of layers, such as
+/// `s1.3.conv1.weight`.
+///
+/// # Errors
+/// Those of the visitor.
+#[expect(clippy::type_complexity, reason = "what dfdx's visitors return")]
+pub fn visit<V, Mod, Field, E: Dtype, D: Device<E>, const N: usize>(
+    visitor: &mut V,
     prefix: &str,
     first: usize,
     get_ref: fn(&Mod) -> &Repeat<Field, N>,
     get_mut: fn(&mut Mod) -> &mut Repeat<Field, N>,
-) -> RepeatField<'_, Mod, Field, N> {
-    RepeatField {
-        prefix,
-        first,
-        get_ref,
-        get_mut,
-    }
-}
-
-impl<Mod, Field, E: Dtype, D: Device<E>, const N: usize> ModuleFields<Mod, E, D> for RepeatField<'_, Mod, Field, N>
+) -> Result<Option<Repeat<Field::To<V::E2, V::D2>, N>>, V::Err>
 where
+    V: ModuleVisitor<Mod, E, D>,
     Mod: TensorCollection<E, D>,
     Field: TensorCollection<E, D>,
 {
-    type Options<E2: Dtype, D2: Device<E2>> = Vec<Option<Field::To<E2, D2>>>;
-    type Output<E2: Dtype, D2: Device<E2>> = Repeat<Field::To<E2, D2>, N>;
-
-    fn visit_fields<V: ModuleVisitor<Mod, E, D>>(self, visitor: &mut V) -> Result<Self::Options<V::E2, V::D2>, V::Err> {
-        let (get_ref, get_mut) = (self.get_ref, self.get_mut);
-        (0..N)
-            .map(|i| {
-                let name = format!("{}{}", self.prefix, self.first + i);
-                visitor.visit_module(
-                    &name,
-                    |module| &get_ref(module).modules[i],
-                    |module| &mut get_mut(module).modules[i],
-                )
-            })
-            .collect()
-    }
-
-    fn handle_options<E2: Dtype, D2: Device<E2>>(options: Self::Options<E2, D2>) -> Option<Self::Output<E2, D2>> {
-        let modules = options.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(Repeat { modules })
-    }
+    let mut visit = |i: usize| {
+        let key = format!("{prefix}{}", first + i);
+        visitor.visit_module(
+            &key,
+            |module| &get_ref(module).modules[i],
+            |module| &mut get_mut(module).modules[i],
+        )
+    };
+    let modules = (0..N).map(&mut visit).collect::<Result<Vec<_>, _>>()?;
+    let modules = modules.into_iter().collect::<Option<Vec<_>>>();
+    Ok(modules.map(|modules| Repeat { modules }))
 }

@@ -2,6 +2,7 @@
 //! `f64`.
 
 use dfdx::prelude::*;
+use ksdsl_files::random::SplitMix64;
 use ksdsl_runtime::act::ActShape;
 use ksdsl_runtime::dfdx;
 use ksdsl_runtime::generated::{
@@ -10,16 +11,10 @@ use ksdsl_runtime::generated::{
 
 type Taped = OwnedTape<f64, Cpu>;
 
-/// Values in `[-1, 1)` by splitmix64, the same on every machine.
+/// Values in `[-1, 1)`, the same on every machine.
 fn values(len: usize, seed: u64) -> Vec<f64> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    };
-    (0..len).map(|_| next()).collect()
+    let mut generator = SplitMix64(seed);
+    (0..len).map(|_| 2.0 * generator.fraction() - 1.0).collect()
 }
 
 fn tensor<S: ConstShape>(values: &[f64]) -> Tensor<S, f64, Cpu> {

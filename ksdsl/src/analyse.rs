@@ -1,6 +1,6 @@
 //! Counts of a network: parameters and multiply-adds.
 
-use crate::ir::{GroupId, Layer, Network, Part, Tensor, Visit};
+use crate::ir::{GroupId, Layer, Network, Tensor};
 use std::collections::HashSet;
 
 /// The counts of a network.
@@ -80,9 +80,5 @@ fn elements(tensor: &Tensor) -> u64 {
 
 /// The kernel of a group that holds this tensor of a layer.
 fn shared(layer: &Layer, tensor: &Tensor) -> Option<(GroupId, u32)> {
-    let visit: Option<Visit> = match tensor.part {
-        Part::Kernel | Part::Norm => layer.kernel,
-        Part::Bias => layer.bias,
-    };
-    visit.map(|visit| (visit.group, visit.kernel))
+    layer.visit(tensor.part).map(|visit| (visit.group, visit.kernel))
 }

@@ -125,15 +125,6 @@ pub enum StepKind {
         /// The explicit shortcut, if there is one.
         shortcut: Option<Body>,
     },
-    /// Branches and how they are combined.
-    Branch {
-        /// How.
-        join: Join,
-        /// The word `add`, `multiply` or `concat`.
-        head: Span,
-        /// The branches.
-        paths: Vec<PathArm>,
-    },
     /// A repetition.
     Repeat {
         /// How often.
@@ -156,28 +147,6 @@ pub enum StepKind {
     Sequence(Body),
 }
 
-/// How branches are combined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Join {
-    /// Their sum.
-    Add,
-    /// Their element-wise product.
-    Multiply,
-    /// Their concatenation along the channels.
-    Concat,
-}
-
-impl Join {
-    /// The keyword.
-    pub fn word(self) -> &'static str {
-        match self {
-            Join::Add => "add",
-            Join::Multiply => "multiply",
-            Join::Concat => "concat",
-        }
-    }
-}
-
 /// One branch.
 #[derive(Clone, Debug)]
 pub struct PathArm {
@@ -187,13 +156,6 @@ pub struct PathArm {
     pub body: Body,
 }
 
-impl PathArm {
-    /// Whether a statement with a syntax error stands instead of branches, so that nobody knows how many there are.
-    pub fn is_invalid(&self) -> bool {
-        matches!(self.body.statements.as_slice(), [Statement::Invalid(_)])
-    }
-}
-
 /// A layer or a block with arguments.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -201,8 +163,23 @@ pub struct Call {
     pub name: Name,
     /// The arguments.
     pub args: Vec<Arg>,
-    /// The whole call.
+    /// The branches, if there are braces.
+    pub paths: Option<Vec<PathArm>>,
+    /// Name and arguments.
     pub span: Span,
+}
+
+impl Call {
+    /// The branches.
+    pub fn paths(&self) -> &[PathArm] {
+        self.paths.as_deref().unwrap_or_default()
+    }
+
+    /// Whether a statement with a syntax error stands among the branches, so that nobody knows how many there are.
+    pub fn has_invalid_paths(&self) -> bool {
+        let is_invalid = |path: &PathArm| matches!(path.body.statements.as_slice(), [Statement::Invalid(_)]);
+        self.paths().iter().any(is_invalid)
+    }
 }
 
 /// One argument.
@@ -316,7 +293,7 @@ pub struct Share {
     /// Which layers.
     pub select: Select,
     /// How visits are mapped to kernels.
-    pub into: Option<Mapping>,
+    pub into: Option<MappingExpr>,
     /// Which of the visits share.
     pub at: Option<Call>,
     /// What every visit has of its own.
@@ -331,7 +308,7 @@ pub struct Share {
 
 /// How visits are mapped to kernels.
 #[derive(Clone, Debug)]
-pub enum Mapping {
+pub enum MappingExpr {
     /// `3 groups`.
     Groups(Expr),
     /// A mapping by name: `cycle(3)`.
@@ -340,13 +317,13 @@ pub enum Mapping {
     List(Vec<Option<Expr>>, Span),
 }
 
-impl Mapping {
+impl MappingExpr {
     /// Where it says so.
     pub fn span(&self) -> Span {
         match self {
-            Mapping::Groups(expr) => expr.span,
-            Mapping::Named(call) => call.span,
-            Mapping::List(_, span) => *span,
+            MappingExpr::Groups(expr) => expr.span,
+            MappingExpr::Named(call) => call.span,
+            MappingExpr::List(_, span) => *span,
         }
     }
 }

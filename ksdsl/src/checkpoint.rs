@@ -1,6 +1,6 @@
 //! What a network's checkpoints hold: the tensors by their keys, each shared one once.
 
-use crate::ir::{Layer, Network, Part, Visit};
+use crate::ir::Network;
 use std::collections::HashMap;
 
 /// A tensor of a checkpoint.
@@ -33,7 +33,7 @@ pub fn entries_and_places(network: &Network) -> (Vec<Entry>, Vec<Vec<usize>>) {
         let mut places = Vec::new();
         for tensor in layer.op.tensors() {
             let own = format!("{}.{}", layer.path.key(), tensor.name);
-            let Some(visit) = visit(layer, tensor.part) else {
+            let Some(visit) = layer.visit(tensor.part) else {
                 places.push(entries.len());
                 entries.push(Entry {
                     key: own,
@@ -68,12 +68,4 @@ pub fn entries_and_places(network: &Network) -> (Vec<Entry>, Vec<Vec<usize>>) {
         of_layers.push(places);
     }
     (entries, of_layers)
-}
-
-/// The kernel of a group that holds this part of a layer.
-fn visit(layer: &Layer, part: Part) -> Option<Visit> {
-    match part {
-        Part::Kernel | Part::Norm => layer.kernel,
-        Part::Bias => layer.bias,
-    }
 }

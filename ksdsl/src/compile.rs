@@ -7,7 +7,7 @@ pub use crate::value::Value;
 
 use crate::ast::{Arg, File, Net, NetKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::elaborate::{Budget, elaborate};
+use crate::elaborate::{Budget, Head, elaborate};
 use crate::source::{Source, Span};
 use crate::value::{Env, eval};
 use crate::{check, limits, parse, plan, share};
@@ -86,9 +86,8 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
             NetKind::Instance { base, .. } => families.get(base.value.as_str()),
         };
         if let Some(family) = family
-            && let Some(mut network) = network(file, (net, family), &options.set, &mut budget, diagnostics)
+            && let Some(network) = network(source, file, (net, family), &options.set, &mut budget, diagnostics)
         {
-            network.text = specification(source, file, net, family);
             pay_for_code(net, &network, &mut budget, diagnostics);
             networks.push(network);
         }
@@ -127,6 +126,7 @@ fn unknown_net(source: &Source, file: &File, wanted: &str) -> Diagnostic {
 /// Resolves one network, an instance with its family's body. `None` for a family that needs values
 /// nobody gives, and where errors leave nothing to look at.
 fn network(
+    source: &Source,
     file: &File,
     (net, family): (&Net, &Net),
     set: &[(String, Value)],
@@ -155,15 +155,12 @@ fn network(
         return None;
     }
     let docs = if net.docs.is_empty() { &family.docs } else { &net.docs };
-    let elaborated = elaborate(
-        &net.name.value,
+    let head = Head {
+        name: &net.name.value,
         docs,
-        family,
-        &file.blocks,
-        &values,
-        budget,
-        diagnostics,
-    )?;
+        text: specification(source, file, net, family),
+    };
+    let elaborated = elaborate(head, family, &file.blocks, &values, budget, diagnostics)?;
     let network = share::resolve(elaborated, diagnostics);
     if network.macs() > limits::MULTIPLY_ADDS.into() {
         diagnostics.push(too_much_work(net, &network));

@@ -89,8 +89,6 @@ codes! {
     CannotProject = 46,
     /// A network or a branch without layers
     Empty = 47,
-    /// An algorithm that does not support the layer
-    AlgorithmDoesNotApply = 48,
     /// Sharing between layers that are not isomorphic
     NotIsomorphic = 50,
     /// A layer in two sharing groups

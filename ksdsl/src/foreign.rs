@@ -4,7 +4,7 @@
 mod layers;
 mod words;
 
-use crate::layers::KINDS;
+use crate::ops::kinds;
 pub use layers::layer;
 pub use words::{argument, function, init, statement_word};
 
@@ -48,14 +48,14 @@ pub fn kind(word: &str) -> Option<&'static str> {
         _ => None,
     };
     let names = [word, singular].into_iter().chain(ours);
-    let kind = |name: &str| KINDS.iter().copied().find(|kind| *kind == name || same(kind, name));
+    let kind = |name: &str| kinds().find(|kind| *kind == name || same(kind, name));
     names.into_iter().find_map(kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Ours, argument, init, layer, layers::TABLE, plain, same, words};
-    use crate::layers::{LAYERS, RESIDUAL, find};
+    use crate::ops::{RESIDUAL, find, layers};
     use std::collections::HashSet;
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn arguments_here_are_parameters_and_foreign_ones_are_none() {
-        let params = LAYERS.iter().flat_map(|layer| layer.params).chain(RESIDUAL);
+        let params = layers().flat_map(|layer| layer.params).chain(RESIDUAL);
         let all: Vec<&str> = params.map(|param| param.name).collect();
         let mut seen = HashSet::new();
         for (names, ours) in words::ARGUMENTS {
@@ -116,6 +116,13 @@ mod tests {
             ("MultiheadAttention", "attention"),
             ("SEModule", "squeeze_excite"),
             ("PatchEmbed", "patch_embedding"),
+            ("GroupNorm", "group_norm"),
+            ("RMSNorm", "rms_norm"),
+            ("LeakyReLU", "leaky_relu"),
+            ("Tanh", "tanh"),
+            ("ELU", "elu"),
+            ("Softplus", "softplus"),
+            ("Upsample", "upsample"),
             ("Dropout2d", "dropout"),
         ] {
             assert!(
@@ -123,16 +130,7 @@ mod tests {
                 "{theirs}"
             );
         }
-        for name in [
-            "tanh",
-            "Tanh",
-            "softmax",
-            "output",
-            "LeakyReLU",
-            "GroupNorm",
-            "ConvTranspose2d",
-            "LSTM",
-        ] {
+        for name in ["Mish", "softmax", "output", "InstanceNorm2d", "ConvTranspose2d", "LSTM"] {
             assert!(matches!(layer(name), Some(Ours::Nothing(_))), "{name}");
         }
         assert_eq!(layer("bottleneck"), None);

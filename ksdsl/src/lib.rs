@@ -44,11 +44,11 @@ pub mod graph;
 #[doc(hidden)]
 pub mod ir;
 #[doc(hidden)]
-pub mod layers;
-#[doc(hidden)]
 pub mod limits;
 #[doc(hidden)]
 pub mod mappings;
+#[doc(hidden)]
+pub mod ops;
 #[doc(hidden)]
 pub mod parse;
 #[doc(hidden)]

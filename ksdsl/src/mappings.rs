@@ -3,16 +3,53 @@
 //!
 //! Only names and parameters; `share` computes with them.
 
-use crate::layers::{ParamDef, ParamKind};
+use crate::ops::{ParamDef, ParamKind};
 
-/// A mapping, a place or a private part.
-pub struct MappingDef {
+/// A word of the language that a clause calls: a mapping, a place or a private part.
+pub struct ClauseDef<K> {
+    /// What it means.
+    pub kind: K,
     /// Its name.
     pub name: &'static str,
     /// A one-line description.
     pub doc: &'static str,
     /// Its parameters.
     pub params: &'static [ParamDef],
+}
+
+/// The word of this name.
+pub fn find<K>(defs: &'static [ClauseDef<K>], name: &str) -> Option<&'static ClauseDef<K>> {
+    defs.iter().find(|def| def.name == name)
+}
+
+/// What a mapping means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MappingKind {
+    Sequential,
+    Cycle,
+    CycleRev,
+    Random,
+}
+
+/// What a place means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum PlaceKind {
+    Uniform,
+    Front,
+    Middle,
+    Back,
+    Sandwich,
+}
+
+/// What a private part means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum PrivateKind {
+    Bias,
+    Scale,
+    LowRank,
 }
 
 const GROUPS: ParamDef = ParamDef {
@@ -46,28 +83,33 @@ const AMOUNT: ParamDef = ParamDef {
 };
 
 /// Every mapping after `into`; each is given either the number of kernels or the share rate.
-pub const MAPPINGS: &[MappingDef] = &[
-    MappingDef {
+pub const MAPPINGS: &[ClauseDef<MappingKind>] = &[
+    ClauseDef {
+        kind: MappingKind::Sequential,
         name: "sequential",
         doc: "consecutive visits share a kernel",
         params: &[GROUPS, RATE],
     },
-    MappingDef {
+    ClauseDef {
+        kind: MappingKind::Cycle,
         name: "strided",
         doc: "the kernels in turn, cyclically (SPIN's name)",
         params: &[GROUPS, RATE],
     },
-    MappingDef {
+    ClauseDef {
+        kind: MappingKind::Cycle,
         name: "cycle",
         doc: "the kernels in turn, cyclically (Takase & Kiyono's name)",
         params: &[GROUPS, RATE],
     },
-    MappingDef {
+    ClauseDef {
+        kind: MappingKind::CycleRev,
         name: "cycle_rev",
         doc: "as `cycle`, with the last cycle reversed",
         params: &[GROUPS, RATE],
     },
-    MappingDef {
+    ClauseDef {
+        kind: MappingKind::Random,
         name: "random",
         doc: "`sequential`, shuffled",
         params: &[GROUPS, RATE, SEED],
@@ -75,18 +117,21 @@ pub const MAPPINGS: &[MappingDef] = &[
 ];
 
 /// Every part after `with private`.
-pub const PRIVATE_PARTS: &[MappingDef] = &[
-    MappingDef {
+pub const PRIVATE_PARTS: &[ClauseDef<PrivateKind>] = &[
+    ClauseDef {
+        kind: PrivateKind::Bias,
         name: "bias",
         doc: "each visit has its own bias; implies `kernel of`",
         params: &[],
     },
-    MappingDef {
+    ClauseDef {
+        kind: PrivateKind::Scale,
         name: "scale",
         doc: "each visit scales the kernel by its own factor per output channel",
         params: &[],
     },
-    MappingDef {
+    ClauseDef {
+        kind: PrivateKind::LowRank,
         name: "low_rank",
         doc: "each visit adds its own matrix of this rank to the kernel (as LoRA, without its factor alpha / rank)",
         params: &[RANK],
@@ -94,28 +139,33 @@ pub const PRIVATE_PARTS: &[MappingDef] = &[
 ];
 
 /// Every place after `at`.
-pub const PLACES: &[MappingDef] = &[
-    MappingDef {
+pub const PLACES: &[ClauseDef<PlaceKind>] = &[
+    ClauseDef {
+        kind: PlaceKind::Uniform,
         name: "uniform",
         doc: "all visits share",
         params: &[],
     },
-    MappingDef {
+    ClauseDef {
+        kind: PlaceKind::Front,
         name: "front",
         doc: "the first visits share",
         params: &[AMOUNT],
     },
-    MappingDef {
+    ClauseDef {
+        kind: PlaceKind::Middle,
         name: "middle",
         doc: "the visits in the middle share",
         params: &[AMOUNT],
     },
-    MappingDef {
+    ClauseDef {
+        kind: PlaceKind::Back,
         name: "back",
         doc: "the last visits share",
         params: &[AMOUNT],
     },
-    MappingDef {
+    ClauseDef {
+        kind: PlaceKind::Sandwich,
         name: "sandwich",
         doc: "all visits but the first and the last share",
         params: &[],

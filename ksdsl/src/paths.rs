@@ -6,10 +6,10 @@ use std::fmt;
 
 /// A path in which an index may stand for several in a row.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Pattern(Vec<Part>);
+struct Pattern(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Part {
+enum Piece {
     Name(String),
     /// Half open.
     Range(u32, u32),
@@ -19,10 +19,10 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, part) in self.0.iter().enumerate() {
             match part {
-                Part::Name(name) if at == 0 => f.write_str(name)?,
-                Part::Name(name) => write!(f, ".{name}")?,
-                Part::Range(from, to) if *to == from + 1 => write!(f, "[{from}]")?,
-                Part::Range(from, to) => write!(f, "[{from}..{to}]")?,
+                Piece::Name(name) if at == 0 => f.write_str(name)?,
+                Piece::Name(name) => write!(f, ".{name}")?,
+                Piece::Range(from, to) if *to == from + 1 => write!(f, "[{from}]")?,
+                Piece::Range(from, to) => write!(f, "[{from}..{to}]")?,
             }
         }
         Ok(())
@@ -42,8 +42,8 @@ pub fn compress<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Vec<String> {
 
 fn pattern(path: &Path) -> Pattern {
     let part = |segment: &Segment| match segment {
-        Segment::Name(name) => Part::Name(name.clone()),
-        Segment::Index(index) => Part::Range(*index, index + 1),
+        Segment::Name(name) => Piece::Name(name.clone()),
+        Segment::Index(index) => Piece::Range(*index, index + 1),
     };
     Pattern(path.0.iter().map(part).collect())
 }
@@ -53,14 +53,14 @@ fn join_at(patterns: Vec<Pattern>, position: usize) -> Vec<Pattern> {
     let mut joined: Vec<Pattern> = Vec::new();
     let mut last: HashMap<Pattern, usize> = HashMap::new();
     for pattern in patterns {
-        let Some(Part::Range(from, to)) = pattern.0.get(position).cloned() else {
+        let Some(Piece::Range(from, to)) = pattern.0.get(position).cloned() else {
             joined.push(pattern);
             continue;
         };
         let mut rest = pattern.clone();
-        rest.0[position] = Part::Range(0, 0);
+        rest.0[position] = Piece::Range(0, 0);
         if let Some(&at) = last.get(&rest)
-            && let Some(Part::Range(_, end)) = joined[at].0.get_mut(position)
+            && let Some(Piece::Range(_, end)) = joined[at].0.get_mut(position)
             && *end == from
         {
             *end = to;

@@ -4,7 +4,7 @@
 use crate::analyse::{Analysis, analyse};
 #[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
-use crate::ir::{Algorithm, Group, Layer, Network, Op, Visit, join_sizes};
+use crate::ir::{Group, Layer, Network, Visit, join_sizes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -142,7 +142,7 @@ pub struct LayerSummary {
     /// Multiply-adds per image.
     pub macs: u64,
     /// For convolutions: the algorithm that the runtime uses for this batch size on a CPU with AVX-512, chosen by its
-    /// heuristic or by `algorithm = ...`. With the feature `memory`.
+    /// heuristic. With the feature `memory`.
     #[cfg(feature = "memory")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<&'static str>,
@@ -277,44 +277,13 @@ fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummar
             unshared: cost.used,
             macs: cost.macs,
             #[cfg(feature = "memory")]
-            algorithm: memory::algorithm(network, layer, batch).map(Algorithm::word),
+            algorithm: memory::algorithm(network, layer, batch),
         })
         .collect()
 }
 
 fn details(layer: &Layer) -> String {
-    let pair = |[y, x]: [u64; 2]| if y == x { y.to_string() } else { format!("{y}x{x}") };
-    let mut words = Vec::new();
-    match &layer.op {
-        Op::Conv(conv) => {
-            let [top, bottom, left, right] = conv.pad;
-            words.push(format!("kernel {}", pair(conv.kernel)));
-            words.extend((conv.stride != [1, 1]).then(|| format!("stride {}", pair(conv.stride))));
-            words.extend((conv.pad != [0; 4]).then(|| match (top == bottom, left == right) {
-                (true, true) => format!("pad {}", pair([top, left])),
-                _ => format!("pad {top}+{bottom} x {left}+{right}"),
-            }));
-            words.extend((conv.dilation != [1, 1]).then(|| format!("dilation {}", pair(conv.dilation))));
-            words.extend((conv.groups > 1).then(|| format!("groups {}", conv.groups)));
-            words.extend(conv.bias.then(|| "bias".to_owned()));
-            words.extend((conv.algorithm != Algorithm::Auto).then(|| format!("algorithm {}", conv.algorithm.word())));
-        }
-        Op::Linear { bias: false, .. } => words.push("no bias".to_owned()),
-        Op::Pool {
-            kernel, stride, pad, ..
-        } => {
-            words.push(format!("kernel {}", pair(*kernel)));
-            words.push(format!("stride {}", pair(*stride)));
-            words.extend((*pad != [0, 0]).then(|| format!("pad {}", pair(*pad))));
-        }
-        Op::Attend { heads } => words.push(format!("heads {heads}")),
-        Op::Dropout(p) => words.push(format!("p {}", p.0)),
-        Op::BatchNorm { eps, momentum, .. } if (eps.0, momentum.0) != (1e-5, 0.1) => {
-            words.push(format!("eps {}, momentum {}", eps.0, momentum.0));
-        }
-        Op::LayerNorm { eps, .. } if eps.0 != 1e-5 => words.push(format!("eps {}", eps.0)),
-        _ => {}
-    }
+    let mut words = layer.op.details();
     words.extend(layer.rank.map(|rank| format!("private low_rank({rank})")));
     words.extend(layer.scaled.then(|| "private scale".to_owned()));
     words.join(", ")

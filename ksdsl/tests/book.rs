@@ -17,8 +17,8 @@ mod references;
 use fences::{Fence, fences};
 use ksdsl::compile::{Compilation, Options, compile};
 use ksdsl::diag::Severity;
-use ksdsl::layers::{KINDS, LAYERS, LayerDef, RESIDUAL};
 use ksdsl::mappings::{MAPPINGS, PLACES, PRIVATE_PARTS};
+use ksdsl::ops::{LayerDef, RESIDUAL, kinds, layers};
 use ksdsl::render::render;
 use ksdsl::source::Source;
 use ksdsl::summary::Summary;
@@ -198,13 +198,18 @@ fn row<'t>(text: &'t str, name: &str) -> Option<Vec<&'t str>> {
     Some(line.split('|').map(str::trim).collect())
 }
 
+/// The chapters that describe layers: those of one input, and what joins paths.
+fn described(chapters: &BTreeMap<String, String>) -> String {
+    format!("{}\n{}", chapters["layers.md"], chapters["structure.md"])
+}
+
 /// Every layer has a section with a row for each parameter, and an example that uses it; the
 /// example of the section, or a later one, uses each parameter.
 #[test]
 fn every_layer_and_parameter_is_described() {
     let chapters = chapters();
-    let text = &chapters["layers.md"];
-    for layer in LAYERS {
+    let text = &described(&chapters);
+    for layer in layers() {
         let section = section(text, &format!("### `{}`", layer.name));
         let used: String = examples(&fences("layers.md", section))
             .map(|f| f.text.as_str())
@@ -268,8 +273,8 @@ fn spelt_out(default: &str, layer: &str) -> String {
 fn defaults_are_what_the_book_says() {
     let chapters = chapters();
     let mut checked = 0;
-    for layer in LAYERS {
-        let section = section(&chapters["layers.md"], &format!("### `{}`", layer.name));
+    for layer in layers() {
+        let section = section(&described(&chapters), &format!("### `{}`", layer.name)).to_owned();
         let input = if layer.name == "linear" { "16" } else { "16 x 16 x 16" };
         let network = |args: &str| {
             let text = format!("net n {{ input {input} layer: {}({args}) }}", layer.name);
@@ -284,20 +289,26 @@ fn defaults_are_what_the_book_says() {
         };
         let args = minimal(layer);
         for param in layer.params.iter().filter(|param| !param.required) {
-            let default = row(section, param.name).expect("a row")[3];
+            let default = row(&section, param.name).expect("a row")[3];
             let default = spelt_out(default.trim_matches('`'), layer.name);
             let plain = network(&args);
             let written = network(&match args.as_str() {
                 "" => format!("{} = {default}", param.name),
                 args => format!("{args}, {} = {default}", param.name),
             });
-            let ops = |network: &ksdsl::ir::Network| network.layers.iter().map(|layer| layer.op).collect::<Vec<_>>();
+            // With their tensors: initial values make no other operation.
+            let ops = |network: &ksdsl::ir::Network| {
+                let layers = network.layers.iter();
+                layers
+                    .map(|layer| (layer.op.clone(), layer.op.tensors()))
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(ops(&plain), ops(&written), "`{}` of `{}`", param.name, layer.name);
             checked += 1;
         }
     }
     let optional = |layer: &LayerDef| layer.params.iter().filter(|param| !param.required).count();
-    assert_eq!(checked, LAYERS.iter().map(optional).sum::<usize>());
+    assert_eq!(checked, layers().map(optional).sum::<usize>());
 }
 
 /// Rules of the grammar with their doc lines.
@@ -350,16 +361,14 @@ fn every_rule_of_the_grammar_is_in_the_book() {
     for (function, _) in FUNCTIONS {
         assert!(row(&chapters["expressions.md"], function).is_some() && working.contains(&format!("{function}(")));
     }
-    for kind in KINDS {
+    for kind in kinds() {
         assert!(row(&chapters["sharing.md"], kind).is_some(), "kind `{kind}`");
     }
-    for def in MAPPINGS.iter().chain(PLACES).chain(PRIVATE_PARTS) {
-        assert!(
-            row(&chapters["sharing.md"], def.name).is_some(),
-            "`{}` has no row",
-            def.name
-        );
-        assert!(has_word(&working, def.name), "no example uses `{}`", def.name);
+    let mappings = MAPPINGS.iter().map(|def| def.name);
+    let places = PLACES.iter().map(|def| def.name);
+    for name in mappings.chain(places).chain(PRIVATE_PARTS.iter().map(|def| def.name)) {
+        assert!(row(&chapters["sharing.md"], name).is_some(), "`{name}` has no row");
+        assert!(has_word(&working, name), "no example uses `{name}`");
     }
 }
 

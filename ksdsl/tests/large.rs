@@ -78,7 +78,7 @@ fn memory_grows_with_the_batch_beyond_64_bits() {
 #[test]
 fn the_largest_numbers_do_not_overflow() {
     let body = "conv(1024, kernel = 1023, pad = same) depthwise(1025, pad = same) depthwise(31, pad = 15, stride = 7) attention(16)
-        batch_norm squeeze_excite(4) conv(1024, kernel = 3, pad = 1, algorithm = winograd) linear(8)";
+        batch_norm squeeze_excite(4) conv(1024, kernel = 3, pad = 1) linear(8)";
     for text in [
         format!(
             "net a {{ input 512 x 1024 x 1024\n{} }}",

@@ -16,7 +16,18 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 KERNELS = os.path.join(HERE, "..", "..", "ksdsl-runtime", "cuda", "src", "kernels")
 # The order of SOURCES in ksdsl-runtime/cuda/src/source.rs.
-FILES = ["prelude.cuh", "elementwise.cu", "norm.cu", "window.cu", "attention.cu", "update.cu"]
+FILES = [
+    "prelude.cuh",
+    "elementwise.cu",
+    "norm.cu",
+    "rows.cu",
+    "window.cu",
+    "gather.cu",
+    "gather_weight.cu",
+    "tensor.cu",
+    "attention.cu",
+    "update.cu",
+]
 ARCHITECTURES = ["compute_75", "compute_80", "compute_90"]
 
 
@@ -61,7 +72,7 @@ def main():
     for real in ["float", "double"]:
         for architecture in ARCHITECTURES:
             options = [f"--gpu-architecture={architecture}"]
-            ptx, log = compile(nvrtc, f"#define REAL {real}\n{sources}", options)
+            ptx, log = compile(nvrtc, f"#define REAL {real}\n#define REAL_IS_{real}\n{sources}", options)
             entries = re.findall(r"\.entry (\w+)", ptx)
             local = re.findall(r"\.local ", ptx)
             print(f"{real}, {architecture}: {len(entries)} kernels, {len(ptx)} bytes of PTX")

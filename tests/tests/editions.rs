@@ -220,9 +220,11 @@ fn code(text: &str) -> Option<String> {
     })
 }
 
-/// Whether no specification can have this name.
+/// Whether no specification can have this name, or a block cannot because it is a layer's.
 fn is_refused(name: &str) -> bool {
-    code(&format!("net a {{ input 4; stage {name} {{ linear(2) }} }}")).is_none()
+    let stage = format!("net a {{ input 4; stage {name} {{ linear(2) }} }}");
+    let block = format!("block {name} {{ relu }} net a {{ input 4; {name}; linear(2) }}");
+    [stage, block].iter().any(|text| code(text).is_none())
 }
 
 /// A block of this name, with it in every place of a block.

@@ -106,7 +106,6 @@ fn code_of_the_test_networks() {
             "ranked",
             "split",
             "sums",
-            "chosen",
             "transformer",
             "windows",
         ] {

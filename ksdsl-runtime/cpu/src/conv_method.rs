@@ -162,7 +162,7 @@ fn is_rough(output: &MapSize) -> bool {
 }
 
 /// Whether F(4x4, 3x3) is faster than unrolling, measured with AVX-512 on two cores in paired runs
-/// (`tests/kernels/winograd_speed.rs`).
+/// (`tests/benches/winograd.rs`).
 ///
 /// - The tiles must be filled at least half: of the saving of 4, less than 2 would be left, and the
 ///   transforms take that.

@@ -6,13 +6,14 @@
 #[cfg(feature = "signs")]
 use super::signs;
 use super::{
-    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, chain, conv, conv_method, elementwise, fused, joined,
-    layout, norm, pool, slices, tail,
+    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, chain, compute, conv, conv_method, elementwise, fused,
+    joined, layout, norm, pool, slices, tail,
 };
 use ksdsl_engine::exec::{
     ConvLink, ConvMoments, ConvTail, Exec, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
     link_by_link, one_by_one,
 };
+use ksdsl_engine::loops::Loops;
 use ksdsl_engine::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use std::any::TypeId;
 use std::borrow::Cow;
@@ -61,6 +62,17 @@ macro_rules! executor {
 
             fn nhwc_to_nchw(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
                 Ok(layout::nhwc_to_nchw(size, x))
+            }
+
+            fn compute(&self, loops: &Loops, operands: &[&CpuBuf<$E>]) -> Result<CpuBuf<$E>, WrongLength> {
+                let reaches = loops.views.iter().map(|view| loops.reach(view));
+                let fits = reaches
+                    .zip(operands)
+                    .all(|(reach, operand)| reach <= operand.len());
+                if !fits || loops.views.len() != operands.len() {
+                    return Err(WrongLength);
+                }
+                Ok(compute::compute(loops, operands))
             }
 
             fn kernel(&self, values: CpuBuf<$E>) -> CpuKernel<$E> {

@@ -10,6 +10,7 @@ mod activation;
 mod attention;
 mod buf;
 mod chain;
+mod compute;
 mod conv;
 mod conv_method;
 mod depthwise;
@@ -28,8 +29,6 @@ pub mod memory;
 pub mod meter;
 mod norm;
 mod par;
-#[cfg(test)]
-mod passes_speed;
 mod place;
 mod pool;
 mod real;

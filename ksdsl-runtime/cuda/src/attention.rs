@@ -2,7 +2,8 @@
 //! that the weights of all heads, whose number grows with the square of the tokens, fit in memory.
 
 use super::buf::CudaBuf;
-use super::gpu::{Grid, Matrix, Product};
+use super::gpu::{Matrix, Product};
+use super::grid::Grid;
 use super::layers::{Done, int, long};
 use super::real::CudaReal;
 use super::source::Arg;

@@ -1,7 +1,8 @@
 //! Buffers on the device, and parameters and their gradients made of them.
 
 use super::error::Error;
-use super::gpu::{Gpu, Grid};
+use super::gpu::Gpu;
+use super::grid::Grid;
 use super::real::CudaReal;
 use super::source::Arg;
 use cudarc::driver::sys::CUdeviceptr;
@@ -94,12 +95,24 @@ pub(super) fn maybe<E, A>(buf: Option<&CudaBuf<E>>) -> Arg<A> {
 pub(super) struct Packing {
     pub(super) inner: usize,
     pub(super) taps: usize,
+    /// For data gradients, the outputs of a group: `[group][inner][taps][outputs]`.
+    pub(super) transposed: Option<usize>,
 }
 
 impl Packing {
     /// Whether both orders are the same.
     fn is_plain(self) -> bool {
-        self.inner == 1 || self.taps == 1
+        self.transposed.is_none() && (self.inner == 1 || self.taps == 1)
+    }
+
+    fn pack<E: CudaReal>(self, from: &CudaBuf<E>, to: &CudaBuf<E>) -> Result<(), Error> {
+        let Some(outputs) = self.transposed else {
+            return self.run("pack", from, to);
+        };
+        let sizes = [outputs, self.inner, self.taps].map(|value| Arg::Int(value as i32));
+        let [outputs, inner, taps] = sizes;
+        let args = [Arg::Long(to.len() as i64), outputs, inner, taps, from.arg(), to.arg()];
+        to.gpu.launch::<E>("pack_transposed", Grid::flat(to.len()), &args)
     }
 
     fn run<E: CudaReal>(self, name: &'static str, from: &CudaBuf<E>, to: &CudaBuf<E>) -> Result<(), Error> {
@@ -151,7 +164,7 @@ impl<E: CudaReal> CudaKernel<E> {
             Some(packed) => packed,
             None => {
                 let packed = self.plain.gpu.scratch(self.plain.len())?;
-                packing.run("pack", &self.plain, &packed)?;
+                packing.pack(&self.plain, &packed)?;
                 let packed = Rc::new(packed);
                 self.packed.borrow_mut().push((packing, packed.clone()));
                 packed

@@ -1,20 +1,17 @@
-//! Convolutions: products of matrices by cuBLAS, or kernels of their own where each output channel
-//! reads one input channel.
+//! Convolutions: which kernels compute which.
 //!
-//! A pointwise convolution is a product of the map as it lies in memory. Others are unrolled, some
-//! images at a time, so that the unrolled rows stay in the GPU's L2 cache between the kernel that
-//! writes them and the product that reads them; groups are a batch of products.
+//! A pointwise convolution is a product of the map as it lies in memory, by cuBLAS. Those whose output
+//! channels read one input channel each have kernels of their own. All others are products that gather
+//! from the map (`gather.rs`).
 
 use super::buf::{CudaBuf, CudaKernel, CudaKernelGradient, Packing};
-use super::gpu::{Grid, Matrix, Product, parts};
-use super::layers::{Done, int, long};
+use super::gather::{self, Finish};
+use super::gpu::{Matrix, Product};
+use super::grid::{Grid, parts};
+use super::layers::{Affine, Done, int, long};
 use super::real::CudaReal;
 use super::source::{Arg, Sizes};
-use ksdsl_engine::size::ConvSize;
-use std::ops::Range;
-
-/// Most bytes of unrolled rows at a time, below the L2 caches of data-centre GPUs (40 to 50 MB).
-const UNROLLED_BYTES: usize = 32 << 20;
+use ksdsl_engine::size::{ConvSize, RowSize};
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +21,7 @@ enum Method {
     Depthwise,
     /// Kernels for this square size, stride and dilation 1, one output per input.
     DepthwiseStrips(usize),
-    Unrolled,
+    Gathered,
 }
 
 fn method(size: &ConvSize) -> Method {
@@ -41,7 +38,7 @@ fn method(size: &ConvSize) -> Method {
     if window.kernel == [1; 2] && window.stride == [1; 2] && window.pad == [0; 2] && size.groups == 1 && same {
         return Method::Pointwise;
     }
-    Method::Unrolled
+    Method::Gathered
 }
 
 fn taps(size: &ConvSize) -> usize {
@@ -53,88 +50,24 @@ fn inputs(size: &ConvSize) -> usize {
     size.input.channels / size.groups
 }
 
-/// Factors of one output.
-fn factors(size: &ConvSize) -> usize {
-    taps(size) * inputs(size)
-}
-
 fn packing(size: &ConvSize) -> Packing {
     let inner = match method(size) {
         Method::Depthwise | Method::DepthwiseStrips(_) => size.output.channels,
-        Method::Pointwise | Method::Unrolled => inputs(size),
+        Method::Pointwise | Method::Gathered => inputs(size),
     };
     Packing {
         inner,
         taps: taps(size),
+        transposed: None,
     }
 }
 
-/// The images of a batch in runs whose unrolled rows fit.
-fn runs<E>(size: &ConvSize) -> impl Iterator<Item = Range<usize>> + use<E> {
-    let batch = size.input.batch;
-    let pixels = size.output.height * size.output.width;
-    let image = pixels * size.groups * factors(size) * size_of::<E>();
-    let each = (UNROLLED_BYTES / image.max(1)).max(1);
-    (0..batch)
-        .step_by(each)
-        .map(move |first| first..batch.min(first + each))
-}
-
-/// The parts of an unrolled product, for the images of one run: the unrolled rows, the kernel, and the
-/// output's pixels.
-struct Unrolled {
-    rows: usize,
-    columns: Matrix,
-    kernel: Matrix,
-    output: Matrix,
-}
-
-impl Unrolled {
-    fn new<E>(size: &ConvSize, images: &Range<usize>, columns: u64, kernel: u64, output: u64) -> Self {
-        let pixels = size.output.height * size.output.width;
-        let (factors, outputs) = (factors(size), size.output.channels / size.groups);
-        let matrix = |at, pitch, step| Matrix {
-            at,
-            pitch,
-            transposed: false,
-            step,
-        };
-        let skipped = images.start * pixels * size.output.channels * size_of::<E>();
-        Self {
-            rows: images.len() * pixels,
-            columns: matrix(columns, size.groups * factors, factors),
-            kernel: matrix(kernel, factors, outputs * factors),
-            output: matrix(output + skipped as u64, size.output.channels, outputs),
-        }
+/// The packing for the data gradient.
+fn data_packing(size: &ConvSize) -> Packing {
+    Packing {
+        transposed: (method(size) == Method::Gathered).then_some(size.output.channels / size.groups),
+        ..packing(size)
     }
-}
-
-fn transposed(matrix: Matrix) -> Matrix {
-    Matrix {
-        transposed: true,
-        ..matrix
-    }
-}
-
-/// Writes the unrolled rows of the images.
-fn unroll<E: CudaReal>(size: &ConvSize, images: &Range<usize>, x: &CudaBuf<E>, columns: &CudaBuf<E>) -> Done<()> {
-    let pixels = size.output.height * size.output.width;
-    let rows = images.len() * pixels * size.groups * taps(size);
-    let args = [
-        Arg::Sizes(Sizes::from(*size)),
-        int(images.start),
-        long(rows),
-        x.arg(),
-        columns.arg(),
-    ];
-    x.gpu().launch::<E>("im2col", Grid::rows(rows, inputs(size)), &args)
-}
-
-/// A buffer for the unrolled rows of the longest run.
-fn columns<E: CudaReal>(size: &ConvSize, like: &CudaBuf<E>) -> Done<CudaBuf<E>> {
-    let images = runs::<E>(size).map(|run| run.len()).max().unwrap_or(0);
-    let pixels = size.output.height * size.output.width;
-    like.gpu().scratch(images * pixels * size.groups * factors(size))
 }
 
 /// The product of a pointwise convolution's map and kernel, matrices as they lie in memory.
@@ -180,26 +113,31 @@ pub(super) fn forward<E: CudaReal>(size: ConvSize, x: &CudaBuf<E>, kernel: &Cuda
             ];
             gpu.launch::<E>("depthwise_forward", Grid::rows(rows, size.output.channels), &args)
         }
-        Method::Unrolled => {
-            let columns = columns(&size, x)?;
-            for images in runs::<E>(&size) {
-                unroll(&size, &images, x, &columns)?;
-                let parts = Unrolled::new::<E>(&size, &images, columns.at(), weights, y.at());
-                gpu.product::<E>(Product {
-                    rows: parts.rows,
-                    columns: size.output.channels / size.groups,
-                    inner: factors(&size),
-                    a: parts.columns,
-                    b: transposed(parts.kernel),
-                    c: parts.output,
-                    alpha: 1.0,
-                    add: false,
-                    batch: size.groups,
-                })?;
-            }
-            Ok(())
-        }
+        Method::Gathered => gather::forward(&size, x, weights, Finish::default(), &y),
     })?;
+    Ok(y)
+}
+
+/// The output, with a bias and a tail.
+pub(super) fn forward_with_tail<E: CudaReal>(
+    size: ConvSize,
+    x: &CudaBuf<E>,
+    kernel: &CudaKernel<E>,
+    affine: &Affine<'_, E>,
+) -> Done<CudaBuf<E>> {
+    if let (Method::Gathered, Some(finish)) = (method(&size), Finish::of(affine)) {
+        let y = x.gpu().scratch::<E>(size.output.len())?;
+        kernel.packed(packing(&size), |weights| gather::forward(&size, x, weights, finish, &y))?;
+        return Ok(y);
+    }
+    let y = forward(size, x, kernel)?;
+    if !affine.is_nothing() {
+        let rows = RowSize {
+            rows: size.output.rows(),
+            channels: size.output.channels,
+        };
+        affine.run(rows, &y, &y)?;
+    }
     Ok(y)
 }
 
@@ -247,7 +185,7 @@ pub(super) fn backward_data<E: CudaReal>(
         Some(others) => others,
         None => gpu.scratch(size.input.len())?,
     };
-    kernel.packed(packing(&size), |weights| match method(&size) {
+    kernel.packed(data_packing(&size), |weights| match method(&size) {
         Method::Pointwise => {
             let sizes = [size.input.rows(), size.input.channels, size.output.channels];
             let product = pointwise([dy.at(), weights, dx.at()], sizes, [false; 2]);
@@ -269,38 +207,9 @@ pub(super) fn backward_data<E: CudaReal>(
             ];
             gpu.launch::<E>("depthwise_data", Grid::rows(rows, size.input.channels), &args)
         }
-        Method::Unrolled => unrolled_data(&size, weights, dy, &dx, add),
+        Method::Gathered => gather::data(&size, weights, dy, &dx, add),
     })?;
     Ok(dx)
-}
-
-fn unrolled_data<E: CudaReal>(size: &ConvSize, weights: u64, dy: &CudaBuf<E>, dx: &CudaBuf<E>, add: bool) -> Done<()> {
-    let (gpu, columns) = (dy.gpu(), columns(size, dy)?);
-    for images in runs::<E>(size) {
-        let parts = Unrolled::new::<E>(size, &images, columns.at(), weights, dy.at());
-        gpu.product::<E>(Product {
-            rows: parts.rows,
-            columns: factors(size),
-            inner: size.output.channels / size.groups,
-            a: parts.output,
-            b: parts.kernel,
-            c: parts.columns,
-            alpha: 1.0,
-            add: false,
-            batch: size.groups,
-        })?;
-        let rows = images.len() * size.input.height * size.input.width;
-        let args = [
-            Arg::Sizes(Sizes::from(*size)),
-            int(images.start),
-            long(rows),
-            int(add.into()),
-            columns.arg(),
-            dx.arg(),
-        ];
-        gpu.launch::<E>("col2im", Grid::rows(rows, size.input.channels), &args)?;
-    }
-    Ok(())
 }
 
 /// Adds the gradient with respect to the kernel.
@@ -319,25 +228,7 @@ pub(super) fn backward_weight<E: CudaReal>(
         }
         Method::DepthwiseStrips(side) => depthwise_weight(&size, Some(side), x, dy, sum),
         Method::Depthwise => depthwise_weight(&size, None, x, dy, sum),
-        Method::Unrolled => {
-            let columns = columns(&size, x)?;
-            for images in runs::<E>(&size) {
-                unroll(&size, &images, x, &columns)?;
-                let parts = Unrolled::new::<E>(&size, &images, columns.at(), sum.at(), dy.at());
-                gpu.product::<E>(Product {
-                    rows: size.output.channels / size.groups,
-                    columns: factors(&size),
-                    inner: parts.rows,
-                    a: transposed(parts.output),
-                    b: parts.columns,
-                    c: parts.kernel,
-                    alpha: 1.0,
-                    add: true,
-                    batch: size.groups,
-                })?;
-            }
-            Ok(())
-        }
+        Method::Gathered => gather::weight(&size, x, dy, sum),
     }
 }
 

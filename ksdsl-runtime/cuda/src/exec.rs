@@ -6,10 +6,11 @@ use super::gpu::Gpu;
 use super::layers::Affine;
 use super::norms::OnTheWay;
 use super::real::{CudaReal, Precision};
-use super::{attention, conv, layers, norms};
+use super::{attention, conv, layers, loops, norms};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, result};
 use ksdsl_engine::exec::{ConvMoments, ConvTail, Exec, LayerNormOutput, NormBackward};
+use ksdsl_engine::loops::Loops;
 use ksdsl_engine::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -43,6 +44,23 @@ impl CudaExec {
     /// Sets how matrix products of `f32` are computed, by all threads of this process.
     pub fn set_precision(&self, precision: Precision) {
         self.0.set_precision(precision);
+    }
+
+    /// Copies a buffer to an address of this GPU's memory.
+    ///
+    /// # Errors
+    /// If the GPU fails.
+    ///
+    /// # Safety
+    /// There must be room for the values, nothing else may use it, and it may be freed on the GPU's default stream only.
+    pub unsafe fn copy_to<E: CudaReal>(&self, from: &CudaBuf<E>, at: CUdeviceptr) -> Result<(), Error> {
+        self.0.device.bind_to_thread()?;
+        if !from.is_empty() {
+            let bytes = from.len() * size_of::<E>();
+            // SAFETY: the caller's promise; both are freed on the same stream, so after this copy.
+            unsafe { result::memcpy_dtod_async(at, from.at(), bytes, *self.0.device.cu_stream()) }?;
+        }
+        Ok(())
     }
 
     /// Takes over a slice of this GPU's memory.
@@ -82,6 +100,10 @@ macro_rules! executor {
 
             fn download(&self, buf: &CudaBuf<$E>) -> Result<Vec<$E>, Error> {
                 buf.to_host()
+            }
+
+            fn compute(&self, loops: &Loops, operands: &[&CudaBuf<$E>]) -> Result<CudaBuf<$E>, Error> {
+                loops::compute(&self.0, loops, operands)
             }
 
             fn zeroed(&self, len: usize) -> Result<CudaBuf<$E>, Error> {
@@ -127,7 +149,6 @@ macro_rules! executor {
                 bias: Option<&CudaBuf<$E>>,
                 tail: ConvTail<'_, CudaBuf<$E>>,
             ) -> Result<CudaBuf<$E>, Error> {
-                let y = conv::forward(size, x, kernel)?;
                 let affine = Affine {
                     bias,
                     tail: Tail {
@@ -137,11 +158,7 @@ macro_rules! executor {
                     affine: tail.affine,
                     residual: tail.residual,
                 };
-                let something = affine.tail != Tail::default() || affine.affine.is_some();
-                if something || bias.is_some() || affine.residual.is_some() {
-                    affine.run(size.output.by_rows(), &y, &y)?;
-                }
-                Ok(y)
+                conv::forward_with_tail(size, x, kernel, &affine)
             }
 
             fn conv_moments(

@@ -2,28 +2,17 @@
 
 use super::buf::CudaBuf;
 use super::error::Error;
+use super::grid::Grid;
 use super::real::{CudaReal, Precision};
 use super::source::{self, Arg, Kind};
 use cudarc::cublas::{CudaBlas, result as cublas, sys::cublasGemmAlgo_t, sys::cublasOperation_t};
-use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUresult};
+use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUmodule, CUresult};
 use cudarc::driver::{CudaDevice, DriverError, result};
 use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CString, c_int, c_void};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-/// Threads of a block, as the kernels' `THREADS`.
-pub(super) const THREADS: usize = 256;
-/// Most blocks along the second and third dimension of a grid.
-const MOST_BLOCKS: usize = 65_535;
-
-/// A grid and a block, each `[x, y, z]`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Grid {
-    pub(super) blocks: [usize; 3],
-    pub(super) threads: [usize; 3],
-}
 
 /// A matrix in memory, row by row: where it starts, elements from row to row, whether it is read
 /// transposed, and elements from one matrix to the next of a batch.
@@ -61,6 +50,19 @@ unsafe impl Send for Module {}
 // SAFETY: as above; the map is not changed after it was made.
 unsafe impl Sync for Module {}
 
+/// A function of a source that was written for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Function(CUfunction);
+
+// SAFETY: as for `Module`.
+unsafe impl Send for Function {}
+
+fn function(module: CUmodule, name: &str) -> Result<CUfunction, Error> {
+    let name = CString::new(name).map_err(|error| Error::Kernels(error.to_string()))?;
+    // SAFETY: the module is loaded and never unloaded.
+    Ok(unsafe { result::module::get_function(module, name) }?)
+}
+
 /// A device's kernels, cuBLAS handle and settings. One for each ordinal and process: it uses the same
 /// primary context and the same (default) stream as others who open that ordinal, so their kernels and these run
 /// one after the other.
@@ -68,8 +70,12 @@ pub(super) struct Gpu {
     pub(super) device: Arc<CudaDevice>,
     blas: CudaBlas,
     precision: AtomicU8,
+    /// Whether there are tensor cores for TF32 and bfloat16: from compute capability 8.0 on.
+    tensor_cores: bool,
     modules: [OnceLock<Module>; 2],
     compiling: Mutex<()>,
+    /// The functions of sources that were written for loops.
+    written: Mutex<HashMap<String, Vec<Function>>>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -96,12 +102,16 @@ impl Gpu {
         let device = CudaDevice::new(ordinal)?;
         keep_freed_memory(&device)?;
         let blas = CudaBlas::new(device.clone())?;
+        let major = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+        let tensor_cores = device.attribute(major)? >= 8;
         Ok(Self {
             device,
             blas,
             precision: AtomicU8::new(Precision::Full as u8),
+            tensor_cores,
             modules: [OnceLock::new(), OnceLock::new()],
             compiling: Mutex::new(()),
+            written: Mutex::default(),
         })
     }
 
@@ -111,6 +121,11 @@ impl Gpu {
 
     pub(super) fn set_precision(&self, precision: Precision) {
         self.precision.store(precision as u8, Ordering::Relaxed);
+    }
+
+    /// Whether products of `E` may be rounded to TF32 or bfloat16.
+    pub(super) fn has_tensor_cores<E: CudaReal>(&self) -> bool {
+        self.tensor_cores && E::TENSOR_CORES
     }
 
     /// A buffer whose values are still to be written.
@@ -144,11 +159,21 @@ impl Gpu {
     }
 
     fn compile(&self, real: &str) -> Result<Module, Error> {
+        let module = self.load(source::text(real))?;
+        let mut functions = BTreeMap::new();
+        for (name, kinds) in source::signatures() {
+            functions.insert(name, (function(module, name)?, kinds));
+        }
+        Ok(Module { functions })
+    }
+
+    /// Compiles a source and loads it, for the rest of the process.
+    fn load(&self, source: String) -> Result<CUmodule, Error> {
         let options = CompileOptions {
             arch: Some(self.architecture()?),
             ..Default::default()
         };
-        let ptx = compile_ptx_with_opts(source::text(real), options).map_err(|error| {
+        let ptx = compile_ptx_with_opts(source, options).map_err(|error| {
             Error::Kernels(match error {
                 CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
                 other => other.to_string(),
@@ -157,15 +182,48 @@ impl Gpu {
         let ptx = CString::new(ptx.to_src()).map_err(|error| Error::Kernels(error.to_string()))?;
         self.device.bind_to_thread()?;
         // SAFETY: the text ends with a zero byte, and the context is bound.
-        let module = unsafe { result::module::load_data(ptx.as_ptr().cast()) }?;
-        let mut functions = BTreeMap::new();
-        for (name, kinds) in source::signatures() {
-            let c_name = CString::new(name).map_err(|error| Error::Kernels(error.to_string()))?;
-            // SAFETY: the module was loaded above and is never unloaded.
-            let function = unsafe { result::module::get_function(module, c_name) }?;
-            functions.insert(name, (function, kinds));
-        }
-        Ok(Module { functions })
+        Ok(unsafe { result::module::load_data(ptx.as_ptr().cast()) }?)
+    }
+
+    /// The functions of these names of a source, which is compiled when it is first asked for.
+    pub(super) fn functions<const N: usize>(&self, source: String, names: [&str; N]) -> Result<[Function; N], Error> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match written.get(&source) {
+            Some(found) => found,
+            None => {
+                let module = self.load(source.clone())?;
+                let functions = names.map(|name| function(module, name).map(Function));
+                let functions = functions.into_iter().collect::<Result<Vec<_>, _>>()?;
+                written.entry(source).or_insert(functions)
+            }
+        };
+        found
+            .as_slice()
+            .try_into()
+            .map_err(|_| DriverError(CUresult::CUDA_ERROR_NOT_FOUND).into())
+    }
+
+    /// Runs a function on as many threads as there are elements.
+    ///
+    /// # Safety
+    /// The arguments must be those of the function, and buffers as long as it reads and writes.
+    pub(super) unsafe fn run<E>(&self, function: Function, elements: usize, args: &[Arg<E>]) -> Result<(), Error> {
+        let grid = Grid::flat(elements);
+        let mut parameters: Vec<*mut c_void> = args.iter().map(Arg::pointer).collect();
+        let [blocks, threads] = [grid.blocks, grid.threads].map(|[x, y, z]| (x as u32, y as u32, z as u32));
+        self.device.bind_to_thread()?;
+        // SAFETY: the caller's promise; buffers are freed on the same stream, so after the kernel has run.
+        unsafe {
+            result::launch_kernel(
+                function.0,
+                blocks,
+                threads,
+                0,
+                *self.device.cu_stream(),
+                &mut parameters,
+            )
+        }?;
+        Ok(())
     }
 
     /// The greatest architecture that both this GPU and every nvrtc from CUDA 12 on know: the driver
@@ -275,58 +333,4 @@ fn keep_freed_memory(device: &Arc<CudaDevice>) -> Result<(), DriverError> {
         sys::cuDeviceGetDefaultMemPool(&mut pool, *device.cu_device()).result()?;
         sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut threshold).cast()).result()
     }
-}
-
-impl Grid {
-    /// For a kernel with `FOR_EACH`.
-    pub(super) fn flat(len: usize) -> Self {
-        Self {
-            blocks: [len.div_ceil(THREADS).min(1 << 20), 1, 1],
-            threads: [THREADS, 1, 1],
-        }
-    }
-
-    fn channel_block(channels: usize) -> [usize; 3] {
-        let across = channels.max(1).next_power_of_two().min(32);
-        [across, THREADS / across, 1]
-    }
-
-    /// For a kernel with `FOR_ROWS`.
-    pub(super) fn rows(rows: usize, channels: usize) -> Self {
-        let threads = Self::channel_block(channels);
-        Self {
-            blocks: [
-                rows.div_ceil(threads[1]).min(1 << 20),
-                channels.div_ceil(threads[0]).min(MOST_BLOCKS),
-                1,
-            ],
-            threads,
-        }
-    }
-
-    /// For a kernel that takes a part of the rows (or an image) for each `blockIdx.x`.
-    pub(super) fn parts(parts: usize, channels: usize) -> Self {
-        let threads = Self::channel_block(channels);
-        let blocks = channels.div_ceil(threads[0]);
-        Self {
-            blocks: [parts, blocks.min(MOST_BLOCKS), blocks.div_ceil(MOST_BLOCKS)],
-            threads,
-        }
-    }
-
-    /// For a kernel in which a warp takes a row.
-    pub(super) fn warps(rows: usize) -> Self {
-        Self {
-            blocks: [rows.div_ceil(THREADS / 32).min(1 << 20), 1, 1],
-            threads: [32, THREADS / 32, 1],
-        }
-    }
-}
-
-/// How rows are cut into parts whose sums are added, by sizes alone: `(parts, rows per part)`.
-pub(super) fn parts(rows: usize, channels: usize) -> (usize, usize) {
-    let at_once = Grid::channel_block(channels)[1];
-    let wanted = (rows / (8 * at_once)).clamp(1, 256);
-    let each = rows.div_ceil(wanted).max(1);
-    (rows.div_ceil(each).max(1), each)
 }

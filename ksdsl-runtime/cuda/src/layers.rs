@@ -2,7 +2,7 @@
 
 use super::buf::{CudaBuf, maybe};
 use super::error::Error;
-use super::gpu::Grid;
+use super::grid::Grid;
 use super::real::CudaReal;
 use super::source::{Arg, Sizes};
 use ksdsl_engine::size::{Activation, MapSize, PoolKind, PoolSize, RowSize, Tail};
@@ -64,6 +64,10 @@ pub(super) struct Affine<'a, E> {
 }
 
 impl<E: CudaReal> Affine<'_, E> {
+    pub(super) fn is_nothing(&self) -> bool {
+        self.bias.is_none() && self.tail == Tail::default() && self.affine.is_none() && self.residual.is_none()
+    }
+
     /// Writes to `y`, which may be `x`.
     pub(super) fn run(&self, size: RowSize, x: &CudaBuf<E>, y: &CudaBuf<E>) -> Done<()> {
         let args = [
@@ -78,7 +82,8 @@ impl<E: CudaReal> Affine<'_, E> {
             kind(self.tail.after),
             y.arg(),
         ];
-        x.gpu().launch::<E>("tail", Grid::rows(size.rows, size.channels), &args)
+        x.gpu()
+            .launch::<E>("tail", Grid::wide_rows::<E>(size.rows, size.channels), &args)
     }
 }
 
@@ -161,7 +166,11 @@ pub(super) fn global_pool_forward<E: CudaReal>(pool: PoolKind, size: MapSize, x:
     match pool {
         PoolKind::Average => {
             let args = [int(pixels), int(size.channels), x.arg(), y.arg()];
-            gpu.launch::<E>("global_average", Grid::parts(size.batch, size.channels), &args)?;
+            gpu.launch::<E>(
+                "global_average",
+                Grid::wide_images::<E>(size.batch, size.channels),
+                &args,
+            )?;
         }
         PoolKind::Max => {
             let args = [long(size.batch), int(size.channels), int(pixels), x.arg(), y.arg()];
@@ -182,7 +191,11 @@ pub(super) fn global_pool_backward<E: CudaReal>(
     match pool {
         PoolKind::Average => {
             let args = [long(size.rows()), int(size.channels), pixels, dy.arg(), dx.arg()];
-            gpu.launch::<E>("global_average_backward", output_rows(size), &args)?;
+            gpu.launch::<E>(
+                "global_average_backward",
+                Grid::wide_rows::<E>(size.rows(), size.channels),
+                &args,
+            )?;
         }
         PoolKind::Max => {
             let args = [
@@ -216,7 +229,8 @@ pub(super) fn gate_forward<E: CudaReal>(
         kind(after),
         y.arg(),
     ];
-    x.gpu().launch::<E>("gate_forward", output_rows(size), &args)?;
+    x.gpu()
+        .launch::<E>("gate_forward", Grid::wide_rows::<E>(size.rows(), size.channels), &args)?;
     Ok(y)
 }
 
@@ -242,7 +256,11 @@ pub(super) fn gate_backward<E: CudaReal>(
         maybe(residual.then_some(&dy)),
         dgate.arg(),
     ];
-    gpu.launch::<E>("gate_backward", Grid::parts(size.batch, size.channels), &args)?;
+    gpu.launch::<E>(
+        "gate_backward",
+        Grid::wide_images::<E>(size.batch, size.channels),
+        &args,
+    )?;
     Ok((dx, dgate, residual.then_some(dy)))
 }
 

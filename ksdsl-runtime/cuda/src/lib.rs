@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 //!
-//! [`CudaExec`] is the executor. Matrix products are cuBLAS's, all other kernels are in `kernels/*.cu` and compiled by
+//! [`CudaExec`] is the executor. Products of dense matrices are cuBLAS's, all other kernels are in `kernels/*.cu` and compiled by
 //! nvrtc for the GPU that is there when the first operation runs, which takes seconds. All run on the default stream of
 //! the device's primary context. Sums are added in a fixed order, so equal inputs give equal bits on the same GPU with
 //! the same versions of CUDA.
@@ -10,8 +10,11 @@ mod buf;
 mod conv;
 mod error;
 mod exec;
+mod gather;
 mod gpu;
+mod grid;
 mod layers;
+mod loops;
 mod norms;
 mod real;
 mod source;

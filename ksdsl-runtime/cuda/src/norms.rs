@@ -1,7 +1,8 @@
 //! Batch and layer normalisation, and the sums over rows they are made of.
 
 use super::buf::{CudaBuf, maybe};
-use super::gpu::{Gpu, Grid, parts};
+use super::gpu::Gpu;
+use super::grid::{Grid, parts, wide_parts};
 use super::layers::{Affine, Done, int, kind, long};
 use super::real::CudaReal;
 use super::source::Arg;
@@ -48,9 +49,20 @@ struct Partials {
 impl Partials {
     fn new(gpu: &Arc<Gpu>, size: RowSize, sums: usize) -> Done<Self> {
         let (parts, each) = parts(size.rows, size.channels);
+        Self::of(gpu, size, sums, (parts, each), Grid::parts(parts, size.channels))
+    }
+
+    /// For a wide kernel.
+    fn wide<E: CudaReal>(gpu: &Arc<Gpu>, size: RowSize, sums: usize) -> Done<Self> {
+        let (parts, each) = wide_parts::<E>(size.rows, size.channels);
+        let grid = Grid::wide_parts::<E>(parts, size.channels);
+        Self::of(gpu, size, sums, (parts, each), grid)
+    }
+
+    fn of(gpu: &Arc<Gpu>, size: RowSize, sums: usize, (parts, each): (usize, usize), grid: Grid) -> Done<Self> {
         Ok(Self {
-            grid: Grid::parts(parts, size.channels),
-            finish: Grid::parts(1, size.channels),
+            grid,
+            finish: Grid::finish(size.channels),
             parts,
             each,
             buf: gpu.scratch(parts * sums * size.channels)?,
@@ -99,7 +111,7 @@ pub(super) fn moments<E: CudaReal>(
     on_the_way: OnTheWay<'_, E>,
 ) -> Done<(CudaBuf<E>, CudaBuf<E>)> {
     let gpu = x.gpu();
-    let partials = Partials::new(gpu, size, 2)?;
+    let partials = Partials::wide::<E>(gpu, size, 2)?;
     let args = [
         long(size.rows),
         int(size.channels),
@@ -178,7 +190,7 @@ pub(super) fn norm_backward<E: CudaReal>(
     args.extend([average.arg(), slope.arg(), dy.arg()]);
     args.push(dx.as_ref().unwrap_or(&dy).arg());
     args.push(maybe(residual.then_some(&dy)));
-    gpu.launch::<E>("norm_gradient", Grid::rows(size.rows, size.channels), &args)?;
+    gpu.launch::<E>("norm_gradient", Grid::wide_rows::<E>(size.rows, size.channels), &args)?;
     Ok(match dx {
         Some(dx) => (dx, Some(dy)),
         None => (dy, None),
@@ -192,7 +204,7 @@ fn norm_sums<E: CudaReal>(
     [dscale, dshift]: [&CudaBuf<E>; 2],
 ) -> Done<(CudaBuf<E>, CudaBuf<E>)> {
     let (gpu, size) = (dy.gpu(), norm.size);
-    let partials = Partials::new(gpu, size, 2)?;
+    let partials = Partials::wide::<E>(gpu, size, 2)?;
     let mut args = vec![long(size.rows), int(size.channels), long(partials.each)];
     args.extend(forward_args(norm));
     args.extend([dy.arg(), partials.buf.arg()]);

@@ -37,6 +37,8 @@ pub trait CudaReal: Real + DeviceRepr + ValidAsZeroBits + Unpin {
     const NAME: &'static str;
     /// Which of the gpu's modules is compiled for it.
     const SLOT: usize;
+    /// Whether the kernels of tensor.cu are compiled for it.
+    const TENSOR_CORES: bool;
     /// Its name in cuBLAS.
     const DATA_TYPE: cudaDataType_t;
     /// What cuBLAS computes its products in.
@@ -46,6 +48,7 @@ pub trait CudaReal: Real + DeviceRepr + ValidAsZeroBits + Unpin {
 impl CudaReal for f32 {
     const NAME: &'static str = "float";
     const SLOT: usize = 0;
+    const TENSOR_CORES: bool = true;
     const DATA_TYPE: cudaDataType_t = cudaDataType_t::CUDA_R_32F;
 
     fn compute_type(precision: Precision) -> cublasComputeType_t {
@@ -60,6 +63,7 @@ impl CudaReal for f32 {
 impl CudaReal for f64 {
     const NAME: &'static str = "double";
     const SLOT: usize = 1;
+    const TENSOR_CORES: bool = false;
     const DATA_TYPE: cudaDataType_t = cudaDataType_t::CUDA_R_64F;
 
     fn compute_type(_: Precision) -> cublasComputeType_t {

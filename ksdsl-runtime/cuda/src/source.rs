@@ -1,22 +1,27 @@
 //! The kernels' source and signatures.
 
+use super::gather::{Finish, Gather};
 use cudarc::driver::sys::CUdeviceptr;
 use ksdsl_engine::size::{ConvSize, MapSize, PoolSize, Window};
 use std::ffi::c_void;
 
 /// All sources, in the order they are compiled in.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 10] = [
     include_str!("kernels/prelude.cuh"),
     include_str!("kernels/elementwise.cu"),
     include_str!("kernels/norm.cu"),
+    include_str!("kernels/rows.cu"),
     include_str!("kernels/window.cu"),
+    include_str!("kernels/gather.cu"),
+    include_str!("kernels/gather_weight.cu"),
+    include_str!("kernels/tensor.cu"),
     include_str!("kernels/attention.cu"),
     include_str!("kernels/update.cu"),
 ];
 
 /// What nvrtc compiles for the element type `real`.
 pub(super) fn text(real: &str) -> String {
-    format!("#define REAL {real}\n{}", SOURCES.join("\n"))
+    format!("#define REAL {real}\n#define REAL_IS_{real}\n{}", SOURCES.join("\n"))
 }
 
 /// The type of a kernel's parameter.
@@ -30,6 +35,8 @@ pub(super) enum Kind {
     Word,
     Pointer,
     Sizes,
+    Gather,
+    Finish,
 }
 
 /// An argument of a kernel.
@@ -42,6 +49,8 @@ pub(super) enum Arg<E> {
     Word(u64),
     Pointer(CUdeviceptr),
     Sizes(Sizes),
+    Gather(Gather),
+    Finish(Finish),
 }
 
 impl<E> Arg<E> {
@@ -54,6 +63,8 @@ impl<E> Arg<E> {
             Self::Word(_) => Kind::Word,
             Self::Pointer(_) => Kind::Pointer,
             Self::Sizes(_) => Kind::Sizes,
+            Self::Gather(_) => Kind::Gather,
+            Self::Finish(_) => Kind::Finish,
         }
     }
 
@@ -67,6 +78,8 @@ impl<E> Arg<E> {
             Self::Word(value) => std::ptr::from_ref(value).cast_mut().cast(),
             Self::Pointer(value) => std::ptr::from_ref(value).cast_mut().cast(),
             Self::Sizes(value) => std::ptr::from_ref(value).cast_mut().cast(),
+            Self::Gather(value) => std::ptr::from_ref(value).cast_mut().cast(),
+            Self::Finish(value) => std::ptr::from_ref(value).cast_mut().cast(),
         }
     }
 }
@@ -149,6 +162,8 @@ fn kind(parameter: &str) -> Kind {
         Some(&"real") => Kind::Real,
         Some(&"double") => Kind::Double,
         Some(&"Sizes") => Kind::Sizes,
+        Some(&"Gather") => Kind::Gather,
+        Some(&"Finish") => Kind::Finish,
         _ => Kind::Word,
     }
 }

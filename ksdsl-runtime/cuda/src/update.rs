@@ -3,7 +3,7 @@
 use super::buf::CudaBuf;
 use super::error::Error;
 use super::exec::CudaExec;
-use super::gpu::Grid;
+use super::grid::Grid;
 use super::layers::{Done, int, long};
 use super::real::CudaReal;
 use super::source::Arg;

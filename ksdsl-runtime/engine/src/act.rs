@@ -264,6 +264,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
 
 impl<E: Real, X: Exec<E>, T> Ready<E, X, T> {
     /// The values without what the backward pass would have kept of them, in place if nothing else holds them.
+    #[expect(clippy::type_complexity, reason = "the parts that an operation in place needs")]
     pub fn into_values(self) -> (X::Buf, Context<E, X, T>, GradCell<X::Buf>) {
         drop(self.saved);
         (Rc::unwrap_or_clone(self.data), self.context, self.grad)

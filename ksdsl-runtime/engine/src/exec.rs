@@ -1,5 +1,6 @@
 //! What an executor must offer so that generated models run on it.
 
+use crate::loops::Loops;
 use crate::real::Real;
 use crate::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use std::borrow::Cow;
@@ -248,6 +249,9 @@ pub trait Exec<E: Real>: Clone + Debug + 'static {
     fn nchw_to_nhwc(&self, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
     /// NHWC to NCHW.
     fn nhwc_to_nchw(&self, size: MapSize, x: &Self::Buf) -> Result<Self::Buf, Self::Err>;
+
+    /// The output of loops over operands. What the operations without kernels of their own are made of.
+    fn compute(&self, loops: &Loops, operands: &[&Self::Buf]) -> Result<Self::Buf, Self::Err>;
 
     /// `y = conv(x, kernel) + bias`, and what follows it. Linear layers are convolutions of maps of
     /// one pixel.

@@ -193,7 +193,7 @@ enum Kind<E: Real, X: Exec<E>> {
     /// A sum that a prepared model keeps.
     Kept(Rc<X::Kernel>),
     /// A sum that is made where it is needed.
-    Sum(LowRank<E, X>),
+    Sum(Box<LowRank<E, X>>),
 }
 
 impl<E: Real, X: Exec<E>> From<Param<E, X>> for Weight<E, X> {
@@ -204,7 +204,7 @@ impl<E: Real, X: Exec<E>> From<Param<E, X>> for Weight<E, X> {
 
 impl<E: Real, X: Exec<E>> From<LowRank<E, X>> for Weight<E, X> {
     fn from(sum: LowRank<E, X>) -> Self {
-        Self(Kind::Sum(sum))
+        Self(Kind::Sum(Box::new(sum)))
     }
 }
 

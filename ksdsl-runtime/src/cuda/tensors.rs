@@ -1,10 +1,11 @@
 //! Between dfdx's tensors and gradients and the buffers of the device, without a copy to the host.
 //!
-//! dfdx 0.13 lends nobody a tensor's storage. Its gradients it does lend: so a slice becomes a tensor
-//! by way of `Gradients`. For the other direction there are two ways. The address of the storage is
-//! part of what `Debug` prints of a tensor; reading it there and copying from it is one copy on the
-//! device ([`address`]). Or the tensor can be made the gradient of something: `z * x` has the gradient
-//! `x` with respect to `z` ([`through_gradient`]), which is about eight kernels for each parameter.
+//! dfdx 0.13 lends nobody a tensor's storage, and there are two ways around that. The address of the
+//! storage is part of what `Debug` prints of a tensor; reading it there and copying from it, or to it if the
+//! tensor is new, is one copy on the device ([`address`]). Or by way of `Gradients`, which dfdx does lend:
+//! the tensor can be made the gradient of something: `z * x` has the gradient `x` with respect to `z`
+//! ([`through_gradient`]), which is about eight kernels for each parameter; and a slice becomes a gradient,
+//! and that a tensor.
 //! The first way is taken if it proves right on a tensor of known values, once per process and element
 //! type, and each time the length that is printed is the tensor's; otherwise the second.
 
@@ -172,6 +173,15 @@ where
     CudaExec: Exec<E, Buf = CudaBuf<E>, Err = Error>,
 {
     let zeros: Tensor<S, E, Cuda> = cuda.try_zeros_like(&shape)?;
+    let exec = exec(cuda)?;
+    if trusts_addresses::<E>(cuda, &exec)?
+        && let Some(at) = address(&zeros)
+    {
+        same_length(zeros.shape().num_elements(), buf.len())?;
+        // SAFETY: `at` is the storage of a new tensor of this length, which nothing else uses yet.
+        unsafe { exec.copy_to(&buf, at) }.map_err(failed)?;
+        return Ok(zeros);
+    }
     let mut gradients = Gradients::leaky();
     let storage = gradients.get_or_alloc_mut(&zeros)?;
     same_length(storage.len(), buf.len())?;

@@ -36,7 +36,7 @@
 //! ```
 
 mod activation;
-pub mod algorithm;
+mod apply;
 mod attention;
 mod combine;
 mod concat;
@@ -49,12 +49,14 @@ mod scale;
 mod window;
 
 pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
+pub use apply::{apply, apply_with};
 pub use attention::{Attend, position_embedding};
 pub use combine::{add, gate, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;
 pub use dropout::dropout;
 pub use flatten::flatten;
+pub use ksdsl_engine::ops::composed::*;
 pub use linear::linear;
 pub use pool::{AvgPool, MaxPool, global_avg_pool, global_max_pool};
 pub use scale::scale;

@@ -1,12 +1,14 @@
 //! The model under test, as the code generator writes them.
 
-use ksdsl_runtime::generated::*;
+use ksdsl_runtime::generated::{self as rt, *};
 
-/// Kernels that more than one layer uses.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared<E: Dtype, D: Storage<E>> {
-    /// Visits: `s1.0.conv`, `s1.1.conv`, `head.conv`.
-    pub(crate) conv_weight: Tensor<Rank4<8, 8, 3, 3>, E, D>,
+rt::model! {
+    /// Kernels that more than one layer uses.
+    pub(crate) struct Shared<E, D> {
+        /// Visits: `s1.0.conv`, `s1.1.conv`, `head.conv`.
+        #[tensor("conv_weight", normal(0.2))]
+        pub(crate) conv_weight: Tensor<Rank4<8, 8, 3, 3>, E, D>,
+    }
 }
 
 /// The shared kernels of one pass.
@@ -14,132 +16,43 @@ pub(crate) struct Visits<E: Scalar, D: Backend<E>> {
     pub(crate) conv_weight: Bank<Bound<Rank4<8, 8, 3, 3>, E, D>>,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Stem<E: Dtype, D: Storage<E>> {
-    pub(crate) conv_weight: Tensor<Rank4<8, 3, 3, 3>, E, D>,
-    pub(crate) conv_bias: Tensor<Rank1<8>, E, D>,
+rt::model! {
+    pub(crate) struct Stem<E, D> {
+        #[tensor("conv.weight", uniform(0.3))]
+        pub(crate) conv_weight: Tensor<Rank4<8, 3, 3, 3>, E, D>,
+        #[tensor("conv.bias", constant(0.125))]
+        pub(crate) conv_bias: Tensor<Rank1<8>, E, D>,
+    }
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Basic<E: Dtype, D: Storage<E>> {
-    pub(crate) bn: BatchNorm<8, E, D>,
-    pub(crate) reduce_weight: Tensor<Rank2<2, 8>, E, D>,
-    pub(crate) expand_weight: Tensor<Rank2<8, 2>, E, D>,
+rt::model! {
+    pub(crate) struct Basic<E, D> {
+        #[module("bn")]
+        pub(crate) bn: BatchNorm<8, E, D>,
+        #[tensor("se.reduce.weight", uniform(0.35))]
+        pub(crate) reduce_weight: Tensor<Rank2<2, 8>, E, D>,
+        #[tensor("se.expand.weight", uniform(0.7))]
+        pub(crate) expand_weight: Tensor<Rank2<8, 2>, E, D>,
+    }
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct Model<E: Dtype, D: Storage<E>> {
-    pub(crate) shared: Shared<E, D>,
-    pub(crate) stem: Stem<E, D>,
-    pub(crate) s1: Repeat<Basic<E, D>, 2>,
-    pub(crate) linear_weight: Tensor<Rank2<5, 8>, E, D>,
-    pub(crate) linear_bias: Tensor<Rank1<5>, E, D>,
+rt::model! {
+    pub(crate) struct Model<E, D> {
+        #[module("shared")]
+        pub(crate) shared: Shared<E, D>,
+        #[module("stem")]
+        pub(crate) stem: Stem<E, D>,
+        #[repeat("s1.", 0)]
+        pub(crate) s1: Repeat<Basic<E, D>, 2>,
+        #[tensor("head.linear.weight", uniform(0.35))]
+        pub(crate) linear_weight: Tensor<Rank2<5, 8>, E, D>,
+        #[tensor("head.linear.bias", uniform(0.35))]
+        pub(crate) linear_bias: Tensor<Rank1<5>, E, D>,
+    }
 }
 
 /// 3x3 8->8, 3x3 3->8 with bias, two blocks (batch norm and two linears), linear with bias.
 pub(crate) const PARAMETERS: usize = 9 * 8 * 8 + (9 * 3 * 8 + 8) + 2 * (2 * 8 + 2 * 8 * 2) + (8 * 5 + 5);
-
-impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Shared<E, D> {
-    type To<E2: Dtype, D2: Device<E2>> = Shared<E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            Self::tensor(
-                "conv_weight",
-                |s| &s.conv_weight,
-                |s| &mut s.conv_weight,
-                TensorOptions::reset_with(|t| init::normal(t, 0.2)),
-            ),
-            |conv_weight| Shared { conv_weight },
-        )
-    }
-}
-
-impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Stem<E, D> {
-    type To<E2: Dtype, D2: Device<E2>> = Stem<E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::tensor(
-                    "conv.weight",
-                    |s| &s.conv_weight,
-                    |s| &mut s.conv_weight,
-                    TensorOptions::reset_with(|t| init::uniform(t, 0.3)),
-                ),
-                Self::tensor(
-                    "conv.bias",
-                    |s| &s.conv_bias,
-                    |s| &mut s.conv_bias,
-                    TensorOptions::reset_with(|t| init::constant(t, 0.125)),
-                ),
-            ),
-            |(conv_weight, conv_bias)| Stem { conv_weight, conv_bias },
-        )
-    }
-}
-
-impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Basic<E, D> {
-    type To<E2: Dtype, D2: Device<E2>> = Basic<E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("bn", |s| &s.bn, |s| &mut s.bn),
-                Self::tensor(
-                    "se.reduce.weight",
-                    |s| &s.reduce_weight,
-                    |s| &mut s.reduce_weight,
-                    TensorOptions::reset_with(|t| init::uniform(t, 0.35)),
-                ),
-                Self::tensor(
-                    "se.expand.weight",
-                    |s| &s.expand_weight,
-                    |s| &mut s.expand_weight,
-                    TensorOptions::reset_with(|t| init::uniform(t, 0.7)),
-                ),
-            ),
-            |(bn, reduce_weight, expand_weight)| Basic {
-                bn,
-                reduce_weight,
-                expand_weight,
-            },
-        )
-    }
-}
-
-impl<E: Dtype, D: Device<E>> TensorCollection<E, D> for Model<E, D> {
-    type To<E2: Dtype, D2: Device<E2>> = Model<E2, D2>;
-
-    fn iter_tensors<V: ModuleVisitor<Self, E, D>>(visitor: &mut V) -> Result<Option<Self::To<V::E2, V::D2>>, V::Err> {
-        visitor.visit_fields(
-            (
-                Self::module("shared", |s| &s.shared, |s| &mut s.shared),
-                Self::module("stem", |s| &s.stem, |s| &mut s.stem),
-                repeat_field::<Self, Basic<E, D>, 2>("s1.", 0, |s| &s.s1, |s| &mut s.s1),
-                Self::tensor(
-                    "head.linear.weight",
-                    |s| &s.linear_weight,
-                    |s| &mut s.linear_weight,
-                    TensorOptions::reset_with(|t| init::uniform(t, 0.35)),
-                ),
-                Self::tensor(
-                    "head.linear.bias",
-                    |s| &s.linear_bias,
-                    |s| &mut s.linear_bias,
-                    TensorOptions::reset_with(|t| init::uniform(t, 0.35)),
-                ),
-            ),
-            |(shared, stem, s1, linear_weight, linear_bias)| Model {
-                shared,
-                stem,
-                s1,
-                linear_weight,
-                linear_bias,
-            },
-        )
-    }
-}
 
 impl<E: Scalar, D: Backend<E>> Shared<E, D> {
     pub(crate) fn bind<T: Tape<E, D>>(&self, context: &mut Context<E, D, T>) -> Result<Visits<E, D>, D::Err> {

@@ -10,6 +10,7 @@ pub mod json;
 pub mod loss;
 pub mod metrics;
 pub mod optim;
+mod progress;
 #[doc(hidden)]
 pub mod random;
 pub mod recipe;

@@ -1,6 +1,7 @@
 //! Stateless randomness: all random numbers of a run are functions of its seed, their purpose and the position in the
 //! run. So a resumed run needs no generator state, and batches can be created in any order and on any thread.
 
+use ksdsl_files::random::mix;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -31,26 +32,10 @@ pub fn generator(run: u64, purpose: Purpose, place: [u64; 2]) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed(run, purpose, place))
 }
 
-/// The step of SplitMix64 (Steele, Lea & Flood 2014): a bijection whose outputs look unrelated.
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Purpose, mix, seed};
+    use super::{Purpose, seed};
     use std::collections::BTreeSet;
-
-    /// The first outputs of SplitMix64 from state 0, whose state grows by the golden ratio at each step:
-    /// `e220a8397b1dcdaf 6e789e6aa1b965f4` (Vigna's `splitmix64.c`, as in the tests of Java's and NumPy's).
-    #[test]
-    fn mixes_as_splitmix64() {
-        assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(mix(0x9e37_79b9_7f4a_7c15), 0x6e78_9e6a_a1b9_65f4);
-    }
 
     #[test]
     fn places_and_purposes_have_different_seeds() {

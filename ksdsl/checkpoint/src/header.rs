@@ -25,13 +25,13 @@ const METADATA: &str = "__metadata__";
 /// What a header says.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Header {
-    pub(crate) tensors: BTreeMap<String, Entry>,
+    pub(crate) tensors: BTreeMap<String, TensorEntry>,
     pub(crate) metadata: BTreeMap<String, String>,
 }
 
 /// A tensor: type, sizes, and where it is, which fit each other.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct TensorEntry {
     pub(crate) kind: Kind,
     pub(crate) shape: Vec<u64>,
     pub(crate) start: u64,
@@ -60,7 +60,7 @@ impl Header {
 
     /// The number of bytes of data the tensors have: each begins where the one before it ends.
     pub(crate) fn data(&self) -> Result<u64, Damage> {
-        let mut order: Vec<(&String, &Entry)> = self.tensors.iter().collect();
+        let mut order: Vec<(&String, &TensorEntry)> = self.tensors.iter().collect();
         order.sort_by_key(|(_, entry)| (entry.start, entry.end));
         order.into_iter().try_fold(0, |at, (key, entry)| match entry.start {
             start if start == at => Ok(entry.end),
@@ -129,13 +129,13 @@ struct Info {
 
 impl Info {
     /// The tensor, if its type, sizes and place fit each other.
-    fn entry(self) -> Result<Entry, String> {
+    fn entry(self) -> Result<TensorEntry, String> {
         let shown: String = self.dtype.chars().take(32).flat_map(char::escape_debug).collect();
         let kind = Kind::parse(&self.dtype).ok_or_else(|| format!("unknown element type `{shown}`"))?;
         let ([start, end], shape) = (self.data_offsets, self.shape.0);
         let bytes = shape.iter().try_fold(kind.bytes(), |all, size| all.checked_mul(*size));
         match bytes.is_some() && bytes == end.checked_sub(start) {
-            true => Ok(Entry {
+            true => Ok(TensorEntry {
                 kind,
                 shape,
                 start,

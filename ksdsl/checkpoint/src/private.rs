@@ -4,6 +4,7 @@
 use crate::file::View;
 use crate::kind::Kind;
 use crate::problem::Problem;
+use ksdsl_files::random::SplitMix64;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -82,7 +83,7 @@ pub(crate) fn fold<'f>(key: &str, kernel: View<'f>, own: &Own<'_, 'f>) -> Result
 }
 
 /// What an own tensor starts as, so that its layer uses the shared kernel as it is: factors of 1, B of 0. A is
-/// uniform within `1 / sqrt(columns)`, as in a new network, drawn by SplitMix64 (Steele et al. 2014) from the
+/// uniform within `1 / sqrt(columns)`, as in a new network, drawn by SplitMix64 from the
 /// FNV-1a hash of the key: the same in every run.
 pub(crate) fn start(tensor: &Private, shape: &[u64], kind: Kind) -> Result<Vec<u8>, Problem> {
     if !matches!(kind, Kind::F32 | Kind::F64) {
@@ -106,15 +107,8 @@ fn hash(key: &str) -> u64 {
 }
 
 fn uniform(seed: u64, bound: f64) -> impl Iterator<Item = f64> {
-    let mut state = seed;
-    std::iter::repeat_with(move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        bound * (2.0 * ((z >> 11) as f64 / (1_u64 << 53) as f64) - 1.0)
-    })
+    let mut generator = SplitMix64(seed);
+    std::iter::repeat_with(move || bound * (2.0 * generator.fraction() - 1.0))
 }
 
 fn numbers(key: &str, view: &View<'_>) -> Result<Vec<f64>, Problem> {

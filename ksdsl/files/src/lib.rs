@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 mod lock;
+#[doc(hidden)]
+pub mod random;
 mod write;
 
 pub use lock::lock;

@@ -3,7 +3,7 @@
 use crate::ast::{Arg, Param};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::foreign::{self, Ours};
-use crate::layers::ParamDef;
+use crate::ops::ParamDef;
 use crate::source::{Name, Span};
 
 /// A parameter as a caller sees it.

@@ -14,7 +14,7 @@ mod uses;
 
 use crate::ast::{Arg, Block, Body, File, Net, NetKind, Param, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::layers;
+use crate::ops;
 use crate::source::Name;
 use names::Scope;
 pub(crate) use names::duplicate;
@@ -169,7 +169,7 @@ impl<'f> Checker<'f, '_> {
 
     fn define(&mut self, block: &'f Block) {
         names::check_allowed(&block.name, self.diagnostics);
-        if layers::find(&block.name.value).is_some() {
+        if ops::find(&block.name.value).is_some() {
             let text = format!("`{}` is a layer of the language", block.name.value);
             self.diagnostics.push(
                 Diagnostic::error(Code::DuplicateName, block.name.span, text).help("choose another name for the block"),
@@ -265,7 +265,15 @@ impl<'f> Checker<'f, '_> {
         }
         let inner = inside(place);
         match &step.kind {
-            StepKind::Call(call) => self.call(call, scope),
+            StepKind::Call(call) => {
+                self.call(call, scope);
+                for path in call.paths() {
+                    if let Some(label) = &path.label {
+                        names::check_allowed(label, self.diagnostics);
+                    }
+                    self.body(&path.body, inner, scope);
+                }
+            }
             StepKind::Residual {
                 head,
                 args,
@@ -276,19 +284,11 @@ impl<'f> Checker<'f, '_> {
                     value: "residual".into(),
                     span: *head,
                 };
-                calls::check(&name, args, &calls::built_in(layers::RESIDUAL), self.diagnostics);
-                self.layer_args(args, layers::RESIDUAL, scope);
+                calls::check(&name, args, &calls::built_in(ops::RESIDUAL), self.diagnostics);
+                self.layer_args(args, ops::RESIDUAL, scope);
                 self.body(body, inner, scope);
                 if let Some(shortcut) = shortcut {
                     self.body(shortcut, inner, scope);
-                }
-            }
-            StepKind::Branch { paths, .. } => {
-                for path in paths {
-                    if let Some(label) = &path.label {
-                        names::check_allowed(label, self.diagnostics);
-                    }
-                    self.body(&path.body, inner, scope);
                 }
             }
             StepKind::Repeat { count, index, body } => {

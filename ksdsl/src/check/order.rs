@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::ast::{Arg, ExprKind};
 use crate::diag::{Code, Diagnostic};
-use crate::layers::{LayerDef, ParamKind};
+use crate::ops::{LayerDef, ParamKind};
 
 impl Checker<'_, '_> {
     /// Reports the first number given by position for a parameter that cannot take it, with what is meant.

@@ -3,7 +3,7 @@
 use super::Checker;
 use crate::ast::{Arg, BinaryOp, Dims, Expr, ExprKind};
 use crate::diag::{Code, Diagnostic};
-use crate::layers::{ParamDef, ParamKind};
+use crate::ops::{ParamDef, ParamKind};
 
 impl Checker<'_, '_> {
     /// Warns of an input whose one size is a product of three.

@@ -43,12 +43,14 @@ fn collect<'f>(body: &'f Body, names: &mut Vec<&'f Name>) {
             _ => continue,
         };
         match &step.kind {
-            StepKind::Call(call) => names.push(&call.name),
+            StepKind::Call(call) => {
+                names.push(&call.name);
+                call.paths().iter().for_each(|path| collect(&path.body, names));
+            }
             StepKind::Residual { body, shortcut, .. } => {
                 collect(body, names);
                 shortcut.iter().for_each(|body| collect(body, names));
             }
-            StepKind::Branch { paths, .. } => paths.iter().for_each(|path| collect(&path.body, names)),
             StepKind::Repeat { body, .. } | StepKind::Sequence(body) => collect(body, names),
             StepKind::When { then, otherwise, .. } => {
                 collect(then, names);

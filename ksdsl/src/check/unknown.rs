@@ -4,8 +4,8 @@ use super::Checker;
 use crate::ast::Call;
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
-use crate::layers::{self, LayerDef};
-use crate::mappings::PRIVATE_PARTS;
+use crate::mappings::{PRIVATE_PARTS, find};
+use crate::ops::{self, LayerDef};
 use crate::source::Name;
 
 impl Checker<'_, '_> {
@@ -26,12 +26,16 @@ impl Checker<'_, '_> {
         let name = call.name.value.as_str();
         let known = self.callable();
         if let Some(same) = known.iter().find(|known| foreign::same(known, name)) {
-            let help = format!("did you mean `{same}`?");
+            let with_paths = ops::find(same).and_then(LayerDef::with_paths);
+            let help = match with_paths.filter(|_| call.paths.is_none()) {
+                Some(shape) => return diagnostic.help(format!("write `{shape}`")),
+                None => format!("did you mean `{same}`?"),
+            };
             return called(call, same, diagnostic.help(help));
         }
         match foreign::layer(name) {
             Some(Ours::Name(ours)) => {
-                let help = layers::find(ours).map_or(ours.to_owned(), signature);
+                let help = ops::find(ours).map_or(ours.to_owned(), signature);
                 return called(call, ours, diagnostic.help(format!("it is called `{help}` in KSDSL")));
             }
             Some(Ours::Otherwise(how)) => return diagnostic.help(how),
@@ -40,13 +44,18 @@ impl Checker<'_, '_> {
             }
             None => {}
         }
-        if PRIVATE_PARTS.iter().any(|part| part.name == name) {
+        if find(PRIVATE_PARTS, name).is_some() {
             return diagnostic.help(format!(
                 "it is an option of shared visits: `share ... with private {name}`"
             ));
         }
         if let Some(how) = foreign::statement_word(name) {
             return diagnostic.help(how);
+        }
+        if call.paths.is_some()
+            && let Some(keyword) = nearest(name, ["residual", "repeat", "stage", "seq", "when"])
+        {
+            return diagnostic.help(format!("did you mean `{keyword}`?"));
         }
         match nearest(name, known) {
             Some(near) => diagnostic
@@ -59,15 +68,19 @@ impl Checker<'_, '_> {
     /// The names of everything that can be called.
     fn callable(&self) -> Vec<&str> {
         let blocks = self.inner.keys().chain(self.blocks.keys()).copied();
-        layers::LAYERS.iter().map(|layer| layer.name).chain(blocks).collect()
+        ops::layers().map(|layer| layer.name).chain(blocks).collect()
     }
 }
 
 /// Adds the name here; without the arguments where the layer needs none, since norms, poolings and activations
 /// of other frameworks take sizes and options that are inferred from the input here.
 fn called(call: &Call, ours: &str, diagnostic: Diagnostic) -> Diagnostic {
-    match layers::find(ours) {
-        Some(layer) if !layer.params.iter().any(|param| param.required) && !takes_all(layer, call) => {
+    match ops::find(ours) {
+        Some(layer)
+            if layer.paths().is_none()
+                && !layer.params.iter().any(|param| param.required)
+                && !takes_all(layer, call) =>
+        {
             diagnostic.fix(call.span, ours)
         }
         _ => diagnostic.fix(call.name.span, ours),

@@ -1,18 +1,21 @@
 //! Calls, `share` clauses and the expressions in them.
 
 use super::{Checker, Scope, calls, names};
-use crate::ast::{Arg, Call, Expr, ExprKind, Mapping, Segment, Select, Share, SharePart};
+use crate::ast::{Arg, Call, Expr, ExprKind, MappingExpr, Segment, Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
-use crate::layers;
-use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
+use crate::mappings::{ClauseDef, MAPPINGS, PLACES, PRIVATE_PARTS, find};
+use crate::ops;
 use crate::source::{Name, Span};
 use crate::value::FUNCTIONS;
 
 impl<'f> Checker<'f, '_> {
     pub(super) fn call(&mut self, call: &'f Call, scope: &Scope) {
         let (name, args) = (&call.name, &call.args);
-        if let Some(layer) = layers::find(&name.value) {
+        if let Some(layer) = ops::find(&name.value) {
+            if !self.has_its_paths(layer, call) {
+                return;
+            }
             calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
             self.numbers_by_position(layer, args);
             self.layer_args(args, layer.params, scope);
@@ -23,6 +26,9 @@ impl<'f> Checker<'f, '_> {
             self.unknown_call(call);
             return;
         };
+        if call.paths.is_some() {
+            self.no_paths(call);
+        }
         for arg in args {
             for size in &arg.value.sizes {
                 self.expr(size, scope);
@@ -31,8 +37,45 @@ impl<'f> Checker<'f, '_> {
         calls::check(name, args, &calls::user(&block.params), self.diagnostics);
     }
 
+    /// Whether a call has as many paths as its layer joins; reported if not.
+    fn has_its_paths(&mut self, layer: &ops::LayerDef, call: &Call) -> bool {
+        let Some([least, most]) = layer.paths() else {
+            return call.paths.is_none() || self.no_paths(call);
+        };
+        let (name, given) = (layer.name, call.paths().len());
+        if call.has_invalid_paths() || (least..=most).contains(&given) {
+            return true;
+        }
+        let text = match call.paths {
+            None => format!("the paths of `{name}` must be in braces"),
+            Some(_) if least == most => format!("`{name}` needs {} paths", in_words(least)),
+            Some(_) => format!("`{name}` needs at least {} paths", in_words(least)),
+        };
+        // Arguments in the place of paths, or the name.
+        let arguments = Span {
+            start: call.name.span.end,
+            ..call.span
+        };
+        let place = match call.paths.is_none() && layer.params.is_empty() && !call.args.is_empty() {
+            true => arguments,
+            false => call.span,
+        };
+        let help = layer.with_paths().map(|shape| format!("write `{shape}`"));
+        self.diagnostics
+            .push(Diagnostic::error(Code::Empty, place, text).maybe_help(help));
+        false
+    }
+
+    /// Reports paths where none belong.
+    fn no_paths(&mut self, call: &Call) -> bool {
+        let text = format!("`{}` takes no paths", call.name.value);
+        let diagnostic = Diagnostic::error(Code::SurplusArgument, call.span, text);
+        self.diagnostics.push(diagnostic.help("remove the braces after it"));
+        false
+    }
+
     /// Arguments of the language's own constructs may be words as well as values.
-    pub(super) fn layer_args(&mut self, args: &'f [Arg], params: &'static [layers::ParamDef], scope: &Scope) {
+    pub(super) fn layer_args(&mut self, args: &'f [Arg], params: &'static [ops::ParamDef], scope: &Scope) {
         for (position, arg) in args.iter().enumerate() {
             let param = match &arg.name {
                 Some(name) => params.iter().find(|param| param.name == name.value),
@@ -46,11 +89,11 @@ impl<'f> Checker<'f, '_> {
                     (ExprKind::Name(_), Some(param)) if self.takes_words_only(param.kind, size, scope) => {}
                     (ExprKind::Name(name), Some(param)) if self.word_of_another(param, name, size.span, scope) => {}
                     (ExprKind::Name(name), Some(param)) if !self.file.lost.contains(name) => {
-                        let takes = layers::takes(param, name);
+                        let takes = ops::takes(param, name);
                         let takes = (takes.0, takes.1.as_deref());
                         scope.check_known(name, size.span, takes, self.diagnostics);
                     }
-                    (ExprKind::Function(name, inner), Some(param)) if layers::is_function(param.kind, &name.value) => {
+                    (ExprKind::Function(name, inner), Some(param)) if ops::is_function(param.kind, &name.value) => {
                         for expr in inner {
                             self.expr(expr, scope);
                         }
@@ -63,15 +106,15 @@ impl<'f> Checker<'f, '_> {
 
     /// A name that is a word of this parameter, or for a parameter that takes nothing but words is
     /// no name of the user's: reading the argument says which words there are.
-    fn takes_words_only(&self, kind: layers::ParamKind, expr: &Expr, scope: &Scope) -> bool {
+    fn takes_words_only(&self, kind: ops::ParamKind, expr: &Expr, scope: &Scope) -> bool {
         let ExprKind::Name(name) = &expr.kind else { return false };
-        let words_only = matches!(kind, layers::ParamKind::Init | layers::ParamKind::Word(_));
-        layers::is_word(kind, name) || (words_only && !scope.knows(name))
+        let words_only = matches!(kind, ops::ParamKind::Init | ops::ParamKind::Word(_));
+        ops::is_word(kind, name) || (words_only && !scope.knows(name))
     }
 
     /// Whether a name is a word of the language, but for other parameters: reported.
-    fn word_of_another(&mut self, param: &layers::ParamDef, name: &str, at: Span, scope: &Scope) -> bool {
-        let Some(of) = layers::parameter_of(name).filter(|of| !scope.knows(name) && *of != param.name) else {
+    fn word_of_another(&mut self, param: &ops::ParamDef, name: &str, at: Span, scope: &Scope) -> bool {
+        let Some(of) = ops::parameter_of(name).filter(|of| !scope.knows(name) && *of != param.name) else {
             return false;
         };
         let text = format!("`{}` takes {}", param.name, param.kind.wanted());
@@ -140,15 +183,15 @@ impl<'f> Checker<'f, '_> {
         }
     }
 
-    fn mapping(&mut self, mapping: &'f Mapping, scope: &Scope) {
+    fn mapping(&mut self, mapping: &'f MappingExpr, scope: &Scope) {
         match mapping {
-            Mapping::Groups(groups) => self.expr(groups, scope),
-            Mapping::List(visits, _) => {
+            MappingExpr::Groups(groups) => self.expr(groups, scope),
+            MappingExpr::List(visits, _) => {
                 for kernel in visits.iter().flatten() {
                     self.expr(kernel, scope);
                 }
             }
-            Mapping::Named(call) => {
+            MappingExpr::Named(call) => {
                 if self.named_mapping(call, MAPPINGS, "mapping", scope) {
                     self.groups_or_rate(call);
                 }
@@ -157,9 +200,9 @@ impl<'f> Checker<'f, '_> {
     }
 
     /// Whether a mapping or a place exists and has valid arguments.
-    fn named_mapping(&mut self, call: &'f Call, defs: &'static [MappingDef], what: &str, scope: &Scope) -> bool {
+    fn named_mapping<K>(&mut self, call: &'f Call, defs: &'static [ClauseDef<K>], what: &str, scope: &Scope) -> bool {
         let (name, errors) = (&call.name, self.diagnostics.errors());
-        match defs.iter().find(|def| def.name == name.value) {
+        match find(defs, &name.value) {
             Some(def) => {
                 calls::check(name, &call.args, &calls::built_in(def.params), self.diagnostics);
                 self.layer_args(&call.args, def.params, scope);
@@ -194,15 +237,18 @@ impl<'f> Checker<'f, '_> {
     }
 
     fn share_kind(&mut self, kind: &Name) {
-        if layers::KINDS.contains(&kind.value.as_str()) {
+        if ops::kinds().any(|known| known == kind.value) {
             return;
         }
         let text = format!("`{}` is not a kind of layer that can be shared", kind.value);
         let diagnostic = Diagnostic::error(Code::UnknownCall, kind.span, text);
-        let near = foreign::kind(&kind.value).or_else(|| nearest(&kind.value, layers::KINDS.iter().copied()));
+        let near = foreign::kind(&kind.value).or_else(|| nearest(&kind.value, ops::kinds()));
         self.diagnostics.push(match near {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(kind.span, near),
-            None => diagnostic.help(format!("the kinds with parameters are {}", layers::KINDS.join(", "))),
+            None => {
+                let all: Vec<&str> = ops::kinds().collect();
+                diagnostic.help(format!("the kinds with parameters are {}", all.join(", ")))
+            }
         });
     }
 
@@ -240,6 +286,15 @@ impl<'f> Checker<'f, '_> {
             None => unknown_function(name),
         };
         self.diagnostics.push(diagnostic);
+    }
+}
+
+/// A small number.
+fn in_words(number: usize) -> String {
+    match number {
+        2 => "two".to_owned(),
+        3 => "three".to_owned(),
+        other => other.to_string(),
     }
 }
 

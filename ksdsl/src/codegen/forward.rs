@@ -1,24 +1,25 @@
 //! The forward pass of one struct: one emitter per step, each a statement that makes a new `x`
 //! of the old one.
 
-use super::names;
+use super::names::fields;
 use super::shared::Shared;
 use super::types;
-use crate::ir::{Activation, Algorithm, Conv, Join, Op, Part, PoolKind, Shape};
-use crate::plan::{Body, Field, Plan, Private, Source, Step, Type};
+use crate::ir::{Op, Shape};
+use crate::ops::Rust;
+use crate::plan::{Arm, Body, Field, Plan, Private, Source, Step, Type};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 /// Emits the steps of one body.
 pub(super) struct Forward<'p> {
     plan: &'p Plan<'p>,
-    shared: &'p Shared,
+    shared: &'p Shared<'p>,
     body: &'p Body,
     fields: Vec<Ident>,
 }
 
 /// The `forward` of a struct.
-pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared) -> TokenStream {
+pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let forward = Forward::new(plan, shared, &of.body, &[]);
     let name = format_ident!("{}", of.name);
     let (input, output) = (types::activation(of.body.input), types::activation(of.body.output));
@@ -37,12 +38,12 @@ pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared) -> TokenStream
 }
 
 impl<'p> Forward<'p> {
-    pub(super) fn new(plan: &'p Plan<'p>, shared: &'p Shared, body: &'p Body, reserved: &[&str]) -> Self {
+    pub(super) fn new(plan: &'p Plan<'p>, shared: &'p Shared<'p>, body: &'p Body, reserved: &[&str]) -> Self {
         Forward {
             plan,
             shared,
             body,
-            fields: names::fields(body, reserved),
+            fields: fields(body, reserved),
         }
     }
 
@@ -55,10 +56,17 @@ impl<'p> Forward<'p> {
             Step::Layer {
                 op,
                 output,
-                kernel,
-                bias,
+                tensors,
                 private,
-            } => self.private_layer(op, *output, [*kernel, *bias], *private),
+                arms,
+            } => {
+                let mut call = Rust::new(inputs(*output, arms), *output, self.tensors(op, tensors));
+                self.layer(op, *private, &mut call);
+                match arms.as_slice() {
+                    [] => call.statements(),
+                    arms => call.joined(self.arms(arms)),
+                }
+            }
             Step::Module(field) => {
                 let (name, args) = (&self.fields[*field], self.args(*field));
                 quote!(let x = self.#name.forward(#args x)?;)
@@ -72,19 +80,6 @@ impl<'p> Forward<'p> {
                     }
                 }
             }
-            Step::Residual { main, skip } => self.residual(main, skip),
-            Step::Branch { join, arms } => self.branch(*join, arms),
-            Step::Gate(gate) => {
-                let gate = self.steps(gate);
-                quote! {
-                    let x = {
-                        let (x, gate) = x.fork()?;
-                        let gate = { let x = gate; #gate x };
-                        rt::op::gate(x, gate)?
-                    };
-                }
-            }
-            Step::Attend { inputs, heads } => self.attend(inputs, *heads),
         }
     }
 
@@ -99,226 +94,86 @@ impl<'p> Forward<'p> {
         quote!(#pass #shared)
     }
 
-    fn attend(&self, inputs: &[Vec<Step>; 3], heads: u64) -> TokenStream {
-        let [query, key, value] = inputs.each_ref().map(|steps| self.steps(steps));
-        let heads = types::size(heads);
-        quote! {
-            let x = {
-                let (q, k) = x.fork()?;
-                let (k, v) = k.fork()?;
-                let q = { let x = q; #query x };
-                let k = { let x = k; #key x };
-                let v = { let x = v; #value x };
-                rt::op::Attend::<#heads>::apply(q, k, v)?
-            };
+    /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act
+    /// on the output, so that the kernel is prepared once for all of its visits; the bias comes after them.
+    fn layer(&self, op: &Op, private: Private, call: &mut Rust) {
+        if private.low_rank != Private::NONE.low_rank {
+            let [a, b] = private.low_rank.map(|factor| self.tensor(factor));
+            call.change("weight", |weight| quote!(rt::LowRank::new(#weight, #a, #b)));
         }
+        if private.scale == Source::Absent {
+            return op.rust(call);
+        }
+        let bias = call.take("bias");
+        op.rust(call);
+        let scale = self.tensor(private.scale);
+        call.call(quote!(rt::op::scale(x, #scale, #bias)));
     }
 
-    fn residual(&self, main: &[Step], skip: &[Step]) -> TokenStream {
-        let (main, other) = (self.steps(main), self.steps(skip));
-        let skip = if skip.is_empty() {
-            quote!()
-        } else {
-            quote!(let skip = { let x = skip; #other x };)
-        };
-        quote! {
-            let x = {
-                let (x, skip) = x.fork()?;
-                #main
-                #skip
-                rt::op::add(x, skip)?
-            };
-        }
-    }
-
-    fn branch(&self, join: Join, arms: &[(Vec<Step>, Shape)]) -> TokenStream {
-        let inputs: Vec<Ident> = (0..arms.len()).map(|arm| format_ident!("x{arm}")).collect();
-        let forks = inputs.windows(2).map(|pair| {
+    /// The statements that make the inputs of a join of `x`; the first stays `x`.
+    fn arms(&self, arms: &[Arm]) -> TokenStream {
+        let names = names(arms);
+        let forks = names.windows(2).map(|pair| {
             let (one, rest) = (&pair[0], &pair[1]);
             quote!(let (#one, #rest) = #one.fork()?;)
         });
-        let arms_done = arms.iter().zip(&inputs).map(|((steps, _), input)| {
+        let first = arms.first().map(|arm| self.steps(&arm.steps));
+        let others = arms.iter().zip(&names).skip(1).map(|(arm, name)| {
             // An empty branch is the identity.
-            (!steps.is_empty()).then(|| {
-                let steps = self.steps(steps);
-                quote!(let #input = { let x = #input; #steps x };)
+            (!arm.steps.is_empty()).then(|| {
+                let steps = self.steps(&arm.steps);
+                quote!(let #name = { let x = #name; #steps x };)
             })
         });
-        let joins = arms
-            .iter()
-            .zip(&inputs)
-            .skip(1)
-            .scan(arms[0].1, |so_far, ((_, shape), arm)| {
-                let (statement, joined) = join_arm(join, *so_far, *shape, arm);
-                *so_far = joined;
-                Some(statement)
+        quote!(#(#forks)* #first #(#others)*)
+    }
+
+    /// The expressions for the tensors of an operation, or nameless for the module that holds them all.
+    fn tensors(&self, op: &Op, sources: &[Source]) -> Vec<(&'static str, TokenStream)> {
+        if op.module().is_some() {
+            let module = sources.iter().map(|source| match source {
+                Source::Own(field) => {
+                    let name = &self.fields[*field];
+                    quote!(self.#name)
+                }
+                source => self.tensor(*source),
             });
-        let first = &inputs[0];
-        quote! {
-            let x = {
-                let #first = x;
-                #(#forks)*
-                #(#arms_done)*
-                let x = #first;
-                #(#joins)*
-                x
-            };
+            return module.map(|module| ("", module)).collect();
         }
+        let names = op.tensors().into_iter().map(|tensor| tensor.name);
+        let tensors = names.zip(sources);
+        tensors.map(|(name, source)| (name, self.tensor(*source))).collect()
     }
 
-    fn layer(&self, op: &Op, output: Shape, kernel: Source, bias: Source) -> TokenStream {
-        match op {
-            Op::Conv(_) | Op::Linear { .. } => self.weighted(op, output, self.param(kernel, Part::Kernel), bias),
-            Op::BatchNorm { eps, momentum, .. } => {
-                let (norm, eps, momentum) = (self.norm(kernel), types::real(eps.0), types::real(momentum.0));
-                quote!(let x = #norm.apply(pass, x, #eps, #momentum)?;)
-            }
-            Op::LayerNorm { eps, .. } => {
-                let (norm, eps) = (self.norm(kernel), types::real(eps.0));
-                quote!(let x = #norm.apply(x, #eps)?;)
-            }
-            Op::Activation(kind) => {
-                let function = format_ident!("{}", activation(*kind));
-                quote!(let x = rt::op::#function(x)?;)
-            }
-            Op::Pool {
-                kind,
-                kernel,
-                stride,
-                pad,
-            } => pool(*kind, *kernel, *stride, *pad, output),
-            Op::GlobalPool(PoolKind::Average) => quote!(let x = rt::op::global_avg_pool(x)?;),
-            Op::GlobalPool(PoolKind::Max) => quote!(let x = rt::op::global_max_pool(x)?;),
-            Op::Dropout(p) => {
-                let p = types::real(p.0);
-                quote!(let x = rt::op::dropout(pass, x, #p)?;)
-            }
-            Op::Flatten => {
-                let output = types::activation(output);
-                quote!(let x: #output = rt::op::flatten(x)?;)
-            }
-            Op::PositionEmbedding { .. } => {
-                let weight = self.param(kernel, Part::Kernel);
-                quote!(let x = rt::op::position_embedding(x, #weight)?;)
-            }
-            // `Step::Attend` joins what such a layer joins.
-            Op::Attend { .. } | Op::Invalid => TokenStream::new(),
-        }
-    }
-
-    /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act
-    /// on the output, so that the kernel is prepared once for all of its visits; the bias comes after them.
-    fn private_layer(&self, op: &Op, output: Shape, [kernel, bias]: [Source; 2], private: Private) -> TokenStream {
-        if private == Private::NONE {
-            return self.layer(op, output, kernel, bias);
-        }
-        let mut weight = self.param(kernel, Part::Kernel);
-        if private.low_rank != Private::NONE.low_rank {
-            let [a, b] = private.low_rank.map(|factor| self.param(factor, Part::Kernel));
-            weight = quote!(rt::LowRank::new(#weight, #a, #b));
-        }
-        if private.scale == Source::Absent {
-            return self.weighted(op, output, weight, bias);
-        }
-        let layer = self.weighted(op, output, weight, Source::Absent);
-        let (scale, bias) = (self.param(private.scale, Part::Kernel), self.param(bias, Part::Bias));
-        quote! {
-            #layer
-            let x = rt::op::scale(x, #scale, #bias)?;
-        }
-    }
-
-    /// A convolution or a linear layer with this kernel.
-    fn weighted(&self, op: &Op, output: Shape, weight: TokenStream, bias: Source) -> TokenStream {
-        let bias = self.param(bias, Part::Bias);
-        match op {
-            Op::Conv(conv) => conv_step(conv, output, weight, bias),
-            _ => quote!(let x = rt::op::linear(x, #weight, #bias)?;),
-        }
-    }
-
-    fn param(&self, source: Source, part: Part) -> TokenStream {
+    fn tensor(&self, source: Source) -> TokenStream {
         match source {
             Source::Absent => quote!(rt::NoBias),
             Source::Own(field) => {
                 let name = &self.fields[field];
                 quote!(&self.#name)
             }
-            Source::Shared(group) => self.shared.visit(group, part, self.plan.network),
-        }
-    }
-
-    fn norm(&self, source: Source) -> TokenStream {
-        match source {
-            Source::Own(field) => {
-                let name = &self.fields[field];
-                quote!(self.#name)
-            }
-            Source::Shared(group) => self.shared.visit(group, Part::Norm, self.plan.network),
-            Source::Absent => TokenStream::new(),
+            Source::Shared(group, tensor) => self.shared.visit(group, tensor),
         }
     }
 }
 
-fn conv_step(conv: &Conv, output: Shape, weight: TokenStream, bias: TokenStream) -> TokenStream {
-    let ([sy, sx], [dy, dx]) = (conv.stride.map(types::size), conv.dilation.map(types::size));
-    let (pad, groups) = (conv.pad.map(types::size), types::size(conv.groups));
-    let output = types::activation(output);
-    let algorithm = algorithm(conv.algorithm).map(|name| quote!(rt::op::algorithm::#name));
-    quote! {
-        let x: #output = rt::op::Conv::<
-            rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups, #algorithm
-        >::apply(x, #weight, #bias)?;
-    }
-}
-
-/// The statement that joins one more arm to `x`, and the shape it gives.
-fn join_arm(join: Join, so_far: Shape, arm_shape: Shape, arm: &Ident) -> (TokenStream, Shape) {
-    match (join, so_far, arm_shape) {
-        (Join::Add, ..) => (quote!(let x = rt::op::add(x, #arm)?;), so_far),
-        (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => (quote!(let x = rt::op::gate(x, #arm)?;), so_far),
-        (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => (quote!(let x = rt::op::gate(#arm, x)?;), arm_shape),
-        (Join::Multiply, ..) => (quote!(let x = rt::op::multiply(x, #arm)?;), so_far),
-        (Join::Concat, ..) => {
-            let joined = so_far.with_channels(so_far.channels() + arm_shape.channels());
-            let output = types::activation(joined);
-            (quote!(let x: #output = rt::op::concat(x, #arm)?;), joined)
+/// The variables of the branches of a join: `x`, then the names that they have, numbered where they are equal.
+fn names(arms: &[Arm]) -> Vec<Ident> {
+    let name = |(at, arm): (usize, &Arm)| {
+        let alone = arms[1..].iter().filter(|other| other.name == arm.name).count() == 1;
+        match (at, alone) {
+            (0, _) => format_ident!("x"),
+            (_, true) => format_ident!("{}", arm.name),
+            (at, false) => format_ident!("{}{at}", arm.name),
         }
-    }
-}
-
-fn pool(kind: PoolKind, kernel: [u64; 2], stride: [u64; 2], pad: [u64; 2], output: Shape) -> TokenStream {
-    let name = match kind {
-        PoolKind::Max => format_ident!("MaxPool"),
-        PoolKind::Average => format_ident!("AvgPool"),
     };
-    let ([ky, kx], [sy, sx], [py, px]) = (kernel.map(types::size), stride.map(types::size), pad.map(types::size));
-    let output = types::activation(output);
-    quote! {
-        let x: #output = rt::op::#name::<
-            rt::Kernel<#ky, #kx>, rt::Stride<#sy, #sx>, rt::Pad<#py, #py, #px, #px>,
-        >::apply(x)?;
-    }
+    arms.iter().enumerate().map(name).collect()
 }
 
-/// The type that chooses an algorithm; none where the runtime chooses.
-fn algorithm(algorithm: Algorithm) -> Option<Ident> {
-    let name = match algorithm {
-        Algorithm::Auto => return None,
-        Algorithm::Direct => "Direct",
-        Algorithm::Winograd => "Winograd",
-        Algorithm::ToomCook => "ToomCook",
-    };
-    Some(format_ident!("{name}"))
-}
-
-fn activation(kind: Activation) -> &'static str {
-    match kind {
-        Activation::Relu => "relu",
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_tanh",
-        Activation::Silu => "silu",
-        Activation::Sigmoid => "sigmoid",
-        Activation::HardSwish => "hard_swish",
+/// The inputs of an operation with their shapes.
+fn inputs(output: Shape, arms: &[Arm]) -> Vec<(Ident, Shape)> {
+    match arms {
+        [] => vec![(format_ident!("x"), output)],
+        arms => names(arms).into_iter().zip(arms.iter().map(|arm| arm.output)).collect(),
     }
 }

@@ -18,8 +18,9 @@ pub use runtime::{InvalidPath, Runtime};
 
 use crate::ir::Network;
 use crate::plan::{self, docs};
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
+use syn::Item;
 
 /// The module of one network, for crates that call the runtime `ksdsl_runtime`.
 pub fn network(network: &Network) -> TokenStream {
@@ -33,7 +34,7 @@ pub fn network_on(network: &Network, runtime: &Runtime) -> TokenStream {
     let name = names::ident(&network.name);
     let comment = model::module_comment(network);
     let model = model::definitions(&plan, &shared);
-    let kernels = shared.definitions(network);
+    let kernels = shared.definitions();
     let mut types: Vec<_> = plan.types.iter().collect();
     types.sort_by_key(|of| of.order);
     let structs = types.into_iter().map(|of| {
@@ -64,12 +65,7 @@ pub fn stub(name: &str, network: Option<&Network>, runtime: &Runtime) -> TokenSt
     )
 }
 
-fn in_module(
-    name: &proc_macro2::Ident,
-    comment: TokenStream,
-    content: TokenStream,
-    Runtime(runtime): &Runtime,
-) -> TokenStream {
+fn in_module(name: &Ident, comment: TokenStream, content: TokenStream, Runtime(runtime): &Runtime) -> TokenStream {
     quote! {
         #comment
         #[allow(dead_code, unreachable_pub, unused_variables, non_snake_case, non_camel_case_types)]
@@ -84,8 +80,35 @@ fn in_module(
 
 /// Formats generated code; the same tokens always give the same text.
 pub fn format(tokens: TokenStream) -> String {
-    match syn::parse2(tokens.clone()) {
-        Ok(file) => prettyplease::unparse(&file),
-        Err(_) => tokens.to_string(),
+    let text = tokens.to_string();
+    let Ok(mut file) = syn::parse2::<syn::File>(tokens) else {
+        return text;
+    };
+    // Macros are not formatted, but modules are.
+    let mut name = String::from("model");
+    while text.contains(&format!("mod {name}")) {
+        name.push('_');
+    }
+    models_to_modules(&mut file.items, &names::ident(&name));
+    prettyplease::unparse(&file).replace(&format!("mod {name} {{"), "rt::model! {")
+}
+
+/// Makes modules of this name of the macros `rt::model!`, which consist of items, too.
+fn models_to_modules(items: &mut [Item], name: &Ident) {
+    for item in items {
+        match item {
+            Item::Mod(module) => {
+                if let Some((_, items)) = &mut module.content {
+                    models_to_modules(items, name);
+                }
+            }
+            Item::Macro(model) if model.mac.path.segments.last().is_some_and(|last| last.ident == "model") => {
+                let content = &model.mac.tokens;
+                if let Ok(module) = syn::parse2(quote!(mod #name { #content })) {
+                    *item = Item::Mod(module);
+                }
+            }
+            _ => {}
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::comment;
 use super::forward::Forward;
-use super::module::{self, Entry};
+use super::module::{self, StructField};
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
@@ -17,15 +17,14 @@ use quote::{format_ident, quote};
 const RESERVED: &[&str] = &["shared"];
 
 /// `Model`, `Builder` and their impls.
-pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
+pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let mut entries = Vec::new();
     if shared.any() {
         let name = format_ident!("shared");
-        let visit = module::visit_module("shared", &name);
-        entries.push(Entry {
+        entries.push(StructField {
             docs: "The shared kernels.".to_owned(),
             ty: quote!(Shared<E, D>),
-            visit,
+            visit: module::visit_module("shared"),
             name,
         });
     }
@@ -133,7 +132,7 @@ fn aliases(network: &Network) -> TokenStream {
 }
 
 /// The forward pass of the whole network.
-fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
+fn run(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let steps = Forward::new(plan, shared, &plan.root, RESERVED).steps(&plan.root.steps);
     let network = plan.network;
     let activation = types::activation(network.input);
@@ -157,57 +156,8 @@ fn run(plan: &Plan<'_>, shared: &Shared) -> TokenStream {
     }
 }
 
+/// The type `build_module` is given, and what the model implements.
 fn traits(network: &Network) -> TokenStream {
-    let builder = builder(network);
-    quote! {
-        #builder
-
-        /// Inference: running statistics, no dropout.
-        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::Module<Input<B, E, D>> for Model<E, D> {
-            type Output = Output<B, E, D>;
-            type Error = D::Err;
-
-            fn try_forward(&self, x: Input<B, E, D>) -> Result<Self::Output, D::Err> {
-                let mut pass = rt::Pass::inference(x.device());
-                rt::Infer::infer(self, &mut pass, x)
-            }
-        }
-
-        /// Inference with kernels that `Prepared` keeps from call to call.
-        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::Infer<Input<B, E, D>, E, D> for Model<E, D> {
-            type Output = Output<B, E, D>;
-
-            fn infer(&self, pass: &mut rt::Pass<E, D>, x: Input<B, E, D>) -> Result<Self::Output, D::Err> {
-                let images = rt::Dim::size(&rt::HasShape::shape(&x).0);
-                match pass.slices(images, <Builder as rt::Network>::LARGEST_ACTIVATION) {
-                    Some(slices) => pass.in_slices(slices, &x, |pass, x| self.run(pass, x)),
-                    None => self.run(pass, x),
-                }
-            }
-        }
-
-        /// Training: the batch's statistics, which update the running ones, and dropout.
-        impl<B: rt::Dim, E: rt::Scalar, D: rt::Backend<E>> rt::ModuleMut<Input<B, E, D, rt::OwnedTape<E, D>>>
-            for Model<E, D>
-        {
-            type Output = Output<B, E, D, rt::OwnedTape<E, D>>;
-            type Error = D::Err;
-
-            fn try_forward_mut(
-                &mut self,
-                x: Input<B, E, D, rt::OwnedTape<E, D>>,
-            ) -> Result<Self::Output, D::Err> {
-                let mut pass = rt::Pass::training(x.device());
-                let y = self.run(&mut pass, x)?;
-                pass.update_running_statistics(self)?;
-                Ok(y)
-            }
-        }
-    }
-}
-
-/// The type `build_module` is told.
-fn builder(network: &Network) -> TokenStream {
     let comment = comment::line(format!(
         "Builds the model: `device.build_module::<{}::Builder, f32>()`.",
         network.name
@@ -217,13 +167,7 @@ fn builder(network: &Network) -> TokenStream {
         #[derive(Clone, Copy, Debug, Default)]
         pub struct Builder;
 
-        impl<E: rt::Dtype, D: rt::Device<E>> rt::BuildOnDevice<D, E> for Builder {
-            type Built = Model<E, D>;
-        }
-
-        impl<E: rt::Dtype, D: rt::Storage<E>> rt::Generated for Model<E, D> {
-            type Network = Builder;
-        }
+        rt::model_traits!(Model, Builder, Input, Output);
     }
 }
 

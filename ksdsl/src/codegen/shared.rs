@@ -2,88 +2,106 @@
 //! their visits.
 
 use super::comment;
-use super::module::{self, Entry};
+use super::module::{self, StructField};
 use super::names::Names;
 use super::types;
-use crate::ir::{Group, GroupId, Network, Op, Part};
+use crate::ir::{Group, GroupId, Network, Part, Tensor};
+use crate::ops::Module;
+use crate::plan::camel;
 use crate::plan::docs;
-use crate::plan::{NormKind, camel};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use std::collections::HashMap;
 
-/// The names of the shared parameters in `Shared` and `Visits`.
-pub(super) struct Shared {
-    fields: HashMap<(GroupId, Part), Ident>,
-    /// The structs of groups with several kernels, in `Shared`.
-    banks: HashMap<GroupId, (Ident, Ident)>,
-    any: bool,
-    norms: bool,
+/// The shared parameters in `Shared` and `Visits`.
+pub(super) struct Shared<'n> {
+    network: &'n Network,
+    /// By group.
+    groups: Vec<GroupFields>,
 }
 
-impl Shared {
-    pub(super) fn new(network: &Network) -> Self {
-        let mut names = Names::default();
-        let mut structs = Names::default();
-        let (mut fields, mut banks) = (HashMap::new(), HashMap::new());
-        for (id, group) in network.groups.iter().enumerate() {
-            let bank = (group.kernels > 1).then(|| names.fresh(&group.name));
-            for part in &group.parts {
-                let field = match (part, &bank) {
-                    (Part::Kernel, _) => names.fresh(&format!("{}_weight", group.name)),
-                    (Part::Bias, _) => names.fresh(&format!("{}_bias", group.name)),
-                    (Part::Norm, Some(bank)) => bank.clone(),
-                    (Part::Norm, None) => names.fresh(&group.name),
-                };
-                fields.insert((id, *part), field);
+/// The names of a group's parameters.
+enum GroupFields {
+    /// A module with all tensors, and the field of it or of a bank of them.
+    Module(Module, Ident),
+    /// The tensors, each with its field of `Visits`, which is that of `Shared`, too, unless there is a bank.
+    Tensors(Vec<(Tensor, Ident)>, Option<Bank>),
+}
+
+/// The kernels of a group with several: their field of `Shared`, and the struct of one.
+struct Bank {
+    field: Ident,
+    of: Ident,
+}
+
+impl<'n> Shared<'n> {
+    pub(super) fn new(network: &'n Network) -> Self {
+        let (mut fields, mut structs) = (Names::default(), Names::default());
+        let names = |group: &Group| {
+            if let Some(of) = group.op.module() {
+                return GroupFields::Module(of, fields.fresh(&group.name));
             }
-            if let Some(bank) = bank {
-                let of = structs.fresh(&format!("{}Kernel", camel(&group.name)));
-                banks.insert(id, (bank, of));
-            }
-        }
-        let norms = network.groups.iter().any(|group| group.parts.contains(&Part::Norm));
-        Shared {
-            fields,
-            banks,
-            any: !network.groups.is_empty(),
-            norms,
-        }
+            let bank = (group.kernels > 1).then(|| Bank {
+                field: fields.fresh(&group.name),
+                of: structs.fresh(&format!("{}Kernel", camel(&group.name))),
+            });
+            let tensors = group.tensors().into_iter().map(|tensor| {
+                let field = fields.fresh(&format!("{}_{}", group.name, tensor.name));
+                (tensor, field)
+            });
+            GroupFields::Tensors(tensors.collect(), bank)
+        };
+        let groups = network.groups.iter().map(names).collect();
+        Shared { network, groups }
     }
 
     /// Whether anything is shared.
     pub(super) fn any(&self) -> bool {
-        self.any
+        !self.groups.is_empty()
+    }
+
+    /// Whether a module is shared: it is bound by each visit, which has statistics of its own to keep.
+    fn modules(&self) -> bool {
+        self.groups.iter().any(|names| matches!(names, GroupFields::Module(..)))
+    }
+
+    /// The groups with their names.
+    fn groups(&self) -> impl Iterator<Item = (&'n Group, &GroupFields)> {
+        self.network.groups.iter().zip(&self.groups)
     }
 
     /// The type of the handles, as a forward pass names it.
     pub(super) fn visits_type(&self) -> TokenStream {
-        if self.norms {
-            quote!(Visits<'_, E, D>)
-        } else {
-            quote!(Visits<E, D>)
+        match self.modules() {
+            true => quote!(Visits<'_, E, D>),
+            false => quote!(Visits<E, D>),
         }
     }
 
-    /// The expression for a shared parameter at its next visit.
-    pub(super) fn visit(&self, id: GroupId, part: Part, network: &Network) -> TokenStream {
-        let name = self.fields.get(&(id, part));
-        match (network.groups[id].kernels, part) {
-            (1, Part::Norm) => quote!(shared.#name),
-            (1, _) => quote!(&shared.#name),
-            _ => quote!(shared.#name.visit()),
+    /// The expression for a shared tensor, or for a shared module, at its next visit.
+    pub(super) fn visit(&self, id: GroupId, tensor: usize) -> TokenStream {
+        let several = self.network.groups[id].kernels > 1;
+        match &self.groups[id] {
+            GroupFields::Module(_, field) if several => quote!(shared.#field.visit()),
+            GroupFields::Module(_, field) => quote!(shared.#field),
+            GroupFields::Tensors(tensors, bank) => {
+                let (_, field) = &tensors[tensor];
+                match bank {
+                    Some(_) => quote!(shared.#field.visit()),
+                    None => quote!(&shared.#field),
+                }
+            }
         }
     }
 
     /// `Shared`, `Visits` and what leads from one to the other.
-    pub(super) fn definitions(&self, network: &Network) -> TokenStream {
-        if !self.any {
+    pub(super) fn definitions(&self) -> TokenStream {
+        if !self.any() {
             return TokenStream::new();
         }
-        let groups = || network.groups.iter().enumerate();
-        let kernels = groups().filter_map(|(id, group)| self.kernel_struct(id, group));
-        let entries: Vec<Entry> = groups()
-            .flat_map(|(id, group)| self.entries(id, group, network))
+        let kernels = self.groups().map(|(group, names)| kernel_struct(group, names));
+        let entries: Vec<StructField> = self
+            .groups()
+            .flat_map(|(group, names)| entries(group, names, self.network))
             .collect();
         let comment = comment::attributes(&[
             "The shared kernels, each stored once.".to_owned(),
@@ -91,125 +109,31 @@ impl Shared {
             "The gradient of a shared kernel is the sum over its visits.".to_owned(),
         ]);
         let definition = module::definition(&format_ident!("Shared"), comment, &entries);
-        let (visits, bind) = (self.visits(network), self.bind(network));
+        let (visits, bind) = (self.visits(), self.bind());
         quote!(#(#kernels)* #definition #visits #bind)
     }
 
-    /// The struct of one kernel of a group that has several.
-    fn kernel_struct(&self, id: GroupId, group: &Group) -> Option<TokenStream> {
-        let (_, name) = self.banks.get(&id)?;
-        if group.parts.contains(&Part::Norm) {
-            return None;
-        }
-        let entries: Vec<Entry> = tensors(group)
-            .map(|(part, shape, init)| {
-                let name = format_ident!("{}", part_name(part));
-                let visit = module::visit_tensor(part_name(part), &name, init);
-                Entry {
-                    docs: docs::of_part(part, &shape),
-                    ty: types::tensor(&shape),
-                    visit,
-                    name,
-                }
-            })
-            .collect();
-        let comment = comment::line(format!(
-            "One of the {} kernels of group `{}`.",
-            group.kernels, group.name
-        ));
-        Some(module::definition(name, comment, &entries))
-    }
-
-    fn entries(&self, id: GroupId, group: &Group, network: &Network) -> Vec<Entry> {
-        if let Some((field, of)) = self.banks.get(&id) {
-            let of = match norm(group) {
-                Some((kind, channels)) => types::norm(kind, channels),
-                None => quote!(#of<E, D>),
-            };
-            let count = types::size(u64::from(group.kernels));
-            let visit = module::visit_repeat(&format!("{}.", group.name), &types::size(0), field, of.clone(), &count);
-            let part = group.parts.first().copied().unwrap_or(Part::Kernel);
-            let docs = docs::of_group(group, part, network);
-            return vec![Entry {
-                name: field.clone(),
-                docs,
-                ty: quote!(rt::Repeat<#of, #count>),
-                visit,
-            }];
-        }
-        if let Some((kind, channels)) = norm(group) {
-            let name = self.field(id, Part::Norm);
-            let visit = module::visit_module(&group.name, &name);
-            return vec![Entry {
-                docs: docs::of_group(group, Part::Norm, network),
-                ty: types::norm(kind, channels),
-                visit,
-                name,
-            }];
-        }
-        tensors(group)
-            .map(|(part, shape, init)| {
-                let name = self.field(id, part);
-                let key = format!("{}.{}", group.name, part_name(part));
-                let visit = module::visit_tensor(&key, &name, init);
-                Entry {
-                    docs: docs::of_group(group, part, network),
-                    ty: types::tensor(&shape),
-                    visit,
-                    name,
-                }
-            })
-            .collect()
-    }
-
-    fn field(&self, id: GroupId, part: Part) -> Ident {
-        self.fields
-            .get(&(id, part))
-            .cloned()
-            .unwrap_or_else(|| format_ident!("missing"))
-    }
-
     /// The handles of one forward pass.
-    fn visits(&self, network: &Network) -> TokenStream {
-        let fields = network.groups.iter().enumerate().flat_map(|(id, group)| {
-            group.parts.iter().map(move |part| {
-                let name = self.field(id, *part);
-                let handle = handle_type(group, *part);
-                if group.kernels == 1 {
-                    quote!(#name: #handle)
-                } else {
-                    quote!(#name: rt::Bank<#handle>)
-                }
-            })
-        });
-        let lifetime = self.lifetime();
+    fn visits(&self) -> TokenStream {
+        let fields = self.groups().flat_map(|(group, names)| handles(group, names));
+        let lifetime = self.modules().then(|| quote!('m,));
         quote! {
             /// The shared kernels of one forward pass, bound once and handed to every visit.
             struct Visits<#lifetime E: rt::Scalar, D: rt::Backend<E>> { #(#fields,)* }
         }
     }
 
-    fn lifetime(&self) -> TokenStream {
-        if self.norms { quote!('m,) } else { quote!() }
-    }
-
-    fn bind(&self, network: &Network) -> TokenStream {
-        let fields = network.groups.iter().enumerate().flat_map(|(id, group)| {
-            group.parts.iter().map(move |part| {
-                let name = self.field(id, *part);
-                let value = self.bind_part(id, group, *part);
-                quote!(#name: #value)
-            })
-        });
-        let (borrow, visits) = if self.norms {
-            (quote!(&'m self), quote!(Visits<'m, E, D>))
-        } else {
-            (quote!(&self), quote!(Visits<E, D>))
+    fn bind(&self) -> TokenStream {
+        let fields = self.groups().flat_map(|(group, names)| bound(group, names));
+        let (lifetime, borrow, visits) = match self.modules() {
+            true => (quote!('m,), quote!(&'m self), quote!(Visits<'m, E, D>)),
+            false => (quote!(), quote!(&self), quote!(Visits<E, D>)),
         };
-        let lifetime = if self.norms { quote!('m,) } else { quote!() };
-        // Shared norms are bound by each visit, which has statistics of its own to keep.
-        let only_norms = network.groups.iter().all(|group| norm(group).is_some());
-        let context = if only_norms { quote!(_context) } else { quote!(context) };
+        let binds = self
+            .groups
+            .iter()
+            .any(|names| matches!(names, GroupFields::Tensors(..)));
+        let context = if binds { quote!(context) } else { quote!(_context) };
         quote! {
             impl<E: rt::Scalar, D: rt::Backend<E>> Shared<E, D> {
                 fn bind<#lifetime T: rt::Tape<E, D>>(#borrow, #context: &mut rt::Context<E, D, T>) -> Result<#visits, D::Err> {
@@ -218,66 +142,109 @@ impl Shared {
             }
         }
     }
+}
 
-    fn bind_part(&self, id: GroupId, group: &Group, part: Part) -> TokenStream {
-        let Some((field, _)) = self.banks.get(&id) else {
-            let field = self.field(id, part);
-            return if part == Part::Norm {
-                quote!(&self.#field)
-            } else {
-                quote!(rt::Bound::new(&self.#field, context)?)
+/// The struct of one kernel of a group that has several.
+fn kernel_struct(group: &Group, names: &GroupFields) -> Option<TokenStream> {
+    let GroupFields::Tensors(tensors, Some(bank)) = names else {
+        return None;
+    };
+    let entry = |(tensor, _): &(Tensor, Ident)| StructField {
+        name: format_ident!("{}", tensor.name),
+        docs: docs::of_tensor(tensor),
+        ty: types::tensor(&tensor.shape),
+        visit: module::visit_tensor(tensor.name, tensor.init),
+    };
+    let entries: Vec<StructField> = tensors.iter().map(entry).collect();
+    let comment = format!("One of the {} kernels of group `{}`.", group.kernels, group.name);
+    Some(module::definition(&bank.of, comment::line(comment), &entries))
+}
+
+/// The fields of a group in `Shared`.
+fn entries(group: &Group, names: &GroupFields, network: &Network) -> Vec<StructField> {
+    let docs = |part| docs::of_group(group, part, network);
+    let repeat = |name: &Ident, of: TokenStream, docs| {
+        let count = types::size(u64::from(group.kernels));
+        StructField {
+            name: name.clone(),
+            docs,
+            ty: quote!(rt::Repeat<#of, #count>),
+            visit: module::visit_repeat(&format!("{}.", group.name), 0),
+        }
+    };
+    match names {
+        GroupFields::Module(of, field) if group.kernels > 1 => {
+            vec![repeat(field, types::module(*of), docs(Part::Norm))]
+        }
+        GroupFields::Module(of, field) => vec![StructField {
+            name: field.clone(),
+            docs: docs(Part::Norm),
+            ty: types::module(*of),
+            visit: module::visit_module(&group.name),
+        }],
+        GroupFields::Tensors(tensors, Some(Bank { field, of })) => {
+            let kernel = tensors.iter().take(1).map(|(tensor, _)| tensor.part);
+            kernel
+                .map(|part| repeat(field, quote!(#of<E, D>), docs(part)))
+                .collect()
+        }
+        GroupFields::Tensors(tensors, None) => {
+            let entry = |(tensor, field): &(Tensor, Ident)| StructField {
+                name: field.clone(),
+                docs: docs(tensor.part),
+                ty: types::tensor(&tensor.shape),
+                visit: module::visit_tensor(&format!("{}.{}", group.name, tensor.name), tensor.init),
             };
-        };
-        let (kernels, counts) = runs(&group.assignment);
-        let runs = quote!(&[#((#kernels, #counts)),*]);
-        if part == Part::Norm {
-            return quote!(rt::Bank::new(self.#field.iter().collect(), #runs));
-        }
-        let tensor = format_ident!("{}", part_name(part));
-        quote! {
-            rt::Bank::new(
-                self.#field.iter().map(|kernel| rt::Bound::new(&kernel.#tensor, context)).collect::<Result<_, _>>()?,
-                #runs,
-            )
+            tensors.iter().map(entry).collect()
         }
     }
 }
 
-/// What a visit gets of one kernel.
-fn handle_type(group: &Group, part: Part) -> TokenStream {
-    if let Some((kind, channels)) = norm(group) {
-        let norm = types::norm(kind, channels);
-        return quote!(&'m #norm);
+/// The fields of a group in `Visits`.
+fn handles(group: &Group, names: &GroupFields) -> Vec<TokenStream> {
+    let field = |name: &Ident, handle: TokenStream| match group.kernels {
+        1 => quote!(#name: #handle),
+        _ => quote!(#name: rt::Bank<#handle>),
+    };
+    match names {
+        GroupFields::Module(of, name) => {
+            let of = types::module(*of);
+            vec![field(name, quote!(&'m #of))]
+        }
+        GroupFields::Tensors(tensors, _) => {
+            let handle = |(tensor, name): &(Tensor, Ident)| {
+                let rank = types::rank(&tensor.shape);
+                field(name, quote!(rt::Bound<#rank, E, D>))
+            };
+            tensors.iter().map(handle).collect()
+        }
     }
-    let shape = tensors(group)
-        .find(|(of, ..)| *of == part)
-        .map(|(_, shape, _)| shape)
-        .unwrap_or_default();
-    let rank = types::rank(&shape);
-    quote!(rt::Bound<#rank, E, D>)
 }
 
-fn norm(group: &Group) -> Option<(NormKind, u64)> {
-    match group.op {
-        Op::BatchNorm { channels, .. } => Some((NormKind::Batch, channels)),
-        Op::LayerNorm { channels, .. } => Some((NormKind::Layer, channels)),
-        _ => None,
-    }
-}
-
-/// The shared tensors of a convolution or linear layer with their initial values.
-fn tensors(group: &Group) -> impl Iterator<Item = (Part, Vec<u64>, TokenStream)> {
-    let init = group.op.inits();
-    group.tensors().into_iter().filter_map(move |tensor| {
-        let init = init?[usize::from(tensor.part == Part::Bias)];
-        Some((tensor.part, tensor.shape, types::options(init)))
-    })
-}
-
-fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Bias => "bias",
-        _ => "weight",
+/// Their values.
+fn bound(group: &Group, names: &GroupFields) -> Vec<TokenStream> {
+    let (kernels, counts) = runs(&group.assignment);
+    let runs = quote!(&[#((#kernels, #counts)),*]);
+    match names {
+        GroupFields::Module(_, name) if group.kernels > 1 => {
+            vec![quote!(#name: rt::Bank::new(self.#name.iter().collect(), #runs))]
+        }
+        GroupFields::Module(_, name) => vec![quote!(#name: &self.#name)],
+        GroupFields::Tensors(tensors, bank) => {
+            let value = |(tensor, name): &(Tensor, Ident)| {
+                let Some(Bank { field, .. }) = bank else {
+                    return quote!(#name: rt::Bound::new(&self.#name, context)?);
+                };
+                let tensor = format_ident!("{}", tensor.name);
+                quote! {
+                    #name: rt::Bank::new(
+                        self.#field.iter().map(|kernel| rt::Bound::new(&kernel.#tensor, context)).collect::<Result<_, _>>()?,
+                        #runs,
+                    )
+                }
+            };
+            tensors.iter().map(value).collect()
+        }
     }
 }
 

@@ -78,11 +78,10 @@ pub(super) fn cost(statement: &Statement) -> usize {
     match statement {
         Statement::Let(_, value) => expression(value.span),
         Statement::Step(step) => match &step.kind {
-            StepKind::Call(call) => expression(call.span),
+            StepKind::Call(call) => expression(call.span) + call.paths().len(),
             StepKind::Residual { args, .. } => 1 + args.iter().map(argument).sum::<usize>(),
             StepKind::Repeat { count, .. } => expression(count.span),
             StepKind::When { condition, .. } => expression(condition.span),
-            StepKind::Branch { paths, .. } => 1 + paths.len(),
             StepKind::Sequence(_) => 1,
         },
         _ => 1,
@@ -108,7 +107,7 @@ pub(super) fn place(statement: &Statement) -> Span {
         Statement::Invalid(span) => *span,
         Statement::Step(step) => match &step.kind {
             StepKind::Call(call) => call.span,
-            StepKind::Residual { head, .. } | StepKind::Branch { head, .. } => *head,
+            StepKind::Residual { head, .. } => *head,
             StepKind::Repeat { count, .. } => count.span,
             StepKind::When { condition, .. } => condition.span,
             StepKind::Sequence(body) => Span::new(body.span.start as usize, body.span.start as usize + 1),

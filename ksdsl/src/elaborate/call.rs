@@ -1,10 +1,10 @@
 //! Layers and blocks.
 
-use super::{Elaborator, KnownBlock, Level, budget, in_words, product};
+use super::{Elaborator, KnownBlock, Unshared, budget, product};
 use crate::ast::{Arg, Block, Call};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Activation, Layer, Node, Op, Path, PoolKind, ScopeKind, Shape};
-use crate::layers::{self, Args, LayerDef, Problem, Resolve};
+use crate::ir::{Node, Op, Path, ScopeKind, Shape, in_words};
+use crate::ops::{self, Args, LayerDef, Problem, Resolve};
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval};
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        if let Some(layer) = layers::find(&call.name.value) {
+        if let Some(layer) = ops::find(&call.name.value) {
             return self.layer_call(layer, call, label, shape, nodes);
         }
         let path = match label {
@@ -89,32 +89,47 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        let args = layers::read(layer.params, &call.args, &self.env, self.diagnostics);
-        if matches!(layer.resolve, Resolve::Identity) && label.is_none() {
+        if let Resolve::Join { resolve, .. } = layer.resolve {
+            return self.join_call((layer, resolve), call, label, shape, nodes);
+        }
+        let (args, span) = (self.args(layer, call), self.place(call.span));
+        let resolved = match (layer.resolve, &args, shape) {
+            (Resolve::One(resolve), Some(args), Some(input)) => Some(resolve(args, input)),
+            _ => None,
+        };
+        if let (Some(Ok(None)), None) = (&resolved, label) {
             return shape;
         }
         let path = match label {
             Some(label) => self.named_path(label),
-            None => self.level().unnamed(layer.name, call.span),
+            None => self.level().unnamed(layer.name, span),
         };
         let (Some(args), Some(input)) = (args, shape) else {
-            self.invalid_layer(path, call.span);
+            self.invalid_layer(path, span);
             return None;
         };
-        match layer.resolve {
-            Resolve::Identity => Some(input),
-            Resolve::One(resolve) => match (resolve(&args, input), input) {
-                // A vector is flat already.
-                (Ok(Op::Flatten), Shape::Flat(_)) => Some(input),
-                (op, _) => {
-                    let result = op.and_then(|op| Ok((op, layers::output(&op, input)?)));
-                    let result = self.check_order(call, &args, input, result);
-                    self.layer(path, result, input, &args, call.span, nodes)
-                }
-            },
-            Resolve::SqueezeExcite => self.squeeze_excite(path, &args, input, call.span, nodes),
-            Resolve::Attention => self.attention(path, &args, input, call.span, nodes),
+        if let Resolve::Block(block) = layer.resolve {
+            return match (block.constants)(&args, input) {
+                Ok(constants) => self.built_in((layer, constants), path, args, input, span, nodes),
+                Err(problem) => self.layer(path, Err(problem), input, &args, span, nodes),
+            };
         }
+        let result = match resolved.transpose().map(Option::flatten) {
+            Ok(None) => return shape,
+            Ok(Some(op)) => op.output(&[input]).map(|output| (op, output)),
+            Err(problem) => Err(problem),
+        };
+        let result = self.check_order(call, &args, input, result);
+        self.layer(path, result, input, &args, span, nodes)
+    }
+
+    /// The arguments of a call; in a layer that is written in the language, with the initialisations given to that.
+    pub(super) fn args(&mut self, layer: &'static LayerDef, call: &Call) -> Option<Args> {
+        let mut args = ops::read(layer.params, &call.args, &self.env, self.diagnostics)?;
+        if let Some(built_in) = &self.built_in {
+            args.inherit(&built_in.args, layer.params);
+        }
+        Some(args)
     }
 
     /// Adds a layer, or reports why it cannot be.
@@ -137,7 +152,7 @@ impl<'f> Elaborator<'f, '_> {
         }
     }
 
-    fn report(&mut self, problem: Problem, path: &Path, input: Shape, args: &Args, span: Span) {
+    pub(super) fn report(&mut self, problem: Problem, path: &Path, input: Shape, args: &Args, span: Span) {
         let place = problem.param.and_then(|param| args.span(param)).unwrap_or(span);
         self.diagnostics.push(
             Diagnostic::error(problem.code, place, problem.message)
@@ -171,93 +186,22 @@ impl<'f> Elaborator<'f, '_> {
         (!self.aborted).then_some(output)
     }
 
-    fn invalid_layer(&mut self, path: Path, span: Span) {
+    pub(super) fn invalid_layer(&mut self, path: Path, span: Span) {
         self.incomplete = true;
-        self.push_layer(path, Op::Invalid, Shape::Flat(1), Shape::Flat(1), span);
+        self.push_layer(path, Op::invalid(), Shape::Flat(1), Shape::Flat(1), span);
     }
 
-    fn push_layer(&mut self, path: Path, op: Op, input: Shape, output: Shape, span: Span) {
+    pub(super) fn push_layer(&mut self, path: Path, op: Op, input: Shape, output: Shape, span: Span) {
         if let Err(text) = self.budget.spend_layer().and_then(|()| self.budget.spend_path(&path)) {
             self.abort(Code::NetworkTooLarge, span, text);
         }
-        self.layers.push(Layer {
+        self.layers.push(Unshared {
             path,
             op,
             input,
             output,
             span,
-            kernel: None,
-            bias: None,
-            scaled: false,
-            rank: None,
         });
-    }
-
-    /// `x * sigmoid(expand(relu(reduce(pool(x)))))` (Hu et al. 2018, section 3).
-    fn squeeze_excite(
-        &mut self,
-        path: Path,
-        args: &Args,
-        input: Shape,
-        span: Span,
-        nodes: &mut Vec<Node>,
-    ) -> Option<Shape> {
-        let [reduce, expand] = match layers::squeeze_excite(args, input) {
-            Ok(ops) => ops,
-            Err(problem) => {
-                self.report(problem, &path, input, args, span);
-                self.invalid_layer(path, span);
-                return None;
-            }
-        };
-        let steps = [
-            ("pool", Op::GlobalPool(PoolKind::Average)),
-            ("reduce", reduce),
-            ("relu", Op::Activation(Activation::Relu)),
-            ("expand", expand),
-            ("sigmoid", Op::Activation(Activation::Sigmoid)),
-        ];
-        self.levels.push(Level::new(path));
-        let (mut gate, mut shape) = (Vec::new(), Some(input));
-        for (name, op) in steps {
-            let path = self.level().unnamed(name, span);
-            shape = shape.and_then(|shape| {
-                let result = layers::output(&op, shape).map(|output| (op, output));
-                self.layer(path, result, shape, args, span, &mut gate)
-            });
-        }
-        self.levels.pop();
-        nodes.push(Node::Gate(gate));
-        shape.map(|_| input)
-    }
-
-    /// `out(attend(q(x), k(x), v(x)))` (Vaswani et al. 2017, section 3.2.2).
-    fn attention(&mut self, path: Path, args: &Args, input: Shape, span: Span, nodes: &mut Vec<Node>) -> Option<Shape> {
-        let [projection, attend] = match layers::attention(args, input) {
-            Ok(ops) => ops,
-            Err(problem) => {
-                self.report(problem, &path, input, args, span);
-                self.invalid_layer(path, span);
-                return None;
-            }
-        };
-        self.levels.push(Level::new(path));
-        let mut complete = true;
-        let mut project = |this: &mut Self, name, nodes: &mut Vec<Node>| {
-            let path = this.level().unnamed(name, span);
-            complete &= this.add_layer(path, projection, input, input, span, nodes).is_some();
-        };
-        let mut inputs = [const { Vec::new() }; 3];
-        for (name, nodes) in ["q", "k", "v"].into_iter().zip(&mut inputs) {
-            project(self, name, nodes);
-        }
-        let attend_path = self.level().unnamed("attend", span);
-        let layer = self.layers.len();
-        self.push_layer(attend_path, attend, input, input, span);
-        nodes.push(Node::Attend { layer, inputs });
-        project(self, "out", nodes);
-        self.levels.pop();
-        complete.then_some(input)
     }
 }
 

@@ -5,7 +5,9 @@
 //! from that is ignored.
 
 mod budget;
+mod built_in;
 mod call;
+mod join;
 mod level;
 mod order;
 mod shapes;
@@ -13,20 +15,35 @@ mod structure;
 
 use crate::ast::{Block, Body, Dims, Expr, Net, NetKind, Param, Share, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::ir::{Layer, Network, Node, Path, Scope, ScopeKind, Segment, Shape};
+use crate::ir::{Node, Op, Path, Scope, ScopeKind, Segment, Shape};
 use crate::limits;
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval, eval_int};
 pub use budget::Budget;
+use built_in::BuiltIn;
 use level::Level;
-use shapes::{in_words, product};
+use shapes::product;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+/// What a network is called and made of.
+pub struct Head<'f> {
+    /// Its name.
+    pub name: &'f str,
+    /// The `///` lines above it.
+    pub docs: &'f [String],
+    /// What specifies it, as written.
+    pub text: String,
+}
+
 /// A network before its `share` clauses are resolved.
 pub struct Elaborated<'f> {
-    /// The network; its groups are still empty.
-    pub network: Network,
+    pub(crate) head: Head<'f>,
+    pub(crate) parameters: Vec<(String, Value)>,
+    pub(crate) input: Shape,
+    pub(crate) output: Shape,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) layers: Vec<Unshared>,
     /// The clauses that hold, with the environment they are read in.
     pub shares: Vec<&'f Share>,
     /// The values clauses can refer to.
@@ -35,10 +52,18 @@ pub struct Elaborated<'f> {
     pub incomplete: bool,
 }
 
+/// A layer before its kernels are shared.
+pub(crate) struct Unshared {
+    pub(crate) path: Path,
+    pub(crate) op: Op,
+    pub(crate) input: Shape,
+    pub(crate) output: Shape,
+    pub(crate) span: Span,
+}
+
 /// Elaborates the family `net` with the given parameter values.
 pub fn elaborate<'f>(
-    name: &str,
-    docs: &[String],
+    head: Head<'f>,
     net: &'f Net,
     file_blocks: &'f [Block],
     values: &HashMap<String, Option<Value>>,
@@ -54,20 +79,14 @@ pub fn elaborate<'f>(
     elaborator.net_body(body)?;
     let (input, nodes, output) = elaborator.finish(net)?;
     let incomplete = elaborator.incomplete;
-    let network = Network {
-        name: name.to_owned(),
-        docs: docs.to_vec(),
-        text: String::new(),
+    let env = Env::clone(&elaborator.net_env);
+    Some(Elaborated {
+        head,
         parameters,
         input,
         output: output.unwrap_or(input),
         nodes,
         layers: elaborator.layers,
-        groups: Vec::new(),
-    };
-    let env = Env::clone(&elaborator.net_env);
-    Some(Elaborated {
-        network,
         shares: elaborator.shares,
         env,
         incomplete: incomplete || output.is_none(),
@@ -92,7 +111,7 @@ struct Elaborator<'f, 'd> {
     net_env: Rc<Env>,
     /// The names where we are.
     env: Env,
-    layers: Vec<Layer>,
+    layers: Vec<Unshared>,
     shares: Vec<&'f Share>,
     input: Option<Shape>,
     nodes: Vec<Node>,
@@ -108,6 +127,8 @@ struct Elaborator<'f, 'd> {
     incomplete: bool,
     /// A limit was hit: stop.
     aborted: bool,
+    /// The layer written in the language that we are in.
+    built_in: Option<BuiltIn>,
 }
 
 impl<'f, 'd> Elaborator<'f, 'd> {
@@ -130,6 +151,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             depth: 0,
             incomplete: false,
             aborted: false,
+            built_in: None,
         }
     }
 
@@ -281,7 +303,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
     }
 
     fn statement(&mut self, statement: &'f Statement, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
-        self.span = budget::place(statement);
+        self.span = self.place(budget::place(statement));
         self.spend(budget::cost(statement), self.span);
         match statement {
             Statement::Let(name, value) => {

@@ -4,7 +4,7 @@ use super::Elaborator;
 use crate::ast::{Call, Dims, ExprKind};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Op, Shape};
-use crate::layers::{ArgValue, Args, Problem};
+use crate::ops::{ArgValue, Args, Problem};
 use crate::source::Span;
 
 /// The smallest size that is a number of channels rather than of a kernel.

@@ -1,20 +1,16 @@
 //! Residual connections, branches, repetitions and optional parts.
 
-use super::{Elaborator, Level, in_words, product};
-use crate::ast::{Arg, Body, Expr, Join, PathArm, Statement, Step, StepKind};
+use super::{Elaborator, Level};
+use crate::ast::{Arg, Body, Expr, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Node, Op, Real, ScopeKind, Shape};
-use crate::layers::{self, Args};
+use crate::ir::{Arm, Join, Node, Op, ScopeKind, Shape, in_words};
 use crate::limits;
+use crate::ops::add::Add;
+use crate::ops::batch_norm::BatchNorm;
+use crate::ops::conv::projection;
+use crate::ops::{self, Args};
 use crate::source::{Name, Span};
 use crate::value::{Value, eval_bool, eval_int};
-
-/// The branches joined so far.
-struct Joined {
-    shape: Shape,
-    first: Span,
-    paths: usize,
-}
 
 impl<'f> Elaborator<'f, '_> {
     /// A construct that is neither a call nor a repetition, in the current path.
@@ -26,7 +22,6 @@ impl<'f> Elaborator<'f, '_> {
                 body,
                 shortcut,
             } => self.residual(*head, args, (body, shortcut.as_ref()), shape, nodes),
-            StepKind::Branch { join, head, paths } => self.branch(*join, *head, paths, shape, nodes),
             StepKind::When {
                 condition,
                 then,
@@ -117,7 +112,7 @@ impl<'f> Elaborator<'f, '_> {
                 ..
             }),
         ] = body.statements.as_slice()
-            && layers::find(&call.name.value).is_none()
+            && ops::find(&call.name.value).is_none()
         {
             return self.block_at(call, path, shape, nodes);
         }
@@ -134,7 +129,7 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        let args = layers::read(layers::RESIDUAL, args, &self.env, self.diagnostics);
+        let args = ops::read(ops::RESIDUAL, args, &self.env, self.diagnostics);
         let (mut main, mut skip) = (Vec::new(), Vec::new());
         let output = self.body(body, shape, &mut main);
         let other = match shortcut {
@@ -177,7 +172,13 @@ impl<'f> Elaborator<'f, '_> {
             }
             _ => {}
         }
-        nodes.push(Node::Residual { main, skip });
+        let arm = |name, nodes| Arm { name, nodes, output };
+        nodes.push(Node::Join(Join {
+            op: Op::new(Add),
+            layer: None,
+            arms: vec![arm("main", main), arm("skip", skip)],
+            output,
+        }));
         Some(output)
     }
 
@@ -219,7 +220,7 @@ impl<'f> Elaborator<'f, '_> {
 
     /// The 1x1 convolution (He et al. 2016, option B), with batch norm unless `norm = false`.
     fn project(&mut self, head: Span, args: &Args, input: Shape, output: Shape, skip: &mut Vec<Node>) -> Option<()> {
-        let Some(conv) = layers::projection(input, output) else {
+        let Some(conv) = projection(input, output) else {
             let (input, output) = (in_words(input), in_words(output));
             let text = format!("no 1x1 convolution maps {input} to {output}");
             self.diagnostics.push(
@@ -232,124 +233,13 @@ impl<'f> Elaborator<'f, '_> {
         let path = self.level().unnamed("project", head);
         self.levels.push(Level::new(path));
         let path = self.level().unnamed("conv", head);
-        let mut shape = self.add_layer(path, Op::Conv(conv), input, output, head, skip);
+        let mut shape = self.add_layer(path, Op::new(conv), input, output, head, skip);
         if args.flag("norm", true) {
             let path = self.level().unnamed("batch_norm", head);
-            let norm = Op::BatchNorm {
-                channels: output.channels(),
-                eps: Real(1e-5),
-                momentum: Real(0.1),
-            };
+            let norm = Op::new(BatchNorm::new(output.channels()));
             shape = shape.and_then(|shape| self.add_layer(path, norm, shape, shape, head, skip));
         }
         self.levels.pop();
         shape.map(|_| ())
-    }
-
-    fn branch(
-        &mut self,
-        join: Join,
-        head: Span,
-        paths: &'f [PathArm],
-        shape: Option<Shape>,
-        nodes: &mut Vec<Node>,
-    ) -> Option<Shape> {
-        if paths.len() < 2 && !paths.iter().any(PathArm::is_invalid) {
-            let text = format!("`{}` needs at least two paths", join.word());
-            self.diagnostics.push(
-                Diagnostic::error(Code::Empty, head, text)
-                    .help(format!("write `{} {{ path {{ ... }} path {{ ... }} }}`", join.word())),
-            );
-            return None;
-        }
-        let mut arms = Vec::new();
-        for path in paths {
-            let labelled = path.label.as_ref().map(|label| self.named_path(label));
-            let inside = labelled.is_some();
-            self.levels.extend(labelled.map(Level::new));
-            let mut arm = Vec::new();
-            let output = self.body(&path.body, shape, &mut arm);
-            if inside {
-                self.levels.pop();
-            }
-            arms.push((arm, output, path.body.span));
-        }
-        let mut joined: Option<Joined> = None;
-        for (_, output, span) in &arms {
-            let output = (*output)?;
-            joined = Some(match joined {
-                None => Joined {
-                    shape: output,
-                    first: *span,
-                    paths: 1,
-                },
-                Some(so_far) => Joined {
-                    shape: self.join(join, &so_far, (output, *span))?,
-                    paths: so_far.paths + 1,
-                    ..so_far
-                },
-            });
-        }
-        let output = joined?.shape;
-        let arms = arms
-            .into_iter()
-            .filter_map(|(arm, output, _)| Some((arm, output?)))
-            .collect();
-        nodes.push(Node::Branch { join, arms, output });
-        Some(output)
-    }
-
-    /// The shape of two branches joined.
-    fn join(&mut self, join: Join, so_far: &Joined, (b, b_at): (Shape, Span)) -> Option<Shape> {
-        let a = so_far.shape;
-        match (join, a, b) {
-            (Join::Add | Join::Multiply, a, b) if a == b => return Some(a),
-            (Join::Multiply, map @ Shape::Map { .. }, Shape::Flat(factors))
-            | (Join::Multiply, Shape::Flat(factors), map @ Shape::Map { .. })
-                if map.channels() == factors =>
-            {
-                return Some(map);
-            }
-            (Join::Concat, a, b) if a.with_channels(1) == b.with_channels(1) => {
-                let joined = a.with_channels(a.channels() + b.channels());
-                if product(&joined.sizes()).is_none() {
-                    self.too_many_elements("the paths give", &joined.sizes(), self.span);
-                    return None;
-                }
-                return Some(joined);
-            }
-            _ => {}
-        }
-        let (code, text, help) = match join {
-            Join::Concat => (
-                Code::CannotConcatenate,
-                "concatenated",
-                "all paths must have the same height and width",
-            ),
-            Join::Add => (Code::ShapesDiffer, "added", "all paths must have the same shape"),
-            Join::Multiply => (
-                Code::ShapesDiffer,
-                "multiplied",
-                "the shapes must be equal, or one of them a vector with one factor per channel",
-            ),
-        };
-        let brace = |span: Span| Span {
-            start: span.start,
-            end: span.start + 1,
-        };
-        let (a, b) = (in_words(a), in_words(b));
-        self.diagnostics.push(
-            Diagnostic::error(code, brace(b_at), format!("{a} and {b} cannot be {text}"))
-                .label(format!("this path gives {b}"))
-                .and(
-                    brace(so_far.first),
-                    match so_far.paths {
-                        1 => format!("this path gives {a}"),
-                        count => format!("the {count} paths from here on give {a} together"),
-                    },
-                )
-                .help(help),
-        );
-        None
     }
 }

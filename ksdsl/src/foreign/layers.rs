@@ -1,19 +1,40 @@
 //! Layers and modules.
 
 use super::{Ours, find};
+use crate::ops::{Family, layers};
 use Ours::{Name, Nothing, Otherwise};
+use std::sync::LazyLock;
 
 /// What the language has for a layer of another system.
 pub fn layer(name: &str) -> Option<Ours> {
-    find(TABLE, name)
+    match find(TABLE, name)? {
+        Nothing(ACTIVATIONS) => Some(Nothing(&ALL_ACTIVATIONS)),
+        Nothing(NORMS) => Some(Nothing(&ALL_NORMS)),
+        ours => Some(ours),
+    }
 }
 
-const ACTIVATIONS: &str = "the activations are `relu`, `gelu`, `gelu_tanh`, `silu`, `hard_swish` and `sigmoid`";
-const NORMS: &str = "the norms are `batch_norm` and `layer_norm`";
+/// Beginnings of lists of layers, which are those of the language.
+const ACTIVATIONS: &str = "the activations are ";
+const NORMS: &str = "the norms are ";
+
+static ALL_ACTIVATIONS: LazyLock<String> = LazyLock::new(|| list(ACTIVATIONS, Family::Activation));
+static ALL_NORMS: LazyLock<String> = LazyLock::new(|| list(NORMS, Family::Norm));
+
+/// A list of the layers of a family.
+fn list(beginning: &str, family: Family) -> String {
+    let all = layers().filter(|layer| layer.family == family);
+    let names: Vec<String> = all.map(|layer| format!("`{}`", layer.name)).collect();
+    let (last, others) = names
+        .split_last()
+        .map_or((String::new(), &[][..]), |(last, others)| (last.clone(), others));
+    format!("{beginning}{} and {last}", others.join(", "))
+}
+
 const LOGITS: &str = "a network outputs logits; softmax and loss belong to the trainer";
 const OUTPUT: &str = "the output is that of the last layer";
 const MAPS: &str = "layers take images and vectors only";
-const SIZES: &str = "strides and pooling downsample; there is no upsampling";
+const SIZES: &str = "strides and pooling downsample, `upsample(factor)` upsamples";
 
 /// Plain names and what they are here.
 pub(super) const TABLE: &[(&[&str], Ours)] = &[
@@ -78,12 +99,8 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     ),
     (
         &[
-            "groupnorm",
-            "gn",
-            "groupnormalization",
             "instancenorm",
             "instancenorm2d",
-            "rmsnorm",
             "localresponsenorm",
             "lrn",
             "weightnorm",
@@ -93,7 +110,12 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         ],
         Nothing(NORMS),
     ),
+    (&["gn", "groupnormalization"], Name("group_norm")),
+    (&["rootmeansquarenorm", "rmsnormalization"], Name("rms_norm")),
     (&["rectifier", "rectifiedlinear"], Name("relu")),
+    (&["lrelu"], Name("leaky_relu")),
+    (&["exponentiallinearunit"], Name("elu")),
+    (&["hyperbolictangent"], Name("tanh")),
     (
         &["gelunew", "gelupytorchtanh", "gelufast", "gelutanhapprox", "tanhgelu"],
         Name("gelu_tanh"),
@@ -103,13 +125,9 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     (&["logistic", "expit"], Name("sigmoid")),
     (
         &[
-            "tanh",
-            "leakyrelu",
-            "lrelu",
             "prelu",
             "rrelu",
             "relu6",
-            "elu",
             "selu",
             "celu",
             "mish",
@@ -117,7 +135,6 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
             "geglu",
             "swiglu",
             "reglu",
-            "softplus",
             "softsign",
             "hardtanh",
             "hardsigmoid",
@@ -264,15 +281,12 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         &["residualblock", "resblock", "shortcutconnection", "skipconnection"],
         Otherwise("write `residual { ... }`, or define a block of that name"),
     ),
-    (&["add", "sum", "addition", "plus", "elementwiseadd"], Otherwise(ADD)),
+    (&["sum", "addition", "plus", "elementwiseadd"], Otherwise(ADD)),
     (
-        &["multiply", "mul", "product", "times", "gate", "elementwisemul"],
+        &["mul", "product", "times", "gate", "elementwisemul"],
         Otherwise(MULTIPLY),
     ),
-    (
-        &["concat", "concatenate", "cat", "torchcat", "stack"],
-        Otherwise(CONCAT),
-    ),
+    (&["concatenate", "cat", "torchcat", "stack"], Otherwise(CONCAT)),
     (
         &[
             "zeropad2d",
@@ -285,6 +299,18 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         Otherwise("padding is an argument of convolutions and pools: `conv(channels, kernel = 3, pad = 1)`"),
     ),
     (
+        &["upsampling2d", "upsamplingnearest2d", "interpolate", "resize"],
+        Name("upsample"),
+    ),
+    (
+        &["upsamplingbilinear2d"],
+        Otherwise("write `upsample(factor, mode = bilinear)`"),
+    ),
+    (
+        &["sub", "subtraction", "minus", "difference"],
+        Otherwise("write `subtract { path { ... } path { ... } }`"),
+    ),
+    (
         &[
             "convtranspose2d",
             "conv2dtranspose",
@@ -292,12 +318,6 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
             "deconvolution",
             "transposedconv",
             "convtranspose",
-            "upsample",
-            "upsampling2d",
-            "upsamplingnearest2d",
-            "upsamplingbilinear2d",
-            "interpolate",
-            "resize",
             "pixelshuffle",
             "pixelunshuffle",
             "unpool",

@@ -89,7 +89,6 @@ pub(super) const ARGUMENTS: &[(&[&str], &[&str])] = &[
         &["reduction"],
     ),
     (&["patchsize", "patches"], &["patch"]),
-    (&["impl", "algo", "backend"], &["algorithm"]),
     (&["downsample", "projection", "proj"], &["project"]),
 ];
 

@@ -4,9 +4,9 @@ use super::Error;
 use super::params::Params;
 use super::step;
 use super::walk::{self, Walk, map};
-use crate::ir::{Algorithm, Layer, Network};
+use crate::ir::{Layer, Network};
 use ksdsl_cpu::meter::{self, Meter, MeterBuf};
-use ksdsl_engine::size::Algorithm as Taken;
+use ksdsl_engine::size::Algorithm;
 use ksdsl_engine::{Exec, Kernels, NoTape};
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -59,14 +59,14 @@ pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
 }
 
 /// The algorithm that the runtime takes for a convolution of `batch` images on a CPU with AVX-512, in `f32` and in the
-/// forward pass of inference: by its rule, or as the specification sets. `None` for other layers.
-pub fn algorithm(network: &Network, layer: &Layer, batch: u64) -> Option<Algorithm> {
+/// forward pass of inference. `None` for other layers.
+pub fn algorithm(network: &Network, layer: &Layer, batch: u64) -> Option<&'static str> {
     let images = walk::size(batch.min(most_images(network)));
     let size = walk::conv_size(&layer.op, map(layer.input, images), map(layer.output, images))?;
     Some(match meter::algorithm(&size) {
-        Taken::Winograd => Algorithm::Winograd,
-        Taken::ToomCook => Algorithm::ToomCook,
-        Taken::Auto | Taken::Training | Taken::Direct => Algorithm::Direct,
+        Algorithm::Winograd => "winograd",
+        Algorithm::ToomCook => "toom_cook",
+        Algorithm::Auto | Algorithm::Training | Algorithm::Direct => "direct",
     })
 }
 

@@ -2,11 +2,13 @@
 
 use super::params::Params;
 use super::step::Sink;
-use crate::ir::{self, GroupId, Join, LayerId, Network, Node, Op, Part, Shape};
+use crate::ir::{self, GroupId, Join, LayerId, Network, Op, Shape};
+use crate::ops::conv::Conv;
+use crate::ops::{Call, Number};
 use ksdsl_engine::act::{Act, Context, GradCell};
-use ksdsl_engine::ops::{self, to_nchw, to_nhwc};
+use ksdsl_engine::ops::{self, Args, CallError, to_nchw, to_nhwc};
 use ksdsl_engine::param::LowRank;
-use ksdsl_engine::size::{self, Activation, ConvSize, MapSize, PoolKind, PoolSize, Window};
+use ksdsl_engine::size::{Activation, Algorithm, ConvSize, MapSize, PoolKind, PoolSize, Window};
 use ksdsl_engine::statistics::{BatchStatistics, Statistics};
 use ksdsl_engine::{Exec, Kernels, NoTape, Param, Real, Recorder, Tape, Weight};
 use std::collections::HashMap;
@@ -60,8 +62,8 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     params: &'a Params<X::Buf>,
     batch: usize,
     training: Option<Training<'a, E, X>>,
-    /// The shared parameters but for norms, which each visit binds for itself.
-    shared: HashMap<(GroupId, u32, Part), Param<E, X>>,
+    /// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
+    shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
     tape: std::marker::PhantomData<T>,
 }
 
@@ -130,7 +132,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         let mut x = Act::input(input, context, x, input_gradient.clone());
         self.bind_shared(&mut x.context)?;
         let network = self.network;
-        let (data, context, output_gradient) = self.nodes(&network.nodes, x)?.ready()?.into_values();
+        let (data, context, output_gradient) = ir::Walk::nodes(&mut self, &network.nodes, x)?.ready()?.into_values();
         Ok(Pass {
             output: to_nchw(exec, output, data)?,
             output_gradient,
@@ -163,41 +165,44 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
 
     fn bind_shared(&mut self, context: &mut Context<E, X, T>) -> Result<(), X::Err> {
         for (id, group) in self.network.groups.iter().enumerate() {
-            for part in group.parts.iter().filter(|part| **part != Part::Norm) {
+            if group.op.module().is_some() {
+                continue;
+            }
+            for tensor in group.tensors() {
                 for kernel in 0..group.kernels {
-                    let visits = group.visits.iter().zip(&group.assignment);
-                    let first = visits.into_iter().find(|(_, of)| **of == kernel);
-                    let Some(place) = first.and_then(|(layer, _)| self.place(*layer, *part)) else {
+                    let mut visits = group.visits.iter().zip(&group.assignment);
+                    let first = visits.find(|(_, of)| **of == kernel);
+                    let Some(place) = first.and_then(|(layer, _)| self.place(*layer, tensor.name)) else {
                         continue;
                     };
-                    self.shared.insert((id, kernel, *part), self.bind(place, context)?);
+                    let param = self.bind(place, context)?;
+                    self.shared.insert((id, kernel, tensor.name), param);
                 }
             }
         }
         Ok(())
     }
 
-    /// The place of the first tensor of this part of a layer.
-    fn place(&self, layer: LayerId, part: Part) -> Option<usize> {
+    /// The place of a tensor of a layer's operation.
+    fn place(&self, layer: LayerId, name: &str) -> Option<usize> {
         let tensors = self.network.layers[layer].op.tensors();
-        let places = tensors.iter().zip(self.params.of_layer(layer));
-        places
-            .into_iter()
-            .find(|(tensor, _)| tensor.part == part)
-            .map(|(_, place)| *place)
+        let mut places = tensors.iter().zip(self.params.of_layer(layer));
+        places.find(|(tensor, _)| tensor.name == name).map(|(_, place)| *place)
     }
 
-    /// A layer's kernel or bias, shared or its own; `None` where it has none.
-    fn param(&self, id: LayerId, part: Part, context: &mut Context<E, X, T>) -> Result<Option<Param<E, X>>, X::Err> {
+    /// A tensor of a layer, shared or its own; `None` where it has none of this name.
+    fn tensor(&self, id: LayerId, name: &str, context: &mut Context<E, X, T>) -> Result<Option<Param<E, X>>, X::Err> {
         let layer = &self.network.layers[id];
-        let visit = match part {
-            Part::Bias => layer.bias,
-            Part::Kernel | Part::Norm => layer.kernel,
-        };
-        let Some(place) = self.place(id, part) else {
+        let tensors = layer.op.tensors();
+        let Some((tensor, place)) = tensors
+            .iter()
+            .find(|tensor| tensor.name == name)
+            .zip(self.place(id, name))
+        else {
             return Ok(None);
         };
-        let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, part)));
+        let visit = layer.visit(tensor.part);
+        let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, tensor.name)));
         match shared {
             Some(param) => Ok(Some(param.clone())),
             None => self.bind(place, context).map(Some),
@@ -215,106 +220,52 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             .map(|(_, place)| *place)
     }
 
-    fn nodes(&mut self, nodes: &[Node], x: Act<E, X, T>) -> Flow<E, X, T> {
-        nodes.iter().try_fold(x, |x, node| self.node(node, x))
-    }
-
-    fn node(&mut self, node: &Node, x: Act<E, X, T>) -> Flow<E, X, T> {
-        match node {
-            Node::Layer(id) => self.layer(*id, x),
-            Node::Scope(scope) => self.nodes(&scope.nodes, x),
-            Node::Residual { main, skip } => {
-                let [x, skip] = self.arms([main, skip], x)?;
-                ops::add(x, skip)
+    /// An operation of one input or more that the engine makes of loops.
+    fn composed(&self, call: &Call, layer: Option<LayerId>, mut inputs: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
+        let args: Vec<(&str, f64)> = call.args.iter().map(|(name, value)| (*name, real(*value))).collect();
+        let names = layer.map(|id| (id, self.network.layers[id].op.tensors()));
+        let mut params = Vec::new();
+        for (id, tensor) in names
+            .iter()
+            .flat_map(|(id, tensors)| tensors.iter().map(|tensor| (*id, tensor)))
+        {
+            params.extend(self.tensor(id, tensor.name, &mut inputs[0].context)?);
+        }
+        match ops::call(call.name, &Args(&args), inputs, params) {
+            Err(CallError::Failed(error)) => Err(error),
+            Err(error @ (CallError::Unknown(_) | CallError::Arguments(_))) => {
+                unreachable!("the engine has the operations of the language: {error:?}")
             }
-            Node::Branch { join, arms, .. } => {
-                let [first, rest @ ..] = &arms[..] else { return Ok(x) };
-                let mut done = self.all_arms(arms.iter().map(|(nodes, _)| &nodes[..]), x)?.into_iter();
-                let Some(x) = done.next() else {
-                    unreachable!("as many outputs as branches")
-                };
-                let joined = rest
-                    .iter()
-                    .zip(done)
-                    .try_fold((x, first.1), |(x, shape), ((_, of_arm), arm)| {
-                        join_arm(*join, x, shape, arm, *of_arm)
-                    });
-                joined.map(|(x, _)| x)
-            }
-            Node::Gate(gate) => {
-                let [x, gate] = self.arms([&[], gate], x)?;
-                ops::gate(x, gate)
-            }
-            Node::Attend { layer, inputs } => {
-                let [q, k, v] = self.arms(inputs.each_ref().map(|nodes| &nodes[..]), x)?;
-                match self.network.layers[*layer].op {
-                    Op::Attend { heads } => ops::attention(size(heads), q, k, v),
-                    _ => Ok(q),
-                }
-            }
+            Ok(y) => Ok(y),
         }
     }
 
-    /// Takes one activation through several branches.
-    fn arms<const N: usize>(&mut self, arms: [&[Node]; N], x: Act<E, X, T>) -> Result<[Act<E, X, T>; N], X::Err> {
-        let done = self.all_arms(arms.into_iter(), x)?;
-        Ok(<[Act<E, X, T>; N]>::try_from(done).unwrap_or_else(|_| unreachable!("as many outputs as branches")))
-    }
-
-    fn all_arms<'n>(
-        &mut self,
-        arms: impl Iterator<Item = &'n [Node]> + Clone,
-        x: Act<E, X, T>,
-    ) -> Result<Vec<Act<E, X, T>>, X::Err> {
-        let mut inputs = vec![x];
-        for _ in arms.clone().skip(1) {
-            if let Some(last) = inputs.pop() {
-                let (first, second) = last.fork()?;
-                inputs.extend([first, second]);
-            }
-        }
-        arms.zip(inputs).map(|(nodes, x)| self.nodes(nodes, x)).collect()
-    }
-
-    fn layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
+    fn pool(&self, id: LayerId, kind: PoolKind, x: Act<E, X, T>) -> Flow<E, X, T> {
         let layer = &self.network.layers[id];
-        match layer.op {
-            Op::Conv(_) | Op::Linear { .. } => self.weighted(id, x),
-            Op::BatchNorm { eps, momentum, .. } => self.batch_norm(id, [eps.0, momentum.0], x),
-            Op::LayerNorm { eps, .. } => self.layer_norm(id, eps.0, x),
-            Op::Activation(kind) => ops::activation(activation(kind), x),
-            Op::Pool {
-                kind,
-                kernel,
-                stride,
-                pad,
-            } => {
-                let pool = PoolSize {
-                    input: x.size,
-                    output: map(layer.output, self.batch),
-                    window: Window {
-                        kernel: kernel.map(size),
-                        stride: stride.map(size),
-                        pad: pad.map(size),
-                        dilation: [1, 1],
-                    },
-                };
-                ops::pool(pool_kind(kind), pool, x)
-            }
-            Op::GlobalPool(kind) => ops::global_pool(pool_kind(kind), x),
-            Op::Dropout(p) => match &mut self.training {
-                Some(training) if p.0 > 0.0 => ops::dropout(p.0, (training.seeds)(), x),
-                _ => Ok(x),
-            },
-            Op::Flatten => ops::flatten(x),
-            Op::PositionEmbedding { .. } => self.position_embedding(id, x),
-            // `Node::Attend` joins what such a layer joins.
-            Op::Attend { .. } | Op::Invalid => Ok(x),
+        let call = layer.op.call();
+        let window = Window {
+            kernel: ["kernel_height", "kernel_width"].map(|name| size(call.int(name))),
+            stride: ["stride_height", "stride_width"].map(|name| size(call.int(name))),
+            pad: ["pad_height", "pad_width"].map(|name| size(call.int(name))),
+            dilation: [1, 1],
+        };
+        let pool = PoolSize {
+            input: x.size,
+            output: map(layer.output, self.batch),
+            window,
+        };
+        ops::pool(kind, pool, x)
+    }
+
+    fn dropout(&mut self, p: f64, x: Act<E, X, T>) -> Flow<E, X, T> {
+        match &mut self.training {
+            Some(training) if p > 0.0 => ops::dropout(p, (training.seeds)(), x),
+            _ => Ok(x),
         }
     }
 
     fn position_embedding(&mut self, id: LayerId, mut x: Act<E, X, T>) -> Flow<E, X, T> {
-        match self.param(id, Part::Kernel, &mut x.context)? {
+        match self.tensor(id, "weight", &mut x.context)? {
             Some(weight) => ops::position_embedding(x, weight),
             None => Ok(x),
         }
@@ -328,7 +279,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             let weight = self.weight(id, context)?;
             let bias = match factor {
                 Some(_) => None,
-                None => self.param(id, Part::Bias, context)?,
+                None => self.tensor(id, "bias", context)?,
             };
             Ok((weight, bias))
         };
@@ -340,13 +291,13 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         };
         let Some(factor) = factor else { return Ok(x) };
         let factor = self.bind(factor, &mut x.context)?;
-        let bias = self.param(id, Part::Bias, &mut x.context)?;
+        let bias = self.tensor(id, "bias", &mut x.context)?;
         ops::scale(x, factor, bias)
     }
 
     /// The kernel with the layer's own addition of low rank; a prepared network keeps the sum.
     fn weight(&self, id: LayerId, context: &mut Context<E, X, T>) -> Result<Weight<E, X>, X::Err> {
-        let kernel = self.param(id, Part::Kernel, context)?;
+        let kernel = self.tensor(id, "weight", context)?;
         let Some(kernel) = kernel else {
             unreachable!("a convolution has a kernel")
         };
@@ -400,29 +351,73 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     }
 }
 
-/// Joins one more arm to `x`: the result and its shape.
-fn join_arm<E: Real, X: Exec<E>, T: Tape<E, X>>(
-    join: Join,
-    x: Act<E, X, T>,
-    shape: Shape,
-    arm: Act<E, X, T>,
-    of_arm: Shape,
-) -> Result<(Act<E, X, T>, Shape), X::Err> {
-    Ok(match (join, shape, of_arm) {
-        (Join::Add, ..) => (ops::add(x, arm)?, shape),
-        (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => (ops::gate(x, arm)?, shape),
-        (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => (ops::gate(arm, x)?, of_arm),
-        (Join::Multiply, ..) => (ops::multiply(x, arm)?, shape),
-        (Join::Concat, ..) => {
-            let channels = shape.channels() + of_arm.channels();
-            (ops::concat(x, arm)?, shape.with_channels(channels))
+impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
+    type Value = Act<E, X, T>;
+    type Error = X::Err;
+
+    fn layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
+        let op = &self.network.layers[id].op;
+        let call = op.call();
+        match call.name {
+            "conv" | "linear" => self.weighted(id, x),
+            "batch_norm" => self.batch_norm(id, [call.real("eps"), call.real("momentum")], x),
+            "layer_norm" => self.layer_norm(id, call.real("eps"), x),
+            "max_pool" => self.pool(id, PoolKind::Max, x),
+            "avg_pool" => self.pool(id, PoolKind::Average, x),
+            "global_max_pool" => ops::global_pool(PoolKind::Max, x),
+            "global_avg_pool" => ops::global_pool(PoolKind::Average, x),
+            "dropout" => self.dropout(call.real("p"), x),
+            "flatten" => ops::flatten(x),
+            "position_embedding" => self.position_embedding(id, x),
+            "invalid" => Ok(x),
+            name => match activation(name) {
+                Some(kind) => ops::activation(kind, x),
+                None => self.composed(call, Some(id), vec![x]),
+            },
+        }
+    }
+
+    fn fork(&mut self, x: Act<E, X, T>) -> Result<[Act<E, X, T>; 2], X::Err> {
+        x.fork().map(Into::into)
+    }
+
+    fn join(&mut self, join: &Join, first: Act<E, X, T>, others: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
+        let call = join.op.call();
+        match call.name {
+            "add" => others.into_iter().try_fold(first, ops::add),
+            "concat" => others.into_iter().try_fold(first, ops::concat),
+            "multiply" => multiply(join, first, others),
+            "attend" => match <[Act<E, X, T>; 2]>::try_from(others) {
+                Ok([key, value]) => ops::attention(size(call.int("heads")), first, key, value),
+                Err(_) => unreachable!("attention is of queries, keys and values"),
+            },
+            _ => self.composed(call, join.layer, std::iter::once(first).chain(others).collect()),
+        }
+    }
+}
+
+/// Products of maps, or of maps and vectors with a factor per channel.
+fn multiply<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    join: &Join,
+    first: Act<E, X, T>,
+    others: Vec<Act<E, X, T>>,
+) -> Flow<E, X, T> {
+    let is_map = |arm: usize| matches!(join.arms[arm].output, Shape::Map { .. });
+    let mut map_so_far = is_map(0);
+    others.into_iter().zip(1..).try_fold(first, |x, (factor, arm)| {
+        let both = (map_so_far, is_map(arm));
+        map_so_far |= both.1;
+        match both {
+            (true, false) => ops::gate(x, factor),
+            (false, true) => ops::gate(factor, x),
+            _ => ops::multiply(x, factor),
         }
     })
 }
 
-/// The sizes of a convolution; `None` for a linear layer.
+/// The sizes of a convolution; `None` for other operations.
 pub(super) fn conv_size(op: &Op, input: MapSize, output: MapSize) -> Option<ConvSize> {
-    let Op::Conv(conv) = op else { return None };
+    let conv: &Conv = op.downcast()?;
     let [top, _, left, _] = conv.pad;
     Some(ConvSize {
         input,
@@ -434,34 +429,28 @@ pub(super) fn conv_size(op: &Op, input: MapSize, output: MapSize) -> Option<Conv
             dilation: conv.dilation.map(size),
         },
         groups: size(conv.groups),
-        algorithm: algorithm(conv.algorithm),
+        algorithm: Algorithm::Auto,
         unit: None,
     })
 }
 
-fn algorithm(algorithm: ir::Algorithm) -> size::Algorithm {
-    match algorithm {
-        ir::Algorithm::Auto => size::Algorithm::Auto,
-        ir::Algorithm::Direct => size::Algorithm::Direct,
-        ir::Algorithm::Winograd => size::Algorithm::Winograd,
-        ir::Algorithm::ToomCook => size::Algorithm::ToomCook,
-    }
+/// An activation that has kernels.
+fn activation(name: &str) -> Option<Activation> {
+    Some(match name {
+        "relu" => Activation::Relu,
+        "gelu" => Activation::Gelu,
+        "gelu_tanh" => Activation::GeluTanh,
+        "silu" => Activation::Silu,
+        "sigmoid" => Activation::Sigmoid,
+        "hard_swish" => Activation::HardSwish,
+        _ => return None,
+    })
 }
 
-fn pool_kind(kind: ir::PoolKind) -> PoolKind {
-    match kind {
-        ir::PoolKind::Max => PoolKind::Max,
-        ir::PoolKind::Average => PoolKind::Average,
-    }
-}
-
-fn activation(kind: ir::Activation) -> Activation {
-    match kind {
-        ir::Activation::Relu => Activation::Relu,
-        ir::Activation::Gelu => Activation::Gelu,
-        ir::Activation::GeluTanh => Activation::GeluTanh,
-        ir::Activation::Silu => Activation::Silu,
-        ir::Activation::Sigmoid => Activation::Sigmoid,
-        ir::Activation::HardSwish => Activation::HardSwish,
+/// An argument as the engine takes it.
+fn real(value: Number) -> f64 {
+    match value {
+        Number::Int(value) => value as f64,
+        Number::Real(value) => value.0,
     }
 }

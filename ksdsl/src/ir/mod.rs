@@ -3,15 +3,17 @@
 //! but spans for messages.
 
 mod network;
-mod op;
 mod path;
 mod shape;
+mod walk;
 
-pub use crate::ast::{Join, SharePart};
+pub use crate::ast::SharePart;
+pub use crate::ops::{Init, Op, Part, Real, Tensor};
 pub use network::{
-    Group, GroupId, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node, PrivateTensor, SCALE, Scope,
-    ScopeKind, Visit,
+    Arm, Group, GroupId, Join, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node, PrivateTensor, SCALE,
+    Scope, ScopeKind, Visit,
 };
-pub use op::{Activation, Algorithm, Conv, Init, Op, Part, PoolKind, Real, Tensor};
 pub use path::{Path, Segment, key};
+pub(crate) use shape::in_words;
 pub use shape::{Shape, join_sizes};
+pub use walk::Walk;

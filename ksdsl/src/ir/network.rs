@@ -1,6 +1,6 @@
 //! The network: layers, groups and the tree the forward pass follows.
 
-use super::{Init, Join, Op, Part, Path, Real, Segment, Shape, Tensor};
+use super::{Init, Op, Part, Path, Real, Segment, Shape, Tensor};
 use crate::source::Span;
 use crate::value::Value;
 
@@ -61,6 +61,14 @@ pub const LOW_RANK_A: &str = "low_rank_a";
 pub const SCALE: &str = "scale";
 
 impl Layer {
+    /// The kernel of a group that holds this part of it, if that is shared.
+    pub fn visit(&self, part: Part) -> Option<Visit> {
+        match part {
+            Part::Kernel | Part::Norm => self.kernel,
+            Part::Bias => self.bias,
+        }
+    }
+
     /// The number of private factors of its kernel: one per output channel, or none.
     pub fn scales(&self) -> u64 {
         if self.scaled { self.output.channels() } else { 0 }
@@ -195,31 +203,32 @@ pub enum Node {
     Layer(LayerId),
     /// A stage, block or iteration.
     Scope(Scope),
-    /// `main(x) + skip(x)`; an empty skip is the identity.
-    Residual {
-        /// The body.
-        main: Vec<Node>,
-        /// The shortcut.
-        skip: Vec<Node>,
-    },
-    /// Branches of one input.
-    Branch {
-        /// How their outputs are combined.
-        join: Join,
-        /// The branches, each with the shape it gives; an empty one is the identity.
-        arms: Vec<(Vec<Node>, Shape)>,
-        /// The combined shape.
-        output: Shape,
-    },
-    /// `x * gate(x)`, one factor per channel (squeeze-and-excitation).
-    Gate(Vec<Node>),
-    /// Self-attention.
-    Attend {
-        /// What joins the three, an [`Op::Attend`].
-        layer: LayerId,
-        /// What makes queries, keys and values of the input.
-        inputs: [Vec<Node>; 3],
-    },
+    /// Branches of one input and what joins their outputs.
+    Join(Join),
+}
+
+/// Branches of one input and what joins their outputs.
+#[derive(Clone, Debug)]
+pub struct Join {
+    /// What joins them.
+    pub op: Op,
+    /// Its layer, for an operation that has parameters or multiply-adds.
+    pub layer: Option<LayerId>,
+    /// The branches, at least one.
+    pub arms: Vec<Arm>,
+    /// The joined shape.
+    pub output: Shape,
+}
+
+/// A branch.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    /// What generated code calls its output.
+    pub name: &'static str,
+    /// Its steps; none for the identity.
+    pub nodes: Vec<Node>,
+    /// The shape it gives.
+    pub output: Shape,
 }
 
 /// A resolved network.

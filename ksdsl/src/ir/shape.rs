@@ -71,6 +71,14 @@ impl fmt::Display for Shape {
     }
 }
 
+/// A shape as messages name it.
+pub(crate) fn in_words(shape: Shape) -> String {
+    match shape {
+        Shape::Map { .. } => shape.to_string(),
+        Shape::Flat(features) => format!("a vector of {features}"),
+    }
+}
+
 /// `64x3x3` of `[64, 3, 3]`.
 pub fn join_sizes(sizes: &[u64]) -> String {
     sizes.iter().map(u64::to_string).collect::<Vec<_>>().join("x")

@@ -2,8 +2,8 @@
 
 use super::habits::{Context, error};
 use crate::diag::Diagnostic;
-use crate::layers::KINDS;
-use crate::mappings::{MAPPINGS, MappingDef, PLACES, PRIVATE_PARTS};
+use crate::mappings::{MAPPINGS, PLACES, PRIVATE_PARTS, find};
+use crate::ops;
 use crate::source::Span;
 
 /// Words that people write in a clause, and the language's.
@@ -113,9 +113,9 @@ fn groups(context: &Context<'_, '_>) -> Option<Diagnostic> {
 
 /// `share isomorphic conv, linear in s`.
 fn several_kinds(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let is_kind = |word: &str| ops::kinds().any(|kind| kind == word);
     let next = if context.word(3) == "," { 4 } else { 3 };
-    let kinds =
-        context.word(1) == "isomorphic" && KINDS.contains(&context.word(2)) && KINDS.contains(&context.word(next));
+    let kinds = context.word(1) == "isomorphic" && is_kind(context.word(2)) && is_kind(context.word(next));
     kinds.then(|| {
         let (one, other) = (context.word(2), context.word(next));
         error(
@@ -135,7 +135,7 @@ fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let word = context.word(with + 1);
     let span = context.span(with, with + 1);
     let here = context.span(with + 1, with + 1);
-    let is_part = |word: &str| PRIVATE_PARTS.iter().any(|part| part.name == word);
+    let is_part = |word: &str| find(PRIVATE_PARTS, word).is_some();
     if matches!(word, "own" | "separate" | "individual" | "their") && is_part(context.word(with + 2)) {
         let diagnostic = error(here, format!("`{word}` is not a keyword of a `share` clause"));
         return Some(diagnostic.write(here, "private"));
@@ -160,10 +160,9 @@ fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
 /// `with private bias scale`, `at front 2`.
 fn unjoined(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let (word, before) = (context.word(context.here), context.before());
-    let has = |defs: &[MappingDef], name: &str| defs.iter().any(|def| def.name == name);
     let here = context.span(context.here, context.here);
     let private = (0..context.here).any(|number| context.word(number) == "private");
-    if private && has(PRIVATE_PARTS, word) {
+    if private && find(PRIVATE_PARTS, word).is_some() {
         let end = context.span(context.here - 1, context.here - 1).range().end;
         let diagnostic = error(here, "private parts are separated by `,`");
         return Some(
@@ -173,7 +172,8 @@ fn unjoined(context: &Context<'_, '_>) -> Option<Diagnostic> {
         );
     }
     let number = context.tokens.get(context.here)?.is_number();
-    let named = [MAPPINGS, PLACES, PRIVATE_PARTS].iter().any(|defs| has(defs, before));
+    let named =
+        find(MAPPINGS, before).is_some() || find(PLACES, before).is_some() || find(PRIVATE_PARTS, before).is_some();
     (number && named).then(|| {
         let span = context.span(context.here - 1, context.here);
         error(here, "arguments must be in parentheses").write(span, format!("{before}({word})"))
@@ -183,8 +183,7 @@ fn unjoined(context: &Context<'_, '_>) -> Option<Diagnostic> {
 /// `share isomorphic conv in s1 cycle(2)`, `... front(3)`.
 fn mapping(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let word = context.word(context.here);
-    let is = |defs: &[MappingDef]| defs.iter().any(|def| def.name == word);
-    let before = match (is(MAPPINGS), is(PLACES)) {
+    let before = match (find(MAPPINGS, word).is_some(), find(PLACES, word).is_some()) {
         (true, _) if context.before() != "into" => "into",
         (_, true) if context.before() != "at" => "at",
         _ => return None,

@@ -5,7 +5,7 @@ use super::habits::{Context, error};
 use super::tokens::{Token, tokens};
 use super::{Node, Rule, TreeBuilder, clauses, hints};
 use crate::diag::Diagnostic;
-use crate::layers;
+use crate::ops;
 use crate::source::Span;
 
 impl TreeBuilder<'_, '_> {
@@ -59,7 +59,7 @@ impl TreeBuilder<'_, '_> {
             .tokens
             .get(context.here + 1)
             .is_none_or(|token| matches!(token.text, "[" | "."));
-        if could_be_path && ends_with_path(&tokens[..context.here]) && layers::find(word).is_none() {
+        if could_be_path && ends_with_path(&tokens[..context.here]) && ops::find(word).is_none() {
             let help = format!("write `, {word}` to select it as well");
             return (diagnostic.help(help).fix(end, ","), false);
         }
@@ -74,7 +74,7 @@ impl TreeBuilder<'_, '_> {
         };
         // What is not a layer and has no name would be reported a second time as unknown.
         let named = context.word(context.here + 1) == ":";
-        let is_step = named || layers::find(word).is_some() || hints::RESERVED.contains(&word);
+        let is_step = named || ops::find(word).is_some() || hints::RESERVED.contains(&word);
         (diagnostic.help(help).fix(end, ";"), is_step)
     }
 }

@@ -1,7 +1,7 @@
 //! Advice for common slips: what the writer probably meant where the text leaves the grammar.
 
 use crate::diag::nearest;
-use crate::layers;
+use crate::ops;
 use std::ops::Range;
 
 /// The keywords that open a construct: the ones a misspelt word is compared with.
@@ -29,8 +29,8 @@ const OPENERS: &[&str] = &[
 
 /// Words that cannot be names.
 pub(super) const RESERVED: &[&str] = &[
-    "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "add", "multiply", "concat", "path",
-    "repeat", "when", "else", "seq", "true", "false", "and", "or", "not", "as", "in", "x",
+    "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "path", "repeat", "when", "else", "seq",
+    "true", "false", "and", "or", "not", "as", "in", "x",
 ];
 
 /// Keywords that a name of the writer's choice follows.
@@ -59,7 +59,7 @@ pub(super) fn misspelt(text: &str, base: usize, at: usize, here: Range<usize>) -
         if OPENERS.contains(&word) || OTHERS.contains(&word) {
             continue;
         }
-        if chosen || word.len() < 2 || !word.is_ascii() || layers::find(word).is_some() {
+        if chosen || word.len() < 2 || !word.is_ascii() || ops::find(word).is_some() {
             continue;
         }
         if let Some(keyword) = nearest(&word.to_ascii_lowercase(), OPENERS.iter().copied()) {

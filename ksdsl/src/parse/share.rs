@@ -2,7 +2,7 @@
 
 use super::habits::error;
 use super::{Node, Rule, TreeBuilder, content};
-use crate::ast::{Mapping, Segment, Select, Selector, Share, SharePart};
+use crate::ast::{MappingExpr, Segment, Select, Selector, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign;
 use crate::source::{Name, Span};
@@ -196,7 +196,7 @@ impl TreeBuilder<'_, '_> {
         selectors.map(|part| self.selectors(part)).unwrap_or_default()
     }
 
-    fn into(&mut self, pair: Node<'_>) -> Option<Mapping> {
+    fn into(&mut self, pair: Node<'_>) -> Option<MappingExpr> {
         let mapping = content(pair).next()?;
         Some(match mapping.as_rule() {
             Rule::visits => {
@@ -205,10 +205,10 @@ impl TreeBuilder<'_, '_> {
                     let kernel = content(visit).next()?;
                     (kernel.as_rule() == Rule::expr).then(|| self.expr(kernel))
                 });
-                Mapping::List(visits.collect(), span)
+                MappingExpr::List(visits.collect(), span)
             }
-            Rule::groups => Mapping::Groups(self.expr(content(mapping).next()?)),
-            _ => Mapping::Named(self.call(mapping)?),
+            Rule::groups => MappingExpr::Groups(self.expr(content(mapping).next()?)),
+            _ => MappingExpr::Named(self.call(mapping)?),
         })
     }
 

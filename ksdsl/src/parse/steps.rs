@@ -1,7 +1,7 @@
 //! Steps: layers, blocks and the constructs that join them.
 
 use super::{Node, Rule, TreeBuilder, content};
-use crate::ast::{Body, Call, Join, PathArm, Statement, Step, StepKind};
+use crate::ast::{Body, Call, PathArm, Statement, Step, StepKind};
 use crate::source::{Name, Span};
 
 impl TreeBuilder<'_, '_> {
@@ -14,9 +14,6 @@ impl TreeBuilder<'_, '_> {
         let construct = inner.next()?;
         let kind = match construct.as_rule() {
             Rule::residual => self.residual(construct)?,
-            Rule::add => self.branch(Join::Add, construct)?,
-            Rule::multiply => self.branch(Join::Multiply, construct)?,
-            Rule::concat => self.branch(Join::Concat, construct)?,
             Rule::repeat => self.repeat(construct)?,
             Rule::when => self.when(construct)?,
             Rule::sequence => StepKind::Sequence(self.body(content(construct).next()?)),
@@ -48,10 +45,7 @@ impl TreeBuilder<'_, '_> {
         })
     }
 
-    fn branch(&mut self, join: Join, pair: Node<'_>) -> Option<StepKind> {
-        let start = self.span(&pair).start as usize;
-        let head = Span::new(start, start + join.word().len());
-        let braces = content(pair).next()?;
+    fn paths(&mut self, braces: Node<'_>) -> Vec<PathArm> {
         let span = self.span(&braces);
         let arms: Vec<_> = content(braces).collect();
         let spans: Vec<Span> = arms.iter().map(|arm| self.span(arm)).collect();
@@ -64,7 +58,7 @@ impl TreeBuilder<'_, '_> {
                 span,
             },
         }));
-        Some(StepKind::Branch { join, head, paths })
+        paths
     }
 
     fn path(&mut self, arm: Node<'_>) -> Option<PathArm> {
@@ -107,10 +101,23 @@ impl TreeBuilder<'_, '_> {
     }
 
     pub(super) fn call(&mut self, pair: Node<'_>) -> Option<Call> {
-        let span = self.span(&pair);
         let mut inner = content(pair);
         let name = self.name(&inner.next()?);
-        let args = inner.next().map(|args| self.args(args)).unwrap_or_default();
-        Some(Call { name, args, span })
+        let (mut span, mut args, mut paths) = (name.span, Vec::new(), None);
+        for part in inner {
+            match part.as_rule() {
+                Rule::paths => paths = Some(self.paths(part)),
+                _ => {
+                    span = span.to(self.span(&part));
+                    args = self.args(part);
+                }
+            }
+        }
+        Some(Call {
+            name,
+            args,
+            paths,
+            span,
+        })
     }
 }

@@ -1,9 +1,10 @@
 //! What to say when the text does not follow the grammar.
 
 use super::habits::{Context, habit};
-use super::tokens::tokens;
+use super::tokens::{body_around, tokens};
 use super::{Rule, hints};
 use crate::diag::{Code, Diagnostic};
+use crate::ops;
 use crate::source::{Source, Span};
 use ksdsl_grammar::pest::error::{Error, ErrorVariant, InputLocation};
 use std::collections::BTreeSet;
@@ -26,12 +27,33 @@ impl<'s> Problem<'s> {
             ErrorVariant::ParsingError { positives, .. } => expected(positives),
             ErrorVariant::CustomError { .. } => Vec::new(),
         };
-        Problem {
+        let mut problem = Problem {
             text: source.text(),
             item,
             at,
             expected,
+        };
+        if let Some(brace) = problem.brace_of_no_join() {
+            problem.at = brace;
+            problem.expected = vec!["a statement".to_owned()];
         }
+        problem
+    }
+
+    /// Where the parser expects a path in braces of what joins no paths: the braces are what is wrong.
+    fn brace_of_no_join(&self) -> Option<usize> {
+        if !self.expects("`path`") || self.expects("a statement") {
+            return None;
+        }
+        let tokens = tokens(self.text, self.item.clone());
+        let brace = body_around(&tokens, self.at)? - 1;
+        let end = match tokens.get(brace.checked_sub(1)?)?.text {
+            ")" => (0..brace).rev().find(|number| tokens[*number].text == "(")?,
+            _ => brace,
+        };
+        let name = tokens.get(end.checked_sub(1)?)?.text;
+        let joins = ops::find(name).is_some_and(|layer| layer.paths().is_some());
+        (!joins).then_some(tokens[brace].at)
     }
 
     /// Where the parser failed.
@@ -162,14 +184,12 @@ fn join(names: &[String]) -> String {
 /// The keyword a rule stands for.
 pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
     Some(match rule {
-        Rule::k_add => "add",
         Rule::k_and => "and",
         Rule::k_as => "as",
         Rule::k_at => "at",
         Rule::k_bias => "bias",
         Rule::k_block => "block",
         Rule::k_blocks => "blocks",
-        Rule::k_concat => "concat",
         Rule::k_else => "else",
         Rule::k_false => "false",
         Rule::k_groups => "groups",
@@ -179,7 +199,6 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_isomorphic => "isomorphic",
         Rule::k_kernel => "kernel",
         Rule::k_let => "let",
-        Rule::k_multiply => "multiply",
         Rule::k_net => "net",
         Rule::k_norms => "norms",
         Rule::k_not => "not",
@@ -208,6 +227,7 @@ fn describe(rule: Rule) -> Option<String> {
         Rule::item => "`net` or `block`".into(),
         Rule::ident | Rule::label => "a name".into(),
         Rule::call => "a layer or block".into(),
+        Rule::named => "a name".into(),
         Rule::args | Rule::params => "`(`".into(),
         Rule::visits => "`[`".into(),
         Rule::visit => "a kernel".into(),
@@ -233,9 +253,7 @@ fn describe(rule: Rule) -> Option<String> {
         }
         Rule::private_visit => return None,
         Rule::COMMENT | Rule::WHITESPACE | Rule::line_comment | Rule::block_comment => return None,
-        Rule::step | Rule::residual | Rule::add | Rule::multiply | Rule::concat | Rule::repeat | Rule::when => {
-            "a step".into()
-        }
+        Rule::step | Rule::residual | Rule::repeat | Rule::when => "a step".into(),
         other => format!("`{}`", keyword(other).or_else(|| construct(other))?),
     })
 }

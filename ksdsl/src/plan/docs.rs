@@ -1,9 +1,9 @@
 //! What generated code says of its parts, in whatever language. It stays short however deep the
 //! network is.
 
-use super::{Body, Field, NormKind, Type};
+use super::{Body, Field, Type};
 use crate::analyse::analyse;
-use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Op, Part, Path, SCALE, ScopeKind, join_sizes};
+use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, SCALE, ScopeKind, Tensor, join_sizes};
 use crate::paths::compress;
 
 /// Paths named in one comment before the rest is only counted.
@@ -59,7 +59,7 @@ pub(crate) fn of_type(of: &Type) -> String {
 /// What a field holds.
 pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
     match field {
-        Field::Tensor { key, shape, .. } => match key.rsplit_once('.') {
+        Field::Tensor { key, shape, part, .. } => match key.rsplit_once('.') {
             Some((layer, "bias")) => format!("Bias of `{layer}`."),
             Some((layer, LOW_RANK_A)) => {
                 format!(
@@ -74,19 +74,11 @@ pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
                 )
             }
             Some((layer, SCALE)) => format!("Private scale of `{layer}`, one factor per output channel."),
+            Some((layer, _)) if *part == Part::Norm => format!("Scale of `{layer}`, {}.", join_sizes(shape)),
             Some((layer, _)) => format!("Kernel of `{layer}`, {}.", join_sizes(shape)),
             None => format!("`{key}`."),
         },
-        Field::Norm {
-            key,
-            op: NormKind::Batch,
-            channels,
-        } => format!("Batch norm `{key}` over {channels} channels."),
-        Field::Norm {
-            key,
-            op: NormKind::Layer,
-            channels,
-        } => format!("Layer norm `{key}` over {channels} channels."),
+        Field::Norm { key, of } => format!("{} `{key}` over {} channels.", capital(of.what), of.channels),
         Field::Module { key, of } => format!("`{key}`: {}.", shapes(&types[*of].body)),
         Field::Repeat {
             prefix,
@@ -104,16 +96,23 @@ pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
     }
 }
 
+fn capital(text: &str) -> String {
+    let (first, rest) = text.split_at(text.len().min(1));
+    first.to_ascii_uppercase() + rest
+}
+
 fn shapes(body: &Body) -> String {
     format!("{} to {}", body.input, body.output)
 }
 
 /// A tensor of one kernel of a group that has several.
-pub(crate) fn of_part(part: Part, shape: &[u64]) -> String {
-    match part {
-        Part::Bias => "Bias.".to_owned(),
-        _ => format!("Kernel, {}.", join_sizes(shape)),
-    }
+pub(crate) fn of_tensor(tensor: &Tensor) -> String {
+    let what = match (tensor.name, tensor.part) {
+        ("bias", _) => return "Bias.".to_owned(),
+        (_, Part::Norm) => "Scale",
+        _ => "Kernel",
+    };
+    format!("{what}, {}.", join_sizes(&tensor.shape))
 }
 
 /// What a shared parameter is, and who uses it.
@@ -125,15 +124,14 @@ pub(crate) fn of_group(group: &Group, part: Part, network: &Network) -> String {
         .map(|tensor| join_sizes(&tensor.shape))
         .unwrap_or_default();
     let plural = if group.kernels == 1 { "" } else { "s" };
-    let what = match (part, &group.op) {
-        (Part::Kernel, _) => format!("kernel{plural}, {shape},"),
-        (Part::Bias, _) if group.kernels == 1 => format!("bias, {shape},"),
-        (Part::Bias, _) => format!("biases, {shape},"),
-        (Part::Norm, Op::LayerNorm { channels, .. }) => format!("layer norm{plural} over {channels} channels"),
-        (Part::Norm, op) => format!(
-            "batch norm{plural} over {} channels",
-            op.tensors().first().map_or(0, |tensor| tensor.shape[0])
-        ),
+    let what = match part {
+        Part::Kernel => format!("kernel{plural}, {shape},"),
+        Part::Bias if group.kernels == 1 => format!("bias, {shape},"),
+        Part::Bias => format!("biases, {shape},"),
+        Part::Norm => {
+            let what = group.op.sharing().map_or("norm", |sharing| sharing.what);
+            format!("{what}{plural} over {shape} channels")
+        }
     };
     let visits = group.visits.iter().map(|layer| &network.layers[*layer].path);
     let all = paths(visits);

@@ -8,9 +8,10 @@ pub(crate) mod docs;
 mod size;
 
 use crate::ir::{
-    GroupId, Init, Join, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
-    Shape, key,
+    self, GroupId, Init, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
+    Shape, Tensor, key,
 };
+use crate::ops::Module;
 use std::collections::HashMap;
 
 /// The position of a struct in [`Plan::types`].
@@ -56,9 +57,14 @@ pub(super) struct Body {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Field {
     /// A private tensor.
-    Tensor { key: String, shape: Vec<u64>, init: Init },
+    Tensor {
+        key: String,
+        shape: Vec<u64>,
+        init: Init,
+        part: Part,
+    },
     /// A private norm.
-    Norm { key: String, op: NormKind, channels: u64 },
+    Norm { key: String, of: Module },
     /// A struct.
     Module { key: String, of: TypeId },
     /// Equal structs in a row, under the keys `{prefix}{first}`, `{prefix}{first + 1}`, ...
@@ -70,13 +76,6 @@ pub(super) enum Field {
     },
 }
 
-/// Which norm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum NormKind {
-    Batch,
-    Layer,
-}
-
 /// Where a layer's parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
@@ -84,8 +83,9 @@ pub(super) enum Source {
     Absent,
     /// In a field of the struct.
     Own(FieldId),
-    /// In the kernel of a group that serves this visit.
-    Shared(GroupId),
+    /// In the kernel of a group that serves this visit: the tensor at this position of [`Group::tensors`], or the
+    /// module that holds all of them.
+    Shared(GroupId, usize),
 }
 
 /// What a layer has of its own for a shared kernel.
@@ -111,27 +111,33 @@ pub(super) enum Step {
     Layer {
         op: Op,
         output: Shape,
-        kernel: Source,
-        bias: Source,
+        /// Where its tensors are, in their order, or the one module that holds them.
+        tensors: Vec<Source>,
         /// What it has of its own for a shared kernel.
         private: Private,
+        /// The branches that it joins; none for an operation of one input.
+        arms: Vec<Arm>,
     },
     Module(FieldId),
     Repeat(FieldId),
-    Residual {
-        main: Vec<Step>,
-        skip: Vec<Step>,
-    },
-    Branch {
-        join: Join,
-        arms: Vec<(Vec<Step>, Shape)>,
-    },
-    Gate(Vec<Step>),
-    /// Queries, keys and values, and in how many heads they are joined.
-    Attend {
-        inputs: [Vec<Step>; 3],
-        heads: u64,
-    },
+}
+
+/// A branch: the name of its output, its steps, and the shape they give.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Arm {
+    pub(super) name: &'static str,
+    pub(super) steps: Vec<Step>,
+    pub(super) output: Shape,
+}
+
+impl Step {
+    /// The branches in it.
+    pub(super) fn arms(&self) -> &[Arm] {
+        match self {
+            Step::Layer { arms, .. } => arms,
+            Step::Module(_) | Step::Repeat(_) => &[],
+        }
+    }
 }
 
 /// Plans a network.
@@ -184,27 +190,30 @@ impl<'n> Planner<'n> {
                     at += 1 + more;
                     continue;
                 }
-                Node::Layer(id) => steps.push(self.layer(*id, depth, fields)),
-                Node::Residual { main, skip } => {
-                    let main = self.steps(main, depth, fields);
-                    steps.push(Step::Residual {
-                        main,
-                        skip: self.steps(skip, depth, fields),
-                    });
+                Node::Layer(id) => {
+                    steps.push(layer_step(self.network, *id, depth, fields));
                 }
-                Node::Branch { join, arms, .. } => {
-                    let arms = arms
-                        .iter()
-                        .map(|(arm, shape)| (self.steps(arm, depth, fields), *shape))
-                        .collect();
-                    steps.push(Step::Branch { join: *join, arms });
-                }
-                Node::Gate(gate) => steps.push(Step::Gate(self.steps(gate, depth, fields))),
-                Node::Attend { layer, inputs } => {
-                    let inputs = inputs.each_ref().map(|input| self.steps(input, depth, fields));
-                    if let Op::Attend { heads } = self.network.layers[*layer].op {
-                        steps.push(Step::Attend { inputs, heads });
+                Node::Join(join) => {
+                    let arm = |arm: &'n ir::Arm| Arm {
+                        name: arm.name,
+                        steps: self.steps(&arm.nodes, depth, fields),
+                        output: arm.output,
+                    };
+                    let joined = join.arms.iter().map(arm).collect();
+                    let mut step = match join.layer {
+                        Some(id) => layer_step(self.network, id, depth, fields),
+                        None => Step::Layer {
+                            op: join.op.clone(),
+                            output: join.output,
+                            tensors: Vec::new(),
+                            private: Private::NONE,
+                            arms: Vec::new(),
+                        },
+                    };
+                    if let Step::Layer { arms, .. } = &mut step {
+                        *arms = joined;
                     }
+                    steps.push(step);
                 }
             }
             at += 1;
@@ -273,65 +282,15 @@ impl<'n> Planner<'n> {
     /// Whether a step, or one in a struct it calls, has a property.
     fn uses(&self, steps: &[Step], body: &Body, property: Property) -> bool {
         steps.iter().any(|step| match step {
-            Step::Layer { op, kernel, bias, .. } => (property.layer)(op, *kernel, *bias),
+            Step::Layer { op, tensors, arms, .. } => {
+                let inside = |arm: &Arm| self.uses(&arm.steps, body, property);
+                (property.layer)(op, tensors) || arms.iter().any(inside)
+            }
             Step::Module(field) | Step::Repeat(field) => match &body.fields[*field] {
                 Field::Module { of, .. } | Field::Repeat { of, .. } => (property.inner)(&self.types[*of]),
                 _ => false,
             },
-            Step::Residual { main, skip } => self.uses(main, body, property) || self.uses(skip, body, property),
-            Step::Branch { arms, .. } => arms.iter().any(|(arm, _)| self.uses(arm, body, property)),
-            Step::Gate(gate) => self.uses(gate, body, property),
-            Step::Attend { inputs, .. } => inputs.iter().any(|input| self.uses(input, body, property)),
         })
-    }
-
-    fn layer(&mut self, id: usize, depth: usize, fields: &mut Vec<Field>) -> Step {
-        let layer = &self.network.layers[id];
-        let name = key(&layer.path.0[depth..]);
-        let (mut kernel, mut bias) = (
-            layer.kernel.map_or(Source::Absent, |visit| Source::Shared(visit.group)),
-            Source::Absent,
-        );
-        match (layer.op.inits(), layer.op) {
-            (Some(init), _) => {
-                bias = layer.bias.map_or(Source::Absent, |visit| Source::Shared(visit.group));
-                for tensor in layer.op.tensors() {
-                    let (source, init) = match tensor.part {
-                        Part::Bias => (&mut bias, init[1]),
-                        _ => (&mut kernel, init[0]),
-                    };
-                    if *source == Source::Absent {
-                        *source = Source::Own(fields.len());
-                        fields.push(Field::Tensor {
-                            key: format!("{name}.{}", tensor.name),
-                            shape: tensor.shape,
-                            init,
-                        });
-                    }
-                }
-            }
-            (_, Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. }) if kernel == Source::Absent => {
-                let op = if matches!(layer.op, Op::BatchNorm { .. }) {
-                    NormKind::Batch
-                } else {
-                    NormKind::Layer
-                };
-                kernel = Source::Own(fields.len());
-                fields.push(Field::Norm {
-                    key: name,
-                    op,
-                    channels,
-                });
-            }
-            _ => {}
-        }
-        Step::Layer {
-            op: without_init(layer.op),
-            output: layer.output,
-            kernel,
-            bias,
-            private: private(layer, &key(&layer.path.0[depth..]), fields),
-        }
     }
 
     /// `S1BasicBlock` for the block `basic` in `s1`, `S1Stage` for the stage itself; numbered from
@@ -364,6 +323,47 @@ impl<'n> Planner<'n> {
     }
 }
 
+/// A layer, with its own tensors as fields.
+fn layer_step(network: &Network, id: usize, depth: usize, fields: &mut Vec<Field>) -> Step {
+    let layer = &network.layers[id];
+    let name = key(&layer.path.0[depth..]);
+    let shared = |part, name| {
+        let group = layer.visit(part)?.group;
+        let mut tensors = network.groups[group].tensors().into_iter();
+        tensors
+            .position(|tensor| tensor.name == name)
+            .map(|tensor| Source::Shared(group, tensor))
+    };
+    let mut own = |field| {
+        fields.push(field);
+        Source::Own(fields.len() - 1)
+    };
+    let shared_module = layer.visit(Part::Norm).map(|visit| Source::Shared(visit.group, 0));
+    let tensors = match layer.op.module() {
+        Some(of) => vec![shared_module.unwrap_or_else(|| own(Field::Norm { key: name.clone(), of }))],
+        None => {
+            let tensor = |tensor: Tensor| {
+                shared(tensor.part, tensor.name).unwrap_or_else(|| {
+                    own(Field::Tensor {
+                        key: format!("{name}.{}", tensor.name),
+                        shape: tensor.shape,
+                        init: tensor.init,
+                        part: tensor.part,
+                    })
+                })
+            };
+            layer.op.tensors().into_iter().map(tensor).collect()
+        }
+    };
+    Step::Layer {
+        op: layer.op.clone(),
+        output: layer.output,
+        tensors,
+        private: private(layer, &name, fields),
+        arms: Vec::new(),
+    }
+}
+
 /// The fields of what a layer of this name has of its own for a shared kernel.
 fn private(layer: &Layer, name: &str, fields: &mut Vec<Field>) -> Private {
     let mut private = Private::NONE;
@@ -378,44 +378,26 @@ fn private(layer: &Layer, name: &str, fields: &mut Vec<Field>) -> Private {
             key: format!("{name}.{}", tensor.name),
             shape: tensor.shape,
             init: tensor.init,
+            part: Part::Kernel,
         });
     }
     private
 }
 
-/// The initial values of a parameter belong to its field; a layer that borrows a shared kernel is
-/// the same whatever it would have started with.
-fn without_init(op: Op) -> Op {
-    let zero = [Init::Constant(crate::ir::Real(0.0)); 2];
-    match op {
-        Op::Conv(conv) => Op::Conv(crate::ir::Conv { init: zero, ..conv }),
-        Op::Linear {
-            inputs, outputs, bias, ..
-        } => Op::Linear {
-            inputs,
-            outputs,
-            bias,
-            init: zero,
-        },
-        Op::PositionEmbedding { shape, .. } => Op::PositionEmbedding { shape, init: zero[0] },
-        other => other,
-    }
-}
-
 /// Something a forward pass may need, by layer and by struct.
 #[derive(Clone, Copy)]
 struct Property {
-    layer: fn(&Op, Source, Source) -> bool,
+    layer: fn(&Op, &[Source]) -> bool,
     inner: fn(&Type) -> bool,
 }
 
 const SHARED: Property = Property {
-    layer: |_, kernel, bias| matches!(kernel, Source::Shared(_)) || matches!(bias, Source::Shared(_)),
+    layer: |_, tensors| tensors.iter().any(|source| matches!(source, Source::Shared(..))),
     inner: |inner| inner.uses_shared,
 };
 
 const PASS: Property = Property {
-    layer: |op, _, _| matches!(op, Op::BatchNorm { .. } | Op::Dropout(_)),
+    layer: |op, _| op.needs_pass(),
     inner: |inner| inner.uses_pass,
 };
 

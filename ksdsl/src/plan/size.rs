@@ -6,11 +6,11 @@ use super::{Body, Plan, Step};
 use crate::ir::Group;
 
 /// The module of a network, without its fields and steps.
-const NETWORK: usize = 1_300;
+const NETWORK: usize = 500;
 /// The struct of a scope, without its fields and steps.
-const STRUCT: usize = 250;
-/// A field, with its part in what dfdx visits.
-const FIELD: usize = 80;
+const STRUCT: usize = 100;
+/// A field, with how dfdx visits it.
+const FIELD: usize = 40;
 /// A step that is not a layer, without those inside it.
 const STEP: usize = 30;
 /// A layer with its types.
@@ -36,13 +36,13 @@ fn body(body: &Body) -> usize {
 }
 
 fn steps(all: &[Step]) -> usize {
-    let inner = |step: &Step| match step {
-        Step::Layer { .. } => LAYER,
-        Step::Module(_) | Step::Repeat(_) => STEP,
-        Step::Residual { main, skip } => STEP + steps(main) + steps(skip),
-        Step::Branch { arms, .. } => arms.iter().map(|(arm, _)| STEP + steps(arm)).sum(),
-        Step::Gate(gate) => STEP + steps(gate),
-        Step::Attend { inputs, .. } => 3 * STEP + inputs.iter().map(|input| steps(input)).sum::<usize>(),
+    let inner = |step: &Step| {
+        let own = match step {
+            Step::Layer { arms, .. } if arms.is_empty() => LAYER,
+            Step::Layer { arms, .. } => STEP * (arms.len() - 1),
+            Step::Module(_) | Step::Repeat(_) => STEP,
+        };
+        own + step.arms().iter().map(|arm| steps(&arm.steps)).sum::<usize>()
     };
     all.iter().map(inner).sum()
 }

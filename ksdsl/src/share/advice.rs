@@ -4,7 +4,7 @@ use super::Clause;
 use super::select::Match;
 use crate::ast::{ExprKind, Segment, Selector, SharePart};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Layer, Op};
+use crate::ir::Layer;
 use crate::source::Span;
 
 impl Clause<'_, '_> {
@@ -43,32 +43,28 @@ impl Clause<'_, '_> {
     pub(super) fn nothing_to_share(&self, layer: &Layer) -> Diagnostic {
         let own = self.share.private.iter().find(|part| part.name.value == "bias");
         let path = &layer.path;
-        let is_norm = matches!(layer.op, Op::BatchNorm { .. } | Op::LayerNorm { .. });
-        let whole = match layer.op {
-            Op::PositionEmbedding { .. } => "a position embedding is shared as a whole",
-            _ => "a norm is shared as a whole",
-        };
-        let is_whole = is_norm || matches!(layer.op, Op::PositionEmbedding { .. });
-        let (span, text, help) = match (self.part(), own) {
-            (SharePart::Kernel, Some(own)) if is_whole => (
+        let sharing = layer.op.sharing();
+        let whole = sharing.as_ref().and_then(|sharing| sharing.whole);
+        let (span, text, help) = match (self.part(), own, whole) {
+            (SharePart::Kernel, Some(own), Some(whole)) => (
                 own.span,
                 format!("`{path}` has no kernel, so it cannot have a private bias"),
                 format!("{whole}: leave out `with private bias`"),
             ),
-            (SharePart::All, _) => (
+            (SharePart::All, ..) => (
                 self.selected(),
                 format!("`{path}` has nothing to share"),
                 OTHERS.to_owned(),
             ),
-            (part, _) => {
+            (part, ..) => {
                 let (what, words) = match part {
                     SharePart::Bias => ("no bias to share", "bias of"),
                     _ => ("no kernel of its own to share", "kernel of"),
                 };
-                let help = match layer.op {
-                    _ if is_whole => format!("{whole}: leave out `{words}`"),
-                    Op::Conv(_) | Op::Linear { .. } => "give the layer `bias = true`, or share its kernel".to_owned(),
-                    _ => OTHERS.to_owned(),
+                let help = match (whole, sharing) {
+                    (Some(whole), _) => format!("{whole}: leave out `{words}`"),
+                    (None, Some(_)) => "give the layer `bias = true`, or share its kernel".to_owned(),
+                    (None, None) => OTHERS.to_owned(),
                 };
                 (self.selected(), format!("`{path}` has {what}"), help)
             }

@@ -1,5 +1,6 @@
 //! Which kernel each visit uses, as plain functions of the number of visits.
 
+use ksdsl_files::random::SplitMix64;
 use std::ops::Range;
 
 /// The order in which visits use kernels.
@@ -74,23 +75,15 @@ fn cycle_rev(visits: usize, kernels: usize) -> Vec<usize> {
     cycle.chain((0..backwards).map(|visit| kernels - 1 - visit)).collect()
 }
 
-/// Fisher and Yates' shuffle, from the end, each step taking the next number of SplitMix64 (Steele
-/// et al. 2014) modulo the elements left. Written out, so that a seed means the same for ever.
+/// Fisher and Yates' shuffle, from the end, each step taking the next number of SplitMix64
+/// modulo the elements left: a seed means the same for ever.
 fn shuffle(items: &mut [usize], seed: u64) {
-    let mut state = seed;
+    let mut generator = SplitMix64(seed);
     for last in (1..items.len()).rev() {
-        let other = split_mix(&mut state) % (last as u64 + 1);
+        let other = generator.draw() % (last as u64 + 1);
         // At most `last`, so it fits.
         items.swap(last, other as usize);
     }
-}
-
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// A number of visits.
@@ -179,22 +172,6 @@ mod tests {
         assert_eq!(assign(7, Order::CycleRev, Count::Groups(3)), [0, 1, 2, 0, 2, 1, 0]);
         assert_eq!(assign(5, Order::CycleRev, Count::Groups(3)), [0, 1, 2, 2, 1]);
         assert_eq!(assign(3, Order::CycleRev, Count::Groups(3)), [0, 1, 2]);
-    }
-
-    /// The first numbers of SplitMix64 from the seed 1234567, which its reference implementation
-    /// (prng.di.unimi.it/splitmix64.c) gives.
-    #[test]
-    fn the_generator_is_split_mix_64() {
-        let mut state = 1_234_567;
-        let numbers: Vec<u64> = (0..5).map(|_| split_mix(&mut state)).collect();
-        let expected = [
-            6_457_827_717_110_365_317,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423,
-            4_593_380_528_125_082_431,
-            16_408_922_859_458_223_821,
-        ];
-        assert_eq!(numbers, expected);
     }
 
     /// In Python:

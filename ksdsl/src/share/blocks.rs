@@ -6,7 +6,7 @@ use super::select::NodeId;
 use super::{Clause, Family, Set, has_weights, parts_of};
 use crate::ast::Selector;
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{LayerId, Node, Op, ScopeKind, Segment};
+use crate::ir::{LayerId, ScopeKind, Segment};
 use crate::source::Span;
 use crate::value::Env;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -97,27 +97,9 @@ impl Clause<'_, '_> {
     }
 
     /// The places of blocks and of iterations that are none.
-    fn block_nodes(&mut self) -> HashSet<NodeId> {
-        let mut blocks = HashSet::new();
-        let mut stack: Vec<&[Node]> = vec![&self.network.nodes];
-        while let Some(nodes) = stack.pop() {
-            for node in nodes {
-                match node {
-                    Node::Layer(_) => {}
-                    Node::Scope(scope) => {
-                        stack.push(&scope.nodes);
-                        if scope.kind != ScopeKind::Stage {
-                            blocks.extend(self.index.find(&scope.path));
-                        }
-                    }
-                    Node::Residual { main, skip } => stack.extend([main.as_slice(), skip]),
-                    Node::Branch { arms, .. } => stack.extend(arms.iter().map(|(arm, _)| arm.as_slice())),
-                    Node::Gate(gate) => stack.push(gate),
-                    Node::Attend { inputs, .. } => stack.extend(inputs.iter().map(Vec::as_slice)),
-                }
-            }
-        }
-        blocks
+    fn block_nodes(&self) -> HashSet<NodeId> {
+        let scopes = self.network.scopes().filter(|scope| scope.kind != ScopeKind::Stage);
+        scopes.filter_map(|scope| self.index.find(&scope.path)).collect()
     }
 
     /// A selected block inside another one.
@@ -137,13 +119,12 @@ impl Clause<'_, '_> {
             let depth = self.index.depth(block.node);
             for &id in &block.layers {
                 let layer = &self.network.layers[id];
-                let is_norm = matches!(layer.op, Op::BatchNorm { .. } | Op::LayerNorm { .. });
-                let wanted = has_weights(&layer.op) || (norms && is_norm);
+                let wanted = has_weights(&layer.op) || (norms && layer.op.is_norm());
                 if !wanted || parts_of(&layer.op, self.part()).is_empty() {
                     continue;
                 }
                 let key = (&layer.path.0[depth..], Signature::of(&layer.op, self.part()));
-                let set = sets.entry(key).or_default();
+                let set = sets.entry(key.clone()).or_default();
                 if set.is_empty() {
                     order.push(key);
                 }

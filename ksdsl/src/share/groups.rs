@@ -3,18 +3,18 @@
 use super::mapping::Kernels;
 use super::{Clause, parts_of};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Group, Layer, LayerId, Mapping, Part, Visit};
+use crate::ir::{Group, LayerId, Mapping, Part, Visit};
 use std::collections::{BTreeSet, HashMap};
 
 impl Clause<'_, '_> {
     /// Makes a group of those of these isomorphic layers that have a kernel in `mapped`.
-    pub(super) fn group(&mut self, layers: Vec<LayerId>, name: String, mut mapped: Kernels, words: Option<String>) {
-        let count = renumber(&mut mapped);
+    pub(super) fn group(&mut self, layers: Vec<LayerId>, name: String, mapped: &Kernels, words: Option<String>) {
+        let (mapped, count) = renumber(mapped);
         let members = layers.iter().zip(&mapped);
         let (visits, assignment): (Vec<LayerId>, Vec<u32>) =
             members.filter_map(|(layer, kernel)| Some((*layer, (*kernel)?))).unzip();
         let Some(&first) = visits.first() else { return };
-        let op = self.network.layers[first].op;
+        let op = self.network.layers[first].op.clone();
         let parts = parts_of(&op, self.part());
         if self.claimed(&visits, &parts) {
             return;
@@ -44,7 +44,7 @@ impl Clause<'_, '_> {
     fn claimed(&mut self, layers: &[LayerId], parts: &[Part]) -> bool {
         let taken = layers.iter().find_map(|&id| {
             let layer = &self.network.layers[id];
-            parts.iter().find_map(|part| Some((layer, *slot(layer, *part)?)))
+            parts.iter().find_map(|part| Some((layer, layer.visit(*part)?)))
         });
         let Some((layer, visit)) = taken else { return false };
         let other = &self.network.groups[visit.group];
@@ -96,20 +96,11 @@ impl Clause<'_, '_> {
 }
 
 /// Counts kernels from 0 without gaps, in their order: a set that does not have all blocks of its
-/// family may not have all kernels. Returns how many there are.
-fn renumber(kernels: &mut [Option<u32>]) -> u32 {
-    let used: BTreeSet<u32> = kernels.iter().flatten().copied().collect();
-    let numbers: HashMap<u32, u32> = used.iter().copied().zip(0..).collect();
-    for kernel in kernels.iter_mut().flatten() {
-        *kernel = numbers[kernel];
-    }
-    // No more than layers, of which there are fewer than 2^32.
-    u32::try_from(numbers.len()).unwrap_or(u32::MAX)
-}
-
-fn slot(layer: &Layer, part: Part) -> Option<&Visit> {
-    match part {
-        Part::Kernel | Part::Norm => layer.kernel.as_ref(),
-        Part::Bias => layer.bias.as_ref(),
-    }
+/// family may not have all kernels. Returns how many there are, too.
+fn renumber(kernels: &Kernels) -> (Vec<Option<u32>>, u32) {
+    let used: BTreeSet<usize> = kernels.iter().flatten().copied().collect();
+    let numbers: HashMap<usize, u32> = used.into_iter().zip(0..).collect();
+    let count = numbers.values().max().map_or(0, |last| last + 1);
+    let renumbered = kernels.iter().map(|kernel| Some(numbers[&(*kernel)?]));
+    (renumbered.collect(), count)
 }

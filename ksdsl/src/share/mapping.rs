@@ -1,18 +1,18 @@
 //! What a clause says about its mapping, and the kernels it gives to this many visits.
 
 use super::assign::{Amount, Count, Order, Place, assign};
-use crate::ast::{Call, Expr, Mapping as Written, Share};
+use crate::ast::{Call, Expr, MappingExpr, Share};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::layers::{ArgValue, Args, read};
-use crate::mappings::{MAPPINGS, MappingDef, PLACES};
+use crate::mappings::{MAPPINGS, MappingKind, PLACES, PlaceKind, find};
+use crate::ops::{ArgValue, Args, read};
 use crate::source::Span;
 use crate::value::{Env, eval_int};
 
 /// The kernel of every visit; none for a visit that keeps its own.
-pub(super) type Kernels = Vec<Option<u32>>;
+pub(super) type Kernels = Vec<Option<usize>>;
 
 /// The mapping of a clause, its numbers computed.
-pub(super) struct Mapping<'s> {
+pub(super) struct ClauseMapping<'s> {
     way: Way<'s>,
     place: Place,
     /// As the clause says it, with numbers for expressions; nothing where one kernel serves all.
@@ -26,32 +26,32 @@ enum Way<'s> {
     List(&'s [Option<Expr>]),
 }
 
-impl<'s> Mapping<'s> {
+impl<'s> ClauseMapping<'s> {
     /// Reads what a clause says; `None` if something cannot be used, which is reported.
     pub(super) fn read(share: &'s Share, env: &Env, diagnostics: &mut Diagnostics) -> Option<Self> {
         let mut words = Vec::new();
         let way = match &share.into {
             None => Way::Spread(Order::Sequential, Count::Groups(1)),
-            Some(Written::List(visits, _)) => {
+            Some(MappingExpr::List(visits, _)) => {
                 words.push("list".to_owned());
                 Way::List(visits)
             }
-            Some(Written::Groups(expr)) => {
+            Some(MappingExpr::Groups(expr)) => {
                 let groups = groups(expr, env, diagnostics)?;
                 words.push(format!("sequential(groups = {groups})"));
                 Way::Spread(Order::Sequential, Count::Groups(groups))
             }
-            Some(Written::Named(call)) => named(call, env, &mut words, diagnostics)?,
+            Some(MappingExpr::Named(call)) => named(call, env, &mut words, diagnostics)?,
         };
         let place = match &share.at {
             None => Place::Uniform,
             Some(call) => place(call, env, &mut words, diagnostics)?,
         };
-        Some(Mapping {
+        Some(ClauseMapping {
             way,
             place,
             words: (!words.is_empty()).then(|| words.join(" ")),
-            into: share.into.as_ref().map_or(share.span, Written::span),
+            into: share.into.as_ref().map_or(share.span, MappingExpr::span),
             at: share.at.as_ref().map_or(share.span, |at| at.span),
         })
     }
@@ -103,13 +103,7 @@ impl<'s> Mapping<'s> {
         } else {
             assign(visits, order, count)
         };
-        // There are fewer layers than 2^32.
-        Some(
-            assignment
-                .into_iter()
-                .map(|kernel| u32::try_from(kernel).ok())
-                .collect(),
-        )
+        Some(assignment.into_iter().map(Some).collect())
     }
 
     /// The kernels of a list: as many entries as visits, and kernels counted from 0 without gaps.
@@ -136,14 +130,14 @@ impl<'s> Mapping<'s> {
                 continue;
             };
             let number = eval_int(expr, env, diagnostics)?;
-            let Some(slot) = usize::try_from(number).ok().and_then(|kernel| used.get_mut(kernel)) else {
+            let Some(kernel) = usize::try_from(number).ok().filter(|kernel| *kernel < visits) else {
                 let text = format!("kernel index {number} is out of bounds for {visits} {what}");
                 let label = format!("must be from 0 to {}", visits - 1);
                 diagnostics.push(Diagnostic::error(Code::OutOfRange, expr.span, text).label(label));
                 return None;
             };
-            *slot = true;
-            kernels.push(u32::try_from(number).ok());
+            used[kernel] = true;
+            kernels.push(Some(kernel));
         }
         let count = used.iter().rposition(|used| *used).map_or(0, |last| last + 1);
         if let Some(unused) = used[..count].iter().position(|used| !used) {
@@ -170,62 +164,60 @@ fn groups(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<usize
     }
 }
 
-fn find(defs: &'static [MappingDef], call: &Call) -> Option<&'static MappingDef> {
-    defs.iter().find(|def| def.name == call.name.value)
-}
-
-fn size(args: &Args, name: &str) -> Option<usize> {
-    match args.get(name)? {
-        ArgValue::Size(value) => usize::try_from(value).ok(),
-        _ => None,
-    }
-}
-
 fn named(call: &Call, env: &Env, words: &mut Vec<String>, diagnostics: &mut Diagnostics) -> Option<Way<'static>> {
-    let def = find(MAPPINGS, call)?;
+    let def = find(MAPPINGS, &call.name.value)?;
     let args = read(def.params, &call.args, env, diagnostics)?;
-    // The checks of names have seen that exactly one of the two is given.
-    let (count, mut text) = match (size(&args, "groups"), size(&args, "rate")) {
-        (Some(groups), None) => (Count::Groups(groups), format!("groups = {groups}")),
-        (None, Some(rate)) => (Count::Rate(rate), format!("rate = {rate}")),
+    // The checks of names have reported a call that gives both or neither.
+    let (count, mut text) = match (args.get("groups"), args.get("rate")) {
+        (Some(ArgValue::Size(groups)), None) => (
+            Count::Groups(usize::try_from(groups).ok()?),
+            format!("groups = {groups}"),
+        ),
+        (None, Some(ArgValue::Size(rate))) => (Count::Rate(usize::try_from(rate).ok()?), format!("rate = {rate}")),
         _ => return None,
     };
-    let order = match def.name {
-        "sequential" => Order::Sequential,
-        "cycle_rev" => Order::CycleRev,
-        "random" => {
-            let seed = match args.get("seed") {
-                Some(ArgValue::Size(seed)) => seed,
-                _ => 0,
-            };
+    let order = match def.kind {
+        MappingKind::Sequential => Order::Sequential,
+        MappingKind::Cycle => Order::Cycle,
+        MappingKind::CycleRev => Order::CycleRev,
+        MappingKind::Random => {
+            let seed = args.size("seed", 0);
             text += &format!(", seed = {seed}");
             Order::Random(seed)
         }
-        _ => Order::Cycle,
     };
     words.push(format!("{}({text})", def.name));
     Some(Way::Spread(order, count))
 }
 
 fn place(call: &Call, env: &Env, words: &mut Vec<String>, diagnostics: &mut Diagnostics) -> Option<Place> {
-    let def = find(PLACES, call)?;
+    let def = find(PLACES, &call.name.value)?;
     let args = read(def.params, &call.args, env, diagnostics)?;
-    let (amount, text) = match args.get("visits") {
-        Some(ArgValue::Size(visits)) => (Amount::Visits(usize::try_from(visits).ok()?), format!("({visits})")),
-        Some(ArgValue::Number(part)) => (Amount::Fraction(part), format!("({part:?})")),
-        _ => (Amount::Fraction(1.0), String::new()),
+    let mut text = String::new();
+    let mut amount = || {
+        let (amount, written) = amount(&args)?;
+        text = written;
+        Some(amount)
     };
-    if def.name != "uniform" {
-        if words.is_empty() {
-            words.push("sequential(groups = 1)".to_owned());
-        }
-        words.push(format!("at {}{text}", def.name));
+    let place = match def.kind {
+        PlaceKind::Uniform => return Some(Place::Uniform),
+        PlaceKind::Front => Place::Front(amount()?),
+        PlaceKind::Middle => Place::Middle(amount()?),
+        PlaceKind::Back => Place::Back(amount()?),
+        PlaceKind::Sandwich => Place::Sandwich,
+    };
+    if words.is_empty() {
+        words.push("sequential(groups = 1)".to_owned());
     }
-    Some(match def.name {
-        "front" => Place::Front(amount),
-        "middle" => Place::Middle(amount),
-        "back" => Place::Back(amount),
-        "sandwich" => Place::Sandwich,
-        _ => Place::Uniform,
-    })
+    words.push(format!("at {}{text}", def.name));
+    Some(place)
+}
+
+/// The number of visits at a place, and how it is written.
+fn amount(args: &Args) -> Option<(Amount, String)> {
+    match args.get("visits")? {
+        ArgValue::Size(visits) => Some((Amount::Visits(usize::try_from(visits).ok()?), format!("({visits})"))),
+        ArgValue::Number(part) => Some((Amount::Fraction(part), format!("({part:?})"))),
+        _ => None,
+    }
 }

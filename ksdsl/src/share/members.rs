@@ -5,7 +5,6 @@ use super::{Clause, has_weights, parts_of, select};
 use crate::ast::{Segment, Selector, SharePart};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Layer, LayerId, join_sizes};
-use crate::layers;
 use crate::value::Env;
 use std::collections::HashMap;
 
@@ -86,7 +85,7 @@ impl Clause<'_, '_> {
         inside.retain(|&layer| {
             let op = &self.network.layers[layer].op;
             let wanted = match kind {
-                Some(kind) => layers::is_kind(op, kind),
+                Some(kind) => op.is_kind(kind),
                 // Norms are private to each visit unless they are requested.
                 None => has_weights(op),
             };
@@ -106,7 +105,7 @@ impl Clause<'_, '_> {
         let mut sets: HashMap<Signature, Vec<LayerId>> = HashMap::new();
         for &layer in layers {
             let signature = Signature::of(&self.network.layers[layer].op, self.part());
-            let set = sets.entry(signature).or_default();
+            let set = sets.entry(signature.clone()).or_default();
             if set.is_empty() {
                 order.push(signature);
             }

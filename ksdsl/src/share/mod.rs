@@ -16,27 +16,29 @@ mod select;
 
 use crate::ast::{Select, Selector, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::elaborate::Elaborated;
-use crate::ir::{LayerId, Network, Op, Part};
+use crate::elaborate::{Elaborated, Unshared};
+use crate::ir::{Layer, LayerId, Network, Op, Part};
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, eval_bool};
-use mapping::Mapping;
+use mapping::ClauseMapping;
 use outcome::Selected;
-use private::Private;
+use private::PrivateParts;
 use select::Index;
 use std::collections::HashMap;
 
 /// Resolves the clauses of an elaborated network.
 pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Network {
-    let Elaborated {
+    let (
         mut network,
-        shares,
-        env,
-        incomplete,
-    } = elaborated;
+        Clauses {
+            shares,
+            env,
+            incomplete,
+        },
+    ) = unshared(elaborated);
     let index = Index::new(&network.layers);
-    let mut names = Names::default();
+    let mut names = GroupNames::default();
     let mut budget = limits::SELECTED_PLACES;
     for share in shares {
         let holds = share
@@ -46,7 +48,7 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         if !holds {
             continue;
         }
-        let Some(private) = Private::read(share, &env, diagnostics) else {
+        let Some(private) = PrivateParts::read(share, &env, diagnostics) else {
             continue;
         };
         let mut clause = Clause {
@@ -59,7 +61,7 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
             incomplete,
             diagnostics,
         };
-        if let Some(mapping) = Mapping::read(share, &env, clause.diagnostics) {
+        if let Some(mapping) = ClauseMapping::read(share, &env, clause.diagnostics) {
             clause.groups(&mapping, &env);
         }
         if budget == 0 {
@@ -68,6 +70,45 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         }
     }
     network
+}
+
+/// The clauses of a network with what they are read in.
+struct Clauses<'f> {
+    shares: Vec<&'f Share>,
+    env: Env,
+    incomplete: bool,
+}
+
+/// The network in which nothing is shared, and its clauses.
+fn unshared(elaborated: Elaborated<'_>) -> (Network, Clauses<'_>) {
+    let layer = |layer: Unshared| Layer {
+        path: layer.path,
+        op: layer.op,
+        input: layer.input,
+        output: layer.output,
+        span: layer.span,
+        kernel: None,
+        bias: None,
+        scaled: false,
+        rank: None,
+    };
+    let network = Network {
+        name: elaborated.head.name.to_owned(),
+        docs: elaborated.head.docs.to_vec(),
+        text: elaborated.head.text,
+        parameters: elaborated.parameters,
+        input: elaborated.input,
+        output: elaborated.output,
+        nodes: elaborated.nodes,
+        layers: elaborated.layers.into_iter().map(layer).collect(),
+        groups: Vec::new(),
+    };
+    let clauses = Clauses {
+        shares: elaborated.shares,
+        env: elaborated.env,
+        incomplete: elaborated.incomplete,
+    };
+    (network, clauses)
 }
 
 fn too_many_places(span: Span) -> Diagnostic {
@@ -79,15 +120,15 @@ fn too_many_places(span: Span) -> Diagnostic {
 }
 
 /// The names of groups so far: the clause each is from, and the number its next namesake gets.
-type Names = HashMap<String, (Span, u32)>;
+type GroupNames = HashMap<String, (Span, u32)>;
 
 /// One clause at work.
 struct Clause<'a, 'd> {
     share: &'a Share,
-    private: Private,
+    private: PrivateParts,
     network: &'a mut Network,
     index: &'a Index,
-    names: &'a mut Names,
+    names: &'a mut GroupNames,
     /// Places that may still be looked at.
     budget: &'a mut usize,
     /// Layers are missing because of errors, so that selectors may match too little.
@@ -138,7 +179,7 @@ impl Clause<'_, '_> {
     }
 
     /// Makes the groups of the clause.
-    fn groups(&mut self, mapping: &Mapping<'_>, env: &Env) {
+    fn groups(&mut self, mapping: &ClauseMapping<'_>, env: &Env) {
         let first = self.network.groups.len();
         let families = self.families(env);
         let selected = Selected::of(&families);
@@ -152,7 +193,7 @@ impl Clause<'_, '_> {
             };
             for set in family.sets {
                 let kernels = set.at.iter().map(|visit| kernels[*visit]).collect();
-                self.group(set.layers, set.name, kernels, mapping.words.clone());
+                self.group(set.layers, set.name, &kernels, mapping.words.clone());
             }
         }
         if !self.diagnostics.has_errors() && !self.incomplete && *self.budget > 0 {
@@ -173,7 +214,7 @@ impl Clause<'_, '_> {
                 }
                 layers.sort_unstable();
                 layers.dedup();
-                layers.retain(|&layer| !matches!(self.network.layers[layer].op, Op::Invalid));
+                layers.retain(|&layer| !self.network.layers[layer].op.is_invalid());
                 let known = layers.len();
                 layers.retain(|&layer| self.has_part(layer));
                 let failed = self.diagnostics.errors() > errors || known > layers.len();
@@ -219,7 +260,7 @@ impl Clause<'_, '_> {
 /// Whether layers of this kind share where a clause names no kind: norms are private to each visit
 /// unless they are requested.
 fn has_weights(op: &Op) -> bool {
-    matches!(op, Op::Conv(_) | Op::Linear { .. })
+    op.kernel_matrix().is_some()
 }
 
 /// The parts of a layer that a clause shares.

@@ -3,7 +3,7 @@
 //! Both follow from the groups the clause made, not from what it says.
 
 use super::{Clause, Family};
-use crate::ast::{Mapping, Select};
+use crate::ast::{MappingExpr, Select};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Group, LayerId, Part};
 use crate::source::Span;
@@ -73,7 +73,7 @@ impl Clause<'_, '_> {
                 LET_MORE,
             ),
             _ => (
-                share.into.as_ref().map_or(share.span, Mapping::span),
+                share.into.as_ref().map_or(share.span, MappingExpr::span),
                 "every visit has its own kernel: nothing is shared".to_owned(),
                 FEWER_KERNELS,
             ),

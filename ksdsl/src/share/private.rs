@@ -3,15 +3,15 @@
 use super::Clause;
 use crate::ast::{Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::ir::{LayerId, Op, Part, join_sizes};
-use crate::layers::read;
-use crate::mappings::PRIVATE_PARTS;
+use crate::ir::{LayerId, Part, join_sizes};
+use crate::mappings::{PRIVATE_PARTS, PrivateKind, find};
+use crate::ops::read;
 use crate::source::Span;
 use crate::value::Env;
 
 /// The parts after `with private`, their numbers computed.
 #[derive(Debug, Default)]
-pub(super) struct Private {
+pub(super) struct PrivateParts {
     /// Where the clause asks for a bias.
     pub(super) bias: Option<Span>,
     /// Where the clause asks for factors.
@@ -20,18 +20,18 @@ pub(super) struct Private {
     pub(super) rank: Option<(u64, Span, Span)>,
 }
 
-impl Private {
+impl PrivateParts {
     /// Reads what a clause says; `None` if something cannot be used, which is reported.
     pub(super) fn read(share: &Share, env: &Env, diagnostics: &mut Diagnostics) -> Option<Self> {
-        let mut private = Private::default();
+        let mut private = PrivateParts::default();
         for call in &share.private {
             // The checks of names have reported a part that does not exist.
-            let def = PRIVATE_PARTS.iter().find(|def| def.name == call.name.value)?;
+            let def = find(PRIVATE_PARTS, &call.name.value)?;
             let args = read(def.params, &call.args, env, diagnostics)?;
-            match def.name {
-                "bias" => private.bias = Some(call.span),
-                "scale" => private.scale = Some(call.span),
-                _ => private.rank = Some((args.size("rank", 1), args.span("rank")?, call.span)),
+            match def.kind {
+                PrivateKind::Bias => private.bias = Some(call.span),
+                PrivateKind::Scale => private.scale = Some(call.span),
+                PrivateKind::LowRank => private.rank = Some((args.size("rank", 1), args.span("rank")?, call.span)),
             }
         }
         Some(private)
@@ -65,10 +65,7 @@ impl Clause<'_, '_> {
         let said = self.share.part == SharePart::Bias || matches!(self.share.select, Select::Blocks { .. });
         if !has_kernel && !said {
             let text = format!("`{}` has no kernel {what}", layer.path);
-            let why = match layer.op {
-                Op::PositionEmbedding { .. } => "a position embedding is a map that is added",
-                _ => "a norm is shared as a whole",
-            };
+            let why = layer.op.sharing().and_then(|sharing| sharing.whole).unwrap_or_default();
             let diagnostic = Diagnostic::error(Code::NothingToShare, at, text)
                 .and(layer.span, format!("it is `{}`", layer.op.word()))
                 .help(format!("{why}: leave out {own}"));

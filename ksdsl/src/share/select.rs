@@ -33,7 +33,7 @@ pub(super) struct Match {
 }
 
 /// A step of a selector with its numbers computed.
-enum Step<'s> {
+enum PathStep<'s> {
     Name(&'s str, Span),
     Deep,
     Index(i64, Span),
@@ -204,14 +204,14 @@ impl Index {
             .collect()
     }
 
-    fn advance(&self, here: &[NodeId], step: &Step<'_>, budget: &mut usize) -> Vec<NodeId> {
+    fn advance(&self, here: &[NodeId], step: &PathStep<'_>, budget: &mut usize) -> Vec<NodeId> {
         let mut next = Vec::new();
         let mut seen = HashSet::new();
         for node in here {
             *budget = budget.saturating_sub(1);
             match step {
-                Step::Deep => self.descend(*node, &mut seen, &mut next, budget),
-                Step::Name(name, _) if !name.contains('*') => {
+                PathStep::Deep => self.descend(*node, &mut seen, &mut next, budget),
+                PathStep::Name(name, _) if !name.contains('*') => {
                     let segment = Segment::Name((*name).to_owned());
                     next.extend(self.nodes[*node].by_segment.get(&segment));
                 }
@@ -247,8 +247,8 @@ impl Index {
     }
 
     /// Whether a range ends after the last index of every place it is applied to.
-    fn beyond(&self, here: &[NodeId], step: &Step<'_>) -> bool {
-        let Step::Range(_, Some(to), _) = step else {
+    fn beyond(&self, here: &[NodeId], step: &PathStep<'_>) -> bool {
+        let PathStep::Range(_, Some(to), _) = step else {
             return false;
         };
         let longest = here.iter().map(|node| self.indices(*node)).max().unwrap_or(0);
@@ -256,7 +256,7 @@ impl Index {
     }
 
     /// The error for a selector that matches nothing, with what there is instead.
-    fn nothing(&self, selector: &Selector, here: &[NodeId], step: &Step<'_>) -> Diagnostic {
+    fn nothing(&self, selector: &Selector, here: &[NodeId], step: &PathStep<'_>) -> Diagnostic {
         let node = here.first().copied().unwrap_or(0);
         let path = self.path(node);
         let place = if path.0.is_empty() {
@@ -266,20 +266,20 @@ impl Index {
         };
         let indices = self.indices(node);
         match step {
-            Step::Index(index, span) if indices > 0 => Diagnostic::error(
+            PathStep::Index(index, span) if indices > 0 => Diagnostic::error(
                 Code::IndexOutOfRange,
                 *span,
                 format!("the index {index} is out of bounds for {place}"),
             )
             .label(format!("it has {indices}, counted from 0"))
             .help(format!("use an index from 0 to {}", indices - 1)),
-            Step::Range(from, Some(to), span) if indices > 0 && from.unwrap_or(0) >= *to => {
+            PathStep::Range(from, Some(to), span) if indices > 0 && from.unwrap_or(0) >= *to => {
                 let text = format!("the range {}..{to} is empty", from.unwrap_or(0));
                 Diagnostic::error(Code::IndexOutOfRange, *span, text)
                     .label("the end of a range is exclusive")
                     .help(format!("use a range within 0..{indices}"))
             }
-            Step::Range(from, to, span) if indices > 0 => {
+            PathStep::Range(from, to, span) if indices > 0 => {
                 let text = |end: &Option<i64>| end.map_or(String::new(), |end| end.to_string());
                 Diagnostic::error(
                     Code::IndexOutOfRange,
@@ -291,11 +291,11 @@ impl Index {
             }
             _ => {
                 let span = match step {
-                    Step::Name(_, span) | Step::Index(_, span) | Step::Range(_, _, span) => *span,
+                    PathStep::Name(_, span) | PathStep::Index(_, span) | PathStep::Range(_, _, span) => *span,
                     _ => selector.span,
                 };
                 let near = match step {
-                    Step::Name(name, _) => {
+                    PathStep::Name(name, _) => {
                         nearest(name, self.names(node)).map(|near| format!("did you mean `{near}`?"))
                     }
                     _ => None,
@@ -314,13 +314,13 @@ impl Index {
     }
 }
 
-impl Step<'_> {
+impl PathStep<'_> {
     fn matches(&self, segment: &Segment) -> bool {
         match (self, segment) {
-            (Step::Name(pattern, _), Segment::Name(name)) => wildcard(pattern, name),
-            (Step::Index(wanted, _), Segment::Index(index)) => *wanted == i64::from(*index),
-            (Step::AnyIndex, Segment::Index(_)) => true,
-            (Step::Range(from, to, _), Segment::Index(index)) => {
+            (PathStep::Name(pattern, _), Segment::Name(name)) => wildcard(pattern, name),
+            (PathStep::Index(wanted, _), Segment::Index(index)) => *wanted == i64::from(*index),
+            (PathStep::AnyIndex, Segment::Index(_)) => true,
+            (PathStep::Range(from, to, _), Segment::Index(index)) => {
                 from.is_none_or(|from| from <= i64::from(*index)) && to.is_none_or(|to| i64::from(*index) < to)
             }
             _ => false,
@@ -328,7 +328,7 @@ impl Step<'_> {
     }
 }
 
-fn steps<'s>(selector: &'s Selector, env: &Env, diagnostics: &mut Diagnostics) -> Option<Vec<Step<'s>>> {
+fn steps<'s>(selector: &'s Selector, env: &Env, diagnostics: &mut Diagnostics) -> Option<Vec<PathStep<'s>>> {
     let mut end = |expr: &Option<crate::ast::Expr>| match expr {
         Some(expr) => eval_int(expr, env, diagnostics).map(Some),
         None => Some(None),
@@ -336,11 +336,11 @@ fn steps<'s>(selector: &'s Selector, env: &Env, diagnostics: &mut Diagnostics) -
     let mut steps = Vec::new();
     for segment in &selector.segments {
         steps.push(match segment {
-            Pattern::Name(name) if name.value == "**" => Step::Deep,
-            Pattern::Name(name) => Step::Name(&name.value, name.span),
-            Pattern::AnyIndex(_) => Step::AnyIndex,
-            Pattern::Index(expr) => Step::Index(end(&Some(expr.clone()))??, expr.span),
-            Pattern::Range(from, to, span) => Step::Range(end(from)?, end(to)?, *span),
+            Pattern::Name(name) if name.value == "**" => PathStep::Deep,
+            Pattern::Name(name) => PathStep::Name(&name.value, name.span),
+            Pattern::AnyIndex(_) => PathStep::AnyIndex,
+            Pattern::Index(expr) => PathStep::Index(end(&Some(expr.clone()))??, expr.span),
+            Pattern::Range(from, to, span) => PathStep::Range(end(from)?, end(to)?, *span),
         });
     }
     Some(steps)

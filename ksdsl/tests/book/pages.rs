@@ -109,7 +109,7 @@ fn the_page_of_defaults_has_those_of_layers_and_recipes() {
     assert!(checked > 10, "only {checked} rows were found");
 }
 
-/// Paths in code quotes: `ksdsl/src/ir/op.rs`.
+/// Paths in code quotes: `ksdsl/src/ops/mod.rs`.
 #[test]
 fn every_file_that_contributing_names_exists() {
     let text = read("CONTRIBUTING.md");

@@ -15,30 +15,20 @@ pub(crate) struct Counts {
 
 /// The sizes of a layer's kernel, bias and norm, and of the statistics of that.
 fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
-    match *op {
-        Op::Conv(conv) => {
-            let kernel = conv.outputs * (conv.inputs / conv.groups) * conv.kernel[0] * conv.kernel[1];
-            (
-                [
-                    (Part::Kernel, kernel),
-                    (Part::Bias, if conv.bias { conv.outputs } else { 0 }),
-                ],
-                0,
-            )
+    let of = |name| op.call().int(name);
+    let weighted = |kernel| [(Part::Kernel, kernel), (Part::Bias, of("bias") * of("outputs"))];
+    let norm = |values| [(Part::Norm, values), (Part::Bias, 0)];
+    match op.call().name {
+        "conv" => {
+            let taps = of("kernel_height") * of("kernel_width");
+            (weighted(of("outputs") * (of("inputs") / of("groups")) * taps), 0)
         }
-        Op::Linear {
-            inputs, outputs, bias, ..
-        } => (
-            [
-                (Part::Kernel, inputs * outputs),
-                (Part::Bias, if bias { outputs } else { 0 }),
-            ],
-            0,
-        ),
-        Op::BatchNorm { channels, .. } => ([(Part::Norm, 2 * channels), (Part::Bias, 0)], 2 * channels),
-        Op::LayerNorm { channels, .. } => ([(Part::Norm, 2 * channels), (Part::Bias, 0)], 0),
-        Op::PositionEmbedding { shape: [c, h, w], .. } => ([(Part::Kernel, c * h * w), (Part::Bias, 0)], 0),
-        _ => ([(Part::Kernel, 0), (Part::Bias, 0)], 0),
+        "linear" => (weighted(of("inputs") * of("outputs")), 0),
+        "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
+        "layer_norm" | "group_norm" => (norm(2 * of("channels")), 0),
+        "rms_norm" => (norm(of("channels")), 0),
+        "position_embedding" => (weighted(of("channels") * of("height") * of("width")), 0),
+        _ => (weighted(0), 0),
     }
 }
 
@@ -47,13 +37,14 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
 fn macs(layer: &Layer) -> u64 {
     let outputs: u64 = layer.output.sizes().iter().product();
     let tokens: u64 = layer.output.sizes()[1..].iter().product();
-    let (rows, columns, each) = match layer.op {
-        Op::Conv(conv) => {
-            let taps = conv.inputs / conv.groups * conv.kernel[0] * conv.kernel[1];
-            (conv.outputs, taps, taps)
+    let of = |name| layer.op.call().int(name);
+    let (rows, columns, each) = match layer.op.call().name {
+        "conv" => {
+            let taps = of("inputs") / of("groups") * of("kernel_height") * of("kernel_width");
+            (of("outputs"), taps, taps)
         }
-        Op::Linear { inputs, outputs, .. } => (outputs, inputs, inputs),
-        Op::Attend { .. } => (0, 0, 2 * tokens),
+        "linear" => (of("outputs"), of("inputs"), of("inputs")),
+        "attend" => (0, 0, 2 * tokens),
         _ => (0, 0, 0),
     };
     outputs * each + layer.rank.map_or(0, |rank| rank * rows * columns)

@@ -361,11 +361,14 @@ fn expand_prints_the_chosen_networks() {
     let modules = |text: &str| -> Vec<(String, String)> {
         let items = syn::parse_file(text).expect("Rust").items;
         let module = |item: &syn::Item| match item {
-            syn::Item::Mod(module) => (module.ident.to_string(), quote::quote!(#module).to_string()),
+            syn::Item::Mod(module) => (
+                module.ident.to_string(),
+                quote::quote!(#module).to_string().replace(' ', ""),
+            ),
             _ => panic!("not only modules"),
         };
         let blocks = |(name, text): (String, String)| {
-            let (_, after) = text.split_once("Repeat < Block < E , D > , ").expect("blocks in a row");
+            let (_, after) = text.split_once("Repeat<Block<E,D>,").expect("blocks in a row");
             (name, after.chars().take_while(char::is_ascii_digit).collect())
         };
         items.iter().map(module).map(blocks).collect()

@@ -1,7 +1,8 @@
 //! What a network should compute: its resolved layers, one by one, without any structs.
 
 use crate::graph::{self, Graph, Id, Params};
-use ksdsl::ir::{Activation, Algorithm, Init, Join, Layer, Network, Node, Op, Part, PoolKind, Shape, Visit};
+use ksdsl::ir::{Init, Layer, Network, Node, Part, Shape, Visit};
+use ksdsl::ops::Call;
 
 /// The key of what holds a part of a layer.
 fn holder(network: &Network, layer: &Layer, visit: Option<Visit>) -> String {
@@ -30,20 +31,20 @@ pub(crate) fn params(network: &Network) -> Params {
     let mut params = Params::new();
     for layer in &network.layers {
         let kernel = holder(network, layer, layer.kernel);
-        match layer.op {
-            Op::BatchNorm { channels, .. } | Op::LayerNorm { channels, .. } => {
+        match layer.op.call().name {
+            name @ ("batch_norm" | "layer_norm") => {
                 if !params.contains_key(&format!("{kernel}.weight")) {
-                    graph::norm_params(&mut params, &kernel, channels, matches!(layer.op, Op::BatchNorm { .. }));
+                    let channels = layer.op.call().int("channels");
+                    graph::norm_params(&mut params, &kernel, channels, name == "batch_norm");
                 }
             }
             _ => {
                 for tensor in layer.op.tensors() {
-                    let inits = layer.op.inits().expect("a layer with a kernel");
-                    let (holder, start) = match tensor.part {
-                        Part::Bias => (holder(network, layer, layer.bias), inits[1]),
-                        _ => (kernel.clone(), inits[0]),
+                    let holder = match tensor.part {
+                        Part::Bias => holder(network, layer, layer.bias),
+                        _ => kernel.clone(),
                     };
-                    let first = first_visit(network, layer, tensor.part).unwrap_or(start);
+                    let first = first_visit(network, layer, tensor.name).unwrap_or(tensor.init);
                     params
                         .entry(format!("{holder}.{}", tensor.name))
                         .or_insert((tensor.shape, init(first)));
@@ -55,11 +56,12 @@ pub(crate) fn params(network: &Network) -> Params {
     params
 }
 
-/// How the first visit of a group starts this part.
-fn first_visit(network: &Network, layer: &Layer, part: Part) -> Option<Init> {
-    let visit = if part == Part::Bias { layer.bias } else { layer.kernel }?;
+/// How the first visit of a group starts this tensor.
+fn first_visit(network: &Network, layer: &Layer, name: &str) -> Option<Init> {
+    let visit = if name == "bias" { layer.bias } else { layer.kernel }?;
     let first = network.groups[visit.group].visits[0];
-    Some(network.layers[first].op.inits()?[usize::from(part == Part::Bias)])
+    let mut tensors = network.layers[first].op.tensors().into_iter();
+    tensors.find(|tensor| tensor.name == name).map(|tensor| tensor.init)
 }
 
 /// Factors of 1; of an addition B A (Hu et al. 2021, section 4.1) B is 0 and A starts as PyTorch's weights
@@ -80,7 +82,7 @@ fn own_params(layer: &Layer, params: &mut Params) {
     }
 }
 
-/// What of a network is written down: PyTorch has no word for algorithms, Rust says shapes.
+/// What of a network is written down: Rust says shapes.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Style {
     Rust,
@@ -105,53 +107,44 @@ pub(crate) fn shaped(op: String, shape: Shape) -> String {
 }
 
 impl Walk<'_, '_> {
-    fn nodes(&mut self, nodes: &[Node], x: Id) -> Id {
-        nodes.iter().fold(x, |x, node| self.node(node, x))
-    }
-
     fn node(&mut self, node: &Node, x: Id) -> Id {
         match node {
             Node::Layer(layer) => self.layer(&self.network.layers[*layer], x),
             Node::Scope(scope) => self.nodes(&scope.nodes, x),
-            Node::Residual { main, skip } => {
-                let (main, skip) = (self.nodes(main, x), self.nodes(skip, x));
-                self.graph.add("add", &[main, skip])
-            }
-            Node::Branch { join, arms, .. } => {
-                let values: Vec<(Id, Shape)> = arms.iter().map(|(arm, shape)| (self.nodes(arm, x), *shape)).collect();
-                self.branch(*join, &values)
-            }
-            Node::Gate(gate) => {
-                let factors = self.nodes(gate, x);
-                self.graph.add("gate", &[x, factors])
-            }
-            Node::Attend { layer, inputs } => {
-                let inputs: Vec<Id> = inputs.iter().map(|steps| self.nodes(steps, x)).collect();
-                let Op::Attend { heads } = self.network.layers[*layer].op else {
-                    panic!("attention without heads")
-                };
-                self.graph.add(graph::attend(heads), &inputs)
+            Node::Join(join) => {
+                let arms = join.arms.iter();
+                let values: Vec<(Id, Shape)> = arms.map(|arm| (self.nodes(&arm.nodes, x), arm.output)).collect();
+                self.join(join.op.call(), &values)
             }
         }
     }
 
-    fn branch(&mut self, join: Join, arms: &[(Id, Shape)]) -> Id {
+    fn nodes(&mut self, nodes: &[Node], x: Id) -> Id {
+        nodes.iter().fold(x, |x, node| self.node(node, x))
+    }
+
+    fn join(&mut self, call: &Call, arms: &[(Id, Shape)]) -> Id {
+        if call.name == "attend" {
+            let inputs: Vec<Id> = arms.iter().map(|(arm, _)| *arm).collect();
+            return self.graph.add(graph::attend(call.int("heads")), &inputs);
+        }
         let (mut x, mut shape) = arms[0];
         for &(arm, other) in &arms[1..] {
-            x = match (join, shape, other) {
-                (Join::Add, ..) => self.graph.add("add", &[x, arm]),
-                (Join::Concat, ..) => {
+            x = match (call.name, shape, other) {
+                (name @ ("add" | "subtract"), ..) => self.graph.add(name, &[x, arm]),
+                ("concat", ..) => {
                     let mut sizes = shape.sizes();
                     sizes[0] += other.channels();
                     shape = shape.with_channels(sizes[0]);
                     self.say("concat".to_owned(), shape, &[x, arm])
                 }
-                (Join::Multiply, Shape::Map { .. }, Shape::Flat(_)) => self.graph.add("gate", &[x, arm]),
-                (Join::Multiply, Shape::Flat(_), Shape::Map { .. }) => {
+                ("multiply", Shape::Map { .. }, Shape::Flat(_)) => self.graph.add("gate", &[x, arm]),
+                ("multiply", Shape::Flat(_), Shape::Map { .. }) => {
                     shape = other;
                     self.graph.add("gate", &[arm, x])
                 }
-                (Join::Multiply, ..) => self.graph.add("multiply", &[x, arm]),
+                ("multiply", ..) => self.graph.add("multiply", &[x, arm]),
+                (name, ..) => panic!("the join {name}"),
             };
         }
         x
@@ -169,42 +162,67 @@ impl Walk<'_, '_> {
 
     fn layer(&mut self, layer: &Layer, x: Id) -> Id {
         let norm = holder(self.network, layer, layer.kernel);
-        match layer.op {
-            Op::Conv(conv) => {
-                let mut op = graph::conv(conv.stride, conv.pad, conv.dilation, conv.groups);
-                if self.style == Style::Rust && conv.algorithm != Algorithm::Auto {
-                    op = format!("{op} {:?}", conv.algorithm);
-                }
+        let call = layer.op.call();
+        let pair = |name: &str| ["height", "width"].map(|axis| call.int(&format!("{name}_{axis}")));
+        match call.name {
+            "conv" => {
+                let pad = ["pad_top", "pad_bottom", "pad_left", "pad_right"].map(|side| call.int(side));
+                let op = graph::conv(pair("stride"), pad, pair("dilation"), call.int("groups"));
                 let inputs = self.weighted(layer, x);
                 self.say(op, layer.output, &inputs)
             }
-            Op::Linear { .. } => {
+            "linear" => {
                 let inputs = self.weighted(layer, x);
                 self.graph.add("linear", &inputs)
             }
-            Op::BatchNorm { eps, momentum, .. } => self.graph.add(graph::batch_norm(&norm, eps.0, momentum.0), &[x]),
-            Op::LayerNorm { eps, .. } => self.graph.add(graph::layer_norm(&norm, eps.0), &[x]),
-            Op::Activation(function) => self.graph.add(activation(function), &[x]),
-            Op::Pool {
-                kind,
-                kernel,
-                stride,
-                pad: [y, z],
-            } => {
-                let op = graph::pool(pool(kind), kernel, stride, [y, y, z, z]);
+            "batch_norm" => {
+                let op = graph::batch_norm(&norm, call.real("eps"), call.real("momentum"));
+                self.graph.add(op, &[x])
+            }
+            "layer_norm" => self.graph.add(graph::layer_norm(&norm, call.real("eps")), &[x]),
+            name @ ("max_pool" | "avg_pool") => {
+                let [y, z] = pair("pad");
+                let op = graph::pool(name, pair("kernel"), pair("stride"), [y, y, z, z]);
                 self.say(op, layer.output, &[x])
             }
-            Op::GlobalPool(kind) => self.graph.add(format!("global {}", pool(kind)), &[x]),
-            Op::Dropout(p) => self.graph.add(graph::dropout(p.0), &[x]),
-            Op::Flatten => match layer.input {
-                Shape::Map { .. } => self.say("flatten".to_owned(), layer.output, &[x]),
-                Shape::Flat(_) => x,
-            },
-            Op::PositionEmbedding { .. } => {
+            "global_avg_pool" => self.graph.add("global avg_pool", &[x]),
+            "global_max_pool" => self.graph.add("global max_pool", &[x]),
+            "dropout" => self.graph.add(graph::dropout(call.real("p")), &[x]),
+            "flatten" => self.say("flatten".to_owned(), layer.output, &[x]),
+            "position_embedding" => {
                 let map = self.graph.param(&format!("{norm}.weight"));
                 self.graph.add("position", &[x, map])
             }
-            Op::Attend { .. } | Op::Invalid => panic!("{} stands alone", layer.path),
+            name @ ("leaky_relu" | "elu") => {
+                let of = if name == "elu" { "alpha" } else { "slope" };
+                self.graph.add(graph::numbered(name, &[(of, call.real(of))]), &[x])
+            }
+            "upsample" => {
+                let numbers = ["factor", "bilinear"].map(|of| (of, call.real(of)));
+                let op = graph::numbered("upsample", &numbers);
+                self.say(op, layer.output, &[x])
+            }
+            name @ ("group_norm" | "rms_norm") => {
+                let tensors: &[&str] = if name == "group_norm" {
+                    &["weight", "bias"]
+                } else {
+                    &["weight"]
+                };
+                let numbers: &[&str] = if name == "group_norm" {
+                    &["groups", "eps"]
+                } else {
+                    &["eps"]
+                };
+                let numbers: Vec<_> = numbers.iter().map(|of| (*of, call.real(of))).collect();
+                let params = tensors
+                    .iter()
+                    .map(|tensor| self.graph.param(&format!("{norm}.{tensor}")));
+                let inputs: Vec<Id> = std::iter::once(x).chain(params).collect();
+                self.graph.add(graph::numbered(name, &numbers), &inputs)
+            }
+            name @ ("tanh" | "softplus") => self.graph.add(name, &[x]),
+            name @ ("relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish") => self.graph.add(name, &[x]),
+            name => panic!("{} is `{name}`", layer.path),
         }
     }
 
@@ -227,23 +245,5 @@ impl Walk<'_, '_> {
             inputs.push(self.graph.param(&format!("{bias}.bias")));
         }
         inputs
-    }
-}
-
-fn pool(kind: PoolKind) -> &'static str {
-    match kind {
-        PoolKind::Max => "max_pool",
-        PoolKind::Average => "avg_pool",
-    }
-}
-
-fn activation(function: Activation) -> &'static str {
-    match function {
-        Activation::Relu => "relu",
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_tanh",
-        Activation::Silu => "silu",
-        Activation::Sigmoid => "sigmoid",
-        Activation::HardSwish => "hard_swish",
     }
 }

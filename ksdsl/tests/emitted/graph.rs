@@ -87,6 +87,12 @@ pub(crate) fn attend(heads: u64) -> String {
     format!("attend heads {heads}")
 }
 
+/// An operation with numbers by name.
+pub(crate) fn numbered(name: &str, numbers: &[(&str, f64)]) -> String {
+    let numbers = numbers.iter().map(|(of, value)| format!(" {of} {value:?}"));
+    format!("{name}{}", numbers.collect::<String>())
+}
+
 pub(crate) fn start(word: &str, value: f64) -> String {
     format!("{word} {value:?}")
 }

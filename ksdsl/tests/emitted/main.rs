@@ -58,6 +58,10 @@ fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
 /// The networks here, those of the examples, and those of the book that are right.
 fn all() -> Vec<Network> {
     let mut all = networks(&Source::new("nets.ksn", include_str!("nets.ksn")));
+    all.extend(networks(&Source::new(
+        "operations.ksn",
+        include_str!("../data/operations.ksn"),
+    )));
     for (name, text) in files("examples/nets", "ksn") {
         all.extend(networks(&Source::new(name, text)));
     }

@@ -1,7 +1,7 @@
 //! How parameters start, from the formulas of the papers.
 
 use crate::{layer, net};
-use ksdsl::ir::{Init, Real};
+use ksdsl::ir::{Init, Layer, Real};
 
 /// Fan-in and fan-out of a layer: what each output sums over, and what each input is part of.
 type Fans = (f64, f64);
@@ -72,6 +72,11 @@ fn close(found: Init, expected: Init) -> bool {
     }
 }
 
+/// How the tensors of a layer start.
+fn inits(layer: &Layer) -> Vec<Init> {
+    layer.op.tensors().iter().map(|tensor| tensor.init).collect()
+}
+
 #[test]
 fn kernels_and_biases_start_as_the_papers_say() {
     for (input, call, fans) in LAYERS {
@@ -84,9 +89,10 @@ fn kernels_and_biases_start_as_the_papers_say() {
                 };
                 let call = format!("{call}{arg})").replace(", )", ")");
                 let network = net(&format!("net n {{ input {input}; layer: {call} }}"));
-                let inits = layer(&network, "layer").op.inits().expect("a kernel");
+                let inits = inits(layer(&network, "layer"));
                 let mut expected = [of("", *fans); 2];
                 expected[which] = of(word, *fans);
+                assert_eq!(inits.len(), 2, "{call}");
                 assert!(
                     inits.iter().zip(expected).all(|(found, wanted)| close(*found, wanted)),
                     "{call}: {inits:?}, not {expected:?}"
@@ -104,7 +110,7 @@ fn layers_inside_of_layers_start_as_such() {
         "net n { input 12 x 5 x 5; position_embedding; p: position_embedding(init = kaiming_normal)
         attention(3); a: attention(2, init = xavier_normal, bias_init = zeros); squeeze_excite(4, bias = true) }",
     );
-    let inits = |path: &str| layer(&network, path).op.inits().expect("a kernel");
+    let inits = |path: &str| inits(layer(&network, path));
     assert_eq!(inits("position_embedding")[0], Init::Normal(Real(0.02)));
     assert!(close(inits("p")[0], Init::Normal(Real(2.0_f64.sqrt()))));
     for part in ["q", "k", "v", "out"] {
@@ -113,7 +119,9 @@ fn layers_inside_of_layers_start_as_such() {
             default.iter().all(|init| close(*init, of("", (12.0, 12.0)))),
             "{default:?}"
         );
-        let [kernel, bias] = inits(&format!("a.{part}"));
+        let [kernel, bias] = inits(&format!("a.{part}"))[..] else {
+            panic!("a kernel and a bias")
+        };
         assert!(close(kernel, of("xavier_normal", (12.0, 12.0))) && bias == of("zeros", (1.0, 1.0)));
     }
     for (part, inputs) in [("reduce", 12.0), ("expand", 3.0)] {
@@ -133,6 +141,6 @@ fn projections_start_as_pointwise_convolutions() {
         .layers
         .iter()
         .find(|layer| layer.path.to_string().contains("project"));
-    let inits = projection.expect("a projection").op.inits().expect("a kernel");
+    let inits = inits(projection.expect("a projection"));
     assert!(inits.iter().all(|init| close(*init, of("", (6.0, 10.0)))), "{inits:?}");
 }

@@ -32,7 +32,6 @@ fn what_must_be_equal_must_be_equal() {
         (conv(", groups = 2"), conv(", groups = 2, dilation = 1 x 1"), true),
         (conv(""), "conv(8, kernel = 3, pad = 2, dilation = 2)".to_owned(), true),
         (conv(", init = zeros"), conv(", init = ones"), true),
-        (conv(", algorithm = direct"), conv(", algorithm = winograd"), true),
         (conv(", bias = true, bias_init = zeros"), conv(", bias = true"), true),
         ("pointwise(8)".to_owned(), "conv(8, kernel = 1)".to_owned(), true),
         ("depthwise(3, pad = 1)".to_owned(), conv(", groups = 8"), true),

@@ -1,7 +1,8 @@
 //! Sizes of outputs, by counting the places of windows one by one.
 
 use crate::{codes, layer, net};
-use ksdsl::ir::{Op, Shape};
+use ksdsl::ir::Shape;
+use ksdsl::ops::conv::Conv;
 
 /// The number of windows of this many taps that fit on `size` pixels with zeros around them, by trying every place.
 fn places(size: u64, zeros: [u64; 2], taps: u64, stride: u64, dilation: u64) -> u64 {
@@ -73,9 +74,7 @@ fn same_pads_as_little_as_it_can() {
             let network = net(&format!(
                 "net n {{ input 2 x {size} x 9; c: conv(2, kernel = {taps} x 1, stride = {stride} x 1, dilation = {dilation} x 1, pad = same) }}"
             ));
-            let Op::Conv(conv) = layer(&network, "c").op else {
-                panic!("no convolution")
-            };
+            let conv = layer(&network, "c").op.downcast::<Conv>().expect("a convolution");
             let wanted = (0..size).filter(|at| at % stride == 0).count() as u64;
             let fits = |zeros: &u64| places(size, [0, *zeros], taps, stride, dilation) >= wanted;
             let zeros = (0..).find(fits).expect("some padding is enough");
@@ -102,9 +101,9 @@ fn projections_have_the_stride_that_fits() {
             let outputs = places(size, [1, 1], 3, stride, 1);
             let fits = |step: &u64| (0..size).step_by(*step as usize).count() as u64 == outputs;
             let step = (1..=size).find(fits).expect("some stride fits");
-            let found = network.layers.iter().find_map(|layer| match layer.op {
-                Op::Conv(conv) if conv.kernel == [1, 1] => Some((conv, layer.output)),
-                _ => None,
+            let found = network.layers.iter().find_map(|layer| {
+                let conv = layer.op.downcast::<Conv>()?;
+                (conv.kernel == [1, 1]).then_some((conv, layer.output))
             });
             let (conv, output) = found.expect("a projection");
             assert_eq!((conv.stride, output), ([step, 2], map([6, outputs, 6])), "{text}");

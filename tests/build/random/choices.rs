@@ -1,14 +1,15 @@
 //! What random networks are made of.
 
-/// SplitMix64 (Steele et al. 2014).
+use ksdsl_files::random::SplitMix64;
+
 pub(super) struct Rng(pub(super) u64);
 
 impl Rng {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let mut generator = SplitMix64(self.0);
+        let number = generator.draw();
+        self.0 = generator.0;
+        number
     }
 
     pub(super) fn below(&mut self, count: usize) -> usize {
@@ -60,6 +61,11 @@ pub(super) const OF_MAPS: &[&str] = &[
     "position_embedding",
     "batch_norm",
     "layer_norm",
+    "group_norm",
+    "rms_norm",
+    "subtract",
+    "attend",
+    "upsample",
     "activation",
     "max_pool",
     "avg_pool",
@@ -74,10 +80,22 @@ pub(super) const OF_VECTORS: &[&str] = &[
     "multiply",
     "batch_norm",
     "layer_norm",
+    "rms_norm",
     "activation",
     "dropout",
 ];
-pub(super) const ACTIVATIONS: &[&str] = &["relu", "gelu", "gelu_tanh", "silu", "sigmoid", "hard_swish"];
+pub(super) const ACTIVATIONS: &[&str] = &[
+    "relu",
+    "gelu",
+    "gelu_tanh",
+    "silu",
+    "sigmoid",
+    "hard_swish",
+    "leaky_relu(slope = 0.1)",
+    "elu",
+    "tanh",
+    "softplus",
+];
 /// Of at least four visits.
 pub(super) const MAPPINGS: &[&str] = &[
     "",
@@ -121,12 +139,10 @@ pub(super) const HEADS: &[&str] = &["global_avg_pool", "global_max_pool", "flatt
 pub(super) const STEMS: &[&str] = &["conv", "patch_embedding", "none"];
 pub(super) const CONVS: &[&str] = &[
     "kernel = 3, pad = 1",
-    "kernel = 3, pad = 1, algorithm = direct",
-    "kernel = 3, pad = 1, algorithm = winograd",
     "kernel = 3, pad = 1, groups = 2",
     "kernel = 2 x 3, pad = same",
     "kernel = 5, pad = same, dilation = 2",
     "kernel = 3 x 1, pad = same, dilation = 2 x 1, groups = 2",
     "kernel = 1 x 5, pad = same",
 ];
-pub(super) const DEPTHWISES: &[&str] = &["1", "3", "5", "9", "3 x 7", "7, algorithm = toom_cook"];
+pub(super) const DEPTHWISES: &[&str] = &["1", "3", "5", "9", "3 x 7", "7"];

@@ -210,6 +210,7 @@ impl Writer {
                 let gate = format!("global_avg_pool; linear({width}); sigmoid");
                 format!("multiply {{ path {{ {} }} gate: path {{ {gate} }} }}", inner())
             }
+            "subtract" => format!("subtract {{ path {{ {} }} path {{ {} }} }}", inner(), inner()),
             "when" => format!("when i % 2 == 0 {{ {} }} else {{ {} }}", inner(), inner()),
             "seq" => format!("seq {{ {}; {} }}", inner(), inner()),
             "block" => {
@@ -267,7 +268,13 @@ impl Writer {
             "max_pool" | "avg_pool" => format!("{kind}(3, stride = 1, pad = 1)"),
             "dropout" => "dropout(0.25)".to_owned(),
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
-            "batch_norm" | "layer_norm" => kind.to_owned(),
+            "group_norm" if width.is_multiple_of(2) => "group_norm(2)".to_owned(),
+            "upsample" => {
+                let mode = rng.pick(&["nearest", "bilinear"]);
+                format!("upsample(2, mode = {mode}); avg_pool(2)")
+            }
+            "attend" if size[0] * size[1] <= 150 => "residual { attend(1) { path {} path {} path {} } }".to_owned(),
+            "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
             _ => self.activation(),
         }
     }
@@ -301,7 +308,7 @@ impl Writer {
             }
             "dropout" => "dropout(0.25)".to_owned(),
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
-            "batch_norm" | "layer_norm" => kind.to_owned(),
+            "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
             _ => self.activation(),
         }
     }

@@ -37,6 +37,8 @@ EmulatorState *emulator_state = nullptr;
 // One block at a time is run, by one thread of the host.
 #define __shared__ static
 #define __CUDA_ARCH__ 900
+// For what has no counterpart in C++: assembly.
+#define EMULATOR
 
 template <class T> T __shfl_xor_sync(unsigned, T value, int mask) {
     static_assert(sizeof(T) <= 8, "a value of at most 64 bits");
@@ -96,6 +98,39 @@ template <class T, class A, class V> T atomicCAS(T *at, A assumed, V value) {
     T old = *at;
     if (old == (T)assumed) *at = (T)value;
     return old;
+}
+
+// cvt.rn.bf16x2.f32.
+inline unsigned emulator_bf16(float value) {
+    unsigned bits = __float_as_uint(value);
+    if (value != value || value - value != 0) return bits >> 16; // NaN or infinite
+    return (bits + 0x7fffu + (bits >> 16 & 1)) >> 16;
+}
+inline unsigned emulator_pair(float low, float high) { return emulator_bf16(low) | emulator_bf16(high) << 16; }
+
+// mma.sync.m16n8k8 of TF32, or m16n8k16 of bfloat16 if `brief`, with the lanes' fragments as in the PTX ISA.
+inline void emulator_tensor_product(float (&sums)[4], const unsigned (&a)[4], const unsigned (&b)[2], bool brief) {
+    static unsigned left[32][32][4], right[32][32][2];
+    unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
+    unsigned warp = thread / 32, lane = thread % 32;
+    memcpy(left[warp][lane], a, sizeof a);
+    memcpy(right[warp][lane], b, sizeof b);
+    __shfl_xor_sync(0xffffffffu, 0, 1); // all lanes have written
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned row = lane / 4, column = lane % 4 * 2 + i % 2;
+        double sum = 0;
+        for (unsigned k = 0; k < (brief ? 16 : 8); k++) {
+            unsigned half = brief ? k / 8 : k / 4, other = brief ? k % 8 / 2 : k % 4;
+            unsigned x = left[warp][row * 4 + other][half * 2 + i / 2], y = right[warp][column * 4 + other][half];
+            if (brief)
+                x = k % 2 ? x & 0xffff0000u : x << 16, y = k % 2 ? y & 0xffff0000u : y << 16;
+            else
+                x &= 0xffffe000u, y &= 0xffffe000u; // TF32 has no more bits
+            sum += (double)__uint_as_float(x) * (double)__uint_as_float(y);
+        }
+        sums[i] = (float)(sums[i] + sum);
+    }
+    __shfl_xor_sync(0xffffffffu, 0, 1); // all lanes have read
 }
 
 // Calls a kernel with the arguments that cuLaunchKernel was given.

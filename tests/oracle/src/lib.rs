@@ -13,5 +13,6 @@ pub mod attention;
 pub mod combine;
 pub mod conv;
 pub mod linear;
+pub mod loops;
 pub mod norm;
 pub mod pool;

@@ -92,9 +92,6 @@ tests! {
     }
     networks_of_tests: f32 {
         algorithms::by_rule [0, 1, 2];
-        algorithms::directly [0, 1, 2];
-        algorithms::by_winograd [0, 1, 2];
-        algorithms::wide_by_toom_cook [0, 1, 2];
         chains::chained [0, 1, 2];
         slices::sliced [0, 1, 2];
         tied::tied_shared [0, 1, 2];
@@ -125,7 +122,7 @@ tests! {
         gradients::transformer_shared [0, 1, 2];
         gradients::scaled_shared [0, 1, 2];
         gradients::ranked_shared [0, 1, 2];
-        gradients::chosen_shared [0, 1, 2];
+        gradients::loops_shared [0, 1, 2];
     }
     double_precision: f64 {
         gradients::excitation_shared [0, 1, 2];
@@ -138,6 +135,7 @@ tests! {
         gradients::transformer_shared [0, 1, 2];
         gradients::scaled_shared [0, 1, 2];
         gradients::ranked_shared [0, 1, 2];
+        gradients::loops_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];
         tied::dropping [0];

@@ -5,7 +5,7 @@ use crate::net::{Net, images, noise};
 use crate::nets::gradients::*;
 use crate::tensors::{self, Values, change, values};
 use crate::visits::{summary, unrolled, visits};
-use ksdsl::layers::LAYERS;
+use ksdsl::ops;
 use ksdsl::summary::Summary;
 use ksdsl_runtime::prelude::*;
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ specs! {
     mapped: mapped_shared mapped_free;
     whole_blocks: whole_blocks_shared whole_blocks_free;
     transformer: transformer_shared transformer_free;
-    chosen: chosen_shared chosen_free;
+    loops: loops_shared loops_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.
@@ -207,13 +207,15 @@ fn every_layer_is_checked() {
 /// Every layer of the language is in one of these networks, which are from this text.
 pub(crate) fn assert_every_layer(summaries: &[Summary], text: &str) {
     let layers = || summaries.iter().flat_map(|summary| &summary.layers);
-    for layer in LAYERS {
+    for layer in ops::layers() {
         let met = match layer.name {
             // Not an operation of its own, but a gate of pooling, linear layers and activations.
             "squeeze_excite" => layers().any(|of| of.path.contains("squeeze_excite.")),
             // Pointwise convolutions around an `attend`, and a convolution.
             "attention" => layers().any(|of| of.op == "attend"),
             "patch_embedding" => layers().any(|of| of.path.contains("patch_embedding")),
+            // Join paths, and leave no layer behind.
+            "add" | "multiply" | "concat" => text.contains(&format!("{} {{", layer.name)),
             // Leaves no layer behind.
             "identity" => text.contains("path { identity }"),
             name => layers().any(|of| of.op == name),

@@ -1,5 +1,6 @@
 //! Generated models of any input shape behind one trait, in double precision.
 
+use ksdsl_files::random::SplitMix64;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::prelude::*;
 
@@ -36,18 +37,10 @@ pub(crate) trait Net: TensorCollection<f64, Cpu> + Clone {
     fn loss(&mut self, images: &[f64]) -> f64;
 }
 
-/// Values between -1 and 1 that look random and are always the same (SplitMix64, Steele et al.
-/// 2014).
+/// Values between -1 and 1 that look random and are always the same.
 pub(crate) fn noise(seed: u64) -> impl FnMut() -> f64 {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
+    let mut generator = SplitMix64(seed);
+    move || 2.0 * generator.fraction() - 1.0
 }
 
 /// Images for a net.
@@ -146,12 +139,12 @@ nets! {
     gradients::whole_blocks_free [3, 5, 5];
     gradients::transformer_shared [2, 4, 6];
     gradients::transformer_free [2, 4, 6];
+    gradients::loops_shared [4, 5, 4];
+    gradients::loops_free [4, 5, 4];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
     gradients::ranked_shared [4, 6, 6];
     gradients::ranked_free [4, 6, 6];
-    gradients::chosen_shared [3, 6, 5];
-    gradients::chosen_free [3, 6, 5];
     tied::tied_shared [3, 6, 6];
     tied::tied_free [3, 6, 6];
 }

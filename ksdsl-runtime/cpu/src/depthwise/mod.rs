@@ -14,7 +14,7 @@ mod small;
 mod small_weight;
 mod strided;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod tile;
 mod toom;
 mod toom_weight;

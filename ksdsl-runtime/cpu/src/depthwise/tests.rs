@@ -2,34 +2,26 @@
 
 use super::*;
 use ksdsl_engine::size::{MapSize, Window};
+use ksdsl_files::random::SplitMix64;
 use ksdsl_oracle::combine::{to_nchw, to_nhwc};
 use ksdsl_oracle::conv;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 fn kernel<E: CpuReal>(weight: &[E]) -> CpuKernel<E> {
     CpuKernel::new(CpuBuf::from_vec(weight.to_vec()))
 }
 
-/// SplitMix64.
-struct Rng(u64);
+struct Rng(SplitMix64);
 
 impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     fn between(&mut self, low: usize, high: usize) -> usize {
-        low + (self.next() % (high - low + 1) as u64) as usize
+        low + (self.0.draw() % (high - low + 1) as u64) as usize
     }
 
     /// Values in [-1, 1).
     fn values(&mut self, len: usize) -> Vec<f32> {
         (0..len)
-            .map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0)
+            .map(|_| (self.0.draw() >> 40) as f32 / (1 << 23) as f32 - 1.0)
             .collect()
     }
 }
@@ -169,7 +161,7 @@ fn report(name: &str, errors: impl Iterator<Item = [f64; 3]>) {
 /// Every tile width and remainder, every tile of taps, blocks of channels with a rest.
 #[test]
 fn every_remainder_matches_the_oracle() {
-    let mut rng = Rng(1);
+    let mut rng = Rng(SplitMix64(1));
     let errors = (1..=17).flat_map(|side| {
         let kernels = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
         kernels.map(|kernel| (side, kernel))
@@ -187,7 +179,7 @@ fn every_remainder_matches_the_oracle() {
 /// Random strides, dilations, paddings (wider than the window too) and longer outputs.
 #[test]
 fn random_windows_match_the_oracle() {
-    let mut rng = Rng(2);
+    let mut rng = Rng(SplitMix64(2));
     let sizes: Vec<ConvSize> = std::iter::from_fn(|| {
         let input = MapSize {
             batch: rng.between(1, 3),
@@ -210,7 +202,9 @@ fn random_windows_match_the_oracle() {
     .collect();
     report(
         "windows",
-        sizes.iter().map(|size| against_the_oracle(size, &mut Rng(3))),
+        sizes
+            .iter()
+            .map(|size| against_the_oracle(size, &mut Rng(SplitMix64(3)))),
     );
 }
 
@@ -218,7 +212,12 @@ fn random_windows_match_the_oracle() {
 #[test]
 fn large_maps_match_the_oracle() {
     let sizes = [same(3, 70, 17, 3), same(9, 33, 20, 9), same(5, 32, 48, 5)];
-    report("large", sizes.iter().map(|size| against_the_oracle(size, &mut Rng(4))));
+    report(
+        "large",
+        sizes
+            .iter()
+            .map(|size| against_the_oracle(size, &mut Rng(SplitMix64(4)))),
+    );
 }
 
 /// Counts how often each pixel was received, and doubles its values.
@@ -249,7 +248,7 @@ fn check_finish<E: CpuReal>(map: MapSize, kernel: impl Fn(Option<&dyn Finish<E>>
 }
 
 fn finish_gets_every_pixel_once<E: CpuReal>(size: &ConvSize) {
-    let mut rng = Rng(6);
+    let mut rng = Rng(SplitMix64(6));
     let mut values = |len| -> Vec<E> { wide(&rng.values(len)).into_iter().map(E::of).collect() };
     let (x, dy) = (values(size.input.len()), values(size.output.len()));
     let weight = values(size.input.channels * taps(size));
@@ -282,62 +281,16 @@ fn finish_gets_every_pixel_once_when_it_is_done() {
     }
 }
 
-/// The greatest GFLOP/s of some runs.
-fn best(work: f64, mut run: impl FnMut()) -> f64 {
-    let times = (0..(4e9 / work) as usize + 15).map(|_| {
-        let start = Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
-    });
-    work / times.fold(f64::INFINITY, f64::min) / 1e9
-}
-
-/// Pinned to one core:
-/// `KSDSL_THREADS=1 cargo test --release -p ksdsl-runtime --lib depthwise -- --ignored --nocapture`
-#[test]
-#[ignore = "prints speeds, checks nothing"]
-fn speed() {
-    let sizes = [
-        (same(8, 32, 256, 9), 1),
-        (same(1, 32, 256, 9), 1),
-        (same(1, 32, 256, 7), 1),
-        (same(1, 32, 256, 5), 1),
-        (same(1, 32, 256, 3), 1),
-        (same(8, 16, 128, 3), 1),
-        (same(8, 4, 512, 3), 1),
-        (same(1, 32, 256, 3), 2),
-        (same(8, 16, 128, 3), 2),
-    ];
-    for (mut size, stride) in sizes {
-        size.window.stride = [stride; 2];
-        let size = sized(size.input, size.window, [0; 2]).unwrap();
-        let mut rng = Rng(5);
-        let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
-        let weight = rng.values(size.input.channels * taps(&size));
-        let mut dw = weight.clone();
-        let work = 2.0 * (size.output.len() * taps(&size)) as f64;
-        println!("{:?}, kernel {:?}, stride {stride}", size.input, size.window.kernel);
-        for level in Level::available() {
-            level.with(|| {
-                let y = best(work, || drop(forward(&size, &x, &kernel(&weight), None, None)));
-                let dx = best(work, || drop(backward_data(&size, &kernel(&weight), &dy, None)));
-                let dw = best(work, || backward_weight(&size, &x, &dy, &mut dw));
-                println!("  {level:?}: GFLOP/s forward {y:.1}, data {dx:.1}, weight {dw:.1}");
-            });
-        }
-    }
-}
-
 /// What this thread has run so far: other processes do not count, as they would by the clock.
 #[cfg(target_os = "linux")]
-pub(crate) fn cpu_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// The clock, where the time of a thread is not available.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn cpu_seconds() -> f64 {
+fn cpu_seconds() -> f64 {
     static START: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     START.get_or_init(Instant::now).elapsed().as_secs_f64()
 }
@@ -363,7 +316,7 @@ fn toom_against_direct() {
         maps.map(|(side, channels)| same(1, side, channels, kernel))
     });
     for size in sizes {
-        let mut rng = Rng(7);
+        let mut rng = Rng(SplitMix64(7));
         let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
         let weight = rng.values(size.input.channels * taps(&size));
         let [mut y, mut z] = [0; 2].map(|_| vec![0.0_f32; size.output.len()]);
@@ -400,7 +353,7 @@ fn small_against_planes() {
     ];
     for (kernel, (batch, side, channels)) in [1, 3, 5].into_iter().flat_map(|k| maps.map(|map| (k, map))) {
         let size = same(batch, side, channels, kernel);
-        let mut rng = Rng(8);
+        let mut rng = Rng(SplitMix64(8));
         let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
         let weight = rng.values(size.input.channels * taps(&size));
         let [mut y, mut z] = [0; 2].map(|_| vec![0.0_f32; size.output.len()]);

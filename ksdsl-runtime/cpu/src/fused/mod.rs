@@ -16,8 +16,6 @@ mod gradient;
 mod moments;
 mod recompute;
 #[cfg(test)]
-mod speed;
-#[cfg(test)]
 mod tests;
 mod vector;
 

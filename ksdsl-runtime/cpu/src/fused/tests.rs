@@ -5,6 +5,7 @@ use crate::finish::Finish;
 use crate::real::CpuReal;
 use crate::{CpuBuf, Level, with_threads};
 use ksdsl_engine::size::{Activation, MapSize, RowSize, Tail};
+use ksdsl_files::random::SplitMix64;
 use ksdsl_oracle::{activation, combine, norm};
 use std::num::NonZeroUsize;
 
@@ -19,15 +20,10 @@ const KINDS: [Option<Activation>; 7] = [
     Some(Activation::Relu),
 ];
 
-/// Values in [-2, 2), by SplitMix64.
+/// Values in [-2, 2).
 fn values<E: CpuReal>(seed: u64, len: usize) -> Vec<E> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f64 / f64::from(1 << 22) - 2.0
-    };
+    let mut generator = SplitMix64(seed);
+    let mut next = || (generator.draw() >> 40) as f64 / f64::from(1 << 22) - 2.0;
     (0..len).map(|_| E::of(next())).collect()
 }
 

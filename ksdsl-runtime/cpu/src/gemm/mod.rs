@@ -9,7 +9,7 @@ mod matrix;
 mod panels;
 mod plain;
 #[cfg(test)]
-pub(super) mod tests;
+mod tests;
 mod tile;
 mod transposed;
 

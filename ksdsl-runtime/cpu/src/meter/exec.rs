@@ -7,6 +7,7 @@ use ksdsl_engine::exec::{
     ConvLink, ConvMoments, ConvTail, Exec, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
     link_by_link, one_by_one,
 };
+use ksdsl_engine::loops::Loops;
 use ksdsl_engine::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -37,6 +38,10 @@ impl Exec<f32> for Meter {
 
     fn nhwc_to_nchw(&self, size: MapSize, _: &MeterBuf) -> Counted {
         Ok(self.values(size.len()))
+    }
+
+    fn compute(&self, loops: &Loops, _: &[&MeterBuf]) -> Counted {
+        Ok(self.values(loops.len()))
     }
 
     fn kernel(&self, values: MeterBuf) -> MeterKernel {

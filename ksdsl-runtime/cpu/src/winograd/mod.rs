@@ -11,7 +11,7 @@
 //! | weight gradient | `[tiles x in]^T [tiles x out]`, summed over all tiles, then mapped back once |
 //!
 //! One thread, AVX-512, effective GFLOP/s (counting the direct algorithm's operations; the peak of
-//! the FMA units was 113), kernels prepared, on a shared machine (`winograd_shares` in `tests`):
+//! the FMA units was 113), kernels prepared, on a shared machine:
 //!
 //! | | output | of it transforms | weight gradient |
 //! | --- | --- | --- | --- |
@@ -29,8 +29,6 @@ mod kernel;
 mod lanes;
 mod points;
 pub(super) mod scratch;
-#[cfg(test)]
-mod tests;
 mod tiles;
 mod tiles_f32;
 mod uneven;

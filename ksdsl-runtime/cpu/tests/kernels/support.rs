@@ -5,20 +5,21 @@ use ksdsl_cpu::CpuReal;
 use ksdsl_cpu::{CpuBuf, Level};
 use ksdsl_engine::exec::{ConvTail, Exec, NormBackward};
 use ksdsl_engine::size::{ConvSize, LinearSize, MapSize, RowSize, Tail, Window};
+use ksdsl_files::random::SplitMix64;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-/// SplitMix64: small, and the same on every machine.
+/// Random numbers, the same on every machine.
 pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let mut generator = SplitMix64(self.0);
+        let number = generator.draw();
+        self.0 = generator.0;
+        number
     }
 
     /// A number from `low` to `high`, both included.

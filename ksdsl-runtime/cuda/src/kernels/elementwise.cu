@@ -25,33 +25,6 @@ extern "C" __global__ void fill(idx n, real value, real *x) {
     FOR_EACH(i, n) x[i] = value;
 }
 
-// Convolution tails and norms: after(factor * before(x + bias) + offset + residual). Null pointers
-// leave their part out; y may be x.
-extern "C" __global__ void tail(idx rows, int channels, const real *x, const real *bias, int before,
-                                const real *factor, const real *offset, const real *residual, int after,
-                                real *y) {
-    FOR_ROWS(row, c, rows, channels) {
-        idx i = row * channels + c;
-        real v = x[i];
-        if (bias) v += bias[c];
-        v = activate(before, v);
-        if (factor) v = fma(factor[c], v, offset[c]);
-        if (residual) v += residual[i];
-        y[i] = activate(after, v);
-    }
-}
-
-// after(x * gate[image] + residual); `pixels` rows belong to an image.
-extern "C" __global__ void gate_forward(idx rows, int channels, int pixels, const real *x, const real *gate,
-                                        const real *residual, int after, real *y) {
-    FOR_ROWS(row, c, rows, channels) {
-        idx i = row * channels + c;
-        real v = x[i] * gate[row / pixels * channels + c];
-        if (residual) v += residual[i];
-        y[i] = activate(after, v);
-    }
-}
-
 // [a | b] for each row; channels = left + right.
 extern "C" __global__ void concat(idx rows, int channels, int left, const real *a, const real *b, real *y) {
     FOR_ROWS(row, c, rows, channels) {
@@ -117,7 +90,20 @@ extern "C" __global__ void pack(idx n, int inner, int taps, const real *plain, r
     }
 }
 
-// The way back, added.
+// Kernels from [group][output][input][tap] to [group][input][tap][output], for the data gradient.
+extern "C" __global__ void pack_transposed(idx n, int outputs, int inputs, int taps, const real *plain, real *packed) {
+    FOR_EACH(i, n) {
+        int output = (int)(i % outputs);
+        idx rest = i / outputs;
+        int tap = (int)(rest % taps);
+        rest /= taps;
+        int input = (int)(rest % inputs);
+        idx group = rest / inputs;
+        packed[i] = plain[((group * outputs + output) * inputs + input) * taps + tap];
+    }
+}
+
+// The way back from `pack`, added.
 extern "C" __global__ void unpack_add(idx n, int inner, int taps, const real *packed, real *plain) {
     FOR_EACH(i, n) {
         idx outer = i / ((idx)inner * taps);

@@ -1,4 +1,4 @@
-// Sums over rows and what is made of them: batch norm, layer norm, gates, global pooling.
+// Sums over rows and what is made of them: batch norm, layer norm.
 
 // The rows [first, last) of part blockIdx.x.
 #define PART_OF(rows, rows_per_part)                                      \
@@ -7,34 +7,58 @@
 // Blocks of channels go on along z where there are more than y can count.
 #define CHANNEL ((blockIdx.z * gridDim.y + blockIdx.y) * blockDim.x + threadIdx.x)
 
+// Adds both sums of N channels over the rows of the block, and writes them as partial sums.
+template <int N>
+__device__ __forceinline__ void write_sums(int c, int channels, const double (&first)[N], const double (&second)[N],
+                                           double *partials, double *shared) {
+    double *to = partials + (idx)blockIdx.x * 2 * channels + c;
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        double a = sum_rows(first[k], shared), b = sum_rows(second[k], shared);
+        if (c < channels && threadIdx.y == 0) {
+            to[k] = a;
+            to[channels + k] = b;
+        }
+    }
+}
+
 // Per part and channel: the sums of before(x + bias) and of its square. Writes x + bias to
 // `output` (which may be x) where there is a bias, and before(x + bias) to `activated` where there
 // is a `before`. Partial sums lie [part][2][channels].
+template <int N>
+__device__ __forceinline__ void moments_of(idx rows, int channels, idx rows_per_part, const real *x, const real *bias,
+                                           int before, real *output, real *activated, double *partials,
+                                           double *shared) {
+    PART_OF(rows, rows_per_part);
+    int c = CHANNEL * N;
+    double sums[N] = {}, squares[N] = {};
+    if (c < channels) {
+        Values<N> add = load_or<N>(bias, c, (real)0);
+        for (idx row = first + threadIdx.y; row < last; row += blockDim.y) {
+            idx i = row * channels + c;
+            Values<N> v = load<N>(x + i);
+#pragma unroll
+            for (int k = 0; k < N; k++) v.at[k] += add.at[k];
+            if (bias) store(output + i, v);
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                v.at[k] = activate(before, v.at[k]);
+                sums[k] += (double)v.at[k];
+                squares[k] += (double)v.at[k] * (double)v.at[k];
+            }
+            if (activated) store(activated + i, v);
+        }
+    }
+    write_sums<N>(c, channels, sums, squares, partials, shared);
+}
+
 extern "C" __global__ void moments(idx rows, int channels, idx rows_per_part, const real *x, const real *bias,
                                    int before, real *output, real *activated, double *partials) {
     __shared__ double shared[THREADS];
-    PART_OF(rows, rows_per_part);
-    int c = CHANNEL;
-    double sum = 0, squares = 0;
-    if (c < channels) {
-        real add = bias ? bias[c] : (real)0;
-        for (idx row = first + threadIdx.y; row < last; row += blockDim.y) {
-            idx i = row * channels + c;
-            real v = x[i] + add;
-            if (bias) output[i] = v;
-            v = activate(before, v);
-            if (activated) activated[i] = v;
-            sum += (double)v;
-            squares += (double)v * (double)v;
-        }
-    }
-    sum = sum_rows(sum, shared);
-    squares = sum_rows(squares, shared);
-    if (c < channels && threadIdx.y == 0) {
-        double *to = partials + (idx)blockIdx.x * 2 * channels;
-        to[c] = sum;
-        to[channels + c] = squares;
-    }
+    if (channels % WIDTH == 0)
+        moments_of<WIDTH>(rows, channels, rows_per_part, x, bias, before, output, activated, partials, shared);
+    else
+        moments_of<1>(rows, channels, rows_per_part, x, bias, before, output, activated, partials, shared);
 }
 
 // A sum over the parts for each channel of the block; every thread of the block must call it.
@@ -72,37 +96,47 @@ extern "C" __global__ void norm_coefficients(int channels, double eps, const rea
 
 // The gradient before the last activation: masked by the output's sign, which is read or recomputed
 // by the same operations as in the forward pass.
-__device__ __forceinline__ real masked(real dy, int after, const real *output, idx i, real a, real factor,
-                                       real offset) {
+__device__ __forceinline__ real masked(real dy, int after, bool read, real output, real a, real factor, real offset) {
     if (after == NONE) return dy;
-    real y = output ? output[i] : fma(factor, a, offset);
+    real y = read ? output : fma(factor, a, offset);
     return y > (real)0 ? dy : (real)0;
 }
 
 // Per part and channel: the sums of g and of g * (a - mean), with a = before(x).
+template <int N>
+__device__ __forceinline__ void norm_reduce_of(idx rows, int channels, idx rows_per_part, const real *x, int before,
+                                               int after, const real *output, const real *mean, const real *factor,
+                                               const real *offset, const real *dy, double *partials, double *shared) {
+    PART_OF(rows, rows_per_part);
+    int c = CHANNEL * N;
+    double sums[N] = {}, products[N] = {};
+    if (c < channels) {
+        Values<N> middle = load<N>(mean + c), scale = load<N>(factor + c), shift = load<N>(offset + c);
+        for (idx row = first + threadIdx.y; row < last; row += blockDim.y) {
+            idx i = row * channels + c;
+            Values<N> a = load<N>(x + i), g = load<N>(dy + i), y = load_or<N>(output, i, (real)0);
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                a.at[k] = activate(before, a.at[k]);
+                g.at[k] = masked(g.at[k], after, output, y.at[k], a.at[k], scale.at[k], shift.at[k]);
+                sums[k] += (double)g.at[k];
+                products[k] += (double)g.at[k] * (double)(a.at[k] - middle.at[k]);
+            }
+        }
+    }
+    write_sums<N>(c, channels, sums, products, partials, shared);
+}
+
 extern "C" __global__ void norm_reduce(idx rows, int channels, idx rows_per_part, const real *x, int before,
                                        int after, const real *output, const real *mean, const real *factor,
                                        const real *offset, const real *dy, double *partials) {
     __shared__ double shared[THREADS];
-    PART_OF(rows, rows_per_part);
-    int c = CHANNEL;
-    double sum = 0, product = 0;
-    if (c < channels) {
-        for (idx row = first + threadIdx.y; row < last; row += blockDim.y) {
-            idx i = row * channels + c;
-            real a = activate(before, x[i]);
-            real g = masked(dy[i], after, output, i, a, factor[c], offset[c]);
-            sum += (double)g;
-            product += (double)g * (double)(a - mean[c]);
-        }
-    }
-    sum = sum_rows(sum, shared);
-    product = sum_rows(product, shared);
-    if (c < channels && threadIdx.y == 0) {
-        double *to = partials + (idx)blockIdx.x * 2 * channels;
-        to[c] = sum;
-        to[channels + c] = product;
-    }
+    if (channels % WIDTH == 0)
+        norm_reduce_of<WIDTH>(rows, channels, rows_per_part, x, before, after, output, mean, factor, offset, dy,
+                              partials, shared);
+    else
+        norm_reduce_of<1>(rows, channels, rows_per_part, x, before, after, output, mean, factor, offset, dy, partials,
+                          shared);
 }
 
 // Adds the gradients of scale and shift; `average` and `slope` are what norm_gradient takes away.
@@ -124,19 +158,40 @@ extern "C" __global__ void norm_finish(int channels, int parts, idx rows, double
 
 // dx = before'(x) * factor * (g - average - (a - mean) * slope); the residual's gradient is g.
 // dx or dresidual may be dy.
+template <int N>
+__device__ __forceinline__ void norm_gradient_of(idx rows, int channels, const real *x, int before, int after,
+                                                 const real *output, const real *mean, const real *factor,
+                                                 const real *offset, const real *average, const real *slope,
+                                                 const real *dy, real *dx, real *dresidual) {
+    FOR_WIDE_CHANNELS(N, c, channels) {
+        Values<N> middle = load<N>(mean + c), scale = load<N>(factor + c), shift = load<N>(offset + c);
+        Values<N> less = load<N>(average + c), tilt = load<N>(slope + c);
+        FOR_THEIR_ROWS(row, rows) {
+            idx i = row * channels + c;
+            Values<N> at = load<N>(x + i), g = load<N>(dy + i), y = load_or<N>(output, i, (real)0), d;
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                real a = activate(before, at.at[k]);
+                g.at[k] = masked(g.at[k], after, output, y.at[k], a, scale.at[k], shift.at[k]);
+                d.at[k] = scale.at[k] * (g.at[k] - less.at[k] - (a - middle.at[k]) * tilt.at[k]);
+                if (before != NONE) d.at[k] *= slope_of(before, at.at[k]);
+            }
+            if (dresidual) store(dresidual + i, g);
+            store(dx + i, d);
+        }
+    }
+}
+
 extern "C" __global__ void norm_gradient(idx rows, int channels, const real *x, int before, int after,
                                          const real *output, const real *mean, const real *factor,
                                          const real *offset, const real *average, const real *slope, const real *dy,
                                          real *dx, real *dresidual) {
-    FOR_ROWS(row, c, rows, channels) {
-        idx i = row * channels + c;
-        real at = x[i];
-        real a = activate(before, at);
-        real g = masked(dy[i], after, output, i, a, factor[c], offset[c]);
-        if (dresidual) dresidual[i] = g;
-        real d = factor[c] * (g - average[c] - (a - mean[c]) * slope[c]);
-        dx[i] = before == NONE ? d : d * slope_of(before, at);
-    }
+    if (channels % WIDTH == 0)
+        norm_gradient_of<WIDTH>(rows, channels, x, before, after, output, mean, factor, offset, average, slope, dy, dx,
+                                dresidual);
+    else
+        norm_gradient_of<1>(rows, channels, x, before, after, output, mean, factor, offset, average, slope, dy, dx,
+                            dresidual);
 }
 
 extern "C" __global__ void blend(idx n, double momentum, double factor, const real *running, const real *batch,
@@ -231,73 +286,5 @@ extern "C" __global__ void layer_norm_reduce(idx rows, int channels, idx rows_pe
         double *to = partials + (idx)blockIdx.x * 2 * channels;
         to[c] = product;
         to[channels + c] = sum;
-    }
-}
-
-// A block takes an image: dx = g * gate, dresidual = g, dgate = the sum of g * x over the pixels,
-// with g the gradient before the last activation. dresidual may be dy.
-extern "C" __global__ void gate_backward(int pixels, int channels, const real *x, const real *gate,
-                                         const real *output, const real *dy, real *dx, real *dresidual, real *dgate) {
-    __shared__ double shared[THREADS];
-    idx start = (idx)blockIdx.x * pixels;
-    int c = CHANNEL;
-    double sum = 0;
-    if (c < channels) {
-        real factor = gate[(idx)blockIdx.x * channels + c];
-        for (int p = threadIdx.y; p < pixels; p += blockDim.y) {
-            idx i = (start + p) * channels + c;
-            real g = dy[i];
-            if (output && !(output[i] > (real)0)) g = 0;
-            if (dresidual) dresidual[i] = g;
-            dx[i] = g * factor;
-            sum += (double)g * (double)x[i];
-        }
-    }
-    sum = sum_rows(sum, shared);
-    if (c < channels && threadIdx.y == 0) dgate[(idx)blockIdx.x * channels + c] = (real)sum;
-}
-
-// A block takes an image.
-extern "C" __global__ void global_average(int pixels, int channels, const real *x, real *y) {
-    __shared__ double shared[THREADS];
-    idx start = (idx)blockIdx.x * pixels;
-    int c = CHANNEL;
-    double sum = 0;
-    if (c < channels) {
-        for (int p = threadIdx.y; p < pixels; p += blockDim.y) sum += (double)x[(start + p) * channels + c];
-    }
-    sum = sum_rows(sum, shared);
-    if (c < channels && threadIdx.y == 0) y[(idx)blockIdx.x * channels + c] = (real)(sum / pixels);
-}
-
-extern "C" __global__ void global_average_backward(idx rows, int channels, int pixels, const real *dy, real *dx) {
-    FOR_ROWS(row, c, rows, channels) {
-        dx[row * channels + c] = dy[row / pixels * channels + c] / (real)pixels;
-    }
-}
-
-// Rows are images here: a thread finds the first greatest pixel of its channel.
-extern "C" __global__ void global_max(idx images, int channels, int pixels, const real *x, real *y) {
-    FOR_ROWS(n, c, images, channels) {
-        const real *from = x + n * pixels * channels + c;
-        real most = from[0];
-        for (int p = 1; p < pixels; p++) {
-            real v = from[(idx)p * channels];
-            if (v > most) most = v;
-        }
-        y[n * channels + c] = most;
-    }
-}
-
-extern "C" __global__ void global_max_backward(idx images, int channels, int pixels, const real *x, const real *dy,
-                                               real *dx) {
-    FOR_ROWS(n, c, images, channels) {
-        const real *from = x + n * pixels * channels + c;
-        int at = 0;
-        for (int p = 1; p < pixels; p++) {
-            if (from[(idx)p * channels] > from[(idx)at * channels]) at = p;
-        }
-        for (int p = 0; p < pixels; p++)
-            dx[(n * pixels + p) * channels + c] = p == at ? dy[n * channels + c] : (real)0;
     }
 }

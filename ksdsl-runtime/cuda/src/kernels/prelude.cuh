@@ -32,6 +32,35 @@ struct Sizes {
          row += (idx)gridDim.x * blockDim.y)                                                       \
         for (int c = blockIdx.y * blockDim.x + threadIdx.x; c < (channels); c += gridDim.y * blockDim.x)
 
+// Values of 16 bytes, which is what a thread reads and writes at a time where it can.
+#define WIDTH (16 / (int)sizeof(real))
+
+template <int N> struct alignas(N * sizeof(real)) Values {
+    real at[N];
+};
+
+template <int N> __device__ __forceinline__ Values<N> load(const real *from) { return *(const Values<N> *)from; }
+
+template <int N> __device__ __forceinline__ void store(real *to, const Values<N> &values) {
+    *(Values<N> *)to = values;
+}
+
+// N values from `from`, or all `otherwise` where there is none.
+template <int N> __device__ __forceinline__ Values<N> load_or(const real *from, idx at, real otherwise) {
+    if (from) return load<N>(from + at);
+    Values<N> values;
+#pragma unroll
+    for (int k = 0; k < N; k++) values.at[k] = otherwise;
+    return values;
+}
+
+// For maps whose channels are read N at a time: every N channels, and with them every row. What depends on
+// the channels alone is read before the rows.
+#define FOR_WIDE_CHANNELS(N, c, channels) \
+    for (int c = (blockIdx.y * blockDim.x + threadIdx.x) * N; c < (channels); c += gridDim.y * blockDim.x * N)
+#define FOR_THEIR_ROWS(row, rows) \
+    for (idx row = (idx)blockIdx.x * blockDim.y + threadIdx.y; row < (rows); row += (idx)gridDim.x * blockDim.y)
+
 // Threads of a block; blockDim.x and blockDim.y are powers of two with this product.
 #define THREADS 256
 // Lanes of a warp.

@@ -1,4 +1,4 @@
-// Operations with windows: the unrolling of convolutions, depthwise convolutions, pooling.
+// Operations with windows: depthwise convolutions and pooling.
 
 // The input coordinate of a tap, or -1 outside the map.
 __device__ __forceinline__ int source(int out, int tap, int stride, int dilation, int pad, int len) {
@@ -12,55 +12,6 @@ __device__ __forceinline__ int target(int in, int tap, int stride, int dilation,
     if (at < 0 || at % stride != 0) return -1;
     at /= stride;
     return at < len ? at : -1;
-}
-
-// Rows of the product that a convolution is, for the images from `first` on: [pixel][group][tap][channel].
-extern "C" __global__ void im2col(Sizes s, int first, idx rows, const real *x, real *columns) {
-    int taps = s.kernel_height * s.kernel_width, inputs = s.input_channels / s.groups;
-    // Here a row is a tap of a group of an output pixel.
-    FOR_ROWS(row, i, rows, inputs) {
-        int tap = (int)(row % taps);
-        idx rest = row / taps;
-        int group = (int)(rest % s.groups);
-        rest /= s.groups;
-        int ox = (int)(rest % s.output_width);
-        rest /= s.output_width;
-        int oy = (int)(rest % s.output_height);
-        idx n = rest / s.output_height + first;
-        int iy = source(oy, tap / s.kernel_width, s.stride_y, s.dilation_y, s.pad_y, s.input_height);
-        int ix = source(ox, tap % s.kernel_width, s.stride_x, s.dilation_x, s.pad_x, s.input_width);
-        real v = 0;
-        if (iy >= 0 && ix >= 0)
-            v = x[((n * s.input_height + iy) * s.input_width + ix) * s.input_channels + group * inputs + i];
-        columns[row * inputs + i] = v;
-    }
-}
-
-// The way back: every input element gathers from the windows that cover it, in a fixed order. Adds
-// to dx if told to. Rows are input pixels of the images from `first` on.
-extern "C" __global__ void col2im(Sizes s, int first, idx rows, int accumulate, const real *columns, real *dx) {
-    int inputs = s.input_channels / s.groups, taps = s.kernel_height * s.kernel_width;
-    FOR_ROWS(row, c, rows, s.input_channels) {
-        int ix = (int)(row % s.input_width);
-        idx rest = row / s.input_width;
-        int iy = (int)(rest % s.input_height);
-        idx n = rest / s.input_height;
-        int group = c / inputs, i = c % inputs;
-        real sum = 0;
-        for (int ky = 0; ky < s.kernel_height; ky++) {
-            int oy = target(iy, ky, s.stride_y, s.dilation_y, s.pad_y, s.output_height);
-            if (oy < 0) continue;
-            for (int kx = 0; kx < s.kernel_width; kx++) {
-                int ox = target(ix, kx, s.stride_x, s.dilation_x, s.pad_x, s.output_width);
-                if (ox < 0) continue;
-                idx pixel = (n * s.output_height + oy) * s.output_width + ox;
-                int tap = ky * s.kernel_width + kx;
-                sum += columns[((pixel * s.groups + group) * taps + tap) * inputs + i];
-            }
-        }
-        idx to = ((idx)first * s.input_height * s.input_width + row) * s.input_channels + c;
-        dx[to] = accumulate ? dx[to] + sum : sum;
-    }
 }
 
 // Depthwise, with kernels as [tap][output channel]; output channel o reads input channel

@@ -2,7 +2,7 @@
 
 use super::{LAST, MODELS, PROGRESS, RunError};
 use crate::json;
-use crate::trainer::Progress;
+use crate::progress::Progress;
 use ksdsl_checkpoint::{Expected, File, resolve};
 use std::path::{Path, PathBuf};
 

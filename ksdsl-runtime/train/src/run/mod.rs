@@ -25,7 +25,7 @@ pub use error::RunError;
 
 pub(crate) use checkpoint::Checkpoint;
 
-use crate::trainer::Progress;
+use crate::progress::Progress;
 use ksdsl_checkpoint::{Tensor, to_bytes};
 use std::fs;
 use std::path::{Path, PathBuf};

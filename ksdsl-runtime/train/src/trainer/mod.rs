@@ -22,13 +22,11 @@
 
 mod error;
 mod evaluate;
-mod progress;
 mod session;
 
+pub use crate::progress::{Best, End};
 pub use error::{Diverged, TrainError};
 pub use evaluate::{ValidationSet, evaluate};
-pub(crate) use progress::Progress;
-pub use progress::{Best, End};
 
 use crate::classifier::Classifier;
 use crate::data::{Dataset, Scaling};

@@ -2,12 +2,12 @@
 
 use super::error::{Diverged, TrainError};
 use super::evaluate::{ValidationSet, evaluate};
-use super::progress::Progress;
 use crate::classifier::Classifier;
 use crate::data::{Images, Targets};
 use crate::loss::cross_entropy;
 use crate::metrics::Evaluation;
 use crate::optim::{self, Average, Optimiser};
+use crate::progress::Progress;
 use crate::random::{Purpose, seed};
 use crate::recipe::Recipe;
 use crate::record::Step;

@@ -3,9 +3,9 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{Fresh, access, reach};
-use super::ops::Operand;
-use crate::ir::{Join, LOW_RANK_A, LOW_RANK_B, Op, SCALE, Shape};
-use crate::plan::{Body, Field, FieldId, NormKind, Plan, Private, Source, Step, TypeId};
+use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, SCALE, Shape};
+use crate::ops::{Python, Statement};
+use crate::plan::{Arm, Body, Field, FieldId, Plan, Private, Source, Step, TypeId};
 use std::collections::HashSet;
 
 /// What all classes of a file have in common.
@@ -30,7 +30,7 @@ impl<'p> File<'p> {
     }
 
     pub(super) fn is_bank(&self, source: Source) -> bool {
-        matches!(source, Source::Shared(group) if self.plan.network.groups[group].kernels > 1)
+        matches!(source, Source::Shared(group, _) if self.plan.network.groups[group].kernels > 1)
     }
 
     /// Whether a forward pass, or one inside it, visits a group of several kernels.
@@ -40,12 +40,11 @@ impl<'p> File<'p> {
 
     fn any_bank(&self, steps: &[Step], body: &Body) -> bool {
         steps.iter().any(|step| match step {
-            Step::Layer { kernel, bias, .. } => self.is_bank(*kernel) || self.is_bank(*bias),
+            Step::Layer { tensors, arms, .. } => {
+                let inside = |arm: &Arm| self.any_bank(&arm.steps, body);
+                tensors.iter().any(|source| self.is_bank(*source)) || arms.iter().any(inside)
+            }
             Step::Module(field) | Step::Repeat(field) => inner(body, *field).is_some_and(|of| self.banks[of]),
-            Step::Residual { main, skip } => self.any_bank(main, body) || self.any_bank(skip, body),
-            Step::Branch { arms, .. } => arms.iter().any(|(arm, _)| self.any_bank(arm, body)),
-            Step::Gate(gate) => self.any_bank(gate, body),
-            Step::Attend { inputs, .. } => inputs.iter().any(|steps| self.any_bank(steps, body)),
         })
     }
 }
@@ -112,27 +111,38 @@ impl<'p> Class<'p> {
                 Step::Layer {
                     op,
                     output,
-                    kernel,
-                    bias,
+                    tensors,
                     private,
-                } => self.layer(op, *output, [*kernel, *bias], *private, x),
+                    arms,
+                } => {
+                    let inputs = self.inputs(*output, arms, x);
+                    self.layer(op, tensors, *private, inputs);
+                }
                 Step::Module(field) => {
                     let part = self.part(*field);
                     let args = self.args(*field, x);
                     self.forward.call(&format!("{x} = {part}"), &args, "");
                 }
                 Step::Repeat(field) => self.repeat(*field, x),
-                Step::Residual { main, skip } => self.residual(main, skip, x),
-                Step::Branch { join, arms } => self.branch(*join, arms, x),
-                Step::Gate(gate) => {
-                    let factor = self.variables.name("gate");
-                    self.forward.line(&format!("{factor} = {x}"));
-                    self.steps(gate, &factor);
-                    self.forward.line(&format!("{x} = {x} * {factor}[:, :, None, None]"));
-                }
-                Step::Attend { inputs, heads } => self.attend(inputs, *heads, x),
             }
         }
+    }
+
+    /// The inputs of an operation: `x`, or the outputs of branches of it, of which the first stays `x`.
+    fn inputs(&mut self, output: Shape, arms: &[Arm], x: &str) -> Vec<(String, Shape)> {
+        if arms.is_empty() {
+            return vec![(x.to_owned(), output)];
+        }
+        let mut inputs = vec![x.to_owned()];
+        for arm in &arms[1..] {
+            let name = self.variables.name(arm.name);
+            self.forward.line(&format!("{name} = {x}"));
+            inputs.push(name);
+        }
+        for (arm, name) in arms.iter().zip(&inputs) {
+            self.steps(&arm.steps, name);
+        }
+        inputs.into_iter().zip(arms.iter().map(|arm| arm.output)).collect()
     }
 
     fn repeat(&mut self, field: FieldId, x: &str) {
@@ -179,98 +189,57 @@ impl<'p> Class<'p> {
         args
     }
 
-    fn attend(&mut self, inputs: &[Vec<Step>; 3], heads: u64, x: &str) {
-        self.used.insert(Helper::Attend);
-        let mut args = Vec::new();
-        for (steps, name) in inputs.iter().zip(["query", "key", "value"]) {
-            let input = self.variables.name(name);
-            self.forward.line(&format!("{input} = {x}"));
-            self.steps(steps, &input);
-            args.push(input);
+    fn layer(&mut self, op: &Op, sources: &[Source], private: Private, inputs: Vec<(String, Shape)>) {
+        let [a, b] = private.low_rank;
+        self.own_tensors(sources.iter().copied().chain([a, b, private.scale]));
+        let visits = self.visits(sources);
+        let visit = |source: Source| {
+            visits
+                .iter()
+                .find(|(of, _)| matches!(source, Source::Shared(group, _) if group == *of))
+                .map(|(_, visit)| visit.as_str())
+        };
+        let module = match (op.module(), sources) {
+            (Some(_), [Source::Own(field)]) => Some(self.part(*field)),
+            _ => None,
+        };
+        let mut tensors = Vec::new();
+        for (at, tensor) in op.tensors().into_iter().enumerate().filter(|_| module.is_none()) {
+            // All tensors of a shared module are at one place.
+            let Some(&source) = sources.get(at).or(sources.first()) else {
+                continue;
+            };
+            let expression = self.tensor(source, visit(source), tensor.name);
+            let expression = expression.map(|expression| match tensor.part {
+                Part::Kernel => self.own_kernel(expression, tensor.shape.len(), private),
+                _ => expression,
+            });
+            tensors.extend(expression.map(|expression| (tensor.name, expression)));
         }
-        args.push(heads.to_string());
-        self.forward.call(&format!("{x} = attend"), &args, "");
+        self.write_op(op, Python::new(inputs, tensors, module));
     }
 
-    fn residual(&mut self, main: &[Step], skip: &[Step], x: &str) {
-        let other = self.variables.name("skip");
-        self.forward.line(&format!("{other} = {x}"));
-        self.steps(main, x);
-        self.steps(skip, &other);
-        self.forward.line(&format!("{x} = {x} + {other}"));
-    }
-
-    fn branch(&mut self, join: Join, arms: &[(Vec<Step>, Shape)], x: &str) {
-        let paths: Vec<String> = arms
-            .iter()
-            .map(|(steps, _)| match steps.as_slice() {
-                // An empty branch is the identity.
-                [] => x.to_owned(),
-                steps => {
-                    let path = self.variables.name("path");
-                    self.forward.line(&format!("{path} = {x}"));
-                    self.steps(steps, &path);
-                    path
-                }
-            })
-            .collect();
-        match join {
-            Join::Add => self.forward.line(&format!("{x} = {}", paths.join(" + "))),
-            Join::Concat => self.forward.call(
-                &format!("{x} = torch.cat"),
-                &[format!("({})", paths.join(", ")), "1".to_owned()],
-                "",
-            ),
-            Join::Multiply => {
-                let map = arms.iter().any(|(_, shape)| matches!(shape, Shape::Map { .. }));
-                let factors = paths.iter().zip(arms).map(|(path, (_, shape))| match shape {
-                    Shape::Flat(_) if map => format!("{path}[:, :, None, None]"),
-                    _ => path.clone(),
-                });
-                let factors: Vec<String> = factors.collect();
-                self.forward.line(&format!("{x} = {}", factors.join(" * ")));
+    /// Writes the statements of an operation.
+    fn write_op(&mut self, op: &Op, mut python: Python) {
+        op.python(&mut python);
+        self.used.extend(python.helpers.into_iter().map(Helper::Of));
+        for statement in python.statements {
+            match statement {
+                Statement::Call(head, args, tail) => self.forward.call(&head, &args, tail),
+                Statement::Line(line) => self.forward.line(&line),
             }
         }
     }
 
-    fn layer(&mut self, op: &Op, output: Shape, [kernel, bias]: [Source; 2], private: Private, x: &str) {
-        let [a, b] = private.low_rank;
-        self.own_tensors([kernel, bias, a, b, private.scale]);
-        let visit = self.visit(kernel);
-        // Kernel and bias of one group are one visit.
-        let bias_visit = if bias == kernel {
-            visit.clone()
-        } else {
-            self.visit(bias)
-        };
-        let operand = match op {
-            Op::BatchNorm { .. } | Op::LayerNorm { .. } => Operand {
-                norm: self.norm(op, kernel, visit.as_deref()),
-                ..Operand::default()
-            },
-            _ => Operand {
-                weight: self
-                    .tensor(kernel, visit.as_deref(), "weight")
-                    .map(|kernel| self.own_kernel(kernel, op, private)),
-                bias: self.tensor(bias, bias_visit.as_deref(), "bias"),
-                norm: None,
-            },
-        };
-        super::ops::write(op, output, &operand, x, &mut self.forward);
-    }
-
     /// A kernel with what the layer has of its own for it: an addition, then factors for the output
     /// channels.
-    fn own_kernel(&mut self, mut kernel: String, op: &Op, private: Private) -> String {
+    fn own_kernel(&mut self, mut kernel: String, rank: usize, private: Private) -> String {
         let [a, b] = private.low_rank;
         if let (Some(a), Some(b)) = (self.tensor(a, None, LOW_RANK_A), self.tensor(b, None, LOW_RANK_B)) {
             self.used.insert(Helper::LowRank);
             kernel = format!("low_rank({kernel}, {b}, {a})");
         }
-        let all = match op {
-            Op::Conv(_) => "[:, None, None, None]",
-            _ => "[:, None]",
-        };
+        let all = format!("[:{}]", ", None".repeat(rank - 1));
         match self.tensor(private.scale, None, SCALE) {
             Some(scale) => format!("{kernel} * {scale}{all}"),
             None => kernel,
@@ -282,7 +251,7 @@ impl<'p> Class<'p> {
         match source {
             Source::Absent => None,
             Source::Own(field) => Some(format!("{}.{name}", self.part(field))),
-            Source::Shared(group) => {
+            Source::Shared(group, _) => {
                 let group = &self.file.plan.network.groups[group].name;
                 Some(match visit {
                     None => format!("shared[\"{group}.{name}\"]"),
@@ -292,43 +261,33 @@ impl<'p> Class<'p> {
         }
     }
 
-    /// What is called for a norm, and its arguments after the input.
-    fn norm(&mut self, op: &Op, source: Source, visit: Option<&str>) -> Option<(String, Vec<String>)> {
-        if let Source::Own(field) = source {
-            return Some((self.part(field), Vec::new()));
-        }
-        let (function, tensors): (_, &[&str]) = match op {
-            Op::BatchNorm { .. } => ("F.batch_norm", &["running_mean", "running_var", "weight", "bias"]),
-            _ => {
-                self.used.insert(Helper::LayerNormFunction);
-                ("layer_norm", &["weight", "bias"])
+    /// What says, for each group of several kernels among these sources, which one this visit uses.
+    fn visits(&mut self, sources: &[Source]) -> Vec<(GroupId, String)> {
+        let mut visits: Vec<(GroupId, String)> = Vec::new();
+        for source in sources {
+            let Source::Shared(group, _) = *source else { continue };
+            if self.file.is_bank(*source) && !visits.iter().any(|(of, _)| *of == group) {
+                visits.push((group, self.visit(group)));
             }
-        };
-        let tensors = tensors.iter().filter_map(|name| self.tensor(source, visit, name));
-        let mut args: Vec<String> = tensors.collect();
-        args.extend((function == "F.batch_norm").then(|| "self.training".to_owned()));
-        Some((function.to_owned(), args))
+        }
+        visits
     }
 
     /// Notes which kernel of a group of several this visit uses; the attribute that says so.
-    fn visit(&mut self, source: Source) -> Option<String> {
-        let Source::Shared(group) = source else { return None };
-        if !self.file.is_bank(source) {
-            return None;
-        }
+    fn visit(&mut self, group: GroupId) -> String {
         let name = &self.file.plan.network.groups[group].name;
         let attribute = self.attributes.name(&format!("{name}_kernel"));
         self.init.line(&format!("self.{attribute} = next(kernels[\"{name}\"])"));
-        Some(attribute)
+        attribute
     }
 
     /// Makes the layer that holds the private ones of a layer's tensors.
-    fn own_tensors(&mut self, sources: [Source; 5]) {
+    fn own_tensors(&mut self, sources: impl Iterator<Item = Source>) {
         let mut args = Vec::new();
         let mut layer = None;
         for source in sources {
             let Source::Own(field) = source else { continue };
-            let Field::Tensor { key, shape, init } = &self.body.fields[field] else {
+            let Field::Tensor { key, shape, init, .. } = &self.body.fields[field] else {
                 continue;
             };
             let (parent, name) = split(key);
@@ -350,13 +309,9 @@ impl<'p> Class<'p> {
         };
         match &self.body.fields[field] {
             Field::Tensor { key, .. } => reach("self", split(key).0),
-            Field::Norm { key, op, channels } => {
-                let (helper, class) = match op {
-                    NormKind::Batch => (Helper::BatchNorm, "BatchNorm"),
-                    NormKind::Layer => (Helper::LayerNorm, "LayerNorm"),
-                };
-                self.used.insert(helper);
-                self.make(key, &format!("{class}({channels})"))
+            Field::Norm { key, of } => {
+                self.used.insert(Helper::Of(of.class));
+                self.make(key, &format!("{}({})", of.name, of.channels))
             }
             Field::Module { key, of } => {
                 let value = of_type(*of);

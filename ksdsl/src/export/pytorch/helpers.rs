@@ -2,6 +2,7 @@
 //! uses.
 
 use crate::ir::{Init, join_sizes};
+use crate::ops::Helper as OfOp;
 use std::collections::BTreeSet;
 
 /// One of them, in the order of the file.
@@ -11,10 +12,8 @@ pub(super) enum Helper {
     /// What a part has as well where one is called `training`.
     Train,
     Layer,
-    BatchNorm,
-    LayerNorm,
-    LayerNormFunction,
-    Attend,
+    /// What an operation is written with.
+    Of(&'static OfOp),
     LowRank,
     Uniform,
     Normal,
@@ -27,11 +26,11 @@ pub(super) type Used = BTreeSet<Helper>;
 
 impl Helper {
     /// What it is written with.
-    fn needs(self) -> &'static [Helper] {
+    fn needs(self) -> Vec<Helper> {
         match self {
-            Helper::Layer | Helper::BatchNorm => &[Helper::Part],
-            Helper::LayerNorm => &[Helper::Part, Helper::LayerNormFunction],
-            _ => &[],
+            Helper::Layer => vec![Helper::Part],
+            Helper::Of(helper) => helper.needs.iter().copied().map(Helper::Of).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -40,10 +39,7 @@ impl Helper {
             Helper::Part => PART,
             Helper::Train => TRAIN,
             Helper::Layer => LAYER,
-            Helper::BatchNorm => BATCH_NORM,
-            Helper::LayerNorm => LAYER_NORM,
-            Helper::LayerNormFunction => LAYER_NORM_FUNCTION,
-            Helper::Attend => ATTEND,
+            Helper::Of(helper) => helper.text,
             Helper::LowRank => LOW_RANK,
             Helper::Uniform => UNIFORM,
             Helper::Normal => NORMAL,
@@ -57,8 +53,7 @@ impl Helper {
 pub(super) fn texts(used: &Used) -> String {
     let all: Used = used
         .iter()
-        .flat_map(|helper| helper.needs().iter().chain([helper]))
-        .copied()
+        .flat_map(|helper| helper.needs().into_iter().chain([*helper]))
         .collect();
     let separated = |helper: &Helper| match helper {
         Helper::Train => format!("\n{}", helper.text()),
@@ -103,54 +98,6 @@ const LAYER: &str = r#"class Layer(Part):
         super().__init__()
         for name, parameter in parameters.items():
             self.register_parameter(name, parameter)
-"#;
-
-const BATCH_NORM: &str = r#"class BatchNorm(Part):
-    """Batch normalisation over the channels of feature maps or the features of vectors."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x, eps: float = 1e-5, momentum: float = 0.1):
-        statistics = self.running_mean, self.running_var
-        return F.batch_norm(x, *statistics, self.weight, self.bias, self.training, momentum, eps)
-"#;
-
-const LAYER_NORM: &str = r#"class LayerNorm(Part):
-    """Layer normalisation over the features of vectors, or over the channels at each position."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, x, eps: float = 1e-5):
-        return layer_norm(x, self.weight, self.bias, eps)
-"#;
-
-const LAYER_NORM_FUNCTION: &str = r#"def layer_norm(x, weight, bias, eps: float = 1e-5):
-    """Layer normalisation over the features of vectors, or over the channels at each position."""
-    if x.dim() == 2:
-        return F.layer_norm(x, weight.shape, weight, bias, eps)
-    x = F.layer_norm(x.permute(0, 2, 3, 1), weight.shape, weight, bias, eps)
-    return x.permute(0, 3, 1, 2)
-"#;
-
-const ATTEND: &str = r#"def heads_of(x, heads: int):
-    """Feature maps as `[batch, head, position, channel of the head]`."""
-    return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
-
-
-def attend(query, key, value, heads: int):
-    """Multi-head scaled dot-product attention over positions; a head is a range of channels."""
-    y = F.scaled_dot_product_attention(
-        heads_of(query, heads), heads_of(key, heads), heads_of(value, heads)
-    )
-    return y.transpose(2, 3).reshape(query.shape)
 "#;
 
 const LOW_RANK: &str = r#"def low_rank(kernel, b, a):

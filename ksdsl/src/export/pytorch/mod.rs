@@ -9,7 +9,6 @@ mod class;
 mod helpers;
 mod lines;
 mod names;
-mod ops;
 mod shared;
 
 use crate::ir::Network;

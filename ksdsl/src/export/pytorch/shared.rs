@@ -3,7 +3,7 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{TIES, access};
-use crate::ir::{Group, Network, Op, Part};
+use crate::ir::{Group, Network, Part, Tensor};
 use crate::paths::compress;
 use crate::plan::docs;
 
@@ -67,26 +67,13 @@ fn tensors(network: &Network, lines: &mut Lines) {
 
 /// The class of one kernel and the arguments that make it.
 fn kernel(group: &Group, used: &mut Used) -> (&'static str, Vec<String>) {
-    let init = match group.op {
-        Op::BatchNorm { channels, .. } => {
-            used.insert(Helper::BatchNorm);
-            return ("BatchNorm", vec![channels.to_string()]);
-        }
-        Op::LayerNorm { channels, .. } => {
-            used.insert(Helper::LayerNorm);
-            return ("LayerNorm", vec![channels.to_string()]);
-        }
-        op => match op.inits() {
-            Some(init) => init,
-            None => return ("Part", Vec::new()),
-        },
-    };
+    if let Some(of) = group.op.module() {
+        used.insert(Helper::Of(of.class));
+        return (of.name, vec![of.channels.to_string()]);
+    }
     used.insert(Helper::Layer);
-    let tensors = group.tensors().into_iter().map(|tensor| {
-        let init = init[usize::from(tensor.part == Part::Bias)];
-        format!("{}={}", tensor.name, parameter(init, &tensor.shape, used))
-    });
-    ("Layer", tensors.collect())
+    let tensor = |tensor: Tensor| format!("{}={}", tensor.name, parameter(tensor.init, &tensor.shape, used));
+    ("Layer", group.tensors().into_iter().map(tensor).collect())
 }
 
 /// The tensors of layers that each shared tensor stands for: what the metadata of a checkpoint say. Paths are as

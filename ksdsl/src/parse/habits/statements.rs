@@ -3,7 +3,7 @@
 use super::{Context, error};
 use crate::diag::Diagnostic;
 use crate::foreign::{self, Ours};
-use crate::layers;
+use crate::ops;
 
 /// `x: conv(8, kernel = 3)`: a word of the language as a name. A line before it may have taken the word up.
 pub(super) fn reserved_label(context: &Context<'_, '_>) -> Option<Diagnostic> {
@@ -149,7 +149,9 @@ fn assignment(context: &Context<'_, '_>) -> Option<(usize, usize)> {
 
 /// The layer a word stands for, if it stands for one.
 fn layer_name(word: &str) -> Option<&'static str> {
-    let here = layers::LAYERS.iter().map(|layer| layer.name);
+    let here = ops::layers()
+        .filter(|layer| layer.paths().is_none())
+        .map(|layer| layer.name);
     let same = here.into_iter().find(|name| *name == word || foreign::same(name, word));
     same.or_else(|| match foreign::layer(word) {
         Some(Ours::Name(name)) => Some(name),

@@ -1,6 +1,6 @@
 //! The path that fits where the one written does not.
 
-use super::{Index, NodeId, Step};
+use super::{Index, NodeId, PathStep};
 use crate::ast::Selector;
 use crate::ir::Segment;
 use crate::share::advice::text_of;
@@ -14,7 +14,7 @@ impl Index {
         &self,
         selector: &Selector,
         here: &[NodeId],
-        steps: &[Step<'_>],
+        steps: &[PathStep<'_>],
         at: usize,
     ) -> Option<String> {
         let first = *here.first()?;
@@ -28,7 +28,7 @@ impl Index {
         if at + 1 < steps.len() && self.matches(first, &steps[at + 1..], &mut budget) {
             return Some(before + &dot(written(at + 1..steps.len())?));
         }
-        if matches!(steps[at], Step::Name("*", _)) && self.has_indices(first) {
+        if matches!(steps[at], PathStep::Name("*", _)) && self.has_indices(first) {
             let mut below = self.nodes[first].children.iter();
             if below.any(|child| self.matches(*child, &steps[at + 1..], &mut budget)) {
                 let rest = written(at + 1..steps.len())?;
@@ -56,7 +56,7 @@ impl Index {
     }
 
     /// Whether steps lead from a place to a layer.
-    fn matches(&self, node: NodeId, steps: &[Step<'_>], budget: &mut usize) -> bool {
+    fn matches(&self, node: NodeId, steps: &[PathStep<'_>], budget: &mut usize) -> bool {
         let mut here = vec![node];
         for step in steps {
             here = self.advance(&here, step, budget);

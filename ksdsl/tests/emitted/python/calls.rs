@@ -99,6 +99,15 @@ impl Run<'_, '_> {
                 };
                 Value::Tensor(self.graph.add(graph::layer_norm(&key, eps), &[x]))
             }
+            ("rms_norm", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                let [x, weight] = ["x", "weight"].map(|name| self.tensor(&env[name]));
+                let Value::Number(eps) = env["eps"] else {
+                    panic!("eps is no number")
+                };
+                let op = graph::numbered(name, &[("eps", eps)]);
+                Value::Tensor(self.graph.add(op, &[x, weight]))
+            }
             ("attend", [query, key, value, Value::Number(heads)]) => {
                 let inputs = [query, key, value].map(|input| self.tensor(input));
                 Value::Tensor(self.graph.add(graph::attend(*heads as u64), &inputs))

@@ -228,7 +228,7 @@ impl<'c> Run<'c, '_> {
 
     pub(super) fn eval(&mut self, expr: &Expr, env: &Env) -> Value {
         match expr {
-            Expr::Name(name) if name == "None" => Value::None,
+            Expr::Name(name) if name == "None" || name == "False" => Value::None,
             Expr::Name(name) => env.get(name).cloned().unwrap_or_else(|| panic!("no variable `{name}`")),
             Expr::Number(number) => Value::Number(*number),
             Expr::Text(text) => Value::Text(text.clone()),
@@ -297,6 +297,7 @@ impl<'c> Run<'c, '_> {
                 let op = match (sign, position) {
                     ('+', true) => "position",
                     ('+', false) => "add",
+                    ('-', false) => "subtract",
                     ('*', false) => "multiply",
                     _ => panic!("{sign}"),
                 };

@@ -72,6 +72,33 @@ impl Run<'_, '_> {
                     .iter()
                     .fold(paths[0], |x, path| self.graph.add("concat", &[x, *path]))
             }
+            // A parameter's default is PyTorch's.
+            "leaky_relu" | "elu" => {
+                known(&[]);
+                let (of, default) = if name == "elu" { ("alpha", 1.0) } else { ("slope", 0.01) };
+                let value = args.get(1).map_or(default, number);
+                let x = self.tensor(&args[0]);
+                self.graph.add(graph::numbered(name, &[(of, value)]), &[x])
+            }
+            "group_norm" => {
+                known(&["eps"]);
+                let eps = named.get("eps").map_or(1e-5, |eps| number(eps));
+                let [x, weight, bias] = [0, 2, 3].map(|at| self.tensor(&args[at]));
+                let op = graph::numbered(name, &[("groups", number(&args[1])), ("eps", eps)]);
+                self.graph.add(op, &[x, weight, bias])
+            }
+            "interpolate" => {
+                known(&["scale_factor", "mode", "align_corners"]);
+                let bilinear = match named.get("mode") {
+                    None => 0.0,
+                    Some(Value::Text(mode)) if mode == "bilinear" => 1.0,
+                    Some(_) => panic!("a mode"),
+                };
+                let x = self.tensor(&args[0]);
+                let factor = number(named["scale_factor"]);
+                let op = graph::numbered("upsample", &[("factor", factor), ("bilinear", bilinear)]);
+                self.graph.add(op, &[x])
+            }
             "adaptive_max_pool2d" => {
                 assert!(matches!(args[1], Value::Number(1.0)));
                 let x = self.tensor(&args[0]);
@@ -81,7 +108,7 @@ impl Run<'_, '_> {
                 known(&["approximate"]);
                 let inputs: Vec<Id> = args.iter().map(|arg| self.tensor(arg)).collect();
                 let op = match (name, named.get("approximate")) {
-                    ("relu" | "gelu" | "silu" | "sigmoid" | "linear", None) => name,
+                    ("relu" | "gelu" | "silu" | "sigmoid" | "tanh" | "softplus" | "linear", None) => name,
                     ("gelu", Some(Value::Text(word))) if word == "tanh" => "gelu_tanh",
                     ("hardswish", None) => "hard_swish",
                     _ => panic!("the function {name}"),
@@ -139,6 +166,13 @@ impl Run<'_, '_> {
         assert_eq!([y, z], [0, 0], "padded twice");
         // `F.pad` begins with the last axis: left, right, above, below.
         (self.graph.inputs(x)[0], [pads[2], pads[3], pads[0], pads[1]])
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Number(number) => *number,
+        _ => panic!("no number"),
     }
 }
 

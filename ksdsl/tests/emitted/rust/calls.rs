@@ -15,6 +15,9 @@ impl Run<'_, '_> {
         if function == "rt::Bank::new" {
             return self.bank(call, env);
         }
+        if matches!(&*function, "rt::op::apply" | "rt::op::apply_with") {
+            return Value::Tensor(self.composed(call, env, ty));
+        }
         let args: Vec<Value> = call.args.iter().map(|arg| self.eval(arg, env, None)).collect();
         match function.as_str() {
             "Ok" | "rt::Bound::new" => args.into_iter().next().expect("a value"),
@@ -23,6 +26,29 @@ impl Run<'_, '_> {
                 Value::Tensor(self.graph.add("low_rank", &inputs))
             }
             _ => Value::Tensor(self.operation(&function, &args, ty)),
+        }
+    }
+
+    /// An operation that is made of loops, its inputs and its tensors.
+    fn composed(&mut self, call: &syn::ExprCall, env: &Env, ty: Option<&str>) -> Id {
+        let mut args = call.args.iter();
+        let (name, numbers) = operation(args.next().expect("an operation"));
+        let mut tensors = Vec::new();
+        for list in args {
+            let syn::Expr::Array(list) = list else {
+                panic!("{}", text(list))
+            };
+            let values = list.elems.iter().map(|value| self.eval(value, env, None));
+            tensors.extend(values.map(|value| tensor(&value)));
+        }
+        let named: Vec<(&str, f64)> = numbers.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+        let op = match named.as_slice() {
+            [] => name.clone(),
+            numbers => graph::numbered(&name, numbers),
+        };
+        match ty.and_then(shape).filter(|_| name == "upsample") {
+            Some(shape) => self.graph.add(shaped(op, shape), &tensors),
+            None => self.graph.add(op, &tensors),
         }
     }
 
@@ -72,13 +98,7 @@ impl Run<'_, '_> {
             })
             .collect();
         let op = match name {
-            "Conv" => {
-                let op = graph::conv(pair(0), four(1), pair(2), sizes[3][0]);
-                match function.split("rt::op::algorithm::").nth(1) {
-                    Some(word) => format!("{op} {}", word.trim_end_matches(">::apply")),
-                    None => op,
-                }
-            }
+            "Conv" => graph::conv(pair(0), four(1), pair(2), sizes[3][0]),
             "MaxPool" => graph::pool("max_pool", pair(0), pair(1), four(2)),
             "AvgPool" => graph::pool("avg_pool", pair(0), pair(1), four(2)),
             "Attend" => graph::attend(sizes[0][0]),
@@ -112,6 +132,32 @@ impl Run<'_, '_> {
         let kernel = self.graph.add("scale", &[kernel, factors]);
         self.graph.add(op, &[&[x, kernel], bias].concat())
     }
+}
+
+/// The name of `rt::op::LeakyRelu { slope: 0.01 }` in the language, and its numbers; a flag is 0 or 1.
+fn operation(of: &syn::Expr) -> (String, Vec<(String, f64)>) {
+    let (path, fields) = match of {
+        syn::Expr::Path(path) => (text(path), Vec::new()),
+        syn::Expr::Struct(built) => {
+            let number = |field: &syn::FieldValue| match text(&field.expr).as_str() {
+                "true" => 1.0,
+                "false" => 0.0,
+                number => number.parse().expect("a number"),
+            };
+            let fields = built.fields.iter().map(|field| (text(&field.member), number(field)));
+            (text(&built.path), fields.collect())
+        }
+        other => panic!("{}", text(other)),
+    };
+    let name = path.strip_prefix("rt::op::").expect("an operation of the runtime");
+    let mut word = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.extend(letter.to_lowercase());
+    }
+    (word, fields)
 }
 
 /// The shape that a typed activation has, if this is one.

@@ -1,6 +1,6 @@
 //! The items of a generated module, and its structs with their parameters.
 
-use super::visits::{Visit, read_visits};
+use super::visits::{Visit, read_struct};
 use super::{Object, Value, generics, numbers, text};
 use crate::graph::{self, Graph, Params};
 use std::collections::HashMap;
@@ -23,14 +23,14 @@ impl Module {
         let mut module = Module::default();
         for item in items {
             match item {
+                Item::Macro(item) if text(&item.mac.path) == "rt::model" => {
+                    let item = item.mac.parse_body().expect("a struct");
+                    module.read_struct(&item);
+                }
                 Item::Struct(item) => {
                     let name = item.ident.to_string();
                     let field = |field: &syn::Field| Some((field.ident.as_ref()?.to_string(), text(&field.ty)));
-                    let fields = item.fields.iter().filter_map(field).collect();
-                    assert!(
-                        module.fields.insert(name.clone(), fields).is_none(),
-                        "two structs `{name}`"
-                    );
+                    module.add(name, item.fields.iter().filter_map(field).collect());
                 }
                 Item::Const(item) => {
                     module.constants.insert(format!("::{}", item.ident), text(&item.expr));
@@ -42,16 +42,24 @@ impl Module {
         module
     }
 
+    fn read_struct(&mut self, item: &syn::ItemStruct) {
+        let (name, fields) = read_struct(item);
+        let types = fields.iter().map(|(name, ty, _)| (name.clone(), ty.clone()));
+        self.add(name.clone(), types.collect());
+        let visits = fields.into_iter().map(|(name, _, visit)| (name, visit));
+        self.visits.insert(name, visits.collect());
+    }
+
+    fn add(&mut self, name: String, fields: Vec<(String, String)>) {
+        let old = self.fields.insert(name.clone(), fields);
+        assert!(old.is_none(), "two structs `{name}`");
+    }
+
     fn read_impl(&mut self, item: &syn::ItemImpl) {
         let of = text(&item.self_ty);
         let of = of.split('<').next().expect("a name").to_owned();
-        let of_trait = item.trait_.as_ref().map(|(path, ..)| text(path)).unwrap_or_default();
         for inner in &item.items {
             match inner {
-                syn::ImplItem::Fn(method) if of_trait.contains("TensorCollection") => {
-                    let visits = read_visits(&of, &method.block);
-                    assert!(self.visits.insert(of.clone(), visits).is_none());
-                }
                 syn::ImplItem::Fn(method) => {
                     self.methods
                         .insert((of.clone(), method.sig.ident.to_string()), method.clone());
@@ -75,7 +83,7 @@ impl Module {
         };
         let visits = &self.visits[of];
         let mut fields = HashMap::new();
-        for (name, ty) in self.fields[of].iter().filter(|(name, _)| name != "_none") {
+        for (name, ty) in &self.fields[of] {
             let visit = visits
                 .get(name)
                 .unwrap_or_else(|| panic!("`{of}.{name}` is not visited"));

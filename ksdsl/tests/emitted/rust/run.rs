@@ -39,10 +39,10 @@ impl<'m, 'g> Run<'m, 'g> {
         for (input, value) in inputs.iter().zip(args) {
             env.insert(text(&input.pat), value);
         }
-        self.block(&method.block, &env)
+        self.block(&method.block, &env, None)
     }
 
-    fn block(&mut self, block: &syn::Block, env: &Env) -> Value {
+    fn block(&mut self, block: &syn::Block, env: &Env, ty: Option<&str>) -> Value {
         let mut env = env.clone();
         let mut value = Value::Nothing;
         for statement in &block.stmts {
@@ -62,7 +62,7 @@ impl<'m, 'g> Run<'m, 'g> {
                     let new = self.eval(&assign.right, &env, None);
                     env.insert(text(&assign.left), new);
                 }
-                Stmt::Expr(expr, _) => value = self.eval(expr, &env, None),
+                Stmt::Expr(expr, _) => value = self.eval(expr, &env, ty),
                 other => panic!("{}", text(other)),
             }
         }
@@ -89,7 +89,7 @@ impl<'m, 'g> Run<'m, 'g> {
             Expr::Try(inner) => self.eval(&inner.expr, env, ty),
             Expr::Reference(inner) => self.eval(&inner.expr, env, ty),
             Expr::Paren(inner) => self.eval(&inner.expr, env, ty),
-            Expr::Block(inner) => self.block(&inner.block, env),
+            Expr::Block(inner) => self.block(&inner.block, env, ty),
             Expr::Path(path) => match text(path).as_str() {
                 "rt::NoBias" => Value::Nothing,
                 name => env.get(name).cloned().unwrap_or_else(|| panic!("no variable `{name}`")),

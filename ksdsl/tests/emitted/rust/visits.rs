@@ -1,9 +1,9 @@
-//! The fields of a struct as dfdx visits them.
+//! The fields of a struct as dfdx visits them: the attributes of the runtime's macro `model!`.
 
 use super::{generics, text};
 use crate::graph;
-use std::collections::HashMap;
-use syn::{Expr, Pat, Stmt};
+use syn::parse::{Parse, ParseStream};
+use syn::{Attribute, Ident, LitInt, LitStr, Token};
 
 /// How dfdx visits a field.
 pub(super) enum Visit {
@@ -22,106 +22,78 @@ pub(super) enum Visit {
     },
 }
 
-/// The visits in `visitor.visit_fields((...), |...| Name { ... })` of a struct, by field: what a visit makes is bound
-/// to the name at the same position of the closure, and the field that was visited must get it.
-pub(super) fn read_visits(of: &str, block: &syn::Block) -> HashMap<String, Visit> {
-    let [Stmt::Expr(Expr::MethodCall(call), None)] = block.stmts.as_slice() else {
-        panic!("{}", text(block))
+/// The struct in a macro `model!`: its name, and its fields with their types and visits.
+pub(super) fn read_struct(item: &syn::ItemStruct) -> (String, Vec<(String, String, Visit)>) {
+    assert_eq!(text(&item.generics), "<E,D>");
+    let field = |field: &syn::Field| {
+        let name = field.ident.as_ref().expect("a name").to_string();
+        let ty = text(&field.ty);
+        let visits = field.attrs.iter().filter(|attribute| !attribute.path().is_ident("doc"));
+        let [attribute] = visits.collect::<Vec<_>>()[..] else {
+            panic!("`{name}` has not one attribute")
+        };
+        let visit = read_visit(attribute, &ty);
+        (name, ty, visit)
     };
-    assert_eq!(call.method, "visit_fields");
-    let Expr::Closure(closure) = &call.args[1] else {
-        panic!("no closure")
-    };
-    let mut bound = HashMap::new();
-    pair(&call.args[0], &closure.inputs[0], &mut bound);
-    let Expr::Struct(built) = &*closure.body else {
-        panic!("{}", text(&closure.body))
-    };
-    assert_eq!(text(&built.path), of);
-    let mut visits = HashMap::new();
-    for field in built.fields.iter().filter(|field| text(&field.member) != "_none") {
-        let (name, value) = (text(&field.member), text(&field.expr));
-        let made = bound.remove(&value);
-        let (visited, visit) = made.unwrap_or_else(|| panic!("`{of}.{name}` gets `{value}`"));
-        assert_eq!(visited, name, "fields of `{of}` in another order");
-        visits.insert(name, visit);
-    }
-    assert!(bound.is_empty(), "visited in vain: {:?}", bound.keys());
-    visits
+    (item.ident.to_string(), item.fields.iter().map(field).collect())
 }
 
-/// Visits of fields by the names that a pattern of the same form binds them to.
-fn pair(visits: &Expr, pattern: &Pat, bound: &mut HashMap<String, (String, Visit)>) {
-    match (visits, pattern) {
-        (Expr::Tuple(visits), Pat::Tuple(patterns)) => {
-            assert!(visits.elems.len() <= 6, "dfdx takes at most six at once");
-            assert_eq!(visits.elems.len(), patterns.elems.len(), "{}", text(pattern));
-            let pairs = visits.elems.iter().zip(&patterns.elems);
-            pairs.for_each(|(visit, pattern)| pair(visit, pattern, bound));
+fn read_visit(attribute: &Attribute, ty: &str) -> Visit {
+    let args: Args = attribute.parse_args().expect("a key and what follows");
+    let visit = match text(attribute.path()).as_str() {
+        "tensor" => Visit::Tensor {
+            key: args.key,
+            start: start(&args.rest.expect("initial values")),
+        },
+        "module" => {
+            assert!(args.rest.is_none());
+            Visit::Module { key: args.key }
         }
-        (Expr::Call(call), Pat::Ident(name)) => {
-            let old = bound.insert(name.ident.to_string(), read_visit(call));
-            assert!(old.is_none(), "`{}` twice", name.ident);
+        "repeat" => {
+            let [of, count] = generics(ty)[..] else { panic!("{ty}") };
+            Visit::Repeat {
+                prefix: args.key,
+                first: args.rest.expect("an index").parse().expect("an index"),
+                of: of.to_owned(),
+                count: count.parse().expect("a number"),
+            }
         }
-        _ => panic!("{} to {}", text(visits), text(pattern)),
-    }
+        other => panic!("{other}"),
+    };
+    visit
 }
 
-fn read_visit(call: &syn::ExprCall) -> (String, Visit) {
-    let args: Vec<String> = call.args.iter().map(text).collect();
-    let word = |at: usize| match &call.args[at] {
-        Expr::Lit(syn::ExprLit {
-            lit: syn::Lit::Str(text),
-            ..
-        }) => text.value(),
-        other => panic!("{}", text(other)),
-    };
-    let function = text(&call.func);
-    // `|s| &s.name, |s| &mut s.name`: the same field both times.
-    let field = |at: usize| {
-        let name = args[at].strip_prefix("|s|&s.").expect("a field").to_owned();
-        assert_eq!(args[at + 1], format!("|s|&muts.{name}"));
-        name
-    };
-    match function.as_str() {
-        "Self::tensor" => (
-            field(1),
-            Visit::Tensor {
-                key: word(0),
-                start: start(&args[3]),
-            },
-        ),
-        "Self::module" => (field(1), Visit::Module { key: word(0) }),
-        _ => {
-            assert!(function.starts_with("rt::repeat_field::<"), "{function}");
-            let of = generics(&function);
-            assert_eq!(of[0], "Self");
-            let (of, count) = (of[1].to_owned(), of[2].parse().expect("a number"));
-            let first = args[1].parse().expect("a number");
-            (
-                field(2),
-                Visit::Repeat {
-                    prefix: word(0),
-                    first,
-                    of,
-                    count,
-                },
-            )
+/// `"key"`, `"key", 0` or `"key", uniform(0.5)`.
+struct Args {
+    key: String,
+    rest: Option<String>,
+}
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let key = input.parse::<LitStr>()?.value();
+        let mut rest = None;
+        if input.parse::<Option<Token![,]>>()?.is_some() {
+            rest = Some(if input.peek(LitInt) {
+                input.parse::<LitInt>()?.base10_digits().to_owned()
+            } else if input.peek(Ident) && !input.peek2(syn::token::Paren) {
+                input.parse::<Ident>()?.to_string()
+            } else {
+                text(&input.parse::<syn::ExprCall>()?)
+            });
         }
+        Ok(Args { key, rest })
     }
 }
 
 /// How a tensor starts.
-fn start(options: &str) -> String {
-    let options = options.strip_prefix("rt::TensorOptions::").expect("options");
-    match options {
-        "reset_to_zeros()" => return graph::start("constant", 0.0),
-        "reset_to_ones()" => return graph::start("constant", 1.0),
-        _ => {}
+fn start(init: &str) -> String {
+    match init {
+        "zeros" => graph::start("constant", 0.0),
+        "ones" => graph::start("constant", 1.0),
+        _ => {
+            let (word, rest) = init.split_once('(').expect("a number");
+            graph::start(word, rest.trim_end_matches(')').parse().expect("a number"))
+        }
     }
-    let inner = options
-        .strip_prefix("reset_with(|t|rt::init::")
-        .expect("an initial value");
-    let (word, rest) = inner.split_once("(t,").expect("a number");
-    graph::start(word, rest.trim_end_matches(')').parse().expect("a number"))
 }

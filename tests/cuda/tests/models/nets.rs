@@ -101,6 +101,7 @@ agree! {
     mapped_shared [4, 5, 5];
     whole_blocks_shared [3, 5, 5];
     transformer_shared [2, 4, 6];
+    loops_shared [4, 5, 4];
     scaled_shared [4, 5, 5];
 }
 

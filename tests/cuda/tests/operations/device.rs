@@ -37,7 +37,7 @@ fn no_driver_and_no_gpu_are_errors() {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let text = ask("EMULATOR_NO_DRIVER");
-    assert!(text.contains("the CUDA driver does not start"), "{text}");
+    assert!(text.contains("cannot initialise the CUDA driver"), "{text}");
     let text = ask("EMULATOR_NO_GPU");
     assert!(text.contains("there is no GPU that could be `cuda:0`"), "{text}");
 }

@@ -1,0 +1,64 @@
+//! Activation functions without parameters: a line for each.
+
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
+use quote::{format_ident, quote};
+
+/// An activation function without parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Activation {
+    /// Its name.
+    name: &'static str,
+    /// PyTorch's function.
+    function: &'static str,
+    /// The arguments of that.
+    args: &'static [&'static str],
+    /// The engine's operation, if it is made of loops.
+    composed: Option<&'static str>,
+}
+
+macro_rules! activations {
+    ($($name:literal $doc:literal $function:literal $args:tt $composed:expr,)+) => {
+        pub(super) const LAYERS: &[LayerDef] = &[$(LayerDef {
+            name: $name,
+            doc: $doc,
+            params: &[],
+            family: Family::Activation,
+            resolve: Resolve::One(|_, _| {
+                Ok(Some(Op::new(Activation { name: $name, function: $function, args: &$args, composed: $composed })))
+            }),
+        },)+];
+    };
+}
+
+activations! {
+    "relu" "max(x, 0)" "F.relu" [] None,
+    "gelu" "x times the standard normal CDF of x (Hendrycks & Gimpel 2016)" "F.gelu" [] None,
+    "gelu_tanh" "tanh approximation of GELU" "F.gelu" ["approximate=\"tanh\""] None,
+    "silu" "x sigmoid(x)" "F.silu" [] None,
+    "sigmoid" "1 / (1 + exp(-x))" "torch.sigmoid" [] None,
+    "tanh" "the hyperbolic tangent" "torch.tanh" [] Some("Tanh"),
+    "softplus" "log(1 + exp(x))" "F.softplus" [] Some("Softplus"),
+    "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [] None,
+}
+
+impl Operation for Activation {
+    fn call(&self) -> Call {
+        Call::new(self.name)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        Ok(inputs[0])
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let name = format_ident!("{}", self.composed.unwrap_or(self.name));
+        match self.composed {
+            Some(_) => to.composed(quote!(rt::op::#name), &[]),
+            None => to.call(quote!(rt::op::#name(x))),
+        }
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.call(self.function, self.args.iter().map(|arg| (*arg).to_owned()).collect());
+    }
+}

@@ -1,0 +1,40 @@
+//! Sums of paths.
+
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, equal};
+use quote::quote;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "add",
+    doc: "the sum of paths",
+    params: &[],
+    family: Family::Other,
+    resolve: Resolve::Join {
+        paths: [2, usize::MAX],
+        resolve: |_, _| Ok(Op::new(Add)),
+    },
+}];
+
+/// The sum of inputs of one shape.
+#[derive(Clone, Copy, Debug)]
+pub struct Add;
+
+impl Operation for Add {
+    fn call(&self) -> Call {
+        Call::new("add")
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        equal(inputs, "added")
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        for (path, _) in to.inputs().iter().skip(1) {
+            to.call(quote!(rt::op::add(x, #path)));
+        }
+    }
+
+    fn python(&self, to: &mut Python) {
+        let inputs: Vec<String> = to.inputs().into_iter().map(|(path, _)| path).collect();
+        to.assign(&inputs.join(" + "));
+    }
+}

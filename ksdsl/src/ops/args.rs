@@ -1,0 +1,431 @@
+//! What layers can be given, and reading it from a call.
+
+use super::words;
+use crate::ast::{Arg, Dims, Expr, ExprKind};
+use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
+use crate::foreign;
+use crate::limits;
+use crate::source::{Name, Span};
+use crate::value::{Env, Value, eval};
+
+/// A parameter of a layer.
+pub struct ParamDef {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: ParamKind,
+    /// Whether it must be given.
+    pub required: bool,
+}
+
+/// A parameter, short.
+pub(super) const fn param(name: &'static str, kind: ParamKind, required: bool) -> ParamDef {
+    ParamDef { name, kind, required }
+}
+
+/// What a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ParamKind {
+    /// A size of at least one.
+    Size,
+    /// One size for both directions or `height x width`, each at least one.
+    Sizes,
+    /// As `Sizes`, zero allowed.
+    Zeros,
+    /// As `Zeros`, or `same`, or `valid`.
+    Padding,
+    /// `true` or `false`.
+    Flag,
+    /// A number in this range, the upper end excluded where `open` says so.
+    Number {
+        /// The least value.
+        min: f64,
+        /// The largest value.
+        max: f64,
+    },
+    /// The initial value of a parameter: `zeros`, `kaiming_normal`, `normal(0.02)`.
+    Init,
+    /// A whole number from zero.
+    Whole,
+    /// How many of several things: their number, at least one, or a fraction of them, above zero
+    /// and at most one.
+    Amount,
+    /// One of these words and nothing else.
+    Word(&'static [&'static str]),
+}
+
+impl ParamKind {
+    /// What it takes where that is not a word, as messages say it.
+    pub fn wanted(self) -> &'static str {
+        match self {
+            ParamKind::Size | ParamKind::Sizes | ParamKind::Zeros | ParamKind::Whole => "an integer",
+            ParamKind::Padding => "integers, `same` or `valid`",
+            ParamKind::Flag => "`true` or `false`",
+            ParamKind::Number { .. } | ParamKind::Amount => "a number",
+            ParamKind::Init => "the name of an initialisation",
+            ParamKind::Word(_) => "a word",
+        }
+    }
+}
+
+/// How windows are padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// Zeros on both sides, vertically and horizontally.
+    Zeros([u64; 2]),
+    /// As many zeros as make the output `ceil(input / stride)`.
+    Same,
+}
+
+/// The initial value of a parameter, before fan-in and fan-out are known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum InitChoice {
+    /// He et al. 2015, normal: standard deviation `sqrt(2 / fan_in)`.
+    KaimingNormal,
+    /// He et al. 2015, uniform: bound `sqrt(6 / fan_in)`.
+    KaimingUniform,
+    /// Glorot & Bengio 2010, normal: standard deviation `sqrt(2 / (fan_in + fan_out))`.
+    XavierNormal,
+    /// Glorot & Bengio 2010, uniform: bound `sqrt(6 / (fan_in + fan_out))`.
+    XavierUniform,
+    /// All equal.
+    Constant(f64),
+    /// Normal with this standard deviation.
+    Normal(f64),
+    /// Uniform within this bound.
+    Uniform(f64),
+}
+
+/// The words of [`InitChoice`].
+const INITS: &[&str] = &[
+    "kaiming_normal",
+    "kaiming_uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+    "ones",
+];
+/// The functions of [`InitChoice`].
+const INIT_FUNCTIONS: &[&str] = &["constant", "normal", "uniform"];
+
+/// The value of an argument.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum ArgValue {
+    Size(u64),
+    Sizes([u64; 2]),
+    Padding(Padding),
+    Flag(bool),
+    Number(f64),
+    Init(InitChoice),
+    Word(&'static str),
+}
+
+/// The arguments of one call, by parameter.
+#[derive(Debug, Default)]
+pub struct Args {
+    values: Vec<(&'static str, ArgValue, Span)>,
+}
+
+impl Args {
+    /// Takes the initialisations of a call around it, for parameters of these names without one.
+    pub(crate) fn inherit(&mut self, outer: &Args, params: &[ParamDef]) {
+        let wanted = |name: &str| self.get(name).is_none() && params.iter().any(|param| param.name == name);
+        let inits = outer
+            .values
+            .iter()
+            .filter(|(_, value, _)| matches!(value, ArgValue::Init(_)));
+        let taken: Vec<_> = inits.filter(|(name, ..)| wanted(name)).copied().collect();
+        self.values.extend(taken);
+    }
+
+    /// Where the argument for a parameter was written.
+    pub fn span(&self, param: &str) -> Option<Span> {
+        self.values
+            .iter()
+            .find(|(name, ..)| *name == param)
+            .map(|(_, _, span)| *span)
+    }
+
+    /// The value for a parameter, if given.
+    pub fn get(&self, param: &str) -> Option<ArgValue> {
+        self.values
+            .iter()
+            .find(|(name, ..)| *name == param)
+            .map(|(_, value, _)| *value)
+    }
+
+    /// A size, or the default.
+    pub fn size(&self, param: &str, default: u64) -> u64 {
+        match self.get(param) {
+            Some(ArgValue::Size(value)) => value,
+            _ => default,
+        }
+    }
+
+    /// Sizes, or the default.
+    pub fn sizes(&self, param: &str, default: [u64; 2]) -> [u64; 2] {
+        match self.get(param) {
+            Some(ArgValue::Sizes(value)) => value,
+            _ => default,
+        }
+    }
+
+    /// A padding, none by default.
+    pub fn padding(&self, param: &str) -> Padding {
+        match self.get(param) {
+            Some(ArgValue::Padding(value)) => value,
+            _ => Padding::Zeros([0, 0]),
+        }
+    }
+
+    /// A flag, or the default.
+    pub fn flag(&self, param: &str, default: bool) -> bool {
+        match self.get(param) {
+            Some(ArgValue::Flag(value)) => value,
+            _ => default,
+        }
+    }
+
+    /// A number, or the default.
+    pub fn number(&self, param: &str, default: f64) -> f64 {
+        match self.get(param) {
+            Some(ArgValue::Number(value)) => value,
+            _ => default,
+        }
+    }
+
+    /// An initialisation, if given.
+    pub fn init(&self, param: &str) -> Option<InitChoice> {
+        match self.get(param) {
+            Some(ArgValue::Init(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// A word, or the default.
+    pub fn word(&self, param: &str, default: &'static str) -> &'static str {
+        match self.get(param) {
+            Some(ArgValue::Word(value)) => value,
+            _ => default,
+        }
+    }
+}
+
+/// Reads the arguments of a call to a layer with these parameters. `None` if one of them cannot be
+/// used (which is reported) or is missing (which the checks of names report).
+pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
+    let mut values = Vec::new();
+    let mut complete = true;
+    for (position, arg) in args.iter().enumerate() {
+        let param = match &arg.name {
+            Some(name) => params.iter().find(|param| param.name == name.value),
+            None => params.get(position),
+        };
+        match param.and_then(|param| Some((param.name, value(param, &arg.value, env, diagnostics)?))) {
+            Some((name, value)) => values.push((name, value, arg.value.span)),
+            None => complete = false,
+        }
+    }
+    let given = |param: &ParamDef| values.iter().any(|(name, ..)| *name == param.name);
+    let complete = complete && params.iter().all(|param| !param.required || given(param));
+    complete.then_some(Args { values })
+}
+
+/// Whether a name in an argument for this parameter is a word of the language rather than a
+/// parameter of the user's.
+pub fn is_word(kind: ParamKind, word: &str) -> bool {
+    match kind {
+        ParamKind::Padding => matches!(word, "same" | "valid"),
+        ParamKind::Init => INITS.contains(&word),
+        ParamKind::Word(words) => words.contains(&word),
+        _ => false,
+    }
+}
+
+/// The words that an argument for this parameter may be, and what to say where `name` is none of them.
+pub fn takes(param: &ParamDef, name: &str) -> (&'static [&'static str], Option<String>) {
+    let param_name = param.name;
+    let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
+    match param.kind {
+        ParamKind::Padding => (
+            &["same", "valid"],
+            Some(format!("`{param_name}` takes sizes, `same` or `valid`")),
+        ),
+        ParamKind::Zeros if is(&["same", "valid", "full"]) => {
+            (&[], Some(format!("`{param_name}` takes numbers here, such as 0 or 1")))
+        }
+        ParamKind::Flag if is(&["yes", "no", "on", "off", "none", "null", "nil"]) => {
+            (&[], Some(format!("`{param_name}` takes `true` or `false`")))
+        }
+        _ => (&[], None),
+    }
+}
+
+/// Whether a function in an argument for this parameter is one the parameter knows.
+pub fn is_function(kind: ParamKind, name: &str) -> bool {
+    kind == ParamKind::Init && INIT_FUNCTIONS.contains(&name)
+}
+
+fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
+    let limit = match param.kind {
+        ParamKind::Sizes | ParamKind::Zeros | ParamKind::Padding => 2,
+        _ => 1,
+    };
+    if dims.sizes.len() > limit {
+        let text = format!(
+            "`{}` takes at most {limit} size{}",
+            param.name,
+            if limit == 1 { "" } else { "s" }
+        );
+        diagnostics.push(Diagnostic::error(Code::WrongType, dims.span, text));
+        return None;
+    }
+    let first = dims.sizes.first()?;
+    match param.kind {
+        ParamKind::Size => size(param, first, 1, env, diagnostics).map(ArgValue::Size),
+        ParamKind::Sizes => sizes(param, dims, 1, env, diagnostics).map(ArgValue::Sizes),
+        ParamKind::Zeros => sizes(param, dims, 0, env, diagnostics).map(ArgValue::Sizes),
+        ParamKind::Padding => match &first.kind {
+            ExprKind::Name(word) if word == "same" => Some(ArgValue::Padding(Padding::Same)),
+            ExprKind::Name(word) if word == "valid" => Some(ArgValue::Padding(Padding::Zeros([0, 0]))),
+            _ => sizes(param, dims, 0, env, diagnostics).map(|pad| ArgValue::Padding(Padding::Zeros(pad))),
+        },
+        ParamKind::Flag => match eval(first, env, diagnostics)? {
+            Value::Bool(flag) => Some(ArgValue::Flag(flag)),
+            other => wrong_type(param, first.span, other, diagnostics),
+        },
+        ParamKind::Number { min, max } => number(param, first, (min, max), env, diagnostics).map(ArgValue::Number),
+        ParamKind::Init => init(param, first, env, diagnostics).map(ArgValue::Init),
+        ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
+        ParamKind::Amount => amount(param, first, env, diagnostics),
+        ParamKind::Word(words) => words::word(param, first, words, diagnostics),
+    }
+}
+
+fn sizes(param: &ParamDef, dims: &Dims, min: i64, env: &Env, diagnostics: &mut Diagnostics) -> Option<[u64; 2]> {
+    let first = size(param, dims.sizes.first()?, min, env, diagnostics);
+    match dims.sizes.get(1) {
+        Some(second) => {
+            let second = size(param, second, min, env, diagnostics);
+            Some([first?, second?])
+        }
+        None => Some([first?; 2]),
+    }
+}
+
+fn size(param: &ParamDef, expr: &Expr, min: i64, env: &Env, diagnostics: &mut Diagnostics) -> Option<u64> {
+    match eval(expr, env, diagnostics)? {
+        Value::Int(value) if (min..=limits::DIMENSION).contains(&value) => u64::try_from(value).ok(),
+        Value::Int(value) => {
+            diagnostics.push(out_of_range(
+                param.name,
+                expr.span,
+                value,
+                format!("between {min} and {}", limits::DIMENSION),
+            ));
+            None
+        }
+        other => wrong_type(param, expr.span, other, diagnostics),
+    }
+}
+
+fn whole(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<u64> {
+    match eval(expr, env, diagnostics)? {
+        Value::Int(value) => u64::try_from(value).ok().or_else(|| {
+            diagnostics.push(out_of_range(param.name, expr.span, value, "at least 0".to_owned()));
+            None
+        }),
+        other => wrong_type(param, expr.span, other, diagnostics),
+    }
+}
+
+/// An integer is a count, a floating-point number a part of the whole: `1` is one, `1.0` all.
+fn amount(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
+    match eval(expr, env, diagnostics)? {
+        Value::Int(value) if value >= 1 => u64::try_from(value).ok().map(ArgValue::Size),
+        Value::Float(value) if value > 0.0 && value <= 1.0 => Some(ArgValue::Number(value)),
+        Value::Bool(flag) => wrong_type(param, expr.span, Value::Bool(flag), diagnostics),
+        value => {
+            let text = "at least 1, or a fraction above 0.0 and at most 1.0".to_owned();
+            diagnostics.push(out_of_range(param.name, expr.span, value, text));
+            None
+        }
+    }
+}
+
+fn number(param: &ParamDef, expr: &Expr, range: (f64, f64), env: &Env, diagnostics: &mut Diagnostics) -> Option<f64> {
+    let value = eval(expr, env, diagnostics)?;
+    let Some(number) = value.as_f64() else {
+        return wrong_type(param, expr.span, value, diagnostics);
+    };
+    if (range.0..range.1).contains(&number) {
+        return Some(number);
+    }
+    let text = format!("at least {} and below {}", range.0, range.1);
+    diagnostics.push(out_of_range(param.name, expr.span, value, text));
+    None
+}
+
+fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<InitChoice> {
+    match &expr.kind {
+        ExprKind::Name(word) => match word.as_str() {
+            "kaiming_normal" => return Some(InitChoice::KaimingNormal),
+            "kaiming_uniform" => return Some(InitChoice::KaimingUniform),
+            "xavier_normal" => return Some(InitChoice::XavierNormal),
+            "xavier_uniform" => return Some(InitChoice::XavierUniform),
+            "zeros" => return Some(InitChoice::Constant(0.0)),
+            "ones" => return Some(InitChoice::Constant(1.0)),
+            _ => {}
+        },
+        ExprKind::Function(name, args) if is_function(ParamKind::Init, &name.value) => {
+            let [arg] = args.as_slice() else {
+                let text = format!("`{}` takes one number", name.value);
+                diagnostics.push(Diagnostic::error(Code::SurplusArgument, expr.span, text));
+                return None;
+            };
+            let constant = name.value == "constant";
+            let range = if constant { (-1e30, 1e30) } else { (0.0, 1e30) };
+            let value = number(param, arg, range, env, diagnostics)?;
+            return Some(match name.value.as_str() {
+                "constant" => InitChoice::Constant(value),
+                "normal" => InitChoice::Normal(value),
+                _ if value == 0.0 => InitChoice::Constant(0.0),
+                _ => InitChoice::Uniform(value),
+            });
+        }
+        _ => {}
+    }
+    diagnostics.push(no_init(param, expr));
+    None
+}
+
+fn no_init(param: &ParamDef, expr: &Expr) -> Diagnostic {
+    let text = format!("`{}` takes {}", param.name, param.kind.wanted());
+    let diagnostic = Diagnostic::error(Code::WrongType, expr.span, text);
+    let (ExprKind::Name(written) | ExprKind::Function(Name { value: written, .. }, _)) = &expr.kind else {
+        return diagnostic.help(all_inits());
+    };
+    match foreign::init(written).or_else(|| nearest(written, INITS.iter().copied())) {
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(expr.span, near),
+        None => diagnostic.help(all_inits()),
+    }
+}
+
+fn all_inits() -> String {
+    format!(
+        "one of {}, {}(number)",
+        INITS.join(", "),
+        INIT_FUNCTIONS.join("(number), ")
+    )
+}
+
+fn wrong_type<T>(param: &ParamDef, span: Span, got: Value, diagnostics: &mut Diagnostics) -> Option<T> {
+    let text = format!("`{}` takes {}", param.name, param.kind.wanted());
+    diagnostics.push(Diagnostic::error(Code::WrongType, span, text).label(format!("this is {}", got.described())));
+    None
+}
+
+fn out_of_range(name: &str, span: Span, value: impl std::fmt::Display, range: String) -> Diagnostic {
+    Diagnostic::error(Code::OutOfRange, span, format!("`{name}` cannot be {value}")).label(format!("must be {range}"))
+}

@@ -1,0 +1,134 @@
+//! Batch normalisation.
+
+use super::args::param;
+use super::{
+    Call, Family, Helper, LayerDef, Module, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape,
+    Sharing, Tensor, rust,
+};
+use quote::quote;
+
+/// PyTorch's defaults.
+const EPS: Real = Real(1e-5);
+const MOMENTUM: Real = Real(0.1);
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "batch_norm",
+    doc: "batch normalisation (Ioffe & Szegedy 2015)",
+    params: &[
+        param("eps", ParamKind::Number { min: 0.0, max: 1.0 }, false),
+        param("momentum", ParamKind::Number { min: 0.0, max: 1.0 }, false),
+    ],
+    family: Family::Norm,
+    resolve: Resolve::One(|args, input| {
+        Ok(Some(Op::new(BatchNorm {
+            eps: Real(args.number("eps", EPS.0)),
+            momentum: Real(args.number("momentum", MOMENTUM.0)),
+            ..BatchNorm::new(input.channels())
+        })))
+    }),
+}];
+
+/// Batch normalisation with scale, shift and running statistics per channel.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchNorm {
+    /// Channels.
+    pub channels: u64,
+    /// Added to the variance.
+    pub eps: Real,
+    /// Weight of the newest batch in the running statistics.
+    pub momentum: Real,
+}
+
+impl BatchNorm {
+    /// One with the defaults.
+    pub(crate) fn new(channels: u64) -> Self {
+        BatchNorm {
+            channels,
+            eps: EPS,
+            momentum: MOMENTUM,
+        }
+    }
+}
+
+impl Operation for BatchNorm {
+    fn call(&self) -> Call {
+        Call::new("batch_norm")
+            .with("channels", self.channels)
+            .with("eps", self.eps)
+            .with("momentum", self.momentum)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        Ok(inputs[0])
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        vec![
+            Tensor::of_norm("weight", self.channels, 1.0),
+            Tensor::of_norm("bias", self.channels, 0.0),
+            Tensor::of_norm("running_mean", self.channels, 0.0).untrained(),
+            Tensor::of_norm("running_var", self.channels, 1.0).untrained(),
+        ]
+    }
+
+    fn sharing(&self) -> Option<Sharing> {
+        Sharing::of_norm("batch norm", self.channels)
+    }
+
+    fn module(&self) -> Option<Module> {
+        Some(Module {
+            name: "BatchNorm",
+            what: "batch norm",
+            channels: self.channels,
+            class: &CLASS,
+        })
+    }
+
+    fn details(&self) -> Vec<String> {
+        let differs = (self.eps, self.momentum) != (EPS, MOMENTUM);
+        let words = || format!("eps {}, momentum {}", self.eps.0, self.momentum.0);
+        differs.then(words).into_iter().collect()
+    }
+
+    fn needs_pass(&self) -> bool {
+        true
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let (norm, eps, momentum) = (to.module(), rust::real(self.eps.0), rust::real(self.momentum.0));
+        to.call(quote!(#norm.apply(pass, x, #eps, #momentum)));
+    }
+
+    fn python(&self, to: &mut Python) {
+        let (function, mut args) = match to.module() {
+            Some(own) => (own, Vec::new()),
+            None => {
+                let tensors = to.tensors(&["running_mean", "running_var", "weight", "bias"]);
+                let args = tensors.into_iter().chain(["self.training".to_owned()]);
+                ("F.batch_norm".to_owned(), args.collect())
+            }
+        };
+        args.extend((self.eps != EPS).then(|| format!("eps={:?}", self.eps.0)));
+        args.extend((self.momentum != MOMENTUM).then(|| format!("momentum={:?}", self.momentum.0)));
+        to.call(&function, args);
+    }
+}
+
+const CLASS: Helper = Helper {
+    name: "BatchNorm",
+    needs: &[],
+    text: r#"class BatchNorm(Part):
+    """Batch normalisation over the channels of feature maps or the features of vectors."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x, eps: float = 1e-5, momentum: float = 0.1):
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, self.weight, self.bias, self.training, momentum, eps)
+"#,
+};

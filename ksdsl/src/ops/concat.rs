@@ -1,0 +1,55 @@
+//! Concatenation of paths along the channels.
+
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, joined};
+use crate::diag::Code;
+use quote::quote;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "concat",
+    doc: "the concatenation of paths along the channels",
+    params: &[],
+    family: Family::Other,
+    resolve: Resolve::Join {
+        paths: [2, usize::MAX],
+        resolve: |_, _| Ok(Op::new(Concat)),
+    },
+}];
+
+/// The concatenation of inputs along the channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Concat;
+
+/// Both one after the other, if they are equal but for their channels.
+fn both(a: Shape, b: Shape) -> Option<Shape> {
+    let fit = a.with_channels(1) == b.with_channels(1);
+    fit.then(|| a.with_channels(a.channels() + b.channels()))
+}
+
+impl Operation for Concat {
+    fn call(&self) -> Call {
+        Call::new("concat")
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let help = "all paths must have the same height and width";
+        joined(inputs, both, (Code::CannotConcatenate, "concatenated", help))
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let inputs = to.inputs();
+        let mut so_far = inputs[0].1;
+        for (path, shape) in &inputs[1..] {
+            so_far = both(so_far, *shape).unwrap_or(so_far);
+            to.call_to(so_far, quote!(rt::op::concat(x, #path)));
+        }
+    }
+
+    fn python(&self, to: &mut Python) {
+        let inputs: Vec<String> = to.inputs().into_iter().map(|(path, _)| path).collect();
+        to.call_of(
+            "torch.cat",
+            vec![format!("({})", inputs.join(", ")), "1".to_owned()],
+            "",
+        );
+    }
+}

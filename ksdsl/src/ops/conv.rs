@@ -1,0 +1,387 @@
+//! Convolutions: dense, depthwise and pointwise, and the projection of residual connections.
+
+use super::args::param;
+use super::python::{self, Python};
+use super::rust::{self, Rust};
+use super::{
+    Args, Call, Family, Init, InitChoice, LayerDef, Op, Operation, Padding, ParamKind, Part, Problem, Real, Resolve,
+    Shape, Sharing, Tensor, map_of, pair,
+};
+use crate::diag::Code;
+use quote::quote;
+
+/// A convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv {
+    /// Input channels.
+    pub inputs: u64,
+    /// Output channels.
+    pub outputs: u64,
+    /// Height and width of the kernel.
+    pub kernel: [u64; 2],
+    /// Vertical and horizontal step.
+    pub stride: [u64; 2],
+    /// Zero rows above and below, zero columns left and right.
+    pub pad: [u64; 4],
+    /// Vertical and horizontal distance between taps.
+    pub dilation: [u64; 2],
+    /// Groups.
+    pub groups: u64,
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// The initial values of kernel and bias.
+    pub init: [Init; 2],
+}
+
+impl Operation for Conv {
+    fn call(&self) -> Call {
+        let [top, bottom, left, right] = self.pad;
+        Call::new("conv")
+            .with("inputs", self.inputs)
+            .with("outputs", self.outputs)
+            .with("kernel_height", self.kernel[0])
+            .with("kernel_width", self.kernel[1])
+            .with("stride_height", self.stride[0])
+            .with("stride_width", self.stride[1])
+            .with("pad_top", top)
+            .with("pad_bottom", bottom)
+            .with("pad_left", left)
+            .with("pad_right", right)
+            .with("dilation_height", self.dilation[0])
+            .with("dilation_width", self.dilation[1])
+            .with("groups", self.groups)
+            .with("bias", self.bias)
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            conv if conv.is_kind("depthwise") => "depthwise",
+            conv if conv.is_kind("pointwise") => "pointwise",
+            _ => "conv",
+        }
+    }
+
+    /// Every depthwise or pointwise convolution is also a `conv`.
+    fn is_kind(&self, kind: &str) -> bool {
+        match kind {
+            "conv" => true,
+            "depthwise" => self.groups > 1 && self.groups == self.inputs,
+            "pointwise" => self.kernel == [1, 1],
+            _ => false,
+        }
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let (_, height, width) = map_of("conv", inputs[0])?;
+        let along = |axis: usize, size: u64, pads: u64| {
+            let window = self.dilation[axis] * (self.kernel[axis] - 1) + 1;
+            match (size + pads).checked_sub(window) {
+                Some(rest) => Ok(rest / self.stride[axis] + 1),
+                None => Err(reaches_zero(axis, size, pads, window)),
+            }
+        };
+        let [top, bottom, left, right] = self.pad;
+        Ok(Shape::Map {
+            channels: self.outputs,
+            height: along(0, height, top + bottom)?,
+            width: along(1, width, left + right)?,
+        })
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        let [height, width] = self.kernel;
+        let shape = [self.outputs, self.inputs / self.groups.max(1), height, width];
+        let [of_kernel, of_bias] = self.init;
+        let mut tensors = vec![Tensor::new("weight", &shape, Part::Kernel, of_kernel)];
+        tensors.extend(
+            self.bias
+                .then(|| Tensor::new("bias", &[self.outputs], Part::Bias, of_bias)),
+        );
+        tensors
+    }
+
+    /// Stride, padding, dilation and initialisation may differ.
+    fn sharing(&self) -> Option<Sharing> {
+        Some(Sharing {
+            what: "convolution",
+            sizes: vec![
+                ("kernel size", self.kernel.to_vec()),
+                ("number of input channels", vec![self.inputs]),
+                ("number of output channels", vec![self.outputs]),
+                ("number of groups", vec![self.groups]),
+            ],
+            whole: None,
+        })
+    }
+
+    fn macs(&self, output: Shape) -> u128 {
+        let taps = self.inputs / self.groups.max(1) * self.kernel[0] * self.kernel[1];
+        u128::from(taps) * u128::from(output.elements())
+    }
+
+    fn details(&self) -> Vec<String> {
+        let [top, bottom, left, right] = self.pad;
+        let mut words = vec![format!("kernel {}", pair(self.kernel))];
+        words.extend((self.stride != [1, 1]).then(|| format!("stride {}", pair(self.stride))));
+        words.extend((self.pad != [0; 4]).then(|| match (top == bottom, left == right) {
+            (true, true) => format!("pad {}", pair([top, left])),
+            _ => format!("pad {top}+{bottom} x {left}+{right}"),
+        }));
+        words.extend((self.dilation != [1, 1]).then(|| format!("dilation {}", pair(self.dilation))));
+        words.extend((self.groups > 1).then(|| format!("groups {}", self.groups)));
+        words.extend(self.bias.then(|| "bias".to_owned()));
+        words
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let ([sy, sx], [dy, dx]) = (self.stride.map(rust::size), self.dilation.map(rust::size));
+        let (pad, groups) = (self.pad.map(rust::size), rust::size(self.groups));
+        let (weight, bias) = (to.tensor("weight"), to.tensor("bias"));
+        to.call_typed(quote! {
+            rt::op::Conv::<
+                rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups,
+            >::apply(x, #weight, #bias)
+        });
+    }
+
+    fn python(&self, to: &mut Python) {
+        let [above, below, left, right] = self.pad;
+        let even = above == below && left == right;
+        if !even {
+            to.call("F.pad", vec![format!("({left}, {right}, {above}, {below})")]);
+        }
+        let mut args = to.tensors(&["weight", "bias"]);
+        args.extend((self.stride != [1, 1]).then(|| format!("stride={}", python::sizes(self.stride))));
+        args.extend((even && [above, left] != [0, 0]).then(|| format!("padding={}", python::sizes([above, left]))));
+        args.extend((self.dilation != [1, 1]).then(|| format!("dilation={}", python::sizes(self.dilation))));
+        args.extend((self.groups != 1).then(|| format!("groups={}", self.groups)));
+        to.call("F.conv2d", args);
+    }
+}
+
+pub(super) const LAYERS: &[LayerDef] = &[CONV, DEPTHWISE, POINTWISE];
+
+const CONV: LayerDef = LayerDef {
+    name: "conv",
+    doc: "2-d convolution",
+    params: &[
+        param("channels", ParamKind::Size, true),
+        param("kernel", ParamKind::Sizes, true),
+        param("stride", ParamKind::Sizes, false),
+        param("pad", ParamKind::Padding, false),
+        param("dilation", ParamKind::Sizes, false),
+        param("groups", ParamKind::Size, false),
+        param("bias", ParamKind::Flag, false),
+        param("init", ParamKind::Init, false),
+        param("bias_init", ParamKind::Init, false),
+    ],
+    family: Family::Weights,
+    resolve: Resolve::One(|args, input| {
+        let (inputs, height, width) = map_of("conv", input)?;
+        let spec = Spec {
+            outputs: args.size("channels", 1),
+            groups: args.size("groups", 1),
+            kernel: args.sizes("kernel", [1, 1]),
+            stride: args.sizes("stride", [1, 1]),
+            bias: false,
+            groups_param: Some("groups"),
+        };
+        conv(args, spec, inputs, [height, width]).map(|conv| Some(Op::new(conv)))
+    }),
+};
+
+const DEPTHWISE: LayerDef = LayerDef {
+    name: "depthwise",
+    doc: "depthwise 2-d convolution",
+    params: &[
+        param("kernel", ParamKind::Sizes, true),
+        param("stride", ParamKind::Sizes, false),
+        param("pad", ParamKind::Padding, false),
+        param("dilation", ParamKind::Sizes, false),
+        param("multiplier", ParamKind::Size, false),
+        param("bias", ParamKind::Flag, false),
+        param("init", ParamKind::Init, false),
+        param("bias_init", ParamKind::Init, false),
+    ],
+    family: Family::Weights,
+    resolve: Resolve::One(|args, input| {
+        let (inputs, height, width) = map_of("depthwise", input)?;
+        let spec = Spec {
+            outputs: inputs * args.size("multiplier", 1),
+            groups: inputs,
+            kernel: args.sizes("kernel", [1, 1]),
+            stride: args.sizes("stride", [1, 1]),
+            bias: false,
+            groups_param: None,
+        };
+        conv(args, spec, inputs, [height, width]).map(|conv| Some(Op::new(conv)))
+    }),
+};
+
+const POINTWISE: LayerDef = LayerDef {
+    name: "pointwise",
+    doc: "1x1 convolution",
+    params: &[
+        param("channels", ParamKind::Size, true),
+        param("stride", ParamKind::Sizes, false),
+        param("groups", ParamKind::Size, false),
+        param("bias", ParamKind::Flag, false),
+        param("init", ParamKind::Init, false),
+        param("bias_init", ParamKind::Init, false),
+    ],
+    family: Family::Weights,
+    resolve: Resolve::One(|args, input| {
+        let (inputs, height, width) = map_of("pointwise", input)?;
+        let spec = Spec {
+            outputs: args.size("channels", 1),
+            groups: args.size("groups", 1),
+            kernel: [1, 1],
+            stride: args.sizes("stride", [1, 1]),
+            bias: false,
+            groups_param: Some("groups"),
+        };
+        conv(args, spec, inputs, [height, width]).map(|conv| Some(Op::new(conv)))
+    }),
+};
+
+/// What a convolution is, but for what every kind of it reads of its arguments.
+pub(super) struct Spec {
+    pub(super) outputs: u64,
+    pub(super) groups: u64,
+    pub(super) kernel: [u64; 2],
+    pub(super) stride: [u64; 2],
+    /// Whether there is a bias by default.
+    pub(super) bias: bool,
+    /// The parameter that `groups` is from.
+    pub(super) groups_param: Option<&'static str>,
+}
+
+/// A convolution of `inputs` maps of this size.
+pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Result<Conv, Problem> {
+    let Spec {
+        outputs,
+        groups,
+        kernel,
+        stride,
+        bias,
+        groups_param,
+    } = spec;
+    for (count, which) in [(inputs, "input"), (outputs, "output")] {
+        if count % groups != 0 {
+            let problem = Problem::new(
+                Code::GroupsDoNotDivide,
+                format!("{count} {which} channels cannot be split into {groups} groups"),
+            )
+            .help(format!(
+                "{groups} must divide both {inputs} input and {outputs} output channels"
+            ));
+            return Err(match groups_param {
+                Some(name) => problem.at(name),
+                None => problem,
+            });
+        }
+    }
+    let dilation = args.sizes("dilation", [1, 1]);
+    let pad = padding(args.padding("pad"), size, kernel, stride, dilation);
+    let fan = |channels: u64| (channels / groups) as f64 * kernel[0] as f64 * kernel[1] as f64;
+    Ok(Conv {
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        pad,
+        dilation,
+        groups,
+        bias: args.flag("bias", bias),
+        init: inits(args, fan(inputs), fan(outputs)),
+    })
+}
+
+/// The initial values of kernel and bias. The default is that of PyTorch's convolutions and linear layers: uniform
+/// within `1 / sqrt(fan_in)` for both (Kaiming uniform with `a = sqrt(5)`). It also applies to the projections of
+/// attention, where `nn.MultiheadAttention` uses Xavier uniform and zero biases.
+pub(super) fn inits(args: &Args, fan_in: f64, fan_out: f64) -> [Init; 2] {
+    ["init", "bias_init"].map(|param| init(args.init(param), fan_in, fan_out))
+}
+
+/// The initial value of a parameter of these fans.
+pub(super) fn init(choice: Option<InitChoice>, fan_in: f64, fan_out: f64) -> Init {
+    let fans = fan_in + fan_out;
+    match choice {
+        None => Init::Uniform(Real(1.0 / fan_in.sqrt())),
+        Some(InitChoice::KaimingNormal) => Init::Normal(Real((2.0 / fan_in).sqrt())),
+        Some(InitChoice::KaimingUniform) => Init::Uniform(Real((6.0 / fan_in).sqrt())),
+        Some(InitChoice::XavierNormal) => Init::Normal(Real((2.0 / fans).sqrt())),
+        Some(InitChoice::XavierUniform) => Init::Uniform(Real((6.0 / fans).sqrt())),
+        Some(InitChoice::Constant(value)) => Init::Constant(Real(value)),
+        Some(InitChoice::Normal(value)) => Init::Normal(Real(value)),
+        Some(InitChoice::Uniform(value)) => Init::Uniform(Real(value)),
+    }
+}
+
+/// Padding above, below, left and right. `same` makes the output `ceil(input / stride)`; where the
+/// total is odd, the extra zeros go below and to the right, as in TensorFlow and PyTorch (which refuses `same` with
+/// strides).
+fn padding(padding: Padding, size: [u64; 2], kernel: [u64; 2], stride: [u64; 2], dilation: [u64; 2]) -> [u64; 4] {
+    let sides = |axis: usize| match padding {
+        Padding::Zeros(pad) => [pad[axis], pad[axis]],
+        Padding::Same => {
+            let outputs = size[axis].div_ceil(stride[axis]);
+            let needed = (outputs.max(1) - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + 1;
+            let total = needed.saturating_sub(size[axis]);
+            [total / 2, total - total / 2]
+        }
+    };
+    let ([top, bottom], [left, right]) = (sides(0), sides(1));
+    [top, bottom, left, right]
+}
+
+/// The problem that a window does not fit into a map.
+pub(super) fn reaches_zero(axis: usize, size: u64, pads: u64, window: u64) -> Problem {
+    let axis = ["height", "width"][axis];
+    let padded = match pads {
+        0 => String::new(),
+        _ => format!(" (with {pads} of padding)"),
+    };
+    Problem::new(
+        Code::SizeReachesZero,
+        format!("the {axis} reaches zero: a window of {window} does not fit into {size}{padded}"),
+    )
+    .help("use a smaller kernel, more padding, or fewer strides before this layer")
+}
+
+/// The 1x1 convolution that takes a residual's input to the shape of its main way, if there is
+/// one: its stride is what takes one spatial size to the other.
+pub fn projection(input: Shape, output: Shape) -> Option<Conv> {
+    let (
+        Shape::Map {
+            channels: inputs,
+            height,
+            width,
+        },
+        Shape::Map {
+            channels: outputs,
+            height: out_height,
+            width: out_width,
+        },
+    ) = (input, output)
+    else {
+        return None;
+    };
+    // The smallest stride s with ceil(size / s) == out; none for an output larger than the input.
+    let stride = |size: u64, out: u64| {
+        let stride = size.div_ceil(out);
+        (size.div_ceil(stride) == out).then_some(stride)
+    };
+    Some(Conv {
+        inputs,
+        outputs,
+        kernel: [1, 1],
+        stride: [stride(height, out_height)?, stride(width, out_width)?],
+        pad: [0; 4],
+        dilation: [1, 1],
+        groups: 1,
+        bias: false,
+        init: inits(&Args::default(), inputs as f64, outputs as f64),
+    })
+}

@@ -1,0 +1,51 @@
+//! Exponential linear units.
+
+use super::args::param;
+use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, rust};
+use quote::quote;
+
+/// PyTorch's default.
+const ALPHA: Real = Real(1.0);
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "elu",
+    doc: "x, and alpha (exp(x) - 1) below 0 (Clevert et al. 2016)",
+    params: &[param("alpha", ParamKind::Number { min: 0.0, max: 1e3 }, false)],
+    family: Family::Activation,
+    resolve: Resolve::One(|args, _| {
+        Ok(Some(Op::new(Elu {
+            alpha: Real(args.number("alpha", ALPHA.0)),
+        })))
+    }),
+}];
+
+/// x, and alpha (exp(x) - 1) below 0 (Clevert et al. 2016).
+#[derive(Clone, Copy, Debug)]
+pub struct Elu {
+    /// The limit towards minus infinity, negated.
+    alpha: Real,
+}
+
+impl Operation for Elu {
+    fn call(&self) -> Call {
+        Call::new("elu").with("alpha", self.alpha)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        Ok(inputs[0])
+    }
+
+    fn details(&self) -> Vec<String> {
+        let words = || format!("alpha {}", self.alpha.0);
+        (self.alpha != ALPHA).then(words).into_iter().collect()
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let alpha = rust::real(self.alpha.0);
+        to.composed(quote!(rt::op::Elu { alpha: #alpha }), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.call("F.elu", vec![format!("{:?}", self.alpha.0)]);
+    }
+}

@@ -1,0 +1,54 @@
+//! Pooling of whole maps to one value per channel.
+
+use super::pool::PoolKind;
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, map_of};
+use quote::quote;
+
+pub(super) const LAYERS: &[LayerDef] = &[
+    LayerDef {
+        name: "global_avg_pool",
+        doc: "global average pooling: feature maps to a vector",
+        params: &[],
+        family: Family::Other,
+        resolve: Resolve::One(|_, _| Ok(Some(Op::new(GlobalPool(PoolKind::Average))))),
+    },
+    LayerDef {
+        name: "global_max_pool",
+        doc: "global max pooling: feature maps to a vector",
+        params: &[],
+        family: Family::Other,
+        resolve: Resolve::One(|_, _| Ok(Some(Op::new(GlobalPool(PoolKind::Max))))),
+    },
+];
+
+/// Pooling of whole maps to one value per channel.
+#[derive(Clone, Copy, Debug)]
+pub struct GlobalPool(pub PoolKind);
+
+impl Operation for GlobalPool {
+    fn call(&self) -> Call {
+        Call::new(match self.0 {
+            PoolKind::Max => "global_max_pool",
+            PoolKind::Average => "global_avg_pool",
+        })
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        map_of(self.word(), inputs[0]).map(|(channels, ..)| Shape::Flat(channels))
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        to.call(match self.0 {
+            PoolKind::Max => quote!(rt::op::global_max_pool(x)),
+            PoolKind::Average => quote!(rt::op::global_avg_pool(x)),
+        });
+    }
+
+    fn python(&self, to: &mut Python) {
+        match self.0 {
+            // Not `amax`, which shares the gradient among equal maxima.
+            PoolKind::Max => to.call_and("F.adaptive_max_pool2d", vec!["1".to_owned()], ".flatten(1)"),
+            PoolKind::Average => to.assign(&format!("{}.mean((2, 3))", to.x())),
+        }
+    }
+}

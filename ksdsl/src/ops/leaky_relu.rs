@@ -1,0 +1,51 @@
+//! Leaky ReLU.
+
+use super::args::param;
+use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, rust};
+use quote::quote;
+
+/// PyTorch's default.
+const SLOPE: Real = Real(0.01);
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "leaky_relu",
+    doc: "x, and slope times x below 0",
+    params: &[param("slope", ParamKind::Number { min: 0.0, max: 1e3 }, false)],
+    family: Family::Activation,
+    resolve: Resolve::One(|args, _| {
+        Ok(Some(Op::new(LeakyRelu {
+            slope: Real(args.number("slope", SLOPE.0)),
+        })))
+    }),
+}];
+
+/// x, and slope times x below 0.
+#[derive(Clone, Copy, Debug)]
+pub struct LeakyRelu {
+    /// The slope of negative inputs.
+    slope: Real,
+}
+
+impl Operation for LeakyRelu {
+    fn call(&self) -> Call {
+        Call::new("leaky_relu").with("slope", self.slope)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        Ok(inputs[0])
+    }
+
+    fn details(&self) -> Vec<String> {
+        let words = || format!("slope {}", self.slope.0);
+        (self.slope != SLOPE).then(words).into_iter().collect()
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let slope = rust::real(self.slope.0);
+        to.composed(quote!(rt::op::LeakyRelu { slope: #slope }), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.call("F.leaky_relu", vec![format!("{:?}", self.slope.0)]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Linear layers.
+
+use super::args::param;
+use super::conv::inits;
+use super::{
+    Args, Call, Family, Init, LayerDef, Op, Operation, ParamKind, Part, Problem, Python, Resolve, Rust, Shape, Sharing,
+    Tensor,
+};
+use crate::diag::Code;
+use quote::quote;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "linear",
+    doc: "linear layer",
+    params: &[
+        param("features", ParamKind::Size, true),
+        param("bias", ParamKind::Flag, false),
+        param("init", ParamKind::Init, false),
+        param("bias_init", ParamKind::Init, false),
+    ],
+    family: Family::Weights,
+    resolve: Resolve::One(|args, input| match input {
+        Shape::Flat(inputs) => Ok(Some(linear(args, inputs, args.size("features", 1), true))),
+        Shape::Map { .. } => Err(Problem::new(
+            Code::WrongInput,
+            format!("`linear` expects a vector, but its input has the shape {input}"),
+        )
+        .help("add `global_avg_pool` or `flatten` before it, or write `pointwise`, a linear layer at each position")),
+    }),
+}];
+
+pub(super) fn linear(args: &Args, inputs: u64, outputs: u64, bias: bool) -> Op {
+    Op::new(Linear {
+        inputs,
+        outputs,
+        bias: args.flag("bias", bias),
+        init: inits(args, inputs as f64, outputs as f64),
+    })
+}
+
+/// A linear layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear {
+    /// Input features.
+    pub inputs: u64,
+    /// Output features.
+    pub outputs: u64,
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// The initial values of kernel and bias.
+    pub init: [Init; 2],
+}
+
+impl Operation for Linear {
+    fn call(&self) -> Call {
+        Call::new("linear")
+            .with("inputs", self.inputs)
+            .with("outputs", self.outputs)
+            .with("bias", self.bias)
+    }
+
+    fn output(&self, _: &[Shape]) -> Result<Shape, Problem> {
+        Ok(Shape::Flat(self.outputs))
+    }
+
+    fn tensors(&self) -> Vec<Tensor> {
+        let [of_kernel, of_bias] = self.init;
+        let shape = [self.outputs, self.inputs];
+        let mut tensors = vec![Tensor::new("weight", &shape, Part::Kernel, of_kernel)];
+        tensors.extend(
+            self.bias
+                .then(|| Tensor::new("bias", &[self.outputs], Part::Bias, of_bias)),
+        );
+        tensors
+    }
+
+    fn sharing(&self) -> Option<Sharing> {
+        Some(Sharing {
+            what: "linear layer",
+            sizes: vec![
+                ("number of input channels", vec![self.inputs]),
+                ("number of output channels", vec![self.outputs]),
+            ],
+            whole: None,
+        })
+    }
+
+    fn macs(&self, output: Shape) -> u128 {
+        u128::from(self.inputs) * u128::from(output.elements())
+    }
+
+    fn details(&self) -> Vec<String> {
+        (!self.bias).then(|| "no bias".to_owned()).into_iter().collect()
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let (weight, bias) = (to.tensor("weight"), to.tensor("bias"));
+        to.call(quote!(rt::op::linear(x, #weight, #bias)));
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.call("F.linear", to.tensors(&["weight", "bias"]));
+    }
+}

@@ -1,0 +1,369 @@
+//! The operations of the language: what each is, in one file, registered by one line in [`operations!`].
+//!
+//! A [`LayerDef`] is what a specification calls: a name and parameters. It resolves to an [`Op`], which knows its
+//! shapes and tensors and writes itself as Rust and as PyTorch. The rest of the compiler asks an operation what it
+//! is through [`Operation`] and matches none by name.
+
+mod args;
+mod op;
+mod python;
+pub(crate) mod rust;
+mod tensor;
+mod words;
+
+pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_function, is_word, read, takes};
+pub use op::{Call, Number, Op};
+pub(crate) use python::Statement;
+pub use python::{Helper, Python};
+pub use rust::Rust;
+pub use tensor::{Init, Part, Real, Tensor};
+pub use words::parameter_of;
+
+use crate::diag::Code;
+pub(crate) use crate::ir::Shape;
+use crate::ir::in_words;
+use crate::value::Value;
+use args::param;
+use std::any::Any;
+use std::fmt::Debug;
+
+/// Declares the files of the operations and makes the list of what a specification can call.
+macro_rules! operations {
+    ($($file:ident,)+) => {
+        $(pub mod $file;)+
+
+        const FILES: &[&[LayerDef]] = &[$($file::LAYERS,)+];
+    };
+}
+
+// One line for each file. `rustfmt` does not find the files, so `.ci/run` names them.
+operations! {
+    conv,
+    linear,
+    squeeze_excite,
+    attention,
+    attend,
+    patch_embedding,
+    position_embedding,
+    batch_norm,
+    layer_norm,
+    activation,
+    pool,
+    global_pool,
+    dropout,
+    flatten,
+    identity,
+    add,
+    multiply,
+    concat,
+    group_norm,
+    rms_norm,
+    leaky_relu,
+    elu,
+    upsample,
+    subtract,
+}
+
+/// What a specification calls.
+pub struct LayerDef {
+    /// Its name.
+    pub name: &'static str,
+    /// A one-line description.
+    pub doc: &'static str,
+    /// Its parameters; those before the first that has a default can be given by position only
+    /// as all others can, in this order.
+    pub params: &'static [ParamDef],
+    /// What it is like.
+    pub family: Family,
+    /// How it is resolved.
+    pub resolve: Resolve,
+}
+
+/// Layers that messages list together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Convolutions and linear layers: kinds that `share isomorphic` can be narrowed to.
+    Weights,
+    /// Norms, which are such kinds too.
+    Norm,
+    /// Activation functions.
+    Activation,
+    /// All others.
+    Other,
+}
+
+/// How a call is resolved.
+#[derive(Clone, Copy)]
+pub enum Resolve {
+    /// To an operation, or to nothing where the input passes unchanged.
+    One(fn(&Args, Shape) -> Result<Option<Op>, Problem>),
+    /// To an operation that joins the outputs of paths.
+    Join {
+        /// The least and the largest number of paths.
+        paths: [usize; 2],
+        /// The operation for inputs of these shapes.
+        resolve: fn(&Args, &[Shape]) -> Result<Op, Problem>,
+    },
+    /// To statements of the language.
+    Block(Block),
+}
+
+/// A layer that is written in the language itself.
+#[derive(Clone, Copy)]
+pub struct Block {
+    /// The constants that its statements see, for an input of this shape.
+    pub constants: fn(&Args, Shape) -> Result<Constants, Problem>,
+    /// Its statements. Initialisations that a call gives go to the layers that have such a parameter.
+    pub text: &'static str,
+}
+
+/// Names with their values.
+pub type Constants = Vec<(&'static str, Value)>;
+
+impl LayerDef {
+    /// The least and the largest number of paths, for a layer that joins paths.
+    pub fn paths(&self) -> Option<[usize; 2]> {
+        match self.resolve {
+            Resolve::Join { paths, .. } => Some(paths),
+            Resolve::One(_) | Resolve::Block(_) => None,
+        }
+    }
+
+    /// How a layer that joins paths is written.
+    pub(crate) fn with_paths(&self) -> Option<String> {
+        let [least, _] = self.paths()?;
+        let args = if self.params.is_empty() { "" } else { "(...)" };
+        Some(format!("{}{args} {{ {}}}", self.name, "path { ... } ".repeat(least)))
+    }
+}
+
+/// An operation with its numbers resolved. Its inputs are one or more activations, all of one image.
+pub trait Operation: Any + Debug + Send + Sync {
+    /// The engine's name of the operation and its arguments. Two operations are equal if their calls are.
+    fn call(&self) -> Call;
+
+    /// The word that it has in summaries.
+    fn word(&self) -> &'static str {
+        self.call().name
+    }
+
+    /// Whether `share isomorphic kind` means it.
+    fn is_kind(&self, kind: &str) -> bool {
+        self.word() == kind
+    }
+
+    /// The shape of the output for these inputs, of which there is at least one.
+    ///
+    /// # Errors
+    /// If it does not accept them.
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem>;
+
+    /// Its tensors, in the order checkpoints list them.
+    fn tensors(&self) -> Vec<Tensor> {
+        Vec::new()
+    }
+
+    /// What must be equal for two to share tensors; nothing for an operation without any.
+    fn sharing(&self) -> Option<Sharing> {
+        None
+    }
+
+    /// The type that holds all of its tensors, where they are no fields of their own.
+    fn module(&self) -> Option<Module> {
+        None
+    }
+
+    /// Multiply-adds per image.
+    fn macs(&self, output: Shape) -> u128 {
+        let _ = output;
+        0
+    }
+
+    /// What distinguishes it from others of its word in summaries, such as `stride 2`.
+    fn details(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What generated code calls an input of several after the first, counted from 0.
+    fn input_name(&self, input: usize) -> &'static str {
+        let _ = input;
+        "path"
+    }
+
+    /// Whether its call takes the pass it is part of, which says whether it is one of training.
+    fn needs_pass(&self) -> bool {
+        false
+    }
+
+    /// Writes it as Rust.
+    fn rust(&self, to: &mut Rust);
+
+    /// Writes it as PyTorch.
+    fn python(&self, to: &mut Python);
+}
+
+/// What must be equal for two operations to share tensors, besides whether they have a bias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharing {
+    /// What it is, in messages.
+    pub what: &'static str,
+    /// Named sizes.
+    pub sizes: Vec<(&'static str, Vec<u64>)>,
+    /// For what is shared as a whole: this in words. Nothing for a kernel with one row per output channel.
+    pub whole: Option<&'static str>,
+}
+
+impl Sharing {
+    /// That of a norm over channels.
+    fn of_norm(what: &'static str, channels: u64) -> Option<Self> {
+        Some(Sharing {
+            what,
+            sizes: vec![("number of channels", vec![channels])],
+            whole: Some("a norm is shared as a whole"),
+        })
+    }
+}
+
+/// A type of the runtime, and a class of exported modules, that holds all tensors of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Module {
+    /// Its name, in Rust and in Python.
+    pub name: &'static str,
+    /// What it is in comments.
+    pub what: &'static str,
+    /// Its size.
+    pub channels: u64,
+    /// The class in Python.
+    pub class: &'static Helper,
+}
+
+/// Why a layer's arguments or input are invalid.
+#[derive(Debug)]
+pub struct Problem {
+    /// The kind of problem.
+    pub code: Code,
+    /// What is wrong.
+    pub message: String,
+    /// The parameter to point at, if one is to blame rather than the whole layer.
+    pub param: Option<&'static str>,
+    /// How to fix it.
+    pub help: Option<String>,
+    /// Of inputs that do not fit together, which.
+    pub clash: Option<Box<Clash>>,
+}
+
+/// Inputs that do not fit together.
+#[derive(Clone, Copy, Debug)]
+pub struct Clash {
+    /// How many of the first inputs fit together.
+    pub joined: usize,
+    /// The shape they have together.
+    pub so_far: Shape,
+    /// The shape of the next, which does not fit.
+    pub next: Shape,
+}
+
+impl Problem {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Problem {
+            code,
+            message: message.into(),
+            param: None,
+            help: None,
+            clash: None,
+        }
+    }
+
+    fn at(mut self, param: &'static str) -> Self {
+        self.param = Some(param);
+        self
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// The parameters of a residual connection: when a 1x1 convolution projects its input, and
+/// whether a batch norm follows that convolution.
+pub const RESIDUAL: &[ParamDef] = &[
+    param(
+        "project",
+        ParamKind::Word(&["never", "on_shape_change", "always"]),
+        false,
+    ),
+    param("norm", ParamKind::Flag, false),
+];
+
+/// Everything that a specification can call.
+pub fn layers() -> impl Iterator<Item = &'static LayerDef> {
+    FILES.iter().copied().flatten()
+}
+
+/// The layer of this name.
+pub fn find(name: &str) -> Option<&'static LayerDef> {
+    layers().find(|layer| layer.name == name)
+}
+
+/// The kinds that `share isomorphic` can be narrowed to.
+pub fn kinds() -> impl Iterator<Item = &'static str> + Clone {
+    let all = FILES.iter().copied().flatten();
+    all.filter(|layer| matches!(layer.family, Family::Weights | Family::Norm))
+        .map(|layer| layer.name)
+}
+
+/// The map sizes, for layers that take maps only.
+fn map_of(name: &str, input: Shape) -> Result<(u64, u64, u64), Problem> {
+    match input {
+        Shape::Map {
+            channels,
+            height,
+            width,
+        } => Ok((channels, height, width)),
+        Shape::Flat(features) => Err(Problem::new(
+            Code::WrongInput,
+            format!("`{name}` expects feature maps, but its input is a vector of {features} features"),
+        )
+        .help("move it before the global pooling or `flatten` that produces the vector")),
+    }
+}
+
+/// The shape of inputs that are joined one by one; `what` is what cannot be done to those that do not fit, in the
+/// participle, and `help` how they would.
+fn joined(
+    inputs: &[Shape],
+    join: impl Fn(Shape, Shape) -> Option<Shape>,
+    (code, what, help): (Code, &str, &str),
+) -> Result<Shape, Problem> {
+    let mut so_far = inputs[0];
+    for (joined, next) in inputs.iter().copied().enumerate().skip(1) {
+        so_far = join(so_far, next).ok_or_else(|| {
+            let text = format!("{} and {} cannot be {what}", in_words(so_far), in_words(next));
+            Problem {
+                clash: Some(Box::new(Clash { joined, so_far, next })),
+                ..Problem::new(code, text).help(help)
+            }
+        })?;
+    }
+    Ok(so_far)
+}
+
+/// The shape of equal inputs.
+fn equal(inputs: &[Shape], what: &str) -> Result<Shape, Problem> {
+    let help = "all paths must have the same shape";
+    joined(inputs, |a, b| (a == b).then_some(a), (Code::ShapesDiffer, what, help))
+}
+
+/// A size as a value of the language; sizes are below `limits::DIMENSION`.
+fn size(value: u64) -> Value {
+    Value::Int(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+/// One size for both directions, or `3x5`.
+fn pair([height, width]: [u64; 2]) -> String {
+    match height == width {
+        true => height.to_string(),
+        false => format!("{height}x{width}"),
+    }
+}

@@ -1,0 +1,67 @@
+//! Products of paths.
+
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, joined};
+use crate::diag::Code;
+use quote::quote;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "multiply",
+    doc: "the element-wise product of paths",
+    params: &[],
+    family: Family::Other,
+    resolve: Resolve::Join {
+        paths: [2, usize::MAX],
+        resolve: |_, _| Ok(Op::new(Multiply)),
+    },
+}];
+
+/// The product of inputs of one shape, or of maps and vectors with one factor per channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Multiply;
+
+impl Operation for Multiply {
+    fn call(&self) -> Call {
+        Call::new("multiply")
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let product = |a: Shape, b: Shape| match (a, b) {
+            (a, b) if a == b => Some(a),
+            (map @ Shape::Map { .. }, Shape::Flat(factors)) | (Shape::Flat(factors), map @ Shape::Map { .. }) => {
+                (map.channels() == factors).then_some(map)
+            }
+            _ => None,
+        };
+        let help = "the shapes must be equal, or one of them a vector with one factor per channel";
+        joined(inputs, product, (Code::ShapesDiffer, "multiplied", help))
+    }
+
+    fn input_name(&self, _: usize) -> &'static str {
+        "factor"
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let inputs = to.inputs();
+        let mut so_far = inputs[0].1;
+        for (factor, shape) in &inputs[1..] {
+            to.call(match (so_far, shape) {
+                (Shape::Map { .. }, Shape::Flat(_)) => quote!(rt::op::gate(x, #factor)),
+                (Shape::Flat(_), Shape::Map { .. }) => quote!(rt::op::gate(#factor, x)),
+                _ => quote!(rt::op::multiply(x, #factor)),
+            });
+            if let Shape::Map { .. } = shape {
+                so_far = *shape;
+            }
+        }
+    }
+
+    fn python(&self, to: &mut Python) {
+        let inputs = to.inputs();
+        let map = inputs.iter().any(|(_, shape)| matches!(shape, Shape::Map { .. }));
+        let factors = inputs.into_iter().map(|(factor, shape)| match shape {
+            Shape::Flat(_) if map => format!("{factor}[:, :, None, None]"),
+            _ => factor,
+        });
+        to.assign(&factors.collect::<Vec<_>>().join(" * "));
+    }
+}

@@ -1,0 +1,38 @@
+//! The difference of two paths.
+
+use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, equal};
+use quote::quote;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "subtract",
+    doc: "the first path minus the second",
+    params: &[],
+    family: Family::Other,
+    resolve: Resolve::Join {
+        paths: [2, 2],
+        resolve: |_, _| Ok(Op::new(Subtract)),
+    },
+}];
+
+/// The first input minus the second.
+#[derive(Clone, Copy, Debug)]
+pub struct Subtract;
+
+impl Operation for Subtract {
+    fn call(&self) -> Call {
+        Call::new("subtract")
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        equal(inputs, "subtracted")
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        to.composed(quote!(rt::op::Subtract), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        let inputs: Vec<String> = to.inputs().into_iter().map(|(path, _)| path).collect();
+        to.assign(&inputs.join(" - "));
+    }
+}

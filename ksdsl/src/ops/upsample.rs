@@ -1,0 +1,68 @@
+//! Upsampling by a whole factor.
+
+use super::args::param;
+use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Resolve, Rust, Shape, map_of, rust};
+use quote::quote;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "upsample",
+    doc: "larger maps: each pixel repeated, or interpolated linearly",
+    params: &[
+        param("factor", ParamKind::Size, true),
+        param("mode", ParamKind::Word(&["nearest", "bilinear"]), false),
+    ],
+    family: Family::Other,
+    resolve: Resolve::One(|args, input| {
+        map_of("upsample", input)?;
+        Ok(Some(Op::new(Upsample {
+            factor: args.size("factor", 1),
+            bilinear: args.word("mode", "nearest") == "bilinear",
+        })))
+    }),
+}];
+
+/// Maps that are larger by a factor, as PyTorch's `interpolate` makes them without `align_corners`.
+#[derive(Clone, Copy, Debug)]
+pub struct Upsample {
+    factor: u64,
+    bilinear: bool,
+}
+
+impl Operation for Upsample {
+    fn call(&self) -> Call {
+        Call::new("upsample")
+            .with("factor", self.factor)
+            .with("bilinear", u64::from(self.bilinear))
+    }
+
+    fn word(&self) -> &'static str {
+        "upsample"
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let (channels, height, width) = map_of("upsample", inputs[0])?;
+        Ok(Shape::Map {
+            channels,
+            height: height * self.factor,
+            width: width * self.factor,
+        })
+    }
+
+    fn details(&self) -> Vec<String> {
+        let mut words = vec![format!("factor {}", self.factor)];
+        words.extend(self.bilinear.then(|| "bilinear".to_owned()));
+        words
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let (factor, bilinear) = (rust::size(self.factor), self.bilinear);
+        to.composed(quote!(rt::op::Upsample { factor: #factor, bilinear: #bilinear }), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        let mut args = vec![format!("scale_factor={}", self.factor)];
+        let more = ["mode=\"bilinear\"", "align_corners=False"];
+        args.extend(more.into_iter().filter(|_| self.bilinear).map(str::to_owned));
+        to.call("F.interpolate", args);
+    }
+}

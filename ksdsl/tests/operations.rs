@@ -1,0 +1,230 @@
+//! That an operation is one file, and what is said of operations of several inputs.
+
+use ksdsl::codegen;
+use ksdsl::compile::{Compilation, Options, compile};
+use ksdsl::export::pytorch;
+use ksdsl::source::Source;
+use std::path::{Path, PathBuf};
+
+/// Operations with their files.
+const NEW: &[(&str, &str)] = &[
+    ("group_norm", "group_norm"),
+    ("rms_norm", "rms_norm"),
+    ("leaky_relu", "leaky_relu"),
+    ("elu", "elu"),
+    ("tanh", "activation"),
+    ("softplus", "activation"),
+    ("upsample", "upsample"),
+    ("subtract", "subtract"),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+/// The compiler and the grammar name an operation in its own file, and once where files are registered. Words of other
+/// systems lead to it from `foreign`.
+#[test]
+fn an_operation_is_a_file_and_a_line() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("../grammars/ksn.pest")];
+    sources(&root.join("src"), &mut files);
+    assert!(files.len() > 80, "the sources were not found");
+    for (name, of) in NEW {
+        let mut registered = 0;
+        for path in &files {
+            let text = std::fs::read_to_string(path).expect("a source");
+            let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let count = words.filter(|word| word == name).count();
+            let place = path.strip_prefix(root.join("src")).unwrap_or(path);
+            if place == Path::new("ops/mod.rs") {
+                registered = count;
+            } else if place != Path::new("ops").join(format!("{of}.rs")) && !place.starts_with("foreign") {
+                let foreign = place == Path::new("foreign.rs");
+                assert!(count == 0 || foreign, "{} names `{name}`", place.display());
+            }
+        }
+        assert_eq!(registered, usize::from(name == of), "lines that register `{name}`");
+    }
+}
+
+fn compiled(body: &str) -> Compilation {
+    compile(
+        &Source::new("net.ksn", format!("net n {{ {body} }}")),
+        &Options::default(),
+    )
+}
+
+/// The codes and messages of a network with errors, with what they advise.
+fn errors(body: &str) -> Vec<String> {
+    let errors = compiled(body).diagnostics.into_iter().map(|error| {
+        let help = error.help.map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{}: {}{help}", error.code, error.message)
+    });
+    errors.collect()
+}
+
+#[test]
+fn paths_are_as_many_as_the_operation_joins() {
+    let two = "path { relu } path { relu }";
+    for (body, expected) in [
+        (
+            "add { path { relu } }".to_owned(),
+            "KS0047: `add` needs at least two paths (write `add { path { ... } path { ... } }`)",
+        ),
+        (
+            format!("subtract {{ {two} path {{ relu }} }}"),
+            "KS0047: `subtract` needs two paths (write `subtract { path { ... } path { ... } }`)",
+        ),
+        (
+            format!("attend(2) {{ {two} }}"),
+            "KS0047: `attend` needs three paths (write `attend(...) { path { ... } path { ... } path { ... } }`)",
+        ),
+        (
+            "subtract".to_owned(),
+            "KS0047: the paths of `subtract` must be in braces (write `subtract { path { ... } path { ... } }`)",
+        ),
+        (
+            format!("relu {{ {two} }}"),
+            "KS0022: `relu` takes no paths (remove the braces after it)",
+        ),
+        (
+            format!("conv(4, kernel = 1) {{ {two} }}"),
+            "KS0022: `conv` takes no paths (remove the braces after it)",
+        ),
+    ] {
+        assert_eq!(errors(&format!("input 4 x 4 x 4; {body}")), [expected], "{body}");
+    }
+}
+
+#[test]
+fn inputs_fit_together() {
+    for (body, expected) in [
+        (
+            "subtract { path {} path { pointwise(6) } }",
+            "KS0042: 4x4x4 and 6x4x4 cannot be subtracted (all paths must have the same shape)",
+        ),
+        (
+            "attend(2) { path {} path {} path { max_pool(2) } }",
+            "KS0042: 4x4x4 and 4x2x2 cannot be queries, keys and values of one attention (all paths must have the same shape)",
+        ),
+        (
+            "attend(3) { path {} path {} path {} }",
+            "KS0030: 4 channels cannot be split into 3 heads: 4 is not divisible by 3 (choose a number of heads that divides the channels)",
+        ),
+        (
+            "global_avg_pool; attend(2) { path {} path {} path {} }",
+            "KS0044: `attend` expects feature maps, but its input is a vector of 4 features (move it before the global pooling or `flatten` that produces the vector)",
+        ),
+        (
+            "group_norm(3)",
+            "KS0045: 4 channels cannot be split into 3 groups (choose a number of groups that divides the channels)",
+        ),
+        (
+            "upsample(2, mode = linear)",
+            "KS0023: `mode` takes one of nearest, bilinear (did you mean `bilinear`?)",
+        ),
+        (
+            "global_avg_pool; upsample(2)",
+            "KS0044: `upsample` expects feature maps, but its input is a vector of 4 features (move it before the global pooling or `flatten` that produces the vector)",
+        ),
+        ("leaky_relu(slope = -1)", "KS0024: `slope` cannot be -1"),
+    ] {
+        let found = errors(&format!("input 4 x 4 x 4; {body}"));
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected.trim_end()),
+            "{body}: {found:?}"
+        );
+    }
+}
+
+/// What `attention` and `squeeze_excite` stand for, written out, has the same layers, kernels and code.
+#[test]
+fn layers_written_in_the_language_are_what_they_say() {
+    let heads = "path { q: pointwise(8, bias = true) } path { k: pointwise(8, bias = true) } path { v: pointwise(8, bias = true) }";
+    for (call, written) in [
+        (
+            "attention(heads = 2)",
+            format!("attention: seq {{ attend(2) {{ {heads} }} out: pointwise(8, bias = true) }}"),
+        ),
+        (
+            "squeeze_excite(reduction = 4)",
+            "squeeze_excite: multiply {
+                path {}
+                path {
+                    pool: global_avg_pool; reduce: linear(2, bias = false); relu
+                    expand: linear(8, bias = false); sigmoid
+                }
+            }"
+            .to_owned(),
+        ),
+    ] {
+        let all = [call, &written].map(|body| {
+            let mut compilation = compiled(&format!("input 8 x 4 x 4; {body}; global_avg_pool; linear(2)"));
+            assert!(!compilation.has_errors(), "{body}: {:?}", compilation.diagnostics);
+            let mut network = compilation.networks.remove(0);
+            network.text = String::new();
+            let layers = network.layers.iter();
+            let layers: Vec<_> = layers
+                .map(|layer| (layer.path.to_string(), layer.op.clone(), layer.op.tensors()))
+                .collect();
+            let rust = codegen::format(codegen::network(&network));
+            (layers, rust, pytorch::module(&network, &[]))
+        });
+        assert!(all[0] == all[1], "{:?}\n{:?}", all[0].0, all[1].0);
+    }
+}
+
+/// The initialisations of an `attention` are those of its four convolutions, and of nothing else.
+#[test]
+fn initialisations_reach_the_layers_inside() {
+    let inits = |call: &str| {
+        let network = compiled(&format!("input 8 x 4 x 4; {call}")).networks.remove(0);
+        let tensors = network.layers.iter().flat_map(|layer| layer.op.tensors());
+        tensors.map(|tensor| format!("{:?}", tensor.init)).collect::<Vec<_>>()
+    };
+    let expected = ["Constant(Real(1.0))", "Constant(Real(0.0))"].repeat(4);
+    assert_eq!(inits("attention(2, init = ones, bias_init = zeros)"), expected);
+}
+
+/// The statements of generated code, in one line each.
+#[test]
+fn new_operations_are_calls_of_the_runtime() {
+    let body = "input 4 x 4 x 4; group_norm(2); rms_norm; leaky_relu; elu(alpha = 0.5); tanh; softplus; upsample(2)
+        upsample(3, mode = bilinear); subtract { path { relu } path { sigmoid } }; global_avg_pool";
+    let rust = codegen::format(codegen::network(&compiled(body).networks[0]));
+    let mut rest = rust.as_str();
+    for statement in [
+        "= rt::op::apply_with(rt::op::GroupNorm { groups: 2, eps: 0.00001 }, [x], [&self.group_norm_weight, &self.group_norm_bias])?;",
+        "= rt::op::apply_with(rt::op::RmsNorm { eps: 0.000001 }, [x], [&self.rms_norm_weight])?;",
+        "= rt::op::apply(rt::op::LeakyRelu { slope: 0.01 }, [x])?;",
+        "= rt::op::apply(rt::op::Elu { alpha: 0.5 }, [x])?;",
+        "= rt::op::apply(rt::op::Tanh, [x])?;",
+        "= rt::op::apply(rt::op::Softplus, [x])?;",
+        "let x: rt::Map<B, 4, 8, 8, E, D, T> = rt::op::apply(rt::op::Upsample { factor: 2, bilinear: false }, [x])?;",
+        "let x: rt::Map<B, 4, 24, 24, E, D, T> = rt::op::apply(rt::op::Upsample { factor: 3, bilinear: true }, [x])?;",
+        "let (x, path) = x.fork()?;",
+        "let x = rt::op::relu(x)?;",
+        "let x = rt::op::sigmoid(x)?;",
+        "rt::op::apply(rt::op::Subtract, [x, path])?",
+    ] {
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let flat = words(rest)
+            .replace("( ", "(")
+            .replace(", )", ")")
+            .replace(", ]", "]")
+            .replace(", }", " }")
+            .replace("[ ", "[");
+        let at = flat
+            .find(statement)
+            .unwrap_or_else(|| panic!("no `{statement}` in\n{rest}"));
+        rest = Box::leak(flat[at + statement.len()..].to_owned().into_boxed_str());
+    }
+}
