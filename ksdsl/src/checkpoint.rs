@@ -20,12 +20,21 @@ pub struct Entry {
 
 /// The tensors of a network's checkpoints, in the order of the forward pass.
 pub fn entries(network: &Network) -> Vec<Entry> {
+    entries_and_places(network).0
+}
+
+/// The tensors of a network's checkpoints, and of each layer the places of its tensors among them: those of its
+/// operation, then its private ones.
+pub fn entries_and_places(network: &Network) -> (Vec<Entry>, Vec<Vec<usize>>) {
     let mut entries: Vec<Entry> = Vec::new();
     let mut known: HashMap<String, usize> = HashMap::new();
+    let mut of_layers = Vec::new();
     for layer in &network.layers {
+        let mut places = Vec::new();
         for tensor in layer.op.tensors() {
             let own = format!("{}.{}", layer.path.key(), tensor.name);
             let Some(visit) = layer.visit(tensor.part) else {
+                places.push(entries.len());
                 entries.push(Entry {
                     key: own,
                     shape: tensor.shape,
@@ -37,6 +46,7 @@ pub fn entries(network: &Network) -> Vec<Entry> {
             let kernel = network.groups[visit.group].kernel_name(visit.kernel);
             let key = format!("shared.{kernel}.{}", tensor.name);
             let at = *known.entry(key.clone()).or_insert(entries.len());
+            places.push(at);
             match entries.get_mut(at) {
                 Some(entry) => entry.visits.push(own),
                 None => entries.push(Entry {
@@ -47,12 +57,15 @@ pub fn entries(network: &Network) -> Vec<Entry> {
                 }),
             }
         }
+        let first_private = entries.len();
         entries.extend(layer.private_tensors().into_iter().map(|tensor| Entry {
             key: format!("{}.{}", layer.path.key(), tensor.name),
             shape: tensor.shape,
             visits: Vec::new(),
             kernel: Some(format!("{}.weight", layer.path.key())),
         }));
+        places.extend(first_private..entries.len());
+        of_layers.push(places);
     }
-    entries
+    (entries, of_layers)
 }

@@ -38,6 +38,9 @@ pub mod elaborate;
 pub mod export;
 #[doc(hidden)]
 pub mod foreign;
+#[cfg(feature = "graph")]
+#[doc(hidden)]
+pub mod graph;
 #[doc(hidden)]
 pub mod ir;
 #[doc(hidden)]

@@ -1,7 +1,9 @@
 //! The resolved network as data: stable, readable, serialisable. Used by `ksn summary` and by architecture
 //! snapshots.
 
-use crate::analyse::{Analysis, Peaks, algorithm, analyse, peaks};
+use crate::analyse::{Analysis, analyse};
+#[cfg(feature = "memory")]
+use crate::graph::memory::{self, Peaks};
 use crate::ir::{Group, Layer, Network, Visit, join_sizes};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,7 +26,8 @@ pub struct Summary {
     pub parameters: Parameters,
     /// Multiply-adds per image.
     pub macs: u64,
-    /// Memory.
+    /// Memory. With the feature `memory`.
+    #[cfg(feature = "memory")]
     pub memory: Memory,
     /// Every shared kernel with its visits.
     pub groups: Vec<SharedKernel>,
@@ -59,7 +62,9 @@ pub struct Parameters {
     pub buffers: u64,
 }
 
-/// Memory in bytes for 4-byte values, see [`peaks`].
+/// Memory in bytes for 4-byte values: what the runtime's CPU allocates, counted by running the network on its engine with
+/// buffers that hold nothing.
+#[cfg(feature = "memory")]
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
@@ -137,7 +142,8 @@ pub struct LayerSummary {
     /// Multiply-adds per image.
     pub macs: u64,
     /// For convolutions: the algorithm that the runtime uses for this batch size on a CPU with AVX-512, chosen by its
-    /// heuristic; see [`algorithm`].
+    /// heuristic. With the feature `memory`.
+    #[cfg(feature = "memory")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<&'static str>,
 }
@@ -149,6 +155,7 @@ impl Summary {
     }
 
     /// Summarises a network; memory is for a batch of `batch` images on this many threads.
+    #[cfg_attr(not(feature = "memory"), allow(unused_variables))]
     pub fn on_threads(network: &Network, batch: u64, threads: u64) -> Self {
         let analysis = analyse(network);
         Summary {
@@ -166,7 +173,8 @@ impl Summary {
                 buffers: analysis.buffers,
             },
             macs: analysis.macs,
-            memory: memory(&analysis, peaks(network, batch, threads), [batch, threads]),
+            #[cfg(feature = "memory")]
+            memory: memory(&analysis, memory::peaks(network, batch, threads), [batch, threads]),
             groups: groups(network),
             mappings: mappings(network),
             layers: layers(network, &analysis, batch),
@@ -190,6 +198,7 @@ fn setting(value: crate::value::Value) -> Setting {
     }
 }
 
+#[cfg(feature = "memory")]
 fn memory(analysis: &Analysis, peaks: Peaks, [batch, threads]: [u64; 2]) -> Memory {
     Memory {
         batch,
@@ -248,6 +257,7 @@ fn mappings(network: &Network) -> Vec<MappingSummary> {
     network.groups.iter().filter_map(of).collect()
 }
 
+#[cfg_attr(not(feature = "memory"), allow(unused_variables))]
 fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummary> {
     let name = |visit: Visit| network.groups[visit.group].kernel_name(visit.kernel);
     network
@@ -266,7 +276,8 @@ fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummar
             stored: cost.stored,
             unshared: cost.used,
             macs: cost.macs,
-            algorithm: algorithm(layer, batch),
+            #[cfg(feature = "memory")]
+            algorithm: memory::algorithm(network, layer, batch),
         })
         .collect()
 }

@@ -58,13 +58,14 @@ fn one_layer_can_be_too_much() {
     assert!(diagnostics[0].message.contains(&macs.to_string()), "{diagnostics:?}");
 }
 
-/// Where no buffer needs padding to whole lines of the cache, memory is proportional to the batch.
+/// But for the lines of the cache by which large buffers start apart, memory is proportional to the batch.
 #[test]
 fn memory_grows_with_the_batch_beyond_64_bits() {
     let text = "net wide { input 16 x 1024 x 1024\nrelu silu residual { gelu } }";
     let small = summary(text, 1 << 10, 1).memory;
     let large = summary(text, 1 << 60, 1).memory;
-    assert_eq!(large.training_bytes, small.training_bytes << 50);
+    let ratio = large.training_bytes as f64 / (small.training_bytes << 50) as f64;
+    assert!((ratio - 1.0).abs() < 1e-6, "{ratio}");
     assert!(large.training_bytes > u128::from(u64::MAX));
     let json = serde_json::to_string(&large).expect("a summary serialises");
     assert!(

@@ -7,7 +7,7 @@
 
 use super::CpuBuf;
 use super::gemm::Mat;
-use super::gemm::{Packed, Start as From, add_transposed, product};
+use super::gemm::{Packed, Start as From, add_transposed, packed_room, product, transposed_scratch};
 use super::par::{self, Cut, Start};
 use super::simd::Level;
 use crate::real::CpuReal;
@@ -67,9 +67,50 @@ impl Head {
         (BLOCK / self.tokens.max(1)).max(LEAST).min(self.tokens).max(1)
     }
 
+    /// What keys transposed, values (or keys) and values transposed take as factors.
+    fn factors(self, level: Level) -> [usize; 3] {
+        let (rows, columns) = ([self.tokens, self.depth], [self.depth, self.tokens]);
+        [columns, rows, columns].map(|sizes| packed_room(level, sizes))
+    }
+
+    /// Elements of the weights and of the output rows of a block, and of a gradient.
+    fn lengths(self) -> [usize; 3] {
+        let Self { tokens, depth, .. } = self;
+        [self.block() * tokens, self.block() * depth, tokens * depth]
+    }
+
     fn scale<E: CpuReal>(self) -> E {
         E::of(1.0 / (self.depth as f64).sqrt())
     }
+}
+
+/// The scratch of a head in the forward pass: factors, weights, output rows.
+pub(super) fn forward_scratch(level: Level, size: &AttentionSize) -> [usize; 4] {
+    let head = Head::new(size, 0);
+    let [keys, values, _] = head.factors(level);
+    let [weights, rows, _] = head.lengths();
+    [keys, values, weights, rows]
+}
+
+/// The scratch of a head in the backward pass: factors, weights and slopes, rows and gradients, then that of the products
+/// that are added to gradients.
+pub(super) fn backward_scratch(level: Level, size: &AttentionSize) -> [usize; 10] {
+    let head = Head::new(size, 0);
+    let [keys, rows_of_keys, values] = head.factors(level);
+    let [weights, rows, gradient] = head.lengths();
+    let [panels, strip] = transposed_scratch(level, head.block(), head.tokens, [head.depth, head.stride]);
+    [
+        keys,
+        values,
+        rows_of_keys,
+        weights,
+        weights,
+        rows,
+        gradient,
+        gradient,
+        panels,
+        strip,
+    ]
 }
 
 /// A map whose heads are written by different tasks.
@@ -115,11 +156,11 @@ pub(super) fn forward<E: CpuReal>(size: AttentionSize, q: &[E], k: &[E], v: &[E]
     // SAFETY: `y` is not used until all tasks are done.
     let heads = unsafe { Heads::of(&mut y) };
     for_heads(&size, |head| {
-        let (tokens, depth) = (head.tokens, head.depth);
+        let depth = head.depth;
         let keys = Packed::new(head.all(k).transposed());
         let values = Packed::new(head.all(v));
-        let mut weights = CpuBuf::scratch(head.block() * tokens);
-        let mut rows_of_y = CpuBuf::scratch(head.block() * depth);
+        let [weights, rows_of_y, _] = head.lengths();
+        let [mut weights, mut rows_of_y] = [weights, rows_of_y].map(CpuBuf::scratch);
         for rows in head.blocks() {
             let (first, count) = (rows.start, rows.len());
             let weights = weights_of(head, head.rows(q, rows), &keys, &mut weights);
@@ -143,9 +184,9 @@ pub(super) fn backward<E: CpuReal>(size: AttentionSize, q: &[E], k: &[E], v: &[E
         let keys = Packed::new(head.all(k).transposed());
         let values = Packed::new(head.all(v).transposed());
         let rows_of_keys = Packed::new(head.all(k));
-        let [mut weights, mut slopes] = [(); 2].map(|()| CpuBuf::scratch(head.block() * tokens));
-        let mut rows_of_dq = CpuBuf::scratch(head.block() * depth);
-        let [mut head_dk, mut head_dv] = [(); 2].map(|()| CpuBuf::zeros(tokens * depth));
+        let [weights, rows_of_dq, gradient] = head.lengths();
+        let [mut weights, mut slopes, mut rows_of_dq] = [weights, weights, rows_of_dq].map(CpuBuf::scratch);
+        let [mut head_dk, mut head_dv] = [gradient; 2].map(CpuBuf::zeros);
         for rows in head.blocks() {
             let (first, count) = (rows.start, rows.len());
             let (q, dy) = (head.rows(q, rows.clone()), head.rows(dy, rows));

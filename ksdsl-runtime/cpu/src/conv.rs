@@ -32,6 +32,45 @@ fn implicit_rows(size: &ConvSize) -> usize {
     (TILE_ELEMENTS / 2 / (row + size.output.width * size.output.channels).max(1)).max(1)
 }
 
+/// Output rows of a task of the forward pass: at least eight tasks, if there are rows enough.
+pub(super) fn forward_rows(size: &ConvSize, implicit: bool) -> usize {
+    let all_rows = size.output.batch * size.output.height;
+    let most = if implicit { implicit_rows(size) } else { tile_rows(size) };
+    most.min(all_rows.div_ceil(8)).max(1)
+}
+
+/// Elements of the unrolled rows of a task of the data gradient.
+pub(super) fn data_scratch(size: &ConvSize) -> usize {
+    tile_rows(size).min(size.output.height) * size.output.width * columns(size)
+}
+
+/// How the weight gradient of an unrolled convolution is cut.
+pub(super) enum WeightCut {
+    /// Tasks of so many columns of the unrolled input, each over all output rows.
+    Columns(usize),
+    /// Parts of so many output rows, whose sums are added.
+    Rows(usize),
+}
+
+/// The cut for a kernel of `len` elements, and the most output rows taken at a time.
+pub(super) fn weight_cut(size: &ConvSize, len: usize, implicit: bool) -> (WeightCut, usize) {
+    let all_rows = size.output.batch * size.output.height;
+    let tile = if implicit { implicit_rows(size) } else { tile_rows(size) };
+    if implicit && large_gradient(size, len) {
+        return (WeightCut::Columns(columns(size).div_ceil(COLUMN_PARTS)), tile);
+    }
+    (
+        WeightCut::Rows(par::items_per_part(all_rows, 1, weight_parts(len))),
+        tile,
+    )
+}
+
+/// Rows and columns of the matrices of the groups, transposed for the data gradient.
+pub(super) fn matrices(size: &ConvSize, transposed: bool) -> [usize; 2] {
+    let (depth, outputs) = (columns(size), size.output.channels / size.groups);
+    if transposed { [outputs, depth] } else { [depth, outputs] }
+}
+
 /// The matrices of the groups, `[ky][kx][in / groups][out / groups]`.
 fn pack<E: CpuReal>(size: &ConvSize, weight: &[E], transposed: bool) -> Vec<Packed<E>> {
     let (depth, outputs) = (columns(size), size.output.channels / size.groups);
@@ -70,11 +109,8 @@ fn forward_unrolled<E: CpuReal>(
     let (width, channels) = (size.output.width, size.output.channels);
     let packed = kernel.form(Form::Unrolled, |weight| pack(size, weight, false));
     let mut y = CpuBuf::scratch(size.output.len());
-    // At least eight tasks, if there are rows enough.
-    let all_rows = size.output.batch * size.output.height;
     let implicit = E::f32s(x).is_some();
-    let most = if implicit { implicit_rows(size) } else { tile_rows(size) };
-    let rows = most.min(all_rows.div_ceil(8)).max(1);
+    let rows = forward_rows(size, implicit);
     par::for_rows(&mut y, width * channels, rows, |first, part| {
         let rows = first..first + part.len() / (width * channels);
         if implicit {
@@ -143,7 +179,7 @@ fn backward_data_unrolled<E: CpuReal>(
     let image_len = size.input.height * size.input.width * size.input.channels;
     par::for_rows(&mut dx, image_len, 1, |image, dx| {
         dx.fill(E::zero());
-        let mut unrolled = CpuBuf::scratch(rows.min(height) * width * depth);
+        let mut unrolled = CpuBuf::scratch(data_scratch(size));
         for first in (0..height).step_by(rows) {
             let tile = first..height.min(first + rows);
             let pixels = tile.len() * width;
@@ -190,12 +226,11 @@ fn backward_weight_unrolled<E: CpuReal>(size: &ConvSize, x: &CpuBuf<E>, dy: &Cpu
     let (width, channels) = (size.output.width, size.output.channels);
     let (depth, outputs) = (columns(size), channels / size.groups);
     let implicit = E::f32s(x).is_some();
-    if implicit && large_gradient(size, gradient.len()) {
-        return backward_weight_by_columns(size, x, dy, gradient);
-    }
-    let tile = if implicit { implicit_rows(size) } else { tile_rows(size) };
     let all_rows = size.output.batch * size.output.height;
-    let part = par::items_per_part(all_rows, 1, weight_parts(gradient.len()));
+    let (part, tile) = match weight_cut(size, gradient.len(), implicit) {
+        (WeightCut::Columns(step), tile) => return backward_weight_by_columns(size, [step, tile], x, dy, gradient),
+        (WeightCut::Rows(part), tile) => (part, tile),
+    };
     let packed = par::sum_parts(all_rows, part, gradient.len(), |rows, sums: &mut [E]| {
         let len = if implicit {
             0
@@ -233,10 +268,15 @@ fn large_gradient(size: &ConvSize, len: usize) -> bool {
 }
 
 /// Each task computes the gradient of some taps and inputs. For `f32` only.
-fn backward_weight_by_columns<E: CpuReal>(size: &ConvSize, x: &[E], dy: &[E], gradient: &mut [E]) {
-    let (outputs, tile) = (size.output.channels, implicit_rows(size));
+fn backward_weight_by_columns<E: CpuReal>(
+    size: &ConvSize,
+    [step, tile]: [usize; 2],
+    x: &[E],
+    dy: &[E],
+    gradient: &mut [E],
+) {
+    let outputs = size.output.channels;
     let all_rows = size.output.batch * size.output.height;
-    let step = columns(size).div_ceil(COLUMN_PARTS);
     par::for_rows(gradient, outputs, step, |first, sums| {
         let columns = first..first + sums.len() / outputs;
         for row in (0..all_rows).step_by(tile) {

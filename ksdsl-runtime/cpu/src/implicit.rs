@@ -6,7 +6,8 @@
 //! copied with zeros around them, which is less than a ninth of the unrolled matrix for 3x3.
 
 use super::CpuBuf;
-use super::gemm::{Packed, Rows, Start, Terms, add_gathered, gather_product};
+use super::gemm::{Packed, Rows, Start, Terms, add_gathered, gather_product, gathered_scratch};
+use super::simd::Level;
 use crate::real::CpuReal;
 use ksdsl_engine::size::ConvSize;
 use std::ops::Range;
@@ -32,6 +33,18 @@ fn extent(size: &ConvSize, rows: usize) -> [usize; 2] {
 /// Elements a copy of the input under `rows` output rows takes.
 pub(super) fn copied_len(size: &ConvSize, rows: usize) -> usize {
     extent(size, rows).iter().product::<usize>() * size.input.channels
+}
+
+/// Elements of the copy that `rows` output rows are computed with.
+pub(super) fn scratch(size: &ConvSize, rows: usize) -> usize {
+    copied_len(size, rows.min(size.output.height))
+}
+
+/// The same of their weight gradient: the copy, and the output gradient of an image and a group as a factor.
+pub(super) fn weight_scratch(level: Level, size: &ConvSize, rows: usize) -> [usize; 2] {
+    let pixels = rows.min(size.output.height) * size.output.width;
+    let outputs = size.output.channels / size.groups;
+    [scratch(size, rows), gathered_scratch(level, pixels, outputs)]
 }
 
 /// The input under these output rows of `image`, copied where windows reach over a border.
@@ -110,7 +123,7 @@ pub(super) fn forward<E: CpuReal>(
 ) {
     let (width, channels) = (size.output.width, size.output.channels);
     let (inputs, outputs) = (size.input.channels / size.groups, channels / size.groups);
-    let mut copy = CpuBuf::scratch(copied_len(size, rows.len().min(size.output.height)));
+    let mut copy = CpuBuf::scratch(scratch(size, rows.len()));
     let (mut starts, first) = (Vec::new(), rows.start);
     for_images(size, rows, |image, rows| {
         let under = under(size, image, rows.clone(), x, &mut copy);
@@ -156,7 +169,7 @@ pub(super) fn backward_weight<E: CpuReal>(
 ) {
     let (width, channels) = (size.output.width, size.output.channels);
     let (inputs, outputs) = (size.input.channels / size.groups, channels / size.groups);
-    let mut copy = CpuBuf::scratch(copied_len(size, rows.len().min(size.output.height)));
+    let mut copy = CpuBuf::scratch(scratch(size, rows.len()));
     for_images(size, rows, |image, rows| {
         let under = under(size, image, rows.clone(), x, &mut copy);
         let (segments, len) = taps(size, under.line);

@@ -24,6 +24,52 @@ pub(super) fn pays(size: &LinearSize) -> bool {
     size.rows >= 4 * size.inputs.max(size.outputs) && size.rows >= PARTS * PIECE
 }
 
+/// Rows of a piece, for pieces of `dz` and of `x` that are multiples of so many rows.
+pub(super) fn piece([a, b]: [usize; 2]) -> usize {
+    // Both are small, and nearly always powers of two.
+    PIECE.next_multiple_of(if a.is_multiple_of(b) {
+        a
+    } else if b.is_multiple_of(a) {
+        b
+    } else {
+        a * b
+    })
+}
+
+/// Rows of a part: whole pieces.
+pub(super) fn part(rows: usize, piece: usize) -> usize {
+    rows.div_ceil(PARTS).max(1).next_multiple_of(piece)
+}
+
+/// The lengths of what all parts have in common.
+pub(super) struct Common {
+    /// The gradient with respect to the input, unless it is written over that of the output.
+    pub(super) dx: usize,
+    /// Sums of the bias, in `f64`.
+    pub(super) bias: usize,
+    /// Sums for the norm before, in `f64`.
+    pub(super) sums: usize,
+}
+
+/// For these sizes; `has_sums`: those for the norm before are gathered.
+pub(super) fn common(size: &LinearSize, has_sums: bool) -> Common {
+    Common {
+        dx: if size.inputs == size.outputs {
+            0
+        } else {
+            size.rows * size.inputs
+        },
+        bias: PARTS * size.outputs,
+        sums: if has_sums { PARTS * 2 * size.inputs } else { 0 },
+    }
+}
+
+/// The lengths of what a part of at least `piece` rows has for itself: `dz`, `x` and, for a norm before, its input.
+pub(super) fn of_part(size: &LinearSize, piece: usize, has_sums: bool) -> [usize; 3] {
+    let of_norm = if has_sums { piece * size.inputs } else { 0 };
+    [piece * size.outputs, piece * size.inputs, of_norm]
+}
+
 /// The gradient with respect to the input, with the sums that the norm whose output the input is, if
 /// it is one, needs of it; adds the gradients of all parameters.
 pub(super) fn backward<E: CpuReal>(
@@ -55,13 +101,14 @@ pub(super) fn backward<E: CpuReal>(
         gradients.shift,
     );
     let same = size.inputs == size.outputs;
-    let mut dx = CpuBuf::scratch(if same { 0 } else { size.rows * size.inputs });
     let pieces = Pieces::new(backward, &average, &slope);
     let x = Operand::new(&conv.x);
     // Sums of the gradient are of all of it, or of no use.
     let has_sums = x.norm().is_some() && conv.others.is_none();
-    let mut bias = CpuBuf::zeros(PARTS * size.outputs);
-    let mut sums = CpuBuf::zeros(if has_sums { PARTS * 2 * size.inputs } else { 0 });
+    let common = common(&size, has_sums);
+    let mut dx = CpuBuf::scratch(common.dx);
+    let mut bias = CpuBuf::zeros(common.bias);
+    let mut sums = CpuBuf::zeros(common.sums);
     let joined = Joined {
         size,
         pieces,
@@ -125,31 +172,21 @@ struct Joined<'a, E: CpuReal> {
 
 impl<E: CpuReal> Joined<'_, E> {
     fn piece(&self) -> usize {
-        let (a, b) = (self.pieces.multiple(), self.x.multiple());
-        // Both are small, and nearly always powers of two.
-        PIECE.next_multiple_of(if a.is_multiple_of(b) {
-            a
-        } else if b.is_multiple_of(a) {
-            b
-        } else {
-            a * b
-        })
+        piece([self.pieces.multiple(), self.x.multiple()])
     }
 
     /// Rows of a part: whole pieces.
     fn part(&self) -> usize {
-        self.size.rows.div_ceil(PARTS).max(1).next_multiple_of(self.piece())
+        part(self.size.rows, self.piece())
     }
 
     /// The rows of part `index`, whose gradient of the kernel is added to `weight`.
     fn part_rows(&self, index: usize, rows: std::ops::Range<usize>, weight: &mut [E]) {
         let LinearSize { inputs, outputs, .. } = self.size;
         let piece = self.piece().min(rows.len());
-        let mut dz = CpuBuf::scratch(piece * outputs);
-        let mut x = CpuBuf::scratch(piece * inputs);
-        let mut wide = CpuBuf::zeros(self.pieces.width());
         let norm = self.x.norm().filter(|_| self.sums.is_some());
-        let mut g = CpuBuf::scratch(if norm.is_some() { piece * inputs } else { 0 });
+        let [mut dz, mut x, mut g] = of_part(&self.size, piece, norm.is_some()).map(CpuBuf::scratch);
+        let mut wide = CpuBuf::zeros(self.pieces.width());
         let mut sums = CpuBuf::zeros(norm.map_or(0, |norm| 2 * norm.width()));
         for first in rows.clone().step_by(piece.max(1)) {
             let count = piece.min(rows.end - first);

@@ -26,6 +26,7 @@ mod kernel;
 mod layout;
 mod linear;
 pub mod memory;
+pub mod meter;
 mod norm;
 mod par;
 mod place;

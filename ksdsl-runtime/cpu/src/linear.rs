@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Rows of a task of a product: at least eight tasks of at least 64 rows, at most 128 rows, which stay
 /// in the L2 cache for what follows them.
-fn product_rows(rows: usize) -> usize {
+pub(super) fn product_rows(rows: usize) -> usize {
     rows.div_ceil(8).clamp(64, MOST_ROWS)
 }
 
@@ -113,6 +113,11 @@ fn multiply<E: CpuReal>(
     y
 }
 
+/// Rows of a part of the kernel gradient, or `None` where tasks of [`product_rows`] outputs are cut.
+pub(super) fn gradient_part(size: &LinearSize) -> Option<usize> {
+    (size.rows >= 4 * size.outputs).then(|| par::items_per_part(size.rows, 256, 8))
+}
+
 /// Adds the gradient with respect to the kernel to `gradient`.
 ///
 /// Cuts the rows into parts when there are many, the outputs otherwise.
@@ -126,8 +131,7 @@ pub(super) fn backward_weight<E: CpuReal>(
     let LinearSize {
         rows, inputs, outputs, ..
     } = size;
-    if rows >= 4 * outputs {
-        let part = par::items_per_part(rows, 256, 8);
+    if let Some(part) = gradient_part(&size) {
         let sums = par::sum_parts(rows, part, gradient.len(), |rows, sums: &mut [E]| {
             let (first, rows) = (rows.start, rows.len());
             add_transposed(

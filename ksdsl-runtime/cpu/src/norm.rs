@@ -98,15 +98,21 @@ pub(super) fn layer_norm_forward<E: CpuReal>(
     }
 }
 
+/// Rows of a part of the sums over all rows, and sums of a part.
+pub(super) fn sums_part(size: RowSize) -> [usize; 2] {
+    let part = par::items_per_part(size.rows, par::rows_per_task(size.channels), PARTS);
+    [part, 2 * size.channels]
+}
+
 /// Two sums per channel over all rows: `f(row, channel values of the first sum, of the second)`.
 #[inline(always)]
 fn column_sums(size: RowSize, f: impl Fn(usize, &mut [f64], &mut [f64]) + Sync) -> CpuBuf<f64> {
     let RowSize { rows, channels } = size;
-    let part = par::items_per_part(rows, par::rows_per_task(channels), PARTS);
+    let [part, len] = sums_part(size);
     par::sum_parts(
         rows,
         part,
-        2 * channels,
+        len,
         #[inline(always)]
         |rows, sums: &mut [f64]| {
             let (first, second) = sums.split_at_mut(channels);

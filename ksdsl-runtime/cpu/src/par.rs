@@ -108,6 +108,11 @@ unsafe impl<E: Send> Send for Start<E> {}
 // SAFETY: as above.
 unsafe impl<E: Send> Sync for Start<E> {}
 
+/// The number of parts of [`sum_parts`].
+pub(super) fn parts(rows: usize, rows_per_part: usize) -> usize {
+    rows.div_ceil(rows_per_part).max(1)
+}
+
 /// The sum over parts of `rows_per_part` of `rows` rows of what `kernel(rows, sums)` adds to its
 /// `len` sums; the parts run in parallel and are added in order.
 pub(super) fn sum_parts<E: CpuReal>(
@@ -116,7 +121,7 @@ pub(super) fn sum_parts<E: CpuReal>(
     len: usize,
     kernel: impl Fn(Range<usize>, &mut [E]) + Sync,
 ) -> CpuBuf<E> {
-    let parts = rows.div_ceil(rows_per_part).max(1);
+    let parts = parts(rows, rows_per_part);
     let mut partials = CpuBuf::zeros(parts * len);
     for_rows(
         &mut partials,

@@ -28,13 +28,18 @@ pub fn with_unit_bytes<R>(bytes: usize, f: impl FnOnce() -> R) -> R {
 
 /// The slices of a batch, if it is larger than a unit; `largest` is in bytes and of one image.
 pub(super) fn slices(images: usize, largest: usize) -> Option<Slices> {
+    on_threads(threads::threads(), images, largest)
+}
+
+/// The same on so many threads.
+pub(super) fn on_threads(threads: usize, images: usize, largest: usize) -> Option<Slices> {
     let unit = (BYTES.get() / largest.max(1)).max(1);
     if images <= unit {
         return None;
     }
     // Slices of one length, but for the last.
     let units = images.div_ceil(unit);
-    let of_slice = units.div_ceil(units.div_ceil(threads::threads()));
+    let of_slice = units.div_ceil(units.div_ceil(threads));
     Some(Slices {
         unit,
         images: of_slice * unit,

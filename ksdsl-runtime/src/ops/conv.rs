@@ -62,13 +62,12 @@ impl<S: StrideArg, P: PadArg, L: DilationArg, const GROUPS: usize> Conv<S, P, L,
             algorithm: Algorithm::Auto,
             unit: None,
         };
-        let mut input = ops::conv_input(size, x.untyped).map_err(D::failed)?;
-        let weight = weight.bind_weight(input.context_mut())?;
-        let bias = bias.bind_bias(input.context_mut())?;
+        let bind = |context: &mut _| Ok((weight.bind_weight(context)?, bias.bind_bias(context)?));
+        let untyped = ops::conv(size, x.untyped, bind, D::failed)?;
         Ok(Act {
             shape,
             device: x.device,
-            untyped: input.conv(weight, bias),
+            untyped,
         })
     }
 }

@@ -15,12 +15,11 @@ pub fn linear<B: Dim, const I: usize, const O: usize, E: Scalar, D: Backend<E>, 
     bias: impl BiasArg<O, E, D>,
 ) -> Result<Flat<B, O, E, D, T>, D::Err> {
     let shape = (x.shape.0, Const);
-    let mut input = ops::linear_input(O, x.untyped).map_err(D::failed)?;
-    let weight = weight.bind_weight(input.context_mut())?;
-    let bias = bias.bind_bias(input.context_mut())?;
+    let bind = |context: &mut _| Ok((weight.bind_weight(context)?, bias.bind_bias(context)?));
+    let untyped = ops::linear(O, x.untyped, bind, D::failed)?;
     Ok(Act {
         shape,
         device: x.device,
-        untyped: input.conv(weight, bias),
+        untyped,
     })
 }

@@ -1,6 +1,6 @@
 //! Walks over the forward pass.
 
-use super::{Join, Layer, Network, Node, Scope};
+use super::{Join, LayerId, Network, Node, Scope};
 
 /// Carries a value through a forward pass, step by step, in the order in which generated code computes: a branch's
 /// inputs are made of one value first, then the branches run one after the other, then they are joined.
@@ -11,7 +11,7 @@ pub trait Walk {
     type Error;
 
     /// What a layer makes of its input.
-    fn layer(&mut self, layer: &Layer, x: Self::Value) -> Result<Self::Value, Self::Error>;
+    fn layer(&mut self, id: LayerId, x: Self::Value) -> Result<Self::Value, Self::Error>;
 
     /// Two of one.
     fn fork(&mut self, x: Self::Value) -> Result<[Self::Value; 2], Self::Error>;
@@ -20,16 +20,16 @@ pub trait Walk {
     fn join(&mut self, join: &Join, first: Self::Value, others: Vec<Self::Value>) -> Result<Self::Value, Self::Error>;
 
     /// Carries a value through these steps of a network.
-    fn nodes(&mut self, network: &Network, nodes: &[Node], x: Self::Value) -> Result<Self::Value, Self::Error> {
+    fn nodes(&mut self, nodes: &[Node], x: Self::Value) -> Result<Self::Value, Self::Error> {
         nodes.iter().try_fold(x, |x, node| match node {
-            Node::Layer(id) => self.layer(&network.layers[*id], x),
-            Node::Scope(scope) => self.nodes(network, &scope.nodes, x),
-            Node::Join(join) => self.arms(network, join, x),
+            Node::Layer(id) => self.layer(*id, x),
+            Node::Scope(scope) => self.nodes(&scope.nodes, x),
+            Node::Join(join) => self.arms(join, x),
         })
     }
 
     /// Carries a value through branches and what joins them.
-    fn arms(&mut self, network: &Network, join: &Join, x: Self::Value) -> Result<Self::Value, Self::Error> {
+    fn arms(&mut self, join: &Join, x: Self::Value) -> Result<Self::Value, Self::Error> {
         if join.arms.is_empty() {
             return Ok(x);
         }
@@ -40,7 +40,7 @@ pub trait Walk {
             }
         }
         let arms = join.arms.iter().zip(inputs);
-        let outputs: Result<Vec<_>, _> = arms.map(|(arm, x)| self.nodes(network, &arm.nodes, x)).collect();
+        let outputs: Result<Vec<_>, _> = arms.map(|(arm, x)| self.nodes(&arm.nodes, x)).collect();
         let mut outputs = outputs?;
         let first = outputs.remove(0);
         self.join(join, first, outputs)

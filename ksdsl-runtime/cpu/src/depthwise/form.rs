@@ -1,6 +1,6 @@
 //! Kernels packed for the pass they are used in.
 
-use super::lines::{Lines, blocks};
+use super::lines::{Lines, blocks, blocks_len};
 use super::{small, strided, taps, toom};
 use crate::simd::Level;
 use ksdsl_engine::size::{Algorithm, ConvSize, Window};
@@ -43,44 +43,67 @@ fn toom_pays(level: Level, window: &Window, width: usize) -> bool {
     level == Level::Avx512 && toom::takes(window) && height >= 7 && taps >= 9 && width >= 12
 }
 
-/// The direct way for these sizes, with the weights that both take.
-fn direct(level: Level, size: &ConvSize, weight: Lines) -> Way {
-    if small::pays(level, size) {
-        Way::Small(weight)
+/// Which [`Way`] is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Direct,
+    Small,
+    Toom,
+    Strided,
+}
+
+/// The way of the forward pass, or of the data gradient.
+pub(super) fn kind(level: Level, size: &ConvSize, backward: bool) -> Kind {
+    let width = if backward { size.input.width } else { size.output.width };
+    if backward && size.window.stride != [1, 1] {
+        Kind::Strided
+    } else if toom(level, size, width) {
+        Kind::Toom
+    } else if small::pays(level, size) {
+        Kind::Small
     } else {
-        Way::Direct(weight)
+        Kind::Direct
+    }
+}
+
+/// Values of each of the parts of a form.
+pub(super) fn lengths(level: Level, size: &ConvSize, backward: bool) -> Vec<usize> {
+    let (lanes, channels) = (level.lanes(), size.input.channels);
+    let of_taps = |taps| blocks_len(lanes, channels, taps);
+    match kind(level, size, backward) {
+        Kind::Direct | Kind::Small => vec![of_taps(taps(size))],
+        Kind::Toom => {
+            let points = toom::weights_len(lanes, size.window.kernel, channels);
+            vec![points, of_taps(taps(size))]
+        }
+        Kind::Strided => strided::phase_taps(size).map(of_taps).collect(),
     }
 }
 
 impl Form {
     /// For the forward pass, at the level in force; `weight` is `[channel][ky][kx]`.
     pub(crate) fn forward(size: &ConvSize, weight: &[f32]) -> Self {
-        let level = Level::current();
-        let window = &size.window;
-        let places: Vec<usize> = (0..taps(size)).collect();
-        let plain = blocks(level.lanes(), taps(size), weight, &places);
-        let way = if toom(level, size, size.output.width) {
-            Way::Toom([toom::weights(level.lanes(), window.kernel, weight, false), plain])
-        } else {
-            direct(level, size, plain)
-        };
-        Self { level, way }
+        Self::new(size, weight, false)
     }
 
     /// For the data gradient: with stride 1 the kernel rotated by 180 degrees.
     pub(crate) fn backward_data(size: &ConvSize, weight: &[f32]) -> Self {
-        let level = Level::current();
-        let window = &size.window;
-        if window.stride != [1, 1] {
-            let way = Way::Strided(strided::weights(level.lanes(), size, weight));
-            return Self { level, way };
-        }
-        let places: Vec<usize> = (0..taps(size)).rev().collect();
-        let plain = blocks(level.lanes(), taps(size), weight, &places);
-        let way = if toom(level, size, size.input.width) {
-            Way::Toom([toom::weights(level.lanes(), window.kernel, weight, true), plain])
-        } else {
-            direct(level, size, plain)
+        Self::new(size, weight, true)
+    }
+
+    fn new(size: &ConvSize, weight: &[f32], backward: bool) -> Self {
+        let (level, taps) = (Level::current(), taps(size));
+        let lanes = level.lanes();
+        let place = |tap| if backward { taps - 1 - tap } else { tap };
+        let plain = || {
+            let places: Vec<usize> = (0..taps).map(place).collect();
+            blocks(lanes, taps, weight, &places)
+        };
+        let way = match kind(level, size, backward) {
+            Kind::Direct => Way::Direct(plain()),
+            Kind::Small => Way::Small(plain()),
+            Kind::Toom => Way::Toom([toom::weights(lanes, size.window.kernel, weight, backward), plain()]),
+            Kind::Strided => Way::Strided(strided::weights(lanes, size, weight)),
         };
         Self { level, way }
     }

@@ -26,9 +26,14 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// Values that are allocated for `len`.
+    pub(super) fn room(len: usize) -> usize {
+        len + ROOM
+    }
+
     /// `len` values that must be written before they are read.
     pub(super) fn scratch(len: usize) -> Self {
-        let values = CpuBuf::<f32>::scratch(len + ROOM);
+        let values = CpuBuf::<f32>::scratch(Self::room(len));
         // `usize::MAX` where the offset cannot be told: then any place is right, only slower.
         let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(ROOM);
         Self { values, start, len }
@@ -43,7 +48,7 @@ impl Lines {
 
     /// Makes room for `len` values, which must be written before they are read.
     pub(super) fn resize(&mut self, len: usize) {
-        if len + ROOM <= self.values.len() {
+        if Self::room(len) <= self.values.len() {
             self.len = len;
         } else {
             *self = Self::scratch(len);
@@ -89,7 +94,7 @@ impl Part<'_> {
     /// Values of a plane. An odd number of vectors, so that the same place of several planes never
     /// falls into one set of the cache.
     pub(super) fn len(&self, lanes: usize) -> usize {
-        ((self.extent[0] * self.extent[1]) | 1) * lanes
+        plane_len(self.extent, lanes)
     }
 
     /// How many of `blocks` blocks to work on at once, each of `len` values: as many as [`GROUP`] holds.
@@ -148,11 +153,21 @@ impl Part<'_> {
     }
 }
 
+/// Values of a plane of these rows and columns, see [`Part::len`].
+pub(super) fn plane_len([rows, columns]: [usize; 2], lanes: usize) -> usize {
+    ((rows * columns) | 1) * lanes
+}
+
+/// Values of so many places of each channel in [`blocks`].
+pub(super) fn blocks_len(lanes: usize, channels: usize, places: usize) -> usize {
+    channels.div_ceil(lanes) * places * lanes
+}
+
 /// Per-channel rows of `len` values, `[channel][len]`, as `[block][place][lane]`: of each row the
 /// values at `places`, zeros beyond the last channel.
 pub(super) fn blocks(lanes: usize, len: usize, values: &[f32], places: &[usize]) -> Lines {
     let (block, channels) = (places.len() * lanes, values.len() / len);
-    let mut packed = Lines::scratch(channels.div_ceil(lanes) * block);
+    let mut packed = Lines::scratch(blocks_len(lanes, channels, places.len()));
     for (packed, values) in packed.chunks_exact_mut(block.max(1)).zip(values.chunks(len * lanes)) {
         if values.len() < len * lanes {
             packed.fill(0.0);

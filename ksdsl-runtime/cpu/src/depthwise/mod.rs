@@ -9,6 +9,7 @@ mod form;
 mod generic;
 mod lines;
 mod rows;
+pub(super) mod scratch;
 mod small;
 mod small_weight;
 mod strided;
@@ -73,7 +74,7 @@ pub(super) fn backward_weight<E: CpuReal>(size: &ConvSize, x: &[E], dy: &[E], dw
     if let (Some(x), Some(dy)) = (E::f32s(x), E::f32s(dy)) {
         if let Some(dweight) = E::f32s_mut(dweight) {
             let level = Level::current();
-            if small::weight_pays(level, size) && size.algorithm != Algorithm::ToomCook {
+            if is_small_gradient(level, size) {
                 small_weight::backward(level, size, x, dy, dweight);
             } else {
                 weight::backward(level, size, x, dy, dweight);
@@ -82,6 +83,11 @@ pub(super) fn backward_weight<E: CpuReal>(size: &ConvSize, x: &[E], dy: &[E], dw
         return;
     }
     generic::backward_weight(size, x, dy, dweight);
+}
+
+/// Whether the weight gradient is taken straight from the maps.
+fn is_small_gradient(level: Level, size: &ConvSize) -> bool {
+    small::weight_pays(level, size) && size.algorithm != Algorithm::ToomCook
 }
 
 /// The convolution; `finish` receives the output in pieces of [`tasks`], which are kept nowhere else. For
@@ -173,19 +179,13 @@ fn run<E: CpuReal>(
         Way::Toom([weight, plain]) => (weight, plain),
         Way::Strided(_) => unreachable!("phases are for data gradients only"),
     };
-    let window = &size.window;
     let conv = Convolution {
         source,
-        input,
-        output,
-        kernel: window.kernel,
-        stride: window.stride,
-        dilation: window.dilation,
         origin,
         weight,
         plain,
         bias: &bias_blocks(form.level, input.channels, bias),
-        bands: rows::bands(&output, taps(size), size.unit),
+        ..convolution(size, [input, output])
     };
     let run = match form.way {
         Way::Toom(_) => toom::run,
@@ -193,6 +193,24 @@ fn run<E: CpuReal>(
         _ => rows::run,
     };
     run(&conv, form.level, y, finish);
+}
+
+/// The sizes of a convolution from the first map to the second.
+fn convolution(size: &ConvSize, [input, output]: [MapSize; 2]) -> Convolution<'static> {
+    let window = &size.window;
+    Convolution {
+        source: &[],
+        input,
+        output,
+        kernel: window.kernel,
+        stride: window.stride,
+        dilation: window.dilation,
+        origin: [0; 2],
+        weight: &[],
+        plain: &[],
+        bias: &[],
+        bands: rows::bands(&output, taps(size), size.unit),
+    }
 }
 
 fn taps(size: &ConvSize) -> usize {

@@ -3,7 +3,7 @@
 //! The forward pass of any stride and dilation, and the data gradient of stride 1, which is the
 //! forward pass over `dy` with the kernel rotated by 180 degrees.
 
-use super::lines::{Lines, Part};
+use super::lines::{Lines, Part, plane_len};
 use super::tile::{Grid, Output};
 use crate::CpuBuf;
 use crate::finish::Finish;
@@ -38,11 +38,37 @@ pub(super) struct Convolution<'a> {
 }
 
 impl<'a> Convolution<'a> {
+    /// Rows (axis 0) or columns (axis 1) that so many outputs read.
+    pub(super) fn reach(&self, axis: usize, outputs: usize) -> usize {
+        outputs.saturating_sub(1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis] + 1
+    }
+
+    /// Rows and columns that `count` output rows read.
+    fn extent(&self, count: usize) -> [usize; 2] {
+        [self.reach(0, count), self.reach(1, self.output.width)]
+    }
+
+    /// Most output rows of an image that a task computes together.
+    pub(super) fn most_rows(&self) -> usize {
+        self.bands.task().min(self.output.height)
+    }
+
+    /// Values of the planes for `count` output rows of so many blocks of channels.
+    pub(super) fn planes_len(&self, lanes: usize, count: usize, blocks: usize) -> usize {
+        let len = plane_len(self.extent(count), lanes);
+        Part::most_blocks(len, blocks) * len
+    }
+
+    /// Elements of the band of a task whose output is kept nowhere else.
+    pub(super) fn band_len(&self) -> usize {
+        band_len(&self.output, self.bands)
+    }
+
     /// What `count` output rows from `row`, counted over the batch, on read, `columns` wide.
     pub(super) fn part(&self, row: usize, count: usize, columns: usize) -> Part<'a> {
         let (image, y) = (row / self.output.height, row % self.output.height);
         let len = self.input.height * self.input.width * self.input.channels;
-        let rows = (count - 1) * self.stride[0] + (self.kernel[0] - 1) * self.dilation[0] + 1;
+        let rows = self.reach(0, count);
         Part {
             image: &self.source[image * len..][..len],
             size: self.input,
@@ -74,7 +100,7 @@ pub(super) fn for_bands<E: CpuReal>(
     };
     let Some(y) = y else {
         par::for_ranges(cut, |rows| {
-            let mut band = CpuBuf::scratch(cut.task().min(height) * row_len);
+            let mut band = CpuBuf::scratch(band_len(output, cut));
             let mut row = rows.start;
             while row < rows.end {
                 let count = (height - row % height).min(rows.end - row);
@@ -93,6 +119,11 @@ pub(super) fn for_bands<E: CpuReal>(
             (row, rest) = (row + count, more);
         }
     });
+}
+
+/// Elements of the most rows of an image in a task.
+fn band_len(output: &MapSize, cut: Cut) -> usize {
+    cut.task().min(output.height) * output.width * output.channels
 }
 
 /// How [`for_bands`] cuts the rows of all images; by the rows of `unit` images, if given.
@@ -136,12 +167,12 @@ impl Convolution<'_> {
     #[inline(always)]
     pub(super) fn blocks<V: Lanes>(&self, row: usize, count: usize, blocks: Range<usize>, y: &mut [f32]) {
         let (conv, width) = (self, self.output.width);
-        let columns = (width - 1) * conv.stride[1] + (conv.kernel[1] - 1) * conv.dilation[1] + 1;
+        let columns = conv.reach(1, width);
         let part = conv.part(row, count, columns);
         let taps = conv.kernel[0] * conv.kernel[1];
         let len = part.len(V::LANES);
         let group = Part::most_blocks(len, blocks.len());
-        let mut planes = Lines::scratch(group * len);
+        let mut planes = Lines::scratch(conv.planes_len(V::LANES, count, blocks.len()));
         for first in blocks.clone().step_by(group) {
             let planes = &mut planes[..group.min(blocks.end - first) * len];
             part.copy::<V>(first * V::LANES, planes);

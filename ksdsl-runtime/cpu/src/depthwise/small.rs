@@ -51,9 +51,14 @@ pub(super) fn weight_pays(level: Level, size: &ConvSize) -> bool {
     takes(size) && !not
 }
 
+/// Values of a row of zeros beside the map.
+pub(super) fn zeros_len(conv: &Convolution) -> usize {
+    conv.input.width * conv.input.channels
+}
+
 /// Computes all of `y`; the weights are `[block][ky][kx][lane]`.
 pub(super) fn run<E: CpuReal>(conv: &Convolution, level: Level, y: Option<&mut [E]>, finish: Option<&dyn Finish<E>>) {
-    let zeros = Lines::zeros(conv.input.width * conv.input.channels);
+    let zeros = Lines::zeros(zeros_len(conv));
     for_bands(&conv.output, conv.bands, y, finish, |row, count, y| {
         let (image, row) = (row / conv.output.height, row % conv.output.height);
         let len = conv.input.height * conv.input.width * conv.input.channels;

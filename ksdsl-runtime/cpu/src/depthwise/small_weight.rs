@@ -3,7 +3,7 @@
 //! A vector of channels walks along some rows of `dy` and the rows of `x` under them. The last `K`
 //! pixels of `dy` stay in registers, so that each pixel of both maps is loaded once for all taps.
 
-use super::lines::Lines;
+use super::lines::{Lines, blocks_len};
 use super::small::{ask_for, source_row};
 use super::taps;
 use super::toom::load;
@@ -17,15 +17,25 @@ const PARTS: usize = 16;
 /// The prefetch distance, in pixels.
 const AHEAD: usize = 3;
 
+/// Values of a row of zeros beside either map.
+pub(super) fn zeros_len(size: &ConvSize) -> usize {
+    size.input.width.max(size.output.width) * size.input.channels
+}
+
+/// Output rows of all images, and of a part.
+pub(super) fn cut(size: &ConvSize) -> [usize; 2] {
+    let rows = size.output.batch * size.output.height;
+    // Fewer parts where adding their sums would cost more than the products.
+    let least = (4 * taps(size)).div_ceil(size.output.width.max(1));
+    [rows, par::items_per_part(rows, least, PARTS)]
+}
+
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
     let (taps, lanes, channels) = (taps(size), level.lanes(), size.input.channels);
-    let zeros = Lines::zeros(size.input.width.max(size.output.width) * channels);
-    let rows = size.output.batch * size.output.height;
-    // Fewer parts where adding their sums would cost more than the products.
-    let least = (4 * taps).div_ceil(size.output.width.max(1));
-    let part = par::items_per_part(rows, least, PARTS);
-    let sums = par::sum_parts(rows, part, channels.div_ceil(lanes) * taps * lanes, |rows, sums| {
+    let zeros = Lines::zeros(zeros_len(size));
+    let [rows, part] = cut(size);
+    let sums = par::sum_parts(rows, part, blocks_len(lanes, channels, taps), |rows, sums| {
         level.run(Task {
             size,
             x,

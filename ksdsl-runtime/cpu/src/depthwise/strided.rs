@@ -6,10 +6,11 @@
 //! is a convolution of stride 1 with a part of the kernel, flipped, all over the same planes of
 //! `dy`.
 
-use super::lines::{Lines, Part, blocks};
+use super::lines::{Lines, Part, blocks, plane_len};
 use super::rows::{Pixels, bands, for_bands};
 use super::tile::Grid;
 use crate::finish::Finish;
+use crate::par::Cut;
 use crate::real::CpuReal;
 use crate::simd::{Lanes, Level, Operation};
 use ksdsl_engine::size::ConvSize;
@@ -57,6 +58,42 @@ fn phases(size: &ConvSize, axis: usize, inputs: &Range<usize>) -> Vec<Phase> {
     (0..stride).map(phase).collect()
 }
 
+/// The number of taps of each phase.
+pub(super) fn phase_taps(size: &ConvSize) -> impl Iterator<Item = usize> + use<> {
+    let [rows, columns] = [0, 1].map(|axis| {
+        let remainders = 0..size.window.stride[axis];
+        remainders
+            .map(|remainder| taps(size, axis, remainder).len())
+            .collect::<Vec<_>>()
+    });
+    rows.into_iter()
+        .flat_map(move |ys| columns.clone().into_iter().map(move |xs| ys * xs))
+}
+
+/// The first of the outputs that read these inputs along an axis, and how many they are.
+fn span(size: &ConvSize, axis: usize, inputs: Range<usize>) -> (isize, usize) {
+    let window = &size.window;
+    let stride = window.stride[axis].cast_signed();
+    let reach = ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
+    let first = (inputs.start + window.pad[axis]).cast_signed() - reach;
+    let first = first.div_euclid(stride);
+    let last = (inputs.end - 1 + window.pad[axis]).cast_signed() / stride;
+    (first, (last - first + 1).unsigned_abs())
+}
+
+/// Values of the planes for these rows of the input of an image.
+pub(super) fn planes_len(lanes: usize, size: &ConvSize, rows: Range<usize>) -> usize {
+    let (_, height) = span(size, 0, rows);
+    let (_, width) = span(size, 1, 0..size.input.width);
+    let len = plane_len([height, width], lanes);
+    Part::most_blocks(len, size.input.channels.div_ceil(lanes)) * len
+}
+
+/// How the rows of the input are cut.
+pub(super) fn cut(size: &ConvSize) -> Cut {
+    bands(&size.input, super::taps(size), size.unit)
+}
+
 /// The part of the kernel of each phase, `[block][ky][kx][lane]`.
 pub(super) fn weights(lanes: usize, size: &ConvSize, weight: &[f32]) -> Vec<Lines> {
     let [rows, columns] = [0, 1].map(|axis| {
@@ -89,8 +126,7 @@ pub(super) fn backward_data<E: CpuReal>(
         kernels,
         zeros: &[0.0; 16],
     };
-    let cut = bands(&size.input, super::taps(size), size.unit);
-    for_bands(&size.input, cut, Some(dx), finish, |row, count, dx| {
+    for_bands(&size.input, cut(size), Some(dx), finish, |row, count, dx| {
         let (image, y) = (row / size.input.height, row % size.input.height);
         let rows = y..y + count;
         level.run(Band {
@@ -121,18 +157,10 @@ struct Band<'a, 'b> {
 impl<'a> Band<'a, '_> {
     /// All outputs that read these inputs.
     fn part(&self) -> Part<'a> {
-        let (size, window) = (self.strided.size, &self.strided.size.window);
+        let size = self.strided.size;
         let len = size.output.height * size.output.width * size.output.channels;
-        let span = |axis: usize, inputs: Range<usize>| {
-            let stride = window.stride[axis].cast_signed();
-            let reach = ((window.kernel[axis] - 1) * window.dilation[axis]).cast_signed();
-            let first = (inputs.start + window.pad[axis]).cast_signed() - reach;
-            let first = first.div_euclid(stride);
-            let last = (inputs.end - 1 + window.pad[axis]).cast_signed() / stride;
-            (first, (last - first + 1).unsigned_abs())
-        };
-        let (top, height) = span(0, self.rows.clone());
-        let (left, width) = span(1, 0..size.input.width);
+        let (top, height) = span(size, 0, self.rows.clone());
+        let (left, width) = span(size, 1, 0..size.input.width);
         Part {
             image: &self.strided.dy[self.image * len..][..len],
             size: size.output,
@@ -150,7 +178,7 @@ impl Operation for Band<'_, '_> {
         let phases = [phases(size, 0, &self.rows), phases(size, 1, &(0..size.input.width))];
         let (len, blocks) = (part.len(V::LANES), size.input.channels.div_ceil(V::LANES));
         let group = Part::most_blocks(len, blocks);
-        let mut planes = Lines::scratch(group * len);
+        let mut planes = Lines::scratch(planes_len(V::LANES, size, self.rows.clone()));
         for first in (0..blocks).step_by(group) {
             let planes = &mut planes[..group.min(blocks - first) * len];
             part.copy::<V>(first * V::LANES, planes);

@@ -10,7 +10,7 @@
 //!
 //! Bands of a block of channels that are too [`uneven`] for this are computed directly.
 
-use super::lines::{Lines, Part};
+use super::lines::{Lines, Part, blocks_len, plane_len};
 use super::rows::{Convolution, for_bands, put};
 use super::tile::{Grid, Output};
 use super::uneven::{self, Windows};
@@ -29,6 +29,30 @@ const ROWS: usize = 4;
 /// Most lanes of a vector.
 const MOST_LANES: usize = 16;
 
+/// Values of the transformed kernels of so many channels.
+pub(super) fn weights_len(lanes: usize, [height, width]: [usize; 2], channels: usize) -> usize {
+    blocks_len(lanes, channels, POINTS * height * width.div_ceil(TILE))
+}
+
+/// Values of the planes of the points of a block, for these rows and columns of tiles.
+fn block_len(extent: [usize; 2], lanes: usize) -> usize {
+    POINTS * plane_len(extent, lanes)
+}
+
+/// Tiles of the output and of the input in a row.
+fn columns(conv: &Convolution) -> [usize; 2] {
+    let tiles = conv.output.width.div_ceil(TILE);
+    [tiles, tiles + conv.kernel[1].div_ceil(TILE) - 1]
+}
+
+/// The scratch for `count` output rows: planes and sums.
+pub(super) fn scratch(conv: &Convolution, lanes: usize, count: usize) -> [usize; 2] {
+    let [tiles, columns] = columns(conv);
+    let len = block_len([conv.reach(0, count), columns], lanes);
+    let group = Part::most_blocks(len, conv.input.channels.div_ceil(lanes));
+    [group * len, POINTS * ROWS * tiles * lanes]
+}
+
 /// Kernels, `[channel][ky][kx]` (rotated by 180 degrees if `rotated`), transformed:
 /// `[block][point][ky][group][lane]`. The taps of a group are the coefficients of a polynomial,
 /// whose values at the points are divided by what the interpolation divides by.
@@ -37,7 +61,7 @@ pub(super) fn weights(lanes: usize, kernel: [usize; 2], weight: &[f32], rotated:
     let (taps, groups) = (height * width, width.div_ceil(TILE));
     let channels = weight.len() / taps;
     let plane = height * groups * lanes;
-    let mut form = Lines::scratch(channels.div_ceil(lanes) * POINTS * plane);
+    let mut form = Lines::scratch(weights_len(lanes, kernel, channels));
     for (form, weight) in form.chunks_exact_mut(POINTS * plane).zip(weight.chunks(lanes * taps)) {
         for place in 0..height * groups {
             let (ky, first) = (place / groups, place % groups * TILE);
@@ -87,12 +111,12 @@ impl Operation for Band<'_, '_> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         let (conv, count) = (self.conv, self.count);
-        let tiles = conv.output.width.div_ceil(TILE);
+        let [tiles, columns] = columns(conv);
         let groups = conv.kernel[1].div_ceil(TILE);
-        let part = conv.part(self.row, count, (tiles + groups - 1) * TILE + POINTS - TILE);
+        let part = conv.part(self.row, count, columns * TILE + POINTS - TILE);
         let tiling = Tiling {
-            columns: tiles + groups - 1,
-            len: ((part.extent[0] * (tiles + groups - 1)) | 1) * V::LANES,
+            columns,
+            len: plane_len([part.extent[0], columns], V::LANES),
             part,
         };
         let windows = Windows {
@@ -102,8 +126,7 @@ impl Operation for Band<'_, '_> {
         };
         let (block_len, blocks) = (POINTS * tiling.len, conv.input.channels.div_ceil(V::LANES));
         let group = Part::most_blocks(block_len, blocks);
-        let mut planes = Lines::scratch(group * block_len);
-        let mut sums = Lines::scratch(POINTS * ROWS * tiles * V::LANES);
+        let [mut planes, mut sums] = scratch(conv, V::LANES, count).map(Lines::scratch);
         let weights = POINTS * conv.kernel[0] * groups * V::LANES;
         for first in (0..blocks).step_by(group) {
             let planes = &mut planes[..group.min(blocks - first) * block_len];

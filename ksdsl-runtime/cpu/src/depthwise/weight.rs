@@ -8,7 +8,7 @@
 //! `x` and `dy` are transformed as in [`super::toom`], and the products summed are those of the five
 //! points, with a kernel of a third of the width.
 
-use super::lines::{Lines, Part};
+use super::lines::{Lines, Part, plane_len};
 use super::toom::{self, POINTS, TILE, Tiling};
 use super::toom_weight::{self, Outputs};
 use super::uneven::{self, Windows};
@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Most rows of taps in a tile; `dy` has one row less of zeros above and below.
 const TILE_ROWS: usize = 3;
+/// Rows of zeros above the output gradient of a band, and below.
+const ZEROS: usize = TILE_ROWS - 1;
 /// Output rows copied as planes at once.
 const BAND: usize = 16;
 /// Tasks to have at least, where there are as many bands.
@@ -35,26 +37,90 @@ fn toom_pays(size: &ConvSize) -> bool {
 
 /// Adds the gradient to `dweight`, `[channel][ky][kx]`.
 pub(super) fn backward(level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
+    backward_by(is_toom(size), level, size, x, dy, dweight);
+}
+
+/// Whether Toom-Cook's algorithm is taken.
+pub(super) fn is_toom(size: &ConvSize) -> bool {
     let toom = match size.algorithm {
         Algorithm::Auto | Algorithm::Training => toom_pays(size),
         Algorithm::ToomCook => toom::takes(&size.window),
         Algorithm::Direct | Algorithm::Winograd => false,
     };
-    backward_by(toom && compared(size) > 0, level, size, x, dy, dweight);
+    toom && compared(size) > 0
+}
+
+/// How the gradient is cut.
+pub(super) struct Cut {
+    /// Blocks of channels of a group, and groups of them.
+    group: usize,
+    groups: usize,
+    /// Bands of output rows, of all images and of a part.
+    bands: usize,
+    per_part: usize,
+    /// Sums of a block.
+    per_block: usize,
+    products: Products,
+}
+
+impl Cut {
+    pub(super) fn new(toom: bool, level: Level, size: &ConvSize) -> Self {
+        let products = Products::of(size, toom);
+        let blocks = size.input.channels.div_ceil(level.lanes());
+        let bands = size.output.height.div_ceil(BAND) * size.output.batch;
+        let group = products.most_blocks(size, level.lanes(), blocks);
+        let groups = blocks.div_ceil(group);
+        Self {
+            group,
+            groups,
+            bands,
+            per_part: par::items_per_part(bands, 1, TASKS.div_ceil(groups)),
+            per_block: products.len() * level.lanes(),
+            products,
+        }
+    }
+
+    fn parts(&self) -> usize {
+        self.bands.div_ceil(self.per_part)
+    }
+
+    /// Sums of a part, with unused blocks in the last group.
+    fn part_len(&self) -> usize {
+        self.groups * self.group * self.per_block
+    }
+
+    /// Sums of all parts.
+    pub(super) fn sums_len(&self) -> usize {
+        self.parts() * self.part_len()
+    }
+
+    pub(super) fn tasks(&self) -> usize {
+        self.parts() * self.groups
+    }
+
+    /// Values of the planes of both maps in a task.
+    pub(super) fn planes_len(&self, level: Level, size: &ConvSize) -> [usize; 2] {
+        let blocks = size.input.channels.div_ceil(level.lanes()).min(self.group);
+        let planes = self.products.planes_len(size, level.lanes());
+        planes.map(|len| blocks * self.products.planes() * len)
+    }
 }
 
 /// As [`backward`], by Toom-Cook's algorithm or directly.
 pub(super) fn backward_by(toom: bool, level: Level, size: &ConvSize, x: &[f32], dy: &[f32], dweight: &mut [f32]) {
     let (lanes, channels) = (level.lanes(), size.input.channels);
-    let products = Products::of(size, toom);
-    let (blocks, per_block) = (channels.div_ceil(lanes), products.len() * lanes);
-    let bands = size.output.height.div_ceil(BAND) * size.output.batch;
-    let group = products.most_blocks(size, lanes, blocks);
-    let groups = blocks.div_ceil(group);
-    let per_part = par::items_per_part(bands, 1, TASKS.div_ceil(groups));
-    let parts = bands.div_ceil(per_part);
-    // `[part][block][point][ky][kx][lane]`, with unused blocks in the last group of each part.
-    let mut sums = Lines::scratch(parts * groups * group * per_block);
+    let cut = Cut::new(toom, level, size);
+    let Cut {
+        group,
+        groups,
+        bands,
+        per_part,
+        per_block,
+        products,
+    } = cut;
+    let blocks = channels.div_ceil(lanes);
+    // `[part][block][point][ky][kx][lane]`.
+    let mut sums = Lines::scratch(cut.sums_len());
     let uneven = AtomicBool::new(false);
     par::for_rows(&mut sums, group * per_block, 1, |index, sums| {
         let (part, block) = (index / groups, index % groups * group);
@@ -75,7 +141,7 @@ pub(super) fn backward_by(toom: bool, level: Level, size: &ConvSize, x: &[f32], 
         drop(sums);
         return backward_by(false, level, size, x, dy, dweight);
     }
-    let part_len = groups * group * per_block;
+    let part_len = cut.part_len();
     for (channel, dweight) in dweight.chunks_exact_mut(super::taps(size)).enumerate() {
         for sums in sums.chunks_exact(part_len) {
             let sums = &sums[channel / lanes * per_block + channel % lanes..];
@@ -151,12 +217,33 @@ impl Products {
     /// Blocks of channels per task.
     fn most_blocks(self, size: &ConvSize, lanes: usize, blocks: usize) -> usize {
         let rows = BAND.min(size.output.height);
-        let [x, dy] = parts(size, &[], &[], [0, 0, rows]);
-        let len = |part: &Part| match self.toom {
-            true => POINTS * ((part.extent[0] * part.extent[1].div_ceil(TILE)) | 1) * lanes,
-            false => part.len(lanes),
+        let [x, dy] = extents(size, rows);
+        let len = |[rows, columns]: [usize; 2]| match self.toom {
+            true => POINTS * plane_len([rows, columns.div_ceil(TILE)], lanes),
+            false => plane_len([rows, columns], lanes),
         };
-        Part::most_blocks(len(&x) + len(&dy), blocks)
+        Part::most_blocks(len(x) + len(dy), blocks)
+    }
+
+    /// Values of a plane of each map for the most rows of a band.
+    fn planes_len(self, size: &ConvSize, lanes: usize) -> [usize; 2] {
+        let [x, dy] = extents(size, BAND.min(size.output.height));
+        match self.toom {
+            true => self.tiled_len([x[0], dy[0]], dy[1], lanes),
+            false => [x, dy].map(|extent| plane_len(extent, lanes)),
+        }
+    }
+
+    /// Tiles in a row of each map, for so many columns of outputs.
+    fn tiles(self, columns: usize) -> [usize; 2] {
+        let tiles = columns.div_ceil(TILE);
+        [tiles + self.kernel[1] - 1, tiles]
+    }
+
+    /// Values of a plane of a point of each map, of these rows.
+    fn tiled_len(self, rows: [usize; 2], columns: usize, lanes: usize) -> [usize; 2] {
+        let tiles = self.tiles(columns);
+        [0, 1].map(|map| plane_len([rows[map], tiles[map]], lanes))
     }
 
     /// Adds one channel's sums to the gradient of its kernel, `[ky][kx]`.
@@ -180,36 +267,41 @@ impl Products {
     }
 }
 
-/// What `rows` output rows from `top` on read of `x` and `dy`; maps may be left out for the sizes.
-fn parts<'a>(size: &ConvSize, x: &'a [f32], dy: &'a [f32], [image, top, rows]: [usize; 3]) -> [Part<'a>; 2] {
+/// Rows and columns of `x` and `dy` under so many output rows, with zeros around those of `dy`.
+fn extents(size: &ConvSize, rows: usize) -> [[usize; 2]; 2] {
     let window = &size.window;
     let reach = |axis: usize, outputs: usize| {
-        (outputs - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
+        outputs.saturating_sub(1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
     };
+    [
+        [reach(0, rows), reach(1, size.output.width)],
+        [rows + 2 * ZEROS, size.output.width],
+    ]
+}
+
+/// What `rows` output rows from `top` on read of `x` and `dy`.
+fn parts<'a>(size: &ConvSize, x: &'a [f32], dy: &'a [f32], [image, top, rows]: [usize; 3]) -> [Part<'a>; 2] {
+    let window = &size.window;
+    let [of_x, of_dy] = extents(size, rows);
     let above = (top * window.stride[0]).cast_signed() - window.pad[0].cast_signed();
-    let zeros = TILE_ROWS - 1;
     let row_len = size.output.width * size.output.channels;
     let (x_len, dy_len) = (x.len() / size.input.batch, dy.len() / size.output.batch);
     let x = Part {
         image: &x[image * x_len..][..x_len],
         size: size.input,
         origin: [above, -window.pad[1].cast_signed()],
-        extent: [reach(0, rows), reach(1, size.output.width)],
+        extent: of_x,
     };
     // The band as an image of its own: beyond it there are zeros, not the next band.
-    let band = if dy.is_empty() {
-        dy
-    } else {
-        &dy[image * dy_len + top * row_len..][..rows * row_len]
-    };
+    let band = &dy[image * dy_len + top * row_len..][..rows * row_len];
     let dy = Part {
         image: band,
         size: MapSize {
             height: rows,
             ..size.output
         },
-        origin: [-zeros.cast_signed(), 0],
-        extent: [rows + 2 * zeros, size.output.width],
+        origin: [-ZEROS.cast_signed(), 0],
+        extent: of_dy,
     };
     [x, dy]
 }
@@ -279,17 +371,17 @@ impl Task<'_, '_> {
     /// Transforms the blocks to five planes each; returns the columns of both.
     #[inline(always)]
     fn transform<V: Lanes>(&self, first: usize, [x, dy]: [Part; 2], planes: &mut [Lines; 2]) -> [usize; 2] {
-        let tiles = dy.extent[1].div_ceil(TILE);
-        let columns = [tiles + self.products.kernel[1] - 1, tiles];
-        let len = |part: &Part, columns: usize| ((part.extent[0] * columns) | 1) * V::LANES;
+        let columns = self.products.tiles(dy.extent[1]);
+        let rows = [x.extent[0], dy.extent[0]];
+        let lens = self.products.tiled_len(rows, dy.extent[1], V::LANES);
         let x = Tiling {
             columns: columns[0],
-            len: len(&x, columns[0]),
+            len: lens[0],
             part: x,
         };
         let dy = Outputs {
             columns: columns[1],
-            len: len(&dy, columns[1]),
+            len: lens[1],
             part: dy,
         };
         let [of_x, of_dy] = windows(self.size);

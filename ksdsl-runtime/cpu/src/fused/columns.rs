@@ -18,6 +18,10 @@ const RUN: usize = 32;
 /// Elements of a run, some kilobytes in each of several buffers, but at least [`RUN`] / 4 rows.
 const RUN_LEN: usize = 2048;
 
+/// Elements between two buffers so that they are not a multiple of 4 KiB apart, which would make
+/// loads wait for unrelated stores.
+pub(super) const APART: usize = 96;
+
 /// How rows are taken together.
 #[derive(Clone, Copy)]
 pub(crate) struct Columns {
@@ -60,6 +64,11 @@ impl Columns {
     /// Elements of a run: whole wide rows.
     pub(crate) fn run_len(&self) -> usize {
         self.width * (RUN_LEN / self.width).clamp(RUN / 4, RUN)
+    }
+
+    /// Elements that an activation of a run is computed in, and its derivative.
+    pub(crate) fn run_scratch(&self) -> usize {
+        2 * self.run_len() + APART
     }
 
     /// Adds the columns of a wide row to those of `channels`.

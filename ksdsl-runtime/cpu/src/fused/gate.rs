@@ -20,9 +20,38 @@ struct Pieces {
     piece: usize,
 }
 
+/// What [`image_sums`] and [`gate_gradient`] allocate for their sums.
+pub(crate) struct SumsScratch {
+    /// Sums of all pieces, and of all images, in `f64`.
+    pub(crate) partials: usize,
+    pub(crate) sums: usize,
+    /// Those of a task.
+    pub(crate) of_task: usize,
+    pub(crate) tasks: usize,
+}
+
+/// For a map of this size in `f32`.
+pub(crate) fn sums_scratch(level: Level, size: MapSize) -> SumsScratch {
+    let pieces = Pieces::at::<f32>(level, size);
+    SumsScratch {
+        partials: pieces.partials(),
+        sums: pieces.images * pieces.columns.channels,
+        of_task: pieces.columns.width,
+        tasks: pieces.tasks(),
+    }
+}
+
+/// Elements of the gates of a map of this size in `f32`, laid out for wide rows.
+pub(crate) fn gates_len(level: Level, size: MapSize) -> usize {
+    Pieces::at::<f32>(level, size).tiled()
+}
+
 impl Pieces {
     fn new<E: CpuReal>(size: MapSize) -> Self {
-        let level = Level::current();
+        Self::at::<E>(Level::current(), size)
+    }
+
+    fn at<E: CpuReal>(level: Level, size: MapSize) -> Self {
         let columns = Columns::new::<E>(level, size.channels);
         Self {
             level,
@@ -37,10 +66,24 @@ impl Pieces {
         self.image.div_ceil(self.piece)
     }
 
+    fn tasks(&self) -> usize {
+        self.images * self.per_image()
+    }
+
+    /// Sums of all pieces.
+    fn partials(&self) -> usize {
+        self.tasks() * self.columns.channels
+    }
+
+    /// Elements of the gates for wide rows.
+    fn tiled(&self) -> usize {
+        self.images * self.columns.width
+    }
+
     /// Calls `f(index, image, first element, elements)` for each piece, in parallel.
     fn each(&self, f: impl Fn(usize, usize, usize, usize) + Sync) {
         let per_image = self.per_image();
-        threads::for_each(self.images * per_image, &|index| {
+        threads::for_each(self.tasks(), &|index| {
             let (image, within) = (index / per_image, index % per_image * self.piece);
             let len = self.piece.min(self.image - within);
             f(index, image, image * self.image + within, len);
@@ -51,7 +94,7 @@ impl Pieces {
     /// counted from its first element.
     fn sums<E: CpuReal, T: Terms<E, 1>>(&self, terms: impl Fn(usize, usize) -> T + Sync) -> CpuBuf<f64> {
         let channels = self.columns.channels;
-        let mut partials = CpuBuf::zeros(self.images * self.per_image() * channels);
+        let mut partials = CpuBuf::zeros(self.partials());
         let start = Start(partials.as_mut_ptr());
         self.each(|index, image, at, len| {
             let mut wide = CpuBuf::zeros(self.columns.width);
@@ -83,7 +126,7 @@ impl Pieces {
     /// The gates of each image, laid out for wide rows.
     fn tile<E: CpuReal>(&self, gate: &[E]) -> CpuBuf<E> {
         assert_eq!(gate.len(), self.images * self.columns.channels, "gates");
-        let mut tiled = CpuBuf::scratch(self.images * self.columns.width);
+        let mut tiled = CpuBuf::scratch(self.tiled());
         let rows = gate.chunks_exact(self.columns.channels);
         for (tiled, gate) in tiled.chunks_exact_mut(self.columns.width).zip(rows) {
             tiled

@@ -3,7 +3,7 @@
 //! With `dy'` the gradient before `after`: first the sums over the rows of `dy'` and of
 //! `dy' * (g - mean)`, then `dz = before'(z) * factor * (dy' - average - (g - mean) * slope)`.
 
-use super::columns::{AddAll, Columns, Terms, add_columns, for_vectors};
+use super::columns::{APART, AddAll, Columns, Terms, add_columns, for_vectors};
 use super::function;
 use super::vector::{Pass, Vector, dispatch};
 use crate::par::{self, ELEMENTS_PER_TASK, Start};
@@ -15,9 +15,6 @@ use std::ops::Range;
 
 /// Most parts whose sums are added.
 const PARTS: usize = 64;
-/// Elements between two buffers so that they are not a multiple of 4 KiB apart, which would make
-/// loads wait for unrelated stores.
-const APART: usize = 96;
 
 /// What the backward pass knows of the forward pass.
 #[derive(Clone, Copy)]
@@ -87,6 +84,22 @@ impl Sums {
     }
 }
 
+/// Rows of a part of [`Backward::reduce`].
+pub(crate) fn reduce_part(size: RowSize, columns: Columns) -> usize {
+    let least = par::rows_per_task(size.channels).next_multiple_of(columns.repeat());
+    par::items_per_part(size.rows, least, PARTS).next_multiple_of(columns.repeat())
+}
+
+/// Tasks of [`Backward::gradient`].
+pub(crate) fn gradient_tasks(size: RowSize, columns: Columns) -> usize {
+    (size.rows * size.channels).div_ceil(task_len(columns))
+}
+
+/// Elements of such a task.
+fn task_len(columns: Columns) -> usize {
+    ELEMENTS_PER_TASK.next_multiple_of(columns.width)
+}
+
 impl<E: CpuReal> Backward<'_, E> {
     fn check(&self, len: usize) {
         let after = self.tail.after;
@@ -117,8 +130,7 @@ impl<E: CpuReal> Backward<'_, E> {
         let level = Level::current();
         let columns = Columns::new::<E>(level, channels);
         let tiled = Tiled::new(columns, self);
-        let least = par::rows_per_task(channels).next_multiple_of(columns.repeat());
-        let part = par::items_per_part(rows, least, PARTS).next_multiple_of(columns.repeat());
+        let part = reduce_part(self.size, columns);
         let sums = par::sum_parts(rows, part, 2 * channels, |rows, sums: &mut [f64]| {
             let (from, to) = (rows.start * channels, rows.end * channels);
             let mut wide = CpuBuf::zeros(2 * columns.width);
@@ -165,7 +177,7 @@ impl<E: CpuReal> Backward<'_, E> {
             return;
         }
         let pieces = Pieces::new(*self, average, slope);
-        let task = ELEMENTS_PER_TASK.next_multiple_of(pieces.tiled.columns.width);
+        let task = task_len(pieces.tiled.columns);
         let (dy, dz) = (Start(dy), Start(dz));
         threads::for_each(len.div_ceil(task), &|index| {
             let at = index * task;
@@ -185,7 +197,7 @@ impl<E: CpuReal> Backward<'_, E> {
         mut f: impl FnMut(Run<'_, E>),
     ) {
         let run_len = tiled.columns.run_len();
-        let mut scratch = self.tail.before.map(|_| CpuBuf::scratch(2 * run_len + APART));
+        let mut scratch = self.tail.before.map(|_| CpuBuf::scratch(tiled.columns.run_scratch()));
         for at in range.clone().step_by(run_len) {
             let len = run_len.min(range.end - at);
             let mut run = self.run(tiled, at, len);

@@ -20,7 +20,8 @@ mod tests;
 mod vector;
 
 pub(super) use affine::{Affine, apply, apply_in_place, factor_and_offset, recall};
-pub(super) use gate::{column_sums, gate, gate_gradient, image_sums};
-pub(super) use gradient::{Backward, Pieces, Sums};
+pub(super) use columns::Columns;
+pub(super) use gate::{column_sums, gate, gate_gradient, gates_len, image_sums, sums_scratch};
+pub(super) use gradient::{Backward, Pieces, Sums, gradient_tasks, reduce_part};
 pub(super) use moments::{Moments, statistics};
 pub(super) use recompute::Operand;

@@ -20,7 +20,7 @@ pub(super) use matrix::Mat;
 pub(super) use panels::{Aligned, Shape};
 use tile::{Init, Product};
 pub(super) use tile::{Rows, Terms};
-pub(super) use transposed::{add_gathered, add_transposed};
+pub(super) use transposed::{add_gathered, add_transposed, gathered_scratch, transposed_scratch};
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,11 @@ enum Form<E: CpuReal> {
     Panels(Shape, Aligned),
     /// Row after row.
     Plain(CpuBuf<E>),
+}
+
+/// Values that a packed matrix of `f32` takes.
+pub(super) fn packed_room(level: Level, [rows, cols]: [usize; 2]) -> usize {
+    Aligned::room(Shape { level, rows, cols }.len())
 }
 
 impl<E: CpuReal> Packed<E> {

@@ -21,9 +21,14 @@ pub(in super::super) struct Aligned {
 }
 
 impl Aligned {
+    /// Values that are allocated for `len`.
+    pub(in super::super) fn room(len: usize) -> usize {
+        len + LINE
+    }
+
     /// `len` values that must be written before they are read.
     pub(in super::super) fn scratch(len: usize) -> Self {
-        let values = CpuBuf::<f32>::scratch(len + LINE);
+        let values = CpuBuf::<f32>::scratch(Self::room(len));
         // `usize::MAX` where the offset cannot be told: then any place is right, only slower.
         let start = values.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
         Self { values, start }

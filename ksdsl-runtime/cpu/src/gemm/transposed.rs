@@ -13,6 +13,44 @@ const STRIP: usize = 48;
 /// Distance of rows, in elements, from which on their columns fall into a few sets of the cache.
 const FAR: usize = 192;
 
+/// Whether `b`, of `cols` columns in rows `stride` apart, is read where it lies.
+fn is_direct(level: Level, cols: usize, stride: usize) -> bool {
+    stride < FAR && cols.is_multiple_of(level.lanes())
+}
+
+/// Values of a strip of the left factor, whose rows lie `stride` apart; none where it is read in place.
+fn strip_len(block: usize, stride: usize) -> usize {
+    if stride < FAR { 0 } else { block * STRIP }
+}
+
+/// Values of the panels of the right factor; none where it is read in place.
+fn panels_len(direct: bool, shape: Shape) -> usize {
+    if direct { 0 } else { shape.len() }
+}
+
+/// The scratch of [`add_transposed`] of this many rows in `f32`, for the distance of the rows of `a` and the columns of
+/// `b` with the distance of its rows.
+pub(in super::super) fn transposed_scratch(
+    level: Level,
+    rows: usize,
+    left: usize,
+    [cols, stride]: [usize; 2],
+) -> [usize; 2] {
+    let block = rows.min(BLOCK);
+    let shape = Shape {
+        level,
+        rows: block,
+        cols,
+    };
+    let panels = panels_len(is_direct(level, cols, stride), shape);
+    [panels, strip_len(block, left)].map(Aligned::room)
+}
+
+/// The scratch of [`add_gathered`] of this many rows of `b`.
+pub(in super::super) fn gathered_scratch(level: Level, rows: usize, cols: usize) -> usize {
+    super::packed_room(level, [rows, cols])
+}
+
 /// `c += a^T b`, where row `i` of `c` starts at `i * c_stride`; the rows of `a` and of `b` are
 /// contiguous.
 pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize, a: Mat<'_, E>, b: Mat<'_, E>) {
@@ -33,15 +71,15 @@ pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize,
         return plain::add_transposed(c, c_stride, a, b);
     };
     let level = Level::current();
-    let direct = b.row_stride < FAR && cols.is_multiple_of(level.lanes());
+    let direct = is_direct(level, cols, b.row_stride);
     let block = a.rows.min(BLOCK);
     let shape = Shape {
         level,
         rows: block,
         cols,
     };
-    let mut panels = Aligned::scratch(if direct { 0 } else { shape.len() });
-    let mut strip = Aligned::scratch(if a.row_stride < FAR { 0 } else { block * STRIP });
+    let mut panels = Aligned::scratch(panels_len(direct, shape));
+    let mut strip = Aligned::scratch(strip_len(block, a.row_stride));
     for first in (0..a.rows).step_by(block) {
         let block = block.min(a.rows - first);
         let right = &right[first * b.row_stride..];

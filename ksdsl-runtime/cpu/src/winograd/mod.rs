@@ -28,6 +28,7 @@
 mod kernel;
 mod lanes;
 mod points;
+pub(super) mod scratch;
 mod tiles;
 mod tiles_f32;
 mod uneven;
@@ -42,7 +43,7 @@ use crate::real::CpuReal;
 use kernel::Direction;
 pub(super) use kernel::add_gradient;
 use ksdsl_engine::size::ConvSize;
-use points::{POINTS, pieces, scratch, stride};
+use points::{POINTS, pieces, room, scratch, stride};
 use std::ops::Range;
 use tiles::{Tile, Tiling};
 use uneven::Plain;
@@ -124,7 +125,7 @@ pub(super) fn backward_data<E: CpuReal>(
 
 /// A zero gradient for [`backward_weight`].
 pub(super) fn no_gradient<E: CpuReal>(outputs: usize, inputs: usize) -> CpuBuf<E> {
-    CpuBuf::zeros(POINTS * stride(inputs * outputs))
+    CpuBuf::zeros(room(inputs * outputs))
 }
 
 /// Adds the gradient with respect to the kernel.
@@ -262,14 +263,20 @@ impl<E: CpuReal> Convolution<'_, E> {
     }
 }
 
+/// Bands of a block of a weight gradient.
+fn gradient_bands(tiling: &Tiling) -> usize {
+    let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
+    let tiles = (WEIGHT_ELEMENTS / (POINTS * (inputs + outputs))).max(inputs.min(outputs));
+    (tiles / tiling.across.max(1)).clamp(1, tiling.bands().max(1))
+}
+
 /// Adds the products of a weight gradient to `sums`, 36 matrices `[in][out]`, but those of uneven tiles,
 /// which are returned.
 ///
 /// Blocks of tiles follow each other; in a block first the tiles, then the points are shared out.
 fn add_products<E: CpuReal>(tiling: &Tiling, x: &[E], dy: &[E], sums: &mut [E]) -> Vec<Tile> {
     let (inputs, outputs) = (tiling.from.channels, tiling.to.channels);
-    let tiles = (WEIGHT_ELEMENTS / (POINTS * (inputs + outputs))).max(inputs.min(outputs));
-    let step = (tiles / tiling.across.max(1)).clamp(1, tiling.bands().max(1));
+    let step = gradient_bands(tiling);
     let mut uneven = Vec::new();
     for first in (0..tiling.bands()).step_by(step) {
         let bands = first..tiling.bands().min(first + step);

@@ -12,9 +12,14 @@ pub(super) fn stride(len: usize) -> usize {
     len + 16
 }
 
+/// Elements of 36 matrices of `len` elements.
+pub(super) fn room(len: usize) -> usize {
+    POINTS * stride(len)
+}
+
 /// 36 matrices of `len` elements with unspecified values.
 pub(super) fn scratch<E: CpuReal>(len: usize) -> CpuBuf<E> {
-    CpuBuf::scratch(POINTS * stride(len))
+    CpuBuf::scratch(room(len))
 }
 
 /// Cuts each matrix into pieces of `piece` elements: `result[i][p]` is piece `i` of point `p`.

@@ -1,4 +1,7 @@
 //! Convolutions, and linear layers, which are convolutions of maps of one pixel.
+//!
+//! What they read is bound when their input is computed, so that it is not in memory while the deferred convolution
+//! before runs, nor the sum of its gradient while that one's backward pass does.
 
 use crate::act::{Act, Context, Ready};
 use crate::exec::Exec;
@@ -8,69 +11,66 @@ use crate::real::Real;
 use crate::size::ConvSize;
 use crate::tape::Tape;
 
-/// The input of a convolution or linear layer whose parameters are still to be bound: after the layers before it ran,
-/// so that the parameters of both are not in memory at the same time.
-#[derive(Debug)]
-pub struct ConvInput<E: Real, X: Exec<E>, T> {
-    size: ConvSize,
-    x: Ready<E, X, T>,
-    /// A convolution that is deferred and fused with this one.
-    behind: Option<Box<ConvStep<E, X>>>,
-}
+/// The kernel of a layer and its bias, if there is one.
+pub type Weights<E, X> = (Weight<E, X>, Option<Param<E, X>>);
 
-/// The input of a convolution of these sizes (but for the unit, which the input has).
+/// Convolves `x` and adds a bias, when what follows is known. Its sizes are those of `size` but for the unit.
 ///
 /// # Errors
-/// If the executor fails.
-pub fn conv_input<E: Real, X: Exec<E>, T: Tape<E, X>>(
+/// Those of `bind`, and the executor's through `failed`.
+pub fn conv<E: Real, X: Exec<E>, T: Tape<E, X>, R>(
     size: ConvSize,
     x: Act<E, X, T>,
-) -> Result<ConvInput<E, X, T>, X::Err> {
+    bind: impl FnOnce(&mut Context<E, X, T>) -> Result<Weights<E, X>, R>,
+    failed: impl Fn(X::Err) -> R,
+) -> Result<Act<E, X, T>, R> {
     let size = ConvSize {
         unit: x.context.unit,
         ..size
     };
-    let (x, behind) = x.ready_or_waiting(size)?;
-    Ok(ConvInput { size, x, behind })
+    let (mut x, behind) = x.ready_or_waiting(size).map_err(failed)?;
+    let weights = bind(&mut x.context)?;
+    Ok(wait(x, behind, size, weights))
 }
 
-/// The input of a linear layer of this many outputs.
+/// `x weight^T + bias`, when what follows is known.
 ///
 /// # Errors
-/// If the executor fails.
-pub fn linear_input<E: Real, X: Exec<E>, T: Tape<E, X>>(
+/// Those of `bind`, and the executor's through `failed`.
+pub fn linear<E: Real, X: Exec<E>, T: Tape<E, X>, R>(
     outputs: usize,
     x: Act<E, X, T>,
-) -> Result<ConvInput<E, X, T>, X::Err> {
+    bind: impl FnOnce(&mut Context<E, X, T>) -> Result<Weights<E, X>, R>,
+    failed: impl Fn(X::Err) -> R,
+) -> Result<Act<E, X, T>, R> {
     let size = ConvSize {
         unit: x.context.unit,
         ..ConvSize::linear(x.size, outputs)
     };
-    let x = x.ready()?;
-    Ok(ConvInput { size, x, behind: None })
+    let mut x = x.ready().map_err(failed)?;
+    let weights = bind(&mut x.context)?;
+    Ok(wait(x, None, size, weights))
 }
 
-impl<E: Real, X: Exec<E>, T: Tape<E, X>> ConvInput<E, X, T> {
-    /// What the input carries, for binding parameters.
-    pub fn context_mut(&mut self) -> &mut Context<E, X, T> {
-        &mut self.x.context
-    }
-
-    /// The convolution with `weight` plus `bias`, or `x weight^T + bias`; it runs when what follows is known.
-    pub fn conv(self, weight: Weight<E, X>, bias: Option<Param<E, X>>) -> Act<E, X, T> {
-        let step = ConvStep {
-            size: self.size,
-            x: self.x.data,
-            behind: self.behind,
-            saved: self.x.saved,
-            grad: self.x.grad,
-            weight,
-            bias,
-            before: None,
-            affine: None,
-            residual: None,
-            after: None,
-        };
-        Act::deferred(self.size.output, self.x.context, Value::Conv(Box::new(step)))
-    }
+/// A convolution that is deferred until its consumer is known, fused with a deferred one before it if set.
+fn wait<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    x: Ready<E, X, T>,
+    behind: Option<Box<ConvStep<E, X>>>,
+    size: ConvSize,
+    (weight, bias): Weights<E, X>,
+) -> Act<E, X, T> {
+    let step = ConvStep {
+        size,
+        x: x.data,
+        behind,
+        saved: x.saved,
+        grad: x.grad,
+        weight,
+        bias,
+        before: None,
+        affine: None,
+        residual: None,
+        after: None,
+    };
+    Act::deferred(size.output, x.context, Value::Conv(Box::new(step)))
 }

@@ -28,7 +28,7 @@ pub use add::add;
 pub use attention::attention;
 pub use batch_norm::{batch_norm_infer, batch_norm_train};
 pub use concat::concat;
-pub use conv::{ConvInput, conv_input, linear_input};
+pub use conv::{Weights, conv, linear};
 pub use dropout::dropout;
 pub use flatten::flatten;
 pub use gate::gate;

@@ -2,7 +2,6 @@
 
 use crate::act::{Act, Ready};
 use crate::exec::Exec;
-use crate::ops::to_nhwc;
 use crate::param::Param;
 use crate::real::Real;
 use crate::size::{MapSize, RowSize};
@@ -27,7 +26,7 @@ pub fn position_embedding<E: Real, X: Exec<E>, T: Tape<E, X>>(
     let (x, context, grad) = x.into_values();
     let embedding = match map.has_one_layout() {
         true => Cow::Borrowed(weight.values()),
-        false => Cow::Owned(to_nhwc(&context.exec, map, weight.values().clone())?),
+        false => Cow::Owned(context.exec.nchw_to_nhwc(map, weight.values())?),
     };
     let y = context.exec.add_to_rows(rows, x, &embedding)?;
     drop(embedding);

@@ -1,20 +1,6 @@
-//! Analyses of a network: parameters, multiply-adds, memory.
-
-mod attention;
-mod buffer;
-mod depthwise;
-mod joins;
-mod kernel;
-mod layers;
-mod memory;
-mod param;
-mod pending;
-mod weight;
-
-pub use memory::{Peaks, peaks};
+//! Counts of a network: parameters and multiply-adds.
 
 use crate::ir::{GroupId, Layer, Network, Tensor};
-use crate::ops::conv::Conv;
 use std::collections::HashSet;
 
 /// The counts of a network.
@@ -42,13 +28,6 @@ pub struct LayerCost {
     pub used: u64,
     /// Multiply-adds per image.
     pub macs: u64,
-}
-
-/// The algorithm that the runtime's rule takes for a convolution of `batch` images on a CPU with
-/// AVX-512, in `f32` and in the forward pass. `None` for other layers.
-pub fn algorithm(layer: &Layer, batch: u64) -> Option<&'static str> {
-    layer.op.downcast::<Conv>()?;
-    kernel::Convolution::of(layer, wide(batch), None).map(|conv| conv.taken())
 }
 
 /// Analyses a network.
@@ -93,11 +72,6 @@ pub fn analyse(network: &Network) -> Analysis {
         macs: total(|cost| cost.macs),
         layers,
     }
-}
-
-/// A size as memory is counted in: a product of batch, threads and sizes within the limits is below 2^128.
-fn wide(size: u64) -> u128 {
-    size.into()
 }
 
 fn elements(tensor: &Tensor) -> u64 {

@@ -1,0 +1,141 @@
+//! The memory that passes take, and the algorithms of convolutions: the network runs on a meter.
+
+use super::Error;
+use super::params::Params;
+use super::step;
+use super::walk::{self, Walk, map};
+use crate::ir::{Layer, Network};
+use ksdsl_cpu::meter::{self, Meter, MeterBuf};
+use ksdsl_engine::size::Algorithm;
+use ksdsl_engine::{Exec, Kernels, NoTape};
+use std::convert::Infallible;
+use std::rc::Rc;
+
+/// The most bytes alive at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peaks {
+    /// In a forward pass in inference.
+    pub inference: u128,
+    /// In a forward pass of a prepared model, with the kernels it keeps.
+    pub prepared: u128,
+    /// In a step of training: forward and backward.
+    pub training: u128,
+}
+
+/// Values of the largest activation of a batch up to which memory is counted rather than continued as a line.
+const LARGEST: u64 = 1 << 31;
+/// Images up to which it is counted in any case: algorithms depend on the batch up to this size.
+const LEAST_IMAGES: u64 = 64;
+
+/// Images of a batch that is counted; twice as many fit into the numbers of an executor, too.
+fn most_images(network: &Network) -> u64 {
+    (LARGEST / network.largest_activation().max(1)).max(LEAST_IMAGES)
+}
+
+/// The peaks of passes over `batch` images, in `f32` and on this many threads: at most that, if all
+/// tasks that can run at a time have their scratch at the same moment.
+///
+/// Counted is what the runtime allocates besides dfdx's tensors: activations and their gradients, copies of parameters in
+/// the forms that its algorithms want, the sums of their gradients, and scratch. Of batches that no computer could hold
+/// the peaks follow from two smaller ones, as from there on they grow in proportion.
+pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
+    let (most, threads) = (most_images(network), walk::size(threads));
+    if batch <= 2 * most {
+        return counted(network, walk::size(batch), threads);
+    }
+    let [one, two] = [most, 2 * most].map(|images| counted(network, walk::size(images), threads));
+    let more = u128::from(batch - 2 * most);
+    let line = |one: u128, two: u128| {
+        let [grown, images] = [two.saturating_sub(one), u128::from(most)];
+        let rest = (grown % images).saturating_mul(more) / images;
+        two.saturating_add((grown / images).saturating_mul(more))
+            .saturating_add(rest)
+    };
+    Peaks {
+        inference: line(one.inference, two.inference),
+        prepared: line(one.prepared, two.prepared),
+        training: line(one.training, two.training),
+    }
+}
+
+/// The algorithm that the runtime takes for a convolution of `batch` images on a CPU with AVX-512, in `f32` and in the
+/// forward pass of inference. `None` for other layers.
+pub fn algorithm(network: &Network, layer: &Layer, batch: u64) -> Option<&'static str> {
+    let images = walk::size(batch.min(most_images(network)));
+    let size = walk::conv_size(&layer.op, map(layer.input, images), map(layer.output, images))?;
+    Some(match meter::algorithm(&size) {
+        Algorithm::Winograd => "winograd",
+        Algorithm::ToomCook => "toom_cook",
+        Algorithm::Auto | Algorithm::Training | Algorithm::Direct => "direct",
+    })
+}
+
+fn counted(network: &Network, batch: usize, threads: usize) -> Peaks {
+    let meter = Meter::new(threads);
+    let slices = meter.slices(batch, walk::size(network.largest_activation()));
+    let (images, unit) = match slices {
+        Some(slices) => (slices.images.min(batch), Some(slices.unit)),
+        None => (batch, None),
+    };
+    let pass = Inference { network, images, unit };
+    // The slices that follow, and further passes of a prepared model, find the forms of all kernels made.
+    let kernels = Rc::default();
+    let of_slices = pass.run(&meter, Some(&kernels));
+    meter.reset_peak();
+    let prepared = pass.run(&meter, Some(&kernels));
+    let inference = match unit {
+        Some(_) => of_slices.max(prepared),
+        None => pass.run(&Meter::new(threads), None),
+    };
+    Peaks {
+        inference,
+        prepared,
+        training: training(network, batch, &Meter::new(threads)),
+    }
+}
+
+/// Parameters that are not counted: those of the model.
+fn params(network: &Network, meter: &Meter) -> Params<MeterBuf> {
+    let Ok(params) = Params::new(network, |parameter| Ok::<_, Infallible>(meter.outside(parameter.len)));
+    params
+}
+
+/// A pass over some images.
+struct Inference<'n> {
+    network: &'n Network,
+    images: usize,
+    unit: Option<usize>,
+}
+
+impl Inference<'_> {
+    /// The peak after a pass.
+    fn run(&self, meter: &Meter, kernels: Option<&Rc<Kernels<f32, Meter>>>) -> u128 {
+        let params = params(self.network, meter);
+        let walk = Walk::<f32, Meter, NoTape>::inference(self.network, &params, self.images);
+        let Ok(pass) = walk.run(
+            meter,
+            kernels.cloned(),
+            self.unit,
+            input(self.network, self.images, meter),
+        );
+        drop(pass);
+        meter.peak()
+    }
+}
+
+/// A copy of the images.
+fn input(network: &Network, images: usize, meter: &Meter) -> MeterBuf {
+    meter.outside(map(network.input, images).len()).clone()
+}
+
+/// The peak of a step of training.
+fn training(network: &Network, images: usize, meter: &Meter) -> u128 {
+    let mut params = params(network, meter);
+    let x = input(network, images, meter);
+    let sink: step::Sink<Meter, MeterBuf, Infallible> = Rc::new(|_, _, _| Ok(()));
+    // The loss and its gradient are dfdx's.
+    let gradient = |output: MeterBuf| Ok::<_, Error<Infallible>>(meter.outside(output.len()));
+    let dx = step::run(network, &mut params, meter, images, x, (&mut || 0, sink), gradient);
+    debug_assert!(dx.is_ok(), "a meter never fails");
+    meter.peak()
+}

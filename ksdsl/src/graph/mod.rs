@@ -1,0 +1,221 @@
+//! Runs a resolved network on the engine without compiling it: inference, prepared inference, training steps.
+//!
+//! It does what generated code does, operation by operation and in the same order, so that the outcome has the same
+//! bits. [`walk`] alone knows how a network is represented.
+
+#[cfg(feature = "memory")]
+pub mod memory;
+mod params;
+mod step;
+mod walk;
+
+use crate::ir::Network;
+use ksdsl_engine::size::Slices;
+use ksdsl_engine::{Exec, Kernels, NoTape, Real};
+pub use params::Parameter;
+use params::Params;
+use std::fmt;
+use std::rc::Rc;
+pub use step::Step;
+use walk::Walk;
+
+/// Why a network did not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error<R> {
+    /// A parameter has no values.
+    Missing {
+        /// Its checkpoint key.
+        key: String,
+    },
+    /// A tensor has another number of values than its shape says.
+    Length {
+        /// A checkpoint key, `input`, or `gradient of the output`.
+        what: String,
+        /// What the shape says; of an input, the values of one image.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// The executor failed.
+    Exec(R),
+}
+
+impl<R> From<R> for Error<R> {
+    fn from(error: R) -> Self {
+        Self::Exec(error)
+    }
+}
+
+impl<R: fmt::Debug> fmt::Display for Error<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { key } => write!(f, "no values for the parameter `{key}`"),
+            Self::Length { what, expected, found } if what == "input" => {
+                write!(
+                    f,
+                    "an input of {found} values, which is no whole number of images of {expected}"
+                )
+            }
+            Self::Length { what, expected, found } => {
+                write!(f, "`{what}` has {found} values instead of {expected}")
+            }
+            Self::Exec(error) => write!(f, "the executor failed: {error:?}"),
+        }
+    }
+}
+
+impl<R: fmt::Debug> std::error::Error for Error<R> {}
+
+/// A network with its parameters on an executor.
+#[derive(Debug)]
+pub struct Graph<E: Real, X: Exec<E>> {
+    network: Network,
+    exec: X,
+    params: Params<X::Buf>,
+}
+
+impl<E: Real, X: Exec<E>> Graph<E, X> {
+    /// A network, which must have no errors, with the values that `values` has for each parameter, laid out as PyTorch
+    /// does.
+    ///
+    /// # Errors
+    /// If a parameter has no values or not as many as its shape says, or if the executor fails.
+    pub fn new(
+        network: Network,
+        exec: X,
+        mut values: impl FnMut(&Parameter) -> Option<Vec<E>>,
+    ) -> Result<Self, Error<X::Err>> {
+        let params = Params::new(&network, |parameter| {
+            let Some(values) = values(parameter) else {
+                let key = parameter.key.clone();
+                return Err(Error::Missing { key });
+            };
+            check(&parameter.key, parameter.len, values.len())?;
+            Ok(exec.upload(values)?)
+        })?;
+        Ok(Self { network, exec, params })
+    }
+
+    /// The parameters and running statistics, in the order of the forward pass, a shared one once.
+    pub fn parameters(&self) -> &[Parameter] {
+        self.params.list()
+    }
+
+    /// The values of a parameter or running statistic, `None` for an unknown key.
+    ///
+    /// # Errors
+    /// If the executor fails.
+    pub fn values(&self, key: &str) -> Result<Option<Vec<E>>, X::Err> {
+        let place = self.params.place(key);
+        place
+            .map(|place| self.exec.download(self.params.get(place)))
+            .transpose()
+    }
+
+    /// The output for a batch of images, NCHW one after the other; norms use running statistics, dropout is inactive.
+    ///
+    /// # Errors
+    /// If the input is no whole number of images, or if the executor fails.
+    pub fn infer(&self, x: &[E]) -> Result<Vec<E>, Error<X::Err>> {
+        self.infer_with(None, x)
+    }
+
+    /// The network prepared for inference: kernels are packed once, at the first call.
+    pub fn prepare(&self) -> Prepared<'_, E, X> {
+        Prepared {
+            graph: self,
+            kernels: Rc::default(),
+        }
+    }
+
+    fn infer_with(&self, kernels: Option<Rc<Kernels<E, X>>>, x: &[E]) -> Result<Vec<E>, Error<X::Err>> {
+        let images = self.images(x)?;
+        let Some(slices) = self.slices(images) else {
+            return Ok(self.infer_at_once(kernels, None, images, x)?);
+        };
+        // The first slice prepares the kernels for the others.
+        let kernels = Some(kernels.unwrap_or_default());
+        let mut outputs = Vec::new();
+        for slice in x.chunks((slices.images * self.image()).max(1)) {
+            let images = slice.len() / self.image().max(1);
+            outputs.extend(self.infer_at_once(kernels.clone(), Some(slices.unit), images, slice)?);
+        }
+        Ok(outputs)
+    }
+
+    fn infer_at_once(
+        &self,
+        kernels: Option<Rc<Kernels<E, X>>>,
+        unit: Option<usize>,
+        images: usize,
+        x: &[E],
+    ) -> Result<Vec<E>, X::Err> {
+        let x = self.exec.upload(x.to_vec())?;
+        let y = self.inference(kernels, unit, images, x)?;
+        self.exec.download(&y)
+    }
+
+    /// An inference pass over images that are NCHW, to an output that is.
+    fn inference(
+        &self,
+        kernels: Option<Rc<Kernels<E, X>>>,
+        unit: Option<usize>,
+        images: usize,
+        x: X::Buf,
+    ) -> Result<X::Buf, X::Err> {
+        let walk = Walk::<E, X, NoTape>::inference(&self.network, &self.params, images);
+        let pass = walk.run(&self.exec, kernels, unit, x)?;
+        Ok(pass.output)
+    }
+
+    /// How the executor wants a batch in inference.
+    fn slices(&self, images: usize) -> Option<Slices> {
+        self.exec.slices(images, walk::size(self.network.largest_activation()))
+    }
+
+    /// Values of an image.
+    fn image(&self) -> usize {
+        walk::map(self.network.input, 1).len()
+    }
+
+    /// The number of images in an input.
+    fn images(&self, x: &[E]) -> Result<usize, Error<X::Err>> {
+        let (expected, found) = (self.image(), x.len());
+        match found.checked_rem(expected) {
+            Some(0) => Ok(found / expected),
+            _ => Err(Error::Length {
+                what: "input".to_owned(),
+                expected,
+                found,
+            }),
+        }
+    }
+}
+
+/// A network prepared for inference. It borrows the network, so that the kernels cannot change.
+#[derive(Debug)]
+pub struct Prepared<'g, E: Real, X: Exec<E>> {
+    graph: &'g Graph<E, X>,
+    kernels: Rc<Kernels<E, X>>,
+}
+
+impl<E: Real, X: Exec<E>> Prepared<'_, E, X> {
+    /// As [`Graph::infer`].
+    ///
+    /// # Errors
+    /// Those of [`Graph::infer`].
+    pub fn infer(&self, x: &[E]) -> Result<Vec<E>, Error<X::Err>> {
+        self.graph.infer_with(Some(self.kernels.clone()), x)
+    }
+}
+
+fn check<R>(what: &str, expected: usize, found: usize) -> Result<(), Error<R>> {
+    match expected == found {
+        true => Ok(()),
+        false => Err(Error::Length {
+            what: what.to_owned(),
+            expected,
+            found,
+        }),
+    }
+}

@@ -1,0 +1,69 @@
+//! The parameters of a network by their places in its checkpoints.
+
+use crate::checkpoint;
+use crate::ir::Network;
+use std::collections::HashMap;
+
+/// A tensor of a network's checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its key: `s1.0.conv1.weight`, or `shared.s1_conv.weight`.
+    pub key: String,
+    /// Its sizes, as in PyTorch.
+    pub shape: Vec<u64>,
+    /// The product of the sizes.
+    pub len: usize,
+}
+
+/// Parameters with what holds their values.
+#[derive(Debug)]
+pub(super) struct Params<B> {
+    list: Vec<Parameter>,
+    values: Vec<B>,
+    by_key: HashMap<String, usize>,
+    /// Of each layer, the places of its tensors: those of its operation, then its private ones.
+    of_layers: Vec<Vec<usize>>,
+}
+
+impl<B> Params<B> {
+    /// The parameters of a network, each with what `values` makes for it.
+    pub(super) fn new<R>(network: &Network, values: impl FnMut(&Parameter) -> Result<B, R>) -> Result<Self, R> {
+        let (entries, of_layers) = checkpoint::entries_and_places(network);
+        let list: Vec<Parameter> = entries
+            .into_iter()
+            .map(|entry| Parameter {
+                len: entry.shape.iter().copied().map(super::walk::size).product(),
+                key: entry.key,
+                shape: entry.shape,
+            })
+            .collect();
+        let values = list.iter().map(values).collect::<Result<_, R>>()?;
+        let keys = list.iter().map(|parameter| parameter.key.clone());
+        Ok(Self {
+            by_key: keys.zip(0..).collect(),
+            list,
+            values,
+            of_layers,
+        })
+    }
+
+    pub(super) fn list(&self) -> &[Parameter] {
+        &self.list
+    }
+
+    pub(super) fn place(&self, key: &str) -> Option<usize> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn of_layer(&self, layer: usize) -> &[usize] {
+        &self.of_layers[layer]
+    }
+
+    pub(super) fn get(&self, place: usize) -> &B {
+        &self.values[place]
+    }
+
+    pub(super) fn set(&mut self, place: usize, values: B) {
+        self.values[place] = values;
+    }
+}

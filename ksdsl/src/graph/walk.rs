@@ -1,0 +1,457 @@
+//! The walk over a network: which operations its nodes are, in the order in which generated code runs them.
+
+use super::params::Params;
+use super::step::Sink;
+use crate::ir::{self, GroupId, Join, LayerId, Network, Op, Shape};
+use crate::ops::conv::Conv;
+use crate::ops::{Call, Number};
+use ksdsl_engine::act::{Act, Context, GradCell};
+use ksdsl_engine::ops::{self, Args, CallError, to_nchw, to_nhwc};
+use ksdsl_engine::param::LowRank;
+use ksdsl_engine::size::{Activation, Algorithm, ConvSize, MapSize, PoolKind, PoolSize, Window};
+use ksdsl_engine::statistics::{BatchStatistics, Statistics};
+use ksdsl_engine::{Exec, Kernels, NoTape, Param, Real, Recorder, Tape, Weight};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// A number of the network as an executor counts.
+pub(super) fn size(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
+}
+
+/// A batch of activations of a shape.
+pub(super) fn map(shape: Shape, batch: usize) -> MapSize {
+    let [channels, height, width] = match shape {
+        Shape::Map {
+            channels,
+            height,
+            width,
+        } => [channels, height, width].map(size),
+        Shape::Flat(features) => [size(features), 1, 1],
+    };
+    MapSize {
+        batch,
+        height,
+        width,
+        channels,
+    }
+}
+
+/// What a forward pass leaves.
+pub(super) struct Pass<E: Real, X: Exec<E>, T> {
+    /// The output, NCHW.
+    pub(super) output: X::Buf,
+    /// Where the gradients of output and input gather, NHWC.
+    pub(super) output_gradient: GradCell<X::Buf>,
+    pub(super) input_gradient: GradCell<X::Buf>,
+    pub(super) tape: T,
+    /// What the running statistics become, by place.
+    pub(super) statistics: Statistics<E, X>,
+}
+
+/// What only a training pass has.
+struct Training<'a, E: Real, X: Exec<E>> {
+    seeds: &'a mut dyn FnMut() -> u64,
+    sink: Sink<X, X::Buf, X::Err>,
+    statistics: Statistics<E, X>,
+}
+
+/// A forward pass.
+pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
+    network: &'a Network,
+    params: &'a Params<X::Buf>,
+    batch: usize,
+    training: Option<Training<'a, E, X>>,
+    /// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
+    shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
+    tape: std::marker::PhantomData<T>,
+}
+
+type Flow<E, X, T> = Result<Act<E, X, T>, <X as Exec<E>>::Err>;
+
+impl<'a, E: Real, X: Exec<E>> Walk<'a, E, X, NoTape> {
+    pub(super) fn inference(network: &'a Network, params: &'a Params<X::Buf>, batch: usize) -> Self {
+        Self::new(network, params, batch, None)
+    }
+}
+
+impl<'a, E: Real, X: Exec<E>> Walk<'a, E, X, Recorder<E, X>> {
+    pub(super) fn training(
+        network: &'a Network,
+        params: &'a Params<X::Buf>,
+        batch: usize,
+        seeds: &'a mut dyn FnMut() -> u64,
+        sink: Sink<X, X::Buf, X::Err>,
+    ) -> Self {
+        let training = Training {
+            seeds,
+            sink,
+            statistics: Statistics::default(),
+        };
+        Self::new(network, params, batch, Some(training))
+    }
+}
+
+impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
+    fn new(
+        network: &'a Network,
+        params: &'a Params<X::Buf>,
+        batch: usize,
+        training: Option<Training<'a, E, X>>,
+    ) -> Self {
+        Self {
+            network,
+            params,
+            batch,
+            training,
+            shared: HashMap::new(),
+            tape: std::marker::PhantomData,
+        }
+    }
+
+    /// Takes images, NCHW, through the network.
+    pub(super) fn run(
+        mut self,
+        exec: &X,
+        kernels: Option<Rc<Kernels<E, X>>>,
+        unit: Option<usize>,
+        x: X::Buf,
+    ) -> Result<Pass<E, X, T>, X::Err> {
+        let (input, output) = (
+            map(self.network.input, self.batch),
+            map(self.network.output, self.batch),
+        );
+        let input_gradient = GradCell::new(T::RECORDS);
+        let context = Context {
+            exec: exec.clone(),
+            tape: T::default(),
+            kernels,
+            unit,
+        };
+        let x = Rc::new(to_nhwc(exec, input, x)?);
+        let mut x = Act::input(input, context, x, input_gradient.clone());
+        self.bind_shared(&mut x.context)?;
+        let network = self.network;
+        let (data, context, output_gradient) = ir::Walk::nodes(&mut self, &network.nodes, x)?.ready()?.into_values();
+        Ok(Pass {
+            output: to_nchw(exec, output, data)?,
+            output_gradient,
+            input_gradient,
+            tape: context.tape,
+            statistics: self.training.map(|training| training.statistics).unwrap_or_default(),
+        })
+    }
+
+    /// Reads the parameter at a place; what becomes of its gradient is recorded before its first visit.
+    fn bind(&self, place: usize, context: &mut Context<E, X, T>) -> Result<Param<E, X>, X::Err> {
+        let len = self.params.list()[place].len;
+        let read = |exec: &X| Ok::<_, X::Err>(exec.kernel(self.params.get(place).clone()));
+        if let (Some(kernels), false) = (&context.kernels, T::RECORDS) {
+            let kernel = kernels.param(place, || read(&context.exec))?;
+            return Ok(Param::new(kernel, len, false));
+        }
+        let param = Param::new(Rc::new(read(&context.exec)?), len, T::RECORDS);
+        if let Some(training) = &self.training {
+            let (param, sink) = (param.clone(), training.sink.clone());
+            context
+                .tape
+                .record(&context.exec, move |exec| match param.take_gradient(exec)? {
+                    Some(sum) => sink(exec, place, sum),
+                    None => Ok(()),
+                });
+        }
+        Ok(param)
+    }
+
+    fn bind_shared(&mut self, context: &mut Context<E, X, T>) -> Result<(), X::Err> {
+        for (id, group) in self.network.groups.iter().enumerate() {
+            if group.op.module().is_some() {
+                continue;
+            }
+            for tensor in group.tensors() {
+                for kernel in 0..group.kernels {
+                    let mut visits = group.visits.iter().zip(&group.assignment);
+                    let first = visits.find(|(_, of)| **of == kernel);
+                    let Some(place) = first.and_then(|(layer, _)| self.place(*layer, tensor.name)) else {
+                        continue;
+                    };
+                    let param = self.bind(place, context)?;
+                    self.shared.insert((id, kernel, tensor.name), param);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of a tensor of a layer's operation.
+    fn place(&self, layer: LayerId, name: &str) -> Option<usize> {
+        let tensors = self.network.layers[layer].op.tensors();
+        let mut places = tensors.iter().zip(self.params.of_layer(layer));
+        places.find(|(tensor, _)| tensor.name == name).map(|(_, place)| *place)
+    }
+
+    /// A tensor of a layer, shared or its own; `None` where it has none of this name.
+    fn tensor(&self, id: LayerId, name: &str, context: &mut Context<E, X, T>) -> Result<Option<Param<E, X>>, X::Err> {
+        let layer = &self.network.layers[id];
+        let tensors = layer.op.tensors();
+        let Some((tensor, place)) = tensors
+            .iter()
+            .find(|tensor| tensor.name == name)
+            .zip(self.place(id, name))
+        else {
+            return Ok(None);
+        };
+        let visit = layer.visit(tensor.part);
+        let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, tensor.name)));
+        match shared {
+            Some(param) => Ok(Some(param.clone())),
+            None => self.bind(place, context).map(Some),
+        }
+    }
+
+    /// The place of a private tensor.
+    fn private(&self, id: LayerId, name: &str) -> Option<usize> {
+        let layer = &self.network.layers[id];
+        let own = layer.private_tensors();
+        let places = &self.params.of_layer(id)[layer.op.tensors().len()..];
+        own.iter()
+            .zip(places)
+            .find(|(tensor, _)| tensor.name == name)
+            .map(|(_, place)| *place)
+    }
+
+    /// An operation of one input or more that the engine makes of loops.
+    fn composed(&self, call: &Call, layer: Option<LayerId>, mut inputs: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
+        let args: Vec<(&str, f64)> = call.args.iter().map(|(name, value)| (*name, real(*value))).collect();
+        let names = layer.map(|id| (id, self.network.layers[id].op.tensors()));
+        let mut params = Vec::new();
+        for (id, tensor) in names
+            .iter()
+            .flat_map(|(id, tensors)| tensors.iter().map(|tensor| (*id, tensor)))
+        {
+            params.extend(self.tensor(id, tensor.name, &mut inputs[0].context)?);
+        }
+        match ops::call(call.name, &Args(&args), inputs, params) {
+            Err(CallError::Failed(error)) => Err(error),
+            Err(error @ (CallError::Unknown(_) | CallError::Arguments(_))) => {
+                unreachable!("the engine has the operations of the language: {error:?}")
+            }
+            Ok(y) => Ok(y),
+        }
+    }
+
+    fn pool(&self, id: LayerId, kind: PoolKind, x: Act<E, X, T>) -> Flow<E, X, T> {
+        let layer = &self.network.layers[id];
+        let call = layer.op.call();
+        let window = Window {
+            kernel: ["kernel_height", "kernel_width"].map(|name| size(call.int(name))),
+            stride: ["stride_height", "stride_width"].map(|name| size(call.int(name))),
+            pad: ["pad_height", "pad_width"].map(|name| size(call.int(name))),
+            dilation: [1, 1],
+        };
+        let pool = PoolSize {
+            input: x.size,
+            output: map(layer.output, self.batch),
+            window,
+        };
+        ops::pool(kind, pool, x)
+    }
+
+    fn dropout(&mut self, p: f64, x: Act<E, X, T>) -> Flow<E, X, T> {
+        match &mut self.training {
+            Some(training) if p > 0.0 => ops::dropout(p, (training.seeds)(), x),
+            _ => Ok(x),
+        }
+    }
+
+    fn position_embedding(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
+        let mut x = x.ready()?;
+        match self.tensor(id, "weight", &mut x.context)? {
+            Some(weight) => ops::position_embedding(x, weight),
+            None => Ok(x.into()),
+        }
+    }
+
+    /// A convolution or a linear layer with what it has of its own for its kernel.
+    fn weighted(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
+        let layer = &self.network.layers[id];
+        let factor = self.private(id, ir::SCALE);
+        let bind = |context: &mut Context<E, X, T>| {
+            let weight = self.weight(id, context)?;
+            let bias = match factor {
+                Some(_) => None,
+                None => self.tensor(id, "bias", context)?,
+            };
+            Ok((weight, bias))
+        };
+        let output = map(layer.output, self.batch);
+        let failed = |error| error;
+        let mut x = match conv_size(&layer.op, x.size, output) {
+            Some(size) => ops::conv(size, x, bind, failed)?,
+            None => ops::linear(output.channels, x, bind, failed)?,
+        };
+        let Some(factor) = factor else { return Ok(x) };
+        let factor = self.bind(factor, &mut x.context)?;
+        let bias = self.tensor(id, "bias", &mut x.context)?;
+        ops::scale(x, factor, bias)
+    }
+
+    /// The kernel with the layer's own addition of low rank; a prepared network keeps the sum.
+    fn weight(&self, id: LayerId, context: &mut Context<E, X, T>) -> Result<Weight<E, X>, X::Err> {
+        let kernel = self.tensor(id, "weight", context)?;
+        let Some(kernel) = kernel else {
+            unreachable!("a convolution has a kernel")
+        };
+        let sizes = self.network.layers[id].low_rank();
+        let factors = [ir::LOW_RANK_A, ir::LOW_RANK_B].map(|name| self.private(id, name));
+        let (Some(sizes), [Some(a), Some(b)]) = (sizes, factors) else {
+            return Ok(kernel.into());
+        };
+        let kernels = context.kernels.clone().filter(|_| !T::RECORDS);
+        let sum = |context: &mut Context<E, X, T>| -> Result<_, X::Err> {
+            let (a, b) = (self.bind(a, context)?, self.bind(b, context)?);
+            Ok(LowRank::new(sizes.map(size), kernel, a, b))
+        };
+        match kernels {
+            Some(kernels) => {
+                let made = kernels.sum(b, || sum(context)?.make(&context.exec))?;
+                Ok(Weight::kept(made))
+            }
+            None => sum(context).map(Weight::from),
+        }
+    }
+
+    /// Scale and shift of a norm, which each visit binds, and the places of its running statistics.
+    fn norm(&self, id: LayerId, context: &mut Context<E, X, T>) -> Result<([Param<E, X>; 2], &'a [usize]), X::Err> {
+        let places = self.params.of_layer(id);
+        let (scale, shift) = (self.bind(places[0], context)?, self.bind(places[1], context)?);
+        Ok(([scale, shift], &places[2..]))
+    }
+
+    fn batch_norm(&mut self, id: LayerId, [eps, momentum]: [f64; 2], mut x: Act<E, X, T>) -> Flow<E, X, T> {
+        let ([scale, shift], running) = self.norm(id, &mut x.context)?;
+        let places = [running[0], running[1]];
+        let params = self.params;
+        let Some(training) = &mut self.training else {
+            let statistics = places.map(|place| params.get(place).clone());
+            return ops::batch_norm_infer(x, scale, shift, statistics, eps);
+        };
+        let exec = x.context.exec.clone();
+        let read = |place| Ok(params.get(place).clone());
+        let note = |batch: &BatchStatistics<'_, X::Buf>| {
+            training
+                .statistics
+                .blend(&exec, places, batch, momentum, read, |error| error)
+        };
+        ops::batch_norm_train(x, scale, shift, eps, note, |error| error)
+    }
+
+    fn layer_norm(&self, id: LayerId, eps: f64, mut x: Act<E, X, T>) -> Flow<E, X, T> {
+        let ([scale, shift], _) = self.norm(id, &mut x.context)?;
+        ops::layer_norm(x, scale, shift, eps)
+    }
+}
+
+impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
+    type Value = Act<E, X, T>;
+    type Error = X::Err;
+
+    fn layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
+        let op = &self.network.layers[id].op;
+        let call = op.call();
+        match call.name {
+            "conv" | "linear" => self.weighted(id, x),
+            "batch_norm" => self.batch_norm(id, [call.real("eps"), call.real("momentum")], x),
+            "layer_norm" => self.layer_norm(id, call.real("eps"), x),
+            "max_pool" => self.pool(id, PoolKind::Max, x),
+            "avg_pool" => self.pool(id, PoolKind::Average, x),
+            "global_max_pool" => ops::global_pool(PoolKind::Max, x),
+            "global_avg_pool" => ops::global_pool(PoolKind::Average, x),
+            "dropout" => self.dropout(call.real("p"), x),
+            "flatten" => ops::flatten(x),
+            "position_embedding" => self.position_embedding(id, x),
+            "invalid" => Ok(x),
+            name => match activation(name) {
+                Some(kind) => ops::activation(kind, x),
+                None => self.composed(call, Some(id), vec![x]),
+            },
+        }
+    }
+
+    fn fork(&mut self, x: Act<E, X, T>) -> Result<[Act<E, X, T>; 2], X::Err> {
+        x.fork().map(Into::into)
+    }
+
+    fn join(&mut self, join: &Join, first: Act<E, X, T>, others: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
+        let call = join.op.call();
+        match call.name {
+            "add" => others.into_iter().try_fold(first, ops::add),
+            "concat" => others.into_iter().try_fold(first, ops::concat),
+            "multiply" => multiply(join, first, others),
+            "attend" => match <[Act<E, X, T>; 2]>::try_from(others) {
+                Ok([key, value]) => ops::attention(size(call.int("heads")), first, key, value),
+                Err(_) => unreachable!("attention is of queries, keys and values"),
+            },
+            _ => self.composed(call, join.layer, std::iter::once(first).chain(others).collect()),
+        }
+    }
+}
+
+/// Products of maps, or of maps and vectors with a factor per channel.
+fn multiply<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    join: &Join,
+    first: Act<E, X, T>,
+    others: Vec<Act<E, X, T>>,
+) -> Flow<E, X, T> {
+    let is_map = |arm: usize| matches!(join.arms[arm].output, Shape::Map { .. });
+    let mut map_so_far = is_map(0);
+    others.into_iter().zip(1..).try_fold(first, |x, (factor, arm)| {
+        let both = (map_so_far, is_map(arm));
+        map_so_far |= both.1;
+        match both {
+            (true, false) => ops::gate(x, factor),
+            (false, true) => ops::gate(factor, x),
+            _ => ops::multiply(x, factor),
+        }
+    })
+}
+
+/// The sizes of a convolution; `None` for other operations.
+pub(super) fn conv_size(op: &Op, input: MapSize, output: MapSize) -> Option<ConvSize> {
+    let conv: &Conv = op.downcast()?;
+    let [top, _, left, _] = conv.pad;
+    Some(ConvSize {
+        input,
+        output,
+        window: Window {
+            kernel: conv.kernel.map(size),
+            stride: conv.stride.map(size),
+            pad: [top, left].map(size),
+            dilation: conv.dilation.map(size),
+        },
+        groups: size(conv.groups),
+        algorithm: Algorithm::Auto,
+        unit: None,
+    })
+}
+
+/// An activation that has kernels.
+fn activation(name: &str) -> Option<Activation> {
+    Some(match name {
+        "relu" => Activation::Relu,
+        "gelu" => Activation::Gelu,
+        "gelu_tanh" => Activation::GeluTanh,
+        "silu" => Activation::Silu,
+        "sigmoid" => Activation::Sigmoid,
+        "hard_swish" => Activation::HardSwish,
+        _ => return None,
+    })
+}
+
+/// An argument as the engine takes it.
+fn real(value: Number) -> f64 {
+    match value {
+        Number::Int(value) => value as f64,
+        Number::Real(value) => value.0,
+    }
+}
