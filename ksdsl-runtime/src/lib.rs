@@ -29,6 +29,8 @@ pub mod generated;
 #[doc(hidden)]
 pub mod init;
 #[doc(hidden)]
+pub mod model;
+#[doc(hidden)]
 pub mod norm;
 #[doc(hidden)]
 pub mod ops;
@@ -42,8 +44,6 @@ pub mod repeat;
 pub mod scalar;
 #[doc(hidden)]
 pub mod tensors;
-
-mod model;
 
 #[doc(inline)]
 pub use backend::Backend;

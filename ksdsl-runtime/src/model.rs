@@ -1,5 +1,90 @@
 //! The macros of generated modules: the structs of a model with their tensors, and what every model implements.
 
+use crate::repeat::{self, Repeat};
+use dfdx::dtypes::Dtype;
+use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
+use dfdx::shapes::ConstShape;
+use dfdx::tensor::{HasErr, Tensor};
+use dfdx::tensor_ops::Device;
+use std::marker::PhantomData;
+
+/// A field in a struct: how it is borrowed.
+type Get<M, Field> = fn(&M) -> &Field;
+/// How it is borrowed mutably.
+type GetMut<M, Field> = fn(&mut M) -> &mut Field;
+/// How a tensor gets its initial values.
+type Reset<S, E, D> = fn(&mut Tensor<S, E, D>) -> Result<(), <D as HasErr>::Err>;
+
+/// Shows the fields of an `M` to one of dfdx's visitors, up to the first error. Functions instead of closures: dfdx
+/// compiles a visit once for each type of a field, not for each field.
+pub struct Fields<'v, V: ModuleVisitor<M, E, D>, M: TensorCollection<E, D>, E: Dtype, D: Device<E>> {
+    visitor: &'v mut V,
+    error: Option<V::Err>,
+    of: PhantomData<(M, E, D)>,
+}
+
+impl<'v, V: ModuleVisitor<M, E, D>, M: TensorCollection<E, D>, E: Dtype, D: Device<E>> Fields<'v, V, M, E, D> {
+    /// Before the first field.
+    pub fn new(visitor: &'v mut V) -> Self {
+        Fields {
+            visitor,
+            error: None,
+            of: PhantomData,
+        }
+    }
+
+    /// A trained tensor, and how it gets its initial values. What the visitor makes of it, if anything.
+    pub fn tensor<S: ConstShape>(
+        &mut self,
+        key: &str,
+        get: Get<M, Tensor<S, E, D>>,
+        get_mut: GetMut<M, Tensor<S, E, D>>,
+        reset: Reset<S, E, D>,
+    ) -> Option<Tensor<S, V::E2, V::D2>> {
+        self.show(|visitor| visitor.visit_tensor(key, get, get_mut, TensorOptions::reset_with(reset)))
+    }
+
+    /// A struct of tensors.
+    pub fn module<Field: TensorCollection<E, D>>(
+        &mut self,
+        key: &str,
+        get: Get<M, Field>,
+        get_mut: GetMut<M, Field>,
+    ) -> Option<Field::To<V::E2, V::D2>> {
+        self.show(|visitor| visitor.visit_module(key, get, get_mut))
+    }
+
+    /// Equal structs in a row.
+    #[expect(clippy::type_complexity, reason = "what dfdx's visitors return")]
+    pub fn repeat<Field: TensorCollection<E, D>, const N: usize>(
+        &mut self,
+        prefix: &str,
+        first: usize,
+        get: Get<M, Repeat<Field, N>>,
+        get_mut: GetMut<M, Repeat<Field, N>>,
+    ) -> Option<Repeat<Field::To<V::E2, V::D2>, N>> {
+        self.show(|visitor| repeat::visit(visitor, prefix, first, get, get_mut))
+    }
+
+    /// What all fields make together.
+    ///
+    /// # Errors
+    /// The first of the visitor's.
+    pub fn end<T>(self, made: Option<T>) -> Result<Option<T>, V::Err> {
+        self.error.map_or(Ok(made), Err)
+    }
+
+    fn show<T>(&mut self, visit: impl FnOnce(&mut V) -> Result<Option<T>, V::Err>) -> Option<T> {
+        if self.error.is_some() {
+            return None;
+        }
+        visit(self.visitor).unwrap_or_else(|error| {
+            self.error = Some(error);
+            None
+        })
+    }
+}
+
 /// A struct of tensors and its `TensorCollection`.
 ///
 /// The fields are visited in the order in which they are written. An attribute says how:
@@ -61,21 +146,15 @@ macro_rules! __model {
                 struct Made<$($field),+> {
                     $($field: ::core::option::Option<$field>,)+
                 }
+                let mut fields = $crate::model::Fields::new(visitor);
                 let made = Made {$(
                     $field:
-                        $(visitor.visit_tensor(
-                            $tensor,
-                            |s| &s.$field,
-                            |s| &mut s.$field,
-                            $crate::generated::TensorOptions::reset_with(
-                                |t| $crate::init::$init(t $(, $value)?)
-                            ),
-                        )?)?
-                        $(visitor.visit_module($module, |s| &s.$field, |s| &mut s.$field)?)?
-                        $($crate::repeat::visit(visitor, $prefix, $first, |s| &s.$field, |s| &mut s.$field)?)?,
+                        $(fields.tensor($tensor, |s| &s.$field, |s| &mut s.$field, |t| $crate::init::$init(t $(, $value)?)))?
+                        $(fields.module($module, |s| &s.$field, |s| &mut s.$field))?
+                        $(fields.repeat($prefix, $first, |s| &s.$field, |s| &mut s.$field))?,
                 )+};
                 let model = || ::core::option::Option::Some($name { $($field: made.$field?,)+ });
-                ::core::result::Result::Ok(model())
+                fields.end(model())
             }
         }
     };

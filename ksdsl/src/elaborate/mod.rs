@@ -12,10 +12,11 @@ mod level;
 mod order;
 mod shapes;
 mod structure;
+mod unshared;
 
 use crate::ast::{Block, Body, Dims, Expr, Net, NetKind, Param, Share, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::ir::{Node, Op, Path, Scope, ScopeKind, Segment, Shape};
+use crate::ir::{Node, Path, Scope, ScopeKind, Segment, Shape};
 use crate::limits;
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval, eval_int};
@@ -25,41 +26,8 @@ use level::Level;
 use shapes::product;
 use std::collections::HashMap;
 use std::rc::Rc;
-
-/// What a network is called and made of.
-pub struct Head<'f> {
-    /// Its name.
-    pub name: &'f str,
-    /// The `///` lines above it.
-    pub docs: &'f [String],
-    /// What specifies it, as written.
-    pub text: String,
-}
-
-/// A network before its `share` clauses are resolved.
-pub struct Elaborated<'f> {
-    pub(crate) head: Head<'f>,
-    pub(crate) parameters: Vec<(String, Value)>,
-    pub(crate) input: Shape,
-    pub(crate) output: Shape,
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) layers: Vec<Unshared>,
-    /// The clauses that hold, with the environment they are read in.
-    pub shares: Vec<&'f Share>,
-    /// The values clauses can refer to.
-    pub env: Env,
-    /// Whether layers are missing because of errors.
-    pub incomplete: bool,
-}
-
-/// A layer before its kernels are shared.
-pub(crate) struct Unshared {
-    pub(crate) path: Path,
-    pub(crate) op: Op,
-    pub(crate) input: Shape,
-    pub(crate) output: Shape,
-    pub(crate) span: Span,
-}
+pub(crate) use unshared::Unshared;
+pub use unshared::{Elaborated, Head};
 
 /// Elaborates the family `net` with the given parameter values.
 pub fn elaborate<'f>(

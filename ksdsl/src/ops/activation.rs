@@ -1,6 +1,6 @@
 //! Activation functions without parameters: a line for each.
 
-use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
+use super::prelude::*;
 use quote::{format_ident, quote};
 
 /// An activation function without parameters.
@@ -44,10 +44,6 @@ activations! {
 impl Operation for Activation {
     fn call(&self) -> Call {
         Call::new(self.name)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn rust(&self, to: &mut Rust) {

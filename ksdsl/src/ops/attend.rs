@@ -1,13 +1,7 @@
 //! Scaled dot-product attention. Its tokens are the positions of maps, row by row; a token's features are the
 //! channels.
 
-use super::args::param;
-use super::{
-    Call, Family, Helper, LayerDef, Op, Operation, ParamKind, Problem, Python, Resolve, Rust, Shape, equal, map_of,
-    rust,
-};
-use crate::diag::Code;
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "attend",

@@ -1,9 +1,7 @@
 //! Multi-head self-attention: pointwise convolutions around `attend`.
 
-use super::args::param;
 use super::attend::split;
-use super::{Block, Family, LayerDef, ParamKind, Resolve, map_of, size};
-use crate::value::Value;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "attention",

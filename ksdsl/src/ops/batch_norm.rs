@@ -1,11 +1,6 @@
 //! Batch normalisation.
 
-use super::args::param;
-use super::{
-    Call, Family, Helper, LayerDef, Module, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape,
-    Sharing, Tensor, rust,
-};
-use quote::quote;
+use super::prelude::*;
 
 /// PyTorch's defaults.
 const EPS: Real = Real(1e-5);
@@ -56,10 +51,6 @@ impl Operation for BatchNorm {
             .with("channels", self.channels)
             .with("eps", self.eps)
             .with("momentum", self.momentum)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -1,8 +1,6 @@
 //! Concatenation of paths along the channels.
 
-use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, joined};
-use crate::diag::Code;
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "concat",

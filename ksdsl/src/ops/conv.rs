@@ -1,14 +1,6 @@
 //! Convolutions: dense, depthwise and pointwise, and the projection of residual connections.
 
-use super::args::param;
-use super::python::{self, Python};
-use super::rust::{self, Rust};
-use super::{
-    Args, Call, Family, Init, InitChoice, LayerDef, Op, Operation, Padding, ParamKind, Part, Problem, Real, Resolve,
-    Shape, Sharing, Tensor, map_of, pair,
-};
-use crate::diag::Code;
-use quote::quote;
+use super::prelude::*;
 
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! Dropout.
 
-use super::args::param;
-use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, rust};
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "dropout",
@@ -26,10 +24,6 @@ pub struct Dropout {
 impl Operation for Dropout {
     fn call(&self) -> Call {
         Call::new("dropout").with("p", self.p)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn details(&self) -> Vec<String> {

@@ -1,8 +1,6 @@
 //! Exponential linear units.
 
-use super::args::param;
-use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, rust};
-use quote::quote;
+use super::prelude::*;
 
 /// PyTorch's default.
 const ALPHA: Real = Real(1.0);
@@ -29,10 +27,6 @@ pub struct Elu {
 impl Operation for Elu {
     fn call(&self) -> Call {
         Call::new("elu").with("alpha", self.alpha)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn details(&self) -> Vec<String> {

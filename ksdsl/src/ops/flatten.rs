@@ -1,7 +1,6 @@
 //! Feature maps to a vector.
 
-use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape};
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "flatten",

@@ -1,8 +1,7 @@
 //! Pooling of whole maps to one value per channel.
 
 use super::pool::PoolKind;
-use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, map_of};
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[
     LayerDef {

@@ -1,12 +1,6 @@
 //! Group normalisation.
 
-use super::args::param;
-use super::{
-    Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor,
-    rust,
-};
-use crate::diag::Code;
-use quote::quote;
+use super::prelude::*;
 
 /// PyTorch's default.
 const EPS: Real = Real(1e-5);
@@ -49,10 +43,6 @@ impl Operation for GroupNorm {
             .with("channels", self.channels)
             .with("groups", self.groups)
             .with("eps", self.eps)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn tensors(&self) -> Vec<Tensor> {

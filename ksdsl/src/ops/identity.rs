@@ -1,6 +1,6 @@
 //! The input, unchanged: no operation, but a word where a layer must stand.
 
-use super::{Family, LayerDef, Resolve};
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "identity",

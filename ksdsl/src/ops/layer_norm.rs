@@ -1,11 +1,6 @@
 //! Layer normalisation.
 
-use super::args::param;
-use super::{
-    Call, Family, Helper, LayerDef, Module, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape,
-    Sharing, Tensor, rust,
-};
-use quote::quote;
+use super::prelude::*;
 
 /// PyTorch's default.
 const EPS: Real = Real(1e-5);
@@ -37,10 +32,6 @@ impl Operation for LayerNorm {
         Call::new("layer_norm")
             .with("channels", self.channels)
             .with("eps", self.eps)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -1,8 +1,6 @@
 //! Leaky ReLU.
 
-use super::args::param;
-use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, rust};
-use quote::quote;
+use super::prelude::*;
 
 /// PyTorch's default.
 const SLOPE: Real = Real(0.01);
@@ -29,10 +27,6 @@ pub struct LeakyRelu {
 impl Operation for LeakyRelu {
     fn call(&self) -> Call {
         Call::new("leaky_relu").with("slope", self.slope)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn details(&self) -> Vec<String> {

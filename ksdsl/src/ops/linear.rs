@@ -1,13 +1,7 @@
 //! Linear layers.
 
-use super::args::param;
 use super::conv::inits;
-use super::{
-    Args, Call, Family, Init, LayerDef, Op, Operation, ParamKind, Part, Problem, Python, Resolve, Rust, Shape, Sharing,
-    Tensor,
-};
-use crate::diag::Code;
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "linear",

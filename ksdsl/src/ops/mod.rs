@@ -1,4 +1,4 @@
-//! The operations of the language: what each is, in one file, registered by one line in [`operations!`].
+//! The operations of the language: what each is, in one file, registered by one line in `operations!`.
 //!
 //! A [`LayerDef`] is what a specification calls: a name and parameters. It resolves to an [`Op`], which knows its
 //! shapes and tensors and writes itself as Rust and as PyTorch. The rest of the compiler asks an operation what it
@@ -26,6 +26,19 @@ use crate::value::Value;
 use args::param;
 use std::any::Any;
 use std::fmt::Debug;
+
+/// What the files of operations use.
+mod prelude {
+    pub(super) use super::args::param;
+    pub(super) use super::{
+        Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Op, Operation, Padding, ParamDef,
+        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, equal, joined, map_of, pair,
+        python, rust, size,
+    };
+    pub(super) use crate::diag::Code;
+    pub(super) use crate::value::Value;
+    pub(super) use quote::quote;
+}
 
 /// Declares the files of the operations and makes the list of what a specification can call.
 macro_rules! operations {
@@ -152,11 +165,13 @@ pub trait Operation: Any + Debug + Send + Sync {
         self.word() == kind
     }
 
-    /// The shape of the output for these inputs, of which there is at least one.
+    /// The shape of the output for these inputs, of which there is at least one; that of the first if nothing else is said.
     ///
     /// # Errors
     /// If it does not accept them.
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem>;
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        Ok(inputs[0])
+    }
 
     /// Its tensors, in the order checkpoints list them.
     fn tensors(&self) -> Vec<Tensor> {
@@ -299,6 +314,12 @@ pub const RESIDUAL: &[ParamDef] = &[
 /// Everything that a specification can call.
 pub fn layers() -> impl Iterator<Item = &'static LayerDef> {
     FILES.iter().copied().flatten()
+}
+
+/// The operations that join paths.
+pub fn joins() -> impl Iterator<Item = &'static LayerDef> + Clone {
+    let all = FILES.iter().copied().flatten();
+    all.filter(|layer| layer.paths().is_some())
 }
 
 /// The layer of this name.

@@ -1,8 +1,6 @@
 //! Products of paths.
 
-use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, joined};
-use crate::diag::Code;
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "multiply",

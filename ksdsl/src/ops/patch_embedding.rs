@@ -1,9 +1,7 @@
 //! Patch embeddings: convolutions whose kernel and stride are the patch.
 
-use super::args::param;
 use super::conv::{self, Spec};
-use super::{Args, Family, LayerDef, Op, ParamKind, Problem, Resolve, Shape, map_of};
-use crate::diag::Code;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "patch_embedding",

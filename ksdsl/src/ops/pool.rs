@@ -1,13 +1,7 @@
 //! Pooling over windows.
 
-use super::args::param;
 use super::conv::reaches_zero;
-use super::{
-    Args, Call, Family, LayerDef, Op, Operation, ParamDef, ParamKind, Problem, Python, Resolve, Rust, Shape, map_of,
-    pair, python, rust,
-};
-use crate::diag::Code;
-use quote::quote;
+use super::prelude::*;
 
 const WINDOW: &[ParamDef] = &[
     param("kernel", ParamKind::Sizes, true),

@@ -1,11 +1,7 @@
 //! Learned position embeddings.
 
-use super::args::param;
-use super::{
-    Call, Family, Init, InitChoice, LayerDef, Op, Operation, ParamKind, Part, Problem, Python, Resolve, Rust, Shape,
-    Sharing, Tensor, conv, map_of,
-};
-use quote::quote;
+use super::conv;
+use super::prelude::*;
 
 /// The standard deviation of ViT's position embeddings (Dosovitskiy et al. 2020, appendix B).
 const DEVIATION: f64 = 0.02;
@@ -42,10 +38,6 @@ impl Operation for PositionEmbedding {
             .with("channels", channels)
             .with("height", height)
             .with("width", width)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn tensors(&self) -> Vec<Tensor> {

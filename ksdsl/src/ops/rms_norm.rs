@@ -1,11 +1,6 @@
 //! Normalisation by the root mean square.
 
-use super::args::param;
-use super::{
-    Call, Family, Helper, LayerDef, Op, Operation, ParamKind, Problem, Python, Real, Resolve, Rust, Shape, Sharing,
-    Tensor, rust,
-};
-use quote::quote;
+use super::prelude::*;
 
 /// PyTorch's default is the epsilon of the floating-point type; a number here, so that `f32` and `f64` agree.
 const EPS: Real = Real(1e-6);
@@ -35,10 +30,6 @@ impl Operation for RmsNorm {
         Call::new("rms_norm")
             .with("channels", self.channels)
             .with("eps", self.eps)
-    }
-
-    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        Ok(inputs[0])
     }
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -1,9 +1,6 @@
 //! Squeeze-and-excitation.
 
-use super::args::param;
-use super::{Block, Family, LayerDef, ParamKind, Problem, Resolve, map_of, size};
-use crate::diag::Code;
-use crate::value::Value;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "squeeze_excite",

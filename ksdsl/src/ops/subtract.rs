@@ -1,7 +1,6 @@
 //! The difference of two paths.
 
-use super::{Call, Family, LayerDef, Op, Operation, Problem, Python, Resolve, Rust, Shape, equal};
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "subtract",

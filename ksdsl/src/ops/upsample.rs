@@ -1,8 +1,6 @@
 //! Upsampling by a whole factor.
 
-use super::args::param;
-use super::{Call, Family, LayerDef, Op, Operation, ParamKind, Problem, Python, Resolve, Rust, Shape, map_of, rust};
-use quote::quote;
+use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "upsample",

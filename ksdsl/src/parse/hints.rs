@@ -14,9 +14,6 @@ const OPENERS: &[&str] = &[
     "share",
     "residual",
     "shortcut",
-    "add",
-    "multiply",
-    "concat",
     "path",
     "repeat",
     "when",
@@ -26,6 +23,11 @@ const OPENERS: &[&str] = &[
     "into",
     "groups",
 ];
+
+/// Those, and the operations that paths in braces follow.
+fn openers() -> impl Iterator<Item = &'static str> + Clone {
+    OPENERS.iter().copied().chain(ops::joins().map(|layer| layer.name))
+}
 
 /// Words that cannot be names.
 pub(super) const RESERVED: &[&str] = &[
@@ -56,13 +58,13 @@ pub(super) fn misspelt(text: &str, base: usize, at: usize, here: Range<usize>) -
     for range in statement {
         let word = &text[range.clone()];
         let chosen = std::mem::replace(&mut named, NAMING.contains(&word));
-        if OPENERS.contains(&word) || OTHERS.contains(&word) {
+        if openers().any(|opener| opener == word) || OTHERS.contains(&word) {
             continue;
         }
         if chosen || word.len() < 2 || !word.is_ascii() || ops::find(word).is_some() {
             continue;
         }
-        if let Some(keyword) = nearest(&word.to_ascii_lowercase(), OPENERS.iter().copied()) {
+        if let Some(keyword) = nearest(&word.to_ascii_lowercase(), openers()) {
             let stem = word.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
             return (stem != keyword).then_some((range, keyword));
         }

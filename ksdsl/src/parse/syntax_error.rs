@@ -52,7 +52,7 @@ impl<'s> Problem<'s> {
             _ => brace,
         };
         let name = tokens.get(end.checked_sub(1)?)?.text;
-        let joins = ops::find(name).is_some_and(|layer| layer.paths().is_some());
+        let joins = ops::joins().any(|layer| layer.name == name);
         (!joins).then_some(tokens[brace].at)
     }
 

@@ -260,7 +260,7 @@ impl Clause<'_, '_> {
 /// Whether layers of this kind share where a clause names no kind: norms are private to each visit
 /// unless they are requested.
 fn has_weights(op: &Op) -> bool {
-    op.kernel_matrix().is_some()
+    op.sharing().is_some_and(|sharing| sharing.whole.is_none())
 }
 
 /// The parts of a layer that a clause shares.

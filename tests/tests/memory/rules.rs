@@ -29,16 +29,13 @@ macro_rules! for_nets {
 for_nets! {
     [0]: linear;
     [0, 1, 2]:
-        pointwise rows_in_parts few_rows strided dilated grouped large_gradient long_rows tall
-        few_tiles many_tiles widening rough small_windows small_gradient planes dilated_planes
-        strided_planes tiles tiles_of_gradients tiles_as_told no_tiles large_planes multiplied
-        chained chained_tiles not_chained norms norm_behind residuals residuals_left_open
-        layer_norms joined joined_alike joined_residuals joined_with_uses added concatenated
-        multiplied_maps gated pooled flattened positions positions_of_one_image
-        attended attended_long one_kernel scaled
-        low_rank
-        parts_of_gradients joined_wide tall_planes chained_alone strided_alone planes_alone
-        tiles_alone winograd_alone no_dropout norm_and_silu;
+        pointwise rows_in_parts few_rows strided dilated grouped large_gradient many_tiles
+        widening rough small_windows small_gradient planes dilated_planes strided_planes tiles
+        tiles_of_gradients large_planes multiplied chained chained_tiles not_chained norms
+        norm_behind residuals residuals_left_open layer_norms joined joined_alike joined_residuals
+        joined_with_uses added concatenated multiplied_maps gated pooled flattened positions
+        positions_of_one_image attended attended_long one_kernel scaled joined_wide tall_planes
+        chained_alone strided_alone planes_alone tiles_alone no_dropout norm_and_silu;
 }
 
 #[test]

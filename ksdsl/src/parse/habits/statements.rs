@@ -188,14 +188,14 @@ pub(super) fn dotted(context: &Context<'_, '_>) -> Option<Diagnostic> {
 
 /// Words before braces.
 const HEADS: &[&str] = &[
-    "residual", "shortcut", "stage", "block", "repeat", "when", "else", "seq", "path", "add", "multiply", "concat",
+    "residual", "shortcut", "stage", "block", "repeat", "when", "else", "seq", "path",
 ];
 
 /// What stands in braces: `residual(conv(3, 3))`, `stage s1: relu`, `repeat 3 relu`, `add(a, b)`.
 pub(super) fn braces(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let head = (0..context.here)
         .rev()
-        .find(|number| HEADS.contains(&context.word(*number)))?;
+        .find(|number| HEADS.contains(&context.word(*number)) || joins(context.word(*number)))?;
     let layers = context.word(head + 1) == "(" && layer_name(context.word(head + 2)).is_some();
     // What stands there says more.
     let found = context.word(context.here);
@@ -229,9 +229,7 @@ pub(super) fn braces(context: &Context<'_, '_>) -> Option<Diagnostic> {
                 .fix(span, format!("{glue}{text}"))
         }
         Some(_) => diagnostic.help(format!("write `{}`", in_braces(word))),
-        None if matches!(word, "add" | "multiply" | "concat") => {
-            diagnostic.help(format!("write `{}`", in_braces(word)))
-        }
+        None if joins(word) => diagnostic.help(format!("write `{}`", in_braces(word))),
         None => {
             let before = context.source(head, context.here.min(end + 1) - 1);
             diagnostic.help(format!("write `{before} {{ ... }}`"))
@@ -239,10 +237,17 @@ pub(super) fn braces(context: &Context<'_, '_>) -> Option<Diagnostic> {
     })
 }
 
+/// Whether a word is an operation that joins paths.
+fn joins(word: &str) -> bool {
+    ops::joins().any(|layer| layer.name == word)
+}
+
 /// A construct with its braces.
 fn in_braces(word: &str) -> String {
+    if let Some(shape) = ops::find(word).and_then(ops::LayerDef::with_paths) {
+        return shape;
+    }
     match word {
-        "add" | "multiply" | "concat" => format!("{word} {{ path {{ ... }} path {{ ... }} }}"),
         "stage" | "block" => format!("{word} name {{ ... }}"),
         "repeat" => "repeat count { ... }".to_owned(),
         "when" => "when condition { ... }".to_owned(),

@@ -40,7 +40,7 @@ pub(super) fn read_struct(item: &syn::ItemStruct) -> (String, Vec<(String, Strin
 
 fn read_visit(attribute: &Attribute, ty: &str) -> Visit {
     let args: Args = attribute.parse_args().expect("a key and what follows");
-    let visit = match text(attribute.path()).as_str() {
+    match text(attribute.path()).as_str() {
         "tensor" => Visit::Tensor {
             key: args.key,
             start: start(&args.rest.expect("initial values")),
@@ -59,8 +59,7 @@ fn read_visit(attribute: &Attribute, ty: &str) -> Visit {
             }
         }
         other => panic!("{other}"),
-    };
-    visit
+    }
 }
 
 /// `"key"`, `"key", 0` or `"key", uniform(0.5)`.
