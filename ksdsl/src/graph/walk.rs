@@ -323,6 +323,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     }
 
     /// Scale and shift of a norm, which each visit binds, and the places of its running statistics.
+    #[allow(clippy::type_complexity)]
     fn norm(&self, id: LayerId, context: &mut Context<E, X, T>) -> Result<([Param<E, X>; 2], &'a [usize]), X::Err> {
         let places = self.params.of_layer(id);
         let (scale, shift) = (self.bind(places[0], context)?, self.bind(places[1], context)?);
