@@ -75,6 +75,7 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
 
 /// A training step on executor buffers; the gradient with respect to the input, NCHW. It takes the seeds of dropout, the
 /// place that gradients of parameters go to, and what makes the gradient of the output.
+#[allow(clippy::type_complexity)]
 pub(super) fn run<E: Real, X: Exec<E>>(
     network: &Network,
     params: &mut Params<X::Buf>,

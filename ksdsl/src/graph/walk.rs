@@ -11,7 +11,7 @@ use ksdsl_engine::param::LowRank;
 use ksdsl_engine::size::{Activation, Algorithm, ConvSize, MapSize, PoolKind, PoolSize, Window};
 use ksdsl_engine::statistics::{BatchStatistics, Statistics};
 use ksdsl_engine::{Exec, Kernels, NoTape, Param, Real, Recorder, Tape, Weight};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// A number of the network as an executor counts.
@@ -168,11 +168,13 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             if group.op.module().is_some() {
                 continue;
             }
+            let mut visitors = BTreeMap::new();
+            for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
+                visitors.entry(*kernel).or_insert(*layer);
+            }
             for tensor in group.tensors() {
-                for kernel in 0..group.kernels {
-                    let mut visits = group.visits.iter().zip(&group.assignment);
-                    let first = visits.find(|(_, of)| **of == kernel);
-                    let Some(place) = first.and_then(|(layer, _)| self.place(*layer, tensor.name)) else {
+                for (&kernel, &layer) in &visitors {
+                    let Some(place) = self.place(layer, tensor.name) else {
                         continue;
                     };
                     let param = self.bind(place, context)?;
@@ -322,6 +324,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     }
 
     /// Scale and shift of a norm, which each visit binds, and the places of its running statistics.
+    #[allow(clippy::type_complexity)]
     fn norm(&self, id: LayerId, context: &mut Context<E, X, T>) -> Result<([Param<E, X>; 2], &'a [usize]), X::Err> {
         let places = self.params.of_layer(id);
         let (scale, shift) = (self.bind(places[0], context)?, self.bind(places[1], context)?);

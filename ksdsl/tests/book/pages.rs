@@ -120,5 +120,5 @@ fn every_file_that_contributing_names_exists() {
     for path in paths.iter().filter(|path| !path.contains('\n')) {
         assert!(repository().join(path).exists(), "{path} does not exist");
     }
-    assert!(paths.len() > 12, "only {} paths were found", paths.len());
+    assert!(paths.len() > 10, "only {} paths were found", paths.len());
 }

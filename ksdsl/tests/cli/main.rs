@@ -321,8 +321,8 @@ fn json_has_the_fields_that_tools_rely_on() {
     // The second convolution, for 2 images: input and output are maps of 4x8x8 values, the shared
     // kernel is held as it is and as a matrix of 36 rows, padded to 16 columns and with room to
     // align it; a task computes 2 of 16 rows, for which it copies 4 rows of 10 pixels, padding
-    // among them.
-    let values = 2 * (2 * 4 * 8 * 8) + 4 * 4 * 9 + (36 * 16 + 16) + 4 * 10 * 4;
+    // among them. What follows has a factor and an offset for each of 64 columns of vectors.
+    let values = 2 * (2 * 4 * 8 * 8) + 4 * 4 * 9 + (36 * 16 + 16) + 4 * 10 * 4 + 2 * 64;
     assert_eq!(json["memory"]["inference_bytes"], values * 4);
     assert_eq!(json["memory"]["threads"], 1);
     // A second thread copies as much.

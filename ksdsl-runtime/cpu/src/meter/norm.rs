@@ -192,7 +192,7 @@ impl Operand {
         tiled.extend(meter.tiles(factor.len(), usize::from(open)));
         let input = Self::new(meter, input);
         let residual = residual.as_deref().map(|residual| Self::new(meter, residual));
-        let of_residual = residual.as_ref().filter(|residual| residual.multiple_known());
+        let of_residual = residual.as_ref().filter(|residual| residual.is_recomputed());
         Self {
             open,
             multiple: columns.repeat(),
@@ -205,8 +205,8 @@ impl Operand {
         }
     }
 
-    /// Whether it is recomputed.
-    fn multiple_known(&self) -> bool {
+    /// Whether it is made piece by piece.
+    fn is_recomputed(&self) -> bool {
         self.width > 0
     }
 
