@@ -47,6 +47,8 @@ impl Deck {
 pub(super) const OF_MAPS: &[&str] = &[
     "conv",
     "conv",
+    "conv",
+    "conv",
     "depthwise",
     "pointwise",
     "residual",
