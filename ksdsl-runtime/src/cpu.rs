@@ -10,7 +10,9 @@ use ksdsl_cpu::{CpuBuf, CpuExec, WrongLength};
 use ksdsl_engine::Exec;
 
 #[cfg(feature = "signs")]
+#[doc(inline)]
 pub use ksdsl_cpu::with_signs;
+#[doc(inline)]
 pub use ksdsl_cpu::{
     Level, THREADS_VARIABLE, WinogradChoice, memory, set_threads, threads, with_threads, with_unit_bytes, with_winograd,
 };

@@ -27,7 +27,7 @@ fn bind<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     context: &mut Context<E, D, T>,
 ) -> Result<Param<E, D::Exec>, D::Err> {
     let (exec, len) = (context.exec.clone(), tensor.shape().num_elements());
-    let read = |tensor| Ok::<_, D::Err>(exec.kernel(tensor_values::<S, E, D>(tensor)?));
+    let read = |tensor: &Tensor<S, E, D>| Ok::<_, D::Err>(exec.kernel(tensor.device().read_tensor(tensor)?));
     if let (Some(kernels), false) = (&context.kernels, T::OWNS_TAPE) {
         let kernel = kernels.param(address(tensor), || read(tensor))?;
         return Ok(Param::new(kernel, len, false));
@@ -48,12 +48,6 @@ fn bind<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
             });
     }
     Ok(param)
-}
-
-fn tensor_values<S: Shape, E: Scalar, D: Backend<E>>(
-    tensor: &Tensor<S, E, D>,
-) -> Result<crate::backend::Buf<E, D>, D::Err> {
-    tensor.device().read_tensor(tensor)
 }
 
 /// A shared parameter of shape `S`, bound for one forward pass.

@@ -20,6 +20,7 @@
 mod tensors;
 mod unavailable;
 
+#[doc(inline)]
 pub use ksdsl_cuda::Precision;
 pub use unavailable::{CudaUnavailable, device, device_with_seed};
 

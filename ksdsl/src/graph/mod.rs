@@ -1,7 +1,7 @@
 //! Runs a resolved network on the engine without compiling it: inference, prepared inference, training steps.
 //!
 //! It does what generated code does, operation by operation and in the same order, so that the outcome has the same
-//! bits. [`walk`] alone knows how a network is represented.
+//! bits. `walk.rs` alone knows how a network is represented.
 
 #[cfg(feature = "memory")]
 pub mod memory;
