@@ -47,8 +47,6 @@ impl Deck {
 pub(super) const OF_MAPS: &[&str] = &[
     "conv",
     "conv",
-    "conv",
-    "conv",
     "depthwise",
     "pointwise",
     "residual",

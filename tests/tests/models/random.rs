@@ -319,7 +319,6 @@ fn random_networks_cover_the_language() {
         "when i",
         "seq {",
         "block unit",
-        "groups = 2",
         "dilation = 2",
     ];
     for word in words {
