@@ -19,12 +19,11 @@ pub(super) enum Method {
     Winograd,
 }
 
-/// What to do with convolutions that Winograd's algorithm can take. It overrides the algorithm that the
-/// specification sets for a layer ([`Algorithm`]), which overrides the heuristic.
+/// What to do with convolutions that Winograd's algorithm can take. It overrides the algorithm that a
+/// [`ConvSize`] asks for, which overrides the heuristic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WinogradChoice {
-    /// Use the algorithm that the specification sets; otherwise use Winograd where measurements show a gain, in
-    /// `f32` only.
+    /// Use Winograd where measurements show a gain, in `f32` only.
     #[default]
     WhereItPays,
     /// Use it wherever it can be used, also in `f64`.
@@ -37,8 +36,7 @@ thread_local! {
     static CHOICE: Cell<WinogradChoice> = const { Cell::new(WinogradChoice::WhereItPays) };
 }
 
-/// Runs `f`; convolutions called from it, on this thread, follow `choice` instead of their
-/// specification and the rule.
+/// Runs `f`; convolutions called from it, on this thread, follow `choice` instead of the heuristic.
 ///
 /// A training step's backward pass follows the choice in force when it runs.
 pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
@@ -161,8 +159,8 @@ fn is_rough(output: &MapSize) -> bool {
     pixels < ROUGH_ROWS || pixels * output.batch < ROUGH_PRODUCT
 }
 
-/// Whether F(4x4, 3x3) is faster than unrolling, measured with AVX-512 on two cores in paired runs
-/// (`tests/benches/winograd.rs`).
+/// Whether F(4x4, 3x3) is faster than unrolling, measured with AVX-512 of a Zen 4 on two cores in paired runs
+/// (`benches/kernels.rs` repeats them).
 ///
 /// - The tiles must be filled at least half: of the saving of 4, less than 2 would be left, and the
 ///   transforms take that.
@@ -247,9 +245,9 @@ mod tests {
         assert!(matches!(method::<f32>(&chosen.in_training()), Method::Winograd));
     }
 
-    /// The choice at run time, then the specification, then the rule.
+    /// The choice at run time, then the size, then the heuristic.
     #[test]
-    fn the_choice_at_run_time_goes_before_the_specification() {
+    fn the_choice_at_run_time_goes_before_the_size() {
         use WinogradChoice::{Always, Never, WhereItPays};
         // The rule takes Winograd for the first, not for the second.
         for (size, rule) in [(conv(64, 32, 64), true), (conv(1, 4, 8), false)] {

@@ -4,11 +4,11 @@
 //! input, and forgotten; so is the convolution's input where it is the output of another norm that
 //! was not kept. Unfused, each of these would be a separate pass over memory (or two).
 
-use super::fused::{Backward, Operand, Pieces, Sums};
+use super::fused::{Operand, Pieces};
 use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::kernel::{CpuKernel, CpuKernelGradient};
-use super::{CpuBuf, elementwise, linear, par};
+use super::{CpuBuf, elementwise, linear, par, tail};
 use crate::real::CpuReal;
 use ksdsl_engine::exec::{JoinedConv, JoinedGradients, MapGradient, NormBackward};
 use ksdsl_engine::size::LinearSize;
@@ -79,27 +79,7 @@ pub(super) fn backward<E: CpuReal>(
     mut dy: CpuBuf<E>,
     gradients: JoinedGradients<'_, CpuBuf<E>, CpuKernelGradient<E>>,
 ) -> MapGradient<CpuBuf<E>> {
-    let backward = Backward {
-        size: norm.size,
-        tail: norm.tail,
-        z: norm.input,
-        mean: norm.mean,
-        factor: norm.factor,
-        offset: norm.offset,
-        residual: None,
-        y: norm.output.map(|y| &y[..]),
-    };
-    let sums = match norm.sums {
-        Some(sums) => Sums::of(sums.map(|sums| &sums[..])),
-        None => backward.reduce(&dy),
-    };
-    let (average, slope) = sums.into_coefficients(
-        norm.size.rows,
-        norm.variance,
-        norm.eps,
-        gradients.scale,
-        gradients.shift,
-    );
+    let (backward, [average, slope]) = tail::coefficients(&norm, &dy, gradients.scale, gradients.shift);
     let same = size.inputs == size.outputs;
     let pieces = Pieces::new(backward, &average, &slope);
     let x = Operand::new(&conv.x);

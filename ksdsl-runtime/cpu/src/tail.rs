@@ -134,14 +134,13 @@ pub(super) fn recall<E: CpuReal>(
     y
 }
 
-/// The gradients with respect to the input and, if wanted, to the residual.
-pub(super) fn backward<E: CpuReal>(
-    norm: NormBackward<'_, CpuBuf<E>>,
-    mut dy: CpuBuf<E>,
-    residual: bool,
-    dscale: &mut CpuBuf<E>,
-    dshift: &mut CpuBuf<E>,
-) -> (CpuBuf<E>, Option<CpuBuf<E>>) {
+/// The backward pass of a norm, and its `average` and `slope` per channel; adds the gradients of scale and shift.
+pub(super) fn coefficients<'a, E: CpuReal>(
+    norm: &NormBackward<'a, CpuBuf<E>>,
+    dy: &[E],
+    dscale: &mut [E],
+    dshift: &mut [E],
+) -> (Backward<'a, E>, [CpuBuf<E>; 2]) {
     let backward = Backward {
         size: norm.size,
         tail: norm.tail,
@@ -154,9 +153,21 @@ pub(super) fn backward<E: CpuReal>(
     };
     let sums = match norm.sums {
         Some(sums) => Sums::of(sums.map(|sums| &sums[..])),
-        None => backward.reduce(&dy),
+        None => backward.reduce(dy),
     };
     let (average, slope) = sums.into_coefficients(norm.size.rows, norm.variance, norm.eps, dscale, dshift);
+    (backward, [average, slope])
+}
+
+/// The gradients with respect to the input and, if wanted, to the residual.
+pub(super) fn backward<E: CpuReal>(
+    norm: NormBackward<'_, CpuBuf<E>>,
+    mut dy: CpuBuf<E>,
+    residual: bool,
+    dscale: &mut CpuBuf<E>,
+    dshift: &mut CpuBuf<E>,
+) -> (CpuBuf<E>, Option<CpuBuf<E>>) {
+    let (backward, [average, slope]) = coefficients(&norm, &dy, dscale, dshift);
     if !residual {
         backward.gradient(&average, &slope, &mut dy, None);
         return (dy, None);

@@ -72,7 +72,9 @@ impl Window {
 }
 
 /// The algorithm of a convolution and its gradients. If it does not support a pass, [`Algorithm::Auto`] applies.
-/// It is a hint that an executor may ignore; results differ by rounding only, also for non-finite values.
+/// It is a hint that an executor may ignore; results differ by rounding only, also for non-finite values. Networks ask
+/// for none: [`Algorithm::Direct`], [`Algorithm::Winograd`] and [`Algorithm::ToomCook`] are for tests of executors and
+/// for what a meter reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
     /// The executor's heuristic chooses by the sizes.
@@ -102,7 +104,7 @@ pub struct ConvSize {
     pub window: Window,
     /// Groups; divides both channel counts.
     pub groups: usize,
-    /// The algorithm.
+    /// The algorithm that is asked for.
     pub algorithm: Algorithm,
     /// In inference on a slice of a larger batch, the micro-batch size in images: the executor's choices depend on it
     /// instead of the batch size, so that no bit of the output depends on the slice size.

@@ -83,13 +83,7 @@ impl Operation for Conv {
     fn tensors(&self) -> Vec<Tensor> {
         let [height, width] = self.kernel;
         let shape = [self.outputs, self.inputs / self.groups.max(1), height, width];
-        let [of_kernel, of_bias] = self.init;
-        let mut tensors = vec![Tensor::new("weight", &shape, Part::Kernel, of_kernel)];
-        tensors.extend(
-            self.bias
-                .then(|| Tensor::new("bias", &[self.outputs], Part::Bias, of_bias)),
-        );
-        tensors
+        Tensor::weight_and_bias(&shape, self.bias, self.init)
     }
 
     /// Stride, padding, dilation and initialisation may differ.
@@ -285,30 +279,8 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
         dilation,
         groups,
         bias: args.flag("bias", bias),
-        init: inits(args, fan(inputs), fan(outputs)),
+        init: Init::of_kernel_and_bias(args, fan(inputs), fan(outputs)),
     })
-}
-
-/// The initial values of kernel and bias. The default is that of PyTorch's convolutions and linear layers: uniform
-/// within `1 / sqrt(fan_in)` for both (Kaiming uniform with `a = sqrt(5)`). It also applies to the projections of
-/// attention, where `nn.MultiheadAttention` uses Xavier uniform and zero biases.
-pub(super) fn inits(args: &Args, fan_in: f64, fan_out: f64) -> [Init; 2] {
-    ["init", "bias_init"].map(|param| init(args.init(param), fan_in, fan_out))
-}
-
-/// The initial value of a parameter of these fans.
-pub(super) fn init(choice: Option<InitChoice>, fan_in: f64, fan_out: f64) -> Init {
-    let fans = fan_in + fan_out;
-    match choice {
-        None => Init::Uniform(Real(1.0 / fan_in.sqrt())),
-        Some(InitChoice::KaimingNormal) => Init::Normal(Real((2.0 / fan_in).sqrt())),
-        Some(InitChoice::KaimingUniform) => Init::Uniform(Real((6.0 / fan_in).sqrt())),
-        Some(InitChoice::XavierNormal) => Init::Normal(Real((2.0 / fans).sqrt())),
-        Some(InitChoice::XavierUniform) => Init::Uniform(Real((6.0 / fans).sqrt())),
-        Some(InitChoice::Constant(value)) => Init::Constant(Real(value)),
-        Some(InitChoice::Normal(value)) => Init::Normal(Real(value)),
-        Some(InitChoice::Uniform(value)) => Init::Uniform(Real(value)),
-    }
 }
 
 /// Padding above, below, left and right. `same` makes the output `ceil(input / stride)`; where the
@@ -374,6 +346,6 @@ pub fn projection(input: Shape, output: Shape) -> Option<Conv> {
         dilation: [1, 1],
         groups: 1,
         bias: false,
-        init: inits(&Args::default(), inputs as f64, outputs as f64),
+        init: Init::of_kernel_and_bias(&Args::default(), inputs as f64, outputs as f64),
     })
 }

@@ -1,6 +1,5 @@
 //! Linear layers.
 
-use super::conv::inits;
 use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
@@ -28,7 +27,7 @@ pub(super) fn linear(args: &Args, inputs: u64, outputs: u64, bias: bool) -> Op {
         inputs,
         outputs,
         bias: args.flag("bias", bias),
-        init: inits(args, inputs as f64, outputs as f64),
+        init: Init::of_kernel_and_bias(args, inputs as f64, outputs as f64),
     })
 }
 
@@ -58,14 +57,7 @@ impl Operation for Linear {
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        let [of_kernel, of_bias] = self.init;
-        let shape = [self.outputs, self.inputs];
-        let mut tensors = vec![Tensor::new("weight", &shape, Part::Kernel, of_kernel)];
-        tensors.extend(
-            self.bias
-                .then(|| Tensor::new("bias", &[self.outputs], Part::Bias, of_bias)),
-        );
-        tensors
+        Tensor::weight_and_bias(&[self.outputs, self.inputs], self.bias, self.init)
     }
 
     fn sharing(&self) -> Option<Sharing> {

@@ -1,6 +1,5 @@
 //! Learned position embeddings.
 
-use super::conv;
 use super::prelude::*;
 
 /// The standard deviation of ViT's position embeddings (Dosovitskiy et al. 2020, appendix B).
@@ -17,7 +16,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         let choice = args.init("init").unwrap_or(InitChoice::Normal(DEVIATION));
         Ok(Some(Op::new(PositionEmbedding {
             shape: [channels, height, width],
-            init: conv::init(Some(choice), 1.0, 1.0),
+            init: Init::of(Some(choice), 1.0, 1.0),
         })))
     }),
 }];

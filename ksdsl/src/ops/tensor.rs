@@ -1,5 +1,7 @@
 //! The tensors of operations.
 
+use super::{Args, InitChoice};
+
 /// A finite number that can be compared and hashed.
 #[derive(Clone, Copy, Debug)]
 pub struct Real(pub f64);
@@ -29,6 +31,30 @@ pub enum Init {
     Normal(Real),
 }
 
+impl Init {
+    /// The initial values of kernel and bias. The default is that of PyTorch's convolutions and linear layers: uniform
+    /// within `1 / sqrt(fan_in)` for both (Kaiming uniform with `a = sqrt(5)`). It also applies to the projections of
+    /// attention, where `nn.MultiheadAttention` uses Xavier uniform and zero biases.
+    pub(super) fn of_kernel_and_bias(args: &Args, fan_in: f64, fan_out: f64) -> [Self; 2] {
+        ["init", "bias_init"].map(|param| Self::of(args.init(param), fan_in, fan_out))
+    }
+
+    /// The initial value of a parameter of these fans.
+    pub(super) fn of(choice: Option<InitChoice>, fan_in: f64, fan_out: f64) -> Self {
+        let fans = fan_in + fan_out;
+        match choice {
+            None => Init::Uniform(Real(1.0 / fan_in.sqrt())),
+            Some(InitChoice::KaimingNormal) => Init::Normal(Real((2.0 / fan_in).sqrt())),
+            Some(InitChoice::KaimingUniform) => Init::Uniform(Real((6.0 / fan_in).sqrt())),
+            Some(InitChoice::XavierNormal) => Init::Normal(Real((2.0 / fans).sqrt())),
+            Some(InitChoice::XavierUniform) => Init::Uniform(Real((6.0 / fans).sqrt())),
+            Some(InitChoice::Constant(value)) => Init::Constant(Real(value)),
+            Some(InitChoice::Normal(value)) => Init::Normal(Real(value)),
+            Some(InitChoice::Uniform(value)) => Init::Uniform(Real(value)),
+        }
+    }
+}
+
 /// One tensor of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
@@ -54,6 +80,13 @@ impl Tensor {
             part,
             init,
         }
+    }
+
+    /// The `weight` of a convolution or linear layer, whose first axis is the outputs, and its `bias` if it has one.
+    pub(super) fn weight_and_bias(shape: &[u64], bias: bool, [of_weight, of_bias]: [Init; 2]) -> Vec<Self> {
+        let mut tensors = vec![Self::new("weight", shape, Part::Kernel, of_weight)];
+        tensors.extend(bias.then(|| Self::new("bias", &shape[..1], Part::Bias, of_bias)));
+        tensors
     }
 
     /// A tensor of a norm: one value per channel, all equal at the start.

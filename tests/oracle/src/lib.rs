@@ -16,3 +16,12 @@ pub mod linear;
 pub mod loops;
 pub mod norm;
 pub mod pool;
+
+use ksdsl_engine::size::Window;
+
+/// The outputs of a window along one axis, as PyTorch counts them; `None` where there is none.
+pub fn outputs_along(window: &Window, axis: usize, len: usize) -> Option<usize> {
+    let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
+    let room = (len + 2 * window.pad[axis]).checked_sub(reach)?;
+    Some(room / window.stride[axis] + 1)
+}

@@ -25,7 +25,7 @@ pub(super) enum Way {
     Strided(Vec<Lines>),
 }
 
-/// Whether to use Toom-Cook for a map of this width: as the specification sets, or by the heuristic.
+/// Whether to use Toom-Cook for a map of this width: as the size asks for, or by the heuristic.
 fn toom(level: Level, size: &ConvSize, width: usize) -> bool {
     match size.algorithm {
         Algorithm::Auto | Algorithm::Training => toom_pays(level, &size.window, width),

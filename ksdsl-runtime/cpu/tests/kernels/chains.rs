@@ -1,13 +1,13 @@
 //! Depthwise convolutions with the pointwise one after them, in inference, band by band.
 
-use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu_of, outputs, pixels, wide};
+use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu_of, pixels, wide};
 use ksdsl_cpu::CpuExec;
 use ksdsl_cpu::CpuReal;
 use ksdsl_cpu::{CpuBuf, with_threads};
 use ksdsl_engine::exec::{ConvLink, ConvTail, Exec};
 use ksdsl_engine::size::{Activation, ConvSize, LinearSize, MapSize, Window};
 use ksdsl_oracle::combine::{to_nchw, to_nhwc};
-use ksdsl_oracle::{activation, conv};
+use ksdsl_oracle::{activation, conv, outputs_along};
 use std::num::NonZeroUsize;
 
 /// A convolution's operands and what follows it.
@@ -116,8 +116,8 @@ fn sizes(input: MapSize, [kernel, stride, dilation, outs]: [usize; 4]) -> [ConvS
         dilation: [dilation; 2],
     };
     let middle = MapSize {
-        height: outputs(&window, 0, input.height).unwrap(),
-        width: outputs(&window, 1, input.width).unwrap(),
+        height: outputs_along(&window, 0, input.height).unwrap(),
+        width: outputs_along(&window, 1, input.width).unwrap(),
         ..input
     };
     let first = ConvSize {

@@ -1,11 +1,11 @@
 //! Convolutions and linear layers.
 
-use crate::support::{Checked, Kernels, Plain, Rng, Worst, at_every_level, buf, cpu, outputs, pixels, wide};
+use crate::support::{Checked, Kernels, Plain, Rng, Worst, at_every_level, buf, cpu, pixels, wide};
 use ksdsl_cpu::CpuExec;
 use ksdsl_engine::exec::Exec;
 use ksdsl_engine::size::{ConvSize, LinearSize, MapSize, RowSize, Window};
 use ksdsl_oracle::combine::{to_nchw, to_nhwc};
-use ksdsl_oracle::{conv, linear};
+use ksdsl_oracle::{conv, linear, outputs_along};
 
 /// Groups, inputs and outputs: dense, grouped, depthwise, depthwise with a multiplier.
 fn channels(rng: &mut Rng) -> [usize; 3] {
@@ -43,8 +43,8 @@ pub(crate) fn random(rng: &mut Rng) -> Option<ConvSize> {
     };
     let output = MapSize {
         batch: input.batch,
-        height: outputs(&window, 0, input.height)? + rng.between(0, 1),
-        width: outputs(&window, 1, input.width)? + rng.between(0, 1),
+        height: outputs_along(&window, 0, input.height)? + rng.between(0, 1),
+        width: outputs_along(&window, 1, input.width)? + rng.between(0, 1),
         channels: output_channels,
     };
     Some(ConvSize {
@@ -154,8 +154,8 @@ fn large_convolutions() {
             dilation: [1; 2],
         };
         let output = MapSize {
-            height: outputs(&window, 0, 30).unwrap(),
-            width: outputs(&window, 1, 27).unwrap(),
+            height: outputs_along(&window, 0, 30).unwrap(),
+            width: outputs_along(&window, 1, 27).unwrap(),
             ..input
         };
         let size = ConvSize {

@@ -2,10 +2,11 @@
 //! one image, one channel, channels that no vector divides; and a table of the greatest errors.
 
 use crate::convolutions::check_conv;
-use crate::support::{RECORD, Rng, Worst, at_every_level, outputs};
+use crate::support::{RECORD, Rng, Worst, at_every_level};
 use crate::{activations, attention, chains, convolutions, depthwise, maps, norms, winograd};
 use ksdsl_cpu::{Level, WinogradChoice, with_winograd};
 use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
+use ksdsl_oracle::outputs_along;
 
 /// Channels below, at and above one and two vectors of 8 and 16 lanes, and the tiles of 64 columns.
 const CHANNELS: [usize; 9] = [1, 2, 7, 8, 9, 16, 17, 31, 65];
@@ -13,8 +14,8 @@ const CHANNELS: [usize; 9] = [1, 2, 7, 8, 9, 16, 17, 31, 65];
 /// A convolution with as many outputs as PyTorch gives it.
 fn sized(input: MapSize, [groups, outputs_]: [usize; 2], window: Window) -> Option<ConvSize> {
     let output = MapSize {
-        height: outputs(&window, 0, input.height)?,
-        width: outputs(&window, 1, input.width)?,
+        height: outputs_along(&window, 0, input.height)?,
+        width: outputs_along(&window, 1, input.width)?,
         channels: outputs_,
         ..input
     };
@@ -151,7 +152,7 @@ fn depthwise_windows() {
 }
 
 /// Prints what every kernel reaches at every level, as a table for the notes:
-/// `cargo test -p ksdsl-runtime --test kernels -- --ignored --nocapture table_of_errors`
+/// `cargo test -p ksdsl-cpu --test kernels -- --ignored --nocapture table_of_errors`
 #[test]
 #[ignore = "prints a table; the tests check the same"]
 fn table_of_errors() {

@@ -1,9 +1,10 @@
 //! Depthwise convolutions: at every dispatch level, and with any number of threads.
 
 use crate::convolutions::check_conv;
-use crate::support::{Plain, Rng, Worst, at_every_level, buf, cpu_of, outputs};
+use crate::support::{Plain, Rng, Worst, at_every_level, buf, cpu_of};
 use ksdsl_cpu::with_threads;
 use ksdsl_engine::size::{ConvSize, MapSize, Window};
+use ksdsl_oracle::outputs_along;
 use std::num::NonZeroUsize;
 
 fn sized(input: MapSize, kernel: usize, stride: usize) -> ConvSize {
@@ -14,8 +15,8 @@ fn sized(input: MapSize, kernel: usize, stride: usize) -> ConvSize {
         dilation: [1; 2],
     };
     let output = MapSize {
-        height: outputs(&window, 0, input.height).unwrap(),
-        width: outputs(&window, 1, input.width).unwrap(),
+        height: outputs_along(&window, 0, input.height).unwrap(),
+        width: outputs_along(&window, 1, input.width).unwrap(),
         ..input
     };
     ConvSize {

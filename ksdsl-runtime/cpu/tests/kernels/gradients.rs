@@ -1,9 +1,9 @@
 //! The oracle's gradients against central differences in `f64`.
 
 use crate::activations::ALL;
-use crate::support::{Rng, distance, outputs};
+use crate::support::{Rng, distance};
 use ksdsl_engine::size::{AttentionSize, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
-use ksdsl_oracle::{activation, attention, combine, conv, linear, norm, pool};
+use ksdsl_oracle::{activation, attention, combine, conv, linear, norm, outputs_along, pool};
 
 /// Step of the differences: their error is about `STEP^2` and `1e-16 / STEP`.
 const STEP: f64 = 1e-5;
@@ -57,8 +57,8 @@ fn convolution() {
             dilation,
         };
         let output = MapSize {
-            height: outputs(&window, 0, MAP.height).unwrap(),
-            width: outputs(&window, 1, MAP.width).unwrap(),
+            height: outputs_along(&window, 0, MAP.height).unwrap(),
+            width: outputs_along(&window, 1, MAP.width).unwrap(),
             channels,
             ..MAP
         };
@@ -183,8 +183,8 @@ fn pools() {
             dilation: [1, 1],
         };
         let output = MapSize {
-            height: outputs(&window, 0, MAP.height).unwrap(),
-            width: outputs(&window, 1, MAP.width).unwrap(),
+            height: outputs_along(&window, 0, MAP.height).unwrap(),
+            width: outputs_along(&window, 1, MAP.width).unwrap(),
             ..MAP
         };
         let size = PoolSize {

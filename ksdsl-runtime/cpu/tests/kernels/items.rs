@@ -4,13 +4,14 @@
 //! alone; and nothing of an empty batch.
 
 use crate::activations::ALL;
-use crate::support::{Checked, Kernels, Rng, at_every_level, buf, cpu_of, outputs};
+use crate::support::{Checked, Kernels, Rng, at_every_level, buf, cpu_of};
 use ksdsl_cpu::CpuBuf;
 use ksdsl_cpu::CpuExec;
 use ksdsl_engine::exec::{ConvLink, ConvTail, Exec, JoinedConv, JoinedGradients, NormBackward, Recipe};
 use ksdsl_engine::size::{
     Activation, Algorithm, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail, Window,
 };
+use ksdsl_oracle::outputs_along;
 use std::borrow::Cow;
 
 /// An operation on this many items: from the operands that items have to its outputs, item after item.
@@ -142,8 +143,8 @@ impl Conv {
     fn size(self, batch: usize) -> ConvSize {
         let (window, input) = (self.window(), map(batch, self.map));
         let output = MapSize {
-            height: outputs(&window, 0, input.height).unwrap(),
-            width: outputs(&window, 1, input.width).unwrap(),
+            height: outputs_along(&window, 0, input.height).unwrap(),
+            width: outputs_along(&window, 1, input.width).unwrap(),
             channels: self.outputs,
             ..input
         };

@@ -1,11 +1,11 @@
 //! Pooling, gates, joins, dropout and layout.
 
-use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu, outputs, wide};
+use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu, wide};
 use ksdsl_cpu::CpuExec;
 use ksdsl_engine::exec::Exec;
 use ksdsl_engine::size::{MapSize, PoolKind, PoolSize, Window};
 use ksdsl_oracle::combine::{self, to_nchw, to_nhwc};
-use ksdsl_oracle::pool;
+use ksdsl_oracle::{outputs_along, pool};
 
 /// A random pooling; padding is at most half the window, so that none lies in it altogether.
 fn random_pool(rng: &mut Rng) -> Option<PoolSize> {
@@ -18,8 +18,8 @@ fn random_pool(rng: &mut Rng) -> Option<PoolSize> {
         dilation: [1, 1],
     };
     let output = MapSize {
-        height: outputs(&window, 0, input.height)?,
-        width: outputs(&window, 1, input.width)?,
+        height: outputs_along(&window, 0, input.height)?,
+        width: outputs_along(&window, 1, input.width)?,
         ..input
     };
     Some(PoolSize { input, output, window })

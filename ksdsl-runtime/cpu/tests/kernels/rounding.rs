@@ -1,10 +1,10 @@
 //! How far the output of a training pass is off: as little as PyTorch's.
 
-use crate::support::{Rng, at_every_level, buf, cpu_of, outputs, wide};
+use crate::support::{Rng, at_every_level, buf, cpu_of, wide};
 use ksdsl_engine::exec::Exec;
 use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
 use ksdsl_oracle::combine::{to_nchw, to_nhwc};
-use ksdsl_oracle::conv;
+use ksdsl_oracle::{conv, outputs_along};
 
 fn size(batch: usize, side: usize, channels: [usize; 2], kernel: usize) -> ConvSize {
     let window = Window {
@@ -13,7 +13,7 @@ fn size(batch: usize, side: usize, channels: [usize; 2], kernel: usize) -> ConvS
         pad: [kernel / 2; 2],
         dilation: [1; 2],
     };
-    let side_out = outputs(&window, 0, side).unwrap();
+    let side_out = outputs_along(&window, 0, side).unwrap();
     let map = |channels, side| MapSize {
         batch,
         height: side,

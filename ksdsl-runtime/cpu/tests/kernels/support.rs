@@ -300,10 +300,3 @@ impl Drop for Worst {
         }
     }
 }
-
-/// The outputs of a window along one axis, as PyTorch counts them; `None` where there is none.
-pub(crate) fn outputs(window: &Window, axis: usize, len: usize) -> Option<usize> {
-    let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-    let room = (len + 2 * window.pad[axis]).checked_sub(reach)?;
-    Some(room / window.stride[axis] + 1)
-}

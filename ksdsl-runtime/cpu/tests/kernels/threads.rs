@@ -1,10 +1,11 @@
 //! The same bits for any number of threads, and in every run.
 
 use crate::activations::ALL;
-use crate::support::{Plain, Rng, buf, cpu_of, outputs, pixels};
+use crate::support::{Plain, Rng, buf, cpu_of, pixels};
 use ksdsl_cpu::{CpuBuf, with_threads};
 use ksdsl_engine::exec::Exec;
 use ksdsl_engine::size::{AttentionSize, ConvSize, LinearSize, MapSize, PoolKind, PoolSize, RowSize, Window};
+use ksdsl_oracle::outputs_along;
 use std::num::NonZeroUsize;
 
 /// Large enough for several tasks and parts of every kernel.
@@ -25,8 +26,8 @@ fn convolutions(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
             dilation: [1; 2],
         };
         let output = MapSize {
-            height: outputs(&window, 0, MAP.height).unwrap(),
-            width: outputs(&window, 1, MAP.width).unwrap(),
+            height: outputs_along(&window, 0, MAP.height).unwrap(),
+            width: outputs_along(&window, 1, MAP.width).unwrap(),
             ..MAP
         };
         let size = ConvSize {

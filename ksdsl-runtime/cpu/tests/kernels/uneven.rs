@@ -5,7 +5,7 @@
 //! of its products, which the oracle computes from magnitudes; values outside the window do not see the
 //! great one there either.
 
-use crate::support::{Kernels, Plain, Rng, at_every_level, buf, cpu_of, outputs, wide};
+use crate::support::{Kernels, Plain, Rng, at_every_level, buf, cpu_of, wide};
 use crate::winograd::conv3;
 use ksdsl_cpu::CpuExec;
 use ksdsl_cpu::CpuReal;
@@ -13,7 +13,7 @@ use ksdsl_cpu::{CpuBuf, WinogradChoice, with_threads, with_winograd};
 use ksdsl_engine::exec::Exec;
 use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
 use ksdsl_oracle::combine::{to_nchw, to_nhwc};
-use ksdsl_oracle::conv;
+use ksdsl_oracle::{conv, outputs_along};
 use std::num::NonZeroUsize;
 
 const SPOILT: [f64; 8] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e3, 1e5, 1e8, -1e30, 3e38];
@@ -57,7 +57,7 @@ fn toom(batch: usize, width: usize, channels: usize, kernel: usize, pad: usize) 
     ConvSize {
         input,
         output: MapSize {
-            width: outputs(&window, 1, width).unwrap(),
+            width: outputs_along(&window, 1, width).unwrap(),
             ..input
         },
         window,

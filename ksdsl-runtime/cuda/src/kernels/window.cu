@@ -1,5 +1,17 @@
 // Operations with windows: depthwise convolutions and pooling.
 
+// An image and a position in it.
+struct Pixel {
+    idx n;
+    int y, x;
+};
+
+// The pixel of a row of a map of this height and width.
+__device__ __forceinline__ Pixel pixel_of(idx row, int height, int width) {
+    idx line = row / width;
+    return {line / height, (int)(line % height), (int)(row % width)};
+}
+
 // The input coordinate of a tap, or -1 outside the map.
 __device__ __forceinline__ int source(int out, int tap, int stride, int dilation, int pad, int len) {
     int at = out * stride + tap * dilation - pad;
@@ -19,18 +31,15 @@ __device__ __forceinline__ int target(int in, int tap, int stride, int dilation,
 extern "C" __global__ void depthwise_forward(Sizes s, idx rows, const real *x, const real *kernel, real *y) {
     int multiplier = s.output_channels / s.input_channels;
     FOR_ROWS(row, o, rows, s.output_channels) {
-        int ox = (int)(row % s.output_width);
-        idx rest = row / s.output_width;
-        int oy = (int)(rest % s.output_height);
-        idx n = rest / s.output_height;
+        Pixel out = pixel_of(row, s.output_height, s.output_width);
         real sum = 0;
         for (int ky = 0; ky < s.kernel_height; ky++) {
-            int iy = source(oy, ky, s.stride_y, s.dilation_y, s.pad_y, s.input_height);
+            int iy = source(out.y, ky, s.stride_y, s.dilation_y, s.pad_y, s.input_height);
             if (iy < 0) continue;
             for (int kx = 0; kx < s.kernel_width; kx++) {
-                int ix = source(ox, kx, s.stride_x, s.dilation_x, s.pad_x, s.input_width);
+                int ix = source(out.x, kx, s.stride_x, s.dilation_x, s.pad_x, s.input_width);
                 if (ix < 0) continue;
-                real v = x[((n * s.input_height + iy) * s.input_width + ix) * s.input_channels + o / multiplier];
+                real v = x[((out.n * s.input_height + iy) * s.input_width + ix) * s.input_channels + o / multiplier];
                 sum = fma(v, kernel[(idx)(ky * s.kernel_width + kx) * s.output_channels + o], sum);
             }
         }
@@ -42,18 +51,15 @@ extern "C" __global__ void depthwise_data(Sizes s, idx rows, int accumulate, con
                                           real *dx) {
     int multiplier = s.output_channels / s.input_channels;
     FOR_ROWS(row, c, rows, s.input_channels) {
-        int ix = (int)(row % s.input_width);
-        idx rest = row / s.input_width;
-        int iy = (int)(rest % s.input_height);
-        idx n = rest / s.input_height;
+        Pixel in = pixel_of(row, s.input_height, s.input_width);
         real sum = 0;
         for (int ky = 0; ky < s.kernel_height; ky++) {
-            int oy = target(iy, ky, s.stride_y, s.dilation_y, s.pad_y, s.output_height);
+            int oy = target(in.y, ky, s.stride_y, s.dilation_y, s.pad_y, s.output_height);
             if (oy < 0) continue;
             for (int kx = 0; kx < s.kernel_width; kx++) {
-                int ox = target(ix, kx, s.stride_x, s.dilation_x, s.pad_x, s.output_width);
+                int ox = target(in.x, kx, s.stride_x, s.dilation_x, s.pad_x, s.output_width);
                 if (ox < 0) continue;
-                idx pixel = (n * s.output_height + oy) * s.output_width + ox;
+                idx pixel = (in.n * s.output_height + oy) * s.output_width + ox;
                 for (int m = 0; m < multiplier; m++) {
                     int o = c * multiplier + m;
                     real w = kernel[(idx)(ky * s.kernel_width + kx) * s.output_channels + o];
@@ -258,11 +264,9 @@ __device__ __forceinline__ int first_max(const Sizes &s, const real *image, int 
 
 extern "C" __global__ void max_pool(Sizes s, idx rows, const real *x, real *y) {
     FOR_ROWS(row, c, rows, s.output_channels) {
-        int ox = (int)(row % s.output_width);
-        idx rest = row / s.output_width;
-        int oy = (int)(rest % s.output_height);
-        const real *image = x + rest / s.output_height * s.input_height * s.input_width * s.input_channels;
-        int at = first_max(s, image, oy, ox, c);
+        Pixel out = pixel_of(row, s.output_height, s.output_width);
+        const real *image = x + out.n * s.input_height * s.input_width * s.input_channels;
+        int at = first_max(s, image, out.y, out.x, c);
         y[row * s.output_channels + c] = at < 0 ? MINUS_INFINITY : image[(idx)at * s.input_channels + c];
     }
 }
@@ -270,26 +274,22 @@ extern "C" __global__ void max_pool(Sizes s, idx rows, const real *x, real *y) {
 // Where each window's greatest element is, for the backward pass.
 extern "C" __global__ void max_pool_places(Sizes s, idx rows, const real *x, int *places) {
     FOR_ROWS(row, c, rows, s.output_channels) {
-        int ox = (int)(row % s.output_width);
-        idx rest = row / s.output_width;
-        int oy = (int)(rest % s.output_height);
-        const real *image = x + rest / s.output_height * s.input_height * s.input_width * s.input_channels;
-        places[row * s.output_channels + c] = first_max(s, image, oy, ox, c);
+        Pixel out = pixel_of(row, s.output_height, s.output_width);
+        const real *image = x + out.n * s.input_height * s.input_width * s.input_channels;
+        places[row * s.output_channels + c] = first_max(s, image, out.y, out.x, c);
     }
 }
 
 extern "C" __global__ void average_pool(Sizes s, idx rows, const real *x, real *y) {
     FOR_ROWS(row, c, rows, s.output_channels) {
-        int ox = (int)(row % s.output_width);
-        idx rest = row / s.output_width;
-        int oy = (int)(rest % s.output_height);
-        const real *image = x + rest / s.output_height * s.input_height * s.input_width * s.input_channels;
+        Pixel out = pixel_of(row, s.output_height, s.output_width);
+        const real *image = x + out.n * s.input_height * s.input_width * s.input_channels;
         real sum = 0;
         for (int ky = 0; ky < s.kernel_height; ky++) {
-            int iy = source(oy, ky, s.stride_y, s.dilation_y, s.pad_y, s.input_height);
+            int iy = source(out.y, ky, s.stride_y, s.dilation_y, s.pad_y, s.input_height);
             if (iy < 0) continue;
             for (int kx = 0; kx < s.kernel_width; kx++) {
-                int ix = source(ox, kx, s.stride_x, s.dilation_x, s.pad_x, s.input_width);
+                int ix = source(out.x, kx, s.stride_x, s.dilation_x, s.pad_x, s.input_width);
                 if (ix >= 0) sum += image[((idx)iy * s.input_width + ix) * s.input_channels + c];
             }
         }
@@ -300,19 +300,16 @@ extern "C" __global__ void average_pool(Sizes s, idx rows, const real *x, real *
 // Both kinds: `places` is null for averages. Rows are input pixels.
 extern "C" __global__ void pool_backward(Sizes s, idx rows, const int *places, const real *dy, real *dx) {
     FOR_ROWS(row, c, rows, s.input_channels) {
-        int ix = (int)(row % s.input_width);
-        idx rest = row / s.input_width;
-        int iy = (int)(rest % s.input_height);
-        idx n = rest / s.input_height;
+        Pixel in = pixel_of(row, s.input_height, s.input_width);
         real sum = 0;
         for (int ky = 0; ky < s.kernel_height; ky++) {
-            int oy = target(iy, ky, s.stride_y, s.dilation_y, s.pad_y, s.output_height);
+            int oy = target(in.y, ky, s.stride_y, s.dilation_y, s.pad_y, s.output_height);
             if (oy < 0) continue;
             for (int kx = 0; kx < s.kernel_width; kx++) {
-                int ox = target(ix, kx, s.stride_x, s.dilation_x, s.pad_x, s.output_width);
+                int ox = target(in.x, kx, s.stride_x, s.dilation_x, s.pad_x, s.output_width);
                 if (ox < 0) continue;
-                idx at = ((n * s.output_height + oy) * s.output_width + ox) * s.output_channels + c;
-                if (!places || places[at] == iy * s.input_width + ix) sum += dy[at];
+                idx at = ((in.n * s.output_height + oy) * s.output_width + ox) * s.output_channels + c;
+                if (!places || places[at] == in.y * s.input_width + in.x) sum += dy[at];
             }
         }
         dx[row * s.input_channels + c] = places ? sum : sum / (real)(s.kernel_height * s.kernel_width);

@@ -1,32 +1,52 @@
 //! Operations whose output is, element by element, an expression of one input.
 
+use super::{Args, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
-use crate::loops::{Expr, Loops};
+use crate::loops::{Expr, Loops, operand};
+use crate::param::Param;
 use crate::real::Real;
 use crate::tape::Tape;
 use std::rc::Rc;
 
-/// `forward` of operand 0, the input; backward, `derivative` of operand 0, which times the output's gradient is the
-/// input's.
-///
-/// # Errors
-/// If the executor fails.
-pub(crate) fn pointwise<E: Real, X: Exec<E>, T: Tape<E, X>>(
-    x: Act<E, X, T>,
-    forward: Expr,
-    derivative: Expr,
-) -> Result<Act<E, X, T>, X::Err> {
-    let (size, x) = (x.size, x.ready()?);
-    let y = x
-        .context
-        .exec
-        .compute(&Loops::elementwise(size.len(), 1, forward), &[&x.data])?;
-    let (input, grad) = (x.saved, x.grad);
-    let backward = move |exec: &X, dy: X::Buf| {
-        let loops = Loops::elementwise(size.len(), 2, derivative * Expr::Operand(1));
-        let dx = exec.compute(&loops, &[&*input.get(exec)?, &dy])?;
-        grad.add(exec, dx)
-    };
-    Ok(Act::output(x.context, size, Rc::new(y), backward))
+/// An operation that is an expression of operand 0, its input.
+pub(super) trait Pointwise: Sized {
+    /// See [`Operation::NAME`].
+    const NAME: &'static str;
+
+    /// See [`Operation::of`].
+    fn of(args: &Args<'_>) -> Option<Self>;
+
+    /// The output.
+    fn value(&self) -> Expr;
+
+    /// The derivative of the output with respect to the input.
+    fn derivative(&self) -> Expr;
+}
+
+impl<P: Pointwise> Operation for P {
+    const NAME: &'static str = P::NAME;
+    type Inputs<A> = [A; 1];
+    type Params<A> = [A; 0];
+
+    fn of(args: &Args<'_>) -> Option<Self> {
+        P::of(args)
+    }
+
+    fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        [x]: [Act<E, X, T>; 1],
+        []: [Param<E, X>; 0],
+    ) -> Result<Act<E, X, T>, X::Err> {
+        let (size, x) = (x.size, x.ready()?);
+        let loops = Loops::elementwise(size.len(), 1, self.value());
+        let y = x.context.exec.compute(&loops, &[&x.data])?;
+        let (input, grad, derivative) = (x.saved, x.grad, self.derivative());
+        let backward = move |exec: &X, dy: X::Buf| {
+            let loops = Loops::elementwise(size.len(), 2, derivative * operand(1));
+            let dx = exec.compute(&loops, &[&*input.get(exec)?, &dy])?;
+            grad.add(exec, dx)
+        };
+        Ok(Act::output(x.context, size, Rc::new(y), backward))
+    }
 }

@@ -1,11 +1,11 @@
 //! Convolutions at sizes that are risky for the kernels' tiles, in every precision.
 
-use crate::run::outputs_along;
 use crate::support::{Rng, down, gpu, up};
 use ksdsl_cpu::CpuExec;
 use ksdsl_engine::Real;
 use ksdsl_engine::exec::{ConvTail, Exec};
 use ksdsl_engine::size::{Activation, Algorithm, ConvSize, MapSize, Window};
+use ksdsl_oracle::outputs_along;
 use ksdsl_runtime::cuda::{self, Precision};
 
 /// `[batch, height, width]`, `[inputs, outputs, groups]`, `[kernel, stride, pad, dilation]`.

@@ -1,6 +1,6 @@
 //! Every operation of a exec, on the same inputs as the CPU's in `f64`.
 
-use crate::run::{Run, outcome, outputs_along};
+use crate::run::{Run, outcome};
 use crate::support::{Outcome, assert_agree, down, gpu, up};
 use ksdsl_cpu::CpuExec;
 use ksdsl_cuda_tests::{EMULATED, Order, counts, set_order};
@@ -8,6 +8,7 @@ use ksdsl_engine::Real;
 use ksdsl_engine::exec::{ConvTail, Exec};
 use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, RowSize, Window};
 use ksdsl_engine::update::Updates;
+use ksdsl_oracle::outputs_along;
 use ksdsl_runtime::cuda::{self, Precision};
 
 #[test]

@@ -7,6 +7,7 @@ use ksdsl_engine::size::{
     Activation, Algorithm, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Tail, Window,
 };
 use ksdsl_engine::update::{AdamStep, SgdStep, Updates};
+use ksdsl_oracle::outputs_along;
 use std::borrow::Cow;
 
 const ACTIVATIONS: [Activation; 6] = [
@@ -438,13 +439,6 @@ impl<E: Real, X: Updates<E>> Run<'_, E, X> {
         self.activations();
         self.updates();
     }
-}
-
-/// The outputs of a window along one axis, as PyTorch counts them; `None` where there is none.
-pub(crate) fn outputs_along(window: &Window, axis: usize, len: usize) -> Option<usize> {
-    let reach = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
-    let room = (len + 2 * window.pad[axis]).checked_sub(reach)?;
-    Some(room / window.stride[axis] + 1)
 }
 
 fn run<'d, E: Real, X: Updates<E>>(exec: &'d X, seed: u64) -> Run<'d, E, X> {
