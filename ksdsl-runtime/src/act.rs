@@ -170,6 +170,26 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
         Ok((typed(self.device.clone(), first), typed(self.device, second)))
     }
 
+    /// One more handle to an activation with a name, one that [`Act::fork`] made or an input, with an empty tape; the
+    /// gradients of both add up.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self {
+            shape: self.shape,
+            device: self.device.clone(),
+            untyped: self.untyped.again(),
+        }
+    }
+
+    /// The same activation, with the tape of `other`, which is used no more.
+    #[must_use]
+    pub fn after<S2: Shape>(self, other: Act<S2, E, D, T>) -> Self {
+        Self {
+            untyped: self.untyped.after(other.untyped),
+            ..self
+        }
+    }
+
     /// What the activation carries, for binding shared parameters before the first layer.
     pub fn context_mut(&mut self) -> &mut Context<E, D, T> {
         &mut self.untyped.context

@@ -86,6 +86,10 @@ pub enum Statement {
     Input(Dims),
     /// `let name = value`.
     Let(Name, Expr),
+    /// `keep name`.
+    Keep(Name),
+    /// `set name`.
+    Set(Expr),
     /// A block defined inside a network.
     Block(Block),
     /// `stage name { ... }`.
@@ -145,6 +149,8 @@ pub enum StepKind {
     },
     /// A plain group.
     Sequence(Body),
+    /// `from name`.
+    From(Expr),
 }
 
 /// One branch.
@@ -173,6 +179,11 @@ impl Call {
     /// The branches.
     pub fn paths(&self) -> &[PathArm] {
         self.paths.as_deref().unwrap_or_default()
+    }
+
+    /// The values that an operation of several inputs joins by name: its arguments by position.
+    pub fn values(&self) -> impl Iterator<Item = &Arg> {
+        self.args.iter().filter(|arg| arg.name.is_none())
     }
 
     /// Whether a statement with a syntax error stands among the branches, so that nobody knows how many there are.

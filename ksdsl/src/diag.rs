@@ -67,6 +67,8 @@ codes! {
     OutOfRange = 24,
     /// A value that is probably unintended
     Suspicious = 25,
+    /// A value that nothing uses
+    Unused = 26,
     /// A division whose result is not an integer
     InexactDivision = 30,
     /// A division by zero

@@ -195,6 +195,7 @@ fn setting(value: crate::value::Value) -> Setting {
         crate::value::Value::Int(value) => Setting::Int(value),
         crate::value::Value::Float(value) => Setting::Float(value),
         crate::value::Value::Bool(value) => Setting::Bool(value),
+        crate::value::Value::Kept(_) => unreachable!("a network has its parameters before any value"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::ast::{BinaryOp, Expr, ExprKind};
 use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::ir::ValueId;
 use crate::source::{Name, Span, Spanned};
 use std::collections::HashMap;
 use std::fmt;
@@ -16,6 +17,8 @@ pub enum Value {
     Float(f64),
     /// A boolean.
     Bool(bool),
+    /// A value of the forward pass that has a name.
+    Kept(ValueId),
 }
 
 impl Value {
@@ -26,6 +29,7 @@ impl Value {
             Value::Int(_) => "an integer",
             Value::Float(_) => "a floating-point number",
             Value::Bool(_) => "a boolean",
+            Value::Kept(_) => "a value of the forward pass",
         }
     }
 
@@ -36,6 +40,7 @@ impl Value {
             Value::Int(value) => format!("the integer {value}"),
             Value::Float(value) => format!("{value:?}, a floating-point number"),
             Value::Bool(value) => format!("`{value}`"),
+            Value::Kept(_) => self.kind().to_owned(),
         }
     }
 
@@ -44,7 +49,7 @@ impl Value {
         match self {
             Value::Int(value) => Some(value as f64),
             Value::Float(value) => Some(value),
-            Value::Bool(_) => None,
+            Value::Bool(_) | Value::Kept(_) => None,
         }
     }
 
@@ -71,6 +76,7 @@ impl fmt::Display for Value {
             Value::Int(value) => write!(f, "{value}"),
             Value::Float(value) => write!(f, "{value:?}"),
             Value::Bool(value) => write!(f, "{value}"),
+            Value::Kept(_) => f.write_str(self.kind()),
         }
     }
 }

@@ -84,7 +84,7 @@ fn paths_are_as_many_as_the_operation_joins() {
             "KS0047: `subtract` needs two paths (write `subtract { path { ... } path { ... } }`)",
         ),
         (
-            format!("attend(2) {{ {two} }}"),
+            format!("attend(heads = 2) {{ {two} }}"),
             "KS0047: `attend` needs three paths (write `attend(...) { path { ... } path { ... } path { ... } }`)",
         ),
         (
@@ -112,15 +112,15 @@ fn inputs_fit_together() {
             "KS0042: 4x4x4 and 6x4x4 cannot be subtracted (all paths must have the same shape)",
         ),
         (
-            "attend(2) { path {} path {} path { max_pool(2) } }",
+            "attend(heads = 2) { path {} path {} path { max_pool(2) } }",
             "KS0042: 4x4x4 and 4x2x2 cannot be queries, keys and values of one attention (all paths must have the same shape)",
         ),
         (
-            "attend(3) { path {} path {} path {} }",
+            "attend(heads = 3) { path {} path {} path {} }",
             "KS0030: 4 channels cannot be split into 3 heads: 4 is not divisible by 3 (choose a number of heads that divides the channels)",
         ),
         (
-            "global_avg_pool; attend(2) { path {} path {} path {} }",
+            "global_avg_pool; attend(heads = 2) { path {} path {} path {} }",
             "KS0044: `attend` expects feature maps, but its input is a vector of 4 features (move it before the global pooling or `flatten` that produces the vector)",
         ),
         (
@@ -152,7 +152,7 @@ fn layers_written_in_the_language_are_what_they_say() {
     for (call, written) in [
         (
             "attention(heads = 2)",
-            format!("attention: seq {{ attend(2) {{ {heads} }} out: pointwise(8, bias = true) }}"),
+            format!("attention: seq {{ attend(heads = 2) {{ {heads} }} out: pointwise(8, bias = true) }}"),
         ),
         (
             "squeeze_excite(reduction = 4)",

@@ -260,6 +260,32 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
         };
         Ok((first.into(), second))
     }
+
+    /// One more handle to an activation with a name, with an empty tape; the gradients of both add up.
+    ///
+    /// # Panics
+    /// If its values are deferred, which they are not after [`Act::fork`] and in an input.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let Value::Ready(data, saved) = &self.value else {
+            unreachable!("an activation with a name has its values")
+        };
+        Self {
+            size: self.size,
+            context: self.context.branch(),
+            value: Value::Ready(data.clone(), saved.clone()),
+            grad: self.grad.clone(),
+        }
+    }
+
+    /// The same activation, with the tape of `other`, which is used no more.
+    #[must_use]
+    pub fn after(self, other: Self) -> Self {
+        Self {
+            context: other.context.merge(self.context),
+            ..self
+        }
+    }
 }
 
 impl<E: Real, X: Exec<E>, T> Ready<E, X, T> {

@@ -15,7 +15,7 @@ mod uses;
 use crate::ast::{Arg, Block, Body, File, Net, NetKind, Param, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::ops;
-use crate::source::Name;
+use crate::source::{Name, Span};
 use names::Scope;
 pub(crate) use names::duplicate;
 use std::collections::{BTreeMap, HashMap};
@@ -206,6 +206,7 @@ impl<'f> Checker<'f, '_> {
         for statement in &body.statements {
             self.statement(statement, place, scope);
         }
+        self.discarded(body);
         scope.truncate(mark);
     }
 
@@ -224,6 +225,8 @@ impl<'f> Checker<'f, '_> {
                 self.expr(value, scope);
                 scope.define("constant", name, self.diagnostics);
             }
+            Statement::Keep(name) => scope.define("value", name, self.diagnostics),
+            Statement::Set(target) => self.expr(target, scope),
             Statement::Block(block) => {
                 if place == Place::Net {
                     self.block(block, scope);
@@ -285,7 +288,7 @@ impl<'f> Checker<'f, '_> {
                     span: *head,
                 };
                 calls::check(&name, args, &calls::built_in(ops::RESIDUAL), self.diagnostics);
-                self.layer_args(args, ops::RESIDUAL, scope);
+                self.layer_args(args.iter(), ops::RESIDUAL, scope);
                 self.body(body, inner, scope);
                 if let Some(shortcut) = shortcut {
                     self.body(shortcut, inner, scope);
@@ -314,6 +317,45 @@ impl<'f> Checker<'f, '_> {
                 self.conditions -= 1;
             }
             StepKind::Sequence(body) => self.body(body, inner, scope),
+            StepKind::From(source) => self.expr(source, scope),
+        }
+    }
+}
+
+impl Checker<'_, '_> {
+    /// Warns of steps whose output the next step does not use.
+    fn discarded(&mut self, body: &Body) {
+        let is_step = |statement: &Statement| match statement {
+            Statement::Step(_) | Statement::Stage(..) => true,
+            Statement::Input(_)
+            | Statement::Let(..)
+            | Statement::Keep(_)
+            | Statement::Set(_)
+            | Statement::Block(_)
+            | Statement::Share(_)
+            | Statement::Invalid(_) => false,
+        };
+        for pair in body.statements.windows(2) {
+            if let [
+                before,
+                Statement::Step(Step {
+                    kind: StepKind::From(_),
+                    span,
+                    ..
+                }),
+            ] = pair
+                && is_step(before)
+            {
+                let text = "`from` discards the value before it";
+                let at = Span {
+                    end: span.start + "from".len() as u32,
+                    ..*span
+                };
+                self.diagnostics.push(
+                    Diagnostic::warning(Code::Unused, at, text)
+                        .help("give that value a name with `keep`, or remove the step that makes it"),
+                );
+            }
         }
     }
 }

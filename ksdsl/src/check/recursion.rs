@@ -51,6 +51,7 @@ fn collect<'f>(body: &'f Body, names: &mut Vec<&'f Name>) {
                 collect(body, names);
                 shortcut.iter().for_each(|body| collect(body, names));
             }
+            StepKind::From(_) => {}
             StepKind::Repeat { body, .. } | StepKind::Sequence(body) => collect(body, names),
             StepKind::When { then, otherwise, .. } => {
                 collect(then, names);

@@ -16,9 +16,12 @@ impl<'f> Checker<'f, '_> {
             if !self.has_its_paths(layer, call) {
                 return;
             }
+            if layer.paths().is_some() {
+                return self.join_args(layer, call, scope);
+            }
             calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
             self.numbers_by_position(layer, args);
-            self.layer_args(args, layer.params, scope);
+            self.layer_args(args.iter(), layer.params, scope);
             return;
         }
         let Some(block) = self.known_block(&name.value) else {
@@ -37,17 +40,90 @@ impl<'f> Checker<'f, '_> {
         calls::check(name, args, &calls::user(&block.params), self.diagnostics);
     }
 
+    /// The arguments of an operation of several inputs: values by position, parameters by name.
+    fn join_args(&mut self, layer: &ops::LayerDef, call: &'f Call, scope: &Scope) {
+        let (named, values): (Vec<&Arg>, Vec<&Arg>) = call.args.iter().partition(|arg| arg.name.is_some());
+        if self.layers_as_inputs(layer, &values, scope) {
+            return;
+        }
+        for size in values.iter().flat_map(|arg| &arg.value.sizes) {
+            self.expr(size, scope);
+            self.no_number(layer, size);
+        }
+        // A number by position was meant for a parameter, which is not missing then.
+        if !call.values().flat_map(|arg| &arg.value.sizes).any(is_number) {
+            let owned: Vec<Arg> = named.iter().copied().cloned().collect();
+            calls::check(&call.name, &owned, &calls::built_in(layer.params), self.diagnostics);
+        }
+        self.layer_args(named.into_iter(), layer.params, scope);
+    }
+
+    /// Reports layers where an operation of several inputs takes values with names: `add(relu, gelu)`.
+    fn layers_as_inputs(&mut self, layer: &ops::LayerDef, values: &[&Arg], scope: &Scope) -> bool {
+        let called = |size: &Expr| match &size.kind {
+            ExprKind::Name(name) | ExprKind::Function(Name { value: name, .. }, _) => {
+                !scope.knows(name) && (ops::find(name).is_some() || self.known_block(name).is_some())
+            }
+            _ => false,
+        };
+        let mut sizes = values.iter().flat_map(|arg| &arg.value.sizes);
+        if !sizes.any(called) {
+            return false;
+        }
+        let [first, .., last] = values else {
+            return self.no_layer(layer, values[0].value.span);
+        };
+        self.no_layer(layer, first.value.span.to(last.value.span))
+    }
+
+    fn no_layer(&mut self, layer: &ops::LayerDef, at: Span) -> bool {
+        let text = format!(
+            "`{}` takes values with names in parentheses, layers in paths",
+            layer.name
+        );
+        let help = layer.with_paths().map(|shape| format!("write `{shape}`"));
+        self.diagnostics
+            .push(Diagnostic::error(Code::WrongType, at, text).maybe_help(help));
+        true
+    }
+
+    /// Reports a number where an operation of several inputs takes values with names.
+    fn no_number(&mut self, layer: &ops::LayerDef, size: &Expr) {
+        if !is_number(size) {
+            return;
+        }
+        let text = format!(
+            "`{}` takes values with names by position, parameters by name",
+            layer.name
+        );
+        let help = layer
+            .params
+            .first()
+            .map(|param| format!("write `{} = ...`", param.name));
+        self.diagnostics
+            .push(Diagnostic::error(Code::WrongType, size.span, text).maybe_help(help));
+    }
+
     /// Whether a call has as many paths as its layer joins; reported if not.
     fn has_its_paths(&mut self, layer: &ops::LayerDef, call: &Call) -> bool {
         let Some([least, most]) = layer.paths() else {
             return call.paths.is_none() || self.no_paths(call);
         };
-        let (name, given) = (layer.name, call.paths().len());
+        // Numbers by position are reported with the arguments.
+        let is_value = |arg: &&Arg| arg.value.sizes.iter().any(|size| !is_number(size));
+        let (name, values) = (layer.name, call.values().filter(is_value).count());
+        // Without paths the current value is the first input.
+        let given = values + call.paths.as_ref().map_or(usize::from(values > 0), Vec::len);
         if call.has_invalid_paths() || (least..=most).contains(&given) {
             return true;
         }
         let text = match call.paths {
-            None => format!("the paths of `{name}` must be in braces"),
+            None if values == 0 => format!("`{name}` needs paths in braces, or values"),
+            None if least == most => format!("`{name}` needs {} values besides the current one", in_words(least - 1)),
+            None => format!(
+                "`{name}` needs at least {} values besides the current one",
+                in_words(least - 1)
+            ),
             Some(_) if least == most => format!("`{name}` needs {} paths", in_words(least)),
             Some(_) => format!("`{name}` needs at least {} paths", in_words(least)),
         };
@@ -75,8 +151,13 @@ impl<'f> Checker<'f, '_> {
     }
 
     /// Arguments of the language's own constructs may be words as well as values.
-    pub(super) fn layer_args(&mut self, args: &'f [Arg], params: &'static [ops::ParamDef], scope: &Scope) {
-        for (position, arg) in args.iter().enumerate() {
+    pub(super) fn layer_args(
+        &mut self,
+        args: impl Iterator<Item = &'f Arg>,
+        params: &'static [ops::ParamDef],
+        scope: &Scope,
+    ) {
+        for (position, arg) in args.enumerate() {
             let param = match &arg.name {
                 Some(name) => params.iter().find(|param| param.name == name.value),
                 None => params.get(position),
@@ -205,7 +286,7 @@ impl<'f> Checker<'f, '_> {
         match find(defs, &name.value) {
             Some(def) => {
                 calls::check(name, &call.args, &calls::built_in(def.params), self.diagnostics);
-                self.layer_args(&call.args, def.params, scope);
+                self.layer_args(call.args.iter(), def.params, scope);
             }
             None => {
                 let known: Vec<&str> = defs.iter().map(|def| def.name).collect();
@@ -287,6 +368,11 @@ impl<'f> Checker<'f, '_> {
         };
         self.diagnostics.push(diagnostic);
     }
+}
+
+/// Whether a number or a boolean is written here.
+fn is_number(expr: &Expr) -> bool {
+    matches!(expr.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_))
 }
 
 /// A small number.

@@ -1,12 +1,12 @@
 //! The forward pass of one struct: one emitter per step, each a statement that makes a new `x`
 //! of the old one.
 
-use super::names::fields;
+use super::names::{fields, values};
 use super::shared::Shared;
 use super::types;
 use crate::ir::{Op, Shape};
 use crate::ops::Rust;
-use crate::plan::{Arm, Body, Field, Plan, Private, Source, Step, Type};
+use crate::plan::{Arm, Body, Field, FieldId, LocalId, Plan, Private, Source, Step, Type, Use};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -16,22 +16,32 @@ pub(super) struct Forward<'p> {
     shared: &'p Shared<'p>,
     body: &'p Body,
     fields: Vec<Ident>,
+    values: Vec<Ident>,
 }
 
 /// The `forward` of a struct.
 pub(super) fn method(of: &Type, plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
     let forward = Forward::new(plan, shared, &of.body, &[]);
     let name = format_ident!("{}", of.name);
-    let (input, output) = (types::activation(of.body.input), types::activation(of.body.output));
+    let input = types::activation(of.body.input);
+    let taken = forward.values[..of.body.takes].iter().zip(&of.body.values);
+    let taken = taken.map(|(name, value)| {
+        let ty = types::activation(value.shape);
+        quote!(mut #name: #ty)
+    });
+    let output = forward.with_sets(types::activation(of.body.output), |value| {
+        types::activation(of.body.values[value].shape)
+    });
+    let x = forward.with_sets(quote!(x), |value| forward.value(value));
     let pass = of.uses_pass.then(|| quote!(pass: &mut rt::Pass<E, D>,));
     let visits = shared.visits_type();
     let visits = of.uses_shared.then(|| quote!(shared: &mut #visits,));
     let steps = forward.steps(&of.body.steps);
     quote! {
         impl<E: rt::Scalar, D: rt::Backend<E>> #name<E, D> {
-            fn forward<B: rt::Dim, T: rt::Tape<E, D>>(&self, #pass #visits x: #input) -> Result<#output, D::Err> {
+            fn forward<B: rt::Dim, T: rt::Tape<E, D>>(&self, #pass #visits x: #input, #(#taken),*) -> Result<#output, D::Err> {
                 #steps
-                Ok(x)
+                Ok(#x)
             }
         }
     }
@@ -44,6 +54,30 @@ impl<'p> Forward<'p> {
             shared,
             body,
             fields: fields(body, reserved),
+            values: values(body),
+        }
+    }
+
+    /// An output, with those of the values from outside that the body sets.
+    fn with_sets(&self, output: TokenStream, of: impl Fn(LocalId) -> TokenStream) -> TokenStream {
+        let sets: Vec<TokenStream> = self.body.sets.iter().map(|value| of(*value)).collect();
+        match sets.is_empty() {
+            true => output,
+            false => quote!((#output, #(#sets),*)),
+        }
+    }
+
+    fn value(&self, value: LocalId) -> TokenStream {
+        let name = &self.values[value];
+        quote!(#name)
+    }
+
+    /// A value as something of its own: the last time it is moved.
+    fn used(&self, of: Use) -> TokenStream {
+        let name = &self.values[of.value];
+        match of.last {
+            true => quote!(#name),
+            false => quote!(#name.again()),
         }
     }
 
@@ -67,20 +101,77 @@ impl<'p> Forward<'p> {
                     arms => call.joined(self.arms(arms)),
                 }
             }
-            Step::Module(field) => {
-                let (name, args) = (&self.fields[*field], self.args(*field));
-                quote!(let x = self.#name.forward(#args x)?;)
+            Step::Module(field, uses) => self.module(*field, uses),
+            Step::Repeat(field, uses) => self.repeat(*field, uses),
+            Step::Keep(value) => {
+                let name = &self.values[*value];
+                quote!(let (x, mut #name) = x.fork()?;)
             }
-            Step::Repeat(field) => {
-                let (name, args) = (&self.fields[*field], self.args(*field));
-                quote! {
-                    let mut x = x;
-                    for block in self.#name.iter() {
-                        x = block.forward(#args x)?;
-                    }
-                }
+            Step::Set(value) => {
+                let name = &self.values[*value];
+                quote!(let x = { let (x, kept) = x.fork()?; #name = kept; x };)
+            }
+            Step::From(of) => {
+                let value = self.used(*of);
+                quote!(let x = #value.after(x);)
             }
         }
+    }
+
+    /// The call of a struct.
+    fn module(&self, field: FieldId, uses: &[Use]) -> TokenStream {
+        let (name, args) = (&self.fields[field], self.args(field));
+        let sets = self.sets(field, uses);
+        let values = uses.iter().map(|of| match sets.contains(&of.value) {
+            true => self.value(of.value),
+            false => self.used(*of),
+        });
+        let call = quote!(self.#name.forward(#args x, #(#values),*)?);
+        if sets.is_empty() {
+            return quote!(let x = #call;);
+        }
+        let (new, names) = self.new_values(&sets);
+        quote!(let (x, #(#new),*) = #call; #(#names = #new;)*)
+    }
+
+    /// The calls of equal structs in a row. A value that is used no more after them ends with them.
+    fn repeat(&self, field: FieldId, uses: &[Use]) -> TokenStream {
+        let (name, args) = (&self.fields[field], self.args(field));
+        let sets = self.sets(field, uses);
+        let values = uses.iter().map(|of| match sets.contains(&of.value) {
+            true => self.value(of.value),
+            false => self.used(Use { last: false, ..*of }),
+        });
+        let ended = uses.iter().filter(|of| of.last && !sets.contains(&of.value));
+        let ended = ended.map(|of| self.value(of.value));
+        let call = quote!(block.forward(#args x, #(#values),*)?);
+        let (new, names) = self.new_values(&sets);
+        let step = match sets.is_empty() {
+            true => quote!(x = #call;),
+            false => quote!(let (y, #(#new),*) = #call; x = y; #(#names = #new;)*),
+        };
+        quote! {
+            let mut x = x;
+            for block in self.#name.iter() {
+                #step
+            }
+            #(drop(#ended);)*
+        }
+    }
+
+    /// Which of the values that a struct takes it sets.
+    fn sets(&self, field: FieldId, uses: &[Use]) -> Vec<LocalId> {
+        let (Field::Module { of, .. } | Field::Repeat { of, .. }) = &self.body.fields[field] else {
+            return Vec::new();
+        };
+        let sets = self.plan.types[*of].body.sets.iter();
+        sets.map(|taken| uses[*taken].value).collect()
+    }
+
+    /// Variables for new values, and those of the old ones.
+    fn new_values(&self, sets: &[LocalId]) -> (Vec<Ident>, Vec<TokenStream>) {
+        let new = sets.iter().map(|value| format_ident!("new_{}", self.values[*value]));
+        (new.collect(), sets.iter().map(|value| self.value(*value)).collect())
     }
 
     /// What the forward pass of a field wants before its input.
@@ -113,17 +204,32 @@ impl<'p> Forward<'p> {
     /// The statements that make the inputs of a join of `x`; the first stays `x`.
     fn arms(&self, arms: &[Arm]) -> TokenStream {
         let names = names(arms);
-        let forks = names.windows(2).map(|pair| {
-            let (one, rest) = (&pair[0], &pair[1]);
+        // A branch that begins with a named value needs no input.
+        let inputs: Vec<&Ident> = names
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at == 0 || arms[*at].source().is_none())
+            .map(|(_, name)| name)
+            .collect();
+        let forks = inputs.windows(2).map(|pair| {
+            let (one, rest) = (pair[0], pair[1]);
             quote!(let (#one, #rest) = #one.fork()?;)
         });
         let first = arms.first().map(|arm| self.steps(&arm.steps));
         let others = arms.iter().zip(&names).skip(1).map(|(arm, name)| {
+            let (input, steps) = match arm.source() {
+                Some(of) => (self.used(of), &arm.steps[1..]),
+                None => (quote!(#name), arm.steps.as_slice()),
+            };
             // An empty branch is the identity.
-            (!arm.steps.is_empty()).then(|| {
-                let steps = self.steps(&arm.steps);
-                quote!(let #name = { let x = #name; #steps x };)
-            })
+            match (steps, arm.source()) {
+                ([], None) => TokenStream::new(),
+                ([], Some(_)) => quote!(let #name = #input;),
+                (steps, _) => {
+                    let steps = self.steps(steps);
+                    quote!(let #name = { let x = #input; #steps x };)
+                }
+            }
         });
         quote!(#(#forks)* #first #(#others)*)
     }

@@ -68,7 +68,7 @@ pub fn stub(name: &str, network: Option<&Network>, runtime: &Runtime) -> TokenSt
 fn in_module(name: &Ident, comment: TokenStream, content: TokenStream, Runtime(runtime): &Runtime) -> TokenStream {
     quote! {
         #comment
-        #[allow(dead_code, unreachable_pub, unused_variables, non_snake_case, non_camel_case_types)]
+        #[allow(unused, unreachable_pub, non_snake_case, non_camel_case_types)]
         #[allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::restriction)]
         pub mod #name {
             use #runtime::generated as rt;

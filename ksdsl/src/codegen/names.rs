@@ -40,6 +40,15 @@ impl Names {
     }
 }
 
+/// The variables of a struct's values with names. None of them is a variable that generated code has for itself.
+pub(super) fn values(body: &Body) -> Vec<Ident> {
+    let mut names = Names::default();
+    let values = body.values.iter();
+    values
+        .map(|value| names.fresh(&format!("kept_{}", value.name)))
+        .collect()
+}
+
 /// The field names of a struct, in the order of its fields.
 pub(super) fn fields(body: &Body, reserved: &[&str]) -> Vec<Ident> {
     let mut names = Names::default();

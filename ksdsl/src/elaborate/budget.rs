@@ -83,7 +83,9 @@ pub(super) fn cost(statement: &Statement) -> usize {
             StepKind::Repeat { count, .. } => expression(count.span),
             StepKind::When { condition, .. } => expression(condition.span),
             StepKind::Sequence(_) => 1,
+            StepKind::From(source) => expression(source.span),
         },
+        Statement::Set(target) => expression(target.span),
         _ => 1,
     }
 }
@@ -101,7 +103,8 @@ fn argument(arg: &Arg) -> usize {
 pub(super) fn place(statement: &Statement) -> Span {
     match statement {
         Statement::Input(dims) => dims.span,
-        Statement::Let(name, _) | Statement::Stage(name, _) => name.span,
+        Statement::Let(name, _) | Statement::Stage(name, _) | Statement::Keep(name) => name.span,
+        Statement::Set(target) => target.span,
         Statement::Block(block) => block.name.span,
         Statement::Share(share) => share.span,
         Statement::Invalid(span) => *span,
@@ -110,6 +113,7 @@ pub(super) fn place(statement: &Statement) -> Span {
             StepKind::Residual { head, .. } => *head,
             StepKind::Repeat { count, .. } => count.span,
             StepKind::When { condition, .. } => condition.span,
+            StepKind::From(source) => source.span,
             StepKind::Sequence(body) => Span::new(body.span.start as usize, body.span.start as usize + 1),
         },
     }

@@ -92,7 +92,7 @@ impl<'f> Elaborator<'f, '_> {
         if let Resolve::Join { resolve, .. } = layer.resolve {
             return self.join_call((layer, resolve), call, label, shape, nodes);
         }
-        let (args, span) = (self.args(layer, call), self.place(call.span));
+        let (args, span) = (self.args(layer, &call.args), self.place(call.span));
         let resolved = match (layer.resolve, &args, shape) {
             (Resolve::One(resolve), Some(args), Some(input)) => Some(resolve(args, input)),
             _ => None,
@@ -124,8 +124,8 @@ impl<'f> Elaborator<'f, '_> {
     }
 
     /// The arguments of a call; in a layer that is written in the language, with the initialisations given to that.
-    pub(super) fn args(&mut self, layer: &'static LayerDef, call: &Call) -> Option<Args> {
-        let mut args = ops::read(layer.params, &call.args, &self.env, self.diagnostics)?;
+    pub(super) fn args(&mut self, layer: &'static LayerDef, args: &[Arg]) -> Option<Args> {
+        let mut args = ops::read(layer.params, args, &self.env, self.diagnostics)?;
         if let Some(built_in) = &self.built_in {
             args.inherit(&built_in.args, layer.params);
         }

@@ -1,8 +1,8 @@
 //! Operations of several inputs: paths and what joins them.
 
 use super::{Elaborator, Level, product};
-use crate::ast::Call;
-use crate::diag::Diagnostic;
+use crate::ast::{Arg, Call};
+use crate::diag::{Code, Diagnostic};
 use crate::ir::{Arm, Join, Node, Op, Shape, in_words};
 use crate::ops::{Args, Clash, LayerDef, Problem};
 use crate::source::{Name, Span};
@@ -21,7 +21,8 @@ impl<'f> Elaborator<'f, '_> {
         let labelled = label.map(|label| self.named_path(label));
         let inside = labelled.is_some();
         self.levels.extend(labelled.map(Level::new));
-        let args = self.args(layer, call);
+        let named: Vec<Arg> = call.args.iter().filter(|arg| arg.name.is_some()).cloned().collect();
+        let args = self.args(layer, &named);
         let arms = self.arms(call, shape);
         let output = match (args, arms) {
             (Some(args), Some(arms)) => self.join(layer, resolve, call, args, arms, nodes),
@@ -34,9 +35,39 @@ impl<'f> Elaborator<'f, '_> {
         output
     }
 
-    /// The paths of a call, if each gives a shape and there are as many as there must be.
+    /// What a call joins, if each gives a shape: its paths or, without any, the current value; then the values that
+    /// it names.
     fn arms(&mut self, call: &'f Call, shape: Option<Shape>) -> Option<Vec<Arm>> {
-        let arm = |this: &mut Self, path: &'f crate::ast::PathArm| {
+        let mut arms = match call.paths {
+            Some(_) => self.path_arms(call, shape),
+            None => shape.map(|output| vec![arm(Vec::new(), output)]),
+        };
+        for value in call.values() {
+            let mut nodes = Vec::new();
+            let output = self.operand(value, &mut nodes);
+            arms = arms.zip(output).map(|(mut arms, output)| {
+                arms.push(arm(nodes, output));
+                arms
+            });
+        }
+        arms
+    }
+
+    /// Goes on from the value that an argument names.
+    fn operand(&mut self, arg: &'f Arg, nodes: &mut Vec<Node>) -> Option<Shape> {
+        match arg.value.sizes.as_slice() {
+            [source] => self.from(source, nodes),
+            _ => {
+                let text = "an operation of several inputs joins values with names";
+                self.diagnostics
+                    .push(Diagnostic::error(Code::WrongType, arg.value.span, text));
+                None
+            }
+        }
+    }
+
+    fn path_arms(&mut self, call: &'f Call, shape: Option<Shape>) -> Option<Vec<Arm>> {
+        let path_arm = |this: &mut Self, path: &'f crate::ast::PathArm| {
             let labelled = path.label.as_ref().map(|label| this.named_path(label));
             let inside = labelled.is_some();
             this.levels.extend(labelled.map(Level::new));
@@ -45,13 +76,9 @@ impl<'f> Elaborator<'f, '_> {
             if inside {
                 this.levels.pop();
             }
-            Some(Arm {
-                name: "path",
-                nodes,
-                output: output?,
-            })
+            Some(arm(nodes, output?))
         };
-        let arms: Vec<Option<Arm>> = call.paths().iter().map(|path| arm(self, path)).collect();
+        let arms: Vec<Option<Arm>> = call.paths().iter().map(|path| path_arm(self, path)).collect();
         // The checks have reported a wrong number of paths.
         arms.into_iter().collect()
     }
@@ -106,24 +133,41 @@ impl<'f> Elaborator<'f, '_> {
             let path = self.level().path.join(crate::ir::Segment::Name(layer.name.to_owned()));
             return self.report(problem, &path, input, args, self.place(call.span));
         };
-        // The brace that opens a path.
-        let brace = |path: usize| {
-            let start = call
-                .paths()
-                .get(path)
-                .map_or(call.span.start, |path| path.body.span.start);
-            Span { start, end: start + 1 }
-        };
         let (a, b) = (in_words(so_far), in_words(next));
-        let first = match joined {
-            1 => format!("this path gives {a}"),
-            count => format!("the {count} paths from here on give {a} together"),
+        let first = match (joined, call.paths.is_some()) {
+            (1, true) => format!("this path gives {a}"),
+            (1, false) => format!("the value here is {a}"),
+            (count, _) => format!("the first {count} inputs give {a} together"),
+        };
+        let second = match joined < call.paths().len() {
+            true => format!("this path gives {b}"),
+            false => format!("this value is {b}"),
         };
         self.diagnostics.push(
-            Diagnostic::error(problem.code, brace(joined), problem.message)
-                .label(format!("this path gives {b}"))
-                .and(brace(0), first)
+            Diagnostic::error(problem.code, input_place(call, joined), problem.message)
+                .label(second)
+                .and(input_place(call, 0), first)
                 .maybe_help(problem.help),
         );
     }
+}
+
+fn arm(nodes: Vec<Node>, output: Shape) -> Arm {
+    Arm {
+        name: "path",
+        nodes,
+        output,
+    }
+}
+
+/// Where an input of a call stands: the brace that opens a path, the name of a value, or the name of the operation for
+/// the current value.
+fn input_place(call: &Call, input: usize) -> Span {
+    if let Some(path) = call.paths().get(input) {
+        let start = path.body.span.start;
+        return Span { start, end: start + 1 };
+    }
+    let paths = call.paths.as_ref().map_or(1, Vec::len);
+    let value = input.checked_sub(paths).and_then(|value| call.values().nth(value));
+    value.map_or(call.name.span, |arg| arg.value.span)
 }

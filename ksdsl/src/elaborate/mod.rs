@@ -13,6 +13,7 @@ mod order;
 mod shapes;
 mod structure;
 mod unshared;
+mod values;
 
 use crate::ast::{Block, Body, Dims, Expr, Net, NetKind, Param, Share, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics};
@@ -46,6 +47,7 @@ pub fn elaborate<'f>(
     let parameters = elaborator.bind_params(params, values);
     elaborator.net_body(body)?;
     let (input, nodes, output) = elaborator.finish(net)?;
+    let values = elaborator.finish_values();
     let incomplete = elaborator.incomplete;
     let env = Env::clone(&elaborator.net_env);
     Some(Elaborated {
@@ -54,6 +56,7 @@ pub fn elaborate<'f>(
         input,
         output: output.unwrap_or(input),
         nodes,
+        values,
         layers: elaborator.layers,
         shares: elaborator.shares,
         env,
@@ -97,6 +100,10 @@ struct Elaborator<'f, 'd> {
     aborted: bool,
     /// The layer written in the language that we are in.
     built_in: Option<BuiltIn>,
+    /// The values that have names.
+    values: Vec<values::Known>,
+    /// The scopes we are in, innermost last.
+    frames: Vec<values::Frame>,
 }
 
 impl<'f, 'd> Elaborator<'f, 'd> {
@@ -120,6 +127,8 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             incomplete: false,
             aborted: false,
             built_in: None,
+            values: Vec::new(),
+            frames: Vec::new(),
         }
     }
 
@@ -155,7 +164,14 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 }
                 Statement::Share(share) => self.shares.push(share),
                 Statement::Input(_) | Statement::Block(_) => {}
-                Statement::Stage(..) | Statement::Step(_) | Statement::Invalid(_) => {
+                Statement::Keep(name) => {
+                    let mut nodes = std::mem::take(&mut self.nodes);
+                    let value = self.keep(name, shape, &mut nodes);
+                    self.nodes = nodes;
+                    self.env = Env::default();
+                    Rc::make_mut(&mut self.net_env).bind(&name.value, value);
+                }
+                Statement::Stage(..) | Statement::Step(_) | Statement::Set(_) | Statement::Invalid(_) => {
                     self.env = Env::inside(Rc::clone(&self.net_env));
                     let mut nodes = std::mem::take(&mut self.nodes);
                     shape = self.statement(statement, shape, &mut nodes);
@@ -285,6 +301,15 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                     this.body(body, shape, inner)
                 })
             }
+            Statement::Keep(name) => {
+                let value = self.keep(name, shape, nodes);
+                self.env.bind(&name.value, value);
+                shape
+            }
+            Statement::Set(target) => {
+                self.set(target, shape, nodes);
+                shape
+            }
             Statement::Step(step) => self.step(step, shape, nodes),
             Statement::Invalid(_) => {
                 self.incomplete = true;
@@ -326,8 +351,10 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             self.abort(Code::NetworkTooLarge, self.span, text);
         }
         self.levels.push(Level::new(path.clone()));
+        self.open_frame();
         let mut inner = Vec::new();
         let output = fill(self, input, &mut inner);
+        let (takes, sets) = self.close_frame();
         self.levels.pop();
         self.scope_depth = parent_depth;
         if let (Some(input), Some(output)) = (input, output) {
@@ -338,6 +365,8 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 nodes: inner,
                 input,
                 output,
+                takes,
+                sets,
             }));
         }
         output

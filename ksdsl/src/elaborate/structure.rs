@@ -35,6 +35,7 @@ impl<'f> Elaborator<'f, '_> {
                 }
             },
             StepKind::Sequence(body) => self.body(body, shape, nodes),
+            StepKind::From(source) => self.from(source, nodes),
             StepKind::Call(_) | StepKind::Repeat { .. } => shape,
         }
     }

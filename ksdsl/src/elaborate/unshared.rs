@@ -1,7 +1,7 @@
 //! A network before its `share` clauses are resolved.
 
 use crate::ast::Share;
-use crate::ir::{Node, Op, Path, Shape};
+use crate::ir::{Kept, Node, Op, Path, Shape};
 use crate::source::Span;
 use crate::value::{Env, Value};
 
@@ -22,6 +22,7 @@ pub struct Elaborated<'f> {
     pub(crate) input: Shape,
     pub(crate) output: Shape,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) values: Vec<Kept>,
     pub(crate) layers: Vec<Unshared>,
     /// The clauses that hold, with the environment they are read in.
     pub shares: Vec<&'f Share>,

@@ -2,7 +2,7 @@
 
 use super::params::Params;
 use super::step::Sink;
-use crate::ir::{self, GroupId, Join, LayerId, Network, Op, Shape};
+use crate::ir::{self, GroupId, Join, LayerId, Network, Op, Shape, ValueId};
 use crate::ops::conv::Conv;
 use crate::ops::{Call, Number};
 use ksdsl_engine::act::{Act, Context, GradCell};
@@ -64,7 +64,10 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     training: Option<Training<'a, E, X>>,
     /// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
     shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
-    tape: std::marker::PhantomData<T>,
+    /// The values that have names.
+    values: Vec<Option<Act<E, X, T>>>,
+    /// How often each will be used from here on.
+    uses: Vec<usize>,
 }
 
 type Flow<E, X, T> = Result<Act<E, X, T>, <X as Exec<E>>::Err>;
@@ -105,7 +108,8 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             batch,
             training,
             shared: HashMap::new(),
-            tape: std::marker::PhantomData,
+            values: network.values.iter().map(|_| None).collect(),
+            uses: network.uses(),
         }
     }
 
@@ -383,6 +387,27 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
 
     fn fork(&mut self, x: Act<E, X, T>) -> Result<[Act<E, X, T>; 2], X::Err> {
         x.fork().map(Into::into)
+    }
+
+    fn keep(&mut self, id: ValueId, x: Act<E, X, T>) {
+        self.values[id] = Some(x).filter(|_| self.uses[id] > 0);
+    }
+
+    fn from(&mut self, id: ValueId, x: Option<Act<E, X, T>>) -> Flow<E, X, T> {
+        self.uses[id] -= 1;
+        let slot = &mut self.values[id];
+        let value = match (self.uses[id], slot) {
+            (0, slot) => slot.take(),
+            (_, Some(kept)) => Some(kept.again()),
+            (_, None) => None,
+        };
+        let Some(value) = value else {
+            unreachable!("a name stands for a value before it is used")
+        };
+        Ok(match x {
+            Some(x) => value.after(x),
+            None => value,
+        })
     }
 
     fn join(&mut self, join: &Join, first: Act<E, X, T>, others: Vec<Act<E, X, T>>) -> Flow<E, X, T> {

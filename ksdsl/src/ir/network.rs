@@ -10,6 +10,18 @@ pub type LayerId = usize;
 /// The position of a group in [`Network::groups`].
 pub type GroupId = usize;
 
+/// The position of a value in [`Network::values`].
+pub type ValueId = usize;
+
+/// A value of the forward pass that has a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kept {
+    /// Its name, which others may have too.
+    pub name: String,
+    /// Its shape.
+    pub shape: Shape,
+}
+
 /// The kernel of a group that serves a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Visit {
@@ -187,6 +199,10 @@ pub struct Scope {
     pub input: Shape,
     /// Its output shape.
     pub output: Shape,
+    /// The values from outside that its steps use, in the order of their first use.
+    pub takes: Vec<ValueId>,
+    /// Those of them that its steps set.
+    pub sets: Vec<ValueId>,
 }
 
 impl Scope {
@@ -205,6 +221,12 @@ pub enum Node {
     Scope(Scope),
     /// Branches of one input and what joins their outputs.
     Join(Join),
+    /// The current value gets a name.
+    Keep(ValueId),
+    /// A name gets the current value.
+    Set(ValueId),
+    /// The named value becomes the current one.
+    From(ValueId),
 }
 
 /// Branches of one input and what joins their outputs.
@@ -252,12 +274,25 @@ pub struct Network {
     /// The forward pass.
     #[doc(hidden)]
     pub nodes: Vec<Node>,
+    /// The values that have names.
+    #[doc(hidden)]
+    pub values: Vec<Kept>,
     /// All layers in the order of the forward pass.
     #[doc(hidden)]
     pub layers: Vec<Layer>,
     /// All sharing groups, in the order of the clauses.
     #[doc(hidden)]
     pub groups: Vec<Group>,
+}
+
+impl Arm {
+    /// The value that it begins with, if that is one with a name rather than the input of the join.
+    pub fn source(&self) -> Option<ValueId> {
+        match self.nodes.first() {
+            Some(Node::From(value)) => Some(*value),
+            _ => None,
+        }
+    }
 }
 
 impl Network {

@@ -25,7 +25,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
             ])
         },
         text: "
-            attend(heads) {
+            attend(heads = heads) {
                 path { q: pointwise(channels, bias = bias) }
                 path { k: pointwise(channels, bias = bias) }
                 path { v: pointwise(channels, bias = bias) }

@@ -19,6 +19,9 @@ const OPENERS: &[&str] = &[
     "when",
     "else",
     "seq",
+    "keep",
+    "set",
+    "from",
     "isomorphic",
     "into",
     "groups",
@@ -32,11 +35,11 @@ fn openers() -> impl Iterator<Item = &'static str> + Clone {
 /// Words that cannot be names.
 pub(super) const RESERVED: &[&str] = &[
     "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "path", "repeat", "when", "else", "seq",
-    "true", "false", "and", "or", "not", "as", "in", "x",
+    "keep", "set", "from", "true", "false", "and", "or", "not", "as", "in", "x",
 ];
 
 /// Keywords that a name of the writer's choice follows.
-const NAMING: &[&str] = &["net", "block", "stage", "let", "as"];
+const NAMING: &[&str] = &["net", "block", "stage", "let", "keep", "as"];
 
 /// Words that are right where they are.
 const OTHERS: &[&str] = &[

@@ -132,6 +132,8 @@ impl TreeBuilder<'_, '_> {
                 let name = self.name(&inner.next()?);
                 Statement::Let(name, self.expr(inner.next()?))
             }
+            Rule::keep => Statement::Keep(self.name(&content(pair).next()?)),
+            Rule::set => Statement::Set(self.expr(content(pair).next()?)),
             Rule::block => Statement::Block(self.block(pair)?),
             Rule::stage => {
                 let mut inner = content(pair);

@@ -17,6 +17,7 @@ impl TreeBuilder<'_, '_> {
             Rule::repeat => self.repeat(construct)?,
             Rule::when => self.when(construct)?,
             Rule::sequence => StepKind::Sequence(self.body(content(construct).next()?)),
+            Rule::from => StepKind::From(self.expr(content(construct).next()?)),
             _ => StepKind::Call(self.call(construct)?),
         };
         Some(Step { label, kind, span })

@@ -6,13 +6,15 @@
 
 pub(crate) mod docs;
 mod size;
+mod values;
 
 use crate::ir::{
-    self, GroupId, Init, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
-    Shape, Tensor, key,
+    self, GroupId, Init, Kept, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
+    Shape, Tensor, ValueId, key,
 };
 use crate::ops::Module;
 use std::collections::HashMap;
+use values::Locals;
 
 /// The position of a struct in [`Plan::types`].
 pub(super) type TypeId = usize;
@@ -51,6 +53,22 @@ pub(super) struct Body {
     pub(super) output: Shape,
     pub(super) fields: Vec<Field>,
     pub(super) steps: Vec<Step>,
+    /// Its values with names, first those that come from outside.
+    pub(super) values: Vec<Kept>,
+    /// How many come from outside.
+    pub(super) takes: usize,
+    /// Those of them that its steps set, which go back outside with the output.
+    pub(super) sets: Vec<LocalId>,
+}
+
+/// The position of a value in [`Body::values`].
+pub(super) type LocalId = usize;
+
+/// A use of a value: which, and whether it is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Use {
+    pub(super) value: LocalId,
+    pub(super) last: bool,
 }
 
 /// A field of a struct; `key` is its name in checkpoints, below the struct's own.
@@ -118,8 +136,16 @@ pub(super) enum Step {
         /// The branches that it joins; none for an operation of one input.
         arms: Vec<Arm>,
     },
-    Module(FieldId),
-    Repeat(FieldId),
+    /// The struct of a field, with the values that it takes.
+    Module(FieldId, Vec<Use>),
+    /// Equal structs in a row, each with the same values.
+    Repeat(FieldId, Vec<Use>),
+    /// The current value gets a name.
+    Keep(LocalId),
+    /// A name gets the current value.
+    Set(LocalId),
+    /// The named value becomes the current one.
+    From(Use),
 }
 
 /// A branch: the name of its output, its steps, and the shape they give.
@@ -135,7 +161,17 @@ impl Step {
     pub(super) fn arms(&self) -> &[Arm] {
         match self {
             Step::Layer { arms, .. } => arms,
-            Step::Module(_) | Step::Repeat(_) => &[],
+            Step::Module(..) | Step::Repeat(..) | Step::Keep(_) | Step::Set(_) | Step::From(_) => &[],
+        }
+    }
+}
+
+impl Arm {
+    /// The value that it begins with, if that is one with a name rather than the input of the join.
+    pub(super) fn source(&self) -> Option<Use> {
+        match self.steps.first() {
+            Some(Step::From(source)) => Some(*source),
+            _ => None,
         }
     }
 }
@@ -149,19 +185,18 @@ pub(crate) fn plan(network: &Network) -> Plan<'_> {
         names: HashMap::new(),
         order: 0,
     };
-    let mut fields = Vec::new();
-    let steps = planner.steps(&network.nodes, 0, &mut fields);
-    let root = Body {
-        input: network.input,
-        output: network.output,
-        fields,
-        steps,
-    };
+    let root = planner.body(&network.nodes, 0, [network.input, network.output], (&[], &[]));
     Plan {
         network,
         types: planner.types,
         root,
     }
+}
+
+/// What the steps of a body bring with them.
+struct Parts {
+    fields: Vec<Field>,
+    values: Locals,
 }
 
 struct Planner<'n> {
@@ -173,8 +208,34 @@ struct Planner<'n> {
 }
 
 impl<'n> Planner<'n> {
-    /// Steps of a scope whose path has `depth` segments; their fields are added to `fields`.
-    fn steps(&mut self, nodes: &'n [Node], depth: usize, fields: &mut Vec<Field>) -> Vec<Step> {
+    /// The body of a scope whose path has `depth` segments, which takes values from outside and sets some of them.
+    fn body(
+        &mut self,
+        nodes: &'n [Node],
+        depth: usize,
+        [input, output]: [Shape; 2],
+        (takes, sets): (&[ValueId], &[ValueId]),
+    ) -> Body {
+        let mut parts = Parts {
+            fields: Vec::new(),
+            values: Locals::new(takes),
+        };
+        let mut steps = self.steps(nodes, depth, &mut parts);
+        let sets: Vec<LocalId> = sets.iter().map(|id| parts.values.get(*id)).collect();
+        values::mark_last(&mut steps, &parts.values, &sets);
+        Body {
+            input,
+            output,
+            fields: parts.fields,
+            steps,
+            values: parts.values.names(&self.network.values),
+            takes: takes.len(),
+            sets,
+        }
+    }
+
+    /// Steps of a scope whose path has `depth` segments; their fields and values are added to `parts`.
+    fn steps(&mut self, nodes: &'n [Node], depth: usize, parts: &mut Parts) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut at = 0;
         // The struct of the next scope, where looking for the end of a row has found it: a scope
@@ -186,22 +247,26 @@ impl<'n> Planner<'n> {
                     let of = planned.take().unwrap_or_else(|| self.intern(first));
                     let (more, next) = self.followers(first, of, &nodes[at + 1..]);
                     planned = next;
-                    steps.push(scope_step(first, of, 1 + more, fields));
+                    let uses = parts.values.uses(&first.takes);
+                    steps.push(scope_step(first, of, 1 + more, (&mut parts.fields, uses)));
                     at += 1 + more;
                     continue;
                 }
                 Node::Layer(id) => {
-                    steps.push(layer_step(self.network, *id, depth, fields));
+                    steps.push(layer_step(self.network, *id, depth, &mut parts.fields));
                 }
+                Node::Keep(id) => steps.push(Step::Keep(parts.values.add(*id))),
+                Node::Set(id) => steps.push(Step::Set(parts.values.get(*id))),
+                Node::From(id) => steps.push(Step::From(parts.values.use_of(*id))),
                 Node::Join(join) => {
                     let arm = |arm: &'n ir::Arm| Arm {
                         name: arm.name,
-                        steps: self.steps(&arm.nodes, depth, fields),
+                        steps: self.steps(&arm.nodes, depth, parts),
                         output: arm.output,
                     };
                     let joined = join.arms.iter().map(arm).collect();
                     let mut step = match join.layer {
-                        Some(id) => layer_step(self.network, id, depth, fields),
+                        Some(id) => layer_step(self.network, id, depth, &mut parts.fields),
                         None => Step::Layer {
                             op: join.op.clone(),
                             output: join.output,
@@ -230,7 +295,7 @@ impl<'n> Planner<'n> {
         let mut count = 0;
         for (node, wanted) in nodes.iter().zip(index + 1..) {
             let Node::Scope(scope) = node else { break };
-            if scope.path.0.split_last() != Some((&Segment::Index(wanted), prefix)) {
+            if scope.path.0.split_last() != Some((&Segment::Index(wanted), prefix)) || scope.takes != first.takes {
                 break;
             }
             let other = self.intern(scope);
@@ -246,14 +311,8 @@ impl<'n> Planner<'n> {
     fn intern(&mut self, scope: &'n Scope) -> TypeId {
         self.order += 1;
         let order = self.order;
-        let mut fields = Vec::new();
-        let steps = self.steps(&scope.nodes, scope.path.0.len(), &mut fields);
-        let body = Body {
-            input: scope.input,
-            output: scope.output,
-            fields,
-            steps,
-        };
+        let shapes = [scope.input, scope.output];
+        let body = self.body(&scope.nodes, scope.path.0.len(), shapes, (&scope.takes, &scope.sets));
         let wanted = (scope.kind.clone(), body);
         if let Some(&id) = self.known.get(&wanted) {
             self.types[id].paths.push(scope.path.clone());
@@ -286,10 +345,11 @@ impl<'n> Planner<'n> {
                 let inside = |arm: &Arm| self.uses(&arm.steps, body, property);
                 (property.layer)(op, tensors) || arms.iter().any(inside)
             }
-            Step::Module(field) | Step::Repeat(field) => match &body.fields[*field] {
+            Step::Module(field, _) | Step::Repeat(field, _) => match &body.fields[*field] {
                 Field::Module { of, .. } | Field::Repeat { of, .. } => (property.inner)(&self.types[*of]),
                 _ => false,
             },
+            Step::Keep(_) | Step::Set(_) | Step::From(_) => false,
         })
     }
 
@@ -401,7 +461,7 @@ const PASS: Property = Property {
     inner: |inner| inner.uses_pass,
 };
 
-fn scope_step(first: &Scope, of: TypeId, count: usize, fields: &mut Vec<Field>) -> Step {
+fn scope_step(first: &Scope, of: TypeId, count: usize, (fields, uses): (&mut Vec<Field>, Vec<Use>)) -> Step {
     let field = fields.len();
     match first.relative() {
         [prefix @ .., Segment::Index(index)] if count > 1 => {
@@ -416,11 +476,11 @@ fn scope_step(first: &Scope, of: TypeId, count: usize, fields: &mut Vec<Field>) 
                 count,
                 of,
             });
-            Step::Repeat(field)
+            Step::Repeat(field, uses)
         }
         relative => {
             fields.push(Field::Module { key: key(relative), of });
-            Step::Module(field)
+            Step::Module(field, uses)
         }
     }
 }

@@ -13,6 +13,8 @@ const STRUCT: usize = 100;
 const FIELD: usize = 40;
 /// A step that is not a layer, without those inside it.
 const STEP: usize = 30;
+/// A value with a name, or its use.
+const VALUE: usize = 15;
 /// A layer with its types.
 const LAYER: usize = 60;
 /// A group, without its kernels.
@@ -40,7 +42,8 @@ fn steps(all: &[Step]) -> usize {
         let own = match step {
             Step::Layer { arms, .. } if arms.is_empty() => LAYER,
             Step::Layer { arms, .. } => STEP * (arms.len() - 1),
-            Step::Module(_) | Step::Repeat(_) => STEP,
+            Step::Module(_, uses) | Step::Repeat(_, uses) => STEP + VALUE * uses.len(),
+            Step::Keep(_) | Step::Set(_) | Step::From(_) => VALUE,
         };
         own + step.arms().iter().map(|arm| steps(&arm.steps)).sum::<usize>()
     };

@@ -100,6 +100,7 @@ fn unshared(elaborated: Elaborated<'_>) -> (Network, Clauses<'_>) {
         input: elaborated.input,
         output: elaborated.output,
         nodes: elaborated.nodes,
+        values: elaborated.values,
         layers: elaborated.layers.into_iter().map(layer).collect(),
         groups: Vec::new(),
     };

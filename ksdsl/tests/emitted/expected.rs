@@ -92,13 +92,21 @@ pub(crate) enum Style {
 /// Adds what a network computes of its input to a graph.
 pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id {
     let input = graph.add("input", &[]);
-    Walk { network, style, graph }.nodes(&network.nodes, input)
+    let values = vec![None; network.values.len()];
+    let mut walk = Walk {
+        network,
+        style,
+        graph,
+        values,
+    };
+    walk.nodes(&network.nodes, input)
 }
 
 struct Walk<'n, 'g> {
     network: &'n Network,
     style: Style,
     graph: &'g mut Graph,
+    values: Vec<Option<Id>>,
 }
 
 /// The words for a shape that is said.
@@ -111,6 +119,11 @@ impl Walk<'_, '_> {
         match node {
             Node::Layer(layer) => self.layer(&self.network.layers[*layer], x),
             Node::Scope(scope) => self.nodes(&scope.nodes, x),
+            Node::Keep(value) | Node::Set(value) => {
+                self.values[*value] = Some(x);
+                x
+            }
+            Node::From(value) => self.values[*value].expect("a value that was kept"),
             Node::Join(join) => {
                 let arms = join.arms.iter();
                 let values: Vec<(Id, Shape)> = arms.map(|arm| (self.nodes(&arm.nodes, x), arm.output)).collect();

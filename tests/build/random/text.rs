@@ -273,7 +273,9 @@ impl Writer {
                 let mode = rng.pick(&["nearest", "bilinear"]);
                 format!("upsample(2, mode = {mode}); avg_pool(2)")
             }
-            "attend" if size[0] * size[1] <= 150 => "residual { attend(1) { path {} path {} path {} } }".to_owned(),
+            "attend" if size[0] * size[1] <= 150 => {
+                "residual { attend(heads = 1) { path {} path {} path {} } }".to_owned()
+            }
             "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
             _ => self.activation(),
         }

@@ -123,6 +123,7 @@ tests! {
         gradients::scaled_shared [0, 1, 2];
         gradients::ranked_shared [0, 1, 2];
         gradients::loops_shared [0, 1, 2];
+        gradients::values_shared [0, 1, 2];
     }
     double_precision: f64 {
         gradients::excitation_shared [0, 1, 2];
@@ -136,6 +137,7 @@ tests! {
         gradients::scaled_shared [0, 1, 2];
         gradients::ranked_shared [0, 1, 2];
         gradients::loops_shared [0, 1, 2];
+        gradients::values_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];
         tied::dropping [0];

@@ -59,6 +59,7 @@ specs! {
     whole_blocks: whole_blocks_shared whole_blocks_free;
     transformer: transformer_shared transformer_free;
     loops: loops_shared loops_free;
+    values: values_shared values_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.

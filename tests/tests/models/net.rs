@@ -141,6 +141,8 @@ nets! {
     gradients::transformer_free [2, 4, 6];
     gradients::loops_shared [4, 5, 4];
     gradients::loops_free [4, 5, 4];
+    gradients::values_shared [4, 6, 6];
+    gradients::values_free [4, 6, 6];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
     gradients::ranked_shared [4, 6, 6];

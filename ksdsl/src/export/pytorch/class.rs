@@ -5,7 +5,7 @@ use super::lines::Lines;
 use super::names::{Fresh, access, reach};
 use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, SCALE, Shape};
 use crate::ops::{Python, Statement};
-use crate::plan::{Arm, Body, Field, FieldId, Plan, Private, Source, Step, TypeId};
+use crate::plan::{Arm, Body, Field, FieldId, Plan, Private, Source, Step, TypeId, Use};
 use std::collections::HashSet;
 
 /// What all classes of a file have in common.
@@ -44,7 +44,8 @@ impl<'p> File<'p> {
                 let inside = |arm: &Arm| self.any_bank(&arm.steps, body);
                 tensors.iter().any(|source| self.is_bank(*source)) || arms.iter().any(inside)
             }
-            Step::Module(field) | Step::Repeat(field) => inner(body, *field).is_some_and(|of| self.banks[of]),
+            Step::Module(field, _) | Step::Repeat(field, _) => inner(body, *field).is_some_and(|of| self.banks[of]),
+            Step::Keep(_) | Step::Set(_) | Step::From(_) => false,
         })
     }
 }
@@ -73,6 +74,8 @@ pub(super) struct Class<'p> {
     containers: HashSet<String>,
     attributes: Fresh,
     variables: Fresh,
+    /// The variables of the values with names.
+    values: Vec<String>,
     /// Whether it is the network and has the shared kernels beside its parts.
     holds_shared: bool,
 }
@@ -89,10 +92,16 @@ impl<'p> Class<'p> {
             containers: HashSet::new(),
             attributes: Fresh::default(),
             variables: Fresh::default(),
+            values: Vec::new(),
             holds_shared: std::ptr::eq(body, &file.plan.root) && !file.plan.network.groups.is_empty(),
         };
         class.variables.reserve("x");
         class.variables.reserve("shared");
+        class.variables.reserve("self");
+        for value in &body.values {
+            let variable = class.variables.name(&format!("kept_{}", value.name));
+            class.values.push(variable);
+        }
         for field in &body.fields {
             let key = key_of(field);
             class.attributes.reserve(key.split('.').next().unwrap_or(key));
@@ -118,12 +127,16 @@ impl<'p> Class<'p> {
                     let inputs = self.inputs(*output, arms, x);
                     self.layer(op, tensors, *private, inputs);
                 }
-                Step::Module(field) => {
+                Step::Module(field, uses) => {
                     let part = self.part(*field);
-                    let args = self.args(*field, x);
-                    self.forward.call(&format!("{x} = {part}"), &args, "");
+                    let (output, args) = (self.outputs(*field, uses, x), self.args(*field, uses, x));
+                    self.forward.call(&format!("{output} = {part}"), &args, "");
                 }
-                Step::Repeat(field) => self.repeat(*field, x),
+                Step::Repeat(field, uses) => self.repeat(*field, uses, x),
+                Step::Keep(value) | Step::Set(value) => {
+                    self.forward.line(&format!("{} = {x}", self.values[*value]));
+                }
+                Step::From(of) => self.forward.line(&format!("{x} = {}", self.values[of.value])),
             }
         }
     }
@@ -135,39 +148,48 @@ impl<'p> Class<'p> {
         }
         let mut inputs = vec![x.to_owned()];
         for arm in &arms[1..] {
+            // A branch of a named value alone is that value.
+            if let (Some(of), 1) = (arm.source(), arm.steps.len()) {
+                inputs.push(self.values[of.value].clone());
+                continue;
+            }
             let name = self.variables.name(arm.name);
-            self.forward.line(&format!("{name} = {x}"));
+            if arm.source().is_none() {
+                self.forward.line(&format!("{name} = {x}"));
+            }
             inputs.push(name);
         }
-        for (arm, name) in arms.iter().zip(&inputs) {
-            self.steps(&arm.steps, name);
+        for (at, (arm, name)) in arms.iter().zip(&inputs).enumerate() {
+            if at == 0 || arm.source().is_none() || arm.steps.len() > 1 {
+                self.steps(&arm.steps, name);
+            }
         }
         inputs.into_iter().zip(arms.iter().map(|arm| arm.output)).collect()
     }
 
-    fn repeat(&mut self, field: FieldId, x: &str) {
+    fn repeat(&mut self, field: FieldId, uses: &[Use], x: &str) {
         let Field::Repeat { first, count, .. } = &self.body.fields[field] else {
             return;
         };
         let (first, count) = (*first, *count);
         let holder = self.part(field);
-        let args = self.args(field, x);
+        let (output, args) = (self.outputs(field, uses, x), self.args(field, uses, x));
         if self.is_alone(field) {
             self.forward.line(&format!("for block in {holder}.children():"));
             return self
                 .forward
-                .nested(|lines| lines.call(&format!("{x} = block"), &args, ""));
+                .nested(|lines| lines.call(&format!("{output} = block"), &args, ""));
         }
         if count <= UNROLLED {
             for index in first..first + count as u32 {
                 self.forward
-                    .call(&format!("{x} = getattr({holder}, \"{index}\")"), &args, "");
+                    .call(&format!("{output} = getattr({holder}, \"{index}\")"), &args, "");
             }
             return;
         }
         self.forward.line(&range(first, count));
         self.forward
-            .nested(|lines| lines.call(&format!("{x} = {holder}[i]"), &args, ""));
+            .nested(|lines| lines.call(&format!("{output} = {holder}[i]"), &args, ""));
     }
 
     /// Whether what holds a row of blocks holds nothing else.
@@ -182,11 +204,32 @@ impl<'p> Class<'p> {
         inside.count() == 1 && !network
     }
 
-    fn args(&self, field: FieldId, x: &str) -> Vec<String> {
+    fn args(&self, field: FieldId, uses: &[Use], x: &str) -> Vec<String> {
         let shared = inner(self.body, field).is_some_and(|of| self.file.plan.types[of].uses_shared);
         let mut args = vec![x.to_owned()];
         args.extend(shared.then(|| "shared".to_owned()));
+        args.extend(uses.iter().map(|of| self.values[of.value].clone()));
         args
+    }
+
+    /// The variables for what a part gives: its output, and the values that it sets.
+    fn outputs(&self, field: FieldId, uses: &[Use], x: &str) -> String {
+        let sets = inner(self.body, field).map(|of| self.file.plan.types[of].body.sets.as_slice());
+        let sets = sets
+            .unwrap_or_default()
+            .iter()
+            .map(|taken| self.values[uses[*taken].value].as_str());
+        std::iter::once(x).chain(sets).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The variables of the values that come from outside.
+    pub(super) fn taken(&self) -> &[String] {
+        &self.values[..self.body.takes]
+    }
+
+    /// The variables of those of them that the body sets.
+    pub(super) fn set(&self) -> impl Iterator<Item = &str> {
+        self.body.sets.iter().map(|value| self.values[*value].as_str())
     }
 
     fn layer(&mut self, op: &Op, sources: &[Source], private: Private, inputs: Vec<(String, Shape)>) {

@@ -62,6 +62,8 @@ fn block(file: &File<'_>, of: &plan::Type, used: &mut Used) -> String {
     lines.nested(|lines| {
         lines.docstring(&[docs::of_type(of)]);
         let class = Class::write(file, &of.body, used);
+        let taken: String = class.taken().iter().map(|name| format!(", {name}")).collect();
+        let set: String = class.set().map(|name| format!(", {name}")).collect();
         let init = class.init.into_text();
         if !init.is_empty() {
             lines.line("");
@@ -70,9 +72,9 @@ fn block(file: &File<'_>, of: &plan::Type, used: &mut Used) -> String {
             lines.raw(&init);
         }
         lines.line("");
-        lines.line(&format!("def forward(self, x{shared}):"));
+        lines.line(&format!("def forward(self, x{shared}{taken}):"));
         lines.raw(&class.forward.into_text());
-        lines.nested(|lines| lines.line("return x"));
+        lines.nested(|lines| lines.line(&format!("return x{set}")));
     });
     lines.into_text()
 }

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 impl Run<'_, '_> {
-    pub(super) fn call(&mut self, call: &syn::ExprCall, env: &Env, ty: Option<&str>) -> Value {
+    pub(super) fn call(&mut self, call: &syn::ExprCall, env: &mut Env, ty: Option<&str>) -> Value {
         let function = text(&call.func);
         if function == "rt::Bank::new" {
             return self.bank(call, env);
@@ -30,7 +30,7 @@ impl Run<'_, '_> {
     }
 
     /// An operation that is made of loops, its inputs and its tensors.
-    fn composed(&mut self, call: &syn::ExprCall, env: &Env, ty: Option<&str>) -> Id {
+    fn composed(&mut self, call: &syn::ExprCall, env: &mut Env, ty: Option<&str>) -> Id {
         let mut args = call.args.iter();
         let (name, numbers) = operation(args.next().expect("an operation"));
         let mut tensors = Vec::new();
@@ -53,7 +53,7 @@ impl Run<'_, '_> {
     }
 
     /// Kernels in the order of a table of runs: which kernel, for how many visits.
-    fn bank(&mut self, call: &syn::ExprCall, env: &Env) -> Value {
+    fn bank(&mut self, call: &syn::ExprCall, env: &mut Env) -> Value {
         let Value::List(kernels) = self.eval(&call.args[0], env, None) else {
             panic!("no kernels")
         };

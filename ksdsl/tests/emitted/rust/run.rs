@@ -37,13 +37,14 @@ impl<'m, 'g> Run<'m, 'g> {
             .collect();
         assert_eq!(inputs.len(), args.len(), "arguments of {}::{name}", inner.of);
         for (input, value) in inputs.iter().zip(args) {
-            env.insert(text(&input.pat), value);
+            bind(&input.pat, value, &mut |name, value| drop(env.insert(name, value)));
         }
-        self.block(&method.block, &env, None)
+        self.block(&method.block, &mut env, None)
     }
 
-    fn block(&mut self, block: &syn::Block, env: &Env, ty: Option<&str>) -> Value {
-        let mut env = env.clone();
+    fn block(&mut self, block: &syn::Block, env: &mut Env, ty: Option<&str>) -> Value {
+        // What the block declares ends with it, what it assigns stays.
+        let mut declared: Vec<(String, Option<Value>)> = Vec::new();
         let mut value = Value::Nothing;
         for statement in &block.stmts {
             value = Value::Nothing;
@@ -54,17 +55,27 @@ impl<'m, 'g> Run<'m, 'g> {
                         Pat::Type(typed) => (&*typed.pat, Some(text(&typed.ty))),
                         pattern => (pattern, None),
                     };
-                    let value = self.eval(init, &env, ty.as_deref());
-                    bind(pattern, value, &mut env);
+                    let value = self.eval(init, env, ty.as_deref());
+                    bind(pattern, value, &mut |name, value| {
+                        let hidden = env.insert(name.clone(), value);
+                        declared.push((name, hidden));
+                    });
                 }
-                Stmt::Expr(Expr::ForLoop(repeat), _) => self.repeat(repeat, &mut env),
+                Stmt::Expr(Expr::ForLoop(repeat), _) => self.repeat(repeat, env),
                 Stmt::Expr(Expr::Assign(assign), _) => {
-                    let new = self.eval(&assign.right, &env, None);
-                    env.insert(text(&assign.left), new);
+                    let new = self.eval(&assign.right, env, None);
+                    let old = env.insert(text(&assign.left), new);
+                    assert!(old.is_some(), "no variable `{}`", text(&assign.left));
                 }
-                Stmt::Expr(expr, _) => value = self.eval(expr, &env, ty),
+                Stmt::Expr(expr, _) => value = self.eval(expr, env, ty),
                 other => panic!("{}", text(other)),
             }
+        }
+        for (name, hidden) in declared.into_iter().rev() {
+            match hidden {
+                Some(value) => env.insert(name, value),
+                None => env.remove(&name),
+            };
         }
         value
     }
@@ -73,18 +84,14 @@ impl<'m, 'g> Run<'m, 'g> {
         let Value::List(items) = self.eval(&repeat.expr, env, None) else {
             panic!("no list")
         };
-        let Some(Stmt::Expr(Expr::Assign(assign), _)) = repeat.body.stmts.first() else {
-            panic!("no assignment")
-        };
         for item in items {
             env.insert(text(&repeat.pat), item);
-            let new = self.eval(&assign.right, env, None);
-            env.insert(text(&assign.left), new);
+            self.block(&repeat.body, env, None);
         }
     }
 
     /// The value of an expression, which is to be of a type that may be given.
-    pub(super) fn eval(&mut self, expr: &Expr, env: &Env, ty: Option<&str>) -> Value {
+    pub(super) fn eval(&mut self, expr: &Expr, env: &mut Env, ty: Option<&str>) -> Value {
         match expr {
             Expr::Try(inner) => self.eval(&inner.expr, env, ty),
             Expr::Reference(inner) => self.eval(&inner.expr, env, ty),
@@ -94,6 +101,10 @@ impl<'m, 'g> Run<'m, 'g> {
                 "rt::NoBias" => Value::Nothing,
                 name => env.get(name).cloned().unwrap_or_else(|| panic!("no variable `{name}`")),
             },
+            Expr::Tuple(tuple) => {
+                let items = tuple.elems.iter().map(|item| self.eval(item, env, None));
+                Value::List(items.collect())
+            }
             Expr::Lit(literal) => Value::Number(text(literal).parse().expect("a number")),
             Expr::Field(field) => {
                 let Value::Object(object) = self.eval(&field.base, env, None) else {
@@ -119,7 +130,7 @@ impl<'m, 'g> Run<'m, 'g> {
         }
     }
 
-    fn method_call(&mut self, call: &syn::ExprMethodCall, env: &Env) -> Value {
+    fn method_call(&mut self, call: &syn::ExprMethodCall, env: &mut Env) -> Value {
         let method = call.method.to_string();
         if matches!(&*call.receiver, Expr::Path(path) if text(path) == "pass") {
             assert_eq!(method, "read");
@@ -134,11 +145,12 @@ impl<'m, 'g> Run<'m, 'g> {
                 let mut env = env.clone();
                 let mapped = items.iter().map(|item| {
                     env.insert(text(&closure.inputs), item.clone());
-                    self.eval(&closure.body, &env, None)
+                    self.eval(&closure.body, &mut env, None)
                 });
                 Value::List(mapped.collect())
             }
             ("iter" | "collect", Value::List(_)) | ("into_tensor" | "context_mut", Value::Tensor(_)) => receiver,
+            ("again" | "after", Value::Tensor(_)) => receiver,
             ("fork", Value::Tensor(_)) => Value::List(vec![receiver.clone(), receiver]),
             ("visit", Value::Bank(visits)) => visits.borrow_mut().pop_front().expect("one more visit"),
             ("apply", Value::Norm { key, batch }) => {
@@ -162,18 +174,16 @@ impl<'m, 'g> Run<'m, 'g> {
     }
 }
 
-fn bind(pattern: &Pat, value: Value, env: &mut Env) {
+fn bind(pattern: &Pat, value: Value, declare: &mut impl FnMut(String, Value)) {
     match (pattern, value) {
-        (Pat::Ident(ident), value) => {
-            env.insert(ident.ident.to_string(), value);
-        }
+        (Pat::Ident(ident), value) => declare(ident.ident.to_string(), value),
         (Pat::Tuple(tuple), Value::List(values)) => {
             assert_eq!(tuple.elems.len(), values.len());
             tuple
                 .elems
                 .iter()
                 .zip(values)
-                .for_each(|(pattern, value)| bind(pattern, value, env));
+                .for_each(|(pattern, value)| bind(pattern, value, declare));
         }
         (pattern, _) => panic!("{}", text(pattern)),
     }

@@ -102,6 +102,7 @@ agree! {
     whole_blocks_shared [3, 5, 5];
     transformer_shared [2, 4, 6];
     loops_shared [4, 5, 4];
+    values_shared [4, 6, 6];
     scaled_shared [4, 5, 5];
 }
 
