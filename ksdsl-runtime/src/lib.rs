@@ -35,6 +35,8 @@ pub mod norm;
 #[doc(hidden)]
 pub mod ops;
 #[doc(hidden)]
+pub mod outputs;
+#[doc(hidden)]
 pub mod param;
 #[doc(hidden)]
 pub mod pass;

@@ -166,6 +166,24 @@ macro_rules! __model {
 #[macro_export]
 macro_rules! __model_traits {
     ($model:ident, $builder:ident, $input:ident, $output:ident) => {
+        $crate::__model_traits!(@all $model, $builder, $input, $output, (self, pass, x), x.device(), {
+            let images = $crate::generated::Dim::size(&$crate::generated::HasShape::shape(&x).0);
+            match pass.slices(images, <$builder as $crate::network::Network>::LARGEST_ACTIVATION) {
+                ::core::option::Option::Some(slices) => pass.in_slices(slices, &x, |pass, x| self.run(pass, x)),
+                ::core::option::Option::None => self.run(pass, x),
+            }
+        });
+    };
+    // Several inputs, of which the first is named, or several outputs: batches run at once.
+    ($model:ident, $builder:ident, $input:ident [$($first:ident)?], $output:ident) => {
+        $crate::__model_traits!(
+            @all $model, $builder, $input, $output, (self, pass, x), x$(.$first)?.device(), { self.run(pass, x) }
+        );
+    };
+    (
+        @all $model:ident, $builder:ident, $input:ident, $output:ident,
+        ($self:ident, $pass:ident, $x:ident), $device:expr, $infer:block
+    ) => {
         impl<E: $crate::generated::Dtype, D: $crate::generated::Device<E>> $crate::generated::BuildOnDevice<D, E>
             for $builder
         {
@@ -185,9 +203,9 @@ macro_rules! __model_traits {
             type Output = $output<B, E, D>;
             type Error = D::Err;
 
-            fn try_forward(&self, x: $input<B, E, D>) -> ::core::result::Result<Self::Output, D::Err> {
-                let mut pass = $crate::pass::Pass::inference(x.device());
-                $crate::network::Infer::infer(self, &mut pass, x)
+            fn try_forward(&$self, $x: $input<B, E, D>) -> ::core::result::Result<Self::Output, D::Err> {
+                let mut pass = $crate::pass::Pass::inference($device);
+                $crate::network::Infer::infer($self, &mut pass, $x)
             }
         }
 
@@ -198,16 +216,10 @@ macro_rules! __model_traits {
             type Output = $output<B, E, D>;
 
             fn infer(
-                &self,
-                pass: &mut $crate::pass::Pass<E, D>,
-                x: $input<B, E, D>,
-            ) -> ::core::result::Result<Self::Output, D::Err> {
-                let images = $crate::generated::Dim::size(&$crate::generated::HasShape::shape(&x).0);
-                match pass.slices(images, <$builder as $crate::network::Network>::LARGEST_ACTIVATION) {
-                    ::core::option::Option::Some(slices) => pass.in_slices(slices, &x, |pass, x| self.run(pass, x)),
-                    ::core::option::Option::None => self.run(pass, x),
-                }
-            }
+                &$self,
+                $pass: &mut $crate::pass::Pass<E, D>,
+                $x: $input<B, E, D>,
+            ) -> ::core::result::Result<Self::Output, D::Err> $infer
         }
 
         /// Training: the batch's statistics, which update the running ones, and dropout.
@@ -218,12 +230,12 @@ macro_rules! __model_traits {
             type Error = D::Err;
 
             fn try_forward_mut(
-                &mut self,
-                x: $input<B, E, D, $crate::generated::OwnedTape<E, D>>,
+                &mut $self,
+                $x: $input<B, E, D, $crate::generated::OwnedTape<E, D>>,
             ) -> ::core::result::Result<Self::Output, D::Err> {
-                let mut pass = $crate::pass::Pass::training(x.device());
-                let y = self.run(&mut pass, x)?;
-                pass.update_running_statistics(self)?;
+                let mut pass = $crate::pass::Pass::training($device);
+                let y = $self.run(&mut pass, $x)?;
+                pass.update_running_statistics($self)?;
                 ::core::result::Result::Ok(y)
             }
         }

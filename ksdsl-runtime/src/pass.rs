@@ -6,7 +6,7 @@ use crate::param::address;
 use crate::scalar::Scalar;
 use crate::tensors;
 use dfdx::nn::tensor_collection::TensorCollection;
-use dfdx::shapes::{HasShape, Shape};
+use dfdx::shapes::{Dim, HasShape, Shape};
 use dfdx::tensor::{Tape, Tensor};
 use ksdsl_engine::size::Slices;
 use ksdsl_engine::statistics::{BatchStatistics, Statistics};
@@ -67,6 +67,20 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         x.context_mut().kernels.clone_from(&self.kernels);
         x.context_mut().unit = self.unit;
         Ok(x)
+    }
+
+    /// Reads a further input of a network, whose batch must be that of the first.
+    ///
+    /// # Panics
+    /// If the batch sizes differ, as dfdx does where sizes of tensors differ at run time.
+    pub fn read_beside<S1: ActShape, S: ActShape<Batch = S1::Batch>, T1, T: Tape<E, D>>(
+        &self,
+        first: &Tensor<S1, E, D, T1>,
+        x: Tensor<S, E, D, T>,
+    ) -> Result<Act<S, E, D, T>, D::Err> {
+        let [one, other] = [first.shape().batch().size(), x.shape().batch().size()];
+        assert_eq!(one, other, "the inputs of a network must have one batch size");
+        self.read(x)
     }
 
     /// How the device wants a batch of `images` images in inference, see [`Exec::slices`]; `largest` is

@@ -82,8 +82,10 @@ pub struct Body {
 /// One statement.
 #[derive(Clone, Debug)]
 pub enum Statement {
-    /// `input ...`.
-    Input(Dims),
+    /// `input ...`, with a name if it has one.
+    Input(Option<Name>, Dims),
+    /// `output name`.
+    Output(Name),
     /// `let name = value`.
     Let(Name, Expr),
     /// `keep name`.

@@ -75,7 +75,7 @@ codes! {
     DivisionByZero = 31,
     /// Arithmetic overflow
     Overflow = 32,
-    /// The network has no input, or more than one
+    /// The network has no input, or several of which some have no name
     Input = 40,
     /// A spatial size that reaches zero
     SizeReachesZero = 41,

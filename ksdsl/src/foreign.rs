@@ -130,7 +130,7 @@ mod tests {
                 "{theirs}"
             );
         }
-        for name in ["Mish", "softmax", "output", "InstanceNorm2d", "ConvTranspose2d", "LSTM"] {
+        for name in ["Mish", "softmax", "logits", "InstanceNorm2d", "ConvTranspose2d", "LSTM"] {
             assert!(matches!(layer(name), Some(Ours::Nothing(_))), "{name}");
         }
         assert_eq!(layer("bottleneck"), None);

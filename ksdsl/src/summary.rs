@@ -4,7 +4,7 @@
 use crate::analyse::{Analysis, analyse};
 #[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
-use crate::ir::{Group, Layer, Network, Visit, join_sizes};
+use crate::ir::{Group, Layer, Network, Port, Visit, join_sizes};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +18,16 @@ pub struct Summary {
     pub name: String,
     /// The values of its parameters.
     pub settings: BTreeMap<String, Setting>,
-    /// The sizes of one input, in PyTorch's order and without the batch.
+    /// The sizes of the first input, in PyTorch's order and without the batch.
     pub input: Vec<u64>,
-    /// The sizes of one output.
+    /// The sizes of the first output.
     pub output: Vec<u64>,
+    /// All inputs, if they have names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<PortSummary>,
+    /// All outputs, if they have names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<PortSummary>,
     /// Parameter counts.
     pub parameters: Parameters,
     /// Multiply-adds per image.
@@ -36,6 +42,16 @@ pub struct Summary {
     pub mappings: Vec<MappingSummary>,
     /// Every layer in the order of the forward pass.
     pub layers: Vec<LayerSummary>,
+}
+
+/// An input or an output with a name.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PortSummary {
+    /// Its name.
+    pub name: String,
+    /// Its sizes, in PyTorch's order and without the batch.
+    pub sizes: Vec<u64>,
 }
 
 /// A parameter's value.
@@ -165,8 +181,10 @@ impl Summary {
                 .iter()
                 .map(|(name, value)| (name.clone(), setting(*value)))
                 .collect(),
-            input: network.input.sizes(),
-            output: network.output.sizes(),
+            input: network.input().sizes(),
+            output: network.output().sizes(),
+            inputs: ports(&network.inputs),
+            outputs: ports(&network.outputs),
             parameters: Parameters {
                 trainable: analysis.trainable,
                 unshared: analysis.unshared,
@@ -181,12 +199,40 @@ impl Summary {
         }
     }
 
+    /// The sizes of the input, or of all inputs with their names.
+    pub(crate) fn input_in_words(&self) -> String {
+        in_words(&self.inputs, &self.input)
+    }
+
+    /// The sizes of the output, or of all outputs with their names.
+    pub(crate) fn output_in_words(&self) -> String {
+        in_words(&self.outputs, &self.output)
+    }
+
     /// The fraction of the parameters that sharing saves, between 0 and 1.
     pub fn saving(&self) -> f64 {
         match self.parameters.unshared {
             0 => 0.0,
             unshared => 1.0 - self.parameters.trainable as f64 / unshared as f64,
         }
+    }
+}
+
+fn ports(ports: &[Port]) -> Vec<PortSummary> {
+    let port = |port: &Port| {
+        Some(PortSummary {
+            name: port.name.clone()?,
+            sizes: port.shape.sizes(),
+        })
+    };
+    ports.iter().filter_map(port).collect()
+}
+
+fn in_words(named: &[PortSummary], only: &[u64]) -> String {
+    let port = |port: &PortSummary| format!("{} {}", port.name, join_sizes(&port.sizes));
+    match named {
+        [] => join_sizes(only),
+        named => named.iter().map(port).collect::<Vec<_>>().join(", "),
     }
 }
 
@@ -323,7 +369,7 @@ impl fmt::Display for Summary {
             })
             .collect();
         writeln!(f, "net {}({})", self.name, settings.join(", "))?;
-        writeln!(f, "{} -> {}", join_sizes(&self.input), join_sizes(&self.output))?;
+        writeln!(f, "{} -> {}", self.input_in_words(), self.output_in_words())?;
         writeln!(
             f,
             "parameters {} of {} unshared, buffers {}",

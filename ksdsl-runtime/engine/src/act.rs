@@ -183,6 +183,11 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
         }
     }
 
+    /// Where its gradient gathers.
+    pub fn grad(&self) -> &GradCell<X::Buf> {
+        &self.grad
+    }
+
     /// An operation's output, see [`Context::record`].
     pub(crate) fn output<F>(mut context: Context<E, X, T>, size: MapSize, data: Rc<X::Buf>, backward: F) -> Self
     where

@@ -12,7 +12,7 @@ mod recursion;
 mod unknown;
 mod uses;
 
-use crate::ast::{Arg, Block, Body, File, Net, NetKind, Param, Statement, Step, StepKind};
+use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::ops;
 use crate::source::{Name, Span};
@@ -99,7 +99,7 @@ impl<'f> Checker<'f, '_> {
                     }
                 }
                 self.body(body, Place::Net, &mut scope);
-                self.input(net, body);
+                self.ports(net, body);
                 self.inner.clear();
             }
             NetKind::Instance { base, args } => self.instance(base, args),
@@ -141,28 +141,49 @@ impl<'f> Checker<'f, '_> {
         }
     }
 
-    /// A network has exactly one `input`.
-    fn input(&mut self, net: &Net, body: &Body) {
-        let mut inputs = body.statements.iter().filter_map(|statement| match statement {
-            Statement::Input(dims) => Some(dims),
+    /// A network has an `input`, and where there are several, each has a name. Nothing follows the last `output`.
+    fn ports(&mut self, net: &Net, body: &Body) {
+        let inputs = body.statements.iter().filter_map(|statement| match statement {
+            Statement::Input(name, dims) => Some((name, dims)),
             _ => None,
         });
-        let Some(first) = inputs.next() else {
-            if self.file.lost.contains("input") {
-                return;
-            }
+        let inputs: Vec<(&Option<Name>, &Dims)> = inputs.collect();
+        if inputs.is_empty() && !self.file.lost.contains("input") {
             let text = format!("network `{}` has no `input`", net.name.value);
             self.diagnostics.push(
                 Diagnostic::error(Code::Input, net.name.span, text)
                     .help("add `input channels x height x width`, or `input features`"),
             );
+        }
+        let unnamed = inputs.iter().rev().find(|(name, _)| name.is_none());
+        if let (Some((_, unnamed)), true) = (unnamed, inputs.len() > 1) {
+            self.diagnostics.push(
+                Diagnostic::error(Code::Input, unnamed.span, "each of several inputs needs a name")
+                    .help("write `input name: channels x height x width`, or keep one input"),
+            );
+        }
+        self.outputs(body);
+    }
+
+    fn outputs(&mut self, body: &Body) {
+        let mut names: Vec<&Name> = Vec::new();
+        for statement in &body.statements {
+            let Statement::Output(name) = statement else { continue };
+            names::check_allowed(name, self.diagnostics);
+            match names.iter().find(|first| first.value == name.value) {
+                Some(first) => names::duplicate("output", name, first.span, self.diagnostics),
+                None => names.push(name),
+            }
+        }
+        let is_output = |statement: &Statement| matches!(statement, Statement::Output(_));
+        let Some(last) = body.statements.iter().rposition(is_output) else {
             return;
         };
-        for again in inputs {
+        if let Some(step) = body.statements[last..].iter().find(|statement| is_step(statement)) {
+            let text = "the value after this step is no output";
             self.diagnostics.push(
-                Diagnostic::error(Code::Input, again.span, "a network must have exactly one input")
-                    .and(first.span, "the first input is here")
-                    .help("remove one of them"),
+                Diagnostic::warning(Code::Unused, place(step), text)
+                    .help("name it with `output` at the end, or remove the step"),
             );
         }
     }
@@ -212,9 +233,13 @@ impl<'f> Checker<'f, '_> {
 
     fn statement(&mut self, statement: &'f Statement, place: Place, scope: &mut Scope) {
         match statement {
-            Statement::Input(dims) => {
+            Statement::Input(name, dims) => {
                 if place != Place::Net {
                     self.misplaced(dims.span, "`input`", "directly in a network");
+                }
+                if let Some(name) = name {
+                    names::check_allowed(name, self.diagnostics);
+                    scope.define("input", name, self.diagnostics);
                 }
                 self.input_product(dims);
                 for size in &dims.sizes {
@@ -224,6 +249,11 @@ impl<'f> Checker<'f, '_> {
             Statement::Let(name, value) => {
                 self.expr(value, scope);
                 scope.define("constant", name, self.diagnostics);
+            }
+            Statement::Output(name) => {
+                if place != Place::Net {
+                    self.misplaced(name.span, "`output`", "directly in a network");
+                }
             }
             Statement::Keep(name) => scope.define("value", name, self.diagnostics),
             Statement::Set(target) => self.expr(target, scope),
@@ -325,16 +355,6 @@ impl<'f> Checker<'f, '_> {
 impl Checker<'_, '_> {
     /// Warns of steps whose output the next step does not use.
     fn discarded(&mut self, body: &Body) {
-        let is_step = |statement: &Statement| match statement {
-            Statement::Step(_) | Statement::Stage(..) => true,
-            Statement::Input(_)
-            | Statement::Let(..)
-            | Statement::Keep(_)
-            | Statement::Set(_)
-            | Statement::Block(_)
-            | Statement::Share(_)
-            | Statement::Invalid(_) => false,
-        };
         for pair in body.statements.windows(2) {
             if let [
                 before,
@@ -357,6 +377,34 @@ impl Checker<'_, '_> {
                 );
             }
         }
+    }
+}
+
+/// Whether a statement makes a new value.
+fn is_step(statement: &Statement) -> bool {
+    match statement {
+        Statement::Step(_) | Statement::Stage(..) => true,
+        Statement::Input(..)
+        | Statement::Output(_)
+        | Statement::Let(..)
+        | Statement::Keep(_)
+        | Statement::Set(_)
+        | Statement::Block(_)
+        | Statement::Share(_)
+        | Statement::Invalid(_) => false,
+    }
+}
+
+/// The word that a step begins with, or the name of a stage.
+fn place(step: &Statement) -> Span {
+    match step {
+        Statement::Stage(name, _) => name.span,
+        Statement::Step(Step {
+            kind: StepKind::Call(call),
+            ..
+        }) => call.name.span,
+        Statement::Step(step) => step.span,
+        _ => Span::default(),
     }
 }
 

@@ -34,8 +34,8 @@ fn heading(summary: &Summary) -> String {
         "{}({})  {} -> {}",
         summary.name,
         settings.join(", "),
-        join_sizes(&summary.input),
-        join_sizes(&summary.output)
+        summary.input_in_words(),
+        summary.output_in_words()
     )
 }
 

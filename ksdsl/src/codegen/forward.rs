@@ -67,6 +67,16 @@ impl<'p> Forward<'p> {
         }
     }
 
+    /// The variables of the values that come from outside.
+    pub(super) fn taken(&self) -> &[Ident] {
+        &self.values[..self.body.takes]
+    }
+
+    /// The variables of the values that go outside.
+    pub(super) fn given(&self) -> Vec<TokenStream> {
+        self.body.sets.iter().map(|value| self.value(*value)).collect()
+    }
+
     fn value(&self, value: LocalId) -> TokenStream {
         let name = &self.values[value];
         quote!(#name)

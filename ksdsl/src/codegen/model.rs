@@ -3,15 +3,17 @@
 use super::comment;
 use super::forward::Forward;
 use super::module::{self, StructField};
+use super::names;
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
-use crate::ir::Network;
+use crate::ir::{Network, Port};
 use crate::paths::compress;
 use crate::plan::Plan;
 use crate::plan::docs;
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
+use std::collections::HashSet;
 
 /// Field names a model's own fields keep clear of.
 const RESERVED: &[&str] = &["shared"];
@@ -42,7 +44,9 @@ pub(super) fn definitions(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
 fn model_comment(network: &Network) -> String {
     format!(
         "The network `{}`: {} to {}, for batches of any size.",
-        network.name, network.input, network.output
+        network.name,
+        docs::ports(&network.inputs),
+        docs::ports(&network.outputs)
     )
 }
 
@@ -58,8 +62,8 @@ fn constants(network: &Network) -> TokenStream {
     let text = text(&network.text);
     let [trainable, unshared, macs] = [analysis.trainable, analysis.unshared, analysis.macs].map(types::size);
     let largest = types::size(network.largest_activation());
-    let input = network.input.sizes().into_iter().map(types::size);
-    let output = network.output.sizes().into_iter().map(types::size);
+    let input = network.input().sizes().into_iter().map(types::size);
+    let output = network.output().sizes().into_iter().map(types::size);
     let shared = shared_kernels(network);
     quote! {
         /// Trainable parameters, each shared kernel counted once.
@@ -114,32 +118,74 @@ fn shared_kernels(network: &Network) -> Vec<TokenStream> {
     kernels
 }
 
-/// Names for the tensors that go in and come out.
+/// The types that go in and come out: tensors, or structs of them where there are several.
 fn aliases(network: &Network) -> TokenStream {
-    let (input, output) = (
-        types::batch(network.input, quote!(T)),
-        types::batch(network.output, quote!(T)),
-    );
-    let comments = [("input", network.input), ("output", network.output)]
-        .map(|(what, shape)| comment::line(format!("A batch of {what}s, {shape} each.")));
-    let [of_input, of_output] = comments;
-    quote! {
-        #of_input
-        pub type Input<B, E, D, T = rt::NoneTape> = #input;
-        #of_output
-        pub type Output<B, E, D, T = rt::NoneTape> = #output;
+    let of_inputs = ports("Input", "input", &network.inputs);
+    let of_outputs = ports("Output", "output", &network.outputs);
+    let traced = (network.inputs.len() > 1).then(|| traced(network));
+    quote!(#of_inputs #of_outputs #traced)
+}
+
+/// The type of the inputs or the outputs.
+fn ports(name: &str, what: &str, ports: &[Port]) -> TokenStream {
+    let ident = format_ident!("{name}");
+    if let [only] = ports {
+        let comment = comment::line(format!("A batch of {what}s, {} each.", only.shape));
+        let ty = types::batch(only.shape, quote!(T));
+        return quote!(#comment pub type #ident<B, E, D, T = rt::NoneTape> = #ty;);
     }
+    let comment = comment::line(format!("A batch of {what}s. All tensors have the same batch size."));
+    let first = match what {
+        "output" => "It carries the tape: a loss must use it, or none of the gradients is computed.",
+        _ => "It carries the tape.",
+    };
+    let fields = ports.iter().enumerate().map(|(at, port)| {
+        let (name, ty) = (port_name(port), types::batch(port.shape, quote!(T)));
+        let mut text = vec![format!("{} each.", port.shape)];
+        text.extend((at == 0).then(|| first.to_owned()));
+        let comment = comment::attributes(&[text.join(" ")]);
+        quote!(#comment pub #name: #ty)
+    });
+    quote! {
+        #comment
+        #[derive(Clone, Debug)]
+        pub struct #ident<B: rt::Dim, E: rt::Dtype, D: rt::Storage<E>, T = rt::NoneTape> {
+            #(#fields,)*
+        }
+    }
+}
+
+/// The inputs with a tape, which the first carries.
+fn traced(network: &Network) -> TokenStream {
+    let mut names = network.inputs.iter().map(port_name);
+    let first = names.next();
+    let others: Vec<Ident> = names.collect();
+    quote! {
+        impl<B: rt::Dim, E: rt::Dtype, D: rt::Device<E>> Input<B, E, D> {
+            /// The inputs for a training pass, with a tape that writes into these gradients.
+            pub fn traced(self, gradients: rt::Gradients<E, D>) -> Input<B, E, D, rt::OwnedTape<E, D>> {
+                Input {
+                    #first: rt::Trace::traced(self.#first, gradients),
+                    #(#others: rt::PutTape::put_tape(self.#others, ::core::default::Default::default()),)*
+                }
+            }
+        }
+    }
+}
+
+/// The field of an input or output.
+fn port_name(port: &Port) -> Ident {
+    names::ident(port.name.as_deref().unwrap_or("x"))
 }
 
 /// The forward pass of the whole network.
 fn run(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
-    let steps = Forward::new(plan, shared, &plan.root, RESERVED).steps(&plan.root.steps);
-    let network = plan.network;
-    let activation = types::activation(network.input);
+    let forward = Forward::new(plan, shared, &plan.root, RESERVED);
+    let (read, give) = (read(plan.network, &forward), give(plan.network, &forward));
+    let steps = forward.steps(&plan.root.steps);
     let bind = shared
         .any()
         .then(|| quote!(let shared = &mut self.shared.bind(x.context_mut())?;));
-    let mutable = shared.any().then(|| quote!(mut));
     quote! {
         impl<E: rt::Scalar, D: rt::Backend<E>> Model<E, D> {
             fn run<B: rt::Dim, T: rt::Tape<E, D>>(
@@ -147,10 +193,48 @@ fn run(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
                 pass: &mut rt::Pass<E, D>,
                 x: Input<B, E, D, T>,
             ) -> Result<Output<B, E, D, T>, D::Err> {
-                let #mutable x: #activation = pass.read(x)?;
+                #read
                 #bind
                 #steps
-                x.into_tensor()
+                #give
+            }
+        }
+    }
+}
+
+/// Makes activations of the inputs.
+fn read(network: &Network, forward: &Forward<'_>) -> TokenStream {
+    let activation = types::activation(network.input());
+    if network.inputs.len() == 1 {
+        return quote!(let mut x: #activation = pass.read(x)?;);
+    }
+    let first = port_name(&network.inputs[0]);
+    let others = network.inputs[1..].iter().zip(forward.taken()).map(|(port, value)| {
+        let (name, ty) = (port_name(port), types::activation(port.shape));
+        quote!(let mut #value: #ty = pass.read_beside(&input.#first, input.#name)?;)
+    });
+    quote! {
+        let input = x;
+        #(#others)*
+        let mut x: #activation = pass.read(input.#first)?;
+    }
+}
+
+/// Makes tensors of the outputs. The first, made last, gets the tape.
+fn give(network: &Network, forward: &Forward<'_>) -> TokenStream {
+    let values: Vec<TokenStream> = forward.given();
+    let names: Vec<Ident> = network.outputs.iter().map(port_name).collect();
+    match values.as_slice() {
+        [] => quote!(x.into_tensor()),
+        [only] if names.len() == 1 => quote!(#only.after(x).into_tensor()),
+        [first, others @ ..] => {
+            let more = &names[1..];
+            let first_name = &names[0];
+            let network = &network.name;
+            quote! {
+                let tape = rt::TapeInFirst::new(#network);
+                #(let #others = tape.other(#others)?;)*
+                Ok(Output { #first_name: tape.first(#first.after(x))?, #(#more: #others,)* })
             }
         }
     }
@@ -162,17 +246,26 @@ fn traits(network: &Network) -> TokenStream {
         "Builds the model: `device.build_module::<{}::Builder, f32>()`.",
         network.name
     ));
+    let first = (network.inputs.len() > 1).then(|| port_name(&network.inputs[0]));
+    let whole = (!network.runs_in_slices()).then(|| quote!([#first]));
     quote! {
         #comment
         #[derive(Clone, Copy, Debug, Default)]
         pub struct Builder;
 
-        rt::model_traits!(Model, Builder, Input, Output);
+        rt::model_traits!(Model, Builder, Input #whole, Output);
     }
+}
+
+/// Whether each of several inputs or outputs has a name of its own.
+fn are_named(ports: &[Port]) -> bool {
+    let names: HashSet<&Option<String>> = ports.iter().map(|port| &port.name).collect();
+    ports.len() == 1 || names.len() == ports.len() && !names.contains(&None)
 }
 
 /// What stands in for a network with errors: everything that code outside can name, doing nothing.
 pub(super) fn stub(network: Option<&Network>) -> TokenStream {
+    let network = network.filter(|network| are_named(&network.inputs) && are_named(&network.outputs));
     let definition = module::definition(&format_ident!("Model"), comment::line("A network with errors."), &[]);
     let aliases = network.map_or_else(unknown_aliases, aliases);
     let impls = [stub_impl(network, false), stub_impl(network, true)];

@@ -102,8 +102,10 @@ fn argument(arg: &Arg) -> usize {
 /// The words a statement begins with: where to point when it is too much.
 pub(super) fn place(statement: &Statement) -> Span {
     match statement {
-        Statement::Input(dims) => dims.span,
-        Statement::Let(name, _) | Statement::Stage(name, _) | Statement::Keep(name) => name.span,
+        Statement::Input(_, dims) => dims.span,
+        Statement::Let(name, _) | Statement::Stage(name, _) | Statement::Keep(name) | Statement::Output(name) => {
+            name.span
+        }
         Statement::Set(target) => target.span,
         Statement::Block(block) => block.name.span,
         Statement::Share(share) => share.span,

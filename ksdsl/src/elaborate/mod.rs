@@ -17,7 +17,7 @@ mod values;
 
 use crate::ast::{Block, Body, Dims, Expr, Net, NetKind, Param, Share, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics};
-use crate::ir::{Node, Path, Scope, ScopeKind, Segment, Shape};
+use crate::ir::{Node, Path, Port, Scope, ScopeKind, Segment, Shape};
 use crate::limits;
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval, eval_int};
@@ -46,21 +46,22 @@ pub fn elaborate<'f>(
     elaborator.spend(file_blocks.len() / BLOCKS_PER_STEP, net.name.span);
     let parameters = elaborator.bind_params(params, values);
     elaborator.net_body(body)?;
-    let (input, nodes, output) = elaborator.finish(net)?;
+    elaborator.finish(net)?;
     let values = elaborator.finish_values();
-    let incomplete = elaborator.incomplete;
+    let incomplete = elaborator.incomplete || elaborator.output.is_none();
+    let outputs = elaborator.finish_outputs();
     let env = Env::clone(&elaborator.net_env);
     Some(Elaborated {
         head,
         parameters,
-        input,
-        output: output.unwrap_or(input),
-        nodes,
+        inputs: elaborator.inputs,
+        outputs,
+        nodes: elaborator.nodes,
         values,
         layers: elaborator.layers,
         shares: elaborator.shares,
         env,
-        incomplete: incomplete || output.is_none(),
+        incomplete,
     })
 }
 
@@ -84,7 +85,8 @@ struct Elaborator<'f, 'd> {
     env: Env,
     layers: Vec<Unshared>,
     shares: Vec<&'f Share>,
-    input: Option<Shape>,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
     nodes: Vec<Node>,
     output: Option<Shape>,
     /// The paths we are in, innermost last.
@@ -117,7 +119,8 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             env: Env::default(),
             layers: Vec::new(),
             shares: Vec::new(),
-            input: None,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
             nodes: Vec::new(),
             output: None,
             levels: vec![Level::new(Path::default())],
@@ -150,8 +153,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
     /// The statements of the network itself.
     fn net_body(&mut self, body: &'f Body) -> Option<()> {
         self.define_blocks(body);
-        self.input = self.find_input(body);
-        let mut shape = self.input;
+        let mut shape = self.find_inputs(body);
         for statement in &body.statements {
             if self.aborted {
                 break;
@@ -163,7 +165,12 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                     Rc::make_mut(&mut self.net_env).bind(&name.value, value);
                 }
                 Statement::Share(share) => self.shares.push(share),
-                Statement::Input(_) | Statement::Block(_) => {}
+                Statement::Input(..) | Statement::Block(_) => {}
+                Statement::Output(name) => {
+                    let mut nodes = std::mem::take(&mut self.nodes);
+                    self.output(name, shape, &mut nodes);
+                    self.nodes = nodes;
+                }
                 Statement::Keep(name) => {
                     let mut nodes = std::mem::take(&mut self.nodes);
                     let value = self.keep(name, shape, &mut nodes);
@@ -194,24 +201,26 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         }
     }
 
-    fn find_input(&mut self, body: &'f Body) -> Option<Shape> {
-        let dims = body.statements.iter().find_map(|statement| match statement {
-            Statement::Input(dims) => Some(dims),
-            _ => None,
-        })?;
+    /// Reads the inputs. The first is the current value at the beginning, those that have names are values.
+    fn find_inputs(&mut self, body: &'f Body) -> Option<Shape> {
         // `input` may use constants, which must be defined before it.
         let mut env = Env::inside(Rc::clone(&self.net_env));
+        let mut first = None;
         for statement in &body.statements {
             match statement {
                 Statement::Let(name, value) => {
                     let value = eval(value, &env, self.diagnostics);
                     env.bind(&name.value, value);
                 }
-                Statement::Input(_) => break,
+                Statement::Input(name, dims) => {
+                    let shape = self.input_shape(dims, &env);
+                    self.input(name.as_ref(), shape, first.is_none());
+                    first.get_or_insert(shape);
+                }
                 _ => {}
             }
         }
-        self.input_shape(dims, &env)
+        first.flatten()
     }
 
     fn input_shape(&mut self, dims: &Dims, env: &Env) -> Option<Shape> {
@@ -250,15 +259,15 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         None
     }
 
-    fn finish(&mut self, net: &Net) -> Option<(Shape, Vec<Node>, Option<Shape>)> {
-        let input = self.input?;
+    fn finish(&mut self, net: &Net) -> Option<()> {
+        self.inputs.first()?;
         if self.layers.is_empty() && !self.diagnostics.has_errors() {
             let text = format!("network `{}` has no layers", net.name.value);
             self.diagnostics
                 .push(Diagnostic::error(Code::Empty, net.name.span, text).help("add a stage or a layer"));
             return None;
         }
-        Some((input, std::mem::take(&mut self.nodes), self.output))
+        Some(())
     }
 
     /// The statements of a body; constants defined in it end with it.
@@ -316,7 +325,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 None
             }
             // Elsewhere than directly in a network these were reported by the checks.
-            Statement::Input(_) | Statement::Block(_) | Statement::Share(_) => shape,
+            Statement::Input(..) | Statement::Output(_) | Statement::Block(_) | Statement::Share(_) => shape,
         }
     }
 

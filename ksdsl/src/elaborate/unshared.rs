@@ -1,7 +1,7 @@
 //! A network before its `share` clauses are resolved.
 
 use crate::ast::Share;
-use crate::ir::{Kept, Node, Op, Path, Shape};
+use crate::ir::{Kept, Node, Op, Path, Port, Shape};
 use crate::source::Span;
 use crate::value::{Env, Value};
 
@@ -19,8 +19,8 @@ pub struct Head<'f> {
 pub struct Elaborated<'f> {
     pub(crate) head: Head<'f>,
     pub(crate) parameters: Vec<(String, Value)>,
-    pub(crate) input: Shape,
-    pub(crate) output: Shape,
+    pub(crate) inputs: Vec<Port>,
+    pub(crate) outputs: Vec<Port>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) values: Vec<Kept>,
     pub(crate) layers: Vec<Unshared>,

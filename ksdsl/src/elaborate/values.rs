@@ -3,10 +3,11 @@
 use super::Elaborator;
 use crate::ast::{Expr, ExprKind};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Kept, Node, Shape, ValueId, in_words};
+use crate::ir::{Kept, Node, Port, Shape, ValueId, in_words};
 use crate::source::{Name, Span};
 use crate::value::{Value, eval};
 use std::collections::HashSet;
+use std::rc::Rc;
 
 /// A value and where it is in scope.
 pub(super) struct Known {
@@ -17,6 +18,8 @@ pub(super) struct Known {
     depth: usize,
     /// Whether a step goes on from it.
     used: bool,
+    /// Whether a step names it.
+    touched: bool,
 }
 
 /// The values from outside that a scope uses.
@@ -39,6 +42,7 @@ impl Elaborator<'_, '_> {
             span: name.span,
             depth: self.frames.len(),
             used: false,
+            touched: false,
         });
         nodes.push(Node::Keep(id));
         Some(Value::Kept(id))
@@ -66,6 +70,58 @@ impl Elaborator<'_, '_> {
         }
         self.touch(id, true);
         nodes.push(Node::Set(id));
+    }
+
+    /// An input of the network, of which the first is the current value at the beginning.
+    pub(super) fn input(&mut self, name: Option<&Name>, shape: Option<Shape>, first: bool) {
+        let Some(shape) = shape else {
+            self.incomplete = true;
+            return;
+        };
+        let mut port = Port {
+            name: name.map(|name| name.value.clone()),
+            shape,
+            value: None,
+        };
+        if let Some(name) = name {
+            let mut nodes = Vec::new();
+            let value = self.keep(name, Some(shape), &mut nodes);
+            // The others come from outside with their names.
+            if first {
+                self.nodes.append(&mut nodes);
+            }
+            port.value = Some(self.values.len() - 1);
+            Rc::make_mut(&mut self.net_env).bind(&name.value, value);
+        }
+        self.inputs.push(port);
+    }
+
+    /// The current value as an output of the network.
+    pub(super) fn output(&mut self, name: &Name, shape: Option<Shape>, nodes: &mut Vec<Node>) {
+        if self.keep(name, shape, nodes).is_none() {
+            return;
+        }
+        let value = self.values.len() - 1;
+        self.values[value].used = true;
+        let port = |shape| Port {
+            name: Some(name.value.clone()),
+            shape,
+            value: Some(value),
+        };
+        self.outputs.extend(shape.map(port));
+    }
+
+    /// The outputs: those that have names, or the last value.
+    pub(super) fn finish_outputs(&mut self) -> Vec<Port> {
+        let last = self.output.or(self.inputs.first().map(|first| first.shape));
+        if let (true, Some(shape)) = (self.outputs.is_empty(), last) {
+            self.outputs.push(Port {
+                name: None,
+                shape,
+                value: None,
+            });
+        }
+        std::mem::take(&mut self.outputs)
     }
 
     /// Goes on from a value.
@@ -99,6 +155,7 @@ impl Elaborator<'_, '_> {
 
     /// Notes a use in all scopes that the value comes to from outside.
     fn touch(&mut self, id: ValueId, sets: bool) {
+        self.values[id].touched = true;
         let depth = self.values[id].depth;
         for frame in &mut self.frames[depth..] {
             let lists = [Some(&mut frame.takes), sets.then_some(&mut frame.sets)];
@@ -123,13 +180,20 @@ impl Elaborator<'_, '_> {
 
     /// All values. Those that no step goes on from are reported, once for each place.
     pub(super) fn finish_values(&mut self) -> Vec<Kept> {
-        let values = std::mem::take(&mut self.values);
+        let mut values = std::mem::take(&mut self.values);
+        // The first input need not be used by its name.
+        if let Some(first) = self.inputs.first().and_then(|first| first.value)
+            && !values[first].touched
+        {
+            values[first].used = true;
+            self.nodes.remove(0);
+        }
         let used: HashSet<Span> = values
             .iter()
             .filter(|value| value.used)
             .map(|value| value.span)
             .collect();
-        if !self.incomplete {
+        if !self.incomplete && !self.diagnostics.has_errors() {
             for value in values.iter().filter(|value| !used.contains(&value.span)) {
                 let text = format!("the value `{}` is never used", value.kept.name);
                 let help = "use it in `from` or in an operation such as `add`, or remove it";

@@ -32,7 +32,7 @@ fn list(beginning: &str, family: Family) -> String {
 }
 
 const LOGITS: &str = "a network outputs logits; softmax and loss belong to the trainer";
-const OUTPUT: &str = "the output is that of the last layer";
+const OUTPUT: &str = "the output is the last value, or those that `output` names";
 const MAPS: &str = "layers take images and vectors only";
 const SIZES: &str = "strides and pooling downsample, `upsample(factor)` upsamples";
 
@@ -168,7 +168,7 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         ],
         Nothing(LOGITS),
     ),
-    (&["output", "outputs", "out", "logits", "result"], Nothing(OUTPUT)),
+    (&["outputs", "out", "logits", "result"], Nothing(OUTPUT)),
     (
         &["maxpool2d", "maxpooling2d", "maxpooling", "mp", "subsampling"],
         Name("max_pool"),

@@ -4,7 +4,7 @@ use super::Error;
 use super::params::Params;
 use super::step;
 use super::walk::{self, Walk, map};
-use crate::ir::{Layer, Network};
+use crate::ir::{Layer, Network, Port};
 use ksdsl_cpu::meter::{self, Meter, MeterBuf};
 use ksdsl_engine::size::Algorithm;
 use ksdsl_engine::{Exec, Kernels, NoTape};
@@ -73,6 +73,7 @@ pub fn algorithm(network: &Network, layer: &Layer, batch: u64) -> Option<&'stati
 fn counted(network: &Network, batch: usize, threads: usize) -> Peaks {
     let meter = Meter::new(threads);
     let slices = meter.slices(batch, walk::size(network.largest_activation()));
+    let slices = slices.filter(|_| network.runs_in_slices());
     let (images, unit) = match slices {
         Some(slices) => (slices.images.min(batch), Some(slices.unit)),
         None => (batch, None),
@@ -116,25 +117,29 @@ impl Inference<'_> {
             meter,
             kernels.cloned(),
             self.unit,
-            input(self.network, self.images, meter),
+            inputs(self.network, self.images, meter),
         );
         drop(pass);
         meter.peak()
     }
 }
 
-/// A copy of the images.
-fn input(network: &Network, images: usize, meter: &Meter) -> MeterBuf {
-    meter.outside(map(network.input, images).len()).clone()
+/// Copies of the inputs.
+fn inputs(network: &Network, images: usize, meter: &Meter) -> Vec<MeterBuf> {
+    let copy = |port: &Port| meter.outside(map(port.shape, images).len()).clone();
+    network.inputs.iter().map(copy).collect()
 }
 
 /// The peak of a step of training.
 fn training(network: &Network, images: usize, meter: &Meter) -> u128 {
     let mut params = params(network, meter);
-    let x = input(network, images, meter);
+    let x = inputs(network, images, meter);
     let sink: step::Sink<Meter, MeterBuf, Infallible> = Rc::new(|_, _, _| Ok(()));
     // The loss and its gradient are dfdx's.
-    let gradient = |output: MeterBuf| Ok::<_, Error<Infallible>>(meter.outside(output.len()));
+    let gradient = |outputs: Vec<MeterBuf>| {
+        let of = |output: &MeterBuf| Ok::<_, Error<Infallible>>(meter.outside(output.len()));
+        outputs.iter().map(of).collect()
+    };
     let dx = step::run(network, &mut params, meter, images, x, (&mut || 0, sink), gradient);
     debug_assert!(dx.is_ok(), "a meter never fails");
     meter.peak()

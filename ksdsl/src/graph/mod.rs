@@ -112,12 +112,22 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
             .transpose()
     }
 
-    /// The output for a batch of images, NCHW one after the other; norms use running statistics, dropout is inactive.
+    /// The output for a batch of images, NCHW one after the other, of a network with one input and one output; norms use
+    /// running statistics, dropout is inactive.
     ///
     /// # Errors
     /// If the input is no whole number of images, or if the executor fails.
     pub fn infer(&self, x: &[E]) -> Result<Vec<E>, Error<X::Err>> {
-        self.infer_with(None, x)
+        Ok(self.infer_with(None, &[x])?.remove(0))
+    }
+
+    /// The outputs for a batch of inputs, as [`Graph::infer`].
+    ///
+    /// # Errors
+    /// If the inputs are not as many as the network has, or no whole number of images, or not equally many; or if the
+    /// executor fails.
+    pub fn infer_all(&self, inputs: &[&[E]]) -> Result<Vec<Vec<E>>, Error<X::Err>> {
+        self.infer_with(None, inputs)
     }
 
     /// The network prepared for inference: kernels are packed once, at the first call.
@@ -128,19 +138,21 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         }
     }
 
-    fn infer_with(&self, kernels: Option<Rc<Kernels<E, X>>>, x: &[E]) -> Result<Vec<E>, Error<X::Err>> {
-        let images = self.images(x)?;
-        let Some(slices) = self.slices(images) else {
-            return Ok(self.infer_at_once(kernels, None, images, x)?);
+    fn infer_with(&self, kernels: Option<Rc<Kernels<E, X>>>, inputs: &[&[E]]) -> Result<Vec<Vec<E>>, Error<X::Err>> {
+        let images = self.images(inputs)?;
+        let Some(slices) = self.slices(images).filter(|_| self.network.runs_in_slices()) else {
+            return Ok(self.infer_at_once(kernels, None, images, inputs)?);
         };
         // The first slice prepares the kernels for the others.
         let kernels = Some(kernels.unwrap_or_default());
+        let image = walk::map(self.network.input(), 1).len();
         let mut outputs = Vec::new();
-        for slice in x.chunks((slices.images * self.image()).max(1)) {
-            let images = slice.len() / self.image().max(1);
-            outputs.extend(self.infer_at_once(kernels.clone(), Some(slices.unit), images, slice)?);
+        for slice in inputs[0].chunks((slices.images * image).max(1)) {
+            let images = slice.len() / image.max(1);
+            let output = self.infer_at_once(kernels.clone(), Some(slices.unit), images, &[slice])?;
+            outputs.extend(output.into_iter().flatten());
         }
-        Ok(outputs)
+        Ok(vec![outputs])
     }
 
     fn infer_at_once(
@@ -148,24 +160,27 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         kernels: Option<Rc<Kernels<E, X>>>,
         unit: Option<usize>,
         images: usize,
-        x: &[E],
-    ) -> Result<Vec<E>, X::Err> {
-        let x = self.exec.upload(x.to_vec())?;
-        let y = self.inference(kernels, unit, images, x)?;
-        self.exec.download(&y)
+        inputs: &[&[E]],
+    ) -> Result<Vec<Vec<E>>, X::Err> {
+        let outputs = self.inference(kernels, unit, images, self.upload(inputs)?)?;
+        outputs.iter().map(|output| self.exec.download(output)).collect()
     }
 
-    /// An inference pass over images that are NCHW, to an output that is.
+    fn upload(&self, inputs: &[&[E]]) -> Result<Vec<X::Buf>, X::Err> {
+        inputs.iter().map(|x| self.exec.upload(x.to_vec())).collect()
+    }
+
+    /// An inference pass over inputs that are NCHW, to outputs that are.
     fn inference(
         &self,
         kernels: Option<Rc<Kernels<E, X>>>,
         unit: Option<usize>,
         images: usize,
-        x: X::Buf,
-    ) -> Result<X::Buf, X::Err> {
+        inputs: Vec<X::Buf>,
+    ) -> Result<Vec<X::Buf>, X::Err> {
         let walk = Walk::<E, X, NoTape>::inference(&self.network, &self.params, images);
-        let pass = walk.run(&self.exec, kernels, unit, x)?;
-        Ok(pass.output)
+        let pass = walk.run(&self.exec, kernels, unit, inputs)?;
+        Ok(pass.outputs)
     }
 
     /// How the executor wants a batch in inference.
@@ -173,22 +188,23 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         self.exec.slices(images, walk::size(self.network.largest_activation()))
     }
 
-    /// Values of an image.
-    fn image(&self) -> usize {
-        walk::map(self.network.input, 1).len()
-    }
-
-    /// The number of images in an input.
-    fn images(&self, x: &[E]) -> Result<usize, Error<X::Err>> {
-        let (expected, found) = (self.image(), x.len());
-        match found.checked_rem(expected) {
-            Some(0) => Ok(found / expected),
-            _ => Err(Error::Length {
-                what: "input".to_owned(),
-                expected,
-                found,
-            }),
+    /// The number of images, or of vectors, in each input.
+    fn images(&self, inputs: &[&[E]]) -> Result<usize, Error<X::Err>> {
+        check("list of inputs", self.network.inputs.len(), inputs.len())?;
+        let mut images = None;
+        for (port, x) in self.network.inputs.iter().zip(inputs) {
+            let image = walk::map(port.shape, 1).len();
+            let count = x.len() / image.max(1);
+            let expected = image * *images.get_or_insert(count);
+            if x.len() != expected {
+                return Err(Error::Length {
+                    what: port.name.clone().unwrap_or_else(|| "input".to_owned()),
+                    expected: if inputs.len() == 1 { image } else { expected },
+                    found: x.len(),
+                });
+            }
         }
+        Ok(images.unwrap_or_default())
     }
 }
 
@@ -205,7 +221,7 @@ impl<E: Real, X: Exec<E>> Prepared<'_, E, X> {
     /// # Errors
     /// Those of [`Graph::infer`].
     pub fn infer(&self, x: &[E]) -> Result<Vec<E>, Error<X::Err>> {
-        self.graph.infer_with(Some(self.kernels.clone()), x)
+        Ok(self.graph.infer_with(Some(self.kernels.clone()), &[x])?.remove(0))
     }
 }
 

@@ -3,7 +3,8 @@
 use super::params::Params;
 use super::walk::{Walk, map};
 use super::{Error, Graph, check};
-use crate::ir::Network;
+use crate::ir::{Network, Port};
+use ksdsl_engine::act::GradCell;
 use ksdsl_engine::ops::{to_nchw, to_nhwc};
 use ksdsl_engine::statistics::Statistics;
 use ksdsl_engine::{Exec, Real, Recorder};
@@ -14,10 +15,10 @@ use std::rc::Rc;
 /// What a training step gives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<E> {
-    /// The output of all images.
-    pub output: Vec<E>,
-    /// The gradient with respect to the input, NCHW.
-    pub input: Vec<E>,
+    /// The outputs of all images.
+    pub outputs: Vec<Vec<E>>,
+    /// The gradients with respect to the inputs, NCHW; empty for one that no output depends on.
+    pub inputs: Vec<Vec<E>>,
     /// The gradients by checkpoint key, of the parameters that the output depends on.
     pub gradients: BTreeMap<String, Vec<E>>,
 }
@@ -27,45 +28,54 @@ pub(super) type Sink<X, B, R> = Rc<dyn Fn(&X, usize, B) -> Result<(), R>>;
 
 impl<E: Real, X: Exec<E>> Graph<E, X> {
     /// A forward pass with the batch's statistics, which update the running ones, and with dropout, of which each visit
-    /// takes the next of `seeds`; then the backward pass from the gradient that `loss` makes of the output.
+    /// takes the next of `seeds`; then the backward pass from the gradients that `loss` makes of the outputs.
     ///
     /// # Errors
-    /// If the input is no whole number of images, if the gradient is not as long as the output, or if the executor
-    /// fails.
+    /// Those of [`Graph::infer_all`]; if the gradients are not as many and as long as the outputs.
     pub fn train_step(
         &mut self,
-        x: &[E],
+        inputs: &[&[E]],
         mut seeds: impl FnMut() -> u64,
-        loss: impl FnOnce(&[E]) -> Vec<E>,
+        loss: impl FnOnce(&[Vec<E>]) -> Vec<Vec<E>>,
     ) -> Result<Step<E>, Error<X::Err>> {
-        let images = self.images(x)?;
+        let images = self.images(inputs)?;
         let sums: Rc<RefCell<BTreeMap<usize, Vec<E>>>> = Rc::default();
         let sink: Sink<X, X::Buf, X::Err> = {
             let sums = sums.clone();
             Rc::new(move |exec, place, more| add(exec, &mut sums.borrow_mut(), place, &more))
         };
-        let x = self.exec.upload(x.to_vec())?;
-        let mut values = Vec::new();
+        let inputs = self.upload(inputs)?;
+        let mut values: Vec<Vec<E>> = Vec::new();
         let exec = self.exec.clone();
-        let gradient = |output: X::Buf| {
-            values = exec.download(&output)?;
-            let gradient = loss(&values);
-            check("gradient of the output", values.len(), gradient.len())?;
-            Ok(exec.upload(gradient)?)
+        let gradient = |outputs: Vec<X::Buf>| {
+            values = outputs
+                .iter()
+                .map(|output| exec.download(output))
+                .collect::<Result<_, _>>()?;
+            let gradients = loss(&values);
+            check("list of gradients", values.len(), gradients.len())?;
+            let pairs = values.iter().zip(gradients);
+            let upload = |(output, gradient): (&Vec<E>, Vec<E>)| {
+                check("gradient of the output", output.len(), gradient.len())?;
+                Ok(exec.upload(gradient)?)
+            };
+            pairs.map(upload).collect()
         };
-        let input = run(
+        let inputs = run(
             &self.network,
             &mut self.params,
             &self.exec,
             images,
-            x,
+            inputs,
             (&mut seeds, sink),
             gradient,
         )?;
+        let download = |input: Option<X::Buf>| input.map_or(Ok(Vec::new()), |input| self.exec.download(&input));
+        let inputs: Vec<Vec<E>> = inputs.into_iter().map(download).collect::<Result<_, _>>()?;
         let gradients = sums.take().into_iter();
         Ok(Step {
-            output: values,
-            input: input.map_or(Ok(Vec::new()), |input| self.exec.download(&input))?,
+            outputs: values,
+            inputs,
             gradients: gradients
                 .map(|(place, sum)| (self.parameters()[place].key.clone(), sum))
                 .collect(),
@@ -73,27 +83,33 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
     }
 }
 
-/// A training step on executor buffers; the gradient with respect to the input, NCHW. It takes the seeds of dropout, the
-/// place that gradients of parameters go to, and what makes the gradient of the output.
+/// A training step on executor buffers; the gradients with respect to the inputs, NCHW. It takes the seeds of dropout, the
+/// place that gradients of parameters go to, and what makes the gradients of the outputs.
 #[allow(clippy::type_complexity)]
 pub(super) fn run<E: Real, X: Exec<E>>(
     network: &Network,
     params: &mut Params<X::Buf>,
     exec: &X,
     images: usize,
-    x: X::Buf,
+    inputs: Vec<X::Buf>,
     (seeds, sink): (&mut dyn FnMut() -> u64, Sink<X, X::Buf, X::Err>),
-    gradient: impl FnOnce(X::Buf) -> Result<X::Buf, Error<X::Err>>,
-) -> Result<Option<X::Buf>, Error<X::Err>> {
+    gradient: impl FnOnce(Vec<X::Buf>) -> Result<Vec<X::Buf>, Error<X::Err>>,
+) -> Result<Vec<Option<X::Buf>>, Error<X::Err>> {
     let walk = Walk::<E, X, Recorder<E, X>>::training(network, params, images, seeds, sink);
-    let pass = walk.run(exec, None, None, x)?;
+    let pass = walk.run(exec, None, None, inputs)?;
     write(params, exec, pass.statistics)?;
-    let dy = gradient(pass.output)?;
-    let dy = to_nhwc(exec, map(network.output, images), dy)?;
-    pass.output_gradient.add(exec, dy)?;
+    let gradients = gradient(pass.outputs)?;
+    let outputs = network.outputs.iter().zip(pass.output_gradients);
+    for ((port, cell), dy) in outputs.zip(gradients) {
+        cell.add(exec, to_nhwc(exec, map(port.shape, images), dy)?)?;
+    }
     pass.tape.run(exec)?;
-    let dx = pass.input_gradient.take();
-    Ok(dx.map(|dx| to_nchw(exec, map(network.input, images), dx)).transpose()?)
+    let inputs = network.inputs.iter().zip(pass.input_gradients);
+    let gradient = |(port, cell): (&Port, GradCell<X::Buf>)| {
+        let dx = cell.take();
+        dx.map(|dx| Ok(to_nchw(exec, map(port.shape, images), dx)?)).transpose()
+    };
+    inputs.map(gradient).collect()
 }
 
 /// Writes what the running statistics became.

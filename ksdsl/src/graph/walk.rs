@@ -39,11 +39,11 @@ pub(super) fn map(shape: Shape, batch: usize) -> MapSize {
 
 /// What a forward pass leaves.
 pub(super) struct Pass<E: Real, X: Exec<E>, T> {
-    /// The output, NCHW.
-    pub(super) output: X::Buf,
-    /// Where the gradients of output and input gather, NHWC.
-    pub(super) output_gradient: GradCell<X::Buf>,
-    pub(super) input_gradient: GradCell<X::Buf>,
+    /// The outputs, NCHW.
+    pub(super) outputs: Vec<X::Buf>,
+    /// Where the gradients of outputs and inputs gather, NHWC.
+    pub(super) output_gradients: Vec<GradCell<X::Buf>>,
+    pub(super) input_gradients: Vec<GradCell<X::Buf>>,
     pub(super) tape: T,
     /// What the running statistics become, by place.
     pub(super) statistics: Statistics<E, X>,
@@ -113,37 +113,63 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
     }
 
-    /// Takes images, NCHW, through the network.
+    /// Takes a batch of inputs, NCHW, through the network.
     pub(super) fn run(
         mut self,
         exec: &X,
         kernels: Option<Rc<Kernels<E, X>>>,
         unit: Option<usize>,
-        x: X::Buf,
+        inputs: Vec<X::Buf>,
     ) -> Result<Pass<E, X, T>, X::Err> {
-        let (input, output) = (
-            map(self.network.input, self.batch),
-            map(self.network.output, self.batch),
-        );
-        let input_gradient = GradCell::new(T::RECORDS);
-        let context = Context {
-            exec: exec.clone(),
-            tape: T::default(),
-            kernels,
-            unit,
-        };
-        let x = Rc::new(to_nhwc(exec, input, x)?);
-        let mut x = Act::input(input, context, x, input_gradient.clone());
-        self.bind_shared(&mut x.context)?;
         let network = self.network;
-        let (data, context, output_gradient) = ir::Walk::nodes(&mut self, &network.nodes, x)?.ready()?.into_values();
-        Ok(Pass {
-            output: to_nchw(exec, output, data)?,
-            output_gradient,
-            input_gradient,
-            tape: context.tape,
-            statistics: self.training.map(|training| training.statistics).unwrap_or_default(),
-        })
+        let mut acts = Vec::new();
+        for (port, x) in network.inputs.iter().zip(inputs) {
+            let context = Context {
+                exec: exec.clone(),
+                tape: T::default(),
+                kernels: kernels.clone(),
+                unit,
+            };
+            let size = map(port.shape, self.batch);
+            let x = Rc::new(to_nhwc(exec, size, x)?);
+            acts.push(Act::input(size, context, x, GradCell::new(T::RECORDS)));
+        }
+        let input_gradients = acts.iter().map(|x| x.grad().clone()).collect();
+        let mut x = acts.remove(0);
+        for (id, value) in network.more_inputs().into_iter().zip(acts) {
+            ir::Walk::keep(&mut self, id, value);
+        }
+        self.bind_shared(&mut x.context)?;
+        let last = ir::Walk::nodes(&mut self, &network.nodes, x)?;
+        let mut pass = Pass {
+            outputs: Vec::new(),
+            output_gradients: Vec::new(),
+            input_gradients,
+            tape: T::default(),
+            statistics: Statistics::default(),
+        };
+        for (port, x) in network.outputs.iter().zip(self.outputs(last)) {
+            let (data, context, gradient) = x.ready()?.into_values();
+            pass.outputs.push(to_nchw(exec, map(port.shape, self.batch), data)?);
+            pass.output_gradients.push(gradient);
+            pass.tape = pass.tape.merge(context.tape);
+        }
+        pass.statistics = self.training.map(|training| training.statistics).unwrap_or_default();
+        Ok(pass)
+    }
+
+    /// The outputs, the last value if none has a name.
+    fn outputs(&mut self, last: Act<E, X, T>) -> Vec<Act<E, X, T>> {
+        let values = self.network.output_values().into_iter();
+        let mut outputs: Vec<Act<E, X, T>> = values.filter_map(|id| self.values[id].take()).collect();
+        match outputs.is_empty() {
+            true => vec![last],
+            false => {
+                let first = outputs.remove(0).after(last);
+                outputs.insert(0, first);
+                outputs
+            }
+        }
     }
 
     /// Reads the parameter at a place; what becomes of its gradient is recorded before its first visit.

@@ -22,6 +22,17 @@ pub struct Kept {
     pub shape: Shape,
 }
 
+/// An input or an output of a network.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Port {
+    /// Its name; an only one may have none.
+    pub name: Option<String>,
+    /// The shape of one image or vector of a batch.
+    pub shape: Shape,
+    /// The value it is; none for an input or an output without a name.
+    pub value: Option<ValueId>,
+}
+
 /// The kernel of a group that serves a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Visit {
@@ -265,12 +276,12 @@ pub struct Network {
     pub text: String,
     /// Its parameters with their values, as text.
     pub parameters: Vec<(String, Value)>,
-    /// The shape of an input image.
+    /// Its inputs, at least one; the first is the current value at the beginning.
     #[doc(hidden)]
-    pub input: Shape,
-    /// The shape of an output.
+    pub inputs: Vec<Port>,
+    /// Its outputs, at least one; without names there is one, the last value.
     #[doc(hidden)]
-    pub output: Shape,
+    pub outputs: Vec<Port>,
     /// The forward pass.
     #[doc(hidden)]
     pub nodes: Vec<Node>,
@@ -301,11 +312,36 @@ impl Network {
         self.layers.iter().map(Layer::macs).sum()
     }
 
+    /// The shape of the first input.
+    pub fn input(&self) -> Shape {
+        self.inputs[0].shape
+    }
+
+    /// The shape of the first output.
+    pub fn output(&self) -> Shape {
+        self.outputs[0].shape
+    }
+
+    /// Whether inference takes large batches through the network in slices: not with several inputs or outputs.
+    pub fn runs_in_slices(&self) -> bool {
+        self.inputs.len() == 1 && self.outputs.len() == 1
+    }
+
+    /// The values of the inputs after the first.
+    pub fn more_inputs(&self) -> Vec<ValueId> {
+        self.inputs.iter().skip(1).filter_map(|port| port.value).collect()
+    }
+
+    /// The values that are outputs; none where the last value is the output.
+    pub fn output_values(&self) -> Vec<ValueId> {
+        self.outputs.iter().filter_map(|port| port.value).collect()
+    }
+
     /// Elements of the largest activation per image, including the input.
     pub fn largest_activation(&self) -> u64 {
         let of_layers = self.layers.iter().flat_map(|layer| [layer.input, layer.output]);
         of_layers
-            .chain([self.input, self.output])
+            .chain(self.inputs.iter().chain(&self.outputs).map(|port| port.shape))
             .map(Shape::elements)
             .fold(0, u64::max)
     }

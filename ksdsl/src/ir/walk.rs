@@ -90,9 +90,10 @@ impl Network {
         })
     }
 
-    /// How often a step goes on from each value.
+    /// How often each value is used: by steps that go on from it, and as an output.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.values.len()];
+        self.output_values().into_iter().for_each(|id| uses[id] += 1);
         let mut stack: Vec<&Node> = self.nodes.iter().collect();
         while let Some(node) = stack.pop() {
             match node {

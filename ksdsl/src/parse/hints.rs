@@ -10,6 +10,7 @@ const OPENERS: &[&str] = &[
     "block",
     "stage",
     "input",
+    "output",
     "let",
     "share",
     "residual",
@@ -34,12 +35,12 @@ fn openers() -> impl Iterator<Item = &'static str> + Clone {
 
 /// Words that cannot be names.
 pub(super) const RESERVED: &[&str] = &[
-    "net", "block", "stage", "input", "let", "share", "residual", "shortcut", "path", "repeat", "when", "else", "seq",
-    "keep", "set", "from", "true", "false", "and", "or", "not", "as", "in", "x",
+    "net", "block", "stage", "input", "output", "let", "share", "residual", "shortcut", "path", "repeat", "when",
+    "else", "seq", "keep", "set", "from", "true", "false", "and", "or", "not", "as", "in", "x",
 ];
 
 /// Keywords that a name of the writer's choice follows.
-const NAMING: &[&str] = &["net", "block", "stage", "let", "keep", "as"];
+const NAMING: &[&str] = &["net", "block", "stage", "let", "keep", "output", "as"];
 
 /// Words that are right where they are.
 const OTHERS: &[&str] = &[

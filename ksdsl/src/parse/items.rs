@@ -126,7 +126,13 @@ impl TreeBuilder<'_, '_> {
 
     fn statement(&mut self, pair: Node<'_>) -> Option<Statement> {
         Some(match pair.as_rule() {
-            Rule::input => Statement::Input(self.dims(content(pair).next()?)),
+            Rule::input => {
+                let mut inner = content(pair).peekable();
+                let label = inner.next_if(|part| part.as_rule() == Rule::label);
+                let name = label.and_then(|label| self.label(label));
+                Statement::Input(name, self.dims(inner.next()?))
+            }
+            Rule::output => Statement::Output(self.name(&content(pair).next()?)),
             Rule::let_ => {
                 let mut inner = content(pair);
                 let name = self.name(&inner.next()?);

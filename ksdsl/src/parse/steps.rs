@@ -23,7 +23,7 @@ impl TreeBuilder<'_, '_> {
         Some(Step { label, kind, span })
     }
 
-    fn label(&mut self, pair: Node<'_>) -> Option<Name> {
+    pub(super) fn label(&mut self, pair: Node<'_>) -> Option<Name> {
         content(pair).next().map(|ident| self.name(&ident))
     }
 

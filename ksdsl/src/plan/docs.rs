@@ -3,7 +3,7 @@
 
 use super::{Body, Field, Type};
 use crate::analyse::analyse;
-use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, SCALE, ScopeKind, Tensor, join_sizes};
+use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, Port, SCALE, ScopeKind, Tensor, join_sizes};
 use crate::paths::compress;
 
 /// Paths named in one comment before the rest is only counted.
@@ -35,8 +35,8 @@ pub(crate) fn of_network(network: &Network) -> Vec<String> {
         "`{}({})`: {} to {}.",
         network.name,
         settings.join(", "),
-        network.input,
-        network.output
+        ports(&network.inputs),
+        ports(&network.outputs)
     ));
     lines.push(String::new());
     lines.push(format!(
@@ -44,6 +44,15 @@ pub(crate) fn of_network(network: &Network) -> Vec<String> {
         analysis.trainable, analysis.unshared, analysis.macs
     ));
     lines
+}
+
+/// Inputs or outputs with their names and shapes.
+pub(crate) fn ports(ports: &[Port]) -> String {
+    let words = ports.iter().map(|port| match &port.name {
+        Some(name) => format!("{name} {}", port.shape),
+        None => port.shape.to_string(),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// What a struct stands for.

@@ -57,7 +57,8 @@ pub(super) struct Body {
     pub(super) values: Vec<Kept>,
     /// How many come from outside.
     pub(super) takes: usize,
-    /// Those of them that its steps set, which go back outside with the output.
+    /// Those that go outside with the output: of those from outside the ones that its steps set, and the outputs of a
+    /// network.
     pub(super) sets: Vec<LocalId>,
 }
 
@@ -185,7 +186,9 @@ pub(crate) fn plan(network: &Network) -> Plan<'_> {
         names: HashMap::new(),
         order: 0,
     };
-    let root = planner.body(&network.nodes, 0, [network.input, network.output], (&[], &[]));
+    let shapes = [network.input(), network.output()];
+    let (takes, gives) = (network.more_inputs(), network.output_values());
+    let root = planner.body(&network.nodes, 0, shapes, (&takes, &gives));
     Plan {
         network,
         types: planner.types,

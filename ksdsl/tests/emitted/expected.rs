@@ -89,17 +89,38 @@ pub(crate) enum Style {
     Python,
 }
 
+/// What an input is called.
+pub(crate) fn input_name(at: usize) -> String {
+    match at {
+        0 => "input".to_owned(),
+        at => format!("input {at}"),
+    }
+}
+
 /// Adds what a network computes of its input to a graph.
 pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id {
     let input = graph.add("input", &[]);
-    let values = vec![None; network.values.len()];
+    let mut values = vec![None; network.values.len()];
+    for (at, value) in network.more_inputs().into_iter().enumerate() {
+        values[value] = Some(graph.add(input_name(at + 1), &[]));
+    }
     let mut walk = Walk {
         network,
         style,
         graph,
         values,
     };
-    walk.nodes(&network.nodes, input)
+    let last = walk.nodes(&network.nodes, input);
+    let outputs: Vec<Id> = network
+        .output_values()
+        .into_iter()
+        .filter_map(|value| walk.values[value])
+        .collect();
+    match outputs.as_slice() {
+        [] => last,
+        [only] => *only,
+        outputs => graph.add("outputs", outputs),
+    }
 }
 
 struct Walk<'n, 'g> {

@@ -136,12 +136,12 @@ fn rust_says_what_the_network_costs() {
             assert_eq!(constants[constant], constant, "{name}");
         }
         let sizes = |sizes: Vec<u64>| format!("&[{}]", sizes.iter().map(u64::to_string).collect::<Vec<_>>().join(","));
-        assert_eq!(constants["INPUT"], sizes(network.input.sizes()), "{name}");
-        assert_eq!(constants["OUTPUT"], sizes(network.output.sizes()), "{name}");
+        assert_eq!(constants["INPUT"], sizes(network.input().sizes()), "{name}");
+        assert_eq!(constants["OUTPUT"], sizes(network.output().sizes()), "{name}");
         assert_eq!(constants["NAME"], format!("{name:?}"));
         // What a layer receives may be joined of several outputs.
         let shapes = network.layers.iter().flat_map(|layer| [layer.input, layer.output]);
-        let shapes = shapes.chain([network.input, network.output]);
+        let shapes = shapes.chain(network.inputs.iter().chain(&network.outputs).map(|port| port.shape));
         let largest = shapes
             .map(|shape| shape.sizes().iter().product::<u64>())
             .max()

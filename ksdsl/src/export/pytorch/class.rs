@@ -3,7 +3,7 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{Fresh, access, reach};
-use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, SCALE, Shape};
+use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, SCALE, Shape};
 use crate::ops::{Python, Statement};
 use crate::plan::{Arm, Body, Field, FieldId, Plan, Private, Source, Step, TypeId, Use};
 use std::collections::HashSet;
@@ -220,6 +220,17 @@ impl<'p> Class<'p> {
             .iter()
             .map(|taken| self.values[uses[*taken].value].as_str());
         std::iter::once(x).chain(sets).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The parameters of the network's `forward`.
+    pub(super) fn parameters(&mut self, ports: &[Port]) -> Vec<String> {
+        match ports {
+            [_] => vec!["x".to_owned()],
+            ports => {
+                let name = |port: &Port| self.variables.name(port.name.as_deref().unwrap_or("x"));
+                ports.iter().map(name).collect()
+            }
+        }
     }
 
     /// The variables of the values that come from outside.

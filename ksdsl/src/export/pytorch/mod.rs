@@ -89,7 +89,17 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
     lines.nested(|lines| {
         lines.docstring(&docs::of_network(network));
         shared::ties(network, lines, used);
-        let class = Class::write(file, &plan.root, used);
+        let mut class = Class::write(file, &plan.root, used);
+        let variables: Vec<String> = std::iter::once("x".to_owned())
+            .chain(class.taken().iter().cloned())
+            .collect();
+        let inputs = class.parameters(&network.inputs);
+        let outputs: Vec<&str> = class.set().collect();
+        let outputs = if outputs.is_empty() {
+            "x".to_owned()
+        } else {
+            outputs.join(", ")
+        };
         lines.line("");
         lines.line("def __init__(self):");
         lines.nested(|lines| {
@@ -101,14 +111,21 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
         });
         lines.raw(&class.init.into_text());
         lines.line("");
-        lines.line("def forward(self, x):");
+        lines.line(&format!("def forward(self, {}):", inputs.join(", ")));
         lines.nested(|lines| {
+            for (variable, input) in variables
+                .iter()
+                .zip(&inputs)
+                .filter(|(variable, input)| variable != input)
+            {
+                lines.line(&format!("{variable} = {input}"));
+            }
             if shares {
                 lines.line("shared = self.shared()");
             }
         });
         lines.raw(&class.forward.into_text());
-        lines.nested(|lines| lines.line("return x"));
+        lines.nested(|lines| lines.line(&format!("return {outputs}")));
     });
     lines.into_text()
 }

@@ -31,9 +31,15 @@ pub(crate) fn trace(text: &str, graph: &mut Graph) -> (Params, Id) {
     };
     let mut params = Params::new();
     name("", &Value::Object(model.clone()), &mut params);
-    let x = Value::Tensor(run.graph.add("input", &[]));
-    match run.method(&model, "forward", vec![x], Vec::new()) {
+    let inputs = run.class(&model.class)["forward"].formals.len() - 1;
+    let input = |at| Value::Tensor(run.graph.add(crate::expected::input_name(at), &[]));
+    let inputs = (0..inputs).map(input).collect();
+    match run.method(&model, "forward", inputs, Vec::new()) {
         Value::Tensor(output) => (params, output),
+        Value::Tuple(outputs) => {
+            let outputs: Vec<Id> = outputs.iter().map(|output| run.tensor(output)).collect();
+            (params, run.graph.add("outputs", &outputs))
+        }
         _ => panic!("the output is no tensor"),
     }
 }

@@ -5,6 +5,7 @@ mod module;
 mod run;
 mod visits;
 
+use crate::expected::input_name;
 use crate::graph::{Graph, Id, Params};
 use module::Module;
 use quote::ToTokens;
@@ -52,14 +53,36 @@ pub(crate) fn trace(text: &str, graph: &mut Graph) -> Traced {
     let module = Module::read(items);
     let mut params = Params::new();
     let model = module.build("Model", "", &mut params, graph);
-    let x = graph.add("input", &[]);
-    let mut run = Run::new(&module, graph);
-    let output = run.method(&model, "run", vec![Value::Nothing, Value::Tensor(x)]);
+    let x = input(&module, graph);
+    let output = Run::new(&module, graph).method(&model, "run", vec![Value::Nothing, x]);
     Traced {
         params,
-        output: tensor(&output),
+        output: outputs(&module, &output, graph),
         constants: module.constants,
     }
+}
+
+/// A tensor, or a struct of tensors.
+fn input(module: &Module, graph: &mut Graph) -> Value {
+    let Some(fields) = module.fields.get("Input") else {
+        return Value::Tensor(graph.add("input", &[]));
+    };
+    let mut field =
+        |(at, (name, _)): (usize, &(String, String))| (name.clone(), Value::Tensor(graph.add(input_name(at), &[])));
+    Value::Object(Rc::new(Object {
+        of: "Input".to_owned(),
+        fields: fields.iter().enumerate().map(&mut field).collect(),
+    }))
+}
+
+/// A tensor, or the tensors of a struct.
+fn outputs(module: &Module, value: &Value, graph: &mut Graph) -> Id {
+    let Value::Object(object) = value else {
+        return tensor(value);
+    };
+    let fields = module.fields["Output"].iter();
+    let outputs: Vec<Id> = fields.map(|(name, _)| tensor(&object.fields[name])).collect();
+    graph.add("outputs", &outputs)
 }
 
 fn tensor(value: &Value) -> Id {

@@ -133,7 +133,14 @@ impl<'m, 'g> Run<'m, 'g> {
     fn method_call(&mut self, call: &syn::ExprMethodCall, env: &mut Env) -> Value {
         let method = call.method.to_string();
         if matches!(&*call.receiver, Expr::Path(path) if text(path) == "pass") {
-            assert_eq!(method, "read");
+            return match method.as_str() {
+                "read" => self.eval(&call.args[0], env, None),
+                "read_beside" => self.eval(&call.args[1], env, None),
+                _ => panic!("{}", text(call)),
+            };
+        }
+        if matches!(&*call.receiver, Expr::Path(path) if text(path) == "tape") {
+            assert!(matches!(method.as_str(), "first" | "other"));
             return self.eval(&call.args[0], env, None);
         }
         let receiver = self.eval(&call.receiver, env, None);
