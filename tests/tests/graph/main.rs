@@ -6,6 +6,7 @@
 
 mod compiled;
 mod nets;
+mod ports;
 
 use compiled::{Compiled, images, weights};
 use ksdsl::compile::{Options, compile};
@@ -88,9 +89,10 @@ where
     CpuExec: Exec<E>,
 {
     let theirs = model.train(x);
-    let ours = graph.train_step(x, M::seeds(), |output| weights(output.len())).unwrap();
-    same_bits(&format!("{what}: output"), &ours.output, &theirs.output);
-    same_bits(&format!("{what}: gradient of the input"), &ours.input, &theirs.input);
+    let loss = |outputs: &[Vec<E>]| vec![weights(outputs[0].len())];
+    let ours = graph.train_step(&[x], M::seeds(), loss).unwrap();
+    same_bits(&format!("{what}: output"), &ours.outputs[0], &theirs.output);
+    same_bits(&format!("{what}: gradient of the input"), &ours.inputs[0], &theirs.input);
     let keys = |values: &Values<E>| values.keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&ours.gradients), keys(&theirs.gradients), "{what}");
     for (key, gradient) in &theirs.gradients {
@@ -108,7 +110,7 @@ where
 /// The names of the operations of a network that join branches.
 fn joins(nodes: &[ir::Node]) -> Vec<String> {
     let of_node = |node: &ir::Node| match node {
-        ir::Node::Layer(_) => Vec::new(),
+        ir::Node::Layer(_) | ir::Node::Keep(_) | ir::Node::Set(_) | ir::Node::From(_) => Vec::new(),
         ir::Node::Scope(scope) => joins(&scope.nodes),
         ir::Node::Join(join) => {
             let arms = join.arms.iter().flat_map(|arm| joins(&arm.nodes));
@@ -187,7 +189,7 @@ fn what_does_not_fit_is_said() {
     // Two images of (1 + 1 + 1 + 1) / 2 + 1 / 2.
     assert_eq!(graph.infer(&[1.0; 8]).unwrap(), [2.5; 6]);
     assert!(graph.infer(&[]).unwrap().is_empty());
-    let error = graph.train_step(&[1.0; 4], || 0, |_| vec![1.0]).unwrap_err();
+    let error = graph.train_step(&[&[1.0; 4]], || 0, |_| vec![vec![1.0]]).unwrap_err();
     assert!(
         matches!(
             error,
