@@ -2,7 +2,7 @@
 
 use super::params::Params;
 use super::step::Sink;
-use crate::ir::{self, GroupId, Join, LayerId, Network, Op, Shape};
+use crate::ir::{self, GroupId, Join, LayerId, Network, Op, PrivateTensors, Shape};
 use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv::Conv;
 use crate::ops::dropout::Dropout;
@@ -213,15 +213,14 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
     }
 
-    /// The place of a private tensor.
-    fn private(&self, id: LayerId, name: &str) -> Option<usize> {
+    /// The places of a layer's private tensors.
+    fn private(&self, id: LayerId) -> PrivateTensors<usize> {
         let layer = &self.network.layers[id];
-        let own = layer.private_tensors();
-        let places = &self.params.of_layer(id)[layer.op.tensors().len()..];
-        own.iter()
-            .zip(places)
-            .find(|(tensor, _)| tensor.name == name)
-            .map(|(_, place)| *place)
+        let mut next = layer.op.tensors().len();
+        layer.private_tensors().map(|_| {
+            next += 1;
+            self.params.of_layer(id)[next - 1]
+        })
     }
 
     /// An operation that the engine has by name.
@@ -258,7 +257,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     /// A convolution or a linear layer with what it has of its own for its kernel.
     fn weighted(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
         let layer = &self.network.layers[id];
-        let factor = self.private(id, ir::SCALE);
+        let factor = self.private(id).scale;
         let bind = |context: &mut Context<E, X, T>| {
             let weight = self.weight(id, context)?;
             let bias = match factor {
@@ -286,8 +285,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             unreachable!("a convolution has a kernel")
         };
         let sizes = self.network.layers[id].low_rank();
-        let factors = [ir::LOW_RANK_A, ir::LOW_RANK_B].map(|name| self.private(id, name));
-        let (Some(sizes), [Some(a), Some(b)]) = (sizes, factors) else {
+        let (Some(sizes), Some([a, b])) = (sizes, self.private(id).low_rank) else {
             return Ok(kernel.into());
         };
         let kernels = context.kernels.clone().filter(|_| !T::RECORDS);
