@@ -10,7 +10,7 @@ use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions
 use dfdx::shapes::Rank1;
 use dfdx::tensor::{Storage, Tape, Tensor};
 use dfdx::tensor_ops::Device;
-use ksdsl_engine::ops;
+use ksdsl_engine::ops::{self, Operation};
 use ksdsl_engine::statistics::BatchStatistics;
 
 /// Batch normalisation over `C` channels (Ioffe & Szegedy 2015), with PyTorch's names.
@@ -105,7 +105,7 @@ impl<const C: usize, E: Scalar, D: Backend<E>> LayerNorm<C, E, D> {
         let scale = self.weight.bind(x.context_mut())?;
         let shift = self.bias.bind(x.context_mut())?;
         let shape = x.shape;
-        x.then(shape, |x| ops::layer_norm(x, scale, shift, eps))
+        x.then(shape, |x| ops::LayerNorm { eps }.run([x], [scale, shift]))
     }
 }
 

@@ -44,7 +44,7 @@ pub fn analyse(network: &Network) -> Analysis {
                 // Without sharing there would be none.
                 stored: layer
                     .private_tensors()
-                    .iter()
+                    .into_list()
                     .map(|own| own.shape.iter().product::<u64>())
                     .sum(),
                 ..LayerCost::default()

@@ -58,7 +58,7 @@ pub fn entries_and_places(network: &Network) -> (Vec<Entry>, Vec<Vec<usize>>) {
             }
         }
         let first_private = entries.len();
-        entries.extend(layer.private_tensors().into_iter().map(|tensor| Entry {
+        entries.extend(layer.private_tensors().into_list().map(|tensor| Entry {
             key: format!("{}.{}", layer.path.key(), tensor.name),
             shape: tensor.shape,
             visits: Vec::new(),

@@ -4,8 +4,7 @@ use crate::act::{Act, ActShape};
 use crate::backend::Backend;
 use crate::scalar::Scalar;
 use dfdx::tensor::Tape;
-use ksdsl_engine::ops;
-use ksdsl_engine::size::Activation;
+use ksdsl_engine::ops::{Activation, Operation};
 
 macro_rules! activations {
     ($($(#[$doc:meta])* $name:ident => $kind:ident),* $(,)?) => {
@@ -15,7 +14,7 @@ macro_rules! activations {
                 x: Act<S, E, D, T>,
             ) -> Result<Act<S, E, D, T>, D::Err> {
                 let shape = x.shape;
-                x.then(shape, |x| ops::activation(Activation::$kind, x))
+                x.then(shape, |x| Activation::$kind.run([x], []))
             }
         )*
     };

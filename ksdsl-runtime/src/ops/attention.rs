@@ -1,12 +1,12 @@
 //! Attention over the positions of maps, and the embedding of positions.
 
-use crate::act::{Act, Map};
+use crate::act::Map;
 use crate::backend::Backend;
 use crate::param::ParamArg;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Dim, Rank4};
 use dfdx::tensor::Tape;
-use ksdsl_engine::ops;
+use ksdsl_engine::ops::{self, Operation};
 
 /// Scaled dot-product attention with `HEADS` heads: PyTorch's `scaled_dot_product_attention`. The
 /// tokens are the positions of maps, row by row; head `h` has the channels from
@@ -34,7 +34,9 @@ impl<const HEADS: usize> Attend<HEADS> {
             shape == k.shape && shape == v.shape,
             "queries, keys and values of different batch sizes"
         );
-        q.then(shape, |q| ops::attention(HEADS, q, k.untyped, v.untyped))
+        q.then(shape, |q| {
+            ops::Attend { heads: HEADS }.run([q, k.untyped, v.untyped], [])
+        })
     }
 }
 
@@ -48,14 +50,9 @@ pub fn position_embedding<
     D: Backend<E>,
     T: Tape<E, D>,
 >(
-    x: Map<B, C, H, W, E, D, T>,
+    mut x: Map<B, C, H, W, E, D, T>,
     weight: impl ParamArg<Rank4<1, C, H, W>, E, D>,
 ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
-    let mut ready = x.untyped.ready().map_err(D::failed)?;
-    let weight = weight.bind(&mut ready.context)?;
-    Ok(Act {
-        shape: x.shape,
-        device: x.device,
-        untyped: ops::position_embedding(ready, weight).map_err(D::failed)?,
-    })
+    let (shape, weight) = (x.shape, weight.bind(x.context_mut())?);
+    x.then(shape, |x| ops::PositionEmbedding.run([x], [weight]))
 }

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::scalar::Scalar;
 use dfdx::shapes::Dim;
 use dfdx::tensor::Tape;
-use ksdsl_engine::ops;
+use ksdsl_engine::ops::{self, Operation};
 
 /// `a + b`: the end of a residual.
 ///
@@ -17,7 +17,7 @@ pub fn add<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
 ) -> Result<Act<S, E, D, T>, D::Err> {
     assert_eq!(a.shape, b.shape, "cannot add different shapes");
     let shape = a.shape;
-    a.then(shape, |a| ops::add(a, b.untyped))
+    a.then(shape, |a| ops::Add.run([a, b.untyped].into(), []))
 }
 
 /// `a * b`, element by element.
@@ -30,7 +30,7 @@ pub fn multiply<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
 ) -> Result<Act<S, E, D, T>, D::Err> {
     assert_eq!(a.shape, b.shape, "cannot multiply different shapes");
     let shape = a.shape;
-    a.then(shape, |a| ops::multiply(a, b.untyped))
+    a.then(shape, |a| ops::Multiply.run([a, b.untyped].into(), []))
 }
 
 /// Scales each channel of each image of `x` by `gate`: squeeze-and-excitation (Hu et al. 2018,
@@ -44,5 +44,5 @@ pub fn gate<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar, D
 ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
     assert_eq!(x.shape.0, gate.shape.0, "cannot gate a batch of another size");
     let shape = x.shape;
-    x.then(shape, |x| ops::gate(x, gate.untyped))
+    x.then(shape, |x| ops::Multiply.run([x, gate.untyped].into(), []))
 }

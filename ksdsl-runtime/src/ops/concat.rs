@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Const, Dim};
 use dfdx::tensor::Tape;
-use ksdsl_engine::ops;
+use ksdsl_engine::ops::{self, Operation};
 
 /// A shape that joins with `R` along channels and gives `Y`.
 #[diagnostic::on_unimplemented(
@@ -58,5 +58,5 @@ where
     let rows = [a.shape.map_size().rows(), b.shape.map_size().rows()];
     assert_eq!(rows[0], rows[1], "cannot join different batch sizes");
     let shape = a.shape.joined();
-    a.then(shape, |a| ops::concat(a, b.untyped))
+    a.then(shape, |a| ops::Concat.run([a, b.untyped].into(), []))
 }

@@ -5,7 +5,7 @@ use crate::backend::Backend;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Const, Dim};
 use dfdx::tensor::Tape;
-use ksdsl_engine::ops;
+use ksdsl_engine::ops::{self, Operation};
 
 /// Flattens maps in PyTorch's order (channel, row, column), so that the weights of a following
 /// linear layer mean the same there.
@@ -23,5 +23,5 @@ pub fn flatten<
 ) -> Result<Flat<B, N, E, D, T>, D::Err> {
     const { assert!(N == C * H * W, "flattening keeps the number of elements") };
     let shape = (x.shape.0, Const);
-    x.then(shape, ops::flatten)
+    x.then(shape, |x| ops::Flatten.run([x], []))
 }

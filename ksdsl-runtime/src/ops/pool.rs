@@ -1,13 +1,13 @@
 //! Maximum and average pooling, over windows and over whole maps.
 
 use super::window::{KernelArg, PadArg, StrideArg, output_size};
-use crate::act::{ActShape, Flat, Map};
+use crate::act::{Flat, Map};
 use crate::backend::Backend;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Const, Dim};
 use dfdx::tensor::Tape;
-use ksdsl_engine::ops;
-use ksdsl_engine::size::{PoolKind, PoolSize, Window};
+use ksdsl_engine::ops::{self, Operation};
+use ksdsl_engine::size::{PoolKind, Window};
 use std::marker::PhantomData;
 
 macro_rules! window_pool {
@@ -35,17 +35,17 @@ macro_rules! window_pool {
                     check_pool::<K, S, P>([H, W], [HO, WO]);
                 }
                 let shape: (B, Const<C>, Const<HO>, Const<WO>) = (x.shape.0, Const, Const, Const);
-                let size = PoolSize {
-                    input: x.shape.map_size(),
-                    output: shape.map_size(),
+                let pool = ops::Pool {
+                    kind: PoolKind::$kind,
                     window: Window {
                         kernel: K::KERNEL,
                         stride: S::STRIDE,
                         pad: P::BEFORE,
                         dilation: [1, 1],
                     },
+                    pad_after: P::AFTER,
                 };
-                x.then(shape, |x| ops::pool(PoolKind::$kind, size, x))
+                x.then(shape, |x| pool.run([x], []))
             }
         }
     };
@@ -87,7 +87,7 @@ fn global_pool<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar
 ) -> Result<Flat<B, C, E, D, T>, D::Err> {
     const { assert!(H * W > 0, "there is nothing to pool") };
     let shape = (x.shape.0, Const);
-    x.then(shape, |x| ops::global_pool(kind, x))
+    x.then(shape, |x| ops::GlobalPool(kind).run([x], []))
 }
 
 /// The mean of each channel.

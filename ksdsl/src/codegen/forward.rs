@@ -4,9 +4,9 @@
 use super::names::{fields, values};
 use super::shared::Shared;
 use super::types;
-use crate::ir::{Op, Shape};
+use crate::ir::{Op, PrivateTensors, Shape};
 use crate::ops::Rust;
-use crate::plan::{Arm, Body, Field, FieldId, LocalId, Plan, Private, Source, Step, Type, Use};
+use crate::plan::{Arm, Body, Field, FieldId, LocalId, Location, Plan, Step, Type, Use};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -197,17 +197,17 @@ impl<'p> Forward<'p> {
 
     /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act
     /// on the output, so that the kernel is prepared once for all of its visits; the bias comes after them.
-    fn layer(&self, op: &Op, private: Private, call: &mut Rust) {
-        if private.low_rank != Private::NONE.low_rank {
-            let [a, b] = private.low_rank.map(|factor| self.tensor(factor));
+    fn layer(&self, op: &Op, private: PrivateTensors<FieldId>, call: &mut Rust) {
+        let own = |field| self.tensor(Location::Own(field));
+        if let Some(factors) = private.low_rank {
+            let [a, b] = factors.map(own);
             call.change("weight", |weight| quote!(rt::LowRank::new(#weight, #a, #b)));
         }
-        if private.scale == Source::Absent {
+        let Some(scale) = private.scale.map(own) else {
             return op.rust(call);
-        }
+        };
         let bias = call.take("bias");
         op.rust(call);
-        let scale = self.tensor(private.scale);
         call.call(quote!(rt::op::scale(x, #scale, #bias)));
     }
 
@@ -245,10 +245,10 @@ impl<'p> Forward<'p> {
     }
 
     /// The expressions for the tensors of an operation, or nameless for the module that holds them all.
-    fn tensors(&self, op: &Op, sources: &[Source]) -> Vec<(&'static str, TokenStream)> {
+    fn tensors(&self, op: &Op, sources: &[Location]) -> Vec<(&'static str, TokenStream)> {
         if op.module().is_some() {
             let module = sources.iter().map(|source| match source {
-                Source::Own(field) => {
+                Location::Own(field) => {
                     let name = &self.fields[*field];
                     quote!(self.#name)
                 }
@@ -261,14 +261,13 @@ impl<'p> Forward<'p> {
         tensors.map(|(name, source)| (name, self.tensor(*source))).collect()
     }
 
-    fn tensor(&self, source: Source) -> TokenStream {
+    fn tensor(&self, source: Location) -> TokenStream {
         match source {
-            Source::Absent => quote!(rt::NoBias),
-            Source::Own(field) => {
+            Location::Own(field) => {
                 let name = &self.fields[field];
                 quote!(&self.#name)
             }
-            Source::Shared(group, tensor) => self.shared.visit(group, tensor),
+            Location::Shared(group, tensor) => self.shared.visit(group, tensor),
         }
     }
 }

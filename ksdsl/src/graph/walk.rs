@@ -2,13 +2,15 @@
 
 use super::params::Params;
 use super::step::Sink;
-use crate::ir::{self, GroupId, Join, LayerId, Network, Op, Shape, ValueId};
+use crate::ir::{self, GroupId, Join, LayerId, Network, Op, PrivateTensors, Shape, ValueId};
+use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv::Conv;
+use crate::ops::dropout::Dropout;
 use crate::ops::{Call, Number};
 use ksdsl_engine::act::{Act, Context, GradCell};
-use ksdsl_engine::ops::{self, Args, CallError, to_nchw, to_nhwc};
+use ksdsl_engine::ops::{self, CallError, to_nchw, to_nhwc};
 use ksdsl_engine::param::LowRank;
-use ksdsl_engine::size::{Activation, Algorithm, ConvSize, MapSize, PoolKind, PoolSize, Window};
+use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
 use ksdsl_engine::statistics::{BatchStatistics, Statistics};
 use ksdsl_engine::{Exec, Kernels, NoTape, Param, Real, Recorder, Tape, Weight};
 use std::collections::{BTreeMap, HashMap};
@@ -241,19 +243,18 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
     }
 
-    /// The place of a private tensor.
-    fn private(&self, id: LayerId, name: &str) -> Option<usize> {
+    /// The places of a layer's private tensors.
+    fn private(&self, id: LayerId) -> PrivateTensors<usize> {
         let layer = &self.network.layers[id];
-        let own = layer.private_tensors();
-        let places = &self.params.of_layer(id)[layer.op.tensors().len()..];
-        own.iter()
-            .zip(places)
-            .find(|(tensor, _)| tensor.name == name)
-            .map(|(_, place)| *place)
+        let mut next = layer.op.tensors().len();
+        layer.private_tensors().map(|_| {
+            next += 1;
+            self.params.of_layer(id)[next - 1]
+        })
     }
 
-    /// An operation of one input or more that the engine makes of loops.
-    fn composed(&self, call: &Call, layer: Option<LayerId>, mut inputs: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
+    /// An operation that the engine has by name.
+    fn call(&self, call: &Call, layer: Option<LayerId>, mut inputs: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
         let args: Vec<(&str, f64)> = call.args.iter().map(|(name, value)| (*name, real(*value))).collect();
         let names = layer.map(|id| (id, self.network.layers[id].op.tensors()));
         let mut params = Vec::new();
@@ -263,30 +264,17 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         {
             params.extend(self.tensor(id, tensor.name, &mut inputs[0].context)?);
         }
-        match ops::call(call.name, &Args(&args), inputs, params) {
+        let call = ops::Call {
+            name: call.name,
+            args: &args,
+        };
+        match ops::call(&call, inputs, params) {
             Err(CallError::Failed(error)) => Err(error),
             Err(error @ (CallError::Unknown(_) | CallError::Arguments(_))) => {
                 unreachable!("the engine has the operations of the language: {error:?}")
             }
             Ok(y) => Ok(y),
         }
-    }
-
-    fn pool(&self, id: LayerId, kind: PoolKind, x: Act<E, X, T>) -> Flow<E, X, T> {
-        let layer = &self.network.layers[id];
-        let call = layer.op.call();
-        let window = Window {
-            kernel: ["kernel_height", "kernel_width"].map(|name| size(call.int(name))),
-            stride: ["stride_height", "stride_width"].map(|name| size(call.int(name))),
-            pad: ["pad_height", "pad_width"].map(|name| size(call.int(name))),
-            dilation: [1, 1],
-        };
-        let pool = PoolSize {
-            input: x.size,
-            output: map(layer.output, self.batch),
-            window,
-        };
-        ops::pool(kind, pool, x)
     }
 
     fn dropout(&mut self, p: f64, x: Act<E, X, T>) -> Flow<E, X, T> {
@@ -296,18 +284,10 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
     }
 
-    fn position_embedding(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
-        let mut x = x.ready()?;
-        match self.tensor(id, "weight", &mut x.context)? {
-            Some(weight) => ops::position_embedding(x, weight),
-            None => Ok(x.into()),
-        }
-    }
-
     /// A convolution or a linear layer with what it has of its own for its kernel.
     fn weighted(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
         let layer = &self.network.layers[id];
-        let factor = self.private(id, ir::SCALE);
+        let factor = self.private(id).scale;
         let bind = |context: &mut Context<E, X, T>| {
             let weight = self.weight(id, context)?;
             let bias = match factor {
@@ -335,8 +315,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             unreachable!("a convolution has a kernel")
         };
         let sizes = self.network.layers[id].low_rank();
-        let factors = [ir::LOW_RANK_A, ir::LOW_RANK_B].map(|name| self.private(id, name));
-        let (Some(sizes), [Some(a), Some(b)]) = (sizes, factors) else {
+        let (Some(sizes), Some([a, b])) = (sizes, self.private(id).low_rank) else {
             return Ok(kernel.into());
         };
         let kernels = context.kernels.clone().filter(|_| !T::RECORDS);
@@ -353,18 +332,12 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
     }
 
-    /// Scale and shift of a norm, which each visit binds, and the places of its running statistics.
-    #[allow(clippy::type_complexity)]
-    fn norm(&self, id: LayerId, context: &mut Context<E, X, T>) -> Result<([Param<E, X>; 2], &'a [usize]), X::Err> {
-        let places = self.params.of_layer(id);
-        let (scale, shift) = (self.bind(places[0], context)?, self.bind(places[1], context)?);
-        Ok(([scale, shift], &places[2..]))
-    }
-
-    fn batch_norm(&mut self, id: LayerId, [eps, momentum]: [f64; 2], mut x: Act<E, X, T>) -> Flow<E, X, T> {
-        let ([scale, shift], running) = self.norm(id, &mut x.context)?;
-        let places = [running[0], running[1]];
-        let params = self.params;
+    fn batch_norm(&mut self, id: LayerId, norm: &BatchNorm, mut x: Act<E, X, T>) -> Flow<E, X, T> {
+        let [scale, shift, mean, variance] = *self.params.of_layer(id) else {
+            unreachable!("scale, shift and running statistics")
+        };
+        let [scale, shift] = [self.bind(scale, &mut x.context)?, self.bind(shift, &mut x.context)?];
+        let (places, params, eps) = ([mean, variance], self.params, norm.eps.0);
         let Some(training) = &mut self.training else {
             let statistics = places.map(|place| params.get(place).clone());
             return ops::batch_norm_infer(x, scale, shift, statistics, eps);
@@ -372,16 +345,12 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         let exec = x.context.exec.clone();
         let read = |place| Ok(params.get(place).clone());
         let note = |batch: &BatchStatistics<'_, X::Buf>| {
+            let momentum = norm.momentum.0;
             training
                 .statistics
                 .blend(&exec, places, batch, momentum, read, |error| error)
         };
         ops::batch_norm_train(x, scale, shift, eps, note, |error| error)
-    }
-
-    fn layer_norm(&self, id: LayerId, eps: f64, mut x: Act<E, X, T>) -> Flow<E, X, T> {
-        let ([scale, shift], _) = self.norm(id, &mut x.context)?;
-        ops::layer_norm(x, scale, shift, eps)
     }
 }
 
@@ -391,24 +360,19 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
 
     fn layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
         let op = &self.network.layers[id].op;
-        let call = op.call();
-        match call.name {
-            "conv" | "linear" => self.weighted(id, x),
-            "batch_norm" => self.batch_norm(id, [call.real("eps"), call.real("momentum")], x),
-            "layer_norm" => self.layer_norm(id, call.real("eps"), x),
-            "max_pool" => self.pool(id, PoolKind::Max, x),
-            "avg_pool" => self.pool(id, PoolKind::Average, x),
-            "global_max_pool" => ops::global_pool(PoolKind::Max, x),
-            "global_avg_pool" => ops::global_pool(PoolKind::Average, x),
-            "dropout" => self.dropout(call.real("p"), x),
-            "flatten" => ops::flatten(x),
-            "position_embedding" => self.position_embedding(id, x),
-            "invalid" => Ok(x),
-            name => match activation(name) {
-                Some(kind) => ops::activation(kind, x),
-                None => self.composed(call, Some(id), vec![x]),
-            },
+        if op.is_invalid() {
+            return Ok(x);
         }
+        if op.kernel_matrix().is_some() {
+            return self.weighted(id, x);
+        }
+        if let Some(norm) = op.downcast::<BatchNorm>() {
+            return self.batch_norm(id, norm, x);
+        }
+        if let Some(dropout) = op.downcast::<Dropout>() {
+            return self.dropout(dropout.p.0, x);
+        }
+        self.call(op.call(), Some(id), vec![x])
     }
 
     fn fork(&mut self, x: Act<E, X, T>) -> Result<[Act<E, X, T>; 2], X::Err> {
@@ -437,37 +401,9 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
     }
 
     fn join(&mut self, join: &Join, first: Act<E, X, T>, others: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
-        let call = join.op.call();
-        match call.name {
-            "add" => others.into_iter().try_fold(first, ops::add),
-            "concat" => others.into_iter().try_fold(first, ops::concat),
-            "multiply" => multiply(join, first, others),
-            "attend" => match <[Act<E, X, T>; 2]>::try_from(others) {
-                Ok([key, value]) => ops::attention(size(call.int("heads")), first, key, value),
-                Err(_) => unreachable!("attention is of queries, keys and values"),
-            },
-            _ => self.composed(call, join.layer, std::iter::once(first).chain(others).collect()),
-        }
+        let inputs = std::iter::once(first).chain(others).collect();
+        self.call(join.op.call(), join.layer, inputs)
     }
-}
-
-/// Products of maps, or of maps and vectors with a factor per channel.
-fn multiply<E: Real, X: Exec<E>, T: Tape<E, X>>(
-    join: &Join,
-    first: Act<E, X, T>,
-    others: Vec<Act<E, X, T>>,
-) -> Flow<E, X, T> {
-    let is_map = |arm: usize| matches!(join.arms[arm].output, Shape::Map { .. });
-    let mut map_so_far = is_map(0);
-    others.into_iter().zip(1..).try_fold(first, |x, (factor, arm)| {
-        let both = (map_so_far, is_map(arm));
-        map_so_far |= both.1;
-        match both {
-            (true, false) => ops::gate(x, factor),
-            (false, true) => ops::gate(factor, x),
-            _ => ops::multiply(x, factor),
-        }
-    })
 }
 
 /// The sizes of a convolution; `None` for other operations.
@@ -486,19 +422,6 @@ pub(super) fn conv_size(op: &Op, input: MapSize, output: MapSize) -> Option<Conv
         groups: size(conv.groups),
         algorithm: Algorithm::Auto,
         unit: None,
-    })
-}
-
-/// An activation that has kernels.
-fn activation(name: &str) -> Option<Activation> {
-    Some(match name {
-        "relu" => Activation::Relu,
-        "gelu" => Activation::Gelu,
-        "gelu_tanh" => Activation::GeluTanh,
-        "silu" => Activation::Silu,
-        "sigmoid" => Activation::Sigmoid,
-        "hard_swish" => Activation::HardSwish,
-        _ => return None,
     })
 }
 

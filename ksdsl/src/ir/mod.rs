@@ -11,7 +11,7 @@ pub use crate::ast::SharePart;
 pub use crate::ops::{Init, Op, Part, Real, Tensor};
 pub use network::{
     Arm, Group, GroupId, Join, Kept, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node, Port,
-    PrivateTensor, SCALE, Scope, ScopeKind, ValueId, Visit,
+    PrivateTensor, PrivateTensors, SCALE, Scope, ScopeKind, ValueId, Visit,
 };
 pub use path::{Path, Segment, key};
 pub(crate) use shape::in_words;

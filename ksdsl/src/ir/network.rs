@@ -76,6 +76,38 @@ pub struct PrivateTensor {
     pub init: Init,
 }
 
+/// What a visit has of its own for a shared kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PrivateTensors<T = PrivateTensor> {
+    /// The factors A and B of an addition of low rank, which is zero at the start: A starts as PyTorch's weights do, B
+    /// as zero.
+    pub low_rank: Option<[T; 2]>,
+    /// Factors for the output channels.
+    pub scale: Option<T>,
+}
+
+impl<T> PrivateTensors<T> {
+    /// All of them, in the order checkpoints list them.
+    pub fn into_list(self) -> impl Iterator<Item = T> {
+        self.low_rank.into_iter().flatten().chain(self.scale)
+    }
+
+    /// What a function makes of each of them, in this order.
+    pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> PrivateTensors<U> {
+        PrivateTensors {
+            low_rank: self.low_rank.map(|factors| factors.map(&mut f)),
+            scale: self.scale.map(f),
+        }
+    }
+}
+
+impl<T> Default for PrivateTensors<T> {
+    fn default() -> Self {
+        let (low_rank, scale) = (None, None);
+        PrivateTensors { low_rank, scale }
+    }
+}
+
 /// The name of the left factor of an addition of low rank, `[out][rank]`.
 pub const LOW_RANK_B: &str = "low_rank_b";
 /// The name of its right factor, `[rank][in / groups * height * width]`.
@@ -104,24 +136,25 @@ impl Layer {
         Some([rows, self.rank?, columns])
     }
 
-    /// What it has of its own for a shared kernel, in the order checkpoints list it. The addition is zero
-    /// at the start: A starts as PyTorch's weights do, B as zero.
-    pub fn private_tensors(&self) -> Vec<PrivateTensor> {
+    /// What it has of its own for a shared kernel.
+    pub fn private_tensors(&self) -> PrivateTensors {
         let tensor = |name, shape: &[u64], init| PrivateTensor {
             name,
             shape: shape.to_vec(),
             init,
         };
-        let mut tensors = Vec::new();
-        if let Some([rows, rank, columns]) = self.low_rank() {
-            let bound = 1.0 / (columns as f64).sqrt();
-            tensors.push(tensor(LOW_RANK_A, &[rank, columns], Init::Uniform(Real(bound))));
-            tensors.push(tensor(LOW_RANK_B, &[rows, rank], Init::Constant(Real(0.0))));
+        PrivateTensors {
+            low_rank: self.low_rank().map(|[rows, rank, columns]| {
+                let bound = 1.0 / (columns as f64).sqrt();
+                [
+                    tensor(LOW_RANK_A, &[rank, columns], Init::Uniform(Real(bound))),
+                    tensor(LOW_RANK_B, &[rows, rank], Init::Constant(Real(0.0))),
+                ]
+            }),
+            scale: self
+                .scaled
+                .then(|| tensor(SCALE, &[self.scales()], Init::Constant(Real(1.0)))),
         }
-        if self.scaled {
-            tensors.push(tensor(SCALE, &[self.scales()], Init::Constant(Real(1.0))));
-        }
-        tensors
     }
 
     /// Multiply-adds per image: those of its operation, and those of its own addition to the kernel,

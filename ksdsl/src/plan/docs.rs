@@ -117,9 +117,9 @@ fn shapes(body: &Body) -> String {
 /// A tensor of one kernel of a group that has several.
 pub(crate) fn of_tensor(tensor: &Tensor) -> String {
     let what = match (tensor.name, tensor.part) {
-        ("bias", _) => return "Bias.".to_owned(),
+        ("bias", _) | (_, Part::Bias) => return "Bias.".to_owned(),
         (_, Part::Norm) => "Scale",
-        _ => "Kernel",
+        (_, Part::Kernel) => "Kernel",
     };
     format!("{what}, {}.", join_sizes(&tensor.shape))
 }

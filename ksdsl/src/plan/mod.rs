@@ -9,8 +9,8 @@ mod size;
 mod values;
 
 use crate::ir::{
-    self, GroupId, Init, Kept, LOW_RANK_A, LOW_RANK_B, Layer, Network, Node, Op, Part, Path, Scope, ScopeKind, Segment,
-    Shape, Tensor, ValueId, key,
+    self, GroupId, Init, Kept, Network, Node, Op, Part, Path, PrivateTensors, Scope, ScopeKind, Segment, Shape, Tensor,
+    ValueId, key,
 };
 use crate::ops::Module;
 use std::collections::HashMap;
@@ -97,31 +97,12 @@ pub(super) enum Field {
 
 /// Where a layer's parameter is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Source {
-    /// Nowhere: there is none.
-    Absent,
+pub(super) enum Location {
     /// In a field of the struct.
     Own(FieldId),
     /// In the kernel of a group that serves this visit: the tensor at this position of [`Group::tensors`], or the
     /// module that holds all of them.
     Shared(GroupId, usize),
-}
-
-/// What a layer has of its own for a shared kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Private {
-    /// Factors for the output channels.
-    pub(super) scale: Source,
-    /// The factors A and B of an addition of low rank.
-    pub(super) low_rank: [Source; 2],
-}
-
-impl Private {
-    /// Nothing.
-    pub(super) const NONE: Private = Private {
-        scale: Source::Absent,
-        low_rank: [Source::Absent; 2],
-    };
 }
 
 /// A step of a forward pass.
@@ -131,9 +112,9 @@ pub(super) enum Step {
         op: Op,
         output: Shape,
         /// Where its tensors are, in their order, or the one module that holds them.
-        tensors: Vec<Source>,
+        tensors: Vec<Location>,
         /// What it has of its own for a shared kernel.
-        private: Private,
+        private: PrivateTensors<FieldId>,
         /// The branches that it joins; none for an operation of one input.
         arms: Vec<Arm>,
     },
@@ -274,7 +255,7 @@ impl<'n> Planner<'n> {
                             op: join.op.clone(),
                             output: join.output,
                             tensors: Vec::new(),
-                            private: Private::NONE,
+                            private: PrivateTensors::default(),
                             arms: Vec::new(),
                         },
                     };
@@ -350,7 +331,7 @@ impl<'n> Planner<'n> {
             }
             Step::Module(field, _) | Step::Repeat(field, _) => match &body.fields[*field] {
                 Field::Module { of, .. } | Field::Repeat { of, .. } => (property.inner)(&self.types[*of]),
-                _ => false,
+                Field::Tensor { .. } | Field::Norm { .. } => false,
             },
             Step::Keep(_) | Step::Set(_) | Step::From(_) => false,
         })
@@ -395,13 +376,13 @@ fn layer_step(network: &Network, id: usize, depth: usize, fields: &mut Vec<Field
         let mut tensors = network.groups[group].tensors().into_iter();
         tensors
             .position(|tensor| tensor.name == name)
-            .map(|tensor| Source::Shared(group, tensor))
+            .map(|tensor| Location::Shared(group, tensor))
     };
     let mut own = |field| {
         fields.push(field);
-        Source::Own(fields.len() - 1)
+        Location::Own(fields.len() - 1)
     };
-    let shared_module = layer.visit(Part::Norm).map(|visit| Source::Shared(visit.group, 0));
+    let shared_module = layer.visit(Part::Norm).map(|visit| Location::Shared(visit.group, 0));
     let tensors = match layer.op.module() {
         Some(of) => vec![shared_module.unwrap_or_else(|| own(Field::Norm { key: name.clone(), of }))],
         None => {
@@ -422,40 +403,28 @@ fn layer_step(network: &Network, id: usize, depth: usize, fields: &mut Vec<Field
         op: layer.op.clone(),
         output: layer.output,
         tensors,
-        private: private(layer, &name, fields),
+        private: layer.private_tensors().map(|tensor| {
+            fields.push(Field::Tensor {
+                key: format!("{name}.{}", tensor.name),
+                shape: tensor.shape,
+                init: tensor.init,
+                part: Part::Kernel,
+            });
+            fields.len() - 1
+        }),
         arms: Vec::new(),
     }
-}
-
-/// The fields of what a layer of this name has of its own for a shared kernel.
-fn private(layer: &Layer, name: &str, fields: &mut Vec<Field>) -> Private {
-    let mut private = Private::NONE;
-    for tensor in layer.private_tensors() {
-        let source = match tensor.name {
-            LOW_RANK_A => &mut private.low_rank[0],
-            LOW_RANK_B => &mut private.low_rank[1],
-            _ => &mut private.scale,
-        };
-        *source = Source::Own(fields.len());
-        fields.push(Field::Tensor {
-            key: format!("{name}.{}", tensor.name),
-            shape: tensor.shape,
-            init: tensor.init,
-            part: Part::Kernel,
-        });
-    }
-    private
 }
 
 /// Something a forward pass may need, by layer and by struct.
 #[derive(Clone, Copy)]
 struct Property {
-    layer: fn(&Op, &[Source]) -> bool,
+    layer: fn(&Op, &[Location]) -> bool,
     inner: fn(&Type) -> bool,
 }
 
 const SHARED: Property = Property {
-    layer: |_, tensors| tensors.iter().any(|source| matches!(source, Source::Shared(..))),
+    layer: |_, tensors| tensors.iter().any(|source| matches!(source, Location::Shared(..))),
     inner: |inner| inner.uses_shared,
 };
 

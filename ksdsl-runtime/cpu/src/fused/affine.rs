@@ -1,8 +1,8 @@
 //! Forward: `y = after(factor * before(z) + offset + residual)`.
 
 use super::columns::{Columns, for_vectors};
-use super::function;
 use super::vector::{Pass, Vector, dispatch};
+use super::{formulas, function};
 use crate::finish::Finish;
 use crate::par::{ELEMENTS_PER_TASK, Start};
 use crate::real::CpuReal;
@@ -169,7 +169,7 @@ impl<E: CpuReal> Pass<E> for Map<'_, E> {
                 ),
                 (None, true) => self.each::<V>(
                     #[inline(always)]
-                    |_, _, y| function::relu(y),
+                    |_, _, y| formulas::relu(y),
                 ),
                 (Some(r), false) => self.each::<V>(
                     #[inline(always)]
@@ -177,7 +177,7 @@ impl<E: CpuReal> Pass<E> for Map<'_, E> {
                 ),
                 (Some(r), true) => self.each::<V>(
                     #[inline(always)]
-                    |at, count, y| function::relu(y.add(V::load(r.add(at), count))),
+                    |at, count, y| formulas::relu(y.add(V::load(r.add(at), count))),
                 ),
             }
         }

@@ -1,18 +1,11 @@
 //! Activations over slices: a function, or a function and its derivative at once.
 
 use super::columns::for_vectors;
+use super::formulas::{formulas, with_constant};
 use super::vector::{Pass, Vector, dispatch};
 use crate::real::CpuReal;
 use crate::simd::{Level, prefetch};
 use ksdsl_engine::size::Activation;
-
-/// The cubic coefficient of GELU's tanh form (Hendrycks & Gimpel 2016).
-const CUBIC: f64 = 0.044_715;
-/// `2 sqrt(2 / pi)`.
-const ROOT: f64 = 1.595_769_121_605_730_7;
-/// So far out every activation is at its limit, to rounding, in `f32` and in `f64`: zero below; further
-/// out terms of a formula may overflow, and an infinity times zero is not a limit.
-pub(super) const FAR: f64 = 1e4;
 
 /// Writes `kind` of the elements at `x` to `y`, which may be `x`. What is `ahead`, as many elements
 /// that are used next, is fetched into the cache meanwhile; it may be any address.
@@ -99,28 +92,12 @@ impl<E: CpuReal> Pass<E> for Values<E> {
         // SAFETY: the caller vouches for features and pointers.
         unsafe {
             match self.kind {
-                Activation::Relu => self.each::<V>(
-                    #[inline(always)]
-                    |x| relu(x),
-                ),
                 Activation::Gelu if V::MANY => self.gelus::<V, 4>(),
                 Activation::Gelu => self.gelus::<V, 2>(),
-                Activation::GeluTanh => self.each::<V>(
+                kind => with_constant!(kind, KIND => self.each::<V>(
                     #[inline(always)]
-                    |x| gated(x, gelu_tanh(near(x)).0),
-                ),
-                Activation::Silu => self.each::<V>(
-                    #[inline(always)]
-                    |x| gated(x, x.sigmoid()),
-                ),
-                Activation::Sigmoid => self.each::<V>(
-                    #[inline(always)]
-                    |x| x.sigmoid(),
-                ),
-                Activation::HardSwish => self.each::<V>(
-                    #[inline(always)]
-                    |x| hard_swish(x),
-                ),
+                    |x| formulas::<E, V>(KIND, x).0,
+                )),
             }
         }
     }
@@ -192,40 +169,12 @@ impl<E: CpuReal, const MULTIPLY: bool> Pass<E> for Slopes<E, MULTIPLY> {
         // SAFETY: the caller vouches for features and pointers.
         unsafe {
             match self.kind {
-                Activation::Relu => self.each::<V>(
-                    #[inline(always)]
-                    |x| (relu(x), x.unless_negative(V::splat(1.0))),
-                ),
                 Activation::Gelu if V::MANY => self.gelus::<V, 4>(),
                 Activation::Gelu => self.gelus::<V, 1>(),
-                Activation::GeluTanh => self.each::<V>(
+                kind => with_constant!(kind, KIND => self.each::<V>(
                     #[inline(always)]
-                    |x| {
-                        let near = near(x);
-                        let (gate, slope) = gelu_tanh(near);
-                        let rest = V::splat(1.0).sub(gate);
-                        (gated(x, gate), near.mul(gate).mul(rest).mul_add(slope, gate))
-                    },
-                ),
-                Activation::Silu => self.each::<V>(
-                    #[inline(always)]
-                    |x| {
-                        let gate = x.sigmoid();
-                        let rest = V::splat(1.0).sub(gate);
-                        (gated(x, gate), gate.mul(near(x).mul_add(rest, V::splat(1.0))))
-                    },
-                ),
-                Activation::Sigmoid => self.each::<V>(
-                    #[inline(always)]
-                    |x| {
-                        let gate = x.sigmoid();
-                        (gate, gate.mul(V::splat(1.0).sub(gate)))
-                    },
-                ),
-                Activation::HardSwish => self.each::<V>(
-                    #[inline(always)]
-                    |x| (hard_swish(x), hard_swish_slope(x)),
-                ),
+                    |x| formulas::<E, V>(KIND, x),
+                )),
             }
         }
     }
@@ -278,10 +227,7 @@ impl<E: CpuReal, const MULTIPLY: bool> Slopes<E, MULTIPLY> {
             }
             self.each::<V>(
                 #[inline(always)]
-                |x| {
-                    let ([value], [slope]) = V::gelu_and_slope([x]);
-                    (value, slope)
-                },
+                |x| formulas::<E, V>(Activation::Gelu, x),
             );
         }
     }
@@ -302,78 +248,5 @@ impl<E: CpuReal, const MULTIPLY: bool> Slopes<E, MULTIPLY> {
                 slope.store(slopes, count);
             }
         }
-    }
-}
-
-/// `max(x, 0)`; a NaN stays one.
-///
-/// # Safety
-/// As for [`Vector`].
-#[inline(always)]
-pub(crate) unsafe fn relu<E, V: Vector<E>>(x: V) -> V {
-    // SAFETY: the caller vouches for the features.
-    unsafe { V::splat(0.0).max(x) }
-}
-
-/// `x`, or the next of the ends ±[`FAR`]; a NaN stays one.
-///
-/// # Safety
-/// As for [`Vector`].
-#[inline(always)]
-unsafe fn near<E, V: Vector<E>>(x: V) -> V {
-    // SAFETY: the caller vouches for the features.
-    unsafe { V::splat(-FAR).max(V::splat(FAR).min(x)) }
-}
-
-/// `x gate`, for a gate that is zero far below: then -0 also for minus infinity.
-///
-/// # Safety
-/// As for [`Vector`].
-#[inline(always)]
-unsafe fn gated<E, V: Vector<E>>(x: V, gate: V) -> V {
-    // SAFETY: the caller vouches for the features.
-    unsafe { V::splat(-FAR).max(x).mul(gate) }
-}
-
-/// `(1 + tanh(u)) / 2` with `u = sqrt(2/pi) (x + 0.044715 x^3)`, which is the sigmoid of `2 u`, and
-/// twice the derivative of `u`.
-///
-/// # Safety
-/// As for [`Vector`].
-#[inline(always)]
-unsafe fn gelu_tanh<E, V: Vector<E>>(x: V) -> (V, V) {
-    // SAFETY: the caller vouches for the features.
-    unsafe {
-        let square = x.mul(x);
-        let inner = square.mul_add(V::splat(ROOT * CUBIC), V::splat(ROOT)).mul(x);
-        let slope = square.mul_add(V::splat(3.0 * ROOT * CUBIC), V::splat(ROOT));
-        (inner.sigmoid(), slope)
-    }
-}
-
-/// # Safety
-/// As for [`Vector`].
-#[inline(always)]
-unsafe fn hard_swish<E, V: Vector<E>>(x: V) -> V {
-    // SAFETY: the caller vouches for the features.
-    unsafe {
-        let gate = V::splat(6.0).min(relu(x.add(V::splat(3.0))));
-        gated(x, gate.mul(V::splat(1.0 / 6.0)))
-    }
-}
-
-/// 0 up to -3, 1 from 3 on, `x / 3 + 1/2` between.
-///
-/// # Safety
-/// As for [`Vector`].
-#[inline(always)]
-unsafe fn hard_swish_slope<E, V: Vector<E>>(x: V) -> V {
-    // SAFETY: the caller vouches for the features.
-    unsafe {
-        let three = V::splat(3.0);
-        let less = three
-            .sub(x)
-            .where_positive(x.mul_add(V::splat(1.0 / 3.0), V::splat(-0.5)));
-        x.add(three).unless_negative(less.add(V::splat(1.0)))
     }
 }

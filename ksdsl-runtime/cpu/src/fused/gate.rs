@@ -2,7 +2,7 @@
 //! residual and the activation that follow them: `y = after(u * gate + skip)`.
 
 use super::columns::{AddAll, Columns, Plain, Terms, for_vectors};
-use super::function::relu;
+use super::formulas::relu;
 use super::vector::{Pass, Vector, dispatch};
 use crate::par::{self, Start};
 use crate::real::CpuReal;

@@ -10,6 +10,7 @@ mod affine;
 mod columns;
 #[cfg(test)]
 mod extremes;
+mod formulas;
 pub(super) mod function;
 mod gate;
 mod gradient;

@@ -1,6 +1,6 @@
 //! Vectors of any element type: those of [`Lanes`] for `f32`, arrays otherwise.
 
-use super::function::FAR;
+use super::formulas::FAR;
 use crate::real::CpuReal;
 use crate::simd::{Lanes, Level, Operation};
 use crate::special::lanes;

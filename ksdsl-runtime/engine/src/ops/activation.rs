@@ -1,33 +1,50 @@
-//! Activation functions, element by element.
+//! Activation functions that have kernels, element by element.
 
-use crate::act::Act;
-use crate::act::GradCell;
+use super::{Call, Operation};
+use crate::act::{Act, GradCell};
 use crate::exec::Exec;
+use crate::param::Param;
 use crate::pending;
 use crate::real::Real;
-use crate::size::Activation;
+pub use crate::size::Activation;
 use crate::tape::Tape;
 
 /// An activation function, as part of the operation before it where that can be.
-///
-/// # Errors
-/// If the executor fails.
-pub fn activation<E: Real, X: Exec<E>, T: Tape<E, X>>(
-    kind: Activation,
-    mut x: Act<E, X, T>,
-) -> Result<Act<E, X, T>, X::Err> {
-    if x.value.take_activation(kind, T::RECORDS) {
-        return Ok(x);
+impl Operation for Activation {
+    const NAMES: &'static [&'static str] = &["relu", "gelu", "gelu_tanh", "silu", "sigmoid", "hard_swish"];
+    type Inputs<A> = [A; 1];
+    type Params<A> = [A; 0];
+
+    fn of(call: &Call<'_>) -> Option<Self> {
+        Some(match call.name {
+            "relu" => Self::Relu,
+            "gelu" => Self::Gelu,
+            "gelu_tanh" => Self::GeluTanh,
+            "silu" => Self::Silu,
+            "sigmoid" => Self::Sigmoid,
+            "hard_swish" => Self::HardSwish,
+            _ => return None,
+        })
     }
-    let size = x.size;
-    let x = x.ready()?;
-    drop(x.saved);
-    let (mut context, grad) = (x.context, GradCell::new(T::RECORDS));
-    let y = pending::activate(kind, x.data, x.grad, &mut context, &grad)?;
-    Ok(Act {
-        size,
-        context,
-        value: pending::Value::ready(y),
-        grad,
-    })
+
+    fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        [mut x]: [Act<E, X, T>; 1],
+        []: [Param<E, X>; 0],
+    ) -> Result<Act<E, X, T>, X::Err> {
+        if x.value.take_activation(*self, T::RECORDS) {
+            return Ok(x);
+        }
+        let size = x.size;
+        let x = x.ready()?;
+        drop(x.saved);
+        let (mut context, grad) = (x.context, GradCell::new(T::RECORDS));
+        let y = pending::activate(*self, x.data, x.grad, &mut context, &grad)?;
+        Ok(Act {
+            size,
+            context,
+            value: pending::Value::ready(y),
+            grad,
+        })
+    }
 }

@@ -1,17 +1,37 @@
 //! Sums.
 
+use super::{Call, Joined, Operation};
 use crate::act::{Act, Ready};
 use crate::exec::Exec;
+use crate::param::Param;
 use crate::pending::Branch;
 use crate::real::Real;
 use crate::tape::Tape;
 use std::rc::Rc;
 
-/// `a + b`: the end of a residual.
-///
-/// # Errors
-/// If the executor fails.
-pub fn add<E: Real, X: Exec<E>, T: Tape<E, X>>(a: Act<E, X, T>, b: Act<E, X, T>) -> Result<Act<E, X, T>, X::Err> {
+/// Sums, such as the end of a residual.
+#[derive(Clone, Copy, Debug)]
+pub struct Add;
+
+impl Operation for Add {
+    const NAMES: &'static [&'static str] = &["add"];
+    type Inputs<A> = Joined<A>;
+    type Params<A> = [A; 0];
+
+    fn of(_: &Call<'_>) -> Option<Self> {
+        Some(Self)
+    }
+
+    fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        inputs: Joined<Act<E, X, T>>,
+        []: [Param<E, X>; 0],
+    ) -> Result<Act<E, X, T>, X::Err> {
+        inputs.fold(add)
+    }
+}
+
+fn add<E: Real, X: Exec<E>, T: Tape<E, X>>(a: Act<E, X, T>, b: Act<E, X, T>) -> Result<Act<E, X, T>, X::Err> {
     // A sum is the same either way round. The branch that waits takes up the other.
     let (mut waiting, other) = match (a.value.takes_residual(T::RECORDS), b.value.takes_residual(T::RECORDS)) {
         (true, _) => (a, b.ready()?),

@@ -1,6 +1,6 @@
 //! ELU (Clevert et al. 2016).
 
-use super::Args;
+use super::Call;
 use super::pointwise::Pointwise;
 use crate::loops::{Expr, Unary, constant, operand};
 
@@ -12,10 +12,10 @@ pub struct Elu {
 }
 
 impl Pointwise for Elu {
-    const NAME: &'static str = "elu";
+    const NAMES: &'static [&'static str] = &["elu"];
 
-    fn of(args: &Args<'_>) -> Option<Self> {
-        args.real("alpha").map(|alpha| Self { alpha })
+    fn of(call: &Call<'_>) -> Option<Self> {
+        call.real("alpha").map(|alpha| Self { alpha })
     }
 
     fn value(&self) -> Expr {

@@ -7,10 +7,10 @@ use crate::real::Real;
 use crate::tape::Tape;
 
 /// Scales each channel of each image of `x` by `gate`: squeeze-and-excitation (Hu et al. 2018, equation 4).
-///
-/// # Errors
-/// If the executor fails.
-pub fn gate<E: Real, X: Exec<E>, T: Tape<E, X>>(x: Act<E, X, T>, gate: Act<E, X, T>) -> Result<Act<E, X, T>, X::Err> {
+pub(super) fn gate<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    x: Act<E, X, T>,
+    gate: Act<E, X, T>,
+) -> Result<Act<E, X, T>, X::Err> {
     let (x, gate) = (x.ready()?, gate.ready()?);
     let branch = |data, saved, grad| Branch { data, saved, grad };
     let size = x.size;

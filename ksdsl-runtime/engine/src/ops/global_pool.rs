@@ -1,35 +1,55 @@
 //! Pooling of whole maps.
 
+use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
+use crate::param::Param;
 use crate::real::Real;
 use crate::size::{MapSize, PoolKind};
 use crate::tape::Tape;
 use std::rc::Rc;
 
 /// The maximum or the mean of each channel.
-///
-/// # Errors
-/// If the executor fails.
-pub fn global_pool<E: Real, X: Exec<E>, T: Tape<E, X>>(
-    kind: PoolKind,
-    x: Act<E, X, T>,
-) -> Result<Act<E, X, T>, X::Err> {
-    let map = x.size;
-    let size = MapSize {
-        height: 1,
-        width: 1,
-        ..map
-    };
-    let x = x.ready()?;
-    let y = x.context.exec.global_pool_forward(kind, map, &x.data)?;
-    // The mean's gradient does not depend on the values.
-    let input = (kind == PoolKind::Max).then_some(x.saved);
-    let grad = x.grad;
-    let backward = move |exec: &X, dy: X::Buf| {
-        let input = input.map(|saved| saved.get(exec)).transpose()?;
-        let dx = exec.global_pool_backward(kind, map, input.as_deref(), &dy)?;
-        grad.add(exec, dx)
-    };
-    Ok(Act::output(x.context, size, Rc::new(y), backward))
+#[derive(Clone, Copy, Debug)]
+pub struct GlobalPool(pub PoolKind);
+
+impl Operation for GlobalPool {
+    const NAMES: &'static [&'static str] = &["global_max_pool", "global_avg_pool"];
+    type Inputs<A> = [A; 1];
+    type Params<A> = [A; 0];
+
+    fn of(call: &Call<'_>) -> Option<Self> {
+        Some(Self(match call.name {
+            "global_max_pool" => PoolKind::Max,
+            "global_avg_pool" => PoolKind::Average,
+            _ => return None,
+        }))
+    }
+
+    fn output(&self, inputs: &[MapSize]) -> MapSize {
+        MapSize {
+            height: 1,
+            width: 1,
+            ..inputs[0]
+        }
+    }
+
+    fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        [x]: [Act<E, X, T>; 1],
+        []: [Param<E, X>; 0],
+    ) -> Result<Act<E, X, T>, X::Err> {
+        let (kind, map, size) = (self.0, x.size, self.output(&[x.size]));
+        let x = x.ready()?;
+        let y = x.context.exec.global_pool_forward(kind, map, &x.data)?;
+        // The mean's gradient does not depend on the values.
+        let input = (kind == PoolKind::Max).then_some(x.saved);
+        let grad = x.grad;
+        let backward = move |exec: &X, dy: X::Buf| {
+            let input = input.map(|saved| saved.get(exec)).transpose()?;
+            let dx = exec.global_pool_backward(kind, map, input.as_deref(), &dy)?;
+            grad.add(exec, dx)
+        };
+        Ok(Act::output(x.context, size, Rc::new(y), backward))
+    }
 }

@@ -1,6 +1,6 @@
 //! Group normalisation (Wu & He 2018).
 
-use super::{Args, Operation};
+use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Expr, Loops, Unary, View, constant, operand};
@@ -21,12 +21,12 @@ pub struct GroupNorm {
 }
 
 impl Operation for GroupNorm {
-    const NAME: &'static str = "group_norm";
+    const NAMES: &'static [&'static str] = &["group_norm"];
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 2];
 
-    fn of(args: &Args<'_>) -> Option<Self> {
-        let (groups, eps) = (args.size("groups")?, args.real("eps")?);
+    fn of(call: &Call<'_>) -> Option<Self> {
+        let (groups, eps) = (call.size("groups")?, call.real("eps")?);
         (groups > 0).then_some(Self { groups, eps })
     }
 

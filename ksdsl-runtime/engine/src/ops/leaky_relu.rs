@@ -1,6 +1,6 @@
 //! Leaky ReLU (Maas et al. 2013).
 
-use super::Args;
+use super::Call;
 use super::pointwise::Pointwise;
 use crate::loops::{Expr, constant, operand};
 
@@ -12,10 +12,10 @@ pub struct LeakyRelu {
 }
 
 impl Pointwise for LeakyRelu {
-    const NAME: &'static str = "leaky_relu";
+    const NAMES: &'static [&'static str] = &["leaky_relu"];
 
-    fn of(args: &Args<'_>) -> Option<Self> {
-        args.real("slope").map(|slope| Self { slope })
+    fn of(call: &Call<'_>) -> Option<Self> {
+        call.real("slope").map(|slope| Self { slope })
     }
 
     fn value(&self) -> Expr {

@@ -1,6 +1,6 @@
 //! Operations whose output is, element by element, an expression of one input.
 
-use super::{Args, Operation};
+use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Expr, Loops, operand};
@@ -11,11 +11,11 @@ use std::rc::Rc;
 
 /// An operation that is an expression of operand 0, its input.
 pub(super) trait Pointwise: Sized {
-    /// See [`Operation::NAME`].
-    const NAME: &'static str;
+    /// See [`Operation::NAMES`].
+    const NAMES: &'static [&'static str];
 
     /// See [`Operation::of`].
-    fn of(args: &Args<'_>) -> Option<Self>;
+    fn of(call: &Call<'_>) -> Option<Self>;
 
     /// The output.
     fn value(&self) -> Expr;
@@ -25,12 +25,12 @@ pub(super) trait Pointwise: Sized {
 }
 
 impl<P: Pointwise> Operation for P {
-    const NAME: &'static str = P::NAME;
+    const NAMES: &'static [&'static str] = P::NAMES;
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 0];
 
-    fn of(args: &Args<'_>) -> Option<Self> {
-        P::of(args)
+    fn of(call: &Call<'_>) -> Option<Self> {
+        P::of(call)
     }
 
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(

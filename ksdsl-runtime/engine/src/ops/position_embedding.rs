@@ -1,6 +1,7 @@
 //! Position embeddings.
 
-use crate::act::{Act, Ready};
+use super::{Call, Operation};
+use crate::act::Act;
 use crate::exec::Exec;
 use crate::param::Param;
 use crate::real::Real;
@@ -9,32 +10,43 @@ use crate::tape::Tape;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-/// Adds the map `weight` to each of `x` (Dosovitskiy et al. 2020, equation 1).
-///
-/// # Errors
-/// If the executor fails.
-pub fn position_embedding<E: Real, X: Exec<E>, T: Tape<E, X>>(
-    x: Ready<E, X, T>,
-    weight: Param<E, X>,
-) -> Result<Act<E, X, T>, X::Err> {
-    let size = x.size;
-    let map = MapSize { batch: 1, ..size };
-    let rows = RowSize {
-        rows: size.batch,
-        channels: map.len(),
-    };
-    let (x, context, grad) = x.into_values();
-    let embedding = match map.has_one_layout() {
-        true => Cow::Borrowed(weight.values()),
-        false => Cow::Owned(context.exec.nchw_to_nhwc(map, weight.values())?),
-    };
-    let y = context.exec.add_to_rows(rows, x, &embedding)?;
-    drop(embedding);
-    let backward = move |exec: &X, dy: X::Buf| {
-        gather(exec, map, rows, &weight, &dy)?;
-        grad.add(exec, dy)
-    };
-    Ok(Act::output(context, size, Rc::new(y), backward))
+/// Adds the parameter, a map in PyTorch's order, to each of the inputs (Dosovitskiy et al. 2020, equation 1).
+#[derive(Clone, Copy, Debug)]
+pub struct PositionEmbedding;
+
+impl Operation for PositionEmbedding {
+    const NAMES: &'static [&'static str] = &["position_embedding"];
+    type Inputs<A> = [A; 1];
+    type Params<A> = [A; 1];
+
+    fn of(_: &Call<'_>) -> Option<Self> {
+        Some(Self)
+    }
+
+    fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        [x]: [Act<E, X, T>; 1],
+        [weight]: [Param<E, X>; 1],
+    ) -> Result<Act<E, X, T>, X::Err> {
+        let size = x.size;
+        let map = MapSize { batch: 1, ..size };
+        let rows = RowSize {
+            rows: size.batch,
+            channels: map.len(),
+        };
+        let (x, context, grad) = x.ready()?.into_values();
+        let embedding = match map.has_one_layout() {
+            true => Cow::Borrowed(weight.values()),
+            false => Cow::Owned(context.exec.nchw_to_nhwc(map, weight.values())?),
+        };
+        let y = context.exec.add_to_rows(rows, x, &embedding)?;
+        drop(embedding);
+        let backward = move |exec: &X, dy: X::Buf| {
+            gather(exec, map, rows, &weight, &dy)?;
+            grad.add(exec, dy)
+        };
+        Ok(Act::output(context, size, Rc::new(y), backward))
+    }
 }
 
 /// Adds the sums of `dy` over the images to the gradient of an embedding.

@@ -1,6 +1,6 @@
 //! RMS normalisation (Zhang & Sennrich 2019).
 
-use super::{Args, Operation};
+use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Expr, Loops, Unary, View, constant, operand};
@@ -17,12 +17,12 @@ pub struct RmsNorm {
 }
 
 impl Operation for RmsNorm {
-    const NAME: &'static str = "rms_norm";
+    const NAMES: &'static [&'static str] = &["rms_norm"];
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 1];
 
-    fn of(args: &Args<'_>) -> Option<Self> {
-        args.real("eps").map(|eps| Self { eps })
+    fn of(call: &Call<'_>) -> Option<Self> {
+        call.real("eps").map(|eps| Self { eps })
     }
 
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(

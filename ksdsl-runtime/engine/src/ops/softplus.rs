@@ -1,6 +1,6 @@
 //! Softplus.
 
-use super::Args;
+use super::Call;
 use super::pointwise::Pointwise;
 use crate::loops::{Expr, Unary, constant, operand};
 
@@ -10,9 +10,9 @@ use crate::loops::{Expr, Unary, constant, operand};
 pub struct Softplus;
 
 impl Pointwise for Softplus {
-    const NAME: &'static str = "softplus";
+    const NAMES: &'static [&'static str] = &["softplus"];
 
-    fn of(_: &Args<'_>) -> Option<Self> {
+    fn of(_: &Call<'_>) -> Option<Self> {
         Some(Self)
     }
 

@@ -1,6 +1,6 @@
 //! Differences.
 
-use super::{Args, Operation};
+use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Loops, constant, operand};
@@ -14,11 +14,11 @@ use std::rc::Rc;
 pub struct Subtract;
 
 impl Operation for Subtract {
-    const NAME: &'static str = "subtract";
+    const NAMES: &'static [&'static str] = &["subtract"];
     type Inputs<A> = [A; 2];
     type Params<A> = [A; 0];
 
-    fn of(_: &Args<'_>) -> Option<Self> {
+    fn of(_: &Call<'_>) -> Option<Self> {
         Some(Self)
     }
 

@@ -1,6 +1,6 @@
 //! The hyperbolic tangent.
 
-use super::Args;
+use super::Call;
 use super::pointwise::Pointwise;
 use crate::loops::{Expr, Unary, constant, operand};
 
@@ -9,9 +9,9 @@ use crate::loops::{Expr, Unary, constant, operand};
 pub struct Tanh;
 
 impl Pointwise for Tanh {
-    const NAME: &'static str = "tanh";
+    const NAMES: &'static [&'static str] = &["tanh"];
 
-    fn of(_: &Args<'_>) -> Option<Self> {
+    fn of(_: &Call<'_>) -> Option<Self> {
         Some(Self)
     }
 

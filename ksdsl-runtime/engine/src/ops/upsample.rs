@@ -1,6 +1,6 @@
 //! Upsampling by a whole factor.
 
-use super::{Args, Operation};
+use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Loops, View, operand};
@@ -21,12 +21,12 @@ pub struct Upsample {
 }
 
 impl Operation for Upsample {
-    const NAME: &'static str = "upsample";
+    const NAMES: &'static [&'static str] = &["upsample"];
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 0];
 
-    fn of(args: &Args<'_>) -> Option<Self> {
-        let (factor, bilinear) = (args.size("factor")?, args.size("bilinear")? == 1);
+    fn of(call: &Call<'_>) -> Option<Self> {
+        let (factor, bilinear) = (call.size("factor")?, call.size("bilinear")? == 1);
         (factor > 0).then_some(Self { factor, bilinear })
     }
 

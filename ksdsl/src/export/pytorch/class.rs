@@ -3,9 +3,9 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{Fresh, access, reach};
-use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, SCALE, Shape};
+use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, PrivateTensors, SCALE, Shape};
 use crate::ops::{Python, Statement};
-use crate::plan::{Arm, Body, Field, FieldId, Plan, Private, Source, Step, TypeId, Use};
+use crate::plan::{Arm, Body, Field, FieldId, Location, Plan, Step, TypeId, Use};
 use std::collections::HashSet;
 
 /// What all classes of a file have in common.
@@ -29,8 +29,8 @@ impl<'p> File<'p> {
         file
     }
 
-    pub(super) fn is_bank(&self, source: Source) -> bool {
-        matches!(source, Source::Shared(group, _) if self.plan.network.groups[group].kernels > 1)
+    pub(super) fn is_bank(&self, source: Location) -> bool {
+        matches!(source, Location::Shared(group, _) if self.plan.network.groups[group].kernels > 1)
     }
 
     /// Whether a forward pass, or one inside it, visits a group of several kernels.
@@ -243,32 +243,30 @@ impl<'p> Class<'p> {
         self.body.sets.iter().map(|value| self.values[*value].as_str())
     }
 
-    fn layer(&mut self, op: &Op, sources: &[Source], private: Private, inputs: Vec<(String, Shape)>) {
-        let [a, b] = private.low_rank;
-        self.own_tensors(sources.iter().copied().chain([a, b, private.scale]));
+    fn layer(&mut self, op: &Op, sources: &[Location], private: PrivateTensors<FieldId>, inputs: Vec<(String, Shape)>) {
+        let own = private.map(Location::Own).into_list();
+        self.own_tensors(sources.iter().copied().chain(own));
         let visits = self.visits(sources);
-        let visit = |source: Source| {
+        let visit = |source: Location| {
             visits
                 .iter()
-                .find(|(of, _)| matches!(source, Source::Shared(group, _) if group == *of))
+                .find(|(of, _)| matches!(source, Location::Shared(group, _) if group == *of))
                 .map(|(_, visit)| visit.as_str())
         };
         let module = match (op.module(), sources) {
-            (Some(_), [Source::Own(field)]) => Some(self.part(*field)),
+            (Some(_), [Location::Own(field)]) => Some(self.part(*field)),
             _ => None,
         };
         let mut tensors = Vec::new();
-        for (at, tensor) in op.tensors().into_iter().enumerate().filter(|_| module.is_none()) {
-            // All tensors of a shared module are at one place.
-            let Some(&source) = sources.get(at).or(sources.first()) else {
-                continue;
-            };
+        // All tensors of a shared module are at one place.
+        let named = op.tensors().into_iter().filter(|_| module.is_none());
+        for (tensor, &source) in named.zip(sources.iter().cycle()) {
             let expression = self.tensor(source, visit(source), tensor.name);
-            let expression = expression.map(|expression| match tensor.part {
+            let expression = match tensor.part {
                 Part::Kernel => self.own_kernel(expression, tensor.shape.len(), private),
-                _ => expression,
-            });
-            tensors.extend(expression.map(|expression| (tensor.name, expression)));
+                Part::Bias | Part::Norm => expression,
+            };
+            tensors.push((tensor.name, expression));
         }
         self.write_op(op, Python::new(inputs, tensors, module));
     }
@@ -287,39 +285,43 @@ impl<'p> Class<'p> {
 
     /// A kernel with what the layer has of its own for it: an addition, then factors for the output
     /// channels.
-    fn own_kernel(&mut self, mut kernel: String, rank: usize, private: Private) -> String {
-        let [a, b] = private.low_rank;
-        if let (Some(a), Some(b)) = (self.tensor(a, None, LOW_RANK_A), self.tensor(b, None, LOW_RANK_B)) {
+    fn own_kernel(&mut self, mut kernel: String, rank: usize, private: PrivateTensors<FieldId>) -> String {
+        if let Some([a, b]) = private.low_rank {
+            let (a, b) = (self.own(a, LOW_RANK_A), self.own(b, LOW_RANK_B));
             self.used.insert(Helper::LowRank);
             kernel = format!("low_rank({kernel}, {b}, {a})");
         }
         let all = format!("[:{}]", ", None".repeat(rank - 1));
-        match self.tensor(private.scale, None, SCALE) {
-            Some(scale) => format!("{kernel} * {scale}{all}"),
+        match private.scale {
+            Some(scale) => format!("{kernel} * {}{all}", self.own(scale, SCALE)),
             None => kernel,
         }
     }
 
     /// The expression for a tensor of a layer.
-    fn tensor(&mut self, source: Source, visit: Option<&str>, name: &str) -> Option<String> {
+    fn tensor(&mut self, source: Location, visit: Option<&str>, name: &str) -> String {
         match source {
-            Source::Absent => None,
-            Source::Own(field) => Some(format!("{}.{name}", self.part(field))),
-            Source::Shared(group, _) => {
+            Location::Own(field) => self.own(field, name),
+            Location::Shared(group, _) => {
                 let group = &self.file.plan.network.groups[group].name;
-                Some(match visit {
+                match visit {
                     None => format!("shared[\"{group}.{name}\"]"),
                     Some(visit) => format!("shared[f\"{group}.{{self.{visit}}}.{name}\"]"),
-                })
+                }
             }
         }
     }
 
+    /// The expression for a tensor that is a field.
+    fn own(&mut self, field: FieldId, name: &str) -> String {
+        format!("{}.{name}", self.part(field))
+    }
+
     /// What says, for each group of several kernels among these sources, which one this visit uses.
-    fn visits(&mut self, sources: &[Source]) -> Vec<(GroupId, String)> {
+    fn visits(&mut self, sources: &[Location]) -> Vec<(GroupId, String)> {
         let mut visits: Vec<(GroupId, String)> = Vec::new();
         for source in sources {
-            let Source::Shared(group, _) = *source else { continue };
+            let Location::Shared(group, _) = *source else { continue };
             if self.file.is_bank(*source) && !visits.iter().any(|(of, _)| *of == group) {
                 visits.push((group, self.visit(group)));
             }
@@ -336,11 +338,11 @@ impl<'p> Class<'p> {
     }
 
     /// Makes the layer that holds the private ones of a layer's tensors.
-    fn own_tensors(&mut self, sources: impl Iterator<Item = Source>) {
+    fn own_tensors(&mut self, sources: impl Iterator<Item = Location>) {
         let mut args = Vec::new();
         let mut layer = None;
         for source in sources {
-            let Source::Own(field) = source else { continue };
+            let Location::Own(field) = source else { continue };
             let Field::Tensor { key, shape, init, .. } = &self.body.fields[field] else {
                 continue;
             };

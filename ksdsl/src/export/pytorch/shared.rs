@@ -3,7 +3,7 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{TIES, access};
-use crate::ir::{Group, Network, Part, Tensor};
+use crate::ir::{Group, Network, Tensor};
 use crate::paths::compress;
 use crate::plan::docs;
 
@@ -31,8 +31,9 @@ pub(super) fn class(network: &Network, used: &mut Used) -> String {
 }
 
 fn write(group: &Group, network: &Network, lines: &mut Lines, used: &mut Used) {
-    let part = group.parts.first().copied().unwrap_or(Part::Kernel);
-    lines.comment(&docs::of_group(group, part, network));
+    if let Some(part) = group.parts.first() {
+        lines.comment(&docs::of_group(group, *part, network));
+    }
     let name = access(&group.name);
     let (class, args) = kernel(group, used);
     if group.kernels == 1 {
