@@ -19,6 +19,9 @@ pub type Map<B, const C: usize, const H: usize, const W: usize, E, D, T = NoneTa
 /// Feature vectors: `B` images of `C` features.
 pub type Flat<B, const C: usize, E, D, T = NoneTape> = Act<(B, Const<C>), E, D, T>;
 
+/// A batch of sequences as dfdx's tensors have it: `B` of `L` tokens with `C` features.
+pub type Tokens<B, const L: usize, const C: usize, E, D, T = NoneTape> = Tensor<(B, Const<L>, Const<C>), E, D, T>;
+
 /// The shapes an activation can have: those of [`Map`] and [`Flat`].
 pub trait ActShape: Shape {
     /// The batch size as a type.
@@ -213,12 +216,25 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
     /// Reads a tensor (NCHW or NC). Backward, the gradient is added to the tensor's in dfdx's
     /// `Gradients`.
     pub fn read(x: Tensor<S, E, D, T>) -> Result<Self, D::Err> {
+        let shape = *x.shape();
+        let layout = if shape.map_size().has_one_layout() {
+            Layout::Same
+        } else {
+            Layout::ChannelsFirst
+        };
+        Self::read_as(shape, layout, x)
+    }
+
+    /// Reads a tensor whose values are in this order as an activation of this shape.
+    fn read_as<S2: Shape>(shape: S, layout: Layout, x: Tensor<S2, E, D, T>) -> Result<Self, D::Err> {
         // dfdx keeps a gradient in its tensor's physical order; no copy when that is the logical one.
         let (x, tape) = x.try_contiguous()?.split_tape();
         let device = x.device().clone();
-        let (shape, size) = (*x.shape(), x.shape().map_size());
+        let size = shape.map_size();
         let exec = device.exec()?;
-        let data = to_nhwc(&exec, size, device.read_tensor(&x)?).map_err(D::failed)?;
+        let data = layout
+            .to_nhwc(&exec, size, device.read_tensor(&x)?)
+            .map_err(D::failed)?;
         let grad = act::GradCell::new(T::OWNS_TAPE);
         let mut context = Context {
             exec,
@@ -230,7 +246,7 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
             let (device, exec, grad) = (device.clone(), context.exec.clone(), grad.clone());
             context.tape.tape.add_backward_op(move |gradients| {
                 let Some(dy) = grad.take() else { return Ok(()) };
-                let dx = to_nchw(&exec, size, dy).map_err(D::failed)?;
+                let dx = layout.to_outside(&exec, size, dy).map_err(D::failed)?;
                 device.add_to_gradient(gradients, &x, dx)
             });
         }
@@ -240,19 +256,69 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
 
     /// Makes a tensor (NCHW or NC) that carries the tape, for dfdx's losses.
     pub fn into_tensor(self) -> Result<Tensor<S, E, D, T>, D::Err> {
-        let (device, shape, size) = (self.device, self.shape, self.untyped.size);
+        let layout = if self.untyped.size.has_one_layout() {
+            Layout::Same
+        } else {
+            Layout::ChannelsFirst
+        };
+        let shape = self.shape;
+        self.into_tensor_as(shape, layout)
+    }
+
+    /// Makes a tensor of this shape, with the values in this order.
+    fn into_tensor_as<S2: Shape>(self, shape: S2, layout: Layout) -> Result<Tensor<S2, E, D, T>, D::Err> {
+        let (device, size) = (self.device, self.untyped.size);
         let (data, context, grad) = self.untyped.ready().map_err(D::failed)?.into_values();
-        let data = to_nchw(&context.exec, size, data).map_err(D::failed)?;
+        let data = layout.to_outside(&context.exec, size, data).map_err(D::failed)?;
         let output = device.make_tensor(data, shape)?;
         let (exec, mut tape) = (context.exec, context.tape.tape);
         if T::OWNS_TAPE {
             let tensor = output.clone();
             tape.add_backward_op(move |gradients| {
                 let dy = device.take_gradient(gradients, &tensor)?;
-                let backward = || grad.add(&exec, to_nhwc(&exec, size, dy)?);
+                let backward = || grad.add(&exec, layout.to_nhwc(&exec, size, dy)?);
                 backward().map_err(D::failed)
             });
         }
         Ok(output.put_tape(tape))
+    }
+}
+
+/// The order of a tensor's values.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    /// That of activations: channels last, or so few sizes that all orders are one.
+    Same,
+    /// Channel by channel, as PyTorch has maps.
+    ChannelsFirst,
+}
+
+impl Layout {
+    fn to_nhwc<E: Scalar, X: Exec<E>>(self, exec: &X, size: MapSize, x: X::Buf) -> Result<X::Buf, X::Err> {
+        match self {
+            Self::Same => Ok(x),
+            Self::ChannelsFirst => to_nhwc(exec, size, x),
+        }
+    }
+
+    fn to_outside<E: Scalar, X: Exec<E>>(self, exec: &X, size: MapSize, x: X::Buf) -> Result<X::Buf, X::Err> {
+        match self {
+            Self::Same => Ok(x),
+            Self::ChannelsFirst => to_nchw(exec, size, x),
+        }
+    }
+}
+
+/// Sequences are maps of one row, with the tokens side by side and the features as channels.
+impl<B: Dim, const L: usize, const C: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>> Map<B, C, 1, L, E, D, T> {
+    /// Reads a batch of sequences.
+    pub fn read_tokens(x: Tokens<B, L, C, E, D, T>) -> Result<Self, D::Err> {
+        Self::read_as((x.shape().0, Const, Const, Const), Layout::Same, x)
+    }
+
+    /// Makes a batch of sequences that carries the tape.
+    pub fn into_tokens(self) -> Result<Tokens<B, L, C, E, D, T>, D::Err> {
+        let shape = (self.shape.0, Const, Const);
+        self.into_tensor_as(shape, Layout::Same)
     }
 }

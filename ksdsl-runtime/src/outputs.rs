@@ -3,7 +3,8 @@
 use crate::act::{Act, ActShape};
 use crate::backend::Backend;
 use crate::scalar::Scalar;
-use dfdx::tensor::{Tape, Tensor};
+use dfdx::shapes::Shape;
+use dfdx::tensor::{PutTape, SplitTape, Tape, Tensor};
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -23,11 +24,11 @@ impl TapeInFirst {
         Self { network, ran }
     }
 
-    /// An output after the first; all of them come before it.
+    /// An output after the first, before it is made a tensor; all of them come before the first.
     pub fn other<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         &self,
         mut x: Act<S, E, D, T>,
-    ) -> Result<Tensor<S, E, D, T>, D::Err> {
+    ) -> Act<S, E, D, T> {
         let (network, ran) = (self.network, self.ran.clone());
         // Recorded before the first output, so it runs after that.
         x.tape_mut().add_backward_op(move |_| {
@@ -37,19 +38,16 @@ impl TapeInFirst {
             );
             Ok(())
         });
-        x.into_tensor()
+        x
     }
 
-    /// The first output, with the tape of the network.
-    pub fn first<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
-        self,
-        x: Act<S, E, D, T>,
-    ) -> Result<Tensor<S, E, D, T>, D::Err> {
-        let (y, mut tape) = dfdx::tensor::SplitTape::split_tape(x.into_tensor()?);
+    /// The first output, a tensor with the tape of the network.
+    pub fn first<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(self, y: Tensor<S, E, D, T>) -> Tensor<S, E, D, T> {
+        let (y, mut tape) = y.split_tape();
         tape.add_backward_op(move |_| {
             self.ran.set(true);
             Ok(())
         });
-        Ok(dfdx::tensor::PutTape::put_tape(y, tape))
+        y.put_tape(tape)
     }
 }

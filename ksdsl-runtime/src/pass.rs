@@ -1,6 +1,6 @@
 //! The state of a forward pass.
 
-use crate::act::{Act, ActShape};
+use crate::act::{Act, ActShape, Map, Tokens};
 use crate::backend::Backend;
 use crate::param::address;
 use crate::scalar::Scalar;
@@ -63,24 +63,34 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
 
     /// Reads the network's input, see [`Act::read`].
     pub fn read<S: ActShape, T: Tape<E, D>>(&self, x: Tensor<S, E, D, T>) -> Result<Act<S, E, D, T>, D::Err> {
-        let mut x = Act::read(x)?;
-        x.context_mut().kernels.clone_from(&self.kernels);
-        x.context_mut().unit = self.unit;
-        Ok(x)
+        Ok(self.begun(Act::read(x)?))
     }
 
-    /// Reads a further input of a network, whose batch must be that of the first.
+    /// Reads a network's input of sequences, see [`Map::read_tokens`].
+    pub fn read_tokens<B: Dim, const L: usize, const C: usize, T: Tape<E, D>>(
+        &self,
+        x: Tokens<B, L, C, E, D, T>,
+    ) -> Result<Map<B, C, 1, L, E, D, T>, D::Err> {
+        Ok(self.begun(Map::read_tokens(x)?))
+    }
+
+    /// An input with what the pass is.
+    fn begun<S: ActShape, T: Tape<E, D>>(&self, mut x: Act<S, E, D, T>) -> Act<S, E, D, T> {
+        x.context_mut().kernels.clone_from(&self.kernels);
+        x.context_mut().unit = self.unit;
+        x
+    }
+
+    /// Checks that all inputs of a network have one batch size.
     ///
     /// # Panics
-    /// If the batch sizes differ, as dfdx does where sizes of tensors differ at run time.
-    pub fn read_beside<S1: ActShape, S: ActShape<Batch = S1::Batch>, T1, T: Tape<E, D>>(
-        &self,
-        first: &Tensor<S1, E, D, T1>,
-        x: Tensor<S, E, D, T>,
-    ) -> Result<Act<S, E, D, T>, D::Err> {
-        let [one, other] = [first.shape().batch().size(), x.shape().batch().size()];
-        assert_eq!(one, other, "the inputs of a network must have one batch size");
-        self.read(x)
+    /// If they differ, as dfdx does where sizes of tensors differ at run time.
+    pub fn same_batch(&self, batches: &[usize]) {
+        let equal = batches.windows(2).all(|pair| pair[0] == pair[1]);
+        assert!(
+            equal,
+            "the inputs of a network must have one batch size, not {batches:?}"
+        );
     }
 
     /// How the device wants a batch of `images` images in inference, see [`Exec::slices`]; `largest` is

@@ -82,8 +82,8 @@ pub struct Body {
 /// One statement.
 #[derive(Clone, Debug)]
 pub enum Statement {
-    /// `input ...`, with a name if it has one.
-    Input(Option<Name>, Dims),
+    /// `input ...`.
+    Input(Input),
     /// `output name`.
     Output(Name),
     /// `let name = value`.
@@ -102,6 +102,17 @@ pub enum Statement {
     Step(Step),
     /// A statement with a syntax error, already reported.
     Invalid(Span),
+}
+
+/// An input of a network.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name, if it has one.
+    pub name: Option<Name>,
+    /// Its sizes.
+    pub dims: Dims,
+    /// What token ids are below.
+    pub vocabulary: Option<Expr>,
 }
 
 /// A step with its optional name.

@@ -4,7 +4,7 @@ use crate::act::Map;
 use crate::backend::Backend;
 use crate::param::ParamArg;
 use crate::scalar::Scalar;
-use dfdx::shapes::{Dim, Rank4};
+use dfdx::shapes::{Dim, Rank2, Rank4};
 use dfdx::tensor::Tape;
 use ksdsl_engine::ops::{self, Operation};
 
@@ -54,5 +54,14 @@ pub fn position_embedding<
     weight: impl ParamArg<Rank4<1, C, H, W>, E, D>,
 ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
     let (shape, weight) = (x.shape, weight.bind(x.context_mut())?);
-    x.then(shape, |x| ops::PositionEmbedding.run([x], [weight]))
+    x.then(shape, |x| ops::PositionEmbedding { tokens: false }.run([x], [weight]))
+}
+
+/// Adds the rows of `weight` to the tokens of each of `x`.
+pub fn position_embedding_of_tokens<B: Dim, const L: usize, const C: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    mut x: Map<B, C, 1, L, E, D, T>,
+    weight: impl ParamArg<Rank2<L, C>, E, D>,
+) -> Result<Map<B, C, 1, L, E, D, T>, D::Err> {
+    let (shape, weight) = (x.shape, weight.bind(x.context_mut())?);
+    x.then(shape, |x| ops::PositionEmbedding { tokens: true }.run([x], [weight]))
 }

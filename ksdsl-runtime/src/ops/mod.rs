@@ -50,14 +50,14 @@ mod window;
 
 pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
 pub use apply::{apply, apply_with};
-pub use attention::{Attend, position_embedding};
+pub use attention::{Attend, position_embedding, position_embedding_of_tokens};
 pub use combine::{add, gate, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;
 pub use dropout::dropout;
 pub use flatten::flatten;
 pub use ksdsl_engine::ops::composed::*;
-pub use linear::linear;
+pub use linear::{linear, linear_at};
 pub use pool::{AvgPool, MaxPool, global_avg_pool, global_max_pool};
 pub use scale::scale;
 pub use window::{Dilation, DilationArg, Kernel, KernelArg, Pad, PadArg, Stride, StrideArg};

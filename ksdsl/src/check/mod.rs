@@ -12,7 +12,7 @@ mod recursion;
 mod unknown;
 mod uses;
 
-use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement, Step, StepKind};
+use crate::ast::{Arg, Block, Body, Dims, File, Input, Net, NetKind, Param, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::ops;
 use crate::source::{Name, Span};
@@ -144,7 +144,7 @@ impl<'f> Checker<'f, '_> {
     /// A network has an `input`, and where there are several, each has a name. Nothing follows the last `output`.
     fn ports(&mut self, net: &Net, body: &Body) {
         let inputs = body.statements.iter().filter_map(|statement| match statement {
-            Statement::Input(name, dims) => Some((name, dims)),
+            Statement::Input(input) => Some((&input.name, &input.dims)),
             _ => None,
         });
         let inputs: Vec<(&Option<Name>, &Dims)> = inputs.collect();
@@ -152,7 +152,7 @@ impl<'f> Checker<'f, '_> {
             let text = format!("network `{}` has no `input`", net.name.value);
             self.diagnostics.push(
                 Diagnostic::error(Code::Input, net.name.span, text)
-                    .help("add `input channels x height x width`, or `input features`"),
+                    .help("add `input channels x height x width`, `input features`, or `input tokens x features`"),
             );
         }
         let unnamed = inputs.iter().rev().find(|(name, _)| name.is_none());
@@ -233,7 +233,7 @@ impl<'f> Checker<'f, '_> {
 
     fn statement(&mut self, statement: &'f Statement, place: Place, scope: &mut Scope) {
         match statement {
-            Statement::Input(name, dims) => {
+            Statement::Input(Input { name, dims, vocabulary }) => {
                 if place != Place::Net {
                     self.misplaced(dims.span, "`input`", "directly in a network");
                 }
@@ -242,7 +242,7 @@ impl<'f> Checker<'f, '_> {
                     scope.define("input", name, self.diagnostics);
                 }
                 self.input_product(dims);
-                for size in &dims.sizes {
+                for size in dims.sizes.iter().chain(vocabulary) {
                     self.expr(size, scope);
                 }
             }

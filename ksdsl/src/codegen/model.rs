@@ -7,7 +7,7 @@ use super::names;
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
-use crate::ir::{Network, Port};
+use crate::ir::{Network, Port, Shape};
 use crate::paths::compress;
 use crate::plan::Plan;
 use crate::plan::docs;
@@ -205,38 +205,53 @@ fn run(plan: &Plan<'_>, shared: &Shared<'_>) -> TokenStream {
 /// Makes activations of the inputs.
 fn read(network: &Network, forward: &Forward<'_>) -> TokenStream {
     let activation = types::activation(network.input());
+    let how = |port: &Port| match port.shape {
+        Shape::Tokens { .. } => format_ident!("read_tokens"),
+        _ => format_ident!("read"),
+    };
+    let first = &network.inputs[0];
+    let read_first = how(first);
     if network.inputs.len() == 1 {
-        return quote!(let mut x: #activation = pass.read(x)?;);
+        return quote!(let mut x: #activation = pass.#read_first(x)?;);
     }
-    let first = port_name(&network.inputs[0]);
+    let names = network.inputs.iter().map(port_name);
     let others = network.inputs[1..].iter().zip(forward.taken()).map(|(port, value)| {
-        let (name, ty) = (port_name(port), types::activation(port.shape));
-        quote!(let mut #value: #ty = pass.read_beside(&input.#first, input.#name)?;)
+        let (name, ty, read) = (port_name(port), types::activation(port.shape), how(port));
+        quote!(let mut #value: #ty = pass.#read(input.#name)?;)
     });
+    let first = port_name(first);
     quote! {
         let input = x;
+        pass.same_batch(&[#(rt::Dim::size(&rt::HasShape::shape(&input.#names).0)),*]);
+        let mut x: #activation = pass.#read_first(input.#first)?;
         #(#others)*
-        let mut x: #activation = pass.read(input.#first)?;
     }
 }
 
 /// Makes tensors of the outputs. The first, made last, gets the tape.
 fn give(network: &Network, forward: &Forward<'_>) -> TokenStream {
-    let values: Vec<TokenStream> = forward.given();
-    let names: Vec<Ident> = network.outputs.iter().map(port_name).collect();
-    match values.as_slice() {
-        [] => quote!(x.into_tensor()),
-        [only] if names.len() == 1 => quote!(#only.after(x).into_tensor()),
-        [first, others @ ..] => {
-            let more = &names[1..];
-            let first_name = &names[0];
-            let network = &network.name;
+    let tensor = |port: &Port, value: TokenStream| match port.shape {
+        Shape::Tokens { .. } => quote!(#value.into_tokens()),
+        _ => quote!(#value.into_tensor()),
+    };
+    let values = forward.given();
+    match (network.outputs.as_slice(), values.as_slice()) {
+        ([port], []) => tensor(port, quote!(x)),
+        ([port], [value]) => tensor(port, quote!(#value.after(x))),
+        ([port, ports @ ..], [value, others @ ..]) => {
+            let (name, names) = (port_name(port), ports.iter().map(port_name));
+            let made = ports.iter().zip(others).map(|(port, other)| {
+                let made = tensor(port, quote!(tape.other(#other)));
+                quote!(let #other = #made?;)
+            });
+            let (first, network) = (tensor(port, quote!(#value.after(x))), &network.name);
             quote! {
                 let tape = rt::TapeInFirst::new(#network);
-                #(let #others = tape.other(#others)?;)*
-                Ok(Output { #first_name: tape.first(#first.after(x))?, #(#more: #others,)* })
+                #(#made)*
+                Ok(Output { #name: tape.first(#first?), #(#names: #others,)* })
             }
         }
+        _ => TokenStream::new(),
     }
 }
 

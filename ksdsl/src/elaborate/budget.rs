@@ -102,7 +102,7 @@ fn argument(arg: &Arg) -> usize {
 /// The words a statement begins with: where to point when it is too much.
 pub(super) fn place(statement: &Statement) -> Span {
     match statement {
-        Statement::Input(_, dims) => dims.span,
+        Statement::Input(input) => input.dims.span,
         Statement::Let(name, _) | Statement::Stage(name, _) | Statement::Keep(name) | Statement::Output(name) => {
             name.span
         }

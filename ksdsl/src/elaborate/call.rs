@@ -116,6 +116,7 @@ impl<'f> Elaborator<'f, '_> {
         }
         let result = match resolved.transpose().map(Option::flatten) {
             Ok(None) => return shape,
+            Ok(Some(op)) if !op.takes(input) => Err(ops::not_taken(layer.name, input)),
             Ok(Some(op)) => op.output(&[input]).map(|output| (op, output)),
             Err(problem) => Err(problem),
         };

@@ -4,7 +4,7 @@ use super::{Elaborator, Level, product};
 use crate::ast::{Arg, Call};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Arm, Join, Node, Op, Shape, in_words};
-use crate::ops::{Args, Clash, LayerDef, Problem};
+use crate::ops::{self, Args, Clash, LayerDef, Problem};
 use crate::source::{Name, Span};
 
 type Resolve = fn(&Args, &[Shape]) -> Result<Op, Problem>;
@@ -97,7 +97,11 @@ impl<'f> Elaborator<'f, '_> {
         if !(least..=most).contains(&shapes.len()) {
             return None;
         }
-        let resolved = resolve(&args, &shapes).and_then(|op| Ok((op.output(&shapes)?, op)));
+        let resolved = resolve(&args, &shapes).and_then(|op| {
+            let refused = shapes.iter().find(|shape| !op.takes(**shape));
+            let refused = refused.map(|shape| ops::not_taken(layer.name, *shape));
+            refused.map_or_else(|| Ok((op.output(&shapes)?, op)), Err)
+        });
         let (output, op) = match resolved {
             Ok(resolved) => resolved,
             Err(problem) => {

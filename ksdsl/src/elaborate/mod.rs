@@ -212,9 +212,12 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                     let value = eval(value, &env, self.diagnostics);
                     env.bind(&name.value, value);
                 }
-                Statement::Input(name, dims) => {
-                    let shape = self.input_shape(dims, &env);
-                    self.input(name.as_ref(), shape, first.is_none());
+                Statement::Input(input) => {
+                    let shape = match &input.vocabulary {
+                        Some(vocabulary) => self.ids_shape(&input.dims, vocabulary, &env),
+                        None => self.input_shape(&input.dims, &env),
+                    };
+                    self.input(input.name.as_ref(), shape, first.is_none());
                     first.get_or_insert(shape);
                 }
                 _ => {}
@@ -227,24 +230,44 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         let sizes: Vec<_> = dims.sizes.iter().map(|size| self.dimension(size, env)).collect();
         match sizes.into_iter().collect::<Option<Vec<u64>>>()?.as_slice() {
             [features] => Some(Shape::Flat(*features)),
+            [length, features] if product(&[*length, *features]).is_some() => Some(Shape::Tokens {
+                length: *length,
+                features: *features,
+            }),
             [channels, height, width] if product(&[*channels, *height, *width]).is_some() => Some(Shape::Map {
                 channels: *channels,
                 height: *height,
                 width: *width,
             }),
-            sizes @ [_, _, _] => {
+            sizes @ ([_, _] | [_, _, _]) => {
                 self.too_many_elements("the input is", sizes, dims.span);
                 None
             }
             sizes => {
-                let text = format!("an input has one size or three, not {}", sizes.len());
+                let text = format!("an input has one, two or three sizes, not {}", sizes.len());
                 self.diagnostics.push(
-                    Diagnostic::error(Code::Input, dims.span, text)
-                        .help("write `input channels x height x width`, or `input features`"),
+                    Diagnostic::error(Code::Input, dims.span, text).help(
+                        "write `input channels x height x width`, `input features`, or `input tokens x features`",
+                    ),
                 );
                 None
             }
         }
+    }
+
+    /// The shape of token ids.
+    fn ids_shape(&mut self, dims: &Dims, vocabulary: &Expr, env: &Env) -> Option<Shape> {
+        let vocabulary = self.dimension(vocabulary, env);
+        let [length] = dims.sizes.as_slice() else {
+            let text = "token ids have one size, the number of tokens";
+            self.diagnostics
+                .push(Diagnostic::error(Code::Input, dims.span, text).help("write `input tokens of vocabulary`"));
+            return None;
+        };
+        Some(Shape::Ids {
+            length: self.dimension(length, env)?,
+            vocabulary: vocabulary?,
+        })
     }
 
     fn dimension(&mut self, expr: &Expr, env: &Env) -> Option<u64> {

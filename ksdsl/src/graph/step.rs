@@ -1,11 +1,10 @@
 //! Training steps.
 
 use super::params::Params;
-use super::walk::{Walk, map};
+use super::walk::{Walk, inside, outside};
 use super::{Error, Graph, check};
 use crate::ir::{Network, Port};
 use ksdsl_engine::act::GradCell;
-use ksdsl_engine::ops::{to_nchw, to_nhwc};
 use ksdsl_engine::statistics::Statistics;
 use ksdsl_engine::{Exec, Real, Recorder};
 use std::cell::RefCell;
@@ -101,13 +100,13 @@ pub(super) fn run<E: Real, X: Exec<E>>(
     let gradients = gradient(pass.outputs)?;
     let outputs = network.outputs.iter().zip(pass.output_gradients);
     for ((port, cell), dy) in outputs.zip(gradients) {
-        cell.add(exec, to_nhwc(exec, map(port.shape, images), dy)?)?;
+        cell.add(exec, inside(exec, port.shape, images, dy)?)?;
     }
     pass.tape.run(exec)?;
     let inputs = network.inputs.iter().zip(pass.input_gradients);
     let gradient = |(port, cell): (&Port, GradCell<X::Buf>)| {
         let dx = cell.take();
-        dx.map(|dx| Ok(to_nchw(exec, map(port.shape, images), dx)?)).transpose()
+        dx.map(|dx| Ok(outside(exec, port.shape, images, dx)?)).transpose()
     };
     inputs.map(gradient).collect()
 }

@@ -30,12 +30,30 @@ pub(super) fn map(shape: Shape, batch: usize) -> MapSize {
             width,
         } => [channels, height, width].map(size),
         Shape::Flat(features) => [size(features), 1, 1],
+        Shape::Tokens { length, features } => [size(features), 1, size(length)],
+        Shape::Ids { length, .. } => [1, 1, size(length)],
     };
     MapSize {
         batch,
         height,
         width,
         channels,
+    }
+}
+
+/// Reorders values from the order that checkpoints and PyTorch have to that of activations.
+pub(super) fn inside<E: Real, X: Exec<E>>(exec: &X, shape: Shape, batch: usize, x: X::Buf) -> Result<X::Buf, X::Err> {
+    match shape.is_channels_first() {
+        true => to_nhwc(exec, map(shape, batch), x),
+        false => Ok(x),
+    }
+}
+
+/// Reorders them back.
+pub(super) fn outside<E: Real, X: Exec<E>>(exec: &X, shape: Shape, batch: usize, x: X::Buf) -> Result<X::Buf, X::Err> {
+    match shape.is_channels_first() {
+        true => to_nchw(exec, map(shape, batch), x),
+        false => Ok(x),
     }
 }
 
@@ -133,7 +151,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
                 unit,
             };
             let size = map(port.shape, self.batch);
-            let x = Rc::new(to_nhwc(exec, size, x)?);
+            let x = Rc::new(inside(exec, port.shape, self.batch, x)?);
             acts.push(Act::input(size, context, x, GradCell::new(T::RECORDS)));
         }
         let input_gradients = acts.iter().map(|x| x.grad().clone()).collect();
@@ -152,7 +170,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         };
         for (port, x) in network.outputs.iter().zip(self.outputs(last)) {
             let (data, context, gradient) = x.ready()?.into_values();
-            pass.outputs.push(to_nchw(exec, map(port.shape, self.batch), data)?);
+            pass.outputs.push(outside(exec, port.shape, self.batch, data)?);
             pass.output_gradients.push(gradient);
             pass.tape = pass.tape.merge(context.tape);
         }

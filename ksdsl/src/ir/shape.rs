@@ -16,14 +16,29 @@ pub enum Shape {
     },
     /// A vector of this many features.
     Flat(u64),
+    /// A sequence.
+    Tokens {
+        /// The number of tokens.
+        length: u64,
+        /// Features of a token.
+        features: u64,
+    },
+    /// A sequence of token ids.
+    Ids {
+        /// The number of tokens.
+        length: u64,
+        /// Ids are below this.
+        vocabulary: u64,
+    },
 }
 
 impl Shape {
-    /// Channels of a map, features of a vector.
+    /// Channels of a map, features of a vector or of a token; an id is one value.
     pub fn channels(self) -> u64 {
         match self {
             Shape::Map { channels, .. } => channels,
-            Shape::Flat(features) => features,
+            Shape::Flat(features) | Shape::Tokens { features, .. } => features,
+            Shape::Ids { .. } => 1,
         }
     }
 
@@ -31,6 +46,7 @@ impl Shape {
     pub fn pixels(self) -> u64 {
         match self {
             Shape::Map { height, width, .. } => height * width,
+            Shape::Tokens { length, .. } | Shape::Ids { length, .. } => length,
             Shape::Flat(_) => 1,
         }
     }
@@ -49,6 +65,8 @@ impl Shape {
                 width,
             } => vec![channels, height, width],
             Shape::Flat(features) => vec![features],
+            Shape::Tokens { length, features } => vec![length, features],
+            Shape::Ids { length, .. } => vec![length],
         }
     }
 
@@ -61,13 +79,35 @@ impl Shape {
                 width,
             },
             Shape::Flat(_) => Shape::Flat(channels),
+            Shape::Tokens { length, .. } => Shape::Tokens {
+                length,
+                features: channels,
+            },
+            Shape::Ids { .. } => self,
         }
+    }
+
+    /// The axis of channels or features in PyTorch, with the batch as axis 0.
+    pub(crate) fn python_channels(self) -> usize {
+        match self {
+            Shape::Tokens { .. } => 2,
+            Shape::Map { .. } | Shape::Flat(_) | Shape::Ids { .. } => 1,
+        }
+    }
+
+    /// Whether PyTorch and checkpoints have its values channel by channel, where activations have them position by
+    /// position.
+    pub fn is_channels_first(self) -> bool {
+        matches!(self, Shape::Map { .. })
     }
 }
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&join_sizes(&self.sizes()))
+        match self {
+            Shape::Ids { length, vocabulary } => write!(f, "{length} of {vocabulary}"),
+            shape => f.write_str(&join_sizes(&shape.sizes())),
+        }
     }
 }
 
@@ -76,6 +116,8 @@ pub(crate) fn in_words(shape: Shape) -> String {
     match shape {
         Shape::Map { .. } => shape.to_string(),
         Shape::Flat(features) => format!("a vector of {features}"),
+        Shape::Tokens { length, features } => format!("a sequence of {length} tokens of {features} features"),
+        Shape::Ids { length, vocabulary } => format!("a sequence of {length} token ids below {vocabulary}"),
     }
 }
 

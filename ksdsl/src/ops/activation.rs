@@ -46,6 +46,10 @@ impl Operation for Activation {
         Call::new(self.name)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn rust(&self, to: &mut Rust) {
         let name = format_ident!("{}", self.composed.unwrap_or(self.name));
         match self.composed {

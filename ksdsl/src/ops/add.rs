@@ -22,6 +22,10 @@ impl Operation for Add {
         Call::new("add")
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         equal(inputs, "added")
     }

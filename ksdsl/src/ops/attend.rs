@@ -6,18 +6,39 @@ use super::prelude::*;
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "attend",
     doc: "scaled dot-product attention (Vaswani et al. 2017) of queries, keys and values",
-    params: &[param("heads", ParamKind::Size, true)],
+    params: &[
+        param("heads", ParamKind::Size, true),
+        param("key_heads", ParamKind::Size, false),
+        param("causal", ParamKind::Flag, false),
+    ],
     family: Family::Other,
     resolve: Resolve::Join {
         paths: [3, 3],
         resolve: |args, inputs| {
             let heads = args.size("heads", 1);
-            let (channels, ..) = map_of("attend", inputs[0])?;
-            split(channels, heads)?;
-            Ok(Op::new(Attend { heads }))
+            split(positions_of("attend", inputs[0])?, heads)?;
+            Ok(Op::new(Attend {
+                heads,
+                key_heads: key_heads(args, heads)?,
+                causal: args.flag("causal", false),
+                keys: inputs.get(1).map_or(1, |keys| keys.pixels()),
+                tokens: matches!(inputs[0], Shape::Tokens { .. }),
+            }))
         },
     },
 }];
+
+/// The heads of keys and values, each of which serves as many heads of the queries.
+pub(super) fn key_heads(args: &Args, heads: u64) -> Result<u64, Problem> {
+    let key_heads = args.size("key_heads", heads);
+    if heads.is_multiple_of(key_heads) {
+        return Ok(key_heads);
+    }
+    let text = format!("{heads} heads cannot share {key_heads} heads of keys: {heads} is not divisible by {key_heads}");
+    Err(Problem::new(Code::InexactDivision, text)
+        .at("key_heads")
+        .help("choose a number that divides the heads"))
+}
 
 /// Whether so many channels can be split into heads.
 pub(super) fn split(channels: u64, heads: u64) -> Result<(), Problem> {
@@ -31,46 +52,99 @@ pub(super) fn split(channels: u64, heads: u64) -> Result<(), Problem> {
         .help("choose a number of heads that divides the channels"))
 }
 
-/// Scaled dot-product attention (Vaswani et al. 2017, section 3.2) over the positions of maps, on queries, keys and
-/// values.
+/// Scaled dot-product attention (Vaswani et al. 2017, section 3.2) over positions or tokens, on queries, keys and values.
 #[derive(Clone, Copy, Debug)]
 pub struct Attend {
     /// Heads, each on as many channels.
     pub heads: u64,
+    /// Heads of keys and values (Ainslie et al. 2023).
+    key_heads: u64,
+    /// Whether a query sees no later key.
+    causal: bool,
+    /// The number of keys.
+    keys: u64,
+    tokens: bool,
+}
+
+impl Attend {
+    /// The shape that keys and values must have, but for their number of tokens.
+    fn key(&self, query: Shape) -> Shape {
+        query.with_channels(query.channels() / self.heads * self.key_heads)
+    }
+
+    /// The keys that meet a query of all.
+    fn keys(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let what = "queries, keys and values of one attention";
+        let [query, key, value] = inputs else {
+            return equal(inputs, what);
+        };
+        equal(&[*key, *value], "keys and values of one attention")?;
+        let lengths = matches!((query, key), (Shape::Tokens { .. }, Shape::Tokens { .. })) && !self.causal;
+        let fits = match lengths {
+            true => key.channels() == self.key(*query).channels(),
+            false => *key == self.key(*query),
+        };
+        match fits {
+            true => Ok(*key),
+            false => equal(&[self.key(*query), *key], what),
+        }
+    }
 }
 
 impl Operation for Attend {
     fn call(&self) -> Call {
-        Call::new("attend").with("heads", self.heads)
+        Call::new("attend")
+            .with("heads", self.heads)
+            .with("key_heads", self.key_heads)
+            .with("causal", self.causal)
+    }
+
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        equal(inputs, "queries, keys and values of one attention")
+        self.keys(inputs).map(|_| inputs[0])
     }
 
     fn input_name(&self, input: usize) -> &'static str {
         ["query", "key", "value"].get(input).copied().unwrap_or("path")
     }
 
-    /// Each channel of a query meets that of every key, and each of its outputs every value.
+    /// Each channel of a query meets that of every key, and each of its outputs every value; a mask saves none.
     fn macs(&self, output: Shape) -> u128 {
-        2 * u128::from(output.pixels()) * u128::from(output.elements())
+        2 * u128::from(self.keys) * u128::from(output.elements())
     }
 
     fn details(&self) -> Vec<String> {
-        vec![format!("heads {}", self.heads)]
+        let mut words = vec![format!("heads {}", self.heads)];
+        words.extend((self.key_heads != self.heads).then(|| format!("key heads {}", self.key_heads)));
+        words.extend(self.causal.then(|| "causal".to_owned()));
+        words
     }
 
     fn rust(&self, to: &mut Rust) {
-        let (heads, inputs) = (rust::size(self.heads), to.inputs());
-        let inputs = inputs.iter().map(|(name, _)| name);
-        to.call(quote!(rt::op::Attend::<#heads>::apply(#(#inputs),*)));
+        let (heads, key_heads, causal) = (rust::size(self.heads), rust::size(self.key_heads), self.causal);
+        let inputs = to.inputs();
+        let names = inputs.iter().map(|(name, _)| name);
+        let plain = !causal && self.key_heads == self.heads && inputs.iter().all(|(_, shape)| *shape == inputs[0].1);
+        to.call(match plain {
+            true => quote!(rt::op::Attend::<#heads>::apply(#(#names),*)),
+            false => quote!(rt::op::GroupedAttend::<#heads, #key_heads, #causal>::apply(#(#names),*)),
+        });
     }
 
     fn python(&self, to: &mut Python) {
-        to.needs(&ATTEND);
-        let inputs = to.inputs().into_iter().map(|(name, _)| name);
-        to.call_of("attend", inputs.chain([self.heads.to_string()]).collect(), "");
+        let (helper, function) = match self.tokens {
+            true => (&ATTEND_TOKENS, "attend_tokens"),
+            false => (&ATTEND, "attend"),
+        };
+        to.needs(helper);
+        let mut args: Vec<String> = to.inputs().into_iter().map(|(name, _)| name).collect();
+        args.push(self.heads.to_string());
+        args.extend((self.key_heads != self.heads).then(|| format!("key_heads={}", self.key_heads)));
+        args.extend(self.causal.then(|| "causal=True".to_owned()));
+        to.call_of(function, args, "");
     }
 }
 
@@ -82,11 +156,31 @@ const ATTEND: Helper = Helper {
     return x.flatten(2).unflatten(1, (heads, -1)).transpose(2, 3)
 
 
-def attend(query, key, value, heads: int):
+def attend(query, key, value, heads: int, key_heads: int = 0, causal: bool = False):
     """Multi-head scaled dot-product attention over positions; a head is a range of channels."""
+    key_heads = key_heads or heads
     y = F.scaled_dot_product_attention(
-        heads_of(query, heads), heads_of(key, heads), heads_of(value, heads)
+        heads_of(query, heads),
+        heads_of(key, key_heads),
+        heads_of(value, key_heads),
+        is_causal=causal,
+        enable_gqa=key_heads != heads,
     )
     return y.transpose(2, 3).reshape(query.shape)
+"#,
+};
+
+const ATTEND_TOKENS: Helper = Helper {
+    name: "multi_head_attention_of_tokens",
+    needs: &[],
+    text: r#"def attend_tokens(query, key, value, heads: int, key_heads: int = 0, causal: bool = False):
+    """Multi-head scaled dot-product attention over tokens; a head is a range of features."""
+    key_heads = key_heads or heads
+    query = query.unflatten(2, (heads, -1)).transpose(1, 2)
+    key, value = (x.unflatten(2, (key_heads, -1)).transpose(1, 2) for x in (key, value))
+    y = F.scaled_dot_product_attention(
+        query, key, value, is_causal=causal, enable_gqa=key_heads != heads
+    )
+    return y.transpose(1, 2).flatten(2)
 "#,
 };

@@ -28,6 +28,10 @@ impl Operation for Concat {
         Call::new("concat")
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         let help = "all paths must have the same height and width";
         joined(inputs, both, (Code::CannotConcatenate, "concatenated", help))
@@ -43,10 +47,11 @@ impl Operation for Concat {
     }
 
     fn python(&self, to: &mut Python) {
+        let axis = to.inputs()[0].1.python_channels();
         let inputs: Vec<String> = to.inputs().into_iter().map(|(path, _)| path).collect();
         to.call_of(
             "torch.cat",
-            vec![format!("({})", inputs.join(", ")), "1".to_owned()],
+            vec![format!("({})", inputs.join(", ")), axis.to_string()],
             "",
         );
     }

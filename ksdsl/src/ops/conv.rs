@@ -1,5 +1,6 @@
 //! Convolutions: dense, depthwise and pointwise, and the projection of residual connections.
 
+use super::linear::linear;
 use super::prelude::*;
 
 /// A convolution.
@@ -217,6 +218,9 @@ const POINTWISE: LayerDef = LayerDef {
     ],
     family: Family::Weights,
     resolve: Resolve::One(|args, input| {
+        if let Shape::Tokens { features, .. } = input {
+            return Ok(Some(linear(args, features, args.size("channels", 1), false)));
+        }
         let (inputs, height, width) = map_of("pointwise", input)?;
         let spec = Spec {
             outputs: args.size("channels", 1),

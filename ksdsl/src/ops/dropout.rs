@@ -26,6 +26,10 @@ impl Operation for Dropout {
         Call::new("dropout").with("p", self.p)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn details(&self) -> Vec<String> {
         vec![format!("p {}", self.p.0)]
     }

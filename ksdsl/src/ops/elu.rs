@@ -29,6 +29,10 @@ impl Operation for Elu {
         Call::new("elu").with("alpha", self.alpha)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn details(&self) -> Vec<String> {
         let words = || format!("alpha {}", self.alpha.0);
         (self.alpha != ALPHA).then(words).into_iter().collect()

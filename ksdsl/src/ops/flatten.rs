@@ -4,20 +4,30 @@ use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "flatten",
-    doc: "feature maps to a vector, in the order channel, row, column",
+    doc: "feature maps to a vector, in the order channel, row, column, or the tokens of a sequence one after the other",
     params: &[],
     family: Family::Other,
     // A vector is flat already.
-    resolve: Resolve::One(|_, input| Ok(matches!(input, Shape::Map { .. }).then(|| Op::new(Flatten)))),
+    resolve: Resolve::One(|_, input| {
+        let flat = matches!(input, Shape::Flat(_));
+        let tokens = matches!(input, Shape::Tokens { .. });
+        Ok((!flat).then(|| Op::new(Flatten { tokens })))
+    }),
 }];
 
-/// Maps to a vector, in the order channel, row, column.
+/// Maps to a vector, in the order channel, row, column; or the tokens of a sequence.
 #[derive(Clone, Copy, Debug)]
-pub struct Flatten;
+pub struct Flatten {
+    tokens: bool,
+}
 
 impl Operation for Flatten {
     fn call(&self) -> Call {
-        Call::new("flatten")
+        Call::new(if self.tokens { "flatten_tokens" } else { "flatten" })
+    }
+
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
@@ -25,7 +35,10 @@ impl Operation for Flatten {
     }
 
     fn rust(&self, to: &mut Rust) {
-        to.call_typed(quote!(rt::op::flatten(x)));
+        match self.tokens {
+            true => to.composed(quote!(rt::op::Reshape { vector: true }), &[]),
+            false => to.call_typed(quote!(rt::op::flatten(x))),
+        }
     }
 
     fn python(&self, to: &mut Python) {

@@ -32,8 +32,12 @@ impl Operation for GlobalPool {
         })
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        map_of(self.word(), inputs[0]).map(|(channels, ..)| Shape::Flat(channels))
+        positions_of(self.word(), inputs[0]).map(Shape::Flat)
     }
 
     fn rust(&self, to: &mut Rust) {
@@ -44,7 +48,10 @@ impl Operation for GlobalPool {
     }
 
     fn python(&self, to: &mut Python) {
+        let tokens = matches!(to.inputs()[0].1, Shape::Tokens { .. });
         match self.0 {
+            PoolKind::Max if tokens => to.assign(&format!("{}.max(1).values", to.x())),
+            PoolKind::Average if tokens => to.assign(&format!("{}.mean(1)", to.x())),
             // Not `amax`, which shares the gradient among equal maxima.
             PoolKind::Max => to.call_and("F.adaptive_max_pool2d", vec!["1".to_owned()], ".flatten(1)"),
             PoolKind::Average => to.assign(&format!("{}.mean((2, 3))", to.x())),

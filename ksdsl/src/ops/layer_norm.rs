@@ -34,6 +34,10 @@ impl Operation for LayerNorm {
             .with("eps", self.eps)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn tensors(&self) -> Vec<Tensor> {
         vec![
             Tensor::of_norm("weight", self.channels, 1.0),
@@ -81,7 +85,7 @@ const CLASS: Helper = Helper {
     name: "LayerNorm",
     needs: &[&FUNCTION],
     text: r#"class LayerNorm(Part):
-    """Layer normalisation over the features of vectors, or over the channels at each position."""
+    """Layer normalisation over the features of vectors and tokens, or over the channels at each position."""
 
     def __init__(self, channels):
         super().__init__()
@@ -97,8 +101,8 @@ const FUNCTION: Helper = Helper {
     name: "layer_norm",
     needs: &[],
     text: r#"def layer_norm(x, weight, bias, eps: float = 1e-5):
-    """Layer normalisation over the features of vectors, or over the channels at each position."""
-    if x.dim() == 2:
+    """Layer normalisation over the features of vectors and tokens, or over the channels at each position."""
+    if x.dim() != 4:
         return F.layer_norm(x, weight.shape, weight, bias, eps)
     x = F.layer_norm(x.permute(0, 2, 3, 1), weight.shape, weight, bias, eps)
     return x.permute(0, 3, 1, 2)

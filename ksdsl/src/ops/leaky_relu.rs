@@ -29,6 +29,10 @@ impl Operation for LeakyRelu {
         Call::new("leaky_relu").with("slope", self.slope)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn details(&self) -> Vec<String> {
         let words = || format!("slope {}", self.slope.0);
         (self.slope != SLOPE).then(words).into_iter().collect()

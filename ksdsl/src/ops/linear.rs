@@ -14,6 +14,8 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     family: Family::Weights,
     resolve: Resolve::One(|args, input| match input {
         Shape::Flat(inputs) => Ok(Some(linear(args, inputs, args.size("features", 1), true))),
+        Shape::Tokens { features, .. } => Ok(Some(linear(args, features, args.size("features", 1), true))),
+        Shape::Ids { .. } => Err(super::not_taken("linear", input)),
         Shape::Map { .. } => Err(Problem::new(
             Code::WrongInput,
             format!("`linear` expects a vector, but its input has the shape {input}"),
@@ -52,8 +54,12 @@ impl Operation for Linear {
             .with("bias", self.bias)
     }
 
-    fn output(&self, _: &[Shape]) -> Result<Shape, Problem> {
-        Ok(Shape::Flat(self.outputs))
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        Ok(inputs[0].with_channels(self.outputs))
     }
 
     fn tensors(&self) -> Vec<Tensor> {
@@ -81,7 +87,10 @@ impl Operation for Linear {
 
     fn rust(&self, to: &mut Rust) {
         let (weight, bias) = (to.tensor("weight"), to.tensor("bias"));
-        to.call(quote!(rt::op::linear(x, #weight, #bias)));
+        to.call(match to.output() {
+            Shape::Tokens { .. } => quote!(rt::op::linear_at(x, #weight, #bias)),
+            _ => quote!(rt::op::linear(x, #weight, #bias)),
+        });
     }
 
     fn python(&self, to: &mut Python) {

@@ -32,8 +32,8 @@ mod prelude {
     pub(super) use super::args::param;
     pub(super) use super::{
         Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Op, Operation, Padding, ParamDef,
-        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, equal, joined, map_of, pair,
-        python, rust, size,
+        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, equal, in_words, is_numbers,
+        joined, map_of, pair, positions_of, python, rust, size,
     };
     pub(super) use crate::diag::Code;
     pub(super) use crate::value::Value;
@@ -56,6 +56,8 @@ operations! {
     squeeze_excite,
     attention,
     attend,
+    embedding,
+    to_tokens,
     patch_embedding,
     position_embedding,
     batch_norm,
@@ -163,6 +165,11 @@ pub trait Operation: Any + Debug + Send + Sync {
     /// Whether `share isomorphic kind` means it.
     fn is_kind(&self, kind: &str) -> bool {
         self.word() == kind
+    }
+
+    /// Whether it accepts inputs of this kind; sequences and token ids only if it says so.
+    fn takes(&self, input: Shape) -> bool {
+        matches!(input, Shape::Map { .. } | Shape::Flat(_))
     }
 
     /// The shape of the output for these inputs, of which there is at least one; that of the first if nothing else is said.
@@ -347,7 +354,33 @@ fn map_of(name: &str, input: Shape) -> Result<(u64, u64, u64), Problem> {
             format!("`{name}` expects feature maps, but its input is a vector of {features} features"),
         )
         .help("move it before the global pooling or `flatten` that produces the vector")),
+        Shape::Tokens { .. } | Shape::Ids { .. } => Err(not_taken(name, input)),
     }
+}
+
+/// The problem of a layer that does not take sequences.
+pub(crate) fn not_taken(name: &str, input: Shape) -> Problem {
+    let text = format!("`{name}` cannot take {}", in_words(input));
+    let help = match input {
+        Shape::Ids { .. } => "write `embedding(features)` before it",
+        _ => {
+            "sequences take `linear`, `attention`, norms over the features, activations and dropout; an input of `channels x height x width` is feature maps"
+        }
+    };
+    Problem::new(Code::WrongInput, text).help(help)
+}
+
+/// Features of the positions of maps or of the tokens of a sequence.
+fn positions_of(name: &str, input: Shape) -> Result<u64, Problem> {
+    match input {
+        Shape::Tokens { features, .. } => Ok(features),
+        input => map_of(name, input).map(|(channels, ..)| channels),
+    }
+}
+
+/// Whether it is anything but token ids.
+fn is_numbers(input: Shape) -> bool {
+    !matches!(input, Shape::Ids { .. })
 }
 
 /// The shape of inputs that are joined one by one; `what` is what cannot be done to those that do not fit, in the

@@ -22,6 +22,10 @@ impl Operation for Multiply {
         Call::new("multiply")
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         let product = |a: Shape, b: Shape| match (a, b) {
             (a, b) if a == b => Some(a),

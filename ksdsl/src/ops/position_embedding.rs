@@ -11,51 +11,71 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     params: &[param("init", ParamKind::Init, false)],
     family: Family::Other,
     resolve: Resolve::One(|args, input| {
-        let (channels, height, width) = map_of("position_embedding", input)?;
+        let shape = match input {
+            Shape::Tokens { length, features } => vec![length, features],
+            input => {
+                let (channels, height, width) = map_of("position_embedding", input)?;
+                vec![1, channels, height, width]
+            }
+        };
         // Every value is added to one value: both fans are 1.
         let choice = args.init("init").unwrap_or(InitChoice::Normal(DEVIATION));
         Ok(Some(Op::new(PositionEmbedding {
-            shape: [channels, height, width],
+            shape,
             init: Init::of(Some(choice), 1.0, 1.0),
         })))
     }),
 }];
 
-/// Adds a learned map.
-#[derive(Clone, Copy, Debug)]
+/// Adds a learned map, or a learned row for each token.
+#[derive(Clone, Debug)]
 pub struct PositionEmbedding {
-    /// Channels, height and width.
-    pub shape: [u64; 3],
+    /// The sizes of the parameter: 1, channels, height and width, or tokens and features.
+    pub shape: Vec<u64>,
     /// Its initial value.
     pub init: Init,
 }
 
+impl PositionEmbedding {
+    fn is_of_tokens(&self) -> bool {
+        self.shape.len() == 2
+    }
+
+    /// Height and width, or the number of tokens.
+    fn positions(&self) -> &[u64] {
+        match self.is_of_tokens() {
+            true => &self.shape[..1],
+            false => &self.shape[2..],
+        }
+    }
+
+    fn channels(&self) -> u64 {
+        self.shape[1]
+    }
+}
+
 impl Operation for PositionEmbedding {
     fn call(&self) -> Call {
-        let [channels, height, width] = self.shape;
-        Call::new("position_embedding")
-            .with("channels", channels)
-            .with("height", height)
-            .with("width", width)
+        let names = ["height", "width"].into_iter().zip(self.positions());
+        let call = Call::new("position_embedding").with("channels", self.channels());
+        let call = names.fold(call, |call, (name, size)| call.with(name, *size));
+        call.with("tokens", self.is_of_tokens())
+    }
+
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        let [channels, height, width] = self.shape;
-        vec![Tensor::new(
-            "weight",
-            &[1, channels, height, width],
-            Part::Kernel,
-            self.init,
-        )]
+        vec![Tensor::new("weight", &self.shape, Part::Kernel, self.init)]
     }
 
     fn sharing(&self) -> Option<Sharing> {
-        let [channels, height, width] = self.shape;
         Some(Sharing {
             what: "position embedding",
             sizes: vec![
-                ("kernel size", vec![height, width]),
-                ("number of input channels", vec![channels]),
+                ("kernel size", self.positions().to_vec()),
+                ("number of input channels", vec![self.channels()]),
             ],
             whole: Some("a position embedding is shared as a whole"),
         })
@@ -63,7 +83,10 @@ impl Operation for PositionEmbedding {
 
     fn rust(&self, to: &mut Rust) {
         let weight = to.tensor("weight");
-        to.call(quote!(rt::op::position_embedding(x, #weight)));
+        to.call(match self.is_of_tokens() {
+            true => quote!(rt::op::position_embedding_of_tokens(x, #weight)),
+            false => quote!(rt::op::position_embedding(x, #weight)),
+        });
     }
 
     fn python(&self, to: &mut Python) {

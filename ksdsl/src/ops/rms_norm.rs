@@ -32,6 +32,10 @@ impl Operation for RmsNorm {
             .with("eps", self.eps)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn tensors(&self) -> Vec<Tensor> {
         vec![Tensor::of_norm("weight", self.channels, 1.0)]
     }
@@ -62,8 +66,8 @@ const FUNCTION: Helper = Helper {
     name: "rms_norm",
     needs: &[],
     text: r#"def rms_norm(x, weight, eps: float = 1e-6):
-    """RMS normalisation over the features of vectors, or over the channels at each position."""
-    if x.dim() == 2:
+    """RMS normalisation over the features of vectors and tokens, or over the channels at each position."""
+    if x.dim() != 4:
         return F.rms_norm(x, weight.shape, weight, eps)
     x = F.rms_norm(x.permute(0, 2, 3, 1), weight.shape, weight, eps)
     return x.permute(0, 3, 1, 2)

@@ -28,6 +28,11 @@ impl Rust {
         self.inputs.clone()
     }
 
+    /// The shape of the output.
+    pub(super) fn output(&self) -> Shape {
+        self.output
+    }
+
     /// The argument for a tensor; `rt::NoBias` for one that the layer does not have.
     pub(super) fn tensor(&self, name: &str) -> TokenStream {
         let mut tensors = self.tensors.iter();
@@ -110,11 +115,15 @@ pub(crate) fn real(value: f64) -> Literal {
     Literal::f64_unsuffixed(value)
 }
 
-/// The typed activation of a shape: `rt::Map<B, 64, 32, 32, E, D, T>`.
+/// The typed activation of a shape: `rt::Map<B, 64, 32, 32, E, D, T>`. A sequence is a map of one row.
 pub(crate) fn activation(shape: Shape) -> TokenStream {
-    let sizes = shape.sizes().into_iter().map(size);
-    match shape {
-        Shape::Map { .. } => quote!(rt::Map<B, #(#sizes),*, E, D, T>),
-        Shape::Flat(_) => quote!(rt::Flat<B, #(#sizes),*, E, D, T>),
+    let sizes = match shape {
+        Shape::Tokens { length, features } => vec![features, 1, length],
+        shape => shape.sizes(),
+    };
+    let literals = sizes.iter().copied().map(size);
+    match sizes.len() {
+        1 => quote!(rt::Flat<B, #(#literals),*, E, D, T>),
+        _ => quote!(rt::Map<B, #(#literals),*, E, D, T>),
     }
 }

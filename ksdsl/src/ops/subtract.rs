@@ -22,6 +22,10 @@ impl Operation for Subtract {
         Call::new("subtract")
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         equal(inputs, "subtracted")
     }

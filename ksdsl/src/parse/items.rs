@@ -1,7 +1,7 @@
 //! Networks, blocks, parameters and statements.
 
 use super::{Node, Rule, TreeBuilder, content, only_content};
-use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement};
+use crate::ast::{Arg, Block, Body, Dims, File, Input, Net, NetKind, Param, Statement};
 use crate::diag::{Code, Diagnostic};
 use crate::limits;
 use crate::source::Span;
@@ -130,7 +130,10 @@ impl TreeBuilder<'_, '_> {
                 let mut inner = content(pair).peekable();
                 let label = inner.next_if(|part| part.as_rule() == Rule::label);
                 let name = label.and_then(|label| self.label(label));
-                Statement::Input(name, self.dims(inner.next()?))
+                let dims = self.dims(inner.next()?);
+                let vocabulary = inner.next().and_then(|part| content(part).next());
+                let vocabulary = vocabulary.map(|expr| self.expr(expr));
+                Statement::Input(Input { name, dims, vocabulary })
             }
             Rule::output => Statement::Output(self.name(&content(pair).next()?)),
             Rule::let_ => {

@@ -269,6 +269,7 @@ fn construct(rule: Rule) -> Option<&'static str> {
         Rule::block => "block",
         Rule::input => "input",
         Rule::output => "output",
+        Rule::vocabulary => "of",
         Rule::let_ => "let",
         Rule::stage => "stage",
         Rule::share => "share",

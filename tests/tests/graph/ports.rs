@@ -16,8 +16,8 @@ const BATCH: usize = 3;
 /// Values of an image, and of a vector.
 const SIZES: [usize; 2] = [2 * 6 * 5, 2];
 
-type Model = ports::ported_shared::Model<f64, Cpu>;
-type Input<T = NoneTape> = ports::ported_shared::Input<usize, f64, Cpu, T>;
+type Model = ported_shared::Model<f64, Cpu>;
+type Input<T = NoneTape> = ported_shared::Input<usize, f64, Cpu, T>;
 
 /// The two images and the vectors.
 fn inputs() -> [Vec<f64>; 3] {
@@ -39,13 +39,13 @@ fn batch() -> Input {
 }
 
 fn model() -> Model {
-    let mut model = Cpu::seed_from_u64(3).build_module::<ports::ported_shared::Builder, f64>();
+    let mut model = Cpu::seed_from_u64(3).build_module::<ported_shared::Builder, f64>();
     tensors::change(&mut model, trained);
     model
 }
 
 fn graph_of(values: &Values<f64>) -> Graph<f64, CpuExec> {
-    graph("ported_shared", ports::ported_shared::Builder::SPECIFICATION, values)
+    graph("ported_shared", ported_shared::Builder::SPECIFICATION, values)
 }
 
 /// The sum of the outputs with the weights that the gradients of the outputs are.
@@ -142,7 +142,7 @@ fn gradients_of_shared_towers_add_up() {
     let model = model();
     let shared = tensors::values(&model);
     let free = |key: &str| shared.get(key).or_else(|| shared.get(&shared_key(key))).cloned();
-    let specification = ports::ported_free::Builder::SPECIFICATION;
+    let specification = ported_free::Builder::SPECIFICATION;
     let network = crate::network("ported_free", specification);
     let mut twin = Graph::new(network, CpuExec, |parameter| free(&parameter.key)).unwrap();
     let [left, right, gate] = inputs();

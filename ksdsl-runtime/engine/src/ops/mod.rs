@@ -45,6 +45,7 @@ operations! {
         elu: Elu,
         group_norm: GroupNorm,
         leaky_relu: LeakyRelu,
+        reshape: Reshape,
         rms_norm: RmsNorm,
         softplus: Softplus,
         subtract: Subtract,

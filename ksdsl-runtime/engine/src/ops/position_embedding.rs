@@ -10,17 +10,22 @@ use crate::tape::Tape;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-/// Adds the parameter, a map in PyTorch's order, to each of the inputs (Dosovitskiy et al. 2020, equation 1).
+/// Adds the parameter to each of the inputs (Dosovitskiy et al. 2020, equation 1): a map in PyTorch's order, or a row for
+/// each token.
 #[derive(Clone, Copy, Debug)]
-pub struct PositionEmbedding;
+pub struct PositionEmbedding {
+    /// Whether the inputs are sequences.
+    pub tokens: bool,
+}
 
 impl Operation for PositionEmbedding {
     const NAMES: &'static [&'static str] = &["position_embedding"];
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 1];
 
-    fn of(_: &Call<'_>) -> Option<Self> {
-        Some(Self)
+    fn of(call: &Call<'_>) -> Option<Self> {
+        let tokens = call.size("tokens")? > 0;
+        Some(Self { tokens })
     }
 
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
@@ -35,14 +40,15 @@ impl Operation for PositionEmbedding {
             channels: map.len(),
         };
         let (x, context, grad) = x.ready()?.into_values();
-        let embedding = match map.has_one_layout() {
+        let same_layout = self.tokens || map.has_one_layout();
+        let embedding = match same_layout {
             true => Cow::Borrowed(weight.values()),
             false => Cow::Owned(context.exec.nchw_to_nhwc(map, weight.values())?),
         };
         let y = context.exec.add_to_rows(rows, x, &embedding)?;
         drop(embedding);
         let backward = move |exec: &X, dy: X::Buf| {
-            gather(exec, map, rows, &weight, &dy)?;
+            gather(exec, (map, same_layout), rows, &weight, &dy)?;
             grad.add(exec, dy)
         };
         Ok(Act::output(context, size, Rc::new(y), backward))
@@ -52,13 +58,13 @@ impl Operation for PositionEmbedding {
 /// Adds the sums of `dy` over the images to the gradient of an embedding.
 fn gather<E: Real, X: Exec<E>>(
     exec: &X,
-    map: MapSize,
+    (map, same_layout): (MapSize, bool),
     rows: RowSize,
     weight: &Param<E, X>,
     dy: &X::Buf,
 ) -> Result<(), X::Err> {
     weight.accumulate_values(exec, |dweight| {
-        if map.has_one_layout() {
+        if same_layout {
             return exec.bias_backward(rows, dy, dweight);
         }
         let mut sums = exec.zeroed(map.len())?;
