@@ -58,6 +58,7 @@ impl Operation for PositionEmbedding {
                 ("number of input channels", vec![channels]),
             ],
             whole: Some("a position embedding is shared as a whole"),
+            ..Sharing::default()
         })
     }
 
