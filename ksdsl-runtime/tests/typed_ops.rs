@@ -331,6 +331,14 @@ fn dropout() {
 }
 
 #[test]
+fn stochastic_depth() {
+    check_gradients!(|x: Rank4<6, 2, 2, 3>| {
+        let mut pass = Pass::training(&Cpu::seed_from_u64(3));
+        op::stochastic_depth(&mut pass, read(&x), 0.4).unwrap()
+    });
+}
+
+#[test]
 fn transposed_inputs_and_parameters_get_their_gradients_in_order() {
     check_gradients!(|x: Rank4<3, 2, 4, 5>, w: Rank4<3, 2, 3, 3>| {
         // Both are permuted views whose physical order is not the logical one.

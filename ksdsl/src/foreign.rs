@@ -111,7 +111,6 @@ mod tests {
             ("MaxPooling2D", "max_pool"),
             ("max_pool2d", "max_pool"),
             ("AvgPool2d", "avg_pool"),
-            ("AdaptiveAvgPool2d", "global_avg_pool"),
             ("GlobalAveragePooling2D", "global_avg_pool"),
             ("MultiheadAttention", "attention"),
             ("SEModule", "squeeze_excite"),
@@ -124,13 +123,36 @@ mod tests {
             ("Softplus", "softplus"),
             ("Upsample", "upsample"),
             ("Dropout2d", "dropout"),
+            ("PReLU", "prelu"),
+            ("ReLU6", "relu6"),
+            ("Mish", "mish"),
+            ("SELU", "selu"),
+            ("Hardsigmoid", "hard_sigmoid"),
+            ("Softmax", "softmax"),
+            ("LogSoftmax", "log_softmax"),
+            ("InstanceNorm2d", "instance_norm"),
+            ("LayerScale", "layer_scale"),
+            ("ConvTranspose2d", "conv_transpose"),
+            ("Conv2DTranspose", "conv_transpose"),
+            ("PixelShuffle", "pixel_shuffle"),
+            ("ChannelShuffle", "channel_shuffle"),
+            ("AdaptiveAvgPool", "adaptive_avg_pool"),
+            ("StochasticDepth", "stochastic_depth"),
+            ("DropPath", "stochastic_depth"),
         ] {
             assert!(
                 same(theirs, ours) || layer(theirs) == Some(Ours::Name(ours)),
                 "{theirs}"
             );
         }
-        for name in ["Mish", "softmax", "logits", "InstanceNorm2d", "ConvTranspose2d", "LSTM"] {
+        for name in [
+            "CELU",
+            "CrossEntropyLoss",
+            "logits",
+            "WeightNorm",
+            "MaxUnpool2d",
+            "LSTM",
+        ] {
             assert!(matches!(layer(name), Some(Ours::Nothing(_))), "{name}");
         }
         assert_eq!(layer("bottleneck"), None);

@@ -256,7 +256,7 @@ fn minimal(layer: &LayerDef) -> String {
 /// window of a pooling is 3, and the fan-in is inputs per group times the kernel's 3x3.
 fn spelt_out(default: &str, layer: &str) -> String {
     let fan_in = match layer {
-        "conv" => 16.0 * 9.0,
+        "conv" | "conv_transpose" => 16.0 * 9.0,
         "depthwise" => 9.0,
         "patch_embedding" => 16.0 * 16.0 * 16.0,
         _ => 16.0,

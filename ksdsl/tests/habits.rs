@@ -78,7 +78,7 @@ fn layers_are_called_by_their_names_alone() {
         ("nn.GELU", Some("gelu")),
         // The language has no such layers.
         ("nn.LSTM(8)", None),
-        ("nn.Softmax()", None),
+        ("nn.CrossEntropyLoss()", None),
     ]);
 }
 

@@ -80,7 +80,7 @@ const ODD: &[&str] = &[
     "SStage",
     "Stage",
     "s_conv",
-    "scale",
+    "factor",
     "kernel",
     // Odd
     "_1",

@@ -16,6 +16,18 @@ const NEW: &[(&str, &str)] = &[
     ("softplus", "activation"),
     ("upsample", "upsample"),
     ("subtract", "subtract"),
+    ("mish", "activation"),
+    ("selu", "activation"),
+    ("hard_sigmoid", "activation"),
+    ("relu6", "clamp"),
+    ("log_softmax", "softmax"),
+    ("prelu", "prelu"),
+    ("instance_norm", "group_norm"),
+    ("conv_transpose", "conv_transpose"),
+    ("pixel_shuffle", "pixel_shuffle"),
+    ("channel_shuffle", "channel_shuffle"),
+    ("zero_channels", "zero_channels"),
+    ("adaptive_avg_pool", "adaptive_avg_pool"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -136,6 +148,43 @@ fn inputs_fit_together() {
             "KS0044: `upsample` expects feature maps, but its input is a vector of 4 features (move it before the global pooling or `flatten` that produces the vector)",
         ),
         ("leaky_relu(slope = -1)", "KS0024: `slope` cannot be -1"),
+        (
+            "conv_transpose(6, kernel = 3, groups = 4)",
+            "KS0045: 6 output channels cannot be split into 4 groups (4 must divide both 4 input and 6 output channels)",
+        ),
+        (
+            "conv_transpose(6, kernel = 3, stride = 2 x 3, output_pad = 1 x 3)",
+            "KS0024: `output_pad` cannot be 3 with a stride of 3 (use at most 2)",
+        ),
+        (
+            "conv_transpose(6, kernel = 1, pad = 0 x 2)",
+            "KS0041: the width reaches zero: 2 of padding on both sides cut off all of it (use less padding or a larger kernel)",
+        ),
+        (
+            "global_avg_pool; conv_transpose(6, kernel = 3)",
+            "KS0044: `conv_transpose` expects feature maps, but its input is a vector of 4 features (move it before the global pooling or `flatten` that produces the vector)",
+        ),
+        (
+            "pixel_shuffle(3)",
+            "KS0030: 4 channels cannot be split into 3 x 3 pixels (the channels must be divisible by 9)",
+        ),
+        (
+            "channel_shuffle(3)",
+            "KS0045: 4 input channels cannot be split into 3 groups (3 must divide both 4 input and 4 output channels)",
+        ),
+        (
+            "slice(0, 5)",
+            "KS0024: `end` cannot be 5: the input has 4 channels (use at most 4)",
+        ),
+        (
+            "slice(2, 2)",
+            "KS0024: `start` cannot be 2: the slice ends before channel 2 (use at most 1)",
+        ),
+        (
+            "clamp(2, 1)",
+            "KS0024: `max` cannot be 1: it must be above `min`, which is 2 (exchange `min` and `max`, or choose others)",
+        ),
+        ("stochastic_depth(1)", "KS0024: `p` cannot be 1"),
     ] {
         let found = errors(&format!("input 4 x 4 x 4; {body}"));
         assert!(
@@ -198,7 +247,9 @@ fn initialisations_reach_the_layers_inside() {
 #[test]
 fn new_operations_are_calls_of_the_runtime() {
     let body = "input 4 x 4 x 4; group_norm(2); rms_norm; leaky_relu; elu(alpha = 0.5); tanh; softplus; upsample(2)
-        upsample(3, mode = bilinear); subtract { path { relu } path { sigmoid } }; global_avg_pool";
+        upsample(3, mode = bilinear); subtract { path { relu } path { sigmoid } }
+        conv_transpose(6, kernel = 2, stride = 2, bias = true); prelu; layer_scale; scale(-0.5); stochastic_depth(0.5)
+        max_pool(5, stride = 3, ceil = true); avg_pool(4, stride = 3, ceil = true); global_avg_pool";
     let rust = codegen::format(codegen::network(&compiled(body).networks[0]));
     let mut rest = rust.as_str();
     for statement in [
@@ -214,6 +265,13 @@ fn new_operations_are_calls_of_the_runtime() {
         "let x = rt::op::relu(x)?;",
         "let x = rt::op::sigmoid(x)?;",
         "rt::op::apply(rt::op::Subtract, [x, path])?",
+        "let x: rt::Map<B, 6, 48, 48, E, D, T> = rt::op::conv_transpose(rt::op::ConvTranspose { channels: 6, kernel_height: 2, kernel_width: 2, stride_height: 2, stride_width: 2, pad_height: 0, pad_width: 0, output_pad_height: 0, output_pad_width: 0, groups: 1 }, x, &self.conv_transpose_weight, &self.conv_transpose_bias)?;",
+        "= rt::op::apply_with(rt::op::Prelu { per_channel: true }, [x], [&self.prelu_weight])?;",
+        "let x = rt::op::layer_scale(x, &self.layer_scale_weight)?;",
+        "= rt::op::apply(rt::op::Affine { factor: -0.5, offset: 0.0 }, [x])?;",
+        "let x = rt::op::stochastic_depth(pass, x, 0.5)?;",
+        "let x: rt::Map<B, 6, 16, 16, E, D, T> = rt::op::MaxPool::< rt::Kernel<5, 5>, rt::Stride<3, 3>, rt::Pad<0, 2, 0, 2>, >::apply(x)?;",
+        "let x: rt::Map<B, 6, 5, 5, E, D, T> = rt::op::AvgPool::< rt::Kernel<4, 4>, rt::Stride<3, 3>, rt::Pad<0, 0, 0, 0>, >::apply(x)?;",
     ] {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let flat = words(rest)
@@ -226,5 +284,64 @@ fn new_operations_are_calls_of_the_runtime() {
             .find(statement)
             .unwrap_or_else(|| panic!("no `{statement}` in\n{rest}"));
         rest = Box::leak(flat[at + statement.len()..].to_owned().into_boxed_str());
+    }
+}
+
+/// PyTorch's sizes with `ceil_mode=True` for lines of 1 to 9 pixels:
+///
+/// [F.max_pool2d(torch.zeros(1, 1, 9, n), (1, k), (1, s), (0, p), ceil_mode=True).shape[3] for n in range(1, 10)]
+#[test]
+fn windows_beyond_the_padding_are_as_many_as_pytorchs() {
+    for ([kernel, stride, pad], expected) in [
+        ([2, 2, 0], [1, 1, 2, 2, 3, 3, 4, 4, 5]),
+        ([3, 2, 1], [1, 2, 2, 3, 3, 4, 4, 5, 5]),
+        ([2, 3, 1], [1, 1, 2, 2, 2, 3, 3, 3, 4]),
+        ([3, 3, 0], [1, 1, 1, 2, 2, 2, 3, 3, 3]),
+        ([4, 3, 2], [1, 2, 2, 2, 3, 3, 3, 4, 4]),
+        ([1, 4, 0], [1, 1, 1, 1, 2, 2, 2, 2, 3]),
+    ] {
+        for (length, wanted) in (1..).zip(expected) {
+            for kind in ["max_pool", "avg_pool"] {
+                let layer = format!("{kind}(1 x {kernel}, stride = 1 x {stride}, pad = 0 x {pad}, ceil = true)");
+                let compilation = compiled(&format!("input 2 x 9 x {length}; {layer}"));
+                let found = compilation
+                    .networks
+                    .first()
+                    .map_or(0, |network| network.output().sizes()[2]);
+                assert_eq!(found, wanted, "{layer} of {length}");
+            }
+        }
+    }
+}
+
+/// What refuses private parts of a kernel, and what a clause without a kind selects.
+#[test]
+fn transposed_convolutions_share_as_kernels_without_rows() {
+    let stage = "input 4 x 4 x 4; stage s { repeat 2 { conv_transpose(4, kernel = 3, pad = 1); prelu; layer_scale } }";
+    assert_eq!(
+        errors(&format!("{stage} share isomorphic in s with private scale")),
+        [
+            "KS0055: `s[0].conv_transpose` has no kernel to scale (the kernel of a transposed convolution has no row for each output channel: leave out `scale`)"
+        ],
+    );
+    for (clause, expected) in [
+        (
+            "share isomorphic in s",
+            &["s[0].conv_transpose", "s[1].conv_transpose"][..],
+        ),
+        (
+            "share isomorphic conv_transpose",
+            &["s[0].conv_transpose", "s[1].conv_transpose"],
+        ),
+        ("share isomorphic prelu", &["s[0].prelu", "s[1].prelu"]),
+        (
+            "share isomorphic layer_scale",
+            &["s[0].layer_scale", "s[1].layer_scale"],
+        ),
+    ] {
+        let network = compiled(&format!("{stage} {clause}")).networks.remove(0);
+        let visits = network.groups.iter().flat_map(|group| &group.visits);
+        let paths: Vec<String> = visits.map(|id| network.layers[*id].path.to_string()).collect();
+        assert_eq!(paths, expected, "{clause}");
     }
 }

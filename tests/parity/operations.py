@@ -113,3 +113,111 @@ for i in range(3):
 y = y.mean((2, 3)) @ s['linear.weight'].T + s['linear.bias']
 print('shared', (m(x) - y).abs().max().item())
 assert (m(x) - y).abs().max() < 1e-12
+
+
+def relu6(x):
+    return x.clamp(0, 6)
+
+def mish(x):
+    return x * torch.tanh(torch.log1p(torch.exp(x)))
+
+def selu(x):
+    a, l = 1.6732632423543772, 1.0507009873554805
+    return l * torch.where(x > 0, x, a * (torch.exp(x) - 1))
+
+def soft(x):
+    e = torch.exp(x)
+    return e / e.sum(1, keepdim=True)
+
+def wide(w, x):
+    return w.view(1, -1, *[1] * (x.dim() - 2))
+
+def slope(x, w):
+    return torch.where(x > 0, x, wide(w, x) * x)
+
+ONE, NONE = torch.ones(6, dtype=torch.float64), torch.zeros(6, dtype=torch.float64)
+m = load('functions').eval()
+s = m.state_dict()
+y = mish(relu6(F.conv2d(x, s['conv.weight'], padding=1)))
+y = ((selu(y) + 3).clamp(0, 6) / 6).clamp(-0.25, 0.75)
+y = torch.exp(-2 * y + 1.5) * wide(s['layer_scale.weight'], y)
+y = slope(slope(y, s['prelu.weight']), s['prelu_2.weight'])
+y = torch.log(soft(soft(y)))
+y = gn(gn(y, 6, ONE, NONE, 1e-05), 6, s['instance_norm_2.weight'], s['instance_norm_2.bias'], 0.01)
+y = gn(y, 2, ONE, NONE, 1e-05).mean((2, 3))
+y = slope(y * s['layer_scale_2.weight'], s['prelu_3.weight'])
+y = torch.log(soft(3 * soft(y)))
+y = y @ s['linear.weight'].T + s['linear.bias']
+print('functions', (m(x) - y).abs().max().item())
+assert (m(x) - y).abs().max() < 1e-12
+
+def transposed(x, w, b, stride, pad, more, groups):
+    """Each input value times the kernel, added where it belongs."""
+    n, c, h, v = x.shape
+    out, (kh, kw) = w.shape[1] * groups, w.shape[2:]
+    full = [(h - 1) * stride[0] + kh + more[0], (v - 1) * stride[1] + kw + more[1]]
+    y = torch.zeros(n, out, *full, dtype=x.dtype)
+    for i in range(c):
+        group = i // (c // groups)
+        to = slice(group * w.shape[1], (group + 1) * w.shape[1])
+        for a in range(h):
+            for d in range(v):
+                rows, columns = slice(a * stride[0], a * stride[0] + kh), slice(d * stride[1], d * stride[1] + kw)
+                y[:, to, rows, columns] += x[:, i, a, d].view(-1, 1, 1, 1) * w[i]
+    y = y[:, :, pad[0]:full[0] - pad[0], pad[1]:full[1] - pad[1]]
+    return y if b is None else y + b.view(1, -1, 1, 1)
+
+def zeros(x, top, bottom, left, right):
+    n, c, h, v = x.shape
+    y = torch.zeros(n, c, top + h + bottom, left + v + right, dtype=x.dtype)
+    y[:, :, top:top + h, left:left + v] = x
+    return y
+
+def windows(n, k, s, p):
+    """Windows of a line, rounded up: those that begin before the line's end; clipped to the padded line."""
+    count = -(-(n + 2 * p - k) // s) + 1
+    starts = [i * s - p for i in range(count) if i * s - p < n]
+    return [(max(a, 0), min(a + k, n), min(a + k, n + p) - a) for a in starts]
+
+def pooled(x, k, s, p, largest):
+    rows, columns = (windows(x.shape[2 + i], k[i], s[i], p[i]) for i in (0, 1))
+    cell = lambda r, c: x[:, :, r[0]:r[1], c[0]:c[1]].flatten(2)
+    value = lambda r, c: cell(r, c).amax(2) if largest else cell(r, c).sum(2) / (r[2] * c[2])
+    return torch.stack([torch.stack([value(r, c) for c in columns], 2) for r in rows], 2)
+
+m = load('reshaped')
+s = m.state_dict()
+x = torch.randn(3, 8, 7, 6, dtype=torch.float64)
+y = torch.zeros(3, 2, 14, 12, dtype=torch.float64)
+for i in (0, 1):
+    for j in (0, 1):
+        y[:, :, i::2, j::2] = x[:, 2 * i + j::4]
+y = transposed(y, s['conv_transpose.weight'], s['conv_transpose.bias'], (2, 3), (1, 0), (1, 2), 2)
+y = transposed(y, s['conv_transpose_2.weight'], None, (1, 1), (0, 0), (0, 0), 1)
+y = F.conv2d(zeros(y, 1, 0, 2, 0), s['conv.weight'])
+y = F.conv2d(zeros(zeros(y, 1, 2, 3, 4), 0, 1, 0, 1), s['conv_2.weight'])
+y = y[:, [0, 2, 1, 3]][:, 1:3]
+none = torch.zeros_like(y)
+y = torch.cat([none[:, :1], y, none], 1)[:, :, ::2, ::3]
+y = pooled(y, (3, 3), (2, 2), (1, 1), True)
+y = pooled(y, (2, 3), (3, 2), (1, 1), False)
+y = pooled(y, (2, 2), (2, 2), (0, 0), True)
+h, v = y.shape[2:]
+part = lambda i, n, parts: slice(i * n // parts, -(-(i + 1) * n // parts))
+y = torch.stack([torch.stack([y[:, :, part(i, h, 2), part(j, v, 3)].mean((2, 3)) for j in range(3)], 2) for i in range(2)], 2)
+y = y.mean((2, 3))[:, :4]
+y = torch.cat([torch.zeros(3, 2, dtype=torch.float64), y], 1) @ s['linear.weight'].T + s['linear.bias']
+print('reshaped', (m(x) - y).abs().max().item(), y.abs().max().item())
+assert (m(x) - y).abs().max() < 1e-12
+
+m = load('shared_factors')
+s = m.state_dict()
+x = torch.randn(3, 4, 5, 5, dtype=torch.float64)
+y = x
+for i in range(4):
+    w, b = s[f'shared.up.{i // 2}.weight'], s[f's.{i}.conv_transpose.bias']
+    y = slope(transposed(y, w, b, (1, 1), (1, 1), (0, 0), 1), s[f'shared.s_prelu.{i % 2}.weight'])
+    y = y + wide(s['shared.factors.weight'], y) * F.conv2d(y, s[f's.{i}.pointwise.weight'])
+y = y.mean((2, 3)) @ s['linear.weight'].T + s['linear.bias']
+print('shared_factors', (m(x) - y).abs().max().item())
+assert (m(x) - y).abs().max() < 1e-12

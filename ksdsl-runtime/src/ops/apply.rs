@@ -55,7 +55,8 @@ where
     run(operation, inputs, params.into())
 }
 
-fn run<O, const N: usize, S, Y, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+/// Runs an operation whose parameters are bound.
+pub(super) fn run<O, const N: usize, S, Y, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     operation: O,
     inputs: [Act<S, E, D, T>; N],
     params: O::Params<Param<E, D::Exec>>,

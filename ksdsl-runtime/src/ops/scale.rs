@@ -2,7 +2,7 @@
 
 use crate::act::{Act, HasChannels};
 use crate::backend::Backend;
-use crate::param::{BiasArg, ParamArg};
+use crate::param::{BiasArg, NoBias, ParamArg};
 use crate::scalar::Scalar;
 use dfdx::shapes::Rank1;
 use dfdx::tensor::Tape;
@@ -20,4 +20,12 @@ pub fn scale<const C: usize, S: HasChannels<C>, E: Scalar, D: Backend<E>, T: Tap
     let bias = bias.bind_bias(x.context_mut())?;
     let shape = x.shape;
     x.then(shape, |x| ops::scale(x, factor, bias))
+}
+
+/// `factor * x`, with a learned factor for each channel (or feature): LayerScale (Touvron et al. 2021).
+pub fn layer_scale<const C: usize, S: HasChannels<C>, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    x: Act<S, E, D, T>,
+    factor: impl ParamArg<Rank1<C>, E, D>,
+) -> Result<Act<S, E, D, T>, D::Err> {
+    scale(x, factor, NoBias)
 }

@@ -323,7 +323,9 @@ impl<'f> Checker<'f, '_> {
         }
         let text = format!("`{}` is not a kind of layer that can be shared", kind.value);
         let diagnostic = Diagnostic::error(Code::UnknownCall, kind.span, text);
-        let near = foreign::kind(&kind.value).or_else(|| nearest(&kind.value, ops::kinds()));
+        // A layer without parameters is no misspelt kind.
+        let misspelt = || nearest(&kind.value, ops::kinds()).filter(|_| ops::find(&kind.value).is_none());
+        let near = foreign::kind(&kind.value).or_else(misspelt);
         self.diagnostics.push(match near {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(kind.span, near),
             None => {

@@ -31,7 +31,7 @@ fn list(beginning: &str, family: Family) -> String {
     format!("{beginning}{} and {last}", others.join(", "))
 }
 
-const LOGITS: &str = "a network outputs logits; softmax and loss belong to the trainer";
+const LOGITS: &str = "a network outputs logits; the loss, with its softmax, belongs to the trainer";
 const OUTPUT: &str = "the output is the last value, or those that `output` names";
 const MAPS: &str = "layers take images and vectors only";
 const SIZES: &str = "strides and pooling downsample, `upsample(factor)` upsamples";
@@ -99,8 +99,6 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     ),
     (
         &[
-            "instancenorm",
-            "instancenorm2d",
             "localresponsenorm",
             "lrn",
             "weightnorm",
@@ -111,6 +109,7 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         Nothing(NORMS),
     ),
     (&["gn", "groupnormalization"], Name("group_norm")),
+    (&["instancenorm2d", "instancenormalization"], Name("instance_norm")),
     (&["rootmeansquarenorm", "rmsnormalization"], Name("rms_norm")),
     (&["rectifier", "rectifiedlinear"], Name("relu")),
     (&["lrelu"], Name("leaky_relu")),
@@ -123,22 +122,25 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     (&["swish", "sigmoidlinear"], Name("silu")),
     (&["hswish"], Name("hard_swish")),
     (&["logistic", "expit"], Name("sigmoid")),
+    (&["hsigmoid"], Name("hard_sigmoid")),
+    (
+        &["hardtanh", "htanh", "clip"],
+        Otherwise("write `clamp(min, max)`, such as `clamp(-1, 1)`"),
+    ),
+    (&["parametricrelu"], Name("prelu")),
+    (&["relun", "cappedrelu"], Name("relu6")),
+    (&["exponential"], Name("exp")),
+    (&["layerscale2d", "channelscale"], Name("layer_scale")),
+    (&["softmax2d"], Name("softmax")),
     (
         &[
-            "prelu",
             "rrelu",
-            "relu6",
-            "selu",
             "celu",
-            "mish",
             "glu",
             "geglu",
             "swiglu",
             "reglu",
             "softsign",
-            "hardtanh",
-            "hardsigmoid",
-            "hsigmoid",
             "logsigmoid",
             "quickgelu",
             "threshold",
@@ -156,9 +158,6 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     ),
     (
         &[
-            "softmax",
-            "logsoftmax",
-            "softmax2d",
             "softmin",
             "crossentropy",
             "crossentropyloss",
@@ -172,6 +171,10 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     (
         &["maxpool2d", "maxpooling2d", "maxpooling", "mp", "subsampling"],
         Name("max_pool"),
+    ),
+    (
+        &["adaptiveavgpool2d"],
+        Otherwise("write `adaptive_avg_pool(height, width)`, or `global_avg_pool` for one value per channel"),
     ),
     (
         &[
@@ -189,8 +192,6 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     ),
     (
         &[
-            "adaptiveavgpool2d",
-            "adaptiveavgpool",
             "globalaveragepooling2d",
             "globalaveragepooling",
             "globalavgpool2d",
@@ -227,9 +228,10 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         ],
         Name("dropout"),
     ),
+    (&["droppath"], Name("stochastic_depth")),
     (
-        &["droppath", "stochasticdepth", "dropblock", "dropblock2d"],
-        Nothing("only `dropout(p)` is available"),
+        &["dropblock", "dropblock2d"],
+        Nothing("`dropout(p)` drops values, `stochastic_depth(p)` images"),
     ),
     (
         &[
@@ -288,19 +290,36 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     ),
     (&["concatenate", "cat", "torchcat", "stack"], Otherwise(CONCAT)),
     (
-        &[
-            "zeropad2d",
-            "zeropadding2d",
-            "reflectionpad2d",
-            "replicationpad2d",
-            "padding",
-            "pad",
-        ],
-        Otherwise("padding is an argument of convolutions and pools: `conv(channels, kernel = 3, pad = 1)`"),
+        &["zeropad2d", "zeropadding2d", "constantpad2d", "padding"],
+        Otherwise(
+            "write `pad(top, bottom, left, right)`; convolutions and pools pad by themselves: `conv(channels, kernel = 3, pad = 1)`",
+        ),
+    ),
+    (
+        &["reflectionpad2d", "replicationpad2d", "circularpad2d"],
+        Nothing("`pad` and the padding of convolutions are zeros"),
     ),
     (
         &["upsampling2d", "upsamplingnearest2d", "interpolate", "resize"],
         Name("upsample"),
+    ),
+    (
+        &[
+            "convtranspose2d",
+            "conv2dtranspose",
+            "deconv",
+            "deconv2d",
+            "deconvolution",
+            "transposedconv",
+            "upconv",
+        ],
+        Name("conv_transpose"),
+    ),
+    (&["depthtospace", "subpixel"], Name("pixel_shuffle")),
+    (&["shuffle"], Name("channel_shuffle")),
+    (
+        &["narrow", "split", "chunk", "crop"],
+        Otherwise("write `slice(start, end)` for some of the channels"),
     ),
     (
         &["upsamplingbilinear2d"],
@@ -310,21 +329,7 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         &["sub", "subtraction", "minus", "difference"],
         Otherwise("write `subtract { path { ... } path { ... } }`"),
     ),
-    (
-        &[
-            "convtranspose2d",
-            "conv2dtranspose",
-            "deconv",
-            "deconvolution",
-            "transposedconv",
-            "convtranspose",
-            "pixelshuffle",
-            "pixelunshuffle",
-            "unpool",
-            "maxunpool2d",
-        ],
-        Nothing(SIZES),
-    ),
+    (&["pixelunshuffle", "unpool", "maxunpool2d"], Nothing(SIZES)),
     (
         &[
             "conv1d",

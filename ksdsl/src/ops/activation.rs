@@ -38,6 +38,10 @@ activations! {
     "sigmoid" "1 / (1 + exp(-x))" "torch.sigmoid" [] None,
     "tanh" "the hyperbolic tangent" "torch.tanh" [] Some("Tanh"),
     "softplus" "log(1 + exp(x))" "F.softplus" [] Some("Softplus"),
+    "mish" "x tanh(log(1 + exp(x))) (Misra 2019)" "F.mish" [] Some("Mish"),
+    "selu" "1.0507 x, and 1.7581 (exp(x) - 1) below 0 (Klambauer et al. 2017)" "F.selu" [] Some("Selu"),
+    "hard_sigmoid" "min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardsigmoid" [] Some("HardSigmoid"),
+    "exp" "the exponential function" "torch.exp" [] Some("Exp"),
     "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [] None,
 }
 

@@ -97,7 +97,7 @@ impl Operation for Conv {
                 ("number of output channels", vec![self.outputs]),
                 ("number of groups", vec![self.groups]),
             ],
-            whole: None,
+            ..Sharing::default()
         })
     }
 
@@ -256,21 +256,7 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
         bias,
         groups_param,
     } = spec;
-    for (count, which) in [(inputs, "input"), (outputs, "output")] {
-        if count % groups != 0 {
-            let problem = Problem::new(
-                Code::GroupsDoNotDivide,
-                format!("{count} {which} channels cannot be split into {groups} groups"),
-            )
-            .help(format!(
-                "{groups} must divide both {inputs} input and {outputs} output channels"
-            ));
-            return Err(match groups_param {
-                Some(name) => problem.at(name),
-                None => problem,
-            });
-        }
-    }
+    groups_divide([inputs, outputs], groups, groups_param)?;
     let dilation = args.sizes("dilation", [1, 1]);
     let pad = padding(args.padding("pad"), size, kernel, stride, dilation);
     let fan = |channels: u64| (channels / groups) as f64 * kernel[0] as f64 * kernel[1] as f64;

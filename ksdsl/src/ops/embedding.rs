@@ -71,6 +71,7 @@ impl Operation for Embedding {
                 ("number of output channels", vec![self.vocabulary]),
             ],
             whole: Some("an embedding is shared as a whole"),
+            ..Sharing::default()
         })
     }
 

@@ -73,7 +73,7 @@ impl Operation for Linear {
                 ("number of input channels", vec![self.inputs]),
                 ("number of output channels", vec![self.outputs]),
             ],
-            whole: None,
+            ..Sharing::default()
         })
     }
 

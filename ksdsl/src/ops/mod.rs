@@ -32,8 +32,8 @@ mod prelude {
     pub(super) use super::args::param;
     pub(super) use super::{
         Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Op, Operation, Padding, ParamDef,
-        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, equal, in_words, is_numbers,
-        joined, map_of, pair, positions_of, python, rust, size,
+        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, equal, groups_divide, in_words,
+        is_numbers, joined, map_of, pair, positions_of, python, rust, size,
     };
     pub(super) use crate::diag::Code;
     pub(super) use crate::value::Value;
@@ -77,6 +77,19 @@ operations! {
     elu,
     upsample,
     subtract,
+    affine,
+    clamp,
+    softmax,
+    prelu,
+    layer_scale,
+    conv_transpose,
+    pixel_shuffle,
+    channel_shuffle,
+    slice,
+    pad,
+    zero_channels,
+    adaptive_avg_pool,
+    stochastic_depth,
 }
 
 /// What a specification calls.
@@ -97,7 +110,7 @@ pub struct LayerDef {
 /// Layers that messages list together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
-    /// Convolutions and linear layers: kinds that `share isomorphic` can be narrowed to.
+    /// Layers with kernels: kinds that `share isomorphic` can be narrowed to.
     Weights,
     /// Norms, which are such kinds too.
     Norm,
@@ -225,14 +238,16 @@ pub trait Operation: Any + Debug + Send + Sync {
 }
 
 /// What must be equal for two operations to share tensors, besides whether they have a bias.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sharing {
     /// What it is, in messages.
     pub what: &'static str,
     /// Named sizes.
     pub sizes: Vec<(&'static str, Vec<u64>)>,
-    /// For what is shared as a whole: this in words. Nothing for a kernel with one row per output channel.
+    /// For what is shared as a whole, and only where a clause names it: this in words.
     pub whole: Option<&'static str>,
+    /// For a kernel that has no row for each output channel, so that no visit scales it or adds to it: this in words.
+    pub no_rows: Option<&'static str>,
 }
 
 impl Sharing {
@@ -242,7 +257,13 @@ impl Sharing {
             what,
             sizes: vec![("number of channels", vec![channels])],
             whole: Some("a norm is shared as a whole"),
+            ..Sharing::default()
         })
+    }
+
+    /// Why a visit can have no factors or additions of its own for the kernel, if it cannot.
+    pub(crate) fn refuses_rows(&self) -> Option<&'static str> {
+        self.whole.or(self.no_rows)
     }
 }
 
@@ -381,6 +402,23 @@ fn positions_of(name: &str, input: Shape) -> Result<u64, Problem> {
 /// Whether it is anything but token ids.
 fn is_numbers(input: Shape) -> bool {
     !matches!(input, Shape::Ids { .. })
+}
+
+/// Whether input and output channels can be split into this many groups, which are the argument for a parameter.
+fn groups_divide([inputs, outputs]: [u64; 2], groups: u64, groups_param: Option<&'static str>) -> Result<(), Problem> {
+    for (count, which) in [(inputs, "input"), (outputs, "output")] {
+        if count % groups != 0 {
+            let text = format!("{count} {which} channels cannot be split into {groups} groups");
+            let problem = Problem::new(Code::GroupsDoNotDivide, text).help(format!(
+                "{groups} must divide both {inputs} input and {outputs} output channels"
+            ));
+            return Err(match groups_param {
+                Some(name) => problem.at(name),
+                None => problem,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The shape of inputs that are joined one by one; `what` is what cannot be done to those that do not fit, in the

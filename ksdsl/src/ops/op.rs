@@ -131,7 +131,7 @@ impl Op {
     /// Rows and columns of the kernel of a convolution or linear layer as a matrix: one row for each
     /// output channel, `[out][in / groups * height * width]`.
     pub fn kernel_matrix(&self) -> Option<[u64; 2]> {
-        self.sharing().filter(|sharing| sharing.whole.is_none())?;
+        self.sharing().filter(|sharing| sharing.refuses_rows().is_none())?;
         let shape = self.kernel_shape()?;
         let (rows, columns) = shape.split_first()?;
         Some([*rows, columns.iter().product()])

@@ -7,6 +7,7 @@ const WINDOW: &[ParamDef] = &[
     param("kernel", ParamKind::Sizes, true),
     param("stride", ParamKind::Sizes, false),
     param("pad", ParamKind::Zeros, false),
+    param("ceil", ParamKind::Flag, false),
 ];
 
 pub(super) const LAYERS: &[LayerDef] = &[
@@ -23,6 +24,14 @@ pub(super) const LAYERS: &[LayerDef] = &[
         params: WINDOW,
         family: Family::Other,
         resolve: Resolve::One(|args, input| pool(PoolKind::Max, args, input)),
+    },
+    LayerDef {
+        name: "subsample",
+        doc: "each stride-th row and column",
+        params: &[param("stride", ParamKind::Sizes, true)],
+        family: Family::Other,
+        // Windows of one pixel: nothing is averaged.
+        resolve: Resolve::One(|args, input| pool(PoolKind::Average, args, input)),
     },
 ];
 
@@ -46,17 +55,20 @@ pub struct Pool {
     pub stride: [u64; 2],
     /// Padding above and below, left and right.
     pub pad: [u64; 2],
+    /// Rows below the padding and columns to its right that the last windows reach.
+    pub beyond: [u64; 2],
 }
 
 fn pool(kind: PoolKind, args: &Args, input: Shape) -> Result<Option<Op>, Problem> {
     let kernel = args.sizes("kernel", [1, 1]);
-    let pool = Pool {
+    let mut pool = Pool {
         kind,
         kernel,
         stride: args.sizes("stride", kernel),
         pad: args.sizes("pad", [0, 0]),
+        beyond: [0, 0],
     };
-    map_of(pool.word(), input)?;
+    let (_, height, width) = map_of(pool.word(), input)?;
     // Beyond half a window some windows would lie in the padding alone (PyTorch's rule as well).
     if let Some(axis) = (0..2).find(|&axis| pool.pad[axis] * 2 > kernel[axis]) {
         let (pad, kernel) = (pool.pad[axis], kernel[axis]);
@@ -67,29 +79,64 @@ fn pool(kind: PoolKind, args: &Args, input: Shape) -> Result<Option<Op>, Problem
         .at("pad")
         .help(format!("use at most {}", kernel / 2)));
     }
+    if args.flag("ceil", false) {
+        pool.beyond = [pool.beyond(0, height), pool.beyond(1, width)];
+    }
     Ok(Some(Op::new(pool)))
+}
+
+impl Pool {
+    /// How far one more window reaches beyond the padding, if that is less than a stride and it begins in the map or in
+    /// the padding before it (PyTorch's rule); otherwise 0.
+    fn beyond(&self, axis: usize, size: u64) -> u64 {
+        let (kernel, stride, pad) = (self.kernel[axis], self.stride[axis], self.pad[axis]);
+        let Some(rest) = (size + 2 * pad).checked_sub(kernel) else {
+            let beyond = kernel - (size + 2 * pad);
+            return if beyond < stride { beyond } else { 0 };
+        };
+        let next = (rest / stride + 1) * stride;
+        match rest % stride != 0 && next < size + pad {
+            true => next - rest,
+            false => 0,
+        }
+    }
 }
 
 impl Operation for Pool {
     fn call(&self) -> Call {
-        let name = match self.kind {
-            PoolKind::Max => "max_pool",
-            PoolKind::Average => "avg_pool",
+        let name = match (self.kind, self.beyond) {
+            (PoolKind::Max, _) => "max_pool",
+            (PoolKind::Average, [0, 0]) => "avg_pool",
+            (PoolKind::Average, _) => "avg_pool_ceil",
         };
-        Call::new(name)
+        let call = Call::new(name)
             .with("kernel_height", self.kernel[0])
             .with("kernel_width", self.kernel[1])
             .with("stride_height", self.stride[0])
             .with("stride_width", self.stride[1])
             .with("pad_height", self.pad[0])
-            .with("pad_width", self.pad[1])
+            .with("pad_width", self.pad[1]);
+        match self.beyond {
+            [0, 0] => call,
+            [below, right] => call.with("below", below).with("right", right),
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.kind {
+            PoolKind::Max => "max_pool",
+            PoolKind::Average => "avg_pool",
+        }
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         let (channels, height, width) = map_of(self.word(), inputs[0])?;
-        let along = |axis: usize, size: u64| match (size + 2 * self.pad[axis]).checked_sub(self.kernel[axis]) {
-            Some(rest) => Ok(rest / self.stride[axis] + 1),
-            None => Err(reaches_zero(axis, size, 2 * self.pad[axis], self.kernel[axis])),
+        let along = |axis: usize, size: u64| {
+            let pads = 2 * self.pad[axis] + self.beyond[axis];
+            match (size + pads).checked_sub(self.kernel[axis]) {
+                Some(rest) => Ok(rest / self.stride[axis] + 1),
+                None => Err(reaches_zero(axis, size, pads, self.kernel[axis])),
+            }
         };
         Ok(Shape::Map {
             channels,
@@ -104,19 +151,34 @@ impl Operation for Pool {
             format!("stride {}", pair(self.stride)),
         ];
         words.extend((self.pad != [0, 0]).then(|| format!("pad {}", pair(self.pad))));
+        words.extend((self.beyond != [0, 0]).then(|| "ceil".to_owned()));
         words
     }
 
     fn rust(&self, to: &mut Rust) {
-        let name = match self.kind {
-            PoolKind::Max => quote!(MaxPool),
-            PoolKind::Average => quote!(AvgPool),
-        };
         let ([ky, kx], [sy, sx]) = (self.kernel.map(rust::size), self.stride.map(rust::size));
         let [py, px] = self.pad.map(rust::size);
+        let [below, right] = [0, 1].map(|axis| rust::size(self.pad[axis] + self.beyond[axis]));
+        let name = match (self.kind, self.beyond) {
+            (PoolKind::Max, _) => quote!(MaxPool),
+            (PoolKind::Average, [0, 0]) => quote!(AvgPool),
+            (PoolKind::Average, _) => {
+                let operation = quote! {
+                    rt::op::AvgPoolCeil {
+                        kernel_height: #ky,
+                        kernel_width: #kx,
+                        stride_height: #sy,
+                        stride_width: #sx,
+                        pad_height: #py,
+                        pad_width: #px,
+                    }
+                };
+                return to.composed(operation, &[]);
+            }
+        };
         to.call_typed(quote! {
             rt::op::#name::<
-                rt::Kernel<#ky, #kx>, rt::Stride<#sy, #sx>, rt::Pad<#py, #py, #px, #px>,
+                rt::Kernel<#ky, #kx>, rt::Stride<#sy, #sx>, rt::Pad<#py, #below, #px, #right>,
             >::apply(x)
         });
     }
@@ -129,6 +191,7 @@ impl Operation for Pool {
         let mut args = vec![python::sizes(self.kernel)];
         args.extend((self.stride != self.kernel).then(|| format!("stride={}", python::sizes(self.stride))));
         args.extend((self.pad != [0, 0]).then(|| format!("padding={}", python::sizes(self.pad))));
+        args.extend((self.beyond != [0, 0]).then(|| "ceil_mode=True".to_owned()));
         to.call(name, args);
     }
 }

@@ -78,6 +78,7 @@ impl Operation for PositionEmbedding {
                 ("number of input channels", vec![self.channels()]),
             ],
             whole: Some("a position embedding is shared as a whole"),
+            ..Sharing::default()
         })
     }
 

@@ -111,8 +111,13 @@ pub(crate) fn size(value: u64) -> Literal {
 }
 
 /// A finite number as a literal without suffix, to full precision.
-pub(crate) fn real(value: f64) -> Literal {
-    Literal::f64_unsuffixed(value)
+pub(crate) fn real(value: f64) -> TokenStream {
+    let size = Literal::f64_unsuffixed(value.abs());
+    if value.is_sign_negative() {
+        quote!(-#size)
+    } else {
+        quote!(#size)
+    }
 }
 
 /// The typed activation of a shape: `rt::Map<B, 64, 32, 32, E, D, T>`. A sequence is a map of one row.

@@ -65,7 +65,8 @@ impl Clause<'_, '_> {
         let said = self.share.part == SharePart::Bias || matches!(self.share.select, Select::Blocks { .. });
         if !has_kernel && !said {
             let text = format!("`{}` has no kernel {what}", layer.path);
-            let why = layer.op.sharing().and_then(|sharing| sharing.whole).unwrap_or_default();
+            let sharing = layer.op.sharing();
+            let why = sharing.and_then(|sharing| sharing.refuses_rows()).unwrap_or_default();
             let diagnostic = Diagnostic::error(Code::NothingToShare, at, text)
                 .and(layer.span, format!("it is `{}`", layer.op.word()))
                 .help(format!("{why}: leave out {own}"));

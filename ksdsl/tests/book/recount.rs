@@ -25,7 +25,14 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
         }
         "linear" => (weighted(of("inputs") * of("outputs")), 0),
         "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
-        "layer_norm" | "group_norm" => (norm(2 * of("channels")), 0),
+        "layer_norm" => (norm(2 * of("channels")), 0),
+        "group_norm" => (norm(2 * of("affine") * of("channels")), 0),
+        "layer_scale" => (weighted(of("channels")), 0),
+        "prelu" => (weighted(of("slopes")), 0),
+        "conv_transpose" => {
+            let kernel = of("inputs") * (of("channels") / of("groups")) * of("kernel_height") * of("kernel_width");
+            ([(Part::Kernel, kernel), (Part::Bias, of("bias") * of("channels"))], 0)
+        }
         "rms_norm" => (norm(of("channels")), 0),
         "position_embedding" => (weighted(of("channels") * of("height") * of("width")), 0),
         _ => (weighted(0), 0),
@@ -38,6 +45,11 @@ fn macs(layer: &Layer) -> u64 {
     let outputs: u64 = layer.output.sizes().iter().product();
     let tokens: u64 = layer.output.sizes()[1..].iter().product();
     let of = |name| layer.op.call().int(name);
+    if layer.op.call().name == "conv_transpose" {
+        // Each value of the input is multiplied by every tap of every output channel of its group.
+        let inputs: u64 = layer.input.sizes().iter().product();
+        return inputs * (of("channels") / of("groups")) * of("kernel_height") * of("kernel_width");
+    }
     let (rows, columns, each) = match layer.op.call().name {
         "conv" => {
             let taps = of("inputs") / of("groups") * of("kernel_height") * of("kernel_width");

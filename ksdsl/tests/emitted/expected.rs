@@ -130,6 +130,12 @@ struct Walk<'n, 'g> {
     values: Vec<Option<Id>>,
 }
 
+/// The words for an operation with all of its numbers.
+fn numbers(call: &Call) -> String {
+    let numbers: Vec<_> = call.args.iter().map(|(of, _)| (*of, call.real(of))).collect();
+    graph::numbered(call.name, &numbers)
+}
+
 /// The words for a shape that is said.
 pub(crate) fn shaped(op: String, shape: Shape) -> String {
     format!("{op} to {:?}", shape.sizes())
@@ -214,33 +220,47 @@ impl Walk<'_, '_> {
                 self.graph.add(op, &[x])
             }
             "layer_norm" => self.graph.add(graph::layer_norm(&norm, call.real("eps")), &[x]),
-            name @ ("max_pool" | "avg_pool") => {
-                let [y, z] = pair("pad");
-                let op = graph::pool(name, pair("kernel"), pair("stride"), [y, y, z, z]);
+            name @ ("max_pool" | "avg_pool" | "avg_pool_ceil") => {
+                let op = self.pool(name, call);
                 self.say(op, layer.output, &[x])
             }
             "global_avg_pool" => self.graph.add("global avg_pool", &[x]),
             "global_max_pool" => self.graph.add("global max_pool", &[x]),
             "dropout" => self.graph.add(graph::dropout(call.real("p")), &[x]),
+            "stochastic_depth" => self.graph.add(graph::stochastic_depth(call.real("p")), &[x]),
             "flatten" => self.say("flatten".to_owned(), layer.output, &[x]),
             "position_embedding" => {
                 let map = self.graph.param(&format!("{norm}.weight"));
                 self.graph.add("position", &[x, map])
             }
-            name @ ("leaky_relu" | "elu") => {
-                let of = if name == "elu" { "alpha" } else { "slope" };
-                self.graph.add(graph::numbered(name, &[(of, call.real(of))]), &[x])
+            "leaky_relu" | "elu" | "affine" | "clamp" | "softmax" | "channel_shuffle" => {
+                self.graph.add(numbers(call), &[x])
             }
-            "upsample" => {
-                let numbers = ["factor", "bilinear"].map(|of| (of, call.real(of)));
-                let op = graph::numbered("upsample", &numbers);
-                self.say(op, layer.output, &[x])
+            "upsample" | "pixel_shuffle" | "slice" | "zero_pad" | "zero_channels" | "adaptive_avg_pool" => {
+                self.say(numbers(call), layer.output, &[x])
+            }
+            "conv_transpose" => {
+                let inputs = self.weighted(layer, x);
+                self.say(self.conv_transpose(call), layer.output, &inputs)
+            }
+            "layer_scale" => {
+                let inputs = self.weighted(layer, x);
+                self.graph.add("layer_scale", &inputs)
+            }
+            // PyTorch knows by the slopes whether there is one for all.
+            "prelu" => {
+                let inputs = self.weighted(layer, x);
+                let op = match self.style {
+                    Style::Rust => graph::numbered("prelu", &[("per_channel", call.real("per_channel"))]),
+                    Style::Python => "prelu".to_owned(),
+                };
+                self.graph.add(op, &inputs)
             }
             name @ ("group_norm" | "rms_norm") => {
-                let tensors: &[&str] = if name == "group_norm" {
-                    &["weight", "bias"]
-                } else {
-                    &["weight"]
+                let tensors: &[&str] = match name {
+                    "group_norm" if call.int("affine") == 0 => &[],
+                    "group_norm" => &["weight", "bias"],
+                    _ => &["weight"],
                 };
                 let numbers: &[&str] = if name == "group_norm" {
                     &["groups", "eps"]
@@ -254,10 +274,49 @@ impl Walk<'_, '_> {
                 let inputs: Vec<Id> = std::iter::once(x).chain(params).collect();
                 self.graph.add(graph::numbered(name, &numbers), &inputs)
             }
-            name @ ("tanh" | "softplus") => self.graph.add(name, &[x]),
+            name @ ("tanh" | "softplus" | "mish" | "selu" | "hard_sigmoid" | "exp") => self.graph.add(name, &[x]),
             name @ ("relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish") => self.graph.add(name, &[x]),
             name => panic!("{} is `{name}`", layer.path),
         }
+    }
+
+    /// The words for a pool, whose last windows may reach beyond the padding: PyTorch says that they may, Rust how far.
+    fn pool(&self, name: &str, call: &Call) -> String {
+        let pair = |name: &str| ["height", "width"].map(|axis| call.int(&format!("{name}_{axis}")));
+        let ([y, z], [below, right]) = (pair("pad"), ["below", "right"].map(|side| call.int(side)));
+        match self.style {
+            Style::Python => {
+                let plain = graph::pool(
+                    name.trim_end_matches("_ceil"),
+                    pair("kernel"),
+                    pair("stride"),
+                    [y, y, z, z],
+                );
+                if [below, right] == [0, 0] {
+                    plain
+                } else {
+                    plain + " ceil"
+                }
+            }
+            Style::Rust if name == "avg_pool_ceil" => {
+                let given = &call.args[..6];
+                let numbers: Vec<_> = given.iter().map(|(of, _)| (*of, call.real(of))).collect();
+                graph::numbered(name, &numbers)
+            }
+            Style::Rust => graph::pool(name, pair("kernel"), pair("stride"), [y, y + below, z, z + right]),
+        }
+    }
+
+    /// The words for a transposed convolution; PyTorch knows channels and kernel by the weight.
+    fn conv_transpose(&self, call: &Call) -> String {
+        let of_weight = ["channels", "kernel_height", "kernel_width"];
+        let said = |name: &str| match self.style {
+            Style::Rust => !matches!(name, "inputs" | "bias"),
+            Style::Python => !matches!(name, "inputs" | "bias") && !of_weight.contains(&name),
+        };
+        let given = call.args.iter().filter(|(name, _)| said(name));
+        let numbers: Vec<_> = given.map(|(of, _)| (*of, call.real(of))).collect();
+        graph::numbered("conv_transpose", &numbers)
     }
 
     /// The inputs of a layer with a kernel: `x`, the kernel that it uses, and its bias.

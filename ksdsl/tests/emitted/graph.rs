@@ -93,6 +93,26 @@ pub(crate) fn numbered(name: &str, numbers: &[(&str, f64)]) -> String {
     format!("{name}{}", numbers.collect::<String>())
 }
 
+/// Operations made of loops whose output has another shape, which Rust says.
+const RESHAPING: &[&str] = &[
+    "upsample",
+    "pixel_shuffle",
+    "slice",
+    "zero_pad",
+    "zero_channels",
+    "adaptive_avg_pool",
+    "avg_pool_ceil",
+    "conv_transpose",
+];
+
+pub(crate) fn is_reshaping(name: &str) -> bool {
+    RESHAPING.contains(&name)
+}
+
+pub(crate) fn stochastic_depth(p: f64) -> String {
+    format!("stochastic_depth {p:?}")
+}
+
 pub(crate) fn start(word: &str, value: f64) -> String {
     format!("{word} {value:?}")
 }

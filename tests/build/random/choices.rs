@@ -67,9 +67,19 @@ pub(super) const OF_MAPS: &[&str] = &[
     "attend",
     "upsample",
     "activation",
+    "conv_transpose",
+    "shuffle",
+    "pixels",
+    "slices",
+    "pad",
+    "softmax",
+    "layer_scale",
+    "instance_norm",
     "max_pool",
     "avg_pool",
+    "adaptive_avg_pool",
     "dropout",
+    "stochastic_depth",
     "when",
     "seq",
     "block",
@@ -82,6 +92,7 @@ pub(super) const OF_VECTORS: &[&str] = &[
     "layer_norm",
     "rms_norm",
     "activation",
+    "layer_scale",
     "dropout",
 ];
 pub(super) const ACTIVATIONS: &[&str] = &[
@@ -95,6 +106,13 @@ pub(super) const ACTIVATIONS: &[&str] = &[
     "elu",
     "tanh",
     "softplus",
+    "relu6",
+    "mish",
+    "selu",
+    "hard_sigmoid",
+    "prelu",
+    "clamp(-0.5, 2)",
+    "scale(-1); shift(1)",
 ];
 /// Of at least four visits.
 pub(super) const MAPPINGS: &[&str] = &[
@@ -146,3 +164,5 @@ pub(super) const CONVS: &[&str] = &[
     "kernel = 1 x 5, pad = same",
 ];
 pub(super) const DEPTHWISES: &[&str] = &["1", "3", "5", "9", "3 x 7", "7"];
+/// They keep a map's size.
+pub(super) const TRANSPOSED: &[&str] = &["kernel = 3, pad = 1", "kernel = 1", "kernel = 5 x 3, pad = 2 x 1"];

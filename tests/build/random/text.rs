@@ -18,6 +18,7 @@ pub(super) struct Writer {
     stems: Deck,
     convs: Deck,
     depthwises: Deck,
+    transposed: Deck,
     /// Whether the network that is being written has batch norms.
     batch_norms: bool,
     /// Labels of the layers of the cell that is being written.
@@ -43,6 +44,7 @@ impl Writer {
             stems: Deck::new(STEMS),
             convs: Deck::new(CONVS),
             depthwises: Deck::new(DEPTHWISES),
+            transposed: Deck::new(TRANSPOSED),
             batch_norms: true,
             named: Vec::new(),
             blocks: String::new(),
@@ -276,6 +278,30 @@ impl Writer {
             "attend" if size[0] * size[1] <= 150 => {
                 "residual { attend(heads = 1) { path {} path {} path {} } }".to_owned()
             }
+            "conv_transpose" => {
+                let arguments = self.transposed.draw(&mut self.rng);
+                format!("{}: conv_transpose({width}, {arguments}, bias = {bias})", self.label())
+            }
+            "shuffle" if width.is_multiple_of(2) => "channel_shuffle(2)".to_owned(),
+            "pixels" if width.is_multiple_of(4) => format!(
+                "pixel_shuffle(2); subsample(2); zero_channels({}, 0)",
+                width - width / 4
+            ),
+            "slices" if width > 1 => {
+                let left = 1 + rng.below(width - 1);
+                format!("concat {{ path {{ slice({left}, {width}) }} path {{ slice(0, {left}); exp; softmax }} }}")
+            }
+            "pad" => "pad(top = 1, left = 2); avg_pool(2 x 3, stride = 1)".to_owned(),
+            "softmax" => rng.pick(&["softmax", "log_softmax"]).to_owned(),
+            "layer_scale" => "layer_scale(init = 0.5)".to_owned(),
+            "instance_norm" => format!("instance_norm(affine = {bias})"),
+            "adaptive_avg_pool" => format!(
+                "max_pool(2, stride = 1, ceil = true, pad = 1); adaptive_avg_pool({}, {})",
+                size[0], size[1]
+            ),
+            "stochastic_depth" => {
+                "residual { pointwise(WIDTH); stochastic_depth(0.25) }".replace("WIDTH", &width.to_string())
+            }
             "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
             _ => self.activation(),
         }
@@ -311,6 +337,7 @@ impl Writer {
             "dropout" => "dropout(0.25)".to_owned(),
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
             "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
+            "layer_scale" => "layer_scale(init = 0.5)".to_owned(),
             _ => self.activation(),
         }
     }

@@ -124,6 +124,7 @@ tests! {
         gradients::ranked_shared [0, 1, 2];
         gradients::loops_shared [0, 1, 2];
         gradients::values_shared [0, 1, 2];
+        gradients::shapes_shared [0, 1, 2];
     }
     double_precision: f64 {
         gradients::excitation_shared [0, 1, 2];
@@ -138,6 +139,7 @@ tests! {
         gradients::ranked_shared [0, 1, 2];
         gradients::loops_shared [0, 1, 2];
         gradients::values_shared [0, 1, 2];
+        gradients::shapes_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];
         tied::dropping [0];

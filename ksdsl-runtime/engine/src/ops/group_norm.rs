@@ -11,7 +11,7 @@ use crate::tape::Tape;
 use std::rc::Rc;
 
 /// `weight * (x - mean) / sqrt(variance + eps) + bias`, with mean and biased variance over the positions and channels of
-/// each group of channels of each image: PyTorch's `group_norm`.
+/// each group of channels of each image: PyTorch's `group_norm`. Without parameters the weight is 1 and the bias 0.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupNorm {
     /// Groups; they divide the channels.
@@ -23,7 +23,8 @@ pub struct GroupNorm {
 impl Operation for GroupNorm {
     const NAMES: &'static [&'static str] = &["group_norm"];
     type Inputs<A> = [A; 1];
-    type Params<A> = [A; 2];
+    /// Weight and bias, or neither.
+    type Params<A> = Vec<A>;
 
     fn of(call: &Call<'_>) -> Option<Self> {
         let (groups, eps) = (call.size("groups")?, call.real("eps")?);
@@ -33,13 +34,16 @@ impl Operation for GroupNorm {
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
         &self,
         [x]: [Act<E, X, T>; 1],
-        [weight, bias]: [Param<E, X>; 2],
+        params: Vec<Param<E, X>>,
     ) -> Result<Act<E, X, T>, X::Err> {
         let size = x.size;
         let grouped = Grouped::new(size, self.groups);
         let count = constant(grouped.count() as f64);
         let x = x.ready()?;
         let exec = &x.context.exec;
+        let params = <[_; 2]>::try_from(params);
+        let affine = params.is_ok();
+        let [weight, bias] = params.or_else(|_| neutral(exec, size.channels))?;
         let mean = exec.compute(&grouped.sums("x", operand(0) / count.clone()), &[&x.data])?;
         let centred = operand(0) - operand(1);
         let squares = centred.clone() * centred / count.clone();
@@ -61,15 +65,24 @@ impl Operation for GroupNorm {
             let value = operand(2) * (operand(3) * operand(4) - operand(5) - normed() * operand(6));
             let [a, b, c, d, e] = operands;
             let dx = exec.compute(&grouped.map("xggcxgg", value), &[a, b, c, d, e, &average, &product])?;
-            weight.add(
-                exec,
-                exec.compute(&grouped.channel_sums("xggx", normed() * operand(3)), &[a, b, c, e])?,
-            )?;
-            bias.add(exec, exec.compute(&grouped.channel_sums("x", operand(0)), &[e])?)?;
+            if affine {
+                let of_weight = grouped.channel_sums("xggx", normed() * operand(3));
+                weight.add(exec, exec.compute(&of_weight, &[a, b, c, e])?)?;
+                bias.add(exec, exec.compute(&grouped.channel_sums("x", operand(0)), &[e])?)?;
+            }
             grad.add(exec, dx)
         };
         Ok(Act::output(x.context, size, Rc::new(y), backward))
     }
+}
+
+/// A weight of 1 and a bias of 0 for each channel, without gradients.
+fn neutral<E: Real, X: Exec<E>>(exec: &X, channels: usize) -> Result<[Param<E, X>; 2], X::Err> {
+    let of = |value| {
+        let values = exec.upload(vec![E::of(value); channels])?;
+        Ok(Param::new(Rc::new(exec.kernel(values)), channels, false))
+    };
+    Ok([of(1.0)?, of(0.0)?])
 }
 
 /// Maps as images, positions, groups and channels of a group.

@@ -6,13 +6,17 @@
 //! more, and are functions.
 
 mod batch_norm;
+mod channels;
 mod conv;
 mod dropout;
 mod gate;
 mod layout;
 mod operation;
 mod pointwise;
+mod resample;
+mod rows;
 mod scale;
+mod stochastic_depth;
 
 pub use batch_norm::{batch_norm_infer, batch_norm_train};
 pub use conv::{Weights, conv, linear};
@@ -20,6 +24,7 @@ pub use dropout::dropout;
 pub use layout::{to_nchw, to_nhwc};
 pub use operation::{Call, CallError, Joined, Operation};
 pub use scale::scale;
+pub use stochastic_depth::stochastic_depth;
 
 use crate::act::Act;
 use crate::exec::Exec;
@@ -34,22 +39,39 @@ operations! {
         add: Add,
         attention: Attend,
         concat: Concat,
+        conv_transpose: ConvTranspose,
         flatten: Flatten,
         global_pool: GlobalPool,
         layer_norm: LayerNorm,
+        layer_scale: LayerScale,
         multiply: Multiply,
         pool: Pool,
         position_embedding: PositionEmbedding,
     }
     of loops {
+        adaptive_avg_pool: AdaptiveAvgPool,
+        affine: Affine,
+        avg_pool_ceil: AvgPoolCeil,
+        channel_shuffle: ChannelShuffle,
+        clamp: Clamp,
         elu: Elu,
+        exp: Exp,
         group_norm: GroupNorm,
+        hard_sigmoid: HardSigmoid,
         leaky_relu: LeakyRelu,
+        mish: Mish,
+        pixel_shuffle: PixelShuffle,
+        prelu: Prelu,
         reshape: Reshape,
         rms_norm: RmsNorm,
+        selu: Selu,
+        slice: Slice,
+        softmax: Softmax,
         softplus: Softplus,
         subtract: Subtract,
         tanh: Tanh,
         upsample: Upsample,
+        zero_channels: ZeroChannels,
+        zero_pad: ZeroPad,
     }
 }

@@ -37,7 +37,9 @@ impl Operation for Pool {
             "avg_pool" => PoolKind::Average,
             _ => return None,
         };
-        let pad_after = window.pad;
+        // The last windows may reach beyond the padding.
+        let beyond = ["below", "right"].map(|side| call.size(side).unwrap_or(0));
+        let pad_after = [0, 1].map(|axis| window.pad[axis] + beyond[axis]);
         (!window.stride.contains(&0)).then_some(Self {
             kind,
             window,

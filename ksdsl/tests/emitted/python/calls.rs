@@ -108,6 +108,11 @@ impl Run<'_, '_> {
                 let op = graph::numbered(name, &[("eps", eps)]);
                 Value::Tensor(self.graph.add(op, &[x, weight]))
             }
+            ("stochastic_depth", [x, Value::Number(p), Value::Text(training)]) => {
+                assert_eq!(training, "training");
+                let x = self.tensor(x);
+                Value::Tensor(self.graph.add(graph::stochastic_depth(*p), &[x]))
+            }
             ("attend", [query, key, value, Value::Number(heads)]) => {
                 let inputs = [query, key, value].map(|input| self.tensor(input));
                 Value::Tensor(self.graph.add(graph::attend(*heads as u64), &inputs))

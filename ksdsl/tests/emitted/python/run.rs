@@ -3,7 +3,7 @@
 use super::definitions::{Classes, Function, classes, function};
 use super::parse::{Expr, Statement, Token, Tokens, statements};
 use super::value::{Object, Value, name};
-use crate::graph::{Graph, Id, Params};
+use crate::graph::{self, Graph, Id, Params};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -235,6 +235,7 @@ impl<'c> Run<'c, '_> {
     pub(super) fn eval(&mut self, expr: &Expr, env: &Env) -> Value {
         match expr {
             Expr::Name(name) if name == "None" || name == "False" => Value::None,
+            Expr::Name(name) if name == "True" => Value::Number(1.0),
             Expr::Name(name) => env.get(name).cloned().unwrap_or_else(|| panic!("no variable `{name}`")),
             Expr::Number(number) => Value::Number(*number),
             Expr::Text(text) => Value::Text(text.clone()),
@@ -292,10 +293,17 @@ impl<'c> Run<'c, '_> {
                 let x = self.tensor(&value);
                 let op = match (axes.as_str(), self.axes.get(&x)) {
                     (": : None None", None) => "gate",
+                    (": None None", None) => "layer_scale",
                     (": None None None", Some(4)) | (": None", Some(2)) => "scale",
                     (axes, _) => panic!("factors [{axes}] for `{}`", self.graph.op(x)),
                 };
                 Value::Tensor(self.graph.add(op, &[x, factors]))
+            }
+            (sign @ ('*' | '+'), value, Value::Number(number)) => {
+                let x = self.tensor(&value);
+                let (factor, offset) = if sign == '*' { (number, 0.0) } else { (1.0, number) };
+                let op = graph::numbered("affine", &[("factor", factor), ("offset", offset)]);
+                Value::Tensor(self.graph.add(op, &[x]))
             }
             (sign, left, right) => {
                 let (a, b) = (self.tensor(&left), self.tensor(&right));
@@ -305,6 +313,7 @@ impl<'c> Run<'c, '_> {
                     ('+', false) => "add",
                     ('-', false) => "subtract",
                     ('*', false) => "multiply",
+                    ('*', true) => "layer_scale",
                     _ => panic!("{sign}"),
                 };
                 Value::Tensor(self.graph.add(op, &[a, b]))

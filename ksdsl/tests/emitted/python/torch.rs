@@ -29,7 +29,7 @@ impl Run<'_, '_> {
                 self.graph.add(op, &inputs)
             }
             "max_pool2d" | "avg_pool2d" => {
-                known(&["stride", "padding"]);
+                known(&["stride", "padding", "ceil_mode"]);
                 let kernel = sizes(&args[1]);
                 let [y, z] = pair("padding", [0, 0]);
                 let op = graph::pool(
@@ -38,6 +38,11 @@ impl Run<'_, '_> {
                     pair("stride", kernel),
                     [y, y, z, z],
                 );
+                let op = if named.contains_key("ceil_mode") {
+                    op + " ceil"
+                } else {
+                    op
+                };
                 let x = self.tensor(&args[0]);
                 self.graph.add(op, &[x])
             }
@@ -53,6 +58,25 @@ impl Run<'_, '_> {
                 assert_eq!(training, "training");
                 let x = self.tensor(x);
                 self.graph.add(graph::dropout(*p), &[x])
+            }
+            // Layers of their own say what they pad with.
+            "pad" if named.contains_key("value") => {
+                let (x, Value::Tuple(pads)) = (self.tensor(&args[0]), &args[1]) else {
+                    panic!("pad")
+                };
+                assert_eq!(number(named["value"]), 0.0);
+                let pads: Vec<f64> = pads.iter().map(number).collect();
+                let op = match pads[..] {
+                    [left, right, top, bottom] => graph::numbered(
+                        "zero_pad",
+                        &[("top", top), ("bottom", bottom), ("left", left), ("right", right)],
+                    ),
+                    [before, after] | [0.0, 0.0, 0.0, 0.0, before, after] => {
+                        graph::numbered("zero_channels", &[("before", before), ("after", after)])
+                    }
+                    _ => panic!("{pads:?}"),
+                };
+                self.graph.add(op, &[x])
             }
             "pad" => {
                 known(&[]);
@@ -83,9 +107,48 @@ impl Run<'_, '_> {
             "group_norm" => {
                 known(&["eps"]);
                 let eps = named.get("eps").map_or(1e-5, |eps| number(eps));
-                let [x, weight, bias] = [0, 2, 3].map(|at| self.tensor(&args[at]));
+                let inputs: Vec<Id> = [0, 2, 3]
+                    .iter()
+                    .filter_map(|at| args.get(*at))
+                    .map(|arg| self.tensor(arg))
+                    .collect();
+                assert!(inputs.len() != 2, "a norm with a weight alone");
                 let op = graph::numbered(name, &[("groups", number(&args[1])), ("eps", eps)]);
-                self.graph.add(op, &[x, weight, bias])
+                self.graph.add(op, &inputs)
+            }
+            "conv_transpose2d" => {
+                known(&["stride", "padding", "output_padding", "groups"]);
+                let groups = named.get("groups").map_or(1.0, |groups| number(groups));
+                let [stride, pad, more] = [
+                    pair("stride", [1, 1]),
+                    pair("padding", [0, 0]),
+                    pair("output_padding", [0, 0]),
+                ]
+                .map(|sizes| sizes.map(|size| size as f64));
+                let numbers = [
+                    ("stride_height", stride[0]),
+                    ("stride_width", stride[1]),
+                    ("pad_height", pad[0]),
+                    ("pad_width", pad[1]),
+                    ("output_pad_height", more[0]),
+                    ("output_pad_width", more[1]),
+                    ("groups", groups),
+                ];
+                let inputs: Vec<Id> = args.iter().map(|arg| self.tensor(arg)).collect();
+                self.graph.add(graph::numbered("conv_transpose", &numbers), &inputs)
+            }
+            "softmax" | "log_softmax" => {
+                known(&[]);
+                assert_eq!(number(&args[1]), 1.0, "the axis of channels");
+                let log = f64::from(u8::from(name == "log_softmax"));
+                let x = self.tensor(&args[0]);
+                self.graph.add(graph::numbered("softmax", &[("log", log)]), &[x])
+            }
+            "hardtanh" | "narrow" | "pixel_shuffle" | "channel_shuffle" | "adaptive_avg_pool2d" | "relu6" => {
+                known(&[]);
+                let x = self.tensor(&args[0]);
+                let op = numbers_of(name, &args[1..]);
+                self.graph.add(op, &[x])
             }
             "interpolate" => {
                 known(&["scale_factor", "mode", "align_corners"]);
@@ -109,6 +172,8 @@ impl Run<'_, '_> {
                 let inputs: Vec<Id> = args.iter().map(|arg| self.tensor(arg)).collect();
                 let op = match (name, named.get("approximate")) {
                     ("relu" | "gelu" | "silu" | "sigmoid" | "tanh" | "softplus" | "linear", None) => name,
+                    ("mish" | "selu" | "exp" | "prelu", None) => name,
+                    ("hardsigmoid", None) => "hard_sigmoid",
                     ("gelu", Some(Value::Text(word))) if word == "tanh" => "gelu_tanh",
                     ("hardswish", None) => "hard_swish",
                     _ => panic!("the function {name}"),
@@ -166,6 +231,25 @@ impl Run<'_, '_> {
         assert_eq!([y, z], [0, 0], "padded twice");
         // `F.pad` begins with the last axis: left, right, above, below.
         (self.graph.inputs(x)[0], [pads[2], pads[3], pads[0], pads[1]])
+    }
+}
+
+/// The words for a function of numbers alone besides its input.
+fn numbers_of(name: &str, args: &[Value]) -> String {
+    match (name, args) {
+        ("hardtanh", [min, max]) => graph::numbered("clamp", &[("min", number(min)), ("max", number(max))]),
+        ("relu6", []) => graph::numbered("clamp", &[("min", 0.0), ("max", 6.0)]),
+        ("narrow", [Value::Number(1.0), start, length]) => {
+            let start = number(start);
+            graph::numbered("slice", &[("start", start), ("end", start + number(length))])
+        }
+        ("pixel_shuffle", [factor]) => graph::numbered(name, &[("factor", number(factor))]),
+        ("channel_shuffle", [groups]) => graph::numbered(name, &[("groups", number(groups))]),
+        ("adaptive_avg_pool2d", [size]) => {
+            let [height, width] = sizes(size).map(|size| size as f64);
+            graph::numbered("adaptive_avg_pool", &[("height", height), ("width", width)])
+        }
+        _ => panic!("{} arguments of {name}", args.len()),
     }
 }
 

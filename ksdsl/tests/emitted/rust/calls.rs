@@ -26,6 +26,9 @@ impl Run<'_, '_> {
         if function == "rt::TapeInFirst::new" {
             return Value::Nothing;
         }
+        if function == "rt::op::conv_transpose" {
+            return Value::Tensor(self.conv_transpose(call, env, ty));
+        }
         let args: Vec<Value> = call.args.iter().map(|arg| self.eval(arg, env, None)).collect();
         match function.as_str() {
             "Ok" | "rt::Bound::new" => args.into_iter().next().expect("a value"),
@@ -49,14 +52,28 @@ impl Run<'_, '_> {
             let values = list.elems.iter().map(|value| self.eval(value, env, None));
             tensors.extend(values.map(|value| tensor(&value)));
         }
+        self.made_of_loops(&name, &numbers, &tensors, ty)
+    }
+
+    /// A transposed convolution: its numbers, its input, its kernel and its bias if it has one.
+    fn conv_transpose(&mut self, call: &syn::ExprCall, env: &Env, ty: Option<&str>) -> Id {
+        let mut args = call.args.iter();
+        let (name, numbers) = operation(args.next().expect("an operation"));
+        let values: Vec<Value> = args.map(|arg| self.eval(arg, env, None)).collect();
+        let tensors = values.iter().filter(|value| !matches!(value, Value::Nothing));
+        let tensors: Vec<Id> = tensors.map(tensor).collect();
+        self.made_of_loops(&name, &numbers, &tensors, ty)
+    }
+
+    fn made_of_loops(&mut self, name: &str, numbers: &[(String, f64)], tensors: &[Id], ty: Option<&str>) -> Id {
         let named: Vec<(&str, f64)> = numbers.iter().map(|(name, number)| (name.as_str(), *number)).collect();
         let op = match named.as_slice() {
-            [] => name.clone(),
-            numbers => graph::numbered(&name, numbers),
+            [] => name.to_owned(),
+            numbers => graph::numbered(name, numbers),
         };
-        match ty.and_then(shape).filter(|_| name == "upsample") {
-            Some(shape) => self.graph.add(shaped(op, shape), &tensors),
-            None => self.graph.add(op, &tensors),
+        match ty.and_then(shape).filter(|_| graph::is_reshaping(name)) {
+            Some(shape) => self.graph.add(shaped(op, shape), tensors),
+            None => self.graph.add(op, tensors),
         }
     }
 
@@ -117,6 +134,11 @@ impl Run<'_, '_> {
                 [_, _, Value::Number(p)] => graph::dropout(*p),
                 _ => panic!("dropout"),
             },
+            "stochastic_depth" => match args {
+                [_, _, Value::Number(p)] => graph::stochastic_depth(*p),
+                _ => panic!("stochastic_depth"),
+            },
+            "layer_scale" => name.to_owned(),
             "scale" => return self.scale(&tensors),
             "add" | "multiply" | "gate" | "concat" | "flatten" | "linear" => name.to_owned(),
             "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" => name.to_owned(),
@@ -150,7 +172,7 @@ fn operation(of: &syn::Expr) -> (String, Vec<(String, f64)>) {
             let number = |field: &syn::FieldValue| match text(&field.expr).as_str() {
                 "true" => 1.0,
                 "false" => 0.0,
-                number => number.parse().expect("a number"),
+                number => number.replace(' ', "").parse().expect("a number"),
             };
             let fields = built.fields.iter().map(|field| (text(&field.member), number(field)));
             (text(&built.path), fields.collect())

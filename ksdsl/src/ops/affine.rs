@@ -1,0 +1,75 @@
+//! Multiplication by a constant, and addition of one.
+
+use super::prelude::*;
+
+const ANY: ParamKind = ParamKind::Number { min: -1e6, max: 1e6 };
+
+pub(super) const LAYERS: &[LayerDef] = &[
+    LayerDef {
+        name: "scale",
+        doc: "multiplication by a constant",
+        params: &[param("factor", ANY, true)],
+        family: Family::Other,
+        resolve: Resolve::One(|args, _| {
+            Ok(Some(Op::new(Affine {
+                factor: Real(args.number("factor", 1.0)),
+                offset: Real(0.0),
+            })))
+        }),
+    },
+    LayerDef {
+        name: "shift",
+        doc: "addition of a constant",
+        params: &[param("value", ANY, true)],
+        family: Family::Other,
+        resolve: Resolve::One(|args, _| {
+            Ok(Some(Op::new(Affine {
+                factor: Real(1.0),
+                offset: Real(args.number("value", 0.0)),
+            })))
+        }),
+    },
+];
+
+/// `factor * x + offset`, where the factor is 1 or the offset is 0.
+#[derive(Clone, Copy, Debug)]
+pub struct Affine {
+    factor: Real,
+    offset: Real,
+}
+
+impl Operation for Affine {
+    fn call(&self) -> Call {
+        Call::new("affine")
+            .with("factor", self.factor)
+            .with("offset", self.offset)
+    }
+
+    fn word(&self) -> &'static str {
+        if self.factor.0 == 1.0 { "shift" } else { "scale" }
+    }
+
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
+    fn details(&self) -> Vec<String> {
+        vec![match self.word() {
+            "shift" => format!("value {}", self.offset.0),
+            _ => format!("factor {}", self.factor.0),
+        }]
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let (factor, offset) = (rust::real(self.factor.0), rust::real(self.offset.0));
+        to.composed(quote!(rt::op::Affine { factor: #factor, offset: #offset }), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        let x = to.x();
+        to.assign(&match self.word() {
+            "shift" => format!("{x} + {:?}", self.offset.0),
+            _ => format!("{x} * {:?}", self.factor.0),
+        });
+    }
+}

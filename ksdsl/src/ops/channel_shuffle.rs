@@ -1,0 +1,41 @@
+//! The channels of groups in turn.
+
+use super::prelude::*;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "channel_shuffle",
+    doc: "the first channel of each group, then the second of each (Zhang et al. 2018)",
+    params: &[param("groups", ParamKind::Size, true)],
+    family: Family::Other,
+    resolve: Resolve::One(|args, input| {
+        let (channels, ..) = map_of("channel_shuffle", input)?;
+        let groups = args.size("groups", 1);
+        groups_divide([channels, channels], groups, Some("groups"))?;
+        Ok(Some(Op::new(ChannelShuffle { groups })))
+    }),
+}];
+
+/// The channels of groups in turn.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelShuffle {
+    groups: u64,
+}
+
+impl Operation for ChannelShuffle {
+    fn call(&self) -> Call {
+        Call::new("channel_shuffle").with("groups", self.groups)
+    }
+
+    fn details(&self) -> Vec<String> {
+        vec![format!("groups {}", self.groups)]
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let groups = rust::size(self.groups);
+        to.composed(quote!(rt::op::ChannelShuffle { groups: #groups }), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.call("F.channel_shuffle", vec![self.groups.to_string()]);
+    }
+}

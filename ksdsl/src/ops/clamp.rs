@@ -1,0 +1,85 @@
+//! Clamping to an interval.
+
+use super::prelude::*;
+
+const ANY: ParamKind = ParamKind::Number { min: -1e6, max: 1e6 };
+
+pub(super) const LAYERS: &[LayerDef] = &[
+    LayerDef {
+        name: "clamp",
+        doc: "min(max(x, min), max)",
+        params: &[param("min", ANY, true), param("max", ANY, true)],
+        family: Family::Other,
+        resolve: Resolve::One(|args, _| {
+            let (min, max) = (args.number("min", -1.0), args.number("max", 1.0));
+            if min >= max {
+                let text = format!("`max` cannot be {max}: it must be above `min`, which is {min}");
+                return Err(Problem::new(Code::OutOfRange, text)
+                    .at("max")
+                    .help("exchange `min` and `max`, or choose others"));
+            }
+            Ok(Some(Op::new(Clamp {
+                min: Real(min),
+                max: Real(max),
+            })))
+        }),
+    },
+    LayerDef {
+        name: "relu6",
+        doc: "min(max(x, 0), 6) (Sandler et al. 2018)",
+        params: &[],
+        family: Family::Activation,
+        resolve: Resolve::One(|_, _| Ok(Some(Op::new(RELU6)))),
+    },
+];
+
+const RELU6: Clamp = Clamp {
+    min: Real(0.0),
+    max: Real(6.0),
+};
+
+/// `min(max(x, min), max)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Clamp {
+    min: Real,
+    max: Real,
+}
+
+impl Operation for Clamp {
+    fn call(&self) -> Call {
+        Call::new("clamp").with("min", self.min).with("max", self.max)
+    }
+
+    fn word(&self) -> &'static str {
+        match (self.min, self.max) == (RELU6.min, RELU6.max) {
+            true => "relu6",
+            false => "clamp",
+        }
+    }
+
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
+    fn details(&self) -> Vec<String> {
+        match self.word() {
+            "relu6" => Vec::new(),
+            _ => vec![format!("min {}", self.min.0), format!("max {}", self.max.0)],
+        }
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let (min, max) = (rust::real(self.min.0), rust::real(self.max.0));
+        to.composed(quote!(rt::op::Clamp { min: #min, max: #max }), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        match self.word() {
+            "relu6" => to.call("F.relu6", Vec::new()),
+            _ => to.call(
+                "F.hardtanh",
+                [self.min.0, self.max.0].map(|end| format!("{end:?}")).to_vec(),
+            ),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Zeros around maps.
+
+use super::prelude::*;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "pad",
+    doc: "rows and columns of zeros around maps",
+    params: &[
+        param("top", ParamKind::Whole, false),
+        param("bottom", ParamKind::Whole, false),
+        param("left", ParamKind::Whole, false),
+        param("right", ParamKind::Whole, false),
+    ],
+    family: Family::Other,
+    resolve: Resolve::One(|args, input| {
+        map_of("pad", input)?;
+        Ok(Some(Op::new(Pad {
+            sides: ["top", "bottom", "left", "right"].map(|side| args.size(side, 0)),
+        })))
+    }),
+}];
+
+/// Zeros around maps.
+#[derive(Clone, Copy, Debug)]
+pub struct Pad {
+    /// Rows above and below, columns on the left and on the right.
+    sides: [u64; 4],
+}
+
+impl Operation for Pad {
+    fn call(&self) -> Call {
+        let [top, bottom, left, right] = self.sides;
+        Call::new("zero_pad")
+            .with("top", top)
+            .with("bottom", bottom)
+            .with("left", left)
+            .with("right", right)
+    }
+
+    fn word(&self) -> &'static str {
+        "pad"
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let (channels, height, width) = map_of("pad", inputs[0])?;
+        let [top, bottom, left, right] = self.sides;
+        Ok(Shape::Map {
+            channels,
+            height: top + height + bottom,
+            width: left + width + right,
+        })
+    }
+
+    fn details(&self) -> Vec<String> {
+        let [top, bottom, left, right] = self.sides;
+        vec![format!("{top}+{bottom} x {left}+{right}")]
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let [top, bottom, left, right] = self.sides.map(rust::size);
+        to.composed(
+            quote!(rt::op::ZeroPad { top: #top, bottom: #bottom, left: #left, right: #right }),
+            &[],
+        );
+    }
+
+    fn python(&self, to: &mut Python) {
+        let [top, bottom, left, right] = self.sides;
+        to.call(
+            "F.pad",
+            vec![format!("({left}, {right}, {top}, {bottom})"), "value=0.0".to_owned()],
+        );
+    }
+}

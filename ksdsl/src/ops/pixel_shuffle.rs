@@ -1,0 +1,56 @@
+//! Pixels from channels.
+
+use super::prelude::*;
+
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "pixel_shuffle",
+    doc: "larger maps of fewer channels: each pixel becomes factor x factor (Shi et al. 2016)",
+    params: &[param("factor", ParamKind::Size, true)],
+    family: Family::Other,
+    resolve: Resolve::One(|args, input| {
+        let (channels, ..) = map_of("pixel_shuffle", input)?;
+        let factor = args.size("factor", 1);
+        if channels % (factor * factor) != 0 {
+            let square = factor * factor;
+            let text = format!("{channels} channels cannot be split into {factor} x {factor} pixels");
+            return Err(Problem::new(Code::InexactDivision, text)
+                .at("factor")
+                .help(format!("the channels must be divisible by {square}")));
+        }
+        Ok(Some(Op::new(PixelShuffle { factor })))
+    }),
+}];
+
+/// Maps that are larger by a factor, whose pixels are those of several channels.
+#[derive(Clone, Copy, Debug)]
+pub struct PixelShuffle {
+    factor: u64,
+}
+
+impl Operation for PixelShuffle {
+    fn call(&self) -> Call {
+        Call::new("pixel_shuffle").with("factor", self.factor)
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let (channels, height, width) = map_of(self.word(), inputs[0])?;
+        Ok(Shape::Map {
+            channels: channels / (self.factor * self.factor),
+            height: height * self.factor,
+            width: width * self.factor,
+        })
+    }
+
+    fn details(&self) -> Vec<String> {
+        vec![format!("factor {}", self.factor)]
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        let factor = rust::size(self.factor);
+        to.composed(quote!(rt::op::PixelShuffle { factor: #factor }), &[]);
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.call("F.pixel_shuffle", vec![self.factor.to_string()]);
+    }
+}
