@@ -235,8 +235,14 @@ pub enum ExprKind {
     Bool(bool),
     /// A parameter, a constant or a word.
     Name(String),
-    /// `min(a, b)` and the like.
-    Function(Name, Vec<Expr>),
+    /// `min(a, b)` and the like, or a layer with arguments: `squeeze_excite(reduction = 4)`.
+    Function(Name, Vec<Arg>),
+    /// A value of the forward pass, by its number: only where a value is turned back into an expression.
+    Kept(crate::ir::ValueId),
+    /// `[64, 128]`.
+    List(Vec<Expr>),
+    /// `widths[i]`.
+    Index(Box<Expr>, Box<Expr>),
     /// `-a`.
     Negate(Box<Expr>),
     /// `not a`.

@@ -16,6 +16,10 @@ pub const NAME_LENGTH: usize = 128;
 pub const PARAMETERS: usize = 256;
 /// Operators in one expression, those in its brackets included.
 pub const OPERATORS: usize = 256;
+/// Values in one list, or in one call that is a value, those inside them included.
+pub const VALUES: usize = 4096;
+/// Lists and calls inside each other, as values.
+pub const VALUE_DEPTH: usize = 16;
 /// Blocks, stages and repetitions inside each other once blocks are expanded.
 pub const EXPANSION_DEPTH: usize = 64;
 /// Layers of all networks of one source.

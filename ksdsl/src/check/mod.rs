@@ -14,7 +14,7 @@ mod uses;
 
 use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::ops;
+use crate::ops::{self, ParamDef};
 use crate::source::{Name, Span};
 use names::Scope;
 pub(crate) use names::duplicate;
@@ -38,6 +38,16 @@ pub fn check(file: &File, diagnostics: &mut Diagnostics) {
     };
     checker.items();
     recursion::check(file, checker.diagnostics);
+}
+
+/// Reports unknown, surplus and missing arguments of a layer of the language.
+pub(crate) fn built_in_args(callee: &Name, args: &[Arg], params: &'static [ParamDef], diagnostics: &mut Diagnostics) {
+    calls::check(callee, args, &calls::built_in(params), diagnostics);
+}
+
+/// Reports unknown, surplus and missing arguments of a block.
+pub(crate) fn user_args(callee: &Name, args: &[Arg], params: &[Param], diagnostics: &mut Diagnostics) {
+    calls::check(callee, args, &calls::user(params), diagnostics);
 }
 
 /// What a body belongs to: decides which statements it may hold.
@@ -92,6 +102,7 @@ impl<'f> Checker<'f, '_> {
             NetKind::Family { params, body } => {
                 let mut scope = Scope::default();
                 self.params(params, &mut scope);
+                scope.has_current = true;
                 for statement in &body.statements {
                     if let Statement::Block(block) = statement {
                         self.define(block);
@@ -206,10 +217,12 @@ impl<'f> Checker<'f, '_> {
 
     fn block(&mut self, block: &'f Block, scope: &mut Scope) {
         let (mark, outer) = (scope.len(), scope.enter_block());
+        let had_current = std::mem::replace(&mut scope.has_current, true);
         self.params(&block.params, scope);
         self.body(&block.body, Place::Block, scope);
         scope.truncate(mark);
         scope.leave_block(outer);
+        scope.has_current = had_current;
     }
 
     /// Defaults may refer to the parameters before them.
@@ -242,9 +255,11 @@ impl<'f> Checker<'f, '_> {
                     scope.define("input", name, self.diagnostics);
                 }
                 self.input_product(dims);
+                let had_current = std::mem::replace(&mut scope.has_current, false);
                 for size in &dims.sizes {
                     self.expr(size, scope);
                 }
+                scope.has_current = had_current;
             }
             Statement::Let(name, value) => {
                 self.expr(value, scope);
@@ -279,7 +294,9 @@ impl<'f> Checker<'f, '_> {
                     };
                     self.misplaced(share.span, "`share`", right);
                 }
+                let had_current = std::mem::replace(&mut scope.has_current, false);
                 self.share(share, scope);
+                scope.has_current = had_current;
             }
             Statement::Step(step) => self.step(step, place, scope),
             Statement::Invalid(_) => {}

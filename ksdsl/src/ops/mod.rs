@@ -5,19 +5,21 @@
 //! is through [`Operation`] and matches none by name.
 
 mod args;
+mod initial;
 mod op;
 mod python;
 pub(crate) mod rust;
 mod tensor;
 mod words;
 
-pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_function, is_word, read, takes};
+pub use args::{ArgValue, Args, Padding, ParamDef, ParamKind, is_word, read, takes};
+pub use initial::{InitChoice, init_functions, is_function, is_init};
 pub use op::{Call, Number, Op};
 pub(crate) use python::Statement;
 pub use python::{Helper, Python};
 pub use rust::Rust;
 pub use tensor::{Init, Part, Real, Tensor};
-pub use words::parameter_of;
+pub use words::{is_language_word, language_words, parameter_of};
 
 use crate::diag::Code;
 pub(crate) use crate::ir::Shape;
@@ -301,7 +303,7 @@ impl Problem {
 }
 
 /// The parameters of a residual connection: when a 1x1 convolution projects its input, and
-/// whether a batch norm follows that convolution.
+/// whether a batch norm follows that convolution; and when the input is added at all.
 pub const RESIDUAL: &[ParamDef] = &[
     param(
         "project",
@@ -309,6 +311,7 @@ pub const RESIDUAL: &[ParamDef] = &[
         false,
     ),
     param("norm", ParamKind::Flag, false),
+    param("skip", ParamKind::Word(&["always", "on_same_shape"]), false),
 ];
 
 /// Everything that a specification can call.

@@ -1,7 +1,8 @@
 //! Networks, blocks, parameters and statements.
 
+use super::habits::error;
 use super::{Node, Rule, TreeBuilder, content, only_content};
-use crate::ast::{Arg, Block, Body, Dims, File, Net, NetKind, Param, Statement};
+use crate::ast::{Arg, Block, Body, Dims, Expr, ExprKind, File, Net, NetKind, Param, Statement};
 use crate::diag::{Code, Diagnostic};
 use crate::limits;
 use crate::source::Span;
@@ -130,7 +131,8 @@ impl TreeBuilder<'_, '_> {
                 let mut inner = content(pair).peekable();
                 let label = inner.next_if(|part| part.as_rule() == Rule::label);
                 let name = label.and_then(|label| self.label(label));
-                Statement::Input(name, self.dims(inner.next()?))
+                let dims = self.dims(inner.next()?);
+                Statement::Input(name, self.without_list(dims))
             }
             Rule::output => Statement::Output(self.name(&content(pair).next()?)),
             Rule::let_ => {
@@ -149,6 +151,27 @@ impl TreeBuilder<'_, '_> {
             Rule::share => Statement::Share(self.share(pair)?),
             _ => Statement::Step(self.step(pair)?),
         })
+    }
+
+    /// The sizes of an input; those written as a list are reported.
+    fn without_list(&mut self, mut dims: Dims) -> Dims {
+        let list = match dims.sizes.as_mut_slice() {
+            [
+                Expr {
+                    kind: ExprKind::List(list),
+                    ..
+                },
+            ] if !list.is_empty() => std::mem::take(list),
+            _ => return dims,
+        };
+        let sizes = list.iter().map(|size| &self.source.text()[size.span.range()]);
+        let sizes = sizes.collect::<Vec<_>>().join(" x ");
+        self.diagnostics.push(
+            error(dims.span, "input sizes are separated by `x`")
+                .help(format!("write `input {sizes}`"))
+                .fix(dims.span, sizes),
+        );
+        Dims { sizes: list, ..dims }
     }
 
     pub(super) fn args(&mut self, pair: Node<'_>) -> Vec<Arg> {

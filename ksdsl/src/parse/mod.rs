@@ -14,9 +14,11 @@ mod steps;
 mod syntax_error;
 mod tokens;
 
-use crate::ast::File;
+use crate::ast::{Expr, File};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::{Name, Source, Span, Spanned};
+use ksdsl_grammar::Grammar;
+use ksdsl_grammar::pest::Parser as _;
 use ksdsl_grammar::pest::iterators::{Pair, Pairs};
 use std::ops::Range;
 
@@ -39,6 +41,21 @@ pub fn parse(source: &Source, diagnostics: &mut Diagnostics) -> File {
         reader.item(range);
     }
     reader.file
+}
+
+/// The expression that a text is, if it is one.
+pub(crate) fn value(text: &str) -> Option<Expr> {
+    scan::items(text).ok()?;
+    let mut diagnostics = Diagnostics::default();
+    let mut builder = TreeBuilder {
+        source: &Source::new("", text),
+        base: 0,
+        skipped: &[],
+        diagnostics: &mut diagnostics,
+    };
+    let pair = Grammar::parse(Rule::value, text).ok()?.next()?;
+    let expr = content(pair).next().map(|expr| builder.expr(expr));
+    expr.filter(|_| !diagnostics.has_errors())
 }
 
 /// The names of the networks a source seems to define, found even where it does not parse: what

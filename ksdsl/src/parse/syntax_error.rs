@@ -154,6 +154,10 @@ fn shown(text: &str) -> String {
 fn expected(rules: &[Rule]) -> Vec<String> {
     let names: BTreeSet<String> = rules.iter().filter_map(|rule| describe(*rule)).collect();
     let mut names: Vec<String> = names.into_iter().collect();
+    // A name in an expression may go on with arguments, as an operand may with an operator.
+    if names.iter().any(|name| name == "an operator") {
+        names.retain(|name| name != "`(`");
+    }
     // Where a whole expression may go on, the operators say nothing new one by one.
     if names.iter().any(|name| name == "an operator") && names.len() > 4 {
         names.retain(|name| name != "an operator");
@@ -246,7 +250,9 @@ fn describe(rule: Rule) -> Option<String> {
         | Rule::int
         | Rule::float
         | Rule::name
-        | Rule::function => "a value".into(),
+        | Rule::function
+        | Rule::list
+        | Rule::value => "a value".into(),
         Rule::operator => "an operator".into(),
         Rule::selector | Rule::selectors | Rule::segment => "a layer path".into(),
         Rule::index => "`[`".into(),
@@ -255,7 +261,7 @@ fn describe(rule: Rule) -> Option<String> {
         Rule::times | Rule::compact | Rule::sign | Rule::minus | Rule::not | Rule::part_of | Rule::exponent => {
             return None;
         }
-        Rule::private_visit => return None,
+        Rule::private_visit | Rule::item_of => return None,
         Rule::COMMENT | Rule::WHITESPACE | Rule::line_comment | Rule::block_comment => return None,
         Rule::step | Rule::residual | Rule::repeat | Rule::when => "a step".into(),
         other => format!("`{}`", keyword(other).or_else(|| construct(other))?),
