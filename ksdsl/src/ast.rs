@@ -313,8 +313,14 @@ pub struct Share {
     pub select: Select,
     /// How visits are mapped to kernels.
     pub into: Option<MappingExpr>,
+    /// Layers and scopes that are left out.
+    pub except: Vec<Selector>,
+    /// The first of each so many layers or blocks.
+    pub every: Option<Expr>,
     /// Which of the visits share.
     pub at: Option<Call>,
+    /// Whether `at` means a place in the whole network.
+    pub of_network: bool,
     /// What every visit has of its own.
     pub private: Vec<Call>,
     /// The name of the shared kernel.
@@ -323,6 +329,16 @@ pub struct Share {
     pub when: Option<Expr>,
     /// The whole clause.
     pub span: Span,
+}
+
+impl Share {
+    /// The kind of the isomorphic layers, with the arguments that narrow it.
+    pub fn kind(&self) -> Option<(&Name, &[Arg])> {
+        match &self.select {
+            Select::Isomorphic { kind, args, .. } => kind.as_ref().map(|kind| (kind, args.as_slice())),
+            _ => None,
+        }
+    }
 }
 
 /// How visits are mapped to kernels.
@@ -367,8 +383,12 @@ pub enum Select {
     Isomorphic {
         /// The kind of layer, such as `conv`.
         kind: Option<Name>,
+        /// Arguments that the layers of the kind were called with.
+        args: Vec<Arg>,
         /// The scopes.
         scopes: Vec<Selector>,
+        /// Whether each scope has sets of its own.
+        each: bool,
     },
     /// The layers at the same position of whole blocks.
     Blocks {
@@ -376,6 +396,8 @@ pub enum Select {
         selectors: Vec<Selector>,
         /// Whether `selectors` are scopes.
         inside: bool,
+        /// Whether each scope has sets of its own.
+        each: bool,
         /// Whether norms are shared as well.
         norms: bool,
     },

@@ -224,14 +224,20 @@ impl<'f> Checker<'f, '_> {
     pub(super) fn share(&mut self, share: &'f Share, scope: &Scope) {
         let selectors = match &share.select {
             Select::Paths(selectors) | Select::Blocks { selectors, .. } => selectors,
-            Select::Isomorphic { kind, scopes } => {
+            Select::Isomorphic {
+                kind, args, scopes, ..
+            } => {
                 if let Some(kind) = kind {
-                    self.share_kind(kind);
+                    self.share_kind(kind, args, scope);
                 }
                 scopes
             }
         };
-        for segment in selectors.iter().flat_map(|selector| &selector.segments) {
+        if let Some(every) = &share.every {
+            self.expr(every, scope);
+        }
+        let selectors = selectors.iter().chain(&share.except);
+        for segment in selectors.flat_map(|selector| &selector.segments) {
             match segment {
                 Segment::Index(expr) => self.expr(expr, scope),
                 Segment::Range(from, to, _) => {
@@ -333,8 +339,10 @@ impl<'f> Checker<'f, '_> {
             .push(Diagnostic::error(code, call.span, format!("`{name}` {text}")).help(help));
     }
 
-    fn share_kind(&mut self, kind: &Name) {
-        if ops::kinds().any(|known| known == kind.value) {
+    fn share_kind(&mut self, kind: &Name, args: &'f [Arg], scope: &Scope) {
+        if let Some(layer) = ops::find(&kind.value).filter(|_| ops::kinds().any(|known| known == kind.value)) {
+            calls::check(kind, args, &calls::optional(layer.params), self.diagnostics);
+            self.layer_args(args, layer.params, scope);
             return;
         }
         let text = format!("`{}` is not a kind of layer that can be shared", kind.value);

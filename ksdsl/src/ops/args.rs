@@ -184,6 +184,13 @@ impl Args {
 /// Reads the arguments of a call to a layer with these parameters. `None` if one of them cannot be
 /// used (which is reported) or is missing (which the checks of names report).
 pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
+    let args = read_given(params, args, env, diagnostics)?;
+    let complete = params.iter().all(|param| !param.required || args.get(param.name).is_some());
+    complete.then_some(args)
+}
+
+/// As [`read`], also where required arguments are missing.
+pub fn read_given(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
     let mut values = Vec::new();
     let mut complete = true;
     for (position, arg) in args.iter().enumerate() {
@@ -196,8 +203,6 @@ pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &
             None => complete = false,
         }
     }
-    let given = |param: &ParamDef| values.iter().any(|(name, ..)| *name == param.name);
-    let complete = complete && params.iter().all(|param| !param.required || given(param));
     complete.then_some(Args { values })
 }
 

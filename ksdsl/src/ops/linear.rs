@@ -52,6 +52,10 @@ impl Operation for Linear {
             .with("bias", self.bias)
     }
 
+    fn argument(&self, param: &'static str) -> &'static str {
+        if param == "features" { "outputs" } else { param }
+    }
+
     fn output(&self, _: &[Shape]) -> Result<Shape, Problem> {
         Ok(Shape::Flat(self.outputs))
     }

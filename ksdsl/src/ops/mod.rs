@@ -12,7 +12,7 @@ pub(crate) mod rust;
 mod tensor;
 mod words;
 
-pub use args::{ArgValue, Args, Padding, ParamDef, ParamKind, is_word, read, takes};
+pub use args::{ArgValue, Args, Padding, ParamDef, ParamKind, is_word, read, read_given, takes};
 pub use initial::{InitChoice, init_functions, is_function, is_init};
 pub use op::{Call, Number, Op};
 pub(crate) use python::Statement;
@@ -165,6 +165,12 @@ pub trait Operation: Any + Debug + Send + Sync {
     /// Whether `share isomorphic kind` means it.
     fn is_kind(&self, kind: &str) -> bool {
         self.word() == kind
+    }
+
+    /// The argument of [`Operation::call`] that a parameter of this name becomes; sizes of two directions and
+    /// paddings become several, with `_height`, `_width`, `_top` and so on after it.
+    fn argument(&self, param: &'static str) -> &'static str {
+        param
     }
 
     /// The shape of the output for these inputs, of which there is at least one; that of the first if nothing else is said.
