@@ -8,10 +8,19 @@ use std::collections::BTreeSet;
 pub struct File {
     /// Networks, in the order written.
     pub nets: Vec<Net>,
-    /// Blocks outside networks, in the order written.
+    /// Networks of imported files: others can be instances of them.
+    pub imported: Vec<Net>,
+    /// Blocks outside networks, in the order written, those of imported files last.
     pub blocks: Vec<Block>,
     /// Names that parts with syntax errors may define: nothing is said about their use.
     pub lost: BTreeSet<String>,
+}
+
+impl File {
+    /// The networks, those of imported files last.
+    pub fn all_nets(&self) -> impl Iterator<Item = &Net> + Clone {
+        self.nets.iter().chain(&self.imported)
+    }
 }
 
 /// A network or a named instance of one.

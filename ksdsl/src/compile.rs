@@ -57,7 +57,7 @@ pub fn compile(source: &Source, options: &Options) -> Compilation {
     };
     Compilation {
         networks,
-        names: parse::net_names(source.text()),
+        names: parse::net_names(source.own_text()),
         diagnostics: diagnostics.into_sorted(),
     }
 }
@@ -77,7 +77,7 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
     };
     let mut budget = Budget::default();
     let mut families: HashMap<&str, &Net> = HashMap::new();
-    for net in &file.nets {
+    for net in file.all_nets() {
         families.entry(&net.name.value).or_insert(net);
     }
     let words = words(file);
@@ -88,7 +88,14 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
             NetKind::Instance { base, .. } => families.get(base.value.as_str()),
         };
         if let Some(family) = family
-            && let Some(network) = network(source, file, (net, family), (&options.set, &words), &mut budget, diagnostics)
+            && let Some(network) = network(
+                source,
+                file,
+                (net, family),
+                (&options.set, &words),
+                &mut budget,
+                diagnostics,
+            )
         {
             pay_for_code(net, &network, &mut budget, diagnostics);
             networks.push(network);

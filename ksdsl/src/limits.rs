@@ -1,12 +1,14 @@
 //! Limits on specifications. Beyond these, compilation fails with an error, never by exhausting memory or
 //! overflowing the stack.
 
-/// Bytes of one source.
+/// Bytes of one source, imported files included.
 pub const SOURCE_BYTES: usize = 1 << 20;
 /// Bytes that are read again after syntax errors, to find the next ones: the more errors are reported the
 /// smaller the source is.
 pub const READ_AGAIN: usize = 1 << 22;
-/// Tokens of one source.
+/// Files of one source, itself and those it imports.
+pub const FILES: usize = 64;
+/// Tokens of one file.
 pub const TOKENS: usize = 250_000;
 /// Brackets and braces open at the same time.
 pub const BRACKET_DEPTH: usize = 64;

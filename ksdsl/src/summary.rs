@@ -1,11 +1,11 @@
 //! The resolved network as data: stable, readable, serialisable. Used by `ksn summary` and by architecture
 //! snapshots.
 
-use crate::value::Value;
 use crate::analyse::{Analysis, analyse};
 #[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
 use crate::ir::{Group, Layer, Network, Port, Visit, join_sizes};
+use crate::value::Value;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -23,9 +23,10 @@ use std::collections::{BTreeMap, HashMap};
 /// Checks a file.
 pub fn check(file: &File, diagnostics: &mut Diagnostics) {
     let nets = file
-        .nets
+        .imported
         .iter()
         .rev()
+        .chain(file.nets.iter().rev())
         .map(|net| (net.name.value.as_str(), net))
         .collect();
     let mut checker = Checker {
@@ -76,7 +77,7 @@ struct Checker<'f, 'd> {
 
 impl<'f> Checker<'f, '_> {
     fn items(&mut self) {
-        for net in &self.file.nets {
+        for net in self.file.all_nets() {
             names::check_allowed(&net.name, self.diagnostics);
             match self.nets.get(net.name.value.as_str()) {
                 Some(first) if first.name.span != net.name.span => {
@@ -92,7 +93,7 @@ impl<'f> Checker<'f, '_> {
         for block in &self.file.blocks {
             self.block(block, &mut Scope::default());
         }
-        for net in &self.file.nets {
+        for net in self.file.all_nets() {
             self.net(net);
         }
     }
@@ -138,7 +139,7 @@ impl<'f> Checker<'f, '_> {
             ),
             None if self.diagnostics.is_full() || self.file.lost.contains(&base.value) => {}
             None => {
-                let families = self.file.nets.iter();
+                let families = self.file.all_nets();
                 let families = families.filter(|net| matches!(net.kind, NetKind::Family { .. }));
                 let names = families.map(|net| net.name.value.as_str());
                 let near = nearest(&base.value, names.clone()).map(|name| format!("did you mean `{name}`?"));

@@ -224,9 +224,7 @@ impl<'f> Checker<'f, '_> {
     pub(super) fn share(&mut self, share: &'f Share, scope: &Scope) {
         let selectors = match &share.select {
             Select::Paths(selectors) | Select::Blocks { selectors, .. } => selectors,
-            Select::Isomorphic {
-                kind, args, scopes, ..
-            } => {
+            Select::Isomorphic { kind, args, scopes, .. } => {
                 if let Some(kind) = kind {
                     self.share_kind(kind, args, scope);
                 }
@@ -342,7 +340,7 @@ impl<'f> Checker<'f, '_> {
     fn share_kind(&mut self, kind: &Name, args: &'f [Arg], scope: &Scope) {
         if let Some(layer) = ops::find(&kind.value).filter(|_| ops::kinds().any(|known| known == kind.value)) {
             calls::check(kind, args, &calls::optional(layer.params), self.diagnostics);
-            self.layer_args(args, layer.params, scope);
+            self.layer_args(args.iter(), layer.params, scope);
             return;
         }
         let text = format!("`{}` is not a kind of layer that can be shared", kind.value);
@@ -360,7 +358,12 @@ impl<'f> Checker<'f, '_> {
     pub(super) fn expr(&mut self, expr: &'f Expr, scope: &Scope) {
         match &expr.kind {
             ExprKind::Name(name) if self.file.lost.contains(name) || self.is_word(name) => {}
-            ExprKind::Name(name) => scope.check_known(name, expr.span, (&[], self.near_word(name, scope).as_deref()), self.diagnostics),
+            ExprKind::Name(name) => scope.check_known(
+                name,
+                expr.span,
+                (&[], self.near_word(name, scope).as_deref()),
+                self.diagnostics,
+            ),
             ExprKind::Function(name, args) if is_function(&name.value) => {
                 self.function(name, args);
                 self.any_args(args, scope);
@@ -376,11 +379,7 @@ impl<'f> Checker<'f, '_> {
                 self.expr(left, scope);
                 self.expr(right, scope);
             }
-            ExprKind::Invalid
-            | ExprKind::Int(_)
-            | ExprKind::Float(_)
-            | ExprKind::Bool(_)
-            | ExprKind::Kept(_) => {}
+            ExprKind::Invalid | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Kept(_) => {}
         }
     }
 
@@ -393,7 +392,10 @@ impl<'f> Checker<'f, '_> {
     fn near_word(&self, name: &str, scope: &Scope) -> Option<String> {
         let blocks = self.blocks.keys().chain(self.inner.keys()).copied();
         let near = nearest(name, ops::language_words()).or_else(|| nearest(name, blocks))?;
-        (!scope.knows(name) && name.len() > 2).then(|| format!("did you mean `{near}`?"))
+        // Of all words some are near to any short name.
+        let letters = strsim::damerau_levenshtein(name, near);
+        let is_meant = !scope.knows(name) && letters <= name.len() / 4;
+        is_meant.then(|| format!("did you mean `{near}`?"))
     }
 
     /// A layer, a block or an initialisation with arguments, in the place of a value.

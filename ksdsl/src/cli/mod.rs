@@ -68,7 +68,10 @@ impl Choice {
         if let Some(net) = &self.net {
             spec = spec.network(net);
         }
-        Ok(self.set.iter().fold(spec, |spec, (name, value)| spec.set(name, value.clone())))
+        Ok(self
+            .set
+            .iter()
+            .fold(spec, |spec, (name, value)| spec.set(name, value.clone())))
     }
 }
 
@@ -80,7 +83,9 @@ fn setting(text: &str) -> Result<(String, Value), String> {
         .ok_or("expected name=value, such as depth=6")?;
     match Value::parse(value) {
         Some(value) => Ok((name.to_owned(), value)),
-        None => Err(format!("`{value}` is not a value: a number, `true` or `false`, a word, or a list such as `[64, 128]`")),
+        None => Err(format!(
+            "`{value}` is not a value: a number, `true` or `false`, a word, or a list such as `[64, 128]`"
+        )),
     }
 }
 

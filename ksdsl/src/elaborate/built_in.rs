@@ -78,7 +78,10 @@ mod tests {
         let mut count = 0;
         for layer in layers() {
             let Resolve::Block(block) = layer.resolve else { continue };
-            let text = format!("block b(channels, heads, reduced, bias, act, gate) {{ {} }}", block.text);
+            let text = format!(
+                "block b(channels, heads, reduced, bias, act, gate) {{ {} }}",
+                block.text
+            );
             let mut diagnostics = Diagnostics::default();
             let file = parse(&Source::new(layer.name, text), &mut diagnostics);
             check::check(&file, &mut diagnostics);

@@ -36,7 +36,10 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        let callee = self.env.get(&call.name.value).and_then(|value| self.callee(call, &value));
+        let callee = self
+            .env
+            .get(&call.name.value)
+            .and_then(|value| self.callee(call, &value));
         let Some((callee, from_value)) = callee else {
             self.incomplete = true;
             return None;

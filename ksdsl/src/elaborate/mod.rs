@@ -72,7 +72,9 @@ fn words_in(body: &Body, words: &Rc<Env>) -> Rc<Env> {
         Statement::Block(block) => Some(block.name.value.as_str()),
         _ => None,
     });
-    let Some(first) = blocks.next() else { return Rc::clone(words) };
+    let Some(first) = blocks.next() else {
+        return Rc::clone(words);
+    };
     let mut env = Env::inside(Rc::clone(words));
     env.bind_words(std::iter::once(first).chain(blocks));
     Rc::new(env)
@@ -124,7 +126,11 @@ struct Elaborator<'f, 'd> {
 }
 
 impl<'f, 'd> Elaborator<'f, 'd> {
-    fn new((file_blocks, words): (&'f [Block], Rc<Env>), budget: &'d mut Budget, diagnostics: &'d mut Diagnostics) -> Self {
+    fn new(
+        (file_blocks, words): (&'f [Block], Rc<Env>),
+        budget: &'d mut Budget,
+        diagnostics: &'d mut Diagnostics,
+    ) -> Self {
         let known = |block: &'f Block| (block.name.value.as_str(), KnownBlock { block, in_net: false });
         Elaborator {
             diagnostics,

@@ -185,7 +185,9 @@ impl Args {
 /// used (which is reported) or is missing (which the checks of names report).
 pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
     let args = read_given(params, args, env, diagnostics)?;
-    let complete = params.iter().all(|param| !param.required || args.get(param.name).is_some());
+    let complete = params
+        .iter()
+        .all(|param| !param.required || args.get(param.name).is_some());
     complete.then_some(args)
 }
 
@@ -337,7 +339,13 @@ fn amount(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostic
     }
 }
 
-pub(super) fn number(param: &ParamDef, expr: &Expr, range: (f64, f64), env: &Env, diagnostics: &mut Diagnostics) -> Option<f64> {
+pub(super) fn number(
+    param: &ParamDef,
+    expr: &Expr,
+    range: (f64, f64),
+    env: &Env,
+    diagnostics: &mut Diagnostics,
+) -> Option<f64> {
     let value = eval(expr, env, diagnostics)?;
     let Some(number) = value.as_f64() else {
         return wrong_type(param, expr.span, &value, diagnostics);

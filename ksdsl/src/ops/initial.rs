@@ -86,7 +86,10 @@ pub(super) fn read(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut D
 }
 
 fn of_word(word: &str) -> Option<InitChoice> {
-    INITS.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice)
+    INITS
+        .iter()
+        .find(|(known, _)| *known == word)
+        .map(|(_, choice)| *choice)
 }
 
 /// An initialisation with a number that a parameter or a constant holds.
@@ -127,13 +130,7 @@ fn written(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnosti
     None
 }
 
-fn function(
-    param: &ParamDef,
-    name: &str,
-    arg: &Expr,
-    env: &Env,
-    diagnostics: &mut Diagnostics,
-) -> Option<InitChoice> {
+fn function(param: &ParamDef, name: &str, arg: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<InitChoice> {
     let range = match name {
         "constant" => (-1e30, 1e30),
         _ => (0.0, 1e30),

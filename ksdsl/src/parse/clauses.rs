@@ -198,7 +198,22 @@ fn word(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let stands_alone = |at: &usize| {
         let names = matches!(
             context.word(at - 1),
-            "," | "." | "in" | "except" | "every" | "each" | "as" | "into" | "at" | "share" | "[" | "when" | "and" | "or" | "not" | "=" | "private"
+            "," | "."
+                | "in"
+                | "except"
+                | "every"
+                | "each"
+                | "as"
+                | "into"
+                | "at"
+                | "share"
+                | "["
+                | "when"
+                | "and"
+                | "or"
+                | "not"
+                | "="
+                | "private"
         );
         let goes_on = matches!(context.word(at + 1), "," | "." | "[" | "");
         let part = *at == 2 && matches!(context.word(1), "kernel" | "bias");

@@ -13,6 +13,8 @@ impl TreeBuilder<'_, '_> {
         for pair in pairs.flat_map(content) {
             match pair.as_rule() {
                 Rule::net => file.nets.extend(self.net(pair)),
+                // The files stand in the source already.
+                Rule::use_ => {}
                 _ => file.blocks.extend(self.block(pair)),
             }
         }

@@ -128,13 +128,7 @@ impl TreeBuilder<'_, '_> {
     }
 
     /// What is selected, with where it is looked for.
-    fn selection(
-        &mut self,
-        what: What,
-        place: Span,
-        scopes: Option<Scopes>,
-        norms: Option<Span>,
-    ) -> Option<Select> {
+    fn selection(&mut self, what: What, place: Span, scopes: Option<Scopes>, norms: Option<Span>) -> Option<Select> {
         if let (Some(norms), What::Paths(_) | What::Isomorphic(..)) = (norms, &what) {
             self.diagnostics.push(
                 error(norms, "`with norms` belongs to `share blocks`")

@@ -225,6 +225,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_shortcut => "shortcut",
         Rule::k_stage => "stage",
         Rule::k_true => "true",
+        Rule::k_use => "use",
         Rule::k_when => "when",
         Rule::k_with => "with",
         Rule::times => "x",
@@ -237,6 +238,7 @@ fn describe(rule: Rule) -> Option<String> {
     Some(match rule {
         Rule::EOI => "end of input".into(),
         Rule::item => "`net` or `block`".into(),
+        Rule::file => "the path of a file in quotes".into(),
         Rule::ident | Rule::label => "a name".into(),
         Rule::call => "a layer or block".into(),
         Rule::named => "a name".into(),
@@ -276,6 +278,7 @@ fn describe(rule: Rule) -> Option<String> {
 fn construct(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::net => "net",
+        Rule::use_ => "use",
         Rule::block => "block",
         Rule::input => "input",
         Rule::output => "output",

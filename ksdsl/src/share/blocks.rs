@@ -38,12 +38,7 @@ struct Block {
 impl Clause<'_, '_> {
     /// The families of blocks a clause selects: blocks that have isomorphic layers at the same position,
     /// directly or through others. The mapping is that of a family's blocks.
-    pub(super) fn block_families(
-        &mut self,
-        search: &Search<'_>,
-        excluded: &Excluded,
-        env: &Env,
-    ) -> Vec<Family> {
+    pub(super) fn block_families(&mut self, search: &Search<'_>, excluded: &Excluded, env: &Env) -> Vec<Family> {
         let errors = self.diagnostics.errors();
         let blocks = self.blocks(search, env);
         let layers: Vec<LayerId> = blocks.iter().flat_map(|block| &block.layers).copied().collect();

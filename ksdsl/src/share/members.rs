@@ -76,7 +76,10 @@ impl Clause<'_, '_> {
     ) -> Vec<(Vec<LayerId>, String)> {
         let mut places = Vec::new();
         if scopes.is_empty() {
-            places.push(((0..self.network.layers.len()).collect(), kind.unwrap_or("all").to_owned()));
+            places.push((
+                (0..self.network.layers.len()).collect(),
+                kind.unwrap_or("all").to_owned(),
+            ));
         }
         for scope in scopes {
             for found in self.select(scope, env) {

@@ -266,9 +266,7 @@ impl Clause<'_, '_> {
                 let name = self.path_name(selectors);
                 vec![Family::of(layers, name)]
             }
-            Select::Isomorphic {
-                kind, scopes, each, ..
-            } => {
+            Select::Isomorphic { kind, scopes, each, .. } => {
                 let kind = kind.as_ref().map(|kind| kind.value.as_str());
                 let places = self.candidates(kind, (scopes, *each), env);
                 let all: Vec<LayerId> = places.iter().flat_map(|(layers, _)| layers).copied().collect();

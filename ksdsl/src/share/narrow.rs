@@ -77,11 +77,7 @@ impl Narrow {
 }
 
 /// The arguments by their parameters. `None` if a clause cannot ask for one of them, which is reported.
-fn wanted(
-    params: &'static [ParamDef],
-    args: &Args,
-    diagnostics: &mut Diagnostics,
-) -> Option<Vec<Wanted>> {
+fn wanted(params: &'static [ParamDef], args: &Args, diagnostics: &mut Diagnostics) -> Option<Vec<Wanted>> {
     let mut wanted = Vec::new();
     for param in params {
         match args.get(param.name) {
@@ -123,7 +119,9 @@ fn becomes(name: &str, value: ArgValue, call: &ops::Call) -> Vec<(String, Number
         ],
         ArgValue::Padding(Padding::Same) | ArgValue::Init(_) | ArgValue::Word(_) => Vec::new(),
     };
-    let named = sides.into_iter().map(|(side, value)| (format!("{name}{side}"), Number::Int(value)));
+    let named = sides
+        .into_iter()
+        .map(|(side, value)| (format!("{name}{side}"), Number::Int(value)));
     named.collect()
 }
 

@@ -12,7 +12,10 @@ pub(super) fn list(items: &[Expr], span: Span, env: &Env, diagnostics: &mut Diag
     let items = items.iter().map(|item| eval(item, env, diagnostics));
     let items: Vec<Option<Value>> = items.collect();
     let list = List::new(items.into_iter().collect::<Option<_>>()?);
-    report(list.map(Value::List).ok_or_else(|| too_large("list", span)), diagnostics)
+    report(
+        list.map(Value::List).ok_or_else(|| too_large("list", span)),
+        diagnostics,
+    )
 }
 
 /// `list[index]`.

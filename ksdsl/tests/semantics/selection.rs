@@ -28,10 +28,7 @@ fn groups(network: &Network) -> Vec<String> {
 #[test]
 fn except_leaves_layers_scopes_and_blocks_out() {
     for (clause, expected) in [
-        (
-            "share a[*].conv except a[1].conv as k",
-            "k: a[0].conv=0 a[2].conv=0",
-        ),
+        ("share a[*].conv except a[1].conv as k", "k: a[0].conv=0 a[2].conv=0"),
         (
             "share isomorphic conv(kernel = 3) except a, b[0] as k",
             "k: b[1].conv=0 b[2].conv=0",
@@ -46,7 +43,10 @@ fn except_leaves_layers_scopes_and_blocks_out() {
     let blocks = two_stages("share blocks in a except a[0] as k");
     assert_eq!(
         groups(&blocks),
-        ["k_conv: a[1].conv=0 a[2].conv=0", "k_pointwise: a[1].pointwise=0 a[2].pointwise=0"]
+        [
+            "k_conv: a[1].conv=0 a[2].conv=0",
+            "k_pointwise: a[1].pointwise=0 a[2].pointwise=0"
+        ]
     );
     let layers = two_stages("share blocks a[*] except a[*].pointwise into 2 groups as k");
     assert_eq!(groups(&layers), ["k_conv: a[0].conv=0 a[1].conv=0 a[2].conv=1"]);
@@ -56,7 +56,10 @@ fn except_leaves_layers_scopes_and_blocks_out() {
 #[test]
 fn every_takes_the_first_of_each() {
     for (clause, expected) in [
-        ("share a[*].conv, b[*].conv every 2 as k", "k: a[0].conv=0 a[2].conv=0 b[1].conv=0"),
+        (
+            "share a[*].conv, b[*].conv every 2 as k",
+            "k: a[0].conv=0 a[2].conv=0 b[1].conv=0",
+        ),
         (
             "share a[*].conv, b[*].conv except a[0] every 2 as k",
             "k: a[1].conv=0 b[0].conv=0 b[2].conv=0",
@@ -65,7 +68,10 @@ fn every_takes_the_first_of_each() {
             "share isomorphic conv(kernel = 3) in a, b every 3 as k",
             "k: a[0].conv=0 b[0].conv=0",
         ),
-        ("share isomorphic conv(kernel = 3) in a, b every 1 + 1 into 2 groups as k", "k: a[0].conv=0 a[2].conv=0 b[1].conv=1"),
+        (
+            "share isomorphic conv(kernel = 3) in a, b every 1 + 1 into 2 groups as k",
+            "k: a[0].conv=0 a[2].conv=0 b[1].conv=1",
+        ),
     ] {
         assert_eq!(groups(&two_stages(clause)), [expected], "{clause}");
     }
@@ -78,18 +84,30 @@ fn each_scope_has_sets_of_its_own() {
     let layers = two_stages("share isomorphic conv(kernel = 3) in each a, b");
     assert_eq!(
         groups(&layers),
-        ["a_conv: a[0].conv=0 a[1].conv=0 a[2].conv=0", "b_conv: b[0].conv=0 b[1].conv=0 b[2].conv=0"]
+        [
+            "a_conv: a[0].conv=0 a[1].conv=0 a[2].conv=0",
+            "b_conv: b[0].conv=0 b[1].conv=0 b[2].conv=0"
+        ]
     );
     let named = two_stages("share isomorphic conv(kernel = 3) in each * except stem as k");
     assert_eq!(
         groups(&named),
-        ["k: a[0].conv=0 a[1].conv=0 a[2].conv=0", "k_2: b[0].conv=0 b[1].conv=0 b[2].conv=0"]
+        [
+            "k: a[0].conv=0 a[1].conv=0 a[2].conv=0",
+            "k_2: b[0].conv=0 b[1].conv=0 b[2].conv=0"
+        ]
     );
     // The stride of a scope is counted in it alone.
     let blocks = two_stages("share blocks in each a, b except a[*].pointwise, b[*].pointwise every 2");
-    assert_eq!(groups(&blocks), ["a_conv: a[0].conv=0 a[2].conv=0", "b_conv: b[0].conv=0 b[2].conv=0"]);
+    assert_eq!(
+        groups(&blocks),
+        ["a_conv: a[0].conv=0 a[2].conv=0", "b_conv: b[0].conv=0 b[2].conv=0"]
+    );
     // Inside one block there are no two of a kind.
-    assert_eq!(codes(&format!("{STAGES} share isomorphic conv(kernel = 3) in each a[*] }}")), ["KS0053"]);
+    assert_eq!(
+        codes(&format!("{STAGES} share isomorphic conv(kernel = 3) in each a[*] }}")),
+        ["KS0053"]
+    );
 }
 
 /// Sizes in one or two directions, flags and numbers, by name and by position.
@@ -116,11 +134,9 @@ fn kinds_are_narrowed_by_arguments() {
         "net n { input 4; repeat 2 { linear(4) } repeat 2 { linear(5) } repeat 2 { linear(5) } share isomorphic linear(5) as k }",
     );
     assert_eq!(groups(&linear), ["k: [3].linear=0 [4].linear=0 [5].linear=0"]);
-    let norms = net(
-        "net n { input 4 x 2 x 2; group_norm(2); group_norm(4); group_norm(2)
+    let norms = net("net n { input 4 x 2 x 2; group_norm(2); group_norm(4); group_norm(2)
         batch_norm(eps = 0.5); batch_norm; batch_norm(eps = 0.5)
-        share isomorphic group_norm(groups = 2) as g; share isomorphic batch_norm(eps = 0.5) as b }",
-    );
+        share isomorphic group_norm(groups = 2) as g; share isomorphic batch_norm(eps = 0.5) as b }");
     assert_eq!(
         groups(&norms),
         ["g: group_norm=0 group_norm_3=0", "b: batch_norm=0 batch_norm_3=0"]
@@ -140,12 +156,18 @@ fn places_of_the_network_count_its_kernels() {
         // 7 of 13, 3 before them: a[1].conv (number 3) to number 9, b[1].conv.
         ("middle(7)", "k: a[1].conv=0 a[2].conv=0 b[0].conv=0 b[1].conv=0"),
         // All but the stem and the last pointwise convolution.
-        ("sandwich", "k: a[0].conv=0 a[1].conv=0 a[2].conv=0 b[0].conv=0 b[1].conv=0 b[2].conv=0"),
+        (
+            "sandwich",
+            "k: a[0].conv=0 a[1].conv=0 a[2].conv=0 b[0].conv=0 b[1].conv=0 b[2].conv=0",
+        ),
     ] {
         let network = two_stages(&format!("share isomorphic conv(kernel = 3) at {place} of network as k"));
         assert_eq!(groups(&network), [expected], "{place}");
     }
     let blocks = two_stages("share blocks in a, b at front(6) of network except a[*].pointwise, b[*].pointwise as k");
     assert_eq!(groups(&blocks), ["k_conv: a[0].conv=0 a[1].conv=0 a[2].conv=0"]);
-    assert_eq!(codes(&format!("{STAGES} share a[*].conv at front(14) of network }}")), ["KS0057"]);
+    assert_eq!(
+        codes(&format!("{STAGES} share a[*].conv at front(14) of network }}")),
+        ["KS0057"]
+    );
 }

@@ -92,7 +92,11 @@ where
     let loss = |outputs: &[Vec<E>]| vec![weights(outputs[0].len())];
     let ours = graph.train_step(&[x], M::seeds(), loss).unwrap();
     same_bits(&format!("{what}: output"), &ours.outputs[0], &theirs.output);
-    same_bits(&format!("{what}: gradient of the input"), &ours.inputs[0], &theirs.input);
+    same_bits(
+        &format!("{what}: gradient of the input"),
+        &ours.inputs[0],
+        &theirs.input,
+    );
     let keys = |values: &Values<E>| values.keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&ours.gradients), keys(&theirs.gradients), "{what}");
     for (key, gradient) in &theirs.gradients {

@@ -50,7 +50,9 @@ fn graph_of(values: &Values<f64>) -> Graph<f64, CpuExec> {
 
 /// The sum of the outputs with the weights that the gradients of the outputs are.
 fn loss(outputs: &[Vec<f64>]) -> f64 {
-    let all = outputs.iter().flat_map(|output| weights::<f64>(output.len()).into_iter().zip(output));
+    let all = outputs
+        .iter()
+        .flat_map(|output| weights::<f64>(output.len()).into_iter().zip(output));
     all.map(|(weight, value)| weight * value).sum()
 }
 
@@ -61,7 +63,11 @@ fn inference_agrees() {
     let [left, right, gate] = inputs();
     let ours = graph.infer_all(&[&left, &right, &gate]).unwrap();
     let theirs = model.forward(batch());
-    let theirs = [theirs.difference.as_vec(), theirs.classes.as_vec(), theirs.gated.as_vec()];
+    let theirs = [
+        theirs.difference.as_vec(),
+        theirs.classes.as_vec(),
+        theirs.gated.as_vec(),
+    ];
     assert_eq!(ours.len(), 3);
     for (ours, theirs) in ours.iter().zip(&theirs) {
         same_bits("an output", ours, theirs);
@@ -83,7 +89,11 @@ fn training_agrees_with_the_graph_and_with_finite_differences() {
     let device = Cpu::default();
     let input = batch();
     let output = model.forward_mut(input.clone().traced(Gradients::leaky()));
-    let outputs = [output.difference.as_vec(), output.classes.as_vec(), output.gated.as_vec()];
+    let outputs = [
+        output.difference.as_vec(),
+        output.classes.as_vec(),
+        output.gated.as_vec(),
+    ];
     for (ours, theirs) in ours.outputs.iter().zip(&outputs) {
         same_bits("an output of training", ours, theirs);
     }
@@ -117,7 +127,11 @@ fn training_agrees_with_the_graph_and_with_finite_differences() {
                 loss(&step(&mut graph_of(&changed)).outputs)
             };
             let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((slope - gradient[place]).abs() < 1e-7, "{key}[{place}]: {slope} {}", gradient[place]);
+            assert!(
+                (slope - gradient[place]).abs() < 1e-7,
+                "{key}[{place}]: {slope} {}",
+                gradient[place]
+            );
         }
     }
 }
@@ -135,7 +149,12 @@ fn gradients_of_shared_towers_add_up() {
     let weights = |outputs: &[Vec<f64>]| outputs.iter().map(|output| weights(output.len())).collect();
     let inputs = [left.as_slice(), &right, &gate];
     let theirs = twin.train_step(&inputs, || 0, weights).unwrap();
-    let weights = |outputs: &[Vec<f64>]| outputs.iter().map(|output| crate::compiled::weights(output.len())).collect();
+    let weights = |outputs: &[Vec<f64>]| {
+        outputs
+            .iter()
+            .map(|output| crate::compiled::weights(output.len()))
+            .collect()
+    };
     let ours = graph_of(&shared).train_step(&inputs, || 0, weights).unwrap();
     assert_eq!(ours.outputs, theirs.outputs);
     let mut count = 0;
