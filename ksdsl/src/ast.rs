@@ -106,7 +106,7 @@ pub enum Statement {
     /// `stage name { ... }`.
     Stage(Name, Body),
     /// A `share` clause.
-    Share(Share),
+    Share(Box<Share>),
     /// A step of the forward pass.
     Step(Step),
     /// A statement with a syntax error, already reported.

@@ -50,7 +50,7 @@ fn reduced(args: &Args, channels: u64) -> Result<u64, Problem> {
                 .help("remove one of them"))
         }
         Some(_) => Ok(args.size("features", 1)),
-        None if channels % reduction != 0 => {
+        None if !channels.is_multiple_of(reduction) => {
             let text = format!(
                 "{channels} channels cannot be reduced {reduction}-fold: {channels} is not divisible by {reduction}"
             );

@@ -150,7 +150,7 @@ impl TreeBuilder<'_, '_> {
                 let name = self.name(&inner.next()?);
                 Statement::Stage(name, self.body(inner.next()?))
             }
-            Rule::share => Statement::Share(self.share(pair)?),
+            Rule::share => Statement::Share(Box::new(self.share(pair)?)),
             _ => Statement::Step(self.step(pair)?),
         })
     }

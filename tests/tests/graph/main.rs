@@ -128,7 +128,7 @@ fn joins(nodes: &[ir::Node]) -> Vec<String> {
 fn words(network: &ir::Network) -> Vec<String> {
     let layers = network.layers.iter();
     let ops = layers.clone().map(|layer| layer.op.word().to_owned());
-    let private = layers.flat_map(|layer| layer.private_tensors().into_iter().map(|tensor| tensor.name.to_owned()));
+    let private = layers.flat_map(|layer| layer.private_tensors().into_list().map(|tensor| tensor.name.to_owned()));
     let groups = network.groups.iter();
     let shared = groups
         .clone()
