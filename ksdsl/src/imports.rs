@@ -24,6 +24,15 @@ pub fn library() -> &'static [(&'static str, &'static str)] {
     LIBRARY
 }
 
+/// The library's file that defines a block.
+pub(crate) fn library_file(block: &str) -> Option<&'static str> {
+    let defines = |text: &str| {
+        let mut blocks = text.lines().filter_map(|line| line.strip_prefix("block "));
+        blocks.any(|rest| rest.split('(').next() == Some(block))
+    };
+    LIBRARY.iter().find(|(_, text)| defines(text)).map(|(name, _)| *name)
+}
+
 /// The source in a file, with the files that it imports.
 pub(crate) fn linked_file(name: &str, text: String, path: &Path) -> Source {
     link(File {
@@ -203,5 +212,5 @@ fn cannot_read(name: &str, error: &std::io::Error) -> Refused {
         ErrorKind::NotFound => format!("there is no file `{name}`"),
         _ => format!("cannot read `{name}`: {error}"),
     };
-    (text, "paths are relative to the file with the import".to_owned())
+    (text, "paths are relative to the file with the import; text in Rust code, to the crate's folder".to_owned())
 }

@@ -267,4 +267,11 @@ macro_rules! values {
     )+};
 }
 
+/// A word.
+impl From<&str> for Value {
+    fn from(word: &str) -> Self {
+        Value::word(word)
+    }
+}
+
 values! { i64 => Int, i32 => Int, u32 => Int, f64 => Float, bool => Bool }

@@ -390,12 +390,14 @@ impl<'f> Checker<'f, '_> {
 
     /// What to say of an unknown name that is nearly a word.
     fn near_word(&self, name: &str, scope: &Scope) -> Option<String> {
+        if scope.knows(name) || self.diagnostics.is_full() {
+            return None;
+        }
         let blocks = self.blocks.keys().chain(self.inner.keys()).copied();
         let near = nearest(name, ops::language_words()).or_else(|| nearest(name, blocks))?;
         // Of all words some are near to any short name.
         let letters = strsim::damerau_levenshtein(name, near);
-        let is_meant = !scope.knows(name) && letters <= name.len() / 4;
-        is_meant.then(|| format!("did you mean `{near}`?"))
+        (letters <= name.len() / 4).then(|| format!("did you mean `{near}`?"))
     }
 
     /// A layer, a block or an initialisation with arguments, in the place of a value.
