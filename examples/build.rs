@@ -3,7 +3,7 @@
 use ksdsl::build::Config;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs, io};
 
 /// The instances that `bench_worker` can load: file and instances.
@@ -98,40 +98,35 @@ const SWEEP_DEPTHS: [usize; 2] = [2, 4];
 const MAPPINGS: [&str; 2] = ["one", "cycle"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=src/bin/sweep/sweep.ksn");
-    Config::new().dir("nets").compile_to(&mut io::stdout())?;
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
-    let mut instances = Config::new().root(&out_dir);
+    let mut instances = Config::new().dir("nets");
     for (net, text) in BENCHMARKS {
-        let file = format!("{net}_benchmarks.ksn");
-        extend(&format!("nets/{net}.ksn"), text, &out_dir.join(&file))?;
-        instances = instances.file(file);
+        instances = instances.text(
+            &format!("{net}_benchmarks"),
+            importing(&format!("nets/{net}.ksn"), text),
+        );
     }
     let cifar = env::var_os("CARGO_FEATURE_CIFAR").is_some();
     let small: &[_] = if cifar { &CIFAR } else { &SMALL };
     for (name, net, text) in small {
-        let file = format!("{name}.ksn");
-        extend(net, text, &out_dir.join(&file))?;
-        instances = instances.file(file);
+        instances = instances.text(name, importing(net, text));
     }
     for (data, sizes, stages) in SWEEPS {
         if data != "digits" && !cifar {
             continue;
         }
         let (nets, list) = sweep(data, sizes, stages)?;
-        let file = format!("sweep_{data}.ksn");
-        extend("src/bin/sweep/sweep.ksn", &nets, &out_dir.join(&file))?;
+        instances = instances.text(&format!("sweep_{data}"), importing("src/bin/sweep/sweep.ksn", &nets));
         fs::write(out_dir.join(format!("sweep_{data}_list.rs")), list)?;
         instances = instances.file(file);
     }
-    // Cargo must not watch the files this script writes.
-    instances.compile_to(&mut io::sink())?;
+    instances.compile_to(&mut io::stdout())?;
     Ok(())
 }
 
-/// Writes a copy of a network's file with instances appended.
-fn extend(net: &str, text: &str, to: &Path) -> io::Result<()> {
-    fs::write(to, fs::read_to_string(net)? + text)
+/// Instances of the networks in a file.
+fn importing(net: &str, instances: &str) -> String {
+    format!("use \"{net}\"\n{instances}")
 }
 
 /// The instances that a sweep trains, and a Rust list of them.

@@ -50,8 +50,7 @@ fn sound_networks(source: &Source, diagnostics: &[Diagnostic]) -> BTreeSet<Strin
     let blocks = || file.blocks.iter().map(|block| &block.name);
     let start = |name: &Name| name.span.start;
     let starts: BTreeSet<u32> = file
-        .nets
-        .iter()
+        .all_nets()
         .map(|net| &net.name)
         .chain(blocks())
         .map(start)
@@ -62,6 +61,14 @@ fn sound_networks(source: &Source, diagnostics: &[Diagnostic]) -> BTreeSet<Strin
         .filter(|diagnostic| diagnostic.severity == Severity::Error)
         .map(|error| starts.range(..=error.primary.span.start).next_back().copied())
         .collect();
+    // Any network may be made of what an imported file defines.
+    if touched
+        .iter()
+        .flatten()
+        .any(|start| *start as usize > source.own_text().len())
+    {
+        return BTreeSet::new();
+    }
     let is_touched = |name: &Name| touched.contains(&Some(start(name)));
     if touched.contains(&None) || blocks().any(is_touched) {
         return BTreeSet::new();
@@ -69,7 +76,7 @@ fn sound_networks(source: &Source, diagnostics: &[Diagnostic]) -> BTreeSet<Strin
     let is_sound = |net: &&Net| match &net.kind {
         NetKind::Family { .. } => !is_touched(&net.name),
         NetKind::Instance { base, .. } => {
-            let family = file.nets.iter().find(|net| net.name.value == base.value);
+            let family = file.all_nets().find(|net| net.name.value == base.value);
             !is_touched(&net.name) && family.is_some_and(|family| !is_touched(&family.name))
         }
     };

@@ -1,6 +1,7 @@
 //! `ksnet!`: the text is in the Rust file, and so are the places of its diagnostics.
 
 use crate::expand;
+use crate::file;
 use crate::message;
 use crate::runtime;
 use crate::text::Text;
@@ -9,6 +10,7 @@ use ksdsl::diag::{Diagnostic, Severity};
 use ksdsl::source::Source;
 use proc_macro2::TokenStream;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let (runtime, input) = match runtime::leading(input) {
@@ -16,13 +18,24 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         Err(message) => return message,
     };
     let text = Text::of(input);
-    let source = Source::new("ksnet!", text.as_str());
+    let source = Source::in_folder("ksnet!", text.as_str(), file::root());
     let compilation = compile(&source, &Options::default());
     let mut output = expand::models(&source, &compilation, &runtime);
     for diagnostic in &compilation.diagnostics {
-        output.extend(report(&text, diagnostic));
+        output.extend(match site(&source, diagnostic) {
+            Some(range) => file::report(&source, diagnostic, text.place(range)),
+            None => report(&text, diagnostic),
+        });
     }
+    output.extend(file::imports(&source));
     output
+}
+
+/// For a diagnostic that points into an imported file, the import in the macro.
+fn site(source: &Source, diagnostic: &Diagnostic) -> Option<Range<usize>> {
+    let labels = diagnostic.secondary.iter().chain([&diagnostic.primary]);
+    let mut sites = labels.filter_map(|label| source.part_at(label.span.range().start)?.site);
+    sites.next().map(|site| site.range())
 }
 
 /// One message at the place that shows the problem, and one at every other that has a part in it.

@@ -8,10 +8,19 @@ use std::collections::BTreeSet;
 pub struct File {
     /// Networks, in the order written.
     pub nets: Vec<Net>,
-    /// Blocks outside networks, in the order written.
+    /// Networks of imported files: others can be instances of them.
+    pub imported: Vec<Net>,
+    /// Blocks outside networks, in the order written, those of imported files last.
     pub blocks: Vec<Block>,
     /// Names that parts with syntax errors may define: nothing is said about their use.
     pub lost: BTreeSet<String>,
+}
+
+impl File {
+    /// The networks, those of imported files last.
+    pub fn all_nets(&self) -> impl Iterator<Item = &Net> + Clone {
+        self.nets.iter().chain(&self.imported)
+    }
 }
 
 /// A network or a named instance of one.
@@ -97,7 +106,7 @@ pub enum Statement {
     /// `stage name { ... }`.
     Stage(Name, Body),
     /// A `share` clause.
-    Share(Share),
+    Share(Box<Share>),
     /// A step of the forward pass.
     Step(Step),
     /// A statement with a syntax error, already reported.
@@ -246,8 +255,14 @@ pub enum ExprKind {
     Bool(bool),
     /// A parameter, a constant or a word.
     Name(String),
-    /// `min(a, b)` and the like.
-    Function(Name, Vec<Expr>),
+    /// `min(a, b)` and the like, or a layer with arguments: `squeeze_excite(reduction = 4)`.
+    Function(Name, Vec<Arg>),
+    /// A value of the forward pass, by its number: only where a value is turned back into an expression.
+    Kept(crate::ir::ValueId),
+    /// `[64, 128]`.
+    List(Vec<Expr>),
+    /// `widths[i]`.
+    Index(Box<Expr>, Box<Expr>),
     /// `-a`.
     Negate(Box<Expr>),
     /// `not a`.
@@ -318,8 +333,14 @@ pub struct Share {
     pub select: Select,
     /// How visits are mapped to kernels.
     pub into: Option<MappingExpr>,
+    /// Layers and scopes that are left out.
+    pub except: Vec<Selector>,
+    /// The first of each so many layers or blocks.
+    pub every: Option<Expr>,
     /// Which of the visits share.
     pub at: Option<Call>,
+    /// Whether `at` means a place in the whole network.
+    pub of_network: bool,
     /// What every visit has of its own.
     pub private: Vec<Call>,
     /// The name of the shared kernel.
@@ -328,6 +349,16 @@ pub struct Share {
     pub when: Option<Expr>,
     /// The whole clause.
     pub span: Span,
+}
+
+impl Share {
+    /// The kind of the isomorphic layers, with the arguments that narrow it.
+    pub fn kind(&self) -> Option<(&Name, &[Arg])> {
+        match &self.select {
+            Select::Isomorphic { kind, args, .. } => kind.as_ref().map(|kind| (kind, args.as_slice())),
+            _ => None,
+        }
+    }
 }
 
 /// How visits are mapped to kernels.
@@ -372,8 +403,12 @@ pub enum Select {
     Isomorphic {
         /// The kind of layer, such as `conv`.
         kind: Option<Name>,
+        /// Arguments that the layers of the kind were called with.
+        args: Vec<Arg>,
         /// The scopes.
         scopes: Vec<Selector>,
+        /// Whether each scope has sets of its own.
+        each: bool,
     },
     /// The layers at the same position of whole blocks.
     Blocks {
@@ -381,6 +416,8 @@ pub enum Select {
         selectors: Vec<Selector>,
         /// Whether `selectors` are scopes.
         inside: bool,
+        /// Whether each scope has sets of its own.
+        each: bool,
         /// Whether norms are shared as well.
         norms: bool,
     },

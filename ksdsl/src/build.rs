@@ -18,7 +18,7 @@ use crate::compile::{Options, compile as compile_source};
 use crate::diag::Severity;
 use crate::render::render;
 use crate::source::Source;
-use crate::spec::read_source;
+use crate::spec::read_source_as;
 use proc_macro2::TokenStream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -47,6 +47,8 @@ pub fn compile<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> ExitCode {
 pub struct Config {
     files: Vec<PathBuf>,
     dirs: Vec<PathBuf>,
+    /// Sources that the script writes, by the names of their outputs.
+    texts: Vec<(PathBuf, String)>,
     root: Option<PathBuf>,
     out_dir: Option<PathBuf>,
     runtime: Option<String>,
@@ -67,6 +69,19 @@ impl Config {
     /// Adds all `.ksn` files directly in a folder, including ones added later.
     pub fn dir(mut self, path: impl AsRef<Path>) -> Self {
         self.dirs.push(path.as_ref().to_owned());
+        self
+    }
+
+    /// Adds a source that the script has written: `text("sizes", ...)` becomes `sizes.rs`. Its imports are relative to
+    /// the folder that paths are relative to.
+    ///
+    /// ```no_run
+    /// let nets = "use \"nets/vit.ksn\"\nnet small = vit(depth = 2)\nnet large = vit(depth = 12)\n";
+    /// ksdsl::build::Config::new().text("sizes", nets).compile();
+    /// ```
+    pub fn text(mut self, name: &str, text: impl Into<String>) -> Self {
+        self.texts
+            .push((PathBuf::from(name).with_extension("ksn"), text.into()));
         self
     }
 
@@ -121,9 +136,13 @@ impl Config {
         let files = self.all_files(cargo)?;
         let mut failure = Failure::default();
         let mut outputs = BTreeMap::new();
-        for file in &files {
-            match self.generate(file, &runtime, cargo) {
-                Ok(text) => failure.extend(add_output(&mut outputs, file, text)),
+        let root = self.root.clone().unwrap_or_default();
+        let texts = self.texts.iter();
+        let texts = texts.map(|(name, text)| (name, Ok(Source::in_folder(name.to_string_lossy(), text, &root))));
+        let sources = files.iter().map(|file| (file, read(&self.rooted(file), file)));
+        for (name, source) in sources.chain(texts) {
+            match source.and_then(|source| generate(&source, &runtime, cargo)) {
+                Ok(text) => failure.extend(add_output(&mut outputs, name, text)),
                 Err(problem) => failure.extend(Some(problem)),
             }
         }
@@ -132,7 +151,11 @@ impl Config {
         }
         let mut written = BTreeSet::new();
         for (name, (file, text)) in &outputs {
-            let header = outputs::header(&out_dir, file, &self.rooted(file));
+            let by_script = self.texts.iter().any(|(name, _)| name == file);
+            let header = match by_script {
+                true => outputs::header_of_text(file),
+                false => outputs::header(&out_dir, file, &self.rooted(file)),
+            };
             outputs::write_if_changed(&out_dir.join(name), &(header + text))?;
             written.insert(name.clone());
         }
@@ -183,27 +206,30 @@ impl Config {
             .as_ref()
             .map_or_else(|| path.to_owned(), |root| root.join(path))
     }
+}
 
-    /// The Rust text of a file; its warnings go to cargo.
-    fn generate(&self, file: &Path, runtime: &Runtime, cargo: &mut dyn Write) -> Result<String, String> {
-        let source = read(&self.rooted(file), file)?;
-        let compilation = compile_source(&source, &Options::default());
-        if compilation.has_errors() {
-            return Err(render(&source, &compilation.diagnostics, false));
-        }
-        for warning in &compilation.diagnostics {
-            debug_assert_eq!(warning.severity, Severity::Warning);
-            let (line, column) = source.line_column(warning.primary.span.range().start);
-            let help = warning.help.as_ref().map_or(String::new(), |help| format!(" ({help})"));
-            let place = format!("{}:{line}:{column}", source.name());
-            let text = format!("{place}: {}: {}{help}", warning.code, warning.message);
-            tell(cargo, "warning", &text.replace('\n', " ")).map_err(|failure| failure.to_string())?;
-        }
-        // One by one: tokens take far more memory than text.
-        let modules = compilation.networks.iter();
-        let modules = modules.map(|network| codegen::network_on(network, runtime));
-        Ok(modules.map(codegen::format).collect())
+/// The Rust text of a source; what it imports and its warnings go to cargo.
+fn generate(source: &Source, runtime: &Runtime, cargo: &mut dyn Write) -> Result<String, String> {
+    for path in source.imported() {
+        watch(cargo, path).map_err(|failure| failure.to_string())?;
     }
+    let compilation = compile_source(source, &Options::default());
+    if compilation.has_errors() {
+        return Err(render(source, &compilation.diagnostics, false));
+    }
+    for warning in &compilation.diagnostics {
+        debug_assert_eq!(warning.severity, Severity::Warning);
+        let at = warning.primary.span.range().start;
+        let (line, column) = source.line_column(at);
+        let help = warning.help.as_ref().map_or(String::new(), |help| format!(" ({help})"));
+        let place = format!("{}:{line}:{column}", source.name_at(at));
+        let text = format!("{place}: {}: {}{help}", warning.code, warning.message);
+        tell(cargo, "warning", &text.replace('\n', " ")).map_err(|failure| failure.to_string())?;
+    }
+    // One by one: tokens take far more memory than text.
+    let modules = compilation.networks.iter();
+    let modules = modules.map(|network| codegen::network_on(network, runtime));
+    Ok(modules.map(codegen::format).collect())
 }
 
 /// A build failure: one message per problem. `Debug` equals `Display`, so that returning it from `main` prints
@@ -241,8 +267,8 @@ impl std::error::Error for Failure {}
 
 /// Reads a source, called in messages as the build script calls it.
 fn read(path: &Path, name: &Path) -> Result<Source, String> {
-    let source = read_source(path).map_err(|error| error.to_string())?;
-    Ok(Source::new(name.to_string_lossy().replace('\\', "/"), source.text()))
+    let name = name.to_string_lossy().replace('\\', "/");
+    read_source_as(path, &name).map_err(|error| error.to_string())
 }
 
 /// Files by their names in `OUT_DIR`, each with the file it comes from.

@@ -5,13 +5,14 @@ pub use crate::ir::Network;
 #[doc(inline)]
 pub use crate::value::Value;
 
-use crate::ast::{Arg, File, Net, NetKind};
+use crate::ast::{Arg, File, Net, NetKind, Statement};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::elaborate::{Budget, Head, elaborate};
 use crate::source::{Source, Span};
 use crate::value::{Env, eval};
-use crate::{check, limits, parse, plan, share};
+use crate::{check, limits, ops, parse, plan, share};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Which network of a source to compile, and the values of its parameters.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,7 @@ pub fn compile(source: &Source, options: &Options) -> Compilation {
     };
     Compilation {
         networks,
-        names: parse::net_names(source.text()),
+        names: parse::net_names(source.own_text()),
         diagnostics: diagnostics.into_sorted(),
     }
 }
@@ -76,9 +77,10 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
     };
     let mut budget = Budget::default();
     let mut families: HashMap<&str, &Net> = HashMap::new();
-    for net in &file.nets {
+    for net in file.all_nets() {
         families.entry(&net.name.value).or_insert(net);
     }
+    let words = words(file);
     let mut networks = Vec::new();
     for net in chosen {
         let family = match &net.kind {
@@ -86,7 +88,14 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
             NetKind::Instance { base, .. } => families.get(base.value.as_str()),
         };
         if let Some(family) = family
-            && let Some(network) = network(source, file, (net, family), &options.set, &mut budget, diagnostics)
+            && let Some(network) = network(
+                source,
+                file,
+                (net, family),
+                (&options.set, &words),
+                &mut budget,
+                diagnostics,
+            )
         {
             pay_for_code(net, &network, &mut budget, diagnostics);
             networks.push(network);
@@ -96,6 +105,15 @@ fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut D
         }
     }
     networks
+}
+
+/// The names that are values of their own, in all networks of a file.
+fn words(file: &File) -> Rc<Env> {
+    let blocks = file.blocks.iter().map(|block| block.name.value.as_str());
+    let mut env = Env::default();
+    env.bind_words(ops::language_words().chain(ops::init_functions()));
+    env.bind_words(blocks);
+    Rc::new(env)
 }
 
 /// What specifies a network, as written.
@@ -129,7 +147,7 @@ fn network(
     source: &Source,
     file: &File,
     (net, family): (&Net, &Net),
-    set: &[(String, Value)],
+    (set, words): (&[(String, Value)], &Rc<Env>),
     budget: &mut Budget,
     diagnostics: &mut Diagnostics,
 ) -> Option<Network> {
@@ -140,10 +158,12 @@ fn network(
     let NetKind::Family { params, .. } = &family.kind else {
         return None;
     };
-    let mut values = instance_values(params, args, diagnostics);
+    let mut values = instance_values(params, args, words, diagnostics);
     for (name, value) in set {
-        if params.iter().any(|param| param.name.value == *name) {
-            values.insert(name.clone(), Some(*value));
+        if let Some(word) = value.unknown_word(&|word| words.knows(word) || defines(family, word)) {
+            diagnostics.push(unknown_word(net, name, word));
+        } else if params.iter().any(|param| param.name.value == *name) {
+            values.insert(name.clone(), Some(value.clone()));
         } else {
             diagnostics.push(unknown_setting(net, params, name));
         }
@@ -160,7 +180,7 @@ fn network(
         docs,
         text: specification(source, file, net, family),
     };
-    let elaborated = elaborate(head, family, &file.blocks, &values, budget, diagnostics)?;
+    let elaborated = elaborate(head, family, (&file.blocks, words), &values, budget, diagnostics)?;
     let network = share::resolve(elaborated, diagnostics);
     if network.macs() > limits::MULTIPLY_ADDS.into() {
         diagnostics.push(too_much_work(net, &network));
@@ -194,6 +214,7 @@ fn too_much_work(net: &Net, network: &Network) -> Diagnostic {
 fn instance_values(
     params: &[crate::ast::Param],
     args: &[Arg],
+    words: &Env,
     diagnostics: &mut Diagnostics,
 ) -> HashMap<String, Option<Value>> {
     let mut values = HashMap::new();
@@ -203,7 +224,7 @@ fn instance_values(
             None => params.get(position).map(|param| &param.name.value),
         };
         let value = match arg.value.sizes.as_slice() {
-            [value] => eval(value, &Env::default(), diagnostics),
+            [value] => eval(value, words, diagnostics),
             _ => {
                 let text = "a network's parameter takes one value";
                 diagnostics.push(Diagnostic::error(Code::WrongType, arg.value.span, text));
@@ -215,6 +236,23 @@ fn instance_values(
         }
     }
     values
+}
+
+/// Whether a network defines a block of this name in its body.
+fn defines(family: &Net, name: &str) -> bool {
+    let NetKind::Family { body, .. } = &family.kind else {
+        return false;
+    };
+    body.statements.iter().any(|statement| match statement {
+        Statement::Block(block) => block.name.value == name,
+        _ => false,
+    })
+}
+
+fn unknown_word(net: &Net, name: &str, word: &str) -> Diagnostic {
+    let text = format!("`{name}` is set to `{word}`, which is no word of the language and no block");
+    let near = nearest(word, ops::language_words()).map(|near| format!("did you mean `{near}`?"));
+    Diagnostic::error(Code::UnknownName, net.name.span, text).maybe_help(near)
 }
 
 fn unknown_setting(net: &Net, params: &[crate::ast::Param], name: &str) -> Diagnostic {

@@ -55,6 +55,8 @@ codes! {
     UnknownNet = 15,
     /// A statement that is not allowed here
     Misplaced = 16,
+    /// A file that cannot be imported
+    Import = 17,
     /// An unknown argument
     UnknownArgument = 20,
     /// A missing argument
@@ -178,6 +180,18 @@ impl Diagnostic {
             severity: Severity::Warning,
             ..Self::error(code, span, message)
         }
+    }
+
+    /// The same in a file that begins at this byte of the source.
+    pub fn moved(mut self, by: usize) -> Self {
+        let moved = |span: Span| Span::new(span.start as usize + by, span.end as usize + by);
+        for label in self.secondary.iter_mut().chain([&mut self.primary]) {
+            label.span = moved(label.span);
+        }
+        if let Some(fix) = &mut self.fix {
+            fix.span = moved(fix.span);
+        }
+        self
     }
 
     /// Says something about the primary place.

@@ -42,6 +42,8 @@ pub mod foreign;
 #[doc(hidden)]
 pub mod graph;
 #[doc(hidden)]
+pub mod imports;
+#[doc(hidden)]
 pub mod ir;
 #[doc(hidden)]
 pub mod limits;

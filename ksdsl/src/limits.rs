@@ -1,12 +1,14 @@
 //! Limits on specifications. Beyond these, compilation fails with an error, never by exhausting memory or
 //! overflowing the stack.
 
-/// Bytes of one source.
+/// Bytes of one source, imported files included.
 pub const SOURCE_BYTES: usize = 1 << 20;
 /// Bytes that are read again after syntax errors, to find the next ones: the more errors are reported the
 /// smaller the source is.
 pub const READ_AGAIN: usize = 1 << 22;
-/// Tokens of one source.
+/// Files of one source, itself and those it imports.
+pub const FILES: usize = 64;
+/// Tokens of one file.
 pub const TOKENS: usize = 250_000;
 /// Brackets and braces open at the same time.
 pub const BRACKET_DEPTH: usize = 64;
@@ -16,6 +18,10 @@ pub const NAME_LENGTH: usize = 128;
 pub const PARAMETERS: usize = 256;
 /// Operators in one expression, those in its brackets included.
 pub const OPERATORS: usize = 256;
+/// Values in one list, or in one call that is a value, those inside them included.
+pub const VALUES: usize = 4096;
+/// Lists and calls inside each other, as values.
+pub const VALUE_DEPTH: usize = 16;
 /// Blocks, stages and repetitions inside each other once blocks are expanded.
 pub const EXPANSION_DEPTH: usize = 64;
 /// Layers of all networks of one source.

@@ -36,7 +36,8 @@ use crate::value::Value;
 use std::path::Path;
 
 pub use error::{Invalid, SpecError};
-pub use read::{ReadError, read_source};
+pub(crate) use read::read_text;
+pub use read::{ReadError, read_source, read_source_as};
 
 /// A specification, with a selected network and values for its parameters.
 #[derive(Clone, Debug)]
@@ -247,7 +248,7 @@ fn family<'f>(file: &'f File, net: &'f Net) -> Option<(&'f [Param], &'f [Arg])> 
     match &net.kind {
         NetKind::Family { params, .. } => Some((params, &[])),
         NetKind::Instance { base, args } => {
-            let family = file.nets.iter().find(|net| net.name.value == base.value)?;
+            let family = file.all_nets().find(|net| net.name.value == base.value)?;
             match &family.kind {
                 NetKind::Family { params, .. } => Some((params, args)),
                 NetKind::Instance { .. } => None,
@@ -264,6 +265,13 @@ macro_rules! values {
             }
         }
     )+};
+}
+
+/// A word.
+impl From<&str> for Value {
+    fn from(word: &str) -> Self {
+        Value::word(word)
+    }
 }
 
 values! { i64 => Int, i32 => Int, u32 => Int, f64 => Float, bool => Bool }

@@ -5,6 +5,7 @@ use crate::analyse::{Analysis, analyse};
 #[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
 use crate::ir::{Group, Layer, Network, Port, Visit, join_sizes};
+use crate::value::Value;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,8 +56,9 @@ pub struct PortSummary {
 }
 
 /// A parameter's value.
-#[derive(Clone, Copy, Debug, Serialize, PartialEq)]
+#[derive(Clone, Debug, Serialize, PartialEq)]
 #[serde(untagged)]
+#[non_exhaustive]
 pub enum Setting {
     /// An integer.
     Int(i64),
@@ -64,6 +66,10 @@ pub enum Setting {
     Float(f64),
     /// A boolean.
     Bool(bool),
+    /// A word, or a call as it is written.
+    Text(String),
+    /// A list.
+    List(Vec<Setting>),
 }
 
 /// Parameter counts.
@@ -179,7 +185,7 @@ impl Summary {
             settings: network
                 .parameters
                 .iter()
-                .map(|(name, value)| (name.clone(), setting(*value)))
+                .map(|(name, value)| (name.clone(), setting(value)))
                 .collect(),
             input: network.input().sizes(),
             output: network.output().sizes(),
@@ -236,12 +242,13 @@ fn in_words(named: &[PortSummary], only: &[u64]) -> String {
     }
 }
 
-fn setting(value: crate::value::Value) -> Setting {
+fn setting(value: &Value) -> Setting {
     match value {
-        crate::value::Value::Int(value) => Setting::Int(value),
-        crate::value::Value::Float(value) => Setting::Float(value),
-        crate::value::Value::Bool(value) => Setting::Bool(value),
-        crate::value::Value::Kept(_) => unreachable!("a network has its parameters before any value"),
+        Value::Int(value) => Setting::Int(*value),
+        Value::Float(value) => Setting::Float(*value),
+        Value::Bool(value) => Setting::Bool(*value),
+        Value::Word(_) | Value::Call(_) | Value::Kept(_) => Setting::Text(value.to_string()),
+        Value::List(list) => Setting::List(list.items().iter().map(setting).collect()),
     }
 }
 
@@ -356,17 +363,29 @@ impl fmt::Display for MappingSummary {
     }
 }
 
+/// As the language writes it.
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Setting::Int(value) => write!(f, "{value}"),
+            Setting::Float(value) => write!(f, "{value:?}"),
+            Setting::Bool(value) => write!(f, "{value}"),
+            Setting::Text(text) => f.write_str(text),
+            Setting::List(items) => {
+                let items: Vec<String> = items.iter().map(Setting::to_string).collect();
+                write!(f, "[{}]", items.join(", "))
+            }
+        }
+    }
+}
+
 /// A diff-friendly text form: one line per layer and per shared kernel.
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings: Vec<String> = self
             .settings
             .iter()
-            .map(|(name, value)| match value {
-                Setting::Int(value) => format!("{name} = {value}"),
-                Setting::Float(value) => format!("{name} = {value:?}"),
-                Setting::Bool(value) => format!("{name} = {value}"),
-            })
+            .map(|(name, value)| format!("{name} = {value}"))
             .collect();
         writeln!(f, "net {}({})", self.name, settings.join(", "))?;
         writeln!(f, "{} -> {}", self.input_in_words(), self.output_in_words())?;

@@ -6,6 +6,7 @@ use ksdsl::compile::{Compilation, Options, compile};
 use ksdsl::diag::{Code, Severity};
 use ksdsl::render::render;
 use ksdsl::source::Source;
+use ksdsl::spec::read_source_as;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -40,8 +41,7 @@ struct Case {
 /// Every case, compiled once for all tests.
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let compiled = |path: PathBuf| {
-        let text = std::fs::read_to_string(&path).expect("a case can be read");
-        let source = Source::new(name(&path), text);
+        let source = read_source_as(&path, name(&path)).expect("a case can be read");
         let compilation = compile(&source, &Options::default());
         Case {
             path,
@@ -117,7 +117,7 @@ fn no_mistake_is_reported_twice() {
             compilation,
         } = case;
         let count = source
-            .text()
+            .own_text()
             .lines()
             .find_map(|line| line.strip_prefix("// mistakes: ")?.trim().parse().ok())
             .unwrap_or(1);
@@ -149,7 +149,7 @@ fn messages_point_at_the_place_and_name_the_fix() {
         compilation,
     } in CASES.iter()
     {
-        for (number, (place, fix)) in wants(source.text()).enumerate() {
+        for (number, (place, fix)) in wants(source.own_text()).enumerate() {
             count += 1;
             let found = compilation.diagnostics.get(number);
             let there = found.map(|diagnostic| &source.text()[diagnostic.primary.span.range()]);
@@ -170,7 +170,9 @@ fn fixed(source: &Source, compilation: &Compilation) -> (Source, usize) {
     let fixes = compilation.diagnostics.iter().filter_map(|d| d.fix.as_ref());
     let mut fixes: Vec<_> = fixes.map(|fix| (fix.span.range(), fix.text.as_str())).collect();
     fixes.sort_by_key(|(range, _)| range.start);
-    let mut text = source.text().to_owned();
+    let mut text = source.own_text().to_owned();
+    // Those of imported files are for these.
+    fixes.retain(|(range, _)| range.end <= text.len());
     for (range, new) in fixes.iter().rev() {
         text.replace_range(range.clone(), new);
     }

@@ -313,7 +313,7 @@ fn compiled(text: &str) -> Result<Value, Vec<Code>> {
     let source = Source::new("random.ksn", format!("net a(value = {text}) {{ input 3; relu }}"));
     let compilation = compile(&source, &Options::default());
     match compilation.networks.first() {
-        Some(network) if compilation.diagnostics.is_empty() => Ok(network.parameters[0].1),
+        Some(network) if compilation.diagnostics.is_empty() => Ok(network.parameters[0].1.clone()),
         _ => Err(compilation
             .diagnostics
             .iter()

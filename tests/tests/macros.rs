@@ -53,6 +53,15 @@ mod in_rust {
     }
 }
 
+mod imported {
+    ksdsl_runtime::ksnet! {
+        use "nets/small.ksn"
+        use "std/residual.ksn"
+        net imported = small(width = 6)
+        net with_blocks { input 4 x 8 x 8; basic_block(4); global_avg_pool; linear(2) }
+    }
+}
+
 mod in_a_file {
     ksdsl_runtime::include_ksn!("nets/small.ksn");
 }
@@ -93,11 +102,14 @@ fn networks_are_the_same_in_rust_and_in_a_file() {
         (in_rust::wide::PARAMETERS, 8),
         (in_a_file::wide::PARAMETERS, 8),
         (by_the_build_script::wide::PARAMETERS, 8),
+        (imported::imported::PARAMETERS, 6),
         // The expression that is passed on stays one operand: 2 * (3 + 1).
         (by_another_macro::eight::PARAMETERS, 8),
     ] {
         assert_eq!(found, small_parameters(width, 5));
     }
+    // Two convolutions, two norms and the classifier.
+    assert_eq!(imported::with_blocks::PARAMETERS, 2 * 9 * 4 * 4 + 2 * 2 * 4 + 4 * 2 + 2);
 }
 
 #[test]

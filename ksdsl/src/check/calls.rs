@@ -25,6 +25,15 @@ pub(super) fn built_in(params: &'static [ParamDef]) -> Vec<Parameter<'static>> {
         .collect()
 }
 
+/// The parameters of a layer of the language where none must be given.
+pub(super) fn optional(params: &'static [ParamDef]) -> Vec<Parameter<'static>> {
+    let optional = |param| Parameter {
+        required: false,
+        ..param
+    };
+    built_in(params).into_iter().map(optional).collect()
+}
+
 /// The parameters of a user's block or network.
 pub(super) fn user(params: &[Param]) -> Vec<Parameter<'_>> {
     params

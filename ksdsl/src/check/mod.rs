@@ -14,7 +14,7 @@ mod uses;
 
 use crate::ast::{Arg, Block, Body, Dims, File, Input, Net, NetKind, Param, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::ops;
+use crate::ops::{self, ParamDef};
 use crate::source::{Name, Span};
 use names::Scope;
 pub(crate) use names::duplicate;
@@ -23,9 +23,10 @@ use std::collections::{BTreeMap, HashMap};
 /// Checks a file.
 pub fn check(file: &File, diagnostics: &mut Diagnostics) {
     let nets = file
-        .nets
+        .imported
         .iter()
         .rev()
+        .chain(file.nets.iter().rev())
         .map(|net| (net.name.value.as_str(), net))
         .collect();
     let mut checker = Checker {
@@ -38,6 +39,16 @@ pub fn check(file: &File, diagnostics: &mut Diagnostics) {
     };
     checker.items();
     recursion::check(file, checker.diagnostics);
+}
+
+/// Reports unknown, surplus and missing arguments of a layer of the language.
+pub(crate) fn built_in_args(callee: &Name, args: &[Arg], params: &'static [ParamDef], diagnostics: &mut Diagnostics) {
+    calls::check(callee, args, &calls::built_in(params), diagnostics);
+}
+
+/// Reports unknown, surplus and missing arguments of a block.
+pub(crate) fn user_args(callee: &Name, args: &[Arg], params: &[Param], diagnostics: &mut Diagnostics) {
+    calls::check(callee, args, &calls::user(params), diagnostics);
 }
 
 /// What a body belongs to: decides which statements it may hold.
@@ -66,7 +77,7 @@ struct Checker<'f, 'd> {
 
 impl<'f> Checker<'f, '_> {
     fn items(&mut self) {
-        for net in &self.file.nets {
+        for net in self.file.all_nets() {
             names::check_allowed(&net.name, self.diagnostics);
             match self.nets.get(net.name.value.as_str()) {
                 Some(first) if first.name.span != net.name.span => {
@@ -82,7 +93,7 @@ impl<'f> Checker<'f, '_> {
         for block in &self.file.blocks {
             self.block(block, &mut Scope::default());
         }
-        for net in &self.file.nets {
+        for net in self.file.all_nets() {
             self.net(net);
         }
     }
@@ -92,6 +103,7 @@ impl<'f> Checker<'f, '_> {
             NetKind::Family { params, body } => {
                 let mut scope = Scope::default();
                 self.params(params, &mut scope);
+                scope.has_current = true;
                 for statement in &body.statements {
                     if let Statement::Block(block) = statement {
                         self.define(block);
@@ -127,7 +139,7 @@ impl<'f> Checker<'f, '_> {
             ),
             None if self.diagnostics.is_full() || self.file.lost.contains(&base.value) => {}
             None => {
-                let families = self.file.nets.iter();
+                let families = self.file.all_nets();
                 let families = families.filter(|net| matches!(net.kind, NetKind::Family { .. }));
                 let names = families.map(|net| net.name.value.as_str());
                 let near = nearest(&base.value, names.clone()).map(|name| format!("did you mean `{name}`?"));
@@ -206,10 +218,12 @@ impl<'f> Checker<'f, '_> {
 
     fn block(&mut self, block: &'f Block, scope: &mut Scope) {
         let (mark, outer) = (scope.len(), scope.enter_block());
+        let had_current = std::mem::replace(&mut scope.has_current, true);
         self.params(&block.params, scope);
         self.body(&block.body, Place::Block, scope);
         scope.truncate(mark);
         scope.leave_block(outer);
+        scope.has_current = had_current;
     }
 
     /// Defaults may refer to the parameters before them.
@@ -242,9 +256,11 @@ impl<'f> Checker<'f, '_> {
                     scope.define("input", name, self.diagnostics);
                 }
                 self.input_product(dims);
+                let had_current = std::mem::replace(&mut scope.has_current, false);
                 for size in dims.sizes.iter().chain(vocabulary) {
                     self.expr(size, scope);
                 }
+                scope.has_current = had_current;
             }
             Statement::Let(name, value) => {
                 self.expr(value, scope);
@@ -279,7 +295,9 @@ impl<'f> Checker<'f, '_> {
                     };
                     self.misplaced(share.span, "`share`", right);
                 }
+                let had_current = std::mem::replace(&mut scope.has_current, false);
                 self.share(share, scope);
+                scope.has_current = had_current;
             }
             Statement::Step(step) => self.step(step, place, scope),
             Statement::Invalid(_) => {}

@@ -2,6 +2,7 @@
 
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::source::{Name, Span};
+use crate::value::{AFTER_INPUT, SIZES};
 use std::collections::HashMap;
 
 /// Names that Rust does not allow even as raw identifiers, and `shared`, which generated code uses
@@ -16,6 +17,8 @@ pub(super) struct Scope {
     current: HashMap<String, usize>,
     /// Names before this one belong to the network around a block: the block may hide them.
     hideable: usize,
+    /// Whether a layer receives a value here, so that its sizes have names.
+    pub(super) has_current: bool,
 }
 
 struct Defined {
@@ -58,6 +61,11 @@ impl Scope {
     /// Adds a name. Hiding one of the same body or of a body around it is an error, because in a
     /// specification it is a mistake; a block is a place of its own.
     pub(super) fn define(&mut self, what: &str, name: &Name, diagnostics: &mut Diagnostics) {
+        if SIZES.contains(&name.value.as_str()) {
+            let text = format!("`{}` is a size of the current value", name.value);
+            diagnostics.push(Diagnostic::error(Code::ReservedName, name.span, text).help("choose another name"));
+            return;
+        }
         let hides = self.current.get(&name.value).copied();
         match hides {
             Some(first) if first >= self.hideable => duplicate(what, name, self.names[first].name.span, diagnostics),
@@ -82,10 +90,18 @@ impl Scope {
         if self.knows(name) || diagnostics.is_full() {
             return;
         }
+        if SIZES.contains(&name) {
+            if !self.has_current {
+                let text = format!("`{name}` has no value here");
+                diagnostics.push(Diagnostic::error(Code::UnknownName, span, text).help(AFTER_INPUT));
+            }
+            return;
+        }
         let known = self.current.keys().map(String::as_str);
         // Of other lengths more words are near than are meant.
         let truth = ["true", "false"].into_iter().filter(|word| word.len() == name.len());
-        let near = nearest(name, known.chain(words.iter().copied()).chain(truth));
+        let sizes = SIZES.into_iter().filter(|_| self.has_current);
+        let near = nearest(name, known.chain(words.iter().copied()).chain(truth).chain(sizes));
         let diagnostic = Diagnostic::error(
             Code::UnknownName,
             span,

@@ -11,7 +11,7 @@ type Calls<'f> = HashMap<&'f str, Vec<&'f Name>>;
 /// Blocks outside networks can only use each other, and so need no second look with those inside.
 pub(super) fn check(file: &File, diagnostics: &mut Diagnostics) {
     report(&calls(file.blocks.iter()), diagnostics);
-    for net in &file.nets {
+    for net in file.all_nets() {
         if let NetKind::Family { body, .. } = &net.kind {
             let inner = body.statements.iter().filter_map(|statement| match statement {
                 Statement::Block(block) => Some(block),

@@ -4,6 +4,7 @@ use super::Checker;
 use crate::ast::Call;
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
+use crate::imports;
 use crate::mappings::{PRIVATE_PARTS, find};
 use crate::ops::{self, LayerDef};
 use crate::source::Name;
@@ -43,6 +44,9 @@ impl Checker<'_, '_> {
                 return diagnostic.help(format!("the language has no `{name}`; {instead}"));
             }
             None => {}
+        }
+        if let Some(file) = imports::library_file(name) {
+            return diagnostic.help(format!("it is in the library: write `use \"{file}\"` at the top"));
         }
         if find(PRIVATE_PARTS, name).is_some() {
             return diagnostic.help(format!(

@@ -7,7 +7,7 @@ use crate::foreign::{self, Ours};
 use crate::mappings::{ClauseDef, MAPPINGS, PLACES, PRIVATE_PARTS, find};
 use crate::ops;
 use crate::source::{Name, Span};
-use crate::value::FUNCTIONS;
+use crate::value::{FUNCTIONS, is_function};
 
 impl<'f> Checker<'f, '_> {
     pub(super) fn call(&mut self, call: &'f Call, scope: &Scope) {
@@ -25,6 +25,10 @@ impl<'f> Checker<'f, '_> {
             return;
         }
         let Some(block) = self.known_block(&name.value) else {
+            if scope.knows(&name.value) {
+                self.call_of_value(call, scope);
+                return;
+            }
             // Of arguments of what does not exist nobody knows which words they may be.
             self.unknown_call(call);
             return;
@@ -32,11 +36,7 @@ impl<'f> Checker<'f, '_> {
         if call.paths.is_some() {
             self.no_paths(call);
         }
-        for arg in args {
-            for size in &arg.value.sizes {
-                self.expr(size, scope);
-            }
-        }
+        self.any_args(args, scope);
         calls::check(name, args, &calls::user(&block.params), self.diagnostics);
     }
 
@@ -102,6 +102,21 @@ impl<'f> Checker<'f, '_> {
             .map(|param| format!("write `{} = ...`", param.name));
         self.diagnostics
             .push(Diagnostic::error(Code::WrongType, size.span, text).maybe_help(help));
+    }
+
+    /// What a parameter or a constant stands for is known when blocks are expanded.
+    fn call_of_value(&mut self, call: &'f Call, scope: &Scope) {
+        if call.paths.is_some() {
+            self.no_paths(call);
+        }
+        self.any_args(&call.args, scope);
+    }
+
+    /// The arguments of what is not known here.
+    fn any_args(&mut self, args: &'f [Arg], scope: &Scope) {
+        for size in args.iter().flat_map(|arg| &arg.value.sizes) {
+            self.expr(size, scope);
+        }
     }
 
     /// Whether a call has as many paths as its layer joins; reported if not.
@@ -171,13 +186,14 @@ impl<'f> Checker<'f, '_> {
                     (ExprKind::Name(name), Some(param)) if self.word_of_another(param, name, size.span, scope) => {}
                     (ExprKind::Name(name), Some(param)) if !self.file.lost.contains(name) => {
                         let takes = ops::takes(param, name);
+                        if self.is_word(name) {
+                            continue;
+                        }
                         let takes = (takes.0, takes.1.as_deref());
                         scope.check_known(name, size.span, takes, self.diagnostics);
                     }
                     (ExprKind::Function(name, inner), Some(param)) if ops::is_function(param.kind, &name.value) => {
-                        for expr in inner {
-                            self.expr(expr, scope);
-                        }
+                        self.any_args(inner, scope);
                     }
                     _ => self.expr(size, scope),
                 }
@@ -208,14 +224,18 @@ impl<'f> Checker<'f, '_> {
     pub(super) fn share(&mut self, share: &'f Share, scope: &Scope) {
         let selectors = match &share.select {
             Select::Paths(selectors) | Select::Blocks { selectors, .. } => selectors,
-            Select::Isomorphic { kind, scopes } => {
+            Select::Isomorphic { kind, args, scopes, .. } => {
                 if let Some(kind) = kind {
-                    self.share_kind(kind);
+                    self.share_kind(kind, args, scope);
                 }
                 scopes
             }
         };
-        for segment in selectors.iter().flat_map(|selector| &selector.segments) {
+        if let Some(every) = &share.every {
+            self.expr(every, scope);
+        }
+        let selectors = selectors.iter().chain(&share.except);
+        for segment in selectors.flat_map(|selector| &selector.segments) {
             match segment {
                 Segment::Index(expr) => self.expr(expr, scope),
                 Segment::Range(from, to, _) => {
@@ -317,8 +337,10 @@ impl<'f> Checker<'f, '_> {
             .push(Diagnostic::error(code, call.span, format!("`{name}` {text}")).help(help));
     }
 
-    fn share_kind(&mut self, kind: &Name) {
-        if ops::kinds().any(|known| known == kind.value) {
+    fn share_kind(&mut self, kind: &Name, args: &'f [Arg], scope: &Scope) {
+        if let Some(layer) = ops::find(&kind.value).filter(|_| ops::kinds().any(|known| known == kind.value)) {
+            calls::check(kind, args, &calls::optional(layer.params), self.diagnostics);
+            self.layer_args(args.iter(), layer.params, scope);
             return;
         }
         let text = format!("`{}` is not a kind of layer that can be shared", kind.value);
@@ -337,38 +359,88 @@ impl<'f> Checker<'f, '_> {
 
     pub(super) fn expr(&mut self, expr: &'f Expr, scope: &Scope) {
         match &expr.kind {
-            ExprKind::Name(name) if self.file.lost.contains(name) => {}
-            ExprKind::Name(name) => scope.check_known(name, expr.span, (&[], None), self.diagnostics),
-            ExprKind::Function(name, args) => {
-                self.function(name, args.len());
-                for arg in args {
-                    self.expr(arg, scope);
-                }
+            ExprKind::Name(name) if self.file.lost.contains(name) || self.is_word(name) => {}
+            ExprKind::Name(name) => scope.check_known(
+                name,
+                expr.span,
+                (&[], self.near_word(name, scope).as_deref()),
+                self.diagnostics,
+            ),
+            ExprKind::Function(name, args) if is_function(&name.value) => {
+                self.function(name, args);
+                self.any_args(args, scope);
+            }
+            ExprKind::Function(name, args) => self.call_as_value(name, args, scope),
+            ExprKind::List(items) => items.iter().for_each(|item| self.expr(item, scope)),
+            ExprKind::Index(list, index) => {
+                self.expr(list, scope);
+                self.expr(index, scope);
             }
             ExprKind::Negate(inner) | ExprKind::Not(inner) => self.expr(inner, scope),
             ExprKind::Binary(left, _, right) => {
                 self.expr(left, scope);
                 self.expr(right, scope);
             }
-            ExprKind::Invalid | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) => {}
+            ExprKind::Invalid | ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_) | ExprKind::Kept(_) => {}
         }
     }
 
-    fn function(&mut self, name: &Name, given: usize) {
-        let diagnostic = match FUNCTIONS.iter().find(|(known, _)| *known == name.value) {
-            Some((_, wanted)) if *wanted == given => return,
-            Some((_, wanted)) => {
-                let code = if given < *wanted {
-                    Code::MissingArgument
-                } else {
-                    Code::SurplusArgument
-                };
-                let text = format!("`{}` takes {wanted} arguments, but {given} were given", name.value);
-                Diagnostic::error(code, name.span, text)
-            }
-            None => unknown_function(name),
+    /// Whether a name is a value of its own: a word of the language, or a layer or a block.
+    fn is_word(&self, name: &str) -> bool {
+        ops::is_language_word(name) || self.known_block(name).is_some()
+    }
+
+    /// What to say of an unknown name that is nearly a word.
+    fn near_word(&self, name: &str, scope: &Scope) -> Option<String> {
+        if scope.knows(name) || self.diagnostics.is_full() {
+            return None;
+        }
+        let blocks = self.blocks.keys().chain(self.inner.keys()).copied();
+        let near = nearest(name, ops::language_words()).or_else(|| nearest(name, blocks))?;
+        // Of all words some are near to any short name.
+        let letters = strsim::damerau_levenshtein(name, near);
+        (letters <= name.len() / 4).then(|| format!("did you mean `{near}`?"))
+    }
+
+    /// A layer, a block or an initialisation with arguments, in the place of a value.
+    fn call_as_value(&mut self, name: &'f Name, args: &'f [Arg], scope: &Scope) {
+        if let Some(layer) = ops::find(&name.value) {
+            calls::check(name, args, &calls::built_in(layer.params), self.diagnostics);
+            self.layer_args(args.iter(), layer.params, scope);
+            return;
+        }
+        self.any_args(args, scope);
+        match self.known_block(&name.value) {
+            Some(block) => calls::check(name, args, &calls::user(&block.params), self.diagnostics),
+            None if ops::is_init(&name.value) || self.file.lost.contains(&name.value) => {}
+            None => self.diagnostics.push(unknown_function(name)),
+        }
+    }
+
+    fn function(&mut self, name: &Name, args: &[Arg]) {
+        let (given, Some((_, wanted))) = (args.len(), FUNCTIONS.iter().find(|(known, _)| *known == name.value)) else {
+            return;
         };
-        self.diagnostics.push(diagnostic);
+        if given == *wanted {
+            let odd = args.iter().find(|arg| arg.name.is_some() || arg.value.sizes.len() != 1);
+            if let Some(arg) = odd {
+                let text = format!("`{}` takes values without names, separated by `,`", name.value);
+                self.diagnostics
+                    .push(Diagnostic::error(Code::WrongType, arg.value.span, text));
+            }
+            return;
+        }
+        let code = match given < *wanted {
+            true => Code::MissingArgument,
+            false => Code::SurplusArgument,
+        };
+        let (were, arguments) = match (given, wanted) {
+            (1, _) => ("was", "arguments"),
+            (_, 1) => ("were", "argument"),
+            _ => ("were", "arguments"),
+        };
+        let text = format!("`{}` takes {wanted} {arguments}, but {given} {were} given", name.value);
+        self.diagnostics.push(Diagnostic::error(code, name.span, text));
     }
 }
 

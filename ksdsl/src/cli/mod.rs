@@ -57,7 +57,7 @@ struct Choice {
     /// Select a network by name
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
-    /// Set a parameter of the network to an integer, floating-point or boolean value (repeatable)
+    /// Set a parameter of the network to a number, `true` or `false`, a word or a list (repeatable)
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, Value)>,
 }
@@ -68,7 +68,10 @@ impl Choice {
         if let Some(net) = &self.net {
             spec = spec.network(net);
         }
-        Ok(self.set.iter().fold(spec, |spec, (name, value)| spec.set(name, *value)))
+        Ok(self
+            .set
+            .iter()
+            .fold(spec, |spec, (name, value)| spec.set(name, value.clone())))
     }
 }
 
@@ -80,7 +83,9 @@ fn setting(text: &str) -> Result<(String, Value), String> {
         .ok_or("expected name=value, such as depth=6")?;
     match Value::parse(value) {
         Some(value) => Ok((name.to_owned(), value)),
-        None => Err(format!("`{value}` is neither a number nor `true` or `false`")),
+        None => Err(format!(
+            "`{value}` is not a value: a number, `true` or `false`, a word, or a list such as `[64, 128]`"
+        )),
     }
 }
 

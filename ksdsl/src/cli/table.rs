@@ -24,11 +24,7 @@ pub(super) fn table(summary: &Summary, all: bool, terminal: &Terminal) -> String
 }
 
 fn heading(summary: &Summary) -> String {
-    let setting = |(name, value): (&String, &Setting)| match value {
-        Setting::Int(value) => format!("{name} = {value}"),
-        Setting::Float(value) => format!("{name} = {value:?}"),
-        Setting::Bool(value) => format!("{name} = {value}"),
-    };
+    let setting = |(name, value): (&String, &Setting)| format!("{name} = {value}");
     let settings: Vec<String> = summary.settings.iter().map(setting).collect();
     format!(
         "{}({})  {} -> {}",

@@ -9,6 +9,7 @@ use crate::parse::parse;
 use crate::source::{Source, Span};
 use crate::value::Env;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 /// The call of such a layer whose statements are carried out.
@@ -42,7 +43,7 @@ impl Elaborator<'_, '_> {
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
         let body = BODIES.get(layer.name)?;
-        let mut env = Env::default();
+        let mut env = Env::inside(Rc::clone(&self.words));
         for (name, value) in constants {
             env.bind(name, Some(value));
         }
@@ -78,7 +79,7 @@ mod tests {
         for layer in layers() {
             let Resolve::Block(block) = layer.resolve else { continue };
             let text = format!(
-                "block b(channels, heads, key_heads, key_channels, causal, reduced, bias) {{ {} }}",
+                "block b(channels, heads, key_heads, key_channels, causal, reduced, bias, act, gate) {{ {} }}",
                 block.text
             );
             let mut diagnostics = Diagnostics::default();

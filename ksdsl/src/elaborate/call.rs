@@ -1,5 +1,6 @@
 //! Layers and blocks.
 
+use super::callees::current;
 use super::{Elaborator, KnownBlock, Unshared, budget, product};
 use crate::ast::{Arg, Block, Call};
 use crate::diag::{Code, Diagnostic};
@@ -19,8 +20,17 @@ impl<'f> Elaborator<'f, '_> {
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
         if let Some(layer) = ops::find(&call.name.value) {
-            return self.layer_call(layer, call, label, shape, nodes);
+            self.check_hidden(call);
+            return match layer.resolve {
+                Resolve::Join { resolve, .. } => self.join_call((layer, resolve), call, label, shape, nodes),
+                _ => self.layer_call(layer, call, label, shape, nodes),
+            };
         }
+        // What the language is written in does not see the user's blocks.
+        if (!self.is_block(call) || self.built_in.is_some()) && !self.aborted {
+            return self.call_of_value(call, label, shape, nodes);
+        }
+        self.check_hidden(call);
         let path = match label {
             Some(label) => self.named_path(label),
             None => self.level().next_index(),
@@ -28,10 +38,15 @@ impl<'f> Elaborator<'f, '_> {
         self.block_at(call, path, shape, nodes)
     }
 
+    /// Whether a call is one of a block by its name.
+    pub(super) fn is_block(&self, call: &Call) -> bool {
+        self.blocks.contains_key(call.name.value.as_str())
+    }
+
     /// Expands a block under a path.
     pub(super) fn block_at(
         &mut self,
-        call: &'f Call,
+        call: &Call,
         path: Path,
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
@@ -41,7 +56,7 @@ impl<'f> Elaborator<'f, '_> {
             self.incomplete = true;
             return None;
         };
-        let inner = self.block_env(known, &call.args);
+        let inner = self.block_env(known, &call.args, shape);
         let outer = std::mem::replace(&mut self.env, inner);
         let kind = ScopeKind::Block(known.block.name.value.clone());
         let output = self.scope(kind, path, shape, nodes, |this, shape, inner| {
@@ -52,7 +67,8 @@ impl<'f> Elaborator<'f, '_> {
     }
 
     /// The names a block sees: its parameters, and those of the network it is defined in.
-    fn block_env(&mut self, known: KnownBlock<'f>, args: &'f [Arg]) -> Env {
+    fn block_env(&mut self, known: KnownBlock<'f>, args: &[Arg], shape: Option<Shape>) -> Env {
+        self.env.set_current(current(shape));
         let mut values = user_args(known.block, args, |arg| match arg.value.sizes.as_slice() {
             [value] => eval(value, &self.env, self.diagnostics),
             _ => {
@@ -68,8 +84,9 @@ impl<'f> Elaborator<'f, '_> {
         let mut env = if known.in_net {
             Env::inside(Rc::clone(&self.net_env))
         } else {
-            Env::default()
+            Env::inside(Rc::clone(&self.words))
         };
+        env.set_current(current(shape));
         for param in &known.block.params {
             let value = match (values.remove(param.name.value.as_str()), &param.default) {
                 (Some(value), _) => value,
@@ -81,17 +98,14 @@ impl<'f> Elaborator<'f, '_> {
         env
     }
 
-    fn layer_call(
+    pub(super) fn layer_call(
         &mut self,
         layer: &'static LayerDef,
-        call: &'f Call,
+        call: &Call,
         label: Option<&Name>,
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        if let Resolve::Join { resolve, .. } = layer.resolve {
-            return self.join_call((layer, resolve), call, label, shape, nodes);
-        }
         let (args, span) = (self.args(layer, &call.args), self.place(call.span));
         let resolved = match (layer.resolve, &args, shape) {
             (Resolve::One(resolve), Some(args), Some(input)) => Some(resolve(args, input)),
@@ -207,12 +221,12 @@ impl<'f> Elaborator<'f, '_> {
 }
 
 /// The arguments of a call by the callee's parameters.
-fn user_args<'f>(
-    block: &'f Block,
-    args: &'f [Arg],
-    mut value: impl FnMut(&'f Arg) -> Option<Value>,
-) -> HashMap<&'f str, Option<Value>> {
-    let param = |position: usize, arg: &'f Arg| match &arg.name {
+fn user_args<'a>(
+    block: &'a Block,
+    args: &'a [Arg],
+    mut value: impl FnMut(&'a Arg) -> Option<Value>,
+) -> HashMap<&'a str, Option<Value>> {
+    let param = |position: usize, arg: &'a Arg| match &arg.name {
         Some(name) => Some(name.value.as_str()),
         None => block.params.get(position).map(|param| param.name.value.as_str()),
     };

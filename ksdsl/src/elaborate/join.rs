@@ -1,7 +1,7 @@
 //! Operations of several inputs: paths and what joins them.
 
 use super::{Elaborator, Level, product};
-use crate::ast::{Arg, Call};
+use crate::ast::{Arg, Call, Expr, ExprKind};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Arm, Join, Node, Op, Shape, in_words};
 use crate::ops::{self, Args, Clash, LayerDef, Problem};
@@ -56,6 +56,8 @@ impl<'f> Elaborator<'f, '_> {
     /// Goes on from the value that an argument names.
     fn operand(&mut self, arg: &'f Arg, nodes: &mut Vec<Node>) -> Option<Shape> {
         match arg.value.sizes.as_slice() {
+            // The checks have reported it.
+            [source] if self.is_layer(source) => None,
             [source] => self.from(source, nodes),
             _ => {
                 let text = "an operation of several inputs joins values with names";
@@ -64,6 +66,15 @@ impl<'f> Elaborator<'f, '_> {
                 None
             }
         }
+    }
+
+    /// Whether an expression is a layer or a block, written out.
+    fn is_layer(&self, expr: &Expr) -> bool {
+        let (ExprKind::Name(name) | ExprKind::Function(Name { value: name, .. }, _)) = &expr.kind else {
+            return false;
+        };
+        let is_known = ops::find(name).is_some() || self.blocks.contains_key(name.as_str());
+        is_known && !self.env.hides(name, &self.words)
     }
 
     fn path_arms(&mut self, call: &'f Call, shape: Option<Shape>) -> Option<Vec<Arm>> {

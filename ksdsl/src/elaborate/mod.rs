@@ -7,6 +7,7 @@
 mod budget;
 mod built_in;
 mod call;
+mod callees;
 mod join;
 mod level;
 mod order;
@@ -20,7 +21,7 @@ use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::ir::{Node, Path, Port, Scope, ScopeKind, Segment, Shape};
 use crate::limits;
 use crate::source::{Name, Span};
-use crate::value::{Env, Value, eval, eval_int};
+use crate::value::{Current, Env, Value, eval, eval_int};
 pub use budget::Budget;
 use built_in::BuiltIn;
 use level::Level;
@@ -34,7 +35,7 @@ pub use unshared::{Elaborated, Head};
 pub fn elaborate<'f>(
     head: Head<'f>,
     net: &'f Net,
-    file_blocks: &'f [Block],
+    (file_blocks, words): (&'f [Block], &Rc<Env>),
     values: &HashMap<String, Option<Value>>,
     budget: &mut Budget,
     diagnostics: &mut Diagnostics,
@@ -42,7 +43,7 @@ pub fn elaborate<'f>(
     let NetKind::Family { params, body } = &net.kind else {
         return None;
     };
-    let mut elaborator = Elaborator::new(file_blocks, budget, diagnostics);
+    let mut elaborator = Elaborator::new((file_blocks, words_in(body, words)), budget, diagnostics);
     elaborator.spend(file_blocks.len() / BLOCKS_PER_STEP, net.name.span);
     let parameters = elaborator.bind_params(params, values);
     elaborator.net_body(body)?;
@@ -65,6 +66,20 @@ pub fn elaborate<'f>(
     })
 }
 
+/// The words that expressions of a network can refer to: those of the file, and the network's own blocks.
+fn words_in(body: &Body, words: &Rc<Env>) -> Rc<Env> {
+    let mut blocks = body.statements.iter().filter_map(|statement| match statement {
+        Statement::Block(block) => Some(block.name.value.as_str()),
+        _ => None,
+    });
+    let Some(first) = blocks.next() else {
+        return Rc::clone(words);
+    };
+    let mut env = Env::inside(Rc::clone(words));
+    env.bind_words(std::iter::once(first).chain(blocks));
+    Rc::new(env)
+}
+
 /// Blocks that are made known for the price of a step.
 const BLOCKS_PER_STEP: usize = 8;
 
@@ -79,6 +94,8 @@ struct Elaborator<'f, 'd> {
     diagnostics: &'d mut Diagnostics,
     budget: &'d mut Budget,
     blocks: HashMap<&'f str, KnownBlock<'f>>,
+    /// The names that are values of their own: words of the language and blocks.
+    words: Rc<Env>,
     /// The names at the network's top level.
     net_env: Rc<Env>,
     /// The names where we are.
@@ -109,13 +126,18 @@ struct Elaborator<'f, 'd> {
 }
 
 impl<'f, 'd> Elaborator<'f, 'd> {
-    fn new(file_blocks: &'f [Block], budget: &'d mut Budget, diagnostics: &'d mut Diagnostics) -> Self {
+    fn new(
+        (file_blocks, words): (&'f [Block], Rc<Env>),
+        budget: &'d mut Budget,
+        diagnostics: &'d mut Diagnostics,
+    ) -> Self {
         let known = |block: &'f Block| (block.name.value.as_str(), KnownBlock { block, in_net: false });
         Elaborator {
             diagnostics,
             budget,
             blocks: file_blocks.iter().rev().map(known).collect(),
-            net_env: Rc::default(),
+            net_env: Rc::new(Env::inside(Rc::clone(&words))),
+            words,
             env: Env::default(),
             layers: Vec::new(),
             shares: Vec::new(),
@@ -140,11 +162,11 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         let mut bound = Vec::new();
         for param in params {
             let value = match (values.get(&param.name.value), &param.default) {
-                (Some(value), _) => *value,
+                (Some(value), _) => value.clone(),
                 (None, Some(default)) => eval(default, &self.net_env, self.diagnostics),
                 (None, None) => None,
             };
-            Rc::make_mut(&mut self.net_env).bind(&param.name.value, value);
+            Rc::make_mut(&mut self.net_env).bind(&param.name.value, value.clone());
             bound.extend(value.map(|value| (param.name.value.clone(), value)));
         }
         bound
@@ -160,9 +182,12 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             }
             match statement {
                 Statement::Let(name, value) => {
-                    let value = eval(value, &self.net_env, self.diagnostics);
                     self.env = Env::default();
-                    Rc::make_mut(&mut self.net_env).bind(&name.value, value);
+                    let env = Rc::make_mut(&mut self.net_env);
+                    env.set_current(callees::current(shape));
+                    let value = eval(value, env, self.diagnostics);
+                    env.bind(&name.value, value);
+                    env.set_current(Current::Nowhere);
                 }
                 Statement::Share(share) => self.shares.push(share),
                 Statement::Input(..) | Statement::Block(_) => {}
@@ -205,7 +230,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
     fn find_inputs(&mut self, body: &'f Body) -> Option<Shape> {
         // `input` may use constants, which must be defined before it.
         let mut env = Env::inside(Rc::clone(&self.net_env));
-        let mut first = None;
+        let mut first: Option<Option<Shape>> = None;
         for statement in &body.statements {
             match statement {
                 Statement::Let(name, value) => {
@@ -218,8 +243,13 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                         None => self.input_shape(&input.dims, &env),
                     };
                     self.input(input.name.as_ref(), shape, first.is_none());
+                    if first.is_none() {
+                        env.set_current(callees::current(shape));
+                    }
                     first.get_or_insert(shape);
                 }
+                // Sizes after a step are not known yet.
+                Statement::Step(_) | Statement::Stage(..) => env.set_current(Current::Unknown),
                 _ => {}
             }
         }
@@ -321,6 +351,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
     fn statement(&mut self, statement: &'f Statement, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
         self.span = self.place(budget::place(statement));
         self.spend(budget::cost(statement), self.span);
+        self.env.set_current(callees::current(shape));
         match statement {
             Statement::Let(name, value) => {
                 let value = eval(value, &self.env, self.diagnostics);

@@ -114,6 +114,7 @@ impl<'f> Elaborator<'f, '_> {
             }),
         ] = body.statements.as_slice()
             && ops::find(&call.name.value).is_none()
+            && self.is_block(call)
         {
             return self.block_at(call, path, shape, nodes);
         }
@@ -144,6 +145,13 @@ impl<'f> Elaborator<'f, '_> {
                     .help("add layers or remove it"),
             );
             return None;
+        }
+        if self.contradicts_skip(&args, shortcut, head) {
+            return None;
+        }
+        if input != output && args.word("skip", "always") == "on_same_shape" {
+            nodes.extend(main);
+            return Some(output);
         }
         let project = match args.word("project", "never") {
             "always" => true,
@@ -181,6 +189,20 @@ impl<'f> Elaborator<'f, '_> {
             output,
         }));
         Some(output)
+    }
+
+    /// Whether a connection whose input is added only to an output of its shape says what else to add: reported.
+    fn contradicts_skip(&mut self, args: &Args, shortcut: Option<&Body>, head: Span) -> bool {
+        let (span, what) = match (args.span("project"), shortcut) {
+            _ if args.word("skip", "always") == "always" => return false,
+            (Some(span), _) => (span, "`project`"),
+            (None, Some(_)) => (args.span("skip").unwrap_or(head), "a shortcut"),
+            (None, None) => return false,
+        };
+        let text = format!("`skip = on_same_shape` adds nothing to another shape, so that {what} has no effect");
+        self.diagnostics
+            .push(Diagnostic::error(Code::SurplusArgument, span, text).help("remove one of them"));
+        true
     }
 
     fn shapes_differ(

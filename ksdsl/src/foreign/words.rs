@@ -213,7 +213,9 @@ pub fn statement_word(word: &str) -> Option<&'static str> {
         "class" | "model" | "network" => "write `net name(...) { ... }`",
         "tie" | "reuse" | "shared" | "link" | "sharing" | "shares" => "write `share ...`",
         "return" | "yield" => "leave it out: the output is that of the last layer",
-        "import" | "from" | "use" | "include" | "using" => "imports are not supported; leave it out",
+        "import" | "from" | "use" | "include" | "using" => {
+            "imports stand outside networks and blocks, with the path in quotes: `use \"blocks.ksn\"`"
+        }
         "const" | "var" | "val" | "set" | "define" => "write `let name = value`",
         _ => return None,
     })

@@ -18,6 +18,9 @@ pub struct Activation {
 
 macro_rules! activations {
     ($($name:literal $doc:literal $function:literal $args:tt $composed:expr,)+) => {
+        /// The names of these functions.
+        pub(super) const NAMES: &[&str] = &[$($name,)+];
+
         pub(super) const LAYERS: &[LayerDef] = &[$(LayerDef {
             name: $name,
             doc: $doc,

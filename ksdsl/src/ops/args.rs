@@ -1,11 +1,11 @@
 //! What layers can be given, and reading it from a call.
 
+use super::initial::{self, InitChoice};
 use super::words;
 use crate::ast::{Arg, Dims, Expr, ExprKind};
-use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::foreign;
+use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::limits;
-use crate::source::{Name, Span};
+use crate::source::Span;
 use crate::value::{Env, Value, eval};
 
 /// A parameter of a layer.
@@ -76,37 +76,6 @@ pub enum Padding {
     /// As many zeros as make the output `ceil(input / stride)`.
     Same,
 }
-
-/// The initial value of a parameter, before fan-in and fan-out are known.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum InitChoice {
-    /// He et al. 2015, normal: standard deviation `sqrt(2 / fan_in)`.
-    KaimingNormal,
-    /// He et al. 2015, uniform: bound `sqrt(6 / fan_in)`.
-    KaimingUniform,
-    /// Glorot & Bengio 2010, normal: standard deviation `sqrt(2 / (fan_in + fan_out))`.
-    XavierNormal,
-    /// Glorot & Bengio 2010, uniform: bound `sqrt(6 / (fan_in + fan_out))`.
-    XavierUniform,
-    /// All equal.
-    Constant(f64),
-    /// Normal with this standard deviation.
-    Normal(f64),
-    /// Uniform within this bound.
-    Uniform(f64),
-}
-
-/// The words of [`InitChoice`].
-const INITS: &[&str] = &[
-    "kaiming_normal",
-    "kaiming_uniform",
-    "xavier_normal",
-    "xavier_uniform",
-    "zeros",
-    "ones",
-];
-/// The functions of [`InitChoice`].
-const INIT_FUNCTIONS: &[&str] = &["constant", "normal", "uniform"];
 
 /// The value of an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -215,6 +184,15 @@ impl Args {
 /// Reads the arguments of a call to a layer with these parameters. `None` if one of them cannot be
 /// used (which is reported) or is missing (which the checks of names report).
 pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
+    let args = read_given(params, args, env, diagnostics)?;
+    let complete = params
+        .iter()
+        .all(|param| !param.required || args.get(param.name).is_some());
+    complete.then_some(args)
+}
+
+/// As [`read`], also where required arguments are missing.
+pub fn read_given(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
     let mut values = Vec::new();
     let mut complete = true;
     for (position, arg) in args.iter().enumerate() {
@@ -227,8 +205,6 @@ pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &
             None => complete = false,
         }
     }
-    let given = |param: &ParamDef| values.iter().any(|(name, ..)| *name == param.name);
-    let complete = complete && params.iter().all(|param| !param.required || given(param));
     complete.then_some(Args { values })
 }
 
@@ -237,7 +213,7 @@ pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &
 pub fn is_word(kind: ParamKind, word: &str) -> bool {
     match kind {
         ParamKind::Padding => matches!(word, "same" | "valid"),
-        ParamKind::Init => INITS.contains(&word),
+        ParamKind::Init => initial::is_word(word),
         ParamKind::Word(words) => words.contains(&word),
         _ => false,
     }
@@ -262,11 +238,6 @@ pub fn takes(param: &ParamDef, name: &str) -> (&'static [&'static str], Option<S
     }
 }
 
-/// Whether a function in an argument for this parameter is one the parameter knows.
-pub fn is_function(kind: ParamKind, name: &str) -> bool {
-    kind == ParamKind::Init && INIT_FUNCTIONS.contains(&name)
-}
-
 fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
     let limit = match param.kind {
         ParamKind::Sizes | ParamKind::Zeros | ParamKind::Padding => 2,
@@ -289,17 +260,30 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         ParamKind::Padding => match &first.kind {
             ExprKind::Name(word) if word == "same" => Some(ArgValue::Padding(Padding::Same)),
             ExprKind::Name(word) if word == "valid" => Some(ArgValue::Padding(Padding::Zeros([0, 0]))),
+            ExprKind::Name(_) | ExprKind::Function(..) | ExprKind::Index(..) if dims.sizes.len() == 1 => {
+                padding(param, first, env, diagnostics).map(ArgValue::Padding)
+            }
             _ => sizes(param, dims, 0, env, diagnostics).map(|pad| ArgValue::Padding(Padding::Zeros(pad))),
         },
         ParamKind::Flag => match eval(first, env, diagnostics)? {
             Value::Bool(flag) => Some(ArgValue::Flag(flag)),
-            other => wrong_type(param, first.span, other, diagnostics),
+            other => wrong_type(param, first.span, &other, diagnostics),
         },
         ParamKind::Number { min, max } => number(param, first, (min, max), env, diagnostics).map(ArgValue::Number),
-        ParamKind::Init => init(param, first, env, diagnostics).map(ArgValue::Init),
+        ParamKind::Init => initial::read(param, first, env, diagnostics).map(ArgValue::Init),
         ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
         ParamKind::Amount => amount(param, first, env, diagnostics),
-        ParamKind::Word(words) => words::word(param, first, words, diagnostics),
+        ParamKind::Word(words) => words::word(param, first, words, env, diagnostics),
+    }
+}
+
+/// A padding that is computed: a size or a word.
+fn padding(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<Padding> {
+    match eval(expr, env, diagnostics)? {
+        Value::Word(word) if &*word == "same" => Some(Padding::Same),
+        Value::Word(word) if &*word == "valid" => Some(Padding::Zeros([0, 0])),
+        Value::Int(value) => in_range(param, expr, value, 0, diagnostics).map(|pad| Padding::Zeros([pad; 2])),
+        other => wrong_type(param, expr.span, &other, diagnostics),
     }
 }
 
@@ -316,18 +300,18 @@ fn sizes(param: &ParamDef, dims: &Dims, min: i64, env: &Env, diagnostics: &mut D
 
 fn size(param: &ParamDef, expr: &Expr, min: i64, env: &Env, diagnostics: &mut Diagnostics) -> Option<u64> {
     match eval(expr, env, diagnostics)? {
-        Value::Int(value) if (min..=limits::DIMENSION).contains(&value) => u64::try_from(value).ok(),
-        Value::Int(value) => {
-            diagnostics.push(out_of_range(
-                param.name,
-                expr.span,
-                value,
-                format!("between {min} and {}", limits::DIMENSION),
-            ));
-            None
-        }
-        other => wrong_type(param, expr.span, other, diagnostics),
+        Value::Int(value) => in_range(param, expr, value, min, diagnostics),
+        other => wrong_type(param, expr.span, &other, diagnostics),
     }
+}
+
+fn in_range(param: &ParamDef, expr: &Expr, value: i64, min: i64, diagnostics: &mut Diagnostics) -> Option<u64> {
+    if (min..=limits::DIMENSION).contains(&value) {
+        return u64::try_from(value).ok();
+    }
+    let range = format!("between {min} and {}", limits::DIMENSION);
+    diagnostics.push(out_of_range(param.name, expr.span, value, range));
+    None
 }
 
 fn whole(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<u64> {
@@ -336,28 +320,35 @@ fn whole(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics
             diagnostics.push(out_of_range(param.name, expr.span, value, "at least 0".to_owned()));
             None
         }),
-        other => wrong_type(param, expr.span, other, diagnostics),
+        other => wrong_type(param, expr.span, &other, diagnostics),
     }
 }
 
 /// An integer is a count, a floating-point number a part of the whole: `1` is one, `1.0` all.
 fn amount(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
-    match eval(expr, env, diagnostics)? {
+    let value = eval(expr, env, diagnostics)?;
+    match value {
         Value::Int(value) if value >= 1 => u64::try_from(value).ok().map(ArgValue::Size),
         Value::Float(value) if value > 0.0 && value <= 1.0 => Some(ArgValue::Number(value)),
-        Value::Bool(flag) => wrong_type(param, expr.span, Value::Bool(flag), diagnostics),
-        value => {
+        Value::Int(_) | Value::Float(_) => {
             let text = "at least 1, or a fraction above 0.0 and at most 1.0".to_owned();
             diagnostics.push(out_of_range(param.name, expr.span, value, text));
             None
         }
+        other => wrong_type(param, expr.span, &other, diagnostics),
     }
 }
 
-fn number(param: &ParamDef, expr: &Expr, range: (f64, f64), env: &Env, diagnostics: &mut Diagnostics) -> Option<f64> {
+pub(super) fn number(
+    param: &ParamDef,
+    expr: &Expr,
+    range: (f64, f64),
+    env: &Env,
+    diagnostics: &mut Diagnostics,
+) -> Option<f64> {
     let value = eval(expr, env, diagnostics)?;
     let Some(number) = value.as_f64() else {
-        return wrong_type(param, expr.span, value, diagnostics);
+        return wrong_type(param, expr.span, &value, diagnostics);
     };
     if (range.0..range.1).contains(&number) {
         return Some(number);
@@ -367,62 +358,24 @@ fn number(param: &ParamDef, expr: &Expr, range: (f64, f64), env: &Env, diagnosti
     None
 }
 
-fn init(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<InitChoice> {
-    match &expr.kind {
-        ExprKind::Name(word) => match word.as_str() {
-            "kaiming_normal" => return Some(InitChoice::KaimingNormal),
-            "kaiming_uniform" => return Some(InitChoice::KaimingUniform),
-            "xavier_normal" => return Some(InitChoice::XavierNormal),
-            "xavier_uniform" => return Some(InitChoice::XavierUniform),
-            "zeros" => return Some(InitChoice::Constant(0.0)),
-            "ones" => return Some(InitChoice::Constant(1.0)),
-            _ => {}
-        },
-        ExprKind::Function(name, args) if is_function(ParamKind::Init, &name.value) => {
-            let [arg] = args.as_slice() else {
-                let text = format!("`{}` takes one number", name.value);
-                diagnostics.push(Diagnostic::error(Code::SurplusArgument, expr.span, text));
-                return None;
-            };
-            let constant = name.value == "constant";
-            let range = if constant { (-1e30, 1e30) } else { (0.0, 1e30) };
-            let value = number(param, arg, range, env, diagnostics)?;
-            return Some(match name.value.as_str() {
-                "constant" => InitChoice::Constant(value),
-                "normal" => InitChoice::Normal(value),
-                _ if value == 0.0 => InitChoice::Constant(0.0),
-                _ => InitChoice::Uniform(value),
-            });
-        }
-        _ => {}
-    }
-    diagnostics.push(no_init(param, expr));
-    None
-}
-
-fn no_init(param: &ParamDef, expr: &Expr) -> Diagnostic {
+pub(super) fn wrong_type<T>(param: &ParamDef, span: Span, got: &Value, diagnostics: &mut Diagnostics) -> Option<T> {
     let text = format!("`{}` takes {}", param.name, param.kind.wanted());
-    let diagnostic = Diagnostic::error(Code::WrongType, expr.span, text);
-    let (ExprKind::Name(written) | ExprKind::Function(Name { value: written, .. }, _)) = &expr.kind else {
-        return diagnostic.help(all_inits());
+    let diagnostic = Diagnostic::error(Code::WrongType, span, text).label(format!("this is {}", got.described()));
+    let two = matches!(param.kind, ParamKind::Sizes | ParamKind::Zeros | ParamKind::Padding);
+    let sizes = match got {
+        Value::List(list) if two && matches!(list.items().len(), 1 | 2) => list.items(),
+        _ => &[],
     };
-    match foreign::init(written).or_else(|| nearest(written, INITS.iter().copied())) {
-        Some(near) => diagnostic.help(format!("did you mean `{near}`?")).fix(expr.span, near),
-        None => diagnostic.help(all_inits()),
-    }
-}
-
-fn all_inits() -> String {
-    format!(
-        "one of {}, {}(number)",
-        INITS.join(", "),
-        INIT_FUNCTIONS.join("(number), ")
-    )
-}
-
-fn wrong_type<T>(param: &ParamDef, span: Span, got: Value, diagnostics: &mut Diagnostics) -> Option<T> {
-    let text = format!("`{}` takes {}", param.name, param.kind.wanted());
-    diagnostics.push(Diagnostic::error(Code::WrongType, span, text).label(format!("this is {}", got.described())));
+    let sizes: Vec<String> = sizes.iter().map(Value::to_string).collect();
+    diagnostics.push(match sizes.is_empty() {
+        true => diagnostic.maybe_help(match got {
+            Value::Word(word) => takes(param, word).1,
+            _ => None,
+        }),
+        false => diagnostic
+            .help(format!("sizes are separated by `x`: write `{}`", sizes.join(" x ")))
+            .fix(span, sizes.join(" x ")),
+    });
     None
 }
 

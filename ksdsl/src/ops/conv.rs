@@ -64,6 +64,10 @@ impl Operation for Conv {
         }
     }
 
+    fn argument(&self, param: &'static str) -> &'static str {
+        if param == "channels" { "outputs" } else { param }
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         let (_, height, width) = map_of("conv", inputs[0])?;
         let along = |axis: usize, size: u64, pads: u64| {

@@ -54,6 +54,10 @@ impl Operation for Linear {
             .with("bias", self.bias)
     }
 
+    fn argument(&self, param: &'static str) -> &'static str {
+        if param == "features" { "outputs" } else { param }
+    }
+
     fn takes(&self, input: Shape) -> bool {
         is_numbers(input)
     }

@@ -5,19 +5,21 @@
 //! is through [`Operation`] and matches none by name.
 
 mod args;
+mod initial;
 mod op;
 mod python;
 pub(crate) mod rust;
 mod tensor;
 mod words;
 
-pub use args::{ArgValue, Args, InitChoice, Padding, ParamDef, ParamKind, is_function, is_word, read, takes};
+pub use args::{ArgValue, Args, Padding, ParamDef, ParamKind, is_word, read, read_given, takes};
+pub use initial::{InitChoice, init_functions, is_function, is_init};
 pub use op::{Call, Number, Op};
 pub(crate) use python::Statement;
 pub use python::{Helper, Python};
 pub use rust::Rust;
 pub use tensor::{Init, Part, Real, Tensor};
-pub use words::parameter_of;
+pub use words::{is_language_word, language_words, parameter_of};
 
 use crate::diag::Code;
 pub(crate) use crate::ir::Shape;
@@ -185,6 +187,12 @@ pub trait Operation: Any + Debug + Send + Sync {
         matches!(input, Shape::Map { .. } | Shape::Flat(_))
     }
 
+    /// The argument of [`Operation::call`] that a parameter of this name becomes; sizes of two directions and
+    /// paddings become several, with `_height`, `_width`, `_top` and so on after it.
+    fn argument(&self, param: &'static str) -> &'static str {
+        param
+    }
+
     /// The shape of the output for these inputs, of which there is at least one; that of the first if nothing else is said.
     ///
     /// # Errors
@@ -329,7 +337,7 @@ impl Problem {
 }
 
 /// The parameters of a residual connection: when a 1x1 convolution projects its input, and
-/// whether a batch norm follows that convolution.
+/// whether a batch norm follows that convolution; and when the input is added at all.
 pub const RESIDUAL: &[ParamDef] = &[
     param(
         "project",
@@ -337,6 +345,7 @@ pub const RESIDUAL: &[ParamDef] = &[
         false,
     ),
     param("norm", ParamKind::Flag, false),
+    param("skip", ParamKind::Word(&["always", "on_same_shape"]), false),
 ];
 
 /// Everything that a specification can call.

@@ -44,6 +44,9 @@ impl Operation for Softmax {
     }
 
     fn python(&self, to: &mut Python) {
-        to.call(&format!("F.{}", self.word()), vec![to.inputs()[0].1.python_channels().to_string()]);
+        to.call(
+            &format!("F.{}", self.word()),
+            vec![to.inputs()[0].1.python_channels().to_string()],
+        );
     }
 }

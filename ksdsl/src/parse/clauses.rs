@@ -9,6 +9,7 @@ use crate::source::Span;
 /// Words that people write in a clause, and the language's.
 const WORDS: &[(&[&str], &str)] = &[
     (&["if"], "when"),
+    (&["without", "excluding", "excepting", "but", "besides"], "except"),
     (&["unless"], "when not"),
     (&["named", "called", "name"], "as"),
     (&["using", "by", "via", "through", "mapping"], "into"),
@@ -88,7 +89,7 @@ fn parentheses(context: &Context<'_, '_>) -> Option<Diagnostic> {
 
 /// `share: s1.conv`, `share isomorphic conv, in s1`.
 fn surplus_sign(context: &Context<'_, '_>) -> Option<Diagnostic> {
-    const PARTS: &[&str] = &["in", "into", "at", "with", "as", "when"];
+    const PARTS: &[&str] = &["in", "except", "every", "into", "at", "with", "as", "when"];
     let comma = context.word(context.here) == "," && PARTS.contains(&context.word(context.here + 1));
     let sign = match context.word(1) {
         ":" => 1,
@@ -197,7 +198,22 @@ fn word(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let stands_alone = |at: &usize| {
         let names = matches!(
             context.word(at - 1),
-            "," | "." | "in" | "as" | "into" | "at" | "share" | "[" | "when" | "and" | "or" | "not" | "=" | "private"
+            "," | "."
+                | "in"
+                | "except"
+                | "every"
+                | "each"
+                | "as"
+                | "into"
+                | "at"
+                | "share"
+                | "["
+                | "when"
+                | "and"
+                | "or"
+                | "not"
+                | "="
+                | "private"
         );
         let goes_on = matches!(context.word(at + 1), "," | "." | "[" | "");
         let part = *at == 2 && matches!(context.word(1), "kernel" | "bias");

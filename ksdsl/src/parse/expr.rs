@@ -56,6 +56,7 @@ impl TreeBuilder<'_, '_> {
         for part in content(pair) {
             match part.as_rule() {
                 Rule::sign => sign = Some(part.as_str() == "-"),
+                Rule::item_of => value = self.item_of(value, part),
                 _ => value = self.primary(part),
             }
         }
@@ -65,6 +66,18 @@ impl TreeBuilder<'_, '_> {
             Some(false) => ExprKind::Not(Box::new(value)),
         };
         Expr { kind, span }
+    }
+
+    fn item_of(&mut self, list: Expr, pair: Node<'_>) -> Expr {
+        let span = list.span.to(self.span(&pair));
+        match content(pair).next() {
+            Some(index) => {
+                let index = self.expr(index);
+                let kind = ExprKind::Index(Box::new(list), Box::new(index));
+                Expr { kind, span }
+            }
+            None => list,
+        }
     }
 
     fn primary(&mut self, pair: Node<'_>) -> Expr {
@@ -83,10 +96,14 @@ impl TreeBuilder<'_, '_> {
             Rule::function => {
                 let mut inner = content(pair);
                 match inner.next() {
-                    Some(name) => ExprKind::Function(self.name(&name), inner.map(|arg| self.expr(arg)).collect()),
+                    Some(name) => {
+                        let args = inner.next().map(|args| self.args(args)).unwrap_or_default();
+                        ExprKind::Function(self.name(&name), args)
+                    }
                     None => ExprKind::Int(1),
                 }
             }
+            Rule::list => ExprKind::List(content(pair).map(|item| self.expr(item)).collect()),
             Rule::name => ExprKind::Name(pair.as_str().to_owned()),
             _ => return self.expr(pair),
         };
@@ -117,7 +134,8 @@ impl TreeBuilder<'_, '_> {
 /// Operators of an expression, those of expressions inside it included.
 fn operators_within(parts: &[Node<'_>]) -> usize {
     let inner = parts.iter().flat_map(|part| part.clone().into_inner().flatten());
-    let nested = inner.filter(|part| part.as_rule() == Rule::operator).count();
+    let counts = |rule| matches!(rule, Rule::operator | Rule::item_of);
+    let nested = inner.filter(|part| counts(part.as_rule())).count();
     parts.len() / 2 + nested
 }
 

@@ -1,7 +1,8 @@
 //! Networks, blocks, parameters and statements.
 
+use super::habits::error;
 use super::{Node, Rule, TreeBuilder, content, only_content};
-use crate::ast::{Arg, Block, Body, Dims, File, Input, Net, NetKind, Param, Statement};
+use crate::ast::{Arg, Block, Body, Dims, Expr, ExprKind, File, Input, Net, NetKind, Param, Statement};
 use crate::diag::{Code, Diagnostic};
 use crate::limits;
 use crate::source::Span;
@@ -12,6 +13,8 @@ impl TreeBuilder<'_, '_> {
         for pair in pairs.flat_map(content) {
             match pair.as_rule() {
                 Rule::net => file.nets.extend(self.net(pair)),
+                // The files stand in the source already.
+                Rule::use_ => {}
                 _ => file.blocks.extend(self.block(pair)),
             }
         }
@@ -131,6 +134,7 @@ impl TreeBuilder<'_, '_> {
                 let label = inner.next_if(|part| part.as_rule() == Rule::label);
                 let name = label.and_then(|label| self.label(label));
                 let dims = self.dims(inner.next()?);
+                let dims = self.without_list(dims);
                 let vocabulary = inner.next().and_then(|part| content(part).next());
                 let vocabulary = vocabulary.map(|expr| self.expr(expr));
                 Statement::Input(Input { name, dims, vocabulary })
@@ -149,9 +153,30 @@ impl TreeBuilder<'_, '_> {
                 let name = self.name(&inner.next()?);
                 Statement::Stage(name, self.body(inner.next()?))
             }
-            Rule::share => Statement::Share(self.share(pair)?),
+            Rule::share => Statement::Share(Box::new(self.share(pair)?)),
             _ => Statement::Step(self.step(pair)?),
         })
+    }
+
+    /// The sizes of an input; those written as a list are reported.
+    fn without_list(&mut self, mut dims: Dims) -> Dims {
+        let list = match dims.sizes.as_mut_slice() {
+            [
+                Expr {
+                    kind: ExprKind::List(list),
+                    ..
+                },
+            ] if !list.is_empty() => std::mem::take(list),
+            _ => return dims,
+        };
+        let sizes = list.iter().map(|size| &self.source.text()[size.span.range()]);
+        let sizes = sizes.collect::<Vec<_>>().join(" x ");
+        self.diagnostics.push(
+            error(dims.span, "input sizes are separated by `x`")
+                .help(format!("write `input {sizes}`"))
+                .fix(dims.span, sizes),
+        );
+        Dims { sizes: list, ..dims }
     }
 
     pub(super) fn args(&mut self, pair: Node<'_>) -> Vec<Arg> {

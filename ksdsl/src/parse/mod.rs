@@ -14,9 +14,11 @@ mod steps;
 mod syntax_error;
 mod tokens;
 
-use crate::ast::File;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::ast::{Expr, File};
+use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{Name, Source, Span, Spanned};
+use ksdsl_grammar::Grammar;
+use ksdsl_grammar::pest::Parser as _;
 use ksdsl_grammar::pest::iterators::{Pair, Pairs};
 use std::ops::Range;
 
@@ -27,18 +29,49 @@ type Node<'t> = Pair<'t, Rule>;
 /// Parses a source. Statements with syntax errors are reported and stand in the tree as invalid; an item
 /// whose head has one is left out of it.
 pub fn parse(source: &Source, diagnostics: &mut Diagnostics) -> File {
-    let items = match scan::items(source.text()) {
-        Ok(items) => items,
-        Err(diagnostic) => {
-            diagnostics.push(*diagnostic);
-            return File::default();
-        }
-    };
-    let mut reader = recover::Reader::new(source, diagnostics);
-    for range in items {
-        reader.item(range);
+    for bad in source.bad_imports() {
+        diagnostics.push(Diagnostic::error(Code::Import, bad.span, bad.message.clone()).help(bad.help.clone()));
     }
+    let mut reader = recover::Reader::new(source, diagnostics);
+    let mut own = 0;
+    for (number, part) in source.parts().iter().enumerate() {
+        let start = part.range.start;
+        match scan::items(&source.text()[part.range.clone()]) {
+            Ok(items) => items
+                .into_iter()
+                .for_each(|item| reader.item(start + item.start..start + item.end)),
+            // Nobody knows what the file would have defined.
+            Err(diagnostic) => {
+                reader.report(diagnostic.moved(start));
+                return File::default();
+            }
+        }
+        if number == 0 {
+            own = reader.file.nets.len();
+        }
+    }
+    reader.file.imported = reader.file.nets.split_off(own);
     reader.file
+}
+
+/// The places of the paths that a text imports, quotes included.
+pub(crate) fn imports(text: &str) -> Vec<Range<usize>> {
+    scan::imports(text)
+}
+
+/// The expression that a text is, if it is one.
+pub(crate) fn value(text: &str) -> Option<Expr> {
+    scan::items(text).ok()?;
+    let mut diagnostics = Diagnostics::default();
+    let mut builder = TreeBuilder {
+        source: &Source::new("", text),
+        base: 0,
+        skipped: &[],
+        diagnostics: &mut diagnostics,
+    };
+    let pair = Grammar::parse(Rule::value, text).ok()?.next()?;
+    let expr = content(pair).next().map(|expr| builder.expr(expr));
+    expr.filter(|_| !diagnostics.has_errors())
 }
 
 /// The names of the networks a source seems to define, found even where it does not parse: what

@@ -7,7 +7,7 @@ use super::Rule;
 use super::tokens::{Token, body_around, statements, tokens};
 use super::{TreeBuilder, syntax_error};
 use crate::ast::File;
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::limits;
 use crate::source::Source;
 use ksdsl_grammar::Grammar;
@@ -40,6 +40,10 @@ impl<'s, 'd> Reader<'s, 'd> {
             file: File::default(),
             again: limits::READ_AGAIN,
         }
+    }
+
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
     }
 
     pub(super) fn item(&mut self, item: Range<usize>) {

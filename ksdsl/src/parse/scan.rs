@@ -12,6 +12,8 @@ pub(super) enum Piece<'t> {
     Word(&'t str),
     Open(char),
     Close(char),
+    /// The path of an import, in quotes.
+    Path(&'t str),
     Other,
 }
 
@@ -38,6 +40,9 @@ pub(super) fn items(text: &str) -> Result<Vec<Range<usize>>, Box<Diagnostic>> {
             {
                 return Err(Box::new(long_name(at, name.len())));
             }
+            Piece::Word("use") if brackets.are_closed() && !named_here && begins_path(&text[at + 3..]) => {
+                starts.push(at)
+            }
             Piece::Word("net" | "block") if brackets.are_closed() && !named_here => {
                 starts.push(at);
                 after_item_word = true;
@@ -61,6 +66,37 @@ pub(super) fn items(text: &str) -> Result<Vec<Range<usize>>, Box<Diagnostic>> {
         .zip(ends)
         .map(|(start, end)| start..end)
         .collect())
+}
+
+/// The places of the paths that a text imports, quotes included.
+pub(super) fn imports(text: &str) -> Vec<Range<usize>> {
+    let (mut found, mut depth) = (Vec::new(), 0usize);
+    if text.len() > limits::SOURCE_BYTES || !text.contains('"') {
+        return found;
+    }
+    for (at, piece) in Pieces::from(text, 0) {
+        match piece {
+            Piece::Path(path) if depth == 0 => found.push(at..at + path.len()),
+            Piece::Open(_) => depth += 1,
+            Piece::Close(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether a text begins with a quote.
+fn begins_path(text: &str) -> bool {
+    text.trim_start().starts_with('"')
+}
+
+/// The bytes of the path in quotes that a text begins with; paths end in their line.
+fn path_length(text: &str) -> Option<usize> {
+    let rest = text.strip_prefix('"')?;
+    let end = rest
+        .find(['"', '\n'])
+        .filter(|end| rest[*end..].starts_with('"') && *end > 0)?;
+    Some(end + 2)
 }
 
 /// The words that follow `net` outside all brackets.
@@ -133,12 +169,18 @@ pub(super) fn too_deep(at: usize) -> Diagnostic {
 pub(super) struct Pieces<'t> {
     text: &'t str,
     at: usize,
+    /// Whether the piece before is the word `use`, which a path follows.
+    after_use: bool,
 }
 
 impl<'t> Pieces<'t> {
     /// The pieces from `at` on; a comment that does not end goes to the end of the text.
     pub(super) fn from(text: &'t str, at: usize) -> Self {
-        Pieces { text, at }
+        Pieces {
+            text,
+            at,
+            after_use: false,
+        }
     }
 
     /// Checks that comments are well formed, so that iterating cannot fail.
@@ -146,6 +188,7 @@ impl<'t> Pieces<'t> {
         Ok(Pieces {
             text: check_comments(text)?,
             at: 0,
+            after_use: false,
         })
     }
 }
@@ -165,11 +208,18 @@ impl<'t> Iterator for Pieces<'t> {
             } else if rest.starts_with("/*") {
                 self.at += comment_length(rest).unwrap_or(rest.len());
             } else {
+                let path = path_length(rest).filter(|_| self.after_use);
+                if let Some(length) = path {
+                    self.at += length;
+                    self.after_use = false;
+                    return Some((start, Piece::Path(&rest[..length])));
+                }
                 let word = rest
                     .bytes()
                     .take_while(|b| b.is_ascii_alphanumeric() || *b == b'_')
                     .count();
                 self.at += if word > 0 { word } else { first.len_utf8() };
+                self.after_use = &rest[..word] == "use";
                 let piece = match first {
                     _ if word > 0 => Piece::Word(&rest[..word]),
                     '(' | '[' | '{' => Piece::Open(first),

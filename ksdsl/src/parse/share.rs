@@ -2,7 +2,7 @@
 
 use super::habits::error;
 use super::{Node, Rule, TreeBuilder, content};
-use crate::ast::{MappingExpr, Segment, Select, Selector, Share, SharePart};
+use crate::ast::{Arg, MappingExpr, Segment, Select, Selector, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign;
 use crate::source::{Name, Span};
@@ -10,8 +10,16 @@ use crate::source::{Name, Span};
 /// What a clause selects, before it is known where.
 enum What {
     Paths(Vec<Selector>),
-    Isomorphic(Option<Name>),
+    Isomorphic(Option<Name>, Vec<Arg>),
     Blocks(Vec<Selector>),
+}
+
+/// Where it is looked for.
+struct Scopes {
+    paths: Vec<Selector>,
+    /// Whether each has sets of its own.
+    each: bool,
+    span: Span,
 }
 
 impl TreeBuilder<'_, '_> {
@@ -20,19 +28,32 @@ impl TreeBuilder<'_, '_> {
         self.check_parts(&pair);
         let (mut part, mut what, mut into, mut at) = (SharePart::All, None, None, None);
         let (mut scopes, mut norms, mut private) = (None, None, Vec::new());
+        let (mut except, mut every, mut of_network) = (Vec::new(), None, false);
         let (mut name, mut when) = (None, None);
         for clause in content(pair) {
             let place = self.span(&clause);
             match clause.as_rule() {
                 Rule::part_of if clause.as_str().starts_with("kernel") => part = SharePart::Kernel,
                 Rule::part_of => part = SharePart::Bias,
-                Rule::isomorphic => what = Some((What::Isomorphic(self.kind(clause)), place)),
+                Rule::isomorphic => what = Some((self.isomorphic(clause), place)),
                 Rule::selectors => what = Some((What::Paths(self.selectors(clause)), place)),
                 Rule::blocks => what = Some((What::Blocks(self.paths_in(clause)), place)),
-                Rule::in_scopes => scopes = Some((self.paths_in(clause), place)),
+                Rule::in_scopes => {
+                    scopes = Some(Scopes {
+                        each: content(clause.clone()).any(|part| part.as_rule() == Rule::each),
+                        paths: self.paths_in(clause),
+                        span: place,
+                    });
+                }
+                Rule::except => except = self.paths_in(clause),
+                Rule::every => every = content(clause).next().map(|expr| self.expr(expr)),
                 Rule::with_norms => norms = Some(place),
                 Rule::into => into = self.into(clause),
-                Rule::at => at = content(clause).next().and_then(|place| self.call(place)),
+                Rule::at => {
+                    let mut parts = content(clause);
+                    at = parts.next().and_then(|place| self.call(place));
+                    of_network = parts.next().is_some();
+                }
                 Rule::with_private => private = content(clause).filter_map(|part| self.call(part)).collect(),
                 Rule::share_name => name = content(clause).next().map(|ident| self.name(&ident)),
                 _ => when = content(clause).next().map(|expr| self.expr(expr)),
@@ -46,7 +67,10 @@ impl TreeBuilder<'_, '_> {
             part,
             select: self.selection(what, place, scopes, norms)?,
             into,
+            except,
+            every,
             at,
+            of_network,
             private,
             name,
             when,
@@ -92,6 +116,7 @@ impl TreeBuilder<'_, '_> {
                     .and(*first, "first given here")
                     .help(match rule {
                         Rule::in_scopes => "separate the paths of one `in` by `,`",
+                        Rule::except => "separate the paths of one `except` by `,`",
                         Rule::share_when => "join the conditions by `and`",
                         Rule::with_private => "separate the parts of one `with private` by `,`",
                         _ => "remove one of them",
@@ -103,14 +128,8 @@ impl TreeBuilder<'_, '_> {
     }
 
     /// What is selected, with where it is looked for.
-    fn selection(
-        &mut self,
-        what: What,
-        place: Span,
-        scopes: Option<(Vec<Selector>, Span)>,
-        norms: Option<Span>,
-    ) -> Option<Select> {
-        if let (Some(norms), What::Paths(_) | What::Isomorphic(_)) = (norms, &what) {
+    fn selection(&mut self, what: What, place: Span, scopes: Option<Scopes>, norms: Option<Span>) -> Option<Select> {
+        if let (Some(norms), What::Paths(_) | What::Isomorphic(..)) = (norms, &what) {
             self.diagnostics.push(
                 error(norms, "`with norms` belongs to `share blocks`")
                     .help("share norms in a clause of their own, such as `share isomorphic batch_norm in s1`"),
@@ -118,21 +137,25 @@ impl TreeBuilder<'_, '_> {
         }
         let norms = norms.is_some();
         match (what, scopes) {
-            (What::Isomorphic(kind), scopes) => Some(Select::Isomorphic {
+            (What::Isomorphic(kind, args), scopes) => Some(Select::Isomorphic {
                 kind,
-                scopes: scopes.map(|(scopes, _)| scopes).unwrap_or_default(),
+                args,
+                each: scopes.as_ref().is_some_and(|scopes| scopes.each),
+                scopes: scopes.map(|scopes| scopes.paths).unwrap_or_default(),
             }),
             (What::Paths(selectors), None) => Some(Select::Paths(selectors)),
-            (What::Paths(selectors), Some((scopes, at))) => {
-                let diagnostic = self.paths_in_scopes(&selectors, &scopes, place, at);
+            (What::Paths(selectors), Some(scopes)) => {
+                let diagnostic = self.paths_in_scopes(&selectors, &scopes.paths, place, scopes.span);
                 self.diagnostics.push(diagnostic);
                 None
             }
             (What::Blocks(paths), scopes) => {
+                let each = scopes.as_ref().is_some_and(|scopes| scopes.each);
                 let (selectors, inside) = self.blocks_in(paths, place, scopes)?;
                 Some(Select::Blocks {
                     selectors,
                     inside,
+                    each,
                     norms,
                 })
             }
@@ -144,14 +167,14 @@ impl TreeBuilder<'_, '_> {
         &mut self,
         paths: Vec<Selector>,
         place: Span,
-        scopes: Option<(Vec<Selector>, Span)>,
+        scopes: Option<Scopes>,
     ) -> Option<(Vec<Selector>, bool)> {
         let problem = match (paths.is_empty(), scopes) {
             (false, None) => return Some((paths, false)),
-            (true, Some((scopes, _))) => return Some((scopes, true)),
+            (true, Some(scopes)) => return Some((scopes.paths, true)),
             (true, None) => error(place, "this clause does not select any blocks")
                 .help("write `share blocks in s1`, or `share blocks s1[*]`"),
-            (false, Some((_, at))) => error(at, "blocks are selected by paths or in scopes, not both")
+            (false, Some(scopes)) => error(scopes.span, "blocks are selected by paths or in scopes, not both")
                 .help("remove one of them: the whole path is `share blocks s1[*]`"),
         };
         self.diagnostics.push(problem);
@@ -186,13 +209,15 @@ impl TreeBuilder<'_, '_> {
         }
     }
 
-    fn kind(&mut self, pair: Node<'_>) -> Option<Name> {
-        content(pair).next().map(|ident| self.name(&ident))
+    fn isomorphic(&mut self, pair: Node<'_>) -> What {
+        let mut parts = content(pair);
+        let kind = parts.next().map(|ident| self.name(&ident));
+        What::Isomorphic(kind, parts.next().map(|args| self.args(args)).unwrap_or_default())
     }
 
     /// The paths after a word, if there are any.
     fn paths_in(&mut self, pair: Node<'_>) -> Vec<Selector> {
-        let selectors = content(pair).next();
+        let selectors = content(pair).find(|part| part.as_rule() == Rule::selectors);
         selectors.map(|part| self.selectors(part)).unwrap_or_default()
     }
 

@@ -154,6 +154,10 @@ fn shown(text: &str) -> String {
 fn expected(rules: &[Rule]) -> Vec<String> {
     let names: BTreeSet<String> = rules.iter().filter_map(|rule| describe(*rule)).collect();
     let mut names: Vec<String> = names.into_iter().collect();
+    // A name in an expression may go on with arguments, as an operand may with an operator.
+    if names.iter().any(|name| name == "an operator") {
+        names.retain(|name| name != "`(`");
+    }
     // Where a whole expression may go on, the operators say nothing new one by one.
     if names.iter().any(|name| name == "an operator") && names.len() > 4 {
         names.retain(|name| name != "an operator");
@@ -190,7 +194,10 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_bias => "bias",
         Rule::k_block => "block",
         Rule::k_blocks => "blocks",
+        Rule::k_each => "each",
         Rule::k_else => "else",
+        Rule::k_every => "every",
+        Rule::k_except => "except",
         Rule::k_false => "false",
         Rule::k_from => "from",
         Rule::k_groups => "groups",
@@ -202,6 +209,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_kernel => "kernel",
         Rule::k_let => "let",
         Rule::k_net => "net",
+        Rule::k_network => "network",
         Rule::k_norms => "norms",
         Rule::k_not => "not",
         Rule::k_of => "of",
@@ -217,6 +225,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_shortcut => "shortcut",
         Rule::k_stage => "stage",
         Rule::k_true => "true",
+        Rule::k_use => "use",
         Rule::k_when => "when",
         Rule::k_with => "with",
         Rule::times => "x",
@@ -229,6 +238,7 @@ fn describe(rule: Rule) -> Option<String> {
     Some(match rule {
         Rule::EOI => "end of input".into(),
         Rule::item => "`net` or `block`".into(),
+        Rule::file => "the path of a file in quotes".into(),
         Rule::ident | Rule::label => "a name".into(),
         Rule::call => "a layer or block".into(),
         Rule::named => "a name".into(),
@@ -246,7 +256,9 @@ fn describe(rule: Rule) -> Option<String> {
         | Rule::int
         | Rule::float
         | Rule::name
-        | Rule::function => "a value".into(),
+        | Rule::function
+        | Rule::list
+        | Rule::value => "a value".into(),
         Rule::operator => "an operator".into(),
         Rule::selector | Rule::selectors | Rule::segment => "a layer path".into(),
         Rule::index => "`[`".into(),
@@ -255,7 +267,7 @@ fn describe(rule: Rule) -> Option<String> {
         Rule::times | Rule::compact | Rule::sign | Rule::minus | Rule::not | Rule::part_of | Rule::exponent => {
             return None;
         }
-        Rule::private_visit => return None,
+        Rule::private_visit | Rule::item_of => return None,
         Rule::COMMENT | Rule::WHITESPACE | Rule::line_comment | Rule::block_comment => return None,
         Rule::step | Rule::residual | Rule::repeat | Rule::when => "a step".into(),
         other => format!("`{}`", keyword(other).or_else(|| construct(other))?),
@@ -266,6 +278,7 @@ fn describe(rule: Rule) -> Option<String> {
 fn construct(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::net => "net",
+        Rule::use_ => "use",
         Rule::block => "block",
         Rule::input => "input",
         Rule::output => "output",
@@ -283,6 +296,10 @@ fn construct(rule: Rule) -> Option<&'static str> {
         Rule::from => "from",
         Rule::blocks => "blocks",
         Rule::in_scopes => "in",
+        Rule::each => "each",
+        Rule::except => "except",
+        Rule::every => "every",
+        Rule::of_network => "of",
         Rule::into => "into",
         Rule::at => "at",
         Rule::with_norms | Rule::with_private => "with",

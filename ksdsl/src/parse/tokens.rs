@@ -35,7 +35,7 @@ pub(super) fn tokens(text: &str, range: Range<usize>) -> Vec<Token<'_>> {
     let pieces = Pieces::from(&text[..range.end], range.start);
     let token = |(at, piece): (usize, Piece<'_>)| {
         let length = match piece {
-            Piece::Word(word) => word.len(),
+            Piece::Word(word) | Piece::Path(word) => word.len(),
             _ => text[at..].chars().next().map_or(0, char::len_utf8),
         };
         let starts_line = text[before..at].contains('\n');
@@ -56,13 +56,13 @@ const CONTINUES: &[&str] = &[
 ];
 
 /// Keywords that continue a `share` clause.
-const CLAUSE_CONTINUES: &[&str] = &["in", "into", "at", "with", "as", "of"];
+const CLAUSE_CONTINUES: &[&str] = &["in", "except", "every", "into", "at", "with", "as", "of"];
 
 /// Words and signs that a statement cannot end with.
 const DANGLES: &[&str] = &[
-    "in", "into", "at", "with", "as", "of", "and", "or", "not", "share", "let", "input", "stage", "block", "net",
-    "repeat", "when", "private", "output", "keep", "set", "from", ",", ".", "=", "+", "-", "*", "/", "%", "<", ">",
-    ":",
+    "in", "except", "every", "into", "at", "with", "as", "of", "and", "or", "not", "share", "let", "input", "stage",
+    "block", "net", "repeat", "when", "private", "output", "keep", "set", "from", ",", ".", "=", "+", "-", "*", "/",
+    "%", "<", ">", ":",
 ];
 
 /// Statements of a body, as ranges of tokens, from its first token to the one that closes it or the last.

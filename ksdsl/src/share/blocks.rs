@@ -2,6 +2,7 @@
 
 use super::isomorphic::Signature;
 use super::members::plain_name;
+use super::narrow::Excluded;
 use super::select::NodeId;
 use super::{Clause, Family, Set, has_weights, parts_of};
 use crate::ast::Selector;
@@ -14,9 +15,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Isomorphic layers at the same position of several blocks: each with the number of its block.
 type Members = Vec<(usize, LayerId)>;
 
+/// Where blocks are looked for, and what of them is shared.
+pub(super) struct Search<'s> {
+    pub(super) selectors: &'s [Selector],
+    /// Whether the selectors are scopes that contain the blocks.
+    pub(super) inside: bool,
+    /// Whether each scope has families of its own.
+    pub(super) each: bool,
+    pub(super) norms: bool,
+}
+
 /// A selected block.
 struct Block {
     node: NodeId,
+    /// The scope it was found in, where each has families of its own.
+    scope: Option<NodeId>,
     /// Which selector it is from.
     selector: usize,
     layers: Vec<LayerId>,
@@ -25,42 +38,44 @@ struct Block {
 impl Clause<'_, '_> {
     /// The families of blocks a clause selects: blocks that have isomorphic layers at the same position,
     /// directly or through others. The mapping is that of a family's blocks.
-    pub(super) fn block_families(
-        &mut self,
-        selectors: &[Selector],
-        inside: bool,
-        norms: bool,
-        env: &Env,
-    ) -> Vec<Family> {
+    pub(super) fn block_families(&mut self, search: &Search<'_>, excluded: &Excluded, env: &Env) -> Vec<Family> {
         let errors = self.diagnostics.errors();
-        let blocks = self.blocks(selectors, inside, env);
+        let blocks = self.blocks(search, env);
+        let layers: Vec<LayerId> = blocks.iter().flat_map(|block| &block.layers).copied().collect();
+        self.check_excluded(excluded, &layers);
+        let blocks = self.narrowed(blocks, excluded);
         if self.diagnostics.errors() > errors || *self.budget == 0 {
             return Vec::new();
         }
-        let sets = self.same_places(&blocks, norms);
+        let sets = self.same_places(&blocks, search.norms);
         let roots = joined(blocks.len(), &sets);
         let mut families: BTreeMap<usize, Vec<Members>> = BTreeMap::new();
         for set in sets {
             families.entry(roots[set[0].0]).or_default().push(set);
         }
-        let family = |(root, sets)| self.family(root, sets, &roots, &blocks, selectors);
+        let family = |(root, sets)| self.family(root, sets, &roots, &blocks, search.selectors);
         families.into_iter().map(family).collect()
     }
 
     /// The selected blocks in the order of the forward pass.
-    fn blocks(&mut self, selectors: &[Selector], inside: bool, env: &Env) -> Vec<Block> {
-        let Some(found) = self.selected_blocks(selectors, inside, env) else {
+    fn blocks(&mut self, search: &Search<'_>, env: &Env) -> Vec<Block> {
+        let Some(found) = self.selected_blocks(search.selectors, search.inside, env) else {
             return Vec::new();
         };
         if let Some((inner, outer)) = self.nested(&found) {
-            self.overlap(inner, outer, selectors[found[&inner]].span);
+            self.overlap(inner, outer, search.selectors[found[&inner].0].span);
             return Vec::new();
         }
-        let block = |(node, selector)| {
+        let block = |(node, (selector, scope))| {
             let mut layers = Vec::new();
             self.index.layers_below(node, &mut layers);
             layers.sort_unstable();
-            Block { node, selector, layers }
+            Block {
+                node,
+                scope: Some(scope).filter(|_| search.each),
+                selector,
+                layers,
+            }
         };
         let mut blocks: Vec<Block> = found.into_iter().map(block).collect();
         let layers = blocks.iter().map(|block| block.layers.len()).sum();
@@ -69,9 +84,31 @@ impl Clause<'_, '_> {
         blocks
     }
 
-    /// The places of the selected blocks, with the first selector that selects each. `None` if a selector
-    /// leads to no block, which is reported.
-    fn selected_blocks(&mut self, selectors: &[Selector], inside: bool, env: &Env) -> Option<BTreeMap<NodeId, usize>> {
+    /// The blocks that the clause does not leave out, without the layers that it does; of each scope, every so
+    /// many.
+    fn narrowed(&self, mut blocks: Vec<Block>, excluded: &Excluded) -> Vec<Block> {
+        for block in &mut blocks {
+            block.layers.retain(|layer| !excluded.contains(*layer));
+        }
+        blocks.retain(|block| !block.layers.is_empty());
+        let mut scopes: BTreeMap<Option<NodeId>, Vec<Block>> = BTreeMap::new();
+        for block in blocks {
+            scopes.entry(block.scope).or_default().push(block);
+        }
+        let scopes = scopes.into_values();
+        let mut blocks: Vec<Block> = scopes.flat_map(|blocks| self.narrow.every(blocks)).collect();
+        blocks.sort_unstable_by_key(|block| block.layers.first().copied());
+        blocks
+    }
+
+    /// The places of the selected blocks, with the first selector that selects each and the place that it leads to.
+    /// `None` if a selector leads to no block, which is reported.
+    fn selected_blocks(
+        &mut self,
+        selectors: &[Selector],
+        inside: bool,
+        env: &Env,
+    ) -> Option<BTreeMap<NodeId, (usize, NodeId)>> {
         let scopes = if inside { self.block_nodes() } else { HashSet::new() };
         let mut found = BTreeMap::new();
         for (at, selector) in selectors.iter().enumerate() {
@@ -89,7 +126,7 @@ impl Clause<'_, '_> {
                     return None;
                 }
                 for node in nodes {
-                    found.entry(node).or_insert(at);
+                    found.entry(node).or_insert((at, matched.node));
                 }
             }
         }
@@ -103,7 +140,7 @@ impl Clause<'_, '_> {
     }
 
     /// A selected block inside another one.
-    fn nested(&self, found: &BTreeMap<NodeId, usize>) -> Option<(NodeId, NodeId)> {
+    fn nested(&self, found: &BTreeMap<NodeId, (usize, NodeId)>) -> Option<(NodeId, NodeId)> {
         found.keys().find_map(|&inner| {
             let mut above = self.index.above(inner);
             above.find(|node| found.contains_key(node)).map(|outer| (inner, outer))
@@ -114,7 +151,7 @@ impl Clause<'_, '_> {
     /// its block: in the order of their first members.
     fn same_places(&self, blocks: &[Block], norms: bool) -> Vec<Members> {
         let mut order = Vec::new();
-        let mut sets: HashMap<(&[Segment], Signature), Members> = HashMap::new();
+        let mut sets: HashMap<(Option<NodeId>, &[Segment], Signature), Members> = HashMap::new();
         for (at, block) in blocks.iter().enumerate() {
             let depth = self.index.depth(block.node);
             for &id in &block.layers {
@@ -123,7 +160,11 @@ impl Clause<'_, '_> {
                 if !wanted || parts_of(&layer.op, self.part()).is_empty() {
                     continue;
                 }
-                let key = (&layer.path.0[depth..], Signature::of(&layer.op, self.part()));
+                let key = (
+                    block.scope,
+                    &layer.path.0[depth..],
+                    Signature::of(&layer.op, self.part()),
+                );
                 let set = sets.entry(key.clone()).or_default();
                 if set.is_empty() {
                     order.push(key);
@@ -150,6 +191,10 @@ impl Clause<'_, '_> {
         used.dedup();
         let base = match &self.share.name {
             Some(name) => name.value.clone(),
+            None if blocks[root].scope.is_some() => {
+                let scope = blocks[root].scope.map(|scope| self.index.path(scope).0);
+                relative_name(&scope.unwrap_or_default())
+            }
             None => {
                 let mut names: Vec<String> = used.iter().map(|at| plain_name(&selectors[*at])).collect();
                 names.dedup();
@@ -169,6 +214,11 @@ impl Clause<'_, '_> {
         Family {
             visits: members.len(),
             what: "blocks",
+            starts: members
+                .iter()
+                .filter_map(|block| blocks[*block].layers.first())
+                .copied()
+                .collect(),
             sets: sets.into_iter().map(set).collect(),
         }
     }
@@ -231,7 +281,7 @@ fn joined(blocks: usize, sets: &[Members]) -> Vec<usize> {
 }
 
 /// `attention_query` of `attention.query`, `0_conv` of `[0].conv`.
-fn relative_name(path: &[Segment]) -> String {
+pub(super) fn relative_name(path: &[Segment]) -> String {
     let words: Vec<String> = path
         .iter()
         .map(|segment| match segment {

@@ -7,6 +7,7 @@ use crate::mappings::{MAPPINGS, MappingKind, PLACES, PlaceKind, find};
 use crate::ops::{ArgValue, Args, read};
 use crate::source::Span;
 use crate::value::{Env, eval_int};
+use std::ops::Range;
 
 /// The kernel of every visit; none for a visit that keeps its own.
 pub(super) type Kernels = Vec<Option<usize>>;
@@ -47,6 +48,7 @@ impl<'s> ClauseMapping<'s> {
             None => Place::Uniform,
             Some(call) => place(call, env, &mut words, diagnostics)?,
         };
+        words.extend(share.of_network.then(|| "of network".to_owned()));
         Some(ClauseMapping {
             way,
             place,
@@ -56,22 +58,29 @@ impl<'s> ClauseMapping<'s> {
         })
     }
 
-    /// The kernels of this many visits. `None` if the mapping does not fit them, which is reported.
-    pub(super) fn kernels(
-        &self,
-        visits: usize,
-        what: &str,
-        env: &Env,
-        diagnostics: &mut Diagnostics,
-    ) -> Option<Kernels> {
-        let Some(shared) = self.place.of(visits) else {
+    /// Which of this many visits share. `None` if there are fewer than the place wants, which is reported.
+    pub(super) fn shared(&self, visits: usize, what: &str, diagnostics: &mut Diagnostics) -> Option<Range<usize>> {
+        let shared = self.place.of(visits);
+        if shared.is_none() {
             let text = format!("there are only {visits} {what}");
             diagnostics.push(
                 Diagnostic::error(Code::DoesNotFitVisits, self.at, text)
                     .help("write fewer, or a fraction such as `front(0.5)`"),
             );
-            return None;
-        };
+        }
+        shared
+    }
+
+    /// The kernels of this many visits, of which some share. `None` if the mapping does not fit them, which is
+    /// reported.
+    pub(super) fn kernels(
+        &self,
+        shared: Range<usize>,
+        visits: usize,
+        what: &str,
+        env: &Env,
+        diagnostics: &mut Diagnostics,
+    ) -> Option<Kernels> {
         let inner = match &self.way {
             Way::Spread(order, count) => self.spread(shared.len(), *order, *count, what, diagnostics)?,
             Way::List(list) => self.listed(shared.len(), list, what, env, diagnostics)?,

@@ -1,5 +1,6 @@
 //! The layers a clause brings together.
 
+use super::blocks::relative_name;
 use super::isomorphic::Signature;
 use super::{Clause, has_weights, parts_of, select};
 use crate::ast::{Segment, Selector, SharePart};
@@ -65,24 +66,43 @@ impl Clause<'_, '_> {
         false
     }
 
-    /// The layers an `isomorphic` clause looks at.
-    pub(super) fn candidates(&mut self, kind: Option<&str>, scopes: &[Selector], env: &Env) -> Vec<LayerId> {
-        let mut inside: Vec<LayerId> = match scopes {
-            [] => (0..self.network.layers.len()).collect(),
-            scopes => {
+    /// The layers an `isomorphic` clause looks at, with a name for what is found there: in all scopes together, or in
+    /// each.
+    pub(super) fn candidates(
+        &mut self,
+        kind: Option<&str>,
+        (scopes, each): (&[Selector], bool),
+        env: &Env,
+    ) -> Vec<(Vec<LayerId>, String)> {
+        let mut places = Vec::new();
+        if scopes.is_empty() {
+            places.push((
+                (0..self.network.layers.len()).collect(),
+                kind.unwrap_or("all").to_owned(),
+            ));
+        }
+        for scope in scopes {
+            for found in self.select(scope, env) {
                 let mut layers = Vec::new();
-                for scope in scopes {
-                    for found in self.select(scope, env) {
-                        self.index.layers_below(found.node, &mut layers);
-                    }
-                }
-                layers
+                self.index.layers_below(found.node, &mut layers);
+                places.push((layers, relative_name(&self.index.path(found.node).0)));
             }
-        };
-        *self.budget = self.budget.saturating_sub(inside.len());
-        inside.sort_unstable();
-        inside.dedup();
-        inside.retain(|&layer| {
+        }
+        if !each && !scopes.is_empty() {
+            let layers = places.into_iter().flat_map(|(layers, _)| layers).collect();
+            places = vec![(layers, scopes.iter().map(plain_name).collect::<Vec<_>>().join("_"))];
+        }
+        let places = places.into_iter();
+        let places = places.map(|(layers, name)| (self.fitting(layers, kind), self.named(name)));
+        places.collect()
+    }
+
+    /// Those of these layers that the clause's kind and arguments mean, in order.
+    fn fitting(&mut self, mut layers: Vec<LayerId>, kind: Option<&str>) -> Vec<LayerId> {
+        *self.budget = self.budget.saturating_sub(layers.len());
+        layers.sort_unstable();
+        layers.dedup();
+        layers.retain(|&layer| {
             let op = &self.network.layers[layer].op;
             let wanted = match kind {
                 Some(kind) => op.is_kind(kind),
@@ -91,16 +111,18 @@ impl Clause<'_, '_> {
             };
             wanted && !parts_of(op, self.part()).is_empty()
         });
-        inside
+        let op = |layer: LayerId| &self.network.layers[layer].op;
+        self.narrow.fitting(layers, op, self.diagnostics)
+    }
+
+    /// The name that the clause gives, or this one.
+    fn named(&self, name: String) -> String {
+        let given = self.share.name.as_ref();
+        given.map_or(name, |given| given.value.clone())
     }
 
     /// The sets of two or more isomorphic layers, in the order of their first members.
-    pub(super) fn isomorphic_sets(
-        &self,
-        layers: &[LayerId],
-        kind: Option<&str>,
-        scopes: &[Selector],
-    ) -> Vec<(Vec<LayerId>, String)> {
+    pub(super) fn isomorphic_sets(&self, layers: &[LayerId], base: &str) -> Vec<(Vec<LayerId>, String)> {
         let mut order: Vec<Signature> = Vec::new();
         let mut sets: HashMap<Signature, Vec<LayerId>> = HashMap::new();
         for &layer in layers {
@@ -114,20 +136,16 @@ impl Clause<'_, '_> {
         let sets: Vec<Vec<LayerId>> = order
             .iter()
             .filter_map(|signature| sets.remove(signature))
+            .map(|set| self.narrow.every(set))
             .filter(|set| set.len() > 1)
             .collect();
         let several = sets.len() > 1;
-        let base = match (&self.share.name, scopes) {
-            (Some(name), _) => name.value.clone(),
-            (None, []) => kind.unwrap_or("all").to_owned(),
-            (None, scopes) => scopes.iter().map(plain_name).collect::<Vec<_>>().join("_"),
-        };
         sets.into_iter()
             .map(|set| {
                 let word = self.network.layers[set[0]].op.word();
                 let name = match &self.share.name {
-                    Some(_) if !several => base.clone(),
-                    None if base == word => base.clone(),
+                    Some(_) if !several => base.to_owned(),
+                    None if base == word => base.to_owned(),
                     _ => format!("{base}_{word}"),
                 };
                 (set, name)

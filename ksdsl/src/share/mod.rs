@@ -10,6 +10,7 @@ mod groups;
 mod isomorphic;
 mod mapping;
 mod members;
+mod narrow;
 mod outcome;
 mod private;
 mod select;
@@ -21,11 +22,14 @@ use crate::ir::{Layer, LayerId, Network, Op, Part};
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, eval_bool};
+use blocks::Search;
 use mapping::ClauseMapping;
+use narrow::Narrow;
 use outcome::Selected;
 use private::PrivateParts;
 use select::Index;
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Resolves the clauses of an elaborated network.
 pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Network {
@@ -51,9 +55,13 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         let Some(private) = PrivateParts::read(share, &env, diagnostics) else {
             continue;
         };
+        let Some(narrow) = Narrow::read(share, &env, diagnostics) else {
+            continue;
+        };
         let mut clause = Clause {
             share,
             private,
+            narrow,
             network: &mut network,
             index: &index,
             names: &mut names,
@@ -127,6 +135,7 @@ type GroupNames = HashMap<String, (Span, u32)>;
 struct Clause<'a, 'd> {
     share: &'a Share,
     private: PrivateParts,
+    narrow: Narrow,
     network: &'a mut Network,
     index: &'a Index,
     names: &'a mut GroupNames,
@@ -152,6 +161,8 @@ struct Family {
     visits: usize,
     /// What a visit is, in the plural.
     what: &'static str,
+    /// The first layer of every visit.
+    starts: Vec<LayerId>,
     sets: Vec<Set>,
 }
 
@@ -161,6 +172,7 @@ impl Family {
         Family {
             visits: layers.len(),
             what: "layers",
+            starts: layers.clone(),
             sets: vec![Set {
                 at: (0..layers.len()).collect(),
                 layers,
@@ -189,7 +201,10 @@ impl Clause<'_, '_> {
             if self.incomplete {
                 continue;
             }
-            let Some(kernels) = mapping.kernels(family.visits, family.what, env, self.diagnostics) else {
+            let Some(shared) = self.shared_visits(mapping, &family) else {
+                continue;
+            };
+            let Some(kernels) = mapping.kernels(shared, family.visits, family.what, env, self.diagnostics) else {
                 continue;
             };
             for set in family.sets {
@@ -202,9 +217,32 @@ impl Clause<'_, '_> {
         }
     }
 
+    /// The visits of a family that share: those at a place of the family, or of the network.
+    fn shared_visits(&mut self, mapping: &ClauseMapping<'_>, family: &Family) -> Option<Range<usize>> {
+        if !self.share.of_network {
+            return mapping.shared(family.visits, family.what, self.diagnostics);
+        }
+        let layers = self.network.layers.iter().enumerate();
+        let weights: Vec<LayerId> = layers
+            .filter(|(_, layer)| has_weights(&layer.op))
+            .map(|(id, _)| id)
+            .collect();
+        let place = mapping.shared(weights.len(), "layers with kernels in the network", self.diagnostics)?;
+        let visit = |end: usize| {
+            let is_before = |start: &LayerId| weights.partition_point(|layer| layer < start) < end;
+            family.starts.partition_point(is_before)
+        };
+        Some(visit(place.start)..visit(place.end))
+    }
+
     /// The sets of layers that are to share.
     fn families(&mut self, env: &Env) -> Vec<Family> {
         let share = self.share;
+        let errors = self.diagnostics.errors();
+        let excluded = self.excluded(env);
+        if self.diagnostics.errors() > errors {
+            return Vec::new();
+        }
         match &share.select {
             Select::Paths(selectors) => {
                 let mut layers = Vec::new();
@@ -216,6 +254,9 @@ impl Clause<'_, '_> {
                 layers.sort_unstable();
                 layers.dedup();
                 layers.retain(|&layer| !self.network.layers[layer].op.is_invalid());
+                self.check_excluded(&excluded, &layers);
+                layers.retain(|&layer| !excluded.contains(layer));
+                let mut layers = self.narrow.every(layers);
                 let known = layers.len();
                 layers.retain(|&layer| self.has_part(layer));
                 let failed = self.diagnostics.errors() > errors || known > layers.len();
@@ -225,18 +266,33 @@ impl Clause<'_, '_> {
                 let name = self.path_name(selectors);
                 vec![Family::of(layers, name)]
             }
-            Select::Isomorphic { kind, scopes } => {
-                let layers = self.candidates(kind.as_ref().map(|kind| kind.value.as_str()), scopes, env);
-                let sets = self.isomorphic_sets(&layers, kind.as_ref().map(|kind| kind.value.as_str()), scopes);
-                sets.into_iter()
-                    .map(|(layers, name)| Family::of(layers, name))
-                    .collect()
+            Select::Isomorphic { kind, scopes, each, .. } => {
+                let kind = kind.as_ref().map(|kind| kind.value.as_str());
+                let places = self.candidates(kind, (scopes, *each), env);
+                let all: Vec<LayerId> = places.iter().flat_map(|(layers, _)| layers).copied().collect();
+                self.check_excluded(&excluded, &all);
+                let mut families = Vec::new();
+                for (mut layers, base) in places {
+                    layers.retain(|&layer| !excluded.contains(layer));
+                    let sets = self.isomorphic_sets(&layers, &base);
+                    families.extend(sets.into_iter().map(|(layers, name)| Family::of(layers, name)));
+                }
+                families
             }
             Select::Blocks {
                 selectors,
                 inside,
+                each,
                 norms,
-            } => self.block_families(selectors, *inside, *norms, env),
+            } => {
+                let search = Search {
+                    selectors,
+                    inside: *inside,
+                    each: *each,
+                    norms: *norms,
+                };
+                self.block_families(&search, &excluded, env)
+            }
         }
     }
 

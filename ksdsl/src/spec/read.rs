@@ -1,6 +1,7 @@
 //! Reading source files: nothing is read that is too large to be compiled.
 
 use crate::diag::Diagnostic;
+use crate::imports;
 use crate::limits;
 use crate::parse;
 use crate::source::Source;
@@ -10,8 +11,21 @@ use std::path::{Path, PathBuf};
 
 /// Reads a source file, or what a command writes (`/dev/stdin`, a shell's `<(command)`). A file that is too large
 /// is refused by its size, before it is read; a byte order mark is left out.
+///
+/// Files that it imports are read as well; those that cannot be are errors of the source when it is compiled.
 pub fn read_source(path: impl AsRef<Path>) -> Result<Source, ReadError> {
     let path = path.as_ref();
+    read_source_as(path, &path.display().to_string())
+}
+
+/// As [`read_source`]; messages refer to the file by this name.
+pub fn read_source_as(path: impl AsRef<Path>, name: &str) -> Result<Source, ReadError> {
+    let path = path.as_ref();
+    Ok(imports::linked_file(name, read_text(path)?, path))
+}
+
+/// The text of a source file.
+pub(crate) fn read_text(path: &Path) -> Result<String, ReadError> {
     let failed = |error| ReadError::Io {
         path: path.to_owned(),
         error,
@@ -32,8 +46,7 @@ pub fn read_source(path: impl AsRef<Path>) -> Result<Source, ReadError> {
         });
     }
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    Ok(Source::new(path.display().to_string(), text))
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> ReadError {

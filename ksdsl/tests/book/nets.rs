@@ -13,7 +13,10 @@ fn example(file: &str, net: &str, set: &[(&str, Value)]) -> Summary {
     let source = Source::new(path.as_str(), read(&path));
     let options = Options {
         net: Some(net.to_owned()),
-        set: set.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect(),
+        set: set
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect(),
     };
     let compilation = compile(&source, &options);
     assert!(

@@ -87,3 +87,39 @@ fn exports_say_how_they_were_made() {
     let sum = "SHA-256 of the specification: 1f6f1a2aae314aa03c4e5716297d37a973a63e84a5a3c0d2c792a0f136d5e4a0";
     assert!(written(&["one.ksn"]).contains(sum));
 }
+
+/// Words, lists and layers with arguments; a word that is none is reported, as is text that is no value.
+#[test]
+fn words_and_lists_are_values() {
+    let net = "block mine { relu }
+        net n(act = relu, widths = [4, 8]) { input 3 x 4 x 4; repeat len(widths) as i { pointwise(widths[i]); b } }
+        block b { identity }
+        net m(act = relu) { input 3 x 4 x 4; pointwise(8); act }";
+    let folder = Folder::with(&[("n.ksn", net)]);
+    let json = |args: &[&str]| folder.ksn(&[&["summary", "n.ksn", "--json"], args].concat()).json();
+    let lists = json(&["--net", "n", "--set", "widths=[5, 6,7]", "--set", "act=gelu"]);
+    assert_eq!(
+        lists["settings"],
+        serde_json::json!({ "act": "gelu", "widths": [5, 6, 7] })
+    );
+    assert_eq!(lists["output"], serde_json::json!([7, 4, 4]));
+    for (value, kind) in [("gelu", "gelu"), ("leaky_relu(0.5)", "leaky_relu"), ("mine", "relu")] {
+        let summary = json(&["--net", "m", "--set", &format!("act={value}")]);
+        assert_eq!(summary["layers"][1]["op"], kind, "{value}");
+        assert_eq!(summary["settings"]["act"], value);
+    }
+    let unknown = folder.ksn(&["check", "n.ksn", "--net", "m", "--set", "act=gelo"]);
+    assert!(
+        unknown.status == Some(1) && unknown.stderr.contains("did you mean `gelu`?"),
+        "{}",
+        unknown.stderr
+    );
+    for value in ["[1, 2", "1 +", "", "a b", "1 + 2"] {
+        let run = folder.ksn(&["check", "n.ksn", "--net", "m", "--set", &format!("act={value}")]);
+        assert!(
+            run.status == Some(2) && run.stderr.contains("is not a value"),
+            "{value}: {}",
+            run.stderr
+        );
+    }
+}

@@ -11,7 +11,7 @@ fn value(expression: &str) -> Value {
         "{expression}: {:?}",
         compilation.diagnostics
     );
-    compilation.networks[0].parameters[0].1
+    compilation.networks[0].parameters[0].1.clone()
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod expressions;
 mod inits;
 mod isomorphism;
 mod memory;
+mod selection;
 mod shapes;
 
 use ksdsl::compile::{Compilation, Options, compile};

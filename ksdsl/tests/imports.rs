@@ -1,0 +1,187 @@
+//! Imports: what is read, once and from where, and where errors are reported.
+
+use ksdsl::build::Config;
+use ksdsl::compile::{Compilation, Options, compile};
+use ksdsl::limits;
+use ksdsl::render::render;
+use ksdsl::source::Source;
+use ksdsl::spec::{Spec, read_source};
+use std::path::{Path, PathBuf};
+
+/// A folder with these files.
+fn folder(name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("imports").join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    for (path, text) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+    folder
+}
+
+fn compiled(path: &Path) -> (Source, Compilation) {
+    let source = read_source(path).expect("a source");
+    let compilation = compile(&source, &Options::default());
+    (source, compilation)
+}
+
+#[test]
+fn files_import_blocks_networks_and_each_others_imports() {
+    let folder = folder(
+        "diamond",
+        &[
+            (
+                "net.ksn",
+                "use \"parts/a.ksn\"\nuse \"parts/b.ksn\";\nnet n { input 3; a; b; base }\nnet m = family(k = 5)\n",
+            ),
+            ("parts/a.ksn", "use \"deep/base.ksn\" block a { base }"),
+            ("parts/b.ksn", "use \"deep/../deep/base.ksn\"\nblock b { base; base }"),
+            (
+                "parts/deep/base.ksn",
+                "block base { linear(in_features + 1) }\nnet family(k = 2) { input 3; linear(k) }",
+            ),
+        ],
+    );
+    let (source, compilation) = compiled(&folder.join("net.ksn"));
+    assert_eq!(compilation.diagnostics, []);
+    // 3 -> 4 in `a`, 5 and 6 in `b`, and 7.
+    let outputs = compilation.networks[0]
+        .layers
+        .iter()
+        .map(|layer| layer.output.channels());
+    assert_eq!(outputs.collect::<Vec<_>>(), [4, 5, 6, 7]);
+    // Imported networks are families only.
+    assert_eq!(compilation.names, ["n", "m"]);
+    assert_eq!(compilation.networks.len(), 2);
+    assert_eq!(compilation.networks[1].layers[0].output.channels(), 5);
+    // Each file once, in the order of the imports.
+    let imported: Vec<_> = source
+        .imported()
+        .map(|path| path.file_name().expect("a name").to_owned())
+        .collect();
+    assert_eq!(imported, ["a.ksn", "base.ksn", "b.ksn"]);
+    // The text of a network is complete without its imports.
+    let alone = Source::new("alone", compilation.networks[0].text.as_str());
+    assert_eq!(compile(&alone, &Options::default()).diagnostics, []);
+    let spec = Spec::read(folder.join("net.ksn")).expect("a source");
+    assert_eq!(
+        spec.network("m").set("k", 9).compile_one().expect("a network").0.layers[0]
+            .output
+            .channels(),
+        9
+    );
+}
+
+#[test]
+fn errors_have_the_name_and_the_lines_of_their_file() {
+    let folder = folder(
+        "errors",
+        &[
+            (
+                "net.ksn",
+                "use \"sub/blocks.ksn\"\n\nnet n { input 3 x 8 x 8; good; bad }\n",
+            ),
+            (
+                "sub/blocks.ksn",
+                "block good { relu }\n\n\nblock bad { conv(8, kernel = 30) }\nblock odd { conw(3) }\n",
+            ),
+        ],
+    );
+    let path = folder.join("net.ksn");
+    let (source, compilation) = compiled(&path);
+    let rendered = render(&source, &compilation.diagnostics, false);
+    let name = folder.join("sub/blocks.ksn").display().to_string();
+    assert!(rendered.contains(&format!("{name}:5:13")), "{rendered}");
+    assert!(rendered.contains("5 | block odd { conw(3) }"), "{rendered}");
+    let at = compilation.diagnostics[0].primary.span.range().start;
+    assert_eq!(source.name_at(at), name);
+    assert_eq!(source.name_at(0), path.display().to_string());
+}
+
+#[test]
+fn build_scripts_watch_imported_files_and_compile_texts() {
+    let folder = folder(
+        "script",
+        &[
+            ("net.ksn", "use \"blocks.ksn\"\nnet n { input 3; b }\n"),
+            (
+                "blocks.ksn",
+                "use \"std/residual.ksn\"\nblock b { linear(2) }\nnet f(k = 2) { input 3; linear(k) }",
+            ),
+        ],
+    );
+    let out = folder.join("out");
+    std::fs::create_dir_all(&out).expect("a folder");
+    let config = Config::new().root(&folder).out_dir(&out).file("net.ksn");
+    let mut told = Vec::new();
+    config
+        .text("sizes", "use \"blocks.ksn\"\nnet small = f(k = 1)\n")
+        .compile_to(&mut told)
+        .expect("a build");
+    let told = String::from_utf8(told).expect("text");
+    let watched = format!("cargo:rerun-if-changed={}", folder.join("blocks.ksn").display());
+    assert!(told.lines().any(|line| line == watched), "{told}");
+    let code = std::fs::read_to_string(out.join("sizes.rs")).expect("an output");
+    assert!(code.contains("mod small") && !code.contains("mod f "), "{code}");
+    assert!(code.starts_with("// Generated by ksdsl from `sizes.ksn`, which a build script writes"));
+    let missing = Config::new()
+        .root(&folder)
+        .out_dir(&out)
+        .text("bad", "use \"none.ksn\"");
+    let failure = missing
+        .compile_to(&mut Vec::new())
+        .expect_err("no such file")
+        .to_string();
+    assert!(
+        failure.contains("there is no file `none.ksn`") && failure.contains("bad.ksn:1:5"),
+        "{failure}"
+    );
+}
+
+/// However files import each other, what is read is bounded.
+#[test]
+fn the_number_of_files_and_their_size_are_limited() {
+    let names: Vec<String> = (0..limits::FILES + 3).map(|number| format!("f{number}.ksn")).collect();
+    let texts: Vec<String> = (1..=names.len())
+        .map(|next| format!("use \"f{next}.ksn\"\nblock b{next} {{ relu }}"))
+        .collect();
+    let mut files: Vec<(&str, &str)> = names
+        .iter()
+        .map(String::as_str)
+        .zip(texts.iter().map(String::as_str))
+        .collect();
+    let last = texts.len();
+    files[last - 1].1 = "net n { input 3; linear(2) }";
+    let many = folder("many", &files);
+    let (source, compilation) = compiled(&many.join("f0.ksn"));
+    assert_eq!(source.parts().len(), limits::FILES);
+    let codes: Vec<String> = compilation
+        .diagnostics
+        .iter()
+        .map(|found| found.code.to_string())
+        .collect();
+    assert_eq!(codes, ["KS0017"]);
+    let blank = " ".repeat(limits::SOURCE_BYTES - 8);
+    let large = folder("large", &[("a.ksn", "use \"b.ksn\""), ("b.ksn", &blank)]);
+    let (_, compilation) = compiled(&large.join("a.ksn"));
+    assert_eq!(compilation.diagnostics[0].code.to_string(), "KS0017");
+}
+
+/// Only after `use` is a text in quotes a path, and only a path in one line.
+#[test]
+fn paths_stand_after_use_outside_braces() {
+    for (text, imports) in [
+        ("use \"std/tokens.ksn\"", 1),
+        ("use\"std/tokens.ksn\";use /* one more */ \"std/tokens.ksn\"", 1),
+        ("// use \"std/tokens.ksn\"\n", 0),
+        ("/* use \"std/tokens.ksn\" */", 0),
+        ("net use { input 3; linear(2) }", 0),
+        ("use \"std/tokens.ksn\" net net { input 3; use: linear(2) }", 1),
+        ("net n { input 3; use \"std/tokens.ksn\" }", 0),
+        ("use \"std/tokens.ksn\n\"", 0),
+        ("use \"\"", 0),
+    ] {
+        assert_eq!(Source::new("test", text).parts().len(), 1 + imports, "{text}");
+    }
+}
