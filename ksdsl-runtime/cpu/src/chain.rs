@@ -3,7 +3,7 @@
 //! The map between both is made in the cache, used there and forgotten: one by one, it would be written
 //! to and read from memory (or the caches that the cores share).
 
-use super::conv_method::{Method, method};
+use super::conv_method::{ConvMethod, method};
 use super::finish::Finish;
 use super::fused::Affine;
 use super::par::Start;
@@ -22,7 +22,9 @@ const LEAST_PIXELS: usize = 128;
 /// The second as a linear layer, if both can be fused.
 pub(super) fn links<E: CpuReal>(first: &ConvSize, second: &ConvSize) -> Option<LinearSize> {
     match (method::<E>(first), method::<E>(second)) {
-        (Method::Depthwise, Method::Pointwise(linear)) if TypeId::of::<E>() == TypeId::of::<f32>() => Some(linear),
+        (ConvMethod::Depthwise, ConvMethod::Pointwise(linear)) if TypeId::of::<E>() == TypeId::of::<f32>() => {
+            Some(linear)
+        }
         _ => None,
     }
 }

@@ -2,13 +2,14 @@
 //! that pays (see `conv_method`), all else as a product with the unrolled input. In `f32` that is
 //! not made (`implicit`) but for data gradients; in `f64` it is (`im2col`).
 
-use super::conv_method::{Method, WeightLayout, method};
+use super::conv_method::{ConvMethod, method};
 use super::finish::Finish;
 use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
 use super::im2col::{columns, roll_up, unroll};
 use super::implicit::{self, copied_len};
-use super::kernel::{CpuKernel, CpuKernelGradient, Form};
+use super::kernel::{CpuKernel, CpuKernelGradient, Purpose};
+use super::weight_layout::WeightLayout;
 use super::{CpuBuf, depthwise, linear, par, winograd};
 use crate::real::CpuReal;
 use ksdsl_engine::size::ConvSize;
@@ -92,10 +93,10 @@ pub(super) fn forward<E: CpuReal>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     match method::<E>(&size) {
-        Method::Pointwise(linear) => linear::forward(linear, x, kernel, bias, finish),
-        Method::Depthwise => depthwise::forward(&size, x, kernel, bias, finish),
-        Method::Winograd => winograd::forward(&size, x, kernel, bias.map(|bias| &bias[..]), finish),
-        Method::Unrolled => forward_unrolled(&size, x, kernel, bias, finish),
+        ConvMethod::Pointwise(linear) => linear::forward(linear, x, kernel, bias, finish),
+        ConvMethod::Depthwise => depthwise::forward(&size, x, kernel, bias, finish),
+        ConvMethod::Winograd => winograd::forward(&size, x, kernel, bias.map(|bias| &bias[..]), finish),
+        ConvMethod::Unrolled => forward_unrolled(&size, x, kernel, bias, finish),
     }
 }
 
@@ -107,7 +108,7 @@ fn forward_unrolled<E: CpuReal>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     let (width, channels) = (size.output.width, size.output.channels);
-    let packed = kernel.form(Form::Unrolled, |weight| pack(size, weight, false));
+    let packed = kernel.form(Purpose::Unrolled, |weight| pack(size, weight, false));
     let mut y = CpuBuf::scratch(size.output.len());
     let implicit = E::f32s(x).is_some();
     let rows = forward_rows(size, implicit);
@@ -157,10 +158,10 @@ pub(super) fn backward_data<E: CpuReal>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     match method::<E>(&size) {
-        Method::Pointwise(linear) => linear::backward_data(linear, kernel, dy, finish),
-        Method::Depthwise => depthwise::backward_data(&size, kernel, dy, finish),
-        Method::Winograd => winograd::backward_data(&size, kernel, dy, finish),
-        Method::Unrolled => backward_data_unrolled(&size, kernel, dy, finish),
+        ConvMethod::Pointwise(linear) => linear::backward_data(linear, kernel, dy, finish),
+        ConvMethod::Depthwise => depthwise::backward_data(&size, kernel, dy, finish),
+        ConvMethod::Winograd => winograd::backward_data(&size, kernel, dy, finish),
+        ConvMethod::Unrolled => backward_data_unrolled(&size, kernel, dy, finish),
     }
 }
 
@@ -173,7 +174,7 @@ fn backward_data_unrolled<E: CpuReal>(
 ) -> CpuBuf<E> {
     let (height, width, channels) = (size.output.height, size.output.width, size.output.channels);
     let (depth, outputs) = (columns(size), channels / size.groups);
-    let packed = kernel.form(Form::UnrolledBackward, |weight| pack(size, weight, true));
+    let packed = kernel.form(Purpose::UnrolledBackward, |weight| pack(size, weight, true));
     let rows = tile_rows(size);
     let mut dx = CpuBuf::scratch(size.input.len());
     let image_len = size.input.height * size.input.width * size.input.channels;
@@ -210,10 +211,10 @@ pub(super) fn backward_weight<E: CpuReal>(
     gradient: &mut CpuKernelGradient<E>,
 ) {
     match method::<E>(&size) {
-        Method::Pointwise(linear) => linear::backward_weight(linear, x, dy, gradient),
-        Method::Depthwise => depthwise::backward_weight(&size, x, dy, gradient.plain()),
-        Method::Winograd => winograd::backward_weight(&size, x, dy, gradient),
-        Method::Unrolled => backward_weight_unrolled(&size, x, dy, gradient.unrolled(WeightLayout::of(&size))),
+        ConvMethod::Pointwise(linear) => linear::backward_weight(linear, x, dy, gradient),
+        ConvMethod::Depthwise => depthwise::backward_weight(&size, x, dy, gradient.plain()),
+        ConvMethod::Winograd => winograd::backward_weight(&size, x, dy, gradient),
+        ConvMethod::Unrolled => backward_weight_unrolled(&size, x, dy, gradient.unrolled(WeightLayout::of(&size))),
     }
 }
 

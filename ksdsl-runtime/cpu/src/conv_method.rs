@@ -1,6 +1,6 @@
 //! Which algorithm a convolution runs on.
 
-use super::{par, scoped, winograd};
+use super::{scoped, winograd};
 use crate::real::CpuReal;
 use ksdsl_engine::size::{Algorithm, ConvSize, LinearSize, MapSize};
 use std::any::TypeId;
@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Method {
+pub(super) enum ConvMethod {
     /// As a linear layer over the pixels.
     Pointwise(LinearSize),
     /// One channel at a time.
@@ -43,68 +43,6 @@ pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
     scoped::with_value(&CHOICE, choice, f)
 }
 
-/// The layout of unrolled kernels: `[group][ky][kx][in / groups][out / groups]`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WeightLayout {
-    taps: usize,
-    /// Inputs and outputs of a group.
-    inputs: usize,
-    outputs: usize,
-}
-
-impl WeightLayout {
-    pub(super) fn of(size: &ConvSize) -> Self {
-        Self {
-            taps: size.window.kernel[0] * size.window.kernel[1],
-            inputs: size.input.channels / size.groups,
-            outputs: size.output.channels / size.groups,
-        }
-    }
-
-    /// Elements of a kernel of one output.
-    fn depth(self) -> usize {
-        self.taps * self.inputs
-    }
-
-    /// Lays out a kernel that comes as PyTorch has it.
-    pub(super) fn lay_out<E: CpuReal>(self, plain: &[E], to: &mut [E]) {
-        let Self {
-            taps, inputs, outputs, ..
-        } = self;
-        par::for_rows(to, outputs, par::rows_per_task(outputs), |first, part| {
-            for (row, to) in (first..).zip(part.chunks_exact_mut(outputs)) {
-                let (group, place) = (row / self.depth(), row % self.depth());
-                let (tap, input) = (place / inputs, place % inputs);
-                let from = plain[(group * outputs * inputs + input) * taps + tap..].iter();
-                let from = from.step_by(self.depth());
-                to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
-            }
-        });
-    }
-
-    /// Adds sums in this layout to those in PyTorch's.
-    pub(super) fn add_to_plain<E: CpuReal>(self, sums: &[E], plain: &mut [E]) {
-        /// Rows of a task, whose sums are neighbours.
-        const ROWS: usize = 16;
-        let Self {
-            taps, inputs, outputs, ..
-        } = self;
-        par::for_rows(plain, self.depth(), ROWS, |first, part| {
-            let mut columns = [0; ROWS];
-            for (row, column) in (first..).zip(&mut columns) {
-                *column = row / outputs * self.depth() * outputs + row % outputs;
-            }
-            for place in 0..self.depth() {
-                let at = place % inputs * taps + place / inputs;
-                let rows = part.chunks_exact_mut(self.depth());
-                for (row, column) in rows.zip(columns) {
-                    row[at] += sums[column + place * outputs];
-                }
-            }
-        });
-    }
-}
-
 /// The convolution as a linear layer over the pixels, if it is one.
 pub(super) fn pointwise(size: &ConvSize) -> Option<LinearSize> {
     let window = &size.window;
@@ -118,17 +56,17 @@ pub(super) fn pointwise(size: &ConvSize) -> Option<LinearSize> {
 }
 
 /// The algorithm for the convolution and for both its gradients.
-pub(super) fn method<E: CpuReal>(size: &ConvSize) -> Method {
+pub(super) fn method<E: CpuReal>(size: &ConvSize) -> ConvMethod {
     if let Some(linear) = pointwise(size) {
-        return Method::Pointwise(linear);
+        return ConvMethod::Pointwise(linear);
     }
     let choice = CHOICE.get();
     let requested = choice == WinogradChoice::WhereItPays && size.algorithm == Algorithm::Winograd;
     if requested && winograd::takes(size) {
-        return Method::Winograd;
+        return ConvMethod::Winograd;
     }
     if size.groups == size.input.channels && size.groups == size.output.channels {
-        return Method::Depthwise;
+        return ConvMethod::Depthwise;
     }
     let pays = || TypeId::of::<E>() == TypeId::of::<f32>() && winograd_pays(&size.for_rules());
     let winograd = match (choice, size.algorithm) {
@@ -138,9 +76,9 @@ pub(super) fn method<E: CpuReal>(size: &ConvSize) -> Method {
         _ => false,
     };
     if winograd && winograd::takes(size) {
-        return Method::Winograd;
+        return ConvMethod::Winograd;
     }
-    Method::Unrolled
+    ConvMethod::Unrolled
 }
 
 /// Fewest pixels of an output of a training pass by F(4x4, 3x3).
@@ -182,7 +120,7 @@ fn winograd_pays(size: &ConvSize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Method, WinogradChoice, method, with_winograd};
+    use super::{ConvMethod, WinogradChoice, method, with_winograd};
     use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
 
     fn conv(batch: usize, side: usize, channels: usize) -> ConvSize {
@@ -212,7 +150,7 @@ mod tests {
     fn the_rule_is_what_was_measured() {
         let winograd = |batch, side, channels| {
             let method = method::<f32>(&conv(batch, side, channels));
-            matches!(method, Method::Winograd)
+            matches!(method, ConvMethod::Winograd)
         };
         // The layers of SE-ResNet, training and latency.
         assert!(winograd(64, 32, 64) && winograd(64, 16, 128) && winograd(64, 8, 256));
@@ -232,8 +170,8 @@ mod tests {
     fn small_maps_are_accurate_in_training() {
         let winograd = |batch, side| {
             let size = conv(batch, side, 64);
-            assert!(matches!(method::<f32>(&size), Method::Winograd));
-            matches!(method::<f32>(&size.in_training()), Method::Winograd)
+            assert!(matches!(method::<f32>(&size), ConvMethod::Winograd));
+            matches!(method::<f32>(&size.in_training()), ConvMethod::Winograd)
         };
         assert!(winograd(64, 8) && winograd(32, 16) && winograd(16, 32) && winograd(4, 128));
         assert!(!winograd(63, 8) && !winograd(31, 16) && !winograd(15, 32) && !winograd(4, 127));
@@ -242,7 +180,7 @@ mod tests {
             algorithm: Algorithm::Winograd,
             ..conv(1, 8, 64)
         };
-        assert!(matches!(method::<f32>(&chosen.in_training()), Method::Winograd));
+        assert!(matches!(method::<f32>(&chosen.in_training()), ConvMethod::Winograd));
     }
 
     /// The choice at run time, then the size, then the heuristic.
@@ -254,7 +192,7 @@ mod tests {
             let taken = |algorithm, choice| {
                 let size = ConvSize { algorithm, ..size };
                 let methods = with_winograd(choice, || [method::<f32>(&size), method::<f64>(&size)]);
-                methods.map(|method| matches!(method, Method::Winograd))
+                methods.map(|method| matches!(method, ConvMethod::Winograd))
             };
             assert_eq!(taken(Algorithm::Auto, WhereItPays), [rule, false]);
             assert_eq!(taken(Algorithm::Winograd, WhereItPays), [true; 2]);
@@ -266,9 +204,9 @@ mod tests {
         }
         // One channel is depthwise by default.
         let mut one = conv(1, 8, 1);
-        assert!(matches!(method::<f32>(&one), Method::Depthwise));
+        assert!(matches!(method::<f32>(&one), ConvMethod::Depthwise));
         one.algorithm = Algorithm::Winograd;
-        assert!(matches!(method::<f32>(&one), Method::Winograd));
+        assert!(matches!(method::<f32>(&one), ConvMethod::Winograd));
     }
 
     #[test]
@@ -278,7 +216,7 @@ mod tests {
             let mut size = plain;
             change(&mut size);
             let method = with_winograd(WinogradChoice::Always, || method::<f32>(&size));
-            matches!(method, Method::Unrolled)
+            matches!(method, ConvMethod::Unrolled)
         };
         assert!(!with(&|_| ()));
         assert!(with(&|size| size.window.stride = [1, 2]));
@@ -286,6 +224,6 @@ mod tests {
         assert!(with(&|size| size.window.kernel = [3, 5]));
         assert!(with(&|size| size.window.pad = [3, 1]));
         assert!(with(&|size| size.groups = 2));
-        assert!(matches!(method::<f64>(&plain), Method::Unrolled));
+        assert!(matches!(method::<f64>(&plain), ConvMethod::Unrolled));
     }
 }

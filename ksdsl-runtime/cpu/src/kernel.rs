@@ -3,9 +3,10 @@
 //! A shared kernel is read once per step: its visits find each form made already, and their
 //! gradients are brought back to the plain layout once, whatever their number.
 
-use super::conv_method::WeightLayout;
+use super::CpuBuf;
 use super::simd::Level;
-use super::{CpuBuf, winograd};
+use super::weight_layout::WeightLayout;
+use super::winograd::kernel::{add_gradient, no_gradient};
 use crate::real::CpuReal;
 use ksdsl_engine::size::ConvSize;
 use std::any::Any;
@@ -13,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a kernel is prepared for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Purpose {
     /// The output of a linear layer: `[in][out]`.
     Linear,
     /// Its data gradient: `[out][in]`.
@@ -35,7 +36,7 @@ pub(super) enum Form {
 /// A form made for a level.
 #[derive(Debug)]
 struct Prepared {
-    form: Form,
+    purpose: Purpose,
     level: Level,
     value: Arc<dyn Any + Send + Sync>,
 }
@@ -62,18 +63,18 @@ impl<E: CpuReal> CpuKernel<E> {
 
     /// What `make` makes of the values for a form, on its first use at the level in force. Each
     /// form has one type `T`.
-    pub(super) fn form<T: Any + Send + Sync>(&self, form: Form, make: impl FnOnce(&[E]) -> T) -> Arc<T> {
+    pub(super) fn form<T: Any + Send + Sync>(&self, purpose: Purpose, make: impl FnOnce(&[E]) -> T) -> Arc<T> {
         let level = Level::current();
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let found = prepared
             .iter()
-            .find(|prepared| prepared.form == form && prepared.level == level);
+            .find(|prepared| prepared.purpose == purpose && prepared.level == level);
         if let Some(Ok(found)) = found.map(|found| Arc::clone(&found.value).downcast()) {
             return found;
         }
         let made = Arc::new(make(&self.plain));
         let value: Arc<dyn Any + Send + Sync> = made.clone();
-        prepared.push(Prepared { form, level, value });
+        prepared.push(Prepared { purpose, level, value });
         made
     }
 }
@@ -113,7 +114,7 @@ impl<E: CpuReal> CpuKernelGradient<E> {
     pub(super) fn winograd(&mut self, outputs: usize, inputs: usize) -> &mut CpuBuf<E> {
         let sums = self
             .winograd
-            .get_or_insert_with(|| (outputs, inputs, winograd::no_gradient(outputs, inputs)));
+            .get_or_insert_with(|| (outputs, inputs, no_gradient(outputs, inputs)));
         &mut sums.2
     }
 
@@ -126,7 +127,7 @@ impl<E: CpuReal> CpuKernelGradient<E> {
         }
         if let Some((outputs, inputs, points)) = &self.winograd {
             let sum = sum.get_or_insert_with(|| CpuBuf::zeros(self.len));
-            winograd::add_gradient(points, *outputs, *inputs, sum);
+            add_gradient(points, *outputs, *inputs, sum);
         }
         sum.unwrap_or_else(|| CpuBuf::zeros(self.len))
     }
@@ -184,8 +185,8 @@ mod tests {
     fn a_form_is_made_once_for_each_level() {
         let kernel = CpuKernel::<f32>::new(CpuBuf::zeros(6));
         let made = Cell::new(0);
-        let ask = |form| {
-            kernel.form(form, |_| {
+        let ask = |purpose| {
+            kernel.form(purpose, |_| {
                 made.set(made.get() + 1);
                 Vec::<f32>::new()
             });
@@ -193,7 +194,7 @@ mod tests {
         let levels = Level::available();
         for _ in 0..3 {
             for level in &levels {
-                level.with(|| [Form::Linear, Form::LinearBackward].map(ask));
+                level.with(|| [Purpose::Linear, Purpose::LinearBackward].map(ask));
             }
         }
         assert_eq!(made.get(), 2 * levels.len());

@@ -42,6 +42,7 @@ mod tail;
 mod threads;
 mod uneven;
 mod update;
+mod weight_layout;
 mod winograd;
 
 pub use buf::{CpuBuf, Plain};

@@ -4,7 +4,7 @@ use super::CpuBuf;
 use super::finish::Finish;
 use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
-use super::kernel::{CpuKernel, CpuKernelGradient, Form};
+use super::kernel::{CpuKernel, CpuKernelGradient, Purpose};
 use super::par;
 use crate::real::CpuReal;
 use ksdsl_engine::size::LinearSize;
@@ -33,7 +33,7 @@ pub(super) fn forward<E: CpuReal>(
 /// The kernel as the forward pass takes it.
 fn forward_form<E: CpuReal>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<Packed<E>>> {
     let LinearSize { inputs, outputs, .. } = size;
-    kernel.form(Form::Linear, |weight| {
+    kernel.form(Purpose::Linear, |weight| {
         vec![Packed::new(Mat::new(weight, outputs, inputs, inputs).transposed())]
     })
 }
@@ -81,7 +81,7 @@ pub(super) fn backward_data<E: CpuReal>(
 /// The kernel as the data gradient takes it.
 pub(super) fn backward_form<E: CpuReal>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<Packed<E>>> {
     let LinearSize { inputs, outputs, .. } = size;
-    kernel.form(Form::LinearBackward, |weight| {
+    kernel.form(Purpose::LinearBackward, |weight| {
         vec![Packed::new(Mat::new(weight, outputs, inputs, inputs))]
     })
 }

@@ -1,79 +1,62 @@
-//! KSDSL's worker for the benchmarks against other systems: serves the requests of `tests/benches/peers.py`, one JSON
-//! object per line on standard input, one response per line on standard output.
+//! KSDSL's worker for the benchmarks against other systems: serves the requests of `tests/benches/peers.py`.
 
 mod kernel;
 mod net;
 mod protocol;
+mod serve;
 
 use kernel::Kernel;
-use net::Net;
-use protocol::{Answer, Request};
-use std::error::Error;
-use std::io::{self, BufRead as _, Write as _};
+use ksdsl_runtime::prelude::*;
+use net::{Loaded, Net};
+use protocol::{Answer, Options, Request};
+use serve::{Outcome, timed};
+use std::io;
+
+mod se_resnet {
+    ksdsl_runtime::include_generated!("se_resnet_benchmarks");
+}
+
+mod convmixer {
+    ksdsl_runtime::include_generated!("convmixer_benchmarks");
+}
 
 fn main() -> io::Result<()> {
-    let mut worker = Worker::default();
-    for line in io::stdin().lock().lines() {
-        let answer = worker
-            .serve(&line?)
-            .unwrap_or_else(|error| Answer::Error(error.to_string()));
-        let mut output = io::stdout().lock();
-        serde_json::to_writer(&mut output, &answer)?;
-        output.write_all(b"\n")?;
-        output.flush()?;
+    let mut kernel = None;
+    serve::serve(load, |request| convolve(&mut kernel, request))
+}
+
+/// Loads the network of this name.
+fn load(name: &str, options: &Options) -> Outcome<Box<dyn Net>> {
+    let device = Cpu::seed_from_u64(0);
+    macro_rules! by_name {
+        ($($family:ident: $($net:ident)+;)+) => {
+            match name {
+                $($(stringify!($net) => {
+                    Loaded::<$family::$net::Model<f32, Cpu>, Cpu>::load::<$family::$net::Builder>(&device, options)
+                })+)+
+                _ => Err(format!("unknown network `{name}`").into()),
+            }
+        };
     }
-    Ok(())
+    by_name! {
+        se_resnet: se_resnet_2 se_resnet_3 se_resnet_6 se_resnet_10 se_resnet_10_unshared;
+        convmixer: convmixer_64 convmixer_128 convmixer_256 convmixer_256_unshared convmixer_512;
+    }
 }
 
-/// The loaded network and kernel.
-#[derive(Default)]
-struct Worker {
-    net: Option<Box<dyn Net>>,
-    kernel: Option<Kernel>,
-}
-
-impl Worker {
-    fn serve(&mut self, line: &str) -> Result<Answer, Box<dyn Error>> {
-        const NO_NET: &str = "no network is loaded";
-        let net = self.net.as_mut();
-        match serde_json::from_str(line)? {
-            Request::Ready => {}
-            Request::Load { net, options } => self.net = Some(net::load(&net, &options)?),
-            Request::Logits => return Ok(Answer::Logits(net.ok_or(NO_NET)?.logits()?)),
-            Request::Infer { repeats } => {
-                return Ok(Answer::Seconds(net.ok_or(NO_NET)?.infer(repeats)?));
+/// Serves the requests for a single convolution.
+fn convolve(kernel: &mut Option<Kernel>, request: Request) -> Outcome<Answer> {
+    match request {
+        Request::LoadKernel(options) => *kernel = Some(Kernel::load(&options)?),
+        Request::Kernel { pass, repeats, output } => {
+            let kernel = kernel.as_mut().ok_or("no kernel is loaded")?;
+            let seconds = timed(repeats, || kernel.run(pass))?;
+            if let Some(path) = output {
+                kernel.write(pass, &path)?;
             }
-            Request::Train { repeats } => {
-                let net = net.ok_or(NO_NET)?;
-                let mut losses = Vec::new();
-                let seconds = timed(repeats, || {
-                    losses.push(net.train()?);
-                    Ok(())
-                })?;
-                return Ok(Answer::Training { seconds, losses });
-            }
-            Request::Save { path } => net.ok_or(NO_NET)?.save(&path)?,
-            Request::LoadKernel(options) => self.kernel = Some(Kernel::load(&options)?),
-            Request::Kernel { pass, repeats, output } => {
-                let kernel = self.kernel.as_mut().ok_or("no kernel is loaded")?;
-                let seconds = timed(repeats, || kernel.run(pass))?;
-                if let Some(path) = output {
-                    kernel.write(pass, &path)?;
-                }
-                return Ok(Answer::Seconds(seconds));
-            }
+            return Ok(Answer::Seconds(seconds));
         }
-        Ok(Answer::Done)
+        request => return Err(format!("not of a convolution: {request:?}").into()),
     }
-}
-
-/// The duration of each call, in seconds.
-fn timed(repeats: usize, mut call: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<Vec<f64>, Box<dyn Error>> {
-    (0..repeats)
-        .map(|_| {
-            let start = std::time::Instant::now();
-            call()?;
-            Ok(start.elapsed().as_secs_f64())
-        })
-        .collect()
+    Ok(Answer::Done)
 }

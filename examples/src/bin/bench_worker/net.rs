@@ -1,20 +1,18 @@
-//! The networks by name.
+//! A network with its batch, on any device.
 
 use crate::protocol::Options;
-use crate::timed;
-use ksdsl_runtime::dfdx::tensor::CpuError;
-use ksdsl_runtime::dfdx::tensor::safetensors::Error as SafeTensorsError;
+use crate::serve::{Outcome, timed};
+use ksdsl_runtime::Backend;
 use ksdsl_runtime::network::Infer;
 use ksdsl_runtime::prelude::*;
 use safetensors::SafeTensors;
-use std::error::Error;
+use std::fmt::{Debug, Display};
 use std::hint::black_box;
 use std::path::Path;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
-type Images<T = NoneTape> = Tensor<(usize, Const<3>, Const<32>, Const<32>), f32, Cpu, T>;
-type Logits<T = NoneTape> = Tensor<(usize, Const<10>), f32, Cpu, T>;
-type OnTape = OwnedTape<f32, Cpu>;
+type Images<D, T = NoneTape> = Tensor<(usize, Const<3>, Const<32>, Const<32>), f32, D, T>;
+type Logits<D, T = NoneTape> = Tensor<(usize, Const<10>), f32, D, T>;
+type OnTape<D> = OwnedTape<f32, D>;
 
 /// A network with a batch of images.
 pub(crate) trait Net {
@@ -28,60 +26,38 @@ pub(crate) trait Net {
     fn save(&self, path: &Path) -> Outcome<()>;
 }
 
-/// Loads the network of this name.
-pub(crate) fn load(name: &str, options: &Options) -> Outcome<Box<dyn Net>> {
-    macro_rules! by_name {
-        ($($family:ident: $($net:ident)+;)+) => {
-            match name {
-                $($(stringify!($net) => Loaded::<$family::$net::Model<f32, Cpu>>::load::<$family::$net::Builder>(options),)+)+
-                _ => Err(format!("unknown network `{name}`").into()),
-            }
-        };
-    }
-    by_name! {
-        se_resnet: se_resnet_2 se_resnet_3 se_resnet_6 se_resnet_10 se_resnet_10_unshared;
-        convmixer: convmixer_64 convmixer_128 convmixer_256 convmixer_256_unshared convmixer_512;
-    }
-}
-
-mod se_resnet {
-    ksdsl_runtime::include_generated!("se_resnet_benchmarks");
-}
-
-mod convmixer {
-    ksdsl_runtime::include_generated!("convmixer_benchmarks");
-}
-
-struct Loaded<M> {
+/// A model with its batch.
+pub(crate) struct Loaded<M, D: Backend<f32>> {
+    device: D,
     model: M,
-    optimiser: Sgd<M, f32, Cpu>,
+    optimiser: Sgd<M, f32, D>,
     /// The previous step's gradients, whose memory is reused.
-    gradients: Option<Gradients<f32, Cpu>>,
-    images: Images,
-    targets: Logits,
+    gradients: Option<Gradients<f32, D>>,
+    images: Images<D>,
+    targets: Logits<D>,
 }
 
-impl<M> Loaded<M>
+impl<M, D: Backend<f32> + DeviceBuildExt> Loaded<M, D>
 where
-    M: TensorCollection<f32, Cpu>
-        + Module<Images, Output = Logits, Error = CpuError>
-        + Infer<Images, f32, Cpu, Output = Logits>
-        + ModuleMut<Images<OnTape>, Output = Logits<OnTape>, Error = CpuError>
+    M: TensorCollection<f32, D>
+        + Module<Images<D>, Output = Logits<D>, Error = D::Err>
+        + Infer<Images<D>, f32, D, Output = Logits<D>>
+        + ModuleMut<Images<D, OnTape<D>>, Output = Logits<D, OnTape<D>>, Error = D::Err>
         + 'static,
 {
-    fn load<B: BuildOnDevice<Cpu, f32, Built = M>>(options: &Options) -> Outcome<Box<dyn Net>> {
-        let device = Cpu::seed_from_u64(0);
-        let mut model = device.try_build_module::<B, f32>()?;
+    pub(crate) fn load<B: BuildOnDevice<D, f32, Built = M>>(device: &D, options: &Options) -> Outcome<Box<dyn Net>> {
+        let mut model = device.try_build_module::<B, f32>().map_err(described)?;
         if let Some(path) = &options.weights {
-            model.load_safetensors(path).map_err(describe)?;
+            model.load_safetensors(path).map_err(debugged)?;
         }
-        let (images, targets) = batch(&device, options)?;
+        let (images, targets) = batch(device, options)?;
         let config = SgdConfig {
             lr: options.rate,
             momentum: Some(Momentum::Classic(0.9)),
             weight_decay: None,
         };
         Ok(Box::new(Self {
+            device: device.clone(),
             optimiser: Sgd::new(&model, config),
             gradients: None,
             model,
@@ -91,23 +67,29 @@ where
     }
 }
 
-impl<M> Net for Loaded<M>
+impl<M, D: Backend<f32>> Net for Loaded<M, D>
 where
-    M: TensorCollection<f32, Cpu>
-        + Module<Images, Output = Logits, Error = CpuError>
-        + Infer<Images, f32, Cpu, Output = Logits>
-        + ModuleMut<Images<OnTape>, Output = Logits<OnTape>, Error = CpuError>,
+    M: TensorCollection<f32, D>
+        + Module<Images<D>, Output = Logits<D>, Error = D::Err>
+        + Infer<Images<D>, f32, D, Output = Logits<D>>
+        + ModuleMut<Images<D, OnTape<D>>, Output = Logits<D, OnTape<D>>, Error = D::Err>,
 {
     fn logits(&self) -> Outcome<Vec<f32>> {
-        Ok(self.model.try_forward(self.images.clone())?.as_vec())
+        Ok(self.model.try_forward(self.images.clone()).map_err(described)?.as_vec())
     }
 
     fn infer(&self, repeats: usize) -> Outcome<Vec<f64>> {
-        let (prepared, device) = (Prepared::new(&self.model), Cpu::default());
+        let prepared = Prepared::new(&self.model);
+        let run = || {
+            prepared
+                .try_forward(&self.device, self.images.clone())
+                .map_err(described)
+        };
         // Packs the kernels, as other systems do before the first input.
-        prepared.try_forward(&device, self.images.clone())?;
+        run()?;
+        // The logits on the host end the run, for the others too.
         timed(repeats, || {
-            black_box(prepared.try_forward(&device, self.images.clone())?);
+            black_box(run()?.as_vec());
             Ok(())
         })
     }
@@ -115,16 +97,18 @@ where
     fn train(&mut self) -> Outcome<f32> {
         let gradients = match self.gradients.take() {
             Some(gradients) => gradients,
-            None => self.model.try_alloc_grads()?,
+            None => self.model.try_alloc_grads().map_err(described)?,
         };
-        let logits = self.model.try_forward_mut(self.images.clone().traced(gradients))?;
+        let traced = self.images.clone().traced(gradients);
+        let logits = self.model.try_forward_mut(traced).map_err(described)?;
         let loss = cross_entropy_with_logits_loss(logits, self.targets.clone());
-        let value = loss.array();
-        let mut gradients = loss.try_backward()?;
-        self.optimiser.update(&mut self.model, &gradients)?;
-        self.model.try_zero_grads(&mut gradients)?;
+        // Read at the end, when the step has run.
+        let value = loss.retaped::<NoneTape>();
+        let mut gradients = loss.try_backward().map_err(described)?;
+        self.optimiser.update(&mut self.model, &gradients).map_err(debugged)?;
+        self.model.try_zero_grads(&mut gradients).map_err(described)?;
         self.gradients = Some(gradients);
-        Ok(value)
+        Ok(value.as_vec()[0])
     }
 
     fn save(&self, path: &Path) -> Outcome<()> {
@@ -133,26 +117,26 @@ where
 }
 
 /// The batch from the file, or random images of class 0.
-fn batch(device: &Cpu, options: &Options) -> Outcome<(Images, Logits)> {
-    let mut images: Images = device.sample_normal_like(&(options.batch, Const, Const, Const));
+fn batch<D: Backend<f32>>(device: &D, options: &Options) -> Outcome<(Images<D>, Logits<D>)> {
+    let mut images: Images<D> = device.sample_normal_like(&(options.batch, Const, Const, Const));
     let classes = (0..10 * options.batch).map(|i| f32::from(u8::from(i % 10 == 0)));
-    let mut targets: Logits = device.try_tensor_from_vec(classes.collect(), (options.batch, Const))?;
+    let targets = device.try_tensor_from_vec(classes.collect(), (options.batch, Const));
+    let mut targets: Logits<D> = targets.map_err(described)?;
     if let Some(path) = &options.data {
         let bytes = std::fs::read(path)?;
         let tensors = SafeTensors::deserialize(&bytes)?;
-        images.load_safetensor(&tensors, "images").map_err(describe)?;
-        targets.load_safetensor(&tensors, "targets").map_err(describe)?;
+        images.load_safetensor(&tensors, "images").map_err(debugged)?;
+        targets.load_safetensor(&tensors, "targets").map_err(debugged)?;
     }
     Ok((images, targets))
 }
 
-/// dfdx's error type does not implement `std::error::Error`.
-fn describe(error: SafeTensorsError) -> String {
-    match error {
-        SafeTensorsError::SafeTensorError(error) => error.to_string(),
-        SafeTensorsError::MismatchedDimension((found, expected)) => {
-            format!("a tensor of the file has the shape {found:?}, expected {expected:?}")
-        }
-        SafeTensorsError::IoError(error) => error.to_string(),
-    }
+/// dfdx's errors of devices do not all implement `std::error::Error`,
+fn described(error: impl Display) -> String {
+    error.to_string()
+}
+
+/// and those of files are not even displayed.
+fn debugged(error: impl Debug) -> String {
+    format!("{error:?}")
 }

@@ -20,10 +20,12 @@ mod toom;
 mod toom_weight;
 mod uneven;
 mod weight;
+mod weight_cut;
+mod weight_taps;
 
 use super::CpuBuf;
 use super::finish::Finish;
-use super::kernel::{self, CpuKernel};
+use super::kernel::{CpuKernel, Purpose};
 use super::simd::Level;
 use crate::real::CpuReal;
 pub(crate) use form::Form;
@@ -59,9 +61,7 @@ pub(super) fn backward_data<E: CpuReal>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     if let (Some(weight), Some(dy)) = (E::f32s(kernel.plain()), E::f32s(dy)) {
-        let form = kernel.form(kernel::Form::DepthwiseBackward(*size), |_| {
-            Form::backward_data(size, weight)
-        });
+        let form = kernel.form(Purpose::DepthwiseBackward(*size), |_| Form::backward_data(size, weight));
         let mut dx = CpuBuf::scratch(size.input.len());
         backward_data_with(&form, size, dy, &mut dx, finish);
         return dx;
@@ -109,7 +109,7 @@ pub(super) fn forward_through<E: CpuReal>(
 /// The kernel as the forward pass takes it; `weight` are its values.
 fn forward_form<E: CpuReal>(size: &ConvSize, kernel: &CpuKernel<E>, weight: &[f32]) -> Arc<Form> {
     let size = size.for_rules();
-    kernel.form(kernel::Form::Depthwise(size), |_| Form::forward(&size, weight))
+    kernel.form(Purpose::Depthwise(size), |_| Form::forward(&size, weight))
 }
 
 /// The number of tasks of the forward pass, and their size in pixels.

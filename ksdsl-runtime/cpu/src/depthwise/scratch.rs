@@ -2,7 +2,7 @@
 
 use super::form::{self, Kind};
 use super::lines::{Lines, blocks_len};
-use super::{convolution, is_small_gradient, small, small_weight, strided, taps, toom, weight};
+use super::{convolution, is_small_gradient, small, small_weight, strided, taps, toom, weight, weight_cut};
 use crate::simd::Level;
 use ksdsl_engine::size::{ConvSize, MapSize};
 
@@ -82,7 +82,7 @@ pub(crate) fn backward_weight(level: Level, size: &ConvSize) -> WeightScratch {
         let zeros = Lines::room(small_weight::zeros_len(size));
         return WeightScratch::Parts(zeros, crate::par::parts(rows, part), len);
     }
-    let cut = weight::Cut::new(weight::is_toom(size), level, size);
+    let cut = weight_cut::Cut::new(weight::is_toom(size), level, size);
     WeightScratch::Together(Scratch {
         whole: rooms([cut.sums_len()]),
         of_task: rooms(cut.planes_len(level, size)),

@@ -1,7 +1,7 @@
 //! Forward: `y = after(factor * before(z) + offset + residual)`.
 
 use super::columns::{Columns, for_vectors};
-use super::vector::{Pass, Vector, dispatch};
+use super::vector::{Vector, VectorPass, dispatch};
 use super::{formulas, function};
 use crate::finish::Finish;
 use crate::par::{ELEMENTS_PER_TASK, Start};
@@ -157,7 +157,7 @@ struct Map<'a, E: CpuReal> {
     affine: &'a Affine<'a, E>,
 }
 
-impl<E: CpuReal> Pass<E> for Map<'_, E> {
+impl<E: CpuReal> VectorPass<E> for Map<'_, E> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         // SAFETY: the caller vouches for features and pointers.

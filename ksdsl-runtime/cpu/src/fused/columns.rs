@@ -4,7 +4,7 @@
 //! 16 rows of 17 channels are 17 vectors of 16 lanes. So parameters per channel are laid out as
 //! often as there are rows in such a wide row, and sums are kept for each of its columns.
 
-use super::vector::{Pass, Vector, lanes};
+use super::vector::{Vector, VectorPass, lanes};
 use crate::CpuBuf;
 use crate::real::CpuReal;
 use crate::simd::Level;
@@ -217,7 +217,7 @@ impl<E> AddAll<Plain<E>> {
     }
 }
 
-impl<E: CpuReal, T: Terms<E, 1>> Pass<E> for AddAll<T> {
+impl<E: CpuReal, T: Terms<E, 1>> VectorPass<E> for AddAll<T> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         let run = self.columns.run_len();

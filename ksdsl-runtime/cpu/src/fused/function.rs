@@ -2,7 +2,7 @@
 
 use super::columns::for_vectors;
 use super::formulas::{formulas, with_constant};
-use super::vector::{Pass, Vector, dispatch};
+use super::vector::{Vector, VectorPass, dispatch};
 use crate::real::CpuReal;
 use crate::simd::{Level, prefetch};
 use ksdsl_engine::size::Activation;
@@ -86,7 +86,7 @@ struct Values<E> {
     ahead: *const E,
 }
 
-impl<E: CpuReal> Pass<E> for Values<E> {
+impl<E: CpuReal> VectorPass<E> for Values<E> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         // SAFETY: the caller vouches for features and pointers.
@@ -163,7 +163,7 @@ struct Slopes<E, const MULTIPLY: bool> {
     ahead: *const E,
 }
 
-impl<E: CpuReal, const MULTIPLY: bool> Pass<E> for Slopes<E, MULTIPLY> {
+impl<E: CpuReal, const MULTIPLY: bool> VectorPass<E> for Slopes<E, MULTIPLY> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         // SAFETY: the caller vouches for features and pointers.

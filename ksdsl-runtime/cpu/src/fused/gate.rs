@@ -3,7 +3,7 @@
 
 use super::columns::{AddAll, Columns, Plain, Terms, for_vectors};
 use super::formulas::relu;
-use super::vector::{Pass, Vector, dispatch};
+use super::vector::{Vector, VectorPass, dispatch};
 use crate::par::{self, Start};
 use crate::real::CpuReal;
 use crate::simd::Level;
@@ -204,7 +204,7 @@ struct Gate<E> {
     width: usize,
 }
 
-impl<E: CpuReal> Pass<E> for Gate<E> {
+impl<E: CpuReal> VectorPass<E> for Gate<E> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         // SAFETY: the caller vouches for features and pointers.

@@ -5,7 +5,7 @@
 
 use super::columns::{APART, AddAll, Columns, Terms, add_columns, for_vectors};
 use super::function;
-use super::vector::{Pass, Vector, dispatch};
+use super::vector::{Vector, VectorPass, dispatch};
 use crate::par::{self, ELEMENTS_PER_TASK, Start};
 use crate::real::CpuReal;
 use crate::simd::Level;
@@ -405,7 +405,7 @@ impl<E: CpuReal> Run<'_, E> {
 /// Adds a run to the sums per column of a wide row.
 struct Reduce<'a, E: CpuReal>(Run<'a, E>, *const E, *mut f64);
 
-impl<E: CpuReal> Pass<E> for Reduce<'_, E> {
+impl<E: CpuReal> VectorPass<E> for Reduce<'_, E> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         let (run, sums) = (self.0, self.2);
@@ -437,7 +437,7 @@ struct Write<'a, E: CpuReal> {
     dz: *mut E,
 }
 
-impl<E: CpuReal> Pass<E> for Write<'_, E> {
+impl<E: CpuReal> VectorPass<E> for Write<'_, E> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         let (run, tiled) = (self.run, self.run.tiled);

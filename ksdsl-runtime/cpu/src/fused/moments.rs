@@ -2,7 +2,7 @@
 
 use super::columns::{Columns, Terms, add_columns};
 use super::function;
-use super::vector::{Pass, Vector, dispatch};
+use super::vector::{Vector, VectorPass, dispatch};
 use crate::finish::Finish;
 use crate::par::{self, Start};
 use crate::real::CpuReal;
@@ -205,7 +205,7 @@ struct Gather<'a, E> {
     sums: &'a mut [f64],
 }
 
-impl<E: CpuReal> Pass<E> for Gather<'_, E> {
+impl<E: CpuReal> VectorPass<E> for Gather<'_, E> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         let terms = Distances(self.values.as_ptr(), self.origin.as_ptr());

@@ -3,7 +3,7 @@
 use super::affine::Affine;
 use super::columns::{Columns, Terms, add_columns};
 use super::function;
-use super::vector::{Pass, Vector, dispatch};
+use super::vector::{Vector, VectorPass, dispatch};
 use crate::CpuBuf;
 use crate::real::CpuReal;
 use crate::simd::Level;
@@ -159,7 +159,7 @@ struct Products<'a, E> {
     sums: &'a mut [f64],
 }
 
-impl<E: CpuReal> Pass<E> for Products<'_, E> {
+impl<E: CpuReal> VectorPass<E> for Products<'_, E> {
     #[inline(always)]
     unsafe fn run<V: Vector<E>>(self) {
         let terms = Product(self.dy.as_ptr(), self.g.as_ptr(), self.mean.as_ptr());

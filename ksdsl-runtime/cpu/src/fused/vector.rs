@@ -50,7 +50,7 @@ pub(crate) trait Vector<E>: Copy {
 }
 
 /// A kernel, for any vector type.
-pub(crate) trait Pass<E> {
+pub(crate) trait VectorPass<E> {
     /// Runs it; mark the implementation `#[inline(always)]`.
     ///
     /// # Safety
@@ -64,7 +64,7 @@ pub(crate) fn lanes<E: CpuReal>(level: Level) -> usize {
 }
 
 /// Runs `pass` with the vectors of this level, which must be one of [`Level::available`].
-pub(crate) fn dispatch<E: CpuReal>(level: Level, pass: impl Pass<E>) {
+pub(crate) fn dispatch<E: CpuReal>(level: Level, pass: impl VectorPass<E>) {
     if is_f32::<E>() {
         level.run(Single(pass, PhantomData));
     } else {
@@ -83,7 +83,7 @@ fn is_f32<E: CpuReal>() -> bool {
 /// A pass over `f32` as an [`Operation`].
 struct Single<P, E>(P, PhantomData<E>);
 
-impl<E: CpuReal, P: Pass<E>> Operation for Single<P, E> {
+impl<E: CpuReal, P: VectorPass<E>> Operation for Single<P, E> {
     #[inline(always)]
     fn run<V: Lanes>(self) {
         // SAFETY: made by `dispatch` where `E` is `f32`, and run below `Level::run`.

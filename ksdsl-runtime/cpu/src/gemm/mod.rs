@@ -45,11 +45,11 @@ impl<'a, E> Start<'a, E> {
 pub(super) struct Packed<E: CpuReal> {
     rows: usize,
     cols: usize,
-    form: Form<E>,
+    storage: Storage<E>,
 }
 
 #[derive(Debug)]
-enum Form<E: CpuReal> {
+enum Storage<E: CpuReal> {
     /// In panels for the tiles of a level.
     Panels(Shape, Aligned),
     /// Row after row.
@@ -66,21 +66,21 @@ impl<E: CpuReal> Packed<E> {
     pub(super) fn new(b: Mat<'_, E>) -> Self {
         assert!(b.fits(), "a factor lies outside its slice");
         let (rows, cols) = (b.rows, b.cols);
-        let form = if let Some(values) = E::f32s(b.values) {
+        let storage = if let Some(values) = E::f32s(b.values) {
             let level = Level::current();
             let shape = Shape { level, rows, cols };
             let mut packed = Aligned::scratch(shape.len());
             shape.pack(values, [b.row_stride, b.col_stride], &mut packed);
-            Form::Panels(shape, packed)
+            Storage::Panels(shape, packed)
         } else {
             let mut plain = CpuBuf::scratch(rows * cols);
             for (row, to) in plain.chunks_exact_mut(cols.max(1)).enumerate() {
                 let from = b.values[row * b.row_stride..].iter().step_by(b.col_stride.max(1));
                 to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
             }
-            Form::Plain(plain)
+            Storage::Plain(plain)
         };
-        Self { rows, cols, form }
+        Self { rows, cols, storage }
     }
 
     /// Terms of each sum.
@@ -111,12 +111,12 @@ pub(super) fn product<E: CpuReal>(c: &mut [E], c_stride: usize, start: Start<'_,
         a.fits() && a.col_stride == 1 && a.cols == b.rows,
         "unfit factors of a product"
     );
-    match &b.form {
-        Form::Panels(..) => {
+    match &b.storage {
+        Storage::Panels(..) => {
             let (rows, terms) = (Rows::Strided(a.row_stride), Terms::contiguous(a.cols));
             gather_product(c, Rows::Strided(c_stride), start, (a.values, a.rows, rows, terms), b);
         }
-        Form::Plain(values) => {
+        Storage::Plain(values) => {
             check_bias(start, b.cols);
             plain::product(c, c_stride, start, a, (values, b.cols));
         }
@@ -135,7 +135,7 @@ pub(super) fn gather_product<E: CpuReal>(
     if rows == 0 || b.cols == 0 {
         return;
     }
-    let (Form::Panels(shape, panels), Some(values)) = (&b.form, E::f32s(values)) else {
+    let (Storage::Panels(shape, panels), Some(values)) = (&b.storage, E::f32s(values)) else {
         unreachable!("only `f32` has panels");
     };
     check_bias(start, b.cols);

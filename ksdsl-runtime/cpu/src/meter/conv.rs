@@ -2,11 +2,11 @@
 
 use super::{LEVEL, Meter, MeterBuf, MeterKernel, MeterKernelGradient};
 use crate::conv::{self, WeightCut};
-use crate::conv_method::{Method, method};
+use crate::conv_method::{ConvMethod, method};
 use crate::depthwise::scratch::{self as depthwise, Scratch, WeightScratch};
 use crate::fused::Columns;
 use crate::gemm::{packed_room, transposed_scratch};
-use crate::kernel::Form;
+use crate::kernel::Purpose;
 use crate::winograd::scratch as winograd;
 use crate::{im2col, implicit, linear, par};
 use ksdsl_engine::exec::{ConvLink, ConvTail};
@@ -54,20 +54,20 @@ impl Meter {
     /// The output of a convolution.
     pub(super) fn forward(&self, size: &ConvSize, kernel: &MeterKernel, finish: Finish) -> MeterBuf {
         let (y, tasks) = match method::<f32>(size) {
-            Method::Pointwise(size) => {
+            ConvMethod::Pointwise(size) => {
                 self.linear_form(&size, kernel, false);
                 let y = self.values(size.rows * size.outputs);
                 (y, size.rows.div_ceil(linear::product_rows(size.rows)))
             }
-            Method::Depthwise => {
+            ConvMethod::Depthwise => {
                 self.depthwise_form(size, kernel, false);
                 let y = self.values(size.output.len());
                 let scratch = depthwise::forward(LEVEL, size, false);
                 self.scratch(&scratch);
                 (y, scratch.tasks)
             }
-            Method::Winograd => self.winograd(size, kernel, false),
-            Method::Unrolled => {
+            ConvMethod::Winograd => self.winograd(size, kernel, false),
+            ConvMethod::Unrolled => {
                 self.unrolled_form(size, kernel, false);
                 let y = self.values(size.output.len());
                 let rows = conv::forward_rows(size, true);
@@ -85,18 +85,18 @@ impl Meter {
     /// The gradient with respect to the input.
     pub(super) fn backward_data(&self, size: &ConvSize, kernel: &MeterKernel) -> MeterBuf {
         match method::<f32>(size) {
-            Method::Pointwise(size) => {
+            ConvMethod::Pointwise(size) => {
                 self.linear_form(&size, kernel, true);
                 self.values(size.rows * size.inputs)
             }
-            Method::Depthwise => {
+            ConvMethod::Depthwise => {
                 self.depthwise_form(size, kernel, true);
                 let dx = self.values(size.input.len());
                 self.scratch(&depthwise::backward_data(LEVEL, size));
                 dx
             }
-            Method::Winograd => self.winograd(size, kernel, true).0,
-            Method::Unrolled => {
+            ConvMethod::Winograd => self.winograd(size, kernel, true).0,
+            ConvMethod::Unrolled => {
                 self.unrolled_form(size, kernel, true);
                 let dx = self.values(size.input.len());
                 self.tasks([conv::data_scratch(size)], size.input.batch);
@@ -108,8 +108,8 @@ impl Meter {
     /// Adds the gradient with respect to the kernel.
     pub(super) fn backward_weight(&self, size: &ConvSize, gradient: &mut MeterKernelGradient) {
         match method::<f32>(size) {
-            Method::Pointwise(size) => self.linear_weight(&size, gradient),
-            Method::Depthwise => {
+            ConvMethod::Pointwise(size) => self.linear_weight(&size, gradient),
+            ConvMethod::Depthwise => {
                 gradient.plain(self);
                 match depthwise::backward_weight(LEVEL, size) {
                     WeightScratch::Together(scratch) => self.scratch(&scratch),
@@ -119,13 +119,13 @@ impl Meter {
                     }
                 }
             }
-            Method::Winograd => {
+            ConvMethod::Winograd => {
                 gradient.winograd(self, winograd::points(size));
                 let (points, product, tasks) = winograd::backward_weight(LEVEL, size);
                 let _points = self.all(points);
                 self.tasks(product, tasks);
             }
-            Method::Unrolled => {
+            ConvMethod::Unrolled => {
                 gradient.unrolled(self);
                 self.unrolled_weight(size, gradient.len());
             }
@@ -181,12 +181,12 @@ impl Meter {
     }
 
     fn winograd(&self, size: &ConvSize, kernel: &MeterKernel, backward: bool) -> (MeterBuf, usize) {
-        let form = if backward {
-            Form::WinogradBackward
+        let purpose = if backward {
+            Purpose::WinogradBackward
         } else {
-            Form::Winograd
+            Purpose::Winograd
         };
-        kernel.form(form, || {
+        kernel.form(purpose, || {
             let _points = self.values(winograd::points(size));
             self.all(winograd::form(LEVEL, size, backward))
         });
@@ -206,20 +206,20 @@ impl Meter {
 
     /// The kernel of a linear layer, packed.
     pub(super) fn linear_form(&self, size: &LinearSize, kernel: &MeterKernel, backward: bool) {
-        let (form, sizes) = match backward {
-            false => (Form::Linear, [size.inputs, size.outputs]),
-            true => (Form::LinearBackward, [size.outputs, size.inputs]),
+        let (purpose, sizes) = match backward {
+            false => (Purpose::Linear, [size.inputs, size.outputs]),
+            true => (Purpose::LinearBackward, [size.outputs, size.inputs]),
         };
-        kernel.form(form, || self.all([packed_room(LEVEL, sizes)]));
+        kernel.form(purpose, || self.all([packed_room(LEVEL, sizes)]));
     }
 
     fn unrolled_form(&self, size: &ConvSize, kernel: &MeterKernel, backward: bool) {
-        let form = if backward {
-            Form::UnrolledBackward
+        let purpose = if backward {
+            Purpose::UnrolledBackward
         } else {
-            Form::Unrolled
+            Purpose::Unrolled
         };
-        kernel.form(form, || {
+        kernel.form(purpose, || {
             let _laid_out = self.values(kernel.values().len());
             let matrix = packed_room(LEVEL, conv::matrices(size, backward));
             self.all(vec![matrix; size.groups])
@@ -227,10 +227,10 @@ impl Meter {
     }
 
     fn depthwise_form(&self, size: &ConvSize, kernel: &MeterKernel, backward: bool) {
-        let (form, size) = match backward {
-            false => (Form::Depthwise(size.for_rules()), size.for_rules()),
-            true => (Form::DepthwiseBackward(*size), *size),
+        let (purpose, size) = match backward {
+            false => (Purpose::Depthwise(size.for_rules()), size.for_rules()),
+            true => (Purpose::DepthwiseBackward(*size), *size),
         };
-        kernel.form(form, || self.all(depthwise::form(LEVEL, &size, backward)));
+        kernel.form(purpose, || self.all(depthwise::form(LEVEL, &size, backward)));
     }
 }

@@ -1,14 +1,14 @@
 //! Kernels and their gradients, with the forms they are held in.
 
 use super::{Meter, MeterBuf};
-use crate::kernel::Form;
+use crate::kernel::Purpose;
 use std::cell::RefCell;
 
 /// A kernel with the forms that were asked for so far.
 #[derive(Debug)]
 pub struct MeterKernel {
     values: MeterBuf,
-    forms: RefCell<Vec<(Form, Vec<MeterBuf>)>>,
+    forms: RefCell<Vec<(Purpose, Vec<MeterBuf>)>>,
 }
 
 impl MeterKernel {
@@ -24,11 +24,11 @@ impl MeterKernel {
     }
 
     /// A form, made at its first use.
-    pub(super) fn form(&self, form: Form, make: impl FnOnce() -> Vec<MeterBuf>) {
-        let found = self.forms.borrow().iter().any(|(held, _)| *held == form);
+    pub(super) fn form(&self, purpose: Purpose, make: impl FnOnce() -> Vec<MeterBuf>) {
+        let found = self.forms.borrow().iter().any(|(held, _)| *held == purpose);
         if !found {
             let made = make();
-            self.forms.borrow_mut().push((form, made));
+            self.forms.borrow_mut().push((purpose, made));
         }
     }
 }

@@ -10,7 +10,7 @@ mod exec;
 mod kernel;
 mod norm;
 
-use crate::conv_method::{Method, method};
+use crate::conv_method::{ConvMethod, method};
 use crate::depthwise;
 use crate::simd::Level;
 pub use buf::MeterBuf;
@@ -82,8 +82,8 @@ impl Meter {
 /// The algorithm of the forward pass of a convolution of `f32` in inference, on a CPU with AVX-512.
 pub fn algorithm(size: &ConvSize) -> Algorithm {
     match method::<f32>(size) {
-        Method::Winograd => Algorithm::Winograd,
-        Method::Depthwise if depthwise::scratch::is_toom(LEVEL, size) => Algorithm::ToomCook,
-        Method::Pointwise(_) | Method::Depthwise | Method::Unrolled => Algorithm::Direct,
+        ConvMethod::Winograd => Algorithm::Winograd,
+        ConvMethod::Depthwise if depthwise::scratch::is_toom(LEVEL, size) => Algorithm::ToomCook,
+        ConvMethod::Pointwise(_) | ConvMethod::Depthwise | ConvMethod::Unrolled => Algorithm::Direct,
     }
 }

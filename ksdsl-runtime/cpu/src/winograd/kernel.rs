@@ -7,7 +7,7 @@ use super::super::gemm::Mat;
 use super::super::gemm::Packed;
 use super::super::{CpuBuf, par};
 use super::lanes::{self, LANES};
-use super::points::{POINTS, pieces, scratch, stride};
+use super::points::{POINTS, pieces, room, scratch, stride};
 use crate::real::CpuReal;
 
 /// Rows of the transformed kernel per task.
@@ -90,6 +90,11 @@ fn copy<E: CpuReal>(lanes: &[E; LANES], to: &mut [E]) {
         Some(to) => *to = *lanes,
         None => to.copy_from_slice(&lanes[..to.len()]),
     }
+}
+
+/// A zero gradient for [`super::backward_weight`].
+pub(in super::super) fn no_gradient<E: CpuReal>(outputs: usize, inputs: usize) -> CpuBuf<E> {
+    CpuBuf::zeros(room(inputs * outputs))
 }
 
 /// Adds `G^T m G` to the gradient `[outputs][inputs][3][3]`, for gradients `points` of the

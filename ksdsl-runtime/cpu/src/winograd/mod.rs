@@ -25,7 +25,7 @@
 //! All tasks are cut by sizes alone and every sum is taken in one order, so results do not depend
 //! on the number of threads.
 
-mod kernel;
+pub(super) mod kernel;
 mod lanes;
 mod points;
 pub(super) mod scratch;
@@ -37,13 +37,12 @@ mod vectors;
 use super::finish::Finish;
 use super::gemm::Mat;
 use super::gemm::{Packed, Start, add_transposed, product};
-use super::kernel::{CpuKernel, CpuKernelGradient, Form};
+use super::kernel::{CpuKernel, CpuKernelGradient, Purpose};
 use super::{CpuBuf, par};
 use crate::real::CpuReal;
 use kernel::Direction;
-pub(super) use kernel::add_gradient;
 use ksdsl_engine::size::ConvSize;
-use points::{POINTS, pieces, room, scratch, stride};
+use points::{POINTS, pieces, scratch, stride};
 use std::ops::Range;
 use tiles::{Tile, Tiling};
 use uneven::Plain;
@@ -86,7 +85,7 @@ pub(super) fn forward<E: CpuReal>(
 ) -> CpuBuf<E> {
     let (outputs, inputs) = (size.output.channels, size.input.channels);
     let direction = Direction::Forward;
-    let points = kernel.form(Form::Winograd, |weight| {
+    let points = kernel.form(Purpose::Winograd, |weight| {
         kernel::transform(weight, outputs, inputs, direction)
     });
     let weight = &kernel.plain()[..];
@@ -109,7 +108,7 @@ pub(super) fn backward_data<E: CpuReal>(
 ) -> CpuBuf<E> {
     let (outputs, inputs) = (size.output.channels, size.input.channels);
     let direction = Direction::BackwardData;
-    let points = kernel.form(Form::WinogradBackward, |weight| {
+    let points = kernel.form(Purpose::WinogradBackward, |weight| {
         kernel::transform(weight, outputs, inputs, direction)
     });
     let weight = &kernel.plain()[..];
@@ -121,11 +120,6 @@ pub(super) fn backward_data<E: CpuReal>(
         bias: None,
     };
     conv.run(finish)
-}
-
-/// A zero gradient for [`backward_weight`].
-pub(super) fn no_gradient<E: CpuReal>(outputs: usize, inputs: usize) -> CpuBuf<E> {
-    CpuBuf::zeros(room(inputs * outputs))
 }
 
 /// Adds the gradient with respect to the kernel.
