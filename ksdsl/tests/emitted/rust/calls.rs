@@ -56,7 +56,7 @@ impl Run<'_, '_> {
     }
 
     /// A transposed convolution: its numbers, its input, its kernel and its bias if it has one.
-    fn conv_transpose(&mut self, call: &syn::ExprCall, env: &Env, ty: Option<&str>) -> Id {
+    fn conv_transpose(&mut self, call: &syn::ExprCall, env: &mut Env, ty: Option<&str>) -> Id {
         let mut args = call.args.iter();
         let (name, numbers) = operation(args.next().expect("an operation"));
         let values: Vec<Value> = args.map(|arg| self.eval(arg, env, None)).collect();
