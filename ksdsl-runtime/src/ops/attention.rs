@@ -34,9 +34,7 @@ impl<const HEADS: usize> Attend<HEADS> {
             shape == k.shape && shape == v.shape,
             "queries, keys and values of different batch sizes"
         );
-        q.then(shape, |q| {
-            ops::Attend { heads: HEADS }.run([q, k.untyped, v.untyped], [])
-        })
+        q.then(shape, |q| ops::Attend::full(HEADS).run([q, k.untyped, v.untyped], []))
     }
 }
 

@@ -34,21 +34,25 @@ operations! {
         add: Add,
         attention: Attend,
         concat: Concat,
+        embedding: Embedding,
         flatten: Flatten,
         global_pool: GlobalPool,
         layer_norm: LayerNorm,
         multiply: Multiply,
         pool: Pool,
         position_embedding: PositionEmbedding,
+        prepend_token: PrependToken,
     }
     of loops {
         elu: Elu,
         group_norm: GroupNorm,
         leaky_relu: LeakyRelu,
         rms_norm: RmsNorm,
+        rotary: Rotary,
         softplus: Softplus,
         subtract: Subtract,
         tanh: Tanh,
+        token: Token,
         upsample: Upsample,
     }
 }
