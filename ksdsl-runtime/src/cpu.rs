@@ -6,7 +6,7 @@ use crate::backend::Backend;
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Cpu, CpuError, Gradients, NoneTape, Tensor, TensorFromVec};
 use dfdx::tensor_ops::ReshapeTo;
-use ksdsl_cpu::{CpuBuf, CpuExec, WrongLength};
+use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::Exec;
 
 #[cfg(feature = "signs")]
@@ -26,7 +26,8 @@ macro_rules! backend {
                 Ok(CpuExec)
             }
 
-            fn failed(WrongLength: WrongLength) -> CpuError {
+            fn failed(_: Error) -> CpuError {
+                // dfdx has no other error that fits.
                 CpuError::WrongNumElements
             }
 

@@ -26,6 +26,7 @@ FILES = [
     "gather_weight.cu",
     "tensor.cu",
     "attention.cu",
+    "table.cu",
     "update.cu",
 ]
 ARCHITECTURES = ["compute_75", "compute_80", "compute_90"]

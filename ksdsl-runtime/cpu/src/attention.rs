@@ -4,10 +4,14 @@
 //! `P = softmax(Q K^T / sqrt(depth))` row by row, the output is `P V`. Queries are taken in blocks
 //! whose weights stay in the cache. The backward pass makes the weights again from queries and keys,
 //! bit by bit the same, rather than keep them: they grow with the square of the tokens.
+//!
+//! In causal attention the products of a block stop at the last key that any of its queries sees. Where several heads of
+//! queries share one of keys and values, the forward pass has a task for each of the former, and the backward pass one
+//! for each of the latter, which adds the gradients of its heads of queries in their order.
 
 use super::CpuBuf;
 use super::gemm::Mat;
-use super::gemm::{Packed, Start as From, add_transposed, packed_room, product, transposed_scratch};
+use super::gemm::{Packed, Start as From, add_transposed, leading_product, packed_room, transposed_scratch};
 use super::par::{self, Cut, Start};
 use super::simd::Level;
 use crate::real::CpuReal;
@@ -34,13 +38,15 @@ struct Head {
 }
 
 impl Head {
-    fn new(size: &AttentionSize, index: usize) -> Self {
-        let (image, head) = (index / size.heads, index % size.heads);
+    /// The head with this number, counted over all images, of maps with so many heads.
+    fn new(index: usize, heads: usize, tokens: usize, depth: usize) -> Self {
+        let (image, head) = (index / heads.max(1), index % heads.max(1));
+        let stride = heads * depth;
         Self {
-            first: image * size.tokens * size.channels + head * size.depth(),
-            tokens: size.tokens,
-            depth: size.depth(),
-            stride: size.channels,
+            first: image * tokens * stride + head * depth,
+            tokens,
+            depth,
+            stride,
         }
     }
 
@@ -52,53 +58,85 @@ impl Head {
     fn all<E>(self, map: &[E]) -> Mat<'_, E> {
         self.rows(map, 0..self.tokens)
     }
+}
+
+/// A head of queries, and the head of keys and values that it reads.
+#[derive(Clone, Copy)]
+struct Pair {
+    size: AttentionSize,
+    queries: Head,
+    keys: Head,
+}
+
+impl Pair {
+    /// That of the head of queries with this number, counted over all images.
+    fn new(size: &AttentionSize, index: usize) -> Self {
+        let depth = size.depth();
+        Self {
+            size: *size,
+            queries: Head::new(index, size.heads, size.queries, depth),
+            keys: Head::new(index / size.group(), size.key_heads, size.keys, depth),
+        }
+    }
 
     /// Blocks of queries.
-    fn blocks(self) -> impl Iterator<Item = Range<usize>> {
-        let Self { tokens, .. } = self;
+    fn blocks(self) -> impl Iterator<Item = Block> {
         let block = self.block();
-        (0..tokens)
-            .step_by(block)
-            .map(move |first| first..tokens.min(first + block))
+        let tokens = self.queries.tokens;
+        (0..tokens).step_by(block).map(move |first| {
+            let rows = first..tokens.min(first + block);
+            let seen = self.size.seen(rows.end - 1);
+            Block { rows, seen }
+        })
     }
 
     /// Queries of a block.
     fn block(self) -> usize {
-        (BLOCK / self.tokens.max(1)).max(LEAST).min(self.tokens).max(1)
+        (BLOCK / self.keys.tokens.max(1))
+            .max(LEAST)
+            .min(self.queries.tokens)
+            .max(1)
     }
 
     /// What keys transposed, values (or keys) and values transposed take as factors.
     fn factors(self, level: Level) -> [usize; 3] {
-        let (rows, columns) = ([self.tokens, self.depth], [self.depth, self.tokens]);
+        let (rows, columns) = ([self.keys.tokens, self.keys.depth], [self.keys.depth, self.keys.tokens]);
         [columns, rows, columns].map(|sizes| packed_room(level, sizes))
     }
 
-    /// Elements of the weights and of the output rows of a block, and of a gradient.
+    /// Elements of the weights and of the output rows of a block, and of the gradient of keys or values.
     fn lengths(self) -> [usize; 3] {
-        let Self { tokens, depth, .. } = self;
-        [self.block() * tokens, self.block() * depth, tokens * depth]
+        let (keys, depth) = (self.keys.tokens, self.keys.depth);
+        [self.block() * keys, self.block() * depth, keys * depth]
     }
 
     fn scale<E: CpuReal>(self) -> E {
-        E::of(1.0 / (self.depth as f64).sqrt())
+        E::of(1.0 / (self.keys.depth as f64).sqrt())
     }
+}
+
+/// Some queries, and how many keys the last of them sees.
+struct Block {
+    rows: Range<usize>,
+    seen: usize,
 }
 
 /// The scratch of a head in the forward pass: factors, weights, output rows.
 pub(super) fn forward_scratch(level: Level, size: &AttentionSize) -> [usize; 4] {
-    let head = Head::new(size, 0);
-    let [keys, values, _] = head.factors(level);
-    let [weights, rows, _] = head.lengths();
+    let pair = Pair::new(size, 0);
+    let [keys, values, _] = pair.factors(level);
+    let [weights, rows, _] = pair.lengths();
     [keys, values, weights, rows]
 }
 
-/// The scratch of a head in the backward pass: factors, weights and slopes, rows and gradients, then that of the products
-/// that are added to gradients.
+/// The scratch of a head of keys in the backward pass: factors, weights and slopes, rows and gradients, then that of the
+/// products that are added to gradients.
 pub(super) fn backward_scratch(level: Level, size: &AttentionSize) -> [usize; 10] {
-    let head = Head::new(size, 0);
-    let [keys, rows_of_keys, values] = head.factors(level);
-    let [weights, rows, gradient] = head.lengths();
-    let [panels, strip] = transposed_scratch(level, head.block(), head.tokens, [head.depth, head.stride]);
+    let pair = Pair::new(size, 0);
+    let [keys, rows_of_keys, values] = pair.factors(level);
+    let [weights, rows, gradient] = pair.lengths();
+    let Head { depth, stride, .. } = pair.queries;
+    let [panels, strip] = transposed_scratch(level, pair.block(), pair.keys.tokens, [depth, stride]);
     [
         keys,
         values,
@@ -144,29 +182,24 @@ impl<E: CpuReal> Heads<E> {
     }
 }
 
-/// Calls `task` for every head of every image, in parallel.
-fn for_heads(size: &AttentionSize, task: impl Fn(Head) + Sync) {
-    par::for_ranges(Cut::new(size.batch * size.heads, 1), |index| {
-        task(Head::new(size, index.start))
-    });
-}
-
 pub(super) fn forward<E: CpuReal>(size: AttentionSize, q: &[E], k: &[E], v: &[E]) -> CpuBuf<E> {
     let mut y = CpuBuf::scratch(size.len());
     // SAFETY: `y` is not used until all tasks are done.
     let heads = unsafe { Heads::of(&mut y) };
-    for_heads(&size, |head| {
-        let depth = head.depth;
-        let keys = Packed::new(head.all(k).transposed());
-        let values = Packed::new(head.all(v));
-        let [weights, rows_of_y, _] = head.lengths();
+    par::for_ranges(Cut::new(size.batch * size.heads, 1), |index| {
+        let pair = Pair::new(&size, index.start);
+        let depth = pair.keys.depth;
+        let keys = Packed::new(pair.keys.all(k).transposed());
+        let values = Packed::new(pair.keys.all(v));
+        let [weights, rows_of_y, _] = pair.lengths();
         let [mut weights, mut rows_of_y] = [weights, rows_of_y].map(CpuBuf::scratch);
-        for rows in head.blocks() {
-            let (first, count) = (rows.start, rows.len());
-            let weights = weights_of(head, head.rows(q, rows), &keys, &mut weights);
-            product(&mut rows_of_y, depth, From::Zero, weights, &values);
+        for block in pair.blocks() {
+            let (first, count) = (block.rows.start, block.rows.len());
+            let queries = pair.queries.rows(q, block.rows.clone());
+            let weights = weights_of(pair, &block, queries, &keys, &mut weights);
+            leading_product(&mut rows_of_y, depth, From::Zero, weights, (&values, depth));
             // SAFETY: each head is one task's.
-            unsafe { heads.write(head, first, &rows_of_y[..count * depth]) };
+            unsafe { heads.write(pair.queries, first, &rows_of_y[..count * depth]) };
         }
     });
     y
@@ -176,53 +209,64 @@ pub(super) fn forward<E: CpuReal>(size: AttentionSize, q: &[E], k: &[E], v: &[E]
 /// `dS = P (dP - rowsum(P dP)) / sqrt(depth)`, products element by element,
 /// `dQ = dS K`, `dK = dS^T Q` and `dV = P^T dY`.
 pub(super) fn backward<E: CpuReal>(size: AttentionSize, q: &[E], k: &[E], v: &[E], dy: &[E]) -> [CpuBuf<E>; 3] {
-    let mut gradients = [(); 3].map(|()| CpuBuf::scratch(size.len()));
+    let mut gradients = [size.len(), size.key_len(), size.key_len()].map(CpuBuf::scratch);
     // SAFETY: the gradients are not used until all tasks are done.
     let [dq, dk, dv] = gradients.each_mut().map(|map| unsafe { Heads::of(map) });
-    for_heads(&size, |head| {
-        let (tokens, depth) = (head.tokens, head.depth);
-        let keys = Packed::new(head.all(k).transposed());
-        let values = Packed::new(head.all(v).transposed());
-        let rows_of_keys = Packed::new(head.all(k));
-        let [weights, rows_of_dq, gradient] = head.lengths();
+    par::for_ranges(Cut::new(size.batch * size.key_heads, 1), |index| {
+        let first = index.start * size.group();
+        let pair = Pair::new(&size, first);
+        let Head { tokens, depth, .. } = pair.keys;
+        let keys = Packed::new(pair.keys.all(k).transposed());
+        let values = Packed::new(pair.keys.all(v).transposed());
+        let rows_of_keys = Packed::new(pair.keys.all(k));
+        let [weights, rows_of_dq, gradient] = pair.lengths();
         let [mut weights, mut slopes, mut rows_of_dq] = [weights, weights, rows_of_dq].map(CpuBuf::scratch);
         let [mut head_dk, mut head_dv] = [gradient; 2].map(CpuBuf::zeros);
-        for rows in head.blocks() {
-            let (first, count) = (rows.start, rows.len());
-            let (q, dy) = (head.rows(q, rows.clone()), head.rows(dy, rows));
-            let weights = weights_of(head, q, &keys, &mut weights);
+        let pairs = (first..first + size.group()).map(|index| Pair::new(&size, index));
+        for (pair, block) in pairs.flat_map(|pair| pair.blocks().map(move |block| (pair, block))) {
+            let (first, count) = (block.rows.start, block.rows.len());
+            let [q, dy] = [q, dy].map(|map| pair.queries.rows(map, block.rows.clone()));
+            let weights = weights_of(pair, &block, q, &keys, &mut weights);
             add_transposed(&mut head_dv, depth, weights, dy);
-            product(&mut slopes, tokens, From::Zero, dy, &values);
-            let slopes = &mut slopes[..count * tokens];
-            softmax_backward(weights.values, slopes, tokens, head.scale());
-            let slopes = Mat::new(slopes, count, tokens, tokens);
+            leading_product(&mut slopes, tokens, From::Zero, dy, (&values, block.seen));
+            softmax_backward(pair, &block, weights.values, &mut slopes);
+            let slopes = Mat::new(&slopes, count, block.seen, tokens);
             add_transposed(&mut head_dk, depth, slopes, q);
-            product(&mut rows_of_dq, depth, From::Zero, slopes, &rows_of_keys);
+            leading_product(&mut rows_of_dq, depth, From::Zero, slopes, (&rows_of_keys, depth));
             // SAFETY: each head is one task's.
-            unsafe { dq.write(head, first, &rows_of_dq[..count * depth]) };
+            unsafe { dq.write(pair.queries, first, &rows_of_dq[..count * depth]) };
         }
         // SAFETY: as above.
         unsafe {
-            dk.write(head, 0, &head_dk);
-            dv.write(head, 0, &head_dv);
+            dk.write(pair.keys, 0, &head_dk);
+            dv.write(pair.keys, 0, &head_dv);
         }
     });
     gradients
 }
 
-/// The weights of some queries, in `buffer`.
-fn weights_of<'b, E: CpuReal>(head: Head, queries: Mat<'_, E>, keys: &Packed<E>, buffer: &'b mut [E]) -> Mat<'b, E> {
-    let (count, tokens) = (queries.rows, head.tokens);
-    let weights = &mut buffer[..count * tokens];
-    product(weights, tokens, From::Zero, queries, keys);
-    let scale = head.scale();
+/// The weights of a block of queries for the keys that it sees, in `buffer`.
+fn weights_of<'b, E: CpuReal>(
+    pair: Pair,
+    block: &Block,
+    queries: Mat<'_, E>,
+    keys: &Packed<E>,
+    buffer: &'b mut [E],
+) -> Mat<'b, E> {
+    let tokens = pair.keys.tokens;
+    leading_product(buffer, tokens, From::Zero, queries, (keys, block.seen));
+    let scale = pair.scale();
     Level::current().vectorised(
         #[inline(always)]
         || {
-            weights.chunks_exact_mut(tokens).for_each(|row| softmax(row, scale));
+            for (query, row) in block.rows.clone().zip(buffer.chunks_exact_mut(tokens.max(1))) {
+                let (seen, hidden) = row[..block.seen].split_at_mut(pair.size.seen(query));
+                softmax(seen, scale);
+                hidden.fill(E::zero());
+            }
         },
     );
-    Mat::new(weights, count, tokens, tokens)
+    Mat::new(buffer, queries.rows, block.seen, tokens)
 }
 
 /// The softmax of a row times `scale`: the greatest value becomes `exp(0)`, so none overflows.
@@ -234,16 +278,21 @@ fn softmax<E: CpuReal>(row: &mut [E], scale: E) {
     row.iter_mut().for_each(|x| *x *= inverse);
 }
 
-/// `slopes = weights * (slopes - rowsum(weights * slopes)) * scale`.
-fn softmax_backward<E: CpuReal>(weights: &[E], slopes: &mut [E], tokens: usize, scale: E) {
+/// `slopes = weights * (slopes - rowsum(weights * slopes)) * scale`, and 0 for keys that are not seen.
+fn softmax_backward<E: CpuReal>(pair: Pair, block: &Block, weights: &[E], slopes: &mut [E]) {
+    let (tokens, scale) = (pair.keys.tokens.max(1), pair.scale::<E>());
     Level::current().vectorised(
         #[inline(always)]
         || {
-            for (weights, slopes) in weights.chunks_exact(tokens).zip(slopes.chunks_exact_mut(tokens)) {
+            let rows = weights.chunks_exact(tokens).zip(slopes.chunks_exact_mut(tokens));
+            for (query, (weights, slopes)) in block.rows.clone().zip(rows) {
+                let (slopes, hidden) = slopes[..block.seen].split_at_mut(pair.size.seen(query));
+                let weights = &weights[..slopes.len()];
                 let mean = dot(weights, slopes);
                 for (slope, &weight) in slopes.iter_mut().zip(weights) {
                     *slope = weight * (*slope - mean) * scale;
                 }
+                hidden.fill(E::zero());
             }
         },
     );

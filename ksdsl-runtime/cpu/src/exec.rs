@@ -6,8 +6,8 @@
 #[cfg(feature = "signs")]
 use super::signs;
 use super::{
-    CpuBuf, CpuKernel, CpuKernelGradient, activation, attention, chain, compute, conv, conv_method, elementwise, fused,
-    joined, layout, norm, pool, slices, tail,
+    CpuBuf, CpuKernel, CpuKernelGradient, Error, activation, attention, chain, compute, conv, conv_method, elementwise,
+    fused, joined, layout, norm, pool, rows, slices, tail,
 };
 use ksdsl_engine::exec::{
     ConvLink, ConvMoments, ConvTail, Exec, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
@@ -17,60 +17,47 @@ use ksdsl_engine::loops::Loops;
 use ksdsl_engine::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use std::any::TypeId;
 use std::borrow::Cow;
-use std::fmt;
 
 /// The CPU as an executor of the engine: the team of [`set_threads`](crate::set_threads), the instruction sets that
 /// are there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuExec;
 
-/// Buffers of an operation that should be of one length are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WrongLength;
-
-impl fmt::Display for WrongLength {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("buffers of different lengths")
-    }
-}
-
-impl std::error::Error for WrongLength {}
-
 macro_rules! executor {
     ($E:ident) => {
         impl Exec<$E> for CpuExec {
-            type Err = WrongLength;
+            type Err = Error;
             type Buf = CpuBuf<$E>;
             type Kernel = CpuKernel<$E>;
             type KernelGradient = CpuKernelGradient<$E>;
 
-            fn upload(&self, values: Vec<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn upload(&self, values: Vec<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(CpuBuf::from_vec(values))
             }
 
-            fn download(&self, buf: &CpuBuf<$E>) -> Result<Vec<$E>, WrongLength> {
+            fn download(&self, buf: &CpuBuf<$E>) -> Result<Vec<$E>, Error> {
                 Ok(buf.to_vec())
             }
 
-            fn zeroed(&self, len: usize) -> Result<CpuBuf<$E>, WrongLength> {
+            fn zeroed(&self, len: usize) -> Result<CpuBuf<$E>, Error> {
                 Ok(CpuBuf::zeros(len))
             }
 
-            fn nchw_to_nhwc(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn nchw_to_nhwc(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(layout::nchw_to_nhwc(size, x))
             }
 
-            fn nhwc_to_nchw(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn nhwc_to_nchw(&self, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(layout::nhwc_to_nchw(size, x))
             }
 
-            fn compute(&self, loops: &Loops, operands: &[&CpuBuf<$E>]) -> Result<CpuBuf<$E>, WrongLength> {
+            fn compute(&self, loops: &Loops, operands: &[&CpuBuf<$E>]) -> Result<CpuBuf<$E>, Error> {
                 let reaches = loops.views.iter().map(|view| loops.reach(view));
                 let fits = reaches
                     .zip(operands)
                     .all(|(reach, operand)| reach <= operand.len());
                 if !fits || loops.views.len() != operands.len() {
-                    return Err(WrongLength);
+                    return Err(Error::WrongLength);
                 }
                 Ok(compute::compute(loops, operands))
             }
@@ -83,18 +70,18 @@ macro_rules! executor {
                 kernel.plain()
             }
 
-            fn gradient(&self, len: usize) -> Result<CpuKernelGradient<$E>, WrongLength> {
+            fn gradient(&self, len: usize) -> Result<CpuKernelGradient<$E>, Error> {
                 Ok(CpuKernelGradient::new(len))
             }
 
             fn gradient_values_mut<'g>(
                 &self,
                 gradient: &'g mut CpuKernelGradient<$E>,
-            ) -> Result<&'g mut CpuBuf<$E>, WrongLength> {
+            ) -> Result<&'g mut CpuBuf<$E>, Error> {
                 Ok(gradient.plain())
             }
 
-            fn gradient_values(&self, gradient: CpuKernelGradient<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn gradient_values(&self, gradient: CpuKernelGradient<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(gradient.into_plain())
             }
 
@@ -105,7 +92,7 @@ macro_rules! executor {
                 kernel: &CpuKernel<$E>,
                 bias: Option<&CpuBuf<$E>>,
                 tail: ConvTail<'_, CpuBuf<$E>>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(tail::conv_forward(size, x, kernel, bias, tail))
             }
 
@@ -118,7 +105,7 @@ macro_rules! executor {
                 x: &CpuBuf<$E>,
                 first: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
                 second: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 match chain::links::<$E>(&first.size, &second.size) {
                     Some(linear) => Ok(chain::forward(linear, x, first, second)),
                     None => link_by_link::<$E, _>(self, x, first, second),
@@ -132,7 +119,7 @@ macro_rules! executor {
                 kernel: &CpuKernel<$E>,
                 bias: Option<&CpuBuf<$E>>,
                 before: Option<Activation>,
-            ) -> Result<ConvMoments<CpuBuf<$E>>, WrongLength> {
+            ) -> Result<ConvMoments<CpuBuf<$E>>, Error> {
                 Ok(tail::conv_moments(size, x, kernel, bias, before))
             }
 
@@ -142,7 +129,7 @@ macro_rules! executor {
                 kernel: &CpuKernel<$E>,
                 dy: &CpuBuf<$E>,
                 others: Option<CpuBuf<$E>>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(tail::conv_backward_data(size, kernel, dy, others))
             }
 
@@ -152,17 +139,17 @@ macro_rules! executor {
                 x: &CpuBuf<$E>,
                 dy: &CpuBuf<$E>,
                 gradient: &mut CpuKernelGradient<$E>,
-            ) -> Result<(), WrongLength> {
+            ) -> Result<(), Error> {
                 conv::backward_weight(size, x, dy, gradient);
                 Ok(())
             }
 
-            fn bias_backward(&self, size: RowSize, dy: &CpuBuf<$E>, dbias: &mut CpuBuf<$E>) -> Result<(), WrongLength> {
+            fn bias_backward(&self, size: RowSize, dy: &CpuBuf<$E>, dbias: &mut CpuBuf<$E>) -> Result<(), Error> {
                 norm::bias_backward(size, dy, dbias);
                 Ok(())
             }
 
-            fn moments(&self, size: RowSize, x: &CpuBuf<$E>) -> Result<(CpuBuf<$E>, CpuBuf<$E>), WrongLength> {
+            fn moments(&self, size: RowSize, x: &CpuBuf<$E>) -> Result<(CpuBuf<$E>, CpuBuf<$E>), Error> {
                 Ok(fused::statistics(size, x))
             }
 
@@ -173,7 +160,7 @@ macro_rules! executor {
                 scale: &CpuBuf<$E>,
                 shift: &CpuBuf<$E>,
                 eps: f64,
-            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), WrongLength> {
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), Error> {
                 Ok(fused::factor_and_offset(mean, variance, scale, shift, eps))
             }
 
@@ -185,7 +172,7 @@ macro_rules! executor {
                 factor: &CpuBuf<$E>,
                 offset: &CpuBuf<$E>,
                 residual: Option<&CpuBuf<$E>>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 let y = tail::apply(size, after, x, factor, offset, residual);
                 #[cfg(feature = "signs")]
                 signs::note(after, &y);
@@ -200,7 +187,7 @@ macro_rules! executor {
                 factor: &CpuBuf<$E>,
                 offset: &CpuBuf<$E>,
                 residual: Option<&CpuBuf<$E>>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(tail::recall(size, tail, x, factor, offset, residual))
             }
 
@@ -211,7 +198,7 @@ macro_rules! executor {
                 residual: bool,
                 dscale: &mut CpuBuf<$E>,
                 dshift: &mut CpuBuf<$E>,
-            ) -> Result<(CpuBuf<$E>, Option<CpuBuf<$E>>), WrongLength> {
+            ) -> Result<(CpuBuf<$E>, Option<CpuBuf<$E>>), Error> {
                 Ok(tail::backward(norm, dy, residual, dscale, dshift))
             }
 
@@ -225,7 +212,7 @@ macro_rules! executor {
                 conv: JoinedConv<'_, CpuBuf<$E>, CpuKernel<$E>>,
                 dy: CpuBuf<$E>,
                 gradients: JoinedGradients<'_, CpuBuf<$E>, CpuKernelGradient<$E>>,
-            ) -> Result<MapGradient<CpuBuf<$E>>, WrongLength> {
+            ) -> Result<MapGradient<CpuBuf<$E>>, Error> {
                 match conv_method::pointwise(&conv.size) {
                     Some(size) => Ok(joined::backward(size, norm, conv, dy, gradients)),
                     None => one_by_one::<$E, _>(self, norm, conv, dy, gradients),
@@ -238,7 +225,7 @@ macro_rules! executor {
                 batch: &CpuBuf<$E>,
                 momentum: f64,
                 factor: f64,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(norm::blend_statistics(running, batch, momentum, factor))
             }
 
@@ -249,7 +236,7 @@ macro_rules! executor {
                 scale: &CpuBuf<$E>,
                 shift: &CpuBuf<$E>,
                 eps: f64,
-            ) -> Result<LayerNormOutput<CpuBuf<$E>>, WrongLength> {
+            ) -> Result<LayerNormOutput<CpuBuf<$E>>, Error> {
                 Ok(norm::layer_norm_forward(size, x, scale, shift, eps))
             }
 
@@ -263,7 +250,7 @@ macro_rules! executor {
                 dy: &CpuBuf<$E>,
                 dscale: &mut CpuBuf<$E>,
                 dshift: &mut CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(norm::layer_norm_backward(
                     size,
                     x,
@@ -282,7 +269,7 @@ macro_rules! executor {
                 q: &CpuBuf<$E>,
                 k: &CpuBuf<$E>,
                 v: &CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(attention::forward(size, q, k, v))
             }
 
@@ -293,15 +280,29 @@ macro_rules! executor {
                 k: &CpuBuf<$E>,
                 v: &CpuBuf<$E>,
                 dy: &CpuBuf<$E>,
-            ) -> Result<[CpuBuf<$E>; 3], WrongLength> {
+            ) -> Result<[CpuBuf<$E>; 3], Error> {
                 Ok(attention::backward(size, q, k, v, dy))
             }
 
-            fn add_to_rows(&self, size: RowSize, x: CpuBuf<$E>, row: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn gather_rows(&self, size: RowSize, table: &CpuBuf<$E>, ids: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
+                rows::gather(size, table, ids)
+            }
+
+            fn scatter_add_rows(
+                &self,
+                size: RowSize,
+                dy: &CpuBuf<$E>,
+                ids: &CpuBuf<$E>,
+                dtable: &mut CpuBuf<$E>,
+            ) -> Result<(), Error> {
+                rows::scatter_add(size, dy, ids, dtable)
+            }
+
+            fn add_to_rows(&self, size: RowSize, x: CpuBuf<$E>, row: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(elementwise::add_to_rows(size, x, row))
             }
 
-            fn activation_forward(&self, kind: Activation, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn activation_forward(&self, kind: Activation, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 let y = activation::activation_forward(kind, x);
                 #[cfg(feature = "signs")]
                 signs::note(Some(kind), &y);
@@ -313,11 +314,11 @@ macro_rules! executor {
                 kind: Activation,
                 saved: &CpuBuf<$E>,
                 dy: CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(activation::activation_backward(kind, saved, dy))
             }
 
-            fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn pool_forward(&self, kind: PoolKind, size: PoolSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(pool::pool_forward(kind, size, x))
             }
 
@@ -327,16 +328,11 @@ macro_rules! executor {
                 size: PoolSize,
                 x: &CpuBuf<$E>,
                 dy: &CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(pool::pool_backward(kind, size, x, dy))
             }
 
-            fn global_pool_forward(
-                &self,
-                kind: PoolKind,
-                size: MapSize,
-                x: &CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            fn global_pool_forward(&self, kind: PoolKind, size: MapSize, x: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(pool::global_pool_forward(kind, size, x))
             }
 
@@ -346,15 +342,15 @@ macro_rules! executor {
                 size: MapSize,
                 x: Option<&CpuBuf<$E>>,
                 dy: &CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(pool::global_pool_backward(kind, size, x, dy))
             }
 
-            fn add(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn add(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(elementwise::add(a, b))
             }
 
-            fn multiply(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn multiply(&self, a: CpuBuf<$E>, b: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(elementwise::multiply(a, b))
             }
 
@@ -365,7 +361,7 @@ macro_rules! executor {
                 gate: &CpuBuf<$E>,
                 residual: Option<&CpuBuf<$E>>,
                 after: Option<Activation>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 let mut y = CpuBuf::scratch(size.len());
                 fused::gate(
                     size,
@@ -388,7 +384,7 @@ macro_rules! executor {
                 output: Option<&CpuBuf<$E>>,
                 mut dy: CpuBuf<$E>,
                 residual: bool,
-            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>, Option<CpuBuf<$E>>), WrongLength> {
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>, Option<CpuBuf<$E>>), Error> {
                 let mut dx = CpuBuf::scratch(size.len());
                 let dgate = fused::gate_gradient(size, x, gate, output.map(|y| &y[..]), &mut dy, &mut dx);
                 Ok((dx, dgate, residual.then_some(dy)))
@@ -408,7 +404,7 @@ macro_rules! executor {
                 right: usize,
                 a: &CpuBuf<$E>,
                 b: &CpuBuf<$E>,
-            ) -> Result<CpuBuf<$E>, WrongLength> {
+            ) -> Result<CpuBuf<$E>, Error> {
                 Ok(elementwise::concat(rows, left, right, a, b))
             }
 
@@ -418,11 +414,11 @@ macro_rules! executor {
                 left: usize,
                 right: usize,
                 x: &CpuBuf<$E>,
-            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), WrongLength> {
+            ) -> Result<(CpuBuf<$E>, CpuBuf<$E>), Error> {
                 Ok(elementwise::split(rows, left, right, x))
             }
 
-            fn dropout(&self, p: f64, seed: u64, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, WrongLength> {
+            fn dropout(&self, p: f64, seed: u64, x: CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {
                 Ok(elementwise::dropout(p, seed, x))
             }
         }

@@ -15,6 +15,7 @@ mod conv;
 mod conv_method;
 mod depthwise;
 mod elementwise;
+mod error;
 mod exec;
 mod finish;
 mod fused;
@@ -32,6 +33,7 @@ mod par;
 mod place;
 mod pool;
 mod real;
+mod rows;
 mod scoped;
 #[cfg(feature = "signs")]
 mod signs;
@@ -47,7 +49,8 @@ mod winograd;
 
 pub use buf::{CpuBuf, Plain};
 pub use conv_method::{WinogradChoice, with_winograd};
-pub use exec::{CpuExec, WrongLength};
+pub use error::Error;
+pub use exec::CpuExec;
 pub use kernel::{CpuKernel, CpuKernelGradient};
 pub use real::CpuReal;
 #[cfg(feature = "signs")]

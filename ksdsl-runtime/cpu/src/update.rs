@@ -2,7 +2,7 @@
 
 use super::CpuBuf;
 use crate::real::CpuReal;
-use crate::{CpuExec, WrongLength};
+use crate::{CpuExec, Error};
 use ksdsl_engine::update::{AdamStep, SgdStep, Updates};
 
 fn sgd<E: CpuReal>(rule: SgdStep, parameter: &mut [E], gradient: &[E], velocity: &mut [E]) {
@@ -47,10 +47,10 @@ fn sum_of_squares<E: CpuReal + Into<f64>>(x: &[E]) -> f64 {
 }
 
 /// Whether all buffers of a call belong together.
-fn same_length(lengths: &[usize]) -> Result<(), WrongLength> {
+fn same_length(lengths: &[usize]) -> Result<(), Error> {
     match lengths.iter().all(|length| *length == lengths[0]) {
         true => Ok(()),
-        false => Err(WrongLength),
+        false => Err(Error::WrongLength),
     }
 }
 
@@ -63,7 +63,7 @@ macro_rules! cpu_updates {
                 parameter: &mut CpuBuf<$E>,
                 gradient: &CpuBuf<$E>,
                 velocity: &mut CpuBuf<$E>,
-            ) -> Result<(), WrongLength> {
+            ) -> Result<(), Error> {
                 same_length(&[parameter.len(), gradient.len(), velocity.len()])?;
                 sgd::<$E>(rule, parameter, gradient, velocity);
                 Ok(())
@@ -76,13 +76,13 @@ macro_rules! cpu_updates {
                 gradient: &CpuBuf<$E>,
                 first: &mut CpuBuf<$E>,
                 second: &mut CpuBuf<$E>,
-            ) -> Result<(), WrongLength> {
+            ) -> Result<(), Error> {
                 same_length(&[parameter.len(), gradient.len(), first.len(), second.len()])?;
                 adam::<$E>(rule, parameter, gradient, first, second);
                 Ok(())
             }
 
-            fn average(&self, decay: f64, average: &mut CpuBuf<$E>, value: &CpuBuf<$E>) -> Result<(), WrongLength> {
+            fn average(&self, decay: f64, average: &mut CpuBuf<$E>, value: &CpuBuf<$E>) -> Result<(), Error> {
                 same_length(&[average.len(), value.len()])?;
                 let (kept, rest) = (decay as $E, (1.0 - decay) as $E);
                 for (average, value) in average.iter_mut().zip(value.iter()) {
@@ -91,11 +91,11 @@ macro_rules! cpu_updates {
                 Ok(())
             }
 
-            fn sum_of_squares(&self, x: &CpuBuf<$E>) -> Result<f64, WrongLength> {
+            fn sum_of_squares(&self, x: &CpuBuf<$E>) -> Result<f64, Error> {
                 Ok(sum_of_squares::<$E>(x))
             }
 
-            fn scale(&self, factor: f64, x: &mut CpuBuf<$E>) -> Result<(), WrongLength> {
+            fn scale(&self, factor: f64, x: &mut CpuBuf<$E>) -> Result<(), Error> {
                 x.iter_mut().for_each(|x| *x *= factor as $E);
                 Ok(())
             }

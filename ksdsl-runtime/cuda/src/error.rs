@@ -2,6 +2,7 @@
 
 use cudarc::cublas::result::CublasError;
 use cudarc::driver::DriverError;
+use ksdsl_engine::ids::WrongId;
 use std::fmt;
 
 /// Why an operation on a GPU failed.
@@ -15,6 +16,8 @@ pub enum Error {
     Kernels(String),
     /// Buffers that should be of one length are not.
     WrongLength,
+    /// An id names no row of a table.
+    WrongId(WrongId),
 }
 
 impl fmt::Display for Error {
@@ -24,6 +27,7 @@ impl fmt::Display for Error {
             Self::Blas(error) => error.fmt(f),
             Self::Kernels(log) => write!(f, "nvrtc cannot compile the kernels for this GPU:\n{log}"),
             Self::WrongLength => f.write_str("buffers of different lengths"),
+            Self::WrongId(error) => error.fmt(f),
         }
     }
 }
@@ -33,6 +37,12 @@ impl std::error::Error for Error {}
 impl From<DriverError> for Error {
     fn from(error: DriverError) -> Self {
         Self::Driver(error)
+    }
+}
+
+impl From<WrongId> for Error {
+    fn from(error: WrongId) -> Self {
+        Self::WrongId(error)
     }
 }
 

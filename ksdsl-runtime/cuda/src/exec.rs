@@ -6,7 +6,7 @@ use super::gpu::Gpu;
 use super::layers::Affine;
 use super::norms::OnTheWay;
 use super::real::{CudaReal, Precision};
-use super::{attention, conv, layers, loops, norms};
+use super::{attention, conv, layers, loops, norms, rows};
 use cudarc::driver::sys::CUdeviceptr;
 use cudarc::driver::{CudaSlice, result};
 use ksdsl_engine::exec::{ConvMoments, ConvTail, Exec, LayerNormOutput, NormBackward};
@@ -322,6 +322,20 @@ macro_rules! executor {
                 dy: &CudaBuf<$E>,
             ) -> Result<[CudaBuf<$E>; 3], Error> {
                 attention::backward(size, [q, k, v], dy)
+            }
+
+            fn gather_rows(&self, size: RowSize, table: &CudaBuf<$E>, ids: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {
+                rows::gather(size, table, ids)
+            }
+
+            fn scatter_add_rows(
+                &self,
+                size: RowSize,
+                dy: &CudaBuf<$E>,
+                ids: &CudaBuf<$E>,
+                dtable: &mut CudaBuf<$E>,
+            ) -> Result<(), Error> {
+                rows::scatter_add(size, dy, ids, dtable)
             }
 
             fn add_to_rows(&self, size: RowSize, x: CudaBuf<$E>, row: &CudaBuf<$E>) -> Result<CudaBuf<$E>, Error> {

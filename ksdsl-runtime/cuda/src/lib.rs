@@ -18,6 +18,7 @@ mod layers;
 mod loops;
 mod norms;
 mod real;
+mod rows;
 mod source;
 mod update;
 

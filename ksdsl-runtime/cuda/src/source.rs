@@ -6,7 +6,7 @@ use ksdsl_engine::size::{ConvSize, MapSize, PoolSize, Window};
 use std::ffi::c_void;
 
 /// All sources, in the order they are compiled in.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("kernels/prelude.cuh"),
     include_str!("kernels/elementwise.cu"),
     include_str!("kernels/norm.cu"),
@@ -16,6 +16,7 @@ const SOURCES: [&str; 10] = [
     include_str!("kernels/gather_weight.cu"),
     include_str!("kernels/tensor.cu"),
     include_str!("kernels/attention.cu"),
+    include_str!("kernels/table.cu"),
     include_str!("kernels/update.cu"),
 ];
 

@@ -401,7 +401,7 @@ pub trait Exec<E: Real>: Clone + Debug + 'static {
     ) -> Result<Self::Buf, Self::Err>;
 
     /// Scaled dot-product attention (Vaswani et al. 2017, equation 1) of each head: head `h` has the
-    /// channels from `h * depth` on.
+    /// channels from `h * depth` on, and reads the head `h / group` of keys and values.
     fn attention_forward(
         &self,
         size: AttentionSize,
@@ -418,6 +418,23 @@ pub trait Exec<E: Real>: Clone + Debug + 'static {
         v: &Self::Buf,
         dy: &Self::Buf,
     ) -> Result<[Self::Buf; 3], Self::Err>;
+    /// The rows of `table` that the ids name, in the order of the ids; the size is the table's.
+    ///
+    /// # Errors
+    /// If an id names no row, see [`rows_of`](crate::ids::rows_of), or the executor fails.
+    fn gather_rows(&self, size: RowSize, table: &Self::Buf, ids: &Self::Buf) -> Result<Self::Buf, Self::Err>;
+    /// Adds each row of `dy` to the row of `dtable` that its id names, the rows for one in the order of the ids; the size
+    /// is the table's.
+    ///
+    /// # Errors
+    /// As [`Exec::gather_rows`].
+    fn scatter_add_rows(
+        &self,
+        size: RowSize,
+        dy: &Self::Buf,
+        ids: &Self::Buf,
+        dtable: &mut Self::Buf,
+    ) -> Result<(), Self::Err>;
     /// Adds `row` to each row of `x`.
     fn add_to_rows(&self, size: RowSize, x: Self::Buf, row: &Self::Buf) -> Result<Self::Buf, Self::Err>;
 

@@ -184,26 +184,71 @@ pub struct LinearSize {
 pub struct AttentionSize {
     /// Images in the batch.
     pub batch: usize,
-    /// Tokens of an image.
-    pub tokens: usize,
-    /// Channels of a token, those of all heads.
+    /// Queries of an image.
+    pub queries: usize,
+    /// Keys of an image, and values.
+    pub keys: usize,
+    /// Channels of a query, those of all heads.
     pub channels: usize,
     /// Heads; divides the channels.
     pub heads: usize,
+    /// Heads of keys and of values, which have as many channels each as a head of queries; divides the heads. The first
+    /// [`AttentionSize::group`] heads of queries read the first of them, and so on (grouped-query attention, Ainslie et
+    /// al. 2023).
+    pub key_heads: usize,
+    /// Whether a query sees only the keys up to its own position, and not all. There must then be as many keys as
+    /// queries: where there are not, PyTorch and decoders that keep keys differ in which positions correspond.
+    pub causal: bool,
 }
 
 impl AttentionSize {
+    /// That of a batch of images with so many tokens each, of which each sees all.
+    pub fn full(batch: usize, tokens: usize, channels: usize, heads: usize) -> Self {
+        Self {
+            batch,
+            queries: tokens,
+            keys: tokens,
+            channels,
+            heads,
+            key_heads: heads,
+            causal: false,
+        }
+    }
+
     /// Channels of a head.
     pub fn depth(&self) -> usize {
         self.channels / self.heads.max(1)
     }
 
-    /// Elements of the whole batch.
-    pub fn len(&self) -> usize {
-        self.batch * self.tokens * self.channels
+    /// Heads of queries for each head of keys.
+    pub fn group(&self) -> usize {
+        (self.heads / self.key_heads.max(1)).max(1)
     }
 
-    /// Whether the batch holds no elements.
+    /// Channels of a key, and of a value.
+    pub fn key_channels(&self) -> usize {
+        self.key_heads * self.depth()
+    }
+
+    /// The number of keys that a query of an image sees, which are the first.
+    pub fn seen(&self, query: usize) -> usize {
+        match self.causal {
+            true => self.keys.min(query + 1),
+            false => self.keys,
+        }
+    }
+
+    /// Elements of the queries of the whole batch, and of the output.
+    pub fn len(&self) -> usize {
+        self.batch * self.queries * self.channels
+    }
+
+    /// Elements of the keys of the whole batch, and of the values.
+    pub fn key_len(&self) -> usize {
+        self.batch * self.keys * self.key_channels()
+    }
+
+    /// Whether the batch holds no queries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -89,7 +89,7 @@ pub(super) fn failed(error: Error) -> CudaError {
         Error::Driver(error) => error.into(),
         Error::Blas(error) => error.into(),
         Error::Kernels(_) => DriverError(CUresult::CUDA_ERROR_INVALID_PTX).into(),
-        Error::WrongLength => CpuError::WrongNumElements.into(),
+        Error::WrongLength | Error::WrongId(_) => CpuError::WrongNumElements.into(),
     }
 }
 

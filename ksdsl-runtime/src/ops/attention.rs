@@ -34,9 +34,58 @@ impl<const HEADS: usize> Attend<HEADS> {
             shape == k.shape && shape == v.shape,
             "queries, keys and values of different batch sizes"
         );
-        q.then(shape, |q| {
-            ops::Attend { heads: HEADS }.run([q, k.untyped, v.untyped], [])
-        })
+        q.then(shape, |q| ops::Attend::full(HEADS).run([q, k.untyped, v.untyped], []))
+    }
+}
+
+/// As [`Attend`] with `KEY_HEADS` heads of keys and values, each of which serves as many heads of queries (Ainslie et al.
+/// 2023), and with a mask if `CAUSAL`: a query sees only the keys up to its own position.
+pub struct GroupedAttend<const HEADS: usize, const KEY_HEADS: usize, const CAUSAL: bool>;
+
+impl<const HEADS: usize, const KEY_HEADS: usize, const CAUSAL: bool> GroupedAttend<HEADS, KEY_HEADS, CAUSAL> {
+    /// What each query, a position of `q`, finds in the values `v` by the keys `k`, which may have other positions.
+    ///
+    /// # Panics
+    /// If batch sizes are known at run time only and differ (as dfdx's own operations do).
+    #[allow(clippy::type_complexity)]
+    pub fn apply<
+        B: Dim,
+        const C: usize,
+        const H: usize,
+        const W: usize,
+        const CK: usize,
+        const HK: usize,
+        const WK: usize,
+        E: Scalar,
+        D: Backend<E>,
+        T: Tape<E, D>,
+    >(
+        q: Map<B, C, H, W, E, D, T>,
+        k: Map<B, CK, HK, WK, E, D, T>,
+        v: Map<B, CK, HK, WK, E, D, T>,
+    ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
+        const {
+            assert!(
+                HEADS > 0 && C.is_multiple_of(HEADS),
+                "the heads must divide the channels"
+            );
+            assert!(
+                KEY_HEADS > 0 && HEADS.is_multiple_of(KEY_HEADS) && CK == C / HEADS * KEY_HEADS,
+                "keys have the channels of their heads, which divide those of queries"
+            );
+            assert!(!CAUSAL || H * W == HK * WK, "a mask needs a key for each query");
+        }
+        let shape = q.shape;
+        assert!(
+            k.shape == v.shape && shape.0 == k.shape.0,
+            "queries, keys and values of different batch sizes"
+        );
+        let attend = ops::Attend {
+            heads: HEADS,
+            key_heads: KEY_HEADS,
+            causal: CAUSAL,
+        };
+        q.then(shape, |q| attend.run([q, k.untyped, v.untyped], []))
     }
 }
 

@@ -18,7 +18,7 @@ use super::simd::Level;
 use crate::real::CpuReal;
 pub(super) use matrix::Mat;
 pub(super) use panels::{Aligned, Shape};
-use tile::{Init, Product};
+use tile::{Columns, Init, Product};
 pub(super) use tile::{Rows, Terms};
 pub(super) use transposed::{add_gathered, add_transposed, gathered_scratch, transposed_scratch};
 
@@ -107,18 +107,34 @@ fn check_bias<E>(start: Start<'_, E>, cols: usize) {
 /// Each row of the product is computed alike, whatever the other rows hold and however many there are:
 /// rows may be other items of a batch.
 pub(super) fn product<E: CpuReal>(c: &mut [E], c_stride: usize, start: Start<'_, E>, a: Mat<'_, E>, b: &Packed<E>) {
+    assert_eq!(a.cols, b.rows, "the inner sizes of a matrix product differ");
+    leading_product(c, c_stride, start, a, (b, b.cols));
+}
+
+/// As [`product`] with a part of `b`: as many of its first rows as `a` has columns, and this many of its first columns,
+/// or some more, if it has them.
+pub(super) fn leading_product<E: CpuReal>(
+    c: &mut [E],
+    c_stride: usize,
+    start: Start<'_, E>,
+    a: Mat<'_, E>,
+    (b, cols): (&Packed<E>, usize),
+) {
     assert!(
-        a.fits() && a.col_stride == 1 && a.cols == b.rows,
+        a.fits() && a.col_stride == 1 && a.cols <= b.rows && cols <= b.cols,
         "unfit factors of a product"
     );
     match &b.storage {
-        Storage::Panels(..) => {
+        Storage::Panels(shape, _) => {
             let (rows, terms) = (Rows::Strided(a.row_stride), Terms::contiguous(a.cols));
-            gather_product(c, Rows::Strided(c_stride), start, (a.values, a.rows, rows, terms), b);
+            // Whole panels: only the last one of the factor may be narrower.
+            let cols = cols.next_multiple_of(panels::panel_width(shape.level)).min(b.cols);
+            let a = (a.values, a.rows, rows, terms);
+            panel_product(c, Rows::Strided(c_stride), start, a, (b, cols));
         }
         Storage::Plain(values) => {
-            check_bias(start, b.cols);
-            plain::product(c, c_stride, start, a, (values, b.cols));
+            check_bias(start, cols);
+            plain::product(c, c_stride, start, a, (&values[..], b.cols, cols));
         }
     }
 }
@@ -129,21 +145,37 @@ pub(super) fn gather_product<E: CpuReal>(
     c: &mut [E],
     c_rows: Rows<'_>,
     start: Start<'_, E>,
-    (values, rows, a_rows, terms): (&[E], usize, Rows<'_>, Terms<'_>),
+    a: (&[E], usize, Rows<'_>, Terms<'_>),
     b: &Packed<E>,
 ) {
-    if rows == 0 || b.cols == 0 {
+    assert_eq!(a.3.count(), b.rows, "the inner sizes of a matrix product differ");
+    panel_product(c, c_rows, start, a, (b, b.cols));
+}
+
+/// As [`gather_product`] with as many of the rows of `b` as there are terms, and with its first columns, which are whole
+/// panels.
+fn panel_product<E: CpuReal>(
+    c: &mut [E],
+    c_rows: Rows<'_>,
+    start: Start<'_, E>,
+    (values, rows, a_rows, terms): (&[E], usize, Rows<'_>, Terms<'_>),
+    (b, cols): (&Packed<E>, usize),
+) {
+    if rows == 0 || cols == 0 {
         return;
     }
     let (Storage::Panels(shape, panels), Some(values)) = (&b.storage, E::f32s(values)) else {
         unreachable!("only `f32` has panels");
     };
-    check_bias(start, b.cols);
-    assert_eq!(terms.count(), b.rows, "the inner sizes of a matrix product differ");
+    check_bias(start, cols);
+    assert!(
+        terms.count() <= b.rows && cols <= b.cols,
+        "a part of a factor lies outside it"
+    );
     let inside = terms.count() == 0 || a_rows.last(rows) + terms.last() < values.len();
     assert!(inside, "a factor lies outside its slice");
     assert!(
-        c_rows.last(rows) + b.cols <= c.len(),
+        c_rows.last(rows) + cols <= c.len(),
         "the product lies outside its slice"
     );
     let init = match start {
@@ -158,7 +190,10 @@ pub(super) fn gather_product<E: CpuReal>(
         a: values.as_ptr(),
         a_rows,
         terms,
-        b: shape.columns(panels.as_ptr()),
+        b: Columns {
+            count: cols,
+            ..shape.columns(panels.as_ptr())
+        },
         c: c.as_mut_ptr().cast(),
         c_rows,
         init,

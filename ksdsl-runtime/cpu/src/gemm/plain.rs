@@ -10,14 +10,14 @@ const COLUMNS: usize = 8;
 /// Rows whose products a weight gradient sums before it adds the sum to what is in memory.
 const RUN: usize = 128;
 
-/// As [`super::product`], with the right factor row after row, each of `cols` values. `a` must fit its
-/// slice, and a bias must have a value per column.
+/// As [`super::leading_product`], with the right factor row after row, `stride` apart, and with its first `cols` columns.
+/// `a` must fit its slice, and a bias must have a value per column.
 pub(super) fn product<E: CpuReal>(
     c: &mut [E],
     c_stride: usize,
     start: Start<'_, E>,
     a: Mat<'_, E>,
-    (b, cols): (&[E], usize),
+    (b, stride, cols): (&[E], usize, usize),
 ) {
     if a.rows == 0 || cols == 0 {
         return;
@@ -37,7 +37,7 @@ pub(super) fn product<E: CpuReal>(
                 for column in (0..cols).step_by(COLUMNS) {
                     let width = COLUMNS.min(cols - column);
                     let term = |term: usize| of_a.map(|row| row[term]);
-                    let sums = tile(a.cols, term, &b[column..], cols, width);
+                    let sums = tile(a.cols, term, &b[column..], stride, width);
                     for (row, sums) in sums.iter().enumerate().take(rows) {
                         let c = &mut c[(first + row) * c_stride + column..][..width];
                         add_start(c, start, column, sums);

@@ -270,9 +270,17 @@ impl Exec<f32> for Meter {
         _: &MeterBuf,
         _: &MeterBuf,
     ) -> Counted<[MeterBuf; 3]> {
-        let gradients = [(); 3].map(|()| self.values(size.len()));
-        self.tasks(attention::backward_scratch(LEVEL, &size), size.batch * size.heads);
+        let gradients = [size.len(), size.key_len(), size.key_len()].map(|len| self.values(len));
+        self.tasks(attention::backward_scratch(LEVEL, &size), size.batch * size.key_heads);
         Ok(gradients)
+    }
+
+    fn gather_rows(&self, size: RowSize, _: &MeterBuf, ids: &MeterBuf) -> Counted {
+        Ok(self.values(ids.len() * size.channels))
+    }
+
+    fn scatter_add_rows(&self, _: RowSize, _: &MeterBuf, _: &MeterBuf, _: &mut MeterBuf) -> Counted<()> {
+        Ok(())
     }
 
     fn add_to_rows(&self, _: RowSize, x: MeterBuf, _: &MeterBuf) -> Counted {

@@ -8,23 +8,32 @@ use ksdsl_engine::size::{AttentionSize, MapSize, RowSize};
 use ksdsl_oracle::attention;
 use ksdsl_oracle::combine::{to_nchw, to_nhwc};
 
-/// The tokens as a map, one row high.
+/// The queries as a map, one row high.
 pub(crate) fn map(size: AttentionSize) -> MapSize {
     MapSize {
         batch: size.batch,
         height: 1,
-        width: size.tokens,
+        width: size.queries,
         channels: size.channels,
     }
 }
 
-fn check<E: Checked>(size: AttentionSize, factor: f64, rng: &mut Rng, worst: &mut Worst)
+/// The keys as a map.
+pub(crate) fn key_map(size: AttentionSize) -> MapSize {
+    MapSize {
+        width: size.keys,
+        channels: size.key_channels(),
+        ..map(size)
+    }
+}
+
+fn check<E: Checked>(size: AttentionSize, rng: &mut Rng, worst: &mut Worst)
 where
     CpuExec: Kernels<E>,
 {
-    let mut values = || -> Vec<E> { rng.values::<E>(size.len()).iter().map(|&x| x * E::of(factor)).collect() };
-    let nchw = [(); 4].map(|()| values());
-    let nhwc: [CpuBuf<E>; 4] = nchw.each_ref().map(|values| buf(&to_nhwc(map(size), values)));
+    let maps = [map(size), key_map(size), key_map(size), map(size)];
+    let nchw = maps.map(|map| rng.values::<E>(map.len()));
+    let nhwc: [CpuBuf<E>; 4] = std::array::from_fn(|at| buf(&to_nhwc(maps[at], &nchw[at])));
     let [q, k, v, dy] = &nhwc;
     let y = cpu().attention_forward(size, q, k, v).unwrap();
     let gradients = cpu().attention_backward(size, q, k, v, dy).unwrap();
@@ -32,10 +41,10 @@ where
     let what = (size, Level::available());
     worst.check(&what, &to_nchw(map(size), &y), &attention::forward(size, &q, &k, &v));
     let wanted = attention::backward(size, &q, &k, &v, &dy);
-    for (got, want) in gradients.iter().zip(wanted) {
-        // With one token all weights are 1, and the gradients of queries and keys 0 but for rounding.
-        if size.tokens > 1 || want.iter().any(|want| *want != 0.0) {
-            worst.check(&what, &to_nchw(map(size), got), &want);
+    for ((got, want), map) in gradients.iter().zip(wanted).zip(maps) {
+        // With one key all weights are 1, and the gradients of queries and keys 0 but for rounding.
+        if size.keys > 1 || want.iter().any(|want| *want != 0.0) {
+            worst.check(&what, &to_nchw(map, got), &want);
         }
     }
 }
@@ -63,13 +72,8 @@ where
         sizes.push([rng.between(1, 3), rng.between(1, 70), heads * depth, heads]);
     }
     for &[batch, tokens, channels, heads] in &sizes {
-        let size = AttentionSize {
-            batch,
-            tokens,
-            channels,
-            heads,
-        };
-        check::<E>(size, 1.0, &mut rng, &mut worst);
+        let size = AttentionSize::full(batch, tokens, channels, heads);
+        check::<E>(size, &mut rng, &mut worst);
     }
 }
 
@@ -79,15 +83,92 @@ pub(crate) fn attention_matches_the_oracle() {
     many::<f64>("attention, f64");
 }
 
+/// Causal, with keys of other numbers than queries, and with fewer heads of keys.
+fn masked_and_grouped<E: Checked>(name: &'static str)
+where
+    CpuExec: Kernels<E>,
+{
+    let (mut worst, mut rng) = (Worst::of(name), Rng(44));
+    let full = AttentionSize::full;
+    let causal = |size| AttentionSize { causal: true, ..size };
+    let mut sizes = vec![
+        causal(full(2, 1, 6, 2)),
+        // Several blocks of queries: those of one see other numbers of keys than panels have columns.
+        causal(full(1, 259, 34, 2)),
+        causal(full(1, 600, 8, 1)),
+        AttentionSize {
+            keys: 1,
+            ..full(2, 7, 6, 3)
+        },
+        AttentionSize {
+            keys: 300,
+            ..full(1, 150, 40, 2)
+        },
+        AttentionSize {
+            key_heads: 2,
+            ..causal(full(2, 270, 102, 6))
+        },
+    ];
+    for _ in 0..30 {
+        let (key_heads, group) = (rng.between(1, 3), rng.between(1, 3));
+        let heads = key_heads * group;
+        let depth = rng.one_of(&[1, 2, 3, 8, 15, 16, 17, 40]);
+        let size = AttentionSize {
+            key_heads,
+            ..full(rng.between(1, 3), rng.between(1, 70), heads * depth, heads)
+        };
+        let keys = rng.between(1, 70);
+        sizes.push(rng.one_of(&[causal(size), AttentionSize { keys, ..size }]));
+    }
+    for size in sizes {
+        check::<E>(size, &mut rng, &mut worst);
+    }
+}
+
+#[test]
+pub(crate) fn masked_and_grouped_attention_matches_the_oracle() {
+    at_every_level(|| masked_and_grouped::<f32>("attention, masked"));
+    masked_and_grouped::<f64>("attention, masked, f64");
+}
+
+/// In causal attention the output at a position does not depend on later positions, not even in rounding, and neither do
+/// the gradients of queries; what comes later gets no gradient from it.
+#[test]
+fn causal_attention_does_not_see_the_future() {
+    at_every_level(|| {
+        let size = AttentionSize {
+            causal: true,
+            ..AttentionSize::full(1, 300, 32, 2)
+        };
+        let (mut rng, changed) = (Rng(45), 123);
+        let values = [(); 4].map(|()| rng.values::<f32>(size.len()));
+        let other = values.each_ref().map(|values| {
+            let later = values[changed * 32..].iter().map(|x| 5.0 * x - 1.0);
+            values[..changed * 32].iter().copied().chain(later).collect::<Vec<_>>()
+        });
+        let run = |values: &[Vec<f32>; 4]| {
+            let [q, k, v, dy] = values.each_ref().map(|values| buf(values));
+            let y = cpu_of::<f32>().attention_forward(size, &q, &k, &v).unwrap();
+            let [dq, ..] = cpu_of::<f32>().attention_backward(size, &q, &k, &v, &dy).unwrap();
+            [y, dq].map(|values| values[..changed * 32].iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+        };
+        assert!(run(&values) == run(&other));
+        let [q, k, v, dy] = values.each_ref().map(|values| buf(values));
+        let mut early = dy.clone();
+        early[changed * 32..].fill(0.0);
+        let [_, dk, dv] = cpu_of::<f32>().attention_backward(size, &q, &k, &v, &early).unwrap();
+        assert!(
+            [dk, dv]
+                .iter()
+                .all(|values| values[changed * 32..].iter().all(|x| *x == 0.0))
+        );
+    });
+}
+
 /// Scores up to some ten thousands: `exp` of them alone would be infinite, or zero for all keys.
 #[test]
 fn attention_survives_large_scores() {
-    let size = AttentionSize {
-        batch: 2,
-        tokens: 33,
-        channels: 32,
-        heads: 2,
-    };
+    let size = AttentionSize::full(2, 33, 32, 2);
     for sign in [1.0_f32, -1.0] {
         let mut rng = Rng(41);
         // Every query points along the keys or against them, so that all scores of a row are large.
@@ -122,12 +203,7 @@ fn attention_survives_large_scores() {
 /// Equal keys have equal weights: the output is the mean of the values.
 #[test]
 fn equal_keys_give_the_mean() {
-    let size = AttentionSize {
-        batch: 1,
-        tokens: 5,
-        channels: 3,
-        heads: 1,
-    };
+    let size = AttentionSize::full(1, 5, 3, 1);
     let mut rng = Rng(42);
     let (q, v) = (rng.values::<f64>(15), rng.values::<f64>(15));
     let k = buf(&[0.5; 15]);

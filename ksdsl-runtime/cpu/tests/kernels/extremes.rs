@@ -40,12 +40,7 @@ fn attention_weights() {
         ([1e-40, -0.0, 0.0], [1.0 / 3.0; 3]),
     ];
     // One head of one channel: queries 1, so the keys are the scores, and each value in turn.
-    let size = AttentionSize {
-        batch: 1,
-        tokens: 3,
-        channels: 1,
-        heads: 1,
-    };
+    let size = AttentionSize::full(1, 3, 1, 1);
     at_every_level(|| {
         for (scores, want) in rows {
             for token in 0..3 {

@@ -153,14 +153,33 @@ fn layer_norm() {
 #[test]
 fn attention() {
     let mut rng = Rng(27);
-    for [batch, tokens, channels, heads] in [[2, 5, 6, 2], [1, 7, 4, 1], [1, 3, 3, 3], [2, 1, 4, 2]] {
-        let size = AttentionSize {
-            batch,
-            tokens,
-            channels,
-            heads,
-        };
-        let [q, k, v, dy] = [(); 4].map(|()| rng.values::<f64>(size.len()));
+    let full = AttentionSize::full;
+    for size in [
+        full(2, 5, 6, 2),
+        full(1, 7, 4, 1),
+        full(1, 3, 3, 3),
+        full(2, 1, 4, 2),
+        AttentionSize {
+            causal: true,
+            ..full(2, 5, 6, 2)
+        },
+        AttentionSize {
+            keys: 3,
+            ..full(2, 4, 6, 3)
+        },
+        AttentionSize {
+            key_heads: 2,
+            causal: true,
+            ..full(1, 4, 8, 4)
+        },
+        AttentionSize {
+            keys: 5,
+            key_heads: 1,
+            ..full(2, 3, 6, 3)
+        },
+    ] {
+        let [q, dy] = [(); 2].map(|()| rng.values::<f64>(size.len()));
+        let [k, v] = [(); 2].map(|()| rng.values::<f64>(size.key_len()));
         let [dq, dk, dv] = attention::backward(size, &q, &k, &v, &dy);
         check("attention q", &q, &dy, &dq, |q| attention::forward(size, q, &k, &v));
         check("attention k", &k, &dy, &dk, |k| attention::forward(size, &q, k, &v));

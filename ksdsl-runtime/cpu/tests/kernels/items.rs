@@ -348,12 +348,10 @@ where
     CpuExec: Kernels<E>,
 {
     let device = cpu_of::<E>();
-    for (batch, tokens) in [(5, 49), (3, 300), (4, 1)] {
+    for (batch, tokens, causal) in [(5, 49, false), (3, 300, false), (4, 1, false), (3, 300, true)] {
         let size = |batch| AttentionSize {
-            batch,
-            tokens,
-            channels: 48,
-            heads: 3,
+            causal,
+            ..AttentionSize::full(batch, tokens, 48, 3)
         };
         let run = |batch, of: &[CpuBuf<E>]| {
             let [q, k, v, dy] = of else {

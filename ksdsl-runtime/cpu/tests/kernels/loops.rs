@@ -1,7 +1,7 @@
 //! Loops over operands against the oracle.
 
 use crate::support::Rng;
-use ksdsl_cpu::{CpuBuf, CpuExec, CpuReal, WrongLength, with_threads};
+use ksdsl_cpu::{CpuBuf, CpuExec, CpuReal, Error, with_threads};
 use ksdsl_engine::exec::Exec;
 use ksdsl_engine::loops::{Binary, Expr, Loops, Unary, View, constant, operand};
 use ksdsl_oracle::loops;
@@ -78,7 +78,7 @@ fn case(rng: &mut Rng) -> Loops {
 
 fn agrees<E: CpuReal>(tolerance: f64)
 where
-    CpuExec: Exec<E, Buf = CpuBuf<E>, Err = WrongLength>,
+    CpuExec: Exec<E, Buf = CpuBuf<E>, Err = Error>,
 {
     let mut rng = Rng(41);
     for _ in 0..200 {
@@ -124,10 +124,10 @@ fn operands_that_are_too_short_are_refused() {
     assert!(Exec::<f32>::compute(&CpuExec, &loops, &[&five, &five]).is_ok());
     assert_eq!(
         Exec::<f32>::compute(&CpuExec, &loops, &[&five, &four]).unwrap_err(),
-        WrongLength
+        Error::WrongLength
     );
     assert_eq!(
         Exec::<f32>::compute(&CpuExec, &loops, &[&five]).unwrap_err(),
-        WrongLength
+        Error::WrongLength
     );
 }

@@ -16,6 +16,7 @@ mod norms;
 mod pytorch;
 mod rounding;
 mod support;
+mod tables;
 mod threads;
 mod uneven;
 mod winograd;

@@ -301,12 +301,7 @@ fn pools() {
 /// `torch.autograd.grad(y, (q, k, v), r(1, 6, 4))`.
 #[test]
 fn attention_of_two_heads() {
-    let size = AttentionSize {
-        batch: 1,
-        tokens: 4,
-        channels: 6,
-        heads: 2,
-    };
+    let size = AttentionSize::full(1, 4, 6, 2);
     #[rustfmt::skip]
     let y = [
         -0.06673286712395071, 0.05650409712419108, -0.039504093130623225, -0.09334586143528734,

@@ -135,14 +135,14 @@ fn maps(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
 }
 
 fn attention(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
-    for (batch, tokens) in [(5, 49), (1, 300)] {
+    for (batch, tokens, key_heads) in [(5, 49, 3), (1, 300, 3), (2, 200, 1)] {
         let size = AttentionSize {
-            batch,
-            tokens,
-            channels: 48,
-            heads: 3,
+            key_heads,
+            causal: key_heads == 1,
+            ..AttentionSize::full(batch, tokens, 48, 3)
         };
-        let [q, k, v, dy] = [(); 4].map(|()| buf(&rng.values::<f32>(size.len())));
+        let [q, dy] = [(); 2].map(|()| buf(&rng.values::<f32>(size.len())));
+        let [k, v] = [(); 2].map(|()| buf(&rng.values::<f32>(size.key_len())));
         results.push(cpu_of::<f32>().attention_forward(size, &q, &k, &v).unwrap());
         results.extend(cpu_of::<f32>().attention_backward(size, &q, &k, &v, &dy).unwrap());
         let rows = RowSize {
@@ -157,12 +157,27 @@ fn attention(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
     }
 }
 
+fn tables(rng: &mut Rng, results: &mut Vec<CpuBuf<f32>>) {
+    // Some tasks of rows, some ids of each and many of one.
+    let size = RowSize {
+        rows: 1000,
+        channels: 72,
+    };
+    let ids: Vec<f32> = (0..700).map(|_| rng.between(0, 999) as f32).chain([17.0; 40]).collect();
+    let (ids, table) = (buf(&ids), buf(&rng.values::<f32>(72_000)));
+    let mut sums = buf(&rng.values::<f32>(72_000));
+    let dy = cpu_of::<f32>().gather_rows(size, &table, &ids).unwrap();
+    cpu_of::<f32>().scatter_add_rows(size, &dy, &ids, &mut sums).unwrap();
+    results.extend([dy, sums]);
+}
+
 fn everything() -> Vec<Vec<u32>> {
     let (mut rng, mut results) = (Rng(30), Vec::new());
     convolutions(&mut rng, &mut results);
     norms(&mut rng, &mut results);
     maps(&mut rng, &mut results);
     attention(&mut rng, &mut results);
+    tables(&mut rng, &mut results);
     let bits = |values: &CpuBuf<f32>| values.iter().map(|value| value.to_bits()).collect();
     results.iter().map(bits).collect()
 }

@@ -5,16 +5,45 @@ use crate::act::Act;
 use crate::exec::Exec;
 use crate::param::Param;
 use crate::real::Real;
-use crate::size::AttentionSize;
+use crate::size::{AttentionSize, MapSize};
 use crate::tape::Tape;
 use std::rc::Rc;
 
 /// Scaled dot-product attention (Vaswani et al. 2017, equation 1): what each query, a position of the first input, finds
-/// in the values, the third, by the keys, the second. Head `h` has the channels from `h * channels / heads` on.
+/// in the values, the third, by the keys, the second. Head `h` has the channels from `h * channels / heads` on. Keys and
+/// values have as many positions, which may be others than those of the queries, as in cross attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Attend {
-    /// Heads; they divide the channels.
+    /// Heads; they divide the channels of the queries.
     pub heads: usize,
+    /// Heads of keys and values, of as many channels each; they divide the heads. Head `h` of the queries reads the one of
+    /// number `h / (heads / key_heads)`: PyTorch's `enable_gqa`.
+    pub key_heads: usize,
+    /// Whether a query sees only the keys up to its own position; there are then as many keys as queries.
+    pub causal: bool,
+}
+
+impl Attend {
+    /// Attention to all keys, with a head of keys and values for each head of queries.
+    pub fn full(heads: usize) -> Self {
+        Self {
+            heads,
+            key_heads: heads,
+            causal: false,
+        }
+    }
+
+    fn size(&self, queries: MapSize, keys: MapSize) -> AttentionSize {
+        AttentionSize {
+            batch: queries.batch,
+            queries: queries.height * queries.width,
+            keys: keys.height * keys.width,
+            channels: queries.channels,
+            heads: self.heads,
+            key_heads: self.key_heads,
+            causal: self.causal,
+        }
+    }
 }
 
 impl Operation for Attend {
@@ -24,7 +53,20 @@ impl Operation for Attend {
 
     fn of(call: &Call<'_>) -> Option<Self> {
         let heads = call.size("heads")?;
-        (heads > 0).then_some(Self { heads })
+        let key_heads = match call.real("key_heads") {
+            Some(_) => call.size("key_heads")?,
+            None => heads,
+        };
+        let causal = match call.real("causal") {
+            Some(causal) if causal != 0.0 && causal != 1.0 => return None,
+            causal => causal == Some(1.0),
+        };
+        let divides = key_heads > 0 && heads > 0 && heads.is_multiple_of(key_heads);
+        divides.then_some(Self {
+            heads,
+            key_heads,
+            causal,
+        })
     }
 
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
@@ -33,12 +75,7 @@ impl Operation for Attend {
         []: [Param<E, X>; 0],
     ) -> Result<Act<E, X, T>, X::Err> {
         let map = q.size;
-        let size = AttentionSize {
-            batch: map.batch,
-            tokens: map.height * map.width,
-            channels: map.channels,
-            heads: self.heads,
-        };
+        let size = self.size(map, k.size);
         let (q, k, v) = (q.ready()?, k.ready()?, v.ready()?);
         let saved = T::RECORDS.then_some([q.saved, k.saved, v.saved]);
         let grads = [q.grad, k.grad, v.grad];

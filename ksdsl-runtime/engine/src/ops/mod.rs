@@ -40,6 +40,7 @@ operations! {
         attention: Attend,
         concat: Concat,
         conv_transpose: ConvTranspose,
+        embedding: Embedding,
         flatten: Flatten,
         global_pool: GlobalPool,
         layer_norm: LayerNorm,
@@ -47,6 +48,7 @@ operations! {
         multiply: Multiply,
         pool: Pool,
         position_embedding: PositionEmbedding,
+        prepend_token: PrependToken,
     }
     of loops {
         adaptive_avg_pool: AdaptiveAvgPool,
@@ -67,9 +69,11 @@ operations! {
         selu: Selu,
         slice: Slice,
         softmax: Softmax,
+        rotary: Rotary,
         softplus: Softplus,
         subtract: Subtract,
         tanh: Tanh,
+        token: Token,
         upsample: Upsample,
         zero_channels: ZeroChannels,
         zero_pad: ZeroPad,

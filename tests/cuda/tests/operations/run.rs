@@ -273,12 +273,47 @@ impl<E: Real, X: Updates<E>> Run<'_, E, X> {
 
     fn attention(&mut self, size: AttentionSize) {
         let exec = self.exec;
-        let [q, k, v, dy] = [(); 4].map(|()| self.random(size.len()));
+        let [q, dy] = [(); 2].map(|()| self.random(size.len()));
+        let [k, v] = [(); 2].map(|()| self.random(size.key_len()));
         let y = exec.attention_forward(size, &q, &k, &v).unwrap();
         self.note(&("attention", size), y, size.len());
         let gradients = exec.attention_backward(size, &q, &k, &v, &dy).unwrap();
-        for (name, gradient) in ["dq", "dk", "dv"].into_iter().zip(gradients) {
-            self.note(&("attention", name, size), gradient, size.len());
+        let lens = [size.len(), size.key_len(), size.key_len()];
+        for ((name, gradient), len) in ["dq", "dk", "dv"].into_iter().zip(gradients).zip(lens) {
+            self.note(&("attention", name, size), gradient, len);
+        }
+    }
+
+    fn attentions(&mut self) {
+        let full = AttentionSize::full;
+        let causal = |size| AttentionSize { causal: true, ..size };
+        let cross = |keys, size| AttentionSize { keys, ..size };
+        let grouped = |key_heads, size| AttentionSize { key_heads, ..size };
+        for size in [
+            full(2, 5, 6, 2),
+            full(1, 40, 16, 1),
+            full(3, 33, 35, 5),
+            full(2, 1, 4, 2),
+            causal(full(2, 37, 6, 2)),
+            cross(50, full(2, 7, 12, 3)),
+            grouped(2, causal(full(2, 35, 24, 6))),
+            grouped(1, cross(3, full(3, 9, 8, 4))),
+        ] {
+            self.attention(size);
+        }
+    }
+
+    fn tables(&mut self) {
+        let exec = self.exec;
+        for [rows, channels, count] in [[1, 1, 1], [7, 3, 40], [50, 70, 33], [4, 5, 0]] {
+            let size = RowSize { rows, channels };
+            let ids: Vec<f64> = (0..count).map(|_| self.rng.between(0, rows - 1) as f64).collect();
+            let (ids, table) = (up(exec, &ids), self.random(rows * channels));
+            let y = exec.gather_rows(size, &table, &ids).unwrap();
+            self.note(&("gathered", size), y, count * channels);
+            let (dy, mut sums) = (self.random(count * channels), self.random(rows * channels));
+            exec.scatter_add_rows(size, &dy, &ids, &mut sums).unwrap();
+            self.note(&("scattered", size), sums, rows * channels);
         }
     }
 
@@ -428,14 +463,8 @@ impl<E: Real, X: Updates<E>> Run<'_, E, X> {
             self.gate();
             self.joins();
         }
-        for [batch, tokens, channels, heads] in [[2, 5, 6, 2], [1, 40, 16, 1], [3, 33, 35, 5], [2, 1, 4, 2]] {
-            self.attention(AttentionSize {
-                batch,
-                tokens,
-                channels,
-                heads,
-            });
-        }
+        self.attentions();
+        self.tables();
         self.activations();
         self.updates();
     }

@@ -1,0 +1,84 @@
+//! Rotary position embeddings.
+
+use super::{Call, Operation};
+use crate::act::Act;
+use crate::exec::Exec;
+use crate::loops::{Loops, View, operand};
+use crate::param::Param;
+use crate::real::Real;
+use crate::size::MapSize;
+use crate::tape::Tape;
+use std::rc::Rc;
+
+/// Rotates the channels of each head by angles that grow with the position (Su et al. 2021, RoFormer, section 3.2.2):
+/// with `d` channels in a head, channels `c` and `c + d / 2` of position `p` are the coordinates of a point that is turned
+/// by `p / base^(2 c / d)`. Halves are paired as in Llama (`rotate_half`), where the paper pairs neighbours.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotary {
+    /// Heads; they divide the channels into even numbers.
+    pub heads: usize,
+    /// The base of the angles; 10 000 in the paper.
+    pub base: f64,
+}
+
+impl Operation for Rotary {
+    const NAMES: &'static [&'static str] = &["rotary"];
+    type Inputs<A> = [A; 1];
+    type Params<A> = [A; 0];
+
+    fn of(call: &Call<'_>) -> Option<Self> {
+        let (heads, base) = (call.size("heads")?, call.real("base").unwrap_or(10_000.0));
+        (heads > 0 && base > 0.0).then_some(Self { heads, base })
+    }
+
+    fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        [x]: [Act<E, X, T>; 1],
+        []: [Param<E, X>; 0],
+    ) -> Result<Act<E, X, T>, X::Err> {
+        let (operation, size) = (*self, x.size);
+        let x = x.ready()?;
+        let y = operation.turn(&x.context.exec, size, &x.data, 1.0)?;
+        drop(x.saved);
+        let grad = x.grad;
+        let backward = move |exec: &X, dy: X::Buf| grad.add(exec, operation.turn(exec, size, &dy, -1.0)?);
+        Ok(Act::output(x.context, size, Rc::new(y), backward))
+    }
+}
+
+impl Rotary {
+    /// `x` turned by the angles times `sign`; the gradient is turned back.
+    fn turn<E: Real, X: Exec<E>>(&self, exec: &X, size: MapSize, x: &X::Buf, sign: f64) -> Result<X::Buf, X::Err> {
+        let (tokens, depth) = (size.height * size.width, size.channels / self.heads);
+        let half = depth / 2;
+        let other = |c: usize| if c < half { c + half } else { c - half };
+        let (cosines, sines) = self.tables(tokens, depth, sign);
+        let (cosines, sines) = (exec.upload(cosines)?, exec.upload(sines)?);
+        // Images, positions, heads, channels of a head.
+        let [image, token] = [tokens * size.channels, size.channels];
+        let loops = Loops {
+            output: vec![size.batch, tokens, self.heads, depth],
+            summed: Vec::new(),
+            views: vec![
+                View::steps([image, token, depth, 1]),
+                View::steps([image, token, depth, 0]).with_table(&[3], (0..depth).map(other).collect()),
+                View::steps([0, depth, 0, 1]),
+                View::steps([0, depth, 0, 1]),
+            ],
+            value: operand(0) * operand(2) + operand(1) * operand(3),
+        };
+        exec.compute(&loops, &[x, x, &cosines, &sines])
+    }
+
+    /// What each channel of each position is multiplied with, and what its partner is.
+    fn tables<E: Real>(&self, tokens: usize, depth: usize, sign: f64) -> (Vec<E>, Vec<E>) {
+        let half = depth / 2;
+        let places = (0..tokens).flat_map(|token| (0..depth).map(move |c| (token, c)));
+        let factors = places.map(|(token, c)| {
+            let (pair, sign) = if c < half { (c, -sign) } else { (c - half, sign) };
+            let angle = token as f64 / self.base.powf(2.0 * pair as f64 / depth as f64);
+            (E::of(angle.cos()), E::of(sign * angle.sin()))
+        });
+        factors.unzip()
+    }
+}
