@@ -339,7 +339,6 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
             "avgpool1d",
             "avgpool3d",
             "batchnorm3d",
-            "embedding",
             "embeddingbag",
             "lstm",
             "gru",
