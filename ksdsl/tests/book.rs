@@ -243,6 +243,8 @@ fn minimal(layer: &LayerDef) -> String {
     let value = |name: &str| match name {
         "p" => "0.5",
         "kernel" => "3",
+        "heads" if layer.name == "rotary" => "2",
+        "index" => "0",
         _ => "16",
     };
     let required = layer.params.iter().filter(|param| param.required);
@@ -263,6 +265,7 @@ fn spelt_out(default: &str, layer: &str) -> String {
     };
     match default {
         "kernel" => "3".to_owned(),
+        "heads" => "16".to_owned(),
         "uniform(1 / sqrt(fan_in))" => format!("uniform({})", 1.0 / f64::sqrt(fan_in)),
         other => other.to_owned(),
     }
@@ -275,9 +278,16 @@ fn defaults_are_what_the_book_says() {
     let mut checked = 0;
     for layer in layers() {
         let section = section(&described(&chapters), &format!("### `{}`", layer.name)).to_owned();
-        let input = if layer.name == "linear" { "16" } else { "16 x 16 x 16" };
+        let input = match layer.name {
+            "linear" => "16",
+            "embedding" => "16 of 16",
+            "class_token" | "token" | "rotary" => "16 x 16",
+            _ => "16 x 16 x 16",
+        };
         let network = |args: &str| {
-            let text = format!("net n {{ input {input} layer: {}({args}) }}", layer.name);
+            let paths = layer.paths().map_or(0, |[least, _]| least);
+            let paths = (paths > 0).then(|| format!("{{ {}}}", "path {} ".repeat(paths))).unwrap_or_default();
+            let text = format!("net n {{ input {input} layer: {}({args}) {paths} }}", layer.name);
             let source = Source::new(layer.name, text);
             let mut compilation = compiled(&source);
             assert!(

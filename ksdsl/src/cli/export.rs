@@ -70,7 +70,7 @@ impl Pytorch {
         for (name, value) in &self.choice.set {
             command.push_str(&format!(" --set {name}={value}"));
         }
-        let hash: String = Sha256::digest(source.text())
+        let hash: String = Sha256::digest(source.own_text())
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();

@@ -1,7 +1,7 @@
 //! The counts of a resolved network, from nothing but the sizes of its layers: what the figures of the book are
 //! held against besides the compiler's own.
 
-use ksdsl::ir::{Layer, Network, Op, Part};
+use ksdsl::ir::{Layer, Network, Op, Part, Shape};
 use std::collections::BTreeMap;
 
 /// Parameters and multiply-adds.
@@ -34,7 +34,10 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
             ([(Part::Kernel, kernel), (Part::Bias, of("bias") * of("channels"))], 0)
         }
         "rms_norm" => (norm(of("channels")), 0),
-        "position_embedding" => (weighted(of("channels") * of("height") * of("width")), 0),
+        // Of sequences there is no width.
+        "position_embedding" => (weighted(of("channels") * of("height") * of("width").max(1)), 0),
+        "embedding" => (weighted(of("vocabulary") * of("features")), 0),
+        "prepend_token" => (weighted(of("features")), 0),
         _ => (weighted(0), 0),
     }
 }
@@ -43,7 +46,12 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
 /// and of weights with values; of an addition of low rank the product of its factors.
 fn macs(layer: &Layer) -> u64 {
     let outputs: u64 = layer.output.sizes().iter().product();
-    let tokens: u64 = layer.output.sizes()[1..].iter().product();
+    let is_sequence = matches!(layer.output, Shape::Tokens { .. });
+    let tokens: u64 = match layer.output.sizes().as_slice() {
+        [tokens, _] if is_sequence => *tokens,
+        [_, positions @ ..] => positions.iter().product(),
+        [] => 1,
+    };
     let of = |name| layer.op.call().int(name);
     if layer.op.call().name == "conv_transpose" {
         // Each value of the input is multiplied by every tap of every output channel of its group.

@@ -163,10 +163,6 @@ fn wrong_usage_is_told_from_errors_in_a_specification() {
             "error: invalid value 'width' for '--set <NAME=VALUE>': expected name=value, such as depth=6\n",
         ),
         (
-            &["summary", "small.ksn", "--set", "width=wide"],
-            "error: invalid value 'width=wide' for '--set <NAME=VALUE>': `wide` is neither a number nor `true` or `false`\n",
-        ),
-        (
             &["check", "small.ksn", "--set", "widht=8"],
             "error: network `small` has no parameter `widht`; did you mean `width`?\n",
         ),
