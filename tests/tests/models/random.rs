@@ -320,6 +320,7 @@ fn random_networks_cover_the_language() {
         "seq {",
         "block unit",
         "dilation = 2",
+        "groups = 2",
     ];
     for word in words {
         assert!(TEXT.contains(word), "no network has `{word}`");
