@@ -163,8 +163,8 @@ fn wrong_usage_is_told_from_errors_in_a_specification() {
             "error: invalid value 'width' for '--set <NAME=VALUE>': expected name=value, such as depth=6\n",
         ),
         (
-            &["summary", "small.ksn", "--set", "width=wide"],
-            "error: invalid value 'width=wide' for '--set <NAME=VALUE>': `wide` is neither a number nor `true` or `false`\n",
+            &["summary", "small.ksn", "--set", "width=[4"],
+            "error: invalid value 'width=[4' for '--set <NAME=VALUE>': `[4` is not a value: a number, `true` or `false`, a word, or a list such as `[64, 128]`\n",
         ),
         (
             &["check", "small.ksn", "--set", "widht=8"],
