@@ -87,6 +87,10 @@ struct Linker {
 impl Linker {
     /// Adds a file and then what it imports. `site` is the import in the first file that led here.
     fn add(&mut self, file: File, site: Option<Span>) {
+        if !self.parts.is_empty() {
+            // A blank line, so that no comment goes on in the next file.
+            self.text.push_str("\n\n");
+        }
         let start = self.text.len();
         self.text.push_str(&file.text);
         self.parts.push(Part {
@@ -95,8 +99,6 @@ impl Linker {
             path: file.path.clone(),
             site,
         });
-        // A blank line, so that no comment goes on in the next file.
-        self.text.push_str("\n\n");
         self.known.extend(file.key.clone());
         self.open.extend(file.key.clone());
         let is_main = site.is_none();

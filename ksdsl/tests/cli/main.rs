@@ -163,6 +163,10 @@ fn wrong_usage_is_told_from_errors_in_a_specification() {
             "error: invalid value 'width' for '--set <NAME=VALUE>': expected name=value, such as depth=6\n",
         ),
         (
+            &["summary", "small.ksn", "--set", "width=[4"],
+            "error: invalid value 'width=[4' for '--set <NAME=VALUE>': `[4` is not a value: a number, `true` or `false`, a word, or a list such as `[64, 128]`\n",
+        ),
+        (
             &["check", "small.ksn", "--set", "widht=8"],
             "error: network `small` has no parameter `widht`; did you mean `width`?\n",
         ),
