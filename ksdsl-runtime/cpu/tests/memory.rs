@@ -1,6 +1,10 @@
 //! The arena behind CPU buffers, and its statistics, which are the process's: one test at a time.
 
-use ksdsl_cpu::{CpuBuf, memory};
+use ksdsl_cpu::meter::Meter;
+use ksdsl_cpu::{CpuBuf, CpuExec, Level, memory, with_threads};
+use ksdsl_engine::Exec;
+use ksdsl_engine::size::AttentionSize;
+use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Whether each buffer is an allocation of its own (for sanitizers and Miri).
@@ -125,4 +129,49 @@ fn buffers_of_many_threads_never_overlap() {
         }
     });
     assert_eq!(memory::in_use(), 0);
+}
+
+/// What attention takes is what the meter says, with all of its scratch.
+#[test]
+fn the_meter_counts_attention() {
+    // The meter counts for AVX-512 and for buffers of an arena.
+    if EXACT || !Level::available().contains(&Level::Avx512) {
+        return;
+    }
+    let _turn = alone();
+    let full = AttentionSize::full;
+    let causal = |size| AttentionSize { causal: true, ..size };
+    let sizes = [
+        full(2, 50, 48, 3),
+        causal(full(1, 300, 64, 2)),
+        AttentionSize {
+            keys: 300,
+            ..full(2, 7, 64, 4)
+        },
+        AttentionSize {
+            key_heads: 1,
+            ..causal(full(2, 200, 96, 3))
+        },
+    ];
+    for size in sizes {
+        let [q, dy] = [(); 2].map(|()| CpuBuf::<f32>::zeros(size.len()));
+        let [k, v] = [(); 2].map(|()| CpuBuf::<f32>::zeros(size.key_len()));
+        let measured = |run: &dyn Fn()| {
+            let before = memory::in_use();
+            memory::reset_peak();
+            with_threads(NonZeroUsize::MIN, || run());
+            (memory::peak() - before) as u128
+        };
+        let meter = Meter::new(1);
+        let [mq, mk] = [size.len(), size.key_len()].map(|len| meter.outside(len));
+        let Ok(y) = meter.attention_forward(size, &mq, &mk, &mk);
+        drop(y);
+        let forward = || drop(Exec::<f32>::attention_forward(&CpuExec, size, &q, &k, &v).unwrap());
+        assert_eq!(measured(&forward), meter.peak(), "forward {size:?}");
+        meter.reset_peak();
+        let Ok(gradients) = meter.attention_backward(size, &mq, &mk, &mk, &mq);
+        drop(gradients);
+        let backward = || drop(Exec::<f32>::attention_backward(&CpuExec, size, &q, &k, &v, &dy).unwrap());
+        assert_eq!(measured(&backward), meter.peak(), "backward {size:?}");
+    }
 }

@@ -124,6 +124,7 @@ tests! {
         gradients::ranked_shared [0, 1, 2];
         gradients::loops_shared [0, 1, 2];
         gradients::values_shared [0, 1, 2];
+        gradients::sequences_shared [0, 1, 2];
         gradients::shapes_shared [0, 1, 2];
     }
     double_precision: f64 {
@@ -139,6 +140,7 @@ tests! {
         gradients::ranked_shared [0, 1, 2];
         gradients::loops_shared [0, 1, 2];
         gradients::values_shared [0, 1, 2];
+        gradients::sequences_shared [0, 1, 2];
         gradients::shapes_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];

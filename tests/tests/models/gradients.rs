@@ -60,6 +60,7 @@ specs! {
     transformer: transformer_shared transformer_free;
     loops: loops_shared loops_free;
     values: values_shared values_free;
+    sequences: sequences_shared sequences_free;
     shapes: shapes_shared shapes_free;
 }
 

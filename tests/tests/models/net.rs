@@ -143,6 +143,8 @@ nets! {
     gradients::loops_free [4, 5, 4];
     gradients::values_shared [4, 6, 6];
     gradients::values_free [4, 6, 6];
+    gradients::sequences_shared [2, 4, 6];
+    gradients::sequences_free [2, 4, 6];
     gradients::shapes_shared [4, 5, 4];
     gradients::shapes_free [4, 5, 4];
     gradients::scaled_shared [4, 5, 5];

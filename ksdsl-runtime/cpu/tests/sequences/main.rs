@@ -25,6 +25,9 @@ use std::rc::Rc;
 
 type Failure = CallError<Error>;
 
+/// The output, and the gradients of inputs (none where nothing was added to it) and parameters.
+type Outcome = (Vec<f64>, Vec<Option<Vec<f64>>>);
+
 /// A sequence: images, tokens, features.
 #[derive(Clone)]
 struct Sequence {
@@ -55,8 +58,7 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The output, and the gradients of inputs (none where nothing was added to it) and parameters.
-    fn run(&self) -> Result<(Vec<f64>, Vec<Option<Vec<f64>>>), Failure> {
+    fn run(&self) -> Result<Outcome, Failure> {
         let exec = CpuExec;
         let taped = || GradCell::new(true);
         let grads: Vec<GradCell<CpuBuf<f64>>> = self.inputs.iter().map(|_| taped()).collect();

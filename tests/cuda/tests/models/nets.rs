@@ -103,6 +103,7 @@ agree! {
     transformer_shared [2, 4, 6];
     loops_shared [4, 5, 4];
     values_shared [4, 6, 6];
+    sequences_shared [2, 4, 6];
     scaled_shared [4, 5, 5];
 }
 
