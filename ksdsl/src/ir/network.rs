@@ -355,9 +355,12 @@ impl Network {
         self.outputs[0].shape
     }
 
-    /// Whether inference takes large batches through the network in slices: not with several inputs or outputs.
+    /// Whether inference takes large batches through the network in slices: not with several inputs or outputs, or
+    /// with sequences.
     pub fn runs_in_slices(&self) -> bool {
-        self.inputs.len() == 1 && self.outputs.len() == 1
+        let is_sliced = |port: &Port| matches!(port.shape, Shape::Map { .. } | Shape::Flat(_));
+        let ports = [self.inputs.as_slice(), &self.outputs];
+        ports.iter().all(|ports| matches!(ports, [port] if is_sliced(port)))
     }
 
     /// The values of the inputs after the first.

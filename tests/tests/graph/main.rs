@@ -7,6 +7,7 @@
 mod compiled;
 mod nets;
 mod ports;
+mod tokens;
 
 use compiled::{Compiled, images, weights};
 use ksdsl::compile::{Options, compile};
@@ -143,10 +144,11 @@ fn words(network: &ir::Network) -> Vec<String> {
 #[test]
 fn every_operation_is_among_them() {
     let all: Vec<String> = nets::networks().iter().flat_map(words).collect();
-    // Blocks are made of others, patches are embedded by a convolution, and the identity is nothing.
-    let is_operation = |layer: &&LayerDef| {
-        !matches!(layer.resolve, Resolve::Block(_)) && !["identity", "patch_embedding"].contains(&layer.name)
-    };
+    // Blocks are made of others, the identity is nothing, token ids are in `tokens.rs`, and the others are operations
+    // that have names of their own as well.
+    let elsewhere = ["identity", "embedding", "patch_embedding", "instance_norm", "subsample"];
+    let is_operation =
+        |layer: &&LayerDef| !matches!(layer.resolve, Resolve::Block(_)) && !elsewhere.contains(&layer.name);
     let operations = layers().filter(is_operation).map(|layer| layer.name);
     let others = [
         "attend",
