@@ -159,7 +159,7 @@ fn the_meter_counts_attention() {
         let measured = |run: &dyn Fn()| {
             let before = memory::in_use();
             memory::reset_peak();
-            with_threads(NonZeroUsize::MIN, || run());
+            with_threads(NonZeroUsize::MIN, run);
             (memory::peak() - before) as u128
         };
         let meter = Meter::new(1);

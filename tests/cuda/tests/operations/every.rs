@@ -3,6 +3,7 @@
 use crate::run::{Run, outcome};
 use crate::support::{Outcome, assert_agree, down, gpu, up};
 use ksdsl_cpu::CpuExec;
+use ksdsl_cuda::Error;
 use ksdsl_cuda_tests::{EMULATED, Order, counts, set_order};
 use ksdsl_engine::Real;
 use ksdsl_engine::exec::{ConvTail, Exec};
@@ -243,5 +244,23 @@ fn a_visit_more_copies_nothing() {
     for _ in 0..2 {
         let more = visit();
         assert!(more.is_none_or(|counted| counted == (3, 0, 0)), "{more:?}");
+    }
+}
+
+/// An id that names no row is an error, and nothing is added.
+#[test]
+fn wrong_ids_are_errors() {
+    let gpu = gpu(0);
+    let size = RowSize { rows: 4, channels: 2 };
+    let table = up::<f32, _>(&gpu.exec, &[1.0; 8]);
+    for id in [4.0, -1.0, 0.5, f64::NAN] {
+        let ids = up::<f32, _>(&gpu.exec, &[3.0, id]);
+        let wrong = |error: Error| matches!(error, Error::WrongId(wrong) if wrong.position == 1 && wrong.rows == 4);
+        let failed = Exec::<f32>::gather_rows(&gpu.exec, size, &table, &ids).unwrap_err();
+        assert!(wrong(failed), "{id}");
+        let (dy, mut sums) = (up::<f32, _>(&gpu.exec, &[1.0; 4]), table.clone());
+        let failed = Exec::<f32>::scatter_add_rows(&gpu.exec, size, &dy, &ids, &mut sums).unwrap_err();
+        assert!(wrong(failed), "{id}");
+        assert_eq!(down::<f32, _>(&gpu.exec, sums, 8), [1.0; 8]);
     }
 }
