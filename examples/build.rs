@@ -118,7 +118,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (nets, list) = sweep(data, sizes, stages)?;
         instances = instances.text(&format!("sweep_{data}"), importing("src/bin/sweep/sweep.ksn", &nets));
         fs::write(out_dir.join(format!("sweep_{data}_list.rs")), list)?;
-        instances = instances.file(file);
     }
     instances.compile_to(&mut io::stdout())?;
     Ok(())

@@ -286,9 +286,10 @@ fn defaults_are_what_the_book_says() {
         };
         let network = |args: &str| {
             let paths = layer.paths().map_or(0, |[least, _]| least);
-            let paths = (paths > 0)
-                .then(|| format!("{{ {}}}", "path {} ".repeat(paths)))
-                .unwrap_or_default();
+            let paths = match paths {
+                0 => String::new(),
+                paths => format!("{{ {}}}", "path {} ".repeat(paths)),
+            };
             let text = format!("net n {{ input {input} layer: {}({args}) {paths} }}", layer.name);
             let source = Source::new(layer.name, text);
             let mut compilation = compiled(&source);

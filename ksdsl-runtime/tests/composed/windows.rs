@@ -118,13 +118,13 @@ fn windows_are_pytorchs() {
 fn maxima_of_windows_beyond_the_padding_are_pytorchs() {
     check_to::<4, 1, 2>(
         &[],
-        |x| op::MaxPool::<Kernel<2, 2>, Stride<2, 2>, Pad<0, 0, 0, 1>>::apply(x),
+        op::MaxPool::<Kernel<2, 2>, Stride<2, 2>, Pad<0, 0, 0, 1>>::apply,
         ([2.5, 0.75, 2.0, -0.25, 2.75, -1.25], -1.9375),
         &[([0.0, 0.0, -0.375, -1.0, 0.0, 0.0], 5.5)],
     );
     check_to::<4, 1, 2>(
         &[],
-        |x| op::MaxPool::<Kernel<2, 3>, Stride<3, 3>, Pad<1, 1, 1, 2>>::apply(x),
+        op::MaxPool::<Kernel<2, 3>, Stride<3, 3>, Pad<1, 1, 1, 2>>::apply,
         ([-1.0, 0.75, 2.0, -0.25, 2.75, -1.25], 1.5625),
         &[([0.0, -1.0, -0.375, 0.0, 0.0, 0.0], 7.5)],
     );

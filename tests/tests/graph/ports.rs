@@ -120,18 +120,14 @@ fn training_agrees_with_the_graph_and_with_finite_differences() {
     }
 
     for (key, gradient) in &ours.gradients {
-        for place in 0..gradient.len() {
+        for (place, gradient) in gradient.iter().enumerate() {
             let at = |change: f64| {
                 let mut changed = values.clone();
                 changed.get_mut(key).unwrap()[place] += change;
                 loss(&step(&mut graph_of(&changed)).outputs)
             };
             let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!(
-                (slope - gradient[place]).abs() < 1e-7,
-                "{key}[{place}]: {slope} {}",
-                gradient[place]
-            );
+            assert!((slope - gradient).abs() < 1e-7, "{key}[{place}]: {slope} {gradient}");
         }
     }
 }
