@@ -101,7 +101,7 @@ fn paths_are_as_many_as_the_operation_joins() {
         ),
         (
             "subtract".to_owned(),
-            "KS0047: the paths of `subtract` must be in braces (write `subtract { path { ... } path { ... } }`)",
+            "KS0047: `subtract` needs paths in braces, or values (write `subtract { path { ... } path { ... } }`)",
         ),
         (
             format!("relu {{ {two} }}"),
@@ -125,7 +125,7 @@ fn inputs_fit_together() {
         ),
         (
             "attend(heads = 2) { path {} path {} path { max_pool(2) } }",
-            "KS0042: 4x4x4 and 4x2x2 cannot be queries, keys and values of one attention (all paths must have the same shape)",
+            "KS0042: 4x4x4 and 4x2x2 cannot be keys and values of one attention (all paths must have the same shape)",
         ),
         (
             "attend(heads = 3) { path {} path {} path {} }",

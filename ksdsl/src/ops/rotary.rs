@@ -75,7 +75,8 @@ const FUNCTION: Helper = Helper {
     """Rotary position embedding; features are paired by halves of a head, as in Llama."""
     y = x.unflatten(2, (heads, 2, -1))
     half = torch.arange(y.shape[4], device=x.device, dtype=torch.float64) / y.shape[4]
-    angles = torch.outer(torch.arange(x.shape[1], device=x.device, dtype=torch.float64), base**-half)
+    positions = torch.arange(x.shape[1], device=x.device, dtype=torch.float64)
+    angles = torch.outer(positions, base**-half)
     cos, sin = (f(angles).to(x.dtype)[:, None, :] for f in (torch.cos, torch.sin))
     one, other = y[:, :, :, 0], y[:, :, :, 1]
     return torch.stack((one * cos - other * sin, other * cos + one * sin), 3).flatten(2)

@@ -89,6 +89,12 @@ pub(crate) enum Style {
     Python,
 }
 
+/// A tensor `[batch, tokens, features]` as an activation.
+pub(crate) const READ_TOKENS: &str = "read tokens";
+
+/// An activation as a tensor `[batch, tokens, features]`.
+pub(crate) const INTO_TOKENS: &str = "into tokens";
+
 /// What an input is called.
 pub(crate) fn input_name(at: usize) -> String {
     match at {
@@ -99,10 +105,18 @@ pub(crate) fn input_name(at: usize) -> String {
 
 /// Adds what a network computes of its input to a graph.
 pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id {
-    let input = graph.add("input", &[]);
+    // Rust says which of the tensors are `[batch, tokens, features]`.
+    let mut read = |at: usize, graph: &mut Graph| {
+        let input = graph.add(input_name(at), &[]);
+        match style == Style::Rust && is_tokens(network.inputs[at].shape) {
+            true => graph.add(READ_TOKENS, &[input]),
+            false => input,
+        }
+    };
+    let input = read(0, graph);
     let mut values = vec![None; network.values.len()];
     for (at, value) in network.more_inputs().into_iter().enumerate() {
-        values[value] = Some(graph.add(input_name(at + 1), &[]));
+        values[value] = Some(read(at + 1, graph));
     }
     let mut walk = Walk {
         network,
@@ -111,13 +125,21 @@ pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id 
         values,
     };
     let last = walk.nodes(&network.nodes, input);
-    let outputs: Vec<Id> = network
+    let mut outputs: Vec<Id> = network
         .output_values()
         .into_iter()
         .filter_map(|value| walk.values[value])
         .collect();
+    if outputs.is_empty() {
+        outputs.push(last);
+    }
+    assert_eq!(outputs.len(), network.outputs.len());
+    for (output, port) in outputs.iter_mut().zip(&network.outputs) {
+        if style == Style::Rust && is_tokens(port.shape) {
+            *output = graph.add(INTO_TOKENS, &[*output]);
+        }
+    }
     match outputs.as_slice() {
-        [] => last,
         [only] => *only,
         outputs => graph.add("outputs", outputs),
     }
@@ -136,9 +158,17 @@ fn numbers(call: &Call) -> String {
     graph::numbered(call.name, &numbers)
 }
 
-/// The words for a shape that is said.
+/// The words for a shape that is said. A sequence is a map of one row, its features are the channels.
 pub(crate) fn shaped(op: String, shape: Shape) -> String {
-    format!("{op} to {:?}", shape.sizes())
+    let sizes = match shape {
+        Shape::Tokens { length, features } => vec![features, 1, length],
+        shape => shape.sizes(),
+    };
+    format!("{op} to {sizes:?}")
+}
+
+fn is_tokens(shape: Shape) -> bool {
+    matches!(shape, Shape::Tokens { .. })
 }
 
 impl Walk<'_, '_> {
@@ -166,17 +196,19 @@ impl Walk<'_, '_> {
     fn join(&mut self, call: &Call, arms: &[(Id, Shape)]) -> Id {
         if call.name == "attend" {
             let inputs: Vec<Id> = arms.iter().map(|(arm, _)| *arm).collect();
-            return self.graph.add(graph::attend(call.int("heads")), &inputs);
+            let op = graph::attend(call.int("heads"), call.int("key_heads"), call.int("causal") == 1);
+            return self.laid_out(&op, arms[0].1, &inputs);
         }
         let (mut x, mut shape) = arms[0];
         for &(arm, other) in &arms[1..] {
             x = match (call.name, shape, other) {
                 (name @ ("add" | "subtract"), ..) => self.graph.add(name, &[x, arm]),
                 ("concat", ..) => {
-                    let mut sizes = shape.sizes();
-                    sizes[0] += other.channels();
-                    shape = shape.with_channels(sizes[0]);
-                    self.say("concat".to_owned(), shape, &[x, arm])
+                    shape = shape.with_channels(shape.channels() + other.channels());
+                    match self.style {
+                        Style::Rust => self.say("concat".to_owned(), shape, &[x, arm]),
+                        Style::Python => self.laid_out("concat", shape, &[x, arm]),
+                    }
                 }
                 ("multiply", Shape::Map { .. }, Shape::Flat(_)) => self.graph.add("gate", &[x, arm]),
                 ("multiply", Shape::Flat(_), Shape::Map { .. }) => {
@@ -200,6 +232,15 @@ impl Walk<'_, '_> {
         self.graph.add(op, inputs)
     }
 
+    /// An operation that Python writes by axes, and so in another way for a sequence.
+    fn laid_out(&mut self, op: &str, input: Shape, inputs: &[Id]) -> Id {
+        let op = match self.style == Style::Python && is_tokens(input) {
+            true => graph::of_tokens(op),
+            false => op.to_owned(),
+        };
+        self.graph.add(op, inputs)
+    }
+
     fn layer(&mut self, layer: &Layer, x: Id) -> Id {
         let norm = holder(self.network, layer, layer.kernel);
         let call = layer.op.call();
@@ -213,7 +254,8 @@ impl Walk<'_, '_> {
             }
             "linear" => {
                 let inputs = self.weighted(layer, x);
-                self.graph.add("linear", &inputs)
+                let at = self.style == Style::Rust && is_tokens(layer.input);
+                self.graph.add(if at { "linear_at" } else { "linear" }, &inputs)
             }
             "batch_norm" => {
                 let op = graph::batch_norm(&norm, call.real("eps"), call.real("momentum"));
@@ -224,16 +266,32 @@ impl Walk<'_, '_> {
                 let op = self.pool(name, call);
                 self.say(op, layer.output, &[x])
             }
-            "global_avg_pool" => self.graph.add("global avg_pool", &[x]),
-            "global_max_pool" => self.graph.add("global max_pool", &[x]),
+            "global_avg_pool" => self.laid_out("global avg_pool", layer.input, &[x]),
+            "global_max_pool" => self.laid_out("global max_pool", layer.input, &[x]),
             "dropout" => self.graph.add(graph::dropout(call.real("p")), &[x]),
             "stochastic_depth" => self.graph.add(graph::stochastic_depth(call.real("p")), &[x]),
             "flatten" => self.say("flatten".to_owned(), layer.output, &[x]),
             "position_embedding" => {
-                let map = self.graph.param(&format!("{norm}.weight"));
-                self.graph.add("position", &[x, map])
+                let table = self.graph.param(&format!("{norm}.weight"));
+                let op = match is_tokens(layer.input) {
+                    true => graph::of_tokens("position"),
+                    false => "position".to_owned(),
+                };
+                self.graph.add(op, &[x, table])
             }
-            "leaky_relu" | "elu" | "affine" | "clamp" | "softmax" | "channel_shuffle" => {
+            "embedding" | "prepend_token" => {
+                let inputs = self.weighted(layer, x);
+                self.say(call.name.to_owned(), layer.output, &inputs)
+            }
+            "to_tokens" => self.say("to_tokens".to_owned(), layer.output, &[x]),
+            // PyTorch's `flatten` is for both.
+            "flatten_tokens" => match self.style {
+                Style::Rust => self.say("flatten_tokens".to_owned(), layer.output, &[x]),
+                Style::Python => self.graph.add("flatten", &[x]),
+            },
+            "token" => self.say(numbers(call), layer.output, &[x]),
+            "softmax" => self.laid_out(&numbers(call), layer.input, &[x]),
+            "leaky_relu" | "elu" | "affine" | "clamp" | "channel_shuffle" | "rotary" => {
                 self.graph.add(numbers(call), &[x])
             }
             "upsample" | "pixel_shuffle" | "slice" | "zero_pad" | "zero_channels" | "adaptive_avg_pool" => {

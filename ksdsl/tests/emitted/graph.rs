@@ -83,8 +83,13 @@ pub(crate) fn dropout(p: f64) -> String {
     format!("dropout {p:?}")
 }
 
-pub(crate) fn attend(heads: u64) -> String {
-    format!("attend heads {heads}")
+pub(crate) fn attend(heads: u64, key_heads: u64, causal: bool) -> String {
+    format!("attend heads {heads} key_heads {key_heads} causal {causal}")
+}
+
+/// An operation on `[batch, tokens, features]` where one on feature maps or vectors is written in another way.
+pub(crate) fn of_tokens(op: &str) -> String {
+    format!("{op} of tokens")
 }
 
 /// An operation with numbers by name.
@@ -103,6 +108,9 @@ const RESHAPING: &[&str] = &[
     "adaptive_avg_pool",
     "avg_pool_ceil",
     "conv_transpose",
+    "to_tokens",
+    "flatten_tokens",
+    "token",
 ];
 
 pub(crate) fn is_reshaping(name: &str) -> bool {

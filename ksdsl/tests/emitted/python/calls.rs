@@ -4,7 +4,7 @@ use super::parse::{Arg, Expr};
 use super::run::{Env, Run};
 use super::torch::sizes;
 use super::value::Value;
-use crate::graph;
+use crate::graph::{self, Id};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -113,12 +113,32 @@ impl Run<'_, '_> {
                 let x = self.tensor(x);
                 Value::Tensor(self.graph.add(graph::stochastic_depth(*p), &[x]))
             }
-            ("attend", [query, key, value, Value::Number(heads)]) => {
-                let inputs = [query, key, value].map(|input| self.tensor(input));
-                Value::Tensor(self.graph.add(graph::attend(*heads as u64), &inputs))
+            ("attend" | "attend_tokens", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                Value::Tensor(self.attend(name == "attend_tokens", &env))
+            }
+            ("rotary", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                let x = self.tensor(&env["x"]);
+                let numbers = ["heads", "base"].map(|of| (of, number(&env[of])));
+                Value::Tensor(self.graph.add(graph::numbered(name, &numbers), &[x]))
             }
             _ => self.construct(name, args, named),
         }
+    }
+
+    /// Attention over positions or tokens. As many heads of keys as of queries are 0.
+    fn attend(&mut self, tokens: bool, env: &Env) -> Id {
+        let heads = number(&env["heads"]) as u64;
+        let key_heads = match number(&env["key_heads"]) as u64 {
+            0 => heads,
+            key_heads => key_heads,
+        };
+        let causal = !matches!(env["causal"], Value::None);
+        let op = graph::attend(heads, key_heads, causal);
+        let op = if tokens { graph::of_tokens(&op) } else { op };
+        let inputs = ["query", "key", "value"].map(|input| self.tensor(&env[input]));
+        self.graph.add(op, &inputs)
     }
 
     /// A method of a tensor, if this is one.
@@ -126,20 +146,35 @@ impl Run<'_, '_> {
         let Expr::Attribute(object, name) = function else {
             return None;
         };
-        if !matches!(name.as_str(), "mean" | "flatten") {
+        if !matches!(name.as_str(), "mean" | "max" | "flatten" | "transpose" | "expand") {
             return None;
         }
         if matches!(&**object, Expr::Name(name) if !env.contains_key(name)) {
             return None;
         }
-        let Value::Tensor(x) = self.eval(object, env) else {
-            return None;
+        let x = match self.eval(object, env) {
+            Value::Tensor(x) => x,
+            param @ Value::Param(_) => self.tensor(&param),
+            _ => return None,
         };
         let args: Vec<&Expr> = args.iter().map(|arg| &arg.value).collect();
+        if name == "expand" {
+            return Some(Value::Tensor(self.expand(x, &args, env)));
+        }
         let numbers = |items: &[Expr]| items == [Expr::Number(2.0), Expr::Number(3.0)];
         match (name.as_str(), args.as_slice()) {
             ("mean", [Expr::Tuple(axes)]) if numbers(axes) => {
                 Some(Value::Tensor(self.graph.add("global avg_pool", &[x])))
+            }
+            ("mean", [Expr::Number(1.0)]) => {
+                Some(Value::Tensor(self.graph.add(graph::of_tokens("global avg_pool"), &[x])))
+            }
+            ("max", [Expr::Number(1.0)]) => Some(Value::Tensor(self.graph.add("max 1", &[x]))),
+            ("flatten", [Expr::Number(2.0)]) => Some(Value::Tensor(self.graph.add("flatten 2", &[x]))),
+            // The positions of a map behind its channels, and before them.
+            ("transpose", [Expr::Number(1.0), Expr::Number(2.0)]) if self.graph.op(x) == "flatten 2" => {
+                let inputs = self.graph.inputs(x).to_vec();
+                Some(Value::Tensor(self.graph.add("to_tokens", &inputs)))
             }
             ("flatten", [Expr::Number(1.0)]) if self.graph.op(x) == "adaptive max 1" => {
                 let inputs = self.graph.inputs(x).to_vec();
@@ -148,6 +183,33 @@ impl Run<'_, '_> {
             ("flatten", [Expr::Number(1.0)]) => Some(Value::Tensor(self.graph.add("flatten", &[x]))),
             _ => panic!("{name} of {args:?}"),
         }
+    }
+
+    /// `[1, features]` for each of a batch: `weight.expand(x.shape[0], 1, -1)`.
+    fn expand(&mut self, weight: Id, args: &[&Expr], env: &Env) -> Id {
+        let [Expr::Index(sizes, axis), Expr::Number(1.0), Expr::Negative(rest)] = args else {
+            panic!("expand of {args:?}")
+        };
+        assert_eq!(
+            (axis.as_slice(), &**rest),
+            (&[Expr::Number(0.0)][..], &Expr::Number(1.0))
+        );
+        assert_eq!(self.axes.get(&weight), Some(&2), "one token");
+        match &**sizes {
+            Expr::Attribute(of, shape) if shape == "shape" => {
+                let of = self.eval(of, env);
+                let inputs = [weight, self.tensor(&of)];
+                self.graph.add("expand", &inputs)
+            }
+            other => panic!("expand to {other:?}"),
+        }
+    }
+}
+
+fn number(value: &Value) -> f64 {
+    match value {
+        Value::Number(number) => *number,
+        _ => panic!("no number"),
     }
 }
 

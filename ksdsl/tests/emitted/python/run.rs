@@ -247,6 +247,10 @@ impl<'c> Run<'c, '_> {
             Expr::Attribute(object, name) => match (self.eval(object, env), name.as_str()) {
                 (Value::Object(_), "training") => Value::Text("training".to_owned()),
                 (Value::Object(object), name) => object.child(name),
+                (Value::Tensor(most), "values") if self.graph.op(most) == "max 1" => {
+                    let inputs = self.graph.inputs(most).to_vec();
+                    Value::Tensor(self.graph.add(graph::of_tokens("global max_pool"), &inputs))
+                }
                 _ => panic!("{expr:?}"),
             },
             Expr::Index(object, index) => match self.eval(object, env) {
@@ -258,7 +262,13 @@ impl<'c> Run<'c, '_> {
                 }
                 value => {
                     let tensor = self.tensor(&value);
-                    Value::Spread(tensor, spread(index))
+                    match index.as_slice() {
+                        [Expr::All, Expr::Number(index)] => Value::Tensor(
+                            self.graph
+                                .add(graph::numbered("token", &[("index", *index)]), &[tensor]),
+                        ),
+                        index => Value::Spread(tensor, spread(index)),
+                    }
                 }
             },
             Expr::Tuple(items) | Expr::List(items) => {
@@ -309,11 +319,17 @@ impl<'c> Run<'c, '_> {
                 let (a, b) = (self.tensor(&left), self.tensor(&right));
                 let position = matches!(right, Value::Param(_));
                 let op = match (sign, position) {
-                    ('+', true) => "position",
-                    ('+', false) => "add",
-                    ('-', false) => "subtract",
-                    ('*', false) => "multiply",
-                    ('*', true) => "layer_scale",
+                    ('+', true) => match self.axes[&b] {
+                        2 => graph::of_tokens("position"),
+                        axes => {
+                            assert_eq!(axes, 4, "axes of an embedding");
+                            "position".to_owned()
+                        }
+                    },
+                    ('+', false) => "add".to_owned(),
+                    ('-', false) => "subtract".to_owned(),
+                    ('*', false) => "multiply".to_owned(),
+                    ('*', true) => "layer_scale".to_owned(),
                     _ => panic!("{sign}"),
                 };
                 Value::Tensor(self.graph.add(op, &[a, b]))

@@ -88,13 +88,11 @@ impl Run<'_, '_> {
             }
             "cat" => {
                 known(&[]);
-                let (Value::Tuple(paths), Value::Number(1.0)) = (&args[0], &args[1]) else {
+                let (Value::Tuple(paths), Value::Number(axis)) = (&args[0], &args[1]) else {
                     panic!("cat")
                 };
                 let paths: Vec<Id> = paths.iter().map(|path| self.tensor(path)).collect();
-                paths[1..]
-                    .iter()
-                    .fold(paths[0], |x, path| self.graph.add("concat", &[x, *path]))
+                self.concatenation(&paths, *axis)
             }
             // A parameter's default is PyTorch's.
             "leaky_relu" | "elu" => {
@@ -139,10 +137,10 @@ impl Run<'_, '_> {
             }
             "softmax" | "log_softmax" => {
                 known(&[]);
-                assert_eq!(number(&args[1]), 1.0, "the axis of channels");
                 let log = f64::from(u8::from(name == "log_softmax"));
                 let x = self.tensor(&args[0]);
-                self.graph.add(graph::numbered("softmax", &[("log", log)]), &[x])
+                let op = along(&graph::numbered("softmax", &[("log", log)]), number(&args[1]));
+                self.graph.add(op, &[x])
             }
             "hardtanh" | "narrow" | "pixel_shuffle" | "channel_shuffle" | "adaptive_avg_pool2d" | "relu6" => {
                 known(&[]);
@@ -172,7 +170,7 @@ impl Run<'_, '_> {
                 let inputs: Vec<Id> = args.iter().map(|arg| self.tensor(arg)).collect();
                 let op = match (name, named.get("approximate")) {
                     ("relu" | "gelu" | "silu" | "sigmoid" | "tanh" | "softplus" | "linear", None) => name,
-                    ("mish" | "selu" | "exp" | "prelu", None) => name,
+                    ("mish" | "selu" | "exp" | "prelu" | "embedding", None) => name,
                     ("hardsigmoid", None) => "hard_sigmoid",
                     ("gelu", Some(Value::Text(word))) if word == "tanh" => "gelu_tanh",
                     ("hardswish", None) => "hard_swish",
@@ -181,6 +179,22 @@ impl Run<'_, '_> {
                 self.graph.add(op, &inputs)
             }
         }
+    }
+
+    /// Values one after the other along an axis. Before a sequence along its tokens, a token that is the same for the
+    /// whole batch.
+    fn concatenation(&mut self, paths: &[Id], axis: f64) -> Id {
+        if let ([token, x], 1.0, "expand") = (paths, axis, self.graph.op(paths[0])) {
+            let [weight, batch_of] = self.graph.inputs(*token)[..] else {
+                panic!("an expanded token")
+            };
+            assert_eq!(batch_of, *x, "a token for another batch");
+            return self.graph.add("prepend_token", &[*x, weight]);
+        }
+        let op = along("concat", axis);
+        paths[1..]
+            .iter()
+            .fold(paths[0], |x, path| self.graph.add(op.as_str(), &[x, *path]))
     }
 
     /// `F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum=0.1, eps=1e-5)`.
@@ -232,6 +246,15 @@ impl Run<'_, '_> {
         // `F.pad` begins with the last axis: left, right, above, below.
         (self.graph.inputs(x)[0], [pads[2], pads[3], pads[0], pads[1]])
     }
+}
+
+/// An operation along the axis of channels: the second, of sequences the third.
+fn along(op: &str, axis: f64) -> String {
+    if axis == 2.0 {
+        return graph::of_tokens(op);
+    }
+    assert_eq!(axis, 1.0, "the axis of channels");
+    op.to_owned()
 }
 
 /// The words for a function of numbers alone besides its input.

@@ -67,9 +67,11 @@ impl Run<'_, '_> {
 
     fn made_of_loops(&mut self, name: &str, numbers: &[(String, f64)], tensors: &[Id], ty: Option<&str>) -> Id {
         let named: Vec<(&str, f64)> = numbers.iter().map(|(name, number)| (name.as_str(), *number)).collect();
-        let op = match named.as_slice() {
-            [] => name.to_owned(),
-            numbers => graph::numbered(name, numbers),
+        let (name, op) = match (name, named.as_slice()) {
+            ("reshape", [("vector", 0.0)]) => ("to_tokens", "to_tokens".to_owned()),
+            ("reshape", [("vector", 1.0)]) => ("flatten_tokens", "flatten_tokens".to_owned()),
+            (name, []) => (name, name.to_owned()),
+            (name, numbers) => (name, graph::numbered(name, numbers)),
         };
         match ty.and_then(shape).filter(|_| graph::is_reshaping(name)) {
             Some(shape) => self.graph.add(shaped(op, shape), tensors),
@@ -103,12 +105,11 @@ impl Run<'_, '_> {
             "" => Vec::new(),
             _ => generics(&format!("<{}", sizes.trim_end_matches("::apply")))
                 .iter()
-                .map(|part| {
-                    if part.contains('<') {
-                        numbers(part)
-                    } else {
-                        part.parse().into_iter().collect()
-                    }
+                .map(|part| match *part {
+                    "true" => vec![1],
+                    "false" => vec![0],
+                    part if part.contains('<') => numbers(part),
+                    part => part.parse().into_iter().collect(),
                 })
                 .collect(),
         };
@@ -126,10 +127,13 @@ impl Run<'_, '_> {
             "Conv" => graph::conv(pair(0), four(1), pair(2), sizes[3][0]),
             "MaxPool" => graph::pool("max_pool", pair(0), pair(1), four(2)),
             "AvgPool" => graph::pool("avg_pool", pair(0), pair(1), four(2)),
-            "Attend" => graph::attend(sizes[0][0]),
+            "Attend" => graph::attend(sizes[0][0], sizes[0][0], false),
+            "GroupedAttend" => graph::attend(sizes[0][0], sizes[1][0], sizes[2][0] == 1),
             "global_avg_pool" => "global avg_pool".to_owned(),
             "global_max_pool" => "global max_pool".to_owned(),
             "position_embedding" => "position".to_owned(),
+            "position_embedding_of_tokens" => graph::of_tokens("position"),
+            "class_token" => "prepend_token".to_owned(),
             "dropout" => match args {
                 [_, _, Value::Number(p)] => graph::dropout(*p),
                 _ => panic!("dropout"),
@@ -140,7 +144,9 @@ impl Run<'_, '_> {
             },
             "layer_scale" => name.to_owned(),
             "scale" => return self.scale(&tensors),
-            "add" | "multiply" | "gate" | "concat" | "flatten" | "linear" => name.to_owned(),
+            "add" | "multiply" | "gate" | "concat" | "flatten" | "linear" | "linear_at" | "embedding" => {
+                name.to_owned()
+            }
             "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" => name.to_owned(),
             _ => panic!("the operation {name}"),
         };
@@ -155,7 +161,8 @@ impl Run<'_, '_> {
     fn scale(&mut self, tensors: &[Id]) -> Id {
         let (layer, factors, bias) = (tensors[0], tensors[1], &tensors[2..]);
         let (op, inputs) = (self.graph.op(layer).to_owned(), self.graph.inputs(layer).to_vec());
-        assert!(op.starts_with("conv") || op == "linear", "factors on `{op}`");
+        let is_linear = op == "linear" || op == "linear_at";
+        assert!(op.starts_with("conv") || is_linear, "factors on `{op}`");
         let [x, kernel] = inputs[..] else {
             panic!("factors after a bias")
         };

@@ -2,6 +2,7 @@
 
 use super::module::Module;
 use super::{Object, Value, tensor, text};
+use crate::expected::{INTO_TOKENS, READ_TOKENS};
 use crate::graph::{self, Graph};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -130,14 +131,28 @@ impl<'m, 'g> Run<'m, 'g> {
         }
     }
 
+    /// A method of the pass: inputs become activations, those of several after their batches are compared.
+    fn pass(&mut self, method: &str, call: &syn::ExprMethodCall, env: &mut Env) -> Value {
+        if method == "same_batch" {
+            let batches = text(&call.args[0]);
+            let sizes = batches.split("input.").skip(1);
+            let compared: Vec<&str> = sizes.filter_map(|size| size.split(')').next()).collect();
+            let fields = self.module.fields["Input"].iter().map(|(name, _)| name.as_str());
+            assert_eq!(compared, fields.collect::<Vec<_>>(), "{batches}");
+            return Value::Nothing;
+        }
+        let input = self.eval(&call.args[0], env, None);
+        match method {
+            "read" => input,
+            "read_tokens" => Value::Tensor(self.graph.add(READ_TOKENS, &[tensor(&input)])),
+            _ => panic!("{}", text(call)),
+        }
+    }
+
     fn method_call(&mut self, call: &syn::ExprMethodCall, env: &mut Env) -> Value {
         let method = call.method.to_string();
         if matches!(&*call.receiver, Expr::Path(path) if text(path) == "pass") {
-            return match method.as_str() {
-                "read" => self.eval(&call.args[0], env, None),
-                "read_beside" => self.eval(&call.args[1], env, None),
-                _ => panic!("{}", text(call)),
-            };
+            return self.pass(&method, call, env);
         }
         if matches!(&*call.receiver, Expr::Path(path) if text(path) == "tape") {
             assert!(matches!(method.as_str(), "first" | "other"));
@@ -157,6 +172,7 @@ impl<'m, 'g> Run<'m, 'g> {
                 Value::List(mapped.collect())
             }
             ("iter" | "collect", Value::List(_)) | ("into_tensor" | "context_mut", Value::Tensor(_)) => receiver,
+            ("into_tokens", Value::Tensor(x)) => Value::Tensor(self.graph.add(INTO_TOKENS, &[*x])),
             ("again" | "after", Value::Tensor(_)) => receiver,
             ("fork", Value::Tensor(_)) => Value::List(vec![receiver.clone(), receiver]),
             ("visit", Value::Bank(visits)) => visits.borrow_mut().pop_front().expect("one more visit"),
