@@ -99,12 +99,13 @@ impl<'p> Forward<'p> {
         match step {
             Step::Layer {
                 op,
+                input,
                 output,
                 tensors,
                 private,
                 arms,
             } => {
-                let mut call = Rust::new(inputs(*output, arms), *output, self.tensors(op, tensors));
+                let mut call = Rust::new(inputs(*input, arms), *output, self.tensors(op, tensors));
                 self.layer(op, *private, &mut call);
                 match arms.as_slice() {
                     [] => call.statements(),
@@ -286,9 +287,9 @@ fn names(arms: &[Arm]) -> Vec<Ident> {
 }
 
 /// The inputs of an operation with their shapes.
-fn inputs(output: Shape, arms: &[Arm]) -> Vec<(Ident, Shape)> {
+fn inputs(input: Shape, arms: &[Arm]) -> Vec<(Ident, Shape)> {
     match arms {
-        [] => vec![(format_ident!("x"), output)],
+        [] => vec![(format_ident!("x"), input)],
         arms => names(arms).into_iter().zip(arms.iter().map(|arm| arm.output)).collect(),
     }
 }

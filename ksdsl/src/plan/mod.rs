@@ -110,6 +110,8 @@ pub(super) enum Location {
 pub(super) enum Step {
     Layer {
         op: Op,
+        /// The shape of the input, of the first one of several.
+        input: Shape,
         output: Shape,
         /// Where its tensors are, in their order, or the one module that holds them.
         tensors: Vec<Location>,
@@ -253,6 +255,7 @@ impl<'n> Planner<'n> {
                         Some(id) => layer_step(self.network, id, depth, &mut parts.fields),
                         None => Step::Layer {
                             op: join.op.clone(),
+                            input: join.arms[0].output,
                             output: join.output,
                             tensors: Vec::new(),
                             private: PrivateTensors::default(),
@@ -401,6 +404,7 @@ fn layer_step(network: &Network, id: usize, depth: usize, fields: &mut Vec<Field
     };
     Step::Layer {
         op: layer.op.clone(),
+        input: layer.input,
         output: layer.output,
         tensors,
         private: layer.private_tensors().map(|tensor| {

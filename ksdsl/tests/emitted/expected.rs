@@ -106,7 +106,7 @@ pub(crate) fn input_name(at: usize) -> String {
 /// Adds what a network computes of its input to a graph.
 pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id {
     // Rust says which of the tensors are `[batch, tokens, features]`.
-    let mut read = |at: usize, graph: &mut Graph| {
+    let read = |at: usize, graph: &mut Graph| {
         let input = graph.add(input_name(at), &[]);
         match style == Style::Rust && is_tokens(network.inputs[at].shape) {
             true => graph.add(READ_TOKENS, &[input]),

@@ -107,7 +107,7 @@ fn are_keys(names: &str) {
 fn keywords_of_python_are_names() {
     // keyword.kwlist of Python 3.13, less the words that the language has for itself.
     are_keys(
-        "None assert async await break class continue def del elif except finally from global import is lambda \
+        "None assert async await break class continue def del elif except finally global import is lambda \
          nonlocal pass raise return try while yield",
     );
 }

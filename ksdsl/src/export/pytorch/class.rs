@@ -119,12 +119,13 @@ impl<'p> Class<'p> {
             match step {
                 Step::Layer {
                     op,
-                    output,
+                    input,
                     tensors,
                     private,
                     arms,
+                    ..
                 } => {
-                    let inputs = self.inputs(*output, arms, x);
+                    let inputs = self.inputs(*input, arms, x);
                     self.layer(op, tensors, *private, inputs);
                 }
                 Step::Module(field, uses) => {
@@ -142,9 +143,9 @@ impl<'p> Class<'p> {
     }
 
     /// The inputs of an operation: `x`, or the outputs of branches of it, of which the first stays `x`.
-    fn inputs(&mut self, output: Shape, arms: &[Arm], x: &str) -> Vec<(String, Shape)> {
+    fn inputs(&mut self, input: Shape, arms: &[Arm], x: &str) -> Vec<(String, Shape)> {
         if arms.is_empty() {
-            return vec![(x.to_owned(), output)];
+            return vec![(x.to_owned(), input)];
         }
         let mut inputs = vec![x.to_owned()];
         for arm in &arms[1..] {
