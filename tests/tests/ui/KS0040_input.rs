@@ -10,7 +10,7 @@ ksnet! {
         conv(8, kernel = 3)
     }
     net flat {
-        input 32 x 32
+        input 1 x 3 x 32 x 32
         conv(8, kernel = 3)
     }
 }
