@@ -166,7 +166,7 @@ fn traced(network: &Network) -> TokenStream {
             pub fn traced(self, gradients: rt::Gradients<E, D>) -> Input<B, E, D, rt::OwnedTape<E, D>> {
                 Input {
                     #first: rt::Trace::traced(self.#first, gradients),
-                    #(#others: rt::PutTape::put_tape(self.#others, ::core::default::Default::default()),)*
+                    #(#others: rt::PutTape::put_tape(self.#others, Default::default()),)*
                 }
             }
         }
