@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from measure import Judge, largest
 from networks import DTYPES, Net, Tensors, training_pass
 from parity import RESULTS, Tools
-from section import Seed, Side, put_section, section
+from section import TITLE, Seed, Side, put_section, section
 from torch import Tensor, nn
 
 
@@ -143,7 +143,7 @@ def main() -> None:
             show(net.name, seed, found)
             results[net.name].append(found)
     if options.table:
-        put_section(options.table, section(results, options.batch, level()))
+        put_section(options.table, section(results, options.batch, level()), TITLE)
 
 
 if __name__ == "__main__":

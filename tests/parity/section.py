@@ -1,4 +1,5 @@
-"""The section of the page of `parity.py` that `deep.py` writes: the errors of deep networks in single precision."""
+"""The sections of the page of `parity.py` that other scripts write, and that of `deep.py`: the errors of deep networks in
+single precision."""
 
 import json
 import statistics
@@ -9,6 +10,7 @@ from measure import Error
 from table import number, table
 
 TITLE = "## Deep networks with batch norms"
+KNOWN_TITLE = "## Networks of the literature"
 
 TEXT = """\
 {title}
@@ -68,19 +70,21 @@ def section(results: dict[str, list[Seed]], batch: int, level: str) -> str:
     return text + table(head, rows)
 
 
-def split(page: str) -> tuple[str, str]:
-    """The page without the section, and the section, which is the last."""
-    before, title, section = page.partition(TITLE)
-    return before, title + section
+def split(page: str, title: str) -> tuple[str, str, str]:
+    """The page before a section, the section, and what follows it; the page alone if it has no such section."""
+    before, found, rest = page.partition(title)
+    text, following, after = rest.partition("\n## ")
+    return before, found + text, (following + after).lstrip("\n")
 
 
 def keep_section(path: Path, page: str) -> str:
-    """The page with the section of the file."""
-    section = split(path.read_text())[1] if path.exists() else ""
-    return page + ("\n" + section if section else "")
+    """The page with the sections of the file that other scripts write."""
+    old = path.read_text() if path.exists() else ""
+    sections = [split(old, title)[1] for title in (TITLE, KNOWN_TITLE)]
+    return "\n".join([page, *(section.rstrip("\n") + "\n" for section in sections if section)])
 
 
-def put_section(path: Path, section: str) -> None:
-    """Replaces the section of the file."""
-    before = split(path.read_text())[0]
-    path.write_text(before.rstrip("\n") + "\n\n" + section)
+def put_section(path: Path, section: str, title: str) -> None:
+    """Replaces the section of the file with this title."""
+    before, _, after = split(path.read_text(), title)
+    path.write_text(before.rstrip("\n") + "\n\n" + section.rstrip("\n") + "\n" + ("\n" + after if after else ""))
