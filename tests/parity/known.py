@@ -45,9 +45,11 @@ TEXT = """\
 {title}
 
 `tests/parity/known.py` compares the networks of `tests/nets/known` with their reference implementations: the exported
-module has the reference's weights and running statistics (at random, so that all of them matter), and both compute the
-same random input in inference mode. The difference is the largest one, relative to the largest output.
-`tests/parity/known.csv` keeps the results.
+module gets the reference's weights and running statistics, and both compute the same random input in inference mode.
+Vectors are random, and running statistics are those of an input, changed at random, so that all of them matter. Of the
+recurrent networks, only the last hidden state is compared. References marked as restated are those of
+`tests/parity/references.py`; the others come from the package. The difference is the largest one, relative to the largest
+output. `tests/parity/known.csv` keeps the results.
 
 ```sh
 python tests/parity/known.py --table docs/parity.md
@@ -136,12 +138,13 @@ KNOWN = [
 
 
 def randomise(model: nn.Module) -> None:
-    """All vectors at random: biases, norms, running statistics, scales, class tokens. Otherwise zeros and ones hide an
-    error."""
+    """All vectors at random: biases, norms, scales, class tokens; and matrices of zeros, such as the head of torchvision's
+    ViT. Otherwise zeros and ones hide an error."""
     for key, tensor in model.state_dict().items():
         if not tensor.is_floating_point() or tensor.numel() != max(tensor.shape):
-            continue
-        if key.endswith(("running_var", "weight", "layer_scale")):
+            if tensor.ndim > 1 and not tensor.any():
+                tensor.normal_(0, 0.02)
+        elif key.endswith(("running_var", "weight", "layer_scale")):
             tensor.uniform_(0.5, 1.5)
         else:
             tensor.normal_(0, 0.3)
