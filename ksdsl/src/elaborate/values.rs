@@ -186,7 +186,9 @@ impl Elaborator<'_, '_> {
             && !values[first].touched
         {
             values[first].used = true;
-            self.nodes.remove(0);
+            // There is no such step if an input before it has an error.
+            self.nodes
+                .retain(|node| !matches!(node, Node::Keep(value) if *value == first));
         }
         let used: HashSet<Span> = values
             .iter()
