@@ -1,11 +1,11 @@
 //! Dropout of values and of images.
 
-use crate::act::{Act, ActShape};
+use crate::act::{Act, ActShape, Untyped};
 use crate::backend::Backend;
 use crate::pass::Pass;
 use crate::scalar::Scalar;
 use dfdx::tensor::Tape;
-use ksdsl_engine::ops;
+use ksdsl_engine::{Exec, ops};
 
 /// In a training pass, zeroes each element with probability `p` and scales the others by
 /// `1 / (1 - p)` (Srivastava et al. 2014, inverted); the identity in inference.
@@ -14,12 +14,7 @@ pub fn dropout<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     x: Act<S, E, D, T>,
     p: f64,
 ) -> Result<Act<S, E, D, T>, D::Err> {
-    if !pass.is_training() || p <= 0.0 {
-        return Ok(x);
-    }
-    let seed = pass.dropout_seed();
-    let shape = x.shape;
-    x.then(shape, |x| ops::dropout(p, seed, x))
+    dropped(pass, x, p, ops::dropout)
 }
 
 /// In a training pass, zeroes each image with probability `p` and scales the others by `1 / (1 - p)` (Huang et al.
@@ -29,10 +24,20 @@ pub fn stochastic_depth<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     x: Act<S, E, D, T>,
     p: f64,
 ) -> Result<Act<S, E, D, T>, D::Err> {
+    dropped(pass, x, p, ops::stochastic_depth)
+}
+
+/// What `run` makes of `x` with the next seed, in a training pass.
+fn dropped<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    pass: &mut Pass<E, D>,
+    x: Act<S, E, D, T>,
+    p: f64,
+    run: impl FnOnce(f64, u64, Untyped<E, D, T>) -> Result<Untyped<E, D, T>, <D::Exec as Exec<E>>::Err>,
+) -> Result<Act<S, E, D, T>, D::Err> {
     if !pass.is_training() || p <= 0.0 {
         return Ok(x);
     }
     let seed = pass.dropout_seed();
     let shape = x.shape;
-    x.then(shape, |x| ops::stochastic_depth(p, seed, x))
+    x.then(shape, |x| run(p, seed, x))
 }

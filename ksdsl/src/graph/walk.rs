@@ -6,7 +6,6 @@ use crate::ir::{self, GroupId, Join, LayerId, Network, Op, PrivateTensors, Shape
 use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv::Conv;
 use crate::ops::dropout::Dropout;
-use crate::ops::stochastic_depth::StochasticDepth;
 use crate::ops::{Call, Number};
 use ksdsl_engine::act::{Act, Context, GradCell};
 use ksdsl_engine::ops::{self, CallError, to_nchw, to_nhwc};
@@ -296,15 +295,11 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
     }
 
-    /// Dropout of some kind, the identity in inference.
-    fn dropped(
-        &mut self,
-        dropout: impl FnOnce(f64, u64, Act<E, X, T>) -> Flow<E, X, T>,
-        p: f64,
-        x: Act<E, X, T>,
-    ) -> Flow<E, X, T> {
+    /// Dropout, the identity in inference.
+    fn dropout(&mut self, &Dropout { p, of_images }: &Dropout, x: Act<E, X, T>) -> Flow<E, X, T> {
+        let run = if of_images { ops::stochastic_depth } else { ops::dropout };
         match &mut self.training {
-            Some(training) if p > 0.0 => dropout(p, (training.seeds)(), x),
+            Some(training) if p.0 > 0.0 => run(p.0, (training.seeds)(), x),
             _ => Ok(x),
         }
     }
@@ -395,10 +390,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
             return self.batch_norm(id, norm, x);
         }
         if let Some(dropout) = op.downcast::<Dropout>() {
-            return self.dropped(ops::dropout, dropout.p.0, x);
-        }
-        if let Some(depth) = op.downcast::<StochasticDepth>() {
-            return self.dropped(ops::stochastic_depth, depth.p.0, x);
+            return self.dropout(dropout, x);
         }
         self.call(op.call(), Some(id), vec![x])
     }

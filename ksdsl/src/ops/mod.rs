@@ -94,7 +94,6 @@ operations! {
     pad,
     zero_channels,
     adaptive_avg_pool,
-    stochastic_depth,
 }
 
 /// What a specification calls.
