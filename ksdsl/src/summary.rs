@@ -168,6 +168,11 @@ pub struct LayerSummary {
     #[cfg(feature = "memory")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<&'static str>,
+    /// Whether the runtime computes it in inference together with the operation before it, in one pass over memory. With
+    /// the feature `memory`.
+    #[cfg(feature = "memory")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fused: bool,
 }
 
 impl Summary {
@@ -314,11 +319,14 @@ fn mappings(network: &Network) -> Vec<MappingSummary> {
 #[cfg_attr(not(feature = "memory"), allow(unused_variables))]
 fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummary> {
     let name = |visit: Visit| network.groups[visit.group].kernel_name(visit.kernel);
+    #[cfg(feature = "memory")]
+    let fused = memory::fused(network, batch);
     network
         .layers
         .iter()
         .zip(&analysis.layers)
-        .map(|(layer, cost)| LayerSummary {
+        .enumerate()
+        .map(|(id, (layer, cost))| LayerSummary {
             path: layer.path.to_string(),
             op: layer.op.word(),
             details: details(layer),
@@ -332,6 +340,8 @@ fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummar
             macs: cost.macs,
             #[cfg(feature = "memory")]
             algorithm: memory::algorithm(network, layer, batch),
+            #[cfg(feature = "memory")]
+            fused: fused.binary_search(&id).is_ok(),
         })
         .collect()
 }

@@ -213,6 +213,11 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
         }
     }
 
+    /// Whether the last operation takes no pass over memory of its own, because the one before it computes it, too.
+    pub fn is_fused(&self) -> bool {
+        self.value.is_fused()
+    }
+
     /// Computes deferred values.
     ///
     /// # Errors

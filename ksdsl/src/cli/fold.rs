@@ -36,7 +36,7 @@ impl Row {
             layer: layer.op,
             output: join_sizes(&layer.output),
             kernel: layer.kernel.as_deref().map(join_sizes).unwrap_or_default(),
-            algorithm: layer.algorithm.unwrap_or_default(),
+            algorithm: layer.algorithm.unwrap_or(if layer.fused { "fused" } else { "" }),
             group: groups.into_iter().flatten().collect::<Vec<_>>().join(", "),
             stored: layer.stored,
             unshared: layer.unshared,

@@ -1,10 +1,10 @@
-//! The memory that passes take, and the algorithms of convolutions: the network runs on a meter.
+//! The memory that passes take, the algorithms of convolutions, and what is fused: the network runs on a meter.
 
 use super::Error;
 use super::params::Params;
 use super::step;
 use super::walk::{self, Walk, map};
-use crate::ir::{Layer, Network, Port};
+use crate::ir::{Layer, LayerId, Network, Port};
 use ksdsl_cpu::meter::{self, Meter, MeterBuf};
 use ksdsl_engine::size::Algorithm;
 use ksdsl_engine::{Exec, Kernels, NoTape};
@@ -68,6 +68,19 @@ pub fn algorithm(network: &Network, layer: &Layer, batch: u64) -> Option<&'stati
         Algorithm::ToomCook => "toom_cook",
         Algorithm::Auto | Algorithm::Training | Algorithm::Direct => "direct",
     })
+}
+
+/// The layers that take no pass over memory of their own in inference, because the operation before them computes them,
+/// too, in ascending order.
+pub fn fused(network: &Network, batch: u64) -> Vec<LayerId> {
+    let meter = Meter::new(1);
+    let images = walk::size(batch.min(most_images(network)));
+    let params = params(network, &meter);
+    let walk = Walk::<f32, Meter, NoTape>::inference(network, &params, images);
+    let Ok(pass) = walk.run(&meter, None, None, inputs(network, images, &meter));
+    let mut fused = pass.fused;
+    fused.sort_unstable();
+    fused
 }
 
 fn counted(network: &Network, batch: usize, threads: usize) -> Peaks {

@@ -67,6 +67,8 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
     pub(super) tape: T,
     /// What the running statistics become, by place.
     pub(super) statistics: Statistics<E, X>,
+    /// The layers that the operation before them computes, too.
+    pub(super) fused: Vec<LayerId>,
 }
 
 /// What only a training pass has.
@@ -88,6 +90,7 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     values: Vec<Option<Act<E, X, T>>>,
     /// How often each will be used from here on.
     uses: Vec<usize>,
+    fused: Vec<LayerId>,
 }
 
 type Flow<E, X, T> = Result<Act<E, X, T>, <X as Exec<E>>::Err>;
@@ -130,6 +133,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             shared: HashMap::new(),
             values: network.values.iter().map(|_| None).collect(),
             uses: network.uses(),
+            fused: Vec::new(),
         }
     }
 
@@ -167,6 +171,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             input_gradients,
             tape: T::default(),
             statistics: Statistics::default(),
+            fused: std::mem::take(&mut self.fused),
         };
         for (port, x) in network.outputs.iter().zip(self.outputs(last)) {
             let (data, context, gradient) = x.ready()?.into_values();
@@ -372,13 +377,8 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         };
         ops::batch_norm_train(x, scale, shift, eps, note, |error| error)
     }
-}
 
-impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
-    type Value = Act<E, X, T>;
-    type Error = X::Err;
-
-    fn layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
+    fn run_layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
         let op = &self.network.layers[id].op;
         if op.is_invalid() {
             return Ok(x);
@@ -393,6 +393,17 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
             return self.dropout(dropout, x);
         }
         self.call(op.call(), Some(id), vec![x])
+    }
+}
+
+impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
+    type Value = Act<E, X, T>;
+    type Error = X::Err;
+
+    fn layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
+        let y = self.run_layer(id, x)?;
+        self.fused.extend(y.is_fused().then_some(id));
+        Ok(y)
     }
 
     fn fork(&mut self, x: Act<E, X, T>) -> Result<[Act<E, X, T>; 2], X::Err> {

@@ -298,6 +298,33 @@ fn a_byte_order_mark_does_no_harm() {
     );
 }
 
+/// What a convolution, a norm and a gate compute in inference besides themselves: the norm's running statistics, an
+/// activation next to the convolution, and what is added behind it with its ReLU. A sigmoid behind a norm, a pool and what
+/// two layers read are passes of their own.
+#[test]
+fn fused_layers_are_marked() {
+    let net = "net n { input 3 x 8 x 8
+        conv(4, kernel = 3); batch_norm; a: relu
+        conv(4, kernel = 3); b: gelu; batch_norm; c: sigmoid
+        max_pool(2); d: relu
+        residual { conv(4, kernel = 3, pad = 1); batch_norm }
+        e: relu
+        global_avg_pool; linear(5); f: relu }";
+    let folder = Folder::with(&[("n.ksn", net)]);
+    let json = folder.ksn(&["summary", "n.ksn", "--json"]).json();
+    let fused: Vec<&str> = json["layers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|layer| layer["fused"] == true)
+        .map(|layer| layer["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        fused,
+        ["batch_norm", "a", "b", "batch_norm_2", "batch_norm_3", "e", "f"]
+    );
+}
+
 #[test]
 fn json_has_the_fields_that_tools_rely_on() {
     let folder = Folder::with(&[("small.ksn", SMALL)]);

@@ -5,11 +5,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Every optional key of the JSON: details, kernels, groups of kernels and of biases, mappings, algorithms.
+/// Every optional key of the JSON: details, kernels, groups of kernels and of biases, mappings, algorithms, fused
+/// layers.
 const EVERY_KEY: &str = "\
 net every(width = 4) {
     input image: 3 x 8 x 8
-    conv(width, kernel = 3, pad = 1, bias = true)
+    conv(width, kernel = 3, pad = 1, bias = true); relu
     stage body { repeat 3 { conv(width, kernel = 3, pad = 1, bias = true) } }
     share kernel of isomorphic conv in body into [0, 0, _]
     share bias of isomorphic conv in body

@@ -66,6 +66,16 @@ impl<E: Real, X: Exec<E>> Value<E, X> {
         }
     }
 
+    /// Whether an operation was taken up, or is chained to the one before it.
+    pub(crate) fn is_fused(&self) -> bool {
+        match self {
+            Self::Ready(..) => false,
+            Self::Conv(step) => step.behind.is_some() || !step.is_bare(),
+            Self::Norm(step) => step.tail.after.is_some() || step.residual.is_some(),
+            Self::Gate(step) => step.after.is_some() || step.residual.is_some(),
+        }
+    }
+
     /// Takes up an activation. `false`: it must be a pass of its own.
     pub(crate) fn take_activation(&mut self, kind: Activation, taped: bool) -> bool {
         match self {
