@@ -82,14 +82,21 @@ net se_resnet_2_shared = se_resnet(depth = 2)
     ),
 ];
 
-/// The networks of the sweep: the data set, the image size, and the numbers of stages that share. The networks for
+/// The networks of the sweep: the data set, the sizes in the specification and in Rust, and the
+/// numbers of stages that share. The networks for
 /// CIFAR take minutes to compile and need the feature `cifar`.
-const SWEEPS: [(&str, &str, &[usize]); 3] = [
-    ("digits", "width = 8", &[1, 2, 3]),
-    ("cifar10", "channels = 3, side = 32, width = 16", &[1, 3]),
+const SWEEPS: [(&str, &str, &str, &[usize]); 3] = [
+    ("digits", "width = 8", "1, 8, 8, 10", &[1, 2, 3]),
+    (
+        "cifar10",
+        "channels = 3, side = 32, width = 16",
+        "3, 32, 32, 10",
+        &[1, 3],
+    ),
     (
         "cifar100",
         "channels = 3, side = 32, width = 16, classes = 100",
+        "3, 32, 32, 100",
         &[1, 3],
     ),
 ];
@@ -111,11 +118,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, net, text) in small {
         instances = instances.text(name, importing(net, text));
     }
-    for (data, sizes, stages) in SWEEPS {
+    for (data, sizes, types, stages) in SWEEPS {
         if data != "digits" && !cifar {
             continue;
         }
-        let (nets, list) = sweep(data, sizes, stages)?;
+        let (nets, list) = sweep(data, (sizes, types), stages)?;
         instances = instances.text(&format!("sweep_{data}"), importing("src/bin/sweep/sweep.ksn", &nets));
         fs::write(out_dir.join(format!("sweep_{data}_list.rs")), list)?;
     }
@@ -129,7 +136,7 @@ fn importing(net: &str, instances: &str) -> String {
 }
 
 /// The instances that a sweep trains, and a Rust list of them.
-fn sweep(data: &str, sizes: &str, stages: &[usize]) -> Result<(String, String), Box<dyn Error>> {
+fn sweep(data: &str, (sizes, types): (&str, &str), stages: &[usize]) -> Result<(String, String), Box<dyn Error>> {
     let (mut nets, mut list) = (String::new(), String::from("[\n"));
     let mut add = |depth: usize, shared: usize, mapping: usize| {
         let how = if shared == 0 { "unshared" } else { MAPPINGS[mapping] };
@@ -140,7 +147,7 @@ fn sweep(data: &str, sizes: &str, stages: &[usize]) -> Result<(String, String), 
         )?;
         writeln!(
             list,
-            "Entry::of::<sweep_{data}::{name}::Builder>({depth}, {shared}, \"{how}\"),"
+            "Entry::of::<sweep_{data}::{name}::Builder, {types}>({depth}, {shared}, \"{how}\"),"
         )
     };
     for depth in SWEEP_DEPTHS {

@@ -1,32 +1,41 @@
-//! The networks that can be trained, by the size of their input images.
+//! The networks that can be trained.
 
 use crate::entry::Entry;
 use crate::nets;
 use ksdsl_train::Recipe;
+use ksdsl_train::data::Sizes;
 use ksdsl_train::optim::{AdamW, Decayed};
 use ksdsl_train::recipe::Augment;
 
-/// The list of networks for one kind of image.
-pub trait Catalog: Sized {
-    /// All of them. The first family is the default.
-    fn entries() -> Vec<Self>;
+/// All networks. Of those for one kind of images, the first family is the default.
+pub fn entries() -> Vec<Entry> {
+    let all = [grey(), colour()];
+    #[cfg(feature = "cifar")]
+    let all = [&all[..], &[cifar()]].concat();
+    all.concat()
 }
 
-impl Catalog for Entry<1, 8, 8, 10> {
-    fn entries() -> Vec<Self> {
-        let sgd = Recipe::default;
-        let adam = || Recipe {
-            method: AdamW::default().into(),
-            rate: 0.003,
-            ..Recipe::default()
-        };
-        vec![
-            Self::of::<nets::digits_unshared::Builder>(sgd()),
-            Self::of::<nets::digits_shared::Builder>(sgd()),
-            Self::of::<nets::vit_unshared::Builder>(adam()),
-            Self::of::<nets::vit_shared::Builder>(adam()),
-        ]
-    }
+/// The networks for images and classes of these sizes.
+pub fn entries_for(sizes: Sizes) -> Vec<Entry> {
+    let mut entries = entries();
+    entries.retain(|entry| entry.sizes == sizes);
+    entries
+}
+
+/// 8x8 grey images in ten classes.
+fn grey() -> Vec<Entry> {
+    let sgd = Recipe::default;
+    let adam = || Recipe {
+        method: AdamW::default().into(),
+        rate: 0.003,
+        ..Recipe::default()
+    };
+    vec![
+        Entry::of::<nets::digits_unshared::Builder, 1, 8, 8, 10>(sgd()),
+        Entry::of::<nets::digits_shared::Builder, 1, 8, 8, 10>(sgd()),
+        Entry::of::<nets::vit_unshared::Builder, 1, 8, 8, 10>(adam()),
+        Entry::of::<nets::vit_shared::Builder, 1, 8, 8, 10>(adam()),
+    ]
 }
 
 /// SGD with the one-cycle schedule; random crops and horizontal flips.
@@ -57,33 +66,30 @@ fn colour_adam() -> Recipe {
     }
 }
 
-impl Catalog for Entry<3, 32, 32, 10> {
-    fn entries() -> Vec<Self> {
-        use nets::small_convmixer::{convmixer_small_shared, convmixer_small_unshared};
-        use nets::small_se_resnet::{se_resnet_small_shared, se_resnet_small_unshared};
-        vec![
-            Self::of::<se_resnet_small_unshared::Builder>(colour_sgd()),
-            Self::of::<se_resnet_small_shared::Builder>(colour_sgd()),
-            Self::of::<convmixer_small_unshared::Builder>(colour_adam()),
-            Self::of::<convmixer_small_shared::Builder>(colour_adam()),
-            #[cfg(feature = "cifar")]
-            Self::of::<nets::paper_se_resnet::se_resnet_2_unshared::Builder>(colour_sgd()),
-            #[cfg(feature = "cifar")]
-            Self::of::<nets::paper_se_resnet::se_resnet_2_shared::Builder>(colour_sgd()),
-        ]
-    }
+/// 32x32 colour images in ten classes.
+fn colour() -> Vec<Entry> {
+    use nets::small_convmixer::{convmixer_small_shared, convmixer_small_unshared};
+    use nets::small_se_resnet::{se_resnet_small_shared, se_resnet_small_unshared};
+    vec![
+        Entry::of::<se_resnet_small_unshared::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_resnet_small_shared::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<convmixer_small_unshared::Builder, 3, 32, 32, 10>(colour_adam()),
+        Entry::of::<convmixer_small_shared::Builder, 3, 32, 32, 10>(colour_adam()),
+    ]
 }
 
+/// The paper's SE-ResNet, and 32x32 colour images in a hundred classes.
 #[cfg(feature = "cifar")]
-impl Catalog for Entry<3, 32, 32, 100> {
-    fn entries() -> Vec<Self> {
-        use nets::small_convmixer::{convmixer_small_100_shared, convmixer_small_100_unshared};
-        use nets::small_se_resnet::{se_resnet_small_100_shared, se_resnet_small_100_unshared};
-        vec![
-            Self::of::<se_resnet_small_100_unshared::Builder>(colour_sgd()),
-            Self::of::<se_resnet_small_100_shared::Builder>(colour_sgd()),
-            Self::of::<convmixer_small_100_unshared::Builder>(colour_adam()),
-            Self::of::<convmixer_small_100_shared::Builder>(colour_adam()),
-        ]
-    }
+fn cifar() -> Vec<Entry> {
+    use nets::paper_se_resnet::{se_resnet_2_shared, se_resnet_2_unshared};
+    use nets::small_convmixer::{convmixer_small_100_shared, convmixer_small_100_unshared};
+    use nets::small_se_resnet::{se_resnet_small_100_shared, se_resnet_small_100_unshared};
+    vec![
+        Entry::of::<se_resnet_2_unshared::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_resnet_2_shared::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_resnet_small_100_unshared::Builder, 3, 32, 32, 100>(colour_sgd()),
+        Entry::of::<se_resnet_small_100_shared::Builder, 3, 32, 32, 100>(colour_sgd()),
+        Entry::of::<convmixer_small_100_unshared::Builder, 3, 32, 32, 100>(colour_adam()),
+        Entry::of::<convmixer_small_100_shared::Builder, 3, 32, 32, 100>(colour_adam()),
+    ]
 }

@@ -1,10 +1,6 @@
 //! The data sets that the programs train on.
 
-use crate::catalog::Catalog;
-use crate::entry::Entry;
-#[cfg(feature = "cifar")]
-use ksdsl_train::data::Cifar100;
-use ksdsl_train::data::{Cifar10, DataError, Dataset, Digits, Scaling, Shapes};
+use ksdsl_train::data::{Cifar10, Cifar100, DataError, Dataset, Digits, Scaling, Shapes};
 use ksdsl_train::interrupt::Stop;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,20 +10,23 @@ use std::sync::Arc;
 /// The fraction of the images in the validation set, if the data set has no split of its own.
 const VALIDATION_FRACTION: f64 = 0.2;
 
+/// The size to which the images of a folder are cropped and resized: that of the networks for colour images.
+const COLOUR: [usize; 3] = [3, 32, 32];
+
 /// Training set, validation set, and how pixels are scaled.
 #[derive(Clone, Debug)]
-pub struct Data<const C: usize, const H: usize, const W: usize, const K: usize> {
+pub struct Data {
     /// The training set.
-    pub training: Arc<Dataset<C, H, W, K>>,
+    pub training: Arc<Dataset>,
     /// The validation set.
-    pub validation: Dataset<C, H, W, K>,
+    pub validation: Dataset,
     /// Mean and standard deviation of the training set.
-    pub scaling: Scaling<C>,
+    pub scaling: Scaling,
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Data<C, H, W, K> {
+impl Data {
     /// A data set with the given training and validation sets.
-    pub fn new((training, validation): (Dataset<C, H, W, K>, Dataset<C, H, W, K>)) -> Self {
+    pub fn new((training, validation): (Dataset, Dataset)) -> Self {
         Self {
             scaling: Scaling::of(&training),
             training: Arc::new(training),
@@ -35,13 +34,8 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Data<C, H, 
         }
     }
 
-    fn empty() -> Result<Self, DataError> {
-        let none = || Dataset::new(Vec::new(), Vec::new());
-        Ok(Self::new((none()?, none()?)))
-    }
-
     /// Splits off a validation set chosen by `seed`.
-    pub fn split(all: &Dataset<C, H, W, K>, seed: u64) -> Self {
+    pub fn split(all: &Dataset, seed: u64) -> Self {
         Self::new(all.split(VALIDATION_FRACTION, seed))
     }
 
@@ -67,38 +61,23 @@ pub enum Kind {
     Cifar10(PathBuf),
     /// CIFAR-100, likewise.
     Cifar100(PathBuf),
-    /// Image files, one folder for each of ten classes.
+    /// Image files, one folder for each class.
     Folder(PathBuf),
 }
 
 impl Kind {
     /// Opens the data set. `seed` chooses the validation set if the data set has no split of its own; only the first
     /// `images` training images are kept. `stop` interrupts the generation of a synthetic data set.
-    pub fn open(&self, seed: u64, images: Option<usize>, stop: &Stop) -> Result<Opened, DataError> {
-        Ok(match self {
-            Self::Digits => Opened::Grey(Data::split(&Digits::embedded(), seed).limited(images)),
-            Self::Procedural(None) => Opened::Colour(Data::new(Shapes::default().generate()).limited(images)),
-            Self::Procedural(Some(folder)) => Opened::Colour(Data::new(procedural(folder, stop)?).limited(images)),
-            Self::Cifar10(path) => Opened::Colour(Data::new(Cifar10::open(path)?).limited(images)),
-            #[cfg(feature = "cifar")]
-            Self::Cifar100(path) => Opened::Colour100(Data::new(Cifar100::open(path)?).limited(images)),
-            #[cfg(not(feature = "cifar"))]
-            Self::Cifar100(_) => unreachable!("refused by `from_str`"),
-            Self::Folder(path) => {
-                let parts = Cifar10::open_folder(path, VALIDATION_FRACTION, seed)?;
-                Opened::Colour(Data::new(parts).limited(images))
-            }
-        })
-    }
-
-    /// No images, for callers that bring their own and only need the networks for them.
-    pub fn empty(&self) -> Result<Opened, DataError> {
-        Ok(match self {
-            Self::Digits => Opened::Grey(Data::empty()?),
-            #[cfg(feature = "cifar")]
-            Self::Cifar100(_) => Opened::Colour100(Data::empty()?),
-            _ => Opened::Colour(Data::empty()?),
-        })
+    pub fn open(&self, seed: u64, images: Option<usize>, stop: &Stop) -> Result<Data, DataError> {
+        let data = match self {
+            Self::Digits => Data::split(&Digits::embedded(), seed),
+            Self::Procedural(None) => Data::new(Shapes::default().generate()),
+            Self::Procedural(Some(folder)) => Data::new(procedural(folder, stop)?),
+            Self::Cifar10(path) => Data::new(Cifar10::open(path)?),
+            Self::Cifar100(path) => Data::new(Cifar100::open(path)?),
+            Self::Folder(path) => Data::new(Dataset::open_folder(path, COLOUR, VALIDATION_FRACTION, seed)?),
+        };
+        Ok(data.limited(images))
     }
 
     /// Its name on the command line.
@@ -123,7 +102,7 @@ impl Kind {
 }
 
 /// The data set in a folder, which is written first if it does not exist.
-fn procedural(folder: &Path, stop: &Stop) -> Result<(Cifar10, Cifar10), DataError> {
+fn procedural(folder: &Path, stop: &Stop) -> Result<(Dataset, Dataset), DataError> {
     if !folder.exists() {
         Shapes::default().write_until(folder, stop)?;
     }
@@ -165,42 +144,6 @@ impl fmt::Display for Kind {
         match self.path() {
             Some(path) => write!(f, ":{}", path.display()),
             None => Ok(()),
-        }
-    }
-}
-
-/// An open data set of one of the supported image sizes.
-#[derive(Clone, Debug)]
-pub enum Opened {
-    /// 8x8 grey images in ten classes.
-    Grey(Data<1, 8, 8, 10>),
-    /// 32x32 colour images in ten classes.
-    Colour(Data<3, 32, 32, 10>),
-    /// 32x32 colour images in a hundred classes.
-    #[cfg(feature = "cifar")]
-    Colour100(Data<3, 32, 32, 100>),
-}
-
-/// An operation on a data set of any image size and its networks.
-pub trait Visit {
-    /// Its result.
-    type Output;
-    /// Runs it.
-    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
-        self,
-        data: &Data<C, H, W, K>,
-        entries: Vec<Entry<C, H, W, K>>,
-    ) -> Self::Output;
-}
-
-impl Opened {
-    /// Runs an operation with the data set and all networks for it.
-    pub fn visit<V: Visit>(&self, visitor: V) -> V::Output {
-        match self {
-            Self::Grey(data) => visitor.visit(data, Catalog::entries()),
-            Self::Colour(data) => visitor.visit(data, Catalog::entries()),
-            #[cfg(feature = "cifar")]
-            Self::Colour100(data) => visitor.visit(data, Catalog::entries()),
         }
     }
 }

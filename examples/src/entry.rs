@@ -6,11 +6,12 @@ use ksdsl_runtime::Backend;
 #[cfg(feature = "cuda")]
 use ksdsl_runtime::cuda;
 use ksdsl_runtime::prelude::*;
-use ksdsl_train::data::{Batch, Dataset, Loader, Scaling};
+use ksdsl_train::data::{DataError, Dataset, Loader, Scaling, Sizes};
 use ksdsl_train::interrupt::Stop;
 use ksdsl_train::optim::non_finite;
 use ksdsl_train::record::Observer;
 use ksdsl_train::run::{Companion, Description, Opening};
+use ksdsl_train::source::HostBatch;
 use ksdsl_train::trainer::{Outcome, TrainError};
 use ksdsl_train::{Classifier, Recipe, Trainer};
 use std::collections::BTreeMap;
@@ -48,9 +49,9 @@ impl Costs {
 }
 
 /// One training run.
-pub struct Job<'j, const C: usize, const H: usize, const W: usize, const K: usize> {
+pub struct Job<'j> {
     /// Training and validation sets.
-    pub data: &'j Data<C, H, W, K>,
+    pub data: &'j Data,
     /// The recipe; its seed determines everything random.
     pub recipe: Recipe,
     /// The run folder and how to open it, if the run is saved.
@@ -63,9 +64,9 @@ pub struct Job<'j, const C: usize, const H: usize, const W: usize, const K: usiz
     pub stop: Stop,
 }
 
-impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j, C, H, W, K> {
+impl<'j> Job<'j> {
     /// A run that saves nothing.
-    pub fn new(data: &'j Data<C, H, W, K>, recipe: Recipe) -> Self {
+    pub fn new(data: &'j Data, recipe: Recipe) -> Self {
         Self {
             data,
             recipe,
@@ -76,10 +77,10 @@ impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j,
         }
     }
 
-    fn trainer(self) -> Trainer<'j, C, H, W, K> {
+    fn trainer(self) -> Trainer<'j> {
         let data = self.data;
         let mut trainer = Trainer::new(self.recipe)
-            .validation(&data.validation, data.scaling)
+            .validation(&data.validation, &data.scaling)
             .classes(data.validation.names())
             .stop(self.stop);
         trainer = match self.folder {
@@ -96,7 +97,7 @@ impl<'j, const C: usize, const H: usize, const W: usize, const K: usize> Job<'j,
 
 /// Builds the network of `B` on the CPU and trains it; returns the model and the outcome.
 pub fn train<B, const C: usize, const H: usize, const W: usize, const K: usize>(
-    job: Job<'_, C, H, W, K>,
+    job: Job<'_>,
 ) -> Result<(B::Built, Outcome), TrainError>
 where
     B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>>,
@@ -108,7 +109,7 @@ where
 /// As [`train`], on a device whose random number generator has the recipe's seed: initial values and training are the
 /// same on all devices up to rounding.
 fn train_on<B, D, const C: usize, const H: usize, const W: usize, const K: usize>(
-    job: Job<'_, C, H, W, K>,
+    job: Job<'_>,
     device: &D,
 ) -> Result<(B::Built, Outcome), TrainError>
 where
@@ -120,14 +121,14 @@ where
     let built = B::try_build_on_device(device);
     let mut model = built.map_err(|error| TrainError::Device(error.to_string()))?;
     let mut source =
-        Loader::new(Arc::clone(&job.data.training), batch, job.data.scaling, seed).augment(job.recipe.augment.into());
+        Loader::new(Arc::clone(&job.data.training), batch, &job.data.scaling, seed).augment(job.recipe.augment.into());
     let outcome = job.trainer().train(&mut model, &mut source, device)?;
     Ok((model, outcome))
 }
 
 /// Trains the network of `B` on a device.
 fn train_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
-    job: Job<'_, C, H, W, K>,
+    job: Job<'_>,
     place: Place,
 ) -> Result<Outcome, TrainError> {
     match place {
@@ -144,8 +145,8 @@ fn train_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize, 
 /// The logits of a saved model for all images.
 fn logits_on<B, D, const C: usize, const H: usize, const W: usize, const K: usize>(
     checkpoint: &Path,
-    images: &Dataset<C, H, W, K>,
-    scaling: Scaling<C>,
+    images: &Dataset,
+    scaling: &Scaling,
     device: &D,
 ) -> Result<Vec<f32>, Box<dyn Error>>
 where
@@ -156,13 +157,14 @@ where
     let mut model = B::try_build_on_device(device).map_err(failed)?;
     checkpoint::load(&mut model, checkpoint)?;
     refuse_broken(&non_finite::<f32, D, B::Built>(&model).map_err(failed)?, checkpoint)?;
-    let pass = |first: usize| -> Result<Vec<f32>, D::Err> {
+    let pass = |first: usize| -> Result<Vec<f32>, DataError> {
         let indices = first..images.len().min(first + AT_ONCE);
-        let batch = Batch::<C, H, W, K, f32, D>::new(images, indices, scaling, device)?;
-        Ok(model.try_forward(batch.images)?.as_vec())
+        let (images, _) = HostBatch::new(images, indices, scaling).tensors::<C, H, W, K, D>(device)?;
+        let logits = model.try_forward(images);
+        Ok(logits.map_err(|error| DataError::Device(error.to_string()))?.as_vec())
     };
-    let all: Result<Vec<Vec<f32>>, D::Err> = (0..images.len()).step_by(AT_ONCE).map(pass).collect();
-    Ok(all.map_err(failed)?.concat())
+    let all: Result<Vec<Vec<f32>>, DataError> = (0..images.len()).step_by(AT_ONCE).map(pass).collect();
+    Ok(all?.concat())
 }
 
 /// Rejects a model with non-finite values.
@@ -183,8 +185,8 @@ pub fn refuse_broken(tensors: &[String], checkpoint: &Path) -> Result<(), String
 /// The logits of a saved model for all images, computed on a device.
 fn logits_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize, const K: usize>(
     checkpoint: &Path,
-    images: &Dataset<C, H, W, K>,
-    scaling: Scaling<C>,
+    images: &Dataset,
+    scaling: &Scaling,
     place: Place,
 ) -> Result<Vec<f32>, Box<dyn Error>> {
     match place {
@@ -198,39 +200,40 @@ fn logits_at<B: Net<C, H, W, K>, const C: usize, const H: usize, const W: usize,
 }
 
 /// Trains a network on a device.
-pub type Train<const C: usize, const H: usize, const W: usize, const K: usize> =
-    fn(Job<'_, C, H, W, K>, Place) -> Result<Outcome, TrainError>;
+pub type Train = fn(Job<'_>, Place) -> Result<Outcome, TrainError>;
 
 /// Computes the logits of a checkpoint on a device: images x classes, row-major.
-pub type Logits<const C: usize, const H: usize, const W: usize, const K: usize> =
-    fn(&Path, &Dataset<C, H, W, K>, Scaling<C>, Place) -> Result<Vec<f32>, Box<dyn Error>>;
+pub type Logits = fn(&Path, &Dataset, &Scaling, Place) -> Result<Vec<f32>, Box<dyn Error>>;
 
 /// Describes a run of a network with a recipe and data set.
 pub type Describe = fn(&Recipe, &BTreeMap<String, String>) -> Description;
 
 /// A network for images of one kind.
 #[derive(Clone, Debug)]
-pub struct Entry<const C: usize, const H: usize, const W: usize, const K: usize> {
+pub struct Entry {
     /// Its name and size.
     pub costs: Costs,
+    /// What it takes and gives.
+    pub sizes: Sizes,
     /// Its default recipe.
     pub recipe: Recipe,
     /// Describes a run of the network.
     pub describe: Describe,
     /// Trains the network.
-    pub train: Train<C, H, W, K>,
+    pub train: Train,
     /// Runs the network.
-    pub logits: Logits<C, H, W, K>,
+    pub logits: Logits,
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<C, H, W, K> {
-    /// The network that `B` builds.
-    pub fn of<B>(recipe: Recipe) -> Self
+impl Entry {
+    /// The network that `B` builds, for `C x H x W` images in `K` classes.
+    pub fn of<B, const C: usize, const H: usize, const W: usize, const K: usize>(recipe: Recipe) -> Self
     where
         B: Net<C, H, W, K>,
     {
         Self {
             costs: Costs::of::<B>(),
+            sizes: Sizes::new([C, H, W], K),
             recipe,
             describe: |recipe, data| Description::new::<B>(recipe, data.clone()),
             train: train_at::<B, C, H, W, K>,

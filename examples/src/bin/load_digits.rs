@@ -6,8 +6,9 @@ use ksdsl_examples::entry::refuse_broken;
 use ksdsl_examples::nets::digits_shared;
 use ksdsl_examples::output::{self, print};
 use ksdsl_runtime::prelude::*;
-use ksdsl_train::data::{Batch, Digits, Scaling};
+use ksdsl_train::data::{Digits, Scaling};
 use ksdsl_train::optim::non_finite;
+use ksdsl_train::source::HostBatch;
 use ksdsl_train::trainer::{ValidationSet, evaluate};
 use safetensors::SafeTensors;
 use std::error::Error;
@@ -48,15 +49,16 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
         data: &validation,
         scaling,
     };
-    let evaluation = evaluate(&model, part, &device)?;
+    let evaluation = evaluate(&model, &part, &device)?;
     if evaluation.nan_images > 0 {
         let (images, without) = (evaluation.images, evaluation.nan_images);
         return Err(format!("{without} of {images} images have NaN logits: the model is unusable").into());
     }
     print(format_args!("validation accuracy {:.2} %", 100.0 * evaluation.top1))?;
     if let Some(path) = &options.logits {
-        let batch = Batch::new(&validation, 0..validation.len(), scaling, &device)?;
-        let ours = model.try_forward(batch.images)?.as_vec();
+        let batch = HostBatch::new(&validation, 0..validation.len(), &part.scaling);
+        let (images, _) = batch.tensors::<1, 8, 8, 10, _>(&device)?;
+        let ours = model.try_forward(images)?.as_vec();
         let theirs = logits(path).map_err(|error| format!("{}: {error}", path.display()))?;
         let difference = difference(&ours, &theirs)?;
         print(format_args!(

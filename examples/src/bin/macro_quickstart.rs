@@ -34,8 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         epochs: 1,
         ..Recipe::default()
     };
-    let mut source = Plain::new(&training, recipe.batch.try_into()?, scaling, recipe.seed);
-    let trainer = Trainer::new(recipe).validation(&validation, scaling);
+    let mut source = Plain::new(&training, recipe.batch.try_into()?, &scaling, recipe.seed);
+    let trainer = Trainer::new(recipe).validation(&validation, &scaling);
     let outcome = trainer.train(&mut model, &mut source, &device)?;
     if let Some(evaluation) = outcome.evaluation {
         let (loss, accuracy) = (evaluation.loss, 100.0 * evaluation.top1);

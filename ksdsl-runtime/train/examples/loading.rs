@@ -32,7 +32,7 @@ fn main() -> Result<(), DataError> {
     let mut cases = Vec::new();
     for (name, augment) in recipes {
         for workers in [1, 2] {
-            let loader = Loader::new(Arc::clone(&data), batch, scaling, 0);
+            let loader = Loader::new(Arc::clone(&data), batch, &scaling, 0);
             let loader = loader.augment(augment.clone()).workers(workers);
             cases.push((name, workers, loader, Vec::new()));
         }

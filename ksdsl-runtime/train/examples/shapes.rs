@@ -2,7 +2,7 @@
 //! its images as PNG: `cargo run -p ksdsl-train --example shapes -- FOLDER [SEED [SHEET.png]]`.
 
 use image::{Rgb, RgbImage};
-use ksdsl_train::data::{Cifar10, Shapes};
+use ksdsl_train::data::{Cifar10, Dataset, Shapes};
 use std::error::Error;
 use std::path::Path;
 
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A row of images for each class.
-fn sheet(data: &Cifar10, file: &Path) -> image::ImageResult<()> {
+fn sheet(data: &Dataset, file: &Path) -> image::ImageResult<()> {
     let mut sheet = RgbImage::new(COLUMNS * CELL, 10 * CELL);
     for class in 0..10 {
         let of_class = data.iter().filter(|example| example.label == class);

@@ -19,6 +19,7 @@ pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod source;
+pub mod task;
 pub mod trainer;
 
 pub use classifier::Classifier;

@@ -1,11 +1,25 @@
 //! Sources of training batches.
 
-use crate::data::{DataError, Dataset, Scaling};
+use crate::data::{DataError, Dataset, Scaling, Sizes};
 use crate::random::{Purpose, generator};
 use rand::seq::SliceRandom;
 use std::num::NonZeroUsize;
 
-/// A batch in host memory, ready to be copied to tensors.
+/// A batch of training data in host memory.
+pub trait Batch {
+    /// The number of its items.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether all its values are finite.
+    fn is_finite(&self) -> bool;
+}
+
+/// A batch of labelled images in host memory.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostBatch {
     /// The scaled pixels: n x C x H x W.
@@ -17,6 +31,22 @@ pub struct HostBatch {
 }
 
 impl HostBatch {
+    /// The images of a data set at these indices, with probability 1 for the class of each.
+    ///
+    /// # Panics
+    /// If an index is out of range.
+    pub fn new(data: &Dataset, indices: impl IntoIterator<Item = usize>, scaling: &Scaling) -> Self {
+        let classes = data.sizes().classes;
+        let mut batch = Self::default();
+        for example in indices.into_iter().map(|index| data.get(index)) {
+            scaling.extend(example.pixels, &mut batch.images);
+            let target = |class| if class == example.label { 1.0 } else { 0.0 };
+            batch.targets.extend((0..classes).map(target));
+            batch.labels.push(example.label);
+        }
+        batch
+    }
+
     /// The number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -28,20 +58,35 @@ impl HostBatch {
     }
 }
 
+impl Batch for HostBatch {
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn is_finite(&self) -> bool {
+        self.images.iter().all(|value| value.is_finite())
+    }
+}
+
 /// An iterator over the batches of an epoch.
-pub type EpochBatches<'s> = Box<dyn Iterator<Item = Result<HostBatch, DataError>> + 's>;
+pub type EpochBatches<'s, B = HostBatch> = Box<dyn Iterator<Item = Result<B, DataError>> + 's>;
 
 /// A source of training batches. Each batch is a pure function of the source's settings, the epoch and the step, so
 /// that a run can resume at any step.
-pub trait Source<const C: usize, const H: usize, const W: usize, const K: usize> {
-    /// The number of images per epoch.
+pub trait Source<B = HostBatch> {
+    /// The number of images (items) per epoch.
     fn images(&self) -> usize;
+
+    /// The size of the images and the number of classes, if the batches are of labelled images of one size.
+    fn sizes(&self) -> Option<Sizes> {
+        None
+    }
 
     /// The number of batches per epoch; the same in every epoch.
     fn steps_per_epoch(&self) -> u64;
 
     /// The batches of an epoch (from 1), from its step `from_step` (from 0) to its last.
-    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_>;
+    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_, B>;
 
     /// All settings that determine the batches, as names and values: data set, batch size, seed, augmentation. A run
     /// resumes only with equal settings.
@@ -50,40 +95,32 @@ pub trait Source<const C: usize, const H: usize, const W: usize, const K: usize>
 
 /// The images of a [`Dataset`] without augmentation, reshuffled every epoch. The last batch of an epoch may be smaller.
 #[derive(Clone, Debug)]
-pub struct Plain<'d, const C: usize, const H: usize, const W: usize, const K: usize> {
-    data: &'d Dataset<C, H, W, K>,
+pub struct Plain<'d> {
+    data: &'d Dataset,
     batch: NonZeroUsize,
-    scaling: Scaling<C>,
+    scaling: Scaling,
     seed: u64,
 }
 
-impl<'d, const C: usize, const H: usize, const W: usize, const K: usize> Plain<'d, C, H, W, K> {
+impl<'d> Plain<'d> {
     /// Batches of `batch` images, shuffled by `seed`.
-    pub fn new(data: &'d Dataset<C, H, W, K>, batch: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
+    pub fn new(data: &'d Dataset, batch: NonZeroUsize, scaling: &Scaling, seed: u64) -> Self {
         Self {
             data,
             batch,
-            scaling,
+            scaling: scaling.clone(),
             seed,
         }
     }
-
-    /// The images at these indices.
-    fn batch(&self, indices: &[usize]) -> HostBatch {
-        let mut batch = HostBatch::default();
-        for example in indices.iter().map(|&index| self.data.get(index)) {
-            self.scaling.extend(example.pixels, H * W, &mut batch.images);
-            let target = |class| if class == example.label { 1.0 } else { 0.0 };
-            batch.targets.extend((0..K).map(target));
-            batch.labels.push(example.label);
-        }
-        batch
-    }
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H, W, K> for Plain<'_, C, H, W, K> {
+impl Source for Plain<'_> {
     fn images(&self) -> usize {
         self.data.len()
+    }
+
+    fn sizes(&self) -> Option<Sizes> {
+        Some(self.data.sizes())
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -97,7 +134,8 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H
         let steps = from_step..self.steps_per_epoch();
         Box::new(steps.map(move |step| {
             let first = step as usize * size;
-            Ok(self.batch(&order[first..order.len().min(first + size)]))
+            let indices = &order[first..order.len().min(first + size)];
+            Ok(HostBatch::new(self.data, indices.iter().copied(), &self.scaling))
         }))
     }
 
@@ -116,9 +154,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H
 }
 
 /// A fingerprint of a data set: FNV-1a over pixels and labels.
-pub(crate) fn fingerprint<const C: usize, const H: usize, const W: usize, const K: usize>(
-    data: &Dataset<C, H, W, K>,
-) -> u64 {
+pub(crate) fn fingerprint(data: &Dataset) -> u64 {
     let bytes = |hash: u64, bytes: &[u8]| {
         let add = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         bytes.iter().fold(hash, add)

@@ -9,11 +9,12 @@
 //!
 //! except `rle.bmp` (8x6, RLE8) and `interlaced.png` (9x7, Adam7), which were put together by hand.
 
-use ksdsl_train::data::{DataError, Dataset};
+use ksdsl_train::data::{DataError, Dataset, read_picture};
 use std::fs;
 use std::path::Path;
 
-type Picture = Dataset<3, 20, 24, 2>;
+/// The size of the images.
+const IMAGE: [usize; 3] = [3, 20, 24];
 
 macro_rules! pictures {
     ($($name:literal)+) => {
@@ -43,7 +44,7 @@ impl Reader {
     fn read(&self, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
         let path = self.0.path().join("picture");
         fs::write(&path, bytes).unwrap();
-        Picture::read_picture(path)
+        read_picture(path, IMAGE)
     }
 
     /// The reason why bytes are refused; the message names the file.
@@ -186,7 +187,7 @@ fn what_is_no_file_is_refused_by_name() {
             .unwrap()
             .success()
     );
-    let refused = |path: &Path| Picture::read_picture(path).unwrap_err().to_string();
+    let refused = |path: &Path| read_picture(path, IMAGE).unwrap_err().to_string();
     let expected = |path: &Path, what: &str| format!("cannot read `{}`: it is {what}; expected a file", path.display());
     assert_eq!(refused(&link), expected(&link, "a device"));
     assert_eq!(refused(&pipe), expected(&pipe, "a named pipe"));
@@ -207,7 +208,7 @@ fn names_of_classes_are_utf8() {
         }
         fs::write(class.join("1.png"), PNGS[0].1).unwrap();
     }
-    let message = Picture::read_folder(root.path()).unwrap_err().to_string();
+    let message = Dataset::read_folder(root.path(), IMAGE).unwrap_err().to_string();
     assert!(
         message.ends_with("class names must be UTF-8; rename the folder"),
         "{message}"

@@ -21,7 +21,8 @@ pub mod data {
     mod png;
 
     pub use cifar::{Cifar10, Cifar100};
-    pub use dataset::{Dataset, Example};
+    pub use dataset::{Dataset, Example, Sizes};
     pub use digits::Digits;
     pub use error::DataError;
+    pub use folder::read_picture;
 }

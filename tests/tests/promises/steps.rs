@@ -4,7 +4,7 @@ use crate::model::*;
 use ksdsl_checkpoint::File;
 use ksdsl_runtime::prelude::Cpu;
 use ksdsl_tests::tensors::{Values, gradients, trainable, values};
-use ksdsl_train::data::{Dataset, Scaling};
+use ksdsl_train::data::{Dataset, Scaling, Sizes};
 use ksdsl_train::optim::{AdamW, Average, Averaging, Decayed, Optimiser, Sgd, Statistics};
 use ksdsl_train::source::Plain;
 use ksdsl_train::{Recipe, Trainer};
@@ -132,7 +132,7 @@ fn an_average_has_one_kernel_and_the_running_statistics() {
 fn checkpoint_of_a_run() -> File {
     let folder = tempfile::tempdir().unwrap();
     let pixels = (0..8 * 3 * 6 * 6).map(|at| (at * 37 % 251) as u8).collect();
-    let data = Dataset::<3, 6, 6, 3>::new(pixels, (0..8).map(|image| image % 3).collect()).unwrap();
+    let data = Dataset::new(Sizes::new([3, 6, 6], 3), pixels, (0..8).map(|image| image % 3).collect()).unwrap();
     let scaling = Scaling::of(&data);
     let recipe = Recipe {
         epochs: 1,
@@ -143,9 +143,9 @@ fn checkpoint_of_a_run() -> File {
         }),
         ..Recipe::default()
     };
-    let mut source = Plain::new(&data, NonZeroUsize::new(4).unwrap(), scaling, 0);
+    let mut source = Plain::new(&data, NonZeroUsize::new(4).unwrap(), &scaling, 0);
     let run = folder.path().join("run");
-    let trainer = Trainer::new(recipe).validation(&data, scaling).folder(&run);
+    let trainer = Trainer::new(recipe).validation(&data, &scaling).folder(&run);
     trainer
         .train(&mut build::<f32>(7), &mut source, &Cpu::default())
         .unwrap();

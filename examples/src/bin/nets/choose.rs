@@ -1,24 +1,23 @@
 //! What the command line selects: networks, a recipe, a run folder.
 
 use crate::train::Options;
+use ksdsl_examples::catalog;
 use ksdsl_examples::entry::Entry;
+use ksdsl_train::data::Dataset;
 use ksdsl_train::run::Opening;
 use ksdsl_train::{Recipe, json};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// The networks given on the command line.
-pub(crate) fn chosen<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &'e [Entry<C, H, W, K>],
-    options: &Options,
-) -> Result<Vec<&'e Entry<C, H, W, K>>, String> {
+pub(crate) fn chosen<'e>(entries: &'e [Entry], data: &Dataset, options: &Options) -> Result<Vec<&'e Entry>, String> {
     let first = entries.first().map(|entry| entry.family().to_owned());
     let asked: Vec<String> = if options.net.is_empty() {
         first.into_iter().collect()
     } else {
         options.net.clone()
     };
-    let mut chosen: Vec<&Entry<C, H, W, K>> = Vec::new();
+    let mut chosen: Vec<&Entry> = Vec::new();
     for name in &asked {
         let of_name = entries
             .iter()
@@ -26,30 +25,31 @@ pub(crate) fn chosen<'e, const C: usize, const H: usize, const W: usize, const K
         let before = chosen.len();
         chosen.extend(of_name);
         if chosen.len() == before {
-            return Err(unknown(entries, name));
+            return Err(format!(
+                "no network `{name}` for this data set ({}); available: {}; use --data to choose another data set",
+                data.sizes(),
+                names(entries)
+            ));
         }
     }
     Ok(chosen)
 }
 
 /// The network of this name.
-pub(crate) fn find<'e, const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &'e [Entry<C, H, W, K>],
-    name: &str,
-) -> Result<&'e Entry<C, H, W, K>, String> {
+pub(crate) fn find(name: &str) -> Result<Entry, String> {
+    let entries = catalog::entries();
     let found = entries.iter().find(|entry| entry.costs.name == name);
-    found.ok_or_else(|| unknown(entries, name))
+    found
+        .cloned()
+        .ok_or_else(|| format!("no network `{name}`; available: {}", names(&entries)))
 }
 
-fn unknown<const C: usize, const H: usize, const W: usize, const K: usize>(
-    entries: &[Entry<C, H, W, K>],
-    name: &str,
-) -> String {
+fn names(entries: &[Entry]) -> String {
     let names: Vec<&str> = entries.iter().map(|entry| entry.costs.name).collect();
-    let all = names.join(", ");
-    format!(
-        "no network `{name}` for this data set ({C} x {H} x {W}, {K} classes); available: {all}; use --data to choose another data set"
-    )
+    match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
+    }
 }
 
 /// The recipe given on the command line.

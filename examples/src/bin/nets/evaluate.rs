@@ -5,9 +5,8 @@ use crate::choose::find;
 use crate::saved::Saved;
 use crate::train::threads;
 use clap::Args;
-use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::data::{Data, Kind};
 use ksdsl_examples::device::Place;
-use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options;
 use ksdsl_examples::output::{note, print};
 use ksdsl_train::interrupt::Stop;
@@ -63,8 +62,8 @@ pub(crate) fn run(options: &Options) -> Done {
         None => saved.origin.kind()?,
     };
     let settings = &saved.origin.settings;
-    let opened = kind.open(saved.seed(), settings.images, &Stop::new())?;
-    let evaluation = opened.visit(Evaluated { saved: &saved, options })?;
+    let data = kind.open(saved.seed(), settings.images, &Stop::new())?;
+    let evaluation = evaluate(&data, &saved, options)?;
     if let Some(file) = &options.picture {
         let title = format!("Confusion matrix of {}", settings.net);
         confusion(&title, &settings.classes, &evaluation)?.save(file)?;
@@ -78,45 +77,36 @@ pub(crate) fn run(options: &Options) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-struct Evaluated<'s> {
-    saved: &'s Saved,
-    options: &'s Options,
-}
-
-impl Visit for Evaluated<'_> {
-    type Output = Result<Evaluation, Box<dyn Error>>;
-
-    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
-        self,
-        data: &Data<C, H, W, K>,
-        entries: Vec<Entry<C, H, W, K>>,
-    ) -> Self::Output {
-        let Self { saved, options } = self;
-        let entry = find(&entries, &saved.origin.settings.net)?;
-        let scaling = saved.origin.check(entry)?;
-        match saved.origin.check_names(data.validation.names()) {
-            Err(difference) if options.data.is_none() => return Err(difference.into()),
-            Err(difference) => note(format_args!("warning: {difference}; the two are treated as one class")),
-            Ok(()) => {}
-        }
-        let logits = (entry.logits)(&saved.file, &data.validation, scaling, options.device)?;
-        let labels: Vec<usize> = data.validation.iter().map(|example| example.label).collect();
-        let mut meter = Meter::new(K);
-        meter.add(&logits, &labels);
-        let evaluation = meter.evaluation();
-        let Evaluation { nan_images, images, .. } = evaluation;
-        if nan_images == images {
-            return Err(format!(
-                "`{}` makes no predictions: all its logits are NaN",
-                saved.file.display()
-            )
-            .into());
-        }
-        if nan_images > 0 {
-            note(format_args!(
-                "warning: {nan_images} of {images} images have NaN logits; they count as misclassified"
-            ));
-        }
-        Ok(evaluation)
+/// Evaluates the model on the validation set.
+fn evaluate(data: &Data, saved: &Saved, options: &Options) -> Result<Evaluation, Box<dyn Error>> {
+    let entry = find(&saved.origin.settings.net)?;
+    let scaling = saved.origin.check(&entry)?;
+    if entry.sizes != data.validation.sizes() {
+        let (net, sizes) = (&saved.origin.settings.net, data.validation.sizes());
+        return Err(format!("the data set has {sizes}; `{net}` is for {}", entry.sizes).into());
     }
+    match saved.origin.check_names(data.validation.names()) {
+        Err(difference) if options.data.is_none() => return Err(difference.into()),
+        Err(difference) => note(format_args!("warning: {difference}; the two are treated as one class")),
+        Ok(()) => {}
+    }
+    let logits = (entry.logits)(&saved.file, &data.validation, &scaling, options.device)?;
+    let labels: Vec<usize> = data.validation.iter().map(|example| example.label).collect();
+    let mut meter = Meter::new(entry.sizes.classes);
+    meter.add(&logits, &labels);
+    let evaluation = meter.evaluation();
+    let Evaluation { nan_images, images, .. } = evaluation;
+    if nan_images == images {
+        return Err(format!(
+            "`{}` makes no predictions: all its logits are NaN",
+            saved.file.display()
+        )
+        .into());
+    }
+    if nan_images > 0 {
+        note(format_args!(
+            "warning: {nan_images} of {images} images have NaN logits; they count as misclassified"
+        ));
+    }
+    Ok(evaluation)
 }

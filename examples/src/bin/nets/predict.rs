@@ -6,12 +6,11 @@ use crate::saved::Saved;
 use crate::train::threads;
 use clap::Args;
 use comfy_table::Table;
-use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::data::Kind;
 use ksdsl_examples::device::Place;
-use ksdsl_examples::entry::Entry;
 use ksdsl_examples::options::{self, count};
 use ksdsl_examples::output::print;
-use ksdsl_train::data::{Dataset, Digits};
+use ksdsl_train::data::{Dataset, Digits, Sizes, read_picture};
 use ksdsl_train::interrupt::Stop;
 use ksdsl_train::report::{plain_table, right_aligned};
 use std::error::Error;
@@ -51,47 +50,37 @@ pub(crate) fn run(options: &Options) -> Done {
     let saved = Saved::open(&options.model, options.last)?;
     let kind = saved.origin.kind()?;
     // Image files need no data set, which may have been deleted.
-    let opened = if options.images.iter().any(|image| index(image).is_some()) {
-        kind.open(saved.seed(), saved.origin.settings.images, &Stop::new())?
-    } else {
-        kind.empty()?
+    let validation = match options.images.iter().any(|image| index(image).is_some()) {
+        true => Some(
+            kind.open(saved.seed(), saved.origin.settings.images, &Stop::new())?
+                .validation,
+        ),
+        false => None,
     };
-    let table = opened.visit(Predicted { saved: &saved, options })?;
-    print(table)?;
+    print(predictions(&saved, validation.as_ref(), options)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
-struct Predicted<'o> {
-    saved: &'o Saved,
-    options: &'o Options,
-}
-
-impl Visit for Predicted<'_> {
-    type Output = Result<Table, Box<dyn Error>>;
-
-    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
-        self,
-        data: &Data<C, H, W, K>,
-        entries: Vec<Entry<C, H, W, K>>,
-    ) -> Self::Output {
-        let origin = &self.saved.origin;
-        let entry = find(&entries, &origin.settings.net)?;
-        let scaling = origin.check(entry)?;
-        if !data.validation.is_empty() {
-            origin.check_names(data.validation.names())?;
-        }
-        let grey_digits = origin.kind()? == Kind::Digits;
-        let (mut pixels, mut names) = (Vec::new(), Vec::new());
-        for image in &self.options.images {
-            let (name, values) = read(image, &data.validation, grey_digits)?;
-            names.push(name);
-            pixels.extend(values);
-        }
-        let images = Dataset::<C, H, W, K>::new(pixels, vec![0; names.len()])?;
-        let logits = (entry.logits)(&self.saved.file, &images, scaling, self.options.device)?;
-        let top = self.options.top.get() as usize;
-        Ok(table(&names, &logits, &origin.settings.classes, top)?)
+/// The predictions for all images.
+fn predictions(saved: &Saved, validation: Option<&Dataset>, options: &Options) -> Result<Table, Box<dyn Error>> {
+    let origin = &saved.origin;
+    let entry = find(&origin.settings.net)?;
+    let scaling = origin.check(&entry)?;
+    validation.map_or(Ok(()), |validation| origin.check_names(validation.names()))?;
+    let grey_digits = origin.kind()? == Kind::Digits;
+    let (mut pixels, mut names) = (Vec::new(), Vec::new());
+    for image in &options.images {
+        let (name, values) = match (index(image), validation) {
+            (Some(index), Some(validation)) => validation_image(index, validation)?,
+            _ => picture(image, entry.sizes, grey_digits)?,
+        };
+        names.push(name);
+        pixels.extend(values);
     }
+    let images = Dataset::new(entry.sizes, pixels, vec![0; names.len()])?;
+    let logits = (entry.logits)(&saved.file, &images, &scaling, options.device)?;
+    let top = options.top.get() as usize;
+    Ok(table(&names, &logits, &origin.settings.classes, top)?)
 }
 
 /// The index of a validation image, unless a file has that name.
@@ -99,24 +88,22 @@ fn index(image: &str) -> Option<usize> {
     image.parse().ok().filter(|_| !Path::new(image).exists())
 }
 
-/// An image's name in the table, and its pixels.
-fn read<const C: usize, const H: usize, const W: usize, const K: usize>(
-    image: &str,
-    validation: &Dataset<C, H, W, K>,
-    grey_digits: bool,
-) -> Result<(String, Vec<u8>), Box<dyn Error>> {
-    if let Some(index) = index(image) {
-        if index >= validation.len() {
-            let count = validation.len();
-            return Err(
-                format!("validation image {index} does not exist: there are {count}, with indices from 0").into(),
-            );
-        }
-        let example = validation.get(index);
-        let class = &validation.names()[example.label];
-        return Ok((format!("{index} (true class {class})"), example.pixels.to_vec()));
+/// An image of the validation set: its name in the table, and its pixels.
+fn validation_image(index: usize, validation: &Dataset) -> Result<(String, Vec<u8>), String> {
+    let count = validation.len();
+    if index >= count {
+        return Err(format!(
+            "validation image {index} does not exist: there are {count}, with indices from 0"
+        ));
     }
-    let mut pixels = Dataset::<C, H, W, K>::read_picture(image)?;
+    let example = validation.get(index);
+    let class = &validation.names()[example.label];
+    Ok((format!("{index} (true class {class})"), example.pixels.to_vec()))
+}
+
+/// An image file: its name in the table, and its pixels.
+fn picture(image: &str, sizes: Sizes, grey_digits: bool) -> Result<(String, Vec<u8>), Box<dyn Error>> {
+    let mut pixels = read_picture(image, [sizes.channels, sizes.height, sizes.width])?;
     if grey_digits {
         // The background is 0, the darkest ink the maximum.
         let darkest = f64::from(Digits::DARKEST);

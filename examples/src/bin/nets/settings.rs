@@ -33,19 +33,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn new<const C: usize, const H: usize, const W: usize, const K: usize>(
-        net: &str,
-        kind: &Kind,
-        images: Option<usize>,
-        data: &Data<C, H, W, K>,
-    ) -> Self {
+    pub(crate) fn new(net: &str, kind: &Kind, images: Option<usize>, data: &Data) -> Self {
         Self {
             net: net.to_owned(),
             data: kind.to_string(),
             images,
             classes: data.validation.names().to_vec(),
-            mean: data.scaling.mean.to_vec(),
-            deviation: data.scaling.deviation.to_vec(),
+            mean: data.scaling.mean.clone(),
+            deviation: data.scaling.deviation.clone(),
         }
     }
 
@@ -72,12 +67,13 @@ impl Settings {
         }
     }
 
-    /// The scaling, if it has `C` channels and its values are possible for pixels.
-    fn scaling<const C: usize>(&self) -> Result<Scaling<C>, String> {
-        let channels = |name: &str, values: &[f64]| -> Result<[f64; C], String> {
-            let found = values.len();
-            let values = values.try_into();
-            values.map_err(|_| format!("`{name}` has {found} values, expected {C} (one per channel)"))
+    /// The scaling, if it has as many channels and its values are possible for pixels.
+    fn scaling(&self, channels: usize) -> Result<Scaling, String> {
+        let channels = |name: &str, values: &[f64]| match values.len() {
+            found if found == channels => Ok(values.to_vec()),
+            found => Err(format!(
+                "`{name}` has {found} values, expected {channels} (one per channel)"
+            )),
         };
         let scaling = Scaling {
             mean: channels("mean", &self.mean)?,
@@ -138,13 +134,14 @@ impl Origin {
     }
 
     /// The scaling, after checking that settings, description and network agree.
-    pub(crate) fn check<const C: usize, const H: usize, const W: usize, const K: usize>(
-        &self,
-        entry: &Entry<C, H, W, K>,
-    ) -> Result<Scaling<C>, Box<dyn Error>> {
+    pub(crate) fn check(&self, entry: &Entry) -> Result<Scaling, Box<dyn Error>> {
         let settings = &self.settings;
-        settings.check_classes(K).map_err(|what| self.refused(what))?;
-        let scaling = settings.scaling::<C>().map_err(|what| self.refused(what))?;
+        settings
+            .check_classes(entry.sizes.classes)
+            .map_err(|what| self.refused(what))?;
+        let scaling = settings
+            .scaling(entry.sizes.channels)
+            .map_err(|what| self.refused(what))?;
         let stored = &self.description;
         if stored.data.get("scaling") != Some(&format!("{scaling:?}")) {
             let what = "`mean` and `deviation` differ from `data.scaling` in run.json";

@@ -4,7 +4,8 @@ use crate::Done;
 use crate::choose::{chosen, find, folder, recipe};
 use crate::settings::{self, Origin, Settings};
 use clap::{Args, ValueEnum};
-use ksdsl_examples::data::{Data, Kind, Visit};
+use ksdsl_examples::catalog;
+use ksdsl_examples::data::{Data, Kind};
 use ksdsl_examples::device::Place;
 use ksdsl_examples::entry::{Entry, Job};
 use ksdsl_examples::options::{self, count, rate};
@@ -13,7 +14,6 @@ use ksdsl_runtime::cpu;
 use ksdsl_train::Recipe;
 use ksdsl_train::data::DataError;
 use ksdsl_train::interrupt::{Stop, Warning};
-use ksdsl_train::metrics::Evaluation;
 use ksdsl_train::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, result_table};
 use ksdsl_train::run::{Companion, Opening};
 use ksdsl_train::trainer::{End, Outcome};
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "NET", value_delimiter = ',')]
     pub(crate) net: Vec<String>,
     /// Data set: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
-    /// (one folder of images for each of ten classes) [default: digits]
+    /// (one folder of images for each class) [default: digits]
     #[arg(long, value_name = "DATA")]
     data: Option<Kind>,
     /// Train on the first N images only
@@ -167,15 +167,34 @@ impl Plan<'_> {
         let options = self.options;
         let mut runs = Vec::new();
         for seed in options.seeds() {
-            let opened = options.kind().open(seed, options.images(), &self.stop)?;
-            let more = opened.visit(OfSeed { plan: self, seed })?;
-            runs.extend(more);
+            let data = options.kind().open(seed, options.images(), &self.stop)?;
+            runs.extend(self.of_seed(seed, &data)?);
             if let Some(code) = self.stop.exit_code() {
                 return Ok(ExitCode::from(code));
             }
         }
         self.show(&runs)?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Trains all networks with one seed.
+    fn of_seed(&self, seed: u64, data: &Data) -> Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>> {
+        let options = self.options;
+        let mut runs = Vec::new();
+        let entries = catalog::entries_for(data.training.sizes());
+        for entry in chosen(&entries, &data.training, options)? {
+            let recipe = recipe(&entry.recipe, options, seed)?;
+            let name = entry.costs.name;
+            let kind = options.kind();
+            let (folder, opening) = folder(options, &format!("{}-{name}-{seed}", kind.word()));
+            let settings = Settings::new(name, &kind, options.images(), data);
+            let outcome = self.train(entry, data, recipe, (&folder, opening), &settings)?;
+            runs.push((folder, outcome));
+            if self.stop.is_requested() {
+                break;
+            }
+        }
+        Ok(runs)
     }
 
     /// Resumes the run in a folder with its own settings.
@@ -189,12 +208,13 @@ impl Plan<'_> {
         }
         let origin = Origin::read(folder)?;
         let recipe = &origin.description.recipe;
-        let opened = origin.kind()?.open(recipe.seed, origin.settings.images, &self.stop)?;
-        let evaluation = opened.visit(Resumed {
-            plan: self,
-            origin: &origin,
-            folder,
-        })?;
+        let data = origin.kind()?.open(recipe.seed, origin.settings.images, &self.stop)?;
+        let entry = find(&origin.settings.net)?;
+        origin.check(&entry)?;
+        origin.check_names(data.validation.names())?;
+        let place = (folder, Opening::Resume);
+        let outcome = self.train(&entry, &data, recipe.clone(), place, &origin.settings)?;
+        let evaluation = outcome.averaged.or(outcome.evaluation);
         if let Some(code) = self.stop.exit_code() {
             return Ok(ExitCode::from(code));
         }
@@ -206,10 +226,10 @@ impl Plan<'_> {
     }
 
     /// Trains one network in its run folder.
-    fn train<const C: usize, const H: usize, const W: usize, const K: usize>(
+    fn train(
         &self,
-        entry: &Entry<C, H, W, K>,
-        data: &Data<C, H, W, K>,
+        entry: &Entry,
+        data: &Data,
         recipe: Recipe,
         (path, opening): (&Path, Opening),
         settings: &Settings,
@@ -270,63 +290,5 @@ impl Plan<'_> {
             print(format_args!("  {}", folder.display()))?;
         }
         print(format_args!("  {}", self.options.out.join("comparison.svg").display()))
-    }
-}
-
-/// Trains all networks with one seed.
-struct OfSeed<'p> {
-    plan: &'p Plan<'p>,
-    seed: u64,
-}
-
-impl Visit for OfSeed<'_> {
-    type Output = Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>>;
-
-    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
-        self,
-        data: &Data<C, H, W, K>,
-        entries: Vec<Entry<C, H, W, K>>,
-    ) -> Self::Output {
-        let options = self.plan.options;
-        let mut runs = Vec::new();
-        for entry in chosen(&entries, options)? {
-            let recipe = recipe(&entry.recipe, options, self.seed)?;
-            let name = entry.costs.name;
-            let kind = options.kind();
-            let (folder, opening) = folder(options, &format!("{}-{name}-{}", kind.word(), self.seed));
-            let settings = Settings::new(name, &kind, options.images(), data);
-            let outcome = self.plan.train(entry, data, recipe, (&folder, opening), &settings)?;
-            runs.push((folder, outcome));
-            if self.plan.stop.is_requested() {
-                break;
-            }
-        }
-        Ok(runs)
-    }
-}
-
-/// Resumes one run.
-struct Resumed<'p> {
-    plan: &'p Plan<'p>,
-    origin: &'p Origin,
-    folder: &'p Path,
-}
-
-impl Visit for Resumed<'_> {
-    type Output = Result<Option<Evaluation>, Box<dyn Error>>;
-
-    fn visit<const C: usize, const H: usize, const W: usize, const K: usize>(
-        self,
-        data: &Data<C, H, W, K>,
-        entries: Vec<Entry<C, H, W, K>>,
-    ) -> Self::Output {
-        let origin = self.origin;
-        let entry = find(&entries, &origin.settings.net)?;
-        origin.check(entry)?;
-        origin.check_names(data.validation.names())?;
-        let recipe = origin.description.recipe.clone();
-        let folder = (self.folder, Opening::Resume);
-        let outcome = self.plan.train(entry, data, recipe, folder, &origin.settings)?;
-        Ok(outcome.averaged.or(outcome.evaluation))
     }
 }

@@ -77,7 +77,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 }
 
 /// Trains the networks that are missing from the results, then shows all results.
-fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Options) -> Result<(), Box<dyn Error>> {
+fn sweep(data: &'static str, parts: &Parts, entries: &[Entry], options: &Options) -> Result<(), Box<dyn Error>> {
     let mut results = Results::open(&options.out)?;
     // SGD with the one-cycle schedule; models are evaluated only at the end.
     let recipe = |seed: u32| Recipe {
@@ -88,7 +88,7 @@ fn sweep<P>(data: &'static str, parts: &P, entries: &[Entry<P>], options: &Optio
         evaluate_every: options.epochs.get(),
         ..Recipe::default()
     };
-    let all: Vec<(&Entry<P>, Recipe)> = (0..options.seeds.get())
+    let all: Vec<(&Entry, Recipe)> = (0..options.seeds.get())
         .flat_map(|seed| entries.iter().map(move |entry| (entry, recipe(seed))))
         .collect();
     let missing = all

@@ -25,19 +25,19 @@ mod sweep_cifar100 {
 }
 
 /// Training and validation sets.
-pub(crate) enum Parts<const C: usize, const H: usize, const W: usize, const K: usize> {
+pub(crate) enum Parts {
     /// Split by each run's seed.
-    Split(Dataset<C, H, W, K>),
+    Split(Dataset),
     /// The data set's own split.
     #[cfg(feature = "cifar")]
-    Given(Data<C, H, W, K>),
+    Given(Data),
 }
 
 /// Trains and evaluates a network; returns the accuracy and the training time.
-pub(crate) type Train<P> = fn(&P, &Recipe) -> Result<(f64, Duration), TrainError>;
+pub(crate) type Train = fn(&Parts, &Recipe) -> Result<(f64, Duration), TrainError>;
 
 /// A network and how to train it.
-pub(crate) struct Entry<P> {
+pub(crate) struct Entry {
     /// Its name and size.
     pub(crate) costs: Costs,
     /// Blocks per stage.
@@ -47,11 +47,15 @@ pub(crate) struct Entry<P> {
     /// How the visits of a stage are mapped to kernels.
     pub(crate) mapping: &'static str,
     /// Trains it.
-    pub(crate) train: Train<P>,
+    pub(crate) train: Train,
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<Parts<C, H, W, K>> {
-    fn of<B>(depth: usize, shared: usize, mapping: &'static str) -> Self
+impl Entry {
+    fn of<B, const C: usize, const H: usize, const W: usize, const K: usize>(
+        depth: usize,
+        shared: usize,
+        mapping: &'static str,
+    ) -> Self
     where
         B: BuildOnDevice<Cpu, f32, Built: Classifier<C, H, W, K>> + Network,
     {
@@ -71,7 +75,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Entry<Parts
 
 /// Trains the network of `B` and evaluates it once, at the end; the evaluation is not timed.
 fn accuracy<B, const C: usize, const H: usize, const W: usize, const K: usize>(
-    data: &Data<C, H, W, K>,
+    data: &Data,
     recipe: &Recipe,
 ) -> Result<(f64, Duration), TrainError>
 where
@@ -97,18 +101,18 @@ impl Observer for Timer {
 }
 
 /// The networks for the digits.
-pub(crate) fn digits() -> Vec<Entry<Parts<1, 8, 8, 10>>> {
+pub(crate) fn digits() -> Vec<Entry> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_digits_list.rs")))
 }
 
 /// The networks for CIFAR-10.
 #[cfg(feature = "cifar")]
-pub(crate) fn cifar10() -> Vec<Entry<Parts<3, 32, 32, 10>>> {
+pub(crate) fn cifar10() -> Vec<Entry> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_cifar10_list.rs")))
 }
 
 /// The networks for CIFAR-100.
 #[cfg(feature = "cifar")]
-pub(crate) fn cifar100() -> Vec<Entry<Parts<3, 32, 32, 100>>> {
+pub(crate) fn cifar100() -> Vec<Entry> {
     Vec::from(include!(concat!(env!("OUT_DIR"), "/sweep_cifar100_list.rs")))
 }

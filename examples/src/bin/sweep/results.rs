@@ -29,7 +29,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new<P>(data: &str, entry: &Entry<P>, recipe: &Recipe, accuracy: f64, time: Duration) -> Self {
+    pub(crate) fn new(data: &str, entry: &Entry, recipe: &Recipe, accuracy: f64, time: Duration) -> Self {
         Self {
             data: data.to_owned(),
             net: entry.costs.name.to_owned(),

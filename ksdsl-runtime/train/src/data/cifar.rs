@@ -4,18 +4,20 @@
 use super::archive::members;
 use super::dataset::check_names;
 use super::gunzip::Gunzip;
-use super::{DataError, Dataset};
+use super::{DataError, Dataset, Sizes};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// 32x32 colour images in ten classes.
-pub type Cifar10 = Dataset<3, 32, 32, 10>;
+#[derive(Clone, Copy, Debug)]
+pub struct Cifar10;
 
 /// 32x32 colour images in a hundred classes (the fine labels).
-pub type Cifar100 = Dataset<3, 32, 32, 100>;
+#[derive(Clone, Copy, Debug)]
+pub struct Cifar100;
 
 /// Values of an image: red, green and blue, each row by row.
-const PIXELS: usize = 3 * 32 * 32;
+const PIXELS: usize = Cifar10::SIZES.values();
 
 /// More bytes than any file of either set has (CIFAR-100's `train.bin`: 153.7 MB).
 const MOST_BYTES: u64 = 1 << 28;
@@ -24,6 +26,9 @@ const MOST_BYTES: u64 = 1 << 28;
 const MOST_UNPACKED: u64 = 1 << 30;
 
 impl Cifar10 {
+    /// Three channels of 32 x 32 pixels, ten classes.
+    pub const SIZES: Sizes = Sizes::new([3, 32, 32], 10);
+
     /// The most images of one file.
     pub(super) const MOST_RECORDS: u64 = MOST_BYTES / (1 + PIXELS as u64);
 
@@ -47,7 +52,7 @@ impl Cifar10 {
     /// # Errors
     /// If a file is missing or cannot be read, an archive has it twice, it is not a whole number of records, or has
     /// a label that is not a class; also if there are other names than one for each class, all different.
-    pub fn open(path: impl AsRef<Path>) -> Result<(Self, Self), DataError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<(Dataset, Dataset), DataError> {
         let names = [
             "data_batch_1.bin",
             "data_batch_2.bin",
@@ -58,34 +63,33 @@ impl Cifar10 {
         ];
         let found = files(path.as_ref(), "cifar-10-batches-bin", &names, "batches.meta.txt")?;
         let (training, test) = found.files.split_at(5);
-        let names = found.names(Self::NAMES.map(str::to_owned))?;
+        let names = found.names(Self::NAMES.map(str::to_owned).into())?;
         named(records(training, &[10])?, records(test, &[10])?, names)
     }
 }
 
 impl Cifar100 {
+    /// Three channels of 32 x 32 pixels, a hundred classes.
+    pub const SIZES: Sizes = Sizes::new([3, 32, 32], 100);
+
     /// As [`Cifar10::open`], from `cifar-100-binary.tar.gz` or the folder it unpacks to, with the names of
     /// `fine_label_names.txt`.
     ///
     /// # Errors
     /// As [`Cifar10::open`].
-    pub fn open(path: impl AsRef<Path>) -> Result<(Self, Self), DataError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<(Dataset, Dataset), DataError> {
         let names = ["train.bin", "test.bin"];
         let found = files(path.as_ref(), "cifar-100-binary", &names, "fine_label_names.txt")?;
         let (training, test) = found.files.split_at(1);
         // A coarse label, of twenty, stands before the fine one.
         let labels = [20, 100];
-        let names = found.names(std::array::from_fn::<_, 100, _>(|class| class.to_string()))?;
+        let names = found.names((0..100).map(|class: u8| class.to_string()).collect())?;
         named(records(training, &labels)?, records(test, &labels)?, names)
     }
 }
 
 /// Both parts with classes of these names.
-fn named<const K: usize>(
-    training: Dataset<3, 32, 32, K>,
-    test: Dataset<3, 32, 32, K>,
-    names: Vec<String>,
-) -> Result<(Dataset<3, 32, 32, K>, Dataset<3, 32, 32, K>), DataError> {
+fn named(training: Dataset, test: Dataset, names: Vec<String>) -> Result<(Dataset, Dataset), DataError> {
     Ok((training.with_names(names.iter().cloned())?, test.with_names(names)?))
 }
 
@@ -104,9 +108,9 @@ struct Found {
 
 impl Found {
     /// The names of the classes: the lines of the file that are not blank, or if there is no such file, `default`.
-    fn names<const K: usize>(&self, default: [String; K]) -> Result<Vec<String>, DataError> {
+    fn names(&self, default: Vec<String>) -> Result<Vec<String>, DataError> {
         let Some(Content { file, bytes }) = &self.meta else {
-            return Ok(default.into());
+            return Ok(default);
         };
         let wrong = |reason: String| DataError::Classes {
             folder: file.clone(),
@@ -115,7 +119,7 @@ impl Found {
         let text = std::str::from_utf8(bytes).map_err(|_| wrong("the class names are not UTF-8".to_owned()))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let names: Vec<String> = lines.map(str::to_owned).collect();
-        check_names::<K>(&names).map_err(|error| wrong(error.to_string()))?;
+        check_names(&names, default.len()).map_err(|error| wrong(error.to_string()))?;
         Ok(names)
     }
 }
@@ -189,7 +193,7 @@ fn unpacked(path: &Path, names: &[&'static str], meta: &'static str) -> Result<F
 
 /// The records of all files: labels, one for each of `labels`, which says how many classes there are, and pixels.
 /// The last label is the image's.
-fn records<const K: usize>(files: &[Content], labels: &[usize]) -> Result<Dataset<3, 32, 32, K>, DataError> {
+fn records(files: &[Content], labels: &[usize]) -> Result<Dataset, DataError> {
     let len = labels.len() + PIXELS;
     let (mut pixels, mut found) = (Vec::new(), Vec::new());
     for Content { file, bytes } in files {
@@ -218,7 +222,8 @@ fn records<const K: usize>(files: &[Content], labels: &[usize]) -> Result<Datase
             pixels.extend(values);
         }
     }
-    Dataset::new(pixels, found)
+    let classes = labels.last().copied().unwrap_or_default();
+    Dataset::new(Sizes::new([3, 32, 32], classes), pixels, found)
 }
 
 #[cfg(test)]

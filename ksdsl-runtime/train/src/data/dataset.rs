@@ -5,12 +5,61 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
-/// A data set of labelled `C x H x W` images with `K` classes. The Rust compiler checks that a network has this input
-/// size and `K` outputs.
+/// The size of the images of a data set, and the number of its classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Channels of an image.
+    pub channels: usize,
+    /// Its height in pixels.
+    pub height: usize,
+    /// Its width in pixels.
+    pub width: usize,
+    /// Classes.
+    pub classes: usize,
+}
+
+impl Sizes {
+    /// `[channels, height, width]` and the number of classes.
+    pub const fn new([channels, height, width]: [usize; 3], classes: usize) -> Self {
+        Self {
+            channels,
+            height,
+            width,
+            classes,
+        }
+    }
+
+    /// Values of an image.
+    pub const fn values(self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Pixels of a channel of an image.
+    pub const fn plane(self) -> usize {
+        self.height * self.width
+    }
+}
+
+impl fmt::Display for Sizes {
+    /// `3 x 32 x 32, 10 classes`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            channels,
+            height,
+            width,
+            classes,
+        } = self;
+        write!(f, "{channels} x {height} x {width}, {classes} classes")
+    }
+}
+
+/// A data set of labelled images, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dataset<const C: usize, const H: usize, const W: usize, const K: usize> {
+pub struct Dataset {
+    sizes: Sizes,
     pixels: Vec<u8>,
     labels: Vec<u16>,
     names: Arc<[String]>,
@@ -19,51 +68,53 @@ pub struct Dataset<const C: usize, const H: usize, const W: usize, const K: usiz
 /// An image and its class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example<'d> {
-    /// The pixels, `C x H x W`.
+    /// The pixels: channels x height x width.
     pub pixels: &'d [u8],
     /// The class, from 0.
     pub label: usize,
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, H, W, K> {
-    /// Values of an image.
-    pub const PIXELS: usize = C * H * W;
-    /// The number of classes.
-    pub const CLASSES: usize = K;
-
-    /// Creates a data set from the images' pixels (n x C x H x W) and labels.
+impl Dataset {
+    /// Creates a data set from the images' pixels (n x channels x height x width) and labels.
     ///
     /// # Errors
-    /// If the numbers of images and labels differ, or a label is not below `K`.
-    pub fn new(pixels: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
-        if pixels.len() != labels.len() * Self::PIXELS {
+    /// If the numbers of images and labels differ, or a label is not below the number of classes.
+    pub fn new(sizes: Sizes, pixels: Vec<u8>, labels: Vec<u16>) -> Result<Self, DataError> {
+        if pixels.len() != labels.len() * sizes.values() {
             return Err(DataError::Pixels {
                 found: pixels.len(),
                 images: labels.len(),
-                expected: Self::PIXELS,
+                expected: sizes.values(),
             });
         }
-        if let Some(image) = labels.iter().position(|&label| usize::from(label) >= K) {
+        let classes = sizes.classes;
+        if let Some(image) = labels.iter().position(|&label| usize::from(label) >= classes) {
             return Err(DataError::Label {
                 image,
                 found: labels[image],
-                classes: K,
+                classes,
             });
         }
         Ok(Self {
+            sizes,
             pixels,
             labels,
-            names: (0..K).map(|class| class.to_string()).collect(),
+            names: (0..classes).map(|class| class.to_string()).collect(),
         })
+    }
+
+    /// The size of the images, and the number of classes.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     /// Sets the class names; the default is the class indices.
     ///
     /// # Errors
-    /// If there are not `K` distinct names, or one is empty or contains control characters.
+    /// If there is not one distinct name per class, or one is empty or contains control characters.
     pub fn with_names(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
         self.names = names.into_iter().map(Into::into).collect();
-        check_names::<K>(&self.names)?;
+        check_names(&self.names, self.sizes.classes)?;
         Ok(self)
     }
 
@@ -87,8 +138,9 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// # Panics
     /// If the index is out of range.
     pub fn get(&self, index: usize) -> Example<'_> {
+        let values = self.sizes.values();
         Example {
-            pixels: &self.pixels[index * Self::PIXELS..][..Self::PIXELS],
+            pixels: &self.pixels[index * values..][..values],
             label: usize::from(self.labels[index]),
         }
     }
@@ -109,7 +161,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
             "the fraction must be from 0 to 1, not {fraction}"
         );
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut members = vec![Vec::new(); K];
+        let mut members = vec![Vec::new(); self.sizes.classes];
         for (index, &label) in self.labels.iter().enumerate() {
             members[usize::from(label)].push(index);
         }
@@ -125,6 +177,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// The images whose indices satisfy `belongs`, in order.
     pub fn part(&self, belongs: impl Fn(usize) -> bool) -> Self {
         let mut part = Self {
+            sizes: self.sizes,
             pixels: Vec::new(),
             labels: Vec::new(),
             names: Arc::clone(&self.names),
@@ -137,12 +190,12 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     }
 }
 
-/// Whether there is a name for each of `K` classes, and each has its own.
-pub(super) fn check_names<const K: usize>(names: &[String]) -> Result<(), DataError> {
-    if names.len() != K {
+/// Whether there is a name for each class, and each has its own.
+pub(super) fn check_names(names: &[String], classes: usize) -> Result<(), DataError> {
+    if names.len() != classes {
         return Err(DataError::Names {
             found: names.len(),
-            classes: K,
+            classes,
         });
     }
     let usable = |name: &&String| !name.is_empty() && !name.contains(char::is_control);

@@ -1,7 +1,7 @@
 //! The handwritten digits of Alpaydin and Kaynak; `data/README.md` says where they come from.
 
 use super::gunzip::Gunzip;
-use super::{DataError, Dataset};
+use super::{DataError, Dataset, Sizes};
 use std::io::Read;
 
 const EMBEDDED: &[u8] = include_bytes!("../../data/digits.csv.gz");
@@ -13,20 +13,26 @@ const MOST_BYTES: u64 = 64 << 20;
 const SHOWN: usize = 16;
 
 /// Handwritten digits as 8x8 grey images: how dark each pixel is, 0 to 16, and which digit it is.
-pub type Digits = Dataset<1, 8, 8, 10>;
+#[derive(Clone, Copy, Debug)]
+pub struct Digits;
+
+/// Pixels of a digit.
+const PIXELS: usize = Digits::SIZES.values();
 
 impl Digits {
+    /// One channel of 8 x 8 pixels, ten classes.
+    pub const SIZES: Sizes = Sizes::new([1, 8, 8], 10);
     /// The largest value of a pixel.
     pub const DARKEST: u8 = 16;
 
     /// The 1,797 digits that this crate carries: the test part of "Optical Recognition of
     /// Handwritten Digits" (E. Alpaydin and C. Kaynak 1998, doi 10.24432/C50P49, CC BY 4.0).
-    pub fn embedded() -> Self {
+    pub fn embedded() -> Dataset {
         Self::read(EMBEDDED).expect("the embedded digits are well-formed")
     }
 
     /// Reads gzip-compressed lines of 64 pixels and a class, separated by commas, without header.
-    pub fn read(gzip: &[u8]) -> Result<Self, DataError> {
+    pub fn read(gzip: &[u8]) -> Result<Dataset, DataError> {
         let mut bytes = Vec::new();
         Gunzip::new(gzip)
             .take(MOST_BYTES + 1)
@@ -38,27 +44,27 @@ impl Digits {
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         for (text, line) in String::from_utf8_lossy(&bytes).lines().zip(1..) {
             let values = parse(text, line)?;
-            pixels.extend(&values[..Self::PIXELS]);
-            labels.push(u16::from(values[Self::PIXELS]));
+            pixels.extend(&values[..PIXELS]);
+            labels.push(u16::from(values[PIXELS]));
         }
         if labels.is_empty() {
             return Err(DataError::Empty);
         }
-        Self::new(pixels, labels)
+        Dataset::new(Self::SIZES, pixels, labels)
     }
 }
 
 /// The pixels and the class of a line.
-fn parse(text: &str, line: usize) -> Result<[u8; Digits::PIXELS + 1], DataError> {
-    let expected = Digits::PIXELS + 1;
+fn parse(text: &str, line: usize) -> Result<[u8; PIXELS + 1], DataError> {
+    let expected = PIXELS + 1;
     let found = text.split(',').count();
     if found != expected {
         return Err(DataError::Columns { line, found, expected });
     }
-    let mut values = [0; Digits::PIXELS + 1];
+    let mut values = [0; PIXELS + 1];
     for ((value, field), column) in values.iter_mut().zip(text.split(',')).zip(1..) {
         let (largest, expected) = if column == expected {
-            (Digits::CLASSES as u8 - 1, "a class, 0 to 9")
+            (Digits::SIZES.classes as u8 - 1, "a class, 0 to 9")
         } else {
             (Digits::DARKEST, "a pixel, 0 to 16")
         };

@@ -1,4 +1,4 @@
-use super::Digits;
+use super::{Dataset, Digits};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
@@ -19,7 +19,7 @@ fn error(text: &str) -> String {
 }
 
 /// Of each class, how many there are.
-fn counts(digits: &Digits) -> [usize; 10] {
+fn counts(digits: &Dataset) -> [usize; 10] {
     let mut counts = [0; 10];
     digits.iter().for_each(|digit| counts[digit.label] += 1);
     counts
@@ -46,7 +46,7 @@ fn reads_pixels_row_by_row() {
     let text = format!("{},7\r\n{}", pixels.join(","), line("16", "9"));
     let digits = Digits::read(&gzip(&text)).unwrap();
     let pixels = (0..64).map(|i| (i % 17) as u8).chain([16; 64]).collect();
-    assert_eq!(digits, Digits::new(pixels, vec![7, 9]).unwrap());
+    assert_eq!(digits, Dataset::new(Digits::SIZES, pixels, vec![7, 9]).unwrap());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_split_loses_and_repeats_nothing() {
         (pixels[0], pixels[1]) = (i / 10, i % 10);
         pixels
     });
-    let digits = Digits::new(pixels.collect(), (0..100).map(|i| i % 10).collect()).unwrap();
+    let digits = Dataset::new(Digits::SIZES, pixels.collect(), (0..100).map(|i| i % 10).collect()).unwrap();
     let (train, validation) = digits.split(0.3, 5);
     assert_eq!((train.len(), validation.len()), (70, 30));
     let mut all: Vec<_> = train
@@ -166,7 +166,7 @@ fn a_share_is_no_more_than_all() {
 
 #[test]
 fn refuses_images_without_labels_and_labels_without_a_class() {
-    let message = |pixels, labels| Digits::new(pixels, labels).unwrap_err().to_string();
+    let message = |pixels, labels| Dataset::new(Digits::SIZES, pixels, labels).unwrap_err().to_string();
     assert_eq!(
         message(vec![0; 127], vec![0, 1]),
         "found 127 values, expected 2 images of 64 values each"

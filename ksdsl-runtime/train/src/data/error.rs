@@ -141,6 +141,19 @@ pub enum DataError {
         /// Why.
         source: io::Error,
     },
+    /// A batch does not fit the network.
+    Batch {
+        /// The number of its images.
+        images: usize,
+        /// The number of their values.
+        values: usize,
+        /// The number of their target probabilities.
+        targets: usize,
+        /// What the network takes for each image.
+        expected: String,
+    },
+    /// The device failed.
+    Device(String),
     /// A step's batch could not be made because the thread that made it panicked.
     Panicked {
         /// The epoch, from 1.
@@ -224,6 +237,16 @@ impl fmt::Display for DataError {
             Self::Picture { file, reason } => write!(f, "cannot read the image `{}`: {reason}", file.display()),
             Self::Classes { folder, reason } => write!(f, "`{}`: {reason}", folder.display()),
             Self::Write { file, source } => write!(f, "cannot write `{}`: {source}", file.display()),
+            Self::Batch {
+                images,
+                values,
+                targets,
+                expected,
+            } => write!(
+                f,
+                "the batch has {values} values and {targets} targets for {images} images; the network takes {expected} for each"
+            ),
+            Self::Device(what) => write!(f, "the device failed: {what}"),
             Self::Panicked { epoch, step, message } => {
                 write!(
                     f,

@@ -1,14 +1,18 @@
 //! Image folders.
 
-use super::{DataError, Dataset, picture};
+use super::{DataError, Dataset, Sizes, picture};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The maximum number of class names in an error.
 const SHOWN: usize = 20;
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, H, W, K> {
-    /// Reads an image folder into a training and a validation set. The folder contains either `train` and `test`, each
+/// The most classes: labels have 16 bits.
+const MOST_CLASSES: usize = 1 << 16;
+
+impl Dataset {
+    /// Reads an image folder into a training and a validation set of images of a size, `[channels, height, width]`. The
+    /// folder contains either `train` and `test`, each
     /// with one folder per class, or one folder per class; in the latter case `fraction` of each class,
     /// chosen by `seed` as in [`Dataset::split`], is the validation set.
     ///
@@ -19,13 +23,18 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     ///
     /// # Panics
     /// If `fraction` is not from 0 to 1.
-    pub fn open_folder(path: impl AsRef<Path>, fraction: f64, seed: u64) -> Result<(Self, Self), DataError> {
+    pub fn open_folder(
+        path: impl AsRef<Path>,
+        image: [usize; 3],
+        fraction: f64,
+        seed: u64,
+    ) -> Result<(Self, Self), DataError> {
         let path = path.as_ref();
         let (training, test) = (path.join("train"), path.join("test"));
         if !(training.is_dir() && test.is_dir()) {
-            return Ok(Self::read_folder(path)?.split(fraction, seed));
+            return Ok(Self::read_folder(path, image)?.split(fraction, seed));
         }
-        let (training, test) = (Self::read_folder(training)?, Self::read_folder(test)?);
+        let (training, test) = (Self::read_folder(training, image)?, Self::read_folder(test, image)?);
         if training.names() != test.names() {
             let reason = format!(
                 "`train` has the classes {}, but `test` has {}",
@@ -43,17 +52,19 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
     /// Reads an image folder with one folder of PNG, JPEG or BMP files per class. Classes and files are sorted by name;
     /// hidden files, and files next to the class folders, are ignored.
     ///
-    /// Images may have any size: each is centre-cropped to the aspect ratio of `H x W` and resized with a triangle
-    /// (bilinear) filter. With `C = 3` they are read as RGB, with `C = 1` as greyscale (ITU-R 601-2); transparency is
-    /// ignored. EXIF orientation is not applied, as in PIL and torchvision's `ImageFolder`.
+    /// Images may have any size: each is centre-cropped to the aspect ratio of `image`, `[channels, height, width]`, and
+    /// resized to it with a triangle (bilinear) filter. With three channels they are read as RGB, with one as greyscale
+    /// (ITU-R 601-2); transparency is ignored. EXIF orientation is not applied, as in PIL and torchvision's
+    /// `ImageFolder`.
     ///
     /// # Errors
-    /// If there are not `K` classes, a class has no pictures or a name that is not UTF-8, or a file cannot be read as a
-    /// picture, is truncated, or has more than 89 million pixels; also for other `C` than 1 and 3, sizes of 0, and
-    /// without the feature `pictures`.
-    pub fn read_folder(path: impl AsRef<Path>) -> Result<Self, DataError> {
+    /// If there are no classes, or more than 65,536; if a class has no pictures or a name that is not UTF-8, or a file
+    /// cannot be read as a picture, is truncated, or has more than 89 million pixels; also for another number of channels
+    /// than 1 and 3, sizes of 0, and without the feature `pictures`.
+    pub fn read_folder(path: impl AsRef<Path>, image: [usize; 3]) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let classes = Self::classes(path)?;
+        check_image(path, image)?;
+        let classes = classes(path)?;
         let names = classes
             .iter()
             .map(|class| utf8_name(class))
@@ -65,51 +76,44 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Dataset<C, 
                 return Err(wrong(class, "the class has no images".to_owned()));
             }
             for file in files {
-                pixels.extend(Self::pixels(&file)?);
+                pixels.extend(picture::read(&file, image)?);
                 labels.push(label as u16);
             }
         }
-        Self::new(pixels, labels)?.with_names(names)
+        Self::new(Sizes::new(image, classes.len()), pixels, labels)?.with_names(names)
     }
+}
 
-    /// Reads one picture as [`Dataset::read_folder`] does: its values, channel by channel, each row by row.
-    ///
-    /// # Errors
-    /// If the file cannot be read as a picture; also for other `C` than 1 and 3, and sizes of 0.
-    pub fn read_picture(file: impl AsRef<Path>) -> Result<Vec<u8>, DataError> {
-        Self::check_sizes(file.as_ref())?;
-        Self::pixels(file.as_ref())
+/// Reads one picture as [`Dataset::read_folder`] does: its values, channel by channel, each row by row.
+///
+/// # Errors
+/// If the file cannot be read as a picture; also for another number of channels than 1 and 3, and sizes of 0.
+pub fn read_picture(file: impl AsRef<Path>, image: [usize; 3]) -> Result<Vec<u8>, DataError> {
+    check_image(file.as_ref(), image)?;
+    picture::read(file.as_ref(), image)
+}
+
+/// The folders of the classes.
+fn classes(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut classes = sorted(path)?;
+    classes.retain(|entry| entry.is_dir());
+    match classes.len() {
+        1..=MOST_CLASSES => Ok(classes),
+        found => Err(wrong(
+            path,
+            format!("expected a folder of images for each class, 1 to {MOST_CLASSES}; found {found} folders"),
+        )),
     }
+}
 
-    /// The folders of the classes.
-    fn classes(path: &Path) -> Result<Vec<PathBuf>, DataError> {
-        Self::check_sizes(path)?;
-        let mut classes = sorted(path)?;
-        classes.retain(|entry| entry.is_dir());
-        if classes.len() != K {
-            let names: Vec<String> = classes.iter().map(|class| name(class)).collect();
-            let reason = format!(
-                "expected a folder for each of {K} classes, found {}: {}",
-                names.len(),
-                listed(&names)
-            );
-            return Err(wrong(path, reason));
-        }
-        Ok(classes)
-    }
-
-    /// Whether pictures can be read with these sizes.
-    fn check_sizes(path: &Path) -> Result<(), DataError> {
-        if !(C == 1 || C == 3) || H == 0 || W == 0 || K > usize::from(u16::MAX) + 1 {
-            let reason = format!("images must have 1 or 3 channels and at least one pixel, not {C} x {H} x {W}");
-            return Err(wrong(path, reason));
-        }
-        Ok(())
-    }
-
-    /// The values of a picture.
-    fn pixels(file: &Path) -> Result<Vec<u8>, DataError> {
-        picture::read(file, [C, H, W])
+/// Whether pictures can be read with these sizes.
+fn check_image(path: &Path, [channels, height, width]: [usize; 3]) -> Result<(), DataError> {
+    match (channels == 1 || channels == 3) && height > 0 && width > 0 {
+        true => Ok(()),
+        false => Err(wrong(
+            path,
+            format!("images must have 1 or 3 channels and at least one pixel, not {channels} x {height} x {width}"),
+        )),
     }
 }
 
@@ -144,10 +148,6 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     }
     paths.sort();
     Ok(paths)
-}
-
-fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The name of a class, which identifies it.

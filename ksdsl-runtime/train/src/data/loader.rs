@@ -2,7 +2,7 @@
 
 use super::ahead::Ahead;
 use super::augment::{Augment, Picture, smooth};
-use super::{DataError, Dataset, Scaling};
+use super::{DataError, Dataset, Scaling, Sizes};
 use crate::random::{Purpose, generator};
 use crate::recipe;
 use crate::source::{EpochBatches, HostBatch, Source, fingerprint};
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 ///
 /// let (train, _) = Digits::embedded().split(0.2, 0);
 /// let scaling = Scaling::of(&train);
-/// let mut loader = Loader::new(train, NonZeroUsize::new(64).unwrap(), scaling, 0)
+/// let mut loader = Loader::new(train, NonZeroUsize::new(64).unwrap(), &scaling, 0)
 ///     .augment(Augment::none().smooth(0.1));
 /// for batch in loader.epoch(1, 0) {
 ///     let batch = batch?;
@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 /// println!("{:.1} % of the time spent waiting", 100.0 * loader.waits().share());
 /// # Ok::<(), ksdsl_train::data::DataError>(())
 /// ```
-pub struct Loader<const C: usize, const H: usize, const W: usize, const K: usize> {
-    recipe: Arc<Recipe<C, H, W, K>>,
+pub struct Loader {
+    recipe: Arc<Recipe>,
     workers: usize,
     ahead: NonZeroUsize,
     running: Option<Ahead<HostBatch>>,
@@ -62,17 +62,17 @@ impl Waits {
     }
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H, W, K> {
+impl Loader {
     /// Creates a loader with `batch` images per batch; `seed` determines shuffling and augmentation. By default there
     /// are as many workers as the machine has hardware threads, at most four, and it prefetches two batches more than
     /// that.
-    pub fn new(data: impl Into<Arc<Dataset<C, H, W, K>>>, batch: NonZeroUsize, scaling: Scaling<C>, seed: u64) -> Self {
+    pub fn new(data: impl Into<Arc<Dataset>>, batch: NonZeroUsize, scaling: &Scaling, seed: u64) -> Self {
         let workers = available_parallelism().map_or(1, NonZeroUsize::get).min(4);
         Self {
             recipe: Arc::new(Recipe {
                 data: data.into(),
                 batch,
-                scaling,
+                scaling: scaling.clone(),
                 tables: scaling.tables(),
                 seed,
                 augment: Augment::none(),
@@ -86,7 +86,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
     }
 
     /// Creates a loader with a recipe's batch size, seed and augmentation.
-    pub fn of(recipe: &recipe::Recipe, data: impl Into<Arc<Dataset<C, H, W, K>>>, scaling: Scaling<C>) -> Self {
+    pub fn of(recipe: &recipe::Recipe, data: impl Into<Arc<Dataset>>, scaling: &Scaling) -> Self {
         let batch = NonZeroUsize::new(recipe.batch).unwrap_or(NonZeroUsize::MIN);
         Self::new(data, batch, scaling, recipe.seed).augment(recipe.augment.into())
     }
@@ -98,6 +98,8 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
             augment,
             orders: Mutex::new(Vec::new()),
             data: Arc::clone(&self.recipe.data),
+            scaling: self.recipe.scaling.clone(),
+            tables: self.recipe.tables.clone(),
             ..*self.recipe
         });
         self.running = None;
@@ -113,7 +115,7 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
     }
 
     /// Sets the maximum number of prefetched batches. This bounds the memory: a batch takes
-    /// `4 * (C * H * W + K)` bytes for each image.
+    /// `4 * (C * H * W + K)` bytes for each image of `C x H x W` values in `K` classes.
     #[must_use]
     pub fn ahead(mut self, batches: NonZeroUsize) -> Self {
         self.ahead = batches;
@@ -146,9 +148,13 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Loader<C, H
     }
 }
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H, W, K> for Loader<C, H, W, K> {
+impl Source for Loader {
     fn images(&self) -> usize {
         self.recipe.data.len()
+    }
+
+    fn sizes(&self) -> Option<Sizes> {
+        Some(self.recipe.data.sizes())
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -185,12 +191,12 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Source<C, H
 }
 
 /// All that decides on batches.
-struct Recipe<const C: usize, const H: usize, const W: usize, const K: usize> {
-    data: Arc<Dataset<C, H, W, K>>,
+struct Recipe {
+    data: Arc<Dataset>,
     batch: NonZeroUsize,
-    scaling: Scaling<C>,
+    scaling: Scaling,
     /// Of each channel, what a pixel becomes.
-    tables: [[f32; 256]; C],
+    tables: Vec<[f32; 256]>,
     seed: u64,
     augment: Augment,
     /// The orders of the epochs that were used last.
@@ -200,7 +206,7 @@ struct Recipe<const C: usize, const H: usize, const W: usize, const K: usize> {
 /// Epochs whose orders are kept: that of the step, and the next.
 const ORDERS: usize = 2;
 
-impl<const C: usize, const H: usize, const W: usize, const K: usize> Recipe<C, H, W, K> {
+impl Recipe {
     fn steps(&self) -> u64 {
         self.data.len().div_ceil(self.batch.get()) as u64
     }
@@ -228,25 +234,26 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Recipe<C, H
 
     fn make(&self, epoch: u32, step: u64) -> HostBatch {
         let order = self.order(epoch);
+        let sizes = self.data.sizes();
         let first = (step as usize).saturating_mul(self.batch.get()).min(order.len());
         let indices = &order[first..order.len().min(first.saturating_add(self.batch.get()))];
         let mut batch = HostBatch {
-            images: Vec::with_capacity(indices.len() * Dataset::<C, H, W, K>::PIXELS),
-            targets: vec![0.0; indices.len() * K],
+            images: Vec::with_capacity(indices.len() * sizes.values()),
+            targets: vec![0.0; indices.len() * sizes.classes],
             labels: Vec::with_capacity(indices.len()),
         };
         for (place, &index) in indices.iter().enumerate() {
             self.add(epoch, index, &mut batch.images);
             let label = self.data.get(index).label;
-            batch.targets[place * K + label] = 1.0;
+            batch.targets[place * sizes.classes + label] = 1.0;
             batch.labels.push(label);
         }
         if let Some(mix) = self.augment.mix {
             let mut rng = generator(self.seed, Purpose::Mixing, [epoch.into(), step]);
-            mix.apply(&mut batch, (H, W), &mut rng);
+            mix.apply(&mut batch, (sizes.height, sizes.width), &mut rng);
         }
         if self.augment.smoothing != 0.0 {
-            smooth(&mut batch.targets, K, self.augment.smoothing);
+            smooth(&mut batch.targets, sizes.classes, self.augment.smoothing);
         }
         batch
     }
@@ -255,23 +262,29 @@ impl<const C: usize, const H: usize, const W: usize, const K: usize> Recipe<C, H
     fn add(&self, epoch: u32, index: usize, values: &mut Vec<f32>) {
         let mut rng = generator(self.seed, Purpose::Augmentation, [epoch.into(), index as u64]);
         let pixels = self.data.get(index).pixels;
+        let Sizes {
+            channels,
+            height,
+            width,
+            ..
+        } = self.data.sizes();
         let start = values.len();
         if self.augment.pictures.is_empty() {
             self.scale(pixels, values);
         } else {
-            let mut picture = Picture::new(C, H, W, pixels.to_vec());
+            let mut picture = Picture::new(channels, height, width, pixels.to_vec());
             for change in &self.augment.pictures {
                 change.apply(&mut picture, &mut rng);
             }
             self.scale(&picture.pixels, values);
         }
         for erasing in &self.augment.erasing {
-            erasing.erase(&mut values[start..], (H, W), &mut rng);
+            erasing.erase(&mut values[start..], (height, width), &mut rng);
         }
     }
 
     fn scale(&self, pixels: &[u8], values: &mut Vec<f32>) {
-        let planes = pixels.chunks_exact((H * W).max(1));
+        let planes = pixels.chunks_exact(self.data.sizes().plane().max(1));
         for (pixels, table) in planes.zip(&self.tables) {
             values.extend(pixels.iter().map(|&pixel| table[usize::from(pixel)]));
         }

@@ -1,6 +1,6 @@
 use super::Loader;
 use crate::data::augment::{Augment, Erase, Picture, Transform};
-use crate::data::{Dataset, Digits, Scaling};
+use crate::data::{Dataset, Digits, Scaling, Sizes};
 use crate::recipe::Recipe;
 use crate::source::{HostBatch, Plain, Source};
 use rand::Rng;
@@ -8,12 +8,12 @@ use rand_chacha::ChaCha8Rng;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-type Data = Dataset<3, 6, 5, 4>;
+const SIZES: Sizes = Sizes::new([3, 6, 5], 4);
 
 /// Pictures whose values are all different from those of the same place in the others.
-fn data(images: usize) -> Data {
-    let pixels = (0..images * Data::PIXELS).map(|i| (i / Data::PIXELS * 7 + i * 31) as u8);
-    Data::new(pixels.collect(), (0..images).map(|i| (i % 4) as u16).collect()).unwrap()
+fn data(images: usize) -> Dataset {
+    let pixels = (0..images * SIZES.values()).map(|i| (i / SIZES.values() * 7 + i * 31) as u8);
+    Dataset::new(SIZES, pixels.collect(), (0..images).map(|i| (i % 4) as u16).collect()).unwrap()
 }
 
 fn size(batch: usize) -> NonZeroUsize {
@@ -28,13 +28,13 @@ fn everything() -> Augment {
     all
 }
 
-fn loader(augment: Augment, seed: u64) -> Loader<3, 6, 5, 4> {
+fn loader(augment: Augment, seed: u64) -> Loader {
     let data = data(23);
     let scaling = Scaling::of(&data);
-    Loader::new(data, size(5), scaling, seed).augment(augment)
+    Loader::new(data, size(5), &scaling, seed).augment(augment)
 }
 
-fn epoch(loader: &mut Loader<3, 6, 5, 4>, epoch: u32, from: u64) -> Vec<HostBatch> {
+fn epoch(loader: &mut Loader, epoch: u32, from: u64) -> Vec<HostBatch> {
     loader.epoch(epoch, from).map(Result::unwrap).collect()
 }
 
@@ -42,8 +42,8 @@ fn epoch(loader: &mut Loader<3, 6, 5, 4>, epoch: u32, from: u64) -> Vec<HostBatc
 fn without_changes_batches_are_the_plain_ones() {
     let (train, _) = Digits::embedded().split(0.9, 0);
     let scaling = Scaling::of(&train);
-    let mut plain = Plain::new(&train, size(32), scaling, 7);
-    let mut loader = Loader::new(train.clone(), size(32), scaling, 7);
+    let mut plain = Plain::new(&train, size(32), &scaling, 7);
+    let mut loader = Loader::new(train.clone(), size(32), &scaling, 7);
     assert_eq!(loader.steps_per_epoch(), plain.steps_per_epoch());
     assert_eq!(loader.images(), train.len());
     for epoch in 1..4 {
@@ -116,7 +116,7 @@ struct Double;
 
 impl Erase for Double {
     fn erase(&self, values: &mut [f32], size: (usize, usize), _: &mut ChaCha8Rng) {
-        assert_eq!((values.len(), size), (Data::PIXELS, (6, 5)));
+        assert_eq!((values.len(), size), (SIZES.values(), (6, 5)));
         values.iter_mut().for_each(|value| *value *= 2.0);
     }
 }
@@ -124,15 +124,15 @@ impl Erase for Double {
 #[test]
 fn pictures_are_changed_then_scaled_then_erased_then_smoothed() {
     let scaling = Scaling {
-        mean: [10.0; 3],
-        deviation: [4.0; 3],
+        mean: vec![10.0; 3],
+        deviation: vec![4.0; 3],
     };
-    let images = Data::new(vec![29; Data::PIXELS], vec![2]).unwrap();
+    let images = Dataset::new(SIZES, vec![29; SIZES.values()], vec![2]).unwrap();
     let augment = Augment::none().then(Lighter).erase(Double).smooth(0.5);
-    let mut loader = Loader::new(images, size(1), scaling, 0).augment(augment);
+    let mut loader = Loader::new(images, size(1), &scaling, 0).augment(augment);
     let batch = loader.epoch(1, 0).next().unwrap().unwrap();
     // ((29 + 1) - 10) / 4 * 2
-    assert_eq!(batch.images, [10.0; Data::PIXELS]);
+    assert_eq!(batch.images, vec![10.0; SIZES.values()]);
     assert_eq!(batch.targets, [0.125, 0.125, 0.625, 0.125]);
     assert_eq!(batch.labels, [2]);
 }
@@ -158,12 +158,12 @@ fn a_change_that_panics_is_an_error_with_its_place() {
 
 #[test]
 fn settings_tell_what_decides() {
-    let settings = |loader: &Loader<3, 6, 5, 4>| loader.settings();
+    let settings = |loader: &Loader| loader.settings();
     let one = settings(&loader(Augment::cifar(), 3));
     assert_eq!(one, settings(&loader(Augment::cifar(), 3).workers(1)));
     assert_ne!(one, settings(&loader(Augment::cifar(), 4)));
     assert_ne!(one, settings(&loader(Augment::cifar().smooth(0.1), 3)));
-    let other = Loader::new(data(24).part(|i| i != 4), size(5), Scaling::of(&data(23)), 3).augment(Augment::cifar());
+    let other = Loader::new(data(24).part(|i| i != 4), size(5), &Scaling::of(&data(23)), 3).augment(Augment::cifar());
     assert_ne!(one, settings(&other), "other images");
     assert!(
         one.iter().any(|(_, value)| value.contains("PaddedCrop { pad: 4 }")),
@@ -196,8 +196,8 @@ fn waiting_is_measured() {
 
 #[test]
 fn no_images_are_no_batches() {
-    let empty = Data::new(Vec::new(), Vec::new()).unwrap();
+    let empty = Dataset::new(SIZES, Vec::new(), Vec::new()).unwrap();
     let scaling = Scaling::of(&empty);
-    let mut loader = Loader::new(empty, size(5), scaling, 0);
+    let mut loader = Loader::new(empty, size(5), &scaling, 0);
     assert_eq!((loader.steps_per_epoch(), loader.epoch(1, 0).count()), (0, 0));
 }

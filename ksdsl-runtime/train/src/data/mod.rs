@@ -1,27 +1,25 @@
-//! Data sets: reading, splitting, normalising, batching and augmentation.
+//! Data sets: reading, splitting, normalising and augmentation.
 //!
 //! ```
-//! use ksdsl_train::data::{Batches, Digits, Scaling};
 //! use ksdsl_runtime::prelude::*;
-//! use std::num::NonZeroUsize;
+//! use ksdsl_train::data::{Digits, Scaling};
+//! use ksdsl_train::source::{Plain, Source};
 //!
 //! let (train, validation) = Digits::embedded().split(0.2, 0);
 //! assert_eq!((train.len(), validation.len()), (1438, 359));
 //!
 //! let device = Cpu::default();
-//! let scaling = Scaling::of(&train);
-//! let mut batches = Batches::new(&train, NonZeroUsize::new(64).unwrap(), scaling, 0);
-//! for batch in batches.epoch::<f32, _>(&device) {
-//!     let batch = batch?;
-//!     assert_eq!(batch.images.shape().0, batch.targets.shape().0);
+//! let mut source = Plain::new(&train, 64.try_into().unwrap(), &Scaling::of(&train), 0);
+//! for batch in source.epoch(1, 0) {
+//!     let (images, targets) = batch?.tensors::<1, 8, 8, 10, _>(&device)?;
+//!     assert_eq!(images.shape().0, targets.shape().0);
 //! }
-//! # Ok::<(), <Cpu as HasErr>::Err>(())
+//! # Ok::<(), ksdsl_train::data::DataError>(())
 //! ```
 
 mod ahead;
 mod archive;
 pub mod augment;
-mod batches;
 mod cifar;
 mod dataset;
 mod digits;
@@ -38,12 +36,16 @@ mod picture;
 mod picture;
 #[cfg(feature = "pictures")]
 mod png;
+mod scaling;
 mod shapes;
+mod tensors;
 
-pub use batches::{Batch, Batches, Images, Scaling, Targets};
 pub use cifar::{Cifar10, Cifar100};
-pub use dataset::{Dataset, Example};
+pub use dataset::{Dataset, Example, Sizes};
 pub use digits::Digits;
 pub use error::DataError;
+pub use folder::read_picture;
 pub use loader::{Loader, Waits};
+pub use scaling::Scaling;
 pub use shapes::Shapes;
+pub use tensors::{Images, Targets};

@@ -33,16 +33,40 @@ pub struct Description {
     pub data: BTreeMap<String, String>,
 }
 
-impl Description {
-    /// Describes a run of this version.
-    pub fn new<N: Network>(recipe: &Recipe, data: impl IntoIterator<Item = (String, String)>) -> Self {
+/// The facts about a network that a description has.
+pub(crate) struct Facts {
+    pub(crate) name: String,
+    pub(crate) parameters: u64,
+    pub(crate) multiply_adds: u64,
+    pub(crate) specification: String,
+}
+
+impl Facts {
+    /// Those of a generated network.
+    pub(crate) fn of<N: Network>() -> Self {
         Self {
-            format: FORMAT,
-            versions: vec![env!("CARGO_PKG_VERSION").to_owned()],
-            network: N::NAME.to_owned(),
+            name: N::NAME.to_owned(),
             parameters: N::PARAMETERS,
             multiply_adds: N::MULTIPLY_ADDS,
             specification: N::SPECIFICATION.to_owned(),
+        }
+    }
+}
+
+impl Description {
+    /// Describes a run of this version.
+    pub fn new<N: Network>(recipe: &Recipe, data: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self::of_facts(&Facts::of::<N>(), recipe, data)
+    }
+
+    pub(crate) fn of_facts(network: &Facts, recipe: &Recipe, data: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self {
+            format: FORMAT,
+            versions: vec![env!("CARGO_PKG_VERSION").to_owned()],
+            network: network.name.clone(),
+            parameters: network.parameters,
+            multiply_adds: network.multiply_adds,
+            specification: network.specification.clone(),
             recipe: recipe.clone(),
             data: data.into_iter().collect(),
         }

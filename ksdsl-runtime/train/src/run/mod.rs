@@ -20,6 +20,7 @@ mod differences;
 mod error;
 
 pub use description::Description;
+pub(crate) use description::Facts;
 pub use differences::Difference;
 pub use error::RunError;
 

@@ -1,6 +1,6 @@
 //! Training errors.
 
-use crate::data::DataError;
+use crate::data::{DataError, Sizes};
 use crate::recipe::InvalidRecipe;
 use crate::run::RunError;
 use std::fmt;
@@ -15,6 +15,15 @@ pub enum TrainError {
     Recipe(InvalidRecipe),
     /// The training set is empty.
     NoImages,
+    /// A data set has other images or classes than the network.
+    Sizes {
+        /// `training` or `validation`.
+        set: &'static str,
+        /// The sizes of the data set.
+        found: Sizes,
+        /// What the network takes and gives.
+        network: Sizes,
+    },
     /// The source's batches contradict its own description.
     Source {
         /// The epoch, from 1.
@@ -24,6 +33,8 @@ pub enum TrainError {
         /// What is wrong.
         what: String,
     },
+    /// The validation data does not fit the model.
+    Validation(String),
     /// The data cannot be read.
     Data(DataError),
     /// Training diverged: the loss, gradients or parameters are not finite.
@@ -110,6 +121,10 @@ impl fmt::Display for TrainError {
         match self {
             Self::Recipe(error) => error.fmt(f),
             Self::NoImages => f.write_str("the training set is empty"),
+            Self::Sizes { set, found, network } => {
+                write!(f, "the {set} set has {found}; the network is for {network}")
+            }
+            Self::Validation(what) => write!(f, "validation: {what}"),
             Self::Source { epoch, step, what } => write!(f, "epoch {epoch}, step {step}: {what}"),
             Self::Data(error) => error.fmt(f),
             Self::Diverged(error) => error.fmt(f),

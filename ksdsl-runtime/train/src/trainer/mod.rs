@@ -10,9 +10,9 @@
 //! let (training, validation) = Digits::embedded().split(0.2, 0);
 //! let scaling = Scaling::of(&training);
 //! let recipe = Recipe::default();
-//! let mut source = Plain::new(&training, recipe.batch.try_into()?, scaling, recipe.seed);
+//! let mut source = Plain::new(&training, recipe.batch.try_into()?, &scaling, recipe.seed);
 //! let outcome = Trainer::new(recipe)
-//!     .validation(&validation, scaling)
+//!     .validation(&validation, &scaling)
 //!     .start_or_resume("runs/digits")
 //!     .train(&mut model, &mut source, &Cpu::default())?;
 //! println!("{:?}", outcome.best);
@@ -21,23 +21,26 @@
 //! ```
 
 mod error;
-mod evaluate;
+mod learner;
 mod session;
 
 pub use crate::progress::{Best, End};
+pub use crate::task::{ValidationSet, evaluate};
 pub use error::{Diverged, TrainError};
-pub use evaluate::{ValidationSet, evaluate};
 
 use crate::classifier::Classifier;
-use crate::data::{Dataset, Scaling};
+use crate::data::{Dataset, Scaling, Sizes};
 use crate::interrupt::Stop;
 use crate::metrics::Evaluation;
 use crate::recipe::Recipe;
 use crate::record::{Epoch, Observer, Start};
-use crate::run::{Companion, Description, Opening, RunFolder};
-use crate::source::Source;
+use crate::run::{Companion, Description, Facts, Opening, RunFolder};
+use crate::source::{Batch, HostBatch, Source};
+use crate::task::{Classification, Task};
 use ksdsl_runtime::Backend;
-use ksdsl_runtime::network::{Generated, Network};
+use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
+use ksdsl_runtime::network::Generated;
+use learner::{Learner, Typed};
 use session::Session;
 use std::io;
 use std::path::PathBuf;
@@ -45,9 +48,9 @@ use std::time::{Duration, Instant};
 
 /// Trains a network with a recipe. Builder methods add a validation set, a run folder for checkpoints, observers, and a
 /// handle to stop the run.
-pub struct Trainer<'t, const C: usize, const H: usize, const W: usize, const K: usize> {
+pub struct Trainer<'t> {
     recipe: Recipe,
-    validation: Option<ValidationSet<'t, C, H, W, K>>,
+    validation: Option<ValidationSet<'t>>,
     classes: Vec<String>,
     observers: Vec<&'t mut dyn Observer>,
     folder: Option<(PathBuf, Opening)>,
@@ -74,13 +77,13 @@ pub struct Outcome {
     pub averaged: Option<Evaluation>,
 }
 
-impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer<'t, C, H, W, K> {
+impl<'t> Trainer<'t> {
     /// Creates a trainer.
     pub fn new(recipe: Recipe) -> Self {
         Self {
             recipe,
             validation: None,
-            classes: (0..K).map(|class| class.to_string()).collect(),
+            classes: Vec::new(),
             observers: Vec::new(),
             folder: None,
             companions: Vec::new(),
@@ -91,7 +94,8 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     }
 
     /// Sets the validation set, which is evaluated as often as the recipe says; `scaling` is that of the training set.
-    pub fn validation(mut self, data: &'t Dataset<C, H, W, K>, scaling: Scaling<C>) -> Self {
+    pub fn validation(mut self, data: &'t Dataset, scaling: &Scaling) -> Self {
+        let scaling = scaling.clone();
         self.validation = (!data.is_empty()).then_some(ValidationSet { data, scaling });
         self
     }
@@ -156,25 +160,81 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     /// Trains `model` on the batches of `source`, starting from its initial values (create the device with the recipe's
     /// seed for reproducible ones). Batches, recipe and initial values determine the outcome bit for bit: on the CPU it
     /// depends neither on the number of threads nor on interruptions.
-    pub fn train<M, D>(
+    ///
+    /// # Errors
+    /// If recipe, batches or folder are refused, the data does not fit the network, training diverges, or files or the
+    /// device fail.
+    pub fn train<M, D, const C: usize, const H: usize, const W: usize, const K: usize>(
         mut self,
         model: &mut M,
-        source: &mut dyn Source<C, H, W, K>,
+        source: &mut dyn Source,
         device: &D,
     ) -> Result<Outcome, TrainError>
     where
         D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
+        let network = Classification::<C, H, W, K>::SIZES;
+        let validation = self.validation.take();
+        check_sizes("training", source.sizes(), network)?;
+        check_sizes("validation", validation.as_ref().map(|set| set.data.sizes()), network)?;
+        if self.classes.is_empty() {
+            self.classes = (0..K).map(|class| class.to_string()).collect();
+        }
+        let task = Classification::<C, H, W, K> { validation };
+        let mut learner = Typed::new(&self.recipe, model, device, &task)?;
+        self.work_on_images(Facts::of::<M::Network>(), &mut learner, source)
+    }
+
+    /// As [`Trainer::train`], for a task of the caller's: any batches, any inputs and outputs. The task brings its own
+    /// validation data.
+    ///
+    /// # Errors
+    /// As [`Trainer::train`].
+    pub fn train_task<M, D, T>(
+        self,
+        model: &mut M,
+        task: &T,
+        source: &mut dyn Source<T::Batch>,
+        device: &D,
+    ) -> Result<Outcome, TrainError>
+    where
+        D: Backend<f32>,
+        M: TensorCollection<f32, D> + Generated,
+        T: Task<M, D>,
+    {
+        let mut learner = Typed::new(&self.recipe, model, device, task)?;
+        self.work(Facts::of::<M::Network>(), &mut learner, source)
+    }
+
+    /// [`Trainer::work`] for batches of images, compiled here and not for every model.
+    #[inline(never)]
+    fn work_on_images(
+        self,
+        network: Facts,
+        learner: &mut dyn Learner<HostBatch>,
+        source: &mut dyn Source,
+    ) -> Result<Outcome, TrainError> {
+        self.work(network, learner, source)
+    }
+
+    fn work<B: Batch>(
+        mut self,
+        network: Facts,
+        learner: &mut dyn Learner<B>,
+        source: &mut dyn Source<B>,
+    ) -> Result<Outcome, TrainError> {
         self.recipe.check().map_err(TrainError::Recipe)?;
         let per_epoch = source.steps_per_epoch();
         if per_epoch == 0 {
             return Err(TrainError::NoImages);
         }
-        let folder = self.open::<M>(source)?;
+        let validation = ("validation".to_owned(), learner.validation());
+        let settings = source.settings().into_iter().chain([validation]);
+        let folder = self.open(&network, settings)?;
         let recipe = self.recipe.clone();
-        let mut session = Session::new(&recipe, model, device, folder, per_epoch)?;
-        self.notify_start::<M, D>(&session)?;
+        let mut session = Session::new(&recipe, learner, folder, per_epoch)?;
+        self.notify_start(&network, &session)?;
         let result = self.run(&mut session, source);
         if let Err(TrainError::Observer(_) | TrainError::Data(_) | TrainError::Source { .. }) = &result {
             // The state is valid; the first error is reported.
@@ -184,19 +244,15 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     }
 
     /// Opens the run folder, if one is set.
-    fn open<M: Generated>(&self, source: &dyn Source<C, H, W, K>) -> Result<Option<RunFolder>, TrainError> {
+    fn open(
+        &self,
+        network: &Facts,
+        settings: impl Iterator<Item = (String, String)>,
+    ) -> Result<Option<RunFolder>, TrainError> {
         let Some((path, opening)) = &self.folder else {
             return Ok(None);
         };
-        let validation = match &self.validation {
-            Some(validation) => format!("{} images, {:016x}", validation.data.len(), validation.fingerprint()),
-            None => "none".to_owned(),
-        };
-        let settings = source
-            .settings()
-            .into_iter()
-            .chain([("validation".to_owned(), validation)]);
-        let description = Description::new::<M::Network>(&self.recipe, settings);
+        let description = Description::of_facts(network, &self.recipe, settings);
         Ok(Some(RunFolder::open(path, *opening, &description, &self.companions)?))
     }
 
@@ -206,13 +262,10 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
         epochs.try_into().unwrap_or(u32::MAX)
     }
 
-    fn notify_start<M: Generated, D: Backend<f32>>(
-        &mut self,
-        session: &Session<'_, M, D, C, H, W, K>,
-    ) -> Result<(), TrainError> {
+    fn notify_start<B: Batch>(&mut self, network: &Facts, session: &Session<'_, B>) -> Result<(), TrainError> {
         let start = Start {
-            network: M::Network::NAME,
-            parameters: M::Network::PARAMETERS,
+            network: &network.name,
+            parameters: network.parameters,
             classes: &self.classes,
             epochs: self.epochs(session.per_epoch),
             steps_per_epoch: session.per_epoch,
@@ -223,44 +276,35 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     }
 
     /// Runs all remaining epochs.
-    fn run<M, D>(
+    fn run<B: Batch>(
         &mut self,
-        session: &mut Session<'_, M, D, C, H, W, K>,
-        source: &mut dyn Source<C, H, W, K>,
-    ) -> Result<Outcome, TrainError>
-    where
-        D: Backend<f32>,
-        M: Classifier<C, H, W, K, D>,
-    {
+        session: &mut Session<'_, B>,
+        source: &mut dyn Source<B>,
+    ) -> Result<Outcome, TrainError> {
         session.restore_models()?;
-        let mut evaluations = (None, None);
+        let mut evaluations = [None, None];
         while session.progress.ended.is_none() {
             if !self.steps(session, source)? {
-                return self.end(session, End::Interrupted, (None, None));
+                return self.end(session, End::Interrupted, [None, None]);
             }
             evaluations = self.end_epoch(session)?;
             if self.stop.is_requested() && session.progress.ended.is_none() {
-                return self.end(session, End::Interrupted, (None, None));
+                return self.end(session, End::Interrupted, [None, None]);
             }
         }
-        if let (None, Some(validation)) = (&evaluations.0, self.validation) {
-            let (evaluation, averaged) = session.evaluate(validation)?;
-            evaluations = (Some(evaluation), averaged);
+        if evaluations[0].is_none() {
+            evaluations = session.evaluate()?;
         }
         let end = session.progress.ended.unwrap_or(End::Finished);
         self.end(session, end, evaluations)
     }
 
     /// Runs the remaining steps of the epoch; `false` if a stop was requested.
-    fn steps<M, D>(
+    fn steps<B: Batch>(
         &mut self,
-        session: &mut Session<'_, M, D, C, H, W, K>,
-        source: &mut dyn Source<C, H, W, K>,
-    ) -> Result<bool, TrainError>
-    where
-        D: Backend<f32>,
-        M: Classifier<C, H, W, K, D>,
-    {
+        session: &mut Session<'_, B>,
+        source: &mut dyn Source<B>,
+    ) -> Result<bool, TrainError> {
         let (epoch, from) = (session.progress.epoch, session.progress.step);
         let mut saved = Instant::now();
         let steps = session.steps_of_epoch();
@@ -273,7 +317,7 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
                     session.per_epoch
                 )));
             };
-            let step = session.step(batch.map_err(TrainError::Data)?, start)?;
+            let step = session.step(&batch.map_err(TrainError::Data)?, start)?;
             notify(&mut self.observers, |observer| observer.step(&step))?;
             let stop = self.stop.is_requested();
             let due = self.stop.take_checkpoint()
@@ -292,27 +336,13 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     }
 
     /// Evaluates if due, emits the epoch's record and saves a checkpoint.
-    #[allow(clippy::type_complexity)]
-    fn end_epoch<M, D>(
-        &mut self,
-        session: &mut Session<'_, M, D, C, H, W, K>,
-    ) -> Result<(Option<Evaluation>, Option<Evaluation>), TrainError>
-    where
-        D: Backend<f32>,
-        M: Classifier<C, H, W, K, D>,
-    {
+    fn end_epoch<B: Batch>(&mut self, session: &mut Session<'_, B>) -> Result<[Option<Evaluation>; 2], TrainError> {
         // Before the model is reported or saved as the best one.
         session.check_model()?;
         let number = session.progress.epoch;
         let is_last = session.is_last_epoch();
         let due = is_last || number.is_multiple_of(self.recipe.evaluate_every);
-        let (evaluation, averaged) = match self.validation.filter(|_| due) {
-            Some(validation) => {
-                let (evaluation, averaged) = session.evaluate(validation)?;
-                (Some(evaluation), averaged)
-            }
-            None => (None, None),
-        };
+        let [evaluation, averaged] = if due { session.evaluate()? } else { [None, None] };
         let epoch = Epoch {
             evaluation,
             averaged,
@@ -330,20 +360,16 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             None => session.progress.next_epoch(),
         }
         self.save(session)?;
-        Ok((epoch.evaluation, epoch.averaged))
+        Ok([epoch.evaluation, epoch.averaged])
     }
 
     /// Updates the best evaluation and checks for early stopping.
-    fn update_best<M, D>(
+    fn update_best<B: Batch>(
         &self,
-        session: &mut Session<'_, M, D, C, H, W, K>,
+        session: &mut Session<'_, B>,
         epoch: u32,
         evaluation: &Evaluation,
-    ) -> Result<(), TrainError>
-    where
-        D: Backend<f32>,
-        M: Classifier<C, H, W, K, D>,
-    {
+    ) -> Result<(), TrainError> {
         let progress = &mut session.progress;
         if progress.best.is_none_or(|best| best.is_worse_than(evaluation)) {
             progress.best = Some(Best {
@@ -367,20 +393,16 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
     }
 
     /// Writes a checkpoint after flushing the observers.
-    fn save<M, D>(&mut self, session: &Session<'_, M, D, C, H, W, K>) -> Result<(), TrainError>
-    where
-        D: Backend<f32>,
-        M: Classifier<C, H, W, K, D>,
-    {
+    fn save<B: Batch>(&mut self, session: &Session<'_, B>) -> Result<(), TrainError> {
         notify(&mut self.observers, |observer| observer.flush())?;
         session.save()
     }
 
-    fn end<M, D: Backend<f32>>(
+    fn end<B: Batch>(
         &mut self,
-        session: &Session<'_, M, D, C, H, W, K>,
+        session: &Session<'_, B>,
         end: End,
-        (evaluation, averaged): (Option<Evaluation>, Option<Evaluation>),
+        [evaluation, averaged]: [Option<Evaluation>; 2],
     ) -> Result<Outcome, TrainError> {
         notify(&mut self.observers, |observer| observer.end())?;
         let progress = &session.progress;
@@ -392,6 +414,14 @@ impl<'t, const C: usize, const H: usize, const W: usize, const K: usize> Trainer
             evaluation,
             averaged,
         })
+    }
+}
+
+/// Whether a data set, if its sizes are known, has those of the network.
+fn check_sizes(set: &'static str, found: Option<Sizes>, network: Sizes) -> Result<(), TrainError> {
+    match found.filter(|found| *found != network) {
+        Some(found) => Err(TrainError::Sizes { set, found, network }),
+        None => Ok(()),
     }
 }
 

@@ -1,77 +1,44 @@
-//! A run in progress: model, optimiser and average, training steps, and checkpoints.
+//! A run in progress: training steps, evaluations, and checkpoints.
 
 use super::error::{Diverged, TrainError};
-use super::evaluate::{ValidationSet, evaluate};
-use crate::classifier::Classifier;
-use crate::data::{Images, Targets};
-use crate::loss::cross_entropy;
+use super::learner::Learner;
 use crate::metrics::Evaluation;
-use crate::optim::{self, Average, Optimiser};
 use crate::progress::Progress;
 use crate::random::{Purpose, seed};
 use crate::recipe::Recipe;
 use crate::record::Step;
 use crate::run::{Checkpoint, RunError, RunFolder};
-use crate::source::HostBatch;
+use crate::source::Batch;
+use crate::task::TaskError;
 use ksdsl_checkpoint::{Expected, Kind};
-use ksdsl_runtime::Backend;
-use ksdsl_runtime::checkpoint::{self, Element as _};
-use ksdsl_runtime::dfdx::nn::ZeroGrads;
-use ksdsl_runtime::dfdx::shapes::Const;
-use ksdsl_runtime::dfdx::tensor::Trace;
-use ksdsl_runtime::dfdx::tensor_ops::Backward;
-use ksdsl_runtime::pass::with_seed;
-use ksdsl_runtime::tensors::Slot;
-use std::fmt::Display;
+use ksdsl_runtime::checkpoint::Element as _;
 use std::time::Instant;
 
 /// A run in progress.
-pub(super) struct Session<'s, M, D: Backend<f32>, const C: usize, const H: usize, const W: usize, const K: usize> {
+pub(super) struct Session<'s, B> {
     pub(super) recipe: &'s Recipe,
-    pub(super) model: &'s mut M,
-    pub(super) device: &'s D,
+    learner: &'s mut dyn Learner<B>,
     pub(super) folder: Option<RunFolder>,
     pub(super) progress: Progress,
     pub(super) per_epoch: u64,
-    pub(super) average: Option<Average<f32, D>>,
-    optimiser: Optimiser<f32, D>,
-    slots: Vec<Slot>,
     /// The loss of the last step.
     loss: f64,
 }
 
-/// Converts a device error.
-pub(super) fn device(error: impl Display) -> TrainError {
-    TrainError::Device(error.to_string())
-}
-
-impl<'s, M, D, const C: usize, const H: usize, const W: usize, const K: usize> Session<'s, M, D, C, H, W, K>
-where
-    D: Backend<f32>,
-    M: Classifier<C, H, W, K, D>,
-{
+impl<'s, B: Batch> Session<'s, B> {
     /// Starts a run, or resumes the one in the folder.
     pub(super) fn new(
         recipe: &'s Recipe,
-        model: &'s mut M,
-        on: &'s D,
+        learner: &'s mut dyn Learner<B>,
         folder: Option<RunFolder>,
         per_epoch: u64,
     ) -> Result<Self, TrainError> {
-        let mut optimiser = Optimiser::new(recipe.method);
-        optimiser.decayed = recipe.decayed;
-        optimiser.clip = recipe.clip;
-        let slots = optim::slots::<f32, D, M>(model).map_err(device)?;
         let mut session = Self {
             recipe,
-            model,
-            device: on,
+            learner,
             folder,
             progress: Progress::new(),
             per_epoch,
-            average: recipe.average.map(Average::new),
-            optimiser,
-            slots,
             loss: 0.0,
         };
         let last = session.folder.as_ref().map(RunFolder::load).transpose()?.flatten();
@@ -96,20 +63,15 @@ where
     }
 
     /// Runs a step on a batch; `start` is when waiting for the batch began.
-    pub(super) fn step(&mut self, batch: HostBatch, start: Instant) -> Result<Step, TrainError> {
+    pub(super) fn step(&mut self, batch: &B, start: Instant) -> Result<Step, TrainError> {
         let waited = start.elapsed().as_secs_f64();
         let rate = self.recipe.rate_at(self.progress.steps, self.per_epoch);
-        let count = batch.len();
-        let (images, targets) = self.tensors(batch)?;
-        let norm = self.descend(images, targets, rate)?;
-        if let Some(average) = &mut self.average {
-            average.update(self.model).map_err(device)?;
-        }
-        let (seconds, loss) = (start.elapsed().as_secs_f64(), self.loss);
+        let norm = self.descend(batch, rate)?;
+        let (seconds, loss, count) = (start.elapsed().as_secs_f64(), self.loss, batch.len());
         let progress = &mut self.progress;
         progress.step += 1;
         progress.steps += 1;
-        progress.optimiser_steps = self.optimiser.steps();
+        progress.optimiser_steps = self.learner.updates();
         progress.loss += loss * count as f64;
         progress.images += count;
         progress.seconds += seconds;
@@ -129,48 +91,23 @@ where
     }
 
     /// Updates the model and returns the gradient norm. Dropout masks depend only on the seed and the step.
-    fn descend(
-        &mut self,
-        images: Images<C, H, W, f32, D>,
-        targets: Targets<K, f32, D>,
-        rate: f64,
-    ) -> Result<f64, TrainError> {
+    fn descend(&mut self, batch: &B, rate: f64) -> Result<f64, TrainError> {
         let done = self.progress.steps;
-        let gradients = ZeroGrads::<f32, D>::try_alloc_grads(self.model).map_err(device)?;
-        let traced = images.clone().traced(gradients);
         let dropout = seed(self.recipe.seed, Purpose::Dropout, [done, 0]);
-        let logits = with_seed(dropout, || self.model.try_forward_mut(traced)).map_err(device)?;
-        let loss = cross_entropy(logits, targets);
-        self.loss = f64::from(loss.as_vec()[0]);
-        let finite = || images.as_vec().iter().all(|value| value.is_finite());
+        let stepped = self.learner.step(batch, rate, dropout).map_err(|error| match error {
+            TaskError::Batch(what) => self.source_error(what),
+            TaskError::Device(what) => TrainError::Device(what),
+        })?;
+        self.loss = stepped.loss;
         if !self.loss.is_finite() {
             // The loss reveals the damage of the previous update.
             let rate = if done > 0 { self.progress.rate } else { rate };
-            return Err(self.diverged(done + 1, rate, self.progress.gradient_norm, finite()));
+            return Err(self.diverged(done + 1, rate, self.progress.gradient_norm, batch.is_finite()));
         }
-        let mut gradients = loss.try_backward().map_err(device)?;
-        self.optimiser.rate = rate;
-        let norm = self.optimiser.step(self.model, &mut gradients).map_err(device)?;
-        match norm.is_finite() {
-            true => Ok(norm),
-            false => Err(self.diverged(done + 1, rate, Some(norm), finite())),
+        match stepped.gradient_norm {
+            norm if norm.is_finite() => Ok(norm),
+            norm => Err(self.diverged(done + 1, rate, Some(norm), batch.is_finite())),
         }
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn tensors(&self, batch: HostBatch) -> Result<(Images<C, H, W, f32, D>, Targets<K, f32, D>), TrainError> {
-        let count = batch.len();
-        if batch.images.len() != count * C * H * W || batch.targets.len() != count * K || count == 0 {
-            let (images, targets) = (batch.images.len(), batch.targets.len());
-            return Err(self.source_error(format!(
-                "the batch has {images} values and {targets} targets for {count} images"
-            )));
-        }
-        let images = self
-            .device
-            .try_tensor_from_vec(batch.images, (count, Const, Const, Const));
-        let targets = self.device.try_tensor_from_vec(batch.targets, (count, Const));
-        Ok((images.map_err(device)?, targets.map_err(device)?))
     }
 
     /// The error for a source whose next batch contradicts its description.
@@ -184,7 +121,7 @@ where
 
     /// The error for a run that diverged.
     fn diverged(&self, step: u64, rate: f64, gradient_norm: Option<f64>, images_finite: bool) -> TrainError {
-        match optim::non_finite::<f32, D, M>(self.model) {
+        match self.learner.non_finite() {
             Ok(tensors) => TrainError::Diverged(Box::new(Diverged {
                 epoch: self.progress.epoch,
                 step,
@@ -195,29 +132,32 @@ where
                 tensors,
                 checkpoint: self.folder.as_ref().map(RunFolder::last),
             })),
-            Err(error) => device(error),
+            Err(error) => error,
         }
     }
 
     /// Evaluates the model and, if there is one, the averaged model.
-    pub(super) fn evaluate(
-        &mut self,
-        validation: ValidationSet<'_, C, H, W, K>,
-    ) -> Result<(Evaluation, Option<Evaluation>), TrainError> {
-        let on = self.device;
-        let evaluation = evaluate(&*self.model, validation, on).map_err(device)?;
-        let averaged = self.with_average(|model| evaluate(model, validation, on).map_err(device))?;
-        Ok((evaluation, averaged))
+    pub(super) fn evaluate(&mut self) -> Result<[Option<Evaluation>; 2], TrainError> {
+        let of = |learner: &dyn Learner<B>| {
+            learner.evaluate().map_err(|error| match error {
+                TaskError::Batch(what) => TrainError::Validation(what),
+                TaskError::Device(what) => TrainError::Device(what),
+            })
+        };
+        let evaluation = of(self.learner)?;
+        Ok([evaluation, self.with_average(of)?.flatten()])
     }
 
     /// Runs `work` with the averaged model, if there is one.
-    fn with_average<R>(&mut self, work: impl FnOnce(&M) -> Result<R, TrainError>) -> Result<Option<R>, TrainError> {
-        let Some(average) = self.average.as_mut().filter(|average| !average.is_empty()) else {
+    fn with_average<R>(
+        &mut self,
+        work: impl FnOnce(&dyn Learner<B>) -> Result<R, TrainError>,
+    ) -> Result<Option<R>, TrainError> {
+        if !self.learner.swap_average()? {
             return Ok(None);
-        };
-        average.swap(self.model).map_err(device)?;
-        let result = work(self.model);
-        average.swap(self.model).map_err(device)?;
+        }
+        let result = work(self.learner);
+        self.learner.swap_average()?;
         result.map(Some)
     }
 
@@ -226,10 +166,9 @@ where
         let Some(path) = self.folder.as_ref().map(RunFolder::best) else {
             return Ok(());
         };
-        let save = |model: &M| save_model::<M, D>(model, &path);
-        match self.with_average(save)? {
+        match self.with_average(|learner| learner.save(&path))? {
             Some(()) => Ok(()),
-            None => save(self.model),
+            None => self.learner.save(&path),
         }
     }
 
@@ -239,15 +178,15 @@ where
         let Some((path, averaged)) = paths else {
             return Ok(());
         };
-        save_model::<M, D>(&*self.model, &path)?;
-        self.with_average(|model| save_model::<M, D>(model, &averaged))?;
+        self.learner.save(&path)?;
+        self.with_average(|learner| learner.save(&averaged))?;
         self.sync()
     }
 
     /// Saves the final models of a finished run again if they are missing.
     pub(super) fn restore_models(&mut self) -> Result<(), TrainError> {
-        let is_lost =
-            |folder: &RunFolder| !folder.model().exists() || self.average.is_some() && !folder.averaged().exists();
+        let averages = self.recipe.average.is_some();
+        let is_lost = |folder: &RunFolder| !folder.model().exists() || averages && !folder.averaged().exists();
         match self.progress.ended.is_some() && self.folder.as_ref().is_some_and(is_lost) {
             true => self.save_models(),
             false => Ok(()),
@@ -264,19 +203,14 @@ where
             return Ok(());
         };
         self.check_model()?;
-        let mut tensors = optim::read::<f32, D, M>(self.model, "model.").map_err(device)?;
-        tensors.extend(self.optimiser.save(self.device, "optimiser.").map_err(device)?);
-        if let Some(average) = &self.average {
-            let averages = average.save(self.device, &self.slots, "average.");
-            tensors.extend(averages.map_err(device)?);
-        }
+        let tensors = self.learner.state()?;
         Ok(folder.save(tensors, &self.progress)?)
     }
 
     /// Checks that all values of the model are finite.
     pub(super) fn check_model(&self) -> Result<(), TrainError> {
         let progress = &self.progress;
-        match optim::non_finite::<f32, D, M>(self.model).map_err(device)?.as_slice() {
+        match self.learner.non_finite()?.as_slice() {
             [] => Ok(()),
             _ => Err(self.diverged(progress.steps, progress.rate, progress.gradient_norm, true)),
         }
@@ -295,16 +229,7 @@ where
             return Err(last.refused(format!("`{key}` contains invalid values")).into());
         }
         self.check_files(progress)?;
-        let model = |slot: &Slot| last.bytes(&format!("model.{}", slot.key));
-        optim::write::<f32, D, M>(self.model, model).map_err(device)?;
-        let steps = progress.optimiser_steps;
-        let states = |key: &str| last.bytes(&format!("optimiser.{key}"));
-        let restored = self.optimiser.restore(self.device, steps, &self.slots, states);
-        restored.map_err(device)?;
-        if let Some(average) = self.average.as_mut().filter(|_| progress.steps > 0) {
-            let averages = |key: &str| last.bytes(&format!("average.{key}"));
-            average.restore(self.device, &self.slots, averages).map_err(device)?;
-        }
+        self.learner.restore(last, progress)?;
         self.progress = progress.clone();
         Ok(())
     }
@@ -320,9 +245,9 @@ where
 
     /// The expected tensors of a checkpoint.
     fn expected(&self, progress: &Progress) -> Vec<Expected> {
-        let states = self.optimiser.method().states();
+        let states = self.recipe.method.states();
         let mut all = Vec::new();
-        for slot in &self.slots {
+        for slot in self.learner.slots() {
             let mut expect = |prefix: String| {
                 all.push(Expected {
                     key: format!("{prefix}.{}", slot.key),
@@ -334,7 +259,7 @@ where
             if slot.trained && progress.optimiser_steps > 0 {
                 states.iter().for_each(|state| expect(format!("optimiser.{state}")));
             }
-            if self.average.is_some() && progress.steps > 0 {
+            if self.recipe.average.is_some() && progress.steps > 0 {
                 expect("average".to_owned());
             }
         }
@@ -349,17 +274,5 @@ fn is_usable(key: &str, bytes: &[u8]) -> bool {
     f32::from_bytes(bytes).into_iter().all(|value| {
         let is_expected = if is_model { value.is_finite() } else { !value.is_nan() };
         is_expected && !(is_square && value < 0.0)
-    })
-}
-
-/// Writes a model to a file.
-fn save_model<M, D>(model: &M, path: &std::path::Path) -> Result<(), TrainError>
-where
-    D: Backend<f32>,
-    M: ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection<f32, D> + ksdsl_runtime::network::Generated,
-{
-    checkpoint::save(model, path).map_err(|error| match error {
-        checkpoint::CheckpointError::Write { path, error } => RunError::Write(path, error).into(),
-        other => device(other),
     })
 }

@@ -67,10 +67,10 @@ fn process() {
     let stop = Stop::on_signals(warning).unwrap();
     let (training, validation) = data();
     let scaling = Scaling::of(&training);
-    let mut source = Plain::new(&training, recipe.batch.try_into().unwrap(), scaling, recipe.seed);
+    let mut source = Plain::new(&training, recipe.batch.try_into().unwrap(), &scaling, recipe.seed);
     let mut model = model(recipe.seed);
     let outcome = Trainer::new(recipe)
-        .validation(&validation, scaling)
+        .validation(&validation, &scaling)
         .observer(&mut talk)
         .stop(stop.clone())
         .checkpoint_every_steps(every)

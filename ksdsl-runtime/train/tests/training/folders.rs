@@ -61,9 +61,9 @@ fn other_data_is_refused() {
     train_in(folder.path(), &short()).unwrap();
     let (training, validation) = (Digits::embedded().part(|i| i < 87), data().1);
     let scaling = Scaling::of(&training);
-    let mut source = Plain::new(&training, 16.try_into().unwrap(), scaling, 5);
+    let mut source = Plain::new(&training, 16.try_into().unwrap(), &scaling, 5);
     let outcome = Trainer::new(short())
-        .validation(&validation, scaling)
+        .validation(&validation, &scaling)
         .resume(folder.path())
         .train(&mut model(5), &mut source, &Cpu::default());
     let error = outcome.unwrap_err().to_string();

@@ -10,4 +10,5 @@ mod reports;
 mod resume;
 mod signals;
 mod support;
+mod tasks;
 mod trainer;

@@ -27,14 +27,14 @@ impl Observer for StopAfter {
 fn history(folder: &Path, until: u64) -> History {
     let (recipe, (training, validation)) = (sgd(), data());
     let scaling = Scaling::of(&training);
-    let mut source = Plain::new(&training, recipe.batch.try_into().unwrap(), scaling, recipe.seed);
+    let mut source = Plain::new(&training, recipe.batch.try_into().unwrap(), &scaling, recipe.seed);
     let stop = Stop::new();
     let mut last = StopAfter(until, stop.clone());
     let mut log = CsvLog::new(folder);
     let mut board = TensorBoard::new(folder.join("tensorboard"));
     let mut pictures = Pictures::new(folder);
     let trainer = Trainer::new(recipe.clone())
-        .validation(&validation, scaling)
+        .validation(&validation, &scaling)
         .stop(stop)
         .start_or_resume(folder)
         .observer(&mut last)

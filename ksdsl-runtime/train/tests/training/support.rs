@@ -25,7 +25,7 @@ ksnet! {
 }
 
 pub(crate) type Tiny = tiny::Model<f32, Cpu>;
-pub(crate) type Data = Dataset<1, 8, 8, 10>;
+pub(crate) type Data = Dataset;
 
 /// Digits to train on and to hold out.
 pub(crate) fn data() -> (Data, Data) {
@@ -74,7 +74,7 @@ pub(crate) fn model(seed: u64) -> Tiny {
     Cpu::seed_from_u64(seed).build_module::<tiny::Builder, f32>()
 }
 
-pub(crate) type TinyTrainer<'t> = Trainer<'t, 1, 8, 8, 10>;
+pub(crate) type TinyTrainer<'t> = Trainer<'t>;
 
 /// Tells nobody.
 struct Nobody;
@@ -98,10 +98,10 @@ pub(crate) fn train_with(
     let (training, validation) = data();
     let scaling = Scaling::of(&training);
     let batch = recipe.batch.try_into().unwrap();
-    let mut source = Plain::new(&training, batch, scaling, recipe.seed);
+    let mut source = Plain::new(&training, batch, &scaling, recipe.seed);
     let mut model = model(recipe.seed);
     let trainer = Trainer::new(recipe.clone())
-        .validation(&validation, scaling)
+        .validation(&validation, &scaling)
         .observer(observer);
     let trainer = set(trainer);
     let outcome = trainer.train(&mut model, &mut source, &Cpu::default());

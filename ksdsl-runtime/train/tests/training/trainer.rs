@@ -197,7 +197,7 @@ fn the_best_model_is_kept() {
         data: &validation,
         scaling: Scaling::of(&training),
     };
-    let evaluation = evaluate(&best, validation, &Cpu::default()).unwrap();
+    let evaluation = evaluate(&best, &validation, &Cpu::default()).unwrap();
     let expected = outcome.best.unwrap();
     assert_eq!((evaluation.top1, evaluation.loss), (expected.top1, expected.loss));
 }
@@ -280,12 +280,12 @@ type Fault = fn(&mut HostBatch) -> Option<DataError>;
 
 /// Batches one of which is not finite, or is missing, or is too short.
 struct Broken<'d> {
-    plain: Plain<'d, 1, 8, 8, 10>,
+    plain: Plain<'d>,
     at: usize,
     how: Fault,
 }
 
-impl Source<1, 8, 8, 10> for Broken<'_> {
+impl Source for Broken<'_> {
     fn images(&self) -> usize {
         self.plain.images()
     }
@@ -311,10 +311,10 @@ impl Source<1, 8, 8, 10> for Broken<'_> {
 fn broken(folder: &std::path::Path, how: Fault) -> TrainError {
     let (training, validation) = data();
     let scaling = Scaling::of(&training);
-    let plain = Plain::new(&training, 16.try_into().unwrap(), scaling, sgd().seed);
+    let plain = Plain::new(&training, 16.try_into().unwrap(), &scaling, sgd().seed);
     let mut source = Broken { plain, at: 3, how };
     Trainer::new(sgd())
-        .validation(&validation, scaling)
+        .validation(&validation, &scaling)
         .folder(folder)
         .train(&mut model(sgd().seed), &mut source, &Cpu::default())
         .unwrap_err()

@@ -4,7 +4,7 @@ mod draw;
 mod scene;
 mod write;
 
-use super::Cifar10;
+use super::{Cifar10, Dataset};
 use draw::Draw;
 use scene::{Outline, Scene, Texture};
 
@@ -60,7 +60,7 @@ impl Shapes {
     ];
 
     /// Generates the training and the test set.
-    pub fn generate(&self) -> (Cifar10, Cifar10) {
+    pub fn generate(&self) -> (Dataset, Dataset) {
         let data = |part, images| {
             let (mut pixels, mut labels) = (Vec::new(), Vec::new());
             for index in 0..images {
@@ -68,7 +68,7 @@ impl Shapes {
                 labels.push(u16::from(label));
                 pixels.extend(image);
             }
-            let data = Cifar10::new(pixels, labels).and_then(|data| data.with_names(Self::NAMES));
+            let data = Dataset::new(Cifar10::SIZES, pixels, labels).and_then(|data| data.with_names(Self::NAMES));
             data.expect("ten classes of 32x32 colour images")
         };
         (data(0, self.training), data(1, self.test))

@@ -1,5 +1,5 @@
 use super::Shapes;
-use crate::data::{Cifar10, Dataset, Example};
+use crate::data::{Cifar10, Dataset, Example, Sizes};
 use flate2::Crc;
 use std::collections::BTreeSet;
 use std::fs;
@@ -58,7 +58,7 @@ fn an_image_depends_on_its_place_alone() {
     let (fewer, _) = set(25, 1, 3).generate();
     assert_eq!(fewer, training.part(|index| index < 25));
     let (other, _) = set(25, 1, 4).generate();
-    let same = |a: &Cifar10, b: &Cifar10| a.iter().zip(b.iter()).filter(|(a, b)| a.pixels == b.pixels).count();
+    let same = |a: &Dataset, b: &Dataset| a.iter().zip(b.iter()).filter(|(a, b)| a.pixels == b.pixels).count();
     assert_eq!((same(&fewer, &other), same(&training, &test)), (0, 0));
 }
 
@@ -143,7 +143,7 @@ fn sets_are_not_larger_than_can_be_read() {
 /// A dataset of other sizes has names too.
 #[test]
 fn names_must_be_as_many_as_classes() {
-    let data = Dataset::<1, 1, 1, 2>::new(vec![0], vec![1]).unwrap();
+    let data = Dataset::new(Sizes::new([1, 1, 1], 2), vec![0], vec![1]).unwrap();
     assert_eq!(data.names(), ["0", "1"]);
     let message = data.clone().with_names(["one"]).unwrap_err().to_string();
     assert_eq!(message, "found 1 class names, expected 2");
@@ -214,7 +214,7 @@ fn a_stop_leaves_nothing_and_what_was_left_does_no_harm() {
 
 #[test]
 fn names_without_letters_to_show_are_refused() {
-    let data = Dataset::<1, 1, 1, 2>::new(vec![0], vec![0]).unwrap();
+    let data = Dataset::new(Sizes::new([1, 1, 1], 2), vec![0], vec![0]).unwrap();
     for name in ["", "a\nb", "\u{1b}[31mred", "bell\u{7}", "c1\u{9b}"] {
         let message = data.clone().with_names(["fine", name]).unwrap_err().to_string();
         assert!(message.contains("without control characters"), "{message}");
