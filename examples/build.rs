@@ -51,7 +51,7 @@ net convmixer_small_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 
 ];
 
 /// As [`SMALL`], with the feature `cifar`; replaces the files of the same name.
-const CIFAR: [(&str, &str, &str); 3] = [
+const CIFAR: [(&str, &str, &str); 2] = [
     (
         "small_se_resnet",
         "src/bin/sweep/sweep.ksn",
@@ -70,14 +70,6 @@ net convmixer_small_unshared = convmixer(dim = 64, depth = 6, kernel = 5, patch 
 net convmixer_small_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2)
 net convmixer_small_100_unshared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2, shared = false, classes = 100)
 net convmixer_small_100_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 2, classes = 100)
-",
-    ),
-    (
-        "paper_se_resnet",
-        "nets/se_resnet.ksn",
-        "
-net se_resnet_2_unshared = se_resnet(depth = 2, share_s1 = false, share_s2 = false, share_s3 = false)
-net se_resnet_2_shared = se_resnet(depth = 2)
 ",
     ),
 ];
@@ -115,6 +107,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let cifar = env::var_os("CARGO_FEATURE_CIFAR").is_some();
     let small: &[_] = if cifar { &CIFAR } else { &SMALL };
+    if cifar {
+        instances = instances.file("cifar/study.ksn");
+    }
     for (name, net, text) in small {
         instances = instances.text(name, importing(net, text));
     }

@@ -78,18 +78,26 @@ fn colour() -> Vec<Entry> {
     ]
 }
 
-/// The paper's SE-ResNet, and 32x32 colour images in a hundred classes.
+/// The study of `cifar/study.ksn`, and small networks for a hundred classes.
 #[cfg(feature = "cifar")]
 fn cifar() -> Vec<Entry> {
-    use nets::paper_se_resnet::{se_resnet_2_shared, se_resnet_2_unshared};
+    use nets::cifar::{cm_all, cm_none, se_2_all, se_2_all_100, se_2_none, se_2_none_100, se_2_s1, se_2_s2, se_2_s3};
     use nets::small_convmixer::{convmixer_small_100_shared, convmixer_small_100_unshared};
     use nets::small_se_resnet::{se_resnet_small_100_shared, se_resnet_small_100_unshared};
     vec![
-        Entry::of::<se_resnet_2_unshared::Builder, 3, 32, 32, 10>(colour_sgd()),
-        Entry::of::<se_resnet_2_shared::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_2_none::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_2_s1::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_2_s2::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_2_s3::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<se_2_all::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<nets::cifar::se_2_wide::Builder, 3, 32, 32, 10>(colour_sgd()),
+        Entry::of::<cm_none::Builder, 3, 32, 32, 10>(colour_adam()),
+        Entry::of::<cm_all::Builder, 3, 32, 32, 10>(colour_adam()),
         Entry::of::<se_resnet_small_100_unshared::Builder, 3, 32, 32, 100>(colour_sgd()),
         Entry::of::<se_resnet_small_100_shared::Builder, 3, 32, 32, 100>(colour_sgd()),
         Entry::of::<convmixer_small_100_unshared::Builder, 3, 32, 32, 100>(colour_adam()),
         Entry::of::<convmixer_small_100_shared::Builder, 3, 32, 32, 100>(colour_adam()),
+        Entry::of::<se_2_none_100::Builder, 3, 32, 32, 100>(colour_sgd()),
+        Entry::of::<se_2_all_100::Builder, 3, 32, 32, 100>(colour_sgd()),
     ]
 }

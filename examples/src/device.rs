@@ -1,5 +1,6 @@
 //! The device to run on, and networks that can be built on every device.
 
+use clap::ValueEnum;
 use ksdsl_runtime::prelude::*;
 use ksdsl_train::Classifier;
 use std::error::Error;
@@ -16,17 +17,40 @@ pub enum Place {
     Cuda(usize),
 }
 
+/// The precision of matrix products in `f32` on a GPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// f32
+    #[default]
+    Full,
+    /// TensorFloat-32: factors of 11 bits, sums in f32
+    Tf32,
+    /// Factors of 8 bits, sums in f32
+    Bf16,
+}
+
 impl Place {
-    /// Checks that the device is available, before any work starts.
+    /// Checks that the device is available and sets its precision, before any work starts.
     ///
     /// # Errors
-    /// If the GPU cannot be used.
-    pub fn check(self) -> Result<(), Box<dyn Error>> {
-        #[cfg(feature = "cuda")]
-        if let Self::Cuda(number) = self {
-            ksdsl_runtime::cuda::device(number)?;
+    /// If the GPU cannot be used, or the device has no such precision.
+    pub fn prepare(self, precision: Precision) -> Result<(), Box<dyn Error>> {
+        match self {
+            Self::Cpu if precision != Precision::Full => {
+                Err("--precision is for GPUs: the CPU computes in full precision".into())
+            }
+            Self::Cpu => Ok(()),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(number) => {
+                use ksdsl_runtime::cuda::{self, Precision as On};
+                let precision = match precision {
+                    Precision::Full => On::Full,
+                    Precision::Tf32 => On::Tf32,
+                    Precision::Bf16 => On::Bf16,
+                };
+                Ok(cuda::set_precision(&cuda::device(number)?, precision)?)
+            }
         }
-        Ok(())
     }
 }
 
@@ -91,7 +115,14 @@ impl<B, const C: usize, const H: usize, const W: usize, const K: usize> Net<C, H
 
 #[cfg(test)]
 mod tests {
-    use super::Place;
+    use super::{Place, Precision};
+
+    #[test]
+    fn the_cpu_has_full_precision() {
+        assert!(Place::Cpu.prepare(Precision::Full).is_ok());
+        let error = Place::Cpu.prepare(Precision::Tf32).unwrap_err();
+        assert!(error.to_string().starts_with("--precision is for GPUs"), "{error}");
+    }
 
     #[test]
     fn devices_are_named() {

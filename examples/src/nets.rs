@@ -14,8 +14,8 @@ pub mod small_convmixer {
     ksdsl_runtime::include_generated!("small_convmixer");
 }
 
-/// The paper's SE-ResNet of `nets/se_resnet.ksn` with two blocks per stage.
+/// The study of `cifar/study.ksn`.
 #[cfg(feature = "cifar")]
-pub mod paper_se_resnet {
-    ksdsl_runtime::include_generated!("paper_se_resnet");
+pub mod cifar {
+    ksdsl_runtime::include_generated!("study");
 }

@@ -132,7 +132,12 @@ fn an_average_has_one_kernel_and_the_running_statistics() {
 fn checkpoint_of_a_run() -> File {
     let folder = tempfile::tempdir().unwrap();
     let pixels = (0..8 * 3 * 6 * 6).map(|at| (at * 37 % 251) as u8).collect();
-    let data = Dataset::new(Sizes::new([3, 6, 6], 3), pixels, (0..8).map(|image| image % 3).collect()).unwrap();
+    let data = Dataset::new(
+        Sizes::new([3, 6, 6], 3),
+        pixels,
+        (0..8).map(|image| image % 3).collect(),
+    )
+    .unwrap();
     let scaling = Scaling::of(&data);
     let recipe = Recipe {
         epochs: 1,

@@ -6,7 +6,7 @@ use crate::saved::Saved;
 use crate::train::threads;
 use clap::Args;
 use ksdsl_examples::data::{Data, Kind};
-use ksdsl_examples::device::Place;
+use ksdsl_examples::device::{Place, Precision};
 use ksdsl_examples::options;
 use ksdsl_examples::output::{note, print};
 use ksdsl_train::interrupt::Stop;
@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Device to run on: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
+    /// Precision of matrix products on a GPU
+    #[arg(long, value_name = "PRECISION", default_value = "full")]
+    precision: Precision,
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
@@ -55,7 +58,7 @@ fn picture(text: &str) -> Result<PathBuf, String> {
 
 pub(crate) fn run(options: &Options) -> Done {
     threads(options.threads);
-    options.device.check()?;
+    options.device.prepare(options.precision)?;
     let saved = Saved::open(&options.model, options.last)?;
     let kind = match &options.data {
         Some(kind) => kind.clone(),

@@ -7,7 +7,7 @@ use crate::train::threads;
 use clap::Args;
 use comfy_table::Table;
 use ksdsl_examples::data::Kind;
-use ksdsl_examples::device::Place;
+use ksdsl_examples::device::{Place, Precision};
 use ksdsl_examples::options::{self, count};
 use ksdsl_examples::output::print;
 use ksdsl_train::data::{Dataset, Digits, Sizes, read_picture};
@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Device to run on: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
+    /// Precision of matrix products on a GPU
+    #[arg(long, value_name = "PRECISION", default_value = "full")]
+    precision: Precision,
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
@@ -46,7 +49,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Done {
     threads(options.threads);
-    options.device.check()?;
+    options.device.prepare(options.precision)?;
     let saved = Saved::open(&options.model, options.last)?;
     let kind = saved.origin.kind()?;
     // Image files need no data set, which may have been deleted.

@@ -6,7 +6,7 @@ use crate::settings::{self, Origin, Settings};
 use clap::{Args, ValueEnum};
 use ksdsl_examples::catalog;
 use ksdsl_examples::data::{Data, Kind};
-use ksdsl_examples::device::Place;
+use ksdsl_examples::device::{Place, Precision};
 use ksdsl_examples::entry::{Entry, Job};
 use ksdsl_examples::options::{self, count, rate};
 use ksdsl_examples::output::{note, print};
@@ -65,6 +65,9 @@ pub(crate) struct Options {
     /// Device to train on: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
+    /// Precision of matrix products on a GPU
+    #[arg(long, value_name = "PRECISION", default_value = "full")]
+    precision: Precision,
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     threads: Option<NonZeroU32>,
@@ -127,7 +130,7 @@ struct Plan<'o> {
 
 pub(crate) fn run(options: &Options) -> Done {
     threads(options.threads);
-    options.device.check()?;
+    options.device.prepare(options.precision)?;
     let plan = Plan {
         options,
         stop: Stop::on_signals(options.warning())?,
@@ -202,7 +205,7 @@ impl Plan<'_> {
         if self.options.describes_a_run() {
             let folder = folder.display();
             return Err(format!(
-                "the run `{folder}` resumes with its own settings: besides --resume, only --threads, --device and --on-usr1 can be given"
+                "the run `{folder}` resumes with its own settings: besides --resume, only --threads, --device, --precision and --on-usr1 can be given"
             )
             .into());
         }
