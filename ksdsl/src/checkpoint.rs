@@ -51,7 +51,7 @@ pub fn entries_and_places(network: &Network) -> (Vec<Entry>, Vec<Vec<usize>>) {
                 Some(entry) => entry.visits.push(own),
                 None => entries.push(Entry {
                     key,
-                    shape: tensor.shape,
+                    shape: network.stored(layer, tensor).shape,
                     visits: vec![own],
                     kernel: None,
                 }),

@@ -132,7 +132,7 @@ fn several_kinds(context: &Context<'_, '_>) -> Option<Diagnostic> {
 /// `with bias`, `with batch_norm`, `a with b`.
 fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let mut withs = (1..context.tokens.len()).filter(|number| context.word(*number) == "with");
-    let with = withs.find(|with| !matches!(context.word(with + 1), "private" | "norms"))?;
+    let with = withs.find(|with| !matches!(context.word(with + 1), "private" | "norms" | "transposed"))?;
     let word = context.word(with + 1);
     let span = context.span(with, with + 1);
     let here = context.span(with + 1, with + 1);
