@@ -138,22 +138,22 @@ fn combined<const N: usize, S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     })
 }
 
-/// The part of a kernel of shape `S` that a visit uses: its first rows and columns, perhaps with rows and columns
-/// exchanged.
+/// A kernel of shape `S` as the part of one of shape `Z` that a visit uses: its first rows and columns, perhaps with
+/// rows and columns exchanged.
 #[derive(Clone, Copy, Debug)]
-pub struct View<S, K> {
+pub struct View<Z, S, K> {
     kernel: K,
     transposed: bool,
-    stored: PhantomData<S>,
+    shapes: PhantomData<(Z, S)>,
 }
 
-impl<S, K> View<S, K> {
+impl<Z, S, K> View<Z, S, K> {
     /// The first rows and columns of a kernel.
     pub fn of(kernel: K) -> Self {
         Self {
             kernel,
             transposed: false,
-            stored: PhantomData,
+            shapes: PhantomData,
         }
     }
 
@@ -176,7 +176,7 @@ impl<
     K,
     E,
     D,
-> WeightArg<Rank4<O, I, H, W>, E, D> for View<Rank4<P, Q, H, W>, K>
+> WeightArg<Rank4<O, I, H, W>, E, D> for View<Rank4<P, Q, H, W>, Rank4<O, I, H, W>, K>
 where
     K: WeightArg<Rank4<P, Q, H, W>, E, D>,
     E: Scalar,
@@ -189,7 +189,7 @@ where
 }
 
 impl<const O: usize, const I: usize, const P: usize, const Q: usize, K, E, D> WeightArg<Rank2<O, I>, E, D>
-    for View<Rank2<P, Q>, K>
+    for View<Rank2<P, Q>, Rank2<O, I>, K>
 where
     K: WeightArg<Rank2<P, Q>, E, D>,
     E: Scalar,

@@ -214,13 +214,15 @@ impl<'p> Forward<'p> {
             Some(Location::Shared(group, _)) => self.shared.kernel_shape(*group),
             _ => None,
         };
+        let shapes = stored.zip(op.kernel_shape());
         let how = match (view.transposed, view.slice) {
             (false, false) => return,
             (false, true) => quote!(of),
             (true, _) => quote!(transposed),
         };
-        if let Some(rank) = stored.map(|shape| types::rank(&shape)) {
-            call.change("weight", |kernel| quote!(rt::View::<#rank, _>::#how(#kernel)));
+        if let Some((stored, own)) = shapes {
+            let (stored, own) = (types::rank(&stored), types::rank(&own));
+            call.change("weight", |kernel| quote!(rt::View::<#stored, #own, _>::#how(#kernel)));
         }
     }
 
