@@ -166,17 +166,8 @@ impl<Z, S, K> View<Z, S, K> {
     }
 }
 
-impl<
-    const O: usize,
-    const I: usize,
-    const H: usize,
-    const W: usize,
-    const P: usize,
-    const Q: usize,
-    K,
-    E,
-    D,
-> WeightArg<Rank4<O, I, H, W>, E, D> for View<Rank4<P, Q, H, W>, Rank4<O, I, H, W>, K>
+impl<const O: usize, const I: usize, const H: usize, const W: usize, const P: usize, const Q: usize, K, E, D>
+    WeightArg<Rank4<O, I, H, W>, E, D> for View<Rank4<P, Q, H, W>, Rank4<O, I, H, W>, K>
 where
     K: WeightArg<Rank4<P, Q, H, W>, E, D>,
     E: Scalar,

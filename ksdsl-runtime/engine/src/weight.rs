@@ -214,12 +214,7 @@ struct Product<E: Real, X: Exec<E>> {
 }
 
 impl<E: Real, X: Exec<E>> Product<E, X> {
-    fn new(
-        [rows, rank, columns]: [usize; 3],
-        kernel: Option<Weight<E, X>>,
-        a: Param<E, X>,
-        b: Param<E, X>,
-    ) -> Self {
+    fn new([rows, rank, columns]: [usize; 3], kernel: Option<Weight<E, X>>, a: Param<E, X>, b: Param<E, X>) -> Self {
         // Rows of the kernel as a batch of maps of one pixel: `columns` channels come in, `rank` go out.
         let map = MapSize {
             batch: rows,
@@ -300,11 +295,17 @@ impl View {
     fn gradient<E: Real, X: Exec<E>>(&self, exec: &X, gradient: &X::Buf) -> Result<X::Buf, X::Err> {
         let offsets = |axis: usize| -> Vec<usize> {
             let (step, taken) = (self.steps()[axis], self.taken[axis]);
-            (0..self.stored[axis]).map(|at| if at < taken { at * step } else { 0 }).collect()
+            (0..self.stored[axis])
+                .map(|at| if at < taken { at * step } else { 0 })
+                .collect()
         };
         let is_used = |axis: usize| {
             let taken = self.taken[axis];
-            exec.upload((0..self.stored[axis]).map(|at| E::of(f64::from(u8::from(at < taken)))).collect())
+            exec.upload(
+                (0..self.stored[axis])
+                    .map(|at| E::of(f64::from(u8::from(at < taken))))
+                    .collect(),
+            )
         };
         let loops = Loops {
             output: self.stored.to_vec(),

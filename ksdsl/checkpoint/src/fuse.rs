@@ -42,7 +42,11 @@ pub fn fuse<'f>(
     method: Method<'_>,
 ) -> Result<Vec<Tensor<'f>>, Problems> {
     let made = sharing.iter().filter(|shared| !shared.copies);
-    let made: Vec<Problem> = made.map(|shared| Problem::Made { key: shared.key.clone() }).collect();
+    let made: Vec<Problem> = made
+        .map(|shared| Problem::Made {
+            key: shared.key.clone(),
+        })
+        .collect();
     if !made.is_empty() {
         return Err(Problems(made));
     }

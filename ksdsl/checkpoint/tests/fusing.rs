@@ -254,7 +254,9 @@ fn own_parts_that_are_no_numbers_are_refused() {
         half("s.2.c.low_rank_a", &[1, 2]),
         half("s.2.c.low_rank_b", &[2, 1]),
     ]);
-    let problems = unroll(&tied, &expected, &shared, &private, &[]).unwrap_err().to_string();
+    let problems = unroll(&tied, &expected, &shared, &private, &[])
+        .unwrap_err()
+        .to_string();
     assert!(
         problems.contains("`shared.k.weight` has the type F16, expected F32 or F64"),
         "{problems}"

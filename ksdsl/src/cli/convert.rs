@@ -7,7 +7,9 @@ use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, FileError, Made, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file};
+use ksdsl_checkpoint::{
+    Expected, File, FileError, Made, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file,
+};
 use std::path::{Path, PathBuf};
 
 /// The arguments of both commands.

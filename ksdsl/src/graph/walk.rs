@@ -362,7 +362,11 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         let [stored, taken] = [self.network.groups[group].op.kernel_shape()?, layer.op.kernel_shape()?];
         let [rows, columns] = [size(taken[0]), size(taken[1])];
         Some(View {
-            stored: [size(stored[0]), size(stored[1]), stored[2..].iter().copied().map(size).product()],
+            stored: [
+                size(stored[0]),
+                size(stored[1]),
+                stored[2..].iter().copied().map(size).product(),
+            ],
             taken: if transposed { [columns, rows] } else { [rows, columns] },
             transposed,
         })

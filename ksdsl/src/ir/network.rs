@@ -194,7 +194,11 @@ impl Layer {
         let addition = self
             .low_rank()
             .map_or(0, |sizes| sizes.into_iter().map(u128::from).product());
-        let elements = || self.op.kernel_matrix().map_or(0, |[rows, columns]| u128::from(rows) * u128::from(columns));
+        let elements = || {
+            self.op
+                .kernel_matrix()
+                .map_or(0, |[rows, columns]| u128::from(rows) * u128::from(columns))
+        };
         let combination = self.combined.map_or(0, |kernels| u128::from(kernels) * elements());
         self.op.macs(self.output) + addition + combination
     }

@@ -34,8 +34,8 @@ mod prelude {
     pub(super) use super::args::param;
     pub(super) use super::{
         Alike, Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Op, Operation, Padding, ParamDef,
-        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, Transposed, equal, groups_divide, in_words,
-        is_numbers, joined, map_of, pair, positions_of, python, rust, size,
+        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, Transposed, equal,
+        groups_divide, in_words, is_numbers, joined, map_of, pair, positions_of, python, rust, size,
     };
     pub(super) use crate::diag::Code;
     pub(super) use crate::value::Value;
@@ -87,6 +87,7 @@ operations! {
     softmax,
     prelu,
     layer_scale,
+    layer_shift,
     conv_transpose,
     pixel_shuffle,
     channel_shuffle,

@@ -3,7 +3,9 @@
 
 use super::{Body, Field, Type};
 use crate::analyse::analyse;
-use crate::ir::{COEFFICIENTS, Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, Port, SCALE, ScopeKind, Tensor, join_sizes};
+use crate::ir::{
+    COEFFICIENTS, Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, Port, SCALE, ScopeKind, Tensor, join_sizes,
+};
 use crate::paths::compress;
 
 /// Paths named in one comment before the rest is only counted.

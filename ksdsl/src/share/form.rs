@@ -141,7 +141,11 @@ impl Clause<'_, '_> {
         let any_plain = plain(&first);
         let exchanged = |id: LayerId| {
             let sharing = self.network.layers[id].op.sharing();
-            any_plain && !plain(&id) && sharing.and_then(|sharing| sharing.transposed).is_some_and(|of| of.exchanged)
+            any_plain
+                && !plain(&id)
+                && sharing
+                    .and_then(|sharing| sharing.transposed)
+                    .is_some_and(|of| of.exchanged)
         };
         let mut stored = Stored {
             op: self.network.layers[first].op.clone(),
@@ -202,7 +206,9 @@ impl Clause<'_, '_> {
     pub(super) fn other_form(&self, one: LayerId, other: LayerId) -> Option<String> {
         let [first, second] = [one, other].map(|id| &self.network.layers[id]);
         let sharing = [first, second].map(|layer| layer.op.sharing());
-        let [Some(of_first), Some(of_second)] = sharing else { return None };
+        let [Some(of_first), Some(of_second)] = sharing else {
+            return None;
+        };
         if self.share.part == SharePart::Bias || self.shares_kernels_alone() {
             return None;
         }
@@ -221,7 +227,9 @@ impl Clause<'_, '_> {
 
 /// Whether an operation can be the transpose of another.
 fn transpose(op: &Op) -> bool {
-    let sharing = op.sharing().filter(|_| has_weights(op) && !parts_of(op, SharePart::Kernel).is_empty());
+    let sharing = op
+        .sharing()
+        .filter(|_| has_weights(op) && !parts_of(op, SharePart::Kernel).is_empty());
     sharing.is_some_and(|sharing| sharing.transposed.is_some())
 }
 

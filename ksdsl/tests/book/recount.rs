@@ -27,7 +27,7 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
         "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
         "layer_norm" => (norm(2 * of("channels")), 0),
         "group_norm" => (norm(2 * of("affine") * of("channels")), 0),
-        "layer_scale" => (weighted(of("channels")), 0),
+        "layer_scale" | "layer_shift" => (weighted(of("channels")), 0),
         "prelu" => (weighted(of("slopes")), 0),
         "conv_transpose" => {
             let kernel = of("inputs") * (of("channels") / of("groups")) * of("kernel_height") * of("kernel_width");

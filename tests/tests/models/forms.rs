@@ -60,7 +60,11 @@ impl Form {
         let one = vec![1.0];
         let coefficients = coefficients.unwrap_or(&one);
         assert_eq!(coefficients.len(), self.kernels());
-        let combined = |at: usize| -> f64 { (0..self.kernels()).map(|j| coefficients[j] * stored[j * len + at]).sum() };
+        let combined = |at: usize| -> f64 {
+            (0..self.kernels())
+                .map(|j| coefficients[j] * stored[j * len + at])
+                .sum()
+        };
         self.places(len).into_iter().map(combined).collect()
     }
 
@@ -82,7 +86,9 @@ impl Form {
 pub(crate) type Forms = BTreeMap<String, Form>;
 
 fn forms<const N: usize>(all: [(&str, Form); N]) -> Forms {
-    all.into_iter().map(|(layer, form)| (format!("{layer}.weight"), form)).collect()
+    all.into_iter()
+        .map(|(layer, form)| (format!("{layer}.weight"), form))
+        .collect()
 }
 
 /// The kernels of transposed convolutions are stored as those of convolutions.
@@ -95,7 +101,12 @@ fn of_transposed() -> Forms {
 }
 
 fn of_banks() -> Forms {
-    let stages = [("s", "conv", 4, 2), ("own", "conv", 3, 2), ("body", "up", 3, 3), ("body", "down", 3, 3)];
+    let stages = [
+        ("s", "conv", 4, 2),
+        ("own", "conv", 3, 2),
+        ("body", "up", 3, 3),
+        ("body", "down", 3, 3),
+    ];
     let all = stages.into_iter().flat_map(|(stage, layer, visits, kernels)| {
         (0..visits).map(move |visit| (format!("{stage}.{visit}.{layer}.weight"), Form::Bank(kernels, None)))
     });
@@ -171,13 +182,22 @@ fn what_is_stored_is_counted() {
         6 * 6 + (6 + 3 + 4 + 3) + low_rank(2, 6, 6) + low_rank(2, 3, 6) + low_rank(2, 4, 3) + low_rank(2, 3, 4),
     ];
     assert_eq!(widths_shared::PARAMETERS, widths.iter().sum::<u64>());
-    assert_eq!(Turned::seeded(1).num_trainable_params() as u64, transposed_shared::PARAMETERS);
+    assert_eq!(
+        Turned::seeded(1).num_trainable_params() as u64,
+        transposed_shared::PARAMETERS
+    );
     assert_eq!(Banks::seeded(1).num_trainable_params() as u64, banks_shared::PARAMETERS);
-    assert_eq!(Widths::seeded(1).num_trainable_params() as u64, widths_shared::PARAMETERS);
+    assert_eq!(
+        Widths::seeded(1).num_trainable_params() as u64,
+        widths_shared::PARAMETERS
+    );
     // A combination costs a product for each element of the bank, at each visit.
     let combinations = 4 * 2 * 144 + 3 * 2 * 72 + 6 * 3 * 24 + 4 * 2 * 20;
     let additions = 3 * 4 * 18;
-    assert_eq!(banks_shared::MULTIPLY_ADDS, banks_free::MULTIPLY_ADDS + combinations + additions);
+    assert_eq!(
+        banks_shared::MULTIPLY_ADDS,
+        banks_free::MULTIPLY_ADDS + combinations + additions
+    );
     assert_eq!(
         transposed_shared::MULTIPLY_ADDS,
         transposed_free::MULTIPLY_ADDS + 2 * 2 * 5 * 3
@@ -190,8 +210,12 @@ fn combinations_start_with_the_variance_of_a_kernel() {
     let squares: Vec<f64> = (0..300)
         .flat_map(|seed| {
             let values = values(&Banks::seeded(seed));
-            let own = values.into_iter().filter(|(key, _)| key.starts_with("body") && key.ends_with(".coefficients"));
-            own.flat_map(|(_, values)| values).map(|value| value * value).collect::<Vec<_>>()
+            let own = values
+                .into_iter()
+                .filter(|(key, _)| key.starts_with("body") && key.ends_with(".coefficients"));
+            own.flat_map(|(_, values)| values)
+                .map(|value| value * value)
+                .collect::<Vec<_>>()
         })
         .collect();
     let mean = squares.iter().sum::<f64>() / squares.len() as f64;

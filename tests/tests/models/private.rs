@@ -149,7 +149,10 @@ pub(crate) fn own_parts_act_on<S: Net, F: Net>(forms: &Forms) {
         .iter()
         .map(|(key, stored)| {
             let form = forms.get(key);
-            (key.clone(), form.map_or(stored.clone(), |form| form.made(stored, coefficients(key))))
+            (
+                key.clone(),
+                form.map_or(stored.clone(), |form| form.made(stored, coefficients(key))),
+            )
         })
         .collect();
     assert!(forms.keys().all(|key| copies.contains_key(key)));

@@ -3,9 +3,7 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{Fresh, access, reach};
-use crate::ir::{
-    COEFFICIENTS, GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, PrivateTensors, SCALE, Shape, View,
-};
+use crate::ir::{COEFFICIENTS, GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, PrivateTensors, SCALE, Shape, View};
 use crate::ops::{Python, Statement};
 use crate::plan::{Arm, Body, Field, FieldId, Location, Plan, Step, TypeId, Use};
 use std::collections::HashSet;
