@@ -299,7 +299,7 @@ impl<'f> Checker<'f, '_> {
             },
             _ => None,
         };
-        for (at, words) in transposed.into_iter().chain(mapped) {
+        if let Some((at, words)) = transposed.or(mapped) {
             let text = format!("`bias of` shares no kernel, so `{words}` has no effect");
             let diagnostic = Diagnostic::error(Code::SurplusArgument, at, text);
             self.diagnostics.push(diagnostic.help("remove it, or remove `bias of`"));

@@ -88,7 +88,7 @@ impl Clause<'_, '_> {
                 .fix(Span::new(start, start), "kernel of "),
             (_, Some(help)) => diagnostic.help(help),
             _ if !self.form.transposed.is_empty() => diagnostic.help(
-                "a `linear` from n to m features has the transposed kernel of one from m to n, and a `conv_transpose` that of a `conv` of the same kernel size and groups with its channels exchanged",
+                "a linear layer from n to m features has the transposed kernel of one from m to n, and a transposed convolution that of a convolution with the same kernel size and groups, from its outputs to its inputs",
             ),
             _ => diagnostic.help(
                 "select only isomorphic layers, with a range such as `[1..]`, or write `share isomorphic`, which skips layers that do not match",

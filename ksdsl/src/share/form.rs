@@ -219,11 +219,15 @@ impl Clause<'_, '_> {
                 second.path, first.path, second.path
             ));
         }
-        (of_first.sliced.is_some() && of_first.sliced == of_second.sliced).then(|| {
-            "select only isomorphic layers, with a range such as `[1..]`, or write `into slices`: each then uses the first rows and columns of the largest kernel".to_owned()
-        })
+        let shapes = [first, second].map(|layer| layer.op.kernel_shape().unwrap_or_default());
+        let contains = |one: &[u64], other: &[u64]| one.iter().zip(other).all(|(one, other)| one >= other);
+        let [one, other] = &shapes;
+        let nested = contains(one, other) || contains(other, one);
+        (nested && of_first.sliced.is_some() && of_first.sliced == of_second.sliced).then(|| SLICES.to_owned())
     }
 }
+
+const SLICES: &str = "select only isomorphic layers, with a range such as `[1..]` or by `share isomorphic`, or write `into slices`: each layer then uses the first rows and columns of the largest kernel";
 
 /// Whether an operation can be the transpose of another.
 fn transpose(op: &Op) -> bool {

@@ -113,12 +113,11 @@ impl Clause<'_, '_> {
         layers.dedup();
         layers.retain(|&layer| {
             let op = &self.network.layers[layer].op;
-            let wanted = match kind {
+            match kind {
                 Some(kind) => op.is_kind(kind),
                 // Norms are private to each visit unless they are requested.
                 None => has_weights(op),
-            };
-            wanted && !parts_of(op, self.part()).is_empty()
+            }
         });
         // One message for all of a kind.
         let mut named = kind.is_some();
@@ -128,7 +127,7 @@ impl Clause<'_, '_> {
                 false => self.refused_use(layer).is_none(),
             };
             named &= has;
-            has
+            has && !parts_of(&self.network.layers[layer].op, self.part()).is_empty()
         });
         let op = |layer: LayerId| &self.network.layers[layer].op;
         self.narrow.fitting(layers, op, self.diagnostics)
