@@ -124,6 +124,7 @@ fn sharing(kernels: &[SharedKernel]) -> Vec<Shared> {
         kernel.tensors.iter().map(move |tensor| Shared {
             key: format!("{}.{tensor}", kernel.key),
             visits: layers.iter().map(|layer| format!("{layer}.{tensor}")).collect(),
+            copies: kernel.copies,
         })
     });
     tensors.collect()

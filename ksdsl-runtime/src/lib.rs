@@ -46,6 +46,8 @@ pub mod repeat;
 pub mod scalar;
 #[doc(hidden)]
 pub mod tensors;
+#[doc(hidden)]
+pub mod visit;
 
 #[doc(inline)]
 pub use backend::Backend;

@@ -43,6 +43,9 @@ pub struct SharedKernel {
     pub tensors: &'static [&'static str],
     /// The paths of the layers, with ranges of indices: `s1[0..3].conv2`.
     pub visits: &'static [&'static str],
+    /// Whether the layers use the tensors as they are, so that a file may have a copy for each: not their transpose,
+    /// slices or combinations.
+    pub copies: bool,
 }
 
 impl SharedKernel {

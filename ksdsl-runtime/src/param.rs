@@ -7,10 +7,10 @@
 use crate::act::Context;
 use crate::backend::Backend;
 use crate::scalar::Scalar;
-use dfdx::shapes::{HasShape, Rank1, Rank2, Rank4, Shape};
+use dfdx::shapes::{HasShape, Rank1, Shape};
 use dfdx::tensor::{SplitTape, Tape, Tensor};
 use dfdx::tensor_ops::ReshapeTo;
-use ksdsl_engine::{Exec, Param, Weight, param};
+use ksdsl_engine::{Exec, Param, Weight};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ pub(crate) fn address<T: ?Sized>(tensor: &T) -> usize {
 /// Reads a tensor and records the operation that adds the gathered gradient to the tensor's.
 /// dfdx runs operations in the reverse of the order they were recorded in, on whatever tapes
 /// of one pass; so this one, recorded before every use, runs after all of them.
-fn bind<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+pub(crate) fn bind<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     tensor: &Tensor<S, E, D>,
     context: &mut Context<E, D, T>,
 ) -> Result<Param<E, D::Exec>, D::Err> {
@@ -114,8 +114,12 @@ impl<const O: usize, E: Scalar, D: Backend<E>> BiasArg<O, E, D> for &Bound<Rank1
     }
 }
 
-/// What a convolution or linear layer accepts as its kernel of shape `S`: a tensor of its own, a shared one,
-/// or a [`LowRank`].
+/// What a convolution or linear layer accepts as its kernel of shape `S`: a tensor of its own, a shared one, or what a
+/// visit makes of it ([`LowRank`], [`Combined`], [`View`]).
+///
+/// [`LowRank`]: crate::visit::LowRank
+/// [`Combined`]: crate::visit::Combined
+/// [`View`]: crate::visit::View
 pub trait WeightArg<S: Shape, E: Scalar, D: Backend<E>> {
     /// The kernel, bound for this pass.
     fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err>;
@@ -130,74 +134,5 @@ impl<S: Shape, E: Scalar, D: Backend<E>> WeightArg<S, E, D> for &Tensor<S, E, D>
 impl<S: Shape, E: Scalar, D: Backend<E>> WeightArg<S, E, D> for &Bound<S, E, D> {
     fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
         self.bind(context).map(Weight::from)
-    }
-}
-
-/// A kernel with a private low-rank addition of a visit: `kernel + b a` (Hu et al. 2021, LoRA, arXiv 2106.09685,
-/// section 4.1). LoRA implementations multiply the addition by `alpha / rank`; this one does not.
-#[derive(Clone, Copy, Debug)]
-pub struct LowRank<K, A, B> {
-    kernel: K,
-    a: A,
-    b: B,
-}
-
-impl<K, A, B> LowRank<K, A, B> {
-    /// A kernel (a tensor or a [`Bound`]) with the addition `b a`; `a` is `[rank][in / groups * ky * kx]`, `b`
-    /// `[out][rank]`.
-    pub fn new(kernel: K, a: A, b: B) -> Self {
-        Self { kernel, a, b }
-    }
-}
-
-/// The factors that fit a kernel of `O` rows and `N` columns.
-type A<'p, const R: usize, const N: usize, E, D> = &'p Tensor<Rank2<R, N>, E, D>;
-type B<'p, const O: usize, const R: usize, E, D> = &'p Tensor<Rank2<O, R>, E, D>;
-
-impl<const O: usize, const I: usize, const H: usize, const W: usize, const R: usize, const N: usize, K, E, D>
-    WeightArg<Rank4<O, I, H, W>, E, D> for LowRank<K, A<'_, R, N, E, D>, B<'_, O, R, E, D>>
-where
-    K: ParamArg<Rank4<O, I, H, W>, E, D>,
-    E: Scalar,
-    D: Backend<E>,
-{
-    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
-        const { assert!(N == I * H * W, "the factor A must have a column for each tap") }
-        let kernel = self.kernel.bind(context)?;
-        sum(kernel, self.a, self.b, context)
-    }
-}
-
-impl<const O: usize, const R: usize, const N: usize, K, E, D> WeightArg<Rank2<O, N>, E, D>
-    for LowRank<K, A<'_, R, N, E, D>, B<'_, O, R, E, D>>
-where
-    K: ParamArg<Rank2<O, N>, E, D>,
-    E: Scalar,
-    D: Backend<E>,
-{
-    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
-        let kernel = self.kernel.bind(context)?;
-        sum(kernel, self.a, self.b, context)
-    }
-}
-
-/// `kernel + b a`.
-fn sum<const O: usize, const R: usize, const N: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
-    kernel: Param<E, D::Exec>,
-    a: A<'_, R, N, E, D>,
-    b: B<'_, O, R, E, D>,
-    context: &mut Context<E, D, T>,
-) -> Result<Weight<E, D::Exec>, D::Err> {
-    let kernels = context.kernels.clone().filter(|_| !T::OWNS_TAPE);
-    let sum = |context: &mut Context<E, D, T>| -> Result<_, D::Err> {
-        let (a, b) = (bind(a, context)?, bind(b, context)?);
-        Ok(param::LowRank::new([O, R, N], kernel, a, b))
-    };
-    match kernels {
-        Some(kernels) => {
-            let made = kernels.sum(address(b), || sum(context)?.make(&context.exec).map_err(D::failed))?;
-            Ok(Weight::kept(made))
-        }
-        None => sum(context).map(Weight::from),
     }
 }

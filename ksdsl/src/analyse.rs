@@ -13,7 +13,8 @@ pub struct Analysis {
     /// Values that training changes without gradients: the running statistics of batch norms.
     pub buffers: u64,
     /// Multiply-adds of convolutions, linear layers and attention per image; a shared kernel
-    /// counts at each visit. With them those of additions of low rank to kernels, which a pass makes once.
+    /// counts at each visit. With them those of additions of low rank to kernels and of combinations of
+    /// kernels, which a pass makes once.
     pub macs: u64,
     /// The counts of each layer, in forward order.
     pub layers: Vec<LayerCost>,
@@ -51,11 +52,15 @@ pub fn analyse(network: &Network) -> Analysis {
             };
             for tensor in layer.op.tensors() {
                 let size = elements(&tensor);
+                let stored = match shared(layer, &tensor) {
+                    Some(_) => elements(&network.stored(layer, tensor.clone())),
+                    None => size,
+                };
                 let first = shared(layer, &tensor).is_none_or(|key| seen.insert((key, tensor.name)));
                 match (tensor.trainable, first) {
                     (true, first) => {
                         cost.used += size;
-                        cost.stored += if first { size } else { 0 };
+                        cost.stored += if first { stored } else { 0 };
                     }
                     (false, true) => buffers += size,
                     (false, false) => {}

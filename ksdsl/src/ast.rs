@@ -343,6 +343,8 @@ pub struct Share {
     pub of_network: bool,
     /// What every visit has of its own.
     pub private: Vec<Call>,
+    /// More layers, or scopes of them, which use the kernel transposed.
+    pub transposed: Vec<Selector>,
     /// The name of the shared kernel.
     pub name: Option<Name>,
     /// The condition on the clause.

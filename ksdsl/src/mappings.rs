@@ -30,6 +30,8 @@ pub enum MappingKind {
     Cycle,
     CycleRev,
     Random,
+    Bank,
+    Slices,
 }
 
 /// What a place means.
@@ -58,6 +60,12 @@ const GROUPS: ParamDef = ParamDef {
     required: false,
 };
 
+const KERNELS: ParamDef = ParamDef {
+    name: "kernels",
+    kind: ParamKind::Size,
+    required: true,
+};
+
 const RATE: ParamDef = ParamDef {
     name: "rate",
     kind: ParamKind::Size,
@@ -82,7 +90,8 @@ const AMOUNT: ParamDef = ParamDef {
     required: true,
 };
 
-/// Every mapping after `into`; each is given either the number of kernels or the share rate.
+/// Every mapping after `into`; those of each visit to one of several kernels are given either the number of kernels or
+/// the share rate.
 pub const MAPPINGS: &[ClauseDef<MappingKind>] = &[
     ClauseDef {
         kind: MappingKind::Sequential,
@@ -113,6 +122,18 @@ pub const MAPPINGS: &[ClauseDef<MappingKind>] = &[
         name: "random",
         doc: "`sequential`, shuffled",
         params: &[GROUPS, RATE, SEED],
+    },
+    ClauseDef {
+        kind: MappingKind::Bank,
+        name: "bank",
+        doc: "each visit uses its own learned combination of all kernels (Savarese & Maire 2019)",
+        params: &[KERNELS],
+    },
+    ClauseDef {
+        kind: MappingKind::Slices,
+        name: "slices",
+        doc: "each visit uses the first rows and columns of the largest kernel (Yu et al. 2019)",
+        params: &[],
     },
 ];
 

@@ -348,6 +348,9 @@ fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummar
 
 fn details(layer: &Layer) -> String {
     let mut words = layer.op.details();
+    words.extend(layer.combined.map(|kernels| format!("combines {kernels} kernels")));
+    words.extend(layer.view.transposed.then(|| "transposed kernel".to_owned()));
+    words.extend(layer.view.slice.then(|| "slice of the kernel".to_owned()));
     words.extend(layer.rank.map(|rank| format!("private low_rank({rank})")));
     words.extend(layer.scaled.then(|| "private scale".to_owned()));
     words.join(", ")

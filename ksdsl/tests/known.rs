@@ -26,6 +26,10 @@ const KNOWN: &[(&str, &str, u64)] = &[
     // torch.nn: LSTM(128, 256), GRU(128, 256).
     ("recurrent", "lstm_256", 395_264),
     ("recurrent", "gru_256", 296_448),
+    // Kernels once, biases of both directions: 1416500 + (1000 + 500 + 250 + 30) + (250 + 500 + 1000 + 784), and
+    // 16 * (1 * 16 + 16 * 32) + (16 + 32) + (16 + 1). Restated in tests/parity/references.py.
+    ("autoencoders", "deep", 1_420_814),
+    ("autoencoders", "convolutional", 8_513),
 ];
 
 #[test]

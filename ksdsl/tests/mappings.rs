@@ -146,7 +146,11 @@ fn no_mapping_is_left_out() {
             .filter_map(|(depth, clause, _)| Some((*depth, number(clause)?)))
             .collect()
     };
-    for def in MAPPINGS {
+    // `forms.rs` has those that give no visit one of several kernels.
+    for def in MAPPINGS
+        .iter()
+        .filter(|def| def.params.iter().any(|param| param.name == "rate"))
+    {
         for start in [format!("into {}(", def.name), format!("into {}(rate = ", def.name)] {
             let even = |(depth, number): &(usize, f64)| *depth as f64 % number == 0.0;
             let (even, uneven): (Vec<_>, Vec<_>) = numbers(&start).into_iter().partition(even);

@@ -27,7 +27,7 @@ import timm
 import torch
 import torchvision.models as tv
 import transformers
-from references import ResNetA, UNet, dcgan_generator
+from references import ResNetA, TiedConvolutional, TiedDeep, UNet, dcgan_generator
 from section import KNOWN_TITLE, put_section
 from table import number, table
 from torch import Tensor, nn
@@ -133,6 +133,14 @@ KNOWN = [
     Known(
         "recurrent", "gru_256", "nn.GRU", "torch", lambda: nn.GRU(128, 256, batch_first=True), SEQUENCE,
         ("_ih_", "_hh_"), lambda y: (y[1][0],),
+    ),
+    Known(
+        "autoencoders", "deep", "Hinton & Salakhutdinov 2006, restated", "torch", TiedDeep, images(784),
+        ("weight", "encoder", "decoder"),
+    ),
+    Known(
+        "autoencoders", "convolutional", "Masci et al. 2011, restated", "torch", TiedConvolutional, images(1, 28, 28),
+        ("weight", "down", "up"),
     ),
 ]  # fmt: skip
 

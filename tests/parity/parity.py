@@ -45,6 +45,9 @@ STORED = [
     "gradients_transformer_shared",
     "gradients_scaled_shared",
     "gradients_ranked_shared",
+    "gradients_transposed_shared",
+    "gradients_banks_shared",
+    "gradients_widths_shared",
     "tied_tied_shared",
 ]
 

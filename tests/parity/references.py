@@ -93,3 +93,38 @@ class ResNetA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.layers(F.relu(self.bn1(self.conv1(x))))
         return self.linear(F.avg_pool2d(x, x.shape[3]).flatten(1))
+
+
+class TiedDeep(nn.Module):
+    """The autoencoder of Hinton & Salakhutdinov 2006 with tied weights."""
+
+    def __init__(self, sizes: tuple[int, ...] = (784, 1000, 500, 250, 30)):
+        super().__init__()
+        self.encoder = nn.ModuleList(map(nn.Linear, sizes[:-1], sizes[1:]))
+        self.decoder_bias = nn.ParameterList([torch.zeros(size) for size in sizes[-2::-1]])
+        # Large, so that eight sigmoids let the input through.
+        for layer in self.encoder:
+            nn.init.xavier_normal_(layer.weight, 4.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.encoder[:-1]:
+            x = torch.sigmoid(layer(x))
+        x = self.encoder[-1](x)
+        for layer, bias in zip(reversed(self.encoder), self.decoder_bias, strict=True):
+            x = torch.sigmoid(x @ layer.weight + bias)
+        return x
+
+
+class TiedConvolutional(nn.Module):
+    """A convolutional autoencoder with tied weights: the kernels of `nn.Conv2d` and `nn.ConvTranspose2d` coincide."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.ModuleList([nn.Conv2d(1, 16, 4, 2, 1), nn.Conv2d(16, 32, 4, 2, 1)])
+        self.up_bias = nn.ParameterList([torch.zeros(16), torch.zeros(1)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.down
+        x = F.relu(second(F.relu(first(x))))
+        x = F.relu(F.conv_transpose2d(x, second.weight, self.up_bias[0], 2, 1))
+        return torch.sigmoid(F.conv_transpose2d(x, first.weight, self.up_bias[1], 2, 1))

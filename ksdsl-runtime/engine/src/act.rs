@@ -5,12 +5,12 @@
 //! that buffers are freed during the backward pass.
 
 use crate::exec::Exec;
-use crate::param::Kernels;
 use crate::pending::{ConvStep, Value};
 use crate::real::Real;
 use crate::saved::Saved;
 use crate::size::{ConvSize, MapSize};
 use crate::tape::Tape;
+use crate::weight::Kernels;
 use std::cell::RefCell;
 use std::rc::Rc;
 

@@ -11,12 +11,14 @@ pub mod size;
 pub mod statistics;
 pub mod tape;
 pub mod update;
+pub mod weight;
 
 mod pending;
 mod saved;
 
 pub use act::{Act, Context};
 pub use exec::Exec;
-pub use param::{Kernels, Param, Weight};
+pub use param::Param;
 pub use real::Real;
 pub use tape::{NoTape, Recorder, Tape};
+pub use weight::{Kernels, Weight};

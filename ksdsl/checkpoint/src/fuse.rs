@@ -2,7 +2,7 @@
 
 use crate::file::{File, View};
 use crate::kind::Kind;
-use crate::private::{Private, by_kernel, fold, start};
+use crate::private::{Made, Private, by_kernel, fold, start};
 use crate::problem::{Problem, Problems, unless};
 use crate::resolve::{Expected, Shared, by_key, resolve};
 use crate::write::Tensor;
@@ -41,6 +41,15 @@ pub fn fuse<'f>(
     private: &[Private],
     method: Method<'_>,
 ) -> Result<Vec<Tensor<'f>>, Problems> {
+    let made = sharing.iter().filter(|shared| !shared.copies);
+    let made: Vec<Problem> = made
+        .map(|shared| Problem::Made {
+            key: shared.key.clone(),
+        })
+        .collect();
+    if !made.is_empty() {
+        return Err(Problems(made));
+    }
     let (own, expected) = split(expected, private);
     let unrolled = unrolled(&expected, sharing);
     let views = resolve(file, &unrolled, &[])?;
@@ -94,30 +103,33 @@ fn started<'f>(tensor: &Expected, private: &Private, kind: Kind) -> Result<Tenso
 ///
 /// What a layer has of its own for its shared kernel K, `private`, becomes part of its kernel,
 /// `scale * (K + B A)`, computed in double precision and rounded once: the unrolled network computes the same
-/// up to rounding.
+/// up to rounding. Where the layer makes K of what is stored, `made` says how.
 pub fn unroll<'f>(
     file: &'f File,
     expected: &[Expected],
     sharing: &[Shared],
     private: &[Private],
+    made: &[Made],
 ) -> Result<Vec<Tensor<'f>>, Problems> {
     let views = resolve(file, expected, sharing)?;
     let found: HashMap<&str, View<'f>> = expected.iter().map(|tensor| tensor.key.as_str()).zip(views).collect();
     let own = by_kernel(private, |key| found.get(key).copied());
+    let made: HashMap<&str, &Made> = made.iter().map(|made| (made.kernel.as_str(), made)).collect();
     let by_key = by_key(sharing);
     let (mut tensors, mut problems) = (Vec::new(), Vec::new());
     for tensor in split(expected, private).1 {
         let view = found[tensor.key.as_str()];
         for key in keys(tensor, &by_key) {
-            let data = match own.get(key) {
-                Some(own) => fold(&tensor.key, view, own),
-                None => Ok(Cow::Borrowed(view.data)),
+            let (own, made) = (own.get(key), made.get(key).copied());
+            let data = match (own, made) {
+                (None, None) => Ok(Cow::Borrowed(view.data)),
+                _ => fold(&tensor.key, view, own, made),
             };
             match data {
                 Ok(data) => tensors.push(Tensor {
                     key: key.to_owned(),
                     kind: view.kind,
-                    shape: view.shape.to_vec(),
+                    shape: made.map_or(view.shape, |made| &made.shape).to_vec(),
                     data,
                 }),
                 Err(problem) => problems.push(problem),

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// A tensor that a layer has of its own for a kernel that it shares. The last segment of its key says what it
-/// is: [`SCALE`], [`LOW_RANK_A`] or [`LOW_RANK_B`].
+/// is: [`SCALE`], [`LOW_RANK_A`], [`LOW_RANK_B`] or [`COEFFICIENTS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Private {
     /// Its key: `s1.0.conv2.scale`.
@@ -18,12 +18,55 @@ pub struct Private {
     pub kernel: String,
 }
 
+/// A kernel that a layer makes of a shared tensor, and then uses as others use a shared kernel: the combination of
+/// those of a bank, if it has coefficients for them; of this the first rows and columns, perhaps exchanged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The key that the kernel would have if the layer had it for itself: `decoder.weight`.
+    pub kernel: String,
+    /// The sizes of the kernel.
+    pub shape: Vec<u64>,
+    /// The sizes of one stored kernel.
+    pub stored: Vec<u64>,
+    /// Whether its rows are columns of the stored kernel.
+    pub transposed: bool,
+}
+
+impl Made {
+    /// The kernel, of the values that are stored and the layer's coefficients.
+    fn of(&self, mut values: Vec<f64>, coefficients: Option<Vec<f64>>) -> Vec<f64> {
+        if let Some(coefficients) = coefficients {
+            let len = (values.len() / coefficients.len().max(1)).max(1);
+            let kernels = || values.chunks(len).zip(&coefficients);
+            values = (0..len)
+                .map(|at| kernels().map(|(kernel, factor)| kernel[at] * factor).sum())
+                .collect();
+        }
+        let sizes = |shape: &[u64]| match *shape {
+            [rows, columns, ref taps @ ..] => [rows, columns, taps.iter().product()].map(|size| size as usize),
+            _ => [1, 1, values.len()],
+        };
+        let ([rows, columns, taps], [_, all, _]) = (sizes(&self.shape), sizes(&self.stored));
+        let mut kernel = Vec::with_capacity(rows * columns * taps);
+        for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+            let at = match self.transposed {
+                true => column * all + row,
+                false => row * all + column,
+            };
+            kernel.extend(values.iter().skip(at * taps).take(taps));
+        }
+        kernel
+    }
+}
+
 /// Factors for the output channels of the kernel, `[out]`.
 pub const SCALE: &str = "scale";
 /// The right factor of an addition to the kernel, `[rank][columns]`.
 pub const LOW_RANK_A: &str = "low_rank_a";
 /// Its left factor, `[out][rank]`.
 pub const LOW_RANK_B: &str = "low_rank_b";
+/// Factors for the kernels of a bank, `[kernels]`.
+pub const COEFFICIENTS: &str = "coefficients";
 
 impl Private {
     fn name(&self) -> &str {
@@ -37,6 +80,7 @@ pub(crate) struct Own<'p, 'f> {
     scale: Option<(&'p str, View<'f>)>,
     a: Option<(&'p str, View<'f>)>,
     b: Option<(&'p str, View<'f>)>,
+    coefficients: Option<(&'p str, View<'f>)>,
 }
 
 /// The own tensors by the kernels they are for; `find` has the tensors of a file.
@@ -50,6 +94,7 @@ pub(crate) fn by_kernel<'p, 'f>(
         let slot = match tensor.name() {
             LOW_RANK_A => &mut own.a,
             LOW_RANK_B => &mut own.b,
+            COEFFICIENTS => &mut own.coefficients,
             _ => &mut own.scale,
         };
         *slot = find(&tensor.key).map(|view| (tensor.key.as_str(), view));
@@ -59,10 +104,20 @@ pub(crate) fn by_kernel<'p, 'f>(
 
 /// The kernel that a layer with these tensors uses, `scale * (kernel + B A)`, rounded once to the kernel's
 /// type. Where a factor is 1 and an addition is 0, that is the shared kernel, bit for bit.
-pub(crate) fn fold<'f>(key: &str, kernel: View<'f>, own: &Own<'_, 'f>) -> Result<Cow<'f, [u8]>, Problem> {
+pub(crate) fn fold<'f>(
+    key: &str,
+    kernel: View<'f>,
+    own: Option<&Own<'_, 'f>>,
+    made: Option<&Made>,
+) -> Result<Cow<'f, [u8]>, Problem> {
+    let own = own.copied().unwrap_or_default();
     let mut values = numbers(key, &kernel)?;
     let read = |part: Option<(&str, View<'f>)>| part.map(|(key, view)| numbers(key, &view)).transpose();
-    let rows = kernel.shape.first().copied().unwrap_or(1).max(1) as usize;
+    if let Some(made) = made {
+        values = made.of(values, read(own.coefficients)?);
+    }
+    let shape = made.map_or(kernel.shape, |made| &made.shape);
+    let rows = shape.first().copied().unwrap_or(1).max(1) as usize;
     let columns = (values.len() / rows).max(1);
     if let (Some(a), Some(b)) = (read(own.a)?, read(own.b)?) {
         let rank = (b.len() / rows).max(1);
@@ -136,6 +191,6 @@ fn not_a_number(key: &str, found: Kind) -> Problem {
     Problem::Kind {
         key: key.to_owned(),
         found,
-        expected: "F32 or F64, which private scales and low-rank additions require".to_owned(),
+        expected: "F32 or F64, which kernels that layers make of others require".to_owned(),
     }
 }

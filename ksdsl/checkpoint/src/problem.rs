@@ -72,6 +72,11 @@ pub enum Problem {
         /// A tensor that the network shares, which may be meant.
         nearest: Option<String>,
     },
+    /// Layers make their kernels of a tensor, so that theirs cannot be fused into it.
+    Made {
+        /// The tensor.
+        key: String,
+    },
     /// Invalid weights of a mean.
     Weights {
         /// The tensor.
@@ -127,6 +132,11 @@ impl fmt::Display for Problem {
                     None => Ok(()),
                 }
             }
+            Problem::Made { key } => write!(
+                f,
+                "kernels cannot be fused into `{key}`, of which layers use the transpose, slices or combinations; train \
+                 the network with sharing, or share kernels as they are"
+            ),
             Problem::Weights { key, what } => write!(f, "invalid weights for `{key}`: {what}"),
         }
     }

@@ -24,12 +24,14 @@ pub struct Shared {
     pub key: String,
     /// The keys that it would have in each layer if that had its own: `s1.0.conv2.weight`.
     pub visits: Vec<String>,
+    /// Whether each layer uses it as it is, so that a copy can stand for it, rather than a kernel that it makes of it.
+    pub copies: bool,
 }
 
 /// Finds each expected tensor in a file, in the order of `expected`.
 ///
 /// A shared tensor may be missing if the file has a copy for each of its visits, and all copies,
-/// and the tensor itself if it is there as well, are equal bit for bit. What the file says of the
+/// and the tensor itself if it is there as well, are equal bit for bit; not if its layers make their kernels of it. What the file says of the
 /// visits must be true, and of tensors that the network shares; [`Unstated`](crate::Unstated) is what it does not say.
 /// The error lists all that is missing, too many, misshaped, of another type or untied.
 pub fn resolve<'f>(file: &'f File, expected: &[Expected], sharing: &[Shared]) -> Result<Vec<View<'f>>, Problems> {
@@ -131,19 +133,19 @@ impl<'f, 'e> Search<'f, 'e> {
 
     fn shared(&mut self, tensor: &'e Expected, shared: &'e Shared) -> Option<View<'f>> {
         self.problems.extend(ties::check(self.file, shared));
-        let keys = std::iter::once(&shared.key).chain(&shared.visits);
+        let visits = if shared.copies { shared.visits.as_slice() } else { &[] };
+        let keys = std::iter::once(&shared.key).chain(visits);
         let found: Vec<(&'e String, Option<View<'f>>)> = keys
             .filter(|key| self.file.get(key).is_some())
             .map(|key| (key, self.take(key, tensor)))
             .collect();
         if self.file.get(&shared.key).is_none() {
-            let copies: Vec<String> = shared
-                .visits
+            let copies: Vec<String> = visits
                 .iter()
                 .filter(|visit| self.file.get(visit).is_none())
                 .cloned()
                 .collect();
-            if !copies.is_empty() {
+            if !copies.is_empty() || !shared.copies {
                 self.problems.push(Problem::Missing {
                     key: shared.key.clone(),
                     copies,

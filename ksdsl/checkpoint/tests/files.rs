@@ -25,6 +25,7 @@ fn sharing() -> Vec<Shared> {
     vec![Shared {
         key: "shared.k.weight".to_owned(),
         visits: vec!["a.weight".to_owned(), "b.weight".to_owned()],
+        copies: true,
     }]
 }
 
@@ -64,6 +65,7 @@ fn a_network_of_shared_tensors_alone_is_read() {
     let sharing = [Shared {
         key: "shared.a.weight".to_owned(),
         visits: vec!["a.weight".to_owned(), "b.weight".to_owned()],
+        copies: true,
     }];
     let network = [expected("shared.a.weight", &[1])];
     let file = File::parse(to_bytes(&[tensor("shared.a.weight", &[1], &[1.5])], &sharing)).unwrap();

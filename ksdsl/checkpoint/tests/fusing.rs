@@ -38,6 +38,7 @@ fn network() -> (Vec<Expected>, Vec<Shared>) {
     let shared = Shared {
         key: "shared.k.weight".to_owned(),
         visits: visits.to_vec(),
+        copies: true,
     };
     (expected.to_vec(), vec![shared])
 }
@@ -151,7 +152,7 @@ fn unrolling_gives_every_visit_its_copy() {
     let (expected, shared) = network();
     let kernel = single("shared.k.weight", &[2, 2], &[1.0, 2.0, 3.0, 4.0]);
     let tied = file(&[kernel.clone(), single("p.bias", &[1], &[7.0])]);
-    let unrolled = unroll(&tied, &expected, &shared, &[]).unwrap();
+    let unrolled = unroll(&tied, &expected, &shared, &[], &[]).unwrap();
     let keys: Vec<&str> = unrolled.iter().map(|tensor| tensor.key.as_str()).collect();
     assert_eq!(keys, ["s.0.c.weight", "s.2.c.weight", "s.5.c.weight", "p.bias"]);
     assert!(unrolled[..3].iter().all(|tensor| tensor.data == kernel.data));
@@ -214,7 +215,7 @@ fn unrolling_folds_what_visits_have_of_their_own() {
         // A double factor does not change the type of the kernel.
         double("s.2.c.low_rank_b", &[2, 1], &[3.0, 0.0]),
     ]);
-    let tensors = unroll(&tied, &expected, &shared, &private).unwrap();
+    let tensors = unroll(&tied, &expected, &shared, &private, &[]).unwrap();
     let found: Vec<(&str, Vec<f32>)> = tensors.iter().map(|t| (t.key.as_str(), numbers(t))).collect();
     let by_hand = [
         ("s.0.c.weight", vec![2.0, 4.0, -3.0, 0.0]),
@@ -232,7 +233,7 @@ fn unrolling_folds_what_visits_have_of_their_own() {
         single("s.2.c.low_rank_a", &[1, 2], &[0.0, 0.5]),
         single("s.2.c.low_rank_b", &[2, 1], &[3.0, 2.0]),
     ]);
-    let folded = numbers(&unroll(&tied, &expected, &shared, &private).unwrap()[1]);
+    let folded = numbers(&unroll(&tied, &expected, &shared, &private, &[]).unwrap()[1]);
     assert_eq!(folded, [0.0, 1.5, 0.0, 1.0]);
     assert!(folded[0].is_sign_negative() && folded[2].is_sign_negative());
 }
@@ -253,7 +254,9 @@ fn own_parts_that_are_no_numbers_are_refused() {
         half("s.2.c.low_rank_a", &[1, 2]),
         half("s.2.c.low_rank_b", &[2, 1]),
     ]);
-    let problems = unroll(&tied, &expected, &shared, &private).unwrap_err().to_string();
+    let problems = unroll(&tied, &expected, &shared, &private, &[])
+        .unwrap_err()
+        .to_string();
     assert!(
         problems.contains("`shared.k.weight` has the type F16, expected F32 or F64"),
         "{problems}"
@@ -287,7 +290,7 @@ fn own_parts_start_without_effect() {
     assert_eq!(fused(Method::Mean), tensors);
 
     let shared_file = File::parse(to_bytes(&tensors, &shared)).unwrap();
-    let unrolled = unroll(&shared_file, &expected, &shared, &private).unwrap();
+    let unrolled = unroll(&shared_file, &expected, &shared, &private, &[]).unwrap();
     for tensor in &unrolled[..3] {
         assert_eq!(numbers(tensor), [3.0, 2.0, 3.0, 0.0], "{}", tensor.key);
     }
@@ -303,7 +306,7 @@ proptest! {
         let (expected, shared) = network();
         let values = bits.map(f64::from_bits);
         let tied = file(&[double("shared.k.weight", &[2, 2], &values), double("p.bias", &[1], &[0.1])]);
-        let unrolled = file(&unroll(&tied, &expected, &shared, &[]).unwrap());
+        let unrolled = file(&unroll(&tied, &expected, &shared, &[], &[]).unwrap());
         let weight = |key: &str, weight: u8| double(key, &[1], &[f64::from(weight) + 0.1]);
         let weights = file(&[
             weight("s.0.c", weights[0]), weight("s.2.c", weights[1]), weight("s.5.c", weights[2]),

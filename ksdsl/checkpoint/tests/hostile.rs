@@ -120,6 +120,7 @@ fn of_many_problems_some_are_shown() {
     let shared = Shared {
         key: "shared.k.weight".to_owned(),
         visits,
+        copies: true,
     };
     let expected = Expected {
         key: shared.key.clone(),
@@ -255,6 +256,7 @@ fn ties_that_the_network_does_not_have_are_refused() {
     let shared = [Shared {
         key: "shared.s1_conv.weight".to_owned(),
         visits: vec!["s1.0.weight".to_owned(), "s1.1.weight".to_owned()],
+        copies: true,
     }];
     let expected = [Expected {
         key: "shared.s1_conv.weight".to_owned(),

@@ -4,7 +4,7 @@ use super::{Checker, Scope, calls, names};
 use crate::ast::{Arg, Call, Expr, ExprKind, MappingExpr, Segment, Select, Share, SharePart};
 use crate::diag::{Code, Diagnostic, nearest};
 use crate::foreign::{self, Ours};
-use crate::mappings::{ClauseDef, MAPPINGS, PLACES, PRIVATE_PARTS, find};
+use crate::mappings::{ClauseDef, MAPPINGS, MappingKind, PLACES, PRIVATE_PARTS, find};
 use crate::ops;
 use crate::source::{Name, Span};
 use crate::value::{FUNCTIONS, is_function};
@@ -234,7 +234,7 @@ impl<'f> Checker<'f, '_> {
         if let Some(every) = &share.every {
             self.expr(every, scope);
         }
-        let selectors = selectors.iter().chain(&share.except);
+        let selectors = selectors.iter().chain(&share.except).chain(&share.transposed);
         for segment in selectors.flat_map(|selector| &selector.segments) {
             match segment {
                 Segment::Index(expr) => self.expr(expr, scope),
@@ -253,6 +253,7 @@ impl<'f> Checker<'f, '_> {
             self.named_mapping(place, PLACES, "place", scope);
         }
         self.private_parts(share, scope);
+        self.forms(share);
         if let Some(when) = &share.when {
             self.expr(when, scope);
         }
@@ -284,6 +285,27 @@ impl<'f> Checker<'f, '_> {
         }
     }
 
+    /// What visits make of a shared kernel needs one.
+    fn forms(&mut self, share: &Share) {
+        if share.part != SharePart::Bias {
+            return;
+        }
+        let transposed = share.transposed.first().map(|path| (path.span, "with transposed"));
+        let mapped = match &share.into {
+            Some(MappingExpr::Named(call)) => match find(MAPPINGS, &call.name.value).map(|def| def.kind) {
+                Some(MappingKind::Bank) => Some((call.span, "into bank")),
+                Some(MappingKind::Slices) => Some((call.span, "into slices")),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some((at, words)) = transposed.or(mapped) {
+            let text = format!("`bias of` shares no kernel, so `{words}` has no effect");
+            let diagnostic = Diagnostic::error(Code::SurplusArgument, at, text);
+            self.diagnostics.push(diagnostic.help("remove it, or remove `bias of`"));
+        }
+    }
+
     fn mapping(&mut self, mapping: &'f MappingExpr, scope: &Scope) {
         match mapping {
             MappingExpr::Groups(groups) => self.expr(groups, scope),
@@ -293,7 +315,9 @@ impl<'f> Checker<'f, '_> {
                 }
             }
             MappingExpr::Named(call) => {
-                if self.named_mapping(call, MAPPINGS, "mapping", scope) {
+                let spreads = |def: &ClauseDef<_>| def.params.iter().any(|param| param.name == "rate");
+                let spreads = find(MAPPINGS, &call.name.value).is_some_and(spreads);
+                if self.named_mapping(call, MAPPINGS, "mapping", scope) && spreads {
                     self.groups_or_rate(call);
                 }
             }

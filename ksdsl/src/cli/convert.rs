@@ -7,7 +7,9 @@ use crate::ir::Network;
 use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, FileError, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file};
+use ksdsl_checkpoint::{
+    Expected, File, FileError, Made, Private, Problem, Problems, Shared, Unstated, to_bytes, write_file,
+};
 use std::path::{Path, PathBuf};
 
 /// The arguments of both commands.
@@ -88,7 +90,7 @@ impl Unroll {
     /// Unrolls a shared checkpoint into one kernel per layer.
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
         self.files.convert(terminal, |file, layout| {
-            let tensors = unroll(file, &layout.expected, &layout.shared, &layout.private)?;
+            let tensors = unroll(file, &layout.expected, &layout.shared, &layout.private, &layout.made)?;
             Ok(to_bytes(&tensors, &[]))
         })
     }
@@ -99,6 +101,7 @@ struct Layout {
     expected: Vec<Expected>,
     shared: Vec<Shared>,
     private: Vec<Private>,
+    made: Vec<Made>,
 }
 
 impl Layout {
@@ -107,14 +110,22 @@ impl Layout {
             expected: Vec::new(),
             shared: Vec::new(),
             private: Vec::new(),
+            made: Vec::new(),
         };
         for entry in entries {
             if !entry.visits.is_empty() {
                 layout.shared.push(Shared {
                     key: entry.key.clone(),
                     visits: entry.visits,
+                    copies: entry.made.is_empty(),
                 });
             }
+            layout.made.extend(entry.made.into_iter().map(|made| Made {
+                kernel: made.kernel,
+                shape: made.shape,
+                stored: made.stored,
+                transposed: made.transposed,
+            }));
             layout.private.extend(entry.kernel.map(|kernel| Private {
                 key: entry.key.clone(),
                 kernel,

@@ -4,7 +4,7 @@
 use super::names::{fields, values};
 use super::shared::Shared;
 use super::types;
-use crate::ir::{Op, PrivateTensors, Shape};
+use crate::ir::{Op, Part, PrivateTensors, Shape, View};
 use crate::ops::Rust;
 use crate::plan::{Arm, Body, Field, FieldId, LocalId, Location, Plan, Step, Type, Use};
 use proc_macro2::{Ident, TokenStream};
@@ -103,9 +103,12 @@ impl<'p> Forward<'p> {
                 output,
                 tensors,
                 private,
+                view,
                 arms,
             } => {
                 let mut call = Rust::new(inputs(*input, arms), *output, self.tensors(op, tensors));
+                self.combine(*private, &mut call);
+                self.view(op, *view, tensors, &mut call);
                 self.layer(op, *private, &mut call);
                 match arms.as_slice() {
                     [] => call.statements(),
@@ -194,6 +197,33 @@ impl<'p> Forward<'p> {
         let pass = of.uses_pass.then(|| quote!(pass,));
         let shared = of.uses_shared.then(|| quote!(shared,));
         quote!(#pass #shared)
+    }
+
+    /// Makes a layer's kernel of those of its bank.
+    fn combine(&self, private: PrivateTensors<FieldId>, call: &mut Rust) {
+        if let Some(coefficients) = private.coefficients {
+            let coefficients = self.tensor(Location::Own(coefficients));
+            call.change("weight", |bank| quote!(rt::Combined::new(#bank, #coefficients)));
+        }
+    }
+
+    /// Takes the part of a shared kernel that a layer uses.
+    fn view(&self, op: &Op, view: View, tensors: &[Location], call: &mut Rust) {
+        let kernel = op.tensors().iter().position(|tensor| tensor.part == Part::Kernel);
+        let stored = match kernel.and_then(|at| tensors.get(at)) {
+            Some(Location::Shared(group, _)) => self.shared.kernel_shape(*group),
+            _ => None,
+        };
+        let shapes = stored.zip(op.kernel_shape());
+        let how = match (view.transposed, view.slice) {
+            (false, false) => return,
+            (false, true) => quote!(of),
+            (true, _) => quote!(transposed),
+        };
+        if let Some((stored, own)) = shapes {
+            let (stored, own) = (types::rank(&stored), types::rank(&own));
+            call.change("weight", |kernel| quote!(rt::View::<#stored, #own, _>::#how(#kernel)));
+        }
     }
 
     /// A layer with what it has of its own for its kernel. An addition makes another kernel. Factors act

@@ -7,7 +7,7 @@ use super::names;
 use super::shared::Shared;
 use super::types;
 use crate::analyse::analyse;
-use crate::ir::{Network, Port, Shape};
+use crate::ir::{Network, Port, Shape, View};
 use crate::paths::compress;
 use crate::plan::Plan;
 use crate::plan::docs;
@@ -104,6 +104,8 @@ fn shared_kernels(network: &Network) -> Vec<TokenStream> {
     for group in &network.groups {
         let tensors: Vec<&str> = group.tensors().iter().map(|tensor| tensor.name).collect();
         let mut members = vec![Vec::new(); group.kernels as usize];
+        let mut visits = group.visits.iter().map(|layer| &network.layers[*layer]);
+        let copies = group.bank.is_none() && visits.all(|layer| layer.view == View::default());
         for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
             members[*kernel as usize].push(&network.layers[*layer].path);
         }
@@ -111,7 +113,7 @@ fn shared_kernels(network: &Network) -> Vec<TokenStream> {
             let visits = compress(members);
             let key = format!("shared.{}", group.kernel_name(kernel));
             kernels.push(quote! {
-                rt::SharedKernel { key: #key, tensors: &[#(#tensors),*], visits: &[#(#visits),*] }
+                rt::SharedKernel { key: #key, tensors: &[#(#tensors),*], visits: &[#(#visits),*], copies: #copies }
             });
         }
     }

@@ -77,6 +77,11 @@ impl<'n> Shared<'n> {
         }
     }
 
+    /// The sizes of one kernel of a group, as it is stored.
+    pub(super) fn kernel_shape(&self, id: GroupId) -> Option<Vec<u64>> {
+        self.network.groups[id].op.kernel_shape()
+    }
+
     /// The expression for a shared tensor, or for a shared module, at its next visit.
     pub(super) fn visit(&self, id: GroupId, tensor: usize) -> TokenStream {
         let several = self.network.groups[id].kernels > 1;

@@ -9,9 +9,9 @@ use crate::ops::dropout::Dropout;
 use crate::ops::{Call, Number};
 use ksdsl_engine::act::{Act, Context, GradCell};
 use ksdsl_engine::ops::{self, CallError, to_nchw, to_nhwc};
-use ksdsl_engine::param::LowRank;
 use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
 use ksdsl_engine::statistics::{BatchStatistics, Statistics};
+use ksdsl_engine::weight::{Key, View};
 use ksdsl_engine::{Exec, Kernels, NoTape, Param, Real, Recorder, Tape, Weight};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -333,28 +333,63 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         ops::scale(x, factor, bias)
     }
 
-    /// The kernel with the layer's own addition of low rank; a prepared network keeps the sum.
+    /// The kernel that the layer makes of the shared one and of what it has of its own.
     fn weight(&self, id: LayerId, context: &mut Context<E, X, T>) -> Result<Weight<E, X>, X::Err> {
-        let kernel = self.tensor(id, "weight", context)?;
-        let Some(kernel) = kernel else {
+        let Some(kernel) = self.tensor(id, "weight", context)? else {
             unreachable!("a convolution has a kernel")
         };
-        let sizes = self.network.layers[id].low_rank();
-        let (Some(sizes), Some([a, b])) = (sizes, self.private(id).low_rank) else {
-            return Ok(kernel.into());
-        };
-        let kernels = context.kernels.clone().filter(|_| !T::RECORDS);
-        let sum = |context: &mut Context<E, X, T>| -> Result<_, X::Err> {
-            let (a, b) = (self.bind(a, context)?, self.bind(b, context)?);
-            Ok(LowRank::new(sizes.map(size), kernel, a, b))
-        };
-        match kernels {
-            Some(kernels) => {
-                let made = kernels.sum(b, || sum(context)?.make(&context.exec))?;
-                Ok(Weight::kept(made))
-            }
-            None => sum(context).map(Weight::from),
+        let (layer, private) = (&self.network.layers[id], self.private(id));
+        let mut weight = Weight::from(kernel.clone());
+        if let Some(coefficients) = private.coefficients {
+            let kernels = self.params.list()[coefficients].len;
+            let sizes = [kernels, self.params.list()[self.params.of_layer(id)[0]].len / kernels];
+            weight = self.kept_or(Some(Key::Own(coefficients)), context, |context| {
+                Ok(Weight::combined(sizes, kernel, self.bind(coefficients, context)?))
+            })?;
         }
+        if let Some(view) = self.view(layer) {
+            let key = weight.address().map(|address| Key::View(address, view));
+            weight = self.kept_or(key, context, |_| Ok(weight.viewed(view)))?;
+        }
+        if let (Some(sizes), Some([a, b])) = (layer.low_rank(), private.low_rank) {
+            weight = self.kept_or(Some(Key::Own(b)), context, |context| {
+                let (a, b) = (self.bind(a, context)?, self.bind(b, context)?);
+                Ok(weight.plus(sizes.map(size), a, b))
+            })?;
+        }
+        Ok(weight)
+    }
+
+    /// The part of the shared kernel that a layer uses, if that is not all of it, as it is stored.
+    fn view(&self, layer: &ir::Layer) -> Option<View> {
+        let ir::View { transposed, slice } = layer.view;
+        let group = layer.kernel.filter(|_| transposed || slice)?.group;
+        let [stored, taken] = [self.network.groups[group].op.kernel_shape()?, layer.op.kernel_shape()?];
+        let [rows, columns] = [size(taken[0]), size(taken[1])];
+        Some(View {
+            stored: [
+                size(stored[0]),
+                size(stored[1]),
+                stored[2..].iter().copied().map(size).product(),
+            ],
+            taken: if transposed { [columns, rows] } else { [rows, columns] },
+            transposed,
+        })
+    }
+
+    /// The kernel that `make` makes; a prepared network keeps it under a key.
+    fn kept_or(
+        &self,
+        key: Option<Key>,
+        context: &mut Context<E, X, T>,
+        make: impl FnOnce(&mut Context<E, X, T>) -> Result<Weight<E, X>, X::Err>,
+    ) -> Result<Weight<E, X>, X::Err> {
+        let kernels = context.kernels.clone().filter(|_| !T::RECORDS);
+        let Some((kernels, key)) = kernels.zip(key) else {
+            return make(context);
+        };
+        let made = || make(context)?.make(&context.exec);
+        kernels.made(key, made).map(Weight::kept)
     }
 
     fn batch_norm(&mut self, id: LayerId, norm: &BatchNorm, mut x: Act<E, X, T>) -> Flow<E, X, T> {

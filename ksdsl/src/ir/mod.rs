@@ -10,8 +10,8 @@ mod walk;
 pub use crate::ast::SharePart;
 pub use crate::ops::{Init, Op, Part, Real, Tensor};
 pub use network::{
-    Arm, Group, GroupId, Join, Kept, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node, Port,
-    PrivateTensor, PrivateTensors, SCALE, Scope, ScopeKind, ValueId, Visit,
+    Arm, COEFFICIENTS, Group, GroupId, Join, Kept, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node,
+    Port, PrivateTensor, PrivateTensors, SCALE, Scope, ScopeKind, ValueId, View, Visit,
 };
 pub use path::{Path, Segment, key};
 pub(crate) use shape::in_words;

@@ -63,6 +63,19 @@ pub struct Layer {
     pub scaled: bool,
     /// The rank of its own addition to its shared kernel, if it has one.
     pub rank: Option<u64>,
+    /// The number of kernels of the bank that its kernel is its own combination of, if it is one.
+    pub combined: Option<u64>,
+    /// Which part of its shared kernel it uses.
+    pub view: View,
+}
+
+/// The part of a shared kernel that a visit uses; by default all of it, as it is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Rows and columns change places.
+    pub transposed: bool,
+    /// The first rows and columns, as many as the visit has.
+    pub slice: bool,
 }
 
 /// A tensor that a visit has of its own for a shared kernel. All of them are trained.
@@ -84,27 +97,37 @@ pub struct PrivateTensors<T = PrivateTensor> {
     pub low_rank: Option<[T; 2]>,
     /// Factors for the output channels.
     pub scale: Option<T>,
+    /// Factors for the kernels of a bank.
+    pub coefficients: Option<T>,
 }
 
 impl<T> PrivateTensors<T> {
     /// All of them, in the order checkpoints list them.
     pub fn into_list(self) -> impl Iterator<Item = T> {
-        self.low_rank.into_iter().flatten().chain(self.scale)
+        self.low_rank
+            .into_iter()
+            .flatten()
+            .chain(self.scale)
+            .chain(self.coefficients)
     }
 
     /// What a function makes of each of them, in this order.
     pub fn map<U>(self, mut f: impl FnMut(T) -> U) -> PrivateTensors<U> {
         PrivateTensors {
             low_rank: self.low_rank.map(|factors| factors.map(&mut f)),
-            scale: self.scale.map(f),
+            scale: self.scale.map(&mut f),
+            coefficients: self.coefficients.map(f),
         }
     }
 }
 
 impl<T> Default for PrivateTensors<T> {
     fn default() -> Self {
-        let (low_rank, scale) = (None, None);
-        PrivateTensors { low_rank, scale }
+        PrivateTensors {
+            low_rank: None,
+            scale: None,
+            coefficients: None,
+        }
     }
 }
 
@@ -114,6 +137,8 @@ pub const LOW_RANK_B: &str = "low_rank_b";
 pub const LOW_RANK_A: &str = "low_rank_a";
 /// The name of the factors of output channels.
 pub const SCALE: &str = "scale";
+/// The name of the factors of the kernels of a bank.
+pub const COEFFICIENTS: &str = "coefficients";
 
 impl Layer {
     /// The kernel of a group that holds this part of it, if that is shared.
@@ -154,16 +179,28 @@ impl Layer {
             scale: self
                 .scaled
                 .then(|| tensor(SCALE, &[self.scales()], Init::Constant(Real(1.0)))),
+            // Rows of length 1 and orthogonal to each other on average, so that a combination has the variance of a
+            // kernel. The rows of Savarese & Maire's code are those of an orthogonal matrix.
+            coefficients: self.combined.map(|kernels| {
+                let deviation = 1.0 / (kernels as f64).sqrt();
+                tensor(COEFFICIENTS, &[kernels], Init::Normal(Real(deviation)))
+            }),
         }
     }
 
-    /// Multiply-adds per image: those of its operation, and those of its own addition to the kernel,
-    /// which a pass needs once, whatever its batch.
+    /// Multiply-adds per image: those of its operation, and those of its own addition to the kernel or combination of
+    /// kernels, which a pass needs once, whatever its batch.
     pub fn macs(&self) -> u128 {
         let addition = self
             .low_rank()
             .map_or(0, |sizes| sizes.into_iter().map(u128::from).product());
-        self.op.macs(self.output) + addition
+        let elements = || {
+            self.op
+                .kernel_matrix()
+                .map_or(0, |[rows, columns]| u128::from(rows) * u128::from(columns))
+        };
+        let combination = self.combined.map_or(0, |kernels| u128::from(kernels) * elements());
+        self.op.macs(self.output) + addition + combination
     }
 }
 
@@ -174,8 +211,10 @@ pub struct Group {
     pub name: String,
     /// The parts shared through it.
     pub parts: Vec<Part>,
-    /// One of its layers' operations: all have the same parameter shapes.
+    /// The operation of one of its layers: its parameters have the shapes that are stored.
     pub op: Op,
+    /// The number of kernels, stored one after the other in one tensor, of which each visit uses its own combination.
+    pub bank: Option<u64>,
     /// Its layers, in the order of the forward pass.
     pub visits: Vec<LayerId>,
     /// The kernel each visit uses.
@@ -213,6 +252,10 @@ impl Group {
             .tensors()
             .into_iter()
             .filter(|tensor| self.parts.contains(&tensor.part))
+            .map(|tensor| Tensor {
+                shape: self.bank.into_iter().chain(tensor.shape).collect(),
+                ..tensor
+            })
             .collect()
     }
 }
@@ -343,6 +386,16 @@ impl Network {
     /// Multiply-adds of all layers per image.
     pub fn macs(&self) -> u128 {
         self.layers.iter().map(Layer::macs).sum()
+    }
+
+    /// A tensor of a layer as it is stored: that of the group if it is shared.
+    pub fn stored(&self, layer: &Layer, tensor: Tensor) -> Tensor {
+        let group = layer.visit(tensor.part).map(|visit| &self.groups[visit.group]);
+        let shared = group.and_then(|group| {
+            let mut tensors = group.tensors().into_iter();
+            tensors.find(|stored| stored.name == tensor.name)
+        });
+        shared.unwrap_or(tensor)
     }
 
     /// The shape of the first input.

@@ -93,14 +93,24 @@ impl Operation for Conv {
 
     /// Stride, padding, dilation and initialisation may differ.
     fn sharing(&self) -> Option<Sharing> {
+        let sliced = match self.groups {
+            1 => Some("convolution"),
+            groups => (groups == self.inputs && groups == self.outputs).then_some("depthwise convolution"),
+        };
         Some(Sharing {
             what: "convolution",
-            sizes: vec![
-                ("kernel size", self.kernel.to_vec()),
-                ("number of input channels", vec![self.inputs]),
-                ("number of output channels", vec![self.outputs]),
-                ("number of groups", vec![self.groups]),
-            ],
+            sizes: of_kernel(self.kernel, [self.inputs, self.outputs], self.groups),
+            transposed: Some(Transposed {
+                of: Alike {
+                    what: "transposed convolution",
+                    sizes: of_kernel(self.kernel, [self.outputs, self.inputs], self.groups),
+                },
+                exchanged: false,
+            }),
+            sliced: sliced.map(|what| Alike {
+                what,
+                sizes: vec![("kernel size", self.kernel.to_vec())],
+            }),
             ..Sharing::default()
         })
     }
@@ -148,6 +158,16 @@ impl Operation for Conv {
         args.extend((self.groups != 1).then(|| format!("groups={}", self.groups)));
         to.call("F.conv2d", args);
     }
+}
+
+/// What must be equal for convolutions, or for transposed ones, to use one kernel.
+pub(super) fn of_kernel(kernel: [u64; 2], [inputs, outputs]: [u64; 2], groups: u64) -> Vec<(&'static str, Vec<u64>)> {
+    vec![
+        ("kernel size", kernel.to_vec()),
+        ("number of input channels", vec![inputs]),
+        ("number of output channels", vec![outputs]),
+        ("number of groups", vec![groups]),
+    ]
 }
 
 pub(super) const LAYERS: &[LayerDef] = &[CONV, DEPTHWISE, POINTWISE];

@@ -1,5 +1,6 @@
 //! Transposed convolutions.
 
+use super::conv::of_kernel;
 use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
@@ -124,12 +125,14 @@ impl Operation for ConvTranspose {
     fn sharing(&self) -> Option<Sharing> {
         Some(Sharing {
             what: "transposed convolution",
-            sizes: vec![
-                ("kernel size", self.kernel.to_vec()),
-                ("number of input channels", vec![self.inputs]),
-                ("number of output channels", vec![self.outputs]),
-                ("number of groups", vec![self.groups]),
-            ],
+            sizes: of_kernel(self.kernel, [self.inputs, self.outputs], self.groups),
+            transposed: Some(Transposed {
+                of: Alike {
+                    what: "convolution",
+                    sizes: of_kernel(self.kernel, [self.outputs, self.inputs], self.groups),
+                },
+                exchanged: false,
+            }),
             no_rows: Some("the kernel of a transposed convolution has no row for each output channel"),
             ..Sharing::default()
         })

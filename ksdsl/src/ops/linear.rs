@@ -71,12 +71,25 @@ impl Operation for Linear {
     }
 
     fn sharing(&self) -> Option<Sharing> {
-        Some(Sharing {
+        let alike = |sizes| Alike {
             what: "linear layer",
-            sizes: vec![
-                ("number of input channels", vec![self.inputs]),
-                ("number of output channels", vec![self.outputs]),
-            ],
+            sizes,
+        };
+        let between = |inputs, outputs| {
+            alike(vec![
+                ("number of input channels", vec![inputs]),
+                ("number of output channels", vec![outputs]),
+            ])
+        };
+        let Alike { what, sizes } = between(self.inputs, self.outputs);
+        Some(Sharing {
+            what,
+            sizes,
+            transposed: Some(Transposed {
+                of: between(self.outputs, self.inputs),
+                exchanged: true,
+            }),
+            sliced: Some(alike(Vec::new())),
             ..Sharing::default()
         })
     }

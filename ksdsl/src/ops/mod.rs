@@ -33,9 +33,9 @@ use std::fmt::Debug;
 mod prelude {
     pub(super) use super::args::param;
     pub(super) use super::{
-        Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Op, Operation, Padding, ParamDef,
-        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, equal, groups_divide, in_words,
-        is_numbers, joined, map_of, pair, positions_of, python, rust, size,
+        Alike, Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Op, Operation, Padding, ParamDef,
+        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, Transposed, equal,
+        groups_divide, in_words, is_numbers, joined, map_of, pair, positions_of, python, rust, size,
     };
     pub(super) use crate::diag::Code;
     pub(super) use crate::value::Value;
@@ -87,6 +87,7 @@ operations! {
     softmax,
     prelu,
     layer_scale,
+    layer_shift,
     conv_transpose,
     pixel_shuffle,
     channel_shuffle,
@@ -258,6 +259,29 @@ pub struct Sharing {
     pub whole: Option<&'static str>,
     /// For a kernel that has no row for each output channel, so that no visit scales it or adds to it: this in words.
     pub no_rows: Option<&'static str>,
+    /// What it is as the transpose of another layer, if it can be one.
+    pub transposed: Option<Transposed>,
+    /// What must be equal for parts of one kernel, if a part of its kernel is a kernel.
+    pub sliced: Option<Alike>,
+}
+
+/// What must be equal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    /// What it is, in messages.
+    pub what: &'static str,
+    /// Named sizes.
+    pub sizes: Vec<(&'static str, Vec<u64>)>,
+}
+
+/// What a layer must have for another to be its transpose, the map that takes its outputs' shape to its inputs'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transposed {
+    /// What must be equal.
+    pub of: Alike,
+    /// Whether rows and columns of the kernel change places for it. Those of a convolution and of the transposed
+    /// convolution are stored alike.
+    pub exchanged: bool,
 }
 
 impl Sharing {
@@ -269,6 +293,14 @@ impl Sharing {
             whole: Some("a norm is shared as a whole"),
             ..Sharing::default()
         })
+    }
+
+    /// What must be equal for layers to use one kernel.
+    pub(crate) fn alike(&self) -> Alike {
+        Alike {
+            what: self.what,
+            sizes: self.sizes.clone(),
+        }
     }
 
     /// Why a visit can have no factors or additions of its own for the kernel, if it cannot.

@@ -44,6 +44,7 @@ pub(super) fn advice(context: &Context<'_, '_>) -> Option<Diagnostic> {
         .or_else(|| parentheses(context))
         .or_else(|| groups(context))
         .or_else(|| several_kinds(context))
+        .or_else(|| transposed(context))
         .or_else(|| with(context))
         .or_else(|| unjoined(context))
         .or_else(|| mapping(context))
@@ -129,10 +130,31 @@ fn several_kinds(context: &Context<'_, '_>) -> Option<Diagnostic> {
     })
 }
 
+/// `share a, transposed b`, `share a, b transposed`.
+fn transposed(context: &Context<'_, '_>) -> Option<Diagnostic> {
+    let is_path = |number: usize| context.tokens.get(number).is_some_and(|token| token.is_word());
+    let at = (2..context.tokens.len()).find(|number| context.word(*number) == "transposed")?;
+    let (before, after) = (context.word(at - 1), is_path(at + 1));
+    let text = "`transposed` stands after `with`";
+    match before {
+        "," if after => {
+            let diagnostic = error(context.span(at, at), text);
+            Some(
+                diagnostic
+                    .help("write `with transposed`")
+                    .fix(context.span(at - 1, at), " with transposed"),
+            )
+        }
+        "with" | "," => None,
+        _ => is_path(at - 1)
+            .then(|| error(context.span(at, at), text).help("write `share encoder with transposed decoder`")),
+    }
+}
+
 /// `with bias`, `with batch_norm`, `a with b`.
 fn with(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let mut withs = (1..context.tokens.len()).filter(|number| context.word(*number) == "with");
-    let with = withs.find(|with| !matches!(context.word(with + 1), "private" | "norms"))?;
+    let with = withs.find(|with| !matches!(context.word(with + 1), "private" | "norms" | "transposed"))?;
     let word = context.word(with + 1);
     let span = context.span(with, with + 1);
     let here = context.span(with + 1, with + 1);

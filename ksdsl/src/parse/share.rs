@@ -22,6 +22,13 @@ struct Scopes {
     span: Span,
 }
 
+/// The paths of what uses the kernel transposed, and where a clause says so.
+#[derive(Default)]
+struct Transposed {
+    paths: Vec<Selector>,
+    span: Option<Span>,
+}
+
 impl TreeBuilder<'_, '_> {
     pub(super) fn share(&mut self, pair: Node<'_>) -> Option<Share> {
         let span = self.span(&pair);
@@ -29,6 +36,7 @@ impl TreeBuilder<'_, '_> {
         let (mut part, mut what, mut into, mut at) = (SharePart::All, None, None, None);
         let (mut scopes, mut norms, mut private) = (None, None, Vec::new());
         let (mut except, mut every, mut of_network) = (Vec::new(), None, false);
+        let mut transposed = Transposed::default();
         let (mut name, mut when) = (None, None);
         for clause in content(pair) {
             let place = self.span(&clause);
@@ -55,6 +63,12 @@ impl TreeBuilder<'_, '_> {
                     of_network = parts.next().is_some();
                 }
                 Rule::with_private => private = content(clause).filter_map(|part| self.call(part)).collect(),
+                Rule::with_transposed => {
+                    transposed = Transposed {
+                        paths: self.paths_in(clause),
+                        span: Some(place),
+                    };
+                }
                 Rule::share_name => name = content(clause).next().map(|ident| self.name(&ident)),
                 _ => when = content(clause).next().map(|expr| self.expr(expr)),
             }
@@ -65,13 +79,17 @@ impl TreeBuilder<'_, '_> {
         }
         Some(Share {
             part,
-            select: self.selection(what, place, scopes, norms)?,
+            select: {
+                self.check_transposed(&what, scopes.as_ref(), &transposed);
+                self.selection(what, place, scopes, norms)?
+            },
             into,
             except,
             every,
             at,
             of_network,
             private,
+            transposed: transposed.paths,
             name,
             when,
             span,
@@ -119,12 +137,28 @@ impl TreeBuilder<'_, '_> {
                         Rule::except => "separate the paths of one `except` by `,`",
                         Rule::share_when => "join the conditions by `and`",
                         Rule::with_private => "separate the parts of one `with private` by `,`",
+                        Rule::with_transposed => "separate the paths of one `with transposed` by `,`",
                         _ => "remove one of them",
                     }),
                 ),
                 None => given.push((rule, place)),
             }
         }
+    }
+
+    /// Transposed layers join those of a path or of a search in all scopes together.
+    fn check_transposed(&mut self, what: &What, scopes: Option<&Scopes>, transposed: &Transposed) {
+        let Some(at) = transposed.span else { return };
+        let (other, help) = match (what, scopes) {
+            (What::Blocks(_), _) => (
+                "share blocks",
+                "name the layers, such as `share encoder[*].linear with transposed decoder[*].linear`",
+            ),
+            (_, Some(Scopes { each: true, .. })) => ("in each", "write a clause for each scope"),
+            _ => return,
+        };
+        let text = format!("`with transposed` cannot stand with `{other}`");
+        self.diagnostics.push(error(at, text).help(help));
     }
 
     /// What is selected, with where it is looked for.

@@ -3,7 +3,9 @@
 
 use super::{Body, Field, Type};
 use crate::analyse::analyse;
-use crate::ir::{Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, Port, SCALE, ScopeKind, Tensor, join_sizes};
+use crate::ir::{
+    COEFFICIENTS, Group, LOW_RANK_A, LOW_RANK_B, Network, Part, Path, Port, SCALE, ScopeKind, Tensor, join_sizes,
+};
 use crate::paths::compress;
 
 /// Paths named in one comment before the rest is only counted.
@@ -82,6 +84,10 @@ pub(crate) fn of_field(field: &Field, types: &[Type]) -> String {
                     join_sizes(shape)
                 )
             }
+            Some((layer, COEFFICIENTS)) => {
+                let sizes = join_sizes(shape);
+                format!("Coefficients of `{layer}` for the {sizes} kernels that its own is a combination of.")
+            }
             Some((layer, SCALE)) => format!("Private scale of `{layer}`, one factor per output channel."),
             Some((layer, _)) if *part == Part::Norm => format!("Scale of `{layer}`, {}.", join_sizes(shape)),
             Some((layer, _)) => format!("Kernel of `{layer}`, {}.", join_sizes(shape)),
@@ -134,6 +140,7 @@ pub(crate) fn of_group(group: &Group, part: Part, network: &Network) -> String {
         .unwrap_or_default();
     let plural = if group.kernels == 1 { "" } else { "s" };
     let what = match part {
+        Part::Kernel if group.bank.is_some() => format!("bank of kernels, {shape},"),
         Part::Kernel => format!("kernel{plural}, {shape},"),
         Part::Bias if group.kernels == 1 => format!("bias, {shape},"),
         Part::Bias => format!("biases, {shape},"),

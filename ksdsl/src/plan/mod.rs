@@ -10,7 +10,7 @@ mod values;
 
 use crate::ir::{
     self, GroupId, Init, Kept, Network, Node, Op, Part, Path, PrivateTensors, Scope, ScopeKind, Segment, Shape, Tensor,
-    ValueId, key,
+    ValueId, View, key,
 };
 use crate::ops::Module;
 use std::collections::HashMap;
@@ -117,6 +117,8 @@ pub(super) enum Step {
         tensors: Vec<Location>,
         /// What it has of its own for a shared kernel.
         private: PrivateTensors<FieldId>,
+        /// Which part of a shared kernel it uses.
+        view: View,
         /// The branches that it joins; none for an operation of one input.
         arms: Vec<Arm>,
     },
@@ -259,6 +261,7 @@ impl<'n> Planner<'n> {
                             output: join.output,
                             tensors: Vec::new(),
                             private: PrivateTensors::default(),
+                            view: View::default(),
                             arms: Vec::new(),
                         },
                     };
@@ -416,6 +419,7 @@ fn layer_step(network: &Network, id: usize, depth: usize, fields: &mut Vec<Field
             });
             fields.len() - 1
         }),
+        view: layer.view,
         arms: Vec::new(),
     }
 }

@@ -80,12 +80,16 @@ impl Clause<'_, '_> {
     }
 
     /// Says how layers that differ in a field may share nevertheless.
-    pub(super) fn may_share(&self, field: &str, diagnostic: Diagnostic) -> Diagnostic {
+    pub(super) fn may_share(&self, field: &str, other_form: Option<String>, diagnostic: Diagnostic) -> Diagnostic {
         let start = self.selected().start as usize;
-        match field {
-            "bias" => diagnostic
+        match (field, other_form) {
+            ("bias", _) => diagnostic
                 .help("share the kernel alone: `share kernel of ...`; each layer then keeps its own bias, if any")
                 .fix(Span::new(start, start), "kernel of "),
+            (_, Some(help)) => diagnostic.help(help),
+            _ if !self.form.transposed.is_empty() => diagnostic.help(
+                "a linear layer from n to m features has the transposed kernel of one from m to n, and a transposed convolution that of a convolution with the same kernel size and groups, from its outputs to its inputs",
+            ),
             _ => diagnostic.help(
                 "select only isomorphic layers, with a range such as `[1..]`, or write `share isomorphic`, which skips layers that do not match",
             ),

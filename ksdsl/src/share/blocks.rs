@@ -157,13 +157,13 @@ impl Clause<'_, '_> {
             for &id in &block.layers {
                 let layer = &self.network.layers[id];
                 let wanted = has_weights(&layer.op) || (norms && layer.op.is_norm());
-                if !wanted || parts_of(&layer.op, self.part()).is_empty() {
+                if !wanted || parts_of(&layer.op, self.part()).is_empty() || self.refused_use(id).is_some() {
                     continue;
                 }
                 let key = (
                     block.scope,
                     &layer.path.0[depth..],
-                    Signature::of(&layer.op, self.part()),
+                    Signature::of(&layer.op, self.part(), self.use_of(id)),
                 );
                 let set = sets.entry(key.clone()).or_default();
                 if set.is_empty() {

@@ -1,5 +1,6 @@
 //! Groups: their kernels, their names, and who belongs to them.
 
+use super::form::Stored;
 use super::mapping::Kernels;
 use super::{Clause, parts_of};
 use crate::diag::{Code, Diagnostic};
@@ -14,24 +15,32 @@ impl Clause<'_, '_> {
         let (visits, assignment): (Vec<LayerId>, Vec<u32>) =
             members.filter_map(|(layer, kernel)| Some((*layer, (*kernel)?))).unzip();
         let Some(&first) = visits.first() else { return };
-        let op = self.network.layers[first].op.clone();
-        let parts = parts_of(&op, self.part());
+        let parts = parts_of(&self.network.layers[first].op, self.part());
         if self.claimed(&visits, &parts) {
             return;
         }
-        let (scaled, rank) = self.own_parts(first, &parts);
+        let Some(Stored { op, views }) = self.stored(&visits) else {
+            return;
+        };
+        let (scaled, rank) = self.own_parts(&visits, &parts);
+        let bank = self.form.bank.map(|(kernels, _)| kernels);
         let id = self.network.groups.len();
-        for (&layer, &kernel) in visits.iter().zip(&assignment) {
+        for ((&layer, &kernel), view) in visits.iter().zip(&assignment).zip(views) {
             self.claim(layer, &parts, Visit { group: id, kernel });
             let layer = &mut self.network.layers[layer];
             layer.scaled |= scaled;
             layer.rank = layer.rank.or(rank);
+            layer.combined = layer.combined.or(bank);
+            if parts.contains(&Part::Kernel) {
+                layer.view = view;
+            }
         }
         let name = self.unique_name(name);
         self.network.groups.push(Group {
             name,
             parts,
             op,
+            bank,
             visits,
             assignment,
             kernels: count,

@@ -1,7 +1,16 @@
 //! When two layers can use one kernel.
 
 use crate::ir::{Op, Part, SharePart, join_sizes};
-use crate::ops::Sharing;
+use crate::ops::Alike;
+
+/// How a layer is to use a kernel.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Use {
+    /// Transposed.
+    pub(super) transposed: bool,
+    /// A part of it, as large as the layer needs.
+    pub(super) sliced: bool,
+}
 
 /// What must be equal for layers to share. Stride, padding, dilation, initialisation and a norm's
 /// epsilon may differ.
@@ -21,7 +30,7 @@ pub(super) struct Difference {
 
 impl Signature {
     /// What matters of a layer when this part of it is shared.
-    pub(super) fn of(op: &Op, part: SharePart) -> Self {
+    pub(super) fn of(op: &Op, part: SharePart, wanted: Use) -> Self {
         let mut tensors = op.tensors().into_iter();
         let bias = tensors.find(|tensor| tensor.part == Part::Bias);
         let (operation, sizes) = match (part, op.sharing()) {
@@ -31,7 +40,19 @@ impl Signature {
                     .map(|bias| ("number of output channels", bias.shape.clone()));
                 ("bias", outputs.into_iter().collect())
             }
-            (_, Some(Sharing { what, sizes, .. })) => (what, sizes),
+            (_, Some(sharing)) => {
+                let alike = match (wanted.transposed, wanted.sliced) {
+                    (_, true) => sharing.sliced,
+                    (true, false) => sharing.transposed.map(|transposed| transposed.of),
+                    (false, false) => Some(sharing.alike()),
+                };
+                // What cannot be used so is reported elsewhere.
+                let Alike { what, sizes } = alike.unwrap_or(Alike {
+                    what: sharing.what,
+                    sizes: sharing.sizes,
+                });
+                (what, sizes)
+            }
             (_, None) => ("layer", Vec::new()),
         };
         Signature {

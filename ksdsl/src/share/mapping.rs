@@ -176,6 +176,18 @@ fn groups(expr: &Expr, env: &Env, diagnostics: &mut Diagnostics) -> Option<usize
 fn named(call: &Call, env: &Env, words: &mut Vec<String>, diagnostics: &mut Diagnostics) -> Option<Way<'static>> {
     let def = find(MAPPINGS, &call.name.value)?;
     let args = read(def.params, &call.args, env, diagnostics)?;
+    let one = Way::Spread(Order::Sequential, Count::Groups(1));
+    match def.kind {
+        MappingKind::Bank => {
+            words.push(format!("{}(kernels = {})", def.name, args.size("kernels", 1)));
+            return Some(one);
+        }
+        MappingKind::Slices => {
+            words.push(def.name.to_owned());
+            return Some(one);
+        }
+        _ => {}
+    }
     // The checks of names have reported a call that gives both or neither.
     let (count, mut text) = match (args.get("groups"), args.get("rate")) {
         (Some(ArgValue::Size(groups)), None) => (
@@ -186,7 +198,7 @@ fn named(call: &Call, env: &Env, words: &mut Vec<String>, diagnostics: &mut Diag
         _ => return None,
     };
     let order = match def.kind {
-        MappingKind::Sequential => Order::Sequential,
+        MappingKind::Sequential | MappingKind::Bank | MappingKind::Slices => Order::Sequential,
         MappingKind::Cycle => Order::Cycle,
         MappingKind::CycleRev => Order::CycleRev,
         MappingKind::Random => {

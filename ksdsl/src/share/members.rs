@@ -33,7 +33,7 @@ impl Clause<'_, '_> {
 
     /// Whether all layers have equal kernels; the first that differs is reported.
     pub(super) fn all_isomorphic(&mut self, layers: &[LayerId]) -> bool {
-        let signature = |id: LayerId| Signature::of(&self.network.layers[id].op, self.part());
+        let signature = |id: LayerId| Signature::of(&self.network.layers[id].op, self.part(), self.use_of(id));
         let Some(&first) = layers.first() else { return false };
         let wanted = signature(first);
         let Some((&odd, difference)) = layers
@@ -43,9 +43,17 @@ impl Clause<'_, '_> {
             return true;
         };
         let (one, other) = (&self.network.layers[first], &self.network.layers[odd]);
+        let name = |id: LayerId| match self.use_of(id).transposed {
+            true => format!("the transposed `{}`", self.network.layers[id].path),
+            false => format!("`{}`", self.network.layers[id].path),
+        };
         let text = format!(
-            "`{}` and `{}` cannot share: the {} differs, {} and {}",
-            one.path, other.path, difference.field, difference.one, difference.other
+            "{} and {} cannot share: the {} differs, {} and {}",
+            name(first),
+            name(odd),
+            difference.field,
+            difference.one,
+            difference.other
         );
         let describe = |layer: &Layer, value: &str| match layer.op.kernel_shape() {
             _ if difference.field == "bias" => format!("`{}` has {value}", layer.path),
@@ -61,7 +69,8 @@ impl Clause<'_, '_> {
         } else {
             diagnostic.and(one.span, describe_one).and(other.span, describe_other)
         };
-        let diagnostic = self.may_share(difference.field, diagnostic);
+        let other_form = self.other_form(first, odd);
+        let diagnostic = self.may_share(difference.field, other_form, diagnostic);
         self.diagnostics.push(diagnostic);
         false
     }
@@ -104,12 +113,21 @@ impl Clause<'_, '_> {
         layers.dedup();
         layers.retain(|&layer| {
             let op = &self.network.layers[layer].op;
-            let wanted = match kind {
+            match kind {
                 Some(kind) => op.is_kind(kind),
                 // Norms are private to each visit unless they are requested.
                 None => has_weights(op),
+            }
+        });
+        // One message for all of a kind.
+        let mut named = kind.is_some();
+        layers.retain(|&layer| {
+            let has = match named {
+                true => self.has_use(layer),
+                false => self.refused_use(layer).is_none(),
             };
-            wanted && !parts_of(op, self.part()).is_empty()
+            named &= has;
+            has && !parts_of(&self.network.layers[layer].op, self.part()).is_empty()
         });
         let op = |layer: LayerId| &self.network.layers[layer].op;
         self.narrow.fitting(layers, op, self.diagnostics)
@@ -126,7 +144,7 @@ impl Clause<'_, '_> {
         let mut order: Vec<Signature> = Vec::new();
         let mut sets: HashMap<Signature, Vec<LayerId>> = HashMap::new();
         for &layer in layers {
-            let signature = Signature::of(&self.network.layers[layer].op, self.part());
+            let signature = Signature::of(&self.network.layers[layer].op, self.part(), self.use_of(layer));
             let set = sets.entry(signature.clone()).or_default();
             if set.is_empty() {
                 order.push(signature);

@@ -6,6 +6,7 @@
 mod advice;
 mod assign;
 mod blocks;
+mod form;
 mod groups;
 mod isomorphic;
 mod mapping;
@@ -18,11 +19,12 @@ mod select;
 use crate::ast::{Select, Selector, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::elaborate::{Elaborated, Unshared};
-use crate::ir::{Layer, LayerId, Network, Op, Part};
+use crate::ir::{Layer, LayerId, Network, Op, Part, View};
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, eval_bool};
 use blocks::Search;
+use form::Form;
 use mapping::ClauseMapping;
 use narrow::Narrow;
 use outcome::Selected;
@@ -58,9 +60,13 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
         let Some(narrow) = Narrow::read(share, &env, diagnostics) else {
             continue;
         };
+        let Some(form) = Form::read(share, &env, diagnostics) else {
+            continue;
+        };
         let mut clause = Clause {
             share,
             private,
+            form,
             narrow,
             network: &mut network,
             index: &index,
@@ -99,6 +105,8 @@ fn unshared(elaborated: Elaborated<'_>) -> (Network, Clauses<'_>) {
         bias: None,
         scaled: false,
         rank: None,
+        combined: None,
+        view: View::default(),
     };
     let network = Network {
         name: elaborated.head.name.to_owned(),
@@ -135,6 +143,7 @@ type GroupNames = HashMap<String, (Span, u32)>;
 struct Clause<'a, 'd> {
     share: &'a Share,
     private: PrivateParts,
+    form: Form,
     narrow: Narrow,
     network: &'a mut Network,
     index: &'a Index,
@@ -185,9 +194,9 @@ impl Family {
 impl Clause<'_, '_> {
     /// What is shared.
     fn part(&self) -> SharePart {
-        match self.private.bias {
-            Some(_) => SharePart::Kernel,
-            None => self.share.part,
+        match self.private.bias.is_some() || self.shares_kernels_alone() {
+            true => SharePart::Kernel,
+            false => self.share.part,
         }
     }
 
@@ -204,6 +213,9 @@ impl Clause<'_, '_> {
             let Some(shared) = self.shared_visits(mapping, &family) else {
                 continue;
             };
+            if !self.fits_bank(shared.len(), family.what) {
+                continue;
+            }
             let Some(kernels) = mapping.kernels(shared, family.visits, family.what, env, self.diagnostics) else {
                 continue;
             };
@@ -240,6 +252,7 @@ impl Clause<'_, '_> {
         let share = self.share;
         let errors = self.diagnostics.errors();
         let excluded = self.excluded(env);
+        let transposed = self.select_transposed(env);
         if self.diagnostics.errors() > errors {
             return Vec::new();
         }
@@ -251,6 +264,7 @@ impl Clause<'_, '_> {
                     let matched = self.select(selector, env);
                     layers.extend(self.leaves(matched, selector));
                 }
+                layers.extend(transposed);
                 layers.sort_unstable();
                 layers.dedup();
                 layers.retain(|&layer| !self.network.layers[layer].op.is_invalid());
@@ -258,7 +272,7 @@ impl Clause<'_, '_> {
                 layers.retain(|&layer| !excluded.contains(layer));
                 let mut layers = self.narrow.every(layers);
                 let known = layers.len();
-                layers.retain(|&layer| self.has_part(layer));
+                layers.retain(|&layer| self.has_part(layer) && self.has_use(layer));
                 let failed = self.diagnostics.errors() > errors || known > layers.len();
                 if layers.is_empty() || failed || !self.all_isomorphic(&layers) {
                     return Vec::new();
@@ -268,7 +282,13 @@ impl Clause<'_, '_> {
             }
             Select::Isomorphic { kind, scopes, each, .. } => {
                 let kind = kind.as_ref().map(|kind| kind.value.as_str());
-                let places = self.candidates(kind, (scopes, *each), env);
+                let mut places = self.candidates(kind, (scopes, *each), env);
+                for (layers, _) in &mut places {
+                    layers.retain(|layer| !self.form.transposed.contains(layer));
+                    layers.extend(&transposed);
+                    layers.sort_unstable();
+                    layers.dedup();
+                }
                 let all: Vec<LayerId> = places.iter().flat_map(|(layers, _)| layers).copied().collect();
                 self.check_excluded(&excluded, &all);
                 let mut families = Vec::new();

@@ -118,6 +118,12 @@ impl Clause<'_, '_> {
         {
             parts.push(("private low_rank", at, no_kernel, "leave out `low_rank`"));
         }
+        let transposed = |id: &LayerId| self.form.transposed.contains(id);
+        let all = || groups.iter().flat_map(|group| &group.visits);
+        if let Some(path) = self.share.transposed.first().filter(|_| !all().any(transposed)) {
+            let help = "select a layer that has the transposed kernel of another, or leave out `with transposed`";
+            parts.push(("with transposed", path.span, "none of these layers fits", help));
+        }
         if matches!(self.share.select, Select::Blocks { norms: true, .. }) && !norms() {
             let at = self.share.span;
             parts.push((

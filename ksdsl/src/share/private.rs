@@ -41,7 +41,7 @@ impl PrivateParts {
 impl Clause<'_, '_> {
     /// What the visits of a group have of their own for its kernel: whether factors, and an addition of
     /// which rank.
-    pub(super) fn own_parts(&mut self, layer: LayerId, parts: &[Part]) -> (bool, Option<u64>) {
+    pub(super) fn own_parts(&mut self, visits: &[LayerId], parts: &[Part]) -> (bool, Option<u64>) {
         let (scale, rank) = (self.private.scale, self.private.rank);
         let words = match (scale, rank) {
             (None, None) => return (false, None),
@@ -49,10 +49,11 @@ impl Clause<'_, '_> {
             (None, Some((.., at))) => (at, "to add to", "`low_rank`"),
             (Some(at), Some(_)) => (at, "to scale or to add to", "`scale` and `low_rank`"),
         };
-        if !self.has_kernel(layer, parts, words) {
+        if !visits.iter().all(|layer| self.has_kernel(*layer, parts, words)) {
             return (false, None);
         }
-        let rank = rank.and_then(|(rank, at, _)| self.fits(layer, rank, at).then_some(rank));
+        let fits = |clause: &mut Self, rank, at| visits.iter().all(|layer| clause.fits(*layer, rank, at));
+        let rank = rank.and_then(|(rank, at, _)| fits(self, rank, at).then_some(rank));
         (scale.is_some(), rank)
     }
 

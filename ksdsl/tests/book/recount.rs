@@ -27,7 +27,7 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
         "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
         "layer_norm" => (norm(2 * of("channels")), 0),
         "group_norm" => (norm(2 * of("affine") * of("channels")), 0),
-        "layer_scale" => (weighted(of("channels")), 0),
+        "layer_scale" | "layer_shift" => (weighted(of("channels")), 0),
         "prelu" => (weighted(of("slopes")), 0),
         "conv_transpose" => {
             let kernel = of("inputs") * (of("channels") / of("groups")) * of("kernel_height") * of("kernel_width");
@@ -43,7 +43,8 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
 }
 
 /// Multiply-adds: for each output value as many as it sums over; of attention the products of queries with keys
-/// and of weights with values; of an addition of low rank the product of its factors.
+/// and of weights with values; of an addition of low rank the product of its factors, of a combination one for
+/// each element of each kernel.
 fn macs(layer: &Layer) -> u64 {
     let outputs: u64 = layer.output.sizes().iter().product();
     let is_sequence = matches!(layer.output, Shape::Tokens { .. });
@@ -67,7 +68,7 @@ fn macs(layer: &Layer) -> u64 {
         "attend" => (0, 0, 2 * tokens),
         _ => (0, 0, 0),
     };
-    outputs * each + layer.rank.map_or(0, |rank| rank * rows * columns)
+    outputs * each + (layer.rank.unwrap_or(0) + layer.combined.unwrap_or(0)) * rows * columns
 }
 
 /// Counts a network.
@@ -80,11 +81,20 @@ pub(crate) fn recount(network: &Network) -> Counts {
         for (part, size) in parts {
             let visit = if part == Part::Bias { layer.bias } else { layer.kernel };
             let key = visit.map_or((part, id, 0, false), |visit| (part, visit.group, visit.kernel, true));
-            stored.insert(key, (size, if part == Part::Norm { statistics } else { 0 }));
+            let kernels = if part == Part::Kernel {
+                layer.combined.unwrap_or(1)
+            } else {
+                1
+            };
+            let statistics = if part == Part::Norm { statistics } else { 0 };
+            // Of slices the largest is stored.
+            let held = stored.entry(key).or_default();
+            *held = (held.0.max(kernels * size), statistics);
             unshared += size;
         }
         if let Some(shape) = layer.op.kernel_shape() {
             let (rows, columns) = (shape[0], shape[1..].iter().product::<u64>());
+            own += layer.combined.unwrap_or(0);
             own += layer.rank.map_or(0, |rank| rank * (rows + columns)) + if layer.scaled { rows } else { 0 };
         }
     }

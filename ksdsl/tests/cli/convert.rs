@@ -202,6 +202,7 @@ fn own_parts_are_made_and_folded() {
     let scaled = ksdsl_checkpoint::Shared {
         key: "shared.scaled.weight".to_owned(),
         visits: (0..3).map(|layer| format!("s.{layer}.linear.weight")).collect(),
+        copies: true,
     };
     std::fs::write(
         folder.0.path().join("trained.safetensors"),
@@ -311,6 +312,7 @@ fn saved(ties: &[(String, String)]) -> Vec<u8> {
         .map(|(key, visits)| ksdsl_checkpoint::Shared {
             key: key.clone(),
             visits: visits.split(' ').map(str::to_owned).collect(),
+            copies: true,
         })
         .collect();
     to_bytes(&tensors, &shared)

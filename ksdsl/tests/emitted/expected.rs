@@ -1,7 +1,7 @@
 //! What a network should compute: its resolved layers, one by one, without any structs.
 
 use crate::graph::{self, Graph, Id, Params};
-use ksdsl::ir::{Init, Layer, Network, Node, Part, Shape, Visit};
+use ksdsl::ir::{Init, Layer, Network, Node, Part, Shape, View, Visit};
 use ksdsl::ops::Call;
 
 /// The key of what holds a part of a layer.
@@ -45,9 +45,9 @@ pub(crate) fn params(network: &Network) -> Params {
                         _ => kernel.clone(),
                     };
                     let first = first_visit(network, layer, tensor.name).unwrap_or(tensor.init);
-                    params
-                        .entry(format!("{holder}.{}", tensor.name))
-                        .or_insert((tensor.shape, init(first)));
+                    let key = format!("{holder}.{}", tensor.name);
+                    let stored = network.stored(layer, tensor);
+                    params.entry(key).or_insert((stored.shape, init(first)));
                 }
             }
         }
@@ -59,12 +59,15 @@ pub(crate) fn params(network: &Network) -> Params {
 /// How the first visit of a group starts this tensor.
 fn first_visit(network: &Network, layer: &Layer, name: &str) -> Option<Init> {
     let visit = if name == "bias" { layer.bias } else { layer.kernel }?;
-    let first = network.groups[visit.group].visits[0];
-    let mut tensors = network.layers[first].op.tensors().into_iter();
+    let group = &network.groups[visit.group];
+    let mut visits = group.visits.iter().map(|visit| &network.layers[*visit]);
+    // The first that uses all of the kernel as it is stored.
+    let first = visits.find(|layer| layer.view == View::default())?;
+    let mut tensors = first.op.tensors().into_iter();
     tensors.find(|tensor| tensor.name == name).map(|tensor| tensor.init)
 }
 
-/// Factors of 1; of an addition B A (Hu et al. 2021, section 4.1) B is 0 and A starts as PyTorch's weights
+/// Coefficients of the kernels of a bank, whose squares add up to 1 on average; factors of 1; of an addition B A (Hu et al. 2021, section 4.1) B is 0 and A starts as PyTorch's weights
 /// of as many columns do.
 fn own_params(layer: &Layer, params: &mut Params) {
     let Some(shape) = layer.op.kernel_shape() else { return };
@@ -76,6 +79,10 @@ fn own_params(layer: &Layer, params: &mut Params) {
         let bound = 1.0 / (columns as f64).sqrt();
         own("low_rank_a", vec![rank, columns], graph::start("uniform", bound));
         own("low_rank_b", vec![rows, rank], graph::start("constant", 0.0));
+    }
+    if let Some(kernels) = layer.combined {
+        let deviation = 1.0 / (kernels as f64).sqrt();
+        own("coefficients", vec![kernels], graph::start("normal", deviation));
     }
     if layer.scaled {
         own("scale", vec![rows], graph::start("constant", 1.0));
@@ -301,9 +308,9 @@ impl Walk<'_, '_> {
                 let inputs = self.weighted(layer, x);
                 self.say(self.conv_transpose(call), layer.output, &inputs)
             }
-            "layer_scale" => {
+            name @ ("layer_scale" | "layer_shift") => {
                 let inputs = self.weighted(layer, x);
-                self.graph.add("layer_scale", &inputs)
+                self.graph.add(name, &inputs)
             }
             // PyTorch knows by the slopes whether there is one for all.
             "prelu" => {
@@ -382,6 +389,16 @@ impl Walk<'_, '_> {
         let own = layer.path.key();
         let kernel = holder(self.network, layer, layer.kernel);
         let mut kernel = self.graph.param(&format!("{kernel}.weight"));
+        if layer.combined.is_some() {
+            let coefficients = self.graph.param(&format!("{own}.coefficients"));
+            kernel = self.graph.add("combine", &[kernel, coefficients]);
+        }
+        if layer.view.transposed {
+            kernel = self.graph.add("transpose", &[kernel]);
+        }
+        if let ([rows, columns, ..], true) = (&*layer.op.kernel_shape().unwrap_or_default(), layer.view.slice) {
+            kernel = self.graph.add(graph::first([*rows, *columns]), &[kernel]);
+        }
         if layer.rank.is_some() {
             let [a, b] = ["a", "b"].map(|factor| self.graph.param(&format!("{own}.low_rank_{factor}")));
             kernel = self.graph.add("low_rank", &[kernel, a, b]);

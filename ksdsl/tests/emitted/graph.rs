@@ -141,3 +141,8 @@ pub(crate) fn norm_params(params: &mut Params, key: &str, channels: u64, statist
         assert!(old.is_none(), "two tensors `{key}.{name}`");
     }
 }
+
+/// The first rows and columns of a kernel.
+pub(crate) fn first([rows, columns]: [u64; 2]) -> String {
+    format!("first {rows} x {columns}")
+}

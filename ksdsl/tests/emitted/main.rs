@@ -20,7 +20,7 @@ use graph::Graph;
 use ksdsl::codegen;
 use ksdsl::compile::{Options, compile};
 use ksdsl::export::pytorch;
-use ksdsl::ir::Network;
+use ksdsl::ir::{Network, View};
 use ksdsl::render::render;
 use ksdsl::source::Source;
 use std::path::Path;
@@ -124,6 +124,7 @@ fn rust_says_what_the_network_costs() {
         let mut unshared = network.clone();
         for layer in &mut unshared.layers {
             (layer.kernel, layer.bias, layer.rank, layer.scaled) = (None, None, None, false);
+            (layer.combined, layer.view) = (None, View::default());
         }
         let name = &network.name;
         assert_eq!(constants["::PARAMETERS"], stored(&network).to_string(), "{name}");

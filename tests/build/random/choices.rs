@@ -74,6 +74,7 @@ pub(super) const OF_MAPS: &[&str] = &[
     "pad",
     "softmax",
     "layer_scale",
+    "layer_shift",
     "instance_norm",
     "max_pool",
     "avg_pool",
@@ -93,6 +94,7 @@ pub(super) const OF_VECTORS: &[&str] = &[
     "rms_norm",
     "activation",
     "layer_scale",
+    "layer_shift",
     "dropout",
 ];
 pub(super) const ACTIVATIONS: &[&str] = &[
@@ -124,6 +126,7 @@ pub(super) const MAPPINGS: &[&str] = &[
     "into cycle_rev(2)",
     "into random(2, seed = 5)",
     "into random(rate = 3)",
+    "into bank(2)",
     "list",
 ];
 pub(super) const PLACES: &[&str] = &[

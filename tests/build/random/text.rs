@@ -294,6 +294,7 @@ impl Writer {
             "pad" => "pad(top = 1, left = 2); avg_pool(2 x 3, stride = 1)".to_owned(),
             "softmax" => rng.pick(&["softmax", "log_softmax"]).to_owned(),
             "layer_scale" => "layer_scale(init = 0.5)".to_owned(),
+            "layer_shift" => "layer_shift(init = constant(0.5))".to_owned(),
             "instance_norm" => format!("instance_norm(affine = {bias})"),
             "adaptive_avg_pool" => format!(
                 "max_pool(2, stride = 1, ceil = true, pad = 1); adaptive_avg_pool({}, {})",
@@ -338,6 +339,7 @@ impl Writer {
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
             "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
             "layer_scale" => "layer_scale(init = 0.5)".to_owned(),
+            "layer_shift" => "layer_shift(init = constant(0.5))".to_owned(),
             _ => self.activation(),
         }
     }
@@ -367,10 +369,13 @@ impl Writer {
             "kernel" => vec![format!(
                 "kernel of {stage}[*].{last} {mapping} {place} as {stage}_kernel"
             )],
-            "bias" => vec![format!("bias of {stage}[*].{last} {mapping} {place} as {stage}_bias")],
+            "bias" => {
+                let mapping = of_kernels_alone(&mapping);
+                vec![format!("bias of {stage}[*].{last} {mapping} {place} as {stage}_bias")]
+            }
             _ => vec![
-                format!("isomorphic batch_norm in {stage} {mapping}"),
-                format!("isomorphic layer_norm in {stage} {mapping}"),
+                format!("isomorphic batch_norm in {stage} {}", of_kernels_alone(&mapping)),
+                format!("isomorphic layer_norm in {stage} {}", of_kernels_alone(&mapping)),
                 format!("{stage}[*].{last} {mapping} as {stage}_last"),
             ],
         };
@@ -385,4 +390,12 @@ impl Writer {
 fn list(count: usize) -> String {
     let visits: Vec<String> = (0..count - 2).map(|visit| (visit % 2).to_string()).collect();
     format!("into [{}, _, 0]", visits.join(", "))
+}
+
+/// A mapping for what is no kernel.
+fn of_kernels_alone(mapping: &str) -> &str {
+    match mapping.contains("bank") {
+        true => "into 2 groups",
+        false => mapping,
+    }
 }

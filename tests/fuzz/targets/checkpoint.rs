@@ -44,13 +44,14 @@ fuzz_target!(|bytes: &[u8]| {
     let sharing = [Shared {
         key: "shared.k.weight".to_owned(),
         visits: vec!["a.weight".to_owned(), "b.weight".to_owned()],
+        copies: true,
     }];
     let private = ["a.scale", "a.low_rank_a", "a.low_rank_b"].map(|key| Private {
         key: key.to_owned(),
         kernel: "a.weight".to_owned(),
     });
     let _ = resolve(&file, &network, &sharing).map_err(|problems| problems.to_string());
-    let _ = unroll(&file, &network, &sharing, &private);
+    let _ = unroll(&file, &network, &sharing, &private, &[]);
     for method in [
         Method::Mean,
         Method::First,

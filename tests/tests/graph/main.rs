@@ -130,6 +130,11 @@ fn words(network: &ir::Network) -> Vec<String> {
     let layers = network.layers.iter();
     let ops = layers.clone().map(|layer| layer.op.word().to_owned());
     let private = layers.flat_map(|layer| layer.private_tensors().into_list().map(|tensor| tensor.name.to_owned()));
+    let views = network.layers.iter().flat_map(|layer| {
+        let ir::View { transposed, slice } = layer.view;
+        [(transposed, "transposed kernel"), (slice, "sliced kernel")]
+    });
+    let views = views.filter(|(is_there, _)| *is_there).map(|(_, word)| word.to_owned());
     let groups = network.groups.iter();
     let shared = groups
         .clone()
@@ -137,7 +142,12 @@ fn words(network: &ir::Network) -> Vec<String> {
     let banks = groups.filter(|group| group.kernels > 1);
     let banks = banks.flat_map(|group| group.parts.iter().map(|part| format!("several {part:?}")));
     let joins = joins(&network.nodes).into_iter();
-    ops.chain(private).chain(shared).chain(banks).chain(joins).collect()
+    ops.chain(private)
+        .chain(views)
+        .chain(shared)
+        .chain(banks)
+        .chain(joins)
+        .collect()
 }
 
 /// What the language has: an operation that is added there must be added to a network here.
@@ -154,6 +164,9 @@ fn every_operation_is_among_them() {
         "attend",
         "low_rank_a",
         "scale",
+        "coefficients",
+        "transposed kernel",
+        "sliced kernel",
         "shared Kernel",
         "shared Bias",
         "shared Norm",

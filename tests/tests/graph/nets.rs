@@ -126,6 +126,9 @@ tests! {
         gradients::values_shared [0, 1, 2];
         gradients::sequences_shared [0, 1, 2];
         gradients::shapes_shared [0, 1, 2];
+        gradients::transposed_shared [0, 1, 2];
+        gradients::banks_shared [0, 1, 2];
+        gradients::widths_shared [0, 1, 2];
     }
     double_precision: f64 {
         gradients::excitation_shared [0, 1, 2];
@@ -142,6 +145,9 @@ tests! {
         gradients::values_shared [0, 1, 2];
         gradients::sequences_shared [0, 1, 2];
         gradients::shapes_shared [0, 1, 2];
+        gradients::transposed_shared [0, 1, 2];
+        gradients::banks_shared [0, 1, 2];
+        gradients::widths_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];
         tied::dropping [0];

@@ -9,7 +9,7 @@ use ksdsl::checkpoint::entries;
 use ksdsl::ir::Network;
 use ksdsl::spec::Spec;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, Private, Shared, to_bytes};
+use ksdsl_checkpoint::{Expected, File, Made, Private, Shared, to_bytes};
 use ksdsl_runtime::prelude::*;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ pub(crate) struct Layout {
     expected: Vec<Expected>,
     shared: Vec<Shared>,
     private: Vec<Private>,
+    made: Vec<Made>,
 }
 
 impl Layout {
@@ -33,6 +34,7 @@ impl Layout {
             expected: Vec::new(),
             shared: Vec::new(),
             private: Vec::new(),
+            made: Vec::new(),
         };
         for entry in entries(network) {
             let key = || entry.key.clone();
@@ -41,8 +43,19 @@ impl Layout {
                 .extend(entry.kernel.clone().map(|kernel| Private { key: key(), kernel }));
             if !entry.visits.is_empty() {
                 let visits = entry.visits.clone();
-                layout.shared.push(Shared { key: key(), visits });
+                let copies = entry.made.is_empty();
+                layout.shared.push(Shared {
+                    key: key(),
+                    visits,
+                    copies,
+                });
             }
+            layout.made.extend(entry.made.iter().map(|made| Made {
+                kernel: made.kernel.clone(),
+                shape: made.shape.clone(),
+                stored: made.stored.clone(),
+                transposed: made.transposed,
+            }));
             let (shape, kind) = (entry.shape.clone(), None);
             layout.expected.push(Expected {
                 key: key(),
@@ -60,7 +73,7 @@ impl Layout {
 
     pub(crate) fn unroll(&self, from: &Path, to: &Path) {
         let file = File::read(from).unwrap();
-        let tensors = unroll(&file, &self.expected, &self.shared, &self.private).unwrap();
+        let tensors = unroll(&file, &self.expected, &self.shared, &self.private, &self.made).unwrap();
         fs::write(to, to_bytes(&tensors, &[])).unwrap();
     }
 
@@ -111,7 +124,7 @@ macro_rules! folded {
             let mut model = device.build_module::<$shared::Builder, f32>();
             let mut noise = crate::net::noise(5);
             change(&mut model, |key, values| {
-                let own = [".scale", ".low_rank_b"].iter().any(|name| key.ends_with(name));
+                let own = [".scale", ".low_rank_b", ".coefficients"].iter().any(|name| key.ends_with(name));
                 values.iter_mut().filter(|_| own).for_each(|value| *value += 0.3 * noise() as f32);
             });
             checkpoint::save(&model, &shared).unwrap();
@@ -129,6 +142,9 @@ macro_rules! folded {
 folded! {
     factors_become_kernels factors_become_kernels_in_f32: scaled_shared scaled_free [4, 5, 5];
     additions_become_kernels additions_become_kernels_in_f32: ranked_shared ranked_free [4, 6, 6];
+    transposes_become_kernels transposes_become_kernels_in_f32: transposed_shared transposed_free [3, 6, 6];
+    combinations_become_kernels combinations_become_kernels_in_f32: banks_shared banks_free [4, 6, 6];
+    slices_become_kernels slices_become_kernels_in_f32: widths_shared widths_free [4, 6, 6];
 }
 
 /// A new network, and one that `fuse` made: factors are 1 and additions 0, so unrolling copies the shared

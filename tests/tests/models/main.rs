@@ -5,6 +5,7 @@ mod algorithms;
 mod checkpoints;
 mod counts;
 mod folded;
+mod forms;
 mod gradients;
 mod net;
 mod nets;

@@ -149,6 +149,12 @@ nets! {
     gradients::shapes_free [4, 5, 4];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
+    gradients::transposed_shared [3, 6, 6];
+    gradients::transposed_free [3, 6, 6];
+    gradients::banks_shared [4, 6, 6];
+    gradients::banks_free [4, 6, 6];
+    gradients::widths_shared [4, 6, 6];
+    gradients::widths_free [4, 6, 6];
     gradients::ranked_shared [4, 6, 6];
     gradients::ranked_free [4, 6, 6];
     tied::tied_shared [3, 6, 6];

@@ -124,5 +124,8 @@ nets! {
     attention: gradients::transformer_shared [2, 4, 6] -> 3;
     private_factors: gradients::scaled_shared [4, 5, 5] -> 3;
     private_additions: gradients::ranked_shared [4, 6, 6] -> 3;
+    transposed_kernels: gradients::transposed_shared [3, 6, 6] -> 3;
+    banks_of_kernels: gradients::banks_shared [4, 6, 6] -> 4;
+    slices_of_kernels: gradients::widths_shared [4, 6, 6] -> 3;
     every_kind_of_tensor: tied::tied_shared [3, 6, 6] -> 3;
 }

@@ -1,6 +1,7 @@
 //! What visits have of their own for a shared kernel `K`: visit `v` uses `s_v (K + B_v A_v)`, row by row of the
 //! kernel as a matrix `[out][in / groups * height * width]`.
 
+use crate::forms::Forms;
 use crate::gradients::{assert_all_close, finite_differences_agree, perturbed};
 use crate::net::{Net, images};
 use crate::nets::gradients::*;
@@ -134,12 +135,29 @@ impl Own {
 /// The network that shares computes what the one without sharing does with the visits' kernels, and its
 /// gradients follow from those of that network by the chain rule.
 fn own_parts_act_on_kernels<S: Net, F: Net>() {
+    own_parts_act_on::<S, F>(&Forms::new());
+}
+
+/// The same where visits make their kernels of what is stored.
+pub(crate) fn own_parts_act_on<S: Net, F: Net>(forms: &Forms) {
     let summary = summary("gradients", S::NAME);
     let (mut shared, mut free) = (perturbed::<S>(), F::seeded(3));
     let before = values(&shared);
     let copies = unrolled(&summary, &before, &values(&free));
-    let own = |key: &String| Own::of(key, &copies[key], &before);
-    let folded = copies.iter().map(|(key, copy)| {
+    let coefficients = |key: &String| before.get(&key.replace(".weight", ".coefficients"));
+    let made: Values<f64> = copies
+        .iter()
+        .map(|(key, stored)| {
+            let form = forms.get(key);
+            (
+                key.clone(),
+                form.map_or(stored.clone(), |form| form.made(stored, coefficients(key))),
+            )
+        })
+        .collect();
+    assert!(forms.keys().all(|key| copies.contains_key(key)));
+    let own = |key: &String| Own::of(key, &made[key], &before);
+    let folded = made.iter().map(|(key, copy)| {
         let kernel = own(key).map_or_else(|| copy.clone(), |own| own.folded());
         (key.clone(), kernel)
     });
@@ -159,6 +177,16 @@ fn own_parts_act_on_kernels<S: Net, F: Net>() {
                 part
             }
             None => gradient,
+        };
+        let part = match forms.get(&key) {
+            Some(form) => {
+                let [part, of_coefficients] = form.gradients(&copies[&key], coefficients(&key), &part);
+                if coefficients(&key).is_some() {
+                    sums.insert(key.replace(".weight", ".coefficients"), of_coefficients);
+                }
+                part
+            }
+            None => part,
         };
         let sum = sums
             .entry(owner(&summary, &key))

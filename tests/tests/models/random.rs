@@ -307,6 +307,7 @@ fn random_networks_cover_the_language() {
         "cycle(",
         "cycle_rev",
         "random(",
+        "bank(",
         ", _,",
         "groups",
         "front",

@@ -134,10 +134,11 @@ fn unrolling_and_fusing_lose_nothing() {
     let tie = |(key, visits): (&str, Vec<String>)| Tie {
         key: key.to_owned(),
         visits,
+        copies: true,
     };
     let ties: Vec<Tie> = ties().into_iter().map(tie).collect();
 
-    let copies = to_bytes(&unroll(&file, &expected, &ties, &[]).unwrap(), &[]);
+    let copies = to_bytes(&unroll(&file, &expected, &ties, &[], &[]).unwrap(), &[]);
     fs::write(&path, &copies).unwrap();
     let mut free = Cpu::default().build_module::<tied_free::Builder, f64>();
     assert_eq!(free.num_trainable_params(), UNSHARED);
@@ -179,8 +180,9 @@ fn merged(model: &Adapted) -> adapted_free::Model<f64, Cpu> {
     let tie = Tie {
         key: KERNEL.to_owned(),
         visits: kernels,
+        copies: true,
     };
-    let tensors = unroll(&file, &expected(&file), &[tie], &own).unwrap();
+    let tensors = unroll(&file, &expected(&file), &[tie], &own, &[]).unwrap();
     fs::write(&path, to_bytes(&tensors, &[])).unwrap();
     let mut free = Cpu::default().build_module::<adapted_free::Builder, f64>();
     checkpoint::load(&mut free, &path).unwrap();

@@ -5,11 +5,12 @@
 
 use crate::act::{Act, Context, Ready};
 use crate::exec::Exec;
-use crate::param::{Param, Weight};
+use crate::param::Param;
 use crate::pending::{ConvStep, Value};
 use crate::real::Real;
 use crate::size::ConvSize;
 use crate::tape::Tape;
+use crate::weight::Weight;
 
 /// The kernel of a layer and its bias, if there is one.
 pub type Weights<E, X> = (Weight<E, X>, Option<Param<E, X>>);

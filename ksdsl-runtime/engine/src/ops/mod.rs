@@ -60,6 +60,7 @@ operations! {
         exp: Exp,
         group_norm: GroupNorm,
         hard_sigmoid: HardSigmoid,
+        layer_shift: LayerShift,
         leaky_relu: LeakyRelu,
         mish: Mish,
         pixel_shuffle: PixelShuffle,

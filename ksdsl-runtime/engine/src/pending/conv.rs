@@ -3,11 +3,12 @@
 use super::Computed;
 use crate::act::{Context, GradCell};
 use crate::exec::{ConvLink, ConvMoments, ConvTail, Exec, JoinedConv, JoinedGradients, NormBackward};
-use crate::param::{Param, Weight};
+use crate::param::Param;
 use crate::real::Real;
 use crate::saved::Saved;
 use crate::size::{Activation, ConvSize, RowSize};
 use crate::tape::Tape;
+use crate::weight::Weight;
 use std::rc::Rc;
 
 /// A convolution (or a linear layer, which is one of 1x1 maps) with what follows it.

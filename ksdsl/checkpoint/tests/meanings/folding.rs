@@ -144,7 +144,7 @@ fn own_parts_are_folded_row_by_row() {
         singles("c.low_rank_b", &[2, 1], &[1.0, -1.0]),
     ];
     let file = file(&tensors, &sharing);
-    let unrolled = unroll(&file, &network, &sharing, &private).unwrap();
+    let unrolled = unroll(&file, &network, &sharing, &private, &[]).unwrap();
     let found: Vec<(&str, Vec<f32>)> = unrolled.iter().map(|t| (t.key.as_str(), single_values(t))).collect();
     let by_hand = [
         ("a.weight", vec![2.0, 4.0, 6.0, -4.0, -5.0, -6.0]),

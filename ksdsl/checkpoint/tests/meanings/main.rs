@@ -45,5 +45,6 @@ fn shared(key: &str, visits: &[&str]) -> Shared {
     Shared {
         key: key.to_owned(),
         visits: visits.iter().map(|visit| (*visit).to_owned()).collect(),
+        copies: true,
     }
 }

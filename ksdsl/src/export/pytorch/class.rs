@@ -3,7 +3,7 @@
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
 use super::names::{Fresh, access, reach};
-use crate::ir::{GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, PrivateTensors, SCALE, Shape};
+use crate::ir::{COEFFICIENTS, GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, PrivateTensors, SCALE, Shape, View};
 use crate::ops::{Python, Statement};
 use crate::plan::{Arm, Body, Field, FieldId, Location, Plan, Step, TypeId, Use};
 use std::collections::HashSet;
@@ -122,11 +122,12 @@ impl<'p> Class<'p> {
                     input,
                     tensors,
                     private,
+                    view,
                     arms,
                     ..
                 } => {
                     let inputs = self.inputs(*input, arms, x);
-                    self.layer(op, tensors, *private, inputs);
+                    self.layer(op, tensors, (*private, *view), inputs);
                 }
                 Step::Module(field, uses) => {
                     let part = self.part(*field);
@@ -244,7 +245,13 @@ impl<'p> Class<'p> {
         self.body.sets.iter().map(|value| self.values[*value].as_str())
     }
 
-    fn layer(&mut self, op: &Op, sources: &[Location], private: PrivateTensors<FieldId>, inputs: Vec<(String, Shape)>) {
+    fn layer(
+        &mut self,
+        op: &Op,
+        sources: &[Location],
+        (private, view): (PrivateTensors<FieldId>, View),
+        inputs: Vec<(String, Shape)>,
+    ) {
         let own = private.map(Location::Own).into_list();
         self.own_tensors(sources.iter().copied().chain(own));
         let visits = self.visits(sources);
@@ -264,7 +271,7 @@ impl<'p> Class<'p> {
         for (tensor, &source) in named.zip(sources.iter().cycle()) {
             let expression = self.tensor(source, visit(source), tensor.name);
             let expression = match tensor.part {
-                Part::Kernel => self.own_kernel(expression, tensor.shape.len(), private),
+                Part::Kernel => self.own_kernel(expression, &tensor.shape, (private, view)),
                 Part::Bias | Part::Norm => expression,
             };
             tensors.push((tensor.name, expression));
@@ -284,15 +291,30 @@ impl<'p> Class<'p> {
         }
     }
 
-    /// A kernel with what the layer has of its own for it: an addition, then factors for the output
-    /// channels.
-    fn own_kernel(&mut self, mut kernel: String, rank: usize, private: PrivateTensors<FieldId>) -> String {
+    /// What a layer makes of a kernel: a combination of those of a bank, a view of it, with an addition and then factors
+    /// for the output channels of its own.
+    fn own_kernel(
+        &mut self,
+        mut kernel: String,
+        shape: &[u64],
+        (private, view): (PrivateTensors<FieldId>, View),
+    ) -> String {
+        if let Some(coefficients) = private.coefficients {
+            let coefficients = self.own(coefficients, COEFFICIENTS);
+            kernel = format!("torch.tensordot({coefficients}, {kernel}, 1)");
+        }
+        if view.transposed {
+            kernel = format!("{kernel}.transpose(0, 1)");
+        }
+        if let ([rows, columns, ..], true) = (shape, view.slice) {
+            kernel = format!("{kernel}[:{rows}, :{columns}]");
+        }
         if let Some([a, b]) = private.low_rank {
             let (a, b) = (self.own(a, LOW_RANK_A), self.own(b, LOW_RANK_B));
             self.used.insert(Helper::LowRank);
             kernel = format!("low_rank({kernel}, {b}, {a})");
         }
-        let all = format!("[:{}]", ", None".repeat(rank - 1));
+        let all = format!("[:{}]", ", None".repeat(shape.len().saturating_sub(1)));
         match private.scale {
             Some(scale) => format!("{kernel} * {}{all}", self.own(scale, SCALE)),
             None => kernel,

@@ -41,6 +41,15 @@ impl Run<'_, '_> {
                 }
                 Value::None
             }
+            Expr::Attribute(module, name) if **module == Expr::Name("torch".to_owned()) && name == "tensordot" => {
+                let [coefficients, bank, Value::Number(1.0)] = &positional[..] else {
+                    panic!("tensordot")
+                };
+                let [coefficients, bank] = [coefficients, bank].map(|tensor| self.tensor(tensor));
+                let combined = self.graph.add("combine", &[bank, coefficients]);
+                self.axes.insert(combined, self.axes[&bank] - 1);
+                Value::Tensor(combined)
+            }
             Expr::Attribute(module, name) if matches!(&**module, Expr::Name(name) if name == "F" || name == "torch") => {
                 Value::Tensor(self.operation(name, &positional, &named))
             }
@@ -171,6 +180,11 @@ impl Run<'_, '_> {
             }
             ("max", [Expr::Number(1.0)]) => Some(Value::Tensor(self.graph.add("max 1", &[x]))),
             ("flatten", [Expr::Number(2.0)]) => Some(Value::Tensor(self.graph.add("flatten 2", &[x]))),
+            ("transpose", [Expr::Number(0.0), Expr::Number(1.0)]) => {
+                let turned = self.graph.add("transpose", &[x]);
+                self.axes.insert(turned, self.axes[&x]);
+                Some(Value::Tensor(turned))
+            }
             // The positions of a map behind its channels, and before them.
             ("transpose", [Expr::Number(1.0), Expr::Number(2.0)]) if self.graph.op(x) == "flatten 2" => {
                 let inputs = self.graph.inputs(x).to_vec();

@@ -30,6 +30,8 @@ pub(super) enum Expr {
     Index(Box<Expr>, Vec<Expr>),
     /// `:` in an index.
     All,
+    /// What is before an index: `:3`.
+    First(Box<Expr>),
     Tuple(Vec<Expr>),
     List(Vec<Expr>),
     Dict(Vec<(Expr, Expr)>),
@@ -343,6 +345,12 @@ impl Tokens<'_> {
     }
 
     fn index(&mut self) -> Vec<Expr> {
-        self.until("]", |tokens| if tokens.take(":") { Expr::All } else { tokens.expr() })
+        self.until("]", |tokens| {
+            match (tokens.take(":"), tokens.is(",") || tokens.is("]")) {
+                (true, true) => Expr::All,
+                (true, false) => Expr::First(Box::new(tokens.expr())),
+                (false, _) => tokens.expr(),
+            }
+        })
     }
 }

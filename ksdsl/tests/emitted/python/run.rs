@@ -267,6 +267,12 @@ impl<'c> Run<'c, '_> {
                             self.graph
                                 .add(graph::numbered("token", &[("index", *index)]), &[tensor]),
                         ),
+                        [Expr::First(rows), Expr::First(columns)] => {
+                            let sizes = [rows, columns].map(|end| self.number(end, env) as u64);
+                            let part = self.graph.add(graph::first(sizes), &[tensor]);
+                            self.axes.insert(part, self.axes[&tensor]);
+                            Value::Tensor(part)
+                        }
                         index => Value::Spread(tensor, spread(index)),
                     }
                 }
@@ -286,7 +292,7 @@ impl<'c> Run<'c, '_> {
                 self.binary(*sign, left, right)
             }
             Expr::Call(function, args) => self.call(function, args, env),
-            Expr::All | Expr::Starred(_) => panic!("{expr:?}"),
+            Expr::All | Expr::First(_) | Expr::Starred(_) => panic!("{expr:?}"),
         }
     }
 
@@ -309,6 +315,11 @@ impl<'c> Run<'c, '_> {
                 };
                 Value::Tensor(self.graph.add(op, &[x, factors]))
             }
+            ('+', value, Value::Spread(numbers, axes)) => {
+                assert_eq!(axes, ": None None", "numbers for the channels of maps");
+                let x = self.tensor(&value);
+                Value::Tensor(self.graph.add("layer_shift", &[x, numbers]))
+            }
             (sign @ ('*' | '+'), value, Value::Number(number)) => {
                 let x = self.tensor(&value);
                 let (factor, offset) = if sign == '*' { (number, 0.0) } else { (1.0, number) };
@@ -320,6 +331,7 @@ impl<'c> Run<'c, '_> {
                 let position = matches!(right, Value::Param(_));
                 let op = match (sign, position) {
                     ('+', true) => match self.axes[&b] {
+                        1 => "layer_shift".to_owned(),
                         2 => graph::of_tokens("position"),
                         axes => {
                             assert_eq!(axes, 4, "axes of an embedding");

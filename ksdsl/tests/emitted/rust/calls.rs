@@ -32,11 +32,34 @@ impl Run<'_, '_> {
         let args: Vec<Value> = call.args.iter().map(|arg| self.eval(arg, env, None)).collect();
         match function.as_str() {
             "Ok" | "rt::Bound::new" => args.into_iter().next().expect("a value"),
+            "rt::Combined::new" => {
+                let inputs: Vec<Id> = args.iter().map(tensor).collect();
+                Value::Tensor(self.graph.add("combine", &inputs))
+            }
+            view if view.starts_with("rt::View::<") => Value::Tensor(self.view(view, tensor(&args[0]))),
             "rt::LowRank::new" => {
                 let inputs: Vec<Id> = args.iter().map(tensor).collect();
                 Value::Tensor(self.graph.add("low_rank", &inputs))
             }
             _ => Value::Tensor(self.operation(&function, &args, ty)),
+        }
+    }
+
+    /// A part of a kernel: the shape of what is stored comes first, then that of the part.
+    fn view(&mut self, function: &str, mut kernel: Id) -> Id {
+        let (shapes, how) = function.rsplit_once("::").expect("how");
+        let shapes = generics(shapes.trim_start_matches("rt::View::"));
+        let [mut stored, own] = [shapes[0], shapes[1]].map(numbers);
+        match how {
+            "transposed" => {
+                stored.swap(0, 1);
+                kernel = self.graph.add("transpose", &[kernel]);
+            }
+            how => assert_eq!(how, "of"),
+        }
+        match stored == own {
+            true => kernel,
+            false => self.graph.add(graph::first([own[0], own[1]]), &[kernel]),
         }
     }
 
