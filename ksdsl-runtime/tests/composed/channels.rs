@@ -50,3 +50,18 @@ fn channels_are_moved_as_by_pytorch() {
         &[([-1.0, 0.25, -0.625, 0.125, -0.75, 0.5], 42.0)],
     );
 }
+
+/// x + weight[:, None, None]
+#[test]
+fn shifts_are_learned_as_pytorchs() {
+    let weight = Cpu::default().tensor([0.5, -1.0, 2.0, 1.5]);
+    check_to::<4, 2, 3>(
+        &[&weight],
+        |x| op::apply_with(op::LayerShift, [x], [&weight]),
+        ([-2.25, -0.5, 1.25, 3.0, -1.0, 0.75], 6.5),
+        &[
+            ([-1.0, -0.375, 0.25, 0.875, -0.625, 0.0], 49.0),
+            ([-1.0, -0.625, -0.25, 2.25, 0.0, 0.0], 5.625),
+        ],
+    );
+}

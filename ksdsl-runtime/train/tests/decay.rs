@@ -7,12 +7,14 @@ use ksdsl_train::Recipe;
 use ksdsl_train::optim::{AdamW, Decayed, Method, Optimiser, Sgd};
 
 ksnet! {
-    /// Two visits of one kernel, each with a bias, factors and an addition of its own.
+    /// Two visits of one kernel, each with a bias, factors and an addition of its own, and two of a bank.
     net private {
         input 4 x 4 x 4
         stage body { repeat 2 { conv(4, kernel = 3, pad = 1, bias = true); batch_norm; relu } }
+        stage soft { repeat 2 { pointwise(4) } }
         stage head { global_avg_pool; linear(3) }
         share isomorphic conv in body with private bias, scale, low_rank(2)
+        share isomorphic conv in soft into bank(2)
     }
 }
 
@@ -90,20 +92,21 @@ fn factors_of_visits_do_not_decay() {
     };
     for method in [Method::Sgd(sgd), Method::AdamW(adam)] {
         for decayed in [Decayed::All, Decayed::Kernels] {
-            let mut scales = 0;
+            let mut factors = 0;
             for (key, before, after) in after_a_step(method, decayed) {
                 let name = key.rsplit('.').next().unwrap();
                 let is_kernel =
                     key.starts_with("shared.") || key == "head.linear.weight" || name.starts_with("low_rank");
+                let is_factor = matches!(name, "scale" | "coefficients");
                 let is_running = name.starts_with("running");
-                let decays = is_kernel || decayed == Decayed::All && name != "scale" && !is_running;
+                let decays = is_kernel || decayed == Decayed::All && !is_factor && !is_running;
                 let factor = if decays { 1.0 - 0.1 * 0.5 } else { 1.0 };
                 for (before, after) in before.iter().zip(&after) {
                     assert!((after - before * factor).abs() <= 1e-6, "{key}: {before} to {after}");
                 }
-                scales += u32::from(name == "scale");
+                factors += u32::from(is_factor);
             }
-            assert_eq!(scales, 2, "each visit has factors");
+            assert_eq!(factors, 4, "each visit has factors");
         }
     }
 }

@@ -131,6 +131,10 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     (&["relun", "cappedrelu"], Name("relu6")),
     (&["exponential"], Name("exp")),
     (&["layerscale2d", "channelscale"], Name("layer_scale")),
+    (
+        &["learnablebias", "biaslayer", "channelbias", "stepembedding"],
+        Name("layer_shift"),
+    ),
     (&["softmax2d"], Name("softmax")),
     (
         &[

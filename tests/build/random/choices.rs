@@ -74,7 +74,6 @@ pub(super) const OF_MAPS: &[&str] = &[
     "pad",
     "softmax",
     "layer_scale",
-    "layer_shift",
     "instance_norm",
     "max_pool",
     "avg_pool",
@@ -94,7 +93,6 @@ pub(super) const OF_VECTORS: &[&str] = &[
     "rms_norm",
     "activation",
     "layer_scale",
-    "layer_shift",
     "dropout",
 ];
 pub(super) const ACTIVATIONS: &[&str] = &[
@@ -125,7 +123,6 @@ pub(super) const MAPPINGS: &[&str] = &[
     "into cycle(2)",
     "into cycle_rev(2)",
     "into random(2, seed = 5)",
-    "into random(rate = 3)",
     "into bank(2)",
     "list",
 ];

@@ -293,8 +293,7 @@ impl Writer {
             }
             "pad" => "pad(top = 1, left = 2); avg_pool(2 x 3, stride = 1)".to_owned(),
             "softmax" => rng.pick(&["softmax", "log_softmax"]).to_owned(),
-            "layer_scale" => "layer_scale(init = 0.5)".to_owned(),
-            "layer_shift" => "layer_shift(init = constant(0.5))".to_owned(),
+            "layer_scale" => "layer_scale(init = 0.5); layer_shift(init = constant(0.5))".to_owned(),
             "instance_norm" => format!("instance_norm(affine = {bias})"),
             "adaptive_avg_pool" => format!(
                 "max_pool(2, stride = 1, ceil = true, pad = 1); adaptive_avg_pool({}, {})",
@@ -338,8 +337,7 @@ impl Writer {
             "dropout" => "dropout(0.25)".to_owned(),
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
             "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
-            "layer_scale" => "layer_scale(init = 0.5)".to_owned(),
-            "layer_shift" => "layer_shift(init = constant(0.5))".to_owned(),
+            "layer_scale" => "layer_scale(init = 0.5); layer_shift(init = constant(0.5))".to_owned(),
             _ => self.activation(),
         }
     }

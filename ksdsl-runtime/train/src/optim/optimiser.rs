@@ -2,7 +2,7 @@
 
 use super::method::Method;
 use super::tensors::{self, stored};
-use ksdsl_checkpoint::{SCALE, Tensor as Stored};
+use ksdsl_checkpoint::{COEFFICIENTS, SCALE, Tensor as Stored};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Updates;
 use ksdsl_runtime::Scalar;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Decayed {
     /// All parameters, as in PyTorch's optimisers without parameter groups, except the factors of visits (`with private
-    /// scale`): their neutral value is 1, and decay towards 0 would erase the visit's kernel.
+    /// scale`, and the coefficients of `into bank`): decay towards 0 would erase the visit's kernel.
     #[default]
     All,
     /// Parameters with at least two dimensions: kernels and embeddings, but neither biases nor the scales and shifts of
@@ -38,7 +38,9 @@ impl Decayed {
 fn factors(slots: &[Slot]) -> Vec<bool> {
     let has = |key: String| slots.iter().any(|slot| slot.key == key);
     let is_factor = |slot: &Slot| {
-        let layer = slot.key.strip_suffix(SCALE);
+        let layer = [SCALE, COEFFICIENTS]
+            .iter()
+            .find_map(|name| slot.key.strip_suffix(name));
         layer.is_some_and(|layer| layer.ends_with('.') && !has(format!("{layer}running_mean")))
     };
     slots.iter().filter(|slot| slot.trained).map(is_factor).collect()
