@@ -8,7 +8,7 @@ use dfdx::tensor_ops::ReshapeTo;
 use ksdsl_engine::exec::Exec;
 use ksdsl_engine::ops::{to_nchw, to_nhwc};
 use ksdsl_engine::size::MapSize;
-use ksdsl_engine::{act, tape};
+use ksdsl_engine::{act, param, tape};
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -131,6 +131,9 @@ impl<E: Scalar, D: Backend<E>, T: Tape<E, D>> tape::Tape<E, D::Exec> for DfdxTap
 /// What an activation carries from layer to layer besides its values.
 pub type Context<E, D, T> = act::Context<E, <D as Backend<E>>::Exec, DfdxTape<E, D, T>>;
 
+/// The loop that an activation is in.
+pub type InLoop<E, D> = Option<Rc<param::Loop<E, <D as Backend<E>>::Exec>>>;
+
 /// An activation whose shape is not a type.
 pub(crate) type Untyped<E, D, T> = act::Act<E, <D as Backend<E>>::Exec, DfdxTape<E, D, T>>;
 
@@ -193,6 +196,27 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
         }
     }
 
+    /// Begins a loop, see [`act::Act::begin_loop`].
+    pub fn begin_loop(&mut self) -> InLoop<E, D> {
+        self.untyped.begin_loop()
+    }
+
+    /// Ends a loop.
+    pub fn end_loop(&mut self, outer: InLoop<E, D>) {
+        self.untyped.end_loop(outer);
+    }
+
+    /// The values alone, without a tape and so without gradients, and the tape.
+    pub fn detach(self) -> Result<(Act<S, E, D>, T), D::Err> {
+        let (untyped, tape) = self.untyped.detach().map_err(D::failed)?;
+        let x = Act {
+            shape: self.shape,
+            device: self.device,
+            untyped,
+        };
+        Ok((x, tape.tape))
+    }
+
     /// What the activation carries, for binding shared parameters before the first layer.
     pub fn context_mut(&mut self) -> &mut Context<E, D, T> {
         &mut self.untyped.context
@@ -241,6 +265,7 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
             tape: DfdxTape::from(tape),
             kernels: None,
             unit: None,
+            in_loop: None,
         };
         if T::OWNS_TAPE {
             let (device, exec, grad) = (device.clone(), context.exec.clone(), grad.clone());
@@ -281,6 +306,19 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
             });
         }
         Ok(output.put_tape(tape))
+    }
+}
+
+impl<S: ActShape, E: Scalar, D: Backend<E>> Act<S, E, D> {
+    /// The values on a tape that goes on: its operations get gradients, what made the values gets none.
+    pub fn attach<T: Tape<E, D>>(self, tape: T) -> Result<Act<S, E, D, T>, D::Err> {
+        let (mut untyped, _) = self.untyped.detach().map_err(D::failed)?;
+        untyped.context.tape = tape.into();
+        Ok(Act {
+            shape: self.shape,
+            device: self.device,
+            untyped,
+        })
     }
 }
 

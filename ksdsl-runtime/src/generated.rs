@@ -53,8 +53,10 @@
 //! assert!(gradients.get(&model.conv_weight).as_vec().iter().any(|g| *g != 0.0));
 //! ```
 
+pub use crate::__loop_traits as loop_traits;
 pub use crate::__model as model;
 pub use crate::__model_traits as model_traits;
+pub use crate::__steps as steps;
 pub use crate::act::{Act, Context, Flat, Map};
 pub use crate::backend::Backend;
 pub use crate::bank::Bank;
@@ -69,6 +71,7 @@ pub use crate::pass::Pass;
 pub use crate::prepared::Prepared;
 pub use crate::repeat::Repeat;
 pub use crate::scalar::Scalar;
+pub use crate::steps::untaped;
 pub use crate::visit::{Combined, LowRank, View};
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};

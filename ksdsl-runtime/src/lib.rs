@@ -5,6 +5,7 @@
 //! - [`prelude`]: dfdx's devices, tensors, losses, optimisers, and the traits to build, run, save and load a model.
 //! - [`checkpoint`]: safetensors files that are checked when they are read.
 //! - [`prepared`]: a model whose kernels are packed once, for many calls.
+//! - [`steps`]: the counts of loops, which a call gives.
 //! - [`network`]: name, sizes and counts of a generated network, for generic code.
 //! - [`cpu`]: threads, instruction sets, memory.
 
@@ -15,6 +16,7 @@ pub mod cuda;
 pub mod network;
 pub mod prelude;
 pub mod prepared;
+pub mod steps;
 
 // What generated code, the trainer and the tests of this workspace use. No stable interface: these depend on this
 // crate's exact version.

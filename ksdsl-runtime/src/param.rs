@@ -32,11 +32,18 @@ pub(crate) fn bind<S: Shape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
         let kernel = kernels.param(address(tensor), || read(tensor))?;
         return Ok(Param::new(kernel, len, false));
     }
+    let (key, in_loop) = (address(tensor), context.in_loop.clone());
+    if let Some(param) = in_loop.as_ref().and_then(|bound| bound.param(key)) {
+        return Ok(param);
+    }
     // dfdx keeps a gradient in its tensor's physical order; no copy when that is the logical one.
     let (tensor, reordering) = tensor.retaped::<T>().try_contiguous()?.split_tape();
     let tape = std::mem::take(&mut context.tape.tape).merge(reordering);
     context.tape.tape = tape;
     let param = Param::new(Rc::new(read(&tensor)?), len, T::OWNS_TAPE);
+    if let Some(bound) = in_loop {
+        bound.keep(key, &param);
+    }
     if T::OWNS_TAPE {
         let (exec, param) = (context.exec.clone(), param.clone());
         context

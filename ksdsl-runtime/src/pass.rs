@@ -4,6 +4,7 @@ use crate::act::{Act, ActShape, Map, Tokens};
 use crate::backend::Backend;
 use crate::param::address;
 use crate::scalar::Scalar;
+use crate::steps::Halting;
 use crate::tensors;
 use dfdx::nn::tensor_collection::TensorCollection;
 use dfdx::shapes::{Dim, HasShape, Shape};
@@ -30,6 +31,8 @@ pub struct Pass<E: Scalar, D: Backend<E>> {
     kernels: Option<Rc<Kernels<E, D::Exec>>>,
     /// See [`ConvSize::unit`](ksdsl_engine::size::ConvSize::unit).
     unit: Option<usize>,
+    /// How often loops run, by the position of their count; as often as they can where nothing is given.
+    counts: Option<Rc<[usize]>>,
 }
 
 impl<E: Scalar, D: Backend<E>> Pass<E, D> {
@@ -50,6 +53,7 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
             statistics: Statistics::default(),
             kernels: None,
             unit: None,
+            counts: None,
         }
     }
 
@@ -59,6 +63,25 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
             kernels: Some(kernels),
             ..self
         }
+    }
+
+    /// The same pass with these counts of loops.
+    pub fn with_counts(self, counts: Rc<[usize]>) -> Self {
+        Self {
+            counts: Some(counts),
+            ..self
+        }
+    }
+
+    /// How often the loops of a count run, `most` times where nothing is given.
+    pub fn count(&self, loops: usize, most: usize) -> usize {
+        let given = self.counts.as_ref().and_then(|counts| counts.get(loops));
+        given.map_or(most, |given| *given)
+    }
+
+    /// A loop with an exit: in inference its items stop.
+    pub fn halting<S: ActShape, T: Tape<E, D>>(&self, x: &Act<S, E, D, T>) -> Halting<E, D> {
+        Halting::new(&x.untyped.context.exec, !self.training)
     }
 
     /// Reads the network's input, see [`Act::read`].
@@ -114,6 +137,7 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         let (mut outputs, inputs) = (Vec::new(), x.as_vec());
         let mut pass = Self::new(self.training, &self.device).with_kernels(self.kernels.clone().unwrap_or_default());
         pass.unit = Some(slices.unit);
+        pass.counts.clone_from(&self.counts);
         for slice in inputs.chunks((slices.images * image).max(1)) {
             let shape = I::Sliced::of(slice.len() / image.max(1));
             let x = self.device.try_tensor_from_vec(slice.to_vec(), shape)?;

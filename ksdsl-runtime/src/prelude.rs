@@ -4,6 +4,7 @@
 pub use crate::checkpoint;
 pub use crate::network::Network;
 pub use crate::prepared::Prepared;
+pub use crate::steps::{Steps, StepsError, WithSteps};
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::losses::*;
 pub use dfdx::nn::tensor_collection::TensorCollection;

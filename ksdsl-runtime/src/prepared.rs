@@ -4,6 +4,7 @@ use crate::backend::Backend;
 use crate::network::Infer;
 use crate::pass::Pass;
 use crate::scalar::Scalar;
+use crate::steps::{HasSteps, Steps, StepsError};
 use ksdsl_engine::Kernels;
 use std::rc::Rc;
 
@@ -31,6 +32,26 @@ impl<'m, M, E: Scalar, D: Backend<E>> Prepared<'m, M, E, D> {
     {
         let mut pass = Pass::inference(device).with_kernels(self.kernels.clone());
         self.model.infer(&mut pass, x)
+    }
+
+    /// Runs the model on `x`, its loops as often as `steps` says.
+    ///
+    /// # Errors
+    /// If a loop cannot run so often, or the device fails.
+    pub fn try_forward_with<X>(
+        &self,
+        device: &D,
+        steps: impl Into<M::Steps>,
+        x: X,
+    ) -> Result<M::Output, StepsError<D::Err>>
+    where
+        M: Infer<X, E, D> + HasSteps,
+    {
+        let counts = steps.into().checked()?;
+        let pass = Pass::inference(device).with_kernels(self.kernels.clone());
+        self.model
+            .infer(&mut pass.with_counts(counts), x)
+            .map_err(StepsError::Device)
     }
 
     /// Runs the model on `x`.

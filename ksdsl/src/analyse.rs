@@ -8,7 +8,7 @@ use std::collections::HashSet;
 pub struct Analysis {
     /// Trainable parameters; a shared parameter counts once.
     pub trainable: u64,
-    /// Trainable parameters without sharing.
+    /// Trainable parameters without sharing: as many for each iteration of loops that run as often as they can.
     pub unshared: u64,
     /// Values that training changes without gradients: the running statistics of batch norms.
     pub buffers: u64,
@@ -50,6 +50,7 @@ pub fn analyse(network: &Network) -> Analysis {
                     .sum(),
                 ..LayerCost::default()
             };
+            let iterations = layer.iterations.unwrap_or(1);
             for tensor in layer.op.tensors() {
                 let size = elements(&tensor);
                 let stored = match shared(layer, &tensor) {
@@ -59,7 +60,7 @@ pub fn analyse(network: &Network) -> Analysis {
                 let first = shared(layer, &tensor).is_none_or(|key| seen.insert((key, tensor.name)));
                 match (tensor.trainable, first) {
                     (true, first) => {
-                        cost.used += size;
+                        cost.used += size.saturating_mul(iterations);
                         cost.stored += if first { stored } else { 0 };
                     }
                     (false, true) => buffers += size,

@@ -101,6 +101,8 @@ pub enum Statement {
     Keep(Name),
     /// `set name`.
     Set(Expr),
+    /// `exit name`.
+    Exit(Name),
     /// A block defined inside a network.
     Block(Block),
     /// `stage name { ... }`.
@@ -153,8 +155,10 @@ pub enum StepKind {
     },
     /// A repetition.
     Repeat {
-        /// How often.
+        /// How often; at most, in a loop.
         count: Expr,
+        /// What makes it a loop, whose count is given at run time.
+        up_to: Option<UpTo>,
         /// The name of the index.
         index: Option<Name>,
         /// What is repeated.
@@ -173,6 +177,15 @@ pub enum StepKind {
     Sequence(Body),
     /// `from name`.
     From(Expr),
+}
+
+/// `up to 16, gradients = 4`.
+#[derive(Clone, Debug)]
+pub struct UpTo {
+    /// The options.
+    pub args: Vec<Arg>,
+    /// The words `up to`, with the count and the options.
+    pub span: Span,
 }
 
 /// One branch.

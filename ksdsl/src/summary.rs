@@ -4,7 +4,7 @@
 use crate::analyse::{Analysis, analyse};
 #[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
-use crate::ir::{Group, Layer, Network, Port, Visit, join_sizes};
+use crate::ir::{Count, Group, Layer, Network, Port, Visit, join_sizes};
 use crate::value::Value;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -31,8 +31,11 @@ pub struct Summary {
     pub outputs: Vec<PortSummary>,
     /// Parameter counts.
     pub parameters: Parameters,
-    /// Multiply-adds per image.
+    /// Multiply-adds per image, of loops that run as often as they can.
     pub macs: u64,
+    /// The counts of loops.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub loops: Vec<LoopSummary>,
     /// Memory. With the feature `memory`.
     #[cfg(feature = "memory")]
     pub memory: Memory,
@@ -53,6 +56,16 @@ pub struct PortSummary {
     pub name: String,
     /// Its sizes, in PyTorch's order and without the batch.
     pub sizes: Vec<u64>,
+}
+
+/// The count of loops, which a call gives.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoopSummary {
+    /// The name of the loops.
+    pub name: String,
+    /// Its maximum.
+    pub most: u64,
 }
 
 /// A parameter's value.
@@ -202,6 +215,7 @@ impl Summary {
                 buffers: analysis.buffers,
             },
             macs: analysis.macs,
+            loops: loops(network),
             #[cfg(feature = "memory")]
             memory: memory(&analysis, memory::peaks(network, batch, threads), [batch, threads]),
             groups: groups(network),
@@ -267,6 +281,14 @@ fn memory(analysis: &Analysis, peaks: Peaks, [batch, threads]: [u64; 2]) -> Memo
         prepared_bytes: peaks.prepared,
         training_bytes: peaks.training,
     }
+}
+
+fn loops(network: &Network) -> Vec<LoopSummary> {
+    let of = |count: &Count| LoopSummary {
+        name: count.name.clone(),
+        most: count.most,
+    };
+    network.loops.iter().map(of).collect()
 }
 
 fn groups(network: &Network) -> Vec<SharedKernel> {
@@ -353,6 +375,7 @@ fn details(layer: &Layer) -> String {
     words.extend(layer.view.slice.then(|| "slice of the kernel".to_owned()));
     words.extend(layer.rank.map(|rank| format!("private low_rank({rank})")));
     words.extend(layer.scaled.then(|| "private scale".to_owned()));
+    words.extend(layer.iterations.map(|most| format!("up to {most} times")));
     words.join(", ")
 }
 
@@ -407,7 +430,11 @@ impl fmt::Display for Summary {
             "parameters {} of {} unshared, buffers {}",
             self.parameters.trainable, self.parameters.unshared, self.parameters.buffers
         )?;
-        writeln!(f, "multiply-adds {}", self.macs)?;
+        write!(f, "multiply-adds {}", self.macs)?;
+        for LoopSummary { name, most } in &self.loops {
+            write!(f, ", `{name}` up to {most} times")?;
+        }
+        writeln!(f)?;
         writeln!(f, "\nshared kernels: {}", self.groups.len())?;
         for group in &self.groups {
             writeln!(

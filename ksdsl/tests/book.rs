@@ -18,7 +18,7 @@ use fences::{Fence, fences};
 use ksdsl::compile::{Compilation, Options, compile};
 use ksdsl::diag::Severity;
 use ksdsl::mappings::{MAPPINGS, PLACES, PRIVATE_PARTS};
-use ksdsl::ops::{LayerDef, RESIDUAL, kinds, layers};
+use ksdsl::ops::{LOOP, LayerDef, RESIDUAL, kinds, layers};
 use ksdsl::render::render;
 use ksdsl::source::Source;
 use ksdsl::summary::Summary;
@@ -229,10 +229,10 @@ fn every_layer_and_parameter_is_described() {
         let rows = section.lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rows, layer.params.len(), "rows of `{}`", layer.name);
     }
-    for param in RESIDUAL {
+    for param in RESIDUAL.iter().chain(LOOP) {
         assert!(
             row(&chapters["structure.md"], param.name).is_some(),
-            "`{}` of residual",
+            "`{}` of residual connections and loops",
             param.name
         );
     }

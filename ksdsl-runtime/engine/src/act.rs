@@ -5,6 +5,7 @@
 //! that buffers are freed during the backward pass.
 
 use crate::exec::Exec;
+use crate::param::Loop;
 use crate::pending::{ConvStep, Value};
 use crate::real::Real;
 use crate::saved::Saved;
@@ -95,6 +96,8 @@ pub struct Context<E: Real, X: Exec<E>, T> {
     pub kernels: Option<Rc<Kernels<E, X>>>,
     /// See [`ConvSize::unit`].
     pub unit: Option<usize>,
+    /// The parameters of the loop that it is in.
+    pub in_loop: Option<Rc<Loop<E, X>>>,
 }
 
 impl<E: Real, X: Exec<E>, T: Tape<E, X>> Context<E, X, T> {
@@ -105,6 +108,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Context<E, X, T> {
             tape: self.tape.merge(other.tape),
             kernels: self.kernels.or(other.kernels),
             unit: self.unit.or(other.unit),
+            in_loop: self.in_loop.or(other.in_loop),
         }
     }
 
@@ -115,6 +119,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Context<E, X, T> {
             tape: T::default(),
             kernels: self.kernels.clone(),
             unit: self.unit,
+            in_loop: self.in_loop.clone(),
         }
     }
 
@@ -286,6 +291,45 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
             value: Value::Ready(data.clone(), saved.clone()),
             grad: self.grad.clone(),
         }
+    }
+
+    /// Begins a loop: its iterations bind each parameter once. What [`Act::end_loop`] takes.
+    pub fn begin_loop(&mut self) -> Option<Rc<Loop<E, X>>> {
+        let outer = self.context.in_loop.clone();
+        self.context.in_loop.get_or_insert_default();
+        outer
+    }
+
+    /// Ends a loop.
+    pub fn end_loop(&mut self, outer: Option<Rc<Loop<E, X>>>) {
+        self.context.in_loop = outer;
+    }
+
+    /// The values alone, for operations that record on another tape or not at all, and the tape.
+    ///
+    /// # Errors
+    /// If the executor fails.
+    pub fn detach<T2: Tape<E, X>>(self) -> Result<(Act<E, X, T2>, T), X::Err> {
+        let ready = self.ready()?;
+        let Context {
+            exec,
+            tape,
+            kernels,
+            unit,
+            in_loop,
+        } = ready.context;
+        let context = Context {
+            exec,
+            tape: T2::default(),
+            kernels,
+            unit,
+            // The parameters of one tape are none of another.
+            in_loop: in_loop.map(|_| Rc::default()),
+        };
+        Ok((
+            Act::input(ready.size, context, ready.data, GradCell::new(T2::RECORDS)),
+            tape,
+        ))
     }
 
     /// The same activation, with the tape of `other`, which is used no more.

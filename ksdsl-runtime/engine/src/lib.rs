@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod exec;
+pub mod halting;
 pub mod ids;
 pub mod loops;
 pub mod ops;

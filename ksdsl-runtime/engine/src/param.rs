@@ -3,6 +3,8 @@
 use crate::exec::Exec;
 use crate::real::Real;
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 
 /// A parameter's gradient in the making.
@@ -98,6 +100,37 @@ impl<E: Real, X: Exec<E>> Param<E, X> {
             *sum = exec.add(held, &more)?;
             Ok(())
         })
+    }
+}
+
+/// The parameters that the iterations of a loop have bound, by keys that the owner of their tensors chooses: each is read
+/// once, and its gradients gather in one place.
+pub struct Loop<E: Real, X: Exec<E>> {
+    params: RefCell<HashMap<usize, Param<E, X>>>,
+}
+
+impl<E: Real, X: Exec<E>> Default for Loop<E, X> {
+    fn default() -> Self {
+        let params = RefCell::default();
+        Self { params }
+    }
+}
+
+impl<E: Real, X: Exec<E>> fmt::Debug for Loop<E, X> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Loop({})", self.params.borrow().len())
+    }
+}
+
+impl<E: Real, X: Exec<E>> Loop<E, X> {
+    /// The parameter of a key, if an iteration has bound it.
+    pub fn param(&self, key: usize) -> Option<Param<E, X>> {
+        self.params.borrow().get(&key).cloned()
+    }
+
+    /// Keeps a parameter for the iterations that follow.
+    pub fn keep(&self, key: usize, param: &Param<E, X>) {
+        self.params.borrow_mut().insert(key, param.clone());
     }
 }
 

@@ -5,6 +5,7 @@
 //! After them, evaluating an expression meets no unknown name and expanding blocks terminates.
 
 mod calls;
+mod loops;
 mod names;
 mod order;
 mod products;
@@ -18,7 +19,7 @@ use crate::ops::{self, ParamDef};
 use crate::source::{Name, Span};
 use names::Scope;
 pub(crate) use names::duplicate;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Checks a file.
 pub fn check(file: &File, diagnostics: &mut Diagnostics) {
@@ -36,6 +37,7 @@ pub fn check(file: &File, diagnostics: &mut Diagnostics) {
         blocks: BTreeMap::new(),
         inner: BTreeMap::new(),
         conditions: 0,
+        exits: HashSet::new(),
     };
     checker.items();
     recursion::check(file, checker.diagnostics);
@@ -73,6 +75,8 @@ struct Checker<'f, 'd> {
     inner: BTreeMap<&'f str, &'f Block>,
     /// The nesting depth of `when`.
     conditions: usize,
+    /// Where the exits of loops stand.
+    exits: HashSet<Span>,
 }
 
 impl<'f> Checker<'f, '_> {
@@ -273,6 +277,16 @@ impl<'f> Checker<'f, '_> {
             }
             Statement::Keep(name) => scope.define("value", name, self.diagnostics),
             Statement::Set(target) => self.expr(target, scope),
+            Statement::Exit(name) => {
+                if !self.exits.contains(&name.span) {
+                    self.misplaced(
+                        name.span,
+                        "`exit`",
+                        "directly in a loop: `name: repeat up to n { ... exit halt }`",
+                    );
+                }
+                scope.define("value", name, self.diagnostics);
+            }
             Statement::Block(block) => {
                 if place == Place::Net {
                     self.block(block, scope);
@@ -342,7 +356,16 @@ impl<'f> Checker<'f, '_> {
                     self.body(shortcut, inner, scope);
                 }
             }
-            StepKind::Repeat { count, index, body } => {
+            StepKind::Repeat {
+                count,
+                up_to: Some(up_to),
+                index,
+                body,
+            } => {
+                self.expr(count, scope);
+                self.run_time_loop((step, up_to, index.as_ref()), body, inner, scope);
+            }
+            StepKind::Repeat { count, index, body, .. } => {
                 self.expr(count, scope);
                 let mark = scope.len();
                 if let Some(index) = index {
@@ -383,6 +406,7 @@ impl Checker<'_, '_> {
                 }),
             ] = pair
                 && is_step(before)
+                && !leaves_values(before)
             {
                 let text = "`from` discards the value before it";
                 let at = Span {
@@ -398,6 +422,19 @@ impl Checker<'_, '_> {
     }
 }
 
+/// Whether a repetition leaves other values than its last one: states that it sets, or an exit.
+fn leaves_values(statement: &Statement) -> bool {
+    let Statement::Step(Step {
+        kind: StepKind::Repeat { body, .. },
+        ..
+    }) = statement
+    else {
+        return false;
+    };
+    let leaves = |inner: &Statement| matches!(inner, Statement::Set(_) | Statement::Exit(_));
+    body.statements.iter().any(leaves)
+}
+
 /// Whether a statement makes a new value.
 fn is_step(statement: &Statement) -> bool {
     match statement {
@@ -407,6 +444,7 @@ fn is_step(statement: &Statement) -> bool {
         | Statement::Let(..)
         | Statement::Keep(_)
         | Statement::Set(_)
+        | Statement::Exit(_)
         | Statement::Block(_)
         | Statement::Share(_)
         | Statement::Invalid(_) => false,

@@ -6,7 +6,7 @@ use super::output::{Terminal, plural};
 use super::path_range::parse;
 use crate::ir::{Path, join_sizes};
 use crate::paths::compress;
-use crate::summary::{LayerSummary, MappingSummary, Setting, SharedKernel, Summary};
+use crate::summary::{LayerSummary, LoopSummary, MappingSummary, Setting, SharedKernel, Summary};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table};
 
@@ -100,7 +100,7 @@ fn costs(summary: &Summary, all: bool) -> String {
     [
         format!("layers         {layers}"),
         format!("parameters     {}{sharing}", thousands(parameters.trainable)),
-        format!("multiply-adds  {} per image", thousands(summary.macs)),
+        format!("multiply-adds  {} per image{}", thousands(summary.macs), loops(summary)),
         format!(
             "memory         model {} (f32); peak {}{}: inference {} ({} prepared), training {}",
             bytes(memory.model_bytes.into()),
@@ -115,6 +115,16 @@ fn costs(summary: &Summary, all: bool) -> String {
         ),
     ]
     .join("\n")
+}
+
+/// How often the loops run that the counts are of.
+fn loops(summary: &Summary) -> String {
+    let of = |one: &LoopSummary| format!("`{}` {} times", one.name, one.most);
+    let all: Vec<String> = summary.loops.iter().map(of).collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!(" (loops at their maximum: {})", all.join(", ")),
+    }
 }
 
 fn shared_kernels(groups: &[SharedKernel], terminal: &Terminal) -> String {

@@ -6,16 +6,16 @@ use super::shared::Shared;
 use super::types;
 use crate::ir::{Op, Part, PrivateTensors, Shape, View};
 use crate::ops::Rust;
-use crate::plan::{Arm, Body, Field, FieldId, LocalId, Location, Plan, Step, Type, Use};
+use crate::plan::{Arm, Body, Field, FieldId, LocalId, Location, Plan, Step, Type, TypeId, Use};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 /// Emits the steps of one body.
 pub(super) struct Forward<'p> {
-    plan: &'p Plan<'p>,
+    pub(super) plan: &'p Plan<'p>,
     shared: &'p Shared<'p>,
     body: &'p Body,
-    fields: Vec<Ident>,
+    pub(super) fields: Vec<Ident>,
     values: Vec<Ident>,
 }
 
@@ -77,7 +77,7 @@ impl<'p> Forward<'p> {
         self.body.sets.iter().map(|value| self.value(*value)).collect()
     }
 
-    fn value(&self, value: LocalId) -> TokenStream {
+    pub(super) fn value(&self, value: LocalId) -> TokenStream {
         let name = &self.values[value];
         quote!(#name)
     }
@@ -117,6 +117,7 @@ impl<'p> Forward<'p> {
             }
             Step::Module(field, uses) => self.module(*field, uses),
             Step::Repeat(field, uses) => self.repeat(*field, uses),
+            Step::Loop(of) => self.run_time_loop(of),
             Step::Keep(value) => {
                 let name = &self.values[*value];
                 quote!(let (x, mut #name) = x.fork()?;)
@@ -173,27 +174,29 @@ impl<'p> Forward<'p> {
         }
     }
 
+    /// The struct of a field.
+    pub(super) fn type_of(&self, field: FieldId) -> TypeId {
+        let (Field::Module { of, .. } | Field::Repeat { of, .. }) = &self.body.fields[field] else {
+            unreachable!("a struct is called")
+        };
+        *of
+    }
+
     /// Which of the values that a struct takes it sets.
     fn sets(&self, field: FieldId, uses: &[Use]) -> Vec<LocalId> {
-        let (Field::Module { of, .. } | Field::Repeat { of, .. }) = &self.body.fields[field] else {
-            return Vec::new();
-        };
-        let sets = self.plan.types[*of].body.sets.iter();
+        let sets = self.plan.types[self.type_of(field)].body.sets.iter();
         sets.map(|taken| uses[*taken].value).collect()
     }
 
     /// Variables for new values, and those of the old ones.
-    fn new_values(&self, sets: &[LocalId]) -> (Vec<Ident>, Vec<TokenStream>) {
+    pub(super) fn new_values(&self, sets: &[LocalId]) -> (Vec<Ident>, Vec<TokenStream>) {
         let new = sets.iter().map(|value| format_ident!("new_{}", self.values[*value]));
         (new.collect(), sets.iter().map(|value| self.value(*value)).collect())
     }
 
     /// What the forward pass of a field wants before its input.
-    fn args(&self, field: usize) -> TokenStream {
-        let (Field::Module { of, .. } | Field::Repeat { of, .. }) = &self.body.fields[field] else {
-            return TokenStream::new();
-        };
-        let of = &self.plan.types[*of];
+    pub(super) fn args(&self, field: usize) -> TokenStream {
+        let of = &self.plan.types[self.type_of(field)];
         let pass = of.uses_pass.then(|| quote!(pass,));
         let shared = of.uses_shared.then(|| quote!(shared,));
         quote!(#pass #shared)

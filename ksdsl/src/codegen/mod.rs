@@ -7,6 +7,7 @@
 
 mod comment;
 mod forward;
+mod loops;
 mod model;
 mod module;
 mod names;

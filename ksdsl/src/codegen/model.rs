@@ -65,12 +65,18 @@ fn constants(network: &Network) -> TokenStream {
     let input = network.input().sizes().into_iter().map(types::size);
     let output = network.output().sizes().into_iter().map(types::size);
     let shared = shared_kernels(network);
+    let macs_comment = match network.loops.is_empty() {
+        true => " Multiply-adds of convolutions, linear layers and attention for one image.",
+        false => {
+            " Multiply-adds of convolutions, linear layers and attention for one image, if loops run as often as they can."
+        }
+    };
     quote! {
         /// Trainable parameters, each shared kernel counted once.
         pub const PARAMETERS: u64 = #trainable;
         /// Trainable parameters without sharing.
         pub const UNSHARED_PARAMETERS: u64 = #unshared;
-        /// Multiply-adds of convolutions, linear layers and attention for one image.
+        #[doc = #macs_comment]
         pub const MULTIPLY_ADDS: u64 = #macs;
 
         impl rt::Network for Builder {
@@ -265,13 +271,38 @@ fn traits(network: &Network) -> TokenStream {
     ));
     let first = (network.inputs.len() > 1).then(|| port_name(&network.inputs[0]));
     let whole = (!network.runs_in_slices()).then(|| quote!([#first]));
+    let first = first.map(|first| quote!([#first]));
+    let loops = steps(network).map(|steps| quote!(#steps rt::loop_traits!(Model, Input #first, Output, Steps);));
     quote! {
         #comment
         #[derive(Clone, Copy, Debug, Default)]
         pub struct Builder;
 
         rt::model_traits!(Model, Builder, Input #whole, Output);
+        #loops
     }
+}
+
+/// The counts of loops, which a call can give.
+fn steps(network: &Network) -> Option<TokenStream> {
+    let counts = &network.loops;
+    let fields = counts.iter().map(|count| {
+        let name = names::ident(&count.name);
+        let comment = comment::line(format!("Iterations of `{}`: 1 to {}.", count.name, count.most));
+        quote!(#comment pub #name: usize)
+    });
+    let items = counts.iter().map(|count| {
+        let (name, key, most) = (names::ident(&count.name), &count.name, types::size(count.most));
+        quote!(#name #key #most)
+    });
+    let comment = comment::line("How often the loops run; by default as often as they can.");
+    let definition = quote! {
+        #comment
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Steps { #(#fields,)* }
+        rt::steps!(Steps: #(#items),*);
+    };
+    (!counts.is_empty()).then_some(definition)
 }
 
 /// Whether each of several inputs or outputs has a name of its own.

@@ -122,8 +122,11 @@ impl<'n> Shared<'n> {
     fn visits(&self) -> TokenStream {
         let fields = self.groups().flat_map(|(group, names)| handles(group, names));
         let lifetime = self.modules().then(|| quote!('m,));
+        let banks = self.network.groups.iter().any(|group| group.kernels > 1);
+        let clone = (banks && !self.network.loops.is_empty()).then(|| quote!(#[derive(Clone)]));
         quote! {
             /// The shared kernels of one forward pass, bound once and handed to every visit.
+            #clone
             struct Visits<#lifetime E: rt::Scalar, D: rt::Backend<E>> { #(#fields,)* }
         }
     }

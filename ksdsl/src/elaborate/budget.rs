@@ -31,9 +31,10 @@ impl Budget {
         [self.layers, self.steps, self.path_bytes, self.tokens].contains(&0)
     }
 
-    pub(super) fn spend_layer(&mut self) -> Result<(), String> {
+    /// A layer counts as often as loops around it may run.
+    pub(super) fn spend_layer(&mut self, iterations: u64) -> Result<(), String> {
         let text = || format!("there are more than {} layers", limits::LAYERS);
-        spend(&mut self.layers, 1).ok_or_else(text)
+        spend(&mut self.layers, usize::try_from(iterations).unwrap_or(usize::MAX)).ok_or_else(text)
     }
 
     pub(super) fn spend_steps(&mut self, steps: usize) -> Result<(), String> {
@@ -103,9 +104,11 @@ fn argument(arg: &Arg) -> usize {
 pub(super) fn place(statement: &Statement) -> Span {
     match statement {
         Statement::Input(input) => input.dims.span,
-        Statement::Let(name, _) | Statement::Stage(name, _) | Statement::Keep(name) | Statement::Output(name) => {
-            name.span
-        }
+        Statement::Let(name, _)
+        | Statement::Stage(name, _)
+        | Statement::Keep(name)
+        | Statement::Output(name)
+        | Statement::Exit(name) => name.span,
         Statement::Set(target) => target.span,
         Statement::Block(block) => block.name.span,
         Statement::Share(share) => share.span,

@@ -196,6 +196,10 @@ impl<'f> Elaborator<'f, '_> {
             self.invalid_layer(path, span);
             return None;
         }
+        if !self.fits_loops(&path, &op, span) {
+            self.invalid_layer(path, span);
+            return None;
+        }
         self.push_layer(path, op, input, output, span);
         nodes.push(Node::Layer(self.layers.len() - 1));
         (!self.aborted).then_some(output)
@@ -207,7 +211,9 @@ impl<'f> Elaborator<'f, '_> {
     }
 
     pub(super) fn push_layer(&mut self, path: Path, op: Op, input: Shape, output: Shape, span: Span) {
-        if let Err(text) = self.budget.spend_layer().and_then(|()| self.budget.spend_path(&path)) {
+        let iterations = self.loops.iterations;
+        let spent = self.budget.spend_layer(iterations.unwrap_or(1));
+        if let Err(text) = spent.and_then(|()| self.budget.spend_path(&path)) {
             self.abort(Code::NetworkTooLarge, span, text);
         }
         self.layers.push(Unshared {
@@ -216,6 +222,7 @@ impl<'f> Elaborator<'f, '_> {
             input,
             output,
             span,
+            iterations,
         });
     }
 }

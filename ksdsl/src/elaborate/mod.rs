@@ -10,6 +10,7 @@ mod call;
 mod callees;
 mod join;
 mod level;
+mod loops;
 mod order;
 mod shapes;
 mod structure;
@@ -59,6 +60,7 @@ pub fn elaborate<'f>(
         outputs,
         nodes: elaborator.nodes,
         values,
+        loops: elaborator.loops.into_counts(),
         layers: elaborator.layers,
         shares: elaborator.shares,
         env,
@@ -123,6 +125,8 @@ struct Elaborator<'f, 'd> {
     values: Vec<values::Known>,
     /// The scopes we are in, innermost last.
     frames: Vec<values::Frame>,
+    /// The loops.
+    loops: loops::Loops,
 }
 
 impl<'f, 'd> Elaborator<'f, 'd> {
@@ -154,6 +158,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             built_in: None,
             values: Vec::new(),
             frames: Vec::new(),
+            loops: loops::Loops::default(),
         }
     }
 
@@ -203,11 +208,19 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                     self.env = Env::default();
                     Rc::make_mut(&mut self.net_env).bind(&name.value, value);
                 }
-                Statement::Stage(..) | Statement::Step(_) | Statement::Set(_) | Statement::Invalid(_) => {
+                Statement::Stage(..)
+                | Statement::Step(_)
+                | Statement::Set(_)
+                | Statement::Exit(_)
+                | Statement::Invalid(_) => {
                     self.env = Env::inside(Rc::clone(&self.net_env));
                     let mut nodes = std::mem::take(&mut self.nodes);
                     shape = self.statement(statement, shape, &mut nodes);
                     self.nodes = nodes;
+                    for (name, value) in std::mem::take(&mut self.loops.ended) {
+                        self.env = Env::default();
+                        Rc::make_mut(&mut self.net_env).bind(&name, Some(value));
+                    }
                 }
             }
         }
@@ -342,6 +355,9 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 break;
             }
             shape = self.statement(statement, shape, nodes);
+            for (name, value) in std::mem::take(&mut self.loops.ended) {
+                self.env.bind(&name, Some(value));
+            }
         }
         self.env.truncate(mark);
         self.depth -= 1;
@@ -373,6 +389,11 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 self.set(target, shape, nodes);
                 shape
             }
+            Statement::Exit(name) => {
+                let value = self.exit(name, shape, nodes);
+                self.env.bind(&name.value, value);
+                shape
+            }
             Statement::Step(step) => self.step(step, shape, nodes),
             Statement::Invalid(_) => {
                 self.incomplete = true;
@@ -386,7 +407,20 @@ impl<'f, 'd> Elaborator<'f, 'd> {
     fn step(&mut self, step: &'f Step, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
         match (&step.kind, &step.label) {
             (StepKind::Call(call), label) => self.call(call, label.as_ref(), shape, nodes),
-            (StepKind::Repeat { count, index, body }, label) => {
+            (
+                StepKind::Repeat {
+                    count,
+                    up_to: Some(up_to),
+                    body,
+                    ..
+                },
+                label,
+            ) => match label {
+                Some(label) => self.run_time_loop((count, up_to), body, label, shape, nodes),
+                // The checks have reported it.
+                None => None,
+            },
+            (StepKind::Repeat { count, index, body, .. }, label) => {
                 self.repeat(count, index.as_ref(), body, label.as_ref(), shape, nodes)
             }
             (_, Some(label)) => {

@@ -3,7 +3,7 @@
 use super::{Elaborator, Level};
 use crate::ast::{Arg, Body, Expr, Statement, Step, StepKind};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Arm, Join, Node, Op, ScopeKind, Shape, in_words};
+use crate::ir::{Arm, Join, Node, Op, Path, ScopeKind, Shape, in_words};
 use crate::limits;
 use crate::ops::add::Add;
 use crate::ops::batch_norm::BatchNorm;
@@ -106,6 +106,17 @@ impl<'f> Elaborator<'f, '_> {
     /// body becomes a block of its own, so that its layers have paths of their own.
     fn iteration(&mut self, body: &'f Body, shape: Option<Shape>, nodes: &mut Vec<Node>) -> Option<Shape> {
         let path = self.level().next_index();
+        self.iteration_at((ScopeKind::Iteration, path), body, shape, nodes)
+    }
+
+    /// The body of a repetition or loop under a path.
+    pub(super) fn iteration_at(
+        &mut self,
+        (kind, path): (ScopeKind, Path),
+        body: &'f Body,
+        shape: Option<Shape>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
         if let [
             Statement::Step(Step {
                 label: None,
@@ -118,7 +129,7 @@ impl<'f> Elaborator<'f, '_> {
         {
             return self.block_at(call, path, shape, nodes);
         }
-        self.scope(ScopeKind::Iteration, path, shape, nodes, |this, shape, inner| {
+        self.scope(kind, path, shape, nodes, |this, shape, inner| {
             this.body(body, shape, inner)
         })
     }

@@ -1,7 +1,7 @@
 //! A network before its `share` clauses are resolved.
 
 use crate::ast::Share;
-use crate::ir::{Kept, Node, Op, Path, Port, Shape};
+use crate::ir::{Count, Kept, Node, Op, Path, Port, Shape};
 use crate::source::Span;
 use crate::value::{Env, Value};
 
@@ -23,6 +23,7 @@ pub struct Elaborated<'f> {
     pub(crate) outputs: Vec<Port>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) values: Vec<Kept>,
+    pub(crate) loops: Vec<Count>,
     pub(crate) layers: Vec<Unshared>,
     /// The clauses that hold, with the environment they are read in.
     pub shares: Vec<&'f Share>,
@@ -39,4 +40,6 @@ pub(crate) struct Unshared {
     pub(crate) input: Shape,
     pub(crate) output: Shape,
     pub(crate) span: Span,
+    /// How often it runs at most, in loops.
+    pub(crate) iterations: Option<u64>,
 }

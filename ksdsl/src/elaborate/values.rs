@@ -165,6 +165,16 @@ impl Elaborator<'_, '_> {
         }
     }
 
+    /// Says that a value needs no step that goes on from it.
+    pub(super) fn is_used(&mut self, id: ValueId) {
+        self.values[id].used = true;
+    }
+
+    /// Makes a value of the scope that has ended one of the scope around it.
+    pub(super) fn leaves_scope(&mut self, id: ValueId) {
+        self.values[id].depth = self.frames.len();
+    }
+
     /// Opens a scope.
     pub(super) fn open_frame(&mut self) {
         self.frames.push(Frame::default());

@@ -1,6 +1,7 @@
 //! The memory that passes take, the algorithms of convolutions, and what is fused: the network runs on a meter.
 
 use super::Error;
+use super::loops::most;
 use super::params::Params;
 use super::step;
 use super::walk::{self, Walk, map};
@@ -153,7 +154,15 @@ fn training(network: &Network, images: usize, meter: &Meter) -> u128 {
         let of = |output: &MeterBuf| Ok::<_, Error<Infallible>>(meter.outside(output.len()));
         outputs.iter().map(of).collect()
     };
-    let dx = step::run(network, &mut params, meter, images, x, (&mut || 0, sink), gradient);
+    let dx = step::run(
+        network,
+        &mut params,
+        meter,
+        (images, &most(network)),
+        x,
+        (&mut || 0, sink),
+        gradient,
+    );
     debug_assert!(dx.is_ok(), "a meter never fails");
     meter.peak()
 }

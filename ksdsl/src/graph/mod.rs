@@ -3,6 +3,7 @@
 //! It does what generated code does, operation by operation and in the same order, so that the outcome has the same
 //! bits. `walk.rs` alone knows how a network is represented.
 
+mod loops;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod params;
@@ -36,6 +37,15 @@ pub enum Error<R> {
         /// How many there are.
         found: usize,
     },
+    /// A loop cannot run so often.
+    Count {
+        /// The name of the loop.
+        name: String,
+        /// How often it can run; 0 if the network has none of this name.
+        most: usize,
+        /// The count that was given.
+        given: usize,
+    },
     /// The executor failed.
     Exec(R),
 }
@@ -59,6 +69,8 @@ impl<R: fmt::Debug> fmt::Display for Error<R> {
             Self::Length { what, expected, found } => {
                 write!(f, "`{what}` has {found} values instead of {expected}")
             }
+            Self::Count { name, most: 0, .. } => write!(f, "the network has no loop `{name}`"),
+            Self::Count { name, most, given } => write!(f, "the loop `{name}` runs 1 to {most} times, not {given}"),
             Self::Exec(error) => write!(f, "the executor failed: {error:?}"),
         }
     }
@@ -72,6 +84,8 @@ pub struct Graph<E: Real, X: Exec<E>> {
     network: Network,
     exec: X,
     params: Params<X::Buf>,
+    /// How often loops run, by count.
+    counts: Vec<usize>,
 }
 
 impl<E: Real, X: Exec<E>> Graph<E, X> {
@@ -93,7 +107,32 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
             check(&parameter.key, parameter.len, values.len())?;
             Ok(exec.upload(values)?)
         })?;
-        Ok(Self { network, exec, params })
+        Ok(Self {
+            counts: loops::most(&network),
+            network,
+            exec,
+            params,
+        })
+    }
+
+    /// Says how often the loops of this name run in the passes from here on; without it they run as often as they can.
+    ///
+    /// # Errors
+    /// If there is no such loop, or it cannot run so often.
+    pub fn set_steps(&mut self, name: &str, count: usize) -> Result<(), Error<X::Err>> {
+        let at = self.network.loops.iter().position(|known| known.name == name);
+        let most = at.map_or(0, |at| walk::size(self.network.loops[at].most));
+        match at {
+            Some(at) if (1..=most).contains(&count) => {
+                self.counts[at] = count;
+                Ok(())
+            }
+            _ => Err(Error::Count {
+                name: name.to_owned(),
+                most,
+                given: count,
+            }),
+        }
     }
 
     /// The parameters and running statistics, in the order of the forward pass, a shared one once.
@@ -178,7 +217,7 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         images: usize,
         inputs: Vec<X::Buf>,
     ) -> Result<Vec<X::Buf>, X::Err> {
-        let walk = Walk::<E, X, NoTape>::inference(&self.network, &self.params, images);
+        let walk = Walk::<E, X, NoTape>::inference(&self.network, &self.params, images).with_counts(&self.counts);
         let pass = walk.run(&self.exec, kernels, unit, inputs)?;
         Ok(pass.outputs)
     }

@@ -64,7 +64,7 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
             &self.network,
             &mut self.params,
             &self.exec,
-            images,
+            (images, &self.counts),
             inputs,
             (&mut seeds, sink),
             gradient,
@@ -83,19 +83,19 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
 }
 
 /// A training step on executor buffers; the gradients with respect to the inputs, NCHW. It takes the seeds of dropout, the
-/// place that gradients of parameters go to, and what makes the gradients of the outputs.
+/// place that gradients of parameters go to, the counts of loops, and what makes the gradients of the outputs.
 #[allow(clippy::type_complexity)]
 pub(super) fn run<E: Real, X: Exec<E>>(
     network: &Network,
     params: &mut Params<X::Buf>,
     exec: &X,
-    images: usize,
+    (images, counts): (usize, &[usize]),
     inputs: Vec<X::Buf>,
     (seeds, sink): (&mut dyn FnMut() -> u64, Sink<X, X::Buf, X::Err>),
     gradient: impl FnOnce(Vec<X::Buf>) -> Result<Vec<X::Buf>, Error<X::Err>>,
 ) -> Result<Vec<Option<X::Buf>>, Error<X::Err>> {
     let walk = Walk::<E, X, Recorder<E, X>>::training(network, params, images, seeds, sink);
-    let pass = walk.run(exec, None, None, inputs)?;
+    let pass = walk.with_counts(counts).run(exec, None, None, inputs)?;
     write(params, exec, pass.statistics)?;
     let gradients = gradient(pass.outputs)?;
     let outputs = network.outputs.iter().zip(pass.output_gradients);

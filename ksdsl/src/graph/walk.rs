@@ -1,8 +1,9 @@
 //! The walk over a network: which operations its nodes are, in the order in which generated code runs them.
 
+use super::loops::most;
 use super::params::Params;
 use super::step::Sink;
-use crate::ir::{self, GroupId, Join, LayerId, Network, Op, PrivateTensors, Shape, ValueId};
+use crate::ir::{self, GroupId, Join, LayerId, Loop, Network, Op, PrivateTensors, Shape, Uses, ValueId};
 use crate::ops::batch_norm::BatchNorm;
 use crate::ops::conv::Conv;
 use crate::ops::dropout::Dropout;
@@ -72,7 +73,7 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
 }
 
 /// What only a training pass has.
-struct Training<'a, E: Real, X: Exec<E>> {
+pub(super) struct Training<'a, E: Real, X: Exec<E>> {
     seeds: &'a mut dyn FnMut() -> u64,
     sink: Sink<X, X::Buf, X::Err>,
     statistics: Statistics<E, X>,
@@ -80,20 +81,22 @@ struct Training<'a, E: Real, X: Exec<E>> {
 
 /// A forward pass.
 pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
-    network: &'a Network,
-    params: &'a Params<X::Buf>,
-    batch: usize,
-    training: Option<Training<'a, E, X>>,
+    pub(super) network: &'a Network,
+    pub(super) params: &'a Params<X::Buf>,
+    pub(super) batch: usize,
+    /// How often loops run, by count.
+    pub(super) counts: Vec<usize>,
+    pub(super) training: Option<Training<'a, E, X>>,
     /// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
-    shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
+    pub(super) shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
     /// The values that have names.
-    values: Vec<Option<Act<E, X, T>>>,
-    /// How often each will be used from here on.
-    uses: Vec<usize>,
-    fused: Vec<LayerId>,
+    pub(super) values: Vec<Option<Act<E, X, T>>>,
+    /// How each will be used from here on.
+    pub(super) uses: Vec<Uses>,
+    pub(super) fused: Vec<LayerId>,
 }
 
-type Flow<E, X, T> = Result<Act<E, X, T>, <X as Exec<E>>::Err>;
+pub(super) type Flow<E, X, T> = Result<Act<E, X, T>, <X as Exec<E>>::Err>;
 
 impl<'a, E: Real, X: Exec<E>> Walk<'a, E, X, NoTape> {
     pub(super) fn inference(network: &'a Network, params: &'a Params<X::Buf>, batch: usize) -> Self {
@@ -129,12 +132,19 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             network,
             params,
             batch,
+            counts: most(network),
             training,
             shared: HashMap::new(),
             values: network.values.iter().map(|_| None).collect(),
             uses: network.uses(),
             fused: Vec::new(),
         }
+    }
+
+    /// With these counts of loops, instead of the most.
+    pub(super) fn with_counts(self, counts: &[usize]) -> Self {
+        let counts = counts.to_vec();
+        Self { counts, ..self }
     }
 
     /// Takes a batch of inputs, NCHW, through the network.
@@ -153,6 +163,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
                 tape: T::default(),
                 kernels: kernels.clone(),
                 unit,
+                in_loop: None,
             };
             let size = map(port.shape, self.batch);
             let x = Rc::new(inside(exec, port.shape, self.batch, x)?);
@@ -205,7 +216,13 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             let kernel = kernels.param(place, || read(&context.exec))?;
             return Ok(Param::new(kernel, len, false));
         }
+        if let Some(param) = context.in_loop.as_ref().and_then(|bound| bound.param(place)) {
+            return Ok(param);
+        }
         let param = Param::new(Rc::new(read(&context.exec)?), len, T::RECORDS);
+        if let Some(bound) = &context.in_loop {
+            bound.keep(place, &param);
+        }
         if let Some(training) = &self.training {
             let (param, sink) = (param.clone(), training.sink.clone());
             context
@@ -446,16 +463,16 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
     }
 
     fn keep(&mut self, id: ValueId, x: Act<E, X, T>) {
-        self.values[id] = Some(x).filter(|_| self.uses[id] > 0);
+        self.values[id] = self.uses[id].next().then_some(x);
     }
 
     fn from(&mut self, id: ValueId, x: Option<Act<E, X, T>>) -> Flow<E, X, T> {
-        self.uses[id] -= 1;
+        let again = self.uses[id].used();
         let slot = &mut self.values[id];
-        let value = match (self.uses[id], slot) {
-            (0, slot) => slot.take(),
-            (_, Some(kept)) => Some(kept.again()),
-            (_, None) => None,
+        let value = match (again, slot) {
+            (false, slot) => slot.take(),
+            (true, Some(kept)) => Some(kept.again()),
+            (true, None) => None,
         };
         let Some(value) = value else {
             unreachable!("a name stands for a value before it is used")
@@ -464,6 +481,10 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
             Some(x) => value.after(x),
             None => value,
         })
+    }
+
+    fn repeat(&mut self, of: &Loop, x: Act<E, X, T>) -> Flow<E, X, T> {
+        self.run_time_loop(of, x)
     }
 
     fn join(&mut self, join: &Join, first: Act<E, X, T>, others: Vec<Act<E, X, T>>) -> Flow<E, X, T> {

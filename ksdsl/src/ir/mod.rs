@@ -10,10 +10,10 @@ mod walk;
 pub use crate::ast::SharePart;
 pub use crate::ops::{Init, Op, Part, Real, Tensor};
 pub use network::{
-    Arm, COEFFICIENTS, Group, GroupId, Join, Kept, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Mapping, Network, Node,
-    Port, PrivateTensor, PrivateTensors, SCALE, Scope, ScopeKind, ValueId, View, Visit,
+    Arm, COEFFICIENTS, Count, Group, GroupId, Join, Kept, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Loop, Mapping,
+    Network, Node, Port, PrivateTensor, PrivateTensors, SCALE, Scope, ScopeKind, ValueId, View, Visit,
 };
 pub use path::{Path, Segment, key};
 pub(crate) use shape::in_words;
 pub use shape::{Shape, join_sizes};
-pub use walk::Walk;
+pub use walk::{Uses, Walk};

@@ -22,6 +22,15 @@ pub struct Kept {
     pub shape: Shape,
 }
 
+/// The count of loops, an argument of the forward pass.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Count {
+    /// The name of the loops.
+    pub name: String,
+    /// Its maximum.
+    pub most: u64,
+}
+
 /// An input or an output of a network.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Port {
@@ -67,6 +76,8 @@ pub struct Layer {
     pub combined: Option<u64>,
     /// Which part of its shared kernel it uses.
     pub view: View,
+    /// How often it runs at most, in loops.
+    pub iterations: Option<u64>,
 }
 
 /// The part of a shared kernel that a visit uses; by default all of it, as it is stored.
@@ -189,7 +200,8 @@ impl Layer {
     }
 
     /// Multiply-adds per image: those of its operation, and those of its own addition to the kernel or combination of
-    /// kernels, which a pass needs once, whatever its batch.
+    /// kernels, which a pass needs once, whatever its batch. In
+    /// loops, of all iterations up to the maximum.
     pub fn macs(&self) -> u128 {
         let addition = self
             .low_rank()
@@ -200,7 +212,8 @@ impl Layer {
                 .map_or(0, |[rows, columns]| u128::from(rows) * u128::from(columns))
         };
         let combination = self.combined.map_or(0, |kernels| u128::from(kernels) * elements());
-        self.op.macs(self.output) + addition + combination
+        let once = self.op.macs(self.output) + addition + combination;
+        once.saturating_mul(self.iterations.unwrap_or(1).into())
     }
 }
 
@@ -269,6 +282,8 @@ pub enum ScopeKind {
     Block(String),
     /// One iteration of a `repeat` whose body is more than a block.
     Iteration,
+    /// The body of a loop.
+    Loop,
 }
 
 /// A part of the tree with a path of its own.
@@ -306,6 +321,8 @@ pub enum Node {
     Layer(LayerId),
     /// A stage, block or iteration.
     Scope(Scope),
+    /// A loop.
+    Loop(Loop),
     /// Branches of one input and what joins their outputs.
     Join(Join),
     /// The current value gets a name.
@@ -314,6 +331,23 @@ pub enum Node {
     Set(ValueId),
     /// The named value becomes the current one.
     From(ValueId),
+}
+
+/// A repetition whose count is given at run time, at least 1. What its scope sets and its output go on to the next
+/// iteration.
+#[derive(Clone, Debug)]
+pub struct Loop {
+    /// The position of its count in [`Network::loops`].
+    pub count: usize,
+    /// The maximum of the count.
+    pub most: u64,
+    /// In training, how many of the last iterations gradients flow through; none for all.
+    pub gradients: Option<u64>,
+    /// The body, which gives the shape that it takes.
+    pub scope: Scope,
+    /// A value of the body, a vector of one feature, that is known after the loop: in inference an item stops where it is
+    /// above 0.
+    pub exit: Option<ValueId>,
 }
 
 /// Branches of one input and what joins their outputs.
@@ -364,6 +398,9 @@ pub struct Network {
     /// The values that have names.
     #[doc(hidden)]
     pub values: Vec<Kept>,
+    /// The counts of loops, in the order of the first loops.
+    #[doc(hidden)]
+    pub loops: Vec<Count>,
     /// All layers in the order of the forward pass.
     #[doc(hidden)]
     pub layers: Vec<Layer>,

@@ -1,6 +1,7 @@
 //! Walks over the forward pass.
 
-use super::{Join, LayerId, Network, Node, Scope, ValueId};
+use super::{Join, LayerId, Loop, Network, Node, Scope, ValueId};
+use std::collections::VecDeque;
 
 /// Carries a value through a forward pass, step by step, in the order in which generated code computes: a branch's
 /// inputs are made of one value first, then the branches run one after the other, then they are joined. A branch that
@@ -23,6 +24,9 @@ pub trait Walk {
     /// The value under a name, in place of the current one, which is nothing where a branch begins.
     fn from(&mut self, id: ValueId, x: Option<Self::Value>) -> Result<Self::Value, Self::Error>;
 
+    /// Runs a loop, each iteration with the steps of its body.
+    fn repeat(&mut self, of: &Loop, x: Self::Value) -> Result<Self::Value, Self::Error>;
+
     /// What joins the outputs of branches: of the first, and of the others.
     fn join(&mut self, join: &Join, first: Self::Value, others: Vec<Self::Value>) -> Result<Self::Value, Self::Error>;
 
@@ -31,6 +35,7 @@ pub trait Walk {
         nodes.iter().try_fold(x, |x, node| match node {
             Node::Layer(id) => self.layer(*id, x),
             Node::Scope(scope) => self.nodes(&scope.nodes, x),
+            Node::Loop(of) => self.repeat(of, x),
             Node::Join(join) => self.arms(join, x),
             Node::Keep(id) | Node::Set(id) => {
                 let [x, kept] = self.fork(x)?;
@@ -80,7 +85,7 @@ impl Network {
                 match node {
                     Node::Layer(_) | Node::Keep(_) | Node::Set(_) | Node::From(_) => {}
                     Node::Join(join) => stack.extend(join.arms.iter().rev().flat_map(|arm| arm.nodes.iter().rev())),
-                    Node::Scope(scope) => {
+                    Node::Scope(scope) | Node::Loop(Loop { scope, .. }) => {
                         stack.extend(scope.nodes.iter().rev());
                         return Some(scope);
                     }
@@ -90,19 +95,72 @@ impl Network {
         })
     }
 
-    /// How often each value is used: by steps that go on from it, and as an output.
-    pub fn uses(&self) -> Vec<usize> {
-        let mut uses = vec![0; self.values.len()];
-        self.output_values().into_iter().for_each(|id| uses[id] += 1);
-        let mut stack: Vec<&Node> = self.nodes.iter().collect();
+    /// How the values are used by the steps, and as outputs.
+    pub fn uses(&self) -> Vec<Uses> {
+        let mut uses = vec![Uses::default(); self.values.len()];
+        self.more_inputs().into_iter().for_each(|id| uses[id].replaced());
+        Uses::count(&self.nodes, &mut uses);
+        self.output_values().into_iter().for_each(|id| uses[id].once_more());
+        uses
+    }
+}
+
+/// How often a name is used as what it stands for at first, and then after each step that gives it another value.
+#[derive(Clone, Debug)]
+pub struct Uses(VecDeque<usize>);
+
+impl Default for Uses {
+    fn default() -> Self {
+        Uses(VecDeque::from([0]))
+    }
+}
+
+impl Uses {
+    /// Adds how some steps use each value. A loop uses once what it takes, and leaves what it sets and its exit.
+    pub fn count(nodes: &[Node], uses: &mut [Uses]) {
+        let mut stack: Vec<&Node> = nodes.iter().rev().collect();
         while let Some(node) = stack.pop() {
             match node {
-                Node::Layer(_) | Node::Keep(_) | Node::Set(_) => {}
-                Node::From(id) => uses[*id] += 1,
-                Node::Scope(scope) => stack.extend(&scope.nodes),
-                Node::Join(join) => stack.extend(join.arms.iter().flat_map(|arm| &arm.nodes)),
+                Node::Layer(_) => {}
+                Node::Keep(id) | Node::Set(id) => uses[*id].replaced(),
+                Node::From(id) => uses[*id].once_more(),
+                Node::Scope(scope) => stack.extend(scope.nodes.iter().rev()),
+                Node::Loop(of) => {
+                    of.scope.takes.iter().for_each(|id| uses[*id].once_more());
+                    of.scope.sets.iter().chain(&of.exit).for_each(|id| uses[*id].replaced());
+                }
+                Node::Join(join) => stack.extend(join.arms.iter().rev().flat_map(|arm| arm.nodes.iter().rev())),
             }
         }
-        uses
+    }
+
+    /// Notes one more use of what the name stands for in the end.
+    pub fn once_more(&mut self) {
+        if let Some(last) = self.0.back_mut() {
+            *last += 1;
+        }
+    }
+
+    fn replaced(&mut self) {
+        self.0.push_back(0);
+    }
+
+    /// Uses what the name stands for. Whether it is used again.
+    pub fn used(&mut self) -> bool {
+        if let Some(now) = self.0.front_mut() {
+            *now = now.saturating_sub(1);
+        }
+        self.is_needed()
+    }
+
+    /// Goes on to the next value of the name. Whether that is used.
+    pub fn next(&mut self) -> bool {
+        self.0.pop_front();
+        self.is_needed()
+    }
+
+    /// Whether what the name stands for is used from here on.
+    pub fn is_needed(&self) -> bool {
+        self.0.front().is_some_and(|now| *now > 0)
     }
 }

@@ -382,6 +382,9 @@ pub const RESIDUAL: &[ParamDef] = &[
     param("skip", ParamKind::Word(&["always", "on_same_shape"]), false),
 ];
 
+/// The options of a loop, `repeat up to 16, gradients = 4`.
+pub const LOOP: &[ParamDef] = &[param("gradients", ParamKind::Size, false)];
+
 /// Everything that a specification can call.
 pub fn layers() -> impl Iterator<Item = &'static LayerDef> {
     FILES.iter().copied().flatten()

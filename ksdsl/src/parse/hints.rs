@@ -22,6 +22,7 @@ const OPENERS: &[&str] = &[
     "seq",
     "keep",
     "set",
+    "exit",
     "from",
     "isomorphic",
     "into",
@@ -36,16 +37,18 @@ fn openers() -> impl Iterator<Item = &'static str> + Clone {
 /// Words that cannot be names.
 pub(super) const RESERVED: &[&str] = &[
     "net", "block", "stage", "input", "output", "let", "share", "residual", "shortcut", "path", "repeat", "when",
-    "else", "seq", "keep", "set", "from", "true", "false", "and", "or", "not", "as", "in", "x",
+    "else", "seq", "keep", "set", "exit", "from", "true", "false", "and", "or", "not", "as", "in", "x",
 ];
 
 /// Keywords that a name of the writer's choice follows.
-const NAMING: &[&str] = &["net", "block", "stage", "let", "keep", "output", "as"];
+const NAMING: &[&str] = &["net", "block", "stage", "let", "keep", "exit", "output", "as"];
 
 /// Words that are right where they are.
 const OTHERS: &[&str] = &[
     "kernel",
     "bias",
+    "up",
+    "to",
     "of",
     "in",
     "as",

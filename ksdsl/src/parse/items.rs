@@ -146,6 +146,7 @@ impl TreeBuilder<'_, '_> {
                 Statement::Let(name, self.expr(inner.next()?))
             }
             Rule::keep => Statement::Keep(self.name(&content(pair).next()?)),
+            Rule::exit => Statement::Exit(self.name(&content(pair).next()?)),
             Rule::set => Statement::Set(self.expr(content(pair).next()?)),
             Rule::block => Statement::Block(self.block(pair)?),
             Rule::stage => {
@@ -180,16 +181,16 @@ impl TreeBuilder<'_, '_> {
     }
 
     pub(super) fn args(&mut self, pair: Node<'_>) -> Vec<Arg> {
-        content(pair)
-            .filter_map(|arg| {
-                let mut inner: Vec<_> = content(arg).collect();
-                let value = self.dims(inner.pop()?);
-                Some(Arg {
-                    name: inner.pop().map(|name| self.name(&name)),
-                    value,
-                })
-            })
-            .collect()
+        content(pair).filter_map(|arg| self.arg(arg)).collect()
+    }
+
+    pub(super) fn arg(&mut self, pair: Node<'_>) -> Option<Arg> {
+        let mut inner: Vec<_> = content(pair).collect();
+        let value = self.dims(inner.pop()?);
+        Some(Arg {
+            name: inner.pop().map(|name| self.name(&name)),
+            value,
+        })
     }
 
     pub(super) fn dims(&mut self, pair: Node<'_>) -> Dims {

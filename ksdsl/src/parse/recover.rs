@@ -109,7 +109,7 @@ fn defined<'t>(pair: &[Token<'t>]) -> Option<&'t str> {
 
 /// Words before a name that is defined, in this language and in others.
 const DEFINES: &[&str] = &[
-    "let", "keep", "block", "net", "as", "for", "def", "fn", "class", "const", "var", "int", "mut",
+    "let", "keep", "exit", "block", "net", "as", "for", "def", "fn", "class", "const", "var", "int", "mut",
 ];
 
 /// The statement an error stands in. Where it is the first word of a statement that is not expected, the

@@ -1,7 +1,7 @@
 //! Steps: layers, blocks and the constructs that join them.
 
 use super::{Node, Rule, TreeBuilder, content};
-use crate::ast::{Body, Call, PathArm, Statement, Step, StepKind};
+use crate::ast::{Body, Call, Expr, PathArm, Statement, Step, StepKind, UpTo};
 use crate::source::{Name, Span};
 
 impl TreeBuilder<'_, '_> {
@@ -75,15 +75,28 @@ impl TreeBuilder<'_, '_> {
 
     fn repeat(&mut self, pair: Node<'_>) -> Option<StepKind> {
         let mut inner = content(pair).peekable();
-        let count = self.expr(inner.next()?);
+        let (count, up_to) = self.count(inner.next()?)?;
         let index = inner
             .next_if(|part| part.as_rule() == Rule::ident)
             .map(|ident| self.name(&ident));
         Some(StepKind::Repeat {
             count,
+            up_to,
             index,
             body: self.body(inner.next()?),
         })
+    }
+
+    /// How often something is repeated: a number, or what a loop has instead.
+    fn count(&mut self, pair: Node<'_>) -> Option<(Expr, Option<UpTo>)> {
+        if pair.as_rule() != Rule::up_to {
+            return Some((self.expr(pair), None));
+        }
+        let span = self.span(&pair);
+        let mut inner = content(pair);
+        let most = self.expr(inner.next()?);
+        let args = inner.filter_map(|arg| self.arg(arg)).collect();
+        Some((most, Some(UpTo { args, span })))
     }
 
     fn when(&mut self, pair: Node<'_>) -> Option<StepKind> {

@@ -61,8 +61,8 @@ const CLAUSE_CONTINUES: &[&str] = &["in", "except", "every", "into", "at", "with
 /// Words and signs that a statement cannot end with.
 const DANGLES: &[&str] = &[
     "in", "except", "every", "into", "at", "with", "as", "of", "and", "or", "not", "share", "let", "input", "stage",
-    "block", "net", "repeat", "when", "private", "output", "keep", "set", "from", ",", ".", "=", "+", "-", "*", "/",
-    "%", "<", ">", ":",
+    "block", "net", "repeat", "when", "private", "output", "keep", "set", "exit", "from", ",", ".", "=", "+", "-", "*",
+    "/", "%", "<", ">", ":",
 ];
 
 /// Statements of a body, as ranges of tokens, from its first token to the one that closes it or the last.

@@ -63,6 +63,7 @@ pub(crate) fn of_type(of: &Type) -> String {
         ScopeKind::Stage => "Stage".to_owned(),
         ScopeKind::Block(name) => format!("Block `{name}` at"),
         ScopeKind::Iteration => "One iteration of the repetition at".to_owned(),
+        ScopeKind::Loop => "One iteration of the loop at".to_owned(),
     };
     format!("{what} {}: {} to {}.", paths(&of.paths), of.body.input, of.body.output)
 }

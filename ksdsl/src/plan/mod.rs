@@ -57,8 +57,8 @@ pub(super) struct Body {
     pub(super) values: Vec<Kept>,
     /// How many come from outside.
     pub(super) takes: usize,
-    /// Those that go outside with the output: of those from outside the ones that its steps set, and the outputs of a
-    /// network.
+    /// Those that go outside with the output: of those from outside the ones that its steps set, the exit of a loop, and
+    /// the outputs of a network.
     pub(super) sets: Vec<LocalId>,
 }
 
@@ -126,12 +126,29 @@ pub(super) enum Step {
     Module(FieldId, Vec<Use>),
     /// Equal structs in a row, each with the same values.
     Repeat(FieldId, Vec<Use>),
+    /// A loop.
+    Loop(LoopStep),
     /// The current value gets a name.
     Keep(LocalId),
     /// A name gets the current value.
     Set(LocalId),
     /// The named value becomes the current one.
     From(Use),
+}
+
+/// A loop: the struct of a field, as often as is given at run time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LoopStep {
+    pub(super) field: FieldId,
+    /// The position of its count in [`Network::loops`].
+    pub(super) count: usize,
+    pub(super) most: u64,
+    /// In training, how many of the last iterations gradients flow through; none for all.
+    pub(super) gradients: Option<u64>,
+    /// The values that each iteration takes.
+    pub(super) uses: Vec<Use>,
+    /// The value that says which items stop, the last that an iteration gives.
+    pub(super) exit: Option<LocalId>,
 }
 
 /// A branch: the name of its output, its steps, and the shape they give.
@@ -147,7 +164,7 @@ impl Step {
     pub(super) fn arms(&self) -> &[Arm] {
         match self {
             Step::Layer { arms, .. } => arms,
-            Step::Module(..) | Step::Repeat(..) | Step::Keep(_) | Step::Set(_) | Step::From(_) => &[],
+            Step::Module(..) | Step::Repeat(..) | Step::Loop(_) | Step::Keep(_) | Step::Set(_) | Step::From(_) => &[],
         }
     }
 }
@@ -232,7 +249,7 @@ impl<'n> Planner<'n> {
         while at < nodes.len() {
             match &nodes[at] {
                 Node::Scope(first) => {
-                    let of = planned.take().unwrap_or_else(|| self.intern(first));
+                    let of = planned.take().unwrap_or_else(|| self.intern(first, None));
                     let (more, next) = self.followers(first, of, &nodes[at + 1..]);
                     planned = next;
                     let uses = parts.values.uses(&first.takes);
@@ -243,6 +260,7 @@ impl<'n> Planner<'n> {
                 Node::Layer(id) => {
                     steps.push(layer_step(self.network, *id, depth, &mut parts.fields));
                 }
+                Node::Loop(of) => steps.push(self.loop_step(of, parts)),
                 Node::Keep(id) => steps.push(Step::Keep(parts.values.add(*id))),
                 Node::Set(id) => steps.push(Step::Set(parts.values.get(*id))),
                 Node::From(id) => steps.push(Step::From(parts.values.use_of(*id))),
@@ -288,7 +306,7 @@ impl<'n> Planner<'n> {
             if scope.path.0.split_last() != Some((&Segment::Index(wanted), prefix)) || scope.takes != first.takes {
                 break;
             }
-            let other = self.intern(scope);
+            let other = self.intern(scope, None);
             if other != of {
                 return (count, Some(other));
             }
@@ -297,12 +315,31 @@ impl<'n> Planner<'n> {
         (count, None)
     }
 
-    /// The struct for a scope; each scope is looked at once.
-    fn intern(&mut self, scope: &'n Scope) -> TypeId {
+    /// A loop, whose exit is a value from then on.
+    fn loop_step(&mut self, of: &'n ir::Loop, parts: &mut Parts) -> Step {
+        let ty = self.intern(&of.scope, of.exit);
+        let uses = parts.values.uses(&of.scope.takes);
+        parts.fields.push(Field::Module {
+            key: key(of.scope.relative()),
+            of: ty,
+        });
+        Step::Loop(LoopStep {
+            field: parts.fields.len() - 1,
+            count: of.count,
+            most: of.most,
+            gradients: of.gradients,
+            uses,
+            exit: of.exit.map(|id| parts.values.add(id)),
+        })
+    }
+
+    /// The struct for a scope, which gives the exit of a loop after what it sets; each scope is looked at once.
+    fn intern(&mut self, scope: &'n Scope, exit: Option<ValueId>) -> TypeId {
         self.order += 1;
         let order = self.order;
         let shapes = [scope.input, scope.output];
-        let body = self.body(&scope.nodes, scope.path.0.len(), shapes, (&scope.takes, &scope.sets));
+        let gives: Vec<ValueId> = scope.sets.iter().copied().chain(exit).collect();
+        let body = self.body(&scope.nodes, scope.path.0.len(), shapes, (&scope.takes, &gives));
         let wanted = (scope.kind.clone(), body);
         if let Some(&id) = self.known.get(&wanted) {
             self.types[id].paths.push(scope.path.clone());
@@ -339,6 +376,7 @@ impl<'n> Planner<'n> {
                 Field::Module { of, .. } | Field::Repeat { of, .. } => (property.inner)(&self.types[*of]),
                 Field::Tensor { .. } | Field::Norm { .. } => false,
             },
+            Step::Loop(of) => property.loops || self.uses(&[Step::Module(of.field, Vec::new())], body, property),
             Step::Keep(_) | Step::Set(_) | Step::From(_) => false,
         })
     }
@@ -361,7 +399,7 @@ impl<'n> Planner<'n> {
         let base = match &scope.kind {
             ScopeKind::Stage => format!("{}Stage", words(&scope.path.0)),
             ScopeKind::Block(block) => format!("{}{}Block", words(&scope.path.0[..scope.parent_depth]), camel(block)),
-            ScopeKind::Iteration => format!("{}Block", words(&scope.path.0)),
+            ScopeKind::Iteration | ScopeKind::Loop => format!("{}Block", words(&scope.path.0)),
         };
         let base = match base.starts_with(|c: char| c.is_ascii_digit()) {
             true => format!("_{base}"),
@@ -429,16 +467,20 @@ fn layer_step(network: &Network, id: usize, depth: usize, fields: &mut Vec<Field
 struct Property {
     layer: fn(&Op, &[Location]) -> bool,
     inner: fn(&Type) -> bool,
+    /// Whether loops have it.
+    loops: bool,
 }
 
 const SHARED: Property = Property {
     layer: |_, tensors| tensors.iter().any(|source| matches!(source, Location::Shared(..))),
     inner: |inner| inner.uses_shared,
+    loops: false,
 };
 
 const PASS: Property = Property {
     layer: |op, _| op.needs_pass(),
     inner: |inner| inner.uses_pass,
+    loops: true,
 };
 
 fn scope_step(first: &Scope, of: TypeId, count: usize, (fields, uses): (&mut Vec<Field>, Vec<Use>)) -> Step {

@@ -43,6 +43,7 @@ fn steps(all: &[Step]) -> usize {
             Step::Layer { arms, .. } if arms.is_empty() => LAYER,
             Step::Layer { arms, .. } => STEP * (arms.len() - 1),
             Step::Module(_, uses) | Step::Repeat(_, uses) => STEP + VALUE * uses.len(),
+            Step::Loop(of) => 6 * STEP + 4 * VALUE * of.uses.len(),
             Step::Keep(_) | Step::Set(_) | Step::From(_) => VALUE,
         };
         own + step.arms().iter().map(|arm| steps(&arm.steps)).sum::<usize>()

@@ -56,6 +56,10 @@ fn backwards(steps: &mut [Step], used: &mut [bool]) {
         match step {
             Step::Layer { arms, .. } => backwards_in(arms, used),
             Step::Module(_, uses) | Step::Repeat(_, uses) => uses.iter_mut().for_each(|of| mark(of, used)),
+            Step::Loop(of) => {
+                of.exit.iter().for_each(|exit| used[*exit] = false);
+                of.uses.iter_mut().for_each(|of| mark(of, used));
+            }
             Step::From(of) => mark(of, used),
             // What the name stood for before is used no more.
             Step::Keep(value) | Step::Set(value) => used[*value] = false,

@@ -135,7 +135,8 @@ impl Clause<'_, '_> {
 
     /// The places of blocks and of iterations that are none.
     fn block_nodes(&self) -> HashSet<NodeId> {
-        let scopes = self.network.scopes().filter(|scope| scope.kind != ScopeKind::Stage);
+        let scopes = self.network.scopes();
+        let scopes = scopes.filter(|scope| !matches!(scope.kind, ScopeKind::Stage | ScopeKind::Loop));
         scopes.filter_map(|scope| self.index.find(&scope.path)).collect()
     }
 

@@ -107,6 +107,7 @@ fn unshared(elaborated: Elaborated<'_>) -> (Network, Clauses<'_>) {
         rank: None,
         combined: None,
         view: View::default(),
+        iterations: layer.iterations,
     };
     let network = Network {
         name: elaborated.head.name.to_owned(),
@@ -117,6 +118,7 @@ fn unshared(elaborated: Elaborated<'_>) -> (Network, Clauses<'_>) {
         outputs: elaborated.outputs,
         nodes: elaborated.nodes,
         values: elaborated.values,
+        loops: elaborated.loops,
         layers: elaborated.layers.into_iter().map(layer).collect(),
         groups: Vec::new(),
     };

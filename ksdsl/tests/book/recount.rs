@@ -71,6 +71,11 @@ fn macs(layer: &Layer) -> u64 {
     outputs * each + (layer.rank.unwrap_or(0) + layer.combined.unwrap_or(0)) * rows * columns
 }
 
+/// How often a layer runs if loops run as often as they can.
+fn times(layer: &Layer) -> u64 {
+    layer.iterations.unwrap_or(1)
+}
+
 /// Counts a network.
 pub(crate) fn recount(network: &Network) -> Counts {
     // Each kernel, bias and norm once: by its group and number, or by its layer.
@@ -90,7 +95,7 @@ pub(crate) fn recount(network: &Network) -> Counts {
             // Of slices the largest is stored.
             let held = stored.entry(key).or_default();
             *held = (held.0.max(kernels * size), statistics);
-            unshared += size;
+            unshared += size * times(layer);
         }
         if let Some(shape) = layer.op.kernel_shape() {
             let (rows, columns) = (shape[0], shape[1..].iter().product::<u64>());
@@ -102,6 +107,6 @@ pub(crate) fn recount(network: &Network) -> Counts {
         trainable: own + stored.values().map(|(size, _)| size).sum::<u64>(),
         unshared,
         buffers: stored.values().map(|(_, statistics)| statistics).sum(),
-        macs: network.layers.iter().map(macs).sum(),
+        macs: network.layers.iter().map(|layer| macs(layer) * times(layer)).sum(),
     }
 }

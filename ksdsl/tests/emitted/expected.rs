@@ -188,6 +188,7 @@ impl Walk<'_, '_> {
                 x
             }
             Node::From(value) => self.values[*value].expect("a value that was kept"),
+            Node::Loop(_) => panic!("how often a loop runs is not known here"),
             Node::Join(join) => {
                 let arms = join.arms.iter();
                 let values: Vec<(Id, Shape)> = arms.map(|arm| (self.nodes(&arm.nodes, x), arm.output)).collect();

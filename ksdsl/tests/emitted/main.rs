@@ -73,6 +73,8 @@ fn all() -> Vec<Network> {
             }
         }
     }
+    // How often a loop runs is not known here; `tests/tests/loops` runs them.
+    all.retain(|network| network.loops.is_empty());
     assert!(all.len() > 100, "only {} networks", all.len());
     all
 }

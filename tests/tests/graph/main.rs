@@ -116,7 +116,7 @@ where
 fn joins(nodes: &[ir::Node]) -> Vec<String> {
     let of_node = |node: &ir::Node| match node {
         ir::Node::Layer(_) | ir::Node::Keep(_) | ir::Node::Set(_) | ir::Node::From(_) => Vec::new(),
-        ir::Node::Scope(scope) => joins(&scope.nodes),
+        ir::Node::Scope(scope) | ir::Node::Loop(ir::Loop { scope, .. }) => joins(&scope.nodes),
         ir::Node::Join(join) => {
             let arms = join.arms.iter().flat_map(|arm| joins(&arm.nodes));
             arms.chain([join.op.call().name.to_owned()]).collect()

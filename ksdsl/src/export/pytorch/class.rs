@@ -2,7 +2,7 @@
 
 use super::helpers::{Helper, Used, parameter};
 use super::lines::Lines;
-use super::names::{Fresh, access, reach};
+use super::names::{Fresh, access, reach, variable};
 use crate::ir::{COEFFICIENTS, GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, PrivateTensors, SCALE, Shape, View};
 use crate::ops::{Python, Statement};
 use crate::plan::{Arm, Body, Field, FieldId, Location, Plan, Step, TypeId, Use};
@@ -13,6 +13,8 @@ pub(super) struct File<'p> {
     pub(super) plan: &'p Plan<'p>,
     /// By struct, whether it visits a group of several kernels.
     banks: Vec<bool>,
+    /// By struct, whether it has loops.
+    loops: Vec<bool>,
 }
 
 impl<'p> File<'p> {
@@ -20,11 +22,14 @@ impl<'p> File<'p> {
         let mut file = File {
             plan,
             banks: Vec::new(),
+            loops: Vec::new(),
         };
         // Inner structs come first.
         for of in &plan.types {
             let banks = file.visits_banks(&of.body);
             file.banks.push(banks);
+            let loops = file.has_loops(&of.body);
+            file.loops.push(loops);
         }
         file
     }
@@ -38,6 +43,20 @@ impl<'p> File<'p> {
         self.any_bank(&body.steps, body)
     }
 
+    /// Whether a forward pass, or one inside it, has loops.
+    pub(super) fn has_loops(&self, body: &Body) -> bool {
+        self.any_loop(&body.steps, body)
+    }
+
+    fn any_loop(&self, steps: &[Step], body: &Body) -> bool {
+        steps.iter().any(|step| match step {
+            Step::Layer { arms, .. } => arms.iter().any(|arm| self.any_loop(&arm.steps, body)),
+            Step::Module(field, _) | Step::Repeat(field, _) => inner(body, *field).is_some_and(|of| self.loops[of]),
+            Step::Loop(_) => true,
+            Step::Keep(_) | Step::Set(_) | Step::From(_) => false,
+        })
+    }
+
     fn any_bank(&self, steps: &[Step], body: &Body) -> bool {
         steps.iter().any(|step| match step {
             Step::Layer { tensors, arms, .. } => {
@@ -45,6 +64,7 @@ impl<'p> File<'p> {
                 tensors.iter().any(|source| self.is_bank(*source)) || arms.iter().any(inside)
             }
             Step::Module(field, _) | Step::Repeat(field, _) => inner(body, *field).is_some_and(|of| self.banks[of]),
+            Step::Loop(of) => inner(body, of.field).is_some_and(|of| self.banks[of]),
             Step::Keep(_) | Step::Set(_) | Step::From(_) => false,
         })
     }
@@ -73,9 +93,9 @@ pub(super) struct Class<'p> {
     /// Keys of parts that only hold others.
     containers: HashSet<String>,
     attributes: Fresh,
-    variables: Fresh,
+    pub(super) variables: Fresh,
     /// The variables of the values with names.
-    values: Vec<String>,
+    pub(super) values: Vec<String>,
     /// Whether it is the network and has the shared kernels beside its parts.
     holds_shared: bool,
 }
@@ -97,6 +117,7 @@ impl<'p> Class<'p> {
         };
         class.variables.reserve("x");
         class.variables.reserve("shared");
+        class.variables.reserve("loop_counts");
         class.variables.reserve("self");
         for value in &body.values {
             let variable = class.variables.name(&format!("kept_{}", value.name));
@@ -135,6 +156,7 @@ impl<'p> Class<'p> {
                     self.forward.call(&format!("{output} = {part}"), &args, "");
                 }
                 Step::Repeat(field, uses) => self.repeat(*field, uses, x),
+                Step::Loop(of) => self.run_time_loop(of, x),
                 Step::Keep(value) | Step::Set(value) => {
                     self.forward.line(&format!("{} = {x}", self.values[*value]));
                 }
@@ -206,22 +228,37 @@ impl<'p> Class<'p> {
         inside.count() == 1 && !network
     }
 
-    fn args(&self, field: FieldId, uses: &[Use], x: &str) -> Vec<String> {
+    pub(super) fn args(&self, field: FieldId, uses: &[Use], x: &str) -> Vec<String> {
         let shared = inner(self.body, field).is_some_and(|of| self.file.plan.types[of].uses_shared);
         let mut args = vec![x.to_owned()];
         args.extend(shared.then(|| "shared".to_owned()));
+        let loops = inner(self.body, field).is_some_and(|of| self.file.loops[of]);
+        args.extend(loops.then(|| "loop_counts".to_owned()));
         args.extend(uses.iter().map(|of| self.values[of.value].clone()));
         args
     }
 
     /// The variables for what a part gives: its output, and the values that it sets.
     fn outputs(&self, field: FieldId, uses: &[Use], x: &str) -> String {
+        let sets = self.sets(field, uses);
+        std::iter::once(x.to_owned()).chain(sets).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The variables of the values that a part takes and sets.
+    pub(super) fn sets(&self, field: FieldId, uses: &[Use]) -> impl Iterator<Item = String> {
         let sets = inner(self.body, field).map(|of| self.file.plan.types[of].body.sets.as_slice());
-        let sets = sets
-            .unwrap_or_default()
+        // The exit of a loop is none that is taken.
+        let uses = sets.unwrap_or_default().iter().filter_map(|taken| uses.get(*taken));
+        uses.map(|of| self.values[of.value].clone())
+    }
+
+    /// The parameters of the network's `forward` for the counts of loops.
+    pub(super) fn counts(&mut self) -> Vec<String> {
+        let counts = &self.file.plan.network.loops;
+        counts
             .iter()
-            .map(|taken| self.values[uses[*taken].value].as_str());
-        std::iter::once(x).chain(sets).collect::<Vec<_>>().join(", ")
+            .map(|count| self.variables.name(&variable(&count.name)))
+            .collect()
     }
 
     /// The parameters of the network's `forward`.
@@ -381,7 +418,7 @@ impl<'p> Class<'p> {
     }
 
     /// The expression for the part of a field, which is made unless it is a layer.
-    fn part(&mut self, field: FieldId) -> String {
+    pub(super) fn part(&mut self, field: FieldId) -> String {
         let of_type = |of: TypeId| {
             let kernels = if self.file.banks[of] { "kernels" } else { "" };
             format!("{}({kernels})", self.file.plan.types[of].name)

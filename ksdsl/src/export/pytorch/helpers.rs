@@ -15,6 +15,8 @@ pub(super) enum Helper {
     /// What an operation is written with.
     Of(&'static OfOp),
     LowRank,
+    Iterations,
+    Select,
     Uniform,
     Normal,
     Constant,
@@ -41,6 +43,8 @@ impl Helper {
             Helper::Layer => LAYER,
             Helper::Of(helper) => helper.text,
             Helper::LowRank => LOW_RANK,
+            Helper::Iterations => ITERATIONS,
+            Helper::Select => SELECT,
             Helper::Uniform => UNIFORM,
             Helper::Normal => NORMAL,
             Helper::Constant => CONSTANT,
@@ -103,6 +107,18 @@ const LAYER: &str = r#"class Layer(Part):
 const LOW_RANK: &str = r#"def low_rank(kernel, b, a):
     """A shared kernel plus a layer's private low-rank addition."""
     return kernel + (b @ a).view_as(kernel)
+"#;
+
+const ITERATIONS: &str = r#"def iterations(loop: str, count: int, most: int) -> int:
+    """A count of a loop's iterations, checked."""
+    if not 1 <= count <= most:
+        raise ValueError(f"the loop `{loop}` runs 1 to {most} times, not {count}")
+    return count
+"#;
+
+const SELECT: &str = r#"def select(running, new, old):
+    """The new value of each item of a batch that runs, the old one of each that has stopped."""
+    return torch.where(running.view([-1] + [1] * (new.dim() - 1)), new, old)
 "#;
 
 const UNIFORM: &str = r#"def uniform(bound, *shape):

@@ -51,6 +51,16 @@ impl Lines {
         self.depth -= 1;
     }
 
+    /// The lines from here on are one level deeper.
+    pub(super) fn indent(&mut self) {
+        self.depth += 1;
+    }
+
+    /// The lines from here on are one level less deep.
+    pub(super) fn outdent(&mut self) {
+        self.depth -= 1;
+    }
+
     /// `head(a, b)tail`, cut into several lines where it does not fit.
     pub(super) fn call(&mut self, head: &str, args: &[String], tail: &str) {
         let one = format!("{head}({}){tail}", args.join(", "));

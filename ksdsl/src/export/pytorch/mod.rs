@@ -8,6 +8,7 @@
 mod class;
 mod helpers;
 mod lines;
+mod loops;
 mod names;
 mod shared;
 
@@ -57,6 +58,10 @@ fn block(file: &File<'_>, of: &plan::Type, used: &mut Used) -> String {
         true => ", shared: dict[str, torch.Tensor]",
         false => "",
     };
+    let steps = match file.has_loops(&of.body) {
+        true => ", loop_counts: dict[str, int]",
+        false => "",
+    };
     let mut lines = Lines::default();
     lines.line(&format!("class {}(Part):", of.name));
     lines.nested(|lines| {
@@ -72,7 +77,7 @@ fn block(file: &File<'_>, of: &plan::Type, used: &mut Used) -> String {
             lines.raw(&init);
         }
         lines.line("");
-        lines.line(&format!("def forward(self, x{shared}{taken}):"));
+        lines.line(&format!("def forward(self, x{shared}{steps}{taken}):"));
         lines.raw(&class.forward.into_text());
         lines.nested(|lines| lines.line(&format!("return x{set}")));
     });
@@ -89,11 +94,16 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
     lines.nested(|lines| {
         lines.docstring(&docs::of_network(network));
         shared::ties(network, lines, used);
+        used.extend((!network.loops.is_empty()).then_some(Helper::Iterations));
         let mut class = Class::write(file, &plan.root, used);
         let variables: Vec<String> = std::iter::once("x".to_owned())
             .chain(class.taken().iter().cloned())
             .collect();
         let inputs = class.parameters(&network.inputs);
+        let counts = class.counts();
+        let defaults = counts.iter().zip(&network.loops);
+        let defaults = defaults.map(|(count, of)| format!("{count}: int = {}", of.most));
+        let parameters: Vec<String> = inputs.iter().cloned().chain(defaults).collect();
         let outputs: Vec<&str> = class.set().collect();
         let outputs = if outputs.is_empty() {
             "x".to_owned()
@@ -111,8 +121,9 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
         });
         lines.raw(&class.init.into_text());
         lines.line("");
-        lines.line(&format!("def forward(self, {}):", inputs.join(", ")));
+        lines.line(&format!("def forward(self, {}):", parameters.join(", ")));
         lines.nested(|lines| {
+            loops::checked(network, &counts, lines);
             for (variable, input) in variables
                 .iter()
                 .zip(&inputs)

@@ -82,6 +82,14 @@ fn is_attribute(name: &str) -> bool {
     !name.starts_with('_') && !taken.iter().any(|taken| taken.contains(&name))
 }
 
+/// A name of the writer's as one of a parameter.
+pub(super) fn variable(name: &str) -> String {
+    match KEYWORDS.contains(&name) {
+        true => format!("{name}_"),
+        false => name.to_owned(),
+    }
+}
+
 /// How to reach the part of a key: `.squeeze_excite.reduce`, `[2]`, `["train"]`.
 pub(super) fn access(key: &str) -> String {
     let segment = |segment: &str| {
