@@ -22,6 +22,9 @@ pub type Flat<B, const C: usize, E, D, T = NoneTape> = Act<(B, Const<C>), E, D, 
 /// A batch of sequences as dfdx's tensors have it: `B` of `L` tokens with `C` features.
 pub type Tokens<B, const L: usize, const C: usize, E, D, T = NoneTape> = Tensor<(B, Const<L>, Const<C>), E, D, T>;
 
+/// A batch of signals as dfdx's tensors have it: `B` of `C` channels with `L` samples.
+pub type Signal<B, const C: usize, const L: usize, E, D, T = NoneTape> = Tensor<(B, Const<C>, Const<L>), E, D, T>;
+
 /// The shapes an activation can have: those of [`Map`] and [`Flat`].
 pub trait ActShape: Shape {
     /// The batch size as a type.
@@ -347,11 +350,23 @@ impl Layout {
     }
 }
 
-/// Sequences are maps of one row, with the tokens side by side and the features as channels.
+/// Sequences are maps of one row, with the tokens side by side and the features as channels; and so are signals, whose
+/// tensors have the values of a channel side by side.
 impl<B: Dim, const L: usize, const C: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>> Map<B, C, 1, L, E, D, T> {
     /// Reads a batch of sequences.
     pub fn read_tokens(x: Tokens<B, L, C, E, D, T>) -> Result<Self, D::Err> {
         Self::read_as((x.shape().0, Const, Const, Const), Layout::Same, x)
+    }
+
+    /// Reads a batch of signals, `C` channels of `L` samples.
+    pub fn read_signal(x: Signal<B, C, L, E, D, T>) -> Result<Self, D::Err> {
+        Self::read_as((x.shape().0, Const, Const, Const), Layout::ChannelsFirst, x)
+    }
+
+    /// Makes a batch of signals that carries the tape.
+    pub fn into_signal(self) -> Result<Signal<B, C, L, E, D, T>, D::Err> {
+        let shape = (self.shape.0, Const, Const);
+        self.into_tensor_as(shape, Layout::ChannelsFirst)
     }
 
     /// Makes a batch of sequences that carries the tape.

@@ -1,6 +1,6 @@
 //! The state of a forward pass.
 
-use crate::act::{Act, ActShape, Map, Tokens};
+use crate::act::{Act, ActShape, Map, Signal, Tokens};
 use crate::backend::Backend;
 use crate::param::address;
 use crate::scalar::Scalar;
@@ -95,6 +95,14 @@ impl<E: Scalar, D: Backend<E>> Pass<E, D> {
         x: Tokens<B, L, C, E, D, T>,
     ) -> Result<Map<B, C, 1, L, E, D, T>, D::Err> {
         Ok(self.begun(Map::read_tokens(x)?))
+    }
+
+    /// Reads a network's input of signals, see [`Map::read_signal`].
+    pub fn read_signal<B: Dim, const L: usize, const C: usize, T: Tape<E, D>>(
+        &self,
+        x: Signal<B, C, L, E, D, T>,
+    ) -> Result<Map<B, C, 1, L, E, D, T>, D::Err> {
+        Ok(self.begun(Map::read_signal(x)?))
     }
 
     /// An input with what the pass is.

@@ -124,6 +124,8 @@ pub struct Input {
     pub dims: Dims,
     /// What token ids are below.
     pub vocabulary: Option<Expr>,
+    /// Where it says that it is a signal.
+    pub signal: Option<Span>,
 }
 
 /// A step with its optional name.
@@ -162,6 +164,17 @@ pub enum StepKind {
         /// The name of the index.
         index: Option<Name>,
         /// What is repeated.
+        body: Body,
+    },
+    /// A body for each of several values.
+    Each {
+        /// The word `each`.
+        head: Span,
+        /// The values.
+        values: Vec<Expr>,
+        /// The names of the results, if those are not the values' own.
+        names: Vec<Name>,
+        /// What is done with each.
         body: Body,
     },
     /// Optional parts.

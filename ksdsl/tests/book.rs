@@ -265,7 +265,7 @@ fn spelt_out(default: &str, layer: &str) -> String {
     };
     match default {
         "kernel" => "3".to_owned(),
-        "heads" => "16".to_owned(),
+        "heads" | "height" => "16".to_owned(),
         "uniform(1 / sqrt(fan_in))" => format!("uniform({})", 1.0 / f64::sqrt(fan_in)),
         other => other.to_owned(),
     }
@@ -281,13 +281,15 @@ fn defaults_are_what_the_book_says() {
         let input = match layer.name {
             "linear" => "16",
             "embedding" => "16 of 16",
-            "class_token" | "token" | "rotary" => "16 x 16",
+            "class_token" | "token" | "rotary" | "matmul" | "gather" | "to_signal" => "16 x 16",
+            "merge_windows" => "256 x 16",
             _ => "16 x 16 x 16",
         };
         let network = |args: &str| {
             let paths = layer.paths().map_or(0, |[least, _]| least);
             let paths = match paths {
                 0 => String::new(),
+                _ if layer.name == "gather" => "{ path {} path { token(0) } }".to_owned(),
                 paths => format!("{{ {}}}", "path {} ".repeat(paths)),
             };
             let text = format!("net n {{ input {input} layer: {}({args}) {paths} }}", layer.name);

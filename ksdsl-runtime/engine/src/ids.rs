@@ -1,4 +1,5 @@
-//! Ids: whole numbers, held as values of the element type, that name rows of a table.
+//! Ids: whole numbers, held as values of the element type, that name rows of a table; and lengths and places, which are
+//! checked as such.
 
 use crate::real::Real;
 use std::fmt;
@@ -19,12 +20,12 @@ impl fmt::Display for WrongId {
         let Self { id, position, rows } = self;
         write!(
             f,
-            "id {id} at position {position} is not an integer from 0 to {}",
+            "the id, length or place {id} at position {position} is not an integer from 0 to {}",
             rows.saturating_sub(1)
         )?;
         match rows {
             0 => f.write_str(": the table has no rows"),
-            _ => write!(f, ", the rows of the table of {rows}"),
+            _ => Ok(()),
         }
     }
 }
@@ -72,7 +73,7 @@ mod tests {
         let text = rows_of(&[7.5], 5).unwrap_err().to_string();
         assert_eq!(
             text,
-            "id 7.5 at position 0 is not an integer from 0 to 4, the rows of the table of 5"
+            "the id, length or place 7.5 at position 0 is not an integer from 0 to 4"
         );
     }
 

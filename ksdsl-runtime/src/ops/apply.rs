@@ -55,6 +55,39 @@ where
     run(operation, inputs, params.into())
 }
 
+/// As [`apply`], to two inputs of any shapes.
+///
+/// # Panics
+/// As [`apply`].
+pub fn apply_pair<O, S, S2, Y, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    operation: O,
+    first: Act<S, E, D, T>,
+    second: Act<S2, E, D, T>,
+) -> Result<Act<Y, E, D, T>, D::Err>
+where
+    O: Operation,
+    O::Inputs<Untyped<E, D, T>>: From<[Untyped<E, D, T>; 2]>,
+    O::Params<Param<E, D::Exec>>: From<[Param<E, D::Exec>; 0]>,
+    S: ActShape,
+    S2: ActShape<Batch = S::Batch>,
+    Y: ActShape<Batch = S::Batch>,
+{
+    let (shape, device) = (Y::of(first.shape.batch()), first.device.clone());
+    let sizes = [first.shape.map_size(), second.shape.map_size()];
+    assert_eq!(sizes[0].batch, sizes[1].batch, "cannot combine different batch sizes");
+    assert_eq!(
+        shape.map_size(),
+        operation.output(&sizes),
+        "the output has another shape"
+    );
+    let untyped = operation.run([first.untyped, second.untyped].into(), [].into());
+    Ok(Act {
+        shape,
+        device,
+        untyped: untyped.map_err(D::failed)?,
+    })
+}
+
 /// Runs an operation whose parameters are bound.
 pub(super) fn run<O, const N: usize, S, Y, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     operation: O,

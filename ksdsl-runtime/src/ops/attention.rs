@@ -1,11 +1,13 @@
 //! Attention over the positions of maps, and the embedding of positions.
 
-use crate::act::Map;
+use crate::act::{Act, ActShape, Flat, Map};
 use crate::backend::Backend;
 use crate::param::ParamArg;
 use crate::scalar::Scalar;
 use dfdx::shapes::{Dim, Rank2, Rank4};
 use dfdx::tensor::Tape;
+use ksdsl_engine::Param;
+use ksdsl_engine::ops::composed::MaskedAttend;
 use ksdsl_engine::ops::{self, Operation};
 
 /// Scaled dot-product attention with `HEADS` heads: PyTorch's `scaled_dot_product_attention`. The
@@ -87,6 +89,75 @@ impl<const HEADS: usize, const KEY_HEADS: usize, const CAUSAL: bool> GroupedAtte
         };
         q.then(shape, |q| attend.run([q, k.untyped, v.untyped], []))
     }
+}
+
+/// Attention with masks, to the keys of each item up to its length if there are `lengths`.
+///
+/// # Panics
+/// If the shapes are none of one attention, or batch sizes that are known at run time only differ.
+pub fn masked_attend<S, K, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    operation: MaskedAttend,
+    q: Act<S, E, D, T>,
+    k: Act<K, E, D, T>,
+    v: Act<K, E, D, T>,
+    lengths: Option<Flat<S::Batch, 1, E, D, T>>,
+) -> Result<Act<S, E, D, T>, D::Err>
+where
+    S: ActShape,
+    K: ActShape<Batch = S::Batch>,
+{
+    run_masked(operation, q, [k, v], lengths, Vec::new())
+}
+
+/// As [`masked_attend`], with a bias for each distance between two positions of a grid and each head.
+///
+/// # Panics
+/// As [`masked_attend`].
+pub fn biased_attend<const R: usize, const HEADS: usize, S, K, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    operation: MaskedAttend,
+    mut q: Act<S, E, D, T>,
+    k: Act<K, E, D, T>,
+    v: Act<K, E, D, T>,
+    lengths: Option<Flat<S::Batch, 1, E, D, T>>,
+    biases: impl ParamArg<Rank2<R, HEADS>, E, D>,
+) -> Result<Act<S, E, D, T>, D::Err>
+where
+    S: ActShape,
+    K: ActShape<Batch = S::Batch>,
+{
+    let biases = biases.bind(q.context_mut())?;
+    run_masked(operation, q, [k, v], lengths, vec![biases])
+}
+
+fn run_masked<S, K, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    operation: MaskedAttend,
+    q: Act<S, E, D, T>,
+    [k, v]: [Act<K, E, D, T>; 2],
+    lengths: Option<Flat<S::Batch, 1, E, D, T>>,
+    params: Vec<Param<E, D::Exec>>,
+) -> Result<Act<S, E, D, T>, D::Err>
+where
+    S: ActShape,
+    K: ActShape<Batch = S::Batch>,
+{
+    let (shape, keys) = (q.shape, k.shape.map_size());
+    let (queries, batch) = (shape.map_size(), lengths.as_ref().map(|n| n.shape.map_size().batch));
+    assert!(
+        keys.channels * operation.heads == queries.channels * operation.key_heads,
+        "keys have the channels of their heads"
+    );
+    assert!(
+        keys == v.shape.map_size()
+            && [Some(keys.batch), batch]
+                .iter()
+                .flatten()
+                .all(|batch| *batch == queries.batch),
+        "queries, keys and values of different batch sizes"
+    );
+    let others = [k.untyped, v.untyped].into_iter().chain(lengths.map(|n| n.untyped));
+    q.then(shape, |q| {
+        operation.run(std::iter::once(q).chain(others).collect(), params)
+    })
 }
 
 /// Adds the map `weight` to each of `x` (Dosovitskiy et al. 2020, equation 1).

@@ -51,8 +51,10 @@ mod tokens;
 mod window;
 
 pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
-pub use apply::{apply, apply_with};
-pub use attention::{Attend, GroupedAttend, position_embedding, position_embedding_of_tokens};
+pub use apply::{apply, apply_pair, apply_with};
+pub use attention::{
+    Attend, GroupedAttend, biased_attend, masked_attend, position_embedding, position_embedding_of_tokens,
+};
 pub use combine::{add, gate, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;

@@ -6,7 +6,11 @@ use super::*;
 /// F.interpolate(x, scale_factor=f, mode="bilinear", align_corners=False) for f in (2, 3)
 #[test]
 fn upsampling_is_pytorchs() {
-    let by = |factor, bilinear| op::Upsample { factor, bilinear };
+    let by = |factor, bilinear| op::Upsample {
+        factor_height: factor,
+        factor_width: factor,
+        bilinear,
+    };
     check::<6, 9>(
         &[],
         |x| op::apply(by(3, false), [x]),

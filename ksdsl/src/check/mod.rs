@@ -251,7 +251,9 @@ impl<'f> Checker<'f, '_> {
 
     fn statement(&mut self, statement: &'f Statement, place: Place, scope: &mut Scope) {
         match statement {
-            Statement::Input(Input { name, dims, vocabulary }) => {
+            Statement::Input(Input {
+                name, dims, vocabulary, ..
+            }) => {
                 if place != Place::Net {
                     self.misplaced(dims.span, "`input`", "directly in a network");
                 }
@@ -374,6 +376,19 @@ impl<'f> Checker<'f, '_> {
                 self.body(body, inner, scope);
                 scope.truncate(mark);
             }
+            StepKind::Each {
+                head,
+                values,
+                names,
+                body,
+            } => {
+                values.iter().for_each(|value| self.expr(value, scope));
+                self.body(body, inner, scope);
+                self.names_of_results(*head, values.len(), names);
+                for name in names {
+                    scope.define("value", name, self.diagnostics);
+                }
+            }
             StepKind::When {
                 condition,
                 then,
@@ -394,13 +409,27 @@ impl<'f> Checker<'f, '_> {
 }
 
 impl Checker<'_, '_> {
+    /// Reports another number of names than there are values.
+    fn names_of_results(&mut self, head: Span, values: usize, names: &[Name]) {
+        if names.is_empty() || names.len() == values {
+            return;
+        }
+        let text = format!("`each` makes {values} values, but {} names are given", names.len());
+        let code = match names.len() < values {
+            true => Code::MissingArgument,
+            false => Code::SurplusArgument,
+        };
+        let help = "give a name to each result, or none: then the values are set";
+        self.diagnostics.push(Diagnostic::error(code, head, text).help(help));
+    }
+
     /// Warns of steps whose output the next step does not use.
     fn discarded(&mut self, body: &Body) {
         for pair in body.statements.windows(2) {
             if let [
                 before,
                 Statement::Step(Step {
-                    kind: StepKind::From(_),
+                    kind: kind @ (StepKind::From(_) | StepKind::Each { .. }),
                     span,
                     ..
                 }),
@@ -408,9 +437,14 @@ impl Checker<'_, '_> {
                 && is_step(before)
                 && !leaves_values(before)
             {
-                let text = "`from` discards the value before it";
+                let word = if matches!(kind, StepKind::From(_)) {
+                    "from"
+                } else {
+                    "each"
+                };
+                let text = format!("`{word}` discards the value before it");
                 let at = Span {
-                    end: span.start + "from".len() as u32,
+                    end: span.start + word.len() as u32,
                     ..*span
                 };
                 self.diagnostics.push(
@@ -435,9 +469,13 @@ fn leaves_values(statement: &Statement) -> bool {
     body.statements.iter().any(leaves)
 }
 
-/// Whether a statement makes a new value.
+/// Whether a statement makes a new value that no name keeps.
 fn is_step(statement: &Statement) -> bool {
     match statement {
+        Statement::Step(Step {
+            kind: StepKind::Each { .. },
+            ..
+        }) => false,
         Statement::Step(_) | Statement::Stage(..) => true,
         Statement::Input(..)
         | Statement::Output(_)

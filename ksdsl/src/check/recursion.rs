@@ -52,7 +52,9 @@ fn collect<'f>(body: &'f Body, names: &mut Vec<&'f Name>) {
                 shortcut.iter().for_each(|body| collect(body, names));
             }
             StepKind::From(_) => {}
-            StepKind::Repeat { body, .. } | StepKind::Sequence(body) => collect(body, names),
+            StepKind::Repeat { body, .. } | StepKind::Each { body, .. } | StepKind::Sequence(body) => {
+                collect(body, names)
+            }
             StepKind::When { then, otherwise, .. } => {
                 collect(then, names);
                 otherwise.iter().for_each(|body| collect(body, names));

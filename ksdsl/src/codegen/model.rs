@@ -215,6 +215,7 @@ fn read(network: &Network, forward: &Forward<'_>) -> TokenStream {
     let activation = types::activation(network.input());
     let how = |port: &Port| match port.shape {
         Shape::Tokens { .. } => format_ident!("read_tokens"),
+        Shape::Signal { .. } => format_ident!("read_signal"),
         _ => format_ident!("read"),
     };
     let first = &network.inputs[0];
@@ -240,6 +241,7 @@ fn read(network: &Network, forward: &Forward<'_>) -> TokenStream {
 fn give(network: &Network, forward: &Forward<'_>) -> TokenStream {
     let tensor = |port: &Port, value: TokenStream| match port.shape {
         Shape::Tokens { .. } => quote!(#value.into_tokens()),
+        Shape::Signal { .. } => quote!(#value.into_signal()),
         _ => quote!(#value.into_tensor()),
     };
     let values = forward.given();

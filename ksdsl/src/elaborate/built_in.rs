@@ -79,7 +79,8 @@ mod tests {
         for layer in layers() {
             let Resolve::Block(block) = layer.resolve else { continue };
             let text = format!(
-                "block b(channels, heads, key_heads, key_channels, causal, reduced, bias, act, gate) {{ {} }}",
+                "block b(channels, heads, key_heads, key_channels, causal, window, prefix, chunk, lengths, qk_norm, height, \
+                 width, rows, columns, up, left, relative, reduced, bias, act, gate) {{ {} }}",
                 block.text
             );
             let mut diagnostics = Diagnostics::default();

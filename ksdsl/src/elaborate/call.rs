@@ -1,11 +1,12 @@
 //! Layers and blocks.
 
 use super::callees::current;
+use super::join::arm;
 use super::{Elaborator, KnownBlock, Unshared, budget, product};
 use crate::ast::{Arg, Block, Call};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Node, Op, Path, ScopeKind, Shape, in_words};
-use crate::ops::{self, Args, LayerDef, Problem, Resolve};
+use crate::ir::{Node, Op, Path, ScopeKind, Segment, Shape, in_words};
+use crate::ops::{self, Args, Axes, LayerDef, Problem, Resolve};
 use crate::source::{Name, Span};
 use crate::value::{Env, Value, eval};
 use std::collections::HashMap;
@@ -106,7 +107,11 @@ impl<'f> Elaborator<'f, '_> {
         shape: Option<Shape>,
         nodes: &mut Vec<Node>,
     ) -> Option<Shape> {
-        let (args, span) = (self.args(layer, &call.args), self.place(call.span));
+        let (args, span) = (self.args(layer, &call.args, shape), self.place(call.span));
+        let has_values = args.as_ref().is_some_and(|args| args.given_values().next().is_some());
+        if let (true, Resolve::One(resolve), Some(args), Some(input)) = (has_values, layer.resolve, &args, shape) {
+            return self.layer_with_values((layer, resolve(args, input)), args, input, span, nodes);
+        }
         let resolved = match (layer.resolve, &args, shape) {
             (Resolve::One(resolve), Some(args), Some(input)) => Some(resolve(args, input)),
             _ => None,
@@ -130,17 +135,48 @@ impl<'f> Elaborator<'f, '_> {
         }
         let result = match resolved.transpose().map(Option::flatten) {
             Ok(None) => return shape,
-            Ok(Some(op)) if !op.takes(input) => Err(ops::not_taken(layer.name, input)),
-            Ok(Some(op)) => op.output(&[input]).map(|output| (op, output)),
+            Ok(Some(op)) if !op.accepts(input) => Err(ops::not_taken(layer.name, input)),
+            Ok(Some(op)) => op.output_of(&[input]).map(|output| (op, output)),
             Err(problem) => Err(problem),
         };
         let result = self.check_order(call, &args, input, result);
         self.layer(path, result, input, &args, span, nodes)
     }
 
+    /// Adds the join of the current value and the values that arguments name.
+    fn layer_with_values(
+        &mut self,
+        (layer, resolved): (&'static LayerDef, Result<Option<Op>, Problem>),
+        args: &Args,
+        input: Shape,
+        span: Span,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        let mut arms = vec![arm(Vec::new(), input)];
+        arms.extend(self.named_values(args));
+        let shapes: Vec<Shape> = arms.iter().map(|arm| arm.output).collect();
+        let result = resolved.and_then(|op| match op {
+            None => Ok(None),
+            Some(op) if !op.accepts(input) => Err(ops::not_taken(layer.name, input)),
+            Some(op) => Ok(Some((op.output_of(&shapes)?, op))),
+        });
+        match result {
+            Ok(None) => Some(input),
+            Ok(Some((output, op))) => self.join_values(op, arms, output, nodes),
+            Err(problem) => {
+                let path = self.level().path.join(Segment::Name(layer.name.to_owned()));
+                self.report(problem, &path, input, args, span);
+                self.incomplete = true;
+                None
+            }
+        }
+    }
+
     /// The arguments of a call; in a layer that is written in the language, with the initialisations given to that.
-    pub(super) fn args(&mut self, layer: &'static LayerDef, args: &[Arg]) -> Option<Args> {
-        let mut args = ops::read(layer.params, args, &self.env, self.diagnostics)?;
+    pub(super) fn args(&mut self, layer: &'static LayerDef, args: &[Arg], input: Option<Shape>) -> Option<Args> {
+        let is_signal = matches!(input, Some(Shape::Signal { .. }));
+        let axes = if is_signal { Axes::Length } else { Axes::Both };
+        let mut args = ops::read_along(layer.params, args, (&self.env, axes), self.diagnostics)?;
         if let Some(built_in) = &self.built_in {
             args.inherit(&built_in.args, layer.params);
         }
@@ -168,6 +204,8 @@ impl<'f> Elaborator<'f, '_> {
     }
 
     pub(super) fn report(&mut self, problem: Problem, path: &Path, input: Shape, args: &Args, span: Span) {
+        // What a layer written in the language hands on was given to that.
+        let args = self.built_in.as_ref().map_or(args, |built_in| &built_in.args);
         let place = problem.param.and_then(|param| args.span(param)).unwrap_or(span);
         self.diagnostics.push(
             Diagnostic::error(problem.code, place, problem.message)

@@ -20,6 +20,7 @@ pub(super) fn current(shape: Option<Shape>) -> Current {
             features: Some(features),
         },
         Some(Shape::Ids { length, .. }) => Current::Tokens { length, features: None },
+        Some(Shape::Signal { channels, length }) => Current::Signal { channels, length },
         Some(Shape::Map {
             channels,
             height,

@@ -22,7 +22,7 @@ impl<'f> Elaborator<'f, '_> {
         let inside = labelled.is_some();
         self.levels.extend(labelled.map(Level::new));
         let named: Vec<Arg> = call.args.iter().filter(|arg| arg.name.is_some()).cloned().collect();
-        let args = self.args(layer, &named);
+        let args = self.args(layer, &named, shape);
         let arms = self.arms(call, shape);
         let output = match (args, arms) {
             (Some(args), Some(arms)) => self.join(layer, resolve, call, args, arms, nodes),
@@ -108,10 +108,12 @@ impl<'f> Elaborator<'f, '_> {
         if !(least..=most).contains(&shapes.len()) {
             return None;
         }
+        arms.extend(self.named_values(&args));
+        let shapes: Vec<Shape> = arms.iter().map(|arm| arm.output).collect();
         let resolved = resolve(&args, &shapes).and_then(|op| {
-            let refused = shapes.iter().find(|shape| !op.takes(**shape));
+            let refused = shapes.iter().find(|shape| !op.accepts(**shape));
             let refused = refused.map(|shape| ops::not_taken(layer.name, *shape));
-            refused.map_or_else(|| Ok((op.output(&shapes)?, op)), Err)
+            refused.map_or_else(|| Ok((op.output_of(&shapes)?, op)), Err)
         });
         let (output, op) = match resolved {
             Ok(resolved) => resolved,
@@ -134,6 +136,37 @@ impl<'f> Elaborator<'f, '_> {
             self.push_layer(path, op.clone(), shapes[0], output, span);
             self.layers.len() - 1
         });
+        nodes.push(Node::Join(Join {
+            op,
+            layer,
+            arms,
+            output,
+        }));
+        (!self.aborted).then_some(output)
+    }
+
+    /// The values that arguments name, as further inputs.
+    pub(super) fn named_values(&mut self, args: &Args) -> Vec<Arm> {
+        let value = |(_, id)| {
+            let mut nodes = Vec::new();
+            let output = self.go_on_from(id, &mut nodes);
+            arm(nodes, output)
+        };
+        args.given_values().map(value).collect()
+    }
+
+    /// Adds the join of the current value and the values that arguments name.
+    pub(super) fn join_values(
+        &mut self,
+        op: Op,
+        mut arms: Vec<Arm>,
+        output: Shape,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        for (input, arm) in arms.iter_mut().enumerate() {
+            arm.name = op.input_name(input);
+        }
+        let layer = None;
         nodes.push(Node::Join(Join {
             op,
             layer,
@@ -167,7 +200,7 @@ impl<'f> Elaborator<'f, '_> {
     }
 }
 
-fn arm(nodes: Vec<Node>, output: Shape) -> Arm {
+pub(super) fn arm(nodes: Vec<Node>, output: Shape) -> Arm {
     Arm {
         name: "path",
         nodes,

@@ -253,7 +253,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
                 Statement::Input(input) => {
                     let shape = match &input.vocabulary {
                         Some(vocabulary) => self.ids_shape(&input.dims, vocabulary, &env),
-                        None => self.input_shape(&input.dims, &env),
+                        None => self.input_shape(&input.dims, input.signal, &env),
                     };
                     self.input(input.name.as_ref(), shape, first.is_none());
                     if first.is_none() {
@@ -269,9 +269,26 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         first.flatten()
     }
 
-    fn input_shape(&mut self, dims: &Dims, env: &Env) -> Option<Shape> {
+    fn input_shape(&mut self, dims: &Dims, signal: Option<Span>, env: &Env) -> Option<Shape> {
         let sizes: Vec<_> = dims.sizes.iter().map(|size| self.dimension(size, env)).collect();
-        match sizes.into_iter().collect::<Option<Vec<u64>>>()?.as_slice() {
+        match (sizes.into_iter().collect::<Option<Vec<u64>>>()?.as_slice(), signal) {
+            ([channels, length], Some(_)) if product(&[*channels, *length]).is_some() => Some(Shape::Signal {
+                channels: *channels,
+                length: *length,
+            }),
+            (sizes @ ([_] | [_, _, _, ..]), Some(signal)) => {
+                let text = format!("a signal has two sizes, not {}", sizes.len());
+                let help = "write `input channels x length as signal`";
+                self.diagnostics
+                    .push(Diagnostic::error(Code::Input, signal, text).help(help));
+                None
+            }
+            (sizes, _) => self.plain_input_shape(sizes, dims),
+        }
+    }
+
+    fn plain_input_shape(&mut self, sizes: &[u64], dims: &Dims) -> Option<Shape> {
+        match sizes {
             [features] => Some(Shape::Flat(*features)),
             [length, features] if product(&[*length, *features]).is_some() => Some(Shape::Tokens {
                 length: *length,
@@ -423,6 +440,12 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             (StepKind::Repeat { count, index, body, .. }, label) => {
                 self.repeat(count, index.as_ref(), body, label.as_ref(), shape, nodes)
             }
+            (
+                StepKind::Each {
+                    values, names, body, ..
+                },
+                label,
+            ) => self.each((values, names), body, label.as_ref(), nodes),
             (_, Some(label)) => {
                 let path = self.named_path(label);
                 self.levels.push(Level::new(path));

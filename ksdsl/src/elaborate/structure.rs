@@ -36,7 +36,7 @@ impl<'f> Elaborator<'f, '_> {
             },
             StepKind::Sequence(body) => self.body(body, shape, nodes),
             StepKind::From(source) => self.from(source, nodes),
-            StepKind::Call(_) | StepKind::Repeat { .. } => shape,
+            StepKind::Call(_) | StepKind::Repeat { .. } | StepKind::Each { .. } => shape,
         }
     }
 
@@ -78,6 +78,45 @@ impl<'f> Elaborator<'f, '_> {
         if labelled {
             self.levels.pop();
         }
+        shape
+    }
+
+    /// Carries out a body on each of several values. Each is set to its result, or that gets a name of its own.
+    pub(super) fn each(
+        &mut self,
+        (values, names): (&'f [Expr], &'f [Name]),
+        body: &'f Body,
+        label: Option<&Name>,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Shape> {
+        let path = label.map(|label| self.named_path(label));
+        let labelled = path.is_some();
+        self.levels.extend(path.map(Level::new));
+        let errors = self.diagnostics.errors();
+        let (mut shape, mut results) = (None, Vec::new());
+        for (at, value) in values.iter().enumerate() {
+            if self.aborted || self.diagnostics.errors() > errors {
+                self.incomplete = true;
+                shape = None;
+                break;
+            }
+            let source = self.from(value, nodes);
+            shape = self.iteration(body, source, nodes);
+            match names.get(at) {
+                None => self.set(value, shape, nodes),
+                Some(name) => {
+                    let value = self.keep(name, shape, nodes);
+                    results.push((name.value.as_str(), value));
+                }
+            }
+        }
+        if labelled {
+            self.levels.pop();
+        }
+        let results = results
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        self.loops.ended.extend(results);
         shape
     }
 

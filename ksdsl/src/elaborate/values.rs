@@ -130,10 +130,15 @@ impl Elaborator<'_, '_> {
             self.incomplete = true;
             return None;
         };
+        Some(self.go_on_from(id, nodes))
+    }
+
+    /// Goes on from a known value.
+    pub(super) fn go_on_from(&mut self, id: ValueId, nodes: &mut Vec<Node>) -> Shape {
         self.values[id].used = true;
         self.touch(id, false);
         nodes.push(Node::From(id));
-        Some(self.values[id].kept.shape)
+        self.values[id].kept.shape
     }
 
     /// The value that an expression stands for; reported if it is none.

@@ -333,14 +333,20 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         &["sub", "subtraction", "minus", "difference"],
         Otherwise("write `subtract { path { ... } path { ... } }`"),
     ),
+    (
+        &["conv1d", "convolution1d", "maxpool1d", "avgpool1d"],
+        Otherwise(SIGNAL),
+    ),
+    (&["windowpartition", "partitionwindows"], Name("windows")),
+    (&["windowreverse", "windowunpartition"], Name("merge_windows")),
+    (&["shiftedwindowattention", "windowmsa"], Name("window_attention")),
+    (&["takealongdim", "indexselect", "batchedgather"], Name("gather")),
+    (&["bmm", "mm", "batchmatmul", "einsum", "dot"], Otherwise(MATMUL)),
     (&["pixelunshuffle", "unpool", "maxunpool2d"], Nothing(SIZES)),
     (
         &[
-            "conv1d",
             "conv3d",
-            "maxpool1d",
             "maxpool3d",
-            "avgpool1d",
             "avgpool3d",
             "batchnorm3d",
             "embeddingbag",
@@ -366,6 +372,9 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
     ),
 ];
 
+const SIGNAL: &str =
+    "write `conv`, `max_pool` or `avg_pool`: they are 1-d on a signal, `input channels x length as signal`";
+const MATMUL: &str = "write `matmul { path { ... } path { ... } }`, or `matmul(value)` with a value that has a name";
 const ADD: &str = "write `add { path { ... } path { ... } }`";
 const MULTIPLY: &str = "write `multiply { path { ... } path { ... } }`";
 const CONCAT: &str = "write `concat { path { ... } path { ... } }`";

@@ -24,7 +24,7 @@ pub(super) fn size(size: u64) -> usize {
 
 /// A batch of activations of a shape.
 pub(super) fn map(shape: Shape, batch: usize) -> MapSize {
-    let [channels, height, width] = match shape {
+    let [channels, height, width] = match shape.as_map() {
         Shape::Map {
             channels,
             height,
@@ -33,6 +33,7 @@ pub(super) fn map(shape: Shape, batch: usize) -> MapSize {
         Shape::Flat(features) => [size(features), 1, 1],
         Shape::Tokens { length, features } => [size(features), 1, size(length)],
         Shape::Ids { length, .. } => [1, 1, size(length)],
+        Shape::Signal { channels, length } => [size(channels), 1, size(length)],
     };
     MapSize {
         batch,

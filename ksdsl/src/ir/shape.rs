@@ -14,6 +14,13 @@ pub enum Shape {
         /// Width in pixels.
         width: u64,
     },
+    /// A signal, which to operations is maps of one row.
+    Signal {
+        /// Channels.
+        channels: u64,
+        /// The number of samples.
+        length: u64,
+    },
     /// A vector of this many features.
     Flat(u64),
     /// A sequence.
@@ -36,7 +43,7 @@ impl Shape {
     /// Channels of a map, features of a vector or of a token; an id is one value.
     pub fn channels(self) -> u64 {
         match self {
-            Shape::Map { channels, .. } => channels,
+            Shape::Map { channels, .. } | Shape::Signal { channels, .. } => channels,
             Shape::Flat(features) | Shape::Tokens { features, .. } => features,
             Shape::Ids { .. } => 1,
         }
@@ -46,7 +53,7 @@ impl Shape {
     pub fn pixels(self) -> u64 {
         match self {
             Shape::Map { height, width, .. } => height * width,
-            Shape::Tokens { length, .. } | Shape::Ids { length, .. } => length,
+            Shape::Signal { length, .. } | Shape::Tokens { length, .. } | Shape::Ids { length, .. } => length,
             Shape::Flat(_) => 1,
         }
     }
@@ -64,6 +71,7 @@ impl Shape {
                 height,
                 width,
             } => vec![channels, height, width],
+            Shape::Signal { channels, length } => vec![channels, length],
             Shape::Flat(features) => vec![features],
             Shape::Tokens { length, features } => vec![length, features],
             Shape::Ids { length, .. } => vec![length],
@@ -78,6 +86,7 @@ impl Shape {
                 height,
                 width,
             },
+            Shape::Signal { length, .. } => Shape::Signal { channels, length },
             Shape::Flat(_) => Shape::Flat(channels),
             Shape::Tokens { length, .. } => Shape::Tokens {
                 length,
@@ -91,14 +100,26 @@ impl Shape {
     pub(crate) fn python_channels(self) -> usize {
         match self {
             Shape::Tokens { .. } => 2,
-            Shape::Map { .. } | Shape::Flat(_) | Shape::Ids { .. } => 1,
+            Shape::Map { .. } | Shape::Signal { .. } | Shape::Flat(_) | Shape::Ids { .. } => 1,
+        }
+    }
+
+    /// The same to operations: for a signal, maps of one row.
+    pub(crate) fn as_map(self) -> Self {
+        match self {
+            Shape::Signal { channels, length } => Shape::Map {
+                channels,
+                height: 1,
+                width: length,
+            },
+            shape => shape,
         }
     }
 
     /// Whether PyTorch and checkpoints have its values channel by channel, where activations have them position by
     /// position.
     pub fn is_channels_first(self) -> bool {
-        matches!(self, Shape::Map { .. })
+        matches!(self, Shape::Map { .. } | Shape::Signal { .. })
     }
 }
 
@@ -115,6 +136,7 @@ impl fmt::Display for Shape {
 pub(crate) fn in_words(shape: Shape) -> String {
     match shape {
         Shape::Map { .. } => shape.to_string(),
+        Shape::Signal { channels, length } => format!("a signal of {channels} channels and {length} samples"),
         Shape::Flat(features) => format!("a vector of {features}"),
         Shape::Tokens { length, features } => format!("a sequence of {length} tokens of {features} features"),
         Shape::Ids { length, vocabulary } => format!("a sequence of {length} token ids below {vocabulary}"),

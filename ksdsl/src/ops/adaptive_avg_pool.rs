@@ -7,15 +7,20 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     doc: "average pooling to maps of a fixed size",
     params: &[
         param("height", ParamKind::Size, true),
-        param("width", ParamKind::Size, true),
+        param("width", ParamKind::Size, false),
     ],
     family: Family::Other,
     resolve: Resolve::One(|args, input| {
         map_of("adaptive_avg_pool", input)?;
-        Ok(Some(Op::new(AdaptiveAvgPool {
-            height: args.size("height", 1),
-            width: args.size("width", 1),
-        })))
+        let first = args.size("height", 1);
+        // Of a signal the one size is the length.
+        let height = if matches!(input, Shape::Signal { .. }) {
+            1
+        } else {
+            first
+        };
+        let width = args.size("width", first);
+        Ok(Some(Op::new(AdaptiveAvgPool { height, width })))
     }),
 }];
 

@@ -4,6 +4,7 @@ use super::initial::{self, InitChoice};
 use super::words;
 use crate::ast::{Arg, Dims, Expr, ExprKind};
 use crate::diag::{Code, Diagnostic, Diagnostics};
+use crate::ir::ValueId;
 use crate::limits;
 use crate::source::Span;
 use crate::value::{Env, Value, eval};
@@ -50,6 +51,8 @@ pub enum ParamKind {
     /// How many of several things: their number, at least one, or a fraction of them, above zero
     /// and at most one.
     Amount,
+    /// A value of the forward pass by its name, or `false` for none.
+    Value,
     /// One of these words and nothing else.
     Word(&'static [&'static str]),
 }
@@ -59,13 +62,23 @@ impl ParamKind {
     pub fn wanted(self) -> &'static str {
         match self {
             ParamKind::Size | ParamKind::Sizes | ParamKind::Zeros | ParamKind::Whole => "an integer",
-            ParamKind::Padding => "integers, `same` or `valid`",
+            ParamKind::Padding => "integers, `same`, `valid` or `causal`",
             ParamKind::Flag => "`true` or `false`",
             ParamKind::Number { .. } | ParamKind::Amount => "a number",
             ParamKind::Init => "the name of an initialisation",
+            ParamKind::Value => "the name of a value",
             ParamKind::Word(_) => "a word",
         }
     }
+}
+
+/// The directions that sizes are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axes {
+    /// Height and width.
+    Both,
+    /// The length of a signal.
+    Length,
 }
 
 /// How windows are padded.
@@ -75,6 +88,8 @@ pub enum Padding {
     Zeros([u64; 2]),
     /// As many zeros as make the output `ceil(input / stride)`.
     Same,
+    /// Zeros before a signal alone, so that no output depends on later samples.
+    Causal,
 }
 
 /// The value of an argument.
@@ -88,6 +103,7 @@ pub enum ArgValue {
     Number(f64),
     Init(InitChoice),
     Word(&'static str),
+    Value(Option<ValueId>),
 }
 
 /// The arguments of one call, by parameter.
@@ -172,6 +188,22 @@ impl Args {
         }
     }
 
+    /// A value of the forward pass, if given.
+    pub fn value(&self, param: &str) -> Option<ValueId> {
+        match self.get(param) {
+            Some(ArgValue::Value(value)) => value,
+            _ => None,
+        }
+    }
+
+    /// All values of the forward pass that are given, with their parameters.
+    pub(crate) fn given_values(&self) -> impl Iterator<Item = (&'static str, ValueId)> + '_ {
+        self.values.iter().filter_map(|(name, value, _)| match value {
+            ArgValue::Value(value) => value.map(|id| (*name, id)),
+            _ => None,
+        })
+    }
+
     /// A word, or the default.
     pub fn word(&self, param: &str, default: &'static str) -> &'static str {
         match self.get(param) {
@@ -184,7 +216,17 @@ impl Args {
 /// Reads the arguments of a call to a layer with these parameters. `None` if one of them cannot be
 /// used (which is reported) or is missing (which the checks of names report).
 pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
-    let args = read_given(params, args, env, diagnostics)?;
+    read_along(params, args, (env, Axes::Both), diagnostics)
+}
+
+/// As [`read`], with sizes for these directions.
+pub fn read_along(
+    params: &'static [ParamDef],
+    args: &[Arg],
+    along: (&Env, Axes),
+    diagnostics: &mut Diagnostics,
+) -> Option<Args> {
+    let args = given_along(params, args, along, diagnostics)?;
     let complete = params
         .iter()
         .all(|param| !param.required || args.get(param.name).is_some());
@@ -193,6 +235,15 @@ pub fn read(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &
 
 /// As [`read`], also where required arguments are missing.
 pub fn read_given(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnostics: &mut Diagnostics) -> Option<Args> {
+    given_along(params, args, (env, Axes::Both), diagnostics)
+}
+
+fn given_along(
+    params: &'static [ParamDef],
+    args: &[Arg],
+    (env, axes): (&Env, Axes),
+    diagnostics: &mut Diagnostics,
+) -> Option<Args> {
     let mut values = Vec::new();
     let mut complete = true;
     for (position, arg) in args.iter().enumerate() {
@@ -200,7 +251,7 @@ pub fn read_given(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnost
             Some(name) => params.iter().find(|param| param.name == name.value),
             None => params.get(position),
         };
-        match param.and_then(|param| Some((param.name, value(param, &arg.value, env, diagnostics)?))) {
+        match param.and_then(|param| Some((param.name, value(param, &arg.value, (env, axes), diagnostics)?))) {
             Some((name, value)) => values.push((name, value, arg.value.span)),
             None => complete = false,
         }
@@ -212,7 +263,7 @@ pub fn read_given(params: &'static [ParamDef], args: &[Arg], env: &Env, diagnost
 /// parameter of the user's.
 pub fn is_word(kind: ParamKind, word: &str) -> bool {
     match kind {
-        ParamKind::Padding => matches!(word, "same" | "valid"),
+        ParamKind::Padding => matches!(word, "same" | "valid" | "causal"),
         ParamKind::Init => initial::is_word(word),
         ParamKind::Word(words) => words.contains(&word),
         _ => false,
@@ -225,8 +276,8 @@ pub fn takes(param: &ParamDef, name: &str) -> (&'static [&'static str], Option<S
     let is = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(name));
     match param.kind {
         ParamKind::Padding => (
-            &["same", "valid"],
-            Some(format!("`{param_name}` takes sizes, `same` or `valid`")),
+            &["same", "valid", "causal"],
+            Some(format!("`{param_name}` takes sizes, `same`, `valid` or `causal`")),
         ),
         ParamKind::Zeros if is(&["same", "valid", "full"]) => {
             (&[], Some(format!("`{param_name}` takes numbers here, such as 0 or 1")))
@@ -238,20 +289,38 @@ pub fn takes(param: &ParamDef, name: &str) -> (&'static [&'static str], Option<S
     }
 }
 
-fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
-    let limit = match param.kind {
-        ParamKind::Sizes | ParamKind::Zeros | ParamKind::Padding => 2,
-        _ => 1,
-    };
+fn value(param: &ParamDef, dims: &Dims, (env, axes): (&Env, Axes), diagnostics: &mut Diagnostics) -> Option<ArgValue> {
+    let is_of_axes = matches!(param.kind, ParamKind::Sizes | ParamKind::Zeros | ParamKind::Padding);
+    let limit = if is_of_axes && axes == Axes::Both { 2 } else { 1 };
     if dims.sizes.len() > limit {
         let text = format!(
             "`{}` takes at most {limit} size{}",
             param.name,
             if limit == 1 { "" } else { "s" }
         );
-        diagnostics.push(Diagnostic::error(Code::WrongType, dims.span, text));
+        let diagnostic = Diagnostic::error(Code::WrongType, dims.span, text);
+        diagnostics.push(match is_of_axes && axes == Axes::Length {
+            true => diagnostic.help("a signal has one direction, its length"),
+            false => diagnostic,
+        });
         return None;
     }
+    let value = value_of_both(param, dims, env, diagnostics)?;
+    Some(match (axes, value) {
+        (Axes::Length, ArgValue::Sizes([_, along])) => ArgValue::Sizes([across(param), along]),
+        (Axes::Length, ArgValue::Padding(Padding::Zeros([_, along]))) => {
+            ArgValue::Padding(Padding::Zeros([across(param), along]))
+        }
+        (_, value) => value,
+    })
+}
+
+/// The size in the direction that a signal does not have.
+fn across(param: &ParamDef) -> u64 {
+    u64::from(param.kind == ParamKind::Sizes)
+}
+
+fn value_of_both(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics) -> Option<ArgValue> {
     let first = dims.sizes.first()?;
     match param.kind {
         ParamKind::Size => size(param, first, 1, env, diagnostics).map(ArgValue::Size),
@@ -260,6 +329,7 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         ParamKind::Padding => match &first.kind {
             ExprKind::Name(word) if word == "same" => Some(ArgValue::Padding(Padding::Same)),
             ExprKind::Name(word) if word == "valid" => Some(ArgValue::Padding(Padding::Zeros([0, 0]))),
+            ExprKind::Name(word) if word == "causal" => Some(ArgValue::Padding(Padding::Causal)),
             ExprKind::Name(_) | ExprKind::Function(..) | ExprKind::Index(..) if dims.sizes.len() == 1 => {
                 padding(param, first, env, diagnostics).map(ArgValue::Padding)
             }
@@ -273,6 +343,11 @@ fn value(param: &ParamDef, dims: &Dims, env: &Env, diagnostics: &mut Diagnostics
         ParamKind::Init => initial::read(param, first, env, diagnostics).map(ArgValue::Init),
         ParamKind::Whole => whole(param, first, env, diagnostics).map(ArgValue::Size),
         ParamKind::Amount => amount(param, first, env, diagnostics),
+        ParamKind::Value => match eval(first, env, diagnostics)? {
+            Value::Kept(id) => Some(ArgValue::Value(Some(id))),
+            Value::Bool(false) => Some(ArgValue::Value(None)),
+            other => wrong_type(param, first.span, &other, diagnostics),
+        },
         ParamKind::Word(words) => words::word(param, first, words, env, diagnostics),
     }
 }
@@ -282,6 +357,7 @@ fn padding(param: &ParamDef, expr: &Expr, env: &Env, diagnostics: &mut Diagnosti
     match eval(expr, env, diagnostics)? {
         Value::Word(word) if &*word == "same" => Some(Padding::Same),
         Value::Word(word) if &*word == "valid" => Some(Padding::Zeros([0, 0])),
+        Value::Word(word) if &*word == "causal" => Some(Padding::Causal),
         Value::Int(value) => in_range(param, expr, value, 0, diagnostics).map(|pad| Padding::Zeros([pad; 2])),
         other => wrong_type(param, expr.span, &other, diagnostics),
     }
@@ -367,6 +443,11 @@ pub(super) fn wrong_type<T>(param: &ParamDef, span: Span, got: &Value, diagnosti
         _ => &[],
     };
     let sizes: Vec<String> = sizes.iter().map(Value::to_string).collect();
+    if param.kind == ParamKind::Value {
+        let help = "give the name of an input, as of `input lengths: 1`, or of a value that `keep` names";
+        diagnostics.push(diagnostic.help(help));
+        return None;
+    }
     diagnostics.push(match sizes.is_empty() {
         true => diagnostic.maybe_help(match got {
             Value::Word(word) => takes(param, word).1,

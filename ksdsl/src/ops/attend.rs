@@ -1,6 +1,7 @@
 //! Scaled dot-product attention. Its tokens are the positions of maps, row by row; a token's features are the
 //! channels.
 
+use super::mask::{Mask, one_number};
 use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
@@ -10,6 +11,15 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         param("heads", ParamKind::Size, true),
         param("key_heads", ParamKind::Size, false),
         param("causal", ParamKind::Flag, false),
+        param("window", ParamKind::Whole, false),
+        param("prefix", ParamKind::Whole, false),
+        param("chunk", ParamKind::Whole, false),
+        param("lengths", ParamKind::Value, false),
+        param("grid", ParamKind::Zeros, false),
+        param("relative", ParamKind::Flag, false),
+        param("map", ParamKind::Zeros, false),
+        param("shift", ParamKind::Zeros, false),
+        param("relative_init", ParamKind::Init, false),
     ],
     family: Family::Other,
     resolve: Resolve::Join {
@@ -17,16 +27,25 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         resolve: |args, inputs| {
             let heads = args.size("heads", 1);
             split(positions_of("attend", inputs[0])?, heads)?;
-            Ok(Op::new(Attend {
+            let attend = Attend {
                 heads,
                 key_heads: key_heads(args, heads)?,
-                causal: args.flag("causal", false),
                 keys: inputs.get(1).map_or(1, |keys| keys.pixels()),
                 tokens: matches!(inputs[0], Shape::Tokens { .. }),
-            }))
+                mask: Mask::of(args, inputs[0])?,
+                init: Init::of(
+                    Some(args.init("relative_init").unwrap_or(InitChoice::Normal(DEVIATION))),
+                    1.0,
+                    1.0,
+                ),
+            };
+            Ok(Op::new(attend))
         },
     },
 }];
+
+/// The standard deviation of the biases of relative positions at the start (Liu et al. 2021, as published).
+const DEVIATION: f64 = 0.02;
 
 /// The heads of keys and values, each of which serves as many heads of the queries.
 pub(super) fn key_heads(args: &Args, heads: u64) -> Result<u64, Problem> {
@@ -59,11 +78,12 @@ pub struct Attend {
     pub heads: u64,
     /// Heads of keys and values (Ainslie et al. 2023).
     key_heads: u64,
-    /// Whether a query sees no later key.
-    causal: bool,
+    /// Which keys a query sees.
+    mask: Mask,
     /// The number of keys.
     keys: u64,
     tokens: bool,
+    init: Init,
 }
 
 impl Attend {
@@ -79,7 +99,7 @@ impl Attend {
             return equal(inputs, what);
         };
         equal(&[*key, *value], "keys and values of one attention")?;
-        let lengths = matches!((query, key), (Shape::Tokens { .. }, Shape::Tokens { .. })) && !self.causal;
+        let lengths = matches!((query, key), (Shape::Tokens { .. }, Shape::Tokens { .. })) && !self.mask.is_of_places();
         let fits = match lengths {
             true => key.channels() == self.key(*query).channels(),
             false => *key == self.key(*query),
@@ -93,10 +113,17 @@ impl Attend {
 
 impl Operation for Attend {
     fn call(&self) -> Call {
-        Call::new("attend")
-            .with("heads", self.heads)
-            .with("key_heads", self.key_heads)
-            .with("causal", self.causal)
+        let call = Call::new(if self.mask.is_plain() {
+            "attend"
+        } else {
+            "masked_attend"
+        });
+        let call = call.with("heads", self.heads).with("key_heads", self.key_heads);
+        self.mask.call(call)
+    }
+
+    fn word(&self) -> &'static str {
+        "attend"
     }
 
     fn takes(&self, input: Shape) -> bool {
@@ -104,30 +131,69 @@ impl Operation for Attend {
     }
 
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
-        self.keys(inputs).map(|_| inputs[0])
+        let (paths, lengths) = inputs.split_at(inputs.len().min(3));
+        self.keys(paths)?;
+        lengths.iter().try_for_each(|lengths| one_number(*lengths))?;
+        Ok(inputs[0])
     }
 
     fn input_name(&self, input: usize) -> &'static str {
-        ["query", "key", "value"].get(input).copied().unwrap_or("path")
+        ["query", "key", "value", "lengths"]
+            .get(input)
+            .copied()
+            .unwrap_or("path")
     }
 
-    /// Each channel of a query meets that of every key, and each of its outputs every value; a mask saves none.
+    fn tensors(&self) -> Vec<Tensor> {
+        let biases = |distances| Tensor::new("weight", &[distances, self.heads], Part::Kernel, self.init);
+        self.mask.distances().map(biases).into_iter().collect()
+    }
+
+    fn sharing(&self) -> Option<Sharing> {
+        self.mask.distances()?;
+        Some(Sharing {
+            what: "attention with relative positions",
+            sizes: vec![("grid", self.mask.grid.to_vec()), ("number of heads", vec![self.heads])],
+            whole: Some("biases of relative positions are shared as a whole"),
+            ..Sharing::default()
+        })
+    }
+
+    /// Each channel of a query meets that of every key of its chunk, and each of its outputs every value; a mask saves none.
     fn macs(&self, output: Shape) -> u128 {
-        2 * u128::from(self.keys) * u128::from(output.elements())
+        let keys = if self.mask.chunk > 0 {
+            self.mask.chunk
+        } else {
+            self.keys
+        };
+        2 * u128::from(keys) * u128::from(output.elements())
     }
 
     fn details(&self) -> Vec<String> {
         let mut words = vec![format!("heads {}", self.heads)];
         words.extend((self.key_heads != self.heads).then(|| format!("key heads {}", self.key_heads)));
-        words.extend(self.causal.then(|| "causal".to_owned()));
+        words.extend(self.mask.details());
         words
     }
 
     fn rust(&self, to: &mut Rust) {
-        let (heads, key_heads, causal) = (rust::size(self.heads), rust::size(self.key_heads), self.causal);
+        let (heads, key_heads, causal) = (rust::size(self.heads), rust::size(self.key_heads), self.mask.causal);
         let inputs = to.inputs();
-        let names = inputs.iter().map(|(name, _)| name);
+        let names: Vec<_> = inputs.iter().map(|(name, _)| name).collect();
         let plain = !causal && self.key_heads == self.heads && inputs.iter().all(|(_, shape)| *shape == inputs[0].1);
+        if !self.mask.is_plain() {
+            let (paths, lengths) = names.split_at(3);
+            let lengths = lengths.first().map_or(quote!(None), |lengths| quote!(Some(#lengths)));
+            let fields = self.mask.rust();
+            let operation = quote!(rt::op::MaskedAttend {
+                heads: #heads, key_heads: #key_heads, #fields ..rt::op::MaskedAttend::PLAIN
+            });
+            let table = to.tensor("weight");
+            return to.call(match self.mask.distances() {
+                Some(_) => quote!(rt::op::biased_attend(#operation, #(#paths),*, #lengths, #table)),
+                None => quote!(rt::op::masked_attend(#operation, #(#paths),*, #lengths)),
+            });
+        }
         to.call(match plain {
             true => quote!(rt::op::Attend::<#heads>::apply(#(#names),*)),
             false => quote!(rt::op::GroupedAttend::<#heads, #key_heads, #causal>::apply(#(#names),*)),
@@ -135,15 +201,23 @@ impl Operation for Attend {
     }
 
     fn python(&self, to: &mut Python) {
-        let (helper, function) = match self.tokens {
-            true => (&ATTEND_TOKENS, "attend_tokens"),
-            false => (&ATTEND, "attend"),
+        let (helper, function) = match (self.mask.is_plain(), self.tokens) {
+            (false, _) => (&super::mask::MASKED_ATTEND, "masked_attend"),
+            (true, true) => (&ATTEND_TOKENS, "attend_tokens"),
+            (true, false) => (&ATTEND, "attend"),
         };
         to.needs(helper);
         let mut args: Vec<String> = to.inputs().into_iter().map(|(name, _)| name).collect();
+        let lengths = args.split_off(3);
         args.push(self.heads.to_string());
         args.extend((self.key_heads != self.heads).then(|| format!("key_heads={}", self.key_heads)));
-        args.extend(self.causal.then(|| "causal=True".to_owned()));
+        args.extend(lengths.into_iter().map(|lengths| format!("lengths={lengths}")));
+        args.extend(
+            to.tensors(&["weight"])
+                .into_iter()
+                .map(|table| format!("biases={table}")),
+        );
+        args.extend(self.mask.python());
         to.call_of(function, args, "");
     }
 }

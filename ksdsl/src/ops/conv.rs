@@ -282,6 +282,12 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
     } = spec;
     groups_divide([inputs, outputs], groups, groups_param)?;
     let dilation = args.sizes("dilation", [1, 1]);
+    if args.padding("pad") == Padding::Causal && kernel[0] > 1 {
+        let text = "`pad = causal` is for signals, whose samples follow each other, and maps have rows";
+        return Err(Problem::new(Code::OutOfRange, text)
+            .at("pad")
+            .help("use a kernel of one row, or write `pad(top = ..., left = ...)` before"));
+    }
     let pad = padding(args.padding("pad"), size, kernel, stride, dilation);
     let fan = |channels: u64| (channels / groups) as f64 * kernel[0] as f64 * kernel[1] as f64;
     Ok(Conv {
@@ -309,6 +315,7 @@ fn padding(padding: Padding, size: [u64; 2], kernel: [u64; 2], stride: [u64; 2],
             let total = needed.saturating_sub(size[axis]);
             [total / 2, total - total / 2]
         }
+        Padding::Causal => [dilation[axis] * (kernel[axis] - 1), 0],
     };
     let ([top, bottom], [left, right]) = (sides(0), sides(1));
     [top, bottom, left, right]
@@ -342,7 +349,7 @@ pub fn projection(input: Shape, output: Shape) -> Option<Conv> {
             height: out_height,
             width: out_width,
         },
-    ) = (input, output)
+    ) = (input.as_map(), output.as_map())
     else {
         return None;
     };

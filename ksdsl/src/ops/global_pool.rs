@@ -1,5 +1,6 @@
 //! Pooling of whole maps to one value per channel.
 
+use super::mask::one_number;
 use super::pool::PoolKind;
 use super::prelude::*;
 
@@ -7,9 +8,14 @@ pub(super) const LAYERS: &[LayerDef] = &[
     LayerDef {
         name: "global_avg_pool",
         doc: "global average pooling: feature maps to a vector",
-        params: &[],
+        params: &[param("lengths", ParamKind::Value, false)],
         family: Family::Other,
-        resolve: Resolve::One(|_, _| Ok(Some(Op::new(GlobalPool(PoolKind::Average))))),
+        resolve: Resolve::One(|args, _| {
+            Ok(Some(match args.value("lengths") {
+                Some(_) => Op::new(MeanOfFirst),
+                None => Op::new(GlobalPool(PoolKind::Average)),
+            }))
+        }),
     },
     LayerDef {
         name: "global_max_pool",
@@ -58,3 +64,46 @@ impl Operation for GlobalPool {
         }
     }
 }
+
+/// The mean of the first tokens of a sequence, as many as the batch says.
+#[derive(Clone, Copy, Debug)]
+struct MeanOfFirst;
+
+impl Operation for MeanOfFirst {
+    fn call(&self) -> Call {
+        Call::new("mean_of_first")
+    }
+
+    fn takes(&self, input: Shape) -> bool {
+        matches!(input, Shape::Tokens { .. })
+    }
+
+    fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        inputs[1..].iter().try_for_each(|lengths| one_number(*lengths))?;
+        Ok(Shape::Flat(inputs[0].channels()))
+    }
+
+    fn input_name(&self, _: usize) -> &'static str {
+        "lengths"
+    }
+
+    fn rust(&self, to: &mut Rust) {
+        to.composed_pair(quote!(rt::op::MeanOfFirst));
+    }
+
+    fn python(&self, to: &mut Python) {
+        to.needs(&MEAN_OF_FIRST);
+        let args = to.inputs().into_iter().skip(1).map(|(name, _)| name).collect();
+        to.call("mean_of_first", args);
+    }
+}
+
+const MEAN_OF_FIRST: Helper = Helper {
+    name: "mean_of_first",
+    needs: &[],
+    text: r#"def mean_of_first(x, lengths):
+    """The mean of the first tokens of each sequence, as many as its length; zeros for none."""
+    seen = torch.arange(x.shape[1], device=x.device) < lengths
+    return x.masked_fill(~seen[:, :, None], 0).sum(1) / lengths.clamp(min=1)
+"#,
+};

@@ -52,7 +52,7 @@ impl Operation for LayerScale {
 
     fn python(&self, to: &mut Python) {
         let axes = match to.inputs()[0].1 {
-            Shape::Map { .. } => "[:, None, None]",
+            Shape::Map { .. } | Shape::Signal { .. } => "[:, None, None]",
             Shape::Flat(_) | Shape::Tokens { .. } | Shape::Ids { .. } => "",
         };
         let weight = to.tensors(&["weight"]).concat();

@@ -16,7 +16,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         Shape::Flat(inputs) => Ok(Some(linear(args, inputs, args.size("features", 1), true))),
         Shape::Tokens { features, .. } => Ok(Some(linear(args, features, args.size("features", 1), true))),
         Shape::Ids { .. } => Err(super::not_taken("linear", input)),
-        Shape::Map { .. } => Err(Problem::new(
+        Shape::Map { .. } | Shape::Signal { .. } => Err(Problem::new(
             Code::WrongInput,
             format!("`linear` expects a vector, but its input has the shape {input}"),
         )

@@ -12,7 +12,7 @@ pub(crate) mod rust;
 mod tensor;
 mod words;
 
-pub use args::{ArgValue, Args, Padding, ParamDef, ParamKind, is_word, read, read_given, takes};
+pub use args::{ArgValue, Args, Axes, Padding, ParamDef, ParamKind, is_word, read, read_along, read_given, takes};
 pub use initial::{InitChoice, init_functions, is_function, is_init};
 pub use op::{Call, Number, Op};
 pub(crate) use python::Statement;
@@ -58,8 +58,16 @@ operations! {
     squeeze_excite,
     attention,
     attend,
+    mask,
+    window_attention,
+    matmul,
+    gather,
+    roll,
+    windows,
+    merge_windows,
     embedding,
     to_tokens,
+    to_signal,
     class_token,
     token,
     rotary,
@@ -416,6 +424,7 @@ fn map_of(name: &str, input: Shape) -> Result<(u64, u64, u64), Problem> {
             height,
             width,
         } => Ok((channels, height, width)),
+        Shape::Signal { channels, length } => Ok((channels, 1, length)),
         Shape::Flat(features) => Err(Problem::new(
             Code::WrongInput,
             format!("`{name}` expects feature maps, but its input is a vector of {features} features"),
@@ -430,8 +439,12 @@ pub(crate) fn not_taken(name: &str, input: Shape) -> Problem {
     let text = format!("`{name}` cannot take {}", in_words(input));
     let help = match input {
         Shape::Ids { .. } => "write `embedding(features)` before it",
-        _ => {
-            "sequences take `linear`, `attention`, norms over the features, activations and dropout; an input of `channels x height x width` is feature maps"
+        Shape::Map { .. } | Shape::Flat(_) => "it takes sequences: `to_tokens` makes one of feature maps",
+        Shape::Signal { .. } => {
+            "a signal has one row: `to_tokens` makes a sequence of it, and an input of `channels x height x width` is feature maps"
+        }
+        Shape::Tokens { .. } => {
+            "sequences take `linear`, `attention`, norms over the features, activations and dropout; an input of `channels x height x width` is feature maps, one of `channels x length as signal` a signal"
         }
     };
     Problem::new(Code::WrongInput, text).help(help)

@@ -120,6 +120,30 @@ impl Op {
         operation.downcast_ref()
     }
 
+    /// Whether it accepts an input of this kind.
+    pub(crate) fn accepts(&self, input: Shape) -> bool {
+        self.takes(input.as_map())
+    }
+
+    /// The shape of its output; of signals, which are maps of one row to it, a signal again.
+    pub(crate) fn output_of(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
+        let maps: Vec<Shape> = inputs.iter().map(|input| input.as_map()).collect();
+        let output = self.output(&maps)?;
+        let signal = inputs.iter().find(|input| matches!(input, Shape::Signal { .. }));
+        match (signal, output) {
+            (
+                Some(_),
+                Shape::Map {
+                    channels,
+                    height: 1,
+                    width: length,
+                },
+            ) => Ok(Shape::Signal { channels, length }),
+            (Some(signal), Shape::Map { .. }) => Err(super::not_taken(self.word(), *signal)),
+            (_, output) => Ok(output),
+        }
+    }
+
     /// The sizes of the kernel, for layers that have one.
     pub fn kernel_shape(&self) -> Option<Vec<u64>> {
         let mut tensors = self.tensors().into_iter();

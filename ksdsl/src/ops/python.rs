@@ -38,8 +38,9 @@ impl Python {
         tensors: Vec<(&'static str, String)>,
         module: Option<String>,
     ) -> Self {
+        let inputs = inputs.into_iter().map(|(name, shape)| (name, shape.as_map()));
         Python {
-            inputs,
+            inputs: inputs.collect(),
             tensors,
             module,
             statements: Vec::new(),

@@ -1,5 +1,6 @@
 //! Normalisation by the root mean square.
 
+use super::attend::split;
 use super::prelude::*;
 
 /// PyTorch's default is the epsilon of the floating-point type; a number here, so that `f32` and `f64` agree.
@@ -8,20 +9,28 @@ const EPS: Real = Real(1e-6);
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "rms_norm",
     doc: "division by the root mean square over the channels of each position (Zhang & Sennrich 2019)",
-    params: &[param("eps", ParamKind::Number { min: 0.0, max: 1.0 }, false)],
+    params: &[
+        param("eps", ParamKind::Number { min: 0.0, max: 1.0 }, false),
+        param("heads", ParamKind::Size, false),
+    ],
     family: Family::Norm,
     resolve: Resolve::One(|args, input| {
+        let heads = args.size("heads", 1);
+        split(input.channels(), heads)?;
         Ok(Some(Op::new(RmsNorm {
-            channels: input.channels(),
+            channels: input.channels() / heads,
+            heads,
             eps: Real(args.number("eps", EPS.0)),
         })))
     }),
 }];
 
-/// Division by the root mean square over the channels of each position, with scale per channel.
+/// Division by the root mean square over the channels of each position, or of each head of them, with scale per channel of
+/// a head.
 #[derive(Clone, Copy, Debug)]
 pub struct RmsNorm {
     channels: u64,
+    heads: u64,
     eps: Real,
 }
 
@@ -30,6 +39,7 @@ impl Operation for RmsNorm {
         Call::new("rms_norm")
             .with("channels", self.channels)
             .with("eps", self.eps)
+            .with("heads", self.heads)
     }
 
     fn takes(&self, input: Shape) -> bool {
@@ -45,19 +55,22 @@ impl Operation for RmsNorm {
     }
 
     fn details(&self) -> Vec<String> {
-        let words = || format!("eps {}", self.eps.0);
-        (self.eps != EPS).then(words).into_iter().collect()
+        let mut words = Vec::new();
+        words.extend((self.eps != EPS).then(|| format!("eps {}", self.eps.0)));
+        words.extend((self.heads > 1).then(|| format!("heads {}", self.heads)));
+        words
     }
 
     fn rust(&self, to: &mut Rust) {
-        let eps = rust::real(self.eps.0);
-        to.composed(quote!(rt::op::RmsNorm { eps: #eps }), &["weight"]);
+        let (eps, heads) = (rust::real(self.eps.0), rust::size(self.heads));
+        to.composed(quote!(rt::op::RmsNorm { eps: #eps, heads: #heads }), &["weight"]);
     }
 
     fn python(&self, to: &mut Python) {
         to.needs(&FUNCTION);
         let mut args = to.tensors(&["weight"]);
         args.extend((self.eps != EPS).then(|| format!("eps={:?}", self.eps.0)));
+        args.extend((self.heads > 1).then(|| format!("heads={}", self.heads)));
         to.call("rms_norm", args);
     }
 }
@@ -65,11 +78,10 @@ impl Operation for RmsNorm {
 const FUNCTION: Helper = Helper {
     name: "rms_norm",
     needs: &[],
-    text: r#"def rms_norm(x, weight, eps: float = 1e-6):
-    """RMS normalisation over the features of vectors and tokens, or over the channels at each position."""
-    if x.dim() != 4:
-        return F.rms_norm(x, weight.shape, weight, eps)
-    x = F.rms_norm(x.permute(0, 2, 3, 1), weight.shape, weight, eps)
-    return x.permute(0, 3, 1, 2)
+    text: r#"def rms_norm(x, weight, eps: float = 1e-6, heads: int = 1):
+    """RMS normalisation over the channels of each position, features or heads of these."""
+    if x.dim() == 4:
+        return rms_norm(x.permute(0, 2, 3, 1), weight, eps, heads).permute(0, 3, 1, 2)
+    return F.rms_norm(x.unflatten(-1, (heads, -1)), weight.shape, weight, eps).flatten(-2)
 "#,
 };

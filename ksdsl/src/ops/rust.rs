@@ -15,9 +15,10 @@ pub struct Rust {
 
 impl Rust {
     pub(crate) fn new(inputs: Vec<(Ident, Shape)>, output: Shape, tensors: Vec<(&'static str, TokenStream)>) -> Self {
+        let inputs = inputs.into_iter().map(|(name, shape)| (name, shape.as_map()));
         Rust {
-            inputs,
-            output,
+            inputs: inputs.collect(),
+            output: output.as_map(),
             tensors,
             calls: Vec::new(),
         }
@@ -66,6 +67,12 @@ impl Rust {
             true => quote!(rt::op::apply(#operation, [#(#inputs),*])),
             false => quote!(rt::op::apply_with(#operation, [#(#inputs),*], [#(#tensors),*])),
         });
+    }
+
+    /// Makes a new `x` of two inputs of any shapes by such an operation.
+    pub(super) fn composed_pair(&mut self, operation: TokenStream) {
+        let inputs = self.inputs.iter().map(|(input, _)| input);
+        self.call_typed(quote!(rt::op::apply_pair(#operation, #(#inputs),*)));
     }
 
     /// The same for a shape between those of the inputs and the output.
@@ -122,7 +129,7 @@ pub(crate) fn real(value: f64) -> TokenStream {
 
 /// The typed activation of a shape: `rt::Map<B, 64, 32, 32, E, D, T>`. A sequence is a map of one row.
 pub(crate) fn activation(shape: Shape) -> TokenStream {
-    let sizes = match shape {
+    let sizes = match shape.as_map() {
         Shape::Tokens { length, features } => vec![features, 1, length],
         shape => shape.sizes(),
     };

@@ -6,28 +6,41 @@ pub(super) const LAYERS: &[LayerDef] = &[
     LayerDef {
         name: "softmax",
         doc: "exp(x) divided by its sum over the channels of each position",
-        params: &[],
+        params: OVER,
         family: Family::Other,
-        resolve: Resolve::One(|_, _| Ok(Some(Op::new(Softmax { log: false })))),
+        resolve: Resolve::One(|args, _| Ok(Some(Op::new(Softmax::of(args, false))))),
     },
     LayerDef {
         name: "log_softmax",
         doc: "the logarithm of softmax",
-        params: &[],
+        params: OVER,
         family: Family::Other,
-        resolve: Resolve::One(|_, _| Ok(Some(Op::new(Softmax { log: true })))),
+        resolve: Resolve::One(|args, _| Ok(Some(Op::new(Softmax::of(args, true))))),
     },
 ];
 
-/// Softmax over the channels of each position, or its logarithm.
+/// What it is over; positions are tokens, too.
+const OVER: &[ParamDef] = &[param("over_positions", ParamKind::Flag, false)];
+
+/// Softmax over the channels of each position or over the positions for each channel, or its logarithm.
 #[derive(Clone, Copy, Debug)]
 pub struct Softmax {
     log: bool,
+    of_positions: bool,
+}
+
+impl Softmax {
+    fn of(args: &Args, log: bool) -> Self {
+        let of_positions = args.flag("over_positions", false);
+        Softmax { log, of_positions }
+    }
 }
 
 impl Operation for Softmax {
     fn call(&self) -> Call {
-        Call::new("softmax").with("log", self.log)
+        Call::new("softmax")
+            .with("log", self.log)
+            .with("of_positions", self.of_positions)
     }
 
     fn word(&self) -> &'static str {
@@ -38,15 +51,37 @@ impl Operation for Softmax {
         is_numbers(input)
     }
 
+    fn details(&self) -> Vec<String> {
+        let words = || "over_positions".to_owned();
+        self.of_positions.then(words).into_iter().collect()
+    }
+
     fn rust(&self, to: &mut Rust) {
-        let log = self.log;
-        to.composed(quote!(rt::op::Softmax { log: #log }), &[]);
+        let (log, of_positions) = (self.log, self.of_positions);
+        to.composed(quote!(rt::op::Softmax { log: #log, of_positions: #of_positions }), &[]);
     }
 
     fn python(&self, to: &mut Python) {
+        if self.of_positions {
+            to.needs(&OF_POSITIONS);
+            let log = self.log.then(|| "log=True".to_owned());
+            return to.call("softmax_of_positions", log.into_iter().collect());
+        }
         to.call(
             &format!("F.{}", self.word()),
             vec![to.inputs()[0].1.python_channels().to_string()],
         );
     }
 }
+
+const OF_POSITIONS: Helper = Helper {
+    name: "softmax_of_positions",
+    needs: &[],
+    text: r#"def softmax_of_positions(x, log: bool = False):
+    """Softmax over the positions of maps or over the tokens of sequences, or its logarithm."""
+    function = F.log_softmax if log else F.softmax
+    if x.dim() == 2:
+        return function(x[:, :, None], 2)[:, :, 0]
+    return function(x, 1) if x.dim() == 3 else function(x.flatten(2), 2).view_as(x)
+"#,
+};

@@ -6,14 +6,14 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "upsample",
     doc: "larger maps: each pixel repeated, or interpolated linearly",
     params: &[
-        param("factor", ParamKind::Size, true),
+        param("factor", ParamKind::Sizes, true),
         param("mode", ParamKind::Word(&["nearest", "bilinear"]), false),
     ],
     family: Family::Other,
     resolve: Resolve::One(|args, input| {
         map_of("upsample", input)?;
         Ok(Some(Op::new(Upsample {
-            factor: args.size("factor", 1),
+            factor: args.sizes("factor", [1, 1]),
             bilinear: args.word("mode", "nearest") == "bilinear",
         })))
     }),
@@ -22,14 +22,15 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
 /// Maps that are larger by a factor, as PyTorch's `interpolate` makes them without `align_corners`.
 #[derive(Clone, Copy, Debug)]
 pub struct Upsample {
-    factor: u64,
+    factor: [u64; 2],
     bilinear: bool,
 }
 
 impl Operation for Upsample {
     fn call(&self) -> Call {
         Call::new("upsample")
-            .with("factor", self.factor)
+            .with("factor_height", self.factor[0])
+            .with("factor_width", self.factor[1])
             .with("bilinear", u64::from(self.bilinear))
     }
 
@@ -41,24 +42,27 @@ impl Operation for Upsample {
         let (channels, height, width) = map_of("upsample", inputs[0])?;
         Ok(Shape::Map {
             channels,
-            height: height * self.factor,
-            width: width * self.factor,
+            height: height.saturating_mul(self.factor[0]),
+            width: width.saturating_mul(self.factor[1]),
         })
     }
 
     fn details(&self) -> Vec<String> {
-        let mut words = vec![format!("factor {}", self.factor)];
+        let mut words = vec![format!("factor {}", pair(self.factor))];
         words.extend(self.bilinear.then(|| "bilinear".to_owned()));
         words
     }
 
     fn rust(&self, to: &mut Rust) {
-        let (factor, bilinear) = (rust::size(self.factor), self.bilinear);
-        to.composed(quote!(rt::op::Upsample { factor: #factor, bilinear: #bilinear }), &[]);
+        let ([height, width], bilinear) = (self.factor.map(rust::size), self.bilinear);
+        to.composed(
+            quote!(rt::op::Upsample { factor_height: #height, factor_width: #width, bilinear: #bilinear }),
+            &[],
+        );
     }
 
     fn python(&self, to: &mut Python) {
-        let mut args = vec![format!("scale_factor={}", self.factor)];
+        let mut args = vec![format!("scale_factor={}", python::sizes(self.factor))];
         let more = ["mode=\"bilinear\"", "align_corners=False"];
         args.extend(more.into_iter().filter(|_| self.bilinear).map(str::to_owned));
         to.call("F.interpolate", args);

@@ -49,7 +49,7 @@ impl Operation for ZeroChannels {
     fn python(&self, to: &mut Python) {
         // `F.pad` begins with the last axis.
         let around = match to.inputs()[0].1 {
-            Shape::Map { .. } => "0, 0, 0, 0, ",
+            Shape::Map { .. } | Shape::Signal { .. } => "0, 0, 0, 0, ",
             Shape::Flat(_) | Shape::Tokens { .. } | Shape::Ids { .. } => "",
         };
         let pads = format!("({around}{}, {})", self.before, self.after);

@@ -135,9 +135,16 @@ impl TreeBuilder<'_, '_> {
                 let name = label.and_then(|label| self.label(label));
                 let dims = self.dims(inner.next()?);
                 let dims = self.without_list(dims);
+                let signal = inner.next_if(|part| part.as_rule() == Rule::as_signal);
+                let signal = signal.map(|part| self.span(&part));
                 let vocabulary = inner.next().and_then(|part| content(part).next());
                 let vocabulary = vocabulary.map(|expr| self.expr(expr));
-                Statement::Input(Input { name, dims, vocabulary })
+                Statement::Input(Input {
+                    name,
+                    dims,
+                    vocabulary,
+                    signal,
+                })
             }
             Rule::output => Statement::Output(self.name(&content(pair).next()?)),
             Rule::let_ => {

@@ -15,6 +15,7 @@ impl TreeBuilder<'_, '_> {
         let kind = match construct.as_rule() {
             Rule::residual => self.residual(construct)?,
             Rule::repeat => self.repeat(construct)?,
+            Rule::for_each => self.for_each(construct)?,
             Rule::when => self.when(construct)?,
             Rule::sequence => StepKind::Sequence(self.body(content(construct).next()?)),
             Rule::from => StepKind::From(self.expr(content(construct).next()?)),
@@ -97,6 +98,25 @@ impl TreeBuilder<'_, '_> {
         let most = self.expr(inner.next()?);
         let args = inner.filter_map(|arg| self.arg(arg)).collect();
         Some((most, Some(UpTo { args, span })))
+    }
+
+    fn for_each(&mut self, pair: Node<'_>) -> Option<StepKind> {
+        let start = self.span(&pair).start as usize;
+        let head = Span::new(start, start + "each".len());
+        let (mut values, mut names, mut body) = (Vec::new(), Vec::new(), None);
+        for part in content(pair) {
+            match part.as_rule() {
+                Rule::expr => values.push(self.expr(part)),
+                Rule::ident => names.push(self.name(&part)),
+                _ => body = Some(self.body(part)),
+            }
+        }
+        Some(StepKind::Each {
+            head,
+            values,
+            names,
+            body: body?,
+        })
     }
 
     fn when(&mut self, pair: Node<'_>) -> Option<StepKind> {

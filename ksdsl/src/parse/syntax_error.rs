@@ -225,6 +225,7 @@ pub(super) fn keyword(rule: Rule) -> Option<&'static str> {
         Rule::k_share => "share",
         Rule::k_set => "set",
         Rule::k_shortcut => "shortcut",
+        Rule::k_signal => "signal",
         Rule::k_stage => "stage",
         Rule::k_to => "to",
         Rule::k_true => "true",
@@ -273,7 +274,7 @@ fn describe(rule: Rule) -> Option<String> {
         }
         Rule::private_visit | Rule::item_of => return None,
         Rule::COMMENT | Rule::WHITESPACE | Rule::line_comment | Rule::block_comment => return None,
-        Rule::step | Rule::residual | Rule::repeat | Rule::when => "a step".into(),
+        Rule::step | Rule::residual | Rule::repeat | Rule::for_each | Rule::when => "a step".into(),
         other => format!("`{}`", keyword(other).or_else(|| construct(other))?),
     })
 }
@@ -287,6 +288,7 @@ fn construct(rule: Rule) -> Option<&'static str> {
         Rule::input => "input",
         Rule::output => "output",
         Rule::vocabulary => "of",
+        Rule::as_signal => "as",
         Rule::let_ => "let",
         Rule::stage => "stage",
         Rule::share => "share",

@@ -82,7 +82,7 @@ fn wanted(params: &'static [ParamDef], args: &Args, diagnostics: &mut Diagnostic
     for param in params {
         match args.get(param.name) {
             None => {}
-            Some(ArgValue::Init(_) | ArgValue::Padding(Padding::Same) | ArgValue::Word(_)) => {
+            Some(ArgValue::Init(_) | ArgValue::Padding(Padding::Same | Padding::Causal) | ArgValue::Word(_)) => {
                 diagnostics.push(cannot_select(param.name, args.span(param.name).unwrap_or_default()));
                 return None;
             }
@@ -117,7 +117,10 @@ fn becomes(name: &str, value: ArgValue, call: &ops::Call) -> Vec<(String, Number
             ("_left", columns),
             ("_right", columns),
         ],
-        ArgValue::Padding(Padding::Same) | ArgValue::Init(_) | ArgValue::Word(_) => Vec::new(),
+        ArgValue::Padding(Padding::Same | Padding::Causal)
+        | ArgValue::Init(_)
+        | ArgValue::Word(_)
+        | ArgValue::Value(_) => Vec::new(),
     };
     let named = sides
         .into_iter()

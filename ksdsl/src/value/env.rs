@@ -7,7 +7,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The names of the sizes of the current value.
-pub const SIZES: [&str; 5] = ["in_channels", "in_height", "in_width", "in_features", "in_tokens"];
+pub const SIZES: [&str; 6] = [
+    "in_channels",
+    "in_height",
+    "in_width",
+    "in_length",
+    "in_features",
+    "in_tokens",
+];
 
 /// The value that the next step receives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +38,13 @@ pub enum Current {
         /// Its length.
         features: u64,
     },
+    /// A signal.
+    Signal {
+        /// Its channels.
+        channels: u64,
+        /// Its length.
+        length: u64,
+    },
     /// A sequence.
     Tokens {
         /// The number of tokens.
@@ -51,6 +65,12 @@ impl Current {
             (Current::Map { channels, .. }, "in_channels") => value(channels),
             (Current::Map { height, .. }, "in_height") => value(height),
             (Current::Map { width, .. }, "in_width") => value(width),
+            (Current::Signal { channels, .. }, "in_channels") => value(channels),
+            (Current::Signal { length, .. }, "in_length") => value(length),
+            (Current::Signal { channels, .. }, _) => no(
+                format!("the current value is a signal of {channels} channels"),
+                "write `in_channels` or `in_length`",
+            ),
             (Current::Vector { features }, "in_features") => value(features),
             (Current::Tokens { length, .. }, "in_tokens") => value(length),
             (

@@ -38,6 +38,10 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
         "position_embedding" => (weighted(of("channels") * of("height") * of("width").max(1)), 0),
         "embedding" => (weighted(of("vocabulary") * of("features")), 0),
         "prepend_token" => (weighted(of("features")), 0),
+        "masked_attend" if of("relative") == 1 => {
+            let distances = (2 * of("grid_height") - 1) * (2 * of("grid_width") - 1);
+            (weighted(distances * of("heads")), 0)
+        }
         _ => (weighted(0), 0),
     }
 }
@@ -66,6 +70,10 @@ fn macs(layer: &Layer) -> u64 {
         }
         "linear" => (of("outputs"), of("inputs"), of("inputs")),
         "attend" => (0, 0, 2 * tokens),
+        "masked_attend" if of("chunk") > 0 => (0, 0, 2 * of("chunk")),
+        "masked_attend" => (0, 0, 2 * tokens),
+        "matmul" if of("first") == 1 => (0, 0, layer.input.pixels()),
+        "matmul" => (0, 0, layer.input.channels()),
         _ => (0, 0, 0),
     };
     outputs * each + (layer.rank.unwrap_or(0) + layer.combined.unwrap_or(0)) * rows * columns

@@ -102,6 +102,12 @@ pub(crate) const READ_TOKENS: &str = "read tokens";
 /// An activation as a tensor `[batch, tokens, features]`.
 pub(crate) const INTO_TOKENS: &str = "into tokens";
 
+/// A tensor `[batch, channels, length]` as an activation.
+pub(crate) const READ_SIGNAL: &str = "read signal";
+
+/// An activation as a tensor `[batch, channels, length]`.
+pub(crate) const INTO_SIGNAL: &str = "into signal";
+
 /// What an input is called.
 pub(crate) fn input_name(at: usize) -> String {
     match at {
@@ -115,9 +121,10 @@ pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id 
     // Rust says which of the tensors are `[batch, tokens, features]`.
     let read = |at: usize, graph: &mut Graph| {
         let input = graph.add(input_name(at), &[]);
-        match style == Style::Rust && is_tokens(network.inputs[at].shape) {
-            true => graph.add(READ_TOKENS, &[input]),
-            false => input,
+        match (style, network.inputs[at].shape) {
+            (Style::Rust, Shape::Tokens { .. }) => graph.add(READ_TOKENS, &[input]),
+            (_, Shape::Signal { .. }) => graph.add(READ_SIGNAL, &[input]),
+            _ => input,
         }
     };
     let input = read(0, graph);
@@ -142,8 +149,10 @@ pub(crate) fn forward(network: &Network, style: Style, graph: &mut Graph) -> Id 
     }
     assert_eq!(outputs.len(), network.outputs.len());
     for (output, port) in outputs.iter_mut().zip(&network.outputs) {
-        if style == Style::Rust && is_tokens(port.shape) {
-            *output = graph.add(INTO_TOKENS, &[*output]);
+        match (style, port.shape) {
+            (Style::Rust, Shape::Tokens { .. }) => *output = graph.add(INTO_TOKENS, &[*output]),
+            (_, Shape::Signal { .. }) => *output = graph.add(INTO_SIGNAL, &[*output]),
+            _ => {}
         }
     }
     match outputs.as_slice() {
@@ -165,10 +174,20 @@ fn numbers(call: &Call) -> String {
     graph::numbered(call.name, &numbers)
 }
 
+/// The words for attention with masks. Whether there are lengths and biases, its inputs show.
+fn masked(call: &Call) -> String {
+    let numbers = call.args.iter().map(|(of, _)| (*of, call.real(of)));
+    let numbers: Vec<_> = numbers
+        .filter(|(of, _)| !matches!(*of, "lengths" | "relative"))
+        .collect();
+    graph::masked_attend(&numbers)
+}
+
 /// The words for a shape that is said. A sequence is a map of one row, its features are the channels.
 pub(crate) fn shaped(op: String, shape: Shape) -> String {
     let sizes = match shape {
         Shape::Tokens { length, features } => vec![features, 1, length],
+        Shape::Signal { channels, length } => vec![channels, 1, length],
         shape => shape.sizes(),
     };
     format!("{op} to {sizes:?}")
@@ -192,7 +211,22 @@ impl Walk<'_, '_> {
             Node::Join(join) => {
                 let arms = join.arms.iter();
                 let values: Vec<(Id, Shape)> = arms.map(|arm| (self.nodes(&arm.nodes, x), arm.output)).collect();
-                self.join(join.op.call(), &values)
+                match join.op.call().name {
+                    "masked_attend" => {
+                        let mut inputs: Vec<Id> = values.iter().map(|(value, _)| *value).collect();
+                        if let Some(layer) = join.layer.map(|layer| &self.network.layers[layer]) {
+                            let holder = holder(self.network, layer, layer.kernel);
+                            let biases = layer.op.tensors().into_iter();
+                            inputs.extend(biases.map(|biases| self.graph.param(&format!("{holder}.{}", biases.name))));
+                        }
+                        self.graph.add(masked(join.op.call()), &inputs)
+                    }
+                    "matmul" | "gather" | "mean_of_first" => {
+                        let inputs = [values[0].0, values[1].0];
+                        self.say(numbers(join.op.call()), join.output, &inputs)
+                    }
+                    _ => self.join(join.op.call(), &values),
+                }
             }
         }
     }
@@ -218,8 +252,10 @@ impl Walk<'_, '_> {
                         Style::Python => self.laid_out("concat", shape, &[x, arm]),
                     }
                 }
-                ("multiply", Shape::Map { .. }, Shape::Flat(_)) => self.graph.add("gate", &[x, arm]),
-                ("multiply", Shape::Flat(_), Shape::Map { .. }) => {
+                ("multiply", Shape::Map { .. } | Shape::Signal { .. }, Shape::Flat(_)) => {
+                    self.graph.add("gate", &[x, arm])
+                }
+                ("multiply", Shape::Flat(_), Shape::Map { .. } | Shape::Signal { .. }) => {
                     shape = other;
                     self.graph.add("gate", &[arm, x])
                 }
@@ -292,12 +328,20 @@ impl Walk<'_, '_> {
                 self.say(call.name.to_owned(), layer.output, &inputs)
             }
             "to_tokens" => self.say("to_tokens".to_owned(), layer.output, &[x]),
+            // For Rust both are maps of one row.
+            "to_signal" => match self.style {
+                Style::Rust => self.say("to_tokens".to_owned(), layer.output, &[x]),
+                Style::Python => self.graph.add("to_signal", &[x]),
+            },
+            "windows" | "merge_windows" => self.say(numbers(call), layer.output, &[x]),
+            "roll" => self.graph.add(numbers(call), &[x]),
             // PyTorch's `flatten` is for both.
             "flatten_tokens" => match self.style {
                 Style::Rust => self.say("flatten_tokens".to_owned(), layer.output, &[x]),
                 Style::Python => self.graph.add("flatten", &[x]),
             },
             "token" => self.say(numbers(call), layer.output, &[x]),
+            "softmax" if call.int("of_positions") == 1 => self.graph.add(numbers(call), &[x]),
             "softmax" => self.laid_out(&numbers(call), layer.input, &[x]),
             "leaky_relu" | "elu" | "affine" | "clamp" | "channel_shuffle" | "rotary" => {
                 self.graph.add(numbers(call), &[x])
@@ -331,7 +375,7 @@ impl Walk<'_, '_> {
                 let numbers: &[&str] = if name == "group_norm" {
                     &["groups", "eps"]
                 } else {
-                    &["eps"]
+                    &["eps", "heads"]
                 };
                 let numbers: Vec<_> = numbers.iter().map(|of| (*of, call.real(of))).collect();
                 let params = tensors

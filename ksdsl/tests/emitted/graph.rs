@@ -79,6 +79,12 @@ pub(crate) fn layer_norm(key: &str, eps: f64) -> String {
     format!("layer_norm {key} eps {eps:?}")
 }
 
+/// Attention with masks: the numbers that are not zero.
+pub(crate) fn masked_attend(numbers: &[(&str, f64)]) -> String {
+    let given: Vec<(&str, f64)> = numbers.iter().copied().filter(|(_, number)| *number != 0.0).collect();
+    numbered("masked_attend", &given)
+}
+
 pub(crate) fn dropout(p: f64) -> String {
     format!("dropout {p:?}")
 }
@@ -111,6 +117,11 @@ const RESHAPING: &[&str] = &[
     "to_tokens",
     "flatten_tokens",
     "token",
+    "windows",
+    "merge_windows",
+    "matmul",
+    "gather",
+    "mean_of_first",
 ];
 
 pub(crate) fn is_reshaping(name: &str) -> bool {

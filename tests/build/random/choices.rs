@@ -65,6 +65,8 @@ pub(super) const OF_MAPS: &[&str] = &[
     "rms_norm",
     "subtract",
     "attend",
+    "window_attention",
+    "roll",
     "upsample",
     "activation",
     "conv_transpose",

@@ -278,6 +278,13 @@ impl Writer {
             "attend" if size[0] * size[1] <= 150 => {
                 "residual { attend(heads = 1) { path {} path {} path {} } }".to_owned()
             }
+            "window_attention" => {
+                let divisor = |size: usize| (1..=4).rev().find(|of| size.is_multiple_of(*of)).unwrap_or(1);
+                let [rows, columns] = size.map(divisor);
+                let shift = format!("{} x {}", rows / 2, columns / 2);
+                format!("residual {{ window_attention(1, size = {rows} x {columns}, shift = {shift}, bias = {bias}) }}")
+            }
+            "roll" => "roll(up = 1, right = 2)".to_owned(),
             "conv_transpose" => {
                 let arguments = self.transposed.draw(&mut self.rng);
                 format!("{}: conv_transpose({width}, {arguments}, bias = {bias})", self.label())

@@ -5,6 +5,7 @@
 //! sharing. `every_operation_is_among_them` reads from the compiler that they do.
 
 mod compiled;
+mod lengths;
 mod nets;
 mod ports;
 mod tokens;
@@ -154,9 +155,16 @@ fn words(network: &ir::Network) -> Vec<String> {
 #[test]
 fn every_operation_is_among_them() {
     let all: Vec<String> = nets::networks().iter().flat_map(words).collect();
-    // Blocks are made of others, the identity is nothing, token ids are in `tokens.rs`, and the others are operations
+    // Blocks are made of others, the identity is nothing, token ids and places are in `tokens.rs` and `lengths.rs`, and the others are operations
     // that have names of their own as well.
-    let elsewhere = ["identity", "embedding", "patch_embedding", "instance_norm", "subsample"];
+    let elsewhere = [
+        "identity",
+        "embedding",
+        "gather",
+        "patch_embedding",
+        "instance_norm",
+        "subsample",
+    ];
     let is_operation =
         |layer: &&LayerDef| !matches!(layer.resolve, Resolve::Block(_)) && !elsewhere.contains(&layer.name);
     let operations = layers().filter(is_operation).map(|layer| layer.name);

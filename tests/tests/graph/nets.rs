@@ -129,6 +129,8 @@ tests! {
         gradients::transposed_shared [0, 1, 2];
         gradients::banks_shared [0, 1, 2];
         gradients::widths_shared [0, 1, 2];
+        gradients::sounding_shared [0, 1, 2];
+        gradients::windowed_shared [0, 1, 2];
     }
     double_precision: f64 {
         gradients::excitation_shared [0, 1, 2];
@@ -148,6 +150,8 @@ tests! {
         gradients::transposed_shared [0, 1, 2];
         gradients::banks_shared [0, 1, 2];
         gradients::widths_shared [0, 1, 2];
+        gradients::sounding_shared [0, 1, 2];
+        gradients::windowed_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];
         tied::dropping [0];

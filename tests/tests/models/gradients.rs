@@ -62,6 +62,8 @@ specs! {
     values: values_shared values_free;
     sequences: sequences_shared sequences_free;
     shapes: shapes_shared shapes_free;
+    sounding: sounding_shared sounding_free;
+    windowed: windowed_shared windowed_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.
@@ -204,8 +206,12 @@ fn difference<N: Net>(model: &mut N, images: &[f64], key: &str, at: usize) -> f6
 #[test]
 fn every_layer_is_checked() {
     let summaries: Vec<Summary> = NETWORKS.iter().map(|name| summary("gradients", name)).collect();
-    // `tests/graph/tokens.rs` has token ids.
-    assert_every_layer(&summaries, include_str!("../../nets/gradients.ksn"), &["embedding"]);
+    // `tests/graph/tokens.rs` has token ids, `tests/graph/lengths.rs` places.
+    assert_every_layer(
+        &summaries,
+        include_str!("../../nets/gradients.ksn"),
+        &["embedding", "gather"],
+    );
 }
 
 /// Every layer of the language but those that are checked elsewhere is in one of these networks, which are from this
@@ -218,6 +224,8 @@ pub(crate) fn assert_every_layer(summaries: &[Summary], text: &str, elsewhere: &
             "squeeze_excite" => layers().any(|of| of.path.contains("squeeze_excite.")),
             // Pointwise convolutions around an `attend`, and a convolution.
             "attention" => layers().any(|of| of.op == "attend"),
+            "window_attention" => layers().any(|of| of.path.contains("window_attention")),
+            // Has multiply-adds, and so a layer of the name it is called by.
             "patch_embedding" => layers().any(|of| of.path.contains("patch_embedding")),
             // A group norm and an average pooling of their own names.
             "instance_norm" | "subsample" => layers().any(|of| of.path.contains(layer.name)),

@@ -147,6 +147,10 @@ nets! {
     gradients::sequences_free [2, 4, 6];
     gradients::shapes_shared [4, 5, 4];
     gradients::shapes_free [4, 5, 4];
+    gradients::windowed_shared [2, 4, 6];
+    gradients::windowed_free [2, 4, 6];
+    gradients::sounding_shared [2, 2, 5];
+    gradients::sounding_free [2, 2, 5];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
     gradients::transposed_shared [3, 6, 6];

@@ -291,7 +291,16 @@ fn random_networks_cover_the_language() {
     }
     let summaries: Vec<Summary> = NETWORKS.iter().map(|net| spec(net).summary().unwrap()).collect();
     // They are of maps and vectors only.
-    let of_sequences = ["embedding", "to_tokens", "class_token", "token", "rotary"];
+    let of_sequences = [
+        "embedding",
+        "to_tokens",
+        "class_token",
+        "token",
+        "rotary",
+        "to_signal",
+        "gather",
+        "matmul",
+    ];
     assert_every_layer(&summaries, TEXT, &of_sequences);
     let words = [
         "blocks in",

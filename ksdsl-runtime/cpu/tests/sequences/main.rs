@@ -14,6 +14,7 @@
 //!         print(t[:6].tolist(), (t * torch.arange(t.numel())).sum().item())
 
 mod attention;
+mod masks;
 mod tokens;
 
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};

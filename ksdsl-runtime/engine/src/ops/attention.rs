@@ -74,22 +74,30 @@ impl Operation for Attend {
         [q, k, v]: [Act<E, X, T>; 3],
         []: [Param<E, X>; 0],
     ) -> Result<Act<E, X, T>, X::Err> {
-        let map = q.size;
-        let size = self.size(map, k.size);
-        let (q, k, v) = (q.ready()?, k.ready()?, v.ready()?);
-        let saved = T::RECORDS.then_some([q.saved, k.saved, v.saved]);
-        let grads = [q.grad, k.grad, v.grad];
-        let context = q.context.merge(k.context).merge(v.context);
-        let y = context.exec.attention_forward(size, &q.data, &k.data, &v.data)?;
-        let backward = move |exec: &X, dy: X::Buf| {
-            let Some([q, k, v]) = saved else { return Ok(()) };
-            let (q, k, v) = (q.get(exec)?, k.get(exec)?, v.get(exec)?);
-            let gradients = exec.attention_backward(size, &q, &k, &v, &dy)?;
-            for (grad, gradient) in grads.iter().zip(gradients) {
-                grad.add(exec, gradient)?;
-            }
-            Ok(())
-        };
-        Ok(Act::output(context, map, Rc::new(y), backward))
+        let size = self.size(q.size, k.size);
+        scaled(size, [q, k, v])
     }
+}
+
+/// Attention of these sizes, of which the batch may be of parts of images.
+pub(super) fn scaled<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    size: AttentionSize,
+    [q, k, v]: [Act<E, X, T>; 3],
+) -> Result<Act<E, X, T>, X::Err> {
+    let map = q.size;
+    let (q, k, v) = (q.ready()?, k.ready()?, v.ready()?);
+    let saved = T::RECORDS.then_some([q.saved, k.saved, v.saved]);
+    let grads = [q.grad, k.grad, v.grad];
+    let context = q.context.merge(k.context).merge(v.context);
+    let y = context.exec.attention_forward(size, &q.data, &k.data, &v.data)?;
+    let backward = move |exec: &X, dy: X::Buf| {
+        let Some([q, k, v]) = saved else { return Ok(()) };
+        let (q, k, v) = (q.get(exec)?, k.get(exec)?, v.get(exec)?);
+        let gradients = exec.attention_backward(size, &q, &k, &v, &dy)?;
+        for (grad, gradient) in grads.iter().zip(gradients) {
+            grad.add(exec, gradient)?;
+        }
+        Ok(())
+    };
+    Ok(Act::output(context, map, Rc::new(y), backward))
 }

@@ -13,6 +13,8 @@ mod gate;
 mod layout;
 mod operation;
 mod pointwise;
+mod positions;
+mod products;
 mod resample;
 mod rows;
 mod scale;
@@ -58,15 +60,21 @@ operations! {
         clamp: Clamp,
         elu: Elu,
         exp: Exp,
+        gather: Gather,
         group_norm: GroupNorm,
         hard_sigmoid: HardSigmoid,
         layer_shift: LayerShift,
         leaky_relu: LeakyRelu,
+        lengths: MeanOfFirst,
+        masked_attend: MaskedAttend,
+        matmul: Matmul,
+        merge_windows: MergeWindows,
         mish: Mish,
         pixel_shuffle: PixelShuffle,
         prelu: Prelu,
         reshape: Reshape,
         rms_norm: RmsNorm,
+        roll: Roll,
         selu: Selu,
         slice: Slice,
         softmax: Softmax,
@@ -76,6 +84,7 @@ operations! {
         tanh: Tanh,
         token: Token,
         upsample: Upsample,
+        windows: Windows,
         zero_channels: ZeroChannels,
         zero_pad: ZeroPad,
     }

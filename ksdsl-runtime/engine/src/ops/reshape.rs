@@ -17,7 +17,7 @@ pub struct Reshape {
 }
 
 impl Operation for Reshape {
-    const NAMES: &'static [&'static str] = &["to_tokens", "flatten_tokens"];
+    const NAMES: &'static [&'static str] = &["to_tokens", "to_signal", "flatten_tokens"];
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 0];
 

@@ -6,14 +6,18 @@ use crate::exec::Exec;
 use crate::loops::{Loops, Unary, constant, operand};
 use crate::param::Param;
 use crate::real::Real;
+use crate::size::RowSize;
 use crate::tape::Tape;
 use std::rc::Rc;
 
-/// `weight * x / sqrt(mean(x^2) + eps)` over the channels of each position: PyTorch's `rms_norm`.
+/// `weight * x / sqrt(mean(x^2) + eps)` over the channels of each position, or of each head of them: PyTorch's
+/// `rms_norm`.
 #[derive(Clone, Copy, Debug)]
 pub struct RmsNorm {
     /// Added to the mean of the squares.
     pub eps: f64,
+    /// Heads, each of which is divided by its own root mean square; all have the same weights.
+    pub heads: usize,
 }
 
 impl Operation for RmsNorm {
@@ -22,7 +26,8 @@ impl Operation for RmsNorm {
     type Params<A> = [A; 1];
 
     fn of(call: &Call<'_>) -> Option<Self> {
-        call.real("eps").map(|eps| Self { eps })
+        let (eps, heads) = (call.real("eps")?, call.size("heads").unwrap_or(1));
+        (heads > 0).then_some(Self { eps, heads })
     }
 
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
@@ -30,7 +35,11 @@ impl Operation for RmsNorm {
         [x]: [Act<E, X, T>; 1],
         [weight]: [Param<E, X>; 1],
     ) -> Result<Act<E, X, T>, X::Err> {
-        let (map, size) = (x.size, x.size.by_rows());
+        let (map, whole) = (x.size, x.size.by_rows());
+        let size = RowSize {
+            rows: whole.rows * self.heads,
+            channels: whole.channels / self.heads,
+        };
         let x = x.ready()?;
         let exec = &x.context.exec;
         let squares = exec.compute(&rows::row_sums(size, "x", operand(0) * operand(0)), &[&x.data])?;

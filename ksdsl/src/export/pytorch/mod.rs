@@ -12,7 +12,7 @@ mod loops;
 mod names;
 mod shared;
 
-use crate::ir::Network;
+use crate::ir::{Network, Shape};
 use crate::plan::{self, Plan, docs};
 use class::{Class, File};
 use helpers::{Helper, Used};
@@ -105,11 +105,13 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
         let defaults = defaults.map(|(count, of)| format!("{count}: int = {}", of.most));
         let parameters: Vec<String> = inputs.iter().cloned().chain(defaults).collect();
         let outputs: Vec<&str> = class.set().collect();
-        let outputs = if outputs.is_empty() {
-            "x".to_owned()
-        } else {
-            outputs.join(", ")
-        };
+        let outputs = if outputs.is_empty() { vec!["x"] } else { outputs };
+        let outputs = outputs.into_iter().zip(&network.outputs);
+        let outputs = outputs.map(|(output, port)| match port.shape {
+            Shape::Signal { .. } => format!("{output}.squeeze(2)"),
+            _ => output.to_owned(),
+        });
+        let outputs = outputs.collect::<Vec<_>>().join(", ");
         lines.line("");
         lines.line("def __init__(self):");
         lines.nested(|lines| {
@@ -124,12 +126,13 @@ fn model(file: &File<'_>, plan: &Plan<'_>, used: &mut Used) -> String {
         lines.line(&format!("def forward(self, {}):", parameters.join(", ")));
         lines.nested(|lines| {
             loops::checked(network, &counts, lines);
-            for (variable, input) in variables
-                .iter()
-                .zip(&inputs)
-                .filter(|(variable, input)| variable != input)
-            {
-                lines.line(&format!("{variable} = {input}"));
+            for ((variable, input), port) in variables.iter().zip(&inputs).zip(&network.inputs) {
+                // Signals are maps of one row.
+                match port.shape {
+                    Shape::Signal { .. } => lines.line(&format!("{variable} = {input}.unsqueeze(2)")),
+                    _ if variable != input => lines.line(&format!("{variable} = {input}")),
+                    _ => {}
+                }
             }
             if shares {
                 lines.line("shared = self.shared()");

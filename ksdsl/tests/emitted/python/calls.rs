@@ -4,6 +4,7 @@ use super::parse::{Arg, Expr};
 use super::run::{Env, Run};
 use super::torch::sizes;
 use super::value::Value;
+use crate::expected::{INTO_SIGNAL, READ_SIGNAL};
 use crate::graph::{self, Id};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -111,10 +112,8 @@ impl Run<'_, '_> {
             ("rms_norm", _) => {
                 let env = self.bind(&self.functions[name], args, named);
                 let [x, weight] = ["x", "weight"].map(|name| self.tensor(&env[name]));
-                let Value::Number(eps) = env["eps"] else {
-                    panic!("eps is no number")
-                };
-                let op = graph::numbered(name, &[("eps", eps)]);
+                let numbers = ["eps", "heads"].map(|of| (of, number(&env[of])));
+                let op = graph::numbered(name, &numbers);
                 Value::Tensor(self.graph.add(op, &[x, weight]))
             }
             ("stochastic_depth", [x, Value::Number(p), Value::Text(training)]) => {
@@ -125,6 +124,32 @@ impl Run<'_, '_> {
             ("attend" | "attend_tokens", _) => {
                 let env = self.bind(&self.functions[name], args, named);
                 Value::Tensor(self.attend(name == "attend_tokens", &env))
+            }
+            ("masked_attend", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                Value::Tensor(self.masked_attend(&env))
+            }
+            ("gather" | "mean_of_first", [x, other]) => {
+                let inputs = [self.tensor(x), self.tensor(other)];
+                Value::Tensor(self.graph.add(name, &inputs))
+            }
+            ("windows", [x, rows, columns]) => {
+                let sizes = [("height", number(rows)), ("width", number(columns))];
+                let x = self.tensor(x);
+                Value::Tensor(self.graph.add(graph::numbered(name, &sizes), &[x]))
+            }
+            ("merge_windows", [x, sizes @ ..]) => {
+                let names = ["height", "width", "map_height", "map_width"].into_iter();
+                let sizes: Vec<(&str, f64)> = names.zip(sizes.iter().map(number)).collect();
+                let x = self.tensor(x);
+                Value::Tensor(self.graph.add(graph::numbered(name, &sizes), &[x]))
+            }
+            ("softmax_of_positions", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                let log = f64::from(u8::from(!matches!(env["log"], Value::None)));
+                let x = self.tensor(&env["x"]);
+                let op = graph::numbered("softmax", &[("log", log), ("of_positions", 1.0)]);
+                Value::Tensor(self.graph.add(op, &[x]))
             }
             ("rotary", _) => {
                 let env = self.bind(&self.functions[name], args, named);
@@ -150,12 +175,55 @@ impl Run<'_, '_> {
         self.graph.add(op, &inputs)
     }
 
+    /// Attention with masks: the numbers that are given, the inputs, the lengths and the biases if it has them.
+    fn masked_attend(&mut self, env: &Env) -> Id {
+        let one = |name: &str| {
+            if let Value::Number(number) = env[name] {
+                number
+            } else {
+                0.0
+            }
+        };
+        let two = |name: &str| match &env[name] {
+            Value::Tuple(items) => [number(&items[0]), number(&items[1])],
+            _ => panic!("two numbers"),
+        };
+        let heads = one("heads");
+        let key_heads = if one("key_heads") > 0.0 {
+            one("key_heads")
+        } else {
+            heads
+        };
+        let [[rows, columns], [height, width], [up, left]] = ["grid", "map_size", "shift"].map(two);
+        let op = graph::masked_attend(&[
+            ("heads", heads),
+            ("key_heads", key_heads),
+            ("causal", one("causal")),
+            ("window", one("window")),
+            ("prefix", one("prefix")),
+            ("chunk", one("chunk")),
+            ("grid_height", rows),
+            ("grid_width", columns),
+            ("map_height", height),
+            ("map_width", width),
+            ("up", up),
+            ("left", left),
+        ]);
+        let names = ["query", "key", "value", "lengths", "biases"].into_iter();
+        let given = names.filter(|name| !matches!(env[*name], Value::None));
+        let inputs: Vec<Id> = given.map(|name| self.tensor(&env[name])).collect();
+        self.graph.add(op, &inputs)
+    }
+
     /// A method of a tensor, if this is one.
     fn method_of_tensor(&mut self, function: &Expr, args: &[Arg], env: &Env) -> Option<Value> {
         let Expr::Attribute(object, name) = function else {
             return None;
         };
-        if !matches!(name.as_str(), "mean" | "max" | "flatten" | "transpose" | "expand") {
+        if !matches!(
+            name.as_str(),
+            "mean" | "max" | "flatten" | "transpose" | "expand" | "unsqueeze" | "squeeze"
+        ) {
             return None;
         }
         if matches!(&**object, Expr::Name(name) if !env.contains_key(name)) {
@@ -190,6 +258,15 @@ impl Run<'_, '_> {
                 let inputs = self.graph.inputs(x).to_vec();
                 Some(Value::Tensor(self.graph.add("to_tokens", &inputs)))
             }
+            ("transpose", [Expr::Number(1.0), Expr::Number(2.0)]) => {
+                Some(Value::Tensor(self.graph.add("transpose", &[x])))
+            }
+            ("unsqueeze", [Expr::Number(2.0)]) if self.graph.op(x) == "transpose" => {
+                let inputs = self.graph.inputs(x).to_vec();
+                Some(Value::Tensor(self.graph.add("to_signal", &inputs)))
+            }
+            ("unsqueeze", [Expr::Number(2.0)]) => Some(Value::Tensor(self.graph.add(READ_SIGNAL, &[x]))),
+            ("squeeze", [Expr::Number(2.0)]) => Some(Value::Tensor(self.graph.add(INTO_SIGNAL, &[x]))),
             ("flatten", [Expr::Number(1.0)]) if self.graph.op(x) == "adaptive max 1" => {
                 let inputs = self.graph.inputs(x).to_vec();
                 Some(Value::Tensor(self.graph.add("global max_pool", &inputs)))

@@ -139,7 +139,8 @@ impl Run<'_, '_> {
                 known(&[]);
                 let log = f64::from(u8::from(name == "log_softmax"));
                 let x = self.tensor(&args[0]);
-                let op = along(&graph::numbered("softmax", &[("log", log)]), number(&args[1]));
+                let op = graph::numbered("softmax", &[("log", log), ("of_positions", 0.0)]);
+                let op = along(&op, number(&args[1]));
                 self.graph.add(op, &[x])
             }
             "hardtanh" | "narrow" | "pixel_shuffle" | "channel_shuffle" | "adaptive_avg_pool2d" | "relu6" => {
@@ -156,9 +157,36 @@ impl Run<'_, '_> {
                     Some(_) => panic!("a mode"),
                 };
                 let x = self.tensor(&args[0]);
-                let factor = number(named["scale_factor"]);
-                let op = graph::numbered("upsample", &[("factor", factor), ("bilinear", bilinear)]);
+                let [height, width] = sizes(named["scale_factor"]).map(|factor| factor as f64);
+                let op = graph::numbered(
+                    "upsample",
+                    &[
+                        ("factor_height", height),
+                        ("factor_width", width),
+                        ("bilinear", bilinear),
+                    ],
+                );
                 self.graph.add(op, &[x])
+            }
+            "roll" => {
+                let [down, right] = sizes(&args[1]).map(|by| by as f64);
+                assert_eq!(sizes(&args[2]), [2, 3], "height and width");
+                let x = self.tensor(&args[0]);
+                self.graph
+                    .add(graph::numbered("roll", &[("down", down), ("right", right)]), &[x])
+            }
+            "matmul" => {
+                let factors = [&args[0], &args[1]].map(|factor| self.tensor(factor));
+                let flags = factors.map(|factor| self.graph.op(factor) == "transpose");
+                let inputs = factors.map(|factor| match self.graph.op(factor) {
+                    "transpose" => self.graph.inputs(factor)[0],
+                    _ => factor,
+                });
+                let [first, second] = flags.map(|flag| f64::from(u8::from(flag)));
+                self.graph.add(
+                    graph::numbered("matmul", &[("first", first), ("second", second)]),
+                    &inputs,
+                )
             }
             "adaptive_max_pool2d" => {
                 assert!(matches!(args[1], Value::Number(1.0)));

@@ -15,6 +15,12 @@ impl Run<'_, '_> {
         if function == "rt::Bank::new" {
             return self.bank(call, env);
         }
+        if matches!(&*function, "rt::op::masked_attend" | "rt::op::biased_attend") {
+            return Value::Tensor(self.masked_attend(call, env));
+        }
+        if function == "rt::op::apply_pair" {
+            return Value::Tensor(self.conv_transpose(call, env, ty));
+        }
         if matches!(&*function, "rt::op::apply" | "rt::op::apply_with") {
             return Value::Tensor(self.composed(call, env, ty));
         }
@@ -86,6 +92,23 @@ impl Run<'_, '_> {
         let tensors = values.iter().filter(|value| !matches!(value, Value::Nothing));
         let tensors: Vec<Id> = tensors.map(tensor).collect();
         self.made_of_loops(&name, &numbers, &tensors, ty)
+    }
+
+    /// Attention with masks: its numbers, its inputs, its lengths if it has them, its biases.
+    fn masked_attend(&mut self, call: &syn::ExprCall, env: &mut Env) -> Id {
+        let mut args = call.args.iter();
+        let (_, numbers) = operation(args.next().expect("an operation"));
+        let mut tensors = Vec::new();
+        for arg in args {
+            let arg = match arg {
+                syn::Expr::Path(path) if path.path.is_ident("None") => continue,
+                syn::Expr::Call(some) if text(&some.func) == "Some" => &some.args[0],
+                arg => arg,
+            };
+            tensors.push(tensor(&self.eval(arg, env, None)));
+        }
+        let numbers: Vec<(&str, f64)> = numbers.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+        self.graph.add(graph::masked_attend(&numbers), &tensors)
     }
 
     fn made_of_loops(&mut self, name: &str, numbers: &[(String, f64)], tensors: &[Id], ty: Option<&str>) -> Id {

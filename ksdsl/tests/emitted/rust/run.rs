@@ -2,7 +2,7 @@
 
 use super::module::Module;
 use super::{Object, Value, tensor, text};
-use crate::expected::{INTO_TOKENS, READ_TOKENS};
+use crate::expected::{INTO_SIGNAL, INTO_TOKENS, READ_SIGNAL, READ_TOKENS};
 use crate::graph::{self, Graph};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -145,6 +145,7 @@ impl<'m, 'g> Run<'m, 'g> {
         match method {
             "read" => input,
             "read_tokens" => Value::Tensor(self.graph.add(READ_TOKENS, &[tensor(&input)])),
+            "read_signal" => Value::Tensor(self.graph.add(READ_SIGNAL, &[tensor(&input)])),
             _ => panic!("{}", text(call)),
         }
     }
@@ -173,6 +174,7 @@ impl<'m, 'g> Run<'m, 'g> {
             }
             ("iter" | "collect", Value::List(_)) | ("into_tensor" | "context_mut", Value::Tensor(_)) => receiver,
             ("into_tokens", Value::Tensor(x)) => Value::Tensor(self.graph.add(INTO_TOKENS, &[*x])),
+            ("into_signal", Value::Tensor(x)) => Value::Tensor(self.graph.add(INTO_SIGNAL, &[*x])),
             ("again" | "after", Value::Tensor(_)) => receiver,
             ("fork", Value::Tensor(_)) => Value::List(vec![receiver.clone(), receiver]),
             ("visit", Value::Bank(visits)) => visits.borrow_mut().pop_front().expect("one more visit"),

@@ -104,6 +104,8 @@ agree! {
     loops_shared [4, 5, 4];
     values_shared [4, 6, 6];
     sequences_shared [2, 4, 6];
+    sounding_shared [2, 2, 5];
+    windowed_shared [2, 4, 6];
     scaled_shared [4, 5, 5];
 }
 

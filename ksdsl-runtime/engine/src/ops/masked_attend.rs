@@ -1,0 +1,353 @@
+//! Attention with masks and relative positions.
+
+use super::attention::scaled;
+use super::products::Products;
+use super::{Call, Operation, lengths, rows};
+use crate::act::Act;
+use crate::exec::Exec;
+use crate::loops::{Expr, Loops, Unary, View, constant, operand};
+use crate::param::Param;
+use crate::real::Real;
+use crate::size::{AttentionSize, MapSize, RowSize};
+use crate::tape::Tape;
+use std::rc::Rc;
+
+/// What stands for a score that is masked, and what each other one is above.
+const HIDDEN: f64 = -1e30;
+const ABOVE: f64 = -1e29;
+
+/// Attention in which a query sees some of the keys only: those that all of these allow. One that sees none gets zeros. A
+/// fourth input, if there is one, is the number of keys of each item, from 0 to all: those after them are hidden.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskedAttend {
+    /// Heads; they divide the channels of the queries.
+    pub heads: usize,
+    /// Heads of keys and values, as [`Attend::key_heads`](super::Attend::key_heads).
+    pub key_heads: usize,
+    /// Whether a query sees no later key but those of the prefix.
+    pub causal: bool,
+    /// A query sees the keys that are fewer positions away; 0 for all (Beltagy et al. 2020; with `causal`, Jiang et al.
+    /// 2023).
+    pub window: usize,
+    /// So many first keys are seen by earlier queries, too (Raffel et al. 2020, section 3.2.1).
+    pub prefix: usize,
+    /// Queries see the keys of their own chunk of so many; 0 for one chunk. Positions count within chunks.
+    pub chunk: usize,
+    /// Rows of the grid whose positions, row by row, the tokens of a chunk are, if they are; 0 otherwise. The parameter, if
+    /// there is one, is then a bias for each distance between two of them and each head, `[distances, heads]`, rows first
+    /// (Liu et al. 2021, equation 4).
+    pub grid_height: usize,
+    /// Its columns.
+    pub grid_width: usize,
+    /// Rows of the map whose windows the chunks are, if that was moved; 0 otherwise. What was not beside each other does
+    /// not see each other (Liu et al. 2021, figure 4).
+    pub map_height: usize,
+    /// Its columns.
+    pub map_width: usize,
+    /// How far it was moved up.
+    pub up: usize,
+    /// How far it was moved to the left.
+    pub left: usize,
+}
+
+/// The sizes of a run: each chunk is an item.
+#[derive(Clone, Copy)]
+struct Sizes {
+    items: usize,
+    chunks: usize,
+    products: Products,
+}
+
+impl Sizes {
+    fn heads(self) -> usize {
+        self.products.heads * self.products.group
+    }
+
+    fn rows(self) -> RowSize {
+        RowSize {
+            rows: self.products.items * self.heads() * self.products.left,
+            channels: self.products.right,
+        }
+    }
+
+    fn scale(self) -> Expr {
+        constant(1.0 / (self.products.depth as f64).sqrt())
+    }
+}
+
+impl MaskedAttend {
+    /// Attention to all keys, with one head.
+    pub const PLAIN: Self = Self {
+        heads: 1,
+        key_heads: 1,
+        causal: false,
+        window: 0,
+        prefix: 0,
+        chunk: 0,
+        grid_height: 0,
+        grid_width: 0,
+        map_height: 0,
+        map_width: 0,
+        up: 0,
+        left: 0,
+    };
+
+    fn is_shifted(&self) -> bool {
+        self.map_height > 0
+    }
+
+    /// Which parts of the map before it was moved a token of a chunk lies in, vertically and horizontally.
+    fn part(&self, chunk: usize, token: usize) -> [bool; 2] {
+        let (rows, columns) = (self.grid_height.max(1), self.grid_width.max(1));
+        let across = (self.map_width / columns).max(1);
+        let [y, x] = [
+            chunk / across * rows + token / columns,
+            chunk % across * columns + token % columns,
+        ];
+        // The last rows and columns came from the other side.
+        [y + self.up >= self.map_height, x + self.left >= self.map_width]
+    }
+
+    fn sizes(&self, queries: MapSize, keys: MapSize) -> Sizes {
+        let tokens = queries.height * queries.width;
+        let chunks = tokens.checked_div(self.chunk).unwrap_or(1);
+        let products = Products {
+            items: queries.batch * chunks,
+            heads: self.key_heads,
+            group: self.heads / self.key_heads,
+            left: tokens / chunks.max(1),
+            right: keys.height * keys.width / chunks.max(1),
+            depth: queries.channels / self.heads,
+        };
+        Sizes {
+            items: queries.batch,
+            chunks,
+            products,
+        }
+    }
+
+    /// Whether it is attention without anything but chunks, which has kernels.
+    fn is_plain(&self) -> bool {
+        self.window == 0 && self.prefix == 0 && !self.is_shifted()
+    }
+
+    fn plain(&self, sizes: Sizes) -> AttentionSize {
+        AttentionSize {
+            batch: sizes.products.items,
+            queries: sizes.products.left,
+            keys: sizes.products.right,
+            channels: sizes.products.depth * self.heads,
+            heads: self.heads,
+            key_heads: self.key_heads,
+            causal: self.causal,
+        }
+    }
+
+    fn sees(&self, chunk: usize, query: usize, key: usize) -> bool {
+        let together = !self.is_shifted() || self.part(chunk, query) == self.part(chunk, key);
+        let is_near = self.window == 0 || query.abs_diff(key) < self.window;
+        together && is_near && (!self.causal || key <= query || key < self.prefix)
+    }
+
+    /// Which keys each query of each chunk sees, of one if all are the same.
+    fn mask<E: Real>(&self, sizes: Sizes) -> Vec<E> {
+        let Products { left, right, .. } = sizes.products;
+        let chunks = if self.is_shifted() { sizes.chunks } else { 1 };
+        let places = (0..chunks).flat_map(|chunk| (0..left).map(move |query| (chunk, query)));
+        let sees = |(chunk, query)| (0..right).map(move |key| self.sees(chunk, query, key));
+        places
+            .flat_map(sees)
+            .map(|sees| E::of(f64::from(u8::from(sees))))
+            .collect()
+    }
+
+    /// Scores times the scale, with their biases, and [`HIDDEN`] where that is.
+    fn masked<E: Real, X: Exec<E>>(
+        &self,
+        exec: &X,
+        sizes: Sizes,
+        scores: &X::Buf,
+        [lengths, biases]: [Option<&X::Buf>; 2],
+    ) -> Result<X::Buf, X::Err> {
+        let Products { left, right, .. } = sizes.products;
+        let seen = exec.upload(self.mask(sizes))?;
+        let of_head = left * right;
+        let of_chunk = self.heads * of_head;
+        let of_mask = if self.is_shifted() { of_head } else { 0 };
+        // Items, chunks, heads, queries, keys.
+        let mut views = vec![
+            View::steps([sizes.chunks * of_chunk, of_chunk, of_head, right, 1]),
+            View::steps([0, of_mask, 0, right, 1]),
+        ];
+        let (mut operands, mut value) = (vec![scores, &seen], operand(0) * sizes.scale());
+        if let Some(biases) = biases {
+            let rows = distances([self.grid_height, self.grid_width])
+                .into_iter()
+                .map(|row| row * self.heads);
+            views.push(View::steps([0, 0, 1, 0, 0]).with_table(&[3, 4], rows.collect()));
+            value = value + operand(operands.len());
+            operands.push(biases);
+        }
+        value = operand(1).if_positive(value, constant(HIDDEN));
+        let positions = (0..sizes.chunks * right).map(|key| E::of(key as f64));
+        let positions = exec.upload(positions.collect())?;
+        if let Some(lengths) = lengths {
+            let at = operands.len();
+            views.extend([View::steps([1, 0, 0, 0, 0]), View::steps([0, right, 0, 0, 1])]);
+            value = (operand(at) - operand(at + 1)).if_positive(value, constant(HIDDEN));
+            operands.extend([lengths, &positions]);
+        }
+        let loops = Loops {
+            output: vec![sizes.items, sizes.chunks, self.heads, left, right],
+            summed: Vec::new(),
+            views,
+            value,
+        };
+        exec.compute(&loops, &operands)
+    }
+}
+
+/// The softmax of the scores that are not hidden.
+fn weights<E: Real, X: Exec<E>>(exec: &X, rows: RowSize, scores: &X::Buf) -> Result<X::Buf, X::Err> {
+    let maxima = rows::maxima(exec, rows, scores)?;
+    let power = || (operand(0) - operand(1)).map(Unary::Exp);
+    let sums = exec.compute(&rows::row_sums(rows, "xr", power()), &[scores, &maxima])?;
+    let is_any = operand(1) - constant(ABOVE);
+    let value = is_any.if_positive(power() / operand(2), constant(0.0));
+    exec.compute(&rows::map(rows, "xrr", value), &[scores, &maxima, &sums])
+}
+
+/// The gradient of the scores with scale and bias, of the weights and the weights' own.
+fn of_scores<E: Real, X: Exec<E>>(
+    exec: &X,
+    rows: RowSize,
+    weights: &X::Buf,
+    slopes: &X::Buf,
+) -> Result<X::Buf, X::Err> {
+    let products = rows::row_sums(rows, "xx", operand(0) * operand(1));
+    let sums = exec.compute(&products, &[weights, slopes])?;
+    let value = operand(0) * (operand(1) - operand(2));
+    exec.compute(&rows::map(rows, "xxr", value), &[weights, slopes, &sums])
+}
+
+/// For each two positions of a grid the number of their distance, rows first.
+fn distances([rows, columns]: [usize; 2]) -> Vec<usize> {
+    let places = || (0..rows).flat_map(move |y| (0..columns).map(move |x| (y, x)));
+    let number = |(y, x): (usize, usize), (to_y, to_x): (usize, usize)| {
+        (y + rows - 1 - to_y) * (2 * columns - 1) + x + columns - 1 - to_x
+    };
+    let of_query = |query| places().map(move |key| number(query, key));
+    places().flat_map(of_query).collect()
+}
+
+/// The gradient of the biases, of that of the scores: for each distance the sum over the queries that have a key there.
+fn of_biases<E: Real, X: Exec<E>>(
+    exec: &X,
+    sizes: Sizes,
+    [rows, columns]: [usize; 2],
+    slopes: &X::Buf,
+) -> Result<X::Buf, X::Err> {
+    let (tokens, heads) = (rows * columns, sizes.heads());
+    let of_head = tokens * tokens;
+    let over_items = Loops {
+        output: vec![heads, of_head],
+        summed: vec![sizes.products.items],
+        views: vec![View::steps([of_head, 1, heads * of_head])],
+        value: operand(0),
+    };
+    let slopes = exec.compute(&over_items, &[slopes])?;
+    let count = (2 * rows - 1) * (2 * columns - 1);
+    let (mut keys, mut is_there) = (vec![0; count * tokens], vec![E::zero(); count * tokens]);
+    for (pair, distance) in distances([rows, columns]).into_iter().enumerate() {
+        let place = distance * tokens + pair / tokens;
+        keys[place] = pair % tokens;
+        is_there[place] = E::one();
+    }
+    let loops = Loops {
+        output: vec![count, heads],
+        summed: vec![tokens],
+        views: vec![
+            View::steps([0, of_head, tokens]).with_table(&[0, 2], keys),
+            View::steps([tokens, 0, 1]),
+        ],
+        value: operand(1).if_positive(operand(0), constant(0.0)),
+    };
+    exec.compute(&loops, &[&slopes, &exec.upload(is_there)?])
+}
+
+impl Operation for MaskedAttend {
+    const NAMES: &'static [&'static str] = &["masked_attend"];
+    type Inputs<A> = Vec<A>;
+    type Params<A> = Vec<A>;
+
+    fn of(call: &Call<'_>) -> Option<Self> {
+        let (heads, key_heads) = (call.size("heads")?, call.size("key_heads")?);
+        let divides = key_heads > 0 && heads > 0 && heads.is_multiple_of(key_heads);
+        let attend = Self {
+            heads,
+            key_heads,
+            causal: call.size("causal")? == 1,
+            window: call.size("window")?,
+            prefix: call.size("prefix")?,
+            chunk: call.size("chunk")?,
+            grid_height: call.size("grid_height")?,
+            grid_width: call.size("grid_width")?,
+            map_height: call.size("map_height")?,
+            map_width: call.size("map_width")?,
+            up: call.size("up")?,
+            left: call.size("left")?,
+        };
+        divides.then_some(attend)
+    }
+
+    fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        inputs: Vec<Act<E, X, T>>,
+        params: Vec<Param<E, X>>,
+    ) -> Result<Act<E, X, T>, X::Err> {
+        let is_plain = self.is_plain() && inputs.len() == 3 && params.is_empty();
+        let mut inputs = inputs.into_iter();
+        let (Some(q), Some(k), Some(v)) = (inputs.next(), inputs.next(), inputs.next()) else {
+            unreachable!("queries, keys and values")
+        };
+        let (map, sizes, bias) = (q.size, self.sizes(q.size, k.size), params.into_iter().next());
+        if is_plain {
+            return scaled(self.plain(sizes), [q, k, v]);
+        }
+        let (products, grid) = (sizes.products, [self.grid_height, self.grid_width]);
+        let (q, k, v) = (q.ready()?, k.ready()?, v.ready()?);
+        let mut context = q.context.merge(k.context).merge(v.context);
+        let mut lengths = None;
+        if let Some(of_items) = inputs.next() {
+            let of_items = of_items.ready()?;
+            context = context.merge(of_items.context);
+            let checked = lengths::checked(&context.exec, sizes.chunks * products.right, &of_items.data)?;
+            lengths = Some(checked);
+        }
+        let exec = &context.exec;
+        let scores = products.weights(exec, &q.data, &k.data)?;
+        let biases = bias.as_ref().map(Param::values);
+        let scores = self.masked(exec, sizes, &scores, [lengths.as_ref(), biases])?;
+        let weights = weights(exec, sizes.rows(), &scores)?;
+        drop(scores);
+        let y = products.to_left(exec, &weights, &v.data)?;
+        let (saved, [of_q, of_k, of_v]) = ([q.saved, k.saved, v.saved], [q.grad, k.grad, v.grad]);
+        let kept = T::RECORDS.then_some((saved, weights));
+        let backward = move |exec: &X, dy: X::Buf| {
+            let Some(([q, k, v], weights)) = kept else {
+                return Ok(());
+            };
+            of_v.add(exec, products.to_right(exec, &weights, &dy)?)?;
+            let slopes = products.weights(exec, &dy, &*v.get(exec)?)?;
+            let slopes = of_scores(exec, sizes.rows(), &weights, &slopes)?;
+            if let Some(bias) = bias {
+                bias.add(exec, of_biases(exec, sizes, grid, &slopes)?)?;
+            }
+            let scaled = Loops::elementwise(sizes.rows().rows * products.right, 1, operand(0) * sizes.scale());
+            let slopes = exec.compute(&scaled, &[&slopes])?;
+            of_q.add(exec, products.to_left(exec, &slopes, &*k.get(exec)?)?)?;
+            of_k.add(exec, products.to_right(exec, &slopes, &*q.get(exec)?)?)
+        };
+        Ok(Act::output(context, map, Rc::new(y), backward))
+    }
+}
