@@ -53,7 +53,7 @@ mod window;
 pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
 pub use apply::{apply, apply_with};
 pub use attention::{Attend, GroupedAttend, position_embedding, position_embedding_of_tokens};
-pub use combine::{add, gate, multiply};
+pub use combine::{add, gate, gate_positions, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;
 pub use conv_transpose::conv_transpose;

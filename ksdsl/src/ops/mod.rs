@@ -9,6 +9,7 @@ mod initial;
 mod op;
 mod python;
 pub(crate) mod rust;
+mod standardize;
 mod tensor;
 mod words;
 
@@ -95,6 +96,8 @@ operations! {
     pad,
     zero_channels,
     adaptive_avg_pool,
+    unflatten,
+    channel_pool,
 }
 
 /// What a specification calls.

@@ -79,6 +79,8 @@ pub(super) const OF_MAPS: &[&str] = &[
     "max_pool",
     "avg_pool",
     "adaptive_avg_pool",
+    "positions",
+    "flat",
     "dropout",
     "stochastic_depth",
     "when",

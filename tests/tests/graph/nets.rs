@@ -129,6 +129,7 @@ tests! {
         gradients::transposed_shared [0, 1, 2];
         gradients::banks_shared [0, 1, 2];
         gradients::widths_shared [0, 1, 2];
+        gradients::standard_shared [0, 1, 2];
     }
     double_precision: f64 {
         gradients::excitation_shared [0, 1, 2];
@@ -148,6 +149,7 @@ tests! {
         gradients::transposed_shared [0, 1, 2];
         gradients::banks_shared [0, 1, 2];
         gradients::widths_shared [0, 1, 2];
+        gradients::standard_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];
         tied::dropping [0];

@@ -62,6 +62,7 @@ specs! {
     values: values_shared values_free;
     sequences: sequences_shared sequences_free;
     shapes: shapes_shared shapes_free;
+    standard: standard_shared standard_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.

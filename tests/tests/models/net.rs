@@ -147,6 +147,8 @@ nets! {
     gradients::sequences_free [2, 4, 6];
     gradients::shapes_shared [4, 5, 4];
     gradients::shapes_free [4, 5, 4];
+    gradients::standard_shared [4, 6, 5];
+    gradients::standard_free [4, 6, 5];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
     gradients::transposed_shared [3, 6, 6];
