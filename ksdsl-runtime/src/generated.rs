@@ -72,7 +72,7 @@ pub use crate::prepared::Prepared;
 pub use crate::repeat::Repeat;
 pub use crate::scalar::Scalar;
 pub use crate::steps::untaped;
-pub use crate::visit::{Combined, LowRank, View};
+pub use crate::visit::{Combined, LowRank, Standardized, View};
 pub use dfdx::dtypes::Dtype;
 pub use dfdx::nn::tensor_collection::{ModuleVisitor, TensorCollection, TensorOptions};
 pub use dfdx::nn::{BuildModule, BuildOnDevice, Module, ModuleMut};

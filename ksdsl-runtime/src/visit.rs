@@ -2,7 +2,7 @@
 
 use crate::act::Context;
 use crate::backend::Backend;
-use crate::param::{ParamArg, WeightArg, address, bind};
+use crate::param::{BiasArg, ParamArg, WeightArg, address, bind};
 use crate::scalar::Scalar;
 use dfdx::shapes::{Rank1, Rank2, Rank3, Rank4, Rank5, Shape};
 use dfdx::tensor::{Tape, Tensor};
@@ -213,4 +213,37 @@ fn viewed<E: Scalar, D: Backend<E>, T: Tape<E, D>>(
 ) -> Result<Weight<E, D::Exec>, D::Err> {
     let key = kernel.address().map(|address| Key::View(address, view));
     kept_or(key, context, |_| Ok(kernel.viewed(view)))
+}
+
+/// A kernel whose rows are standardised (Qiao et al. 2019), with a gain for each of them or
+/// [`NoBias`](crate::param::NoBias) (Brock et al. 2021).
+#[derive(Clone, Copy, Debug)]
+pub struct Standardized<K, G> {
+    kernel: K,
+    gain: G,
+    eps: f64,
+}
+
+impl<K, G> Standardized<K, G> {
+    /// The standardised kernel; `eps` is added to the variances.
+    pub fn new(kernel: K, gain: G, eps: f64) -> Self {
+        Self { kernel, gain, eps }
+    }
+}
+
+impl<const O: usize, const I: usize, const H: usize, const W: usize, K, G, E, D> WeightArg<Rank4<O, I, H, W>, E, D>
+    for Standardized<K, G>
+where
+    K: WeightArg<Rank4<O, I, H, W>, E, D>,
+    G: BiasArg<O, E, D>,
+    E: Scalar,
+    D: Backend<E>,
+{
+    fn bind_weight<T: Tape<E, D>>(self, context: &mut Context<E, D, T>) -> Result<Weight<E, D::Exec>, D::Err> {
+        let kernel = self.kernel.bind_weight(context)?;
+        let gain = self.gain.bind_bias(context)?;
+        let address = kernel.address();
+        let key = address.map(|address| Key::Standardized(address, self.eps.to_bits()));
+        kept_or(key, context, |_| Ok(kernel.standardized(O, self.eps, gain)))
+    }
 }

@@ -16,6 +16,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("std/residual.ksn", include_str!("../std/residual.ksn")),
     ("std/mobile.ksn", include_str!("../std/mobile.ksn")),
     ("std/tokens.ksn", include_str!("../std/tokens.ksn")),
+    ("std/gates.ksn", include_str!("../std/gates.ksn")),
 ];
 
 /// The library's files: names and texts.

@@ -20,6 +20,7 @@ pub const FUNCTIONS: &[(&str, usize)] = &[
     ("floor_div", 2),
     ("ceil_div", 2),
     ("len", 1),
+    ("sqrt", 1),
 ];
 
 /// Computes an expression. `None` means that it could not be computed, and that this has been
@@ -132,6 +133,7 @@ fn function(name: &Name, args: &[&Expr], mut values: Vec<Value>, span: Span) -> 
             let first = if name.value == "min" { x <= y } else { x >= y };
             Ok(if first { a.clone() } else { b.clone() })
         }
+        ("sqrt", [value]) => root(args[0], value),
         ("floor_div" | "ceil_div", [Value::Int(_), Value::Int(0)]) => Err(by_zero(args[1].span)),
         ("floor_div" | "ceil_div", [Value::Int(a), Value::Int(b)]) => rounded(&name.value, *a, *b, span),
         (_, values) => {
@@ -149,6 +151,18 @@ fn function(name: &Name, args: &[&Expr], mut values: Vec<Value>, span: Span) -> 
             })
         }
     }
+}
+
+/// The square root, which is no integer even where it could be.
+fn root(arg: &Expr, value: &Value) -> Evaluated {
+    let number = number(arg, value)?;
+    if number < 0.0 {
+        let text = format!("the square root of {value} is no real number");
+        return Err(Box::new(
+            Diagnostic::error(Code::OutOfRange, arg.span, text).label("must be at least 0"),
+        ));
+    }
+    Ok(Value::Float(number.sqrt()))
 }
 
 fn rounded(name: &str, a: i64, b: i64, span: Span) -> Evaluated {

@@ -30,6 +30,24 @@ const KNOWN: &[(&str, &str, u64)] = &[
     // 16 * (1 * 16 + 16 * 32) + (16 + 32) + (16 + 1). Restated in tests/parity/references.py.
     ("autoencoders", "deep", 1_420_814),
     ("autoencoders", "convolutional", 8_513),
+    // timm: res2net50_26w_4s.
+    ("res2net", "res2net_50", 25_699_120),
+    // Liu et al. 2024, table 9, "124.6M" for both: transformers' LlamaForCausalLM of those sizes.
+    ("mobilellm", "mobilellm_125m", 124_635_456),
+    ("mobilellm", "mobilellm_ls_125m", 124_635_456),
+    // torchvision.models.detection: retinanet_resnet50_fpn(weights=None, weights_backbone=None).
+    ("retinanet", "resnet_50_fpn", 34_068_119),
+    // timm: poolformer_s12, dm_nfnet_f0.
+    ("poolformer", "s12", 11_915_176),
+    ("nfnet", "f0", 71_489_284),
+    // Convolutions of 32 * 28 and 32 * 289, an ECA gate of 5, a CBAM of 2 * 32 * 2 and 2 * 49 + 2: timm's layers.
+    ("gates", "eca_and_cbam", 10_377),
+    // A tower of 16 * 10 + 32 * (16 * 9 + 1) + 64 * 801 and 65 for the distance.
+    ("siamese", "pair", 56_129),
+    // Kernels of 9 * (3 * 16 + 16 * 32 + 32 * 48), norms of 2 * 96, heads of 49 * 10 and 49 * 32 + 33 * 4.
+    ("multi_task", "class_and_box", 21_246),
+    // Two layers of 4 * 128^2 + 3 * 128 * 512 + 2 * 128; embedding and head of 12 * 128, positions of 81 * 128.
+    ("trm", "sudoku", 538_240),
 ];
 
 #[test]

@@ -18,7 +18,8 @@ fn parameters(text: &str) -> u64 {
     Summary::new(network, 1).parameters.trainable
 }
 
-const IMPORTS: &str = "use \"std/residual.ksn\"\nuse \"std/mobile.ksn\"\nuse \"std/tokens.ksn\"\n";
+const IMPORTS: &str =
+    "use \"std/residual.ksn\"\nuse \"std/mobile.ksn\"\nuse \"std/tokens.ksn\"\nuse \"std/gates.ksn\"\n";
 
 /// A network with the stem of a ResNet for ImageNet and its classifier.
 fn resnet(body: &str) -> u64 {
@@ -164,6 +165,24 @@ fn encoder_blocks_make_vision_transformers() {
     assert_eq!(counted, 86_567_656 - 2 * 768);
     let gated = parameters("net n { input 32 x 4 x 4 encoder_block(heads = 4, ffn = gated_mlp(48), norm = rms_norm) }");
     assert_eq!(gated, 2 * 32 + 4 * (32 * 32 + 32) + 3 * 32 * 48);
+}
+
+/// Wang et al. 2020: a kernel. Woo et al. 2018: two linear layers without bias, a kernel for mean and maximum, a norm.
+#[test]
+fn gates_have_the_parameters_of_their_papers() {
+    assert_eq!(parameters("net n { input 32 x 8 x 8 eca(kernel = 5) }"), 5);
+    assert_eq!(
+        parameters("net n { input 32 x 8 x 8 cbam_channels(reduction = 4, bias = true) }"),
+        2 * 32 * 8 + 8 + 32
+    );
+    assert_eq!(
+        parameters("net n { input 32 x 8 x 8 cbam_positions(kernel = 3, norm = identity) }"),
+        2 * 9
+    );
+    assert_eq!(
+        parameters("net n { input 32 x 8 x 8 cbam(reduction = 8) }"),
+        2 * 32 * 4 + 2 * 49 + 2
+    );
 }
 
 /// The files compile alone, and what they define is used by these tests and listed in the book.

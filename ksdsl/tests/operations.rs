@@ -28,6 +28,8 @@ const NEW: &[(&str, &str)] = &[
     ("channel_shuffle", "channel_shuffle"),
     ("zero_channels", "zero_channels"),
     ("adaptive_avg_pool", "adaptive_avg_pool"),
+    ("channel_mean", "channel_pool"),
+    ("channel_max", "channel_pool"),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -187,6 +189,30 @@ fn inputs_fit_together() {
             "KS0024: `max` cannot be 1: it must be above `min`, which is 2 (exchange `min` and `max`, or choose others)",
         ),
         ("stochastic_depth(1)", "KS0024: `p` cannot be 1"),
+        (
+            "unflatten(4, 2, 2)",
+            "KS0044: `unflatten` expects a vector, but its input is 4x4x4 (write `flatten` or a global pooling before it)",
+        ),
+        (
+            "flatten; unflatten(4, 3, 5)",
+            "KS0042: 64 features cannot be 4x3x5, which is 60 values (the product of the three sizes must be 64)",
+        ),
+        (
+            "global_avg_pool; channel_max",
+            "KS0044: `channel_max` expects feature maps, but its input is a vector of 4 features (move it before the global pooling or `flatten` that produces the vector)",
+        ),
+        (
+            "multiply { path {} path { max_pool(2); channel_mean } }",
+            "KS0042: 4x4x4 and 1x2x2 cannot be multiplied (the shapes must be equal, or one of them a vector with one factor per channel or a map of one channel)",
+        ),
+        (
+            "conv(4, kernel = 3, gain = true)",
+            "KS0022: `gain` has no effect: the kernel is not standardised (add `standardize = true`, or remove `gain`)",
+        ),
+        (
+            "conv(4, kernel = 3, standardize = false, eps = 0.1)",
+            "KS0022: `eps` has no effect: the kernel is not standardised (add `standardize = true`, or remove `eps`)",
+        ),
     ] {
         let found = errors(&format!("input 4 x 4 x 4; {body}"));
         assert!(
@@ -251,7 +277,10 @@ fn new_operations_are_calls_of_the_runtime() {
     let body = "input 4 x 4 x 4; group_norm(2); rms_norm; leaky_relu; elu(alpha = 0.5); tanh; softplus; upsample(2)
         upsample(3, mode = bilinear); subtract { path { relu } path { sigmoid } }
         conv_transpose(6, kernel = 2, stride = 2, bias = true); prelu; layer_scale; scale(-0.5); stochastic_depth(0.5)
-        max_pool(5, stride = 3, ceil = true); avg_pool(4, stride = 3, ceil = true); global_avg_pool";
+        max_pool(5, stride = 3, ceil = true); avg_pool(4, stride = 3, ceil = true)
+        avg_pool(3, stride = 1, pad = 1, count_include_pad = false); conv(4, kernel = 1, standardize = true, gain = true)
+        conv(4, kernel = 3, pad = 1, standardize = true); layer_scale(per_channel = false); channel_max
+        global_avg_pool; unflatten(1, 1, 1)";
     let rust = codegen::format(codegen::network(&compiled(body).networks[0]));
     let mut rest = rust.as_str();
     for statement in [
@@ -274,6 +303,12 @@ fn new_operations_are_calls_of_the_runtime() {
         "let x = rt::op::stochastic_depth(pass, x, 0.5)?;",
         "let x: rt::Map<B, 6, 16, 16, E, D, T> = rt::op::MaxPool::< rt::Kernel<5, 5>, rt::Stride<3, 3>, rt::Pad<0, 2, 0, 2>, >::apply(x)?;",
         "let x: rt::Map<B, 6, 5, 5, E, D, T> = rt::op::AvgPool::< rt::Kernel<4, 4>, rt::Stride<3, 3>, rt::Pad<0, 0, 0, 0>, >::apply(x)?;",
+        "= rt::op::apply(rt::op::AvgPoolCeil { kernel_height: 3, kernel_width: 3, stride_height: 1, stride_width: 1, pad_height: 1, pad_width: 1, count_pad: false, ceil: false }, [x])?;",
+        "::apply(x, rt::Standardized::new(&self.conv_weight, &self.conv_gain, 0.000001), rt::NoBias)?;",
+        "::apply(x, rt::Standardized::new(&self.conv_2_weight, rt::NoBias, 0.000001), rt::NoBias)?;",
+        "= rt::op::apply_with(rt::op::Gain, [x], [&self.layer_scale_2_weight])?;",
+        "let x: rt::Map<B, 1, 5, 5, E, D, T> = rt::op::apply(rt::op::ChannelPool { max: true }, [x])?;",
+        "let x: rt::Map<B, 1, 1, 1, E, D, T> = rt::op::apply(rt::op::Unflatten { channels: 1, height: 1, width: 1 }, [x])?;",
     ] {
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let flat = words(rest)
@@ -324,6 +359,20 @@ fn transposed_convolutions_share_as_kernels_without_rows() {
         errors(&format!("{stage} share isomorphic in s with private scale")),
         [
             "KS0055: `s[0].conv_transpose` has no kernel to scale (the kernel of a transposed convolution has no row for each output channel: leave out `scale`)"
+        ],
+    );
+    assert_eq!(
+        errors(
+            "input 4 x 4 x 4; repeat 2 { conv(4, kernel = 1, standardize = true) } share isomorphic with private scale"
+        ),
+        [
+            "KS0055: `[0].conv` has no kernel to scale (it is standardised, so that factors for its rows would have no effect: leave out `scale`)"
+        ],
+    );
+    assert_eq!(
+        errors("input 4 x 4 x 4; conv(4, kernel = 1, standardize = true); b: conv(4, kernel = 1) share conv, b"),
+        [
+            "KS0050: `conv` and `b` cannot share: the operation differs, standardised convolution and convolution (select only isomorphic layers, with a range such as `[1..]`, or write `share isomorphic`, which skips layers that do not match)"
         ],
     );
     for (clause, expected) in [

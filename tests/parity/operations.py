@@ -222,3 +222,45 @@ for i in range(4):
 y = y.mean((2, 3)) @ s['linear.weight'].T + s['linear.bias']
 print('shared_factors', (m(x) - y).abs().max().item())
 assert (m(x) - y).abs().max() < 1e-12
+
+def standardised(w, eps, gain=None):
+    """Rows of mean 0 and variance 1; times a gain and divided by the root of their length."""
+    rows = w.flatten(1)
+    mu = rows.mean(1, keepdim=True)
+    rows = (rows - mu) / torch.sqrt(((rows - mu) ** 2).mean(1, keepdim=True) + eps)
+    if gain is not None:
+        rows = rows * gain.view(-1, 1) / rows.shape[1] ** 0.5
+    return rows.view(w.shape)
+
+def inside(x, k, s, p, count):
+    """Means over the pixels of the map that are in each window."""
+    spans = [[(max(i * s[d] - p, 0), min(i * s[d] - p + k[d], x.shape[2 + d])) for i in range(count[d])] for d in (0, 1)]
+    cells = [[x[:, :, a:b, c:d].mean((2, 3)) for c, d in spans[1]] for a, b in spans[0]]
+    return torch.stack([torch.stack(row, 2) for row in cells], 2)
+
+m = load('standardised')
+s = m.state_dict()
+x = torch.randn(3, 4, 7, 6, dtype=torch.float64)
+y = F.conv2d(x, standardised(s['conv.weight'], 1e-6, s['conv.gain']), s['conv.bias'], padding=1)
+y = F.conv2d(y, standardised(s['conv_2.weight'], 0.01), groups=2) * s['layer_scale.weight'].item()
+y = inside(y, (3, 3), (1, 1), 1, (5, 6))
+y = inside(y, (2, 3), (2, 3), 1, (3, 3))
+gate = torch.stack([y.mean(1), y.max(1).values], 1)
+y = y * torch.sigmoid(F.conv2d(gate, s['pointwise.weight']))
+mean, most = y.sum(1, keepdim=True) / 6, y.max(1, keepdim=True).values
+y = most * mean * F.conv2d(y, s['pointwise_2.weight']) * mean
+y = F.conv2d(y.reshape(3, 2, 9, 3), standardised(s['conv_3.weight'], 1e-6)).mean(1)
+y = (y.mean((1, 2)) * s['layer_scale_2.weight'].item()).view(3, 1) @ s['linear.weight'].T + s['linear.bias']
+print('standardised', (m(x) - y).abs().max().item(), y.abs().max().item())
+assert (m(x) - y).abs().max() < 1e-12
+
+m = load('shared_standard')
+s = m.state_dict()
+x = torch.randn(3, 4, 5, 5, dtype=torch.float64)
+y = x
+for i in range(4):
+    w, g, b = (s[f'shared.body.{i // 2}.{part}'] for part in ('weight', 'gain', 'bias'))
+    y = F.conv2d(y, standardised(w, 1e-6, g), b, padding=1) * s['shared.s_layer_scale.weight'].item()
+y = y.mean((2, 3)) @ s['linear.weight'].T + s['linear.bias']
+print('shared_standard', (m(x) - y).abs().max().item())
+assert (m(x) - y).abs().max() < 1e-12

@@ -128,3 +128,75 @@ class TiedConvolutional(nn.Module):
         x = F.relu(second(F.relu(first(x))))
         x = F.relu(F.conv_transpose2d(x, second.weight, self.up_bias[0], 2, 1))
         return torch.sigmoid(F.conv_transpose2d(x, first.weight, self.up_bias[1], 2, 1))
+
+
+class Siamese(nn.Module):
+    """One tower for two images and a weighted L1 distance (Koch et al. 2015, section 3.1), with a smaller tower."""
+
+    def __init__(self, features: int = 64):
+        super().__init__()
+        self.tower = nn.Sequential(
+            nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(800, features), nn.Sigmoid(),
+        )  # fmt: skip
+        self.linear = nn.Linear(features, 1)
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.linear((self.tower(left) - self.tower(right)).abs())
+
+
+class MultiTask(nn.Module):
+    """A trunk with a head for each task (Caruana 1997)."""
+
+    def __init__(self, classes: int = 10):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((3, 16), (16, 32), (32, 48)):
+            layers += [nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+        self.trunk = nn.Sequential(*layers)
+        self.label = nn.Linear(48, classes)
+        self.box = nn.Sequential(nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, 4), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.trunk(x).mean((2, 3))
+        return self.label(features), self.box(features)
+
+
+class TRMLayer(nn.Module):
+    """A layer of the block of Jolicoeur-Martineau 2025: attention and SwiGLU, each followed by RMS norm."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        linear = {"bias": False}
+        self.heads = heads
+        self.q, self.k, self.v, self.o = (nn.Linear(width, width, **linear) for _ in range(4))
+        self.norm1 = nn.RMSNorm(width, eps=1e-5)
+        self.gate, self.up = nn.Linear(width, 4 * width, **linear), nn.Linear(width, 4 * width, **linear)
+        self.down = nn.Linear(4 * width, width, **linear)
+        self.norm2 = nn.RMSNorm(width, eps=1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (f(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for f in (self.q, self.k, self.v))
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = self.norm1(x + self.o(y))
+        return self.norm2(x + self.down(F.silu(self.gate(x)) * self.up(x)))
+
+
+class TRM(nn.Module):
+    """`latent_recursion` and `deep_recursion` of Jolicoeur-Martineau 2025, figure 3, from states of zeros."""
+
+    def __init__(self, vocabulary: int = 12, length: int = 81, width: int = 128, heads: int = 4):
+        super().__init__()
+        self.embedding = nn.Embedding(vocabulary, width)
+        self.position = nn.Parameter(torch.empty(length, width).normal_(0, 0.02))
+        self.core = nn.Sequential(TRMLayer(width, heads), TRMLayer(width, heads))
+        self.head = nn.Linear(width, vocabulary, bias=False)
+
+    def forward(self, ids: Tensor, n: int = 6, rounds: int = 3) -> Tensor:
+        x = self.embedding(ids) + self.position
+        y = z = torch.zeros_like(x)
+        for _ in range(rounds):
+            for _ in range(n):
+                z = self.core(x + y + z)
+            y = self.core(y + z)
+        return self.head(y)

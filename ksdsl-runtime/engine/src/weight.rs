@@ -1,12 +1,13 @@
 //! The kernels of layers: a parameter, or what a visit makes of parameters.
 //!
 //! A visit of a shared kernel may use it as it is stored, or make its own of it: a view of it (transposed, or the first
-//! rows and columns), a combination of several, an addition of low rank to any of these. What is made lives while its
+//! rows and columns), a combination of several, an addition of low rank to any of these; a convolution may standardise it. What is made lives while its
 //! layer runs and is made again in the backward pass, so that memory does not grow with the number of visits; only a
 //! prepared model keeps it. The gradient of what was made goes to what it was made of.
 
 use crate::exec::{ConvTail, Exec};
 use crate::loops::{self, Loops, constant, operand};
+use crate::ops::Standardized;
 use crate::param::Param;
 use crate::real::Real;
 use crate::size::{ConvSize, MapSize};
@@ -23,6 +24,8 @@ pub enum Key {
     Own(usize),
     /// A view of the kernel at this address.
     View(usize, View),
+    /// The kernel at this address standardised with an epsilon of these bits.
+    Standardized(usize, u64),
 }
 
 /// The kernels of a prepared model.
@@ -90,6 +93,7 @@ enum Kind<E: Real, X: Exec<E>> {
     /// What is made where it is needed.
     Product(Box<Product<E, X>>),
     Viewed(Box<Viewed<E, X>>),
+    Standardized(Box<Standardized<E, X>>),
 }
 
 impl<E: Real, X: Exec<E>> From<Param<E, X>> for Weight<E, X> {
@@ -128,12 +132,18 @@ impl<E: Real, X: Exec<E>> Weight<E, X> {
         Self(Kind::Viewed(Box::new(Viewed { kernel: self, view })))
     }
 
-    /// Where a kernel is that is not made, by which a prepared model keeps a view of it.
+    /// This kernel of so many rows standardised, with a gain for each row or without.
+    #[must_use]
+    pub fn standardized(self, rows: usize, eps: f64, gain: Option<Param<E, X>>) -> Self {
+        Self(Kind::Standardized(Box::new(Standardized::new(rows, eps, self, gain))))
+    }
+
+    /// Where a kernel is that is not made, by which a prepared model keeps what is made of it.
     pub fn address(&self) -> Option<usize> {
         match &self.0 {
             Kind::Param(param) => Some(Rc::as_ptr(&param.kernel()).addr()),
             Kind::Kept(kernel) => Some(Rc::as_ptr(kernel).addr()),
-            Kind::Product(_) | Kind::Viewed(_) => None,
+            Kind::Product(_) | Kind::Viewed(_) | Kind::Standardized(_) => None,
         }
     }
 
@@ -150,17 +160,18 @@ impl<E: Real, X: Exec<E>> Weight<E, X> {
         match &self.0 {
             Kind::Param(param) => Ok(param.kernel()),
             Kind::Kept(kernel) => Ok(kernel.clone()),
-            Kind::Product(_) | Kind::Viewed(_) => self.make(exec).map(Rc::new),
+            Kind::Product(_) | Kind::Viewed(_) | Kind::Standardized(_) => self.make(exec).map(Rc::new),
         }
     }
 
     /// The values, as PyTorch lays them out.
-    fn values(&self, exec: &X) -> Result<X::Buf, X::Err> {
+    pub(crate) fn values(&self, exec: &X) -> Result<X::Buf, X::Err> {
         match &self.0 {
             Kind::Param(param) => Ok(param.values().clone()),
             Kind::Kept(kernel) => Ok(X::kernel_values(kernel).clone()),
             Kind::Product(product) => product.values(exec),
             Kind::Viewed(viewed) => viewed.view.values(exec, &viewed.kernel.values(exec)?),
+            Kind::Standardized(standardized) => standardized.values(exec),
         }
     }
 
@@ -173,7 +184,7 @@ impl<E: Real, X: Exec<E>> Weight<E, X> {
         match &self.0 {
             Kind::Param(param) => param.accumulate(exec, f),
             Kind::Kept(_) => Ok(()),
-            Kind::Product(_) | Kind::Viewed(_) => {
+            Kind::Product(_) | Kind::Viewed(_) | Kind::Standardized(_) => {
                 let mut gradient = exec.gradient(self.len())?;
                 f(&mut gradient)?;
                 self.add(exec, exec.gradient_values(gradient)?)
@@ -182,22 +193,24 @@ impl<E: Real, X: Exec<E>> Weight<E, X> {
     }
 
     /// Adds a gradient in PyTorch's layout.
-    fn add(&self, exec: &X, gradient: X::Buf) -> Result<(), X::Err> {
+    pub(crate) fn add(&self, exec: &X, gradient: X::Buf) -> Result<(), X::Err> {
         match &self.0 {
             Kind::Param(param) => param.add(exec, gradient),
             Kind::Kept(_) => Ok(()),
             Kind::Product(product) => product.add(exec, gradient),
             Kind::Viewed(viewed) => viewed.kernel.add(exec, viewed.view.gradient(exec, &gradient)?),
+            Kind::Standardized(standardized) => standardized.add(exec, &gradient),
         }
     }
 
     /// The number of values of a kernel that has gradients.
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.0 {
             Kind::Param(param) => param.len(),
             Kind::Kept(_) => 0,
             Kind::Product(product) => product.size.input.len(),
             Kind::Viewed(viewed) => viewed.view.len(),
+            Kind::Standardized(standardized) => standardized.len(),
         }
     }
 }

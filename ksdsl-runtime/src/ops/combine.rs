@@ -33,6 +33,27 @@ pub fn multiply<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     a.then(shape, |a| ops::Multiply.run([a, b.untyped].into(), []))
 }
 
+/// Each position of `x` times its factor, which is one for all channels: a gate over positions (Woo et al. 2018).
+///
+/// # Panics
+/// If both batch sizes are known at run time only and differ (as dfdx's own operations do).
+pub fn gate_positions<
+    B: Dim,
+    const C: usize,
+    const H: usize,
+    const W: usize,
+    E: Scalar,
+    D: Backend<E>,
+    T: Tape<E, D>,
+>(
+    x: Map<B, C, H, W, E, D, T>,
+    factors: Map<B, 1, H, W, E, D, T>,
+) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
+    assert_eq!(x.shape.0, factors.shape.0, "cannot gate a batch of another size");
+    let shape = x.shape;
+    x.then(shape, |x| ops::Multiply.run([x, factors.untyped].into(), []))
+}
+
 /// Scales each channel of each image of `x` by `gate`: squeeze-and-excitation (Hu et al. 2018,
 /// equation 4).
 ///

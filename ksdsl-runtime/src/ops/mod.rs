@@ -55,7 +55,7 @@ pub use apply::{apply, apply_pair, apply_with};
 pub use attention::{
     Attend, GroupedAttend, biased_attend, masked_attend, position_embedding, position_embedding_of_tokens,
 };
-pub use combine::{add, gate, multiply};
+pub use combine::{add, gate, gate_positions, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;
 pub use conv_transpose::conv_transpose;

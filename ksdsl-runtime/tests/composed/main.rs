@@ -13,6 +13,7 @@
 
 mod activations;
 mod channels;
+mod gates;
 mod images;
 mod norms;
 mod windows;

@@ -87,6 +87,8 @@ fn windows_are_pytorchs() {
                     stride_width: 2,
                     pad_height: 0,
                     pad_width: 0,
+                    count_pad: true,
+                    ceil: true,
                 },
                 [x],
             )
@@ -105,6 +107,8 @@ fn windows_are_pytorchs() {
                     stride_width: 3,
                     pad_height: 1,
                     pad_width: 1,
+                    count_pad: true,
+                    ceil: true,
                 },
                 [x],
             )

@@ -199,7 +199,7 @@ fn entries(group: &Group, names: &GroupFields, network: &Network) -> Vec<StructF
         GroupFields::Tensors(tensors, None) => {
             let entry = |(tensor, field): &(Tensor, Ident)| StructField {
                 name: field.clone(),
-                docs: docs(tensor.part),
+                docs: docs::of_shared(group, tensor, network),
                 ty: types::tensor(&tensor.shape),
                 visit: module::visit_tensor(&format!("{}.{}", group.name, tensor.name), tensor.init),
             };

@@ -200,10 +200,8 @@ pub fn function(name: &str) -> Option<Ours> {
             (&["maximum"], Name("max")),
             (&["minimum"], Name("min")),
             (
-                &[
-                    "pow", "sqrt", "exp", "log", "log2", "round", "range", "len", "str", "float", "mod",
-                ],
-                Nothing("the functions are `min`, `max`, `select`, `floor_div` and `ceil_div`"),
+                &["pow", "exp", "log", "log2", "round", "range", "str", "float", "mod"],
+                Nothing("the functions are `min`, `max`, `select`, `floor_div`, `ceil_div`, `len` and `sqrt`"),
             ),
             (&["abs"], Otherwise("write `max(a, -a)`")),
         ],

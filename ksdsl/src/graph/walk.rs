@@ -375,6 +375,13 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
                 Ok(weight.plus(sizes.map(size), a, b))
             })?;
         }
+        if let Some(of) = layer.op.downcast::<Conv>().and_then(|conv| conv.standardize) {
+            let (eps, gain) = (of.eps.0, self.tensor(id, "gain", context)?);
+            let rows = map(layer.output, 1).channels;
+            let address = weight.address();
+            let key = address.map(|address| Key::Standardized(address, eps.to_bits()));
+            weight = self.kept_or(key, context, |_| Ok(weight.standardized(rows, eps, gain)))?;
+        }
         Ok(weight)
     }
 
@@ -436,7 +443,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         if op.is_invalid() {
             return Ok(x);
         }
-        if op.kernel_matrix().is_some() {
+        if op.kernel_matrix().is_some() || op.downcast::<Conv>().is_some() {
             return self.weighted(id, x);
         }
         if let Some(norm) = op.downcast::<BatchNorm>() {

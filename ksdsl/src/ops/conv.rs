@@ -2,6 +2,7 @@
 
 use super::linear::linear;
 use super::prelude::*;
+use super::standardize::Standardize;
 
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Conv {
     pub groups: u64,
     /// Whether a bias is added.
     pub bias: bool,
+    /// How the kernel is standardised, if it is.
+    pub standardize: Option<Standardize>,
     /// The initial values of kernel and bias.
     pub init: [Init; 2],
 }
@@ -29,7 +32,7 @@ pub struct Conv {
 impl Operation for Conv {
     fn call(&self) -> Call {
         let [top, bottom, left, right] = self.pad;
-        Call::new("conv")
+        let call = Call::new("conv")
             .with("inputs", self.inputs)
             .with("outputs", self.outputs)
             .with("kernel_height", self.kernel[0])
@@ -44,6 +47,11 @@ impl Operation for Conv {
             .with("dilation_width", self.dilation[1])
             .with("groups", self.groups)
             .with("bias", self.bias)
+            .with("standardize", self.standardize.is_some());
+        match self.standardize {
+            Some(Standardize { gain, eps }) => call.with("gain", gain).with("eps", eps),
+            None => call,
+        }
     }
 
     fn word(&self) -> &'static str {
@@ -88,7 +96,10 @@ impl Operation for Conv {
     fn tensors(&self) -> Vec<Tensor> {
         let [height, width] = self.kernel;
         let shape = [self.outputs, self.inputs / self.groups.max(1), height, width];
-        Tensor::weight_and_bias(&shape, self.bias, self.init)
+        let mut tensors = Tensor::weight_and_bias(&shape, self.bias, self.init);
+        let gain = || Tensor::new("gain", &shape[..1], Part::Kernel, Init::Constant(Real(1.0)));
+        tensors.extend(self.has_gain().then(gain));
+        tensors
     }
 
     /// Stride, padding, dilation and initialisation may differ.
@@ -97,9 +108,13 @@ impl Operation for Conv {
             1 => Some("convolution"),
             groups => (groups == self.inputs && groups == self.outputs).then_some("depthwise convolution"),
         };
+        let sizes = of_kernel(self.kernel, [self.inputs, self.outputs], self.groups);
+        if let Some(standardize) = self.standardize {
+            return Some(standardize.sharing(sizes));
+        }
         Some(Sharing {
             what: "convolution",
-            sizes: of_kernel(self.kernel, [self.inputs, self.outputs], self.groups),
+            sizes,
             transposed: Some(Transposed {
                 of: Alike {
                     what: "transposed convolution",
@@ -131,13 +146,17 @@ impl Operation for Conv {
         words.extend((self.dilation != [1, 1]).then(|| format!("dilation {}", pair(self.dilation))));
         words.extend((self.groups > 1).then(|| format!("groups {}", self.groups)));
         words.extend(self.bias.then(|| "bias".to_owned()));
+        words.extend(self.standardize.into_iter().flat_map(Standardize::details));
         words
     }
 
     fn rust(&self, to: &mut Rust) {
         let ([sy, sx], [dy, dx]) = (self.stride.map(rust::size), self.dilation.map(rust::size));
         let (pad, groups) = (self.pad.map(rust::size), rust::size(self.groups));
-        let (weight, bias) = (to.tensor("weight"), to.tensor("bias"));
+        let (mut weight, bias) = (to.tensor("weight"), to.tensor("bias"));
+        if let Some(standardize) = self.standardize {
+            weight = standardize.rust(&weight, to);
+        }
         to.call_typed(quote! {
             rt::op::Conv::<
                 rt::Stride<#sy, #sx>, rt::Pad<#(#pad),*>, rt::Dilation<#dy, #dx>, #groups,
@@ -152,6 +171,9 @@ impl Operation for Conv {
             to.call("F.pad", vec![format!("({left}, {right}, {above}, {below})")]);
         }
         let mut args = to.tensors(&["weight", "bias"]);
+        if let Some(standardize) = self.standardize {
+            args[0] = standardize.python(&args[0], to);
+        }
         args.extend((self.stride != [1, 1]).then(|| format!("stride={}", python::sizes(self.stride))));
         args.extend((even && [above, left] != [0, 0]).then(|| format!("padding={}", python::sizes([above, left]))));
         args.extend((self.dilation != [1, 1]).then(|| format!("dilation={}", python::sizes(self.dilation))));
@@ -170,6 +192,12 @@ pub(super) fn of_kernel(kernel: [u64; 2], [inputs, outputs]: [u64; 2], groups: u
     ]
 }
 
+impl Conv {
+    fn has_gain(&self) -> bool {
+        self.standardize.is_some_and(|of| of.gain)
+    }
+}
+
 pub(super) const LAYERS: &[LayerDef] = &[CONV, DEPTHWISE, POINTWISE];
 
 const CONV: LayerDef = LayerDef {
@@ -185,6 +213,9 @@ const CONV: LayerDef = LayerDef {
         param("bias", ParamKind::Flag, false),
         param("init", ParamKind::Init, false),
         param("bias_init", ParamKind::Init, false),
+        param("standardize", ParamKind::Flag, false),
+        param("gain", ParamKind::Flag, false),
+        param("eps", ParamKind::Number { min: 0.0, max: 1.0 }, false),
     ],
     family: Family::Weights,
     resolve: Resolve::One(|args, input| {
@@ -299,6 +330,7 @@ pub(super) fn conv(args: &Args, spec: Spec, inputs: u64, size: [u64; 2]) -> Resu
         dilation,
         groups,
         bias: args.flag("bias", bias),
+        standardize: Standardize::of(args)?,
         init: Init::of_kernel_and_bias(args, fan(inputs), fan(outputs)),
     })
 }
@@ -367,6 +399,7 @@ pub fn projection(input: Shape, output: Shape) -> Option<Conv> {
         dilation: [1, 1],
         groups: 1,
         bias: false,
+        standardize: None,
         init: Init::of_kernel_and_bias(&Args::default(), inputs as f64, outputs as f64),
     })
 }

@@ -9,6 +9,7 @@ mod initial;
 mod op;
 mod python;
 pub(crate) mod rust;
+mod standardize;
 mod tensor;
 mod words;
 
@@ -103,6 +104,8 @@ operations! {
     pad,
     zero_channels,
     adaptive_avg_pool,
+    unflatten,
+    channel_pool,
 }
 
 /// What a specification calls.

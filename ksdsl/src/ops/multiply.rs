@@ -13,7 +13,8 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     },
 }];
 
-/// The product of inputs of one shape, or of maps and vectors with one factor per channel.
+/// The product of inputs of one shape, of maps and vectors with one factor per channel, or of maps and maps of one channel
+/// with one factor per position.
 #[derive(Clone, Copy, Debug)]
 pub struct Multiply;
 
@@ -32,9 +33,12 @@ impl Operation for Multiply {
             (map @ Shape::Map { .. }, Shape::Flat(factors)) | (Shape::Flat(factors), map @ Shape::Map { .. }) => {
                 (map.channels() == factors).then_some(map)
             }
+            (map @ Shape::Map { .. }, gate) if gate == map.with_channels(1) => Some(map),
+            (gate, map @ Shape::Map { .. }) if gate == map.with_channels(1) => Some(map),
             _ => None,
         };
-        let help = "the shapes must be equal, or one of them a vector with one factor per channel";
+        let help =
+            "the shapes must be equal, or one of them a vector with one factor per channel or a map of one channel";
         joined(inputs, product, (Code::ShapesDiffer, "multiplied", help))
     }
 
@@ -49,11 +53,15 @@ impl Operation for Multiply {
             to.call(match (so_far, shape) {
                 (Shape::Map { .. }, Shape::Flat(_)) => quote!(rt::op::gate(x, #factor)),
                 (Shape::Flat(_), Shape::Map { .. }) => quote!(rt::op::gate(#factor, x)),
+                (map, shape) if map.channels() > shape.channels() => quote!(rt::op::gate_positions(x, #factor)),
+                (gate, shape) if gate.channels() < shape.channels() => quote!(rt::op::gate_positions(#factor, x)),
                 _ => quote!(rt::op::multiply(x, #factor)),
             });
-            if let Shape::Map { .. } = shape {
-                so_far = *shape;
-            }
+            so_far = match (so_far, shape) {
+                (Shape::Flat(_), Shape::Map { .. }) => *shape,
+                (so_far, Shape::Map { .. }) if so_far.channels() < shape.channels() => *shape,
+                (so_far, _) => so_far,
+            };
         }
     }
 

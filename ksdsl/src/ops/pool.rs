@@ -3,25 +3,24 @@
 use super::conv::reaches_zero;
 use super::prelude::*;
 
-const WINDOW: &[ParamDef] = &[
-    param("kernel", ParamKind::Sizes, true),
-    param("stride", ParamKind::Sizes, false),
-    param("pad", ParamKind::Zeros, false),
-    param("ceil", ParamKind::Flag, false),
-];
+const KERNEL: ParamDef = param("kernel", ParamKind::Sizes, true);
+const STRIDE: ParamDef = param("stride", ParamKind::Sizes, false);
+const PAD: ParamDef = param("pad", ParamKind::Zeros, false);
+const CEIL: ParamDef = param("ceil", ParamKind::Flag, false);
+const COUNT_PAD: ParamDef = param("count_include_pad", ParamKind::Flag, false);
 
 pub(super) const LAYERS: &[LayerDef] = &[
     LayerDef {
         name: "avg_pool",
-        doc: "average pooling, padding included",
-        params: WINDOW,
+        doc: "average pooling, padding included or not",
+        params: &[KERNEL, STRIDE, PAD, CEIL, COUNT_PAD],
         family: Family::Other,
         resolve: Resolve::One(|args, input| pool(PoolKind::Average, args, input)),
     },
     LayerDef {
         name: "max_pool",
         doc: "max pooling",
-        params: WINDOW,
+        params: &[KERNEL, STRIDE, PAD, CEIL],
         family: Family::Other,
         resolve: Resolve::One(|args, input| pool(PoolKind::Max, args, input)),
     },
@@ -40,7 +39,7 @@ pub(super) const LAYERS: &[LayerDef] = &[
 pub enum PoolKind {
     /// Maximum.
     Max,
-    /// Average, padding counted.
+    /// Average.
     Average,
 }
 
@@ -57,6 +56,8 @@ pub struct Pool {
     pub pad: [u64; 2],
     /// Rows below the padding and columns to its right that the last windows reach.
     pub beyond: [u64; 2],
+    /// Whether padding counts, where windows are averaged.
+    pub count_pad: bool,
 }
 
 fn pool(kind: PoolKind, args: &Args, input: Shape) -> Result<Option<Op>, Problem> {
@@ -67,6 +68,7 @@ fn pool(kind: PoolKind, args: &Args, input: Shape) -> Result<Option<Op>, Problem
         stride: args.sizes("stride", kernel),
         pad: args.sizes("pad", [0, 0]),
         beyond: [0, 0],
+        count_pad: true,
     };
     let (_, height, width) = map_of(pool.word(), input)?;
     // Beyond half a window some windows would lie in the padding alone (PyTorch's rule as well).
@@ -82,10 +84,22 @@ fn pool(kind: PoolKind, args: &Args, input: Shape) -> Result<Option<Op>, Problem
     if args.flag("ceil", false) {
         pool.beyond = [pool.beyond(0, height), pool.beyond(1, width)];
     }
+    // Without padding there is nothing to count.
+    pool.count_pad = args.flag("count_include_pad", true) || pool.pad == [0, 0];
     Ok(Some(Op::new(pool)))
 }
 
 impl Pool {
+    /// Whether all pixels of all windows count.
+    fn counts_all(&self) -> bool {
+        self.count_pad && !self.reaches_beyond()
+    }
+
+    /// Whether last windows reach beyond the padding.
+    fn reaches_beyond(&self) -> bool {
+        self.beyond != [0, 0]
+    }
+
     /// How far one more window reaches beyond the padding, if that is less than a stride and it begins in the map or in
     /// the padding before it (PyTorch's rule); otherwise 0.
     fn beyond(&self, axis: usize, size: u64) -> u64 {
@@ -104,10 +118,10 @@ impl Pool {
 
 impl Operation for Pool {
     fn call(&self) -> Call {
-        let name = match (self.kind, self.beyond) {
-            (PoolKind::Max, _) => "max_pool",
-            (PoolKind::Average, [0, 0]) => "avg_pool",
-            (PoolKind::Average, _) => "avg_pool_ceil",
+        let name = match self.kind {
+            PoolKind::Max => "max_pool",
+            PoolKind::Average if self.counts_all() => "avg_pool",
+            PoolKind::Average => "avg_pool_ceil",
         };
         let call = Call::new(name)
             .with("kernel_height", self.kernel[0])
@@ -116,6 +130,12 @@ impl Operation for Pool {
             .with("stride_width", self.stride[1])
             .with("pad_height", self.pad[0])
             .with("pad_width", self.pad[1]);
+        let call = match self.counts_all() || self.kind == PoolKind::Max {
+            true => call,
+            false => call
+                .with("count_pad", self.count_pad)
+                .with("ceil", self.reaches_beyond()),
+        };
         match self.beyond {
             [0, 0] => call,
             [below, right] => call.with("below", below).with("right", right),
@@ -151,7 +171,8 @@ impl Operation for Pool {
             format!("stride {}", pair(self.stride)),
         ];
         words.extend((self.pad != [0, 0]).then(|| format!("pad {}", pair(self.pad))));
-        words.extend((self.beyond != [0, 0]).then(|| "ceil".to_owned()));
+        words.extend(self.reaches_beyond().then(|| "ceil".to_owned()));
+        words.extend((!self.count_pad).then(|| "padding not counted".to_owned()));
         words
     }
 
@@ -159,10 +180,11 @@ impl Operation for Pool {
         let ([ky, kx], [sy, sx]) = (self.kernel.map(rust::size), self.stride.map(rust::size));
         let [py, px] = self.pad.map(rust::size);
         let [below, right] = [0, 1].map(|axis| rust::size(self.pad[axis] + self.beyond[axis]));
-        let name = match (self.kind, self.beyond) {
-            (PoolKind::Max, _) => quote!(MaxPool),
-            (PoolKind::Average, [0, 0]) => quote!(AvgPool),
-            (PoolKind::Average, _) => {
+        let name = match self.kind {
+            PoolKind::Max => quote!(MaxPool),
+            PoolKind::Average if self.counts_all() => quote!(AvgPool),
+            PoolKind::Average => {
+                let (count_pad, ceil) = (self.count_pad, self.reaches_beyond());
                 let operation = quote! {
                     rt::op::AvgPoolCeil {
                         kernel_height: #ky,
@@ -171,6 +193,8 @@ impl Operation for Pool {
                         stride_width: #sx,
                         pad_height: #py,
                         pad_width: #px,
+                        count_pad: #count_pad,
+                        ceil: #ceil,
                     }
                 };
                 return to.composed(operation, &[]);
@@ -191,7 +215,8 @@ impl Operation for Pool {
         let mut args = vec![python::sizes(self.kernel)];
         args.extend((self.stride != self.kernel).then(|| format!("stride={}", python::sizes(self.stride))));
         args.extend((self.pad != [0, 0]).then(|| format!("padding={}", python::sizes(self.pad))));
-        args.extend((self.beyond != [0, 0]).then(|| "ceil_mode=True".to_owned()));
+        args.extend(self.reaches_beyond().then(|| "ceil_mode=True".to_owned()));
+        args.extend((!self.count_pad).then(|| "count_include_pad=False".to_owned()));
         to.call(name, args);
     }
 }

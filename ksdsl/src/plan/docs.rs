@@ -126,9 +126,20 @@ pub(crate) fn of_tensor(tensor: &Tensor) -> String {
     let what = match (tensor.name, tensor.part) {
         ("bias", _) | (_, Part::Bias) => return "Bias.".to_owned(),
         (_, Part::Norm) => "Scale",
-        (_, Part::Kernel) => "Kernel",
+        ("weight", Part::Kernel) => "Kernel",
+        (name, Part::Kernel) => return format!("{}, {}.", capital(name), join_sizes(&tensor.shape)),
     };
     format!("{what}, {}.", join_sizes(&tensor.shape))
+}
+
+/// What a shared tensor is: the first of its part says who uses it.
+pub(crate) fn of_shared(group: &Group, tensor: &Tensor, network: &Network) -> String {
+    let tensors = group.tensors();
+    let first = tensors.iter().find(|of| of.part == tensor.part);
+    match first.is_none_or(|first| first.name == tensor.name) || tensor.part != Part::Kernel {
+        true => of_group(group, tensor.part, network),
+        false => format!("The {} of the kernel, {}.", tensor.name, join_sizes(&tensor.shape)),
+    }
 }
 
 /// What a shared parameter is, and who uses it.

@@ -344,8 +344,12 @@ fn has_weights(op: &Op) -> bool {
 
 /// The parts of a layer that a clause shares.
 fn parts_of(op: &Op, part: SharePart) -> Vec<Part> {
-    let mut parts: Vec<Part> = op.tensors().into_iter().map(|tensor| tensor.part).collect();
-    parts.dedup();
+    let mut parts: Vec<Part> = Vec::new();
+    for tensor in op.tensors() {
+        if !parts.contains(&tensor.part) {
+            parts.push(tensor.part);
+        }
+    }
     parts.retain(|has| match part {
         SharePart::All => true,
         SharePart::Kernel => *has == Part::Kernel,

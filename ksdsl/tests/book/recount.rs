@@ -21,13 +21,18 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
     match op.call().name {
         "conv" => {
             let taps = of("kernel_height") * of("kernel_width");
-            (weighted(of("outputs") * (of("inputs") / of("groups")) * taps), 0)
+            let gains = of("gain") * of("outputs");
+            (
+                weighted(of("outputs") * (of("inputs") / of("groups")) * taps + gains),
+                0,
+            )
         }
         "linear" => (weighted(of("inputs") * of("outputs")), 0),
         "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
         "layer_norm" => (norm(2 * of("channels")), 0),
         "group_norm" => (norm(2 * of("affine") * of("channels")), 0),
         "layer_scale" | "layer_shift" => (weighted(of("channels")), 0),
+        "gain" => (weighted(1), 0),
         "prelu" => (weighted(of("slopes")), 0),
         "conv_transpose" => {
             let kernel = of("inputs") * (of("channels") / of("groups")) * of("kernel_height") * of("kernel_width");

@@ -259,6 +259,17 @@ impl Walk<'_, '_> {
                     shape = other;
                     self.graph.add("gate", &[arm, x])
                 }
+                ("multiply", so_far, other) if so_far.channels() != other.channels() => {
+                    let [map, factors] = match so_far.channels() > other.channels() {
+                        true => [x, arm],
+                        false => [arm, x],
+                    };
+                    shape = if map == x { so_far } else { other };
+                    match self.style {
+                        Style::Rust => self.graph.add("gate_positions", &[map, factors]),
+                        Style::Python => self.graph.add("multiply", &[x, arm]),
+                    }
+                }
                 ("multiply", ..) => self.graph.add("multiply", &[x, arm]),
                 (name, ..) => panic!("the join {name}"),
             };
@@ -346,9 +357,25 @@ impl Walk<'_, '_> {
             "leaky_relu" | "elu" | "affine" | "clamp" | "channel_shuffle" | "rotary" => {
                 self.graph.add(numbers(call), &[x])
             }
-            "upsample" | "pixel_shuffle" | "slice" | "zero_pad" | "zero_channels" | "adaptive_avg_pool" => {
-                self.say(numbers(call), layer.output, &[x])
+            "channel_mean" | "channel_max" => {
+                let op = match self.style {
+                    Style::Rust => graph::channel_pool(call.name == "channel_max"),
+                    Style::Python => call.name.to_owned(),
+                };
+                self.say(op, layer.output, &[x])
             }
+            // PyTorch knows by the number of factors.
+            "gain" => {
+                let inputs = self.weighted(layer, x);
+                let op = if self.style == Style::Rust {
+                    "gain"
+                } else {
+                    "layer_scale"
+                };
+                self.graph.add(op, &inputs)
+            }
+            "unflatten" | "upsample" | "pixel_shuffle" | "slice" | "zero_pad" | "zero_channels"
+            | "adaptive_avg_pool" => self.say(numbers(call), layer.output, &[x]),
             "conv_transpose" => {
                 let inputs = self.weighted(layer, x);
                 self.say(self.conv_transpose(call), layer.output, &inputs)
@@ -402,14 +429,12 @@ impl Walk<'_, '_> {
                     pair("stride"),
                     [y, y, z, z],
                 );
-                if [below, right] == [0, 0] {
-                    plain
-                } else {
-                    plain + " ceil"
-                }
+                let ceil = if [below, right] == [0, 0] { "" } else { " ceil" };
+                let inside = name == "avg_pool_ceil" && call.int("count_pad") == 0;
+                plain + ceil + if inside { graph::NOT_COUNTED } else { "" }
             }
             Style::Rust if name == "avg_pool_ceil" => {
-                let given = &call.args[..6];
+                let given = &call.args[..8];
                 let numbers: Vec<_> = given.iter().map(|(of, _)| (*of, call.real(of))).collect();
                 graph::numbered(name, &numbers)
             }
@@ -431,7 +456,7 @@ impl Walk<'_, '_> {
 
     /// The inputs of a layer with a kernel: `x`, the kernel that it uses, and its bias.
     fn weighted(&mut self, layer: &Layer, x: Id) -> Vec<Id> {
-        let own = layer.path.key();
+        let (own, call) = (layer.path.key(), layer.op.call());
         let kernel = holder(self.network, layer, layer.kernel);
         let mut kernel = self.graph.param(&format!("{kernel}.weight"));
         if layer.combined.is_some() {
@@ -451,6 +476,15 @@ impl Walk<'_, '_> {
         if layer.scaled {
             let scale = self.graph.param(&format!("{own}.scale"));
             kernel = self.graph.add("scale", &[kernel, scale]);
+        }
+        if call.int("standardize") == 1 {
+            let mut inputs = vec![kernel];
+            if call.int("gain") == 1 {
+                let of = holder(self.network, layer, layer.kernel);
+                inputs.push(self.graph.param(&format!("{of}.gain")));
+            }
+            let op = graph::numbered("standardized", &[("eps", call.real("eps"))]);
+            kernel = self.graph.add(op, &inputs);
         }
         let mut inputs = vec![x, kernel];
         if layer.op.tensors().iter().any(|tensor| tensor.part == Part::Bias) {

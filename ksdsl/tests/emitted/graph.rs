@@ -104,6 +104,14 @@ pub(crate) fn numbered(name: &str, numbers: &[(&str, f64)]) -> String {
     format!("{name}{}", numbers.collect::<String>())
 }
 
+/// The mean, or the maximum, over channels.
+pub(crate) fn channel_pool(max: bool) -> String {
+    numbered("channel_pool", &[("max", f64::from(u8::from(max)))])
+}
+
+/// Of a pool whose padding does not count.
+pub(crate) const NOT_COUNTED: &str = " not counted";
+
 /// Operations made of loops whose output has another shape, which Rust says.
 const RESHAPING: &[&str] = &[
     "upsample",
@@ -122,6 +130,8 @@ const RESHAPING: &[&str] = &[
     "matmul",
     "gather",
     "mean_of_first",
+    "unflatten",
+    "channel_pool",
 ];
 
 pub(crate) fn is_reshaping(name: &str) -> bool {

@@ -58,6 +58,8 @@ fn numbers_with_a_fraction() {
         ("-0.5", -0.5),
         ("min(0.5, 1)", 0.5),
         ("max(0.5, 0.75)", 0.75),
+        ("sqrt(2.25)", 1.5),
+        ("sqrt(4)", 2.0),
     ] {
         assert_eq!(value(expression), Value::Float(expected), "{expression}");
     }
@@ -106,6 +108,7 @@ fn truth_values() {
 fn what_has_no_value() {
     let code = |expression: &str| codes(&format!("net n(value = {expression}) {{ input 3; relu }}"));
     let of = |text: &str| code(text).join(" ");
+    assert_eq!(of("sqrt(-1)"), "KS0024");
     let (zero, inexact, overflow, wrong) = (of("1 / 0"), of("7 / 2"), of("9223372036854775807 + 1"), of("1 + true"));
     let mut all = vec![&zero, &inexact, &overflow, &wrong];
     all.sort_unstable();
@@ -144,6 +147,7 @@ fn what_has_no_value() {
                 "min(true, 1)",
                 "max(1, false)",
                 "floor_div(1.5, 2)",
+                "sqrt(true)",
                 "ceil_div(4, 2.0)",
             ],
         ),

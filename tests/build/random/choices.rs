@@ -80,6 +80,8 @@ pub(super) const OF_MAPS: &[&str] = &[
     "max_pool",
     "avg_pool",
     "adaptive_avg_pool",
+    "positions",
+    "flat",
     "dropout",
     "stochastic_depth",
     "when",

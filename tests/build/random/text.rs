@@ -267,7 +267,13 @@ impl Writer {
                 format!("residual {{ layer_norm; attention(heads = {heads}, bias = {bias}) }}")
             }
             "position_embedding" => "position_embedding(init = normal(0.5))".to_owned(),
-            "max_pool" | "avg_pool" => format!("{kind}(3, stride = 1, pad = 1)"),
+            "max_pool" => format!("{kind}(3, stride = 1, pad = 1)"),
+            "avg_pool" => format!("{kind}(3, stride = 1, pad = 1, count_include_pad = {bias})"),
+            "positions" => {
+                let gate = "concat { path { channel_mean } path { channel_max } } pointwise(1); sigmoid";
+                format!("multiply {{ path {{}} path {{ {gate} }} }}")
+            }
+            "flat" => format!("flatten; unflatten({width}, {}, {}); tanh", size[0], size[1]),
             "dropout" => "dropout(0.25)".to_owned(),
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
             "group_norm" if width.is_multiple_of(2) => "group_norm(2)".to_owned(),
@@ -300,7 +306,9 @@ impl Writer {
             }
             "pad" => "pad(top = 1, left = 2); avg_pool(2 x 3, stride = 1)".to_owned(),
             "softmax" => rng.pick(&["softmax", "log_softmax"]).to_owned(),
-            "layer_scale" => "layer_scale(init = 0.5); layer_shift(init = constant(0.5))".to_owned(),
+            "layer_scale" => {
+                format!("layer_scale(init = 0.5, per_channel = {bias}); layer_shift(init = constant(0.5))")
+            }
             "instance_norm" => format!("instance_norm(affine = {bias})"),
             "adaptive_avg_pool" => format!(
                 "max_pool(2, stride = 1, ceil = true, pad = 1); adaptive_avg_pool({}, {})",

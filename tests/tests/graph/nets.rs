@@ -131,6 +131,7 @@ tests! {
         gradients::widths_shared [0, 1, 2];
         gradients::sounding_shared [0, 1, 2];
         gradients::windowed_shared [0, 1, 2];
+        gradients::standard_shared [0, 1, 2];
     }
     double_precision: f64 {
         gradients::excitation_shared [0, 1, 2];
@@ -152,6 +153,7 @@ tests! {
         gradients::widths_shared [0, 1, 2];
         gradients::sounding_shared [0, 1, 2];
         gradients::windowed_shared [0, 1, 2];
+        gradients::standard_shared [0, 1, 2];
         gradients::perceptron_free [0];
         digits::digits_shared [0, 1, 2];
         tied::dropping [0];

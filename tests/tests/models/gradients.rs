@@ -64,6 +64,7 @@ specs! {
     shapes: shapes_shared shapes_free;
     sounding: sounding_shared sounding_free;
     windowed: windowed_shared windowed_free;
+    standard: standard_shared standard_free;
 }
 
 /// A model whose scales, shifts and running statistics are no longer what they start as.

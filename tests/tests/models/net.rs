@@ -151,6 +151,8 @@ nets! {
     gradients::windowed_free [2, 4, 6];
     gradients::sounding_shared [2, 2, 5];
     gradients::sounding_free [2, 2, 5];
+    gradients::standard_shared [4, 6, 5];
+    gradients::standard_free [4, 6, 5];
     gradients::scaled_shared [4, 5, 5];
     gradients::scaled_free [4, 5, 5];
     gradients::transposed_shared [3, 6, 6];

@@ -1,4 +1,4 @@
-//! Average pooling whose last windows reach beyond the padding.
+//! Average pooling over windows of which not all pixels count.
 
 use super::resample::{Weights, resampled};
 use super::{Call, Operation};
@@ -10,7 +10,7 @@ use crate::size::MapSize;
 use crate::tape::Tape;
 
 /// Averages over windows, of which the last may reach beyond the padded map: PyTorch's `avg_pool2d` with `ceil_mode`.
-/// Padding counts as zeros, what is beyond it does not count.
+/// Padding counts as zeros or, with `count_include_pad=False`, not at all; what is beyond it does not count.
 #[derive(Clone, Copy, Debug)]
 pub struct AvgPoolCeil {
     /// Height of the window.
@@ -25,6 +25,10 @@ pub struct AvgPoolCeil {
     pub pad_height: usize,
     /// Columns of padding on the left, and on the right.
     pub pad_width: usize,
+    /// Whether padding counts.
+    pub count_pad: bool,
+    /// Whether a last window may reach beyond the padding.
+    pub ceil: bool,
 }
 
 /// Windows along one axis.
@@ -32,12 +36,17 @@ struct Windows {
     kernel: usize,
     stride: usize,
     pad: usize,
+    count_pad: bool,
+    ceil: bool,
 }
 
 impl Windows {
     /// How many windows there are: the last begins in the map or in the padding before it.
     fn count(&self, length: usize) -> usize {
         let beyond = (length + 2 * self.pad).saturating_sub(self.kernel);
+        if !self.ceil {
+            return beyond / self.stride + 1;
+        }
         let last = beyond.div_ceil(self.stride);
         last + usize::from(last * self.stride < length + self.pad)
     }
@@ -47,7 +56,9 @@ impl Windows {
             let start = at * self.stride;
             let end = (start + self.kernel).min(length + 2 * self.pad);
             let inside = |place: usize| place.saturating_sub(self.pad).min(length);
-            (inside(start)..inside(end), end - start)
+            let pixels = inside(start)..inside(end);
+            let counted = if self.count_pad { end - start } else { pixels.len() };
+            (pixels, counted)
         };
         Weights::averages((0..self.count(length)).map(window))
     }
@@ -55,7 +66,13 @@ impl Windows {
 
 impl AvgPoolCeil {
     fn windows(&self) -> [Windows; 2] {
-        let along = |kernel, stride, pad| Windows { kernel, stride, pad };
+        let along = |kernel, stride, pad| Windows {
+            kernel,
+            stride,
+            pad,
+            count_pad: self.count_pad,
+            ceil: self.ceil,
+        };
         [
             along(self.kernel_height, self.stride_height, self.pad_height),
             along(self.kernel_width, self.stride_width, self.pad_width),
@@ -77,6 +94,8 @@ impl Operation for AvgPoolCeil {
             stride_width: positive("stride_width")?,
             pad_height: call.size("pad_height")?,
             pad_width: call.size("pad_width")?,
+            count_pad: call.size("count_pad")? == 1,
+            ceil: call.size("ceil")? == 1,
         })
     }
 

@@ -18,6 +18,7 @@ mod products;
 mod resample;
 mod rows;
 mod scale;
+mod standardize;
 mod stochastic_depth;
 
 pub use batch_norm::{batch_norm_infer, batch_norm_train};
@@ -26,6 +27,7 @@ pub use dropout::dropout;
 pub use layout::{to_nchw, to_nhwc};
 pub use operation::{Call, CallError, Joined, Operation};
 pub use scale::scale;
+pub use standardize::Standardized;
 pub use stochastic_depth::stochastic_depth;
 
 use crate::act::Act;
@@ -56,11 +58,13 @@ operations! {
         adaptive_avg_pool: AdaptiveAvgPool,
         affine: Affine,
         avg_pool_ceil: AvgPoolCeil,
+        channel_pool: ChannelPool,
         channel_shuffle: ChannelShuffle,
         clamp: Clamp,
         elu: Elu,
         exp: Exp,
         gather: Gather,
+        gain: Gain,
         group_norm: GroupNorm,
         hard_sigmoid: HardSigmoid,
         layer_shift: LayerShift,
@@ -83,6 +87,7 @@ operations! {
         subtract: Subtract,
         tanh: Tanh,
         token: Token,
+        unflatten: Unflatten,
         upsample: Upsample,
         windows: Windows,
         zero_channels: ZeroChannels,

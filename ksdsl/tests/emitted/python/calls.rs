@@ -116,6 +116,15 @@ impl Run<'_, '_> {
                 let op = graph::numbered(name, &numbers);
                 Value::Tensor(self.graph.add(op, &[x, weight]))
             }
+            ("standardized", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                let given = ["weight", "gain"]
+                    .into_iter()
+                    .filter(|of| !matches!(env[*of], Value::None));
+                let inputs: Vec<Id> = given.map(|of| self.tensor(&env[of])).collect();
+                let op = graph::numbered(name, &[("eps", number(&env["eps"]))]);
+                Value::Tensor(self.graph.add(op, &inputs))
+            }
             ("stochastic_depth", [x, Value::Number(p), Value::Text(training)]) => {
                 assert_eq!(training, "training");
                 let x = self.tensor(x);
@@ -245,6 +254,12 @@ impl Run<'_, '_> {
             }
             ("mean", [Expr::Number(1.0)]) => {
                 Some(Value::Tensor(self.graph.add(graph::of_tokens("global avg_pool"), &[x])))
+            }
+            ("mean", [Expr::Number(1.0), Expr::Name(keep)]) if keep == "True" => {
+                Some(Value::Tensor(self.graph.add("channel_mean", &[x])))
+            }
+            ("max", [Expr::Number(1.0), Expr::Name(keep)]) if keep == "True" => {
+                Some(Value::Tensor(self.graph.add("max 1 kept", &[x])))
             }
             ("max", [Expr::Number(1.0)]) => Some(Value::Tensor(self.graph.add("max 1", &[x]))),
             ("flatten", [Expr::Number(2.0)]) => Some(Value::Tensor(self.graph.add("flatten 2", &[x]))),

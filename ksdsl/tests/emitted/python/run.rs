@@ -251,6 +251,10 @@ impl<'c> Run<'c, '_> {
                     let inputs = self.graph.inputs(most).to_vec();
                     Value::Tensor(self.graph.add(graph::of_tokens("global max_pool"), &inputs))
                 }
+                (Value::Tensor(most), "values") if self.graph.op(most) == "max 1 kept" => {
+                    let inputs = self.graph.inputs(most).to_vec();
+                    Value::Tensor(self.graph.add("channel_max", &inputs))
+                }
                 _ => panic!("{expr:?}"),
             },
             Expr::Index(object, index) => match self.eval(object, env) {

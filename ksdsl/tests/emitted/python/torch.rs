@@ -29,7 +29,7 @@ impl Run<'_, '_> {
                 self.graph.add(op, &inputs)
             }
             "max_pool2d" | "avg_pool2d" => {
-                known(&["stride", "padding", "ceil_mode"]);
+                known(&["stride", "padding", "ceil_mode", "count_include_pad"]);
                 let kernel = sizes(&args[1]);
                 let [y, z] = pair("padding", [0, 0]);
                 let op = graph::pool(
@@ -38,11 +38,9 @@ impl Run<'_, '_> {
                     pair("stride", kernel),
                     [y, y, z, z],
                 );
-                let op = if named.contains_key("ceil_mode") {
-                    op + " ceil"
-                } else {
-                    op
-                };
+                let ceil = if named.contains_key("ceil_mode") { " ceil" } else { "" };
+                let inside = matches!(named.get("count_include_pad"), Some(Value::None));
+                let op = op + ceil + if inside { graph::NOT_COUNTED } else { "" };
                 let x = self.tensor(&args[0]);
                 self.graph.add(op, &[x])
             }
@@ -148,6 +146,17 @@ impl Run<'_, '_> {
                 let x = self.tensor(&args[0]);
                 let op = numbers_of(name, &args[1..]);
                 self.graph.add(op, &[x])
+            }
+            "unflatten" => {
+                known(&[]);
+                let (x, Value::Number(1.0), Value::Tuple(sizes)) = (self.tensor(&args[0]), &args[1], &args[2]) else {
+                    panic!("unflatten")
+                };
+                let named = ["channels", "height", "width"]
+                    .into_iter()
+                    .zip(sizes.iter().map(number));
+                let named: Vec<(&str, f64)> = named.collect();
+                self.graph.add(graph::numbered(name, &named), &[x])
             }
             "interpolate" => {
                 known(&["scale_factor", "mode", "align_corners"]);

@@ -47,6 +47,14 @@ impl Run<'_, '_> {
                 let inputs: Vec<Id> = args.iter().map(tensor).collect();
                 Value::Tensor(self.graph.add("low_rank", &inputs))
             }
+            "rt::Standardized::new" => {
+                let inputs: Vec<Id> = args.iter().filter_map(tensor_of).collect();
+                let Some(Value::Number(eps)) = args.last() else {
+                    panic!("{}", text(call))
+                };
+                let op = graph::numbered("standardized", &[("eps", *eps)]);
+                Value::Tensor(self.graph.add(op, &inputs))
+            }
             _ => Value::Tensor(self.operation(&function, &args, ty)),
         }
     }
@@ -162,13 +170,7 @@ impl Run<'_, '_> {
         let pair = |at: usize| [sizes[at][0], sizes[at][1]];
         let four = |at: usize| [sizes[at][0], sizes[at][1], sizes[at][2], sizes[at][3]];
         // The axes of dropout and of norms come after the pass.
-        let tensors: Vec<Id> = args
-            .iter()
-            .filter_map(|arg| match arg {
-                Value::Tensor(id) => Some(*id),
-                _ => None,
-            })
-            .collect();
+        let tensors: Vec<Id> = args.iter().filter_map(tensor_of).collect();
         let op = match name {
             "Conv" => graph::conv(pair(0), four(1), pair(2), sizes[3][0]),
             "MaxPool" => graph::pool("max_pool", pair(0), pair(1), four(2)),
@@ -190,9 +192,8 @@ impl Run<'_, '_> {
             },
             "layer_scale" => name.to_owned(),
             "scale" => return self.scale(&tensors),
-            "add" | "multiply" | "gate" | "concat" | "flatten" | "linear" | "linear_at" | "embedding" => {
-                name.to_owned()
-            }
+            "add" | "multiply" | "gate" | "gate_positions" | "concat" | "flatten" | "linear" | "linear_at"
+            | "embedding" => name.to_owned(),
             "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" => name.to_owned(),
             _ => panic!("the operation {name}"),
         };
@@ -214,6 +215,14 @@ impl Run<'_, '_> {
         };
         let kernel = self.graph.add("scale", &[kernel, factors]);
         self.graph.add(op, &[&[x, kernel], bias].concat())
+    }
+}
+
+/// A tensor, if this is one.
+fn tensor_of(value: &Value) -> Option<Id> {
+    match value {
+        Value::Tensor(id) => Some(*id),
+        _ => None,
     }
 }
 
