@@ -53,6 +53,7 @@
 //! assert!(gradients.get(&model.conv_weight).as_vec().iter().any(|g| *g != 0.0));
 //! ```
 
+pub use crate::__loop_stub as loop_stub;
 pub use crate::__loop_traits as loop_traits;
 pub use crate::__model as model;
 pub use crate::__model_traits as model_traits;

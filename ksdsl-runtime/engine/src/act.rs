@@ -309,6 +309,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
     ///
     /// # Errors
     /// If the executor fails.
+    #[expect(clippy::type_complexity, reason = "values and what they carried")]
     pub fn detach<T2: Tape<E, X>>(self) -> Result<(Act<E, X, T2>, T), X::Err> {
         let ready = self.ready()?;
         let Context {

@@ -319,9 +319,13 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
     let definition = module::definition(&format_ident!("Model"), comment::line("A network with errors."), &[]);
     let aliases = network.map_or_else(unknown_aliases, aliases);
     let impls = [stub_impl(network, false), stub_impl(network, true)];
+    let loops = network
+        .and_then(steps)
+        .map(|steps| quote!(#steps rt::loop_stub!(Model, Steps);));
     quote! {
         #definition
         #aliases
+        #loops
         #(#impls)*
 
         /// Builds a network with errors.
