@@ -202,7 +202,15 @@ fn further_activations_are_pytorchs() {
 fn softmax_is_pytorchs() {
     check_to::<4, 2, 3>(
         &[],
-        |x| op::apply(op::Softmax { log: false }, [x]),
+        |x| {
+            op::apply(
+                op::Softmax {
+                    log: false,
+                    of_positions: false,
+                },
+                [x],
+            )
+        },
         (
             [
                 0.005722526204,
@@ -228,7 +236,15 @@ fn softmax_is_pytorchs() {
     );
     check_to::<4, 2, 3>(
         &[],
-        |x| op::apply(op::Softmax { log: true }, [x]),
+        |x| {
+            op::apply(
+                op::Softmax {
+                    log: true,
+                    of_positions: false,
+                },
+                [x],
+            )
+        },
         (
             [
                 -5.163344927037,
@@ -254,7 +270,15 @@ fn softmax_is_pytorchs() {
     );
     check_to::<4, 2, 3>(
         &[],
-        |x| op::apply(op::Softmax { log: false }, [times(1e3, x)?]),
+        |x| {
+            op::apply(
+                op::Softmax {
+                    log: false,
+                    of_positions: false,
+                },
+                [times(1e3, x)?],
+            )
+        },
         ([0.0, 0.0, 1.0, 1.0, 0.0, 1.0], 3.0),
         &[([-0.0, -0.0, 0.0, 0.0, -0.0, 0.0], 0.0)],
     );

@@ -51,7 +51,7 @@ fn norms_are_pytorchs() {
     );
     check::<2, 3>(
         &[&weight],
-        |x| op::apply_with(op::RmsNorm { eps: 1e-3 }, [x], [&weight]),
+        |x| op::apply_with(op::RmsNorm { eps: 1e-3, heads: 1 }, [x], [&weight]),
         (
             [
                 -0.775756683722,

@@ -122,6 +122,23 @@ fn networks_compute_what_pytorch_does() {
     near(weighted(&ragged.gradients["embed.weight"], 0), 15.2749064804378);
 }
 
+/// torchvision 0.29 in `f64`, with the parameters above, `x` as above of (2, 4, 8, 6), `qkv` those of `q`, `k`, `v` one after the
+/// other and `bias` the table's entries by `(d[0] + 3) * 5 + d[1] + 2`, for `d` the distances of positions in a window:
+///
+/// from torchvision.models.swin_transformer import shifted_window_attention
+/// shifted_window_attention(x.permute(0, 2, 3, 1), qkv_weight, out_weight, bias, [4, 3], 2, [2, 1], qkv_bias=qkv_bias,
+///                          proj_bias=out_bias).permute(0, 3, 1, 2)
+#[test]
+fn shifted_windows_are_torchvisions() {
+    let text = "net n { input 4 x 8 x 6; window_attention(2, size = 4 x 3, shift = 2 x 1) }";
+    let ours = step(&mut graph("n", text), &[&input(2 * 192)]);
+    let output = (
+        [-0.515983050023549, -0.203350025025025, 0.955066135205631],
+        31664.5438406589,
+    );
+    agrees_with_pytorch(&ours, &[output], -108.127626156235, Some(988.400928345124));
+}
+
 #[test]
 fn generated_code_agrees_with_the_graph() {
     let mut model = Cpu::default().build_module::<ragged_shared::Builder, f64>();

@@ -282,20 +282,25 @@ impl Operation for MaskedAttend {
 
     fn of(call: &Call<'_>) -> Option<Self> {
         let (heads, key_heads) = (call.size("heads")?, call.size("key_heads")?);
+        // What is not said is not there.
+        let size = |name| match call.real(name) {
+            None => Some(0),
+            Some(_) => call.size(name),
+        };
         let divides = key_heads > 0 && heads > 0 && heads.is_multiple_of(key_heads);
         let attend = Self {
             heads,
             key_heads,
-            causal: call.size("causal")? == 1,
-            window: call.size("window")?,
-            prefix: call.size("prefix")?,
-            chunk: call.size("chunk")?,
-            grid_height: call.size("grid_height")?,
-            grid_width: call.size("grid_width")?,
-            map_height: call.size("map_height")?,
-            map_width: call.size("map_width")?,
-            up: call.size("up")?,
-            left: call.size("left")?,
+            causal: size("causal")? == 1,
+            window: size("window")?,
+            prefix: size("prefix")?,
+            chunk: size("chunk")?,
+            grid_height: size("grid_height")?,
+            grid_width: size("grid_width")?,
+            map_height: size("map_height")?,
+            map_width: size("map_width")?,
+            up: size("up")?,
+            left: size("left")?,
         };
         divides.then_some(attend)
     }
