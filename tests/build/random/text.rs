@@ -302,7 +302,9 @@ impl Writer {
             ),
             "slices" if width > 1 => {
                 let left = 1 + rng.below(width - 1);
-                format!("concat {{ path {{ slice({left}, {width}) }} path {{ slice(0, {left}); exp; softmax }} }}")
+                format!(
+                    "concat {{ path {{ slice({left}, {width}) }} path {{ slice(0, {left}); tanh; exp; softmax }} }}"
+                )
             }
             "pad" => "pad(top = 1, left = 2); avg_pool(2 x 3, stride = 1)".to_owned(),
             "softmax" => rng.pick(&["softmax", "log_softmax"]).to_owned(),

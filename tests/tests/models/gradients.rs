@@ -226,7 +226,6 @@ pub(crate) fn assert_every_layer(summaries: &[Summary], text: &str, elsewhere: &
             // Pointwise convolutions around an `attend`, and a convolution.
             "attention" => layers().any(|of| of.op == "attend"),
             "window_attention" => layers().any(|of| of.path.contains("window_attention")),
-            // Has multiply-adds, and so a layer of the name it is called by.
             "patch_embedding" => layers().any(|of| of.path.contains("patch_embedding")),
             // A group norm and an average pooling of their own names.
             "instance_norm" | "subsample" => layers().any(|of| of.path.contains(layer.name)),
