@@ -210,6 +210,7 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
     }
 
     /// The values alone, without a tape and so without gradients, and the tape.
+    #[expect(clippy::type_complexity, reason = "values and their tape")]
     pub fn detach(self) -> Result<(Act<S, E, D>, T), D::Err> {
         let (untyped, tape) = self.untyped.detach().map_err(D::failed)?;
         let x = Act {

@@ -112,7 +112,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
             self.uses[id].used();
         }
         for &id in of.scope.sets.iter().chain(&of.exit) {
-            self.uses[id].next();
+            self.uses[id].next_value();
         }
         for &id in of.scope.takes.iter().chain(&of.exit) {
             if !self.uses[id].is_needed() {

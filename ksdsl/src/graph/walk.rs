@@ -471,7 +471,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
     }
 
     fn keep(&mut self, id: ValueId, x: Act<E, X, T>) {
-        self.values[id] = self.uses[id].next().then_some(x);
+        self.values[id] = self.uses[id].next_value().then_some(x);
     }
 
     fn from(&mut self, id: ValueId, x: Option<Act<E, X, T>>) -> Flow<E, X, T> {

@@ -154,7 +154,7 @@ impl Uses {
     }
 
     /// Goes on to the next value of the name. Whether that is used.
-    pub fn next(&mut self) -> bool {
+    pub fn next_value(&mut self) -> bool {
         self.0.pop_front();
         self.is_needed()
     }

@@ -18,6 +18,7 @@ impl HostBatch {
     ///
     /// # Errors
     /// If the images do not have `C x H x W` values or there are not `K` classes; also if the device fails.
+    #[expect(clippy::type_complexity, reason = "images and targets")]
     pub fn tensors<const C: usize, const H: usize, const W: usize, const K: usize, D: Device<f32>>(
         &self,
         device: &D,
