@@ -281,7 +281,9 @@ fn defaults_are_what_the_book_says() {
         let input = match layer.name {
             "linear" => "16",
             "embedding" => "16 of 16",
-            "class_token" | "token" | "rotary" | "matmul" | "gather" | "to_signal" => "16 x 16",
+            "class_token" | "token" | "rotary" | "sinusoidal_positions" | "matmul" | "gather" | "to_signal" => {
+                "16 x 16"
+            }
             "merge_windows" => "256 x 16",
             _ => "16 x 16 x 16",
         };

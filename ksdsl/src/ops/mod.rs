@@ -72,6 +72,7 @@ operations! {
     class_token,
     token,
     rotary,
+    sinusoidal_positions,
     patch_embedding,
     position_embedding,
     batch_norm,

@@ -354,7 +354,7 @@ impl Walk<'_, '_> {
             "token" => self.say(numbers(call), layer.output, &[x]),
             "softmax" if call.int("of_positions") == 1 => self.graph.add(numbers(call), &[x]),
             "softmax" => self.laid_out(&numbers(call), layer.input, &[x]),
-            "leaky_relu" | "elu" | "affine" | "clamp" | "channel_shuffle" | "rotary" => {
+            "leaky_relu" | "elu" | "affine" | "clamp" | "channel_shuffle" | "rotary" | "sinusoidal_positions" => {
                 self.graph.add(numbers(call), &[x])
             }
             "channel_mean" | "channel_max" => {

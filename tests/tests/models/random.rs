@@ -297,6 +297,7 @@ fn random_networks_cover_the_language() {
         "class_token",
         "token",
         "rotary",
+        "sinusoidal_positions",
         "to_signal",
         "gather",
         "matmul",

@@ -113,3 +113,25 @@ fn rotary_embeddings_are_pytorchs() {
         ([-1.0, -0.375, 0.25, 0.875, -0.625, 0.0], -32.5641948134181),
     ]);
 }
+
+/// def positions(x, base):
+///     tokens, features = x.shape[1:]
+///     pe = torch.zeros(tokens, features, dtype=x.dtype)
+///     position = torch.arange(tokens, dtype=x.dtype).unsqueeze(1)
+///     div = torch.exp(torch.arange(0, features, 2, dtype=x.dtype) * (-math.log(base) / features))
+///     pe[:, 0::2] = torch.sin(position * div)
+///     pe[:, 1::2] = torch.cos(position * div[: features // 2])
+///     return x + pe
+/// x = r(0, 2, 5, 12); show(positions(x, 10000.0), x); x = r(0, 2, 5, 7); show(positions(x, 100.0), x)
+#[test]
+fn sinusoidal_positions_are_pytorchs() {
+    case("sinusoidal_positions", &[], [ramp(0, [2, 5, 12])]).check(&[
+        ([-1.375, 0.5, 0.375, 2.25, -0.75, 1.125], 3154.10572658335),
+        ([-1.0, -0.375, 0.25, 0.875, -0.625, 0.0], -44.625),
+    ]);
+    let args = [("base", 100.0)];
+    case("sinusoidal_positions", &args, [ramp(0, [2, 5, 7])]).check(&[
+        ([-1.375, 0.5, 0.375, 2.25, -0.75, 1.125], 770.294367059657),
+        ([-1.0, -0.375, 0.25, 0.875, -0.625, 0.0], -51.375),
+    ]);
+}

@@ -80,6 +80,7 @@ operations! {
         rms_norm: RmsNorm,
         roll: Roll,
         selu: Selu,
+        sinusoidal: Sinusoidal,
         slice: Slice,
         softmax: Softmax,
         rotary: Rotary,

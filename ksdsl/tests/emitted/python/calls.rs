@@ -166,6 +166,12 @@ impl Run<'_, '_> {
                 let numbers = ["heads", "base"].map(|of| (of, number(&env[of])));
                 Value::Tensor(self.graph.add(graph::numbered(name, &numbers), &[x]))
             }
+            ("sinusoidal_positions", _) => {
+                let env = self.bind(&self.functions[name], args, named);
+                let x = self.tensor(&env["x"]);
+                let op = graph::numbered(name, &[("base", number(&env["base"]))]);
+                Value::Tensor(self.graph.add(op, &[x]))
+            }
             _ => self.construct(name, args, named),
         }
     }
