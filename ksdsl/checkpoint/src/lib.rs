@@ -21,7 +21,7 @@ mod write;
 pub use file::{Damage, File, FileError, View};
 pub use kind::Kind;
 pub use ksdsl_files::write as write_file;
-pub use private::{COEFFICIENTS, LOW_RANK_A, LOW_RANK_B, Made, Private, SCALE};
+pub use private::{Made, Private};
 pub use problem::{Problem, Problems};
 pub use resolve::{Expected, Shared, resolve};
 pub use ties::Unstated;

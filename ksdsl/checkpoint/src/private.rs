@@ -4,12 +4,13 @@
 use crate::file::View;
 use crate::kind::Kind;
 use crate::problem::Problem;
+use ksdsl_files::keys::{COEFFICIENTS, LOW_RANK_A, LOW_RANK_B, SCALE};
 use ksdsl_files::random::SplitMix64;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// A tensor that a layer has of its own for a kernel that it shares. The last segment of its key says what it
-/// is: [`SCALE`], [`LOW_RANK_A`], [`LOW_RANK_B`] or [`COEFFICIENTS`].
+/// A tensor that a layer has of its own for a kernel that it shares. The last segment of its key says what it is, see
+/// [`ksdsl_files::keys`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Private {
     /// Its key: `s1.0.conv2.scale`.
@@ -59,15 +60,6 @@ impl Made {
     }
 }
 
-/// Factors for the output channels of the kernel, `[out]`.
-pub const SCALE: &str = "scale";
-/// The right factor of an addition to the kernel, `[rank][columns]`.
-pub const LOW_RANK_A: &str = "low_rank_a";
-/// Its left factor, `[out][rank]`.
-pub const LOW_RANK_B: &str = "low_rank_b";
-/// Factors for the kernels of a bank, `[kernels]`.
-pub const COEFFICIENTS: &str = "coefficients";
-
 impl Private {
     fn name(&self) -> &str {
         self.key.rsplit_once('.').map_or(&self.key, |(_, name)| name)
@@ -95,7 +87,8 @@ pub(crate) fn by_kernel<'p, 'f>(
             LOW_RANK_A => &mut own.a,
             LOW_RANK_B => &mut own.b,
             COEFFICIENTS => &mut own.coefficients,
-            _ => &mut own.scale,
+            SCALE => &mut own.scale,
+            _ => continue,
         };
         *slot = find(&tensor.key).map(|view| (tensor.key.as_str(), view));
     }

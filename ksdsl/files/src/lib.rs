@@ -5,6 +5,8 @@
 //! Errors do not name the file: callers add the path.
 #![forbid(unsafe_code)]
 
+#[doc(hidden)]
+pub mod keys;
 mod lock;
 #[doc(hidden)]
 pub mod random;

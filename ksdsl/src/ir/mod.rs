@@ -9,9 +9,10 @@ mod walk;
 
 pub use crate::ast::SharePart;
 pub use crate::ops::{Init, Op, Part, Real, Tensor};
+pub use ksdsl_files::keys::{COEFFICIENTS, LOW_RANK_A, LOW_RANK_B, SCALE};
 pub use network::{
-    Arm, COEFFICIENTS, Count, Group, GroupId, Join, Kept, LOW_RANK_A, LOW_RANK_B, Layer, LayerId, Loop, Mapping,
-    Network, Node, Port, PrivateTensor, PrivateTensors, SCALE, Scope, ScopeKind, ValueId, View, Visit,
+    Arm, Count, Group, GroupId, Join, Kept, Layer, LayerId, Loop, Mapping, Network, Node, Port, PrivateTensor,
+    PrivateTensors, Scope, ScopeKind, ValueId, View, Visit,
 };
 pub use path::{Path, Segment, key};
 pub(crate) use shape::in_words;

@@ -3,6 +3,7 @@
 use super::{Init, Op, Part, Path, Real, Segment, Shape, Tensor};
 use crate::source::Span;
 use crate::value::Value;
+use ksdsl_files::keys::{COEFFICIENTS, LOW_RANK_A, LOW_RANK_B, SCALE};
 
 /// The position of a layer in [`Network::layers`].
 pub type LayerId = usize;
@@ -141,15 +142,6 @@ impl<T> Default for PrivateTensors<T> {
         }
     }
 }
-
-/// The name of the left factor of an addition of low rank, `[out][rank]`.
-pub const LOW_RANK_B: &str = "low_rank_b";
-/// The name of its right factor, `[rank][in / groups * height * width]`.
-pub const LOW_RANK_A: &str = "low_rank_a";
-/// The name of the factors of output channels.
-pub const SCALE: &str = "scale";
-/// The name of the factors of the kernels of a bank.
-pub const COEFFICIENTS: &str = "coefficients";
 
 impl Layer {
     /// The kernel of a group that holds this part of it, if that is shared.

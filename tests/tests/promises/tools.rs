@@ -3,7 +3,8 @@
 
 use crate::model::*;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{Expected, File, LOW_RANK_A, LOW_RANK_B, Private, Shared as Tie, Tensor, to_bytes};
+use ksdsl_checkpoint::{Expected, File, Private, Shared as Tie, Tensor, to_bytes};
+use ksdsl_files::keys::{LOW_RANK_A, LOW_RANK_B};
 use ksdsl_runtime::checkpoint;
 use ksdsl_runtime::prelude::*;
 use ksdsl_tests::tensors::{self, Values, values};

@@ -2,9 +2,10 @@
 
 use super::method::Method;
 use super::tensors::{self, stored};
-use ksdsl_checkpoint::{COEFFICIENTS, SCALE, Tensor as Stored};
+use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Updates;
+use ksdsl_files::keys::{COEFFICIENTS, SCALE};
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::{Backend, Buf};
 use ksdsl_runtime::checkpoint::Element;
