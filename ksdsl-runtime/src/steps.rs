@@ -3,7 +3,7 @@
 //! The module of a network with loops has a struct `Steps` with a field for each name of loops. [`WithSteps`] is a model
 //! with these counts, for one call or more:
 //!
-//! ```ignore (`refine` is a network that this crate does not have)
+//! ```text
 //! let y = model.with_steps(4).try_forward(x)?;
 //! let y = model.with_steps_mut(refine::Steps { refine: 4 }).try_forward_mut(x.traced(gradients))?;
 //! ```

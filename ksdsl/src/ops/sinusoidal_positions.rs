@@ -39,7 +39,7 @@ impl Operation for SinusoidalPositions {
 
     fn rust(&self, to: &mut Rust) {
         let base = rust::real(self.base.0);
-        to.composed(quote!(rt::op::Sinusoidal { base: #base }), &[]);
+        to.composed(quote!(rt::op::SinusoidalPositions { base: #base }), &[]);
     }
 
     fn python(&self, to: &mut Python) {

@@ -121,7 +121,8 @@ impl Writer {
     /// From the channels of an image to `width`, or the other way round.
     fn stem(&mut self, channels: usize, width: &mut usize, size: &mut [usize; 2]) -> String {
         match self.stems.draw(&mut self.rng) {
-            "none" => {
+            // Norms of one channel make noise of rounding.
+            "none" if channels > 1 => {
                 *width = channels;
                 "identity".to_owned()
             }

@@ -27,7 +27,7 @@ pub(crate) fn owner(summary: &Summary, key: &str) -> String {
     let (layer, tensor) = key.rsplit_once('.').unwrap();
     let serves = |group: &&SharedKernel| {
         let part = group.parts.iter().any(|part| match *part {
-            "kernel" => tensor == "weight",
+            "kernel" => tensor == "weight" || tensor == "gain",
             part => part == "norm" || part == tensor,
         });
         part && group.visits.iter().any(|path| self::key(path) == layer)

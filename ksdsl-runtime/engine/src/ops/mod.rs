@@ -80,7 +80,7 @@ operations! {
         rms_norm: RmsNorm,
         roll: Roll,
         selu: Selu,
-        sinusoidal: Sinusoidal,
+        sinusoidal_positions: SinusoidalPositions,
         slice: Slice,
         softmax: Softmax,
         rotary: Rotary,

@@ -1,4 +1,4 @@
-//! Sinusoidal positions.
+//! SinusoidalPositions positions.
 
 use super::{Call, Operation};
 use crate::act::Act;
@@ -12,12 +12,12 @@ use std::rc::Rc;
 /// Adds sines and cosines of the position (Vaswani et al. 2017, section 3.5): of `d` channels, channels `2 i` and `2 i + 1`
 /// of position `p` get sine and cosine of `p / base^(2 i / d)`.
 #[derive(Clone, Copy, Debug)]
-pub struct Sinusoidal {
+pub struct SinusoidalPositions {
     /// The base of the wavelengths; 10 000 in the paper.
     pub base: f64,
 }
 
-impl Operation for Sinusoidal {
+impl Operation for SinusoidalPositions {
     const NAMES: &'static [&'static str] = &["sinusoidal_positions"];
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 0];
@@ -54,7 +54,7 @@ impl Operation for Sinusoidal {
     }
 }
 
-impl Sinusoidal {
+impl SinusoidalPositions {
     /// What is added, position by position.
     fn waves<E: Real>(&self, tokens: usize, channels: usize) -> Vec<E> {
         let places = (0..tokens).flat_map(|token| (0..channels).map(move |c| (token, c)));
