@@ -12,6 +12,8 @@ const KNOWN: &[(&str, &str, u64)] = &[
     ("dcgan", "generator", 3_576_704),
     // He et al. 2016, table 6, "0.27M"; github.com/akamaster/pytorch_resnet_cifar10: resnet20().
     ("resnet_a", "resnet_20", 269_722),
+    // timm: mobilenetv1_100.
+    ("mobilenet_v1", "full", 4_231_976),
     // torchvision.models: mobilenet_v2(), squeezenet1_0(), googlenet(aux_logits=False), convnext_tiny(), vit_b_16().
     ("mobilenet_v2", "full", 3_504_872),
     ("squeezenet", "one_zero", 1_248_424),

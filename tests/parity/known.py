@@ -120,6 +120,9 @@ KNOWN = [
     Known("unet", "small", "milesial/Pytorch-UNet, restated", "torch", UNet, images(3, 64, 64)),
     Known("dcgan", "generator", "pytorch/examples dcgan, restated", "torch", dcgan_generator, images(100, 1, 1)),
     Known("resnet_a", "resnet_20", "akamaster/pytorch_resnet_cifar10, restated", "torch", ResNetA, images(3, 32, 32)),
+    Known(
+        "mobilenet_v1", "full", "mobilenetv1_100", "timm", lambda: timm.create_model("mobilenetv1_100"), IMAGE,
+    ),
     Known("mobilenet_v2", "full", "mobilenet_v2", "torchvision", tv.mobilenet_v2, IMAGE),
     Known("squeezenet", "one_zero", "squeezenet1_0", "torchvision", tv.squeezenet1_0, IMAGE),
     Known("googlenet", "plain", "googlenet", "torchvision", lambda: tv.googlenet(**BARE), IMAGE),
