@@ -1,5 +1,6 @@
 //! The book's table of the study on CIFAR follows from the records of its runs.
 
+use indicatif::HumanCount;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,18 +22,6 @@ const EPOCHS: u32 = 15;
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
-
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[test]
@@ -59,7 +48,7 @@ fn the_table_is_that_of_the_records() {
         let loss = last.iter().map(|row| row.training_loss).sum::<f64>() / count;
         let mean = top1.sum::<f64>() / count;
         let data = data.replace("cifar", "CIFAR-");
-        let parameters = thousands(last[0].parameters);
+        let parameters = HumanCount(last[0].parameters);
         let mut end = String::new();
         write!(
             end,

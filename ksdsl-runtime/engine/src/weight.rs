@@ -1,9 +1,9 @@
 //! The kernels of layers: a parameter, or what a visit makes of parameters.
 //!
-//! A visit of a shared kernel may use it as it is stored, or make its own of it: a view of it (transposed, or the first
-//! rows and columns), a combination of several, an addition of low rank to any of these; a convolution may standardise it. What is made lives while its
-//! layer runs and is made again in the backward pass, so that memory does not grow with the number of visits; only a
-//! prepared model keeps it. The gradient of what was made goes to what it was made of.
+//! A visit of a shared kernel uses it as it is stored, or derives its own from it: a view of it (transposed, or the first
+//! rows and columns), a combination of several, a low-rank update of any of these; a convolution may standardise it. The
+//! derived kernel lives while its layer runs and is recomputed in the backward pass, so that memory does not grow with the
+//! number of visits; only a prepared model keeps it. Its gradient goes to the tensors it was derived from.
 
 use crate::exec::{ConvTail, Exec};
 use crate::loops::{self, Loops, constant, operand};

@@ -162,7 +162,7 @@ impl<'f> Elaborator<'f, '_> {
         });
         match result {
             Ok(None) => Some(input),
-            Ok(Some((output, op))) => self.join_values(op, arms, output, nodes),
+            Ok(Some((output, op))) => self.push_join(op, None, arms, output, nodes),
             Err(problem) => {
                 let path = self.level().path.join(Segment::Name(layer.name.to_owned()));
                 self.report(problem, &path, input, args, span);

@@ -3,7 +3,7 @@
 use super::{Elaborator, Level, product};
 use crate::ast::{Arg, Call, Expr, ExprKind};
 use crate::diag::{Code, Diagnostic};
-use crate::ir::{Arm, Join, Node, Op, Shape, in_words};
+use crate::ir::{Arm, Join, LayerId, Node, Op, Shape, in_words};
 use crate::ops::{self, Args, Clash, LayerDef, Problem};
 use crate::source::{Name, Span};
 
@@ -122,9 +122,6 @@ impl<'f> Elaborator<'f, '_> {
                 return None;
             }
         };
-        for (input, arm) in arms.iter_mut().enumerate() {
-            arm.name = op.input_name(input);
-        }
         if product(&output.sizes()).is_none() {
             self.too_many_elements("the paths give", &output.sizes(), self.span);
             return None;
@@ -136,13 +133,7 @@ impl<'f> Elaborator<'f, '_> {
             self.push_layer(path, op.clone(), shapes[0], output, span);
             self.layers.len() - 1
         });
-        nodes.push(Node::Join(Join {
-            op,
-            layer,
-            arms,
-            output,
-        }));
-        (!self.aborted).then_some(output)
+        self.push_join(op, layer, arms, output, nodes)
     }
 
     /// The values that arguments name, as further inputs.
@@ -155,10 +146,11 @@ impl<'f> Elaborator<'f, '_> {
         args.given_values().map(value).collect()
     }
 
-    /// Adds the join of the current value and the values that arguments name.
-    pub(super) fn join_values(
+    /// Adds the join of these branches, the layer of this number if it is one.
+    pub(super) fn push_join(
         &mut self,
         op: Op,
+        layer: Option<LayerId>,
         mut arms: Vec<Arm>,
         output: Shape,
         nodes: &mut Vec<Node>,
@@ -166,7 +158,6 @@ impl<'f> Elaborator<'f, '_> {
         for (input, arm) in arms.iter_mut().enumerate() {
             arm.name = op.input_name(input);
         }
-        let layer = None;
         nodes.push(Node::Join(Join {
             op,
             layer,

@@ -3,8 +3,6 @@
 use super::prelude::*;
 use proc_macro2::TokenStream;
 
-pub(super) const LAYERS: &[LayerDef] = &[];
-
 /// Which keys a query sees: those that everything here allows.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mask {

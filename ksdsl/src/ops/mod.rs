@@ -6,6 +6,7 @@
 
 mod args;
 mod initial;
+mod mask;
 mod op;
 mod python;
 pub(crate) mod rust;
@@ -59,7 +60,6 @@ operations! {
     squeeze_excite,
     attention,
     attend,
-    mask,
     window_attention,
     matmul,
     gather,

@@ -1,8 +1,9 @@
 //! Gradients: sums over the iterations of an unrolled network, finite differences, and truncation against the last
 //! iterations alone.
 
-use crate::run::{BATCH, Looped, input};
+use crate::run::{BATCH, Looped, Trained, input};
 use crate::{close, graph, graph_of, loss, nets, weights};
+use ksdsl::graph::Step;
 use ksdsl_runtime::prelude::*;
 use ksdsl_tests::tensors::{self, Values};
 use std::collections::BTreeMap;
@@ -28,6 +29,17 @@ fn summed(gradients: &BTreeMap<String, Vec<f64>>) -> Values<f64> {
     sums
 }
 
+/// Outputs and gradients of a loop are those of unrolled iterations.
+fn agree(ours: &Trained, theirs: &Step<f64>) {
+    close("output", &ours.outputs[0], &theirs.outputs[0], 1e-12);
+    close("input", &ours.input, &theirs.inputs[0], 1e-9);
+    let theirs = summed(&theirs.gradients);
+    assert!(theirs.keys().eq(ours.gradients.keys()));
+    for (key, gradient) in &ours.gradients {
+        close(key, gradient, &theirs[key], 1e-9);
+    }
+}
+
 /// An unrolled network with kernels of its own for each iteration, all equal: its gradients add up to those of the loop.
 #[test]
 fn gradients_are_sums_over_the_iterations() {
@@ -37,13 +49,7 @@ fn gradients_are_sums_over_the_iterations() {
     assert_eq!(unrolled.parameters().len(), values.len() + 3 * 3);
     let theirs = unrolled.train_step(&[&x], || 0, weights).unwrap();
     let ours = model.train(4.into(), &x);
-    close("output", &ours.outputs[0], &theirs.outputs[0], 1e-12);
-    close("input", &ours.input, &theirs.inputs[0], 1e-9);
-    let theirs = summed(&theirs.gradients);
-    assert!(theirs.keys().eq(ours.gradients.keys()));
-    for (key, gradient) in &ours.gradients {
-        close(key, gradient, &theirs[key], 1e-9);
-    }
+    agree(&ours, &theirs);
 }
 
 /// Two iterations that record nothing and two that do, against a network of the last two alone, which gets what those of
@@ -58,14 +64,8 @@ fn truncated_gradients_are_those_of_the_last_iterations() {
         .train_step(&[&x, &left[0], &left[1]], || 0, weights)
         .unwrap();
     let ours = model.train(4.into(), &x);
-    close("output", &ours.outputs[0], &theirs.outputs[0], 1e-12);
     // Through `image`, which every iteration sees, but not through what the first two leave.
-    close("input", &ours.input, &theirs.inputs[0], 1e-9);
-    let theirs = summed(&theirs.gradients);
-    assert!(theirs.keys().eq(ours.gradients.keys()));
-    for (key, gradient) in &ours.gradients {
-        close(key, gradient, &theirs[key], 1e-9);
-    }
+    agree(&ours, &theirs);
     // It differs from the whole gradient, and not where there are no more iterations.
     let mut whole = Whole::trained_model();
     tensors::write(&mut whole, &values);

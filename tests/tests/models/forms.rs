@@ -129,13 +129,13 @@ fn of_widths() -> Forms {
     ])
 }
 
-type Turned = transposed_shared::Model<f64, Cpu>;
+type Transposed = transposed_shared::Model<f64, Cpu>;
 type Banks = banks_shared::Model<f64, Cpu>;
 type Widths = widths_shared::Model<f64, Cpu>;
 
 #[test]
 fn transposed_kernels_are_transposed() {
-    own_parts_act_on::<Turned, transposed_free::Model<f64, Cpu>>(&of_transposed());
+    own_parts_act_on::<Transposed, transposed_free::Model<f64, Cpu>>(&of_transposed());
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn slices_are_first_rows_and_columns() {
 
 #[test]
 fn gradients_are_those_of_differences() {
-    finite_differences_agree::<Turned>();
+    finite_differences_agree::<Transposed>();
     finite_differences_agree::<Banks>();
     finite_differences_agree::<Widths>();
 }
@@ -183,7 +183,7 @@ fn what_is_stored_is_counted() {
     ];
     assert_eq!(widths_shared::PARAMETERS, widths.iter().sum::<u64>());
     assert_eq!(
-        Turned::seeded(1).num_trainable_params() as u64,
+        Transposed::seeded(1).num_trainable_params() as u64,
         transposed_shared::PARAMETERS
     );
     assert_eq!(Banks::seeded(1).num_trainable_params() as u64, banks_shared::PARAMETERS);
@@ -265,7 +265,7 @@ where
 
 #[test]
 fn forms_go_through_tools() {
-    goes_through_tools::<Turned>();
+    goes_through_tools::<Transposed>();
     goes_through_tools::<Banks>();
     goes_through_tools::<Widths>();
 }
@@ -283,7 +283,9 @@ fn copies_do_not_stand_for_transposes() {
         }
     });
     checkpoint::save(&free, &path).unwrap();
-    let error = checkpoint::load(&mut Turned::seeded(2), &path).unwrap_err().to_string();
+    let error = checkpoint::load(&mut Transposed::seeded(2), &path)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`shared.square_linear.weight` is missing"), "{error}");
 }
 

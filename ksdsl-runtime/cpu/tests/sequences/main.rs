@@ -14,8 +14,10 @@
 //!         print(t[:6].tolist(), (t * torch.arange(t.numel())).sum().item())
 
 mod attention;
+mod chunks;
 mod masks;
 mod tokens;
+mod whole;
 
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::act::GradCell;
@@ -43,6 +45,12 @@ fn ramp(seed: usize, shape: [usize; 3]) -> Sequence {
         shape,
         values: values.map(|x| (x - 11.0) / 8.0).collect(),
     }
+}
+
+/// A sequence of these values.
+fn numbers(shape: [usize; 3], values: &[f64]) -> Sequence {
+    let values = values.to_vec();
+    Sequence { shape, values }
 }
 
 /// The `w` of the module's documentation.

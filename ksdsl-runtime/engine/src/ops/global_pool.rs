@@ -39,17 +39,27 @@ impl Operation for GlobalPool {
         [x]: [Act<E, X, T>; 1],
         []: [Param<E, X>; 0],
     ) -> Result<Act<E, X, T>, X::Err> {
-        let (kind, map, size) = (self.0, x.size, self.output(&[x.size]));
-        let x = x.ready()?;
-        let y = x.context.exec.global_pool_forward(kind, map, &x.data)?;
-        // The mean's gradient does not depend on the values.
-        let input = (kind == PoolKind::Max).then_some(x.saved);
-        let grad = x.grad;
-        let backward = move |exec: &X, dy: X::Buf| {
-            let input = input.map(|saved| saved.get(exec)).transpose()?;
-            let dx = exec.global_pool_backward(kind, map, input.as_deref(), &dy)?;
-            grad.add(exec, dx)
-        };
-        Ok(Act::output(x.context, size, Rc::new(y), backward))
+        let (map, size) = (x.size, self.output(&[x.size]));
+        pooled(self.0, x, map, size)
     }
+}
+
+/// Pools each channel of the values of `x` as maps of the size `maps`, and makes a map of the size `to` of that.
+pub(super) fn pooled<E: Real, X: Exec<E>, T: Tape<E, X>>(
+    kind: PoolKind,
+    x: Act<E, X, T>,
+    maps: MapSize,
+    to: MapSize,
+) -> Result<Act<E, X, T>, X::Err> {
+    let x = x.ready()?;
+    let y = x.context.exec.global_pool_forward(kind, maps, &x.data)?;
+    // The mean's gradient does not depend on the values.
+    let input = (kind == PoolKind::Max).then_some(x.saved);
+    let grad = x.grad;
+    let backward = move |exec: &X, dy: X::Buf| {
+        let input = input.map(|saved| saved.get(exec)).transpose()?;
+        let dx = exec.global_pool_backward(kind, maps, input.as_deref(), &dy)?;
+        grad.add(exec, dx)
+    };
+    Ok(Act::output(x.context, to, Rc::new(y), backward))
 }

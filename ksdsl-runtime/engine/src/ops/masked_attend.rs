@@ -2,12 +2,14 @@
 
 use super::attention::scaled;
 use super::products::Products;
+use super::relative::{distances, of_biases};
 use super::{Call, Operation, lengths, rows};
-use crate::act::Act;
+use crate::act::{Act, GradCell};
 use crate::exec::Exec;
 use crate::loops::{Expr, Loops, Unary, View, constant, operand};
 use crate::param::Param;
 use crate::real::Real;
+use crate::saved::Saved;
 use crate::size::{AttentionSize, MapSize, RowSize};
 use crate::tape::Tape;
 use std::rc::Rc;
@@ -207,6 +209,35 @@ impl MaskedAttend {
     }
 }
 
+/// What the backward pass needs.
+struct Backward<E: Real, X: Exec<E>> {
+    sizes: Sizes,
+    grid: [usize; 2],
+    /// Queries, keys and values.
+    saved: [Saved<E, X>; 3],
+    grads: [GradCell<X::Buf>; 3],
+    weights: X::Buf,
+    bias: Option<Param<E, X>>,
+}
+
+impl<E: Real, X: Exec<E>> Backward<E, X> {
+    fn run(self, exec: &X, dy: &X::Buf) -> Result<(), X::Err> {
+        let (sizes, products, rows) = (self.sizes, self.sizes.products, self.sizes.rows());
+        let ([q, k, v], [of_q, of_k, of_v]) = (self.saved, self.grads);
+        of_v.add(exec, products.to_right(exec, &self.weights, dy)?)?;
+        let slopes = products.weights(exec, dy, &*v.get(exec)?)?;
+        let slopes = of_scores(exec, rows, &self.weights, &slopes)?;
+        if let Some(bias) = self.bias {
+            let heads = [products.items, sizes.heads()];
+            bias.add(exec, of_biases(exec, heads, self.grid, &slopes)?)?;
+        }
+        let scaled = Loops::elementwise(rows.rows * products.right, 1, operand(0) * sizes.scale());
+        let slopes = exec.compute(&scaled, &[&slopes])?;
+        of_q.add(exec, products.to_left(exec, &slopes, &*k.get(exec)?)?)?;
+        of_k.add(exec, products.to_right(exec, &slopes, &*q.get(exec)?)?)
+    }
+}
+
 /// The softmax of the scores that are not hidden.
 fn weights<E: Real, X: Exec<E>>(exec: &X, rows: RowSize, scores: &X::Buf) -> Result<X::Buf, X::Err> {
     let maxima = rows::maxima(exec, rows, scores)?;
@@ -230,51 +261,6 @@ fn of_scores<E: Real, X: Exec<E>>(
     exec.compute(&rows::map(rows, "xxr", value), &[weights, slopes, &sums])
 }
 
-/// For each two positions of a grid the number of their distance, rows first.
-fn distances([rows, columns]: [usize; 2]) -> Vec<usize> {
-    let places = || (0..rows).flat_map(move |y| (0..columns).map(move |x| (y, x)));
-    let number = |(y, x): (usize, usize), (to_y, to_x): (usize, usize)| {
-        (y + rows - 1 - to_y) * (2 * columns - 1) + x + columns - 1 - to_x
-    };
-    let of_query = |query| places().map(move |key| number(query, key));
-    places().flat_map(of_query).collect()
-}
-
-/// The gradient of the biases, of that of the scores: for each distance the sum over the queries that have a key there.
-fn of_biases<E: Real, X: Exec<E>>(
-    exec: &X,
-    sizes: Sizes,
-    [rows, columns]: [usize; 2],
-    slopes: &X::Buf,
-) -> Result<X::Buf, X::Err> {
-    let (tokens, heads) = (rows * columns, sizes.heads());
-    let of_head = tokens * tokens;
-    let over_items = Loops {
-        output: vec![heads, of_head],
-        summed: vec![sizes.products.items],
-        views: vec![View::steps([of_head, 1, heads * of_head])],
-        value: operand(0),
-    };
-    let slopes = exec.compute(&over_items, &[slopes])?;
-    let count = (2 * rows - 1) * (2 * columns - 1);
-    let (mut keys, mut is_there) = (vec![0; count * tokens], vec![E::zero(); count * tokens]);
-    for (pair, distance) in distances([rows, columns]).into_iter().enumerate() {
-        let place = distance * tokens + pair / tokens;
-        keys[place] = pair % tokens;
-        is_there[place] = E::one();
-    }
-    let loops = Loops {
-        output: vec![count, heads],
-        summed: vec![tokens],
-        views: vec![
-            View::steps([0, of_head, tokens]).with_table(&[0, 2], keys),
-            View::steps([tokens, 0, 1]),
-        ],
-        value: operand(1).if_positive(operand(0), constant(0.0)),
-    };
-    exec.compute(&loops, &[&slopes, &exec.upload(is_there)?])
-}
-
 impl Operation for MaskedAttend {
     const NAMES: &'static [&'static str] = &["masked_attend"];
     type Inputs<A> = Vec<A>;
@@ -282,7 +268,7 @@ impl Operation for MaskedAttend {
 
     fn of(call: &Call<'_>) -> Option<Self> {
         let (heads, key_heads) = (call.size("heads")?, call.size("key_heads")?);
-        // What is not said is not there.
+        // A missing number is 0.
         let size = |name| match call.real(name) {
             None => Some(0),
             Some(_) => call.size(name),
@@ -336,22 +322,19 @@ impl Operation for MaskedAttend {
         let weights = weights(exec, sizes.rows(), &scores)?;
         drop(scores);
         let y = products.to_left(exec, &weights, &v.data)?;
-        let (saved, [of_q, of_k, of_v]) = ([q.saved, k.saved, v.saved], [q.grad, k.grad, v.grad]);
+        let (saved, grads) = ([q.saved, k.saved, v.saved], [q.grad, k.grad, v.grad]);
         let kept = T::RECORDS.then_some((saved, weights));
-        let backward = move |exec: &X, dy: X::Buf| {
-            let Some(([q, k, v], weights)) = kept else {
-                return Ok(());
-            };
-            of_v.add(exec, products.to_right(exec, &weights, &dy)?)?;
-            let slopes = products.weights(exec, &dy, &*v.get(exec)?)?;
-            let slopes = of_scores(exec, sizes.rows(), &weights, &slopes)?;
-            if let Some(bias) = bias {
-                bias.add(exec, of_biases(exec, sizes, grid, &slopes)?)?;
+        let backward = move |exec: &X, dy: X::Buf| match kept {
+            Some((saved, weights)) => Backward {
+                sizes,
+                grid,
+                saved,
+                grads,
+                weights,
+                bias,
             }
-            let scaled = Loops::elementwise(sizes.rows().rows * products.right, 1, operand(0) * sizes.scale());
-            let slopes = exec.compute(&scaled, &[&slopes])?;
-            of_q.add(exec, products.to_left(exec, &slopes, &*k.get(exec)?)?)?;
-            of_k.add(exec, products.to_right(exec, &slopes, &*q.get(exec)?)?)
+            .run(exec, &dy),
+            None => Ok(()),
         };
         Ok(Act::output(context, map, Rc::new(y), backward))
     }

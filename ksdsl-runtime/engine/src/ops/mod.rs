@@ -15,6 +15,7 @@ mod operation;
 mod pointwise;
 mod positions;
 mod products;
+mod relative;
 mod resample;
 mod rows;
 mod scale;

@@ -50,14 +50,18 @@ pub(super) fn channel_sums(size: RowSize, kinds: &str, value: Expr) -> Loops {
     }
 }
 
-/// The maximum of each row.
-pub(super) fn maxima<E: Real, X: Exec<E>>(exec: &X, size: RowSize, x: &X::Buf) -> Result<X::Buf, X::Err> {
-    // Rows as images of one row of pixels: loops have sums, pools have maxima.
-    let lines = MapSize {
+/// Rows as maps of one channel and one row of pixels, so that pools are over the channels of a row.
+pub(super) fn as_lines(size: RowSize) -> MapSize {
+    MapSize {
         batch: size.rows,
         height: 1,
         width: size.channels,
         channels: 1,
-    };
-    exec.global_pool_forward(PoolKind::Max, lines, x)
+    }
+}
+
+/// The maximum of each row.
+pub(super) fn maxima<E: Real, X: Exec<E>>(exec: &X, size: RowSize, x: &X::Buf) -> Result<X::Buf, X::Err> {
+    // Loops have sums, pools have maxima.
+    exec.global_pool_forward(PoolKind::Max, as_lines(size), x)
 }
