@@ -282,25 +282,25 @@ macro_rules! __loop_traits {
     };
 }
 
-/// What stands in for that of a network with errors.
+/// What stands in for that of a network with errors; `Steps` where its loops are known.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __loop_stub {
-    ($model:ident, $steps:ident) => {
+    ($model:ident $(, $steps:ident)?) => {
         impl<E: $crate::generated::Dtype, D: $crate::generated::Storage<E>> $model<E, D> {
             /// The model.
-            pub fn with_steps(&self, _: impl ::core::convert::Into<$steps>) -> &Self {
+            pub fn with_steps<S>(&self, _: S) -> &Self {
                 self
             }
 
             /// The model.
-            pub fn with_steps_mut(&mut self, _: impl ::core::convert::Into<$steps>) -> &mut Self {
+            pub fn with_steps_mut<S>(&mut self, _: S) -> &mut Self {
                 self
             }
         }
 
-        impl<E: $crate::generated::Dtype, D: $crate::generated::Storage<E>> $crate::steps::HasSteps for $model<E, D> {
+        $(impl<E: $crate::generated::Dtype, D: $crate::generated::Storage<E>> $crate::steps::HasSteps for $model<E, D> {
             type Steps = $steps;
-        }
+        })?
     };
 }

@@ -363,7 +363,7 @@ fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummar
             #[cfg(feature = "memory")]
             algorithm: memory::algorithm(network, layer, batch),
             #[cfg(feature = "memory")]
-            fused: fused.binary_search(&id).is_ok(),
+            fused: fused[id],
         })
         .collect()
 }

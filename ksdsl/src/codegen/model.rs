@@ -319,9 +319,11 @@ pub(super) fn stub(network: Option<&Network>) -> TokenStream {
     let definition = module::definition(&format_ident!("Model"), comment::line("A network with errors."), &[]);
     let aliases = network.map_or_else(unknown_aliases, aliases);
     let impls = [stub_impl(network, false), stub_impl(network, true)];
-    let loops = network
-        .and_then(steps)
-        .map(|steps| quote!(#steps rt::loop_stub!(Model, Steps);));
+    // Of a network that was not resolved it is not known whether it has loops.
+    let loops = match network {
+        Some(network) => steps(network).map(|steps| quote!(#steps rt::loop_stub!(Model, Steps);)),
+        None => Some(quote!(rt::loop_stub!(Model);)),
+    };
     quote! {
         #definition
         #aliases

@@ -83,7 +83,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
             shared: std::mem::take(&mut self.shared),
             values: self.values.iter().map(|_| None).collect(),
             uses: uses.to_vec(),
-            fused: Vec::new(),
+            fused: vec![false; self.network.layers.len()],
         };
         for &id in &of.scope.takes {
             if let Some(value) = &self.values[id] {

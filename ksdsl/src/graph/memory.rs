@@ -5,7 +5,7 @@ use super::loops::most;
 use super::params::Params;
 use super::step;
 use super::walk::{self, Walk, map};
-use crate::ir::{Layer, LayerId, Network, Port};
+use crate::ir::{Layer, Network, Port};
 use ksdsl_cpu::meter::{self, Meter, MeterBuf};
 use ksdsl_engine::size::Algorithm;
 use ksdsl_engine::{Exec, Kernels, NoTape};
@@ -71,17 +71,15 @@ pub fn algorithm(network: &Network, layer: &Layer, batch: u64) -> Option<&'stati
     })
 }
 
-/// The layers that take no pass over memory of their own in inference, because the operation before them computes them,
-/// too, in ascending order.
-pub fn fused(network: &Network, batch: u64) -> Vec<LayerId> {
+/// Of each layer, whether it takes no pass over memory of its own in inference, because the operation before it computes
+/// it, too.
+pub fn fused(network: &Network, batch: u64) -> Vec<bool> {
     let meter = Meter::new(1);
     let images = walk::size(batch.min(most_images(network)));
     let params = params(network, &meter);
     let walk = Walk::<f32, Meter, NoTape>::inference(network, &params, images);
     let Ok(pass) = walk.run(&meter, None, None, inputs(network, images, &meter));
-    let mut fused = pass.fused;
-    fused.sort_unstable();
-    fused
+    pass.fused
 }
 
 fn counted(network: &Network, batch: usize, threads: usize) -> Peaks {

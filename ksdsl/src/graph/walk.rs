@@ -69,8 +69,8 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
     pub(super) tape: T,
     /// What the running statistics become, by place.
     pub(super) statistics: Statistics<E, X>,
-    /// The layers that the operation before them computes, too.
-    pub(super) fused: Vec<LayerId>,
+    /// Of each layer, whether the operation before it computes it, too.
+    pub(super) fused: Vec<bool>,
 }
 
 /// What only a training pass has.
@@ -94,7 +94,7 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     pub(super) values: Vec<Option<Act<E, X, T>>>,
     /// How each will be used from here on.
     pub(super) uses: Vec<Uses>,
-    pub(super) fused: Vec<LayerId>,
+    pub(super) fused: Vec<bool>,
 }
 
 pub(super) type Flow<E, X, T> = Result<Act<E, X, T>, <X as Exec<E>>::Err>;
@@ -138,7 +138,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             shared: HashMap::new(),
             values: network.values.iter().map(|_| None).collect(),
             uses: network.uses(),
-            fused: Vec::new(),
+            fused: vec![false; network.layers.len()],
         }
     }
 
@@ -462,7 +462,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
 
     fn layer(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
         let y = self.run_layer(id, x)?;
-        self.fused.extend(y.is_fused().then_some(id));
+        self.fused[id] = y.is_fused();
         Ok(y)
     }
 

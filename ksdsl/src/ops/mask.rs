@@ -195,7 +195,7 @@ pub(super) fn one_number(lengths: Shape) -> Result<(), Problem> {
 }
 
 pub(super) const MASKED_ATTEND: Helper = Helper {
-    name: "masked_attention",
+    name: "masked_attend",
     needs: &[],
     text: r#"def masked_attend(
     query, key, value, heads: int, key_heads: int = 0, lengths=None, biases=None,
