@@ -31,5 +31,5 @@ for target in "${targets[@]}"; do
     [ "$target" = records ] && features="--features records" || features=""
     # shellcheck disable=SC2046,SC2086 # lists of words without spaces
     cargo fuzz run --fuzz-dir . --target x86_64-unknown-linux-gnu $features "$target" "corpus/$target" $(seeds "$target") -- \
-        -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1536 -max_len=32768 -print_final_stats=1
+        -max_total_time="$seconds" -timeout=120 -rss_limit_mb=1536 -max_len=32768 -print_final_stats=1
 done

@@ -1,4 +1,4 @@
-//! The Rust blocks of the README and the book are documentation tests of this crate: each is compiled, and run unless
+//! The Rust blocks of READMEs and of the book are documentation tests of this crate: each is compiled, and run unless
 //! it says `no_run`, as rustdoc does it. A block that cannot be compiled here says why: `rust,ignore (needs a GPU)`.
 //! `ksdsl/tests/book/rust.rs` sees to it that no page with a Rust block is missing.
 
@@ -17,6 +17,7 @@ pages! {
     data "docs/book/src/data.md"
     fine_tune "docs/book/src/fine-tune.md"
     inference "docs/book/src/inference.md"
+    macros "ksdsl-macros/README.md"
     nets "docs/book/src/nets.md"
     pytorch "docs/book/src/pytorch.md"
     rust "docs/book/src/rust.md"

@@ -1,9 +1,10 @@
-//! Speeds of matrix products and convolutions on one thread, and what Winograd's algorithm gains on all threads, as
-//! tables for `docs/benchmarks.md`: `cargo bench -p ksdsl-cpu --bench kernels`.
+//! Speeds of matrix products and convolutions on one thread, of linear layers and updates on all threads, and what
+//! Winograd's algorithm gains there, as tables for `docs/benchmarks.md`: `cargo bench -p ksdsl-cpu --bench kernels`.
 
 use ksdsl_cpu::{CpuBuf, CpuExec, WinogradChoice, with_threads, with_winograd};
 use ksdsl_engine::exec::{ConvTail, Exec};
 use ksdsl_engine::size::{ConvSize, MapSize, Window};
+use ksdsl_engine::update::{SgdStep, Updates};
 use ksdsl_files::random::SplitMix64;
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
@@ -187,6 +188,58 @@ fn convolutions() {
     }
 }
 
+/// Microseconds of `pass`, each time with a kernel that has not been packed, as in a training step.
+fn unprepared(case: &mut Case<CpuExec>, kernel: &CpuBuf<f32>, pass: fn(&mut Case<CpuExec>)) -> f64 {
+    let once = || {
+        case.kernel = Exec::<f32>::kernel(&CpuExec, kernel.clone());
+        let start = Instant::now();
+        pass(case);
+        start.elapsed().as_secs_f64() * 1e6
+    };
+    median(std::iter::repeat_with(once).take(RUNS).collect())
+}
+
+fn linears() {
+    println!("\n| rows x inputs x outputs | inference | output | data gradient | weight gradient | SGD |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for sizes in [
+        [1, 1024, 1024],
+        [8, 1024, 1024],
+        [64, 784, 1024],
+        [64, 1024, 1024],
+        [128, 1024, 1024],
+        [512, 768, 768],
+        [64, 4096, 4096],
+    ] {
+        let mut case = Case::new(CpuExec, product(sizes));
+        let mut kernel = values(&mut SplitMix64(2), sizes[1] * sizes[2]);
+        case.forward();
+        let inference = median((0..RUNS).map(|_| seconds(&mut || case.forward()) * 1e6).collect());
+        let passes: [fn(&mut Case<CpuExec>); 2] = [Case::forward, Case::data];
+        let [output, data] = passes.map(|pass| unprepared(&mut case, &kernel, pass));
+        let mut first = || {
+            case.gradient = Exec::<f32>::gradient(&CpuExec, kernel.len()).expect("memory");
+            case.weight();
+        };
+        let weight = median((0..RUNS).map(|_| seconds(&mut first) * 1e6).collect());
+        let rule = SgdStep {
+            rate: 1e-3,
+            momentum: 0.9,
+            nesterov: false,
+            decay: 1e-4,
+            decoupled: 0.0,
+        };
+        let (gradient, mut velocity) = (kernel.clone(), kernel.clone());
+        let mut step =
+            || Updates::<f32>::sgd_step(&CpuExec, rule, &mut kernel, &gradient, &mut velocity).expect("sizes");
+        let sgd = median((0..RUNS).map(|_| seconds(&mut step) * 1e6).collect());
+        let [rows, inputs, outputs] = sizes;
+        println!(
+            "| {rows} x {inputs} x {outputs} | {inference:.0} | {output:.0} | {data:.0} | {weight:.0} | {sgd:.0} |"
+        );
+    }
+}
+
 /// What the heuristic of `src/conv_method.rs` rests on.
 fn winograd() {
     println!("\n| 3x3, stride 1 | time by matrix products over Winograd's |\n| --- | --- |");
@@ -211,5 +264,6 @@ fn main() {
         products();
         convolutions();
     });
+    linears();
     winograd();
 }

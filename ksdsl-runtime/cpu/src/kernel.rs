@@ -105,6 +105,12 @@ impl<E: CpuReal> CpuKernelGradient<E> {
         self.plain.get_or_insert_with(|| CpuBuf::zeros(self.len))
     }
 
+    /// The same, and whether there were any; otherwise all values must be written.
+    pub(super) fn plain_or_new(&mut self) -> (&mut CpuBuf<E>, bool) {
+        let there = self.plain.is_some();
+        (self.plain.get_or_insert_with(|| CpuBuf::scratch(self.len)), there)
+    }
+
     /// Sums in the layout of the unrolled convolution.
     pub(super) fn unrolled(&mut self, layout: WeightLayout) -> &mut CpuBuf<E> {
         &mut self.unrolled.get_or_insert_with(|| (layout, CpuBuf::zeros(self.len))).1

@@ -3,7 +3,10 @@
 use super::CpuBuf;
 use super::finish::Finish;
 use super::gemm::Mat;
-use super::gemm::{Packed, Start, add_transposed, product};
+use super::gemm::{
+    Packed, Start, add_transposed, product, product_by_columns, product_of_transposed, product_packing,
+    product_transposed,
+};
 use super::kernel::{CpuKernel, CpuKernelGradient, Purpose};
 use super::par;
 use crate::real::CpuReal;
@@ -19,6 +22,48 @@ pub(super) fn product_rows(rows: usize) -> usize {
 /// Most rows of a task of a product.
 pub(super) const MOST_ROWS: usize = 128;
 
+/// How the output or the input gradient of a linear layer is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// In tasks of so many rows, from the packed kernel.
+    Rows(usize),
+    /// In tasks of so many columns, from the packed kernel.
+    Columns(usize),
+    /// In tasks of so many columns, from the kernel where it lies.
+    Direct(usize),
+}
+
+/// Least multiply-adds of a task: a few microseconds.
+const LEAST_PRODUCTS: usize = 1 << 15;
+/// Least rows, and most, of a product from the kernel where it lies: with fewer, lanes would be empty, and with more
+/// it is little beside them to pack the kernel.
+const DIRECT_ROWS: std::ops::RangeInclusive<usize> = 32..=96;
+/// Columns of a task, at most, which are packed together or computed transposed.
+const MOST_COLUMNS: usize = 256;
+
+/// The way for a product of `rows` with a kernel of `columns` that sum `terms`: the sum of what the tasks read is to be
+/// small, and there should be eight of them, if they are not too small.
+pub(super) fn way<E: CpuReal>(rows: usize, terms: usize, columns: usize) -> Way {
+    let by_rows = product_rows(rows);
+    let tasks = (rows * terms * columns / LEAST_PRODUCTS).clamp(1, 8);
+    let kernels = rows.div_ceil(by_rows) * columns;
+    if E::f32s(&[]).is_none() || tasks == 1 || kernels <= tasks * rows {
+        return Way::Rows(by_rows);
+    }
+    // Of a cache line at least.
+    let step = columns.div_ceil(tasks).next_multiple_of(16);
+    if DIRECT_ROWS.contains(&rows) {
+        Way::Direct(step.min(MOST_COLUMNS))
+    } else {
+        Way::Columns(step)
+    }
+}
+
+/// Rows of a task that finishes a product that was cut by its columns.
+pub(super) fn finish_rows(columns: usize) -> usize {
+    par::rows_per_task(columns)
+}
+
 /// `y = x kernel^T + bias`.
 pub(super) fn forward<E: CpuReal>(
     size: LinearSize,
@@ -27,7 +72,20 @@ pub(super) fn forward<E: CpuReal>(
     bias: Option<&CpuBuf<E>>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    multiply(size, x, &forward_form(size, kernel)[0], bias, finish)
+    let LinearSize { rows, inputs, outputs } = size;
+    let factors = Factors {
+        x: Mat::new(x, rows, inputs, inputs),
+        start: Start::bias(bias.map(|bias| &bias[..])),
+        columns: outputs,
+    };
+    match way::<E>(rows, inputs, outputs) {
+        Way::Rows(task) => factors.by_rows(&forward_form(size, kernel)[0], task, finish),
+        Way::Columns(step) => factors.by_columns(&forward_form(size, kernel)[0], step, finish),
+        Way::Direct(step) => {
+            let kernel = Mat::new(kernel.plain(), outputs, inputs, inputs);
+            factors.finished(finish, |y, x, start| product_transposed(y, start, x, kernel, step))
+        }
+    }
 }
 
 /// The kernel as the forward pass takes it.
@@ -75,7 +133,20 @@ pub(super) fn backward_data<E: CpuReal>(
     dy: &CpuBuf<E>,
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
-    multiply(size, dy, &backward_form(size, kernel)[0], None, finish)
+    let LinearSize { rows, inputs, outputs } = size;
+    let factors = Factors {
+        x: Mat::new(dy, rows, outputs, outputs),
+        start: Start::Zero,
+        columns: inputs,
+    };
+    match way::<E>(rows, outputs, inputs) {
+        Way::Rows(task) => factors.by_rows(&backward_form(size, kernel)[0], task, finish),
+        Way::Columns(step) => factors.by_columns(&backward_form(size, kernel)[0], step, finish),
+        Way::Direct(step) => {
+            let kernel = Mat::new(kernel.plain(), outputs, inputs, inputs);
+            factors.finished(finish, |dx, dy, start| product_packing(dx, start, dy, kernel, step))
+        }
+    }
 }
 
 /// The kernel as the data gradient takes it.
@@ -86,31 +157,48 @@ pub(super) fn backward_form<E: CpuReal>(size: LinearSize, kernel: &CpuKernel<E>)
     })
 }
 
-/// `y = x b + bias`.
-fn multiply<E: CpuReal>(
-    size: LinearSize,
-    x: &[E],
-    b: &Packed<E>,
-    bias: Option<&CpuBuf<E>>,
-    finish: Option<&dyn Finish<E>>,
-) -> CpuBuf<E> {
-    let (inputs, outputs) = (b.rows(), b.cols());
-    let mut y = CpuBuf::scratch(size.rows * outputs);
-    let start = Start::bias(bias.map(|bias| &bias[..]));
-    par::for_rows(&mut y, outputs, product_rows(size.rows), |first, part| {
-        let rows = part.len() / outputs;
-        product(
-            part,
-            outputs,
-            start,
-            Mat::new(&x[first * inputs..], rows, inputs, inputs),
-            b,
-        );
+/// The left factor of a product, what it is added to, and its columns.
+struct Factors<'a, E> {
+    x: Mat<'a, E>,
+    start: Start<'a, E>,
+    columns: usize,
+}
+
+impl<E: CpuReal> Factors<'_, E> {
+    fn by_rows(&self, b: &Packed<E>, task: usize, finish: Option<&dyn Finish<E>>) -> CpuBuf<E> {
+        let Self { x, start, columns } = *self;
+        let mut y = CpuBuf::scratch(x.rows * columns);
+        par::for_rows(&mut y, columns, task, |first, part| {
+            let rows = part.len() / columns;
+            let x = Mat::new(&x.values[first * x.cols..], rows, x.cols, x.cols);
+            product(part, columns, start, x, b);
+            if let Some(finish) = finish {
+                finish.finish(first, part);
+            }
+        });
+        y
+    }
+
+    fn by_columns(&self, b: &Packed<E>, step: usize, finish: Option<&dyn Finish<E>>) -> CpuBuf<E> {
+        self.finished(finish, |y, x, start| product_by_columns(y, start, x, b, step))
+    }
+
+    /// What `multiply` makes, finished when all of it is there: it needs whole rows.
+    fn finished(
+        &self,
+        finish: Option<&dyn Finish<E>>,
+        multiply: impl FnOnce(&mut [E], Mat<'_, E>, Start<'_, E>),
+    ) -> CpuBuf<E> {
+        let Self { x, start, columns } = *self;
+        let mut y = CpuBuf::scratch(x.rows * columns);
+        multiply(&mut y, x, start);
         if let Some(finish) = finish {
-            finish.finish(first, part);
+            par::for_rows(&mut y, columns, finish_rows(columns), |first, part| {
+                finish.finish(first, part)
+            });
         }
-    });
-    y
+        y
+    }
 }
 
 /// Rows of a part of the kernel gradient, or `None` where tasks of [`product_rows`] outputs are cut.
@@ -118,7 +206,7 @@ pub(super) fn gradient_part(size: &LinearSize) -> Option<usize> {
     (size.rows >= 4 * size.outputs).then(|| par::items_per_part(size.rows, 256, 8))
 }
 
-/// Adds the gradient with respect to the kernel to `gradient`.
+/// Adds the gradient with respect to the kernel to `gradient`; the first visit writes it.
 ///
 /// Cuts the rows into parts when there are many, the outputs otherwise.
 pub(super) fn backward_weight<E: CpuReal>(
@@ -127,30 +215,26 @@ pub(super) fn backward_weight<E: CpuReal>(
     dy: &CpuBuf<E>,
     gradient: &mut CpuKernelGradient<E>,
 ) {
-    let gradient = gradient.plain();
-    let LinearSize {
-        rows, inputs, outputs, ..
-    } = size;
+    let LinearSize { rows, inputs, outputs } = size;
+    let x = Mat::new(x, rows, inputs, inputs);
     if let Some(part) = gradient_part(&size) {
+        let gradient = gradient.plain();
         let sums = par::sum_parts(rows, part, gradient.len(), |rows, sums: &mut [E]| {
             let (first, rows) = (rows.start, rows.len());
             add_transposed(
                 sums,
                 inputs,
                 Mat::new(&dy[first * outputs..], rows, outputs, outputs),
-                Mat::new(&x[first * inputs..], rows, inputs, inputs),
+                Mat::new(&x.values[first * inputs..], rows, inputs, inputs),
             );
         });
         super::elementwise::add_assign(gradient, &sums);
     } else {
+        let (gradient, adds) = gradient.plain_or_new();
         par::for_rows(gradient, inputs, product_rows(outputs), |first, part| {
             let columns = part.len() / inputs;
-            add_transposed(
-                part,
-                inputs,
-                Mat::new(&dy[first..], rows, columns, outputs),
-                Mat::new(x, rows, inputs, inputs),
-            );
+            let dy = Mat::new(&dy[first..], rows, columns, outputs);
+            product_of_transposed(part, inputs, adds, dy, x);
         });
     }
 }

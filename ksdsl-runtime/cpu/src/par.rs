@@ -91,6 +91,32 @@ pub(super) fn for_ranges(cut: Cut, kernel: impl Fn(Range<usize>) + Sync) {
     threads::for_each(cut.tasks(), &|index| level.scope(|| kernel(cut.range(index))));
 }
 
+/// Calls `kernel(range, parts)` on the parts of slices of one length that are cut at the same places, in parallel.
+///
+/// The kernel runs inside [`Level::vectorised`]; mark its closure `#[inline(always)]`.
+pub(super) fn for_parts<E: Send, const N: usize>(
+    slices: [&mut [E]; N],
+    kernel: impl Fn(Range<usize>, [&mut [E]; N]) + Sync,
+) {
+    let len = slices.first().map_or(0, |slice| slice.len());
+    assert!(slices.iter().all(|slice| slice.len() == len), "slices of one length");
+    let level = Level::current();
+    let cut = Cut::new(len, ELEMENTS_PER_TASK);
+    let starts = slices.map(|slice| Start(slice.as_mut_ptr()));
+    threads::for_each(cut.tasks(), &|index| {
+        let range = cut.range(index);
+        // SAFETY: as in `for_cut`, for each of the slices.
+        let part = |start: &Start<E>| unsafe { std::slice::from_raw_parts_mut(start.at(range.start), range.len()) };
+        let parts = starts.each_ref().map(part);
+        level.scope(|| {
+            level.vectorised(
+                #[inline(always)]
+                || kernel(range.clone(), parts),
+            );
+        });
+    });
+}
+
 /// The start of a slice whose pieces several threads write.
 pub(super) struct Start<E>(pub(super) *mut E);
 

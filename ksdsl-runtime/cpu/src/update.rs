@@ -1,10 +1,12 @@
-//! [`Updates`] on the CPU: one loop per rule, a small part of a step.
+//! [`Updates`] on the CPU: one pass over memory per rule, since that is what it costs.
 
 use super::CpuBuf;
+use super::par::{self, ELEMENTS_PER_TASK};
 use crate::real::CpuReal;
 use crate::{CpuExec, Error};
 use ksdsl_engine::update::{AdamStep, SgdStep, Updates};
 
+#[inline(always)]
 fn sgd<E: CpuReal>(rule: SgdStep, parameter: &mut [E], gradient: &[E], velocity: &mut [E]) {
     let [rate, momentum, decay] = [rule.rate, rule.momentum, rule.decay].map(E::of);
     let kept = E::of(1.0 - rule.rate * rule.decoupled);
@@ -16,6 +18,7 @@ fn sgd<E: CpuReal>(rule: SgdStep, parameter: &mut [E], gradient: &[E], velocity:
     }
 }
 
+#[inline(always)]
 fn adam<E: CpuReal>(rule: AdamStep, parameter: &mut [E], gradient: &[E], first: &mut [E], second: &mut [E]) {
     let power = |beta: f64| beta.powf(rule.step as f64);
     let [beta1, beta2] = rule.betas;
@@ -31,18 +34,39 @@ fn adam<E: CpuReal>(rule: AdamStep, parameter: &mut [E], gradient: &[E], first: 
     }
 }
 
-/// In eight sums side by side, so that no addition waits for the one before.
+/// The sum of the sums over parts.
 fn sum_of_squares<E: CpuReal + Into<f64>>(x: &[E]) -> f64 {
-    let (chunks, rest) = x.as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    let mut add = |sum: usize, x: E| {
-        let x: f64 = x.into();
-        sums[sum] += x * x;
-    };
+    let mut sums = vec![0.0; x.len().div_ceil(ELEMENTS_PER_TASK)];
+    par::for_rows(
+        &mut sums,
+        1,
+        1,
+        #[inline(always)]
+        |first, sums| {
+            let parts = x[first * ELEMENTS_PER_TASK..].chunks(ELEMENTS_PER_TASK);
+            for (sum, part) in sums.iter_mut().zip(parts) {
+                *sum = sum_of_part(part);
+            }
+        },
+    );
+    sums.iter().sum()
+}
+
+/// In sums side by side, so that no addition waits for the one before.
+#[inline(always)]
+fn sum_of_part<E: CpuReal + Into<f64>>(x: &[E]) -> f64 {
+    let (chunks, rest) = x.as_chunks::<32>();
+    let mut sums = [0.0; 32];
     for chunk in chunks {
-        (0..8).for_each(|i| add(i, chunk[i]));
+        for (sum, &x) in sums.iter_mut().zip(chunk) {
+            let x: f64 = x.into();
+            *sum += x * x;
+        }
     }
-    rest.iter().enumerate().for_each(|(i, &x)| add(i, x));
+    for (sum, &x) in sums.iter_mut().zip(rest) {
+        let x: f64 = x.into();
+        *sum += x * x;
+    }
     sums.iter().sum()
 }
 
@@ -65,7 +89,11 @@ macro_rules! cpu_updates {
                 velocity: &mut CpuBuf<$E>,
             ) -> Result<(), Error> {
                 same_length(&[parameter.len(), gradient.len(), velocity.len()])?;
-                sgd::<$E>(rule, parameter, gradient, velocity);
+                par::for_parts(
+                    [parameter, velocity],
+                    #[inline(always)]
+                    |range, [parameter, velocity]| sgd::<$E>(rule, parameter, &gradient[range], velocity),
+                );
                 Ok(())
             }
 
@@ -78,16 +106,26 @@ macro_rules! cpu_updates {
                 second: &mut CpuBuf<$E>,
             ) -> Result<(), Error> {
                 same_length(&[parameter.len(), gradient.len(), first.len(), second.len()])?;
-                adam::<$E>(rule, parameter, gradient, first, second);
+                par::for_parts(
+                    [parameter, first, second],
+                    #[inline(always)]
+                    |range, [parameter, first, second]| adam::<$E>(rule, parameter, &gradient[range], first, second),
+                );
                 Ok(())
             }
 
             fn average(&self, decay: f64, average: &mut CpuBuf<$E>, value: &CpuBuf<$E>) -> Result<(), Error> {
                 same_length(&[average.len(), value.len()])?;
                 let (kept, rest) = (decay as $E, (1.0 - decay) as $E);
-                for (average, value) in average.iter_mut().zip(value.iter()) {
-                    *average = kept * *average + rest * value;
-                }
+                par::for_parts(
+                    [average],
+                    #[inline(always)]
+                    |range, [average]| {
+                        for (average, value) in average.iter_mut().zip(&value[range]) {
+                            *average = kept * *average + rest * value;
+                        }
+                    },
+                );
                 Ok(())
             }
 
@@ -96,7 +134,11 @@ macro_rules! cpu_updates {
             }
 
             fn scale(&self, factor: f64, x: &mut CpuBuf<$E>) -> Result<(), Error> {
-                x.iter_mut().for_each(|x| *x *= factor as $E);
+                par::for_parts(
+                    [x],
+                    #[inline(always)]
+                    |_, [x]| x.iter_mut().for_each(|x| *x *= factor as $E),
+                );
                 Ok(())
             }
         }

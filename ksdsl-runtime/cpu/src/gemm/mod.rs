@@ -5,6 +5,7 @@
 //! stays in registers over all terms: 6 rows of 4 vectors with AVX-512 (24 of 32 registers), 6 of 2
 //! with AVX2 (12 of 16).
 
+mod cut;
 mod matrix;
 mod panels;
 mod plain;
@@ -16,11 +17,14 @@ mod transposed;
 use super::CpuBuf;
 use super::simd::Level;
 use crate::real::CpuReal;
+pub(super) use cut::{packing_scratch, product_by_columns, product_packing, product_transposed, transposed_room};
 pub(super) use matrix::Mat;
 pub(super) use panels::{Aligned, Shape};
 use tile::{Columns, Init, Product};
 pub(super) use tile::{Rows, Terms};
-pub(super) use transposed::{add_gathered, add_transposed, gathered_scratch, transposed_scratch};
+pub(super) use transposed::{
+    add_gathered, add_transposed, gathered_scratch, product_of_transposed, transposed_scratch,
+};
 
 /// What a product is added to.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +74,7 @@ impl<E: CpuReal> Packed<E> {
             let level = Level::current();
             let shape = Shape { level, rows, cols };
             let mut packed = Aligned::scratch(shape.len());
-            shape.pack(values, [b.row_stride, b.col_stride], &mut packed);
+            shape.pack_in_parallel(values, [b.row_stride, b.col_stride], &mut packed);
             Storage::Panels(shape, packed)
         } else {
             let mut plain = CpuBuf::scratch(rows * cols);
@@ -81,16 +85,6 @@ impl<E: CpuReal> Packed<E> {
             Storage::Plain(plain)
         };
         Self { rows, cols, storage }
-    }
-
-    /// Terms of each sum.
-    pub(super) fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// Columns of the products.
-    pub(super) fn cols(&self) -> usize {
-        self.cols
     }
 }
 

@@ -1,7 +1,7 @@
 //! The right factor of a product in panels as wide as a tile, and aligned scratch.
 
-use super::super::CpuBuf;
-use super::super::simd::Level;
+use super::super::simd::{Level, prefetch};
+use super::super::{CpuBuf, par};
 use super::tile::Columns;
 use std::ops::{Deref, DerefMut};
 
@@ -50,6 +50,48 @@ impl DerefMut for Aligned {
     }
 }
 
+/// How many rows ahead of the one that is packed lines are asked for.
+const AHEAD: usize = 8;
+/// Rows that are transposed together: those of a line of the cache.
+const TURNED: usize = LINE;
+
+/// Packs rows of `columns` values of a panel of rows of `width`.
+#[inline(always)]
+fn pack_rows(panel: &mut [f32], width: usize, columns: usize, values: &[f32], [row_stride, col_stride]: [usize; 2]) {
+    if row_stride == 1 && col_stride != 1 {
+        return turn_rows(panel, width, columns, values, col_stride);
+    }
+    for (row, to) in panel.chunks_exact_mut(width).enumerate() {
+        let from = &values[row * row_stride..];
+        if col_stride == 1 {
+            // Rows may lie far apart, where the CPU does not foresee the next one.
+            for line in (0..columns).step_by(LINE) {
+                prefetch(from.as_ptr().wrapping_add(AHEAD * row_stride + line));
+            }
+            to[..columns].copy_from_slice(&from[..columns]);
+        } else {
+            let from = from.iter().step_by(col_stride);
+            to[..columns].iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+        }
+        to[columns..].fill(0.0);
+    }
+}
+
+/// As [`pack_rows`] where columns are contiguous, `stride` apart: whole lines of them are read at a time.
+#[inline(always)]
+fn turn_rows(panel: &mut [f32], width: usize, columns: usize, values: &[f32], stride: usize) {
+    for (block, to) in panel.chunks_mut(TURNED * width).enumerate() {
+        for column in 0..columns {
+            let from = &values[column * stride + block * TURNED..];
+            let to = to[column..].iter_mut().step_by(width);
+            to.zip(from).for_each(|(to, &from)| *to = from);
+        }
+        for row in to.chunks_exact_mut(width) {
+            row[columns..].fill(0.0);
+        }
+    }
+}
+
 /// The shape of a packed factor: panels of [`panel_width`] columns, the last one of as many whole
 /// vectors as its columns need, each panel `[row][column]`.
 #[derive(Clone, Copy, Debug)]
@@ -75,21 +117,32 @@ impl Shape {
     }
 
     /// Packs rows of a matrix whose element `(i, j)` lies at `i * row_stride + j * col_stride`.
-    pub(super) fn pack(self, values: &[f32], [row_stride, col_stride]: [usize; 2], packed: &mut [f32]) {
+    #[inline(always)]
+    pub(super) fn pack(self, values: &[f32], strides: [usize; 2], packed: &mut [f32]) {
         let mut rest = &mut packed[..self.len()];
         for (first, columns, width) in self.panels() {
             let (panel, after) = rest.split_at_mut(self.rows * width);
             rest = after;
-            for (row, to) in panel.chunks_exact_mut(width).enumerate() {
-                let from = &values[row * row_stride + first * col_stride..];
-                if col_stride == 1 {
-                    to[..columns].copy_from_slice(&from[..columns]);
-                } else {
-                    let from = from.iter().step_by(col_stride);
-                    to[..columns].iter_mut().zip(from).for_each(|(to, &from)| *to = from);
-                }
-                to[columns..].fill(0.0);
-            }
+            pack_rows(panel, width, columns, &values[first * strides[1]..], strides);
+        }
+    }
+
+    /// As [`Shape::pack`], in parallel.
+    pub(super) fn pack_in_parallel(self, values: &[f32], strides: [usize; 2], packed: &mut [f32]) {
+        let mut rest = &mut packed[..self.len()];
+        for (first, columns, width) in self.panels() {
+            let (panel, after) = rest.split_at_mut(self.rows * width);
+            rest = after;
+            par::for_rows(
+                panel,
+                width,
+                par::rows_per_task(width),
+                #[inline(always)]
+                |row, part| {
+                    let values = &values[row * strides[0] + first * strides[1]..];
+                    pack_rows(part, width, columns, values, strides);
+                },
+            );
         }
     }
 
@@ -103,6 +156,7 @@ impl Shape {
             count: self.cols,
             panel: self.rows * panel_width(self.level),
             step: None,
+            skip: 0,
         }
     }
 }

@@ -48,12 +48,19 @@ pub(super) fn product<E: CpuReal>(
     );
 }
 
-/// As [`super::add_transposed`]: `c += a^T b`. The matrices must fit their slices.
-pub(super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize, a: Mat<'_, E>, b: Mat<'_, E>) {
+/// As [`super::product_of_transposed`]. The matrices must fit their slices.
+pub(super) fn product_of_transposed<E: CpuReal>(
+    c: &mut [E],
+    c_stride: usize,
+    adds: bool,
+    a: Mat<'_, E>,
+    b: Mat<'_, E>,
+) {
     Level::current().vectorised(
         #[inline(always)]
         || {
-            for run in (0..a.rows).step_by(RUN) {
+            for run in (0..a.rows.max(1)).step_by(RUN) {
+                let start = if adds || run > 0 { Start::Sum } else { Start::Zero };
                 let terms = RUN.min(a.rows - run);
                 let (a_run, b_run) = (&a.values[run * a.row_stride..], &b.values[run * b.row_stride..]);
                 for first in (0..a.cols).step_by(ROWS) {
@@ -64,7 +71,7 @@ pub(super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize, a: Mat<'_
                         let sums = tile(terms, term, &b_run[column..], b.row_stride, width);
                         for (row, sums) in sums.iter().enumerate().take(rows) {
                             let c = &mut c[(first + row) * c_stride + column..][..width];
-                            add_start(c, Start::Sum, column, sums);
+                            add_start(c, start, column, sums);
                         }
                     }
                 }

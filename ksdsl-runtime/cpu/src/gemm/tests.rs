@@ -1,6 +1,9 @@
 //! Products against sums in `f64`, for every remainder of the tiles at every level.
 
-use super::{Mat, Packed, Rows, Start, Terms, add_transposed, gather_product, product};
+use super::{
+    Mat, Packed, Rows, Start, Terms, add_transposed, gather_product, product, product_by_columns,
+    product_of_transposed, product_packing, product_transposed,
+};
 use crate::simd::Level;
 
 /// Values in [-1, 1) that differ from place to place.
@@ -128,6 +131,57 @@ fn transposed_products_match_for_all_remainders() {
         let got: Vec<_> = c.chunks(c_stride).flat_map(|row| row[..cols].to_vec()).collect();
         distance(&got, &want)
     });
+}
+
+/// Cut by columns or not: the same sums in the same order.
+#[test]
+fn products_that_are_cut_have_the_same_bits() {
+    let more = [[33, 1, 17], [64, 1030, 200], [35, 513, 300], [1, 700, 150]];
+    for level in Level::available() {
+        for [rows, depth, cols] in sizes().into_iter().chain(more) {
+            level.with(|| {
+                let (a, b, bias) = (values(1, rows * depth), values(2, depth * cols), values(3, cols));
+                let a = Mat::new(&a, rows, depth, depth);
+                let turned: Vec<f32> = (0..cols * depth).map(|at| b[at % depth * cols + at / depth]).collect();
+                let (b, turned) = (Mat::new(&b, depth, cols, cols), Mat::new(&turned, cols, depth, depth));
+                let packed = Packed::new(b);
+                for start in [Start::Zero, Start::Bias(&bias[..])] {
+                    let mut want = vec![0.0; rows * cols];
+                    product(&mut want, cols, start, a, &packed);
+                    // What is not written stays a NaN.
+                    let check = |multiply: &dyn Fn(&mut [f32])| {
+                        let mut c = vec![f32::NAN; rows * cols];
+                        multiply(&mut c);
+                        let same = c.iter().zip(&want).all(|(c, want)| c.to_bits() == want.to_bits());
+                        assert!(same, "{level:?}: {rows} x {depth} x {cols}");
+                    };
+                    for step in [16, 48, 256] {
+                        check(&|c| product_by_columns(c, start, a, &packed, step));
+                        check(&|c| product_packing(c, start, a, b, step));
+                        check(&|c| product_transposed(c, start, a, turned, step));
+                    }
+                }
+            });
+        }
+    }
+}
+
+/// A first gradient is written over what was there.
+#[test]
+fn first_gradients_need_no_zeros() {
+    for level in Level::available() {
+        for [cols, rows, width] in [[7, 300, 40], [64, 5, 64], [3, 0, 9]] {
+            level.with(|| {
+                let (a, b) = (values(1, rows * cols), values(2, rows * width));
+                let (a, b) = (Mat::new(&a, rows, cols, cols), Mat::new(&b, rows, width, width));
+                let mut first = vec![f32::NAN; cols * width];
+                product_of_transposed(&mut first, width, false, a, b);
+                let mut sum = vec![0.0; cols * width];
+                add_transposed(&mut sum, width, a, b);
+                assert_eq!(first, sum);
+            });
+        }
+    }
 }
 
 /// Rows and terms that lie anywhere.

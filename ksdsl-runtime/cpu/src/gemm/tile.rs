@@ -5,7 +5,7 @@ use super::super::simd::{Lanes, Operation};
 /// Terms that are added one by one. A sum of more is the sum of such sums: so its error grows little with its
 /// length, while one by one it would be four times as great for the 4608 terms of 3x3 taps of 512 channels. So
 /// often a tile is added to what is in memory, which costs little beside this many products.
-const RUN: usize = 128;
+pub(super) const RUN: usize = 128;
 
 /// Most rows of a tile.
 pub(super) const ROWS: usize = 6;
@@ -98,6 +98,8 @@ pub(super) struct Columns {
     pub(super) panel: usize,
     /// Elements from row to row; `None` where each panel is as wide as its vectors.
     pub(super) step: Option<usize>,
+    /// Rows that are left out, the first ones.
+    pub(super) skip: usize,
 }
 
 /// A product of matrices.
@@ -147,9 +149,10 @@ impl Product<'_> {
             for (index, column) in (0..self.b.count).step_by(full).enumerate() {
                 let width = full.min(self.b.count - column);
                 let vectors = width.div_ceil(V::LANES);
+                let step = self.b.step.unwrap_or(vectors * V::LANES);
                 let panel = Panel {
-                    b: self.b.start.wrapping_add(index * self.b.panel),
-                    step: self.b.step.unwrap_or(vectors * V::LANES),
+                    b: self.b.start.wrapping_add(index * self.b.panel + self.b.skip * step),
+                    step,
                     first: column,
                     width,
                 };

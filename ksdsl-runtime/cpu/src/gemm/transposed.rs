@@ -54,8 +54,19 @@ pub(in super::super) fn gathered_scratch(level: Level, rows: usize, cols: usize)
 /// `c += a^T b`, where row `i` of `c` starts at `i * c_stride`; the rows of `a` and of `b` are
 /// contiguous.
 pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize, a: Mat<'_, E>, b: Mat<'_, E>) {
+    product_of_transposed(c, c_stride, true, a, b);
+}
+
+/// As [`add_transposed`]; what was in `c` counts only with `adds`.
+pub(in super::super) fn product_of_transposed<E: CpuReal>(
+    c: &mut [E],
+    c_stride: usize,
+    adds: bool,
+    a: Mat<'_, E>,
+    b: Mat<'_, E>,
+) {
     let (rows, cols) = (a.cols, b.cols);
-    if rows == 0 || cols == 0 || a.rows == 0 {
+    if rows == 0 || cols == 0 {
         return;
     }
     assert!(
@@ -68,8 +79,11 @@ pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize,
         "the product lies outside its slice"
     );
     let (Some(left), Some(right)) = (E::f32s(a.values), E::f32s(b.values)) else {
-        return plain::add_transposed(c, c_stride, a, b);
+        return plain::product_of_transposed(c, c_stride, adds, a, b);
     };
+    if a.rows == 0 {
+        return clear(c, c_stride, adds, [rows, cols]);
+    }
     let level = Level::current();
     let direct = is_direct(level, cols, b.row_stride);
     let block = a.rows.min(BLOCK);
@@ -80,15 +94,16 @@ pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize,
     };
     let mut panels = Aligned::scratch(panels_len(direct, shape));
     let mut strip = Aligned::scratch(strip_len(block, a.row_stride));
-    for first in (0..a.rows).step_by(block) {
-        let block = block.min(a.rows - first);
-        let right = &right[first * b.row_stride..];
+    for first_row in (0..a.rows).step_by(block) {
+        let block = block.min(a.rows - first_row);
+        let right = &right[first_row * b.row_stride..];
         let columns = if direct {
             Columns {
                 start: right.as_ptr(),
                 count: cols,
                 panel: panel_width(level),
                 step: Some(b.row_stride),
+                skip: 0,
             }
         } else {
             let shape = Shape { rows: block, ..shape };
@@ -98,7 +113,7 @@ pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize,
             );
             shape.columns(panels.as_ptr())
         };
-        let left = &left[first * a.row_stride..];
+        let left = &left[first_row * a.row_stride..];
         let width = if strip.is_empty() { rows } else { STRIP };
         for first in (0..rows).step_by(width) {
             let width = width.min(rows - first);
@@ -124,9 +139,16 @@ pub(in super::super) fn add_transposed<E: CpuReal>(c: &mut [E], c_stride: usize,
                 b: columns,
                 c: c[first * c_stride..].as_mut_ptr().cast(),
                 c_rows: Rows::Strided(c_stride),
-                init: Init::Sum,
+                init: if adds || first_row > 0 { Init::Sum } else { Init::Zero },
             });
         }
+    }
+}
+
+/// The product of no terms.
+fn clear<E: CpuReal>(c: &mut [E], c_stride: usize, adds: bool, [rows, cols]: [usize; 2]) {
+    for row in 0..if adds { 0 } else { rows } {
+        c[row * c_stride..][..cols].fill(E::zero());
     }
 }
 

@@ -5,8 +5,9 @@ use crate::conv::{self, WeightCut};
 use crate::conv_method::{ConvMethod, method};
 use crate::depthwise::scratch::{self as depthwise, Scratch, WeightScratch};
 use crate::fused::Columns;
-use crate::gemm::{packed_room, transposed_scratch};
+use crate::gemm::{packed_room, packing_scratch, transposed_room, transposed_scratch};
 use crate::kernel::Purpose;
+use crate::linear::Way;
 use crate::winograd::scratch as winograd;
 use crate::{im2col, implicit, linear, par};
 use ksdsl_engine::exec::{ConvLink, ConvTail};
@@ -54,11 +55,7 @@ impl Meter {
     /// The output of a convolution.
     pub(super) fn forward(&self, size: &ConvSize, kernel: &MeterKernel, finish: Finish) -> MeterBuf {
         let (y, tasks) = match method::<f32>(size) {
-            ConvMethod::Pointwise(size) => {
-                self.linear_form(&size, kernel, false);
-                let y = self.values(size.rows * size.outputs);
-                (y, size.rows.div_ceil(linear::product_rows(size.rows)))
-            }
+            ConvMethod::Pointwise(size) => self.linear(&size, kernel, false),
             ConvMethod::Depthwise => {
                 self.depthwise_form(size, kernel, false);
                 let y = self.values(size.output.len());
@@ -85,10 +82,7 @@ impl Meter {
     /// The gradient with respect to the input.
     pub(super) fn backward_data(&self, size: &ConvSize, kernel: &MeterKernel) -> MeterBuf {
         match method::<f32>(size) {
-            ConvMethod::Pointwise(size) => {
-                self.linear_form(&size, kernel, true);
-                self.values(size.rows * size.inputs)
-            }
+            ConvMethod::Pointwise(size) => self.linear(&size, kernel, true).0,
             ConvMethod::Depthwise => {
                 self.depthwise_form(size, kernel, true);
                 let dx = self.values(size.input.len());
@@ -130,6 +124,31 @@ impl Meter {
                 self.unrolled_weight(size, gradient.len());
             }
         }
+    }
+
+    /// The output of a linear layer, or its input gradient, and the tasks that finish it.
+    fn linear(&self, size: &LinearSize, kernel: &MeterKernel, backward: bool) -> (MeterBuf, usize) {
+        let LinearSize { rows, inputs, outputs } = *size;
+        let [terms, columns] = if backward { [outputs, inputs] } else { [inputs, outputs] };
+        let way = linear::way::<f32>(rows, terms, columns);
+        if !matches!(way, Way::Direct(_)) {
+            self.linear_form(size, kernel, backward);
+        }
+        let y = self.values(rows * columns);
+        let task = match way {
+            Way::Rows(task) => task,
+            Way::Columns(_) => linear::finish_rows(columns),
+            Way::Direct(step) => {
+                let [left, of_task] = match backward {
+                    false => transposed_room(LEVEL, [rows, terms], step),
+                    true => [0, packing_scratch(LEVEL, terms, step)],
+                };
+                let _left = self.values(left);
+                self.tasks([of_task], columns.div_ceil(step));
+                linear::finish_rows(columns)
+            }
+        };
+        (y, rows.div_ceil(task))
     }
 
     fn linear_weight(&self, size: &LinearSize, gradient: &mut MeterKernelGradient) {
