@@ -13,11 +13,17 @@ const NETS: &str = include_str!("../data/memory.ksn");
 #[test]
 fn predictions_are_what_is_measured() {
     let networks = compile(&Source::new("memory.ksn", NETS), &Options::default()).networks;
-    assert_eq!(networks.len(), MEASURED.lines().count() - 1);
+    let rows: Vec<(&str, &str)> = MEASURED.lines().skip(1).filter_map(|row| row.split_once(',')).collect();
+    for network in &networks {
+        assert!(
+            rows.iter().any(|(name, _)| *name == network.name),
+            "{} was not measured",
+            network.name
+        );
+    }
     let mut wrong = Vec::new();
-    for (network, row) in networks.iter().zip(MEASURED.lines().skip(1)) {
-        let (name, figures) = row.split_once(',').expect("a name and figures");
-        assert_eq!(name, network.name);
+    for (name, figures) in rows {
+        let network = networks.iter().find(|network| network.name == name).expect(name);
         let figures: Vec<u64> = figures
             .split(',')
             .map(|figure| figure.parse().expect("bytes"))
