@@ -101,8 +101,8 @@ const FUNCTION: Helper = Helper {
     needs: &[],
     text: r#"def rms_norm(x, weight, eps: float = 1e-6, heads: int = 1):
     """RMS normalisation over the channels of each position, features or heads of these."""
-    if x.dim() == 4:
-        return rms_norm(x.permute(0, 2, 3, 1), weight, eps, heads).permute(0, 3, 1, 2)
-    return F.rms_norm(x.unflatten(-1, (heads, -1)), weight.shape, weight, eps).flatten(-2)
+    y = x.permute(0, 2, 3, 1) if x.dim() == 4 else x
+    y = F.rms_norm(y.unflatten(-1, (heads, -1)), weight.shape, weight, eps).flatten(-2)
+    return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
 "#,
 };

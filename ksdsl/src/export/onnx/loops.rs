@@ -4,12 +4,19 @@ use super::walk::Walk;
 use crate::ir::{Loop, Scope, Shape, ValueId, Walk as _};
 use crate::ops::Onnx;
 
+/// Nodes of a graph beyond which loops are not written out: runtimes take minutes to load more.
+const MOST_NODES: usize = 100_000;
+
 impl Walk<'_> {
     /// The iterations of a loop. Where it has an exit, an item keeps its values from the iteration on in which the exit was
     /// above 0.
     pub(super) fn run_time_loop(&mut self, of: &Loop, mut x: String) -> String {
         let mut running: Option<String> = None;
         for step in 0..self.counts[of.count] {
+            if self.graph.len() > MOST_NODES {
+                self.excess = Some(of.count);
+                break;
+            }
             let old: Vec<(ValueId, String)> = match running {
                 Some(_) => of
                     .scope

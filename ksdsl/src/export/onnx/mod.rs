@@ -80,12 +80,21 @@ pub enum Error {
         /// The count that was given.
         given: u64,
     },
+    /// A loop that would be too long, written out.
+    TooLong {
+        /// The name of the loop.
+        name: String,
+    },
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Error::Steps { name, most: 0, .. } => write!(f, "the network has no loop `{name}`"),
+            Error::TooLong { name } => write!(
+                f,
+                "the loop `{name}` makes too many nodes, written out: choose fewer steps, such as `--steps {name}=8`"
+            ),
             Error::Steps { name, most, given } => write!(f, "the loop `{name}` runs 1 to {most} times, not {given}"),
         }
     }
@@ -122,6 +131,10 @@ pub fn model(network: &Network, options: &Options) -> Result<Model, Error> {
         walk.values[id] = Some(value.clone());
     }
     let Ok(last) = walk.nodes(&network.nodes, values[0].clone());
+    if let Some(count) = walk.excess {
+        let name = network.loops[count].name.clone();
+        return Err(Error::TooLong { name });
+    }
     let ids = network.output_values();
     let named = ids.into_iter().map(|id| walk.value(id)).collect::<Vec<_>>();
     let found = if named.is_empty() { vec![last] } else { named };

@@ -94,6 +94,7 @@ impl Walk<'_> {
         let outputs = named.collect::<Vec<_>>().into_iter();
         let outputs: Vec<String> = outputs.map(|(name, value)| inner.graph.rename(&value, &name)).collect();
         let taken = inner.taken.take().unwrap_or_default();
+        self.excess = self.excess.or(inner.excess);
         inputs.extend(taken.iter().map(|(_, name)| name.clone()));
         self.functions = inner.functions;
         let name = function_name(scope);

@@ -24,6 +24,8 @@ pub(super) struct Walk<'a> {
     pub(super) depth: usize,
     /// In a function, the places of the tensors that it takes, with their names in it.
     pub(super) taken: Option<Vec<(usize, String)>>,
+    /// The count of a loop that makes too many nodes.
+    pub(super) excess: Option<usize>,
 }
 
 impl<'a> Walk<'a> {
@@ -44,6 +46,7 @@ impl<'a> Walk<'a> {
             functions: Functions::default(),
             depth: 0,
             taken: None,
+            excess: None,
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Node {
 pub struct Graph {
     nodes: Vec<Node>,
     taken: HashSet<String>,
+    /// The last number that each name was given with.
+    numbers: HashMap<String, u64>,
     /// The output of each node, which here has none.
     known: HashMap<Node, String>,
 }
@@ -80,11 +82,27 @@ impl Graph {
 
     /// A name that no other value has: this one, or with a number after it.
     pub fn fresh(&mut self, name: &str) -> String {
-        let numbered = (2u64..).map(|number| format!("{name}_{number}"));
-        std::iter::once(name.to_owned())
-            .chain(numbered)
-            .find(|candidate| self.taken.insert(candidate.clone()))
-            .unwrap_or_default()
+        if self.taken.insert(name.to_owned()) {
+            return name.to_owned();
+        }
+        let number = self.numbers.entry(name.to_owned()).or_insert(1);
+        loop {
+            *number += 1;
+            let candidate = format!("{name}_{number}");
+            if self.taken.insert(candidate.clone()) {
+                return candidate;
+            }
+        }
+    }
+
+    /// The number of nodes so far.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
     }
 
     /// The output of a node of a layer.
