@@ -23,7 +23,7 @@ pub mod summary;
 pub mod analyse;
 #[doc(hidden)]
 pub mod ast;
-#[cfg(feature = "cli")]
+#[cfg(feature = "audit")]
 #[doc(hidden)]
 pub mod audit;
 #[doc(hidden)]

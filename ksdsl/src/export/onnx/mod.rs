@@ -1,15 +1,15 @@
 //! Networks as ONNX models: each stored tensor is one initializer, whatever uses it.
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "onnx")]
 mod encode;
 mod kernel;
 mod loops;
-#[cfg(feature = "cli")]
+#[cfg(feature = "onnx")]
 pub mod proto;
 mod scope;
 mod walk;
 
-#[cfg(feature = "cli")]
+#[cfg(feature = "onnx")]
 pub use encode::{TooLarge, encode};
 
 use crate::checkpoint::{Entry, entries_and_places};
