@@ -117,7 +117,8 @@ fn head(mut reader: impl Read, size: Option<u64>) -> Result<(Header, u64), Stop>
     Ok((Header::parse(&text)?, length))
 }
 
-/// Which tensors a file has, and where; their elements are not read.
+/// Which tensors a file has, and where; their elements are not read. For `ksn audit`; no stable interface.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct Listing {
     /// The tensors in the order of their keys: key, type, sizes, and the bytes of the file that are its elements.
