@@ -23,6 +23,9 @@ pub mod summary;
 pub mod analyse;
 #[doc(hidden)]
 pub mod ast;
+#[cfg(feature = "audit")]
+#[doc(hidden)]
+pub mod audit;
 #[doc(hidden)]
 pub mod check;
 #[doc(hidden)]

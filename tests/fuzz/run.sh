@@ -13,7 +13,7 @@ cd "$(dirname "$0")"
 seconds="${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}"
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(specification checkpoint records archive picture)
+[ ${#targets[@]} -gt 0 ] || targets=(specification checkpoint audit records archive picture)
 
 export RUSTC_BOOTSTRAP=1
 root=../..
@@ -21,6 +21,7 @@ root=../..
 seeds() {
     case "$1" in
         specification) echo "$root/examples/nets $root/tests/nets $root/tests/cases" ;;
+        audit) echo "seeds/audit seeds/checkpoint" ;;
         picture) echo "$root/ksdsl-runtime/train/tests/pictures" ;;
         *) echo "seeds/$1" ;;
     esac

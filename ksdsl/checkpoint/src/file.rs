@@ -60,23 +60,7 @@ impl File {
 
     /// Takes a file of this many bytes, if that is known.
     fn take(mut reader: impl Read, size: Option<u64>) -> Result<Self, Stop> {
-        let mut start = Vec::new();
-        reader.by_ref().take(LENGTH as u64).read_to_end(&mut start)?;
-        let start = start
-            .try_into()
-            .map_err(|_| malformed("the file is shorter than a header's length field"))?;
-        let length = length(start)?;
-        let mut text = Vec::new();
-        // Not more than there is, whatever the file says.
-        text.try_reserve_exact(length.min(size.unwrap_or(0)) as usize)
-            .map_err(io::Error::from)?;
-        reader.by_ref().take(length).read_to_end(&mut text)?;
-        if (text.len() as u64) < length {
-            let found = text.len();
-            return Err(malformed(format!("the header has {length} bytes, but only {found} bytes follow")).into());
-        }
-        let header = Header::parse(&text)?;
-        drop(text);
+        let (header, length) = head(&mut reader, size)?;
         let expected = header.data()?;
         let rest = size.map(|size| size.saturating_sub(LENGTH as u64 + length));
         if let Some(found) = rest {
@@ -110,6 +94,62 @@ impl File {
     /// What the file says beside its tensors.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.header.metadata
+    }
+}
+
+/// Reads the header of a file of this many bytes, if that is known; its length.
+fn head(mut reader: impl Read, size: Option<u64>) -> Result<(Header, u64), Stop> {
+    let mut start = Vec::new();
+    reader.by_ref().take(LENGTH as u64).read_to_end(&mut start)?;
+    let start = start
+        .try_into()
+        .map_err(|_| malformed("the file is shorter than a header's length field"))?;
+    let length = length(start)?;
+    let mut text = Vec::new();
+    // Not more than there is, whatever the file says.
+    text.try_reserve_exact(length.min(size.unwrap_or(0)) as usize)
+        .map_err(io::Error::from)?;
+    reader.by_ref().take(length).read_to_end(&mut text)?;
+    if (text.len() as u64) < length {
+        let found = text.len();
+        return Err(malformed(format!("the header has {length} bytes, but only {found} bytes follow")).into());
+    }
+    Ok((Header::parse(&text)?, length))
+}
+
+/// Which tensors a file has, and where; their elements are not read. For `ksn audit`; no stable interface.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The tensors in the order of their keys: key, type, sizes, and the bytes of the file that are its elements.
+    pub tensors: Vec<(String, Kind, Vec<u64>, std::ops::Range<u64>)>,
+    /// What the file says beside its tensors.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Listing {
+    /// Reads the header of a file of this many bytes.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not that of a safetensors file, or does not fit the file.
+    pub fn read(reader: impl Read, size: u64) -> Result<Self, String> {
+        let list = || {
+            let (header, length) = head(reader, Some(size))?;
+            let start = LENGTH as u64 + length;
+            whole(&header, header.data()?, size.saturating_sub(start))?;
+            Ok((header, start))
+        };
+        let (header, start) = list().map_err(|stop| match stop {
+            Stop::Io(error) => error.to_string(),
+            Stop::Damage(damage) => damage.to_string(),
+        })?;
+        let place = |(key, entry): (String, crate::header::TensorEntry)| {
+            (key, entry.kind, entry.shape, start + entry.start..start + entry.end)
+        };
+        Ok(Listing {
+            tensors: header.tensors.into_iter().map(place).collect(),
+            metadata: header.metadata,
+        })
     }
 }
 

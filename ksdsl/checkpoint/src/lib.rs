@@ -18,7 +18,7 @@ mod resolve;
 mod ties;
 mod write;
 
-pub use file::{Damage, File, FileError, View};
+pub use file::{Damage, File, FileError, Listing, View};
 pub use kind::Kind;
 pub use ksdsl_files::write as write_file;
 pub use private::{Made, Private};

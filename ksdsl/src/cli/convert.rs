@@ -97,15 +97,15 @@ impl Unroll {
 }
 
 /// The tensors of a network's checkpoints.
-struct Layout {
-    expected: Vec<Expected>,
-    shared: Vec<Shared>,
+pub(super) struct Layout {
+    pub(super) expected: Vec<Expected>,
+    pub(super) shared: Vec<Shared>,
     private: Vec<Private>,
     made: Vec<Made>,
 }
 
 impl Layout {
-    fn new(entries: Vec<Entry>) -> Self {
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
         let mut layout = Layout {
             expected: Vec::new(),
             shared: Vec::new(),
@@ -212,7 +212,8 @@ fn hint(problems: &Problems, layout: &Layout) -> Option<&'static str> {
     })
 }
 
-fn read(path: &Path, terminal: &Terminal) -> Result<File, Status> {
+/// Reads a checkpoint.
+pub(super) fn read(path: &Path, terminal: &Terminal) -> Result<File, Status> {
     File::read(path).map_err(|error| match error {
         FileError::Io { .. } => terminal.fail(&error.to_string()),
         FileError::Damaged { .. } => {

@@ -1,5 +1,6 @@
 //! The command `ksn`: arguments in, texts and an exit status out. One file per subcommand.
 
+mod audit;
 mod check;
 mod convert;
 mod expand;
@@ -45,6 +46,8 @@ enum Command {
     Fuse(convert::Fuse),
     /// Unroll a shared checkpoint into one kernel per layer
     Unroll(convert::Unroll),
+    /// Find copies and lost ties in safetensors, ONNX and GGUF files
+    Audit(audit::Audit),
     /// Print a completion script for a shell
     Completions(install::Completions),
     /// Print the man page of the command or of a subcommand
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Export(export) => export.run(&terminal),
         Command::Fuse(fuse) => fuse.run(&terminal),
         Command::Unroll(unroll) => unroll.run(&terminal),
+        Command::Audit(audit) => audit.run(&terminal),
         Command::Completions(completions) => completions.run(&terminal),
         Command::Man(man) => man.run(&terminal),
     };

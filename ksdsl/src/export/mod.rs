@@ -1,3 +1,4 @@
 //! Networks in the languages of other systems.
 
+pub mod onnx;
 pub mod pytorch;

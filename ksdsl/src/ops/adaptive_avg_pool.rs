@@ -31,6 +31,17 @@ pub struct AdaptiveAvgPool {
     width: u64,
 }
 
+/// For each of so many outputs the factors of the inputs, the mean of a window of which begins and ends where it does in
+/// PyTorch.
+fn means(inputs: u64, outputs: u64) -> Vec<f64> {
+    let window = |at: u64| at * inputs / outputs..((at + 1) * inputs).div_ceil(outputs);
+    let factors = |window: std::ops::Range<u64>| {
+        let factor = 1.0 / (window.end - window.start) as f64;
+        (0..inputs).map(move |input| if window.contains(&input) { factor } else { 0.0 })
+    };
+    (0..outputs).flat_map(|at| factors(window(at))).collect()
+}
+
 impl Operation for AdaptiveAvgPool {
     fn call(&self) -> Call {
         Call::new("adaptive_avg_pool")
@@ -54,6 +65,24 @@ impl Operation for AdaptiveAvgPool {
     fn rust(&self, to: &mut Rust) {
         let (height, width) = (rust::size(self.height), rust::size(self.width));
         to.composed(quote!(rt::op::AdaptiveAvgPool { height: #height, width: #width }), &[]);
+    }
+
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        let Shape::Map { height, width, .. } = to.shape() else {
+            return x;
+        };
+        if height.is_multiple_of(self.height) && width.is_multiple_of(self.width) {
+            let window = [height / self.height, width / self.width];
+            let attributes = vec![onnx::sizes("kernel_shape", &window), onnx::sizes("strides", &window)];
+            return to.node("AveragePool", &[&x], attributes);
+        }
+        // Windows of different sizes: the rows and columns of the output are weighted sums of those of the input.
+        let rows = to.reals(&[self.height, height], means(height, self.height));
+        let columns = to.reals(&[self.width, width], means(width, self.width));
+        let columns = to.transpose(&columns, &[1, 0]);
+        let y = to.apply("MatMul", &[&rows, &x]);
+        to.apply("MatMul", &[&y, &columns])
     }
 
     fn python(&self, to: &mut Python) {

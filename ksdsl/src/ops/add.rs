@@ -36,6 +36,13 @@ impl Operation for Add {
         }
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let inputs = to.inputs().into_iter().map(|(path, _)| path);
+        inputs
+            .reduce(|sum, path| to.apply("Add", &[&sum, &path]))
+            .unwrap_or_default()
+    }
+
     fn python(&self, to: &mut Python) {
         let inputs: Vec<String> = to.inputs().into_iter().map(|(path, _)| path).collect();
         to.assign(&inputs.join(" + "));

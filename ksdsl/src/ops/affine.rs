@@ -65,6 +65,12 @@ impl Operation for Affine {
         to.composed(quote!(rt::op::Affine { factor: #factor, offset: #offset }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, is_shift) = (to.x(), self.word() == "shift");
+        let number = to.real(if is_shift { self.offset.0 } else { self.factor.0 });
+        to.apply(if is_shift { "Add" } else { "Mul" }, &[&x, &number])
+    }
+
     fn python(&self, to: &mut Python) {
         let x = to.x();
         to.assign(&match self.word() {

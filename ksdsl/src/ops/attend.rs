@@ -111,6 +111,13 @@ impl Attend {
     }
 }
 
+/// What stands for a score that is masked where all of a query's may be.
+const HIDDEN: f64 = -1e30;
+
+fn onnx_softmax(scores: &str, to: &mut Onnx<'_>) -> String {
+    to.node("Softmax", &[scores], vec![onnx::last_axis()])
+}
+
 impl Operation for Attend {
     fn call(&self) -> Call {
         let call = Call::new(if self.mask.is_plain() {
@@ -198,6 +205,38 @@ impl Operation for Attend {
             true => quote!(rt::op::Attend::<#heads>::apply(#(#names),*)),
             false => quote!(rt::op::GroupedAttend::<#heads, #key_heads, #causal>::apply(#(#names),*)),
         });
+    }
+
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let inputs = to.inputs();
+        let [query, key, value] = [&inputs[0], &inputs[1], &inputs[2]];
+        let heads = onnx::Heads {
+            heads: self.heads,
+            key_heads: self.key_heads,
+            chunks: query.1.pixels().checked_div(self.mask.chunk).unwrap_or(1),
+        };
+        let scores = heads.scores([query, key], to);
+        let tokens = [query.1.pixels(), key.1.pixels()].map(|tokens| tokens / heads.chunks.max(1));
+        let scores = self.mask.onnx_biases(scores, heads, to);
+        let seen = self.mask.onnx_seen(heads, tokens, to);
+        let lengths = inputs.get(3).map(|(lengths, _)| lengths.as_str());
+        let seen = self.mask.onnx_present(seen, lengths, heads, tokens[1], to);
+        let shares = match &seen {
+            None => onnx_softmax(&scores, to),
+            Some(seen) => {
+                let hidden = to.real(f64::NEG_INFINITY);
+                // A query that sees no key, which only lengths can make, would have no shares that are numbers.
+                let hidden = if lengths.is_some() { to.real(HIDDEN) } else { hidden };
+                let scores = to.apply("Where", &[seen, &scores, &hidden]);
+                let shares = onnx_softmax(&scores, to);
+                let none = to.real(0.0);
+                match lengths {
+                    Some(_) => to.apply("Where", &[seen, &shares, &none]),
+                    None => shares,
+                }
+            }
+        };
+        heads.values(&shares, value, query.1, to)
     }
 
     fn python(&self, to: &mut Python) {

@@ -90,6 +90,17 @@ impl Operation for BatchNorm {
         to.call(quote!(#norm.apply(pass, x, #eps, #momentum)));
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let mut inputs = vec![to.x()];
+        inputs.extend(
+            ["weight", "bias", "running_mean", "running_var"]
+                .iter()
+                .filter_map(|name| to.tensor(name)),
+        );
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        to.node("BatchNormalization", &inputs, vec![onnx::real("epsilon", self.eps)])
+    }
+
     fn python(&self, to: &mut Python) {
         let (function, mut args) = match to.module() {
             Some(own) => (own, Vec::new()),

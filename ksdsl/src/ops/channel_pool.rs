@@ -41,6 +41,11 @@ impl Operation for ChannelPool {
         to.composed(quote!(rt::op::ChannelPool { max: #max }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        to.reduce(self.0.onnx_reduction(), &x, &[1], true)
+    }
+
     fn python(&self, to: &mut Python) {
         let x = to.x();
         match self.0 {

@@ -35,6 +35,14 @@ impl Operation for ChannelShuffle {
         to.composed(quote!(rt::op::ChannelShuffle { groups: #groups }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, [channels, height, width]) = (to.x(), onnx::map_sizes(to.shape()));
+        let groups = onnx::long(self.groups);
+        let x = to.reshape(&x, &[0, groups, channels / groups.max(1), height, width]);
+        let x = to.transpose(&x, &[0, 2, 1, 3, 4]);
+        to.reshape(&x, &[0, channels, height, width])
+    }
+
     fn python(&self, to: &mut Python) {
         to.call("F.channel_shuffle", vec![self.groups.to_string()]);
     }

@@ -73,6 +73,11 @@ impl Operation for Clamp {
         to.composed(quote!(rt::op::Clamp { min: #min, max: #max }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, min, max) = (to.x(), to.real(self.min.0), to.real(self.max.0));
+        to.apply("Clip", &[&x, &min, &max])
+    }
+
     fn python(&self, to: &mut Python) {
         match self.word() {
             "relu6" => to.call("F.relu6", Vec::new()),

@@ -64,6 +64,15 @@ impl Operation for ClassToken {
         to.call_typed(quote!(rt::op::class_token(x, #weight)));
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, weight) = (to.x(), to.weight());
+        let batch = to.node("Shape", &[&x], vec![onnx::int("start", 0), onnx::int("end", 1)]);
+        let token = to.ints(&[1, onnx::long(self.features)]);
+        let sizes = to.node("Concat", &[&batch, &token], vec![onnx::int("axis", 0)]);
+        let token = to.apply("Expand", &[&weight, &sizes]);
+        to.node("Concat", &[&token, &x], vec![onnx::int("axis", 1)])
+    }
+
     fn python(&self, to: &mut Python) {
         let (x, weight) = (to.x(), to.tensors(&["weight"]).concat());
         to.assign(&format!("torch.cat(({weight}.expand({x}.shape[0], 1, -1), {x}), 1)"));

@@ -46,6 +46,12 @@ impl Operation for Concat {
         }
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (inputs, axis) = (to.inputs(), to.shape().python_channels());
+        let inputs: Vec<&str> = inputs.iter().map(|(path, _)| path.as_str()).collect();
+        to.node("Concat", &inputs, vec![onnx::int("axis", axis as u64)])
+    }
+
     fn python(&self, to: &mut Python) {
         let axis = to.inputs()[0].1.python_channels();
         let inputs: Vec<String> = to.inputs().into_iter().map(|(path, _)| path).collect();

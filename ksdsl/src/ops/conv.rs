@@ -164,6 +164,28 @@ impl Operation for Conv {
         });
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let [top, bottom, left, right] = self.pad;
+        let (x, mut weight) = (to.x(), to.weight());
+        if let Some(standardize) = self.standardize {
+            let [height, width] = self.kernel;
+            let shape = [self.outputs, self.inputs / self.groups.max(1), height, width];
+            weight = standardize.onnx(&weight, shape, to);
+        }
+        let mut inputs = vec![x, weight];
+        inputs.extend(to.bias_inside());
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let attributes = vec![
+            onnx::sizes("kernel_shape", &self.kernel),
+            onnx::sizes("strides", &self.stride),
+            onnx::sizes("pads", &[top, left, bottom, right]),
+            onnx::sizes("dilations", &self.dilation),
+            onnx::int("group", self.groups),
+        ];
+        let y = to.node("Conv", &inputs, attributes);
+        to.after(y, to.output())
+    }
+
     fn python(&self, to: &mut Python) {
         let [above, below, left, right] = self.pad;
         let even = above == below && left == right;

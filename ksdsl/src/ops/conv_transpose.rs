@@ -187,6 +187,21 @@ impl Operation for ConvTranspose {
         });
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let [height, width] = self.pad;
+        let mut inputs = vec![to.x(), to.weight()];
+        inputs.extend(to.tensor("bias"));
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let attributes = vec![
+            onnx::sizes("kernel_shape", &self.kernel),
+            onnx::sizes("strides", &self.stride),
+            onnx::sizes("pads", &[height, width, height, width]),
+            onnx::sizes("output_padding", &self.output_pad),
+            onnx::int("group", self.groups),
+        ];
+        to.node("ConvTranspose", &inputs, attributes)
+    }
+
     fn python(&self, to: &mut Python) {
         let mut args = to.tensors(&["weight", "bias"]);
         args.extend((self.stride != [1, 1]).then(|| format!("stride={}", python::sizes(self.stride))));

@@ -65,6 +65,11 @@ impl Operation for Dropout {
         });
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        // The identity in inference.
+        to.x()
+    }
+
     fn python(&self, to: &mut Python) {
         let args = vec![format!("{:?}", self.p.0), "self.training".to_owned()];
         if self.of_images {

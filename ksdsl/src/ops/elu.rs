@@ -43,6 +43,11 @@ impl Operation for Elu {
         to.composed(quote!(rt::op::Elu { alpha: #alpha }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        to.node("Elu", &[&x], vec![onnx::real("alpha", self.alpha)])
+    }
+
     fn python(&self, to: &mut Python) {
         to.call("F.elu", vec![format!("{:?}", self.alpha.0)]);
     }

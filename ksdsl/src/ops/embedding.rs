@@ -80,6 +80,11 @@ impl Operation for Embedding {
         to.call_typed(quote!(rt::op::embedding(x, #weight)));
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, weight) = (to.x(), to.weight());
+        to.node("Gather", &[&weight, &x], vec![onnx::int("axis", 0)])
+    }
+
     fn python(&self, to: &mut Python) {
         to.call("F.embedding", to.tensors(&["weight"]));
     }

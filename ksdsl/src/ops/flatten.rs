@@ -41,6 +41,11 @@ impl Operation for Flatten {
         }
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        to.node("Flatten", &[&x], vec![onnx::int("axis", 1)])
+    }
+
     fn python(&self, to: &mut Python) {
         to.assign(&format!("{}.flatten(1)", to.x()));
     }

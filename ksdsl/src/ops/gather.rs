@@ -61,6 +61,16 @@ impl Operation for Gather {
         to.composed_pair(quote!(rt::op::Gather));
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, (places, shape)) = (to.x(), to.inputs().swap_remove(1));
+        let places = match shape {
+            Shape::Ids { .. } => places,
+            _ => to.node("Cast", &[&places], vec![onnx::int("to", onnx::INT64)]),
+        };
+        let places = to.reshape(&places, &[0, -1, 1]);
+        to.node("GatherND", &[&x, &places], vec![onnx::int("batch_dims", 1)])
+    }
+
     fn python(&self, to: &mut Python) {
         to.needs(&FUNCTION);
         let places = to.inputs()[1].0.clone();

@@ -53,6 +53,16 @@ impl Operation for GlobalPool {
         });
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        let axes: &[i64] = if matches!(to.shape(), Shape::Tokens { .. }) {
+            &[1]
+        } else {
+            &[2, 3]
+        };
+        to.reduce(self.0.onnx_reduction(), &x, axes, false)
+    }
+
     fn python(&self, to: &mut Python) {
         let tokens = matches!(to.inputs()[0].1, Shape::Tokens { .. });
         match self.0 {
@@ -89,6 +99,19 @@ impl Operation for MeanOfFirst {
 
     fn rust(&self, to: &mut Rust) {
         to.composed_pair(quote!(rt::op::MeanOfFirst));
+    }
+
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, (lengths, _)) = (to.x(), to.inputs().swap_remove(1));
+        let tokens = to.shape().pixels();
+        let places = to.reals(&[tokens], (0..tokens).map(|place| place as f64));
+        let seen = to.apply("Less", &[&places, &lengths]);
+        let seen = to.reshape(&seen, &[0, -1, 1]);
+        let [none, one] = [0.0, 1.0].map(|value| to.real(value));
+        let x = to.apply("Where", &[&seen, &x, &none]);
+        let sum = to.reduce("ReduceSum", &x, &[1], false);
+        let count = to.apply("Max", &[&lengths, &one]);
+        to.apply("Div", &[&sum, &count])
     }
 
     fn python(&self, to: &mut Python) {

@@ -104,6 +104,24 @@ impl Operation for GroupNorm {
         to.composed(quote!(rt::op::GroupNorm { groups: #groups, eps: #eps }), tensors);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, shape) = (to.x(), to.shape());
+        let groups = self.groups as usize;
+        let x = to.reshape(&x, &[0, onnx::long(self.groups), -1]);
+        let [ones, zeros] = [1.0, 0.0].map(|value| to.reals(&[self.groups], vec![value; groups]));
+        let epsilon = vec![onnx::real("epsilon", self.eps)];
+        let y = to.node("InstanceNormalization", &[&x, &ones, &zeros], epsilon);
+        let sizes: Vec<i64> = shape.sizes().into_iter().map(onnx::long).collect();
+        let mut y = to.reshape(&y, &[&[0], sizes.as_slice()].concat());
+        for (op, name) in [("Mul", "weight"), ("Add", "bias")] {
+            if let Some(numbers) = to.tensor(name) {
+                let numbers = to.over_channels(&numbers, shape);
+                y = to.apply(op, &[&y, &numbers]);
+            }
+        }
+        y
+    }
+
     fn python(&self, to: &mut Python) {
         let mut args = vec![self.groups.to_string()];
         args.extend(to.tensors(&["weight", "bias"]));

@@ -68,6 +68,17 @@ impl Operation for LayerNorm {
         to.call(quote!(#norm.apply(x, #eps)));
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, shape) = (to.x(), to.shape());
+        let x = to.channels_last(&x, shape);
+        let mut inputs = vec![x, to.weight()];
+        inputs.extend(to.tensor("bias"));
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let attributes = vec![onnx::real("epsilon", self.eps)];
+        let y = to.node("LayerNormalization", &inputs, attributes);
+        to.channels_back(&y, shape)
+    }
+
     fn python(&self, to: &mut Python) {
         let (function, mut args) = match to.module() {
             Some(own) => (own, Vec::new()),

@@ -75,6 +75,15 @@ impl Operation for LayerScale {
         to.call(quote!(rt::op::layer_scale(x, #weight)));
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, weight) = (to.x(), to.weight());
+        let weight = match self.channels {
+            Some(_) => to.over_channels(&weight, to.shape()),
+            None => weight,
+        };
+        to.apply("Mul", &[&x, &weight])
+    }
+
     fn python(&self, to: &mut Python) {
         let axes = match to.inputs()[0].1 {
             Shape::Map { .. } | Shape::Signal { .. } if self.channels.is_some() => "[:, None, None]",

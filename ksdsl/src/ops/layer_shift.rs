@@ -50,6 +50,12 @@ impl Operation for LayerShift {
         to.composed(quote!(rt::op::LayerShift), &["weight"]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, weight) = (to.x(), to.weight());
+        let weight = to.over_channels(&weight, to.shape());
+        to.apply("Add", &[&x, &weight])
+    }
+
     fn python(&self, to: &mut Python) {
         let axes = match to.inputs()[0].1 {
             Shape::Map { .. } | Shape::Signal { .. } => "[:, None, None]",

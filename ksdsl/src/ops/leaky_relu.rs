@@ -43,6 +43,11 @@ impl Operation for LeakyRelu {
         to.composed(quote!(rt::op::LeakyRelu { slope: #slope }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        to.node("LeakyRelu", &[&x], vec![onnx::real("alpha", self.slope)])
+    }
+
     fn python(&self, to: &mut Python) {
         to.call("F.leaky_relu", vec![format!("{:?}", self.slope.0)]);
     }

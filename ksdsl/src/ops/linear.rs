@@ -110,6 +110,25 @@ impl Operation for Linear {
         });
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (mut x, shape) = (to.x(), to.shape());
+        let is_sequence = matches!(shape, Shape::Tokens { .. });
+        if is_sequence {
+            x = to.reshape(&x, &[-1, onnx::long(self.inputs)]);
+        }
+        // `Gemm` takes the kernel as it is stored, whichever way that is.
+        let mut inputs = vec![x, to.weight()];
+        inputs.extend(to.bias_inside());
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
+        let stored = onnx::int("transB", u64::from(!to.is_exchanged()));
+        let y = to.node("Gemm", &inputs, vec![stored]);
+        let mut y = to.after(y, Shape::Flat(self.outputs));
+        if is_sequence {
+            y = to.reshape(&y, &[-1, onnx::long(shape.pixels()), onnx::long(self.outputs)]);
+        }
+        y
+    }
+
     fn python(&self, to: &mut Python) {
         to.call("F.linear", to.tensors(&["weight", "bias"]));
     }

@@ -180,6 +180,108 @@ impl Mask {
     }
 }
 
+impl Mask {
+    /// The scores with the biases of their distances, if there are such. The number of a distance is a difference of two
+    /// numbers of places, so that no table of all pairs is stored.
+    pub(super) fn onnx_biases(&self, scores: String, heads: onnx::Heads, to: &mut Onnx<'_>) -> String {
+        let Some(biases) = to.tensor("weight").filter(|_| self.relative) else {
+            return scores;
+        };
+        let [rows, columns] = self.grid;
+        let tokens = rows * columns;
+        let place = |token: u64| onnx::long(token / columns * (2 * columns - 1) + token % columns);
+        let queries = to.int_table(&[tokens, 1], (0..tokens).map(place));
+        let keys = to.int_table(&[1, tokens], (0..tokens).map(place));
+        let middle = to.int(onnx::long((rows - 1) * (2 * columns - 1) + columns - 1));
+        let distances = to.apply("Sub", &[&queries, &keys]);
+        let distances = to.apply("Add", &[&distances, &middle]);
+        let biases = to.node("Gather", &[&biases, &distances], vec![onnx::int("axis", 0)]);
+        let biases = to.transpose(&biases, &[2, 0, 1]);
+        let group = onnx::long(heads.heads / heads.key_heads.max(1));
+        let tokens = onnx::long(tokens);
+        let sizes = heads.sizes([1, 1, onnx::long(heads.key_heads), group, tokens, tokens]);
+        let biases = to.reshape(&biases, &sizes);
+        to.apply("Add", &[&scores, &biases])
+    }
+
+    /// Which keys of its chunk each query sees, if not all. Made of the numbers of places, so that no mask is stored.
+    pub(super) fn onnx_seen(&self, heads: onnx::Heads, [queries, keys]: [u64; 2], to: &mut Onnx<'_>) -> Option<String> {
+        let mut seen = None;
+        let places = |count: u64| (0..count).map(onnx::long);
+        let i = |to: &mut Onnx<'_>| to.int_table(&[queries, 1], places(queries));
+        let j = |to: &mut Onnx<'_>| to.int_table(&[1, keys], places(keys));
+        if self.causal {
+            let (i, j) = (i(to), j(to));
+            let mut earlier = to.apply("LessOrEqual", &[&j, &i]);
+            if self.prefix > 0 {
+                let prefix = to.int(onnx::long(self.prefix));
+                let first = to.apply("Less", &[&j, &prefix]);
+                earlier = to.apply("Or", &[&earlier, &first]);
+            }
+            seen = both(seen, earlier, to);
+        }
+        if self.window > 0 {
+            let (i, j, window) = (i(to), j(to), to.int(onnx::long(self.window)));
+            let distance = to.apply("Sub", &[&i, &j]);
+            let distance = to.apply("Abs", &[&distance]);
+            let near = to.apply("Less", &[&distance, &window]);
+            seen = both(seen, near, to);
+        }
+        if self.shift != [0, 0] {
+            let (chunks, [rows, columns]) = (onnx::long(heads.chunks), [queries, keys].map(onnx::long));
+            let parts = to.int_table(&[heads.chunks, queries], self.parts(heads.chunks, queries));
+            let of_queries = to.reshape(&parts, &heads.sizes([1, chunks, 1, 1, rows, 1]));
+            let of_keys = to.reshape(&parts, &heads.sizes([1, chunks, 1, 1, 1, columns]));
+            let together = to.apply("Equal", &[&of_queries, &of_keys]);
+            seen = both(seen, together, to);
+        }
+        seen
+    }
+
+    /// The same without keys beyond the length of each item.
+    pub(super) fn onnx_present(
+        &self,
+        seen: Option<String>,
+        lengths: Option<&str>,
+        heads: onnx::Heads,
+        keys: u64,
+        to: &mut Onnx<'_>,
+    ) -> Option<String> {
+        let Some(lengths) = lengths else { return seen };
+        let places = to.reals(
+            &[heads.chunks, keys],
+            (0..heads.chunks * keys).map(|place| place as f64),
+        );
+        let sizes = heads.sizes([1, onnx::long(heads.chunks), 1, 1, 1, onnx::long(keys)]);
+        let places = to.reshape(&places, &sizes);
+        let lengths = to.reshape(lengths, &heads.sizes([-1, 1, 1, 1, 1, 1]));
+        let present = to.apply("Less", &[&places, &lengths]);
+        both(seen, present, to)
+    }
+
+    /// For each token of each chunk, the part of the map before its shift that it lies in.
+    fn parts(&self, chunks: u64, tokens: u64) -> Vec<i64> {
+        let ([height, width], [rows, columns], [up, left]) = (self.map, self.grid, self.shift);
+        let across = (width / columns.max(1)).max(1);
+        let part = |chunk: u64, token: u64| {
+            let y = chunk / across * rows + token / columns.max(1);
+            let x = chunk % across * columns + token % columns.max(1);
+            i64::from(y + up >= height) * 2 + i64::from(x + left >= width)
+        };
+        (0..chunks)
+            .flat_map(|chunk| (0..tokens).map(move |token| part(chunk, token)))
+            .collect()
+    }
+}
+
+/// What one mask allows, and another, if there is one.
+fn both(seen: Option<String>, also: String, to: &mut Onnx<'_>) -> Option<String> {
+    Some(match seen {
+        Some(seen) => to.apply("And", &[&seen, &also]),
+        None => also,
+    })
+}
+
 /// Whether lengths are one number for each item.
 pub(super) fn one_number(lengths: Shape) -> Result<(), Problem> {
     if lengths == Shape::Flat(1) {

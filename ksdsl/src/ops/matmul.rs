@@ -84,6 +84,19 @@ impl Operation for Matmul {
         to.composed_pair(quote!(rt::op::Matmul { first: #first, second: #second }));
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let inputs = to.inputs();
+        let [first, second] = [(0, self.first), (1, self.second)].map(|(at, transposed): (usize, bool)| {
+            let (name, _) = &inputs[at];
+            if transposed {
+                to.transpose(name, &[0, 2, 1])
+            } else {
+                name.clone()
+            }
+        });
+        to.apply("MatMul", &[&first, &second])
+    }
+
     fn python(&self, to: &mut Python) {
         let inputs = to.inputs();
         let transpose = |transposed| if transposed { ".transpose(1, 2)" } else { "" };

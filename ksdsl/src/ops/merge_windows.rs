@@ -71,6 +71,17 @@ impl Operation for MergeWindows {
         );
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, channels) = (to.x(), onnx::long(to.shape().channels()));
+        let ([rows, columns], [height, width]) = (self.size.map(onnx::long), self.map.map(onnx::long));
+        let x = to.reshape(
+            &x,
+            &[0, height / rows.max(1), width / columns.max(1), rows, columns, channels],
+        );
+        let x = to.transpose(&x, &[0, 5, 1, 3, 2, 4]);
+        to.reshape(&x, &[0, channels, height, width])
+    }
+
     fn python(&self, to: &mut Python) {
         to.needs(&FUNCTION);
         let sizes = self.size.iter().chain(&self.map);

@@ -7,6 +7,7 @@
 mod args;
 mod initial;
 mod mask;
+mod onnx;
 mod op;
 mod python;
 pub(crate) mod rust;
@@ -16,6 +17,8 @@ mod words;
 
 pub use args::{ArgValue, Args, Axes, Padding, ParamDef, ParamKind, is_word, read, read_along, read_given, takes};
 pub use initial::{InitChoice, init_functions, is_function, is_init};
+pub(crate) use onnx::After;
+pub use onnx::{Attribute, Constant, Graph, Node, Onnx};
 pub use op::{Call, Number, Op};
 pub(crate) use python::Statement;
 pub use python::{Helper, Python};
@@ -35,9 +38,9 @@ use std::fmt::Debug;
 mod prelude {
     pub(super) use super::args::param;
     pub(super) use super::{
-        Alike, Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Op, Operation, Padding, ParamDef,
-        ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, Transposed, equal,
-        groups_divide, in_words, is_numbers, joined, map_of, pair, positions_of, python, rust, size,
+        Alike, Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Onnx, Op, Operation, Padding,
+        ParamDef, ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, Transposed, equal,
+        groups_divide, in_words, is_numbers, joined, map_of, onnx, pair, positions_of, python, rust, size,
     };
     pub(super) use crate::diag::Code;
     pub(super) use crate::value::Value;
@@ -255,6 +258,9 @@ pub trait Operation: Any + Debug + Send + Sync {
 
     /// Writes it as Rust.
     fn rust(&self, to: &mut Rust);
+
+    /// Writes it as ONNX, in inference; the value of its output.
+    fn onnx(&self, to: &mut Onnx<'_>) -> String;
 
     /// Writes it as PyTorch.
     fn python(&self, to: &mut Python);

@@ -65,6 +65,23 @@ impl Operation for Multiply {
         }
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let inputs = to.inputs();
+        let map = inputs.iter().any(|(_, shape)| matches!(shape, Shape::Map { .. }));
+        let mut product = String::new();
+        for (at, (mut factor, shape)) in inputs.into_iter().enumerate() {
+            if map && matches!(shape, Shape::Flat(_)) {
+                factor = to.reshape(&factor, &[0, -1, 1, 1]);
+            }
+            product = if at == 0 {
+                factor
+            } else {
+                to.apply("Mul", &[&product, &factor])
+            };
+        }
+        product
+    }
+
     fn python(&self, to: &mut Python) {
         let inputs = to.inputs();
         let map = inputs.iter().any(|(_, shape)| matches!(shape, Shape::Map { .. }));

@@ -217,5 +217,9 @@ impl Operation for Invalid {
 
     fn rust(&self, _: &mut Rust) {}
 
+    fn onnx(&self, to: &mut super::Onnx<'_>) -> String {
+        to.x()
+    }
+
     fn python(&self, _: &mut super::Python) {}
 }

@@ -64,6 +64,11 @@ impl Operation for Pad {
         );
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let ([top, bottom, left, right], x) = (self.sides, to.x());
+        to.pad(&x, &[0, 0, top, left, 0, 0, bottom, right])
+    }
+
     fn python(&self, to: &mut Python) {
         let [top, bottom, left, right] = self.sides;
         to.call(

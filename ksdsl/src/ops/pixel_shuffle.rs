@@ -50,6 +50,15 @@ impl Operation for PixelShuffle {
         to.composed(quote!(rt::op::PixelShuffle { factor: #factor }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        to.node(
+            "DepthToSpace",
+            &[&x],
+            vec![onnx::int("blocksize", self.factor), onnx::text("mode", "CRD")],
+        )
+    }
+
     fn python(&self, to: &mut Python) {
         to.call("F.pixel_shuffle", vec![self.factor.to_string()]);
     }

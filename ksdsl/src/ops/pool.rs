@@ -43,6 +43,16 @@ pub enum PoolKind {
     Average,
 }
 
+impl PoolKind {
+    /// ONNX's reduction of whole axes.
+    pub(super) fn onnx_reduction(self) -> &'static str {
+        match self {
+            PoolKind::Max => "ReduceMax",
+            PoolKind::Average => "ReduceMean",
+        }
+    }
+}
+
 /// Pooling over windows.
 #[derive(Clone, Copy, Debug)]
 pub struct Pool {
@@ -205,6 +215,28 @@ impl Operation for Pool {
                 rt::Kernel<#ky, #kx>, rt::Stride<#sy, #sx>, rt::Pad<#py, #below, #px, #right>,
             >::apply(x)
         });
+    }
+
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (mut x, [mut py, mut px], [below, right]) = (to.x(), self.pad, self.beyond);
+        let mut attributes = vec![
+            onnx::sizes("kernel_shape", &self.kernel),
+            onnx::sizes("strides", &self.stride),
+        ];
+        let op = match self.kind {
+            PoolKind::Max => "MaxPool",
+            PoolKind::Average => "AveragePool",
+        };
+        // What is beyond the padding never counts, and the node leaves out all of its padding or none.
+        if self.kind == PoolKind::Average && self.count_pad && self.reaches_beyond() && self.pad != [0, 0] {
+            x = to.pad(&x, &[0, 0, py, px, 0, 0, py, px]);
+            [py, px] = [0, 0];
+        }
+        attributes.push(onnx::sizes("pads", &[py, px, py + below, px + right]));
+        if self.kind == PoolKind::Average {
+            attributes.push(onnx::int("count_include_pad", self.counts_all().into()));
+        }
+        to.node(op, &[&x], attributes)
     }
 
     fn python(&self, to: &mut Python) {

@@ -90,6 +90,11 @@ impl Operation for PositionEmbedding {
         });
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, weight) = (to.x(), to.weight());
+        to.apply("Add", &[&x, &weight])
+    }
+
     fn python(&self, to: &mut Python) {
         let weight = to.tensors(&["weight"]).concat();
         to.assign(&format!("{} + {weight}", to.x()));

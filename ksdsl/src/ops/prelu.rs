@@ -56,6 +56,15 @@ impl Operation for Prelu {
         to.composed(quote!(rt::op::Prelu { per_channel: #per_channel }), &["weight"]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, weight) = (to.x(), to.weight());
+        let weight = match self.channels {
+            Some(_) => to.over_channels(&weight, to.shape()),
+            None => weight,
+        };
+        to.apply("PRelu", &[&x, &weight])
+    }
+
     fn python(&self, to: &mut Python) {
         to.call("F.prelu", to.tensors(&["weight"]));
     }

@@ -66,6 +66,27 @@ impl Operation for RmsNorm {
         to.composed(quote!(rt::op::RmsNorm { eps: #eps, heads: #heads }), &["weight"]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, shape, weight) = (to.x(), to.shape(), to.weight());
+        let mut x = to.channels_last(&x, shape);
+        let mut sizes = vec![0; if matches!(shape, Shape::Flat(_)) { 1 } else { 2 }];
+        sizes.extend(matches!(shape, Shape::Map { .. }).then_some(0));
+        if self.heads > 1 {
+            x = to.reshape(&x, &[sizes.as_slice(), &[onnx::long(self.heads), -1]].concat());
+        }
+        let squares = to.apply("Mul", &[&x, &x]);
+        let mean = to.reduce("ReduceMean", &squares, &[-1], true);
+        let eps = to.real(self.eps.0);
+        let mean = to.apply("Add", &[&mean, &eps]);
+        let root = to.apply("Sqrt", &[&mean]);
+        let y = to.apply("Div", &[&x, &root]);
+        let mut y = to.apply("Mul", &[&y, &weight]);
+        if self.heads > 1 {
+            y = to.reshape(&y, &[sizes.as_slice(), &[onnx::long(shape.channels())]].concat());
+        }
+        to.channels_back(&y, shape)
+    }
+
     fn python(&self, to: &mut Python) {
         to.needs(&FUNCTION);
         let mut args = to.tensors(&["weight"]);
@@ -80,8 +101,8 @@ const FUNCTION: Helper = Helper {
     needs: &[],
     text: r#"def rms_norm(x, weight, eps: float = 1e-6, heads: int = 1):
     """RMS normalisation over the channels of each position, features or heads of these."""
-    if x.dim() == 4:
-        return rms_norm(x.permute(0, 2, 3, 1), weight, eps, heads).permute(0, 3, 1, 2)
-    return F.rms_norm(x.unflatten(-1, (heads, -1)), weight.shape, weight, eps).flatten(-2)
+    y = x.permute(0, 2, 3, 1) if x.dim() == 4 else x
+    y = F.rms_norm(y.unflatten(-1, (heads, -1)), weight.shape, weight, eps).flatten(-2)
+    return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
 "#,
 };

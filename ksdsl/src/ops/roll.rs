@@ -43,6 +43,21 @@ impl Operation for Roll {
         to.composed(quote!(rt::op::Roll { down: #down, right: #right }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (mut x, shape) = (to.x(), to.shape());
+        let sizes = shape.sizes();
+        for (axis, by) in [(2, self.down), (3, self.right)] {
+            let size = sizes[axis - 1];
+            if by > 0 {
+                let axis = axis as u64;
+                let last = to.slice(&x, onnx::long(axis), [size - by, size]);
+                let first = to.slice(&x, onnx::long(axis), [0, size - by]);
+                x = to.node("Concat", &[&last, &first], vec![onnx::int("axis", axis)]);
+            }
+        }
+        x
+    }
+
     fn python(&self, to: &mut Python) {
         to.call(
             "torch.roll",

@@ -60,6 +60,27 @@ impl Operation for Rotary {
         to.composed(quote!(rt::op::Rotary { heads: #heads, base: #base }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, shape) = (to.x(), to.shape());
+        let (tokens, half) = (shape.pixels(), shape.channels() / self.heads.max(1) / 2);
+        let [length, features] = [tokens, shape.channels()].map(onnx::long);
+        let base = self.base.0;
+        let angles = || {
+            let of = move |token: u64| move |c: u64| token as f64 * base.powf(-(c as f64) / half as f64);
+            (0..tokens).flat_map(move |token| (0..half).map(of(token)))
+        };
+        let cos = to.reals(&[tokens, 1, half], angles().map(f64::cos));
+        let sin = to.reals(&[tokens, 1, half], angles().map(f64::sin));
+        let x = to.reshape(&x, &[0, length, onnx::long(self.heads), -1]);
+        let [one, other] = [[0, half], [half, 2 * half]].map(|part| to.slice(&x, 3, part));
+        let product = |a: &str, b: &str, to: &mut Onnx<'_>| to.apply("Mul", &[a, b]);
+        let (a, b) = (product(&one, &cos, to), product(&other, &sin, to));
+        let (c, d) = (product(&other, &cos, to), product(&one, &sin, to));
+        let (one, other) = (to.apply("Sub", &[&a, &b]), to.apply("Add", &[&c, &d]));
+        let y = to.node("Concat", &[&one, &other], vec![onnx::int("axis", 3)]);
+        to.reshape(&y, &[0, length, features])
+    }
+
     fn python(&self, to: &mut Python) {
         to.needs(&FUNCTION);
         let mut args = vec![self.heads.to_string()];

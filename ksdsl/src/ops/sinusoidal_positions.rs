@@ -42,6 +42,18 @@ impl Operation for SinusoidalPositions {
         to.composed(quote!(rt::op::SinusoidalPositions { base: #base }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, tokens, features) = (to.x(), to.shape().pixels(), to.shape().channels());
+        let base = self.base.0;
+        let value = move |token: u64, c: u64| {
+            let angle = token as f64 * base.powf(-((c - c % 2) as f64) / features as f64);
+            if c.is_multiple_of(2) { angle.sin() } else { angle.cos() }
+        };
+        let values = (0..tokens).flat_map(|token| (0..features).map(move |c| value(token, c)));
+        let table = to.reals(&[tokens, features], values);
+        to.apply("Add", &[&x, &table])
+    }
+
     fn python(&self, to: &mut Python) {
         to.needs(&FUNCTION);
         let args = (self.base != BASE).then(|| format!("base={:?}", self.base.0));

@@ -54,6 +54,11 @@ impl Operation for Slice {
         to.composed(quote!(rt::op::Slice { start: #start, end: #end }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        to.slice(&x, 1, [self.start, self.end])
+    }
+
     fn python(&self, to: &mut Python) {
         let length = self.end - self.start;
         let args = ["1".to_owned(), self.start.to_string(), length.to_string()];

@@ -61,6 +61,22 @@ impl Operation for Softmax {
         to.composed(quote!(rt::op::Softmax { log: #log, of_positions: #of_positions }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, shape) = (to.x(), to.shape());
+        let op = if self.log { "LogSoftmax" } else { "Softmax" };
+        let over = |x: &str, axis: usize, to: &mut Onnx<'_>| to.node(op, &[x], vec![onnx::int("axis", axis as u64)]);
+        match shape {
+            _ if !self.of_positions => over(&x, shape.python_channels(), to),
+            Shape::Tokens { .. } => over(&x, 1, to),
+            _ => {
+                let x = to.reshape(&x, &[0, onnx::long(shape.channels()), -1]);
+                let y = over(&x, 2, to);
+                let sizes: Vec<i64> = shape.sizes().into_iter().map(onnx::long).collect();
+                to.reshape(&y, &[&[0], sizes.as_slice()].concat())
+            }
+        }
+    }
+
     fn python(&self, to: &mut Python) {
         if self.of_positions {
             to.needs(&OF_POSITIONS);

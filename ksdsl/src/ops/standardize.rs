@@ -79,6 +79,28 @@ impl Standardize {
         quote!(rt::Standardized::new(#weight, #gain, #eps))
     }
 
+    /// The standardised kernel in ONNX.
+    pub(super) fn onnx(self, weight: &str, shape: [u64; 4], to: &mut Onnx<'_>) -> String {
+        let [outputs, sizes @ ..] = shape;
+        let rows = to.reshape(weight, &[onnx::long(outputs), -1]);
+        let mean = to.reduce("ReduceMean", &rows, &[1], true);
+        let rows = to.apply("Sub", &[&rows, &mean]);
+        let squares = to.apply("Mul", &[&rows, &rows]);
+        let variance = to.reduce("ReduceMean", &squares, &[1], true);
+        let eps = to.real(self.eps.0);
+        let variance = to.apply("Add", &[&variance, &eps]);
+        let deviation = to.apply("Sqrt", &[&variance]);
+        let mut rows = to.apply("Div", &[&rows, &deviation]);
+        if let Some(gain) = to.tensor("gain") {
+            let length: u64 = sizes.iter().product();
+            let root = to.real((length as f64).powf(-0.5));
+            let gain = to.apply("Mul", &[&gain, &root]);
+            let gain = to.reshape(&gain, &[-1, 1]);
+            rows = to.apply("Mul", &[&rows, &gain]);
+        }
+        to.reshape(&rows, &shape.map(onnx::long))
+    }
+
     /// The standardised kernel in PyTorch.
     pub(super) fn python(self, weight: &str, to: &mut Python) -> String {
         to.needs(&FUNCTION);

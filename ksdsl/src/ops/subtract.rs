@@ -34,6 +34,11 @@ impl Operation for Subtract {
         to.composed(quote!(rt::op::Subtract), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let inputs = to.inputs();
+        to.apply("Sub", &[&inputs[0].0, &inputs[1].0])
+    }
+
     fn python(&self, to: &mut Python) {
         let inputs: Vec<String> = to.inputs().into_iter().map(|(path, _)| path).collect();
         to.assign(&inputs.join(" - "));

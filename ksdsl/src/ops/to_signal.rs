@@ -34,6 +34,12 @@ impl Operation for ToSignal {
         to.composed(quote!(rt::op::Reshape { vector: false }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, features) = (to.x(), onnx::long(to.shape().channels()));
+        let x = to.transpose(&x, &[0, 2, 1]);
+        to.reshape(&x, &[0, features, 1, -1])
+    }
+
     fn python(&self, to: &mut Python) {
         to.assign(&format!("{}.transpose(1, 2).unsqueeze(2)", to.x()));
     }

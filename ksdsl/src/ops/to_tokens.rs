@@ -33,6 +33,12 @@ impl Operation for ToTokens {
         to.composed(quote!(rt::op::Reshape { vector: false }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, channels) = (to.x(), onnx::long(to.shape().channels()));
+        let x = to.reshape(&x, &[0, channels, -1]);
+        to.transpose(&x, &[0, 2, 1])
+    }
+
     fn python(&self, to: &mut Python) {
         to.assign(&format!("{}.flatten(2).transpose(1, 2)", to.x()));
     }

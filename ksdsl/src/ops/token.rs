@@ -46,6 +46,11 @@ impl Operation for Token {
         to.composed(quote!(rt::op::Token { index: #index }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, index) = (to.x(), to.int(onnx::long(self.index)));
+        to.node("Gather", &[&x, &index], vec![onnx::int("axis", 1)])
+    }
+
     fn python(&self, to: &mut Python) {
         to.assign(&format!("{}[:, {}]", to.x(), self.index));
     }

@@ -61,6 +61,11 @@ impl Operation for Unflatten {
         to.composed(operation, &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, [channels, height, width]) = (to.x(), [self.channels, self.height, self.width].map(onnx::long));
+        to.reshape(&x, &[0, channels, height, width])
+    }
+
     fn python(&self, to: &mut Python) {
         let sizes = format!("({}, {}, {})", self.channels, self.height, self.width);
         to.call("torch.unflatten", vec!["1".to_owned(), sizes]);

@@ -61,6 +61,23 @@ impl Operation for Upsample {
         );
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, [height, width]) = (to.x(), self.factor);
+        let scales = to.reals(&[4], [1.0, 1.0, height as f64, width as f64]);
+        let attributes = match self.bilinear {
+            true => vec![
+                onnx::text("mode", "linear"),
+                onnx::text("coordinate_transformation_mode", "half_pixel"),
+            ],
+            false => vec![
+                onnx::text("mode", "nearest"),
+                onnx::text("coordinate_transformation_mode", "asymmetric"),
+                onnx::text("nearest_mode", "floor"),
+            ],
+        };
+        to.node("Resize", &[&x, "", &scales], attributes)
+    }
+
     fn python(&self, to: &mut Python) {
         let mut args = vec![format!("scale_factor={}", python::sizes(self.factor))];
         let more = ["mode=\"bilinear\"", "align_corners=False"];

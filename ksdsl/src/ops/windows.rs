@@ -54,6 +54,17 @@ impl Operation for Windows {
         to.composed(quote!(rt::op::Windows { height: #height, width: #width }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let (x, [channels, height, width]) = (to.x(), onnx::map_sizes(to.shape()));
+        let [rows, columns] = self.size.map(onnx::long);
+        let x = to.reshape(
+            &x,
+            &[0, channels, height / rows.max(1), rows, width / columns.max(1), columns],
+        );
+        let x = to.transpose(&x, &[0, 2, 4, 3, 5, 1]);
+        to.reshape(&x, &[0, height * width, channels])
+    }
+
     fn python(&self, to: &mut Python) {
         to.needs(&FUNCTION);
         to.call("windows", self.size.iter().map(u64::to_string).collect());

@@ -46,6 +46,13 @@ impl Operation for ZeroChannels {
         to.composed(quote!(rt::op::ZeroChannels { before: #before, after: #after }), &[]);
     }
 
+    fn onnx(&self, to: &mut Onnx<'_>) -> String {
+        let x = to.x();
+        let around = vec![0; to.shape().sizes().len() - 1];
+        let pads = [&[0, self.before], around.as_slice(), &[0, self.after], &around].concat();
+        to.pad(&x, &pads)
+    }
+
     fn python(&self, to: &mut Python) {
         // `F.pad` begins with the last axis.
         let around = match to.inputs()[0].1 {

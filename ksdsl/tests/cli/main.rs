@@ -3,6 +3,7 @@
 mod convert;
 mod counts;
 mod install;
+mod onnx;
 mod page;
 mod settings;
 

@@ -1,4 +1,6 @@
-//! `ksn export pytorch FILE`
+//! `ksn export pytorch FILE` and `ksn export onnx FILE`
+
+mod onnx;
 
 use super::output::Terminal;
 use super::{Choice, Input, Status};
@@ -22,6 +24,8 @@ pub(super) struct Export {
 enum To {
     /// Export to a PyTorch module that depends only on torch
     Pytorch(Pytorch),
+    /// Export with weights to an ONNX model that stores each shared kernel once
+    Onnx(onnx::Onnx),
 }
 
 #[derive(clap::Args)]
@@ -38,12 +42,20 @@ struct Pytorch {
 impl Export {
     /// Writes the chosen network, or the only one.
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
-        let To::Pytorch(export) = &self.to;
-        let text = match export.text(terminal) {
+        match &self.to {
+            To::Pytorch(export) => export.run(terminal),
+            To::Onnx(export) => export.run(terminal),
+        }
+    }
+}
+
+impl Pytorch {
+    fn run(&self, terminal: &Terminal) -> Status {
+        let text = match self.text(terminal) {
             Ok(text) => text,
             Err(error) => return terminal.report(&error),
         };
-        match &export.output {
+        match &self.output {
             None => terminal.print(&text),
             Some(path) => match write_file(path, text.as_bytes()) {
                 Ok(()) => Status::Ok,
@@ -51,9 +63,7 @@ impl Export {
             },
         }
     }
-}
 
-impl Pytorch {
     fn text(&self, terminal: &Terminal) -> Result<String, SpecError> {
         let spec = self.choice.spec(&self.input.file)?;
         let (network, warnings) = spec.compile_one()?;

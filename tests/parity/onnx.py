@@ -1,0 +1,217 @@
+#!/usr/bin/env python3
+"""Compares the models of `ksn export onnx` with the modules of `ksn export pytorch`: same weights, same input, inference.
+
+    cargo build -p ksdsl --bin ksn
+    python tests/parity/onnx.py                     all networks of the repository, and writes onnx.csv
+    python tests/parity/onnx.py --only 'vit*'       some, without writing onnx.csv
+    python tests/parity/onnx.py --functions         blocks as functions (ONNX Runtime only), without writing onnx.csv
+    python tests/parity/onnx.py --ksn target/release/ksn
+
+Every network is exported to both, with the same random weights. ONNX's checker reads the model; ONNX Runtime and OpenVINO
+run it in single precision for batches of 1 and 3, and PyTorch the module in double precision. The difference is the largest
+one, relative to the largest output; it must be at most 1e-5, or what PyTorch's single precision has, times 4. A model of more
+than 4 MB of weights must be at most 1.01 times as large as they are. Needs torch, safetensors, onnx, onnxruntime and openvino.
+"""
+
+import argparse
+import csv
+import fnmatch
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# This file is called as the package that it needs.
+sys.path = [it for it in sys.path if Path(it).resolve() != Path(__file__).resolve().parent]
+
+import onnx  # noqa: E402
+import onnxruntime  # noqa: E402
+import openvino  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+CSV = ROOT / "tests/parity/onnx.csv"
+FOLDERS = ["examples/nets", "tests/nets", "tests/nets/known", "ksdsl/tests/data"]
+HEAD = ["file", "network", "pytorch f32", "onnxruntime", "openvino", "weights", "model"]
+LIMIT = 1e-5
+BATCHES = [1, 3]
+# How often loops run that would be too long, written out.
+STEPS = {"loop_long": 20}
+
+
+@dataclass(frozen=True)
+class Net:
+    file: str
+    name: str
+
+
+class Skipped(Exception):
+    """A family whose parameters have no defaults; its instances are networks of their own."""
+
+
+def networks() -> list[Net]:
+    files = [it for folder in FOLDERS for it in sorted((ROOT / folder).glob("*.ksn"))]
+    names = [(it, name) for it in files for name in re.findall(r"^net (\w+)", it.read_text(), re.M)]
+    return [Net(str(file.relative_to(ROOT)), name) for file, name in names]
+
+
+def run(*command: object) -> str:
+    done = subprocess.run([str(it) for it in command], capture_output=True, text=True)
+    if done.returncode:
+        raise Skipped if "--set" in done.stderr else RuntimeError(done.stderr)
+    return done.stdout
+
+
+def module(path: Path) -> nn.Module:
+    names: dict[str, object] = {"__name__": "exported"}
+    exec(compile(path.read_text(), path, "exec"), names)
+    classes = [it for it in names.values() if isinstance(it, type) and it.__module__ == "exported"]
+    return classes[-1]()
+
+
+def randomise(model: nn.Module) -> None:
+    """All vectors at random, and what is zero: otherwise zeros and ones hide an error."""
+    for key, tensor in model.state_dict().items():
+        if key.endswith("low_rank_b") or not tensor.any():
+            tensor.normal_(0, 0.3)
+        elif tensor.numel() == max(tensor.shape, default=1):
+            tensor.mul_(torch.empty_like(tensor).uniform_(0.5, 1.5)).add_(torch.randn_like(tensor), alpha=0.1)
+        if key.endswith("running_var"):
+            tensor.uniform_(0.5, 1.5)
+
+
+def statistics(model: nn.Module, inputs: list[Tensor]) -> None:
+    """Running statistics near those of an input, each changed at random."""
+    plain = F.batch_norm
+
+    def batch_norm(x, mean, variance, weight, bias, training, momentum=0.1, eps=1e-5):
+        return plain(x, mean, variance, weight, bias, training, 1.0, eps)
+
+    F.batch_norm = batch_norm
+    try:
+        model.train()(*inputs)
+    except ValueError:
+        pass  # One value per channel.
+    finally:
+        F.batch_norm = plain
+        model.eval()
+    for key, tensor in model.state_dict().items():
+        if key.endswith("running_var"):
+            tensor.mul_(torch.empty_like(tensor).uniform_(0.5, 1.5)).clamp_(min=1e-3)
+        elif key.endswith("running_mean"):
+            tensor.add_(0.1 * torch.randn_like(tensor))
+
+
+def drawn(graph: onnx.GraphProto, text: str, batch: int) -> dict[str, Tensor]:
+    """Random inputs. Ids are below the smallest vocabulary of the file, lengths and places within the shortest sequence."""
+    inputs = {}
+    vocabulary = min((int(it) for it in re.findall(r"\bof (\d+)", text)), default=2)
+    for it in graph.input:
+        sizes = [dim.dim_value for dim in it.type.tensor_type.shape.dim][1:]
+        if it.type.tensor_type.elem_type == onnx.TensorProto.INT64:
+            inputs[it.name] = torch.randint(vocabulary, (batch, *sizes))
+        elif it.name in ("lengths", "length", "places", "masked"):
+            inputs[it.name] = torch.randint(1, 3, (batch, *sizes)).float()
+        else:
+            inputs[it.name] = torch.randn(batch, *sizes)
+    return inputs
+
+
+def distance(found: list[Tensor], expected: list[Tensor]) -> float:
+    worst = 0.0
+    for y, z in zip(found, expected, strict=True):
+        if y.shape != z.shape or not z.isfinite().all():
+            raise ValueError(f"shapes {tuple(y.shape)} and {tuple(z.shape)}, or values that are not finite")
+        worst = max(worst, float((y.double() - z).abs().max() / z.abs().max().clamp(min=1e-30)))
+    return worst
+
+
+def called(model: nn.Module, inputs: dict[str, Tensor], dtype: torch.dtype, steps: int | None) -> list[Tensor]:
+    cast = [it.to(dtype) if it.is_floating_point() else it for it in inputs.values()]
+    outputs = model.to(dtype)(*cast, **({"steps": steps} if steps else {}))
+    return list(outputs) if isinstance(outputs, tuple) else [outputs]
+
+
+def compare(net: Net, ksn: Path, more: list[str], folder: Path) -> list[object]:
+    python, weights, path = folder / "net.py", folder / "net.safetensors", folder / "net.onnx"
+    chosen = [ROOT / net.file, "--net", net.name]
+    steps = STEPS.get(net.name)
+    more = [*more, *(["--steps", f"steps={steps}"] if steps else [])]
+    run(ksn, "export", "pytorch", *chosen, "-o", python)
+    model = module(python)
+    with torch.no_grad():
+        randomise(model)
+        # The inputs are known from a first export.
+        save_file(model.state_dict(), weights, metadata=model.ties)
+        run(ksn, "export", "onnx", *chosen, "--weights", weights, "-o", path, *more)
+        text = (ROOT / net.file).read_text()
+        graph = onnx.load(path, load_external_data=False).graph
+        if not steps:
+            statistics(model, list(drawn(graph, text, 4).values()))
+        save_file(model.float().state_dict(), weights, metadata=model.ties)
+        run(ksn, "export", "onnx", *chosen, "--weights", weights, "-o", path, *more)
+        onnx.checker.check_model(str(path), full_check=True)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(str(path), options)
+        # OpenVINO does not read functions.
+        compiled = None
+        if "--functions" not in more:
+            compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        differences = [0.0] * (3 if compiled else 2)
+        for batch in BATCHES:
+            inputs = drawn(graph, text, batch)
+            expected = called(model, inputs, torch.float64, steps)
+            arrays = {name: it.numpy() for name, it in inputs.items()}
+            found = [
+                called(model, inputs, torch.float32, steps),
+                [torch.from_numpy(it) for it in session.run(None, arrays)],
+            ]
+            if compiled:
+                results = compiled(arrays)
+                found.append([torch.from_numpy(results[it].copy()) for it in compiled.outputs])
+            differences = [max(it, distance(y, expected)) for it, y in zip(differences, found, strict=True)]
+        model.float()
+    unique = sum(it.numel() * 4 for it in model.state_dict().values())
+    if unique > 4e6 and path.stat().st_size > 1.01 * unique:
+        raise ValueError(f"{path.stat().st_size} bytes for {unique} of weights")
+    limit = max(LIMIT, 4 * differences[0])
+    if max(differences[1:]) > limit:
+        raise ValueError(f"differences {differences}")
+    return [net.file, net.name, *(f"{it:.1e}" for it in differences), unique, path.stat().st_size]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ksn", type=Path, default=ROOT / "target/debug/ksn")
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--functions", action="store_true")
+    args = parser.parse_args()
+    rows, failed = [], []
+    for net in networks():
+        if not (fnmatch.fnmatch(net.name, args.only) or fnmatch.fnmatch(net.file, args.only)):
+            continue
+        torch.manual_seed(0)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                rows.append(compare(net, args.ksn, ["--functions"] if args.functions else [], Path(folder)))
+                print(*rows[-1], flush=True)
+            except Skipped:
+                continue
+            except Exception as error:  # All failures are shown in the end.
+                failed.append(net)
+                print(f"FAILED {net.file} {net.name}: {str(error)[:600]}", flush=True)
+    if args.only == "*" and not args.functions:
+        with CSV.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([HEAD, *rows])
+    print(f"{len(rows)} networks, {len(failed)} failed")
+    return int(bool(failed) or not rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
