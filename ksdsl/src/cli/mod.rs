@@ -2,6 +2,7 @@
 
 mod check;
 mod convert;
+mod diagram;
 mod expand;
 mod export;
 mod fold;
@@ -37,6 +38,8 @@ enum Command {
     Check(check::Check),
     /// Show layers, shapes, sharing, parameters and memory of a network
     Summary(summary::Show),
+    /// Draw a network as SVG or PNG
+    Diagram(diagram::Diagram),
     /// Print the generated Rust code
     Expand(expand::Expand),
     /// Export a network to another framework
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
     let status = match &cli.command {
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
+        Command::Diagram(diagram) => diagram.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
         Command::Export(export) => export.run(&terminal),
         Command::Fuse(fuse) => fuse.run(&terminal),
