@@ -8,7 +8,7 @@ fn number(at: usize) -> usize {
 }
 
 fn long(at: usize) -> usize {
-    number(at) << 16 | number(at + 2)
+    (number(at) << 16) | number(at + 2)
 }
 
 /// Where a table begins.
