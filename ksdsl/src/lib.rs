@@ -35,6 +35,9 @@ pub mod checkpoint;
 pub mod cli;
 #[doc(hidden)]
 pub mod codegen;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod diagram;
 #[doc(hidden)]
 pub mod elaborate;
 #[doc(hidden)]

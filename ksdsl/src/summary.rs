@@ -369,14 +369,34 @@ fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummar
 }
 
 fn details(layer: &Layer) -> String {
+    let mut words = traits(layer);
+    words.extend(layer.iterations.map(|most| format!("up to {most} times")));
+    words.join(", ")
+}
+
+/// What distinguishes a layer from others of its kind, wherever it stands.
+pub(crate) fn traits(layer: &Layer) -> Vec<String> {
     let mut words = layer.op.details();
     words.extend(layer.combined.map(|kernels| format!("combines {kernels} kernels")));
     words.extend(layer.view.transposed.then(|| "transposed kernel".to_owned()));
     words.extend(layer.view.slice.then(|| "slice of the kernel".to_owned()));
     words.extend(layer.rank.map(|rank| format!("private low_rank({rank})")));
     words.extend(layer.scaled.then(|| "private scale".to_owned()));
-    words.extend(layer.iterations.map(|most| format!("up to {most} times")));
-    words.join(", ")
+    words
+}
+
+/// `1,223,002`.
+#[cfg(feature = "cli")]
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Visits shown in the text form of a mapping before the rest is only counted.

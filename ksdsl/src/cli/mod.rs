@@ -3,6 +3,7 @@
 mod audit;
 mod check;
 mod convert;
+mod diagram;
 mod expand;
 mod export;
 mod fold;
@@ -38,6 +39,8 @@ enum Command {
     Check(check::Check),
     /// Show layers, shapes, sharing, parameters and memory of a network
     Summary(summary::Show),
+    /// Draw a network as SVG or PNG
+    Diagram(diagram::Diagram),
     /// Print the generated Rust code
     Expand(expand::Expand),
     /// Export a network to another framework
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
     let status = match &cli.command {
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
+        Command::Diagram(diagram) => diagram.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
         Command::Export(export) => export.run(&terminal),
         Command::Fuse(fuse) => fuse.run(&terminal),

@@ -2,6 +2,7 @@
 
 mod convert;
 mod counts;
+mod diagram;
 mod install;
 mod onnx;
 mod page;
