@@ -32,12 +32,17 @@ pub mod checkpoint;
 pub mod cli;
 #[doc(hidden)]
 pub mod codegen;
+#[cfg(feature = "memory")]
+#[doc(hidden)]
+pub mod diff;
 #[doc(hidden)]
 pub mod elaborate;
 #[doc(hidden)]
 pub mod export;
 #[doc(hidden)]
 pub mod foreign;
+#[doc(hidden)]
+pub mod format;
 #[cfg(feature = "graph")]
 #[doc(hidden)]
 pub mod graph;

@@ -2,10 +2,15 @@
 
 mod check;
 mod convert;
+mod diff;
 mod expand;
+mod explain;
 mod export;
+mod fmt;
 mod fold;
+mod grid;
 mod install;
+mod markdown;
 mod output;
 mod path_range;
 mod summary;
@@ -20,7 +25,7 @@ use std::process::ExitCode;
 
 /// Check, summarise, compile and export neural networks written in KSDSL.
 ///
-/// Exit status: 0 success, 1 errors in a specification or checkpoint, 2 usage errors.
+/// Exit status: 0 success, 1 errors in a specification or checkpoint (or differences), 2 usage errors.
 #[derive(Parser)]
 #[command(name = "ksn", version)]
 struct Cli {
@@ -37,6 +42,12 @@ enum Command {
     Check(check::Check),
     /// Show layers, shapes, sharing, parameters and memory of a network
     Summary(summary::Show),
+    /// Show what changed between two networks
+    Diff(diff::Diff),
+    /// Format specifications in the canonical style
+    Fmt(fmt::Fmt),
+    /// Explain a diagnostic
+    Explain(explain::Explain),
     /// Print the generated Rust code
     Expand(expand::Expand),
     /// Export a network to another framework
@@ -105,7 +116,7 @@ enum Colour {
 enum Status {
     /// No errors; warnings are allowed.
     Ok = 0,
-    /// A specification or a checkpoint has errors.
+    /// A specification or a checkpoint has errors, or networks or styles differ.
     Invalid = 1,
     /// A usage error: unknown file, network or parameter.
     Usage = 2,
@@ -118,6 +129,9 @@ pub fn main() -> ExitCode {
     let status = match &cli.command {
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
+        Command::Diff(diff) => diff.run(&terminal),
+        Command::Fmt(fmt) => fmt.run(&terminal),
+        Command::Explain(explain) => explain.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
         Command::Export(export) => export.run(&terminal),
         Command::Fuse(fuse) => fuse.run(&terminal),
