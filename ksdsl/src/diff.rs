@@ -121,10 +121,8 @@ pub fn diff(before: (&Network, &Summary), after: (&Network, &Summary)) -> Differ
     let same_layers = difference.removed.is_empty() && difference.added.is_empty() && difference.moved.is_empty();
     let same_layers = same_layers && difference.changed.is_empty() && difference.ports.is_empty();
     difference.connections = same_layers && connections(before.0) != connections(after.0);
-    difference.equal = same_layers
-        && !difference.connections
-        && difference.groups.is_empty()
-        && difference.mappings.is_empty();
+    difference.equal =
+        same_layers && !difference.connections && difference.groups.is_empty() && difference.mappings.is_empty();
     difference
 }
 
@@ -162,7 +160,8 @@ fn counts(a: &Summary, b: &Summary) -> Vec<Count> {
         ]
     };
     let both = of(a).into_iter().zip(of(b));
-    both.map(|((what, before), (_, after))| Count { what, before, after }).collect()
+    both.map(|((what, before), (_, after))| Count { what, before, after })
+        .collect()
 }
 
 fn changed(before: (&Network, &Summary), after: (&Network, &Summary), theirs: &HashMap<&str, usize>) -> Vec<Changed> {
@@ -266,15 +265,23 @@ fn mappings(ours: &[MappingSummary], theirs: &[MappingSummary]) -> Vec<Change> {
     let texts = |mappings: &[MappingSummary]| -> BTreeMap<String, String> {
         let text = |mapping: &MappingSummary| {
             let kernels = mapping.kernels.iter();
-            let kernels: Vec<String> = kernels.map(|kernel| kernel.map_or("_".into(), |it| it.to_string())).collect();
-            (mapping.group.clone(), format!("{}: {}", mapping.mapping, kernels.join(" ")))
+            let kernels: Vec<String> = kernels
+                .map(|kernel| kernel.map_or("_".into(), |it| it.to_string()))
+                .collect();
+            (
+                mapping.group.clone(),
+                format!("{}: {}", mapping.mapping, kernels.join(" ")),
+            )
         };
         mappings.iter().map(text).collect()
     };
     let (old, new) = (texts(ours), texts(theirs));
     let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let text = |texts: &BTreeMap<String, String>, name: &str| texts.get(name).cloned().unwrap_or_default();
-    names.into_iter().filter_map(|name| change(name, text(&old, name), text(&new, name))).collect()
+    names
+        .into_iter()
+        .filter_map(|name| change(name, text(&old, name), text(&new, name)))
+        .collect()
 }
 
 /// The forward pass as text, without the names of blocks.
@@ -292,7 +299,11 @@ fn forget_blocks(node: &mut Node) {
     match node {
         Node::Scope(scope) => in_scope(scope),
         Node::Loop(inner) => in_scope(&mut inner.scope),
-        Node::Join(join) => join.arms.iter_mut().flat_map(|arm| &mut arm.nodes).for_each(forget_blocks),
+        Node::Join(join) => join
+            .arms
+            .iter_mut()
+            .flat_map(|arm| &mut arm.nodes)
+            .for_each(forget_blocks),
         Node::Layer(_) | Node::Keep(_) | Node::Set(_) | Node::From(_) => {}
     }
 }

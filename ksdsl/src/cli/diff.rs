@@ -85,7 +85,9 @@ impl Diff {
         if let Some(net) = net {
             spec = spec.network(net);
         }
-        let spec = set.iter().fold(spec, |spec, (name, value)| spec.set(name, value.clone()));
+        let spec = set
+            .iter()
+            .fold(spec, |spec, (name, value)| spec.set(name, value.clone()));
         let (network, warnings) = spec.compile_one()?;
         terminal.diagnostics(spec.source(), &warnings);
         let summary = spec.summarise(&network);
@@ -100,9 +102,16 @@ fn report(difference: &Difference, terminal: &Terminal) -> String {
     if difference.equal {
         return heading.join("\n") + "\n\nno differences\n";
     }
-    let mut parts = vec![heading.join("\n"), counts(&difference.counts).text(terminal.width, terminal.colour)];
+    let mut parts = vec![
+        heading.join("\n"),
+        counts(&difference.counts).text(terminal.width, terminal.colour),
+    ];
     parts.extend(layers(difference, terminal));
-    let groups: Vec<String> = difference.groups.iter().map(|group| group_lines(group, terminal)).collect();
+    let groups: Vec<String> = difference
+        .groups
+        .iter()
+        .map(|group| group_lines(group, terminal))
+        .collect();
     parts.extend(section("shared kernels", &groups, terminal));
     let mapping = |change: &Change| painted('~', &words(change), terminal);
     let mappings: Vec<String> = difference.mappings.iter().map(mapping).collect();
@@ -126,7 +135,9 @@ fn counts(counts: &[Count]) -> Grid {
             Some("model") => ("model", bytes),
             Some("inference") => ("peak of inference", bytes),
             Some(_) => ("peak of training", bytes),
-            None => (count.what, |number| thousands(u64::try_from(number).unwrap_or(u64::MAX))),
+            None => (count.what, |number| {
+                thousands(u64::try_from(number).unwrap_or(u64::MAX))
+            }),
         };
         let cells = [name.to_owned(), show(count.before), show(count.after), percent(count)];
         grid.rows.push((cells.into(), Look::Plain));
@@ -150,15 +161,24 @@ fn layers(difference: &Difference, terminal: &Terminal) -> Option<String> {
         let rows = fold(rows.collect());
         lines.extend(rows.iter().map(|row| (sign, format!("{}  {}", row.path, row.kernel))));
     }
-    let changed = difference.changed.iter().map(|layer| (layer.path.as_str(), changes(layer)));
-    let moved = difference.moved.iter().map(|path| (path.as_str(), "runs in another order".to_owned()));
+    let changed = difference
+        .changed
+        .iter()
+        .map(|layer| (layer.path.as_str(), changes(layer)));
+    let moved = difference
+        .moved
+        .iter()
+        .map(|path| (path.as_str(), "runs in another order".to_owned()));
     for (text, paths) in by_text(changed.chain(moved)) {
         lines.push(('~', format!("{}  {text}", paths_in_words(&paths))));
     }
     if difference.connections {
         lines.push(('~', "layers are connected in another way".to_owned()));
     }
-    let lines: Vec<String> = lines.iter().map(|(sign, line)| painted(*sign, line, terminal)).collect();
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|(sign, line)| painted(*sign, line, terminal))
+        .collect();
     section("layers", &lines, terminal)
 }
 
@@ -196,7 +216,11 @@ fn description(layer: &LayerSummary) -> String {
         "" => String::new(),
         details => format!(" ({details})"),
     };
-    let group = layer.group.as_ref().map(|group| format!(" [{group}]")).unwrap_or_default();
+    let group = layer
+        .group
+        .as_ref()
+        .map(|group| format!(" [{group}]"))
+        .unwrap_or_default();
     format!(
         "{}{details} {} -> {}{group}",
         layer.op,
@@ -241,5 +265,9 @@ fn painted(sign: char, line: &str, terminal: &Terminal) -> String {
         '+' => 32,
         _ => 33,
     };
-    if terminal.colour { format!("\x1b[{code}m{line}\x1b[0m") } else { line }
+    if terminal.colour {
+        format!("\x1b[{code}m{line}\x1b[0m")
+    } else {
+        line
+    }
 }

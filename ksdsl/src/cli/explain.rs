@@ -33,7 +33,10 @@ impl Explain {
 
 /// `KS0001  The text does not follow the grammar`, for every code.
 fn list() -> String {
-    Code::ALL.iter().map(|code| format!("{code}  {}\n", code.meaning())).collect()
+    Code::ALL
+        .iter()
+        .map(|code| format!("{code}  {}\n", code.meaning()))
+        .collect()
 }
 
 /// The code that is meant by `KS0050`, `ks50` or `50`.
@@ -66,11 +69,21 @@ fn near(word: &str) -> String {
         Some(number) => {
             let distance = |code: &Code| (*code as u16).abs_diff(number);
             let least = Code::ALL.iter().map(distance).min();
-            Code::ALL.iter().copied().filter(|code| Some(distance(code)) == least).collect()
+            Code::ALL
+                .iter()
+                .copied()
+                .filter(|code| Some(distance(code)) == least)
+                .collect()
         }
-        None => nearest(word, codes.iter().map(String::as_str)).and_then(code).into_iter().collect(),
+        None => nearest(word, codes.iter().map(String::as_str))
+            .and_then(code)
+            .into_iter()
+            .collect(),
     };
-    let near: Vec<String> = near.iter().map(|code| format!("`{code}` ({})", code.meaning())).collect();
+    let near: Vec<String> = near
+        .iter()
+        .map(|code| format!("`{code}` ({})", code.meaning()))
+        .collect();
     match near.is_empty() {
         true => "`ksn explain` lists all codes, such as `KS0050`".to_owned(),
         false => format!("the nearest is {}; `ksn explain` lists all codes", near.join(" or ")),

@@ -60,8 +60,16 @@ impl Fmt {
 
     fn file(&self, path: &Path, terminal: &Terminal) -> Outcome {
         let is_stdin = path == Path::new("-");
-        let name = if is_stdin { "standard input".into() } else { path.display().to_string() };
-        let before = match if is_stdin { read_stdin(terminal) } else { read(path, terminal) } {
+        let name = if is_stdin {
+            "standard input".into()
+        } else {
+            path.display().to_string()
+        };
+        let before = match if is_stdin {
+            read_stdin(terminal)
+        } else {
+            read(path, terminal)
+        } {
             Ok(text) => text,
             Err(status) => return Outcome::Failed(status),
         };
@@ -129,7 +137,10 @@ fn report(error: FormatError, name: &str, terminal: &Terminal) -> Status {
         }
         FormatError::Changed => {
             let message = format!("{name} is left as it is: its formatted text would not mean the same");
-            terminal.complain(&message, Some("this is a fault of `ksn fmt`; please report it with the file"));
+            terminal.complain(
+                &message,
+                Some("this is a fault of `ksn fmt`; please report it with the file"),
+            );
             Status::Usage
         }
     }
@@ -138,7 +149,13 @@ fn report(error: FormatError, name: &str, terminal: &Terminal) -> Status {
 /// A unified diff.
 fn differences(name: &str, before: &str, after: &str, colour: bool) -> String {
     let diff = TextDiff::from_lines(before, after);
-    let paint = |code: &str, text: String| if colour { format!("\x1b[{code}m{text}\x1b[0m\n") } else { text + "\n" };
+    let paint = |code: &str, text: String| {
+        if colour {
+            format!("\x1b[{code}m{text}\x1b[0m\n")
+        } else {
+            text + "\n"
+        }
+    };
     let mut text = paint("1", format!("--- {name}")) + &paint("1", format!("+++ {name} (formatted)"));
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
         text += &paint("36", hunk.header().to_string());

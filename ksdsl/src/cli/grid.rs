@@ -41,7 +41,9 @@ impl Grid {
 
     /// Leaves a column out, if there is one of this title.
     pub(super) fn remove(&mut self, title: &str) {
-        let Some(at) = self.columns.iter().position(|column| column.title == title) else { return };
+        let Some(at) = self.columns.iter().position(|column| column.title == title) else {
+            return;
+        };
         self.columns.remove(at);
         for (cells, _) in &mut self.rows {
             cells.remove(at);
@@ -50,7 +52,9 @@ impl Grid {
 
     /// Leaves a column out that has nothing in it.
     pub(super) fn remove_empty(&mut self, title: &str) {
-        let Some(at) = self.columns.iter().position(|column| column.title == title) else { return };
+        let Some(at) = self.columns.iter().position(|column| column.title == title) else {
+            return;
+        };
         if self.rows.iter().all(|(cells, _)| cells[at].is_empty()) {
             self.remove(title);
         }
@@ -66,7 +70,9 @@ impl Grid {
         let mut widths = self.widths();
         while line(&widths) > limit {
             let wrapping = (0..widths.len()).filter(|at| !self.columns[*at].is_number && widths[*at] > NARROWEST);
-            let Some(widest) = wrapping.max_by_key(|at| widths[*at]) else { break };
+            let Some(widest) = wrapping.max_by_key(|at| widths[*at]) else {
+                break;
+            };
             widths[widest] -= 1;
         }
         widths
@@ -95,19 +101,30 @@ impl Grid {
     /// The rows alone.
     pub(super) fn text_without_titles(&self, limit: usize, colour: bool) -> String {
         let widths = self.widths_within(limit);
-        let rows = self.rows.iter().map(|(cells, look)| self.row(cells, &widths, *look, colour));
+        let rows = self
+            .rows
+            .iter()
+            .map(|(cells, look)| self.row(cells, &widths, *look, colour));
         rows.collect::<Vec<_>>().join("\n")
     }
 
     fn row(&self, cells: &[String], widths: &[usize], look: Look, colour: bool) -> String {
-        let wrapped: Vec<Vec<String>> = cells.iter().zip(widths).map(|(cell, width)| wrap(cell, *width)).collect();
+        let wrapped: Vec<Vec<String>> = cells
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| wrap(cell, *width))
+            .collect();
         let height = wrapped.iter().map(Vec::len).max().unwrap_or(0);
         let show = |line: usize| {
             let mut text = String::new();
             for ((column, cell), width) in self.columns.iter().zip(&wrapped).zip(widths) {
                 let cell = cell.get(line).map_or("", String::as_str);
                 let blanks = " ".repeat(width.saturating_sub(length(cell)));
-                text += &if column.is_number { blanks + cell } else { cell.to_owned() + &blanks };
+                text += &if column.is_number {
+                    blanks + cell
+                } else {
+                    cell.to_owned() + &blanks
+                };
                 text += &" ".repeat(GAP);
             }
             styled(text.trim_end(), look, colour)
@@ -119,7 +136,10 @@ impl Grid {
     pub(super) fn markdown(&self) -> String {
         let row = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
         let titles = self.columns.iter().map(|column| column.title.to_owned()).collect();
-        let dashes = self.columns.iter().map(|column| if column.is_number { "---:" } else { "---" });
+        let dashes = self
+            .columns
+            .iter()
+            .map(|column| if column.is_number { "---:" } else { "---" });
         let mut lines = vec![row(titles), row(dashes.map(str::to_owned).collect())];
         for (cells, look) in &self.rows {
             let bold = |cell: &String| match cell.is_empty() || *look != Look::Bold {
@@ -154,11 +174,19 @@ fn length(text: &str) -> usize {
 /// comma or an underscore, or before a dot or a bracket, if there is one.
 fn wrap(cell: &str, width: usize) -> Vec<String> {
     let indent: String = cell.chars().take_while(|c| *c == ' ').chain("  ".chars()).collect();
-    let indent = if indent.len() * 2 > width { String::new() } else { indent };
+    let indent = if indent.len() * 2 > width {
+        String::new()
+    } else {
+        indent
+    };
     let mut rest: Vec<char> = cell.chars().collect();
     let mut lines = Vec::new();
     while rest.len() > width {
-        let start = if lines.is_empty() { rest.iter().take_while(|c| **c == ' ').count() } else { indent.len() };
+        let start = if lines.is_empty() {
+            rest.iter().take_while(|c| **c == ' ').count()
+        } else {
+            indent.len()
+        };
         let may_end = |at: &usize| matches!(rest[at - 1], ' ' | ',' | '_') || matches!(rest[*at], '.' | '[' | ' ');
         let end = (start + 1..=width).rev().find(may_end).unwrap_or(width.max(start + 1));
         lines.push(rest[..end].iter().collect::<String>().trim_end().to_owned());
@@ -231,8 +259,10 @@ mod tests {
     #[test]
     fn wide_columns_are_made_narrower_first() {
         let mut grid = Grid::new(&["path", "count"], &["count"]);
-        grid.rows.push((vec!["body.layer.conv.one".into(), "1,000".into()], Look::Plain));
-        let expected = "path             count\n──────────────────────\nbody.layer.conv  1,000\n  .one\n──────────────────────";
+        grid.rows
+            .push((vec!["body.layer.conv.one".into(), "1,000".into()], Look::Plain));
+        let expected =
+            "path             count\n──────────────────────\nbody.layer.conv  1,000\n  .one\n──────────────────────";
         assert_eq!(grid.text(22, false), expected);
         assert_eq!(
             grid.markdown(),

@@ -131,7 +131,9 @@ impl Terminal {
 
 /// The code of the first error.
 fn first_code(diagnostics: &[Diagnostic]) -> Option<Code> {
-    let error = diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+    let error = diagnostics
+        .iter()
+        .find(|diagnostic| diagnostic.severity == Severity::Error);
     error.map(|error| error.code)
 }
 

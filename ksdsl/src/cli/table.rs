@@ -43,7 +43,10 @@ pub(super) fn table(summary: &Summary, layout: Layout) -> String {
     }
     let totals = totals.join("\n\n");
     // With the blank lines between the parts and the line of the next prompt.
-    let lines = [&heading, &layers, &totals].iter().map(|part| part.lines().count() + 1).sum::<usize>();
+    let lines = [&heading, &layers, &totals]
+        .iter()
+        .map(|part| part.lines().count() + 1)
+        .sum::<usize>();
     match layout.height.is_some_and(|height| lines > height) {
         true => format!("{heading}\n\n{totals}\n\n{layers}\n"),
         false => format!("{heading}\n\n{layers}\n\n{totals}\n"),
@@ -92,8 +95,13 @@ fn rows(summary: &Summary, all: bool) -> Vec<Row> {
 
 /// The columns that follow those which name a layer; those of the last line are numbers.
 const COLUMNS: [&str; 7] = [
-    "output", "kernel", "algorithm", "group",
-    "stored", "unshared", "multiply-adds",
+    "output",
+    "kernel",
+    "algorithm",
+    "group",
+    "stored",
+    "unshared",
+    "multiply-adds",
 ];
 
 fn cells(row: &Row) -> [String; COLUMNS.len()] {
@@ -127,7 +135,8 @@ fn flat(rows: &[Row], summary: &Summary) -> Grid {
     let mut grid = grid(&["path", "layer"]);
     for row in rows {
         let names = [row.path.to_string(), row.layer.to_owned()];
-        grid.rows.push((names.into_iter().chain(cells(row)).collect(), Look::Plain));
+        grid.rows
+            .push((names.into_iter().chain(cells(row)).collect(), Look::Plain));
     }
     add_total(&mut grid, summary, 2);
     grid.remove_empty("group");
@@ -142,7 +151,12 @@ fn outline(rows: &[Row], summary: &Summary, layout: Layout) -> String {
     let common = |a: usize, b: Option<usize>| {
         let other: &[String] = b.and_then(|b| paths.get(b)).map_or(&[], Vec::as_slice);
         let shortest = paths[a].len().min(other.len()).saturating_sub(1);
-        paths[a].iter().zip(other).take(shortest).take_while(|(mine, theirs)| mine == theirs).count()
+        paths[a]
+            .iter()
+            .zip(other)
+            .take(shortest)
+            .take_while(|(mine, theirs)| mine == theirs)
+            .count()
     };
     for (at, row) in rows.iter().enumerate() {
         let before = common(at, at.checked_sub(1));
@@ -153,7 +167,11 @@ fn outline(rows: &[Row], summary: &Summary, layout: Layout) -> String {
             grid.rows.push((cells, Look::Plain));
         }
         let name = paths[at][depth..].join(".");
-        let label = if is_label(&paths[at][paths[at].len() - 1], row.layer) { format!("{name}: {}", row.layer) } else { name };
+        let label = if is_label(&paths[at][paths[at].len() - 1], row.layer) {
+            format!("{name}: {}", row.layer)
+        } else {
+            name
+        };
         let look = if row.unshared == 0 { Look::Dim } else { Look::Plain };
         let names = ["  ".repeat(depth) + &label];
         grid.rows.push((names.into_iter().chain(cells(row)).collect(), look));
@@ -171,7 +189,10 @@ fn outline(rows: &[Row], summary: &Summary, layout: Layout) -> String {
 /// Whether a name says more than the operation: not `conv` and `conv_2` of a `conv`.
 fn is_label(name: &str, layer: &str) -> bool {
     let rest = name.split('[').next().and_then(|name| name.strip_prefix(layer));
-    let number = |rest: &str| rest.strip_prefix('_').is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let number = |rest: &str| {
+        rest.strip_prefix('_')
+            .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+    };
     !rest.is_some_and(|rest| rest.is_empty() || number(rest))
 }
 
@@ -280,7 +301,40 @@ pub(super) fn bytes(bytes: u128) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, thousands};
+    use super::{Layout, bytes, is_label, table, thousands};
+    use crate::spec::Spec;
+
+    /// Where the totals and the table of layers begin.
+    fn places(height: Option<usize>) -> (usize, usize, usize) {
+        let text = "net a { input 4; repeat 3 { linear(4); relu } share isomorphic linear }";
+        let summary = Spec::parse("a.ksn", text).summary().expect("a network");
+        let layout = Layout {
+            all: true,
+            width: 80,
+            height,
+            colour: false,
+        };
+        let text = table(&summary, layout);
+        let find = |word: &str| text.find(word).expect("the word");
+        (find("\nparameters  "), find("\nlayer  "), text.lines().count())
+    }
+
+    /// On a screen with a line for the next prompt.
+    #[test]
+    fn totals_come_first_where_the_screen_is_too_small() {
+        let (totals, layers, lines) = places(None);
+        assert!(layers < totals);
+        let (totals, layers, _) = places(Some(lines + 1));
+        assert!(layers < totals);
+        let (totals, layers, same) = places(Some(lines));
+        assert!(totals < layers && same == lines);
+    }
+
+    #[test]
+    fn names_of_kinds_are_no_labels() {
+        assert!(!is_label("conv", "conv") && !is_label("conv_12", "conv") && !is_label("conv[3]", "conv"));
+        assert!(is_label("conv1", "conv") && is_label("convert", "conv") && is_label("up", "linear"));
+    }
 
     #[test]
     fn numbers_are_grouped_by_thousands() {

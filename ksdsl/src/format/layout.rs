@@ -1,6 +1,7 @@
 //! The tree as text. Statements keep the lines that their author gave them, as long as these are not too long;
 //! everything within a statement is laid out anew.
 
+use super::flat::{flat_braces, flat_list, flat_pieces, flat_unit, is_apart, segment, separator};
 use super::tokens::{Comment, Token};
 use super::tree::{Body, List, Piece, Unit};
 
@@ -57,7 +58,11 @@ impl Writer {
         let mut joinable = false;
         for (number, unit) in units.iter().enumerate() {
             let flat = flat_unit(unit);
-            let inline = unit.first().before.iter().all(|comment| comment.is_inline() && !comment.own_line);
+            let inline = unit
+                .first()
+                .before
+                .iter()
+                .all(|comment| comment.is_inline() && !comment.own_line);
             if joinable
                 && !unit.first().newline
                 && inline
@@ -84,7 +89,10 @@ impl Writer {
     /// The comments and the blank lines before a statement, and the start of its line.
     fn comments_before(&mut self, unit: &Unit, is_first: bool, indent: usize) {
         let first = unit.first();
-        let own = first.before.iter().take_while(|comment| comment.own_line || !comment.is_inline());
+        let own = first
+            .before
+            .iter()
+            .take_while(|comment| comment.own_line || !comment.is_inline());
         for (number, comment) in own.enumerate() {
             self.blank_line(comment.blank && !(is_first && number == 0));
             self.line(indent);
@@ -133,21 +141,27 @@ impl Writer {
                     before = Some(token);
                 }
                 Piece::List(list) => {
-                    let whole = self.space(before, &list.open).to_owned() + &flat_list(list).unwrap_or_default();
+                    let flat = flat_list(list);
+                    let lead = match self.closed && flat.is_some() {
+                        true => {
+                            self.line(indent + INDENT);
+                            ""
+                        }
+                        false => self.space(before, &list.open),
+                    };
                     let rest = segment(&list.close, &pieces[number + 1..]).unwrap_or_default();
-                    if flat_list(list).is_some() && self.fits(&(whole.clone() + &rest)) {
-                        self.push(&whole);
-                    } else {
-                        self.list(before, list, indent);
+                    match flat.filter(|flat| self.fits(&format!("{lead}{flat}{rest}"))) {
+                        Some(flat) => self.push(&format!("{lead}{flat}")),
+                        None => self.list(before, list, indent),
                     }
                     before = Some(&list.close);
                 }
                 Piece::Body(body) => {
                     let rest = flat_pieces(before, &pieces[number..]);
-                    match rest.filter(|rest| !self.closed && self.fits(rest)) {
-                        Some(rest) => return self.push(&rest),
-                        None => self.body(before, body, indent),
+                    if let Some(rest) = rest.filter(|rest| !self.closed && self.fits(rest)) {
+                        return self.push(&rest);
                     }
+                    self.braces(before, body, indent);
                     before = Some(&body.close);
                 }
             }
@@ -157,9 +171,13 @@ impl Writer {
     /// A token with its comments, on a line of its own if it may begin one and does not fit.
     fn token(&mut self, before: Option<&Token>, token: &Token, rest: &[Piece], indent: usize) {
         let is_first = before.is_none();
-        let deeper = if token.is("else") || token.is("shortcut") { indent } else { indent + INDENT };
+        let continues = ["else", "shortcut", "{"].iter().any(|word| token.is(word));
+        let deeper = if continues { indent } else { indent + INDENT };
         // Those of the first token of a statement that end lines are written already.
-        let comments = token.before.iter().skip_while(|comment| is_first && (comment.own_line || !comment.is_inline()));
+        let comments = token
+            .before
+            .iter()
+            .skip_while(|comment| is_first && (comment.own_line || !comment.is_inline()));
         for comment in comments {
             if self.closed || comment.own_line {
                 self.line(deeper);
@@ -167,7 +185,7 @@ impl Writer {
                 self.push(" ");
             }
             self.push(&comment.text);
-            self.closed = !comment.is_inline();
+            self.closed = comment.ends_line();
             if is_first && !self.closed {
                 self.push(" ");
             }
@@ -229,17 +247,30 @@ impl Writer {
     }
 
     fn comments_before_element(&mut self, comments: &[Comment], indent: usize) {
-        for comment in comments.iter().take_while(|comment| comment.own_line || !comment.is_inline()) {
+        for comment in comments
+            .iter()
+            .take_while(|comment| comment.own_line || !comment.is_inline())
+        {
             self.line(indent);
             self.push(&comment.text);
         }
     }
 
+    /// A body, on several lines unless only a comment behind it keeps the statement from one.
+    fn braces(&mut self, before: Option<&Token>, body: &Body, indent: usize) {
+        let flat = flat_braces(body).filter(|_| !self.closed && body.close.after.iter().any(Comment::ends_line));
+        match flat.filter(|flat| self.fits(&format!(" {flat}"))) {
+            Some(flat) => {
+                self.push(" ");
+                self.push(&flat);
+                self.trail(&body.close.after, indent);
+            }
+            None => self.body(before, body, indent),
+        }
+    }
+
     /// A body on several lines.
     fn body(&mut self, before: Option<&Token>, body: &Body, indent: usize) {
-        if self.closed {
-            self.line(indent);
-        }
         self.token(before, &body.open, &[Piece::Token(Token::default())], indent);
         self.statements(&body.statements, indent + INDENT, false);
         let mut comments = body.close.before.clone();
@@ -251,146 +282,4 @@ impl Writer {
         self.push("}");
         self.trail(&body.close.after, indent);
     }
-}
-
-/// What separates a statement from the one before in the same line.
-fn separator(before: &Unit) -> &'static str {
-    if before.ends_with_body() { " " } else { "; " }
-}
-
-/// Whether a space belongs between two tokens.
-fn is_apart(before: &Token, token: &Token) -> bool {
-    let opens = |token: &Token| matches!(token.text.as_str(), "(" | "[" | "." | "..");
-    let closes = matches!(token.text.as_str(), ")" | "]" | "," | ":" | ";" | "." | "..");
-    !opens(before) && !before.mark.unary && !closes && !token.mark.tight
-}
-
-/// A token behind another in one line, with its comments; `None` if these need more lines.
-fn flat_token(before: Option<&Token>, token: &Token) -> Option<String> {
-    let mut text = String::new();
-    let mut apart = before.is_some_and(|before| is_apart(before, token));
-    for comment in &token.before {
-        if !comment.is_inline() || comment.own_line {
-            return None;
-        }
-        text += if before.is_some() || !text.is_empty() { " " } else { "" };
-        text += &comment.text;
-        apart = true;
-    }
-    text += if apart { " " } else { "" };
-    text += &token.text;
-    for comment in &token.after {
-        if !comment.is_inline() {
-            return None;
-        }
-        text = text + " " + &comment.text;
-    }
-    Some(text)
-}
-
-/// A statement or an element in one line, without the comments behind it and those in lines above it.
-fn flat_unit(unit: &Unit) -> Option<String> {
-    let first = unit.first();
-    let above = first.before.iter().take_while(|comment| comment.own_line || !comment.is_inline());
-    let above = above.count();
-    if above == 0 {
-        return flat_pieces(None, &unit.pieces);
-    }
-    let Piece::Token(_) = &unit.pieces[0] else { return None };
-    let bare = Token {
-        before: first.before[above..].to_vec(),
-        ..first.clone()
-    };
-    let rest = flat_pieces(Some(&bare), &unit.pieces[1..])?;
-    Some(flat_token(None, &bare)? + &rest)
-}
-
-fn flat_pieces(before: Option<&Token>, pieces: &[Piece]) -> Option<String> {
-    let (mut text, mut before) = (String::new(), before);
-    for piece in pieces {
-        match piece {
-            Piece::Token(token) => {
-                text += &flat_token(before, token)?;
-                before = Some(token);
-            }
-            Piece::List(list) => {
-                text += if before.is_some_and(|before| is_apart(before, &list.open)) { " " } else { "" };
-                text += &flat_list(list)?;
-                before = Some(&list.close);
-            }
-            Piece::Body(body) => {
-                text += if before.is_some() { " " } else { "" };
-                text += &flat_body(body)?;
-                before = Some(&body.close);
-            }
-        }
-    }
-    Some(text)
-}
-
-fn flat_list(list: &List) -> Option<String> {
-    let mut text = flat_token(None, &list.open)?;
-    for (number, element) in list.elements.iter().enumerate() {
-        text += if number > 0 { ", " } else { "" };
-        text += &flat_pieces(None, &element.pieces)?;
-        text += &flat_comments(&element.after)?;
-    }
-    text += &flat_comments(&list.close.before)?;
-    text += &list.close.text;
-    text += &flat_comments(&list.close.after)?;
-    Some(text)
-}
-
-fn flat_body(body: &Body) -> Option<String> {
-    if body.has_lines() {
-        return None;
-    }
-    let mut text = flat_token(None, &body.open)?;
-    for (number, statement) in body.statements.iter().enumerate() {
-        let before = number.checked_sub(1).map(|before| separator(&body.statements[before]));
-        text += before.unwrap_or(" ");
-        text += &flat_pieces(None, &statement.pieces)?;
-        text += &flat_comments(&statement.after)?;
-    }
-    let comments = flat_comments(&body.close.before)?;
-    let is_empty = body.statements.is_empty() && comments.is_empty() && body.open.after.is_empty();
-    text += &comments;
-    text += if is_empty { "}" } else { " }" };
-    text += &flat_comments(&body.close.after)?;
-    Some(text)
-}
-
-fn flat_comments(comments: &[Comment]) -> Option<String> {
-    let mut text = String::new();
-    for comment in comments {
-        if !comment.is_inline() || comment.own_line {
-            return None;
-        }
-        text = text + " " + &comment.text;
-    }
-    Some(text)
-}
-
-/// What follows a token up to the next place at which the line may break.
-fn segment(token: &Token, rest: &[Piece]) -> Option<String> {
-    let (mut text, mut before) = (String::new(), token);
-    for piece in rest {
-        match piece {
-            Piece::Token(next) if next.mark.may_break || before.is(",") => break,
-            Piece::Token(next) => {
-                text += &flat_token(Some(before), next)?;
-                before = next;
-            }
-            Piece::List(list) => {
-                text += if is_apart(before, &list.open) { " " } else { "" };
-                text += &flat_list(list)?;
-                before = &list.close;
-            }
-            Piece::Body(_) => {
-                text += " {";
-                break;
-            }
-        }
-    }
-    Some(text)
 }

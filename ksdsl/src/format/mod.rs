@@ -5,6 +5,7 @@
 //! lines. Formatting twice is formatting once, and nothing but blanks, `;` and last commas changes: that is compared
 //! before a text is given out.
 
+mod flat;
 mod layout;
 mod tokens;
 mod tree;
@@ -37,7 +38,11 @@ pub fn format(name: &str, text: &str) -> Result<String, FormatError> {
         return Err(FormatError::Changed);
     }
     let windows = text.find('\n').is_some_and(|at| text[..at].ends_with('\r'));
-    Ok(if windows { formatted.replace('\n', "\r\n") } else { formatted })
+    Ok(if windows {
+        formatted.replace('\n', "\r\n")
+    } else {
+        formatted
+    })
 }
 
 fn read(name: &str, text: &str) -> Result<Vec<Token>, FormatError> {

@@ -112,7 +112,10 @@ impl Reader {
             pieces,
             after: Vec::new(),
         };
-        unit.after = unit.last_mut().map(|last| std::mem::take(&mut last.after)).unwrap_or_default();
+        unit.after = unit
+            .last_mut()
+            .map(|last| std::mem::take(&mut last.after))
+            .unwrap_or_default();
         unit
     }
 
