@@ -15,7 +15,7 @@ pub enum Severity {
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $number:literal,)+) => {
-        /// What kind of problem a diagnostic reports; `docs/book/src/diagnostics.md` explains each.
+        /// What kind of problem a diagnostic reports; `src/diagnostics.md`, a page of the book, explains each.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[non_exhaustive]
         pub enum Code { $($(#[doc = $doc])+ $name = $number,)+ }

@@ -38,12 +38,17 @@ pub mod codegen;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod diagram;
+#[cfg(feature = "memory")]
+#[doc(hidden)]
+pub mod diff;
 #[doc(hidden)]
 pub mod elaborate;
 #[doc(hidden)]
 pub mod export;
 #[doc(hidden)]
 pub mod foreign;
+#[doc(hidden)]
+pub mod format;
 #[cfg(feature = "graph")]
 #[doc(hidden)]
 pub mod graph;

@@ -45,6 +45,22 @@ impl Row {
         }
     }
 
+    /// A row of a path and a text alone.
+    pub(super) fn of_text(path: &str, text: String) -> Self {
+        Row {
+            path: PathRange::new(parse(path)),
+            layer: "",
+            output: String::new(),
+            kernel: text,
+            algorithm: "",
+            group: String::new(),
+            stored: 0,
+            unshared: 0,
+            macs: 0,
+            layers: 1,
+        }
+    }
+
     /// The index in which `next` is the same layer of the next block. What is stored may differ: a
     /// shared kernel is stored at its first visit.
     fn continued_by(&self, next: &Row) -> Option<usize> {

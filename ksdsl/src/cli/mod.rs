@@ -4,10 +4,15 @@ mod audit;
 mod check;
 mod convert;
 mod diagram;
+mod diff;
 mod expand;
+mod explain;
 mod export;
+mod fmt;
 mod fold;
+mod grid;
 mod install;
+mod markdown;
 mod output;
 mod path_range;
 mod summary;
@@ -22,7 +27,7 @@ use std::process::ExitCode;
 
 /// Check, summarise, compile and export neural networks written in KSDSL.
 ///
-/// Exit status: 0 success, 1 errors in a specification or checkpoint, 2 usage errors.
+/// Exit status: 0 success, 1 errors in a specification or checkpoint (or differences), 2 usage errors.
 #[derive(Parser)]
 #[command(name = "ksn", version)]
 struct Cli {
@@ -41,6 +46,12 @@ enum Command {
     Summary(summary::Show),
     /// Draw a network as SVG or PNG
     Diagram(diagram::Diagram),
+    /// Show what changed between two networks
+    Diff(diff::Diff),
+    /// Format specifications in the canonical style
+    Fmt(fmt::Fmt),
+    /// Explain a diagnostic
+    Explain(explain::Explain),
     /// Print the generated Rust code
     Expand(expand::Expand),
     /// Export a network to another framework
@@ -111,7 +122,7 @@ enum Colour {
 enum Status {
     /// No errors; warnings are allowed.
     Ok = 0,
-    /// A specification or a checkpoint has errors.
+    /// A specification or a checkpoint has errors, or networks or styles differ.
     Invalid = 1,
     /// A usage error: unknown file, network or parameter.
     Usage = 2,
@@ -125,6 +136,9 @@ pub fn main() -> ExitCode {
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
         Command::Diagram(diagram) => diagram.run(&terminal),
+        Command::Diff(diff) => diff.run(&terminal),
+        Command::Fmt(fmt) => fmt.run(&terminal),
+        Command::Explain(explain) => explain.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
         Command::Export(export) => export.run(&terminal),
         Command::Fuse(fuse) => fuse.run(&terminal),

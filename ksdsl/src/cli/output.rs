@@ -2,7 +2,7 @@
 //! panic.
 
 use super::{Colour, Status};
-use crate::diag::{Diagnostic, Severity};
+use crate::diag::{Code, Diagnostic, Severity};
 use crate::limits;
 use crate::render::render;
 use crate::source::Source;
@@ -12,11 +12,23 @@ use std::io::{self, IsTerminal, Write};
 
 /// What the two output streams can show.
 pub(super) struct Terminal {
-    /// Whether stdout is a terminal, so that lines have to fit its width.
-    pub(super) fit: bool,
+    /// The characters of a line: those of the terminal, and 80 if stdout is none.
+    pub(super) width: usize,
+    /// The lines of the terminal, if stdout is one.
+    pub(super) height: Option<usize>,
     /// Whether stdout gets colours.
     pub(super) colour: bool,
     error_colour: bool,
+}
+
+/// Columns that a terminal is thought to have at least, lest tables become unreadable.
+const NARROWEST: usize = 40;
+
+/// Columns and lines, if this is a terminal that has any.
+fn terminal_size_of(stream: &io::Stdout) -> Option<(usize, usize)> {
+    let (width, height) = terminal_size::terminal_size_of(stream)?;
+    let size = (usize::from(width.0), usize::from(height.0));
+    (stream.is_terminal() && size.0 > 0 && size.1 > 0).then_some(size)
 }
 
 impl Terminal {
@@ -27,10 +39,12 @@ impl Terminal {
             Colour::Always => true,
             Colour::Never => false,
         };
-        let fit = io::stdout().is_terminal();
+        let stdout = io::stdout();
+        let size = terminal_size_of(&stdout);
         Terminal {
-            fit,
-            colour: wanted(fit),
+            width: size.map_or(80, |(width, _)| width.max(NARROWEST)),
+            height: size.map(|(_, height)| height),
+            colour: wanted(stdout.is_terminal()),
             error_colour: wanted(io::stderr().is_terminal()),
         }
     }
@@ -58,7 +72,11 @@ impl Terminal {
         match error {
             SpecError::Invalid(invalid) => {
                 self.diagnostics(&invalid.source, &invalid.diagnostics);
-                self.note(&format!("{}: {}", invalid.source.name(), count(&invalid.diagnostics)));
+                let details = first_code(&invalid.diagnostics)
+                    .map(|code| format!("; for details: ksn explain {code}"))
+                    .unwrap_or_default();
+                let number = count(&invalid.diagnostics);
+                self.note(&format!("{}: {number}{details}", invalid.source.name()));
                 Status::Invalid
             }
             SpecError::Read(read) => match read.diagnostic() {
@@ -109,6 +127,14 @@ impl Terminal {
         // Where not even this can be written there is nobody to tell.
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
+}
+
+/// The code of the first error.
+fn first_code(diagnostics: &[Diagnostic]) -> Option<Code> {
+    let error = diagnostics
+        .iter()
+        .find(|diagnostic| diagnostic.severity == Severity::Error);
+    error.map(|error| error.code)
 }
 
 /// A hint for the command line.

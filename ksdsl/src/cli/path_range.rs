@@ -29,6 +29,29 @@ impl PathRange {
         (consecutive && only_difference(&self.last, &next.last) == Some(at)).then_some(at)
     }
 
+    /// Its parts between dots, with the indices behind them: `mixer[0..16]`, `pointwise`.
+    pub(super) fn segments(&self) -> Vec<String> {
+        let mut segments: Vec<String> = Vec::new();
+        for (first, last) in self.first.0.iter().zip(&self.last.0) {
+            match (first, last, segments.last_mut()) {
+                (Segment::Name(name), _, _) => segments.push(name.clone()),
+                (Segment::Index(first), Segment::Index(last), segment) => {
+                    let index = match first == last {
+                        true => format!("[{first}]"),
+                        false => format!("[{first}..{}]", u64::from(*last) + 1),
+                    };
+                    match segment {
+                        Some(segment) => segment.push_str(&index),
+                        None => segments.push(index),
+                    }
+                }
+                // Ranges differ in indices only.
+                (Segment::Index(_), Segment::Name(_), _) => {}
+            }
+        }
+        segments
+    }
+
     /// Goes on to the end of `next`.
     pub(super) fn extend(&mut self, next: &PathRange) {
         self.last.clone_from(&next.last);
@@ -47,17 +70,7 @@ fn only_difference(a: &Path, b: &Path) -> Option<usize> {
 /// With half-open ranges, as in the `share` clauses of the language.
 impl fmt::Display for PathRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (first, last)) in self.first.0.iter().zip(&self.last.0).enumerate() {
-            match (first, last) {
-                (Segment::Index(first), Segment::Index(last)) if first != last => {
-                    write!(f, "[{first}..{}]", u64::from(*last) + 1)?;
-                }
-                (Segment::Index(index), _) => write!(f, "[{index}]")?,
-                (Segment::Name(name), _) if at == 0 => f.write_str(name)?,
-                (Segment::Name(name), _) => write!(f, ".{name}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&self.segments().join("."))
     }
 }
 

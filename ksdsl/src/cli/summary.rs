@@ -1,6 +1,7 @@
 //! `ksn summary FILE`
 
 use super::output::Terminal;
+use super::table::Layout;
 use super::{Choice, Input, Status, table};
 use crate::spec::SpecError;
 use crate::summary::Summary;
@@ -24,6 +25,13 @@ pub(super) struct Show {
     /// List every layer in its own row, including those without parameters
     #[arg(long, conflicts_with = "json")]
     all: bool,
+    /// Print the summary as tables in Markdown, with all columns
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// Longest line of the tables [default: the width of the terminal, or 80]
+    #[arg(long, value_name = "COLUMNS", conflicts_with_all = ["json", "markdown"],
+        value_parser = clap::value_parser!(u16).range(40..))]
+    width: Option<u16>,
 }
 
 impl Show {
@@ -34,8 +42,18 @@ impl Show {
                 Ok(json) => terminal.print(&format!("{json}\n")),
                 Err(error) => terminal.fail(&format!("cannot write the summary as JSON: {error}")),
             },
-            Ok(summary) => terminal.print(&table::table(&summary, self.all, terminal)),
+            Ok(summary) if self.markdown => terminal.print(&table::markdown(&summary, self.all)),
+            Ok(summary) => terminal.print(&table::table(&summary, self.layout(terminal))),
             Err(error) => terminal.report(&error),
+        }
+    }
+
+    fn layout(&self, terminal: &Terminal) -> Layout {
+        Layout {
+            all: self.all,
+            width: self.width.map_or(terminal.width, usize::from),
+            height: terminal.height,
+            colour: terminal.colour,
         }
     }
 

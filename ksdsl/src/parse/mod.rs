@@ -7,6 +7,7 @@ mod expr;
 mod habits;
 mod hints;
 mod items;
+pub(crate) mod marks;
 mod recover;
 mod scan;
 mod share;

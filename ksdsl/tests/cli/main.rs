@@ -3,6 +3,9 @@
 mod convert;
 mod counts;
 mod diagram;
+mod diff;
+mod explain;
+mod fmt;
 mod install;
 mod onnx;
 mod page;
@@ -379,6 +382,61 @@ fn the_table_folds_repeated_layers() {
     insta::assert_snapshot!("table_all", folder.ksn(&["summary", "small.ksn", "--all"]).stdout);
     let unshared = folder.ksn(&["summary", "small.ksn", "--set", "shared=false"]).stdout;
     insta::assert_snapshot!("table_unshared", unshared);
+    insta::assert_snapshot!(
+        "table_wide",
+        folder.ksn(&["summary", "small.ksn", "--width", "120"]).stdout
+    );
+    insta::assert_snapshot!(
+        "table_markdown",
+        folder.ksn(&["summary", "small.ksn", "--markdown"]).stdout
+    );
+}
+
+/// Stages and blocks above their layers, labels, long names and many visits.
+const LONG: &str = "\
+net a_network_with_a_long_name(width = 64, depth = 4, a_switch = true, another_switch = false) {
+    input 3 x 32 x 32
+    block unit {
+        residual {
+            first: conv(width, kernel = 3, pad = 1); batch_norm; relu
+            squeeze_excite(reduction = 4)
+            a_rather_long_label_of_a_layer: conv(width, kernel = 3, pad = 1); batch_norm
+        }
+    }
+    stem: conv(width, kernel = 3, pad = 1)
+    stage stage_of_blocks { repeat depth { unit } }
+    global_avg_pool; linear(10)
+    share stage_of_blocks[*].first into cycle(2)
+    share stage_of_blocks[*].a_rather_long_label_of_a_layer as a_rather_long_name_of_a_kernel
+}
+";
+
+#[test]
+fn the_table_fits_80_characters_and_follows_the_network() {
+    let folder = Folder::with(&[("long.ksn", LONG)]);
+    let run = folder.ksn(&["summary", "long.ksn"]);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("table_long", run.stdout);
+    for args in [&["--width", "80"][..], &["--all"], &["--width", "60"]] {
+        let text = folder.ksn(&[&["summary", "long.ksn"], args].concat()).stdout;
+        let limit = if args.contains(&"60") { 60 } else { 80 };
+        assert!(
+            text.lines().all(|line| line.chars().count() <= limit),
+            "{args:?}\n{text}"
+        );
+    }
+    // The labels of the language's text, in its order.
+    let labels = [
+        "stem:",
+        "stage_of_blocks[0",
+        "first:",
+        "squeeze_excite",
+        "reduce:",
+        "expand:",
+        "a_rather_long",
+    ];
+    let places: Vec<usize> = labels.iter().map(|label| run.stdout.find(label).unwrap()).collect();
+    assert!(places.is_sorted(), "{places:?}");
 }
 
 #[test]

@@ -18,13 +18,13 @@ net every(width = 4) {
 }
 ";
 
-fn page() -> String {
+pub(super) fn page() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/book/src/ksn.md");
     std::fs::read_to_string(path).unwrap()
 }
 
 /// What is in code quotes in the first cell of each row of a text's tables.
-fn first_cells(text: &str) -> Vec<&str> {
+pub(super) fn first_cells(text: &str) -> Vec<&str> {
     let cells = text
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
@@ -32,7 +32,7 @@ fn first_cells(text: &str) -> Vec<&str> {
 }
 
 /// The part of the page under a heading, up to the next heading.
-fn section<'p>(page: &'p str, heading: &str) -> &'p str {
+pub(super) fn section<'p>(page: &'p str, heading: &str) -> &'p str {
     let (_, rest) = page
         .split_once(&format!("# {heading}\n"))
         .unwrap_or_else(|| panic!("no section {heading}"));
@@ -101,7 +101,7 @@ fn the_page_has_every_command_and_option() {
 }
 
 /// The paths of all keys: `groups[].visits[]`. An array of plain values has one entry, with or without `[]` in the page.
-fn keys(value: &Value, path: &str, all: &mut BTreeSet<String>) {
+pub(super) fn keys(value: &Value, path: &str, all: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) if path != "settings" => {
             for (key, value) in object {

@@ -1,0 +1,157 @@
+//! Parts of the tree in one line, as long as no comment needs more.
+
+use super::tokens::{Comment, Token};
+use super::tree::{Body, List, Piece, Unit};
+
+/// What separates a statement from the one before in the same line.
+pub(super) fn separator(before: &Unit) -> &'static str {
+    if before.ends_with_body() { " " } else { "; " }
+}
+
+/// Whether a space belongs between two tokens.
+pub(super) fn is_apart(before: &Token, token: &Token) -> bool {
+    let opens = |token: &Token| matches!(token.text.as_str(), "(" | "[" | "." | "..");
+    let closes = matches!(token.text.as_str(), ")" | "]" | "," | ":" | ";" | "." | "..");
+    !opens(before) && !before.mark.unary && !closes && !token.mark.tight
+}
+
+/// A token behind another in one line, with its comments; `None` if these need more lines.
+fn flat_token(before: Option<&Token>, token: &Token) -> Option<String> {
+    let mut text = String::new();
+    let mut apart = before.is_some_and(|before| is_apart(before, token));
+    for comment in &token.before {
+        if !comment.is_inline() || comment.own_line {
+            return None;
+        }
+        text += if before.is_some() || !text.is_empty() { " " } else { "" };
+        text += &comment.text;
+        apart = true;
+    }
+    text += if apart { " " } else { "" };
+    text += &token.text;
+    for comment in &token.after {
+        if !comment.is_inline() {
+            return None;
+        }
+        text = text + " " + &comment.text;
+    }
+    Some(text)
+}
+
+/// A statement or an element in one line, without the comments behind it and those in lines above it.
+pub(super) fn flat_unit(unit: &Unit) -> Option<String> {
+    let first = unit.first();
+    let above = first
+        .before
+        .iter()
+        .take_while(|comment| comment.own_line || !comment.is_inline());
+    let above = above.count();
+    if above == 0 {
+        return flat_pieces(None, &unit.pieces);
+    }
+    let Piece::Token(_) = &unit.pieces[0] else { return None };
+    let bare = Token {
+        before: first.before[above..].to_vec(),
+        ..first.clone()
+    };
+    let rest = flat_pieces(Some(&bare), &unit.pieces[1..])?;
+    Some(flat_token(None, &bare)? + &rest)
+}
+
+pub(super) fn flat_pieces(before: Option<&Token>, pieces: &[Piece]) -> Option<String> {
+    let (mut text, mut before) = (String::new(), before);
+    for piece in pieces {
+        match piece {
+            Piece::Token(token) => {
+                text += &flat_token(before, token)?;
+                before = Some(token);
+            }
+            Piece::List(list) => {
+                text += if before.is_some_and(|before| is_apart(before, &list.open)) {
+                    " "
+                } else {
+                    ""
+                };
+                text += &flat_list(list)?;
+                before = Some(&list.close);
+            }
+            Piece::Body(body) => {
+                text += if before.is_some() { " " } else { "" };
+                text += &flat_body(body)?;
+                before = Some(&body.close);
+            }
+        }
+    }
+    Some(text)
+}
+
+pub(super) fn flat_list(list: &List) -> Option<String> {
+    let mut text = flat_token(None, &list.open)?;
+    for (number, element) in list.elements.iter().enumerate() {
+        text += if number > 0 { ", " } else { "" };
+        text += &flat_pieces(None, &element.pieces)?;
+        text += &flat_comments(&element.after)?;
+    }
+    text += &flat_comments(&list.close.before)?;
+    text += &list.close.text;
+    text += &flat_comments(&list.close.after)?;
+    Some(text)
+}
+
+fn flat_body(body: &Body) -> Option<String> {
+    Some(flat_braces(body)? + &flat_comments(&body.close.after)?)
+}
+
+/// A body without the comments behind it.
+pub(super) fn flat_braces(body: &Body) -> Option<String> {
+    if body.has_lines() {
+        return None;
+    }
+    let mut text = flat_token(None, &body.open)?;
+    for (number, statement) in body.statements.iter().enumerate() {
+        let before = number.checked_sub(1).map(|before| separator(&body.statements[before]));
+        text += before.unwrap_or(" ");
+        text += &flat_pieces(None, &statement.pieces)?;
+        text += &flat_comments(&statement.after)?;
+    }
+    let comments = flat_comments(&body.close.before)?;
+    let is_empty = body.statements.is_empty() && comments.is_empty() && body.open.after.is_empty();
+    text += &comments;
+    text += if is_empty { "}" } else { " }" };
+    Some(text)
+}
+
+fn flat_comments(comments: &[Comment]) -> Option<String> {
+    let mut text = String::new();
+    for comment in comments {
+        if !comment.is_inline() || comment.own_line {
+            return None;
+        }
+        text = text + " " + &comment.text;
+    }
+    Some(text)
+}
+
+/// What follows a token up to the next place at which the line may break.
+pub(super) fn segment(token: &Token, rest: &[Piece]) -> Option<String> {
+    let (mut text, mut before) = (String::new(), token);
+    for piece in rest {
+        match piece {
+            Piece::Token(next) if next.mark.may_break || before.is(",") => break,
+            Piece::Token(next) => {
+                text += &flat_token(Some(before), next)?;
+                before = next;
+            }
+            Piece::List(list) => {
+                text += if is_apart(before, &list.open) { " " } else { "" };
+                text += &flat_list(list)?;
+                before = &list.close;
+            }
+            Piece::Body(_) => {
+                text += " {";
+                break;
+            }
+        }
+    }
+    Some(text)
+}
