@@ -125,8 +125,8 @@ pub fn model(network: &Network, options: &Options) -> Result<Model, Error> {
         .map(|port| value(port, "output", &mut graph))
         .collect();
     walk.graph = graph;
-    let mut values = inputs.iter().map(|input| walk.from_outside(&input.name, input.shape));
-    let values: Vec<String> = values.by_ref().collect();
+    let values = inputs.iter().map(|input| walk.from_outside(&input.name, input.shape));
+    let values: Vec<String> = values.collect();
     for (id, value) in network.more_inputs().into_iter().zip(&values[1..]) {
         walk.values[id] = Some(value.clone());
     }
