@@ -157,19 +157,18 @@ fn transposed(content: &Content) -> Vec<Finding> {
     let mut known: BTreeMap<(&str, [u64; 2], [u128; 2]), &Tensor> = BTreeMap::new();
     let mut findings = Vec::new();
     for (tensor, [rows, columns], [sum, other]) in matrices() {
-        if let Some(first) = known.get(&(tensor.kind.as_str(), [columns, rows], [other, sum])) {
-            if !first.equals(tensor) {
-                let message = format!(
-                    "`{}` is `{}` transposed: stored once they would take {} bytes less",
-                    tensor.name, first.name, tensor.bytes
-                );
-                findings.push(Finding {
-                    kind: Kind::Transposed,
-                    tensors: vec![first.name.clone(), tensor.name.clone()],
-                    bytes: tensor.bytes,
-                    message,
-                });
-            }
+        let first = known.get(&(tensor.kind.as_str(), [columns, rows], [other, sum]));
+        if let Some(first) = first.filter(|first| !first.equals(tensor)) {
+            let message = format!(
+                "`{}` is `{}` transposed: stored once they would take {} bytes less",
+                tensor.name, first.name, tensor.bytes
+            );
+            findings.push(Finding {
+                kind: Kind::Transposed,
+                tensors: vec![first.name.clone(), tensor.name.clone()],
+                bytes: tensor.bytes,
+                message,
+            });
         }
         known
             .entry((&tensor.kind, [rows, columns], [sum, other]))
