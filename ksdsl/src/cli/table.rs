@@ -7,6 +7,7 @@ use super::output::plural;
 use super::path_range::parse;
 use crate::ir::{Path, join_sizes};
 use crate::paths::compress;
+pub(super) use crate::summary::thousands;
 use crate::summary::{LayerSummary, LoopSummary, Setting, SharedKernel, Summary};
 
 /// How the summary is laid out.
@@ -273,19 +274,6 @@ fn shared_kernels(groups: &[SharedKernel]) -> Grid {
 /// A number, or an empty cell if it does not apply.
 fn amount(number: u64, shown: bool) -> String {
     if shown { thousands(number) } else { String::new() }
-}
-
-/// `1,223,002`.
-pub(super) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `4.7 MiB`.

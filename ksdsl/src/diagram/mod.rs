@@ -1,6 +1,7 @@
 //! Pictures of networks: stages and blocks as boxes, repetitions folded, shared kernels in colour.
 //!
-//! `tree` folds the network, `layout` gives everything its place, by the widths of `measure`, and `svg` writes it. Nothing depends on fonts or on the machine, so the same network gives the same bytes.
+//! `tree` folds the network, `layout` gives everything its place, by the widths of `measure`, and `svg` writes it.
+//! Nothing depends on fonts or on the machine, so the same network gives the same bytes.
 
 mod alike;
 mod kernels;
