@@ -417,7 +417,11 @@ fn the_table_fits_80_characters_and_follows_the_network() {
     let run = folder.ksn(&["summary", "long.ksn"]);
     assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
     // Of names that are wider than their column, those of stages and blocks go on into the next columns.
-    assert!(run.stdout.contains("\nstage_of_blocks[0]\n  first: conv  "), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("\nstage_of_blocks[0]\n  first: conv  "),
+        "{}",
+        run.stdout
+    );
     for args in [&["--width", "80"][..], &["--all"], &["--width", "70"]] {
         let text = folder.ksn(&[&["summary", "long.ksn"], args].concat()).stdout;
         let limit = if args.contains(&"70") { 70 } else { 80 };
