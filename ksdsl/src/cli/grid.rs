@@ -80,7 +80,8 @@ impl Grid {
 
     fn widths(&self) -> Vec<usize> {
         let width = |(at, column): (usize, &Column)| {
-            let cells = self.rows.iter().map(|(cells, _)| length(&cells[at]));
+            let rows = self.rows.iter().filter(|(cells, _)| !is_heading(cells));
+            let cells = rows.map(|(cells, _)| length(&cells[at]));
             cells.chain([length(column.title)]).max().unwrap_or(0)
         };
         self.columns.iter().enumerate().map(width).collect()
@@ -109,6 +110,11 @@ impl Grid {
     }
 
     fn row(&self, cells: &[String], widths: &[usize], look: Look, colour: bool) -> String {
+        if is_heading(cells) {
+            let lines = wrap(&cells[0], line(widths).max(NARROWEST));
+            let lines = lines.iter().map(|line| styled(line, look, colour));
+            return lines.collect::<Vec<_>>().join("\n");
+        }
         let wrapped: Vec<Vec<String>> = cells
             .iter()
             .zip(widths)
@@ -150,6 +156,11 @@ impl Grid {
         }
         lines.join("\n")
     }
+}
+
+/// Whether a row has a name alone, which may stand in the columns behind it as well.
+fn is_heading(cells: &[String]) -> bool {
+    cells.len() > 2 && cells.iter().skip(1).all(String::is_empty)
 }
 
 /// The characters of a line with columns of these widths.
