@@ -3,7 +3,7 @@
 use crate::{RUN, fill, nets, refused, stderr, trained};
 use serde_json::{Value, json};
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Each change to a run's settings, and what every command that reads them says.
 #[test]
