@@ -1,10 +1,8 @@
-//! Compiles the example networks to Rust, and the instances that the benchmarks and the sweep use.
+//! Compiles the example networks to Rust, and the instances that the benchmarks use.
 
 use ksdsl::build::Config;
 use std::error::Error;
-use std::fmt::Write as _;
-use std::path::PathBuf;
-use std::{env, fs, io};
+use std::{env, io};
 
 /// The instances that `bench_worker` can load: file and instances.
 const BENCHMARKS: [(&str, &str); 2] = [
@@ -34,7 +32,7 @@ net convmixer_512 = convmixer(dim = 512)
 const SMALL: [(&str, &str, &str); 2] = [
     (
         "small_se_resnet",
-        "src/bin/sweep/sweep.ksn",
+        "sweep.ksn",
         "
 net se_resnet_small_unshared = sweep(channels = 3, side = 32, width = 16, shared = 0)
 net se_resnet_small_shared = sweep(channels = 3, side = 32, width = 16, shared = 3)
@@ -54,7 +52,7 @@ net convmixer_small_shared = convmixer(dim = 64, depth = 6, kernel = 5, patch = 
 const CIFAR: [(&str, &str, &str); 2] = [
     (
         "small_se_resnet",
-        "src/bin/sweep/sweep.ksn",
+        "sweep.ksn",
         "
 net se_resnet_small_unshared = sweep(channels = 3, side = 32, width = 16, shared = 0)
 net se_resnet_small_shared = sweep(channels = 3, side = 32, width = 16, shared = 3)
@@ -74,30 +72,7 @@ net convmixer_small_100_shared = convmixer(dim = 64, depth = 6, kernel = 5, patc
     ),
 ];
 
-/// The networks of the sweep: the data set, the sizes in the specification and in Rust, and the
-/// numbers of stages that share. The networks for
-/// CIFAR take minutes to compile and need the feature `cifar`.
-const SWEEPS: [(&str, &str, &str, &[usize]); 3] = [
-    ("digits", "width = 8", "1, 8, 8, 10", &[1, 2, 3]),
-    (
-        "cifar10",
-        "channels = 3, side = 32, width = 16",
-        "3, 32, 32, 10",
-        &[1, 3],
-    ),
-    (
-        "cifar100",
-        "channels = 3, side = 32, width = 16, classes = 100",
-        "3, 32, 32, 100",
-        &[1, 3],
-    ),
-];
-const SWEEP_DEPTHS: [usize; 2] = [2, 4];
-/// Indexed by the family's parameter `mapping`.
-const MAPPINGS: [&str; 2] = ["one", "cycle"];
-
 fn main() -> Result<(), Box<dyn Error>> {
-    let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     let mut instances = Config::new().dir("nets");
     for (net, text) in BENCHMARKS {
         instances = instances.text(
@@ -113,14 +88,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, net, text) in small {
         instances = instances.text(name, importing(net, text));
     }
-    for (data, sizes, types, stages) in SWEEPS {
-        if data != "digits" && !cifar {
-            continue;
-        }
-        let (nets, list) = sweep(data, (sizes, types), stages)?;
-        instances = instances.text(&format!("sweep_{data}"), importing("src/bin/sweep/sweep.ksn", &nets));
-        fs::write(out_dir.join(format!("sweep_{data}_list.rs")), list)?;
-    }
     instances.compile_to(&mut io::stdout())?;
     Ok(())
 }
@@ -128,31 +95,4 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Instances of the networks in a file.
 fn importing(net: &str, instances: &str) -> String {
     format!("use \"{net}\"\n{instances}")
-}
-
-/// The instances that a sweep trains, and a Rust list of them.
-fn sweep(data: &str, (sizes, types): (&str, &str), stages: &[usize]) -> Result<(String, String), Box<dyn Error>> {
-    let (mut nets, mut list) = (String::new(), String::from("[\n"));
-    let mut add = |depth: usize, shared: usize, mapping: usize| {
-        let how = if shared == 0 { "unshared" } else { MAPPINGS[mapping] };
-        let name = format!("d{depth}_s{shared}_{how}");
-        writeln!(
-            nets,
-            "net {name} = sweep({sizes}, depth = {depth}, shared = {shared}, mapping = {mapping})"
-        )?;
-        writeln!(
-            list,
-            "Entry::of::<sweep_{data}::{name}::Builder, {types}>({depth}, {shared}, \"{how}\"),"
-        )
-    };
-    for depth in SWEEP_DEPTHS {
-        add(depth, 0, 0)?;
-        for &shared in stages {
-            for mapping in 0..MAPPINGS.len() {
-                add(depth, shared, mapping)?;
-            }
-        }
-    }
-    list.push(']');
-    Ok((nets, list))
 }

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-DIGITS = Path(__file__).resolve().parents[2] / "ksdsl-runtime/train/data/digits.csv.gz"
+DIGITS = Path(__file__).resolve().parents[2] / "ksdsl-runtime/train/core/data/digits.csv.gz"
 # Images from this index on are the validation set.
 TRAINING = 1437
 

@@ -6,6 +6,7 @@ use ksdsl_train::Recipe;
 use ksdsl_train::data::Sizes;
 use ksdsl_train::optim::{AdamW, Decayed};
 use ksdsl_train::recipe::Augment;
+use ksdsl_train_core::program::Net as _;
 
 /// All networks. Of those for one kind of images, the first family is the default.
 pub fn entries() -> Vec<Entry> {
@@ -18,7 +19,7 @@ pub fn entries() -> Vec<Entry> {
 /// The networks for images and classes of these sizes.
 pub fn entries_for(sizes: Sizes) -> Vec<Entry> {
     let mut entries = entries();
-    entries.retain(|entry| entry.sizes == sizes);
+    entries.retain(|entry| entry.sizes() == sizes);
     entries
 }
 

@@ -1,10 +1,9 @@
-//! Common code of the example programs: the networks of `nets/*.ksn`, compiled by the build script, the data sets, and
-//! functions that train and run each network.
+//! Common code of the example programs: the networks of `nets/*.ksn`, compiled by the build script, and functions that
+//! train and run each network. The command line is that of `ksn`.
 
 pub mod catalog;
-pub mod data;
 pub mod device;
 pub mod entry;
 pub mod nets;
-pub mod options;
-pub mod output;
+
+pub use ksdsl_train_core::program::{data, options, output};

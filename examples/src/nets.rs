@@ -4,7 +4,7 @@
 ksdsl_runtime::include_generated!("digits");
 ksdsl_runtime::include_generated!("vit");
 
-/// The SE-ResNet of `src/bin/sweep/sweep.ksn`, 16 channels wide, with two blocks per stage.
+/// The SE-ResNet of `sweep.ksn`, 16 channels wide, with two blocks per stage.
 pub mod small_se_resnet {
     ksdsl_runtime::include_generated!("small_se_resnet");
 }

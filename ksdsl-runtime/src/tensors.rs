@@ -10,34 +10,18 @@ use dfdx::nn::tensor_collection::{
 };
 use dfdx::shapes::{HasShape, Shape};
 use dfdx::tensor::{Gradients, Tensor};
+pub use ksdsl_engine::update::Slot;
 
-/// What is known of a tensor apart from its values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// Its key in checkpoints.
-    pub key: String,
-    /// Its sizes.
-    pub shape: Vec<usize>,
-    /// Whether it is trained; running statistics are not.
-    pub trained: bool,
-}
-
-impl Slot {
-    fn of<S: Shape, E: Scalar, D: Backend<E>>(
-        options: &TensorOptions<S, E, D>,
-        tensor: &Tensor<S, E, D>,
-        key: String,
-    ) -> Self {
-        Self {
-            key,
-            shape: tensor.shape().concrete().into_iter().collect(),
-            trained: options.do_gradient_update,
-        }
-    }
-
-    /// How many values the tensor has.
-    pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+/// What a model says of a tensor.
+fn slot<S: Shape, E: Scalar, D: Backend<E>>(
+    options: &TensorOptions<S, E, D>,
+    tensor: &Tensor<S, E, D>,
+    key: String,
+) -> Slot {
+    Slot {
+        key,
+        shape: tensor.shape().concrete().into_iter().collect(),
+        trained: options.do_gradient_update,
     }
 }
 
@@ -142,7 +126,7 @@ impl<E: Scalar, D: Backend<E>> TensorVisitor<E, D> for Reader<'_, E, D> {
         options: TensorOptions<S, E, D>,
         (tensor, key): (&Tensor<S, E, D>, String),
     ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-        (self.0)(Slot::of(&options, tensor, key), tensor)?;
+        (self.0)(slot(&options, tensor, key), tensor)?;
         Ok(None)
     }
 }
@@ -158,7 +142,7 @@ impl<E: Scalar, D: Backend<E>> TensorVisitor<E, D> for Writer<'_, E, D> {
         options: TensorOptions<S, E, D>,
         (tensor, key): (&mut Tensor<S, E, D>, String),
     ) -> Result<Option<Tensor<S, E, D>>, D::Err> {
-        (self.0)(Slot::of(&options, tensor, key), tensor)?;
+        (self.0)(slot(&options, tensor, key), tensor)?;
         Ok(None)
     }
 }

@@ -15,6 +15,24 @@ enum Piece {
     Range(u32, u32),
 }
 
+#[cfg(feature = "train")]
+impl Pattern {
+    /// The checkpoint keys that it stands for.
+    fn keys(&self) -> Vec<String> {
+        self.0.iter().fold(vec![String::new()], |keys, piece| {
+            let words: Vec<String> = match piece {
+                Piece::Name(name) => vec![name.clone()],
+                Piece::Range(from, to) => (*from..*to).map(|index| index.to_string()).collect(),
+            };
+            let longer = |key: &String| -> Vec<String> {
+                let joint = if key.is_empty() { "" } else { "." };
+                words.iter().map(|word| format!("{key}{joint}{word}")).collect()
+            };
+            keys.iter().flat_map(longer).collect()
+        })
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, part) in self.0.iter().enumerate() {
@@ -32,12 +50,23 @@ impl fmt::Display for Pattern {
 /// Paths with runs of indices merged into half-open ranges, in the order of their first members; the
 /// ranges mean the same as in a `share` clause.
 pub fn compress<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Vec<String> {
+    patterns(paths).iter().map(Pattern::to_string).collect()
+}
+
+/// The checkpoint keys of paths in the order in which their ranges list them: the last index changes first. Generated
+/// models, whose code has the ranges, save their visits so.
+#[cfg(feature = "train")]
+pub(crate) fn keys_of_ranges<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Vec<String> {
+    patterns(paths).iter().flat_map(Pattern::keys).collect()
+}
+
+fn patterns<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Vec<Pattern> {
     let mut patterns: Vec<Pattern> = paths.into_iter().map(pattern).collect();
     let longest = patterns.iter().map(|pattern| pattern.0.len()).max().unwrap_or(0);
     for position in (0..longest).rev() {
         patterns = join_at(patterns, position);
     }
-    patterns.iter().map(Pattern::to_string).collect()
+    patterns
 }
 
 fn pattern(path: &Path) -> Pattern {
@@ -98,6 +127,16 @@ mod tests {
         .map(path)
         .to_vec();
         assert_eq!(compress(&paths), ["s1[0..3].conv2", "s1[1..3].conv1", "s1[4].conv1"]);
+    }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn keys_are_listed_range_by_range() {
+        let paths = ["s.0.a", "s.0.b", "s.1.a", "s.1.b"].map(path);
+        assert_eq!(super::keys_of_ranges(&paths), ["s.0.a", "s.1.a", "s.0.b", "s.1.b"]);
+        let nested: Vec<Path> = (0..6).map(|i| path(&format!("s.{}.{}.conv", i / 3, i % 3))).collect();
+        let keys: Vec<String> = (0..6).map(|i| format!("s.{}.{}.conv", i / 3, i % 3)).collect();
+        assert_eq!(super::keys_of_ranges(&nested), keys);
     }
 
     #[test]

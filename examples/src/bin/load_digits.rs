@@ -2,14 +2,14 @@
 //! script's validation set.
 
 use clap::Parser;
-use ksdsl_examples::entry::refuse_broken;
 use ksdsl_examples::nets::digits_shared;
 use ksdsl_examples::output::{self, print};
 use ksdsl_runtime::prelude::*;
-use ksdsl_train::data::{Digits, Scaling};
+use ksdsl_train::data::{Digits, OnDevice as _, Scaling};
 use ksdsl_train::optim::non_finite;
 use ksdsl_train::source::HostBatch;
 use ksdsl_train::trainer::{ValidationSet, evaluate};
+use ksdsl_train_core::program::refuse_broken;
 use safetensors::SafeTensors;
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 use crate::{RUN, fill, nets, refused, stderr, trained};
 use serde_json::{Value, json};
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Each change to a run's settings, and what every command that reads them says.
 #[test]
@@ -228,46 +228,5 @@ fn of_two_that_begin_at_once_none_harms_the_other() {
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
-    }
-}
-
-/// Two sweeps would replace each other's results, and a row that no training writes would be drawn.
-#[test]
-fn results_of_a_sweep_are_locked_and_checked() {
-    let folder = tempfile::tempdir().unwrap();
-    let refused = || {
-        let mut sweep = Command::new(env!("CARGO_BIN_EXE_sweep"));
-        let output = sweep.args(["--out", "."]).current_dir(folder.path()).output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        stderr(&output)
-    };
-    let held = ksdsl_files::lock(&folder.path().join("results.lock")).unwrap();
-    assert!(refused().contains("another sweep is running in `.`"));
-    drop(held);
-    let header = "data,net,seed,epochs,batch,rate,depth,shared_stages,mapping,parameters,unshared_parameters,multiply_adds,accuracy,seconds";
-    for (row, expected) in [
-        (
-            "digits,a,0,1,64,0.1,2,0,one,100,100,100,1.5,1",
-            "record 1: invalid value of `accuracy`",
-        ),
-        (
-            "digits,a,0,1,64,0.1,2,0,one,100,100,100,NaN,1",
-            "record 1: invalid value of `accuracy`",
-        ),
-        (
-            "digits,a,0,1,64,0.1,2,0,one,0,100,100,0.5,1",
-            "record 1: invalid value of `parameters`",
-        ),
-        (
-            "digits,a,0,1,64,0.1,2,0,one,100,100,100,0.5,1e300",
-            "record 1: invalid value of `seconds`",
-        ),
-    ] {
-        fs::write(folder.path().join("results.csv"), format!("{header}\n{row}\n")).unwrap();
-        let error = refused();
-        assert!(
-            error.contains("results.csv` is not a results file of a sweep") && error.contains(expected),
-            "{error}"
-        );
     }
 }

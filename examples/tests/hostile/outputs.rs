@@ -173,8 +173,7 @@ fn the_other_programs_take_a_full_or_closed_output_alike() {
     let folder = trained();
     let best = folder.path().join(RUN).join("best.safetensors");
     let load = env!("CARGO_BIN_EXE_load_digits");
-    let sweep = env!("CARGO_BIN_EXE_sweep");
-    for (program, argument) in [(load, best.to_str().unwrap()), (load, "--help"), (sweep, "--help")] {
+    for (program, argument) in [(load, best.to_str().unwrap()), (load, "--help")] {
         let command = || {
             let mut command = Command::new(program);
             command.arg(argument).current_dir(folder.path());

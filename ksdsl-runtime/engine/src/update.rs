@@ -3,6 +3,24 @@
 use crate::exec::Exec;
 use crate::real::Real;
 
+/// What is known of a tensor of a model apart from its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Its key in checkpoints.
+    pub key: String,
+    /// Its sizes.
+    pub shape: Vec<usize>,
+    /// Whether it is trained; running statistics are not.
+    pub trained: bool,
+}
+
+impl Slot {
+    /// How many values the tensor has.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
 /// Stochastic gradient descent, as PyTorch's `torch.optim.SGD`: `g += decay * p`;
 /// `v = momentum * v + g` (`v = g` at the first step); the step is `g + momentum * v` with Nesterov's
 /// momentum and `v` without.

@@ -1,27 +1,19 @@
 #![doc = include_str!("../README.md")]
 
-// A separate crate, so that inference programs do not compile it, and changes to it do not recompile the kernels.
+// A separate crate, so that inference programs do not compile it, and changes to it do not recompile the kernels. What
+// does not know dfdx is `ksdsl-train-core`.
 
 pub mod classifier;
 pub mod data;
-pub mod interrupt;
-#[doc(hidden)]
-pub mod json;
 pub mod loss;
-pub mod metrics;
 pub mod optim;
-mod progress;
-#[doc(hidden)]
-pub mod random;
-pub mod recipe;
-pub mod record;
-pub mod report;
 pub mod run;
-pub mod schedule;
-pub mod source;
 pub mod task;
 pub mod trainer;
 
 pub use classifier::Classifier;
+#[doc(hidden)]
+pub use ksdsl_train_core::{self as core, json, random};
+pub use ksdsl_train_core::{interrupt, metrics, recipe, record, report, schedule, source};
 pub use recipe::Recipe;
 pub use trainer::Trainer;

@@ -1,14 +1,15 @@
 //! What a model learns: how a batch becomes a loss, and how the model is judged.
 
 use crate::classifier::Classifier;
-use crate::data::{DataError, Dataset, Scaling, Sizes};
+use crate::data::{OnDevice, Sizes};
 use crate::loss::cross_entropy;
-use crate::metrics::{Evaluation, Meter};
-use crate::source::{Batch, HostBatch, fingerprint};
+use crate::metrics::Evaluation;
+use crate::source::{Batch, HostBatch};
 use ksdsl_runtime::Backend;
 use ksdsl_runtime::dfdx::shapes::Rank0;
 use ksdsl_runtime::dfdx::tensor::{Gradients, OwnedTape, Tensor, Trace};
-use std::fmt;
+
+pub use ksdsl_train_core::task::{TaskError, ValidationSet};
 
 /// A loss with the tape that leads to it.
 pub type Loss<D> = Tensor<Rank0, f32, D, OwnedTape<f32, D>>;
@@ -91,55 +92,6 @@ pub trait Task<M, D: Backend<f32>> {
     }
 }
 
-/// Why a task has no loss or evaluation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TaskError {
-    /// The batch or the validation data does not fit the model.
-    Batch(String),
-    /// The device failed.
-    Device(String),
-}
-
-impl TaskError {
-    /// An error of the device.
-    pub fn device(error: impl fmt::Display) -> Self {
-        Self::Device(error.to_string())
-    }
-}
-
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Batch(what) => f.write_str(what),
-            Self::Device(what) => write!(f, "the device failed: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for TaskError {}
-
-impl From<DataError> for TaskError {
-    fn from(error: DataError) -> Self {
-        match error {
-            DataError::Device(what) => Self::Device(what),
-            error => Self::Batch(error.to_string()),
-        }
-    }
-}
-
-/// Batch size of evaluation: large enough to keep a few cores busy, small enough to need little memory.
-const AT_ONCE: usize = 250;
-
-/// A validation set.
-#[derive(Clone, Debug)]
-pub struct ValidationSet<'d> {
-    /// The images.
-    pub data: &'d Dataset,
-    /// The scaling of the training set.
-    pub scaling: Scaling,
-}
-
 /// The classification of `C x H x W` images in `K` classes: cross-entropy of the logits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Classification<'d, const C: usize, const H: usize, const W: usize, const K: usize> {
@@ -177,10 +129,7 @@ where
     }
 
     fn validation(&self) -> String {
-        match &self.validation {
-            Some(ValidationSet { data, .. }) => format!("{} images, {:016x}", data.len(), fingerprint(data)),
-            None => "none".to_owned(),
-        }
+        ValidationSet::describe(self.validation.as_ref())
     }
 }
 
@@ -197,15 +146,9 @@ where
     D: Backend<f32>,
     M: Classifier<C, H, W, K, D>,
 {
-    let data = validation.data;
-    let mut meter = Meter::new(K);
-    for first in (0..data.len()).step_by(AT_ONCE) {
-        let indices = first..data.len().min(first + AT_ONCE);
-        let batch = HostBatch::new(data, indices, &validation.scaling);
+    validation.evaluate(|batch| {
         let (images, _) = batch.tensors::<C, H, W, K, D>(device)?;
         let logits = model.try_forward(images);
-        let logits = logits.map_err(TaskError::device)?;
-        meter.add(&logits.as_vec(), &batch.labels);
-    }
-    Ok(meter.evaluation())
+        Ok(logits.map_err(TaskError::device)?.as_vec())
+    })
 }

@@ -2,9 +2,11 @@
 
 mod audit;
 mod check;
+mod compare;
 mod convert;
 mod diagram;
 mod diff;
+mod evaluate;
 mod expand;
 mod explain;
 mod export;
@@ -15,8 +17,12 @@ mod install;
 mod markdown;
 mod output;
 mod path_range;
+mod predict;
+mod specs;
 mod summary;
+mod sweep;
 mod table;
+mod train;
 
 use crate::spec::{Spec, SpecError};
 use crate::value::Value;
@@ -25,7 +31,7 @@ use output::Terminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Check, summarise, compile and export neural networks written in KSDSL.
+/// Check, summarise, train, compile and export neural networks written in KSDSL.
 ///
 /// Exit status: 0 success, 1 errors in a specification or checkpoint (or differences), 2 usage errors.
 #[derive(Parser)]
@@ -62,6 +68,25 @@ enum Command {
     Unroll(convert::Unroll),
     /// Find copies and lost ties in safetensors, ONNX and GGUF files
     Audit(audit::Audit),
+    /// Train a network without compiling it
+    ///
+    /// The run writes its models, logs and plots to its own folder. On Ctrl-C, SIGTERM or SIGHUP it writes a checkpoint
+    /// after the current step and stops.
+    Train(train::Train),
+    /// Evaluate a saved model: accuracy, scores per class, confusion matrix
+    Evaluate(evaluate::Evaluate),
+    /// Predict the classes of images with a saved model
+    ///
+    /// Image files (PNG, JPEG, BMP) are centre-cropped and resized to the network's input size. Networks for the digits
+    /// expect dark ink on a light background.
+    Predict(predict::Predict),
+    /// Compare runs: parameters, accuracy, training time, and a plot
+    Compare(compare::Compare),
+    /// Train a network with many values of its parameters; draw accuracy against parameters
+    ///
+    /// Every combination has its own run folder. The same command again skips runs that have finished and resumes
+    /// interrupted ones.
+    Sweep(sweep::Sweep),
     /// Print a completion script for a shell
     Completions(install::Completions),
     /// Print the man page of the command or of a subcommand
@@ -144,6 +169,11 @@ pub fn main() -> ExitCode {
         Command::Fuse(fuse) => fuse.run(&terminal),
         Command::Unroll(unroll) => unroll.run(&terminal),
         Command::Audit(audit) => audit.run(&terminal),
+        Command::Train(train) => return train.run(&terminal),
+        Command::Evaluate(evaluate) => return evaluate.run(&terminal),
+        Command::Predict(predict) => return predict.run(&terminal),
+        Command::Compare(compare) => return compare.run(&terminal),
+        Command::Sweep(sweep) => return sweep.run(&terminal),
         Command::Completions(completions) => completions.run(&terminal),
         Command::Man(man) => man.run(&terminal),
     };

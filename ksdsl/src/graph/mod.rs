@@ -8,6 +8,8 @@ mod loops;
 pub mod memory;
 mod params;
 mod step;
+#[cfg(feature = "train")]
+pub mod train;
 mod walk;
 
 use crate::ir::Network;

@@ -63,6 +63,11 @@ impl<B> Params<B> {
         &self.values[place]
     }
 
+    #[cfg(feature = "train")]
+    pub(super) fn get_mut(&mut self, place: usize) -> &mut B {
+        &mut self.values[place]
+    }
+
     pub(super) fn set(&mut self, place: usize, values: B) {
         self.values[place] = values;
     }

@@ -37,28 +37,54 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         mut seeds: impl FnMut() -> u64,
         loss: impl FnOnce(&[Vec<E>]) -> Vec<Vec<E>>,
     ) -> Result<Step<E>, Error<X::Err>> {
+        let mut values: Vec<Vec<E>> = Vec::new();
+        let loss = |outputs: Vec<Vec<E>>| {
+            let gradients = loss(&outputs);
+            values = outputs;
+            gradients
+        };
+        let (inputs, sums) = self.descend(inputs, &mut seeds, loss)?;
+        let download = |input: Option<X::Buf>| input.map_or(Ok(Vec::new()), |input| self.exec.download(&input));
+        let inputs: Vec<Vec<E>> = inputs.into_iter().map(download).collect::<Result<_, _>>()?;
+        let gradients = sums.into_iter();
+        let gradients =
+            gradients.map(|(place, sum)| Ok((self.parameters()[place].key.clone(), self.exec.download(&sum)?)));
+        Ok(Step {
+            outputs: values,
+            inputs,
+            gradients: gradients.collect::<Result<_, X::Err>>()?,
+        })
+    }
+
+    /// [`Graph::train_step`] with gradients that stay on the executor: those with respect to the inputs, and those of the
+    /// parameters that the output depends on, by their places.
+    #[allow(clippy::type_complexity)]
+    pub(super) fn descend(
+        &mut self,
+        inputs: &[&[E]],
+        seeds: &mut dyn FnMut() -> u64,
+        loss: impl FnOnce(Vec<Vec<E>>) -> Vec<Vec<E>>,
+    ) -> Result<(Vec<Option<X::Buf>>, BTreeMap<usize, X::Buf>), Error<X::Err>> {
         let images = self.images(inputs)?;
-        let sums: Rc<RefCell<BTreeMap<usize, Vec<E>>>> = Rc::default();
+        let sums: Rc<RefCell<BTreeMap<usize, X::Buf>>> = Rc::default();
         let sink: Sink<X, X::Buf, X::Err> = {
             let sums = sums.clone();
-            Rc::new(move |exec, place, more| add(exec, &mut sums.borrow_mut(), place, &more))
+            let lengths: Vec<usize> = self.parameters().iter().map(|parameter| parameter.len).collect();
+            Rc::new(move |exec, place, more| add(exec, &mut sums.borrow_mut(), (place, lengths[place]), &more))
         };
         let inputs = self.upload(inputs)?;
-        let mut values: Vec<Vec<E>> = Vec::new();
         let exec = self.exec.clone();
         let gradient = |outputs: Vec<X::Buf>| {
-            values = outputs
-                .iter()
-                .map(|output| exec.download(output))
-                .collect::<Result<_, _>>()?;
-            let gradients = loss(&values);
-            check("list of gradients", values.len(), gradients.len())?;
-            let pairs = values.iter().zip(gradients);
-            let upload = |(output, gradient): (&Vec<E>, Vec<E>)| {
-                check("gradient of the output", output.len(), gradient.len())?;
+            let values = outputs.iter().map(|output| exec.download(output));
+            let values: Vec<Vec<E>> = values.collect::<Result<_, _>>()?;
+            let lengths: Vec<usize> = values.iter().map(Vec::len).collect();
+            let gradients = loss(values);
+            check("list of gradients", lengths.len(), gradients.len())?;
+            let upload = |(length, gradient): (usize, Vec<E>)| {
+                check("gradient of the output", length, gradient.len())?;
                 Ok(exec.upload(gradient)?)
             };
-            pairs.map(upload).collect()
+            lengths.into_iter().zip(gradients).map(upload).collect()
         };
         let inputs = run(
             &self.network,
@@ -66,19 +92,10 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
             &self.exec,
             (images, &self.counts),
             inputs,
-            (&mut seeds, sink),
+            (seeds, sink),
             gradient,
         )?;
-        let download = |input: Option<X::Buf>| input.map_or(Ok(Vec::new()), |input| self.exec.download(&input));
-        let inputs: Vec<Vec<E>> = inputs.into_iter().map(download).collect::<Result<_, _>>()?;
-        let gradients = sums.take().into_iter();
-        Ok(Step {
-            outputs: values,
-            inputs,
-            gradients: gradients
-                .map(|(place, sum)| (self.parameters()[place].key.clone(), sum))
-                .collect(),
-        })
+        Ok((inputs, sums.take()))
     }
 }
 
@@ -128,15 +145,14 @@ fn write<E: Real, X: Exec<E>>(
 /// Adds to a gradient that starts as zero.
 fn add<E: Real, X: Exec<E>>(
     exec: &X,
-    sums: &mut BTreeMap<usize, Vec<E>>,
-    place: usize,
+    sums: &mut BTreeMap<usize, X::Buf>,
+    (place, length): (usize, usize),
     more: &X::Buf,
 ) -> Result<(), X::Err> {
     let held = match sums.remove(&place) {
         Some(sum) => sum,
-        None => vec![E::zero(); exec.download(more)?.len()],
+        None => exec.zeroed(length)?,
     };
-    let sum = exec.add(exec.upload(held)?, more)?;
-    sums.insert(place, exec.download(&sum)?);
+    sums.insert(place, exec.add(held, more)?);
     Ok(())
 }

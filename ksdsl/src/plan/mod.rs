@@ -6,6 +6,8 @@
 
 pub(crate) mod docs;
 mod size;
+#[cfg(feature = "train")]
+pub(crate) mod tensors;
 mod values;
 
 use crate::ir::{

@@ -3,7 +3,7 @@
 #![allow(dead_code, missing_docs)]
 
 /// Images; see `ksdsl_train::data`.
-#[path = "../../../ksdsl-runtime/train/src/data"]
+#[path = "../../../ksdsl-runtime/train/core/src/data"]
 pub mod data {
     mod archive;
     mod augment {

@@ -1,12 +1,12 @@
 //! `nets data`: writes the synthetic data set to files.
 
-use crate::Done;
-use crate::train::stopped;
 use clap::Args;
 use ksdsl_examples::options::count;
 use ksdsl_examples::output::print;
 use ksdsl_train::data::Shapes;
 use ksdsl_train::interrupt::{Stop, Warning};
+use ksdsl_train_core::program::Done;
+use ksdsl_train_core::program::train::stopped;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;

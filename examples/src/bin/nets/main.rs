@@ -1,17 +1,13 @@
-//! Trains the example networks, evaluates them, predicts with them and compares the runs.
+//! Trains the example networks, evaluates them, predicts with them and compares the runs: the commands of `ksn`, with
+//! compiled networks.
 
-mod choose;
-mod compare;
 mod data;
-mod evaluate;
-mod predict;
-mod saved;
-mod settings;
-mod train;
+mod program;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use ksdsl_examples::output;
-use std::error::Error;
+use ksdsl_train_core::program::{compare, evaluate, predict, train};
+use program::Nets;
 use std::process::ExitCode;
 
 /// Train, evaluate and compare the example networks, with and without shared kernels
@@ -24,25 +20,41 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Options),
+    /// Train networks (by default the digits network, unshared and shared)
+    ///
+    /// Each run writes its models, logs and plots to its own folder. On Ctrl-C, SIGTERM or SIGHUP the run writes a
+    /// checkpoint after the current step and stops.
+    Train(Train),
     Evaluate(evaluate::Options),
     Predict(predict::Options),
     Compare(compare::Options),
     Data(data::Options),
 }
 
-/// The result of a command.
-type Done = Result<ExitCode, Box<dyn Error>>;
+/// The networks to train, and how.
+#[derive(Args)]
+struct Train {
+    /// Networks to train, separated by commas: a name, or a family for its unshared and its shared network [default:
+    /// the first family for the data set]
+    #[arg(long, value_name = "NET", value_delimiter = ',')]
+    net: Vec<String>,
+    #[command(flatten)]
+    options: train::Options,
+}
 
 fn main() -> ExitCode {
     let options: Options = match output::options() {
         Ok(options) => options,
         Err(code) => return code,
     };
+    let all = Nets::default();
     let done = match options.command {
-        Command::Train(options) => train::run(&options),
-        Command::Evaluate(options) => evaluate::run(&options),
-        Command::Predict(options) => predict::run(&options),
+        Command::Train(Train { net, options }) => {
+            let chosen = !net.is_empty();
+            train::run(&Nets { net }, &options, chosen)
+        }
+        Command::Evaluate(options) => evaluate::run(&all, &options),
+        Command::Predict(options) => predict::run(&all, &options),
         Command::Compare(options) => compare::run(&options),
         Command::Data(options) => data::run(&options),
     };

@@ -13,13 +13,21 @@ pub type Images<const C: usize, const H: usize, const W: usize, E, D, T = NoneTa
 /// Target probabilities: batch x `K`.
 pub type Targets<const K: usize, E, D, T = NoneTape> = Tensor<(usize, Const<K>), E, D, T>;
 
-impl HostBatch {
+/// Batches of images as tensors of a device.
+pub trait OnDevice {
     /// Copies images and targets to a device.
     ///
     /// # Errors
     /// If the images do not have `C x H x W` values or there are not `K` classes; also if the device fails.
     #[expect(clippy::type_complexity, reason = "images and targets")]
-    pub fn tensors<const C: usize, const H: usize, const W: usize, const K: usize, D: Device<f32>>(
+    fn tensors<const C: usize, const H: usize, const W: usize, const K: usize, D: Device<f32>>(
+        &self,
+        device: &D,
+    ) -> Result<(Images<C, H, W, f32, D>, Targets<K, f32, D>), DataError>;
+}
+
+impl OnDevice for HostBatch {
+    fn tensors<const C: usize, const H: usize, const W: usize, const K: usize, D: Device<f32>>(
         &self,
         device: &D,
     ) -> Result<(Images<C, H, W, f32, D>, Targets<K, f32, D>), DataError> {
@@ -38,3 +46,7 @@ impl HostBatch {
         Ok((images.map_err(failed)?, targets.map_err(failed)?))
     }
 }
+
+#[cfg(test)]
+#[path = "tensors_tests.rs"]
+mod tests;

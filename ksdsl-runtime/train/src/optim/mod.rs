@@ -21,13 +21,12 @@
 //! ```
 
 mod average;
-mod method;
 mod optimiser;
 mod tensors;
 
-pub use average::{Average, Averaging, Statistics};
-pub use method::{AdamW, Method, Sgd};
-pub use optimiser::{Decayed, Optimiser};
+pub use average::Average;
+pub use ksdsl_train_core::optim::{AdamW, Averaging, Decayed, Method, Sgd, Statistics};
+pub use optimiser::Optimiser;
 #[doc(hidden)]
 pub use tensors::non_finite;
 pub(crate) use tensors::{read, slots, write};

@@ -3,10 +3,9 @@
 use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_runtime::Scalar;
 use ksdsl_runtime::backend::{Backend, Buf};
-use ksdsl_runtime::checkpoint::Element;
 use ksdsl_runtime::dfdx::nn::tensor_collection::TensorCollection;
 use ksdsl_runtime::tensors::{Slot, visit, visit_mut};
-use std::borrow::Cow;
+use ksdsl_train_core::optim::{floats, stored};
 
 /// All tensors of a model, running statistics included.
 pub(crate) fn slots<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>>(model: &M) -> Result<Vec<Slot>, D::Err> {
@@ -19,36 +18,25 @@ pub(crate) fn slots<E: Scalar, D: Backend<E>, M: TensorCollection<E, D>>(model: 
 }
 
 /// All tensors of a model as a file holds them, with `prefix` before their keys.
-pub(crate) fn read<E: Element, D: Backend<E>, M: TensorCollection<E, D>>(
+pub(crate) fn read<D: Backend<f32>, M: TensorCollection<f32, D>>(
     model: &M,
     prefix: &str,
 ) -> Result<Vec<Stored<'static>>, D::Err> {
     let mut all = Vec::new();
-    visit::<E, D, M>(model, |slot, tensor| {
-        let key = format!("{prefix}{}", slot.key);
-        all.push(stored(key, &slot.shape, &tensor.values()));
+    visit::<f32, D, M>(model, |slot, tensor| {
+        all.push(stored(format!("{prefix}{}", slot.key), &slot, &tensor.values()));
         Ok(())
     })?;
     Ok(all)
 }
 
-/// Values as a file holds them.
-pub(super) fn stored<E: Element>(key: String, shape: &[usize], values: &[E]) -> Stored<'static> {
-    Stored {
-        key,
-        kind: E::KIND,
-        shape: shape.iter().map(|&size| size as u64).collect(),
-        data: Cow::Owned(E::to_bytes(values)),
-    }
-}
-
 /// Sets all tensors of a model to the values that `bytes` gives for their slots.
-pub(crate) fn write<'b, E: Element, D: Backend<E>, M: TensorCollection<E, D>>(
+pub(crate) fn write<'b, D: Backend<f32>, M: TensorCollection<f32, D>>(
     model: &mut M,
     mut bytes: impl FnMut(&Slot) -> &'b [u8],
 ) -> Result<(), D::Err> {
-    visit_mut::<E, D, M>(model, |slot, tensor| {
-        tensor.set_values(&E::from_bytes(bytes(&slot)));
+    visit_mut::<f32, D, M>(model, |slot, tensor| {
+        tensor.set_values(&floats(bytes(&slot)));
         Ok(())
     })
 }

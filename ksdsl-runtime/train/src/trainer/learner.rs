@@ -1,14 +1,13 @@
-//! A model in training with its optimiser and average, whatever its type.
+//! A generated model in training with its optimiser and average.
 //!
 //! Compiled for each model is only what is here; the trainer works on `dyn Learner`.
 
-use super::error::TrainError;
 use crate::metrics::Evaluation;
 use crate::optim::{self, Average, Optimiser};
-use crate::progress::Progress;
 use crate::recipe::Recipe;
-use crate::run::{Checkpoint, RunError};
+use crate::run::RunError;
 use crate::task::{Task, TaskError};
+use crate::trainer::TrainError;
 use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_runtime::Backend;
 use ksdsl_runtime::checkpoint::{self, CheckpointError};
@@ -18,50 +17,11 @@ use ksdsl_runtime::dfdx::tensor_ops::Backward;
 use ksdsl_runtime::network::Generated;
 use ksdsl_runtime::pass::with_seed;
 use ksdsl_runtime::tensors::Slot;
+use ksdsl_train_core::progress::Progress;
+use ksdsl_train_core::run::Checkpoint;
+use ksdsl_train_core::trainer::learner::{Learner, Stepped};
 use std::fmt::Display;
 use std::path::Path;
-
-/// What a step did.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stepped {
-    /// The mean loss over the batch, before the update.
-    pub(super) loss: f64,
-    /// The global gradient norm before clipping. If it is not finite, or the loss is not, the model is unchanged.
-    pub(super) gradient_norm: f64,
-}
-
-/// A model in training that learns from batches `B`.
-pub(super) trait Learner<B> {
-    /// The tensors of the model, running statistics included.
-    fn slots(&self) -> &[Slot];
-
-    /// Runs a step. The dropout masks depend only on `dropout`.
-    fn step(&mut self, batch: &B, rate: f64, dropout: u64) -> Result<Stepped, TaskError>;
-
-    /// The number of updates of the model.
-    fn updates(&self) -> u64;
-
-    /// Judges the model.
-    fn evaluate(&self) -> Result<Option<Evaluation>, TaskError>;
-
-    /// What determines the evaluation.
-    fn validation(&self) -> String;
-
-    /// Swaps the values of the model and its average; calling it twice restores both. `false`: there is no average.
-    fn swap_average(&mut self) -> Result<bool, TrainError>;
-
-    /// The keys of the tensors with values that are not finite.
-    fn non_finite(&self) -> Result<Vec<String>, TrainError>;
-
-    /// Writes the model to a file.
-    fn save(&self, path: &Path) -> Result<(), TrainError>;
-
-    /// Model, optimiser and average as tensors of a checkpoint.
-    fn state(&self) -> Result<Vec<Stored<'static>>, TrainError>;
-
-    /// Restores them from a checkpoint that has been checked.
-    fn restore(&mut self, last: &Checkpoint, progress: &Progress) -> Result<(), TrainError>;
-}
 
 /// A model of dfdx on its device, and what it learns.
 pub(super) struct Typed<'s, M, D: Backend<f32>, T> {
@@ -80,15 +40,12 @@ fn device(error: impl Display) -> TrainError {
 
 impl<'s, M: TensorCollection<f32, D>, D: Backend<f32>, T> Typed<'s, M, D, T> {
     pub(super) fn new(recipe: &Recipe, model: &'s mut M, on: &'s D, task: &'s T) -> Result<Self, TrainError> {
-        let mut optimiser = Optimiser::new(recipe.method);
-        optimiser.decayed = recipe.decayed;
-        optimiser.clip = recipe.clip;
         let slots = optim::slots::<f32, D, M>(model).map_err(device)?;
         Ok(Self {
             model,
             device: on,
             task,
-            optimiser,
+            optimiser: ksdsl_train_core::optim::Optimiser::of(recipe).into(),
             average: recipe.average.map(Average::new),
             slots,
         })
@@ -161,25 +118,29 @@ where
     }
 
     fn state(&self) -> Result<Vec<Stored<'static>>, TrainError> {
-        let mut tensors = optim::read::<f32, D, M>(self.model, "model.").map_err(device)?;
-        tensors.extend(self.optimiser.save(self.device, "optimiser.").map_err(device)?);
+        let exec = self.device.exec().map_err(device)?;
+        let failed = |error| device(D::failed(error));
+        let mut tensors = optim::read::<D, M>(self.model, "model.").map_err(device)?;
+        tensors.extend(self.optimiser.save(&exec, "optimiser.").map_err(failed)?);
         if let Some(average) = &self.average {
-            let averages = average.save(self.device, &self.slots, "average.");
-            tensors.extend(averages.map_err(device)?);
+            let averages = average.0.save(&exec, &self.slots, "average.");
+            tensors.extend(averages.map_err(failed)?);
         }
         Ok(tensors)
     }
 
     fn restore(&mut self, last: &Checkpoint, progress: &Progress) -> Result<(), TrainError> {
+        let exec = self.device.exec().map_err(device)?;
+        let failed = |error| device(D::failed(error));
         let model = |slot: &Slot| last.bytes(&format!("model.{}", slot.key));
-        optim::write::<f32, D, M>(self.model, model).map_err(device)?;
+        optim::write::<D, M>(self.model, model).map_err(device)?;
         let states = |key: &str| last.bytes(&format!("optimiser.{key}"));
         let updates = progress.optimiser_steps;
-        let restored = self.optimiser.restore(self.device, updates, &self.slots, states);
-        restored.map_err(device)?;
+        let restored = self.optimiser.restore(&exec, updates, &self.slots, states);
+        restored.map_err(failed)?;
         if let Some(average) = self.average.as_mut().filter(|_| progress.steps > 0) {
             let averages = |key: &str| last.bytes(&format!("average.{key}"));
-            average.restore(self.device, &self.slots, averages).map_err(device)?;
+            average.0.restore(&exec, &self.slots, averages).map_err(failed)?;
         }
         Ok(())
     }

@@ -1,0 +1,66 @@
+//! What the command line selects: a recipe, a run folder.
+
+use super::train::RunOptions;
+use crate::json;
+use crate::recipe::Recipe;
+use crate::run::{Facts, Opening};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+/// The recipe given on the command line.
+pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result<Recipe, Box<dyn Error>> {
+    let mut recipe = match options.recipe.as_deref() {
+        None => of_net.clone(),
+        Some("se_resnet") => Recipe::se_resnet(),
+        Some("convmixer") => Recipe::convmixer(),
+        Some(file) => {
+            let path = Path::new(file);
+            if !path.exists() {
+                let expected = "expected se_resnet, convmixer or a JSON file with a recipe";
+                return Err(format!("--recipe {file}: {expected}; no such file").into());
+            }
+            json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
+        }
+    };
+    recipe.seed = seed;
+    if let Some(epochs) = options.epochs {
+        (recipe.epochs, recipe.steps) = (epochs.get(), None);
+    }
+    if let Some(batch) = options.batch {
+        recipe.batch = batch.get() as usize;
+    }
+    if let Some(rate) = options.lr {
+        recipe.rate = rate;
+    }
+    recipe.check()?;
+    Ok(recipe)
+}
+
+/// The folder of a run, and how to open it: with `resume` an existing run is resumed; otherwise it stays untouched and
+/// the run gets a new folder.
+pub(super) fn folder(out: &Path, resume: bool, name: &str) -> (PathBuf, Opening) {
+    let first = out.join(name);
+    if resume {
+        return (first, Opening::Either);
+    }
+    let others = (2..).map(|number| out.join(format!("{name}-run{number}")));
+    let mut all = std::iter::once(first.clone()).chain(others);
+    let free = all.find(|folder| !folder.join("run.json").exists());
+    (free.unwrap_or(first), Opening::New)
+}
+
+/// The name of the folder of a run: `digits-tiny-depth_6-0`.
+pub(super) fn folder_name(data: &str, network: &Facts, seed: u64) -> String {
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "-._".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let settings = network.settings.iter();
+    let settings: String = settings
+        .map(|(name, value)| format!("-{name}_{}", value.chars().map(plain).collect::<String>()))
+        .collect();
+    format!("{data}-{}{settings}-{seed}", network.name)
+}

@@ -1,0 +1,67 @@
+//! One training run.
+
+use super::data::Data;
+use crate::data::Loader;
+use crate::interrupt::Stop;
+use crate::recipe::Recipe;
+use crate::record::Observer;
+use crate::run::{Companion, Opening};
+use crate::trainer::Trainer;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// One training run.
+pub struct Job<'j> {
+    /// Training and validation sets.
+    pub data: &'j Data,
+    /// The recipe; its seed determines everything random.
+    pub recipe: Recipe,
+    /// The run folder and how to open it, if the run is saved.
+    pub folder: Option<(PathBuf, Opening)>,
+    /// Additional files of the program in that folder.
+    pub companions: Vec<Companion>,
+    /// Observers of the run.
+    pub observers: Vec<&'j mut dyn Observer>,
+    /// Stops the run.
+    pub stop: Stop,
+}
+
+impl<'j> Job<'j> {
+    /// A run that saves nothing.
+    pub fn new(data: &'j Data, recipe: Recipe) -> Self {
+        Self {
+            data,
+            recipe,
+            folder: None,
+            companions: Vec::new(),
+            observers: Vec::new(),
+            stop: Stop::new(),
+        }
+    }
+
+    /// The batches of the run.
+    pub fn source(&self) -> Loader {
+        let batch = NonZeroUsize::new(self.recipe.batch).unwrap_or(NonZeroUsize::MIN);
+        let (data, seed) = (self.data, self.recipe.seed);
+        Loader::new(Arc::clone(&data.training), batch, &data.scaling, seed).augment(self.recipe.augment.into())
+    }
+
+    /// The trainer of the run.
+    pub fn trainer(self) -> Trainer<'j> {
+        let data = self.data;
+        let mut trainer = Trainer::new(self.recipe)
+            .validation(&data.validation, &data.scaling)
+            .classes(data.validation.names())
+            .stop(self.stop);
+        trainer = match self.folder {
+            Some((path, Opening::New)) => trainer.folder(path),
+            Some((path, Opening::Resume)) => trainer.resume(path),
+            Some((path, Opening::Either)) => trainer.start_or_resume(path),
+            None => trainer,
+        };
+        let files = self.companions.into_iter();
+        trainer = files.fold(trainer, |trainer, file| trainer.companion(file.name, file.content));
+        self.observers.into_iter().fold(trainer, Trainer::observer)
+    }
+}

@@ -1,0 +1,348 @@
+//! Training recipes: all hyperparameters of a run, as one value that can be saved and compared.
+
+use crate::optim::{AdamW, Averaging, Decayed, Method, Sgd};
+use crate::schedule::{OneCycle, Place, Schedule, WarmUp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The hyperparameters of a training run. [`Recipe::default`] suits small convolutional networks; override fields as
+/// needed:
+///
+/// ```
+/// # extern crate ksdsl_train_core as ksdsl_train;
+/// use ksdsl_train::Recipe;
+/// use ksdsl_train::optim::AdamW;
+///
+/// let recipe = Recipe { epochs: 10, method: AdamW::default().into(), rate: 0.003, ..Recipe::default() };
+/// recipe.check()?;
+/// # Ok::<(), ksdsl_train::recipe::InvalidRecipe>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Number of epochs.
+    pub epochs: u32,
+    /// Number of steps, overrides `epochs`; the last epoch may be shorter.
+    pub steps: Option<u64>,
+    /// Batch size, for the source of the batches.
+    pub batch: usize,
+    /// Seed of all randomness.
+    pub seed: u64,
+    /// The optimiser.
+    pub method: Method,
+    /// Which parameters have weight decay.
+    pub decayed: Decayed,
+    /// Peak learning rate; the schedule scales it.
+    pub rate: f64,
+    /// Learning rate schedule.
+    pub schedule: Schedule,
+    /// Linear warm-up before the schedule.
+    pub warm_up: Option<WarmUp>,
+    /// Maximum global gradient norm (gradient clipping).
+    pub clip: Option<f64>,
+    /// Weight averaging; the averaged model is evaluated too.
+    pub average: Option<Averaging>,
+    /// Data augmentation, for the source of the batches.
+    pub augment: Augment,
+    /// Evaluate every this many epochs, and after the last.
+    pub evaluate_every: u32,
+    /// Early stopping after this many evaluations in a row without improvement.
+    pub patience: Option<u32>,
+}
+
+/// Data augmentation; 0 or `false` disables a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Padding in pixels of a padded random crop (He et al. 2016: 4).
+    pub crop: usize,
+    /// Random horizontal flips with probability 0.5.
+    pub flip: bool,
+    /// Magnitude of RandAugment's two operations, 0 to 10 (Cubuk et al. 2020).
+    pub rand_augment: f64,
+    /// Probability of random erasing (Zhong et al. 2020).
+    pub erase: f64,
+    /// Alpha of mixup's Beta distribution (Zhang et al. 2018).
+    pub mixup: f64,
+    /// Alpha of cutmix's Beta distribution (Yun et al. 2019).
+    pub cutmix: f64,
+    /// Label smoothing (Szegedy et al. 2016).
+    pub smoothing: f64,
+}
+
+impl Default for Recipe {
+    /// SGD for 20 epochs, batch size 64, one-cycle schedule with a peak learning rate of 0.1.
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            steps: None,
+            batch: 64,
+            seed: 0,
+            method: Sgd::default().into(),
+            decayed: Decayed::default(),
+            rate: 0.1,
+            schedule: Schedule::OneCycle(OneCycle::default()),
+            warm_up: None,
+            clip: None,
+            average: None,
+            augment: Augment::default(),
+            evaluate_every: 1,
+            patience: None,
+        }
+    }
+}
+
+impl Recipe {
+    /// The paper's recipe for SE-ResNets on CIFAR (arXiv 2210.14151): SGD with momentum for 256 epochs, a learning rate
+    /// of 0.1 divided by 10 after epochs 85, 130 and 180; random crops and flips as in He et al. 2016.
+    pub fn se_resnet() -> Self {
+        Self {
+            epochs: 256,
+            batch: 128,
+            method: Method::Sgd(Sgd {
+                momentum: 0.9,
+                nesterov: false,
+                decay: 1e-4,
+                decoupled: 0.0,
+            }),
+            rate: 0.1,
+            schedule: Schedule::MultiStep {
+                epochs: vec![85, 130, 180],
+                factor: 0.1,
+            },
+            augment: Augment {
+                crop: 4,
+                flip: true,
+                ..Augment::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The recipe that arXiv 2210.14151 states for ConvMixers on CIFAR: AdamW for 200 epochs with a cosine schedule,
+    /// gradient clipping, RandAugment, random erasing, mixup and cutmix. Norms and biases have no weight decay.
+    ///
+    /// It follows the paper's text, not a program of its authors. ConvMixer's ImageNet recipe, which is a command
+    /// line of timm, also has random resized crops, horizontal flips, label smoothing of 0.1 (none is applied here),
+    /// erasing with noise instead of zeros, RandAugment `rand-m9-mstd0.5-inc1` (see [`RandAugment`] for the
+    /// differences) and a final learning rate of 1e-6. ConvMixer's own CIFAR script decays all parameters.
+    ///
+    /// [`RandAugment`]: crate::data::augment::RandAugment
+    pub fn convmixer() -> Self {
+        Self {
+            epochs: 200,
+            batch: 128,
+            method: Method::AdamW(AdamW {
+                betas: [0.9, 0.999],
+                eps: 1e-3,
+                decay: 0.01,
+            }),
+            decayed: Decayed::Kernels,
+            rate: 1e-2,
+            schedule: Schedule::Cosine { last: 0.0 },
+            clip: Some(1.0),
+            augment: Augment {
+                rand_augment: 9.0,
+                erase: 0.25,
+                mixup: 0.5,
+                cutmix: 0.5,
+                ..Augment::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// The number of steps of a run with `per_epoch` steps per epoch.
+    pub fn total_steps(&self, per_epoch: u64) -> u64 {
+        self.steps.unwrap_or(per_epoch.saturating_mul(self.epochs.into()))
+    }
+
+    /// The learning rate at `step` (from 0), with `per_epoch` steps per epoch.
+    pub fn rate_at(&self, step: u64, per_epoch: u64) -> f64 {
+        let steps = self.total_steps(per_epoch);
+        let place = Place { step, per_epoch, steps };
+        self.rate * self.schedule.factor(place, self.warm_up)
+    }
+
+    /// Checks all values; the error names the first invalid one.
+    pub fn check(&self) -> Result<(), InvalidRecipe> {
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        let share = |x: f64| (0.0..=1.0).contains(&x);
+        let least = |x: f64| x.is_finite() && x >= 0.0;
+        // Above, all mixing coefficients are 0.5.
+        let alpha = |x: f64| (0.0..=1000.0).contains(&x);
+        let augment = &self.augment;
+        let known = [
+            ("epochs", self.epochs > 0, "at least 1"),
+            ("steps", self.steps != Some(0), "at least 1"),
+            ("batch", self.batch > 0, "at least 1"),
+            ("augment.crop", augment.crop <= 1024, "at most 1024"),
+            ("rate", positive(self.rate), "above 0"),
+            ("clip", self.clip.is_none_or(positive), "above 0"),
+            ("evaluate_every", self.evaluate_every > 0, "at least 1"),
+            ("patience", self.patience != Some(0), "at least 1"),
+            (
+                "average.decay",
+                self.average.is_none_or(|it| share(it.decay)),
+                "from 0 to 1",
+            ),
+            (
+                "warm_up.epochs",
+                self.warm_up.is_none_or(|it| least(it.epochs)),
+                "at least 0",
+            ),
+            (
+                "warm_up.first",
+                self.warm_up.is_none_or(|it| share(it.first)),
+                "from 0 to 1",
+            ),
+            (
+                "augment.rand_augment",
+                (0.0..=10.0).contains(&augment.rand_augment),
+                "from 0 to 10",
+            ),
+            ("augment.erase", share(augment.erase), "from 0 to 1"),
+            ("augment.smoothing", share(augment.smoothing), "from 0 to 1"),
+            ("augment.mixup", alpha(augment.mixup), "from 0 to 1000"),
+            ("augment.cutmix", alpha(augment.cutmix), "from 0 to 1000"),
+        ];
+        let invalid = known.into_iter().find(|(_, fits, _)| !fits);
+        let invalid = invalid.map(|(name, _, expected)| InvalidRecipe { name, expected });
+        invalid
+            .or(self.method_problem())
+            .or(self.schedule_problem())
+            .map_or(Ok(()), Err)
+    }
+
+    fn method_problem(&self) -> Option<InvalidRecipe> {
+        let below_one = |x: f64| (0.0..1.0).contains(&x);
+        let least = |x: f64| x.is_finite() && x >= 0.0;
+        let known = match self.method {
+            Method::Sgd(sgd) => [
+                ("method.momentum", below_one(sgd.momentum), "at least 0 and below 1"),
+                ("method.decay", least(sgd.decay), "at least 0"),
+                ("method.decoupled", least(sgd.decoupled), "at least 0"),
+            ],
+            Method::AdamW(adam) => [
+                (
+                    "method.betas",
+                    adam.betas.into_iter().all(below_one),
+                    "at least 0 and below 1",
+                ),
+                ("method.eps", least(adam.eps), "at least 0"),
+                ("method.decay", least(adam.decay), "at least 0"),
+            ],
+        };
+        let invalid = known.into_iter().find(|(_, fits, _)| !fits);
+        invalid.map(|(name, _, expected)| InvalidRecipe { name, expected })
+    }
+
+    fn schedule_problem(&self) -> Option<InvalidRecipe> {
+        let share = |x: f64| (0.0..=1.0).contains(&x);
+        let (name, fits, expected) = match &self.schedule {
+            Schedule::Constant => return None,
+            Schedule::MultiStep { epochs, factor } => (
+                "schedule",
+                share(*factor) && epochs.is_sorted(),
+                "a list of increasing epochs and a factor from 0 to 1",
+            ),
+            Schedule::Cosine { last } => ("schedule.last", share(*last), "from 0 to 1"),
+            Schedule::OneCycle(cycle) => (
+                "schedule",
+                share(cycle.rise) && share(cycle.first) && share(cycle.last),
+                "a schedule with fractions from 0 to 1",
+            ),
+        };
+        (!fits).then_some(InvalidRecipe { name, expected })
+    }
+}
+
+/// An invalid value in a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidRecipe {
+    /// The path of the value, such as `average.decay`.
+    pub name: &'static str,
+    /// The expected value, such as `from 0 to 1`.
+    pub expected: &'static str,
+}
+
+impl fmt::Display for InvalidRecipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid recipe: `{}` must be {}", self.name, self.expected)
+    }
+}
+
+impl std::error::Error for InvalidRecipe {}
+
+#[cfg(test)]
+mod tests {
+    use super::Recipe;
+    use crate::optim::Method;
+    use crate::schedule::WarmUp;
+
+    /// The values of the paper, arXiv 2210.14151.
+    #[test]
+    fn se_resnets_have_the_papers_recipe() {
+        let recipe = Recipe::se_resnet();
+        assert_eq!((recipe.epochs, recipe.batch), (256, 128));
+        let Method::Sgd(sgd) = recipe.method else {
+            panic!("{recipe:?}")
+        };
+        assert_eq!((sgd.momentum, sgd.decay, sgd.nesterov), (0.9, 1e-4, false));
+        // 50,000 images are 391 steps.
+        let rate = |epoch: u64| recipe.rate_at(391 * epoch, 391);
+        let before = |epoch: u64| recipe.rate_at(391 * epoch - 1, 391);
+        assert_eq!((rate(0), before(85)), (0.1, 0.1));
+        for (found, expected) in [
+            (rate(85), 0.01),
+            (before(130), 0.01),
+            (rate(130), 1e-3),
+            (before(180), 1e-3),
+            (rate(180), 1e-4),
+            (before(256), 1e-4),
+        ] {
+            assert!((found / expected - 1.0).abs() < 1e-12, "{found} is not {expected}");
+        }
+        recipe.check().unwrap();
+    }
+
+    #[test]
+    fn convmixers_have_the_papers_recipe() {
+        let recipe = Recipe::convmixer();
+        assert_eq!((recipe.epochs, recipe.batch, recipe.clip), (200, 128, Some(1.0)));
+        let Method::AdamW(adam) = recipe.method else {
+            panic!("{recipe:?}")
+        };
+        assert_eq!((adam.eps, adam.decay), (1e-3, 0.01));
+        let augment = recipe.augment;
+        assert_eq!((augment.rand_augment, augment.erase), (9.0, 0.25));
+        assert_eq!((augment.mixup, augment.cutmix), (0.5, 0.5));
+        assert_eq!(recipe.rate_at(0, 391), 1e-2);
+        assert!((recipe.rate_at(100 * 391, 391) - 5e-3).abs() < 1e-12);
+        assert!(recipe.rate_at(200 * 391 - 1, 391) < 1e-8);
+        recipe.check().unwrap();
+    }
+
+    /// Bit for bit, including the largest seed.
+    #[test]
+    fn recipes_round_trip_through_json() {
+        for recipe in [Recipe::default(), Recipe::se_resnet(), Recipe::convmixer()] {
+            let recipe = Recipe {
+                seed: u64::MAX,
+                rate: 0.1 + 0.2,
+                warm_up: Some(WarmUp {
+                    epochs: 1.0 / 3.0,
+                    first: f64::MIN_POSITIVE,
+                }),
+                ..recipe
+            };
+            let json = serde_json::to_string(&recipe).unwrap();
+            assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn the_default_is_valid() {
+        Recipe::default().check().unwrap();
+    }
+}

@@ -1,0 +1,114 @@
+//! A plot that compares several runs.
+
+use super::chart::{Axis, Series, chart, headline, sample};
+use super::scale::count;
+use super::{COLOURS, HAlign, Picture, VAlign, letters, shortened};
+use crate::report::compare::{Comparison, Run};
+use std::io;
+
+/// Width and height of both charts.
+const SIZE: (u32, u32) = (1160, 430);
+/// Height of the title.
+const TITLE: i32 = 36;
+/// Height of a line in the legend.
+const LINE: i32 = 22;
+/// Width of an entry in the legend.
+const ENTRY: i32 = 380;
+
+/// Plots validation accuracy against epochs (left) and against parameters (right). Runs of one network, such as those
+/// with different seeds, have the same colour; the legend names the networks.
+///
+/// # Errors
+/// If it cannot be drawn.
+pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
+    let groups = comparison.groups();
+    let columns = (SIZE.0 as i32 / ENTRY).max(1);
+    let lines = groups.len().div_ceil(columns as usize) as i32;
+    let height = SIZE.1 as i32 + TITLE + lines * LINE + 20;
+    Picture::draw((SIZE.0, height as u32), |area| {
+        let runs = comparison.runs.len();
+        headline(area, &format!("{runs} run{}", if runs == 1 { "" } else { "s" }))?;
+        let (_, rest) = area.split_vertically(TITLE);
+        let (charts, legend) = rest.split_vertically(SIZE.1 as i32);
+        let charts = charts.split_evenly((1, 2));
+        let accuracy = Axis {
+            bounds: (0.0, 100.0),
+            ..Axis::linear("Validation accuracy (%)")
+        };
+        let last = comparison.runs.iter().filter_map(|run| run.history.epochs.last());
+        let epochs = Axis {
+            range: Some((0.0, f64::from(last.map(|row| row.epoch).max().unwrap_or(1)))),
+            ..Axis::linear("Epoch")
+        };
+        chart(&charts[0], "Validation accuracy", &epochs, &accuracy, &curves(&groups))?;
+        let parameters = Axis {
+            logarithmic: true,
+            label: Some(count),
+            ..Axis::linear("Parameters")
+        };
+        chart(
+            &charts[1],
+            "Final validation accuracy against parameters",
+            &parameters,
+            &accuracy,
+            &points(&groups),
+        )?;
+        for (index, (group, series)) in groups.iter().zip(points(&groups)).enumerate() {
+            let (column, line) = (index as i32 % columns, index as i32 / columns);
+            let at = (66 + column * ENTRY, 8 + line * LINE);
+            sample(&legend, at, &series)?;
+            let facts = &group[0].facts;
+            let several = if group.len() > 1 {
+                format!(", {} runs", group.len())
+            } else {
+                String::new()
+            };
+            let name = format!(
+                "{} ({} parameters{several})",
+                shortened(&facts.network, 28),
+                count(facts.parameters as f64)
+            );
+            legend.draw_text(&name, &letters(12, HAlign::Left, VAlign::Center), (at.0 + 24, at.1 + 6))?;
+        }
+        Ok(())
+    })
+}
+
+fn curves(groups: &[Vec<&Run>]) -> Vec<Series> {
+    let coloured = groups.iter().zip(COLOURS.iter().cycle());
+    coloured
+        .flat_map(|(group, &colour)| {
+            group.iter().map(move |run| Series {
+                labels: Vec::new(),
+                name: None,
+                colour,
+                width: 2,
+                radius: 0,
+                points: accuracies(run),
+            })
+        })
+        .collect()
+}
+
+fn accuracies(run: &Run) -> Vec<(f64, f64)> {
+    let rows = run.history.epochs.iter();
+    rows.filter_map(|row| Some((f64::from(row.epoch), 100.0 * row.accuracy()?)))
+        .collect()
+}
+
+fn points(groups: &[Vec<&Run>]) -> Vec<Series> {
+    let coloured = groups.iter().zip(COLOURS.iter().cycle());
+    coloured
+        .map(|(group, &colour)| {
+            let last = |run: &&Run| Some((run.facts.parameters as f64, accuracies(run).last()?.1));
+            Series {
+                labels: Vec::new(),
+                name: None,
+                colour,
+                width: 0,
+                radius: 5,
+                points: group.iter().filter_map(last).collect(),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,126 @@
+//! The runs of a sweep over the parameters of a network.
+
+use super::compare::{Run, mean, mean_and_range};
+use super::file::{make_folder, replace};
+use super::picture;
+use super::progress::time;
+use super::table::{plain_table, right_aligned};
+use comfy_table::Table;
+use indicatif::HumanCount;
+use std::io;
+use std::path::Path;
+
+/// The runs of a sweep, by network.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The names of the parameters that vary.
+    pub names: Vec<String>,
+    /// The networks, in the order of their first runs.
+    pub points: Vec<Point>,
+}
+
+/// A network of a sweep.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// Its values of the parameters that vary.
+    pub values: Vec<String>,
+    /// Its trainable parameters.
+    pub parameters: u64,
+    /// Its runs, with different seeds.
+    pub runs: Vec<Run>,
+}
+
+impl Point {
+    fn accuracies(&self) -> Vec<f64> {
+        self.runs
+            .iter()
+            .filter_map(|run| run.history.last()?.accuracy())
+            .collect()
+    }
+
+    /// The mean of the final validation accuracies, 0 to 1.
+    pub fn accuracy(&self) -> Option<f64> {
+        mean(self.accuracies().into_iter())
+    }
+}
+
+impl Sweep {
+    /// The runs in these folders, whose networks have these parameters.
+    ///
+    /// # Errors
+    /// If one of them is not a run folder.
+    pub fn read<P: AsRef<Path>>(names: &[String], folders: impl IntoIterator<Item = P>) -> io::Result<Self> {
+        let mut points: Vec<Point> = Vec::new();
+        for folder in folders {
+            let run = Run::read(folder.as_ref())?;
+            let value = |name| run.facts.settings.get(name).cloned().unwrap_or_default();
+            let values: Vec<String> = names.iter().map(value).collect();
+            match points.iter_mut().find(|point| point.values == values) {
+                Some(point) => point.runs.push(run),
+                None => points.push(Point {
+                    values,
+                    parameters: run.facts.parameters,
+                    runs: vec![run],
+                }),
+            }
+        }
+        Ok(Self {
+            names: names.to_vec(),
+            points,
+        })
+    }
+
+    /// A table with one numbered row per network: means over its runs, and the range of accuracies.
+    pub fn table(&self) -> Table {
+        let names = self.names.iter().map(String::as_str);
+        let head = ["#"].into_iter().chain(names).chain(["parameters", "top-1", "time"]);
+        let mut table = plain_table(head);
+        for (point, row) in self.points.iter().zip(1..) {
+            let seconds = mean(point.runs.iter().map(|run| run.history.seconds()));
+            let cells = [
+                HumanCount(point.parameters).to_string(),
+                mean_and_range(&point.accuracies()),
+                time(seconds.unwrap_or(0.0)),
+            ];
+            let row = [row.to_string()].into_iter().chain(point.values.iter().cloned());
+            table.add_row(row.chain(cells).collect::<Vec<String>>());
+        }
+        right_aligned(table, 1 + self.names.len())
+    }
+
+    /// The sweep as CSV with a header and one row per run.
+    ///
+    /// # Errors
+    /// If serialisation fails; no cause is known.
+    pub fn csv(&self) -> io::Result<Vec<u8>> {
+        let mut writer = ::csv::Writer::from_writer(Vec::new());
+        let names = self.names.iter().map(String::as_str);
+        writer.write_record(names.chain(["run", "seed", "parameters", "multiply_adds", "last_top1", "seconds"]))?;
+        for point in &self.points {
+            for run in &point.runs {
+                let accuracy = run.history.last().and_then(|row| row.accuracy());
+                let cells = [
+                    run.name.clone(),
+                    run.facts.seed.to_string(),
+                    run.facts.parameters.to_string(),
+                    run.facts.multiply_adds.to_string(),
+                    accuracy.map_or_else(String::new, |accuracy| accuracy.to_string()),
+                    run.history.seconds().to_string(),
+                ];
+                writer.write_record(point.values.iter().cloned().chain(cells))?;
+            }
+        }
+        writer.into_inner().map_err(|error| error.into_error())
+    }
+
+    /// Writes `sweep.csv`, `.svg` and, with the feature `pictures`, `.png` to a folder, which is created if it does not
+    /// exist.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Path) -> io::Result<()> {
+        make_folder(folder)?;
+        replace(&folder.join("sweep.csv"), &self.csv()?)?;
+        picture::sweep(self)?.save_all(folder, "sweep")
+    }
+}

@@ -1,0 +1,49 @@
+//! `ksn train FILE`
+
+use super::Choice;
+use super::output::Terminal;
+use super::specs::{Specs, Usage, finish};
+use ksdsl_train_core::program::{Done, train};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The arguments of `ksn train`.
+#[derive(clap::Args)]
+pub(super) struct Train {
+    /// The specification file; none to resume a run with `--resume RUN`
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    choice: Choice,
+    #[command(flatten)]
+    options: train::Options,
+}
+
+impl Train {
+    /// Trains the chosen network, or the only one.
+    pub(super) fn run(&self, terminal: &Terminal) -> ExitCode {
+        finish(self.done(terminal), terminal)
+    }
+
+    fn done(&self, terminal: &Terminal) -> Done {
+        let chosen = self.file.is_some() || self.choice.net.is_some() || !self.choice.set.is_empty();
+        let specs = match (&self.file, self.options.resumed()) {
+            (Some(file), None) => Specs::read((file, &self.choice), &[Vec::new()], terminal)?,
+            (None, None) => {
+                let missing = "no specification to train: expected `ksn train FILE.ksn`, or `ksn train --resume RUN`";
+                return Err(Usage(missing.to_owned()).into());
+            }
+            (None, Some(run)) if is_specification(run) => {
+                let file = run.display();
+                let order = format!("`{file}` is no run folder: write `ksn train {file} --resume`");
+                return Err(Usage(order).into());
+            }
+            // A run says which network it trains.
+            (_, Some(_)) => Specs::default(),
+        };
+        train::run(&specs, &self.options, chosen)
+    }
+}
+
+fn is_specification(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "ksn")
+}

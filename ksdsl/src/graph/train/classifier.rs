@@ -1,0 +1,146 @@
+//! Networks that classify images, which the trainer takes.
+
+use super::{Model, Training};
+use crate::analyse::analyse;
+use crate::graph::walk::size;
+use crate::ir::{Network, Port, Shape, in_words};
+use crate::value::Value;
+use ksdsl_train_core::data::Sizes;
+use ksdsl_train_core::run::Facts;
+use ksdsl_train_core::source::Source;
+use ksdsl_train_core::trainer::{Outcome, TrainError, Trainer};
+use std::fmt;
+
+/// A network with one input `C x H x W` and one output of logits.
+#[derive(Clone, Debug)]
+pub struct Classifier {
+    network: Network,
+    sizes: Sizes,
+    facts: Facts,
+}
+
+/// Why a network is no classifier of images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    network: String,
+    what: String,
+    fix: &'static str,
+    /// Where the last layer is written, if the output is at fault.
+    output: Option<usize>,
+}
+
+impl Unfit {
+    /// How to change the network.
+    pub fn fix(&self) -> &'static str {
+        self.fix
+    }
+
+    /// The offset in the source of the layer whose output does not fit; none if an input is at fault.
+    pub fn offset(&self) -> Option<usize> {
+        self.output
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "network `{}` {}, but only classifiers of images train without a program",
+            self.network, self.what
+        )
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+const TASK: &str = "one input `C x H x W` and one output of a value for each class are needed; other networks train in \
+                    Rust, with `Trainer::train_task` of `ksdsl-train`";
+const IMAGES: &str = "write the input as `input C x H x W`, such as `input 1 x 8 x 8`; `flatten` makes a vector of it";
+const CLASSES: &str = "end the network with a value for each class, such as `global_avg_pool; linear(10)` or \
+                       `flatten; linear(10)`";
+
+impl Classifier {
+    /// A network without errors, with the values of parameters that its specification does not say.
+    ///
+    /// # Errors
+    /// If it has several inputs or outputs, or takes no images, or gives no vector.
+    pub fn of(network: Network, settings: &[(String, Value)]) -> Result<Self, Unfit> {
+        let sizes = sizes(&network)?;
+        let analysis = analyse(&network);
+        let settings = settings.iter();
+        let facts = Facts {
+            name: network.name.clone(),
+            parameters: analysis.trainable,
+            multiply_adds: analysis.macs,
+            specification: network.text.clone(),
+            settings: settings
+                .map(|(name, value)| (name.clone(), value.to_string()))
+                .collect(),
+        };
+        Ok(Self { network, sizes, facts })
+    }
+
+    /// What it takes and gives.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// What a run folder says of it.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    pub(super) fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Trains it from the initial values of the recipe's seed; a trainer with a folder saves the model.
+    ///
+    /// # Errors
+    /// Those of the trainer.
+    pub fn train(&self, mut trainer: Trainer<'_>, source: &mut dyn Source) -> Result<Outcome, TrainError> {
+        let validation = trainer.classify(self.sizes, source.sizes())?;
+        let mut model = Model::new(self, trainer.recipe().seed);
+        let mut training = Training::new(trainer.recipe(), &mut model, validation);
+        trainer.train_on_images(self.facts.clone(), &mut training, source)
+    }
+}
+
+fn sizes(network: &Network) -> Result<Sizes, Unfit> {
+    let unfit = |what: String, fix, output| Unfit {
+        network: network.name.clone(),
+        what,
+        fix,
+        output,
+    };
+    let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
+        let what = format!(
+            "has {} and {}",
+            ports("input", &network.inputs),
+            ports("output", &network.outputs)
+        );
+        return Err(unfit(what, TASK, None));
+    };
+    let Shape::Map {
+        channels,
+        height,
+        width,
+    } = input.shape
+    else {
+        return Err(unfit(format!("takes {}", in_words(input.shape)), IMAGES, None));
+    };
+    let Shape::Flat(classes) = output.shape else {
+        let last = network.layers.last().map(|layer| layer.span.start as usize);
+        return Err(unfit(format!("gives {}", in_words(output.shape)), CLASSES, last));
+    };
+    Ok(Sizes::new([channels, height, width].map(size), size(classes)))
+}
+
+/// `2 inputs (left, right)`.
+fn ports(word: &str, ports: &[Port]) -> String {
+    let names: Vec<&str> = ports.iter().filter_map(|port| port.name.as_deref()).collect();
+    match ports {
+        [_] => format!("one {word}"),
+        _ => format!("{} {word}s ({})", ports.len(), names.join(", ")),
+    }
+}

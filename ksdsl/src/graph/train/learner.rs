@@ -1,0 +1,143 @@
+//! A model in training.
+
+use super::{Model, exec_failed};
+use ksdsl_checkpoint::{Tensor as Stored, to_bytes};
+use ksdsl_cpu::{CpuBuf, CpuExec, Error};
+use ksdsl_engine::update::Slot;
+use ksdsl_train_core::Recipe;
+use ksdsl_train_core::metrics::Evaluation;
+use ksdsl_train_core::optim::{Average, Optimiser, floats};
+use ksdsl_train_core::progress::Progress;
+use ksdsl_train_core::run::{Checkpoint, RunError};
+use ksdsl_train_core::source::HostBatch;
+use ksdsl_train_core::task::{TaskError, ValidationSet};
+use ksdsl_train_core::trainer::TrainError;
+use ksdsl_train_core::trainer::learner::{Learner, Stepped};
+use std::path::Path;
+
+/// A model in training.
+pub struct Training<'m, 'd> {
+    model: &'m mut Model,
+    validation: Option<ValidationSet<'d>>,
+    optimiser: Optimiser<f32, CpuExec>,
+    average: Option<Average<CpuBuf<f32>>>,
+}
+
+impl<'m, 'd> Training<'m, 'd> {
+    /// A model that begins to train.
+    pub fn new(recipe: &Recipe, model: &'m mut Model, validation: Option<ValidationSet<'d>>) -> Self {
+        let mut optimiser = Optimiser::of(recipe);
+        optimiser.know(&model.slots);
+        Self {
+            model,
+            validation,
+            optimiser,
+            average: recipe.average.map(Average::new),
+        }
+    }
+
+    /// Updates the trained tensors, and the average of all.
+    fn update(&mut self, gradients: &[CpuBuf<f32>]) -> Result<(), Error> {
+        let Model {
+            graph, slots, places, ..
+        } = &mut *self.model;
+        let tensors = slots.iter().zip(places.iter());
+        let trained = tensors.clone().filter(|(slot, _)| slot.trained);
+        for (at, ((slot, &place), gradient)) in trained.zip(gradients).enumerate() {
+            self.optimiser
+                .update(&CpuExec, (at, slot), graph.params.get_mut(place), gradient)?;
+        }
+        if let Some(average) = &mut self.average {
+            for (at, (slot, &place)) in tensors.enumerate() {
+                average.update::<f32, _>(&CpuExec, (at, slot), graph.params.get(place).clone())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Learner<HostBatch> for Training<'_, '_> {
+    fn slots(&self) -> &[Slot] {
+        &self.model.slots
+    }
+
+    fn step(&mut self, batch: &HostBatch, rate: f64, dropout: u64) -> Result<Stepped, TaskError> {
+        let (loss, mut gradients) = self.model.gradients(batch, dropout)?;
+        let loss = f64::from(loss);
+        let mut gradient_norm = f64::NAN;
+        if loss.is_finite() {
+            self.optimiser.rate = rate;
+            gradient_norm = self.optimiser.begin(&CpuExec, &mut gradients).map_err(exec_failed)?;
+        }
+        if gradient_norm.is_finite() {
+            self.update(&gradients).map_err(exec_failed)?;
+        }
+        Ok(Stepped { loss, gradient_norm })
+    }
+
+    fn updates(&self) -> u64 {
+        self.optimiser.steps()
+    }
+
+    fn evaluate(&self) -> Result<Option<Evaluation>, TaskError> {
+        let evaluate = |set: &ValidationSet<'_>| set.evaluate(|batch| self.model.infer(&batch.images));
+        self.validation.as_ref().map(evaluate).transpose()
+    }
+
+    fn validation(&self) -> String {
+        ValidationSet::describe(self.validation.as_ref())
+    }
+
+    fn swap_average(&mut self) -> Result<bool, TrainError> {
+        let Some(average) = self.average.as_mut().filter(|average| !average.is_empty()) else {
+            return Ok(false);
+        };
+        for (&place, value) in self.model.places.iter().zip(average.values_mut()) {
+            std::mem::swap(self.model.graph.params.get_mut(place), value);
+        }
+        Ok(true)
+    }
+
+    fn non_finite(&self) -> Result<Vec<String>, TrainError> {
+        Ok(self.model.non_finite())
+    }
+
+    fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let content = to_bytes(&self.model.tensors(""), &self.model.shared);
+        let written = ksdsl_checkpoint::write_file(path, &content);
+        written.map_err(|error| RunError::Write(path.to_owned(), error).into())
+    }
+
+    fn state(&self) -> Result<Vec<Stored<'static>>, TrainError> {
+        let mut tensors = self.model.tensors("model.");
+        tensors.extend(self.optimiser.save(&CpuExec, "optimiser.").map_err(device)?);
+        if let Some(average) = &self.average {
+            tensors.extend(average.save(&CpuExec, &self.model.slots, "average.").map_err(device)?);
+        }
+        Ok(tensors)
+    }
+
+    fn restore(&mut self, last: &Checkpoint, progress: &Progress) -> Result<(), TrainError> {
+        let Model {
+            graph, slots, places, ..
+        } = &mut *self.model;
+        for (slot, &place) in slots.iter().zip(places.iter()) {
+            let values = floats(last.bytes(&format!("model.{}", slot.key)));
+            *graph.params.get_mut(place) = CpuBuf::from_vec(values);
+        }
+        let states = |key: &str| last.bytes(&format!("optimiser.{key}"));
+        let restored = self
+            .optimiser
+            .restore(&CpuExec, progress.optimiser_steps, slots, states);
+        restored.map_err(device)?;
+        if let Some(average) = self.average.as_mut().filter(|_| progress.steps > 0) {
+            let averages = |key: &str| last.bytes(&format!("average.{key}"));
+            average.restore(&CpuExec, slots, averages).map_err(device)?;
+        }
+        Ok(())
+    }
+}
+
+fn device(error: Error) -> TrainError {
+    TrainError::Device(format!("{error:?}"))
+}

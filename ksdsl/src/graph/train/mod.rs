@@ -1,0 +1,196 @@
+//! Training of a network on the graph executor: what generated code, dfdx and `ksdsl-train` do, to the same bits. The
+//! trainer is that of `ksdsl-train-core`.
+
+mod classifier;
+mod initial;
+mod learner;
+
+pub use classifier::{Classifier, Unfit};
+pub use learner::Training;
+
+use super::{Graph, walk};
+use crate::plan::tensors::{Stored as Planned, tensors};
+use initial::initial;
+use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated};
+use ksdsl_cpu::{CpuBuf, CpuExec, Error};
+use ksdsl_engine::Exec;
+use ksdsl_engine::update::Slot;
+use ksdsl_train_core::data::{Dataset, Scaling};
+use ksdsl_train_core::loss::cross_entropy;
+use ksdsl_train_core::optim::{floats, stored};
+use ksdsl_train_core::source::HostBatch;
+use ksdsl_train_core::task::{TaskError, logits_of};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::{ChaCha8Rng, ChaCha12Rng};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+
+/// A classifier of images on the CPU: one input, one output of logits.
+#[derive(Debug)]
+pub struct Model {
+    graph: Graph<f32, CpuExec>,
+    /// The tensors in the order of a generated model's fields, with their places in the graph.
+    slots: Vec<Slot>,
+    places: Vec<usize>,
+    shared: Vec<Shared>,
+    classes: usize,
+}
+
+/// Why a model cannot be loaded.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The file cannot be read, or is no checkpoint.
+    File(FileError),
+    /// Its tensors are not those of the network.
+    Unfit(Problems),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(error) => error.fmt(f),
+            Self::Unfit(problems) => problems.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl Model {
+    /// A network with the initial values that its generated model has on a device of this seed.
+    pub fn new(of: &Classifier, seed: u64) -> Self {
+        let network = of.network().clone();
+        let planned = tensors(&network);
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let values = planned
+            .iter()
+            .map(|tensor| (tensor.key.as_str(), initial(tensor, &mut rng)));
+        let mut values: HashMap<&str, Vec<f32>> = values.collect();
+        let graph = Graph::new(network, CpuExec, |parameter| values.remove(parameter.key.as_str()));
+        let Ok(graph) = graph else {
+            unreachable!("the plan of a network has its tensors")
+        };
+        let place = |tensor: &Planned| graph.params.place(&tensor.key);
+        Self {
+            places: planned.iter().filter_map(place).collect(),
+            shared: planned.iter().filter_map(shared).collect(),
+            slots: planned.into_iter().map(slot).collect(),
+            classes: of.sizes().classes,
+            graph,
+        }
+    }
+
+    /// Loads the tensors of a checkpoint; also says whether the file lacks its sharing.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or does not fit. The model is unchanged.
+    pub fn load(&mut self, path: &Path) -> Result<Option<Unstated>, LoadError> {
+        let file = File::read(path).map_err(LoadError::File)?;
+        let expected: Vec<Expected> = self.slots.iter().map(expected).collect();
+        let views = ksdsl_checkpoint::resolve(&file, &expected, &self.shared).map_err(LoadError::Unfit)?;
+        for (&place, view) in self.places.iter().zip(views) {
+            *self.graph.params.get_mut(place) = CpuBuf::from_vec(floats(view.data));
+        }
+        Ok(Unstated::of(&file, &self.shared))
+    }
+
+    /// The logits of all images of a data set: images x classes, row-major.
+    ///
+    /// # Errors
+    /// If the images do not have the size of the input.
+    pub fn logits(&self, images: &Dataset, scaling: &Scaling) -> Result<Vec<f32>, TaskError> {
+        logits_of(images, scaling, |batch| self.infer(&batch.images))
+    }
+
+    /// The logits of a batch.
+    fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
+        self.graph.infer(images).map_err(failed)
+    }
+
+    /// The keys of the tensors with values that are not finite.
+    pub fn non_finite(&self) -> Vec<String> {
+        let is_broken = |place: &usize| self.buffer(*place).iter().any(|value| !value.is_finite());
+        let pairs = self.slots.iter().zip(&self.places);
+        pairs
+            .filter(|(_, place)| is_broken(place))
+            .map(|(slot, _)| slot.key.clone())
+            .collect()
+    }
+
+    fn buffer(&self, place: usize) -> &CpuBuf<f32> {
+        self.graph.params.get(place)
+    }
+
+    /// All tensors as a file holds them, with `prefix` before their keys.
+    fn tensors(&self, prefix: &str) -> Vec<Stored<'static>> {
+        let pairs = self.slots.iter().zip(&self.places);
+        pairs
+            .map(|(slot, &place)| stored(format!("{prefix}{}", slot.key), slot, self.buffer(place)))
+            .collect()
+    }
+
+    /// The loss of a batch and the gradients of all trained tensors.
+    fn gradients(&mut self, batch: &HostBatch, dropout: u64) -> Result<(f32, Vec<CpuBuf<f32>>), TaskError> {
+        let (count, classes) = (batch.len(), self.classes);
+        if batch.targets.len() != count * classes || count == 0 {
+            let found = batch.targets.len();
+            return Err(TaskError::Batch(format!(
+                "the batch has {found} targets for {count} images; the network has {classes} outputs for each"
+            )));
+        }
+        let mut seeds = ChaCha8Rng::seed_from_u64(dropout);
+        let mut loss = f32::NAN;
+        let (_, mut sums) = self
+            .graph
+            .descend(&[&batch.images], &mut || seeds.next_u64(), |logits| {
+                let (value, gradient) = cross_entropy(&logits[0], &batch.targets, classes);
+                loss = value;
+                vec![gradient]
+            })
+            .map_err(failed)?;
+        let trained = self.slots.iter().zip(&self.places).filter(|(slot, _)| slot.trained);
+        let gradient = |(slot, place): (&Slot, &usize)| match sums.remove(place) {
+            Some(sum) => Ok(sum),
+            None => Exec::<f32>::zeroed(&CpuExec, slot.elements()).map_err(exec_failed),
+        };
+        let gradients = trained.map(gradient).collect::<Result<_, _>>()?;
+        Ok((loss, gradients))
+    }
+}
+
+fn slot(tensor: Planned) -> Slot {
+    Slot {
+        key: tensor.key,
+        shape: tensor.shape.into_iter().map(walk::size).collect(),
+        trained: tensor.trained,
+    }
+}
+
+fn shared(tensor: &Planned) -> Option<Shared> {
+    let (visits, copies) = tensor.shared.clone()?;
+    Some(Shared {
+        key: tensor.key.clone(),
+        visits,
+        copies,
+    })
+}
+
+fn expected(slot: &Slot) -> Expected {
+    Expected {
+        key: slot.key.clone(),
+        shape: slot.shape.iter().map(|&size| size as u64).collect(),
+        kind: Some(Kind::F32),
+    }
+}
+
+fn failed(error: super::Error<Error>) -> TaskError {
+    match error {
+        super::Error::Exec(error) => exec_failed(error),
+        other => TaskError::Batch(other.to_string()),
+    }
+}
+
+fn exec_failed(error: Error) -> TaskError {
+    TaskError::Device(format!("{error:?}"))
+}

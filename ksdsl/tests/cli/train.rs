@@ -1,0 +1,216 @@
+//! `ksn train`, `evaluate`, `predict`, `compare` and `sweep`.
+
+use super::{Folder, Run};
+use std::fs;
+use std::path::Path;
+
+/// A classifier of the digits, small enough to train in a second.
+const TINY: &str = "\
+/// A tiny network.
+net tiny(depth = 2, shared = true) {
+    input 1 x 8 x 8
+    stage stem { conv(4, kernel = 3, stride = 2, pad = 1); batch_norm; relu }
+    stage body { repeat depth { conv(4, kernel = 3, pad = 1); batch_norm; relu } }
+    stage head { global_avg_pool; linear(10) }
+    share isomorphic conv in body as body when shared
+}
+";
+
+const QUICK: [&str; 4] = ["--epochs", "1", "--images", "128"];
+
+impl Folder {
+    /// What a command that succeeds prints.
+    #[track_caller]
+    fn printed(&self, args: &[&str]) -> String {
+        let Run { status, stdout, stderr } = self.ksn(args);
+        assert_eq!(status, Some(0), "{args:?}: {stderr}");
+        stdout
+    }
+
+    /// The status and the message of a command that fails.
+    #[track_caller]
+    fn refused(&self, args: &[&str]) -> (i32, String) {
+        let Run { status, stdout, stderr } = self.ksn(args);
+        let status = status.unwrap();
+        assert!(status != 0 && stdout.is_empty(), "{args:?}: {stdout}");
+        (status, stderr)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
+    [args, more].concat()
+}
+
+#[test]
+fn a_specification_trains_and_its_run_folder_is_enough_to_use_it() {
+    let folder = Folder::with(&[("tiny.ksn", TINY)]);
+    let text = folder.printed(&with(&["train", "tiny.ksn", "--set", "depth=3"], &QUICK));
+    // 4 x 1 x 9 + 8, then one shared kernel of 4 x 4 x 9 and three norms, then 4 x 10 + 10.
+    assert!(text.contains("tiny(depth = 3)") && text.contains(" 262 "), "{text}");
+    let run = "runs/digits-tiny-depth_3-0";
+    for file in [
+        "run.json",
+        "settings.json",
+        "best.safetensors",
+        "model.safetensors",
+        "curves.svg",
+    ] {
+        assert!(folder.path().join(run).join(file).exists(), "{file}");
+    }
+    fs::remove_file(folder.path().join("tiny.ksn")).unwrap();
+    let text = folder.printed(&["evaluate", run, "--picture", "confusion.svg"]);
+    // A fifth of 1,797.
+    assert!(text.contains("359") && text.contains("top-1"), "{text}");
+    assert!(folder.path().join("confusion.svg").exists());
+    let text = folder.printed(&["predict", &format!("{run}/model.safetensors"), "0", "358", "--top", "2"]);
+    assert_eq!(text.matches("true class").count(), 2, "{text}");
+    let (status, error) = folder.refused(&["predict", run, "359"]);
+    assert!(
+        status == 2 && error.contains("validation image 359 does not exist"),
+        "{error}"
+    );
+    let text = folder.printed(&["compare", "runs", "--out", "comparison"]);
+    assert!(text.contains("digits-tiny-depth_3-0"), "{text}");
+    assert!(folder.path().join("comparison/comparison.csv").exists());
+}
+
+/// Killed after a step and resumed, a run gives the weights of one that was not.
+#[test]
+fn a_run_resumes_with_its_own_settings() {
+    let folder = Folder::with(&[("tiny.ksn", TINY)]);
+    let two = [
+        "train",
+        "tiny.ksn",
+        "--set",
+        "shared=false",
+        "--epochs",
+        "2",
+        "--images",
+        "128",
+    ];
+    folder.printed(&with(&two, &["--out", "whole"]));
+    let run = "whole/digits-tiny-shared_false-0";
+    let model = |run: &str| fs::read(folder.path().join(run).join("model.safetensors")).unwrap();
+    let expected = model(run);
+    // A finished run is not repeated; its model is written again if it is missing.
+    fs::remove_file(folder.path().join(run).join("model.safetensors")).unwrap();
+    folder.printed(&["train", "--resume", run]);
+    assert!(model(run) == expected);
+    folder.printed(&with(&two, &["--out", "whole", "--resume"]));
+    let (status, error) = folder.refused(&["train", "tiny.ksn", "--resume", run]);
+    assert!(
+        status == 2 && error.contains("resumes with its own settings"),
+        "{error}"
+    );
+    // Another value of a parameter is another run.
+    let path = folder.path().join(run).join("run.json");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"shared\": \"false\""), "{text}");
+    fs::write(&path, text.replace("\"shared\": \"false\"", "\"shared\": \"true\"")).unwrap();
+    let (_, error) = folder.refused(&with(&two, &["--out", "whole", "--resume"]));
+    assert!(
+        error.contains("`settings.shared` was \"true\" and is now \"false\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn sweeps_train_all_combinations_once() {
+    let folder = Folder::with(&[("tiny.ksn", TINY)]);
+    let command = with(
+        &[
+            "sweep",
+            "tiny.ksn",
+            "--set",
+            "depth=2,3",
+            "--set",
+            "shared=true,false",
+            "--seeds",
+            "2",
+            "--out",
+            "sweep",
+        ],
+        &QUICK,
+    );
+    let text = folder.printed(&command);
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+    let row = |first: &str| rows.iter().find(|row| row.first() == Some(&first)).unwrap().clone();
+    // One kernel of 144 values for each convolution of the body, or one for all.
+    assert_eq!(row("1")[..4], ["1", "2", "true", "254"], "{text}");
+    assert_eq!(row("2")[..4], ["2", "2", "false", "398"], "{text}");
+    assert_eq!(row("3")[..4], ["3", "3", "true", "262"], "{text}");
+    assert_eq!(row("4")[..4], ["4", "3", "false", "550"], "{text}");
+    let file = |name: &str| fs::read_to_string(folder.path().join("sweep").join(name)).unwrap();
+    let table = file("sweep.csv");
+    assert!(table.starts_with("depth,shared,run,seed,parameters,"), "{table}");
+    assert_eq!(table.lines().count(), 1 + 8);
+    let picture = file("sweep.svg");
+    assert!(picture.contains("depth = 2") && picture.contains("depth = 3"));
+    // Everything is there: nothing trains, not even in other seconds.
+    assert_eq!(folder.printed(&command), text);
+    assert_eq!(file("sweep.csv"), table);
+}
+
+#[test]
+fn networks_that_are_no_classifiers_are_refused_with_the_place() {
+    let nets = "\
+net towers { input left: 4; input right: 4; from left; a: linear(2); output one; from right; linear(2); output two }
+net vectors { input 64; linear(10) }
+net maps {
+    input 1 x 8 x 8
+    conv(10, kernel = 3)
+}
+net colours { input 3 x 8 x 8; flatten; linear(10) }
+net pairs(classes = 2) { input 1 x 8 x 8; flatten; linear(classes) }
+";
+    let folder = Folder::with(&[("nets.ksn", nets)]);
+    let refused = |net: &str| folder.refused(&["train", "nets.ksn", "--net", net]);
+    let (status, error) = refused("towers");
+    assert_eq!(status, 1, "{error}");
+    assert!(
+        error.contains("nets.ksn: network `towers` has 2 inputs (left, right) and 2 outputs"),
+        "{error}"
+    );
+    assert!(error.contains("Trainer::train_task"), "{error}");
+    let (_, error) = refused("vectors");
+    assert!(
+        error.contains("`vectors` takes a vector of 64") && error.contains("input 1 x 8 x 8"),
+        "{error}"
+    );
+    let (_, error) = refused("maps");
+    assert!(error.contains("nets.ksn:5:5: network `maps` gives 10x6x6"), "{error}");
+    let (status, error) = refused("colours");
+    assert!(
+        status == 2 && error.contains("change its input to `input 1 x 8 x 8`"),
+        "{error}"
+    );
+    let (_, error) = refused("pairs");
+    assert!(error.contains("--set classes=10"), "{error}");
+}
+
+#[test]
+fn slips_on_the_command_line_are_explained() {
+    let folder = Folder::with(&[("tiny.ksn", TINY)]);
+    let error = |args: &[&str]| {
+        let (status, error) = folder.refused(args);
+        assert_eq!(status, 2, "{error}");
+        error
+    };
+    assert!(error(&["train"]).contains("expected `ksn train FILE.ksn`"));
+    assert!(error(&["train", "nowhere.ksn"]).contains("nowhere.ksn"));
+    assert!(error(&["train", "tiny.ksn", "--set", "dept=2"]).contains("depth"));
+    assert!(error(&["train", "tiny.ksn", "--net", "huge"]).contains("huge"));
+    assert!(error(&["train", "--resume", "tiny.ksn"]).contains("ksn train tiny.ksn --resume"));
+    assert!(error(&["train", "tiny.ksn", "--device", "cuda"]).contains("on the CPU"));
+    assert!(error(&["train", "tiny.ksn", "--recipe", "none.json"]).contains("no such file"));
+    assert!(error(&["train", "tiny.ksn", "--data", "cifar10:none"]).contains("none"));
+    assert!(error(&["evaluate", "nowhere"]).contains("no run or checkpoint at `nowhere`"));
+    assert!(error(&["evaluate", "."]).contains("is not a run folder"));
+    assert!(error(&["compare", "."]).contains("is not a run folder and contains none"));
+    assert!(error(&["sweep", "tiny.ksn", "--set", "depth=2", "--set", "depth=3"]).contains("--set depth=2,4"));
+    assert!(error(&["sweep", "tiny.ksn", "--set", "depth=2,2"]).contains("given twice"));
+}
