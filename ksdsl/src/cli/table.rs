@@ -162,9 +162,9 @@ fn outline(rows: &[Row], summary: &Summary, layout: Layout) -> String {
     for (at, row) in rows.iter().enumerate() {
         let before = common(at, at.checked_sub(1));
         let depth = before.max(common(at, Some(at + 1)));
-        for level in before..depth {
+        for (level, name) in paths[at].iter().enumerate().take(depth).skip(before) {
             let mut cells = vec![String::new(); 1 + COLUMNS.len()];
-            cells[0] = "  ".repeat(level) + &paths[at][level];
+            cells[0] = "  ".repeat(level) + name;
             grid.rows.push((cells, Look::Plain));
         }
         let name = paths[at][depth..].join(".");

@@ -6,10 +6,10 @@ use prost::Message;
 use std::borrow::Cow;
 
 /// A tensor: name, sizes, elements.
-pub struct Named(pub String, pub Vec<u64>, pub Data);
+pub(crate) struct Named(pub(crate) String, pub(crate) Vec<u64>, pub(crate) Data);
 
 /// Elements.
-pub enum Data {
+pub(crate) enum Data {
     F32(Vec<f32>),
     F16(Vec<u16>),
     I64(Vec<i64>),
@@ -34,7 +34,7 @@ impl Data {
 }
 
 /// Random elements; equal for equal seeds.
-pub fn values(seed: u64, sizes: &[u64]) -> Vec<f32> {
+pub(crate) fn values(seed: u64, sizes: &[u64]) -> Vec<f32> {
     let mut random = ksdsl_files::random::SplitMix64(seed);
     (0..sizes.iter().product())
         .map(|_| random.fraction() as f32 - 0.5)
@@ -42,18 +42,18 @@ pub fn values(seed: u64, sizes: &[u64]) -> Vec<f32> {
 }
 
 /// A random tensor.
-pub fn random(name: &str, sizes: &[u64], seed: u64) -> Named {
+pub(crate) fn random(name: &str, sizes: &[u64], seed: u64) -> Named {
     Named(name.to_owned(), sizes.to_vec(), Data::F32(values(seed, sizes)))
 }
 
 /// A tensor of one value.
-pub fn constant(name: &str, sizes: &[u64], value: f32) -> Named {
+pub(crate) fn constant(name: &str, sizes: &[u64], value: f32) -> Named {
     let count = sizes.iter().product::<u64>() as usize;
     Named(name.to_owned(), sizes.to_vec(), Data::F32(vec![value; count]))
 }
 
 /// A matrix with the elements of `random(.., [columns, rows], ..)`, transposed.
-pub fn transposed(name: &str, [rows, columns]: [u64; 2], seed: u64) -> Named {
+pub(crate) fn transposed(name: &str, [rows, columns]: [u64; 2], seed: u64) -> Named {
     let from = values(seed, &[columns, rows]);
     let at = |row: u64, column: u64| from[(column * rows + row) as usize];
     let all = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
@@ -65,7 +65,7 @@ pub fn transposed(name: &str, [rows, columns]: [u64; 2], seed: u64) -> Named {
 }
 
 /// A safetensors file; `ties` are shared tensors with the layers that they serve.
-pub fn safetensors(tensors: &[Named], ties: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn safetensors(tensors: &[Named], ties: &[(&str, &str)]) -> Vec<u8> {
     let tensors: Vec<Tensor<'_>> = tensors
         .iter()
         .map(|Named(key, shape, data)| Tensor {
@@ -100,7 +100,7 @@ fn onnx_tensor(Named(name, sizes, data): &Named) -> proto::Tensor {
 }
 
 /// An ONNX model with these initializers and constants of nodes.
-pub fn onnx(initializers: &[Named], constants: &[Named]) -> Vec<u8> {
+pub(crate) fn onnx(initializers: &[Named], constants: &[Named]) -> Vec<u8> {
     let node = |of: &Named| proto::Node {
         output: vec![of.0.clone()],
         op_type: "Constant".to_owned(),
@@ -128,10 +128,15 @@ pub fn onnx(initializers: &[Named], constants: &[Named]) -> Vec<u8> {
 }
 
 /// A tensor of a GGUF file: name, sizes with the fastest first, type, bytes.
-pub struct Packed<'n>(pub &'n str, pub Vec<u64>, pub u32, pub Vec<u8>);
+pub(crate) struct Packed<'n>(
+    pub(crate) &'n str,
+    pub(crate) Vec<u64>,
+    pub(crate) u32,
+    pub(crate) Vec<u8>,
+);
 
 /// Random bytes, as quantised tensors have them.
-pub fn packed(name: &str, sizes: [u64; 2], kind: u32, bytes: usize, seed: u64) -> Packed<'_> {
+pub(crate) fn packed(name: &str, sizes: [u64; 2], kind: u32, bytes: usize, seed: u64) -> Packed<'_> {
     let mut random = ksdsl_files::random::SplitMix64(seed);
     Packed(
         name,
@@ -142,7 +147,7 @@ pub fn packed(name: &str, sizes: [u64; 2], kind: u32, bytes: usize, seed: u64) -
 }
 
 /// A GGUF file of version 3 with a text, a list and an alignment beside its tensors.
-pub fn gguf(tensors: &[Packed<'_>]) -> Vec<u8> {
+pub(crate) fn gguf(tensors: &[Packed<'_>]) -> Vec<u8> {
     let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
     let mut file = b"GGUF".to_vec();
     file.extend(3u32.to_le_bytes());

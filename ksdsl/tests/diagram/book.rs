@@ -7,7 +7,9 @@ use ksdsl::spec::Spec;
 use std::path::Path;
 
 /// File, network, a parameter, and the picture.
-const PICTURES: &[(&str, &str, Option<(&str, i64)>, &str)] = &[
+type Picture = (&'static str, &'static str, Option<(&'static str, i64)>, &'static str);
+
+const PICTURES: &[Picture] = &[
     (
         "examples/nets/se_resnet.ksn",
         "se_resnet",

@@ -68,9 +68,9 @@ pub enum End {
     Interrupted,
 }
 
-impl Progress {
-    /// The progress of a new run.
-    pub fn new() -> Self {
+/// The progress of a new run.
+impl Default for Progress {
+    fn default() -> Self {
         Self {
             epoch: 1,
             step: 0,
@@ -87,7 +87,9 @@ impl Progress {
             ended: None,
         }
     }
+}
 
+impl Progress {
     /// The record of the epoch, without evaluations.
     pub fn record(&self) -> Epoch {
         Epoch {

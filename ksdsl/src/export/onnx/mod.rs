@@ -125,7 +125,7 @@ pub fn model(network: &Network, options: &Options) -> Result<Model, Error> {
         .map(|port| value(port, "output", &mut graph))
         .collect();
     walk.graph = graph;
-    let values = inputs.iter().map(|input| walk.from_outside(&input.name, input.shape));
+    let values = inputs.iter().map(|input| walk.input(&input.name, input.shape));
     let values: Vec<String> = values.collect();
     for (id, value) in network.more_inputs().into_iter().zip(&values[1..]) {
         walk.values[id] = Some(value.clone());
@@ -139,7 +139,7 @@ pub fn model(network: &Network, options: &Options) -> Result<Model, Error> {
     let named = ids.into_iter().map(|id| walk.value(id)).collect::<Vec<_>>();
     let found = if named.is_empty() { vec![last] } else { named };
     for (found, output) in found.iter().zip(&outputs) {
-        walk.to_outside(found, output);
+        walk.output(found, output);
     }
     let nodes = walk.graph.into_nodes();
     Ok(Model {

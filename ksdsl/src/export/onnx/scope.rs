@@ -7,12 +7,15 @@ use crate::ops::Node;
 use std::collections::HashMap;
 use std::convert::Infallible;
 
+/// What a function does: names of its inputs and outputs, and the nodes.
+type Content = (Vec<String>, Vec<String>, Vec<Node>);
+
 /// The functions of a model.
 #[derive(Debug, Default)]
 pub(super) struct Functions {
     list: Vec<Function>,
     /// The position of each by what it does.
-    known: HashMap<(Vec<String>, Vec<String>, Vec<Node>), usize>,
+    known: HashMap<Content, usize>,
     /// How many functions have a name.
     names: HashMap<String, usize>,
 }

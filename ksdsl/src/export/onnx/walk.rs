@@ -56,7 +56,7 @@ impl<'a> Walk<'a> {
     }
 
     /// An input of the network as operations take it: a signal as maps of one row.
-    pub(super) fn from_outside(&mut self, name: &str, shape: Shape) -> String {
+    pub(super) fn input(&mut self, name: &str, shape: Shape) -> String {
         let mut to = Onnx::new(&mut self.graph, name.to_owned(), Vec::new(), shape);
         match shape {
             Shape::Signal { channels, length } => to.reshape(name, &[0, long(channels), 1, long(length)]),
@@ -65,7 +65,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Gives a value of the graph as an output of the network.
-    pub(super) fn to_outside(&mut self, value: &str, output: &Value) {
+    pub(super) fn output(&mut self, value: &str, output: &Value) {
         let mut to = Onnx::new(&mut self.graph, output.name.clone(), Vec::new(), output.shape);
         let value = match output.shape {
             Shape::Signal { channels, length } => to.reshape(value, &[0, long(channels), long(length)]),

@@ -37,7 +37,7 @@ impl<'s, B: Batch> Session<'s, B> {
             recipe,
             learner,
             folder,
-            progress: Progress::new(),
+            progress: Progress::default(),
             per_epoch,
             loss: 0.0,
         };
