@@ -75,6 +75,9 @@ impl Writer {
                     continue;
                 }
             }
+            let moved = unit.at_line_start();
+            let unit = moved.as_ref().unwrap_or(unit);
+            let flat = if moved.is_some() { flat_unit(unit) } else { flat };
             self.comments_before(unit, number == 0, indent);
             let whole = flat.filter(|text| self.fits(text));
             let is_whole = whole.is_some();
@@ -216,15 +219,19 @@ impl Writer {
         let deeper = indent + INDENT;
         let keeps_lines = list.elements.first().is_some_and(|first| first.first().newline);
         for (number, element) in list.elements.iter().enumerate() {
-            let flat = flat_unit(element);
+            let mut flat = flat_unit(element);
             let comments = &element.first().before;
             let inline = comments.iter().all(|comment| comment.is_inline() && !comment.own_line);
             let asked = keeps_lines && element.first().newline;
             let fits = flat.as_ref().is_some_and(|flat| self.fits(&format!(" {flat},")));
-            if number > 0 && !self.closed && inline && !asked && fits {
+            let joined = number > 0 && !self.closed && inline && !asked && fits;
+            let moved = if joined { None } else { element.at_line_start() };
+            let element = moved.as_ref().unwrap_or(element);
+            if joined {
                 self.push(" ");
             } else {
-                self.comments_before_element(comments, deeper);
+                flat = flat_unit(element);
+                self.comments_before_element(&element.first().before, deeper);
                 self.line(deeper);
             }
             match flat.filter(|flat| self.fits(&format!("{flat},"))) {

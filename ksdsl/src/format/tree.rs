@@ -4,7 +4,7 @@
 use super::tokens::{Comment, Token};
 
 /// A part of a statement.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Piece {
     Token(Token),
     List(List),
@@ -12,7 +12,7 @@ pub(super) enum Piece {
 }
 
 /// Elements between brackets, separated by commas.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct List {
     pub(super) open: Token,
     pub(super) elements: Vec<Unit>,
@@ -20,7 +20,7 @@ pub(super) struct List {
 }
 
 /// Statements between braces.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Body {
     pub(super) open: Token,
     pub(super) statements: Vec<Unit>,
@@ -36,7 +36,7 @@ impl Body {
 }
 
 /// A statement, or an element of a list; it has at least one piece.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Unit {
     pub(super) pieces: Vec<Piece>,
     /// The comments behind it.
@@ -51,6 +51,20 @@ impl Unit {
                 token
             }
         }
+    }
+
+    /// As it is at the start of a line, if that is not as it was: comments before it are on lines of their own.
+    pub(super) fn at_line_start(&self) -> Option<Self> {
+        if self.first().before.iter().all(|comment| comment.own_line) {
+            return None;
+        }
+        let mut unit = self.clone();
+        match &mut unit.pieces[0] {
+            Piece::Token(token) | Piece::List(List { open: token, .. }) | Piece::Body(Body { open: token, .. }) => {
+                token.before.iter_mut().for_each(|comment| comment.own_line = true);
+            }
+        }
+        Some(unit)
     }
 
     fn last_mut(&mut self) -> Option<&mut Token> {

@@ -109,6 +109,37 @@ fn python_has_the_parameters_and_computes_the_network() {
     }
 }
 
+/// The interpreter takes the module's functions as operations. None calls itself, as one of rms_norm on maps once did
+/// without end, so each ends as soon as the functions of PyTorch do.
+#[test]
+fn python_functions_do_not_call_themselves() {
+    let mut found = 0;
+    for network in all() {
+        let text = pytorch::module(&network, &[]);
+        for function in text.split("\ndef ").skip(1) {
+            let (name, rest) = function.split_once('(').expect("a function");
+            let body: Vec<&str> = rest
+                .lines()
+                .skip(1)
+                .take_while(|line| !line.starts_with("class "))
+                .collect();
+            let call = format!("{name}(");
+            let calls = |line: &str| {
+                let called = line.match_indices(&call);
+                let mut before = called.map(|(at, _)| line[..at].chars().next_back().unwrap_or(' '));
+                before.any(|before| before != '.' && before != '_' && !before.is_alphanumeric())
+            };
+            assert!(
+                !body.iter().any(|line| calls(line)),
+                "{}: {name} calls itself",
+                network.name
+            );
+            found += 1;
+        }
+    }
+    assert!(found > 100, "only {found} functions");
+}
+
 /// The constants of a builder, from the layers.
 #[test]
 fn rust_says_what_the_network_costs() {

@@ -262,7 +262,7 @@ fn a_block_is_one_function() {
 
 const LOOP: &str = "net n {
     input 4
-    repeat up to 5 { linear(4); relu }
+    steps: repeat up to 5 { linear(4); relu }
     linear(2)
 }";
 
