@@ -11,7 +11,7 @@ use std::ops::Range;
 pub struct Digest {
     /// SHA-256 of the bytes.
     pub sha: [u8; 32],
-    /// Different elements, at most as many as [`MANY`].
+    /// Different elements, at most 3.
     pub distinct: usize,
     /// Of a matrix: sums over its elements that depend on their places, and on their places in the transpose.
     pub matrix: Option<[u128; 2]>,
