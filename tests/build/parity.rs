@@ -74,11 +74,14 @@ pub(crate) fn compile(out_dir: &Path, list: &str) -> Result<(), Box<dyn Error>> 
 /// `parity/parity.py` does the same.
 fn specification(path: &Path) -> Result<String, Box<dyn Error>> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let mut parts = text.split("dropout(");
-    let mut without = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (_, rest) = part.split_once(')').ok_or("dropout( without )")?;
-        write!(without, "dropout(0){rest}")?;
-    }
-    Ok(without)
+    // Which values these drop is chosen at random, in each system differently.
+    ["dropout(", "stochastic_depth("].iter().try_fold(text, |text, call| {
+        let mut parts = text.split(call);
+        let mut without = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (_, rest) = part.split_once(')').ok_or_else(|| format!("{call} without )"))?;
+            write!(without, "{call}0){rest}")?;
+        }
+        Ok(without)
+    })
 }

@@ -42,6 +42,8 @@ LIMIT = 1e-5
 BATCHES = [1, 3]
 # How often loops run that would be too long, written out.
 STEPS = {"loop_long": 20}
+# OpenVINO 2026.4 takes a square matrix for the same whether it is used as stored or transposed, if a model does both.
+OPENVINO_FAULTS = ["transposed_shared"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def distance(found: list[Tensor], expected: list[Tensor]) -> float:
 
 def called(model: nn.Module, inputs: dict[str, Tensor], dtype: torch.dtype, steps: int | None) -> list[Tensor]:
     cast = [it.to(dtype) if it.is_floating_point() else it for it in inputs.values()]
-    outputs = model.to(dtype)(*cast, **({"steps": steps} if steps else {}))
+    outputs = model.eval().to(dtype)(*cast, **({"steps": steps} if steps else {}))
     return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
 
@@ -161,7 +163,7 @@ def compare(net: Net, ksn: Path, more: list[str], folder: Path) -> list[object]:
         session = onnxruntime.InferenceSession(str(path), options)
         # OpenVINO does not read functions.
         compiled = None
-        if "--functions" not in more:
+        if "--functions" not in more and net.name not in OPENVINO_FAULTS:
             compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         differences = [0.0] * (3 if compiled else 2)
         for batch in BATCHES:

@@ -55,9 +55,7 @@ impl Walk<'_> {
                     .and_then(|visit| self.network.groups[visit.group].op.kernel_shape());
                 made.combine(&coefficients, &stored.unwrap_or_default());
             }
-            // OpenVINO 2026.4 takes a square kernel for the same whichever way it is used, if both are in one model.
-            let is_square = matches!(made.shape[..], [rows, columns] if rows == columns);
-            let as_it_is = !layer.view.slice && layer.rank.is_none() && !is_square;
+            let as_it_is = !layer.view.slice && layer.rank.is_none();
             match layer.view.transposed && as_it_is && layer.op.downcast::<Linear>().is_some() {
                 true => kernel.exchanged = true,
                 false => made.view(layer.view.transposed, layer.view.slice),
