@@ -185,7 +185,8 @@ def compare(net: Net, ksn: Path, more: list[str], folder: Path) -> list[object]:
     limit = max(LIMIT, 4 * differences[0])
     if max(differences[1:]) > limit:
         raise ValueError(f"differences {differences}")
-    return [net.file, net.name, *(f"{it:.1e}" for it in differences), unique, path.stat().st_size]
+    cells = [f"{it:.1e}" for it in differences] + [""] * (3 - len(differences))
+    return [net.file, net.name, *cells, unique, path.stat().st_size]
 
 
 def main() -> int:
