@@ -1,7 +1,7 @@
 //! Kernels in the forms that the algorithms want, and gradients in the domains they work in.
 //!
-//! A shared kernel is read once per step: its visits find each form made already, and their
-//! gradients are brought back to the plain layout once, whatever their number.
+//! A shared kernel is packed once per step: its visits find each form made already, and their gradients are brought back
+//! to the plain layout once, whatever their number. Only products of few rows read it where it lies (`linear::Way`).
 
 use super::CpuBuf;
 use super::simd::Level;

@@ -210,12 +210,12 @@ pub(in super::super) fn product_transposed<E: CpuReal>(
         return;
     }
     cut.for_each(step, |columns| {
-        let mut turned = CpuBuf::<f32>::scratch(step * rows);
-        let turned = &mut turned[..columns.len() * rows];
-        let first = cut.first(columns.clone(), turned);
+        let mut transposed = CpuBuf::<f32>::scratch(step * rows);
+        let transposed = &mut transposed[..columns.len() * rows];
+        let first = cut.first(columns.clone(), transposed);
         for terms in parts(b.cols, TERMS) {
             let from = &values[columns.start * b.row_stride + terms.start..];
-            // All of `b` and of the panels lie in their slices, as asserted; `turned` is borrowed exclusively.
+            // All of `b` and of the panels lie in their slices, as asserted; `transposed` is borrowed exclusively.
             cut.level.run(Product {
                 rows: columns.len(),
                 a: from.as_ptr(),
@@ -225,20 +225,20 @@ pub(in super::super) fn product_transposed<E: CpuReal>(
                     skip: terms.start,
                     ..shape.columns(panels.as_ptr())
                 },
-                c: turned.as_mut_ptr(),
+                c: transposed.as_mut_ptr(),
                 c_rows: Rows::Strided(rows),
                 init: if terms.start > 0 { Init::Sum } else { first },
             });
         }
         // SAFETY: no other task has these columns.
-        unsafe { cut.turn(columns, turned) };
+        unsafe { cut.write_transposed(columns, transposed) };
     });
 }
 
 impl Cut<'_> {
     /// Sets the transpose of these columns to what they start with, unless that is nothing.
-    fn first(&self, columns: Range<usize>, turned: &mut [f32]) -> Init {
-        let rows = turned.chunks_exact_mut(self.a.rows);
+    fn first(&self, columns: Range<usize>, transposed: &mut [f32]) -> Init {
+        let rows = transposed.chunks_exact_mut(self.a.rows);
         match self.start {
             Start::Zero => Init::Zero,
             Start::Sum => unreachable!("a product that is transposed is added to nothing or a bias"),
@@ -253,12 +253,12 @@ impl Cut<'_> {
     ///
     /// # Safety
     /// Nobody else may use these columns of the product.
-    unsafe fn turn(&self, columns: Range<usize>, turned: &[f32]) {
+    unsafe fn write_transposed(&self, columns: Range<usize>, transposed: &[f32]) {
         for row in 0..self.a.rows {
             // SAFETY: inside the product, whose size was asserted, and of these columns.
             let to =
                 unsafe { std::slice::from_raw_parts_mut(self.c.at(row * self.cols + columns.start), columns.len()) };
-            let from = turned[row..].iter().step_by(self.a.rows);
+            let from = transposed[row..].iter().step_by(self.a.rows);
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
         }
     }

@@ -53,13 +53,13 @@ impl DerefMut for Aligned {
 /// How many rows ahead of the one that is packed lines are asked for.
 const AHEAD: usize = 8;
 /// Rows that are transposed together: those of a line of the cache.
-const TURNED: usize = LINE;
+const TRANSPOSED: usize = LINE;
 
 /// Packs rows of `columns` values of a panel of rows of `width`.
 #[inline(always)]
 fn pack_rows(panel: &mut [f32], width: usize, columns: usize, values: &[f32], [row_stride, col_stride]: [usize; 2]) {
     if row_stride == 1 && col_stride != 1 {
-        return turn_rows(panel, width, columns, values, col_stride);
+        return transpose_rows(panel, width, columns, values, col_stride);
     }
     for (row, to) in panel.chunks_exact_mut(width).enumerate() {
         let from = &values[row * row_stride..];
@@ -79,10 +79,10 @@ fn pack_rows(panel: &mut [f32], width: usize, columns: usize, values: &[f32], [r
 
 /// As [`pack_rows`] where columns are contiguous, `stride` apart: whole lines of them are read at a time.
 #[inline(always)]
-fn turn_rows(panel: &mut [f32], width: usize, columns: usize, values: &[f32], stride: usize) {
-    for (block, to) in panel.chunks_mut(TURNED * width).enumerate() {
+fn transpose_rows(panel: &mut [f32], width: usize, columns: usize, values: &[f32], stride: usize) {
+    for (block, to) in panel.chunks_mut(TRANSPOSED * width).enumerate() {
         for column in 0..columns {
-            let from = &values[column * stride + block * TURNED..];
+            let from = &values[column * stride + block * TRANSPOSED..];
             let to = to[column..].iter_mut().step_by(width);
             to.zip(from).for_each(|(to, &from)| *to = from);
         }

@@ -142,8 +142,11 @@ fn products_that_are_cut_have_the_same_bits() {
             level.with(|| {
                 let (a, b, bias) = (values(1, rows * depth), values(2, depth * cols), values(3, cols));
                 let a = Mat::new(&a, rows, depth, depth);
-                let turned: Vec<f32> = (0..cols * depth).map(|at| b[at % depth * cols + at / depth]).collect();
-                let (b, turned) = (Mat::new(&b, depth, cols, cols), Mat::new(&turned, cols, depth, depth));
+                let transposed: Vec<f32> = (0..cols * depth).map(|at| b[at % depth * cols + at / depth]).collect();
+                let (b, transposed) = (
+                    Mat::new(&b, depth, cols, cols),
+                    Mat::new(&transposed, cols, depth, depth),
+                );
                 let packed = Packed::new(b);
                 for start in [Start::Zero, Start::Bias(&bias[..])] {
                     let mut want = vec![0.0; rows * cols];
@@ -158,7 +161,7 @@ fn products_that_are_cut_have_the_same_bits() {
                     for step in [16, 48, 256] {
                         check(&|c| product_by_columns(c, start, a, &packed, step));
                         check(&|c| product_packing(c, start, a, b, step));
-                        check(&|c| product_transposed(c, start, a, turned, step));
+                        check(&|c| product_transposed(c, start, a, transposed, step));
                     }
                 }
             });

@@ -11,7 +11,7 @@ use crate::tape::Tape;
 use std::rc::Rc;
 
 /// Rotates the channels of each head by angles that grow with the position (Su et al. 2021, RoFormer, section 3.2.2):
-/// with `d` channels in a head, channels `c` and `c + d / 2` of position `p` are the coordinates of a point that is turned
+/// with `d` channels in a head, channels `c` and `c + d / 2` of position `p` are the coordinates of a point that is rotated
 /// by `p / base^(2 c / d)`. Halves are paired as in Llama (`rotate_half`), where the paper pairs neighbours.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotary {
@@ -47,7 +47,7 @@ impl Operation for Rotary {
 }
 
 impl Rotary {
-    /// `x` turned by the angles times `sign`; the gradient is turned back.
+    /// `x` rotated by the angles times `sign`; the gradient is rotated back.
     fn turn<E: Real, X: Exec<E>>(&self, exec: &X, size: MapSize, x: &X::Buf, sign: f64) -> Result<X::Buf, X::Err> {
         let (tokens, depth) = (size.height * size.width, size.channels / self.heads);
         let half = depth / 2;

@@ -150,7 +150,7 @@ impl Graph {
         outputs
     }
 
-    /// Gives a value under a name that was taken for it.
+    /// Gives a value under a name that is reserved for it.
     pub fn output(&mut self, value: &str, name: &str) {
         self.nodes.push(Node {
             op: "Identity".to_owned(),
