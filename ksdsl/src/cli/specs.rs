@@ -195,7 +195,7 @@ impl Net for SpecNet {
         scaling: &Scaling,
         _: Place,
     ) -> Result<Vec<f32>, Box<dyn Error>> {
-        let mut model = Model::new(&self.network, 0);
+        let mut model = Model::new(self.network.network(), 0);
         let unstated = model.load(checkpoint)?;
         if let Some(unstated) = unstated {
             note(format_args!("warning: {}: {unstated}", checkpoint.display()));

@@ -90,7 +90,8 @@ impl Classifier {
         &self.facts
     }
 
-    pub(super) fn network(&self) -> &Network {
+    /// The network.
+    pub fn network(&self) -> &Network {
         &self.network
     }
 
@@ -100,7 +101,7 @@ impl Classifier {
     /// Those of the trainer.
     pub fn train(&self, mut trainer: Trainer<'_>, source: &mut dyn Source) -> Result<Outcome, TrainError> {
         let validation = trainer.classify(self.sizes, source.sizes())?;
-        let mut model = Model::new(self, trainer.recipe().seed);
+        let mut model = Model::new(&self.network, trainer.recipe().seed);
         let mut training = Training::new(trainer.recipe(), &mut model, validation);
         trainer.train_on_images(self.facts.clone(), &mut training, source)
     }

@@ -1,10 +1,11 @@
 //! A model in training.
 
-use super::{Model, exec_failed};
+use super::{Loss, Model, exec_failed};
 use ksdsl_checkpoint::{Tensor as Stored, to_bytes};
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::update::Slot;
 use ksdsl_train_core::Recipe;
+use ksdsl_train_core::loss::cross_entropy;
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::optim::{Average, Optimiser, floats};
 use ksdsl_train_core::progress::Progress;
@@ -36,6 +37,29 @@ impl<'m, 'd> Training<'m, 'd> {
         }
     }
 
+    /// A step on inputs, with the loss that `loss` makes of the outputs.
+    ///
+    /// # Errors
+    /// If the inputs, or the gradients that `loss` gives, do not fit the network.
+    pub fn step_on(
+        &mut self,
+        inputs: &[&[f32]],
+        (rate, dropout): (f64, u64),
+        loss: impl FnOnce(&[Vec<f32>]) -> Loss,
+    ) -> Result<Stepped, TaskError> {
+        let (loss, mut gradients) = self.model.gradients(inputs, dropout, loss)?;
+        let loss = f64::from(loss);
+        let mut gradient_norm = f64::NAN;
+        if loss.is_finite() {
+            self.optimiser.rate = rate;
+            gradient_norm = self.optimiser.begin(&CpuExec, &mut gradients).map_err(exec_failed)?;
+        }
+        if gradient_norm.is_finite() {
+            self.update(&gradients).map_err(exec_failed)?;
+        }
+        Ok(Stepped { loss, gradient_norm })
+    }
+
     /// Updates the trained tensors, and the average of all.
     fn update(&mut self, gradients: &[CpuBuf<f32>]) -> Result<(), Error> {
         let Model {
@@ -62,17 +86,17 @@ impl Learner<HostBatch> for Training<'_, '_> {
     }
 
     fn step(&mut self, batch: &HostBatch, rate: f64, dropout: u64) -> Result<Stepped, TaskError> {
-        let (loss, mut gradients) = self.model.gradients(batch, dropout)?;
-        let loss = f64::from(loss);
-        let mut gradient_norm = f64::NAN;
-        if loss.is_finite() {
-            self.optimiser.rate = rate;
-            gradient_norm = self.optimiser.begin(&CpuExec, &mut gradients).map_err(exec_failed)?;
+        let (count, classes) = (batch.len(), self.model.classes());
+        if batch.targets.len() != count * classes || count == 0 {
+            let found = batch.targets.len();
+            return Err(TaskError::Batch(format!(
+                "the batch has {found} targets for {count} images; the network has {classes} outputs for each"
+            )));
         }
-        if gradient_norm.is_finite() {
-            self.update(&gradients).map_err(exec_failed)?;
-        }
-        Ok(Stepped { loss, gradient_norm })
+        self.step_on(&[&batch.images], (rate, dropout), |logits| {
+            let (value, gradient) = cross_entropy(&logits[0], &batch.targets, classes);
+            (value, vec![gradient])
+        })
     }
 
     fn updates(&self) -> u64 {

@@ -9,6 +9,7 @@ pub use classifier::{Classifier, Unfit};
 pub use learner::Training;
 
 use super::{Graph, walk};
+use crate::ir::Network;
 use crate::plan::tensors::{Stored as Planned, tensors};
 use initial::initial;
 use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated};
@@ -16,9 +17,7 @@ use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
 use ksdsl_train_core::data::{Dataset, Scaling};
-use ksdsl_train_core::loss::cross_entropy;
 use ksdsl_train_core::optim::{floats, stored};
-use ksdsl_train_core::source::HostBatch;
 use ksdsl_train_core::task::{TaskError, logits_of};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::{ChaCha8Rng, ChaCha12Rng};
@@ -26,7 +25,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-/// A classifier of images on the CPU: one input, one output of logits.
+/// A network with its parameters on the CPU.
 #[derive(Debug)]
 pub struct Model {
     graph: Graph<f32, CpuExec>,
@@ -34,8 +33,10 @@ pub struct Model {
     slots: Vec<Slot>,
     places: Vec<usize>,
     shared: Vec<Shared>,
-    classes: usize,
 }
+
+/// A loss of a network's outputs, and its gradients with respect to them.
+pub type Loss = (f32, Vec<Vec<f32>>);
 
 /// Why a model cannot be loaded.
 #[derive(Debug)]
@@ -59,8 +60,8 @@ impl std::error::Error for LoadError {}
 
 impl Model {
     /// A network with the initial values that its generated model has on a device of this seed.
-    pub fn new(of: &Classifier, seed: u64) -> Self {
-        let network = of.network().clone();
+    pub fn new(network: &Network, seed: u64) -> Self {
+        let network = network.clone();
         let planned = tensors(&network);
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
         let values = planned
@@ -76,7 +77,6 @@ impl Model {
             places: planned.iter().filter_map(place).collect(),
             shared: planned.iter().filter_map(shared).collect(),
             slots: planned.into_iter().map(slot).collect(),
-            classes: of.sizes().classes,
             graph,
         }
     }
@@ -101,6 +101,20 @@ impl Model {
     /// If the images do not have the size of the input.
     pub fn logits(&self, images: &Dataset, scaling: &Scaling) -> Result<Vec<f32>, TaskError> {
         logits_of(images, scaling, |batch| self.infer(&batch.images))
+    }
+
+    /// The network with its parameters.
+    pub fn graph(&self) -> &Graph<f32, CpuExec> {
+        &self.graph
+    }
+
+    /// The values of the first output for an image.
+    fn classes(&self) -> usize {
+        self.graph
+            .network
+            .outputs
+            .first()
+            .map_or(0, |output| walk::map(output.shape, 1).len())
     }
 
     /// The logits of a batch.
@@ -130,32 +144,28 @@ impl Model {
             .collect()
     }
 
-    /// The loss of a batch and the gradients of all trained tensors.
-    fn gradients(&mut self, batch: &HostBatch, dropout: u64) -> Result<(f32, Vec<CpuBuf<f32>>), TaskError> {
-        let (count, classes) = (batch.len(), self.classes);
-        if batch.targets.len() != count * classes || count == 0 {
-            let found = batch.targets.len();
-            return Err(TaskError::Batch(format!(
-                "the batch has {found} targets for {count} images; the network has {classes} outputs for each"
-            )));
-        }
+    /// The gradients of all trained tensors, with dropout of this seed, and the loss of a batch. `loss` gets the outputs.
+    fn gradients(
+        &mut self,
+        inputs: &[&[f32]],
+        dropout: u64,
+        loss: impl FnOnce(&[Vec<f32>]) -> Loss,
+    ) -> Result<(f32, Vec<CpuBuf<f32>>), TaskError> {
         let mut seeds = ChaCha8Rng::seed_from_u64(dropout);
-        let mut loss = f32::NAN;
-        let (_, mut sums) = self
-            .graph
-            .descend(&[&batch.images], &mut || seeds.next_u64(), |logits| {
-                let (value, gradient) = cross_entropy(&logits[0], &batch.targets, classes);
-                loss = value;
-                vec![gradient]
-            })
-            .map_err(failed)?;
+        let mut value = f32::NAN;
+        let descended = self.graph.descend(inputs, &mut || seeds.next_u64(), |outputs| {
+            let (found, gradients) = loss(&outputs);
+            value = found;
+            gradients
+        });
+        let (_, mut sums) = descended.map_err(failed)?;
         let trained = self.slots.iter().zip(&self.places).filter(|(slot, _)| slot.trained);
         let gradient = |(slot, place): (&Slot, &usize)| match sums.remove(place) {
             Some(sum) => Ok(sum),
             None => Exec::<f32>::zeroed(&CpuExec, slot.elements()).map_err(exec_failed),
         };
         let gradients = trained.map(gradient).collect::<Result<_, _>>()?;
-        Ok((loss, gradients))
+        Ok((value, gradients))
     }
 }
 
