@@ -1,32 +1,8 @@
-//! Compiles the example networks to Rust, and the instances that the benchmarks use.
+//! Compiles the example networks to Rust, and instances of them.
 
 use ksdsl::build::Config;
 use std::error::Error;
 use std::{env, io};
-
-/// The instances that `bench_worker` can load: file and instances.
-const BENCHMARKS: [(&str, &str); 2] = [
-    (
-        "se_resnet",
-        "
-net se_resnet_2 = se_resnet(depth = 2)
-net se_resnet_3 = se_resnet(depth = 3)
-net se_resnet_6 = se_resnet(depth = 6)
-net se_resnet_10 = se_resnet(depth = 10)
-net se_resnet_10_unshared = se_resnet(depth = 10, share_s1 = false, share_s2 = false, share_s3 = false)
-",
-    ),
-    (
-        "convmixer",
-        "
-net convmixer_64 = convmixer(dim = 64)
-net convmixer_128 = convmixer(dim = 128)
-net convmixer_256 = convmixer(dim = 256)
-net convmixer_256_unshared = convmixer(dim = 256, shared = false)
-net convmixer_512 = convmixer(dim = 512)
-",
-    ),
-];
 
 /// The instances that the program `nets` trains: output file, source file, and instances.
 const SMALL: [(&str, &str, &str); 2] = [
@@ -74,12 +50,6 @@ net convmixer_small_100_shared = convmixer(dim = 64, depth = 6, kernel = 5, patc
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut instances = Config::new().dir("nets");
-    for (net, text) in BENCHMARKS {
-        instances = instances.text(
-            &format!("{net}_benchmarks"),
-            importing(&format!("nets/{net}.ksn"), text),
-        );
-    }
     let cifar = env::var_os("CARGO_FEATURE_CIFAR").is_some();
     let small: &[_] = if cifar { &CIFAR } else { &SMALL };
     if cifar {

@@ -18,12 +18,12 @@ from safetensors.numpy import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from suite.contestant import INFER, TRAIN, ContestantError, System, peer, running
+from suite.contestant import INFER, NETS, TRAIN, ContestantError, System, peer, running
+from suite.exported import Exported, export
 from suite.measure import Disagreement, Spread, check_logits, check_training_step, interleaved, ratio
-from suite.peer import random_batch
 from suite.report import Table, milliseconds, ratio_cell
 
-NETS = {"se_resnet_2": "SE-ResNet, depth 2", "convmixer_256": "ConvMixer-256/16"}
+TITLES = {"se_resnet_2": "SE-ResNet, depth 2", "convmixer_256": "ConvMixer-256/16"}
 RATE = 0.02
 NOTES = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- gpu.py: begin -->", "<!-- gpu.py: end -->"
@@ -36,31 +36,35 @@ MODES = [("eager", "channels_last"), ("eager", "contiguous"), ("compiled", "chan
 def systems(worker: Path, device: str, precision: str) -> list[System]:
     """PyTorch first: it makes the weights."""
     modes = [peer(f"{mode}, {layout}", "pytorch", mode, layout, device, precision) for mode, layout in MODES]
-    return [*modes, System("ours", (str(worker), precision))]
+    return [*modes, System("ours", (str(worker), precision, str(NETS)))]
 
 
 def measure(chosen: argparse.Namespace, precision: str, net: str, folder: Path) -> list[list[str]]:
     """Rows of the table: one for training, one for inference."""
     weights, data = folder / "weights.safetensors", folder / "data.safetensors"
-    save_file(random_batch(chosen.batch), data)
     rows = []
     cpus = sorted(os.sched_getaffinity(0))
     with running(systems(chosen.worker.resolve(), chosen.device, precision), cpus, folder / "errors.txt") as contestants:
-        first = contestants[0]
-        first.ask("load", net=net, batch=chosen.batch, rate=RATE, data=str(data))
+        first, *_, ours = contestants
+        module = export(ours, net, folder)
+        exported = Exported.of(**module)
+        save_file(exported.random_batch(chosen.batch), data)
+        common = {"net": net, "exported": module, "batch": chosen.batch, "rate": RATE, "data": str(data)}
+        first.ask("load", **common)
         first.ask("train", repeats=3)
         first.ask("save", path=str(weights))
         for contestant in contestants:
-            contestant.ask("load", net=net, batch=chosen.batch, rate=RATE, weights=str(weights), data=str(data))
+            contestant.ask("load", **common, weights=str(weights))
         if precision == "full":
             print(f"  logits differ by {check_logits(contestants):.1e}", file=sys.stderr)
-            print(f"  steps differ by {check_training_step(contestants, weights, folder):.1e}", file=sys.stderr)
+            truth = exported.step(weights, data, RATE)
+            print(f"  steps differ by {check_training_step(contestants, weights, folder, truth):.1e}", file=sys.stderr)
         names = [contestant.name for contestant in contestants]
         for title, work in (("training step", TRAIN), ("inference", INFER)):
             times = interleaved(contestants, work, chosen.rounds, 0.3)
             medians = {name: Spread.of(times[name]).median for name in names}
             rows.append(
-                [f"{NETS[net]}, {title}, {precision}"]
+                [f"{TITLES[net]}, {title}, {precision}"]
                 + [milliseconds(medians[name]) for name in names]
                 + [ratio_cell(ratio(times, name, "ours")) for name in names[:-1]]
             )
@@ -106,7 +110,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         try:
             for precision in chosen.precision:
-                for net in NETS:
+                for net in TITLES:
                     table.rows += measure(chosen, precision, net, Path(folder))
         except (ContestantError, Disagreement) as error:
             print(f"error: {error}", file=sys.stderr)

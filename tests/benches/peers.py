@@ -36,6 +36,9 @@ def options() -> argparse.Namespace:
         "--only", action="append", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}; can be repeated"
     )
     parser.add_argument("--rounds", type=int, help="rounds of the first table (9; 3 with --quick)")
+    parser.add_argument(
+        "--no-compile", dest="compile", action="store_false", help="without torch.compile, which takes minutes a network"
+    )
     parser.add_argument("--cpus", type=cpus, default=default_cpus(), help="the CPUs to use, such as 0,1")
     parser.add_argument("--worker", type=Path, default=target / "release" / "bench_worker", help="KSDSL's worker")
     parser.add_argument("--write", action="store_true", help=f"write the tables to {NOTES.relative_to(ROOT)}")
@@ -66,6 +69,7 @@ def main() -> int:
             folder=Path(folder),
             rounds=chosen.rounds or (3 if chosen.quick else 9),
             turn=0.15 if chosen.quick else 0.3,
+            compile=chosen.compile,
         )
         try:
             tables = measure(suite, chosen)

@@ -117,6 +117,11 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         })
     }
 
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
     /// Says how often the loops of this name run in the passes from here on; without it they run as often as they can.
     ///
     /// # Errors

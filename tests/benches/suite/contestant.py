@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent
+# The networks.
+NETS = FOLDER / "nets.ksn"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The side of another system: what `bench_worker` is for ours, in a process of its own.
 
 One JSON object per line on standard input, one answer per line on standard output; the commands
-are documented in `examples/src/bin/bench_worker/protocol.rs`. The first argument is the system, the
+are documented in `examples/src/bin/bench_worker/protocol.rs`. PyTorch runs what `ksn export pytorch` writes. The first argument is the system, the
 others its mode.
 """
 
@@ -68,26 +68,29 @@ class PyTorch(Peer):
         loss.backward()
         torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9).step()
 
-    def load(self, net: str, batch: int, rate: float, weights: str | None = None, data: str | None = None) -> dict:
-        from . import nets
+    def load(
+        self, exported: dict, batch: int, rate: float, weights: str | None = None, data: str | None = None, **_: Any
+    ) -> dict:
+        from .exported import Exported
 
         torch = self.torch
         torch.manual_seed(0)
-        self.net = nets.build(net)
+        exported = Exported.of(**exported)
+        self.net = exported.build()
         if weights:
-            values = load_file(weights)
-            with torch.no_grad():
-                for key, tensor in self.net.tensors().items():
-                    tensor.copy_(torch.from_numpy(values.pop(key)))
-            assert not values, f"{net} has no {sorted(values)}"
+            self.net.load_state_dict({key: torch.from_numpy(value) for key, value in load_file(weights).items()})
         self.net = self.net.to(self.device, memory_format=self.format)
-        arrays = load_file(data) if data else random_batch(batch)
-        self.images = torch.from_numpy(arrays["images"]).to(self.device, memory_format=self.format)
-        self.targets = torch.from_numpy(arrays["targets"]).to(self.device)
+        arrays = load_file(data) if data else exported.random_batch(batch)
+        self.input = self.formatted(exported.tensor(arrays["input"]))
+        self.targets = self.formatted(torch.from_numpy(arrays["targets"]))
         self.optimiser = torch.optim.SGD(self.net.parameters(), lr=rate, momentum=0.9)
         self.step = torch.compile(self.net) if self.compiled else self.net
         self.inference = None
         return {}
+
+    def formatted(self, tensor: Any) -> Any:
+        """On the device, maps in the memory format."""
+        return tensor.to(self.device, memory_format=self.format if tensor.dim() == 4 else self.torch.preserve_format)
 
     def infer_once(self) -> np.ndarray:
         torch = self.torch
@@ -96,21 +99,23 @@ class PyTorch(Peer):
             if self.compiled:
                 self.inference = torch.compile(self.net)
             else:
-                from torch.fx.experimental.optimization import fuse
+                from .exported import with_folded_norms
 
-                self.inference = fuse(self.net).to(memory_format=self.format)
+                self.inference = with_folded_norms(self.net).to(memory_format=self.format)
         with torch.inference_mode():
-            return self.inference(self.images).cpu().numpy()
+            return self.inference(self.input).cpu().numpy()
 
     def train(self, repeats: int) -> dict[str, Any]:
+        from .exported import loss
+
         losses: list[float] = []
 
         def step() -> None:
             self.optimiser.zero_grad(set_to_none=True)
-            loss = self.torch.nn.functional.cross_entropy(self.step(self.images), self.targets)
-            loss.backward()
+            value = loss(self.step(self.input), self.targets)
+            value.backward()
             self.optimiser.step()
-            losses.append(loss.item())
+            losses.append(value.item())
 
         self.net.train()
         seconds = timed(repeats, step)
@@ -119,16 +124,15 @@ class PyTorch(Peer):
     def save(self, path: str) -> dict:
         from safetensors.torch import save_file
 
-        tensors = self.net.tensors().items()
+        tensors = self.net.state_dict().items()
         save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors}, path)
         return {}
 
     def export(self, path: str) -> dict:
         """Writes the network as ONNX, for the other systems."""
         self.net.eval()
-        images = self.images.contiguous()
         self.torch.onnx.export(
-            self.net, (images,), path, dynamo=False, opset_version=17, input_names=["images"], output_names=["logits"]
+            self.net, (self.input.contiguous(),), path, dynamo=False, opset_version=17, input_names=["input"]
         )
         return {}
 
@@ -179,11 +183,11 @@ class OnnxRuntime(Peer):
         options.add_session_config_entry("session.intra_op_thread_affinities", others)
         self.session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         os.sched_setaffinity(0, cpus[:1])
-        self.images = load_file(data)["images"]
+        self.input = onnx_input(data, self.session.get_inputs()[0].type)
         return {}
 
     def infer_once(self) -> np.ndarray:
-        return self.session.run(None, {"images": self.images})[0]
+        return self.session.run(None, {"input": self.input})[0]
 
 
 class OpenVino(Peer):
@@ -199,27 +203,17 @@ class OpenVino(Peer):
             "ENABLE_CPU_PINNING": True,
         }
         self.request = openvino.Core().compile_model(onnx, "CPU", settings).create_infer_request()
-        self.images = load_file(data)["images"]
+        self.input = onnx_input(data, self.request.model_inputs[0].element_type.get_type_name())
         return {}
 
     def infer_once(self) -> np.ndarray:
-        return next(iter(self.request.infer({"images": self.images}, share_inputs=True).values()))
+        return next(iter(self.request.infer({"input": self.input}, share_inputs=True).values()))
 
 
-def random_batch(batch: int) -> dict[str, np.ndarray]:
-    """Random `images`, each with waves and colours of its own, and `targets`: a random class each.
-
-    Images of noise alone would all look the same to the last layers: their gradients would cancel,
-    and rounding would be most of what is left of them.
-    """
-    random = np.random.default_rng(0)
-    position = np.arange(32, dtype=np.float32) / 32
-    turns, phase = random.uniform(0, 4, (batch, 3, 2)), random.uniform(0, 2 * np.pi, (batch, 3, 2))
-    waves = np.sin(2 * np.pi * turns[..., None] * position + phase[..., None])
-    images = waves[:, :, 0, :, None] * waves[:, :, 1, None, :] + random.normal(size=(batch, 3, 1, 1))
-    images += 0.1 * random.standard_normal(images.shape)
-    targets = np.eye(10, dtype=np.float32)[random.integers(10, size=batch)]
-    return {"images": images.astype(np.float32), "targets": targets}
+def onnx_input(data: str, type: str) -> np.ndarray:
+    """The input of a batch, token ids as the model's integers."""
+    values = load_file(data)["input"]
+    return values.astype(np.int64) if type in ("tensor(int64)", "i64") else values
 
 
 def serve(peer: Peer) -> None:

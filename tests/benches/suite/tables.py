@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from .contestant import INFER, TRAIN, Contestant, System, Work, peer, pytorch, running
+from .contestant import INFER, NETS, TRAIN, Contestant, System, Work, peer, pytorch, running
 from .measure import (
     Disagreement,
     Spread,
@@ -24,7 +25,7 @@ from .measure import (
     interleaved,
     ratio,
 )
-from .peer import random_batch
+from .exported import Exported, export
 from .report import Table, megabytes, milliseconds, ratio_cell
 
 OURS = "ours"
@@ -49,36 +50,54 @@ class Suite:
     rounds: int
     # Seconds that a contestant runs in a round.
     turn: float
+    # Whether `torch.compile` takes part.
+    compile: bool = True
 
     @property
     def ours(self) -> System:
-        return System(OURS, (str(self.worker),))
+        return System(OURS, (str(self.worker), str(NETS)))
 
     @contextmanager
     def running(self, systems: list[System]) -> Iterator[list[Contestant]]:
         with running(systems, self.cpus, self.folder / "errors.txt") as contestants:
             yield contestants
 
+    def compiled(self) -> list[System]:
+        """PyTorch's compiled modes, where there is a C++ compiler for them."""
+        names = [os.environ.get("CXX", "g++"), "clang++"]
+        return COMPILED if self.compile and any(shutil.which(name) for name in names) else []
+
     def say(self, text: str) -> None:
         print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def compiled() -> list[System]:
-    """PyTorch's compiled modes, where there is a C++ compiler for them."""
-    names = [os.environ.get("CXX", "g++"), "clang++"]
-    return COMPILED if any(shutil.which(name) for name in names) else []
+@dataclass(frozen=True)
+class Start:
+    """Where all contestants stand: weights and a batch."""
+
+    exported: Exported
+    weights: Path
+    data: Path
+
+    def check(self, contestants: list[Contestant], work: Work) -> float:
+        """Compares what the work gives; for training, before anyone takes a step. Gives the largest difference."""
+        if work == INFER:
+            return check_logits(contestants)
+        truth = self.exported.step(self.weights, self.data, RATE)
+        return check_training_step(contestants, self.weights, self.weights.parent, truth)
 
 
-def load_equal(suite: Suite, contestants: list[Contestant], net: str, batch: int) -> Path:
-    """Loads the same weights and the same batch everywhere; gives the weights' file.
+def load_equal(suite: Suite, contestants: list[Contestant], net: str, batch: int) -> Start:
+    """Loads the same weights and the same batch everywhere.
 
     The first contestant must be PyTorch: it makes the weights, and takes a few steps from the
     initial ones, so that running statistics and biases are not all zeros and ones.
     """
     weights, data, onnx = (suite.folder / name for name in ("weights.safetensors", "data.safetensors", "net.onnx"))
-    save_file(random_batch(batch), data)
     first = contestants[0]
-    common = {"net": net, "batch": batch, "rate": RATE, "data": str(data)}
+    common = {"net": net, "exported": exported(suite, net), "batch": batch, "rate": RATE, "data": str(data)}
+    start = Start(Exported.of(**common["exported"]), weights, data)
+    save_file(start.exported.random_batch(batch), data)
     first.ask("load", **common)
     first.ask("train", repeats=3)
     first.ask("save", path=str(weights))
@@ -89,7 +108,13 @@ def load_equal(suite: Suite, contestants: list[Contestant], net: str, batch: int
             contestant.ask("load", onnx=str(onnx), data=str(data), cpus=suite.cpus)
         else:
             contestant.ask("load", **common, weights=str(weights))
-    return weights
+    return start
+
+
+def exported(suite: Suite, net: str) -> dict[str, Any]:
+    """What `Exported.of` takes for a network."""
+    with suite.running([suite.ours]) as [worker]:
+        return export(worker, net, suite.folder)
 
 
 @dataclass(frozen=True)
@@ -114,13 +139,9 @@ ROWS = [
 
 def against_peers(suite: Suite, row: Row) -> tuple[list[str], Table]:
     """Ours and all modes of the peers: a line for the first table, and the details."""
-    systems = EAGER + compiled() + (RUNTIMES if row.work == INFER else [])
+    systems = EAGER + suite.compiled() + (RUNTIMES if row.work == INFER else [])
     with suite.running([*systems, suite.ours]) as contestants:
-        weights = load_equal(suite, contestants, row.net, row.batch)
-        if row.work == TRAIN:
-            error = check_training_step(contestants, weights, suite.folder)
-        else:
-            error = check_logits(contestants)
+        error = load_equal(suite, contestants, row.net, row.batch).check(contestants, row.work)
         suite.say(f"all agree within {error:.1e}")
         times = interleaved(contestants, row.work, suite.rounds, suite.turn)
         placements = {contestant.name: contestant.placement(row.work) for contestant in contestants}
@@ -141,18 +162,23 @@ def against_peers(suite: Suite, row: Row) -> tuple[list[str], Table]:
                 placements[name],
             ]
         )
-    what = "Loss and step" if row.work == TRAIN else "Logits"
-    table.notes.append(f"{what} agree within {error:.1e} of the largest value; {suite.rounds} rounds.")
+    what = (
+        f"The training step is at most {error:.1e} from double precision in any tensor"
+        if row.work == TRAIN
+        else f"Logits agree within {error:.1e} of the largest value"
+    )
+    table.notes.append(f"{what}; {suite.rounds} rounds.")
     return line, table
 
 
 def peak_of_training(suite: Suite, system: System, net: str, batch: int) -> int:
     """Peak memory in bytes that building a network and two training steps add to a fresh process."""
+    module = exported(suite, net)
     with suite.running([system]) as [contestant]:
         contestant.ask("ready")
         before = contestant.resident()
         contestant.reset_peak()
-        contestant.ask("load", net=net, batch=batch, rate=RATE)
+        contestant.ask("load", net=net, exported=module, batch=batch, rate=RATE)
         contestant.ask("train", repeats=2)
         return contestant.peak() - before
 
@@ -221,10 +247,10 @@ def growth(suite: Suite, title: str, sizes: list[tuple[str, str, int]]) -> Table
     for size, net, batch in sizes:
         suite.say(size)
         with suite.running([*EAGER, suite.ours]) as contestants:
-            weights = load_equal(suite, contestants, net, batch)
-            check_logits(contestants)
+            start = load_equal(suite, contestants, net, batch)
+            start.check(contestants, INFER)
             inference = interleaved(contestants, INFER, suite.rounds, suite.turn)
-            check_training_step(contestants, weights, suite.folder)
+            start.check(contestants, TRAIN)
             training = interleaved(contestants, TRAIN, suite.rounds, suite.turn)
         table.rows.append([size, *pair_cells(training), *pair_cells(inference)])
     table.notes.append("PyTorch in eager mode, the faster layout.")
@@ -318,7 +344,60 @@ def check_kernel(contestants: list[Contestant], work: Work, folder: Path) -> Non
             raise Disagreement(f"{work} of {contestant.name} differs by {error:.1e}")
 
 
+# Titles, networks and batches.
+OTHERS = [
+    ("ResNet-18, 224x224", "resnet18", 8),
+    ("ResNet-50, 224x224", "resnet50", 8),
+    ("CIFAR ResNet-20 shared", "resnet20", 64),
+    ("MobileNetV1, 224x224", "mobilenet_v1", 8),
+    ("MobileNetV2, 224x224", "mobilenet_v2", 8),
+    ("EfficientNet-B0, 224x224", "efficientnet_b0", 8),
+    ("ConvNeXt-T, 224x224", "convnext_tiny", 8),
+    ("ViT-Ti/16 shared", "vit_tiny", 8),
+    ("perceptron 784-1024x5-10", "perceptron", 64),
+    ("VGG-11 with 4096-wide linear layers", "vgg11", 64),
+    ("bottleneck net across stages", "bottleneck_net", 64),
+    ("the digits' SE-ResNet", "digits_net", 64),
+    ("small MobileNet, hard-swish and gates", "mobilenet_small", 64),
+    ("U-Net, 64x64", "unet_64", 4),
+    ("decoder, 6 blocks of width 256, 128 tokens", "decoder", 8),
+    ("the same, one block", "decoder_shared", 8),
+]
+
+
+def others(suite: Suite) -> Table:
+    """Networks that users write, against all peers."""
+    columns = ["network", "work", "ours (ms)", "best (ms)", "of", "ratio (quartiles)", "GMAC/s", "weights (GB/s)"]
+    table = Table("Other networks", columns)
+    for title, net, batch in OTHERS:
+        for size, work, name in [(1, INFER, "inference"), (batch, INFER, "inference"), (batch, TRAIN, "training step")]:
+            suite.say(f"{title}, {name}, batch {size}")
+            table.rows.append([title, f"{name}, {size}", *against_best(suite, net, size, work)])
+    table.notes.append(
+        "Multiply-adds per second of ours, three times those of the forward pass in a training step; bytes of weights, each "
+        f"counted once, per second of ours in single precision. {suite.rounds} rounds."
+    )
+    return table
+
+
+def against_best(suite: Suite, net: str, batch: int, work: Work) -> list[str]:
+    """Ours, the fastest peer, the ratio, and what ours reaches of the machine."""
+    systems = EAGER + (RUNTIMES if work == INFER else suite.compiled())
+    with suite.running([*systems, suite.ours]) as contestants:
+        load_equal(suite, contestants, net, batch).check(contestants, work)
+        times = interleaved(contestants, work, suite.rounds, suite.turn)
+    rival = best(times, [system.name for system in systems])
+    seconds = {name: statistics.median(values) for name, values in times.items()}
+    counts = Exported.of(**exported(suite, net))
+    passes = 3 if work == TRAIN else 1
+    speed = passes * batch * counts.multiply_adds / seconds[OURS] / 1e9
+    bandwidth = 4 * counts.parameters / seconds[OURS] / 1e9
+    cells = [milliseconds(seconds[OURS]), milliseconds(seconds[rival]), rival, ratio_cell(ratio(times, rival, OURS))]
+    return [*cells, f"{speed:.0f}", f"{bandwidth:.1f}"]
+
+
 FURTHER: dict[str, Callable[[Suite], Table]] = {
+    "others": others,
     "memory": peak_memory,
     "kernels": kernels,
     "sharing": sharing,

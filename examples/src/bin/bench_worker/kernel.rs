@@ -1,14 +1,13 @@
 //! Single convolutions, called directly.
 
 use crate::protocol::{KernelOptions, Pass};
+use crate::serve::Outcome;
+use crate::values;
 use ksdsl_cpu::{CpuBuf, CpuExec, CpuKernel, CpuKernelGradient};
 use ksdsl_engine::exec::{ConvTail, Exec};
 use ksdsl_engine::size::{ConvSize, MapSize, Window};
 use safetensors::SafeTensors;
-use std::error::Error;
 use std::path::Path;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// A convolution with its operands and the last results of its passes.
 pub(crate) struct Kernel {
@@ -88,9 +87,4 @@ fn conv_size(options: &KernelOptions) -> ConvSize {
         algorithm: Default::default(),
         unit: None,
     }
-}
-
-fn values(file: &SafeTensors<'_>, name: &str) -> Outcome<Vec<f32>> {
-    let (chunks, _) = file.tensor(name)?.data().as_chunks();
-    Ok(chunks.iter().copied().map(f32::from_le_bytes).collect())
 }

@@ -1,52 +1,40 @@
-//! KSDSL's worker for the benchmarks against other systems: serves the requests of `tests/benches/peers.py`.
+//! KSDSL's worker for the benchmarks against other systems: serves the requests of `tests/benches/peers.py` for the networks
+//! of a file, without compiling them. The argument is the file.
 
+mod export;
 mod kernel;
 mod net;
 mod protocol;
 mod serve;
 
+use export::{export, network};
 use kernel::Kernel;
-use ksdsl_runtime::prelude::*;
-use net::{Loaded, Net};
+use ksdsl::spec::Spec;
+use net::Loaded;
 use protocol::{Answer, Options, Request};
-use serve::{Outcome, timed};
-use std::io;
+use safetensors::SafeTensors;
+use serve::{Net, Outcome, timed};
 
-mod se_resnet {
-    ksdsl_runtime::include_generated!("se_resnet_benchmarks");
-}
-
-mod convmixer {
-    ksdsl_runtime::include_generated!("convmixer_benchmarks");
-}
-
-fn main() -> io::Result<()> {
+fn main() -> Outcome<()> {
+    let file = std::env::args().nth(1).ok_or("usage: bench_worker FILE.ksn")?;
+    let spec = Spec::read(&file)?;
     let mut kernel = None;
-    serve::serve(load, |request| convolve(&mut kernel, request))
+    serve::serve(
+        |name, options| load(&spec, name, options),
+        |request| other(&spec, &mut kernel, request),
+    )?;
+    Ok(())
 }
 
 /// Loads the network of this name.
-fn load(name: &str, options: &Options) -> Outcome<Box<dyn Net>> {
-    let device = Cpu::seed_from_u64(0);
-    macro_rules! by_name {
-        ($($family:ident: $($net:ident)+;)+) => {
-            match name {
-                $($(stringify!($net) => {
-                    Loaded::<$family::$net::Model<f32, Cpu>, Cpu>::load::<$family::$net::Builder>(&device, options)
-                })+)+
-                _ => Err(format!("unknown network `{name}`").into()),
-            }
-        };
-    }
-    by_name! {
-        se_resnet: se_resnet_2 se_resnet_3 se_resnet_6 se_resnet_10 se_resnet_10_unshared;
-        convmixer: convmixer_64 convmixer_128 convmixer_256 convmixer_256_unshared convmixer_512;
-    }
+fn load(spec: &Spec, name: &str, options: &Options) -> Outcome<Box<dyn Net>> {
+    Ok(Box::new(Loaded::new(&network(spec, name)?, options)?))
 }
 
-/// Serves the requests for a single convolution.
-fn convolve(kernel: &mut Option<Kernel>, request: Request) -> Outcome<Answer> {
+/// Serves the requests that need no loaded network: of single convolutions, and for the module of another system.
+fn other(spec: &Spec, kernel: &mut Option<Kernel>, request: Request) -> Outcome<Answer> {
     match request {
+        Request::Pytorch { net, path } => return Ok(Answer::Network(export(spec, &net, &path)?)),
         Request::LoadKernel(options) => *kernel = Some(Kernel::load(&options)?),
         Request::Kernel { pass, repeats, output } => {
             let kernel = kernel.as_mut().ok_or("no kernel is loaded")?;
@@ -56,7 +44,13 @@ fn convolve(kernel: &mut Option<Kernel>, request: Request) -> Outcome<Answer> {
             }
             return Ok(Answer::Seconds(seconds));
         }
-        request => return Err(format!("not of a convolution: {request:?}").into()),
+        request => return Err(format!("needs a network: {request:?}").into()),
     }
     Ok(Answer::Done)
+}
+
+/// The values of a tensor of single precision.
+fn values(file: &SafeTensors<'_>, name: &str) -> Outcome<Vec<f32>> {
+    let (chunks, _) = file.tensor(name)?.data().as_chunks();
+    Ok(chunks.iter().copied().map(f32::from_le_bytes).collect())
 }

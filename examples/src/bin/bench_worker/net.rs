@@ -1,142 +1,124 @@
-//! A network with its batch, on any device.
+//! A network of the file with its batch, on the graph executor.
 
 use crate::protocol::Options;
-use crate::serve::{Outcome, timed};
-use ksdsl_runtime::Backend;
-use ksdsl_runtime::network::Infer;
-use ksdsl_runtime::prelude::*;
+use crate::serve::{Net, Outcome, timed};
+use ksdsl::graph::train::{Loss, Model, Training};
+use ksdsl::ir::{Network, Shape};
+use ksdsl_train_core::Recipe;
+use ksdsl_train_core::loss::cross_entropy;
+use ksdsl_train_core::optim::Sgd;
+use ksdsl_train_core::trainer::learner::Learner as _;
 use safetensors::SafeTensors;
-use std::fmt::{Debug, Display};
 use std::hint::black_box;
 use std::path::Path;
 
-type Images<D, T = NoneTape> = Tensor<(usize, Const<3>, Const<32>, Const<32>), f32, D, T>;
-type Logits<D, T = NoneTape> = Tensor<(usize, Const<10>), f32, D, T>;
-type OnTape<D> = OwnedTape<f32, D>;
-
-/// A network with a batch of images.
-pub(crate) trait Net {
-    /// The logits of the batch, in evaluation mode.
-    fn logits(&self) -> Outcome<Vec<f32>>;
-    /// Times forward passes of the prepared model, in evaluation mode.
-    fn infer(&self, repeats: usize) -> Outcome<Vec<f64>>;
-    /// Runs a training step; returns the loss before the update.
-    fn train(&mut self) -> Outcome<f32>;
-    /// Writes the values of all tensors.
-    fn save(&self, path: &Path) -> Outcome<()>;
-}
-
 /// A model with its batch.
-pub(crate) struct Loaded<M, D: Backend<f32>> {
-    device: D,
-    model: M,
-    optimiser: Sgd<M, f32, D>,
-    /// The previous step's gradients, whose memory is reused.
-    gradients: Option<Gradients<f32, D>>,
-    images: Images<D>,
-    targets: Logits<D>,
+pub(crate) struct Loaded {
+    training: Training<'static>,
+    rate: f64,
+    /// What the dropout of the next step depends on.
+    step: u64,
+    input: Vec<f32>,
+    targets: Vec<f32>,
 }
 
-impl<M, D: Backend<f32> + DeviceBuildExt> Loaded<M, D>
-where
-    M: TensorCollection<f32, D>
-        + Module<Images<D>, Output = Logits<D>, Error = D::Err>
-        + Infer<Images<D>, f32, D, Output = Logits<D>>
-        + ModuleMut<Images<D, OnTape<D>>, Output = Logits<D, OnTape<D>>, Error = D::Err>
-        + 'static,
-{
-    pub(crate) fn load<B: BuildOnDevice<D, f32, Built = M>>(device: &D, options: &Options) -> Outcome<Box<dyn Net>> {
-        let mut model = device.try_build_module::<B, f32>().map_err(described)?;
-        if let Some(path) = &options.weights {
-            model.load_safetensors(path).map_err(debugged)?;
-        }
-        let (images, targets) = batch(device, options)?;
-        let config = SgdConfig {
-            lr: options.rate,
-            momentum: Some(Momentum::Classic(0.9)),
-            weight_decay: None,
+impl Loaded {
+    pub(crate) fn new(network: &Network, options: &Options) -> Outcome<Self> {
+        let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
+            return Err(format!("`{}` has not one input and one output", network.name).into());
         };
-        Ok(Box::new(Self {
-            device: device.clone(),
-            optimiser: Sgd::new(&model, config),
-            gradients: None,
-            model,
-            images,
+        let (input, targets) = batch((input.shape, output.shape), options)?;
+        let mut model = Model::new(network, 0);
+        if let Some(path) = &options.weights {
+            model.load(path)?;
+        }
+        let recipe = Recipe {
+            method: Sgd {
+                momentum: 0.9,
+                nesterov: false,
+                decay: 0.0,
+                decoupled: 0.0,
+            }
+            .into(),
+            clip: None,
+            average: None,
+            ..Recipe::se_resnet()
+        };
+        Ok(Self {
+            training: Training::new(&recipe, model, None),
+            rate: options.rate,
+            step: 0,
+            input,
             targets,
-        }))
+        })
     }
 }
 
-impl<M, D: Backend<f32>> Net for Loaded<M, D>
-where
-    M: TensorCollection<f32, D>
-        + Module<Images<D>, Output = Logits<D>, Error = D::Err>
-        + Infer<Images<D>, f32, D, Output = Logits<D>>
-        + ModuleMut<Images<D, OnTape<D>>, Output = Logits<D, OnTape<D>>, Error = D::Err>,
-{
+impl Net for Loaded {
     fn logits(&self) -> Outcome<Vec<f32>> {
-        Ok(self.model.try_forward(self.images.clone()).map_err(described)?.as_vec())
+        Ok(self.training.model().graph().infer(&self.input)?)
     }
 
     fn infer(&self, repeats: usize) -> Outcome<Vec<f64>> {
-        let prepared = Prepared::new(&self.model);
-        let run = || {
-            prepared
-                .try_forward(&self.device, self.images.clone())
-                .map_err(described)
-        };
+        let prepared = self.training.model().graph().prepare();
         // Packs the kernels, as other systems do before the first input.
-        run()?;
-        // The logits on the host end the run, for the others too.
+        prepared.infer(&self.input)?;
         timed(repeats, || {
-            black_box(run()?.as_vec());
+            black_box(prepared.infer(&self.input)?);
             Ok(())
         })
     }
 
     fn train(&mut self) -> Outcome<f32> {
-        let gradients = match self.gradients.take() {
-            Some(gradients) => gradients,
-            None => self.model.try_alloc_grads().map_err(described)?,
-        };
-        let traced = self.images.clone().traced(gradients);
-        let logits = self.model.try_forward_mut(traced).map_err(described)?;
-        let loss = cross_entropy_with_logits_loss(logits, self.targets.clone());
-        // Read at the end, when the step has run.
-        let value = loss.retaped::<NoneTape>();
-        let mut gradients = loss.try_backward().map_err(described)?;
-        self.optimiser.update(&mut self.model, &gradients).map_err(debugged)?;
-        self.model.try_zero_grads(&mut gradients).map_err(described)?;
-        self.gradients = Some(gradients);
-        Ok(value.as_vec()[0])
+        self.step += 1;
+        let how = (self.rate, self.step);
+        let output = self.training.model().graph().network().output();
+        let targets = &self.targets;
+        let stepped = self
+            .training
+            .step_on(&[&self.input], how, |outputs| loss(output, &outputs[0], targets))?;
+        Ok(stepped.loss as f32)
     }
 
     fn save(&self, path: &Path) -> Outcome<()> {
-        Ok(self.model.save_safetensors(path)?)
+        Ok(self.training.save(path)?)
     }
 }
 
-/// The batch from the file, or random images of class 0.
-fn batch<D: Backend<f32>>(device: &D, options: &Options) -> Outcome<(Images<D>, Logits<D>)> {
-    let mut images: Images<D> = device.sample_normal_like(&(options.batch, Const, Const, Const));
-    let classes = (0..10 * options.batch).map(|i| f32::from(u8::from(i % 10 == 0)));
-    let targets = device.try_tensor_from_vec(classes.collect(), (options.batch, Const));
-    let mut targets: Logits<D> = targets.map_err(described)?;
+/// Cross entropy of each vector or token; the mean squared error of maps. As `loss` of `tests/benches/suite/exported.py`.
+fn loss(shape: Shape, output: &[f32], targets: &[f32]) -> Loss {
+    let (value, gradient) = match shape {
+        Shape::Map { .. } | Shape::Signal { .. } => squared_error(output, targets),
+        _ => cross_entropy(output, targets, shape.channels() as usize),
+    };
+    (value, vec![gradient])
+}
+
+fn squared_error(output: &[f32], targets: &[f32]) -> (f32, Vec<f32>) {
+    let count = output.len() as f32;
+    let errors = output.iter().zip(targets).map(|(found, target)| found - target);
+    let sum: f64 = errors.clone().map(|error| f64::from(error * error)).sum();
+    (
+        (sum / f64::from(count)) as f32,
+        errors.map(|error| 2.0 * error / count).collect(),
+    )
+}
+
+/// Input and targets from the file; or values between -1 and 1, or ids, and the first class.
+fn batch((input, output): (Shape, Shape), options: &Options) -> Outcome<(Vec<f32>, Vec<f32>)> {
     if let Some(path) = &options.data {
         let bytes = std::fs::read(path)?;
-        let tensors = SafeTensors::deserialize(&bytes)?;
-        images.load_safetensor(&tensors, "images").map_err(debugged)?;
-        targets.load_safetensor(&tensors, "targets").map_err(debugged)?;
+        let file = SafeTensors::deserialize(&bytes)?;
+        return Ok((crate::values(&file, "input")?, crate::values(&file, "targets")?));
     }
-    Ok((images, targets))
-}
-
-/// dfdx's errors of devices do not all implement `std::error::Error`,
-fn described(error: impl Display) -> String {
-    error.to_string()
-}
-
-/// and those of files are not even displayed.
-fn debugged(error: impl Debug) -> String {
-    format!("{error:?}")
+    let count = |shape: Shape| options.batch * shape.elements() as usize;
+    let value = |at: usize| match input {
+        Shape::Ids { vocabulary, .. } => (at as u64 % vocabulary) as f32,
+        _ => (at as f32 * 0.7).sin(),
+    };
+    let class = |at: usize| f32::from(u8::from(at.is_multiple_of(output.channels() as usize)));
+    Ok((
+        (0..count(input)).map(value).collect(),
+        (0..count(output)).map(class).collect(),
+    ))
 }

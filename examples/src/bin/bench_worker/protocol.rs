@@ -15,6 +15,8 @@ pub(crate) enum Request {
         #[serde(flatten)]
         options: Options,
     },
+    /// Writes a network as a PyTorch module.
+    Pytorch { net: String, path: PathBuf },
     /// Computes the logits of the batch, in evaluation mode.
     Logits,
     /// Times forward passes, in evaluation mode.
@@ -42,7 +44,7 @@ pub(crate) struct Options {
     pub(crate) rate: f64,
     /// A `.safetensors` file with the values of all tensors.
     pub(crate) weights: Option<PathBuf>,
-    /// A `.safetensors` file with `images` and `targets`, a probability for each class.
+    /// A `.safetensors` file with `input` and `targets`, a probability for each class, or maps.
     pub(crate) data: Option<PathBuf>,
 }
 
@@ -83,5 +85,26 @@ pub(crate) enum Answer {
     Seconds(Vec<f64>),
     Logits(Vec<f32>),
     Training { seconds: Vec<f64>, losses: Vec<f32> },
+    Network(Ports),
     Error(String),
+}
+
+/// The first input and output of a network, and its counts.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ports {
+    pub(crate) input: Port,
+    pub(crate) output: Port,
+    /// Of an image, a vector or a sequence.
+    pub(crate) multiply_adds: u64,
+    /// Trainable parameters, a shared kernel once.
+    pub(crate) parameters: u64,
+}
+
+/// An input or output.
+#[derive(Debug, Serialize)]
+pub(crate) struct Port {
+    /// Its sizes in PyTorch's order, without the batch.
+    pub(crate) shape: Vec<u64>,
+    /// Of token ids, the number of different ones.
+    pub(crate) vocabulary: Option<u64>,
 }

@@ -1,11 +1,23 @@
 //! Serves requests, one JSON object per line on standard input, one response per line on standard output.
 
-use crate::net::Net;
 use crate::protocol::{Answer, Options, Request};
 use std::error::Error;
 use std::io::{self, BufRead as _, Write as _};
+use std::path::Path;
 
 pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// A network with a batch.
+pub(crate) trait Net {
+    /// The logits of the batch, in evaluation mode.
+    fn logits(&self) -> Outcome<Vec<f32>>;
+    /// Times forward passes of the prepared model, in evaluation mode.
+    fn infer(&self, repeats: usize) -> Outcome<Vec<f64>>;
+    /// Runs a training step; returns the loss before the update.
+    fn train(&mut self) -> Outcome<f32>;
+    /// Writes the values of all tensors.
+    fn save(&self, path: &Path) -> Outcome<()>;
+}
 
 /// Serves until the input ends. `load` loads a network, `other` serves what is not asked of one.
 pub(crate) fn serve(

@@ -101,8 +101,8 @@ impl Classifier {
     /// Those of the trainer.
     pub fn train(&self, mut trainer: Trainer<'_>, source: &mut dyn Source) -> Result<Outcome, TrainError> {
         let validation = trainer.classify(self.sizes, source.sizes())?;
-        let mut model = Model::new(&self.network, trainer.recipe().seed);
-        let mut training = Training::new(trainer.recipe(), &mut model, validation);
+        let model = Model::new(&self.network, trainer.recipe().seed);
+        let mut training = Training::new(trainer.recipe(), model, validation);
         trainer.train_on_images(self.facts.clone(), &mut training, source)
     }
 }

@@ -17,16 +17,16 @@ use ksdsl_train_core::trainer::learner::{Learner, Stepped};
 use std::path::Path;
 
 /// A model in training.
-pub struct Training<'m, 'd> {
-    model: &'m mut Model,
+pub struct Training<'d> {
+    model: Model,
     validation: Option<ValidationSet<'d>>,
     optimiser: Optimiser<f32, CpuExec>,
     average: Option<Average<CpuBuf<f32>>>,
 }
 
-impl<'m, 'd> Training<'m, 'd> {
+impl<'d> Training<'d> {
     /// A model that begins to train.
-    pub fn new(recipe: &Recipe, model: &'m mut Model, validation: Option<ValidationSet<'d>>) -> Self {
+    pub fn new(recipe: &Recipe, model: Model, validation: Option<ValidationSet<'d>>) -> Self {
         let mut optimiser = Optimiser::of(recipe);
         optimiser.know(&model.slots);
         Self {
@@ -35,6 +35,11 @@ impl<'m, 'd> Training<'m, 'd> {
             optimiser,
             average: recipe.average.map(Average::new),
         }
+    }
+
+    /// The model as the steps left it.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// A step on inputs, with the loss that `loss` makes of the outputs.
@@ -64,7 +69,7 @@ impl<'m, 'd> Training<'m, 'd> {
     fn update(&mut self, gradients: &[CpuBuf<f32>]) -> Result<(), Error> {
         let Model {
             graph, slots, places, ..
-        } = &mut *self.model;
+        } = &mut self.model;
         let tensors = slots.iter().zip(places.iter());
         let trained = tensors.clone().filter(|(slot, _)| slot.trained);
         for (at, ((slot, &place), gradient)) in trained.zip(gradients).enumerate() {
@@ -80,7 +85,7 @@ impl<'m, 'd> Training<'m, 'd> {
     }
 }
 
-impl Learner<HostBatch> for Training<'_, '_> {
+impl Learner<HostBatch> for Training<'_> {
     fn slots(&self) -> &[Slot] {
         &self.model.slots
     }
@@ -144,7 +149,7 @@ impl Learner<HostBatch> for Training<'_, '_> {
     fn restore(&mut self, last: &Checkpoint, progress: &Progress) -> Result<(), TrainError> {
         let Model {
             graph, slots, places, ..
-        } = &mut *self.model;
+        } = &mut self.model;
         for (slot, &place) in slots.iter().zip(places.iter()) {
             let values = floats(last.bytes(&format!("model.{}", slot.key)));
             *graph.params.get_mut(place) = CpuBuf::from_vec(values);

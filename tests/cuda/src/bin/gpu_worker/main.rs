@@ -1,19 +1,22 @@
 //! `bench_worker` on a GPU, for `tests/benches/gpu.py`. The first argument is the precision of matrix products: `full`,
-//! `tf32` or `bf16`.
+//! `tf32` or `bf16`, the second the file of the networks.
 
 // Brings the emulator's functions where there is no GPU.
+use ksdsl::spec::Spec;
 use ksdsl_cuda_tests as _;
 use ksdsl_runtime::cuda::{self, Precision};
 use ksdsl_runtime::prelude::*;
 use net::Loaded;
-use serve::Outcome;
+use protocol::{Answer, Request};
+use serve::{Net, Outcome};
 
-#[path = "../../../../examples/src/bin/bench_worker/net.rs"]
+#[path = "../../../../../examples/src/bin/bench_worker/export.rs"]
+mod export;
 mod net;
 #[allow(dead_code, reason = "convolutions are measured on the CPU only")]
-#[path = "../../../../examples/src/bin/bench_worker/protocol.rs"]
+#[path = "../../../../../examples/src/bin/bench_worker/protocol.rs"]
 mod protocol;
-#[path = "../../../../examples/src/bin/bench_worker/serve.rs"]
+#[path = "../../../../../examples/src/bin/bench_worker/serve.rs"]
 mod serve;
 
 #[allow(missing_docs, dead_code)]
@@ -29,6 +32,7 @@ fn main() -> Outcome<()> {
         Some("bf16") => Precision::Bf16,
         Some(other) => return Err(format!("unknown precision `{other}`, expected full, tf32 or bf16").into()),
     };
+    let spec = Spec::read(std::env::args().nth(2).ok_or("usage: gpu_worker PRECISION FILE.ksn")?)?;
     let device = cuda::device(0)?;
     cuda::set_precision(&device, precision)?;
     serve::serve(
@@ -41,7 +45,10 @@ fn main() -> Outcome<()> {
             }
             _ => Err(format!("unknown network `{name}`").into()),
         },
-        |request| Err(format!("not on a GPU: {request:?}").into()),
+        |request| match request {
+            Request::Pytorch { net, path } => Ok(Answer::Network(export::export(&spec, &net, &path)?)),
+            request => Err(format!("not on a GPU: {request:?}").into()),
+        },
     )?;
     Ok(())
 }
