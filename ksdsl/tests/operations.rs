@@ -19,7 +19,7 @@ const NEW: &[(&str, &str)] = &[
     ("mish", "activation"),
     ("selu", "activation"),
     ("hard_sigmoid", "activation"),
-    ("relu6", "clamp"),
+    ("relu6", "activation"),
     ("log_softmax", "softmax"),
     ("prelu", "prelu"),
     ("instance_norm", "group_norm"),

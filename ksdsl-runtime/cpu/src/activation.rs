@@ -50,6 +50,15 @@ pub(super) fn activation_backward<E: CpuReal>(kind: Activation, saved: &CpuBuf<E
     let (zero, one) = (E::zero(), E::one());
     match kind {
         Activation::Relu => map_with(saved, dy, |y, dy| if y <= zero { zero } else { dy }),
+        Activation::Relu6 => {
+            let six = E::of(6.0);
+            map_with(
+                saved,
+                dy,
+                #[inline(always)]
+                |y, dy| if y <= zero || y >= six { zero } else { dy },
+            )
+        }
         Activation::Sigmoid => map_with(saved, dy, |y, dy| dy * y * (one - y)),
         Activation::Gelu | Activation::GeluTanh | Activation::Silu | Activation::HardSwish => {
             multiply_by_slopes(kind, saved, dy)

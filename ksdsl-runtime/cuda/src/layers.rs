@@ -20,6 +20,7 @@ pub(super) fn kind<E>(activation: Option<Activation>) -> Arg<E> {
         Some(Activation::Silu) => 4,
         Some(Activation::Sigmoid) => 5,
         Some(Activation::HardSwish) => 6,
+        Some(Activation::Relu6) => 7,
     })
 }
 

@@ -287,6 +287,8 @@ pub enum Activation {
     Sigmoid,
     /// `x * min(max(x + 3, 0), 6) / 6` (PyTorch's `Hardswish`, its gradient at -3 and 3 too).
     HardSwish,
+    /// `min(max(x, 0), 6)`; gradient 0 at both ends, as in PyTorch.
+    Relu6,
 }
 
 /// What follows a convolution in a fused block: an activation before batch normalisation and one

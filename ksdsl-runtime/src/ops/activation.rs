@@ -33,4 +33,6 @@ activations! {
     sigmoid => Sigmoid,
     /// `x * min(max(x + 3, 0), 6) / 6` (Howard et al. 2019).
     hard_swish => HardSwish,
+    /// `min(max(x, 0), 6)` (Sandler et al. 2018).
+    relu6 => Relu6,
 }

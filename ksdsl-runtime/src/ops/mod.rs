@@ -50,7 +50,7 @@ mod scale;
 mod tokens;
 mod window;
 
-pub use activation::{gelu, gelu_tanh, hard_swish, relu, sigmoid, silu};
+pub use activation::{gelu, gelu_tanh, hard_swish, relu, relu6, sigmoid, silu};
 pub use apply::{apply, apply_pair, apply_with};
 pub use attention::{
     Attend, GroupedAttend, biased_attend, masked_attend, position_embedding, position_embedding_of_tokens,

@@ -50,6 +50,7 @@ activations! {
     "hard_sigmoid" "min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardsigmoid" [] Some("HardSigmoid"), hard_sigmoid;
     "exp" "the exponential function" "torch.exp" [] Some("Exp"), |to| plain("Exp", to);
     "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [] None, |to| plain("HardSwish", to);
+    "relu6" "min(max(x, 0), 6) (Sandler et al. 2018)" "F.relu6" [] None, relu6;
 }
 
 /// A node of its own.
@@ -106,6 +107,11 @@ fn hard_sigmoid(to: &mut Onnx<'_>) -> String {
         &[&x],
         vec![onnx::real("alpha", Real(1.0 / 6.0)), onnx::real("beta", Real(0.5))],
     )
+}
+
+fn relu6(to: &mut Onnx<'_>) -> String {
+    let (x, zero, six) = (to.x(), to.real(0.0), to.real(6.0));
+    to.apply("Clip", &[&x, &zero, &six])
 }
 
 impl Operation for Activation {

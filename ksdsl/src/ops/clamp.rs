@@ -24,19 +24,7 @@ pub(super) const LAYERS: &[LayerDef] = &[
             })))
         }),
     },
-    LayerDef {
-        name: "relu6",
-        doc: "min(max(x, 0), 6) (Sandler et al. 2018)",
-        params: &[],
-        family: Family::Activation,
-        resolve: Resolve::One(|_, _| Ok(Some(Op::new(RELU6)))),
-    },
 ];
-
-const RELU6: Clamp = Clamp {
-    min: Real(0.0),
-    max: Real(6.0),
-};
 
 /// `min(max(x, min), max)`.
 #[derive(Clone, Copy, Debug)]
@@ -50,22 +38,12 @@ impl Operation for Clamp {
         Call::new("clamp").with("min", self.min).with("max", self.max)
     }
 
-    fn word(&self) -> &'static str {
-        match (self.min, self.max) == (RELU6.min, RELU6.max) {
-            true => "relu6",
-            false => "clamp",
-        }
-    }
-
     fn takes(&self, input: Shape) -> bool {
         is_numbers(input)
     }
 
     fn details(&self) -> Vec<String> {
-        match self.word() {
-            "relu6" => Vec::new(),
-            _ => vec![format!("min {}", self.min.0), format!("max {}", self.max.0)],
-        }
+        vec![format!("min {}", self.min.0), format!("max {}", self.max.0)]
     }
 
     fn rust(&self, to: &mut Rust) {
@@ -79,12 +57,7 @@ impl Operation for Clamp {
     }
 
     fn python(&self, to: &mut Python) {
-        match self.word() {
-            "relu6" => to.call("F.relu6", Vec::new()),
-            _ => to.call(
-                "F.hardtanh",
-                [self.min.0, self.max.0].map(|end| format!("{end:?}")).to_vec(),
-            ),
-        }
+        let ends = [self.min.0, self.max.0].map(|end| format!("{end:?}"));
+        to.call("F.hardtanh", ends.to_vec());
     }
 }

@@ -12,10 +12,11 @@ fn sigmoid<E: Real>(x: E) -> E {
 /// From this distance on every activation is at its limit: the formulas are infinities times zero there.
 const FAR: f64 = 1e4;
 
-/// The value at an `x` that is far out: `x` above and -0 below, or 1 and 0.
+/// The value at an `x` that is far out: `x` above and -0 below; 1 and 0; 6 and 0.
 fn limit<E: Real>(kind: Activation, x: E) -> E {
     match (kind, x > E::zero()) {
         (Activation::Sigmoid, above) => E::of(f64::from(u8::from(above))),
+        (Activation::Relu6, true) => E::of(6.0),
         (_, true) => x,
         (_, false) => -E::zero(),
     }
@@ -44,16 +45,25 @@ pub fn value<E: Real>(kind: Activation, x: E) -> E {
         Activation::Sigmoid => sigmoid(x),
         // `max` and `min` pass over a NaN, but the product is one.
         Activation::HardSwish => x * ((x + E::of(3.0)).max(E::zero()).min(E::of(6.0)) / E::of(6.0)),
+        Activation::Relu6 => {
+            if x <= E::zero() {
+                E::zero()
+            } else if x >= E::of(6.0) {
+                E::of(6.0)
+            } else {
+                x
+            }
+        }
     }
 }
 
 /// The derivative at `x`; at the kinks what PyTorch gives: 0 for ReLU at 0, and for hard-swish 0
-/// at -3 and 1 at 3. That of a NaN is one, but 1 for ReLU and hard-swish, which PyTorch takes as the
+/// at -3 and 1 at 3. That of a NaN is one, but 1 for ReLU, ReLU6 and hard-swish, which PyTorch takes as the
 /// identity there.
 pub fn derivative<E: Real>(kind: Activation, x: E) -> E {
     let (zero, one, half) = (E::zero(), E::one(), E::of(0.5));
     if x.abs() >= E::of(FAR) {
-        let slopes = kind != Activation::Sigmoid && x > zero;
+        let slopes = !matches!(kind, Activation::Sigmoid | Activation::Relu6) && x > zero;
         return if slopes { one } else { zero };
     }
     match kind {
@@ -80,6 +90,13 @@ pub fn derivative<E: Real>(kind: Activation, x: E) -> E {
         Activation::HardSwish if x <= E::of(-3.0) => zero,
         Activation::HardSwish if x < E::of(3.0) => x / E::of(3.0) + half,
         Activation::HardSwish => one,
+        Activation::Relu6 => {
+            if x <= zero || x >= E::of(6.0) {
+                zero
+            } else {
+                one
+            }
+        }
     }
 }
 

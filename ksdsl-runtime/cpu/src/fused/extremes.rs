@@ -4,7 +4,8 @@
 //! Expected are PyTorch's values (2.15, float64):
 //! `k = torch.tensor([-math.inf, -M, -1e4, -100., -20., -0., 0., 1e-40, 20., 100., M, math.inf, math.nan],
 //! dtype=torch.float64, requires_grad=True)` with `M = torch.finfo(torch.float32).max`, then for `f` in
-//! `F.relu, F.gelu, F.gelu(approximate="tanh"), F.silu, torch.sigmoid, F.hardswish`:
+//! `F.relu, F.gelu, F.gelu(approximate="tanh"), F.silu, torch.sigmoid, F.hardswish,
+//! F.relu6`:
 //! `y = f(k); torch.autograd.grad(y.sum(), k)`. Where that gives NaN for an infinity, being an infinity times
 //! zero, it is the limit: values of the activations but sigmoid at the first, slopes at both of the three in
 //! the middle.
@@ -23,7 +24,7 @@ const X: [f64; 13] = [
 ];
 
 #[rustfmt::skip]
-const WANT: [(Activation, [f64; 13], [f64; 13]); 6] = [
+const WANT: [(Activation, [f64; 13], [f64; 13]); 7] = [
     (Activation::Relu,
      [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e-40, 20.0, 100.0, M, INF, NAN],
      [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]),
@@ -46,6 +47,9 @@ const WANT: [(Activation, [f64; 13], [f64; 13]); 6] = [
     (Activation::HardSwish,
      [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 5e-41, 20.0, 100.0, M, INF, NAN],
      [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0]),
+    (Activation::Relu6,
+     [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e-40, 6.0, 6.0, 6.0, 6.0, NAN],
+     [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
 ];
 
 /// Far out exactly, otherwise within some units of the last place of 1 and of the value; denormal numbers

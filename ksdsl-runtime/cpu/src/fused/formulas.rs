@@ -14,7 +14,7 @@ pub(super) const FAR: f64 = 1e4;
 /// An expression with the activation as a constant of this name, so that no loop chooses.
 macro_rules! with_constant {
     ($kind:expr, $KIND:ident => $value:expr) => {
-        with_constant!(@of $kind, $KIND, $value, Relu Gelu GeluTanh Silu Sigmoid HardSwish)
+        with_constant!(@of $kind, $KIND, $value, Relu Gelu GeluTanh Silu Sigmoid HardSwish Relu6)
     };
     (@of $kind:expr, $KIND:ident, $value:expr, $($Kind:ident)+) => {
         match $kind {
@@ -56,6 +56,11 @@ pub(super) unsafe fn formulas<E, V: Vector<E>>(kind: Activation, x: V) -> (V, V)
                 (gate, gate.mul(one.sub(gate)))
             }
             Activation::HardSwish => (hard_swish(x), hard_swish_slope(x)),
+            Activation::Relu6 => {
+                let six = V::splat(6.0);
+                let slope = x.unless_negative(six.sub(x).unless_negative(one));
+                (six.min(relu(x)), slope)
+            }
         }
     }
 }

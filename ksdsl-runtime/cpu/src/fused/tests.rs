@@ -10,12 +10,13 @@ use ksdsl_oracle::{activation, combine, norm};
 use std::num::NonZeroUsize;
 
 const EPS: f64 = 1e-5;
-const KINDS: [Option<Activation>; 7] = [
+const KINDS: [Option<Activation>; 8] = [
     None,
     Some(Activation::Gelu),
     Some(Activation::Silu),
     Some(Activation::GeluTanh),
     Some(Activation::HardSwish),
+    Some(Activation::Relu6),
     Some(Activation::Sigmoid),
     Some(Activation::Relu),
 ];

@@ -6,18 +6,19 @@ use ksdsl_engine::exec::Exec;
 use ksdsl_engine::size::Activation;
 use ksdsl_oracle::activation;
 
-pub(crate) const ALL: [Activation; 6] = [
+pub(crate) const ALL: [Activation; 7] = [
     Activation::Relu,
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::Silu,
     Activation::Sigmoid,
     Activation::HardSwish,
+    Activation::Relu6,
 ];
 
 /// What the backward pass of a kind is given: the output or the input.
 pub(crate) fn saves_output(kind: Activation) -> bool {
-    matches!(kind, Activation::Relu | Activation::Sigmoid)
+    matches!(kind, Activation::Relu | Activation::Relu6 | Activation::Sigmoid)
 }
 
 fn check<E: Checked>(name: &'static str)
@@ -29,7 +30,7 @@ where
         for len in [1, 3, 17, 1000, 40_000] {
             let mut x: Vec<E> = rng.values(len);
             x.iter_mut().for_each(|x| *x *= E::of(6.0));
-            x.extend([-3.0, 0.0, 3.0, -40.0, 40.0].map(E::of));
+            x.extend([-3.0, 0.0, 3.0, 6.0, -40.0, 40.0].map(E::of));
             let dy: Vec<E> = rng.values(x.len());
             let y = cpu().activation_forward(kind, buf(&x)).unwrap();
             worst

@@ -34,7 +34,7 @@ impl Link {
             before: before[turn % 3],
             affine: (turn % 5 != 4).then(|| [0; 2].map(|_| rng.values(channels))),
             residual: (turn % 4 < 2).then(|| rng.values(size.output.len())),
-            after: (turn % 4 == 1).then_some(Activation::Relu),
+            after: [None, Some(Activation::Relu), None, Some(Activation::Silu)][turn % 4],
         }
     }
 

@@ -4,7 +4,7 @@ extern "C" __global__ void activation_forward(idx n, int kind, real *x) {
     FOR_EACH(i, n) x[i] = activate(kind, x[i]);
 }
 
-// `saved` is the output for RELU and SIGMOID, the input otherwise.
+// `saved` is the output for RELU, RELU6 and SIGMOID, the input otherwise.
 extern "C" __global__ void activation_backward(idx n, int kind, const real *saved, real *dy) {
     FOR_EACH(i, n) {
         real at = saved[i];

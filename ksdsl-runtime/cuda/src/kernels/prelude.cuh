@@ -74,6 +74,7 @@ template <int N> __device__ __forceinline__ Values<N> load_or(const real *from, 
 #define SILU 4
 #define SIGMOID 5
 #define HARD_SWISH 6
+#define RELU6 7
 
 #define MINUS_INFINITY ((real)__int_as_float(0xff800000))
 #define SQRT_HALF ((real)0.70710678118654752440)
@@ -115,6 +116,8 @@ __device__ __forceinline__ real activate(int kind, real x) {
         gate = gate < (real)0 ? (real)0 : gate > (real)6 ? (real)6 : gate;
         return gated(x, gate / (real)6);
     }
+    case RELU6:
+        return x < (real)0 ? (real)0 : x > (real)6 ? (real)6 : x; // a NaN stays one
     default:
         return x;
     }
@@ -143,6 +146,8 @@ __device__ __forceinline__ real slope_of(int kind, real x) {
     }
     case HARD_SWISH:
         return x <= (real)-3 ? (real)0 : x < (real)3 ? x / (real)3 + (real)0.5 : (real)1;
+    case RELU6:
+        return x <= (real)0 || x >= (real)6 ? (real)0 : (real)1;
     default:
         return (real)1;
     }

@@ -11,7 +11,7 @@ use crate::tape::Tape;
 
 /// An activation function, as part of the operation before it where that can be.
 impl Operation for Activation {
-    const NAMES: &'static [&'static str] = &["relu", "gelu", "gelu_tanh", "silu", "sigmoid", "hard_swish"];
+    const NAMES: &'static [&'static str] = &["relu", "gelu", "gelu_tanh", "silu", "sigmoid", "hard_swish", "relu6"];
     type Inputs<A> = [A; 1];
     type Params<A> = [A; 0];
 
@@ -23,6 +23,7 @@ impl Operation for Activation {
             "silu" => Self::Silu,
             "sigmoid" => Self::Sigmoid,
             "hard_swish" => Self::HardSwish,
+            "relu6" => Self::Relu6,
             _ => return None,
         })
     }

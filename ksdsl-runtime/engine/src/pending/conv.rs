@@ -209,7 +209,7 @@ impl<E: Real, X: Exec<E>> ConvStep<E, X> {
 /// Whether the backward pass of `kind` needs the output rather than the input, so that the
 /// forward pass can work in place.
 fn saves_output(kind: Activation) -> bool {
-    matches!(kind, Activation::Relu | Activation::Sigmoid)
+    matches!(kind, Activation::Relu | Activation::Relu6 | Activation::Sigmoid)
 }
 
 /// An activation function as a pass of its own over `x`, whose gradient gathers in `input`.

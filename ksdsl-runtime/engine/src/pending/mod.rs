@@ -83,7 +83,7 @@ impl<E: Real, X: Exec<E>> Value<E, X> {
                 step.before = Some(kind);
                 true
             }
-            Self::Conv(step) if !taped && step.after.is_none() && kind == Activation::Relu => {
+            Self::Conv(step) if !taped && step.after.is_none() => {
                 step.after = Some(kind);
                 true
             }

@@ -141,7 +141,7 @@ impl Run<'_, '_> {
                 let op = along(&op, number(&args[1]));
                 self.graph.add(op, &[x])
             }
-            "hardtanh" | "narrow" | "pixel_shuffle" | "channel_shuffle" | "adaptive_avg_pool2d" | "relu6" => {
+            "hardtanh" | "narrow" | "pixel_shuffle" | "channel_shuffle" | "adaptive_avg_pool2d" => {
                 known(&[]);
                 let x = self.tensor(&args[0]);
                 let op = numbers_of(name, &args[1..]);
@@ -211,6 +211,7 @@ impl Run<'_, '_> {
                     ("hardsigmoid", None) => "hard_sigmoid",
                     ("gelu", Some(Value::Text(word))) if word == "tanh" => "gelu_tanh",
                     ("hardswish", None) => "hard_swish",
+                    ("relu6", None) => "relu6",
                     _ => panic!("the function {name}"),
                 };
                 self.graph.add(op, &inputs)
@@ -298,7 +299,6 @@ fn along(op: &str, axis: f64) -> String {
 fn numbers_of(name: &str, args: &[Value]) -> String {
     match (name, args) {
         ("hardtanh", [min, max]) => graph::numbered("clamp", &[("min", number(min)), ("max", number(max))]),
-        ("relu6", []) => graph::numbered("clamp", &[("min", 0.0), ("max", 6.0)]),
         ("narrow", [Value::Number(1.0), start, length]) => {
             let start = number(start);
             graph::numbered("slice", &[("start", start), ("end", start + number(length))])

@@ -194,7 +194,7 @@ impl Run<'_, '_> {
             "scale" => return self.scale(&tensors),
             "add" | "multiply" | "gate" | "gate_positions" | "concat" | "flatten" | "linear" | "linear_at"
             | "embedding" => name.to_owned(),
-            "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" => name.to_owned(),
+            "relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" | "relu6" => name.to_owned(),
             _ => panic!("the operation {name}"),
         };
         let op = match ty.and_then(shape) {

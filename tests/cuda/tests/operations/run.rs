@@ -10,13 +10,14 @@ use ksdsl_engine::update::{AdamStep, SgdStep, Updates};
 use ksdsl_oracle::outputs_along;
 use std::borrow::Cow;
 
-const ACTIVATIONS: [Activation; 6] = [
+const ACTIVATIONS: [Activation; 7] = [
     Activation::Relu,
     Activation::Gelu,
     Activation::GeluTanh,
     Activation::Silu,
     Activation::Sigmoid,
     Activation::HardSwish,
+    Activation::Relu6,
 ];
 const EPS: f64 = 1e-5;
 
