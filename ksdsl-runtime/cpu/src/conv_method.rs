@@ -43,6 +43,15 @@ pub fn with_winograd<R>(choice: WinogradChoice, f: impl FnOnce() -> R) -> R {
     scoped::with_value(&CHOICE, choice, f)
 }
 
+/// The work of a pass in multiply-adds; reading a weight takes as long as many of them, where each serves few pixels.
+pub(super) fn work(size: &ConvSize) -> usize {
+    const READING: usize = 16;
+    let taps: usize = size.window.kernel.iter().product();
+    let weights = taps * size.input.channels / size.groups.max(1) * size.output.channels;
+    let pixels = size.output.rows();
+    weights.saturating_mul(pixels + READING)
+}
+
 /// The convolution as a linear layer over the pixels, if it is one.
 pub(super) fn pointwise(size: &ConvSize) -> Option<LinearSize> {
     let window = &size.window;

@@ -5,6 +5,7 @@
 
 #[cfg(feature = "signs")]
 use super::signs;
+use super::threads::for_work;
 use super::{
     CpuBuf, CpuKernel, CpuKernelGradient, Error, activation, attention, chain, compute, conv, conv_method, elementwise,
     fused, joined, layout, norm, pool, rows, slices, tail,
@@ -93,7 +94,9 @@ macro_rules! executor {
                 bias: Option<&CpuBuf<$E>>,
                 tail: ConvTail<'_, CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, Error> {
-                Ok(tail::conv_forward(size, x, kernel, bias, tail))
+                Ok(for_work(conv_method::work(&size), || {
+                    tail::conv_forward(size, x, kernel, bias, tail)
+                }))
             }
 
             fn chains(&self, first: ConvSize, second: ConvSize) -> bool {
@@ -107,7 +110,10 @@ macro_rules! executor {
                 second: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
             ) -> Result<CpuBuf<$E>, Error> {
                 match chain::links::<$E>(&first.size, &second.size) {
-                    Some(linear) => Ok(chain::forward(linear, x, first, second)),
+                    Some(linear) => {
+                        let work = conv_method::work(&first.size) + conv_method::work(&second.size);
+                        Ok(for_work(work, || chain::forward(linear, x, first, second)))
+                    }
                     None => link_by_link::<$E, _>(self, x, first, second),
                 }
             }
@@ -120,7 +126,9 @@ macro_rules! executor {
                 bias: Option<&CpuBuf<$E>>,
                 before: Option<Activation>,
             ) -> Result<ConvMoments<CpuBuf<$E>>, Error> {
-                Ok(tail::conv_moments(size, x, kernel, bias, before))
+                Ok(for_work(conv_method::work(&size), || {
+                    tail::conv_moments(size, x, kernel, bias, before)
+                }))
             }
 
             fn conv_backward_data(
@@ -130,7 +138,9 @@ macro_rules! executor {
                 dy: &CpuBuf<$E>,
                 others: Option<CpuBuf<$E>>,
             ) -> Result<CpuBuf<$E>, Error> {
-                Ok(tail::conv_backward_data(size, kernel, dy, others))
+                Ok(for_work(conv_method::work(&size), || {
+                    tail::conv_backward_data(size, kernel, dy, others)
+                }))
             }
 
             fn conv_backward_weight(
@@ -140,7 +150,9 @@ macro_rules! executor {
                 dy: &CpuBuf<$E>,
                 gradient: &mut CpuKernelGradient<$E>,
             ) -> Result<(), Error> {
-                conv::backward_weight(size, x, dy, gradient);
+                for_work(conv_method::work(&size), || {
+                    conv::backward_weight(size, x, dy, gradient)
+                });
                 Ok(())
             }
 

@@ -12,7 +12,7 @@
 //! Workers stay on CPUs of their own (see `place`). A loop started while the team is busy, by
 //! another thread or from inside a task, runs on the thread that started it.
 
-use super::place;
+use super::{place, scoped};
 use std::cell::{Cell, RefCell};
 use std::hint::spin_loop;
 use std::io::Write;
@@ -261,6 +261,8 @@ fn wait(turns: &mut u32) {
 thread_local! {
     /// Which thread of its team this is; `None` outside of loops.
     static MEMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Whether loops run on this thread alone.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
     /// The team of [`with_threads`].
     static OWN: RefCell<Option<Rc<Team>>> = const { RefCell::new(None) };
 }
@@ -343,9 +345,18 @@ pub(super) fn member() -> Option<usize> {
     MEMBER.get()
 }
 
+/// Work in multiply-adds below which a second thread costs more than it saves: a loop costs about a microsecond, and what
+/// one core wrote must travel to the other.
+const LEAST_WORK: usize = 300_000;
+
+/// Runs the loops that `f` starts on this thread alone if they are little work, in multiply-adds, in all.
+pub(super) fn for_work<R>(work: usize, f: impl FnOnce() -> R) -> R {
+    scoped::with_value(&ALONE, ALONE.get() || work < LEAST_WORK, f)
+}
+
 /// Calls `body` with every index below `count`, in parallel where the team is free.
 pub(super) fn for_each(count: usize, body: &(dyn Fn(usize) + Sync)) {
-    if count <= 1 || MEMBER.get().is_some() {
+    if count <= 1 || ALONE.get() || MEMBER.get().is_some() {
         return (0..count).for_each(body);
     }
     if let Some(own) = OWN.with_borrow(Option::clone) {

@@ -412,7 +412,9 @@ impl Walk<'_, '_> {
                 self.graph.add(graph::numbered(name, &numbers), &inputs)
             }
             name @ ("tanh" | "softplus" | "mish" | "selu" | "hard_sigmoid" | "exp") => self.graph.add(name, &[x]),
-            name @ ("relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" | "relu6") => self.graph.add(name, &[x]),
+            name @ ("relu" | "gelu" | "gelu_tanh" | "silu" | "sigmoid" | "hard_swish" | "relu6") => {
+                self.graph.add(name, &[x])
+            }
             name => panic!("{} is `{name}`", layer.path),
         }
     }
