@@ -21,6 +21,7 @@ pub mod run;
 pub mod schedule;
 pub mod source;
 pub mod task;
+pub mod text;
 pub mod trainer;
 
 pub use recipe::Recipe;
