@@ -6,7 +6,7 @@ use ksdsl_train::Recipe;
 use ksdsl_train::data::Sizes;
 use ksdsl_train::optim::{AdamW, Decayed};
 use ksdsl_train::recipe::Augment;
-use ksdsl_train_core::program::Net as _;
+use ksdsl_train_core::program::ImageNet as _;
 
 /// All networks. Of those for one kind of images, the first family is the default.
 pub fn entries() -> Vec<Entry> {

@@ -12,7 +12,7 @@ use ksdsl_train::trainer::{Outcome, TrainError};
 use ksdsl_train::{Classifier, Recipe, Trainer};
 use ksdsl_train_core::program::device::Place;
 pub use ksdsl_train_core::program::job::Job;
-use ksdsl_train_core::program::{Net, refuse_broken};
+use ksdsl_train_core::program::{ImageNet, Net, Task, refuse_broken};
 use ksdsl_train_core::task::logits_of;
 use std::error::Error;
 use std::path::Path;
@@ -147,12 +147,18 @@ impl Net for Entry {
         &self.facts
     }
 
-    fn sizes(&self) -> Sizes {
-        self.sizes
-    }
-
     fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    fn task(&self) -> Task<'_> {
+        Task::Classes(self)
+    }
+}
+
+impl ImageNet for Entry {
+    fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     fn train(&self, job: Job<'_>, place: Place) -> Result<Outcome, TrainError> {

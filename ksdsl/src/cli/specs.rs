@@ -2,42 +2,46 @@
 
 use super::output::Terminal;
 use super::{Choice, Status};
-use crate::graph::train::{Classifier, LoadError, Model, Unfit};
+use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Unfit};
+use crate::ir::Network;
 use crate::spec::{Spec, SpecError};
 use crate::value::Value;
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::data::{Dataset, Scaling, Sizes};
+use ksdsl_train_core::metrics::Evaluation;
+use ksdsl_train_core::program::data::{Kind, Sets};
 use ksdsl_train_core::program::device::{Place, Precision, only_cpu};
 use ksdsl_train_core::program::job::Job;
 use ksdsl_train_core::program::output::note;
-use ksdsl_train_core::program::{Done, Net, Program, refuse_broken};
+use ksdsl_train_core::program::{Done, ImageNet, LanguageNet, Net, Program, Task, refuse_broken};
 use ksdsl_train_core::run::{Description, Facts};
+use ksdsl_train_core::text::{Origin, Text};
 use ksdsl_train_core::trainer::{Outcome, TrainError};
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The classifiers to train.
+/// The networks to train.
 #[derive(Default)]
 pub(super) struct Specs {
-    networks: Vec<Classifier>,
+    networks: Vec<SpecNet>,
 }
 
-/// Why a specification has no classifier of images.
+/// Why a specification has nothing to train.
 #[derive(Debug)]
-struct NoClassifier {
+struct NoTask {
     place: String,
     unfit: Unfit,
 }
 
-impl fmt::Display for NoClassifier {
+impl fmt::Display for NoTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.unfit)
     }
 }
 
-impl Error for NoClassifier {}
+impl Error for NoTask {}
 
 /// What the command line chooses does not fit together.
 #[derive(Debug)]
@@ -68,18 +72,18 @@ impl Specs {
             if specs.networks.is_empty() {
                 terminal.diagnostics(spec.source(), &warnings);
             }
-            specs.networks.push(classifier(&spec, network, &all)?);
+            specs.networks.push(learnable(&spec, network, &all)?);
         }
         Ok(specs)
     }
 }
 
-fn classifier(
-    spec: &Spec,
-    network: crate::ir::Network,
-    settings: &[(String, Value)],
-) -> Result<Classifier, Box<dyn Error>> {
-    Classifier::of(network, settings).map_err(|unfit| {
+fn learnable(spec: &Spec, network: Network, settings: &[(String, Value)]) -> Result<SpecNet, Box<dyn Error>> {
+    let net = match LanguageModel::is_meant(&network) {
+        true => LanguageModel::of(network, settings).map(SpecNet::language),
+        false => Classifier::of(network, settings).map(SpecNet::classifier),
+    };
+    net.map_err(|unfit| {
         let source = spec.source();
         let place = match unfit.offset() {
             Some(offset) => {
@@ -88,7 +92,7 @@ fn classifier(
             }
             None => source.name().to_owned(),
         };
-        NoClassifier { place, unfit }.into()
+        NoTask { place, unfit }.into()
     })
 }
 
@@ -97,10 +101,14 @@ impl Program for Specs {
         "ksn"
     }
 
-    fn networks(&self, data: Sizes) -> Result<Vec<Box<dyn Net>>, Box<dyn Error>> {
-        let net = |network: &Classifier| -> Result<Box<dyn Net>, Box<dyn Error>> {
-            check_sizes(network, data)?;
-            Ok(Box::new(SpecNet::new(network.clone())))
+    fn networks(&self, data: &Sets) -> Result<Vec<Box<dyn Net>>, Box<dyn Error>> {
+        let net = |net: &SpecNet| -> Result<Box<dyn Net>, Box<dyn Error>> {
+            match (&net.model, data) {
+                (Learnable::Classifier(network), Sets::Images(data)) => check_sizes(network, data.training.sizes())?,
+                (Learnable::Language(network), Sets::Text(text)) => check_tokens(network, text)?,
+                _ => return Err(unsuitable(net).into()),
+            }
+            Ok(Box::new(net.clone()))
         };
         self.networks.iter().map(net).collect()
     }
@@ -117,11 +125,31 @@ impl Program for Specs {
         let set = |spec: Spec, (name, value): &(String, Value)| spec.set(name, value.clone());
         let spec = settings.iter().fold(spec, set);
         let (network, _) = spec.compile_one()?;
-        Ok(Box::new(SpecNet::new(classifier(&spec, network, &settings)?)))
+        Ok(Box::new(learnable(&spec, network, &settings)?))
     }
 
     fn picture_size(&self) -> [usize; 3] {
-        self.networks.first().map_or([0; 3], |network| network.sizes().image())
+        match self.networks.first().map(|net| &net.model) {
+            Some(Learnable::Classifier(network)) => network.sizes().image(),
+            _ => [0; 3],
+        }
+    }
+
+    fn default_data(&self) -> Kind {
+        match self.networks.first().map(|net| &net.model) {
+            Some(Learnable::Language(_)) => Kind::Text(Origin::Shakespeare),
+            _ => Kind::Digits,
+        }
+    }
+
+    /// Before a data set is read.
+    fn accepts(&self, data: &Kind) -> Result<(), String> {
+        let is_text = matches!(data, Kind::Text(_));
+        let fits = |net: &SpecNet| matches!(net.model, Learnable::Language(_)) == is_text;
+        match self.networks.iter().find(|net| !fits(net)) {
+            Some(net) => Err(unsuitable(net).0),
+            None => Ok(()),
+        }
     }
 
     fn prepare(&self, place: Place, precision: Precision) -> Result<(), Box<dyn Error>> {
@@ -155,37 +183,119 @@ fn check_sizes(network: &Classifier, data: Sizes) -> Result<(), Usage> {
     )))
 }
 
+/// Whether a network has the tokens of a text; the error says what to set.
+fn check_tokens(network: &LanguageModel, text: &Text) -> Result<(), Usage> {
+    let (found, vocabulary) = (text.tokens.len(), network.vocabulary());
+    if found <= vocabulary {
+        return Ok(());
+    }
+    Err(Usage(format!(
+        "the text has {found} tokens ({}); `{}` has a vocabulary of {vocabulary}: change its input to `input {} of {found}` \
+         (often `--set vocabulary={found}`), or choose other tokens with --tokens",
+        text.tokens,
+        network.facts().label(),
+        network.length()
+    )))
+}
+
+/// The error that a data set is not of the kind that a network is for.
+fn unsuitable(net: &SpecNet) -> Usage {
+    let label = net.facts().label();
+    Usage(match net.model {
+        Learnable::Classifier(_) => {
+            format!("`{label}` is a classifier of images: choose images with --data, such as `--data digits`")
+        }
+        Learnable::Language(_) => {
+            format!("`{label}` is a language model: choose a text with --data, such as `--data text:shakespeare`")
+        }
+    })
+}
+
 /// A network of a specification.
+#[derive(Clone)]
 struct SpecNet {
-    network: Classifier,
+    model: Learnable,
     recipe: Recipe,
 }
 
+/// What trains without a program.
+#[derive(Clone)]
+enum Learnable {
+    Classifier(Classifier),
+    Language(LanguageModel),
+}
+
 impl SpecNet {
-    fn new(network: Classifier) -> Self {
+    fn classifier(network: Classifier) -> Self {
         Self {
-            network,
+            model: Learnable::Classifier(network),
             recipe: Recipe::default(),
+        }
+    }
+
+    fn language(network: LanguageModel) -> Self {
+        Self {
+            model: Learnable::Language(network),
+            recipe: Recipe::nanogpt(),
         }
     }
 }
 
 impl Net for SpecNet {
     fn facts(&self) -> &Facts {
-        self.network.facts()
-    }
-
-    fn sizes(&self) -> Sizes {
-        self.network.sizes()
+        match &self.model {
+            Learnable::Classifier(network) => network.facts(),
+            Learnable::Language(network) => network.facts(),
+        }
     }
 
     fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
+    fn task(&self) -> Task<'_> {
+        match &self.model {
+            Learnable::Classifier(network) => Task::Classes(network),
+            Learnable::Language(network) => Task::NextToken(network),
+        }
+    }
+}
+
+impl LanguageNet for LanguageModel {
+    fn train(&self, job: Job<'_, Text>) -> Result<Outcome, Box<dyn Error>> {
+        let text = job.data;
+        Ok(LanguageModel::train(self, job.plain_trainer(), text)?)
+    }
+
+    fn evaluate(&self, checkpoint: &Path, text: &Text) -> Result<Evaluation, Box<dyn Error>> {
+        let model = load(self.network(), checkpoint)?;
+        Ok(LanguageModel::evaluate(self, &model, text)?)
+    }
+
+    fn check(&self, text: &Text) -> Result<(), Box<dyn Error>> {
+        Ok(check_tokens(self, text)?)
+    }
+}
+
+/// A model from a checkpoint.
+fn load(network: &Network, checkpoint: &Path) -> Result<Model, Box<dyn Error>> {
+    let mut model = Model::new(network, 0);
+    let unstated = model.load(checkpoint)?;
+    if let Some(unstated) = unstated {
+        note(format_args!("warning: {}: {unstated}", checkpoint.display()));
+    }
+    refuse_broken(&model.non_finite(), checkpoint)?;
+    Ok(model)
+}
+
+impl ImageNet for Classifier {
+    fn sizes(&self) -> Sizes {
+        Classifier::sizes(self)
+    }
+
     fn train(&self, job: Job<'_>, _: Place) -> Result<Outcome, TrainError> {
         let mut source = job.source();
-        self.network.train(job.trainer(), &mut source)
+        Classifier::train(self, job.trainer(), &mut source)
     }
 
     fn logits(
@@ -195,13 +305,7 @@ impl Net for SpecNet {
         scaling: &Scaling,
         _: Place,
     ) -> Result<Vec<f32>, Box<dyn Error>> {
-        let mut model = Model::new(self.network.network(), 0);
-        let unstated = model.load(checkpoint)?;
-        if let Some(unstated) = unstated {
-            note(format_args!("warning: {}: {unstated}", checkpoint.display()));
-        }
-        refuse_broken(&model.non_finite(), checkpoint)?;
-        Ok(model.logits(images, scaling)?)
+        Ok(load(self.network(), checkpoint)?.logits(images, scaling)?)
     }
 }
 
@@ -213,12 +317,12 @@ pub(super) fn finish(done: Done, terminal: &Terminal) -> ExitCode {
     };
     let status = if let Some(error) = error.downcast_ref::<SpecError>() {
         terminal.report(error)
-    } else if let Some(NoClassifier { unfit, .. }) = error.downcast_ref() {
+    } else if let Some(NoTask { unfit, .. }) = error.downcast_ref() {
         terminal.complain(&error.to_string(), Some(unfit.fix()));
         Status::Invalid
     } else if error.is::<Usage>() {
         terminal.fail(&error.to_string())
-    } else if error.is::<TrainError>() || error.is::<LoadError>() {
+    } else if error.is::<TrainError>() || error.is::<LoadError>() || error.is::<LanguageError>() {
         terminal.fail(&error.to_string());
         Status::Invalid
     } else {

@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// A model with its batch.
 pub(crate) struct Loaded {
-    training: Training<'static>,
+    training: Training<()>,
     rate: f64,
     /// What the dropout of the next step depends on.
     step: u64,
@@ -45,7 +45,7 @@ impl Loaded {
             ..Recipe::se_resnet()
         };
         Ok(Self {
-            training: Training::new(&recipe, model, None),
+            training: Training::new(&recipe, model, ()),
             rate: options.rate,
             step: 0,
             input,

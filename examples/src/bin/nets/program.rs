@@ -1,14 +1,15 @@
 //! The networks that are compiled into the program.
 
 use ksdsl_examples::catalog;
-use ksdsl_examples::data::Kind;
+use ksdsl_examples::data::{Kind, Sets};
 use ksdsl_examples::device::prepare;
 use ksdsl_examples::entry::Entry;
-use ksdsl_train::data::Sizes;
 use ksdsl_train::run::Description;
 use ksdsl_train_core::program::device::{Place, Precision};
 use ksdsl_train_core::program::{Net, Program};
 use std::error::Error;
+
+const TEXT: &str = "the networks of this program are classifiers of images: train language models with `ksn train`";
 
 /// The program, and the networks that are chosen on the command line.
 #[derive(Default)]
@@ -22,7 +23,11 @@ impl Program for Nets {
         "nets"
     }
 
-    fn networks(&self, data: Sizes) -> Result<Vec<Box<dyn Net>>, Box<dyn Error>> {
+    fn networks(&self, data: &Sets) -> Result<Vec<Box<dyn Net>>, Box<dyn Error>> {
+        let Sets::Images(data) = data else {
+            return Err(TEXT.into());
+        };
+        let data = data.training.sizes();
         let entries = catalog::entries_for(data);
         let first = entries.first().map(|entry| entry.family().to_owned());
         let asked: Vec<String> = if self.net.is_empty() {
@@ -68,6 +73,7 @@ impl Program for Nets {
             Kind::Cifar100(_) if cfg!(not(feature = "cifar")) => {
                 Err("networks for CIFAR-100 need the feature `cifar`: cargo run --features cifar ...".to_owned())
             }
+            Kind::Text(_) => Err(TEXT.to_owned()),
             _ => Ok(()),
         }
     }

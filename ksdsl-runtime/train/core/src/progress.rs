@@ -50,8 +50,11 @@ pub struct Best {
 }
 
 impl Best {
-    /// Whether `evaluation` is better: higher accuracy, or equal accuracy and lower loss.
+    /// Whether `evaluation` is better: higher accuracy, or equal accuracy and lower loss; for language models, lower loss.
     pub fn is_worse_than(&self, evaluation: &Evaluation) -> bool {
+        if evaluation.is_of_text() {
+            return evaluation.loss < self.loss;
+        }
         evaluation.top1 > self.top1 || evaluation.top1 == self.top1 && evaluation.loss < self.loss
     }
 }

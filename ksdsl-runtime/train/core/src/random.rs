@@ -19,6 +19,8 @@ pub enum Purpose {
     Mixing,
     /// The dropout masks of a step.
     Dropout,
+    /// The windows of a text.
+    Windows,
 }
 
 /// The seed for `purpose` at a position of the run, such as (epoch, image) or (step, 0).

@@ -24,8 +24,14 @@ pub struct Recipe {
     pub epochs: u32,
     /// Number of steps, overrides `epochs`; the last epoch may be shorter.
     pub steps: Option<u64>,
+    /// Steps of an epoch, for sources that draw at random, such as windows of a text; without it an epoch has as many
+    /// as a pass over the data.
+    pub steps_per_epoch: Option<u64>,
     /// Batch size, for the source of the batches.
     pub batch: usize,
+    /// Number of micro-batches that a step's batch is computed in (gradient accumulation): less memory, the same mean
+    /// gradient. Batch norm takes the statistics of each micro-batch.
+    pub accumulate: Option<usize>,
     /// Seed of all randomness.
     pub seed: u64,
     /// The optimiser.
@@ -76,7 +82,9 @@ impl Default for Recipe {
         Self {
             epochs: 20,
             steps: None,
+            steps_per_epoch: None,
             batch: 64,
+            accumulate: None,
             seed: 0,
             method: Sgd::default().into(),
             decayed: Decayed::default(),
@@ -152,6 +160,35 @@ impl Recipe {
         }
     }
 
+    /// nanoGPT's recipe for its small character-level models on a CPU (the command line in its README, with the rest from
+    /// `config/train_shakespeare_char.py`): AdamW for 2,000 steps of 12 windows, a warm-up of 100 steps, a cosine from
+    /// 1e-3 to 1e-4, gradients clipped at 1; only kernels and embeddings decay. An epoch is 250 steps, after which nanoGPT
+    /// evaluates. (Dropout, 0 there, is a layer of the network here.)
+    pub fn nanogpt() -> Self {
+        const WARM_UP: f64 = 100.0;
+        const PER_EPOCH: u64 = 250;
+        Self {
+            steps: Some(2000),
+            steps_per_epoch: Some(PER_EPOCH),
+            batch: 12,
+            method: Method::AdamW(AdamW {
+                betas: [0.9, 0.99],
+                eps: 1e-8,
+                decay: 0.1,
+            }),
+            decayed: Decayed::Kernels,
+            rate: 1e-3,
+            schedule: Schedule::Cosine { last: 0.1 },
+            // `lr * (it + 1) / (warmup_iters + 1)`
+            warm_up: Some(WarmUp {
+                epochs: WARM_UP / PER_EPOCH as f64,
+                first: 1.0 / (WARM_UP + 1.0),
+            }),
+            clip: Some(1.0),
+            ..Self::default()
+        }
+    }
+
     /// The number of steps of a run with `per_epoch` steps per epoch.
     pub fn total_steps(&self, per_epoch: u64) -> u64 {
         self.steps.unwrap_or(per_epoch.saturating_mul(self.epochs.into()))
@@ -175,7 +212,9 @@ impl Recipe {
         let known = [
             ("epochs", self.epochs > 0, "at least 1"),
             ("steps", self.steps != Some(0), "at least 1"),
+            ("steps_per_epoch", self.steps_per_epoch != Some(0), "at least 1"),
             ("batch", self.batch > 0, "at least 1"),
+            ("accumulate", self.accumulate != Some(0), "at least 1"),
             ("augment.crop", augment.crop <= 1024, "at most 1024"),
             ("rate", positive(self.rate), "above 0"),
             ("clip", self.clip.is_none_or(positive), "above 0"),
@@ -323,10 +362,44 @@ mod tests {
         recipe.check().unwrap();
     }
 
+    /// nanoGPT's `get_lr` for the learning rates of these iterations, with its values for the CPU:
+    ///
+    /// ```python
+    /// import math
+    /// learning_rate, min_lr, warmup_iters, lr_decay_iters = 1e-3, 1e-4, 100, 2000
+    /// def get_lr(it):
+    ///     if it < warmup_iters: return learning_rate * (it + 1) / (warmup_iters + 1)
+    ///     ratio = (it - warmup_iters) / (lr_decay_iters - warmup_iters)
+    ///     return min_lr + 0.5 * (1.0 + math.cos(math.pi * ratio)) * (learning_rate - min_lr)
+    /// print([get_lr(it) for it in (0, 99, 100, 1050, 1999)])
+    /// ```
+    #[test]
+    fn language_models_have_nanogpts_schedule() {
+        let recipe = Recipe::nanogpt();
+        let rates = [
+            (0, 9.900990099009901e-06),
+            (99, 0.0009900990099009901),
+            (100, 0.001),
+            (1050, 0.00055),
+            (1999, 0.00010000061514140841),
+        ];
+        for (step, expected) in rates {
+            let found = recipe.rate_at(step, 250);
+            assert!((found / expected - 1.0).abs() < 1e-12, "step {step}: {found}");
+        }
+        assert_eq!(recipe.total_steps(250), 2000);
+        recipe.check().unwrap();
+    }
+
     /// Bit for bit, including the largest seed.
     #[test]
     fn recipes_round_trip_through_json() {
-        for recipe in [Recipe::default(), Recipe::se_resnet(), Recipe::convmixer()] {
+        for recipe in [
+            Recipe::default(),
+            Recipe::se_resnet(),
+            Recipe::convmixer(),
+            Recipe::nanogpt(),
+        ] {
             let recipe = Recipe {
                 seed: u64::MAX,
                 rate: 0.1 + 0.2,

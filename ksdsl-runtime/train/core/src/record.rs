@@ -11,8 +11,10 @@ pub struct Start<'r> {
     pub network: &'r str,
     /// Trainable parameters; a shared kernel counts once.
     pub parameters: u64,
-    /// The names of the classes.
+    /// The names of the classes; none if it is no classifier.
     pub classes: &'r [String],
+    /// What a batch has many of: `images`, or `tokens`.
+    pub unit: &'static str,
     /// Total number of epochs.
     pub epochs: u32,
     /// Steps per epoch.
@@ -36,7 +38,7 @@ pub struct Step {
     pub rate: f64,
     /// The global gradient norm before clipping, if computed.
     pub gradient_norm: Option<f64>,
-    /// Batch size.
+    /// Batch size; of a language model, in tokens.
     pub images: usize,
     /// Duration of the step in seconds, including waiting for data.
     pub seconds: f64,
@@ -59,7 +61,7 @@ pub struct Epoch {
     pub seconds: f64,
     /// Seconds of these spent waiting for data.
     pub waited: f64,
-    /// Number of training images.
+    /// Number of training images, or tokens.
     pub images: usize,
     /// The model's evaluation on the validation set, if due.
     pub evaluation: Option<Evaluation>,

@@ -77,6 +77,11 @@ pub trait Source<B = HostBatch> {
     /// The number of images (items) per epoch.
     fn images(&self) -> usize;
 
+    /// What the items are, in the plural.
+    fn unit(&self) -> &'static str {
+        "images"
+    }
+
     /// The size of the images and the number of classes, if the batches are of labelled images of one size.
     fn sizes(&self) -> Option<Sizes> {
         None

@@ -4,7 +4,7 @@
 
 use crate::metrics::Evaluation;
 use crate::optim::{self, Average, Optimiser};
-use crate::recipe::Recipe;
+use crate::recipe::{InvalidRecipe, Recipe};
 use crate::run::RunError;
 use crate::task::{Task, TaskError};
 use crate::trainer::TrainError;
@@ -41,6 +41,12 @@ fn device(error: impl Display) -> TrainError {
 impl<'s, M: TensorCollection<f32, D>, D: Backend<f32>, T> Typed<'s, M, D, T> {
     pub(super) fn new(recipe: &Recipe, model: &'s mut M, on: &'s D, task: &'s T) -> Result<Self, TrainError> {
         let slots = optim::slots::<f32, D, M>(model).map_err(device)?;
+        if recipe.accumulate.is_some_and(|parts| parts > 1) {
+            return Err(TrainError::Recipe(InvalidRecipe {
+                name: "accumulate",
+                expected: "1 or null: a generated model takes a batch as a whole",
+            }));
+        }
         Ok(Self {
             model,
             device: on,

@@ -1,5 +1,6 @@
 //! Networks that classify images, which the trainer takes.
 
+use super::objective::Classes;
 use super::{Model, Training};
 use crate::analyse::analyse;
 use crate::graph::walk::size;
@@ -19,7 +20,7 @@ pub struct Classifier {
     facts: Facts,
 }
 
-/// Why a network is no classifier of images.
+/// Why a network is neither a classifier of images nor a language model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
     network: String,
@@ -45,7 +46,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "network `{}` {}, but only classifiers of images train without a program",
+            "network `{}` {}, but only classifiers of images and language models train without a program",
             self.network, self.what
         )
     }
@@ -53,8 +54,9 @@ impl fmt::Display for Unfit {
 
 impl std::error::Error for Unfit {}
 
-const TASK: &str = "one input `C x H x W` and one output of a value for each class are needed; other networks train in \
-                    Rust, with `Trainer::train_task` of `ksdsl-train`";
+const TASK: &str = "one input `C x H x W` and one output of a value for each class are needed, or one input `T of V` and one \
+                    output of V values for each of the T tokens; other networks train in Rust, with `Trainer::train_task` of \
+                    `ksdsl-train`";
 const IMAGES: &str = "write the input as `input C x H x W`, such as `input 1 x 8 x 8`; `flatten` makes a vector of it";
 const CLASSES: &str = "end the network with a value for each class, such as `global_avg_pool; linear(10)` or \
                        `flatten; linear(10)`";
@@ -66,17 +68,7 @@ impl Classifier {
     /// If it has several inputs or outputs, or takes no images, or gives no vector.
     pub fn of(network: Network, settings: &[(String, Value)]) -> Result<Self, Unfit> {
         let sizes = sizes(&network)?;
-        let analysis = analyse(&network);
-        let settings = settings.iter();
-        let facts = Facts {
-            name: network.name.clone(),
-            parameters: analysis.trainable,
-            multiply_adds: analysis.macs,
-            specification: network.text.clone(),
-            settings: settings
-                .map(|(name, value)| (name.clone(), value.to_string()))
-                .collect(),
-        };
+        let facts = facts(&network, settings);
         Ok(Self { network, sizes, facts })
     }
 
@@ -102,18 +94,37 @@ impl Classifier {
     pub fn train(&self, mut trainer: Trainer<'_>, source: &mut dyn Source) -> Result<Outcome, TrainError> {
         let validation = trainer.classify(self.sizes, source.sizes())?;
         let model = Model::new(&self.network, trainer.recipe().seed);
-        let mut training = Training::new(trainer.recipe(), model, validation);
+        let classes = self.sizes.classes;
+        let mut training = Training::new(trainer.recipe(), model, Classes { classes, validation });
         trainer.train_on_images(self.facts.clone(), &mut training, source)
     }
 }
 
-fn sizes(network: &Network) -> Result<Sizes, Unfit> {
-    let unfit = |what: String, fix, output| Unfit {
+/// What a run folder says of a network.
+pub(super) fn facts(network: &Network, settings: &[(String, Value)]) -> Facts {
+    let analysis = analyse(network);
+    let text = |(name, value): &(String, Value)| (name.clone(), value.to_string());
+    Facts {
+        name: network.name.clone(),
+        parameters: analysis.trainable,
+        multiply_adds: analysis.macs,
+        specification: network.text.clone(),
+        settings: settings.iter().map(text).collect(),
+    }
+}
+
+/// Why a network does not train, how to change it, and the place of the layer whose output is at fault.
+pub(super) fn unfit(network: &Network, what: String, fix: &'static str, output: Option<usize>) -> Unfit {
+    Unfit {
         network: network.name.clone(),
         what,
         fix,
         output,
-    };
+    }
+}
+
+fn sizes(network: &Network) -> Result<Sizes, Unfit> {
+    let unfit = |what, fix, output| unfit(network, what, fix, output);
     let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
         let what = format!(
             "has {} and {}",

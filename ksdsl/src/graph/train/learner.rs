@@ -1,37 +1,43 @@
 //! A model in training.
 
-use super::{Loss, Model, exec_failed};
+use super::objective::{Objective, Part};
+use super::{Loss, Model, Sums, exec_failed};
 use ksdsl_checkpoint::{Tensor as Stored, to_bytes};
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
+use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
 use ksdsl_train_core::Recipe;
-use ksdsl_train_core::loss::cross_entropy;
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::optim::{Average, Optimiser, floats};
 use ksdsl_train_core::progress::Progress;
 use ksdsl_train_core::run::{Checkpoint, RunError};
-use ksdsl_train_core::source::HostBatch;
-use ksdsl_train_core::task::{TaskError, ValidationSet};
+use ksdsl_train_core::task::TaskError;
 use ksdsl_train_core::trainer::TrainError;
 use ksdsl_train_core::trainer::learner::{Learner, Stepped};
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
 /// A model in training.
-pub struct Training<'d> {
+pub struct Training<O> {
     model: Model,
-    validation: Option<ValidationSet<'d>>,
+    /// What it learns from batches; `()` for steps on inputs alone.
+    objective: O,
+    /// The most parts of a batch.
+    parts: usize,
     optimiser: Optimiser<f32, CpuExec>,
     average: Option<Average<CpuBuf<f32>>>,
 }
 
-impl<'d> Training<'d> {
+impl<O> Training<O> {
     /// A model that begins to train.
-    pub fn new(recipe: &Recipe, model: Model, validation: Option<ValidationSet<'d>>) -> Self {
+    pub fn new(recipe: &Recipe, model: Model, objective: O) -> Self {
         let mut optimiser = Optimiser::of(recipe);
         optimiser.know(&model.slots);
         Self {
             model,
-            validation,
+            objective,
+            parts: recipe.accumulate.unwrap_or(1),
             optimiser,
             average: recipe.average.map(Average::new),
         }
@@ -52,7 +58,13 @@ impl<'d> Training<'d> {
         (rate, dropout): (f64, u64),
         loss: impl FnOnce(&[Vec<f32>]) -> Loss,
     ) -> Result<Stepped, TaskError> {
-        let (loss, mut gradients) = self.model.gradients(inputs, dropout, loss)?;
+        let descended = self.model.descend(inputs, &mut seeds(dropout), loss)?;
+        self.apply(descended, rate)
+    }
+
+    /// Updates the model with the gradients of a step.
+    fn apply(&mut self, (loss, sums): (f32, Sums), rate: f64) -> Result<Stepped, TaskError> {
+        let mut gradients = self.model.of_trained(sums)?;
         let loss = f64::from(loss);
         let mut gradient_norm = f64::NAN;
         if loss.is_finite() {
@@ -85,23 +97,45 @@ impl<'d> Training<'d> {
     }
 }
 
-impl Learner<HostBatch> for Training<'_> {
+/// The loss and the gradients of a batch in parts: the means over its items.
+fn accumulate(model: &mut Model, parts: &[Part<'_>], dropout: u64) -> Result<(f32, Sums), TaskError> {
+    let (mut loss, mut sums, mut seeds) = (0.0, Sums::new(), seeds(dropout));
+    for part in parts {
+        let (value, more) = model.descend(&[part.input], &mut seeds, |outputs| {
+            let (value, mut gradient) = (part.loss)(&outputs[0]);
+            // A whole batch keeps its bits.
+            if part.share != 1.0 {
+                gradient.iter_mut().for_each(|value| *value *= part.share);
+            }
+            (value, vec![gradient])
+        })?;
+        loss += part.share * value;
+        for (place, sum) in more {
+            let sum = match sums.remove(&place) {
+                Some(held) => Exec::<f32>::add(&CpuExec, held, &sum).map_err(exec_failed)?,
+                None => sum,
+            };
+            sums.insert(place, sum);
+        }
+    }
+    Ok((loss, sums))
+}
+
+/// The dropout seeds of a step.
+fn seeds(dropout: u64) -> impl FnMut() -> u64 {
+    let mut seeds = ChaCha8Rng::seed_from_u64(dropout);
+    move || seeds.next_u64()
+}
+
+impl<O: Objective> Learner<O::Batch> for Training<O> {
     fn slots(&self) -> &[Slot] {
         &self.model.slots
     }
 
-    fn step(&mut self, batch: &HostBatch, rate: f64, dropout: u64) -> Result<Stepped, TaskError> {
-        let (count, classes) = (batch.len(), self.model.classes());
-        if batch.targets.len() != count * classes || count == 0 {
-            let found = batch.targets.len();
-            return Err(TaskError::Batch(format!(
-                "the batch has {found} targets for {count} images; the network has {classes} outputs for each"
-            )));
-        }
-        self.step_on(&[&batch.images], (rate, dropout), |logits| {
-            let (value, gradient) = cross_entropy(&logits[0], &batch.targets, classes);
-            (value, vec![gradient])
-        })
+    fn step(&mut self, batch: &O::Batch, rate: f64, dropout: u64) -> Result<Stepped, TaskError> {
+        let parts = self.objective.parts(batch, self.parts)?;
+        let (loss, sums) = accumulate(&mut self.model, &parts, dropout)?;
+        self.apply((loss, sums), rate)
     }
 
     fn updates(&self) -> u64 {
@@ -109,12 +143,11 @@ impl Learner<HostBatch> for Training<'_> {
     }
 
     fn evaluate(&self) -> Result<Option<Evaluation>, TaskError> {
-        let evaluate = |set: &ValidationSet<'_>| set.evaluate(|batch| self.model.infer(&batch.images));
-        self.validation.as_ref().map(evaluate).transpose()
+        self.objective.evaluate(&self.model)
     }
 
     fn validation(&self) -> String {
-        ValidationSet::describe(self.validation.as_ref())
+        self.objective.validation()
     }
 
     fn swap_average(&mut self) -> Result<bool, TrainError> {

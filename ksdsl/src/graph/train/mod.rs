@@ -3,10 +3,14 @@
 
 mod classifier;
 mod initial;
+mod language;
 mod learner;
+mod objective;
 
 pub use classifier::{Classifier, Unfit};
+pub use language::{LanguageError, LanguageModel};
 pub use learner::Training;
+pub use objective::{Classes, NextToken, Objective, Part};
 
 use super::{Graph, walk};
 use crate::ir::Network;
@@ -19,9 +23,9 @@ use ksdsl_engine::update::Slot;
 use ksdsl_train_core::data::{Dataset, Scaling};
 use ksdsl_train_core::optim::{floats, stored};
 use ksdsl_train_core::task::{TaskError, logits_of};
-use rand::{RngCore, SeedableRng};
-use rand_chacha::{ChaCha8Rng, ChaCha12Rng};
-use std::collections::HashMap;
+use rand::SeedableRng;
+use rand_chacha::ChaCha12Rng;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 
@@ -37,6 +41,9 @@ pub struct Model {
 
 /// A loss of a network's outputs, and its gradients with respect to them.
 pub type Loss = (f32, Vec<Vec<f32>>);
+
+/// Gradients of parameters by their places.
+type Sums = BTreeMap<usize, CpuBuf<f32>>;
 
 /// Why a model cannot be loaded.
 #[derive(Debug)]
@@ -61,14 +68,15 @@ impl std::error::Error for LoadError {}
 impl Model {
     /// A network with the initial values that its generated model has on a device of this seed.
     pub fn new(network: &Network, seed: u64) -> Self {
-        let network = network.clone();
-        let planned = tensors(&network);
+        let planned = tensors(network);
         let mut rng = ChaCha12Rng::seed_from_u64(seed);
         let values = planned
             .iter()
             .map(|tensor| (tensor.key.as_str(), initial(tensor, &mut rng)));
         let mut values: HashMap<&str, Vec<f32>> = values.collect();
-        let graph = Graph::new(network, CpuExec, |parameter| values.remove(parameter.key.as_str()));
+        let graph = Graph::new(network.clone(), CpuExec, |parameter| {
+            values.remove(parameter.key.as_str())
+        });
         let Ok(graph) = graph else {
             unreachable!("the plan of a network has its tensors")
         };
@@ -108,17 +116,8 @@ impl Model {
         &self.graph
     }
 
-    /// The values of the first output for an image.
-    fn classes(&self) -> usize {
-        self.graph
-            .network
-            .outputs
-            .first()
-            .map_or(0, |output| walk::map(output.shape, 1).len())
-    }
-
     /// The logits of a batch.
-    fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
+    pub(super) fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
         self.graph.infer(images).map_err(failed)
     }
 
@@ -144,28 +143,30 @@ impl Model {
             .collect()
     }
 
-    /// The gradients of all trained tensors, with dropout of this seed, and the loss of a batch. `loss` gets the outputs.
-    fn gradients(
+    /// The loss that `loss` makes of the outputs, and the gradients of the parameters that it depends on, by their places.
+    fn descend(
         &mut self,
         inputs: &[&[f32]],
-        dropout: u64,
+        seeds: &mut dyn FnMut() -> u64,
         loss: impl FnOnce(&[Vec<f32>]) -> Loss,
-    ) -> Result<(f32, Vec<CpuBuf<f32>>), TaskError> {
-        let mut seeds = ChaCha8Rng::seed_from_u64(dropout);
+    ) -> Result<(f32, Sums), TaskError> {
         let mut value = f32::NAN;
-        let descended = self.graph.descend(inputs, &mut || seeds.next_u64(), |outputs| {
+        let descended = self.graph.descend(inputs, seeds, |outputs| {
             let (found, gradients) = loss(&outputs);
             value = found;
             gradients
         });
-        let (_, mut sums) = descended.map_err(failed)?;
+        Ok((value, descended.map_err(failed)?.1))
+    }
+
+    /// The gradients of all trained tensors.
+    fn of_trained(&self, mut sums: Sums) -> Result<Vec<CpuBuf<f32>>, TaskError> {
         let trained = self.slots.iter().zip(&self.places).filter(|(slot, _)| slot.trained);
         let gradient = |(slot, place): (&Slot, &usize)| match sums.remove(place) {
             Some(sum) => Ok(sum),
             None => Exec::<f32>::zeroed(&CpuExec, slot.elements()).map_err(exec_failed),
         };
-        let gradients = trained.map(gradient).collect::<Result<_, _>>()?;
-        Ok((value, gradients))
+        trained.map(gradient).collect()
     }
 }
 

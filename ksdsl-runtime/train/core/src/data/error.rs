@@ -15,6 +15,8 @@ pub enum DataError {
         /// The most bytes that are read.
         limit: u64,
     },
+    /// The data set is a text.
+    NoImages,
     /// There is not a single line.
     Empty,
     /// A line has too few or too many fields.
@@ -181,6 +183,7 @@ impl fmt::Display for DataError {
         match self {
             Self::Unpack(error) => write!(f, "cannot decompress the data: {error}"),
             Self::TooLarge { limit } => write!(f, "the decompressed data is larger than {limit} bytes"),
+            Self::NoImages => f.write_str("the data set is a text; expected images"),
             Self::Empty => f.write_str("the file is empty: expected one image per line"),
             Self::Columns { line, found, expected } => {
                 write!(f, "line {line}: expected {expected} fields, found {found}")

@@ -5,10 +5,10 @@ use std::io::{self, BufRead, Read};
 
 /// Unpacks all members, one after the other. Zeros may follow the last one, as `gzip` allows it (tapes are filled up
 /// with them); anything else there is an error.
-pub(super) struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
+pub(crate) struct Gunzip<R: BufRead>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Gunzip<R> {
-    pub(super) fn new(packed: R) -> Self {
+    pub(crate) fn new(packed: R) -> Self {
         Self(Some(GzDecoder::new(packed)))
     }
 }

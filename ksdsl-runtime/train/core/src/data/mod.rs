@@ -8,7 +8,7 @@ mod dataset;
 mod digits;
 mod error;
 mod folder;
-mod gunzip;
+pub(crate) mod gunzip;
 #[cfg(feature = "pictures")]
 mod jpeg;
 mod loader;

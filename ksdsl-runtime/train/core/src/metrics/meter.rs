@@ -12,10 +12,14 @@ const TOP: usize = 5;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Meter {
     classes: usize,
+    images: usize,
     loss: f64,
+    correct: usize,
     within_top: usize,
     nan_images: usize,
+    /// Empty for language models.
     confusion: Vec<u64>,
+    bytes_per_token: Option<f64>,
 }
 
 impl Meter {
@@ -24,13 +28,34 @@ impl Meter {
     /// # Panics
     /// If `classes` is 0.
     pub fn new(classes: usize) -> Self {
+        Self {
+            confusion: vec![0; classes * classes],
+            ..Self::without_confusion(classes)
+        }
+    }
+
+    /// An empty meter for the positions of a text of `vocabulary` tokens, which have so many bytes on average.
+    ///
+    /// # Panics
+    /// If `vocabulary` is 0.
+    pub fn of_text(vocabulary: usize, bytes_per_token: f64) -> Self {
+        Self {
+            bytes_per_token: Some(bytes_per_token),
+            ..Self::without_confusion(vocabulary)
+        }
+    }
+
+    fn without_confusion(classes: usize) -> Self {
         assert!(classes > 0, "the number of classes must be positive");
         Self {
             classes,
+            images: 0,
             loss: 0.0,
+            correct: 0,
             within_top: 0,
             nan_images: 0,
-            confusion: vec![0; classes * classes],
+            confusion: Vec::new(),
+            bytes_per_token: None,
         }
     }
 
@@ -54,27 +79,31 @@ impl Meter {
 
     fn add_image(&mut self, logits: &[f64], label: usize) {
         assert!(label < self.classes, "label {label} of {} classes", self.classes);
+        self.images += 1;
         self.loss += cross_entropy(logits, label);
         if logits.iter().any(|logit| logit.is_nan()) {
             self.nan_images += 1;
             return;
         }
         self.within_top += usize::from(rank(logits, label) < TOP);
-        self.confusion[label * self.classes + largest(logits)] += 1;
+        let predicted = largest(logits);
+        self.correct += usize::from(predicted == label);
+        if let Some(count) = self.confusion.get_mut(label * self.classes + predicted) {
+            *count += 1;
+        }
     }
 
     /// The evaluation of all images so far. Without any, means are NaN.
     pub fn evaluation(&self) -> Evaluation {
-        let images = self.confusion.iter().sum::<u64>() as usize + self.nan_images;
-        let correct: u64 = self.confusion.iter().step_by(self.classes + 1).sum();
-        let count = images as f64;
+        let count = self.images as f64;
         Evaluation {
-            images,
+            images: self.images,
             loss: self.loss / count,
-            top1: correct as f64 / count,
+            top1: self.correct as f64 / count,
             top5: self.within_top as f64 / count,
             nan_images: self.nan_images,
             confusion: self.confusion.clone(),
+            bytes_per_token: self.bytes_per_token,
         }
     }
 }

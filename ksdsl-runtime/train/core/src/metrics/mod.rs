@@ -1,4 +1,4 @@
-//! Metrics of classifiers.
+//! Metrics of classifiers and language models.
 //!
 //! ```
 //! # extern crate ksdsl_train_core as ksdsl_train;
@@ -17,7 +17,8 @@ mod scores;
 pub use meter::Meter;
 pub use scores::{Score, macro_mean};
 
-/// The metrics of a model on a data set with `K` classes.
+/// The metrics of a model on a data set with `K` classes. A language model classifies positions of a text: its classes are
+/// the tokens, its images the positions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// The number of images.
@@ -30,6 +31,9 @@ pub struct Evaluation {
     pub top5: f64,
     /// The number of images with a NaN logit. They count as misclassified and are not in the confusion matrix.
     pub nan_images: usize,
-    /// The confusion matrix, `K x K`, row-major: rows are true classes, columns predicted classes.
+    /// The confusion matrix, `K x K`, row-major: rows are true classes, columns predicted classes. Language models have
+    /// none.
     pub confusion: Vec<u64>,
+    /// Of a language model, the mean number of bytes of a token of the text.
+    pub bytes_per_token: Option<f64>,
 }

@@ -1,6 +1,7 @@
 //! Scores per class.
 
 use super::Evaluation;
+use std::f64::consts::LN_2;
 
 /// The scores of one class. A ratio whose denominator is 0 is `None`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +19,21 @@ pub struct Score {
 }
 
 impl Evaluation {
+    /// Whether it is that of a language model.
+    pub fn is_of_text(&self) -> bool {
+        self.bytes_per_token.is_some()
+    }
+
+    /// e to the loss.
+    pub fn perplexity(&self) -> f64 {
+        self.loss.exp()
+    }
+
+    /// Of a language model, the loss in bits per byte of text, which compares models with different tokens.
+    pub fn bits_per_byte(&self) -> Option<f64> {
+        Some(self.loss / LN_2 / self.bytes_per_token?)
+    }
+
     /// The number of classes.
     pub fn classes(&self) -> usize {
         self.confusion.len().isqrt()

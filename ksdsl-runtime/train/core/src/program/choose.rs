@@ -13,10 +13,11 @@ pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result
         None => of_net.clone(),
         Some("se_resnet") => Recipe::se_resnet(),
         Some("convmixer") => Recipe::convmixer(),
+        Some("nanogpt") => Recipe::nanogpt(),
         Some(file) => {
             let path = Path::new(file);
             if !path.exists() {
-                let expected = "expected se_resnet, convmixer or a JSON file with a recipe";
+                let expected = "expected se_resnet, convmixer, nanogpt or a JSON file with a recipe";
                 return Err(format!("--recipe {file}: {expected}; no such file").into());
             }
             json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
@@ -25,6 +26,12 @@ pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result
     recipe.seed = seed;
     if let Some(epochs) = options.epochs {
         (recipe.epochs, recipe.steps) = (epochs.get(), None);
+    }
+    if let Some(steps) = options.steps {
+        recipe.steps = Some(steps.get().into());
+    }
+    if let Some(parts) = options.accumulate {
+        recipe.accumulate = Some(parts.get() as usize);
     }
     if let Some(batch) = options.batch {
         recipe.batch = batch.get() as usize;

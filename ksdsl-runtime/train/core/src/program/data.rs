@@ -2,6 +2,7 @@
 
 use crate::data::{Cifar10, Cifar100, DataError, Dataset, Digits, Scaling, Shapes};
 use crate::interrupt::Stop;
+use crate::text::{Origin, Text};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -47,6 +48,15 @@ impl Data {
     }
 }
 
+/// What is trained on.
+#[derive(Clone, Debug)]
+pub enum Sets {
+    /// Labelled images.
+    Images(Data),
+    /// A text.
+    Text(Text),
+}
+
 /// A data set, as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -60,15 +70,17 @@ pub enum Kind {
     Cifar100(PathBuf),
     /// Image files, one folder for each class.
     Folder(PathBuf),
+    /// A text, for language models.
+    Text(Origin),
 }
 
 impl Kind {
-    /// Opens the data set. `seed` chooses the validation set if the data set has no split of its own; only the first
+    /// Opens a data set of images. `seed` chooses the validation set if the data set has no split of its own; only the first
     /// `images` training images are kept; the images of a folder are cropped and resized to `size`. `stop` interrupts the
     /// generation of a synthetic data set.
     ///
     /// # Errors
-    /// If the data set cannot be read.
+    /// If the data set cannot be read, or is a text.
     pub fn open(&self, (seed, images): (u64, Option<usize>), size: [usize; 3], stop: &Stop) -> Result<Data, DataError> {
         let data = match self {
             Self::Digits => Data::split(&Digits::embedded(), seed),
@@ -77,6 +89,7 @@ impl Kind {
             Self::Cifar10(path) => Data::new(Cifar10::open(path)?),
             Self::Cifar100(path) => Data::new(Cifar100::open(path)?),
             Self::Folder(path) => Data::new(Dataset::open_folder(path, size, VALIDATION_FRACTION, seed)?),
+            Self::Text(_) => return Err(DataError::NoImages),
         };
         Ok(data.limited(images))
     }
@@ -89,12 +102,14 @@ impl Kind {
             Self::Cifar10(_) => "cifar10",
             Self::Cifar100(_) => "cifar100",
             Self::Folder(_) => "folder",
+            Self::Text(Origin::Shakespeare) => "shakespeare",
+            Self::Text(Origin::Path(_)) => "text",
         }
     }
 
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Digits | Self::Procedural(None) => None,
+            Self::Digits | Self::Procedural(None) | Self::Text(_) => None,
             Self::Procedural(Some(path)) | Self::Cifar10(path) | Self::Cifar100(path) | Self::Folder(path) => {
                 Some(path)
             }
@@ -129,8 +144,15 @@ impl FromStr for Kind {
             "cifar10" => needed(path).map(Self::Cifar10),
             "cifar100" => needed(path).map(Self::Cifar100),
             "folder" => needed(path).map(Self::Folder),
+            "text" => match path {
+                Some(path) if path.as_os_str() == "shakespeare" => Ok(Self::Text(Origin::Shakespeare)),
+                Some(path) => Ok(Self::Text(Origin::Path(path))),
+                None => Err("missing path: expected `text:shakespeare` or `text:PATH`".to_owned()),
+            },
             _ => Err(
-                "expected digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH or folder:PATH".to_owned(),
+                "expected digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH, folder:PATH, \
+                 text:shakespeare or text:PATH"
+                    .to_owned(),
             ),
         }
     }
@@ -138,6 +160,9 @@ impl FromStr for Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Text(origin) = self {
+            return write!(f, "text:{origin}");
+        }
         f.write_str(self.word())?;
         match self.path() {
             Some(path) => write!(f, ":{}", path.display()),
@@ -158,6 +183,8 @@ mod tests {
             "procedural:a/b",
             "cifar10:c:d",
             "folder:pictures",
+            "text:shakespeare",
+            "text:./shakespeare",
         ] {
             assert_eq!(text.parse::<Kind>().unwrap().to_string(), text);
         }
@@ -167,6 +194,10 @@ mod tests {
     fn unknown_data_sets_are_rejected_with_the_alternatives() {
         let error = |text: &str| text.parse::<Kind>().unwrap_err();
         assert!(error("mnist").starts_with("expected digits, procedural"));
+        assert_eq!(
+            error("text"),
+            "missing path: expected `text:shakespeare` or `text:PATH`"
+        );
         assert_eq!(error("cifar10"), "missing path: expected `cifar10:PATH`");
         assert_eq!(error("folder:"), "missing path after `folder:`");
         assert!(error("digits:here").contains("`digits` without a path"));

@@ -5,21 +5,23 @@ use super::device::{Place, Precision};
 use super::output::{note, print};
 use super::saved::Saved;
 use super::train::threads;
-use super::{Done, Net, Program, options};
+use super::{Done, ImageNet, LanguageNet, Net, Program, Task, options};
 use crate::interrupt::Stop;
 use crate::metrics::{Evaluation, Meter};
 use crate::report::picture::{Format, confusion};
 use crate::report::{confusion_table, result_table, score_table};
+use crate::text::{Text, Tokens, Vocabulary};
 use clap::Args;
 use std::error::Error;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The confusion matrix is printed for at most this many classes.
 const SHOWN: usize = 20;
 
-/// Evaluate a saved model on the validation set: accuracy, scores per class, confusion matrix
+/// Evaluate a saved model on the validation set: accuracy, scores per class, confusion matrix; of a language model loss,
+/// perplexity and bits per byte
 #[derive(Args)]
 pub struct Options {
     /// A run folder, or a checkpoint in one
@@ -67,11 +69,46 @@ pub fn run(program: &dyn Program, options: &Options) -> Done {
         Some(kind) => kind.clone(),
         None => saved.origin.kind()?,
     };
-    let settings = &saved.origin.settings;
     program.accepts(&kind)?;
-    let size = net.sizes().image();
+    match net.task() {
+        Task::Classes(model) => of_images((&*net, model), &kind, &saved, options),
+        Task::NextToken(model) => of_text((&*net, model), &kind, &saved, options),
+    }
+}
+
+/// Evaluates a language model.
+fn of_text((net, model): (&dyn Net, &dyn LanguageNet), kind: &Kind, saved: &Saved, options: &Options) -> Done {
+    if options.picture.is_some() {
+        return Err("--picture: a language model has no confusion matrix".into());
+    }
+    saved.origin.check_description(net)?;
+    let Kind::Text(origin) = kind else {
+        return Err(format!(
+            "--data {kind}: `{}` is a language model; expected text:PATH",
+            saved.origin.settings.net
+        )
+        .into());
+    };
+    let tokens = Tokens::load(saved.origin.folder())?;
+    let text = Text::open(origin, Vocabulary::Known(tokens))?;
+    model.check(&text)?;
+    let evaluation = model.evaluate(&saved.file, &text)?;
+    check_numbers(&evaluation, &saved.file, "tokens")?;
+    print(format_args!(
+        "{} of {} on {kind}",
+        saved.origin.settings.net,
+        saved.file.display()
+    ))?;
+    print(result_table(&evaluation))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Evaluates a classifier of images.
+fn of_images((net, model): (&dyn Net, &dyn ImageNet), kind: &Kind, saved: &Saved, options: &Options) -> Done {
+    let settings = &saved.origin.settings;
+    let size = model.sizes().image();
     let data = kind.open((saved.seed(), settings.images), size, &Stop::new())?;
-    let evaluation = evaluate(&*net, &data, &saved, options)?;
+    let evaluation = evaluate((net, model), &data, saved, options)?;
     if let Some(file) = &options.picture {
         let title = format!("Confusion matrix of {}", settings.net);
         confusion(&title, &settings.classes, &evaluation)?.save(file)?;
@@ -86,8 +123,13 @@ pub fn run(program: &dyn Program, options: &Options) -> Done {
 }
 
 /// Evaluates the model on the validation set.
-fn evaluate(net: &dyn Net, data: &Data, saved: &Saved, options: &Options) -> Result<Evaluation, Box<dyn Error>> {
-    let scaling = saved.origin.check(net)?;
+fn evaluate(
+    (of, net): (&dyn Net, &dyn ImageNet),
+    data: &Data,
+    saved: &Saved,
+    options: &Options,
+) -> Result<Evaluation, Box<dyn Error>> {
+    let scaling = saved.origin.check(of)?;
     if net.sizes() != data.validation.sizes() {
         let (name, sizes) = (&saved.origin.settings.net, data.validation.sizes());
         return Err(format!("the data set has {sizes}; `{name}` is for {}", net.sizes()).into());
@@ -102,18 +144,20 @@ fn evaluate(net: &dyn Net, data: &Data, saved: &Saved, options: &Options) -> Res
     let mut meter = Meter::new(net.sizes().classes);
     meter.add(&logits, &labels);
     let evaluation = meter.evaluation();
-    let Evaluation { nan_images, images, .. } = evaluation;
+    check_numbers(&evaluation, &saved.file, "images")?;
+    Ok(evaluation)
+}
+
+/// Rejects a model all of whose logits are NaN, and warns of some.
+fn check_numbers(evaluation: &Evaluation, file: &Path, items: &str) -> Result<(), Box<dyn Error>> {
+    let &Evaluation { nan_images, images, .. } = evaluation;
     if nan_images == images {
-        return Err(format!(
-            "`{}` makes no predictions: all its logits are NaN",
-            saved.file.display()
-        )
-        .into());
+        return Err(format!("`{}` makes no predictions: all its logits are NaN", file.display()).into());
     }
     if nan_images > 0 {
         note(format_args!(
-            "warning: {nan_images} of {images} images have NaN logits; they count as misclassified"
+            "warning: {nan_images} of {images} {items} have NaN logits; they count as misclassified"
         ));
     }
-    Ok(evaluation)
+    Ok(())
 }

@@ -11,10 +11,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// One training run.
-pub struct Job<'j> {
-    /// Training and validation sets.
-    pub data: &'j Data,
+/// One training run, on images or on a text.
+pub struct Job<'j, D = Data> {
+    /// What is trained on.
+    pub data: &'j D,
     /// The recipe; its seed determines everything random.
     pub recipe: Recipe,
     /// The run folder and how to open it, if the run is saved.
@@ -27,9 +27,9 @@ pub struct Job<'j> {
     pub stop: Stop,
 }
 
-impl<'j> Job<'j> {
+impl<'j, D> Job<'j, D> {
     /// A run that saves nothing.
-    pub fn new(data: &'j Data, recipe: Recipe) -> Self {
+    pub fn new(data: &'j D, recipe: Recipe) -> Self {
         Self {
             data,
             recipe,
@@ -40,6 +40,22 @@ impl<'j> Job<'j> {
         }
     }
 
+    /// The trainer of the run, without a validation set.
+    pub fn plain_trainer(self) -> Trainer<'j> {
+        let trainer = Trainer::new(self.recipe).stop(self.stop);
+        let trainer = match self.folder {
+            Some((path, Opening::New)) => trainer.folder(path),
+            Some((path, Opening::Resume)) => trainer.resume(path),
+            Some((path, Opening::Either)) => trainer.start_or_resume(path),
+            None => trainer,
+        };
+        let files = self.companions.into_iter();
+        let trainer = files.fold(trainer, |trainer, file| trainer.companion(file.name, file.content));
+        self.observers.into_iter().fold(trainer, Trainer::observer)
+    }
+}
+
+impl<'j> Job<'j> {
     /// The batches of the run.
     pub fn source(&self) -> Loader {
         let batch = NonZeroUsize::new(self.recipe.batch).unwrap_or(NonZeroUsize::MIN);
@@ -50,18 +66,8 @@ impl<'j> Job<'j> {
     /// The trainer of the run.
     pub fn trainer(self) -> Trainer<'j> {
         let data = self.data;
-        let mut trainer = Trainer::new(self.recipe)
+        self.plain_trainer()
             .validation(&data.validation, &data.scaling)
             .classes(data.validation.names())
-            .stop(self.stop);
-        trainer = match self.folder {
-            Some((path, Opening::New)) => trainer.folder(path),
-            Some((path, Opening::Resume)) => trainer.resume(path),
-            Some((path, Opening::Either)) => trainer.start_or_resume(path),
-            None => trainer,
-        };
-        let files = self.companions.into_iter();
-        trainer = files.fold(trainer, |trainer, file| trainer.companion(file.name, file.content));
-        self.observers.into_iter().fold(trainer, Trainer::observer)
     }
 }

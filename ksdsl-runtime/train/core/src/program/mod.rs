@@ -16,9 +16,11 @@ pub mod train;
 
 use crate::Recipe;
 use crate::data::{Dataset, Scaling, Sizes};
+use crate::metrics::Evaluation;
 use crate::run::{Description, Facts};
+use crate::text::Text;
 use crate::trainer::{Outcome, TrainError};
-use data::Kind;
+use data::{Kind, Sets};
 use device::{Place, Precision};
 use job::Job;
 use std::error::Error;
@@ -28,16 +30,73 @@ use std::process::ExitCode;
 /// The result of a command.
 pub type Done = Result<ExitCode, Box<dyn Error>>;
 
-/// A network for images of one kind.
+/// A network.
 pub trait Net {
     /// Its name and size.
     fn facts(&self) -> &Facts;
 
-    /// What it takes and gives.
-    fn sizes(&self) -> Sizes;
-
     /// Its default recipe.
     fn recipe(&self) -> &Recipe;
+
+    /// What it learns.
+    fn task(&self) -> Task<'_>;
+}
+
+/// What a network learns, with what runs it.
+#[derive(Clone, Copy)]
+pub enum Task<'n> {
+    /// The classes of images.
+    Classes(&'n dyn ImageNet),
+    /// The next token of a text.
+    NextToken(&'n dyn LanguageNet),
+}
+
+impl<'n> Task<'n> {
+    /// The classifier of images.
+    ///
+    /// # Errors
+    /// If it is a language model, which `name` is the name of.
+    fn classifier(self, name: &str) -> Result<&'n dyn ImageNet, String> {
+        match self {
+            Self::Classes(net) => Ok(net),
+            Self::NextToken(_) => Err(format!("`{name}` is a language model; expected a classifier of images")),
+        }
+    }
+
+    /// Channels, height and width of the images, if it takes images.
+    fn picture_size(self) -> [usize; 3] {
+        match self {
+            Self::Classes(net) => net.sizes().image(),
+            Self::NextToken(_) => [0; 3],
+        }
+    }
+}
+
+/// A network that predicts the next token of a text.
+pub trait LanguageNet {
+    /// Trains it.
+    ///
+    /// # Errors
+    /// If the text is shorter than a window, or those of the trainer.
+    fn train(&self, job: Job<'_, Text>) -> Result<Outcome, Box<dyn Error>>;
+
+    /// Evaluates a checkpoint on the validation text.
+    ///
+    /// # Errors
+    /// If the checkpoint cannot be used, or the text is shorter than a window.
+    fn evaluate(&self, checkpoint: &Path, text: &Text) -> Result<Evaluation, Box<dyn Error>>;
+
+    /// Checks that it has all tokens of a text.
+    ///
+    /// # Errors
+    /// If it does not.
+    fn check(&self, text: &Text) -> Result<(), Box<dyn Error>>;
+}
+
+/// A network for images of one kind.
+pub trait ImageNet {
+    /// What it takes and gives.
+    fn sizes(&self) -> Sizes;
 
     /// Trains it on a device.
     ///
@@ -63,11 +122,11 @@ pub trait Program {
     /// The name of the command.
     fn name(&self) -> &'static str;
 
-    /// The networks to train on a data set of these sizes.
+    /// The networks to train on a data set.
     ///
     /// # Errors
     /// If there is none.
-    fn networks(&self, data: Sizes) -> Result<Vec<Box<dyn Net>>, Box<dyn Error>>;
+    fn networks(&self, data: &Sets) -> Result<Vec<Box<dyn Net>>, Box<dyn Error>>;
 
     /// The network of a run.
     ///
@@ -77,6 +136,11 @@ pub trait Program {
 
     /// Channels, height and width to which the images of a folder are brought.
     fn picture_size(&self) -> [usize; 3];
+
+    /// The data set of a command that names none.
+    fn default_data(&self) -> Kind {
+        Kind::Digits
+    }
 
     /// Whether there are networks for a data set.
     ///

@@ -6,7 +6,7 @@ use super::options::{self, count};
 use super::output::print;
 use super::saved::Saved;
 use super::train::threads;
-use super::{Done, Net, Program};
+use super::{Done, ImageNet, Net, Program};
 use crate::data::{Dataset, Digits, Sizes, read_picture};
 use crate::interrupt::Stop;
 use crate::report::{plain_table, right_aligned};
@@ -56,27 +56,28 @@ pub fn run(program: &dyn Program, options: &Options) -> Done {
     let saved = Saved::open(&options.model, options.last)?;
     let kind = saved.origin.kind()?;
     let net = program.of_run(&saved.origin.description)?;
+    let model = net.task().classifier(&saved.origin.settings.net)?;
     // Image files need no data set, which may have been deleted.
     let validation = match options.images.iter().any(|image| index(image).is_some()) {
         true => {
             let part = (saved.seed(), saved.origin.settings.images);
-            Some(kind.open(part, net.sizes().image(), &Stop::new())?.validation)
+            Some(kind.open(part, model.sizes().image(), &Stop::new())?.validation)
         }
         false => None,
     };
-    print(predictions(&*net, &saved, validation.as_ref(), options)?)?;
+    print(predictions((&*net, model), &saved, validation.as_ref(), options)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The predictions for all images.
 fn predictions(
-    net: &dyn Net,
+    (of, net): (&dyn Net, &dyn ImageNet),
     saved: &Saved,
     validation: Option<&Dataset>,
     options: &Options,
 ) -> Result<Table, Box<dyn Error>> {
     let origin = &saved.origin;
-    let scaling = origin.check(net)?;
+    let scaling = origin.check(of)?;
     validation.map_or(Ok(()), |validation| origin.check_names(validation.names()))?;
     let grey_digits = origin.kind()? == Kind::Digits;
     let (mut pixels, mut names) = (Vec::new(), Vec::new());

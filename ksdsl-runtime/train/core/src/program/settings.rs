@@ -6,6 +6,7 @@ use super::data::{Data, Kind};
 use crate::data::Scaling;
 use crate::json;
 use crate::run::Description;
+use crate::text::Choice;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -24,11 +25,17 @@ pub(super) struct Settings {
     pub(super) data: String,
     /// The number of training images, if limited.
     pub(super) images: Option<usize>,
-    /// The names of the classes.
+    /// Of a text, the choice of its vocabulary on the command line. The vocabulary itself is in files of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) tokens: Option<String>,
+    /// The names of the classes; none of a text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) classes: Vec<String>,
-    /// The mean of each channel's pixels.
+    /// The mean of each channel's pixels; none of a text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) mean: Vec<f64>,
     /// Their standard deviation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) deviation: Vec<f64>,
 }
 
@@ -38,9 +45,23 @@ impl Settings {
             net: net.to_owned(),
             data: kind.to_string(),
             images,
+            tokens: None,
             classes: data.validation.names().to_vec(),
             mean: data.scaling.mean.clone(),
             deviation: data.scaling.deviation.clone(),
+        }
+    }
+
+    /// Of a run on a text with this choice of a vocabulary.
+    pub(super) fn of_text(net: &str, kind: &Kind, choice: &Choice) -> Self {
+        Self {
+            net: net.to_owned(),
+            data: kind.to_string(),
+            images: None,
+            tokens: Some(choice.to_string()),
+            classes: Vec::new(),
+            mean: Vec::new(),
+            deviation: Vec::new(),
         }
     }
 
@@ -133,29 +154,39 @@ impl Origin {
         kind.map_err(|error| self.refused(format!("`data` is `{}`: {error}", self.settings.data)))
     }
 
-    /// The scaling, after checking that settings, description and network agree.
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The scaling, after checking that settings, description and network, a classifier of images, agree.
     pub(super) fn check(&self, net: &dyn Net) -> Result<Scaling, Box<dyn Error>> {
         let settings = &self.settings;
+        let sizes = net.task().classifier(&settings.net)?.sizes();
         settings
-            .check_classes(net.sizes().classes)
+            .check_classes(sizes.classes)
             .map_err(|what| self.refused(what))?;
-        let scaling = settings
-            .scaling(net.sizes().channels)
-            .map_err(|what| self.refused(what))?;
-        let stored = &self.description;
-        if stored.data.get("scaling") != Some(&format!("{scaling:?}")) {
+        let scaling = settings.scaling(sizes.channels).map_err(|what| self.refused(what))?;
+        if self.description.data.get("scaling") != Some(&format!("{scaling:?}")) {
             let what = "`mean` and `deviation` differ from `data.scaling` in run.json";
             return Err(self.refused(what.to_owned()));
         }
+        self.check_description(net)?;
+        Ok(scaling)
+    }
+
+    /// Checks that the run is of this version of the network.
+    pub(super) fn check_description(&self, net: &dyn Net) -> Result<(), Box<dyn Error>> {
+        let stored = &self.description;
         let own = Description::new(net.facts(), &stored.recipe, stored.data.clone());
         match stored.differences(&own).first() {
             Some(difference) => Err(format!(
                 "the run `{}` was trained with a different version of `{}`: {difference}",
                 self.folder.display(),
-                settings.net
+                self.settings.net
             )
             .into()),
-            None => Ok(scaling),
+            None => Ok(()),
         }
     }
 

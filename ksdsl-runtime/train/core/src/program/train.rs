@@ -1,18 +1,20 @@
 //! `train`: trains one network or several, each in its own run folder.
 
 use super::choose::{folder, folder_name, recipe};
-use super::data::{Data, Kind};
+use super::data::{Kind, Sets};
 use super::device::{Place, Precision};
 use super::job::Job;
 use super::options::{self, count, rate};
 use super::output::{note, print};
 use super::settings::{self, Origin, Settings};
-use super::{Done, Net, Program};
+use super::{Done, Net, Program, Task};
 use crate::data::DataError;
 use crate::interrupt::{Stop, Warning};
 use crate::recipe::Recipe;
+use crate::record::Observer;
 use crate::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, result_table};
 use crate::run::{Companion, Opening};
+use crate::text::{Choice, Text, Tokens, Vocabulary};
 use crate::trainer::{End, Outcome};
 use clap::{Args, ValueEnum};
 use std::error::Error;
@@ -24,24 +26,35 @@ use std::process::ExitCode;
 /// The options of runs.
 #[derive(Args)]
 pub struct RunOptions {
-    /// Data set: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder) or folder:PATH
-    /// (one folder of images for each class) [default: digits]
+    /// Data set: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder), folder:PATH
+    /// (one folder of images for each class), or for language models text:shakespeare or text:PATH (a file or a folder)
+    /// [default: digits; for language models text:shakespeare]
     #[arg(long, value_name = "DATA")]
     data: Option<Kind>,
+    /// Vocabulary of a text: bytes, characters (those of the text), bpe:N (byte pairs of the training text, merged up to N
+    /// tokens) or a tokenizer.json [default: bytes]
+    #[arg(long, value_name = "TOKENS")]
+    tokens: Option<Choice>,
     /// Train on the first N images only
     #[arg(long, value_name = "N", value_parser = count)]
     images: Option<NonZeroU32>,
     /// Number of epochs [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) epochs: Option<NonZeroU32>,
-    /// Batch size [default: the recipe's]
+    /// Number of steps, instead of epochs [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = count, conflicts_with = "epochs")]
+    pub(super) steps: Option<NonZeroU32>,
+    /// Batch size: images, or windows of a text [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) batch: Option<NonZeroU32>,
+    /// Compute each batch in N parts and add their gradients, which needs less memory [default: the recipe's]
+    #[arg(long, value_name = "N", value_parser = count)]
+    pub(super) accumulate: Option<NonZeroU32>,
     /// Learning rate; with a schedule, the peak learning rate [default: the recipe's]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(super) lr: Option<f64>,
-    /// Training recipe: se_resnet or convmixer for the paper's recipes, or a JSON file with a recipe, such as `recipe`
-    /// in a run's run.json [default: the network's own]
+    /// Training recipe: se_resnet or convmixer for the paper's recipes, nanogpt for small language models, or a JSON file
+    /// with a recipe, such as `recipe` in a run's run.json [default: the network's own]
     #[arg(long, value_name = "RECIPE")]
     pub(super) recipe: Option<String>,
     /// Random seed for initialisation, shuffling, augmentation and the validation split [default: 0]
@@ -84,10 +97,6 @@ impl RunOptions {
         }
     }
 
-    fn kind(&self) -> Kind {
-        self.data.clone().unwrap_or(Kind::Digits)
-    }
-
     fn images(&self) -> Option<usize> {
         self.images.map(|images| images.get() as usize)
     }
@@ -100,9 +109,17 @@ impl RunOptions {
 
     /// Whether an option was given that a resumed run takes from its own settings.
     fn describes_a_run(&self) -> bool {
-        let counts = [self.images, self.epochs, self.batch, self.seeds];
+        let counts = [
+            self.images,
+            self.epochs,
+            self.steps,
+            self.batch,
+            self.accumulate,
+            self.seeds,
+        ];
         counts.iter().any(Option::is_some)
             || self.data.is_some()
+            || self.tokens.is_some()
             || self.lr.is_some()
             || self.recipe.is_some()
             || self.seed.is_some()
@@ -130,6 +147,7 @@ impl Options {
 pub(super) struct Plan<'o> {
     program: &'o dyn Program,
     options: &'o RunOptions,
+    kind: Kind,
     /// Whether existing runs are resumed.
     resume: bool,
     pub(super) stop: Stop,
@@ -185,10 +203,22 @@ impl<'o> Plan<'o> {
     pub(super) fn new(program: &'o dyn Program, options: &'o RunOptions, resume: bool) -> Result<Self, Box<dyn Error>> {
         threads(options.threads);
         program.prepare(options.device, options.precision)?;
-        program.accepts(&options.kind())?;
+        let kind = options.data.clone().unwrap_or_else(|| program.default_data());
+        program.accepts(&kind)?;
+        match &kind {
+            Kind::Text(_) if options.images.is_some() => {
+                return Err("--images is for images: the data set is a text".into());
+            }
+            Kind::Text(_) => {}
+            _ if options.tokens.is_some() => {
+                return Err("--tokens is for texts: choose one with --data text:PATH".into());
+            }
+            _ => {}
+        }
         Ok(Self {
             program,
             options,
+            kind,
             resume,
             stop: Stop::on_signals(options.warning())?,
         })
@@ -197,11 +227,20 @@ impl<'o> Plan<'o> {
     /// Trains every network with every seed, until a stop is requested.
     pub(super) fn all(&self) -> Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>> {
         let options = self.options;
-        let mut runs = Vec::new();
+        let (mut runs, mut opened) = (Vec::new(), None);
         for seed in options.seeds() {
             let part = (seed, options.images());
-            let data = options.kind().open(part, self.program.picture_size(), &self.stop)?;
-            runs.extend(self.of_seed(seed, &data)?);
+            let sets = match (&self.kind, opened.take()) {
+                // A text is the same for every seed.
+                (Kind::Text(_), Some(text)) => text,
+                (Kind::Text(origin), None) => {
+                    let choice = options.tokens.clone().unwrap_or_default();
+                    Sets::Text(Text::open(origin, Vocabulary::Chosen(&choice))?)
+                }
+                (kind, _) => Sets::Images(kind.open(part, self.program.picture_size(), &self.stop)?),
+            };
+            runs.extend(self.of_seed(seed, &sets)?);
+            opened = Some(sets);
             if self.stop.is_requested() {
                 break;
             }
@@ -219,16 +258,19 @@ impl<'o> Plan<'o> {
     }
 
     /// Trains all networks with one seed.
-    fn of_seed(&self, seed: u64, data: &Data) -> Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>> {
-        let options = self.options;
+    fn of_seed(&self, seed: u64, sets: &Sets) -> Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>> {
+        let (options, kind) = (self.options, &self.kind);
         let mut runs = Vec::new();
-        for net in self.program.networks(data.training.sizes())? {
+        for net in self.program.networks(sets)? {
             let recipe = recipe(net.recipe(), options, seed)?;
-            let kind = options.kind();
             let name = folder_name(kind.word(), net.facts(), seed);
             let (folder, opening) = folder(&options.out, self.resume, &name);
-            let settings = Settings::new(&net.facts().name, &kind, options.images(), data);
-            let outcome = self.train(&*net, data, recipe, (&folder, opening), &settings)?;
+            let name = &net.facts().name;
+            let settings = match sets {
+                Sets::Images(data) => Settings::new(name, kind, options.images(), data),
+                Sets::Text(_) => Settings::of_text(name, kind, &options.tokens.clone().unwrap_or_default()),
+            };
+            let outcome = self.train(&*net, sets, recipe, (&folder, opening), &settings)?;
             runs.push((folder, outcome));
             if self.stop.is_requested() {
                 break;
@@ -243,11 +285,22 @@ impl<'o> Plan<'o> {
         let recipe = &origin.description.recipe;
         let net = self.program.of_run(&origin.description)?;
         let part = (recipe.seed, origin.settings.images);
-        let data = origin.kind()?.open(part, net.sizes().image(), &self.stop)?;
-        origin.check(&*net)?;
-        origin.check_names(data.validation.names())?;
+        let sets = match (origin.kind()?, net.task()) {
+            (Kind::Text(text), Task::NextToken(model)) => {
+                origin.check_description(&*net)?;
+                let text = Text::open(&text, Vocabulary::Known(Tokens::load(folder)?))?;
+                model.check(&text)?;
+                Sets::Text(text)
+            }
+            (kind, task) => {
+                let data = kind.open(part, task.picture_size(), &self.stop)?;
+                origin.check(&*net)?;
+                origin.check_names(data.validation.names())?;
+                Sets::Images(data)
+            }
+        };
         let place = (folder, Opening::Resume);
-        let outcome = self.train(&*net, &data, recipe.clone(), place, &origin.settings)?;
+        let outcome = self.train(&*net, &sets, recipe.clone(), place, &origin.settings)?;
         let evaluation = outcome.averaged.or(outcome.evaluation);
         if let Some(code) = self.stop.exit_code() {
             return Ok(ExitCode::from(code));
@@ -263,7 +316,7 @@ impl<'o> Plan<'o> {
     fn train(
         &self,
         net: &dyn Net,
-        data: &Data,
+        sets: &Sets,
         recipe: Recipe,
         (path, opening): (&Path, Opening),
         settings: &Settings,
@@ -273,19 +326,57 @@ impl<'o> Plan<'o> {
         let mut log = CsvLog::new(path);
         let mut board = TensorBoard::new(path.join("tensorboard"));
         let mut pictures = Pictures::new(path);
-        let job = Job {
-            data,
-            recipe,
-            folder: Some((path.to_owned(), opening)),
-            companions: vec![Companion {
-                name: settings::NAME.to_owned(),
-                content: settings.to_json()?,
-            }],
-            observers: vec![&mut progress, &mut log, &mut board, &mut pictures],
-            stop: self.stop.clone(),
+        let mut companions = match sets {
+            Sets::Images(_) => Vec::new(),
+            Sets::Text(text) => text.tokens.companions(),
         };
-        let outcome = net.train(job, self.options.device)?;
+        companions.push(Companion {
+            name: settings::NAME.to_owned(),
+            content: settings.to_json()?,
+        });
+        let observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut log, &mut board, &mut pictures];
+        let folder = (path.to_owned(), opening);
+        let outcome = self.run((net, sets), recipe, (folder, companions), observers)?;
         drop(progress);
+        self.report((net, &name), &outcome, path);
+        Ok(outcome)
+    }
+
+    /// Runs the training.
+    fn run<'r>(
+        &'r self,
+        (net, sets): (&dyn Net, &'r Sets),
+        recipe: Recipe,
+        (folder, companions): ((PathBuf, Opening), Vec<Companion>),
+        observers: Vec<&'r mut dyn Observer>,
+    ) -> Result<Outcome, Box<dyn Error>> {
+        fn job<'j, D>(
+            data: &'j D,
+            recipe: Recipe,
+            (folder, companions): ((PathBuf, Opening), Vec<Companion>),
+            observers: Vec<&'j mut dyn Observer>,
+            stop: &Stop,
+        ) -> Job<'j, D> {
+            Job {
+                folder: Some(folder),
+                companions,
+                observers,
+                stop: stop.clone(),
+                ..Job::new(data, recipe)
+            }
+        }
+        let files = (folder, companions);
+        match (net.task(), sets) {
+            (Task::Classes(model), Sets::Images(data)) => {
+                Ok(model.train(job(data, recipe, files, observers, &self.stop), self.options.device)?)
+            }
+            (Task::NextToken(model), Sets::Text(text)) => model.train(job(text, recipe, files, observers, &self.stop)),
+            _ => Err(format!("`{}` is not for {}", net.facts().label(), self.kind).into()),
+        }
+    }
+
+    /// Says how a run ended.
+    fn report(&self, (net, name): (&dyn Net, &str), outcome: &Outcome, path: &Path) {
         let path = path.display();
         match outcome.best {
             _ if outcome.end == End::Interrupted => {
@@ -296,15 +387,17 @@ impl<'o> Plan<'o> {
                 ));
             }
             Some(best) => {
-                let accuracy = 100.0 * best.top1;
+                let measure = match net.task() {
+                    Task::Classes(_) => format!("accuracy {:.2} %", 100.0 * best.top1),
+                    Task::NextToken(_) => format!("loss {:.4}", best.loss),
+                };
                 note(format_args!(
-                    "{name} best validation accuracy {accuracy:.2} % (epoch {}); saved in {path}",
+                    "{name} best validation {measure} (epoch {}); saved in {path}",
                     best.epoch
                 ));
             }
             None => note(format_args!("{name} saved in {path}")),
         }
-        Ok(outcome)
     }
 
     /// Prints the results of the runs.

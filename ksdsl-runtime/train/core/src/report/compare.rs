@@ -1,9 +1,10 @@
 //! Comparison of several runs.
 
 use super::file::named;
-use super::history::History;
+use super::history::{EpochRow, History};
+use super::measure::Measure;
 use super::picture::{Picture, comparison};
-use super::progress::{percent, time};
+use super::progress::time;
 use super::table::{plain_table, right_aligned};
 use crate::run::Description;
 use comfy_table::Table;
@@ -60,16 +61,16 @@ impl Run {
         })
     }
 
-    fn best(&self) -> Option<f64> {
-        self.history.best().and_then(|row| row.accuracy())
+    fn best(&self) -> Option<&EpochRow> {
+        self.history.best()
     }
 
-    fn last(&self) -> Option<f64> {
-        self.history.last().and_then(|row| row.accuracy())
+    fn last(&self) -> Option<&EpochRow> {
+        self.history.last()
     }
 }
 
-/// Several runs. For runs with an averaged model, accuracies are those of the average.
+/// Several runs. For runs with an averaged model, accuracies and losses are those of the average.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
     /// The runs, in display order.
@@ -91,6 +92,9 @@ struct Row<'r> {
     seconds: f64,
     images_per_second: Option<f64>,
     data_wait_fraction: Option<f64>,
+    best_loss: Option<f64>,
+    last_loss: Option<f64>,
+    last_bits_per_byte: Option<f64>,
 }
 
 impl Comparison {
@@ -107,20 +111,21 @@ impl Comparison {
 
     /// A table with one row per run.
     pub fn table(&self) -> Table {
+        let measure = self.measure();
         let mut table = plain_table([
-            "run",
-            "network",
-            "parameters",
-            "epochs",
-            "best top-1",
-            "last top-1",
-            "time",
-            "images/s",
+            "run".to_owned(),
+            "network".to_owned(),
+            "parameters".to_owned(),
+            "epochs".to_owned(),
+            format!("best {}", measure.column()),
+            format!("last {}", measure.column()),
+            "time".to_owned(),
+            format!("{}/s", measure.unit()),
         ]);
         for run in &self.runs {
             let history = &run.history;
             let best = history.best().map_or("–".to_owned(), |row| {
-                format!("{} (epoch {})", percent(row.accuracy()), row.epoch)
+                format!("{} (epoch {})", measure.text(measure.value(row)), row.epoch)
             });
             table.add_row([
                 run.name.clone(),
@@ -128,7 +133,7 @@ impl Comparison {
                 HumanCount(run.facts.parameters).to_string(),
                 history.epochs.len().to_string(),
                 best,
-                percent(run.last()),
+                measure.text(measure.last(run)),
                 time(history.seconds()),
                 speed(history.images_per_second()),
             ]);
@@ -136,18 +141,25 @@ impl Comparison {
         right_aligned(table, 2)
     }
 
-    /// A table with one row per network: means over its runs, and the range of accuracies.
+    /// What the runs are compared by.
+    pub(super) fn measure(&self) -> Measure {
+        Measure::of_all(&self.runs)
+    }
+
+    /// A table with one row per network: means over its runs, and the range of accuracies, or of losses if all are
+    /// language models.
     pub fn networks(&self) -> Table {
-        let groups = self.groups();
+        let (groups, measure) = (self.groups(), self.measure());
+        let speeds = format!("{}/s", measure.unit());
         let several = groups.iter().any(|group| group.len() > 1);
         let columns = [
             "network",
             "runs",
             "parameters",
             "% of largest",
-            "top-1",
+            measure.column(),
             "time",
-            "images/s",
+            &speeds,
         ];
         let shown = |cells: [String; 7]| cells.into_iter().enumerate().filter(move |(i, _)| several || *i != 1);
         let mut table = plain_table(shown(columns.map(str::to_owned)).map(|(_, cell)| cell));
@@ -160,13 +172,13 @@ impl Comparison {
             .max(1);
         for group in groups {
             let facts = &group[0].facts;
-            let accuracies: Vec<f64> = group.iter().filter_map(|run| run.last()).collect();
+            let values: Vec<f64> = group.iter().filter_map(|run| measure.last(run)).collect();
             let cells = [
                 facts.network.clone(),
                 group.len().to_string(),
                 HumanCount(facts.parameters).to_string(),
                 format!("{:.1} %", 100.0 * facts.parameters as f64 / most as f64),
-                mean_and_range(&accuracies),
+                measure.mean_and_range(&values),
                 time(mean(group.iter().map(|run| run.history.seconds())).unwrap_or(0.0)),
                 speed(mean(group.iter().filter_map(|run| run.history.images_per_second()))),
             ];
@@ -205,18 +217,21 @@ impl Comparison {
                 parameters: run.facts.parameters,
                 multiply_adds: run.facts.multiply_adds,
                 epochs: history.epochs.last().map_or(0, |row| row.epoch),
-                best_top1: run.best(),
+                best_top1: run.best().and_then(EpochRow::accuracy),
                 best_epoch: history.best().map(|row| row.epoch),
-                last_top1: run.last(),
+                last_top1: run.last().and_then(EpochRow::accuracy),
                 seconds: history.seconds(),
                 images_per_second: history.images_per_second(),
                 data_wait_fraction: history.data_wait_fraction(),
+                best_loss: run.best().and_then(EpochRow::loss),
+                last_loss: run.last().and_then(EpochRow::loss),
+                last_bits_per_byte: run.last().and_then(EpochRow::bits_per_byte),
             })?;
         }
         writer.into_inner().map_err(|error| error.into_error())
     }
 
-    /// Plots accuracy against epochs and against parameters.
+    /// Plots accuracy (of language models, loss) against epochs and against parameters.
     ///
     /// # Errors
     /// If it cannot be drawn.
@@ -246,17 +261,6 @@ fn speed(images_per_second: Option<f64>) -> String {
 pub(super) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let values: Vec<f64> = values.collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// The mean, and the range if there are several.
-pub(super) fn mean_and_range(accuracies: &[f64]) -> String {
-    let mean = percent(mean(accuracies.iter().copied()));
-    if accuracies.len() < 2 {
-        return mean;
-    }
-    let least = accuracies.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = accuracies.iter().copied().fold(0.0, f64::max);
-    format!("{mean} ({:.2} to {:.2})", 100.0 * least, 100.0 * most)
 }
 
 #[cfg(test)]

@@ -41,8 +41,13 @@ fn runs_of_a_network_are_together() {
 #[test]
 fn the_table_has_the_best_and_the_last_epoch() {
     let mut run = run("net", 5_000, 0, 0.02);
-    for (row, top1) in run.history.epochs.iter_mut().zip([0.5, 0.75, 0.7]) {
-        row.validation_top1 = Some(top1);
+    for (row, (top1, loss)) in run
+        .history
+        .epochs
+        .iter_mut()
+        .zip([(0.5, 2.0), (0.75, 1.5), (0.7, 1.25)])
+    {
+        (row.validation_top1, row.validation_loss) = (Some(top1), Some(loss));
     }
     run.history.epochs.truncate(3);
     let comparison = Comparison { runs: vec![run] };
@@ -52,8 +57,48 @@ fn the_table_has_the_best_and_the_last_epoch() {
     let expected = "net-0 net 5,000 3 75.00 % (epoch 2) 70.00 % 6.9 s 625";
     assert_eq!(words.join(" "), expected);
     let csv = String::from_utf8(comparison.csv().unwrap()).unwrap();
-    let expected = "run,network,seed,parameters,multiply_adds,epochs,best_top1,best_epoch,last_top1,seconds,images_per_second,data_wait_fraction\nnet-0,net,0,5000,1000000,3,0.75,2,0.7,6.8999999999999995,625.2173913043479,0.0\n";
+    let expected = "run,network,seed,parameters,multiply_adds,epochs,best_top1,best_epoch,last_top1,seconds,images_per_second,data_wait_fraction,best_loss,last_loss,last_bits_per_byte\nnet-0,net,0,5000,1000000,3,0.75,2,0.7,6.8999999999999995,625.2173913043479,0.0,1.5,1.25,\n";
     assert_eq!(csv, expected);
+}
+
+/// Language models have losses where classifiers have accuracies; the best epoch is that of the lowest loss, though another
+/// has a higher accuracy.
+#[test]
+fn language_models_are_compared_by_loss() {
+    let of = |seed: u64| {
+        let mut run = run("net", 5_000, seed, 0.02);
+        for (row, (top1, loss)) in run.history.epochs.iter_mut().zip([(0.5, 2.0), (0.4, 1.5), (0.3, 1.75)]) {
+            (row.validation_top1, row.validation_loss) = (Some(top1), Some(loss + seed as f64));
+            row.validation_bits_per_byte = Some(loss / std::f64::consts::LN_2);
+        }
+        run.history.epochs.truncate(3);
+        run
+    };
+    let comparison = Comparison {
+        runs: vec![of(0), of(1)],
+    };
+    let table = comparison.table().to_string();
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(
+        lines[1],
+        "run network parameters epochs best loss last loss time tokens/s"
+    );
+    assert_eq!(lines[3], "net-0 net 5,000 3 1.5000 (epoch 2) 1.7500 6.9 s 625");
+    assert!(comparison.networks().to_string().contains("2.2500 (1.7500 to 2.7500)"));
+    assert!(
+        comparison
+            .picture()
+            .unwrap()
+            .svg()
+            .contains("Final validation loss against parameters")
+    );
+    // With a classifier beside them, all are compared by accuracy.
+    let mut mixed = comparison.clone();
+    mixed.runs.push(run("other", 5_000, 0, 0.02));
+    assert!(mixed.table().to_string().contains("best top-1"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 /// Two steps are an epoch.
 pub(in crate::report) fn start(done: u64) -> Start<'static> {
     Start {
+        unit: "images",
         network: "tiny",
         parameters: 12_345,
         classes: &[],
@@ -74,9 +75,9 @@ fn numbers_read_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let [steps, epochs] = whole_run(folder.path());
     assert!(steps.starts_with("step,epoch,loss,learning_rate,gradient_norm,images,seconds,data_wait_seconds\n1,1,0.9090909090909091,0.30000000000000004,3.5,64,0.25,0.01\n2,1,"));
-    let header = "epoch,steps,training_loss,learning_rate,images,seconds,data_wait_seconds,validation_loss,validation_top1,validation_top5,averaged_loss,averaged_top1,averaged_top5\n";
+    let header = "epoch,steps,training_loss,learning_rate,images,seconds,data_wait_seconds,validation_loss,validation_top1,validation_top5,averaged_loss,averaged_top1,averaged_top5,validation_bits_per_byte,averaged_bits_per_byte\n";
     assert!(
-        epochs.starts_with(&format!("{header}1,2,0.5,0.05,128,0.5,0.02,,,,,,\n2,4,")),
+        epochs.starts_with(&format!("{header}1,2,0.5,0.05,128,0.5,0.02,,,,,,,,\n2,4,")),
         "{epochs}"
     );
     let history = History::read(folder.path()).unwrap();

@@ -2,6 +2,7 @@
 
 use super::file::named;
 use super::rows::Row;
+use crate::metrics::Evaluation;
 use crate::record::{Epoch, Step};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,10 @@ pub struct EpochRow {
     pub averaged_loss: Option<f64>,
     pub averaged_top1: Option<f64>,
     pub averaged_top5: Option<f64>,
+    #[serde(default)]
+    pub validation_bits_per_byte: Option<f64>,
+    #[serde(default)]
+    pub averaged_bits_per_byte: Option<f64>,
 }
 
 impl From<&Epoch> for EpochRow {
@@ -79,6 +84,8 @@ impl From<&Epoch> for EpochRow {
             averaged_loss: averaged.map(|evaluation| evaluation.loss),
             averaged_top1: averaged.map(|evaluation| evaluation.top1),
             averaged_top5: averaged.map(|evaluation| evaluation.top5),
+            validation_bits_per_byte: validation.and_then(Evaluation::bits_per_byte),
+            averaged_bits_per_byte: averaged.and_then(Evaluation::bits_per_byte),
         }
     }
 }
@@ -89,8 +96,23 @@ impl EpochRow {
         self.averaged_top1.or(self.validation_top1)
     }
 
-    fn loss(&self) -> Option<f64> {
+    /// The validation loss, likewise.
+    pub fn loss(&self) -> Option<f64> {
         self.averaged_loss.or(self.validation_loss)
+    }
+
+    /// The loss of a language model in bits per byte, likewise; none for other models.
+    pub fn bits_per_byte(&self) -> Option<f64> {
+        self.averaged_bits_per_byte.or(self.validation_bits_per_byte)
+    }
+
+    /// Whether it is a better evaluation than another of the same run.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let lower = self.loss() < other.loss();
+        if self.bits_per_byte().is_some() {
+            return lower;
+        }
+        self.accuracy() > other.accuracy() || self.accuracy() == other.accuracy() && lower
     }
 }
 
@@ -127,14 +149,16 @@ impl History {
         self
     }
 
-    /// The epoch of the best model: highest validation accuracy, then lowest validation loss.
+    /// The epoch of the best model: highest validation accuracy, then lowest validation loss; of a language model, lowest
+    /// validation loss.
     pub fn best(&self) -> Option<&EpochRow> {
-        let better = |best: &EpochRow, row: &EpochRow| {
-            let equal = row.accuracy() == best.accuracy();
-            row.accuracy() > best.accuracy() || equal && row.loss() < best.loss()
-        };
         let evaluated = self.epochs.iter().filter(|row| row.accuracy().is_some());
-        evaluated.reduce(|best, row| if better(best, row) { row } else { best })
+        evaluated.reduce(|best, row| if row.is_better_than(best) { row } else { best })
+    }
+
+    /// Whether the run is that of a language model.
+    pub fn is_of_text(&self) -> bool {
+        self.epochs.iter().any(|row| row.bits_per_byte().is_some())
     }
 
     /// The last evaluated epoch.

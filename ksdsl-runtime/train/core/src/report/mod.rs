@@ -14,6 +14,7 @@ mod compare;
 mod csv;
 mod file;
 mod history;
+mod measure;
 pub mod picture;
 mod progress;
 mod rows;

@@ -39,6 +39,8 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
             averaged_loss: None,
             averaged_top1: None,
             averaged_top5: None,
+            validation_bits_per_byte: None,
+            averaged_bits_per_byte: None,
         }
     };
     History {

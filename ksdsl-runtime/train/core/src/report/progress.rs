@@ -1,6 +1,7 @@
 //! Progress of a run, for people.
 
 use super::history::{EpochRow, History};
+use super::measure::Measure;
 use crate::record::{Epoch, Observer, Start, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Stderr, Write};
@@ -19,6 +20,7 @@ pub struct Progress<W = Stderr> {
     plain: Option<W>,
     name: String,
     epochs: u32,
+    unit: &'static str,
     now: Now,
     history: History,
 }
@@ -44,18 +46,24 @@ impl<W: Write> Progress<W> {
             plain: Some(to),
             name: name.into(),
             epochs: 0,
+            unit: "images",
             now: Now::default(),
             history: History::default(),
         }
     }
 
     fn message(&self) -> String {
-        let mut message = self.now.to_string();
+        let mut message = self.now.text(self.unit);
         if let (Some(last), Some(best)) = (self.history.last(), self.history.best()) {
-            let (accuracy, best_accuracy) = (percent(last.accuracy()), percent(best.accuracy()));
+            let measure = Measure::of(&self.history);
+            let value = |row: &EpochRow| measure.text(measure.value(row));
             message.push_str(&format!(
-                "\n  validation accuracy {accuracy} (epoch {}), best {best_accuracy} (epoch {})",
-                last.epoch, best.epoch
+                "\n  validation {} {} (epoch {}), best {} (epoch {})",
+                measure.word(),
+                value(last),
+                last.epoch,
+                value(best),
+                best.epoch
             ));
         }
         message
@@ -64,7 +72,7 @@ impl<W: Write> Progress<W> {
 
 impl<W: Write> Observer for Progress<W> {
     fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
-        self.epochs = start.epochs;
+        (self.epochs, self.unit) = (start.epochs, start.unit);
         let template = "{prefix} {wide_bar} {eta} left\n  {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("━╸─"));
@@ -94,7 +102,7 @@ impl<W: Write> Observer for Progress<W> {
         self.history.epochs.push(row);
         match &mut self.plain {
             // A closed terminal does not stop the run.
-            Some(to) => drop(writeln!(to, "{} {}", self.name, line(&row, self.epochs))),
+            Some(to) => drop(writeln!(to, "{} {}", self.name, line(&row, self.epochs, self.unit))),
             None => self.bar.set_message(self.message()),
         }
         Ok(())
@@ -113,21 +121,22 @@ impl<W> Drop for Progress<W> {
 }
 
 /// A line for an epoch.
-fn line(row: &EpochRow, epochs: u32) -> String {
+fn line(row: &EpochRow, epochs: u32, unit: &str) -> String {
     let mut line = format!("epoch {}/{epochs}: training loss {:.4}", row.epoch, row.training_loss);
+    let bits = |bits: f64| format!("{bits:.4} bits per byte");
     if let (Some(loss), Some(top1)) = (row.validation_loss, row.validation_top1) {
-        line.push_str(&format!(
-            ", validation loss {loss:.4}, accuracy {}",
-            percent(Some(top1))
-        ));
+        let accuracy = || format!("accuracy {}", percent(Some(top1)));
+        let measure = row.validation_bits_per_byte.map_or_else(accuracy, bits);
+        line.push_str(&format!(", validation loss {loss:.4}, {measure}"));
     }
     if let Some(top1) = row.averaged_top1 {
-        line.push_str(&format!(" (averaged model {})", percent(Some(top1))));
+        let measure = row.averaged_bits_per_byte.map_or_else(|| percent(Some(top1)), bits);
+        line.push_str(&format!(" (averaged model {measure})"));
     }
     let speed = row.images as f64 / row.seconds;
     let waited = percent(Some(row.data_wait_seconds / row.seconds));
     line + &format!(
-        ", {speed:.0} images/s, {waited} waiting for data, {}",
+        ", {speed:.0} {unit}/s, {waited} waiting for data, {}",
         time(row.seconds)
     )
 }
@@ -167,13 +176,12 @@ impl Now {
     }
 }
 
-impl std::fmt::Display for Now {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Now {
+    fn text(&self, unit: &str) -> String {
         let speed = self.images as f64 / self.seconds.max(1e-9);
         let waited = 100.0 * self.waited / self.seconds.max(1e-9);
-        write!(
-            f,
-            "{speed:.0} images/s, loss {:.4}, learning rate {}, {waited:.0} % waiting for data",
+        format!(
+            "{speed:.0} {unit}/s, loss {:.4}, learning rate {}, {waited:.0} % waiting for data",
             self.loss.unwrap_or_default(),
             rate(self.rate)
         )

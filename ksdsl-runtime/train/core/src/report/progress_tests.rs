@@ -30,13 +30,17 @@ fn the_bar_says_speed_loss_rate_and_waiting() {
     let mut now = Now::default();
     now.add(&step(1));
     assert_eq!(
-        now.to_string(),
+        now.text("images"),
         "256 images/s, loss 0.9091, learning rate 0.3000, 4 % waiting for data"
     );
     // The next loss counts a twentieth.
     now.add(&step(2));
     let loss = 0.95 / 1.1 + 0.05 / 2.1;
-    assert!(now.to_string().contains(&format!("loss {loss:.4}")), "{now}");
+    assert!(
+        now.text("images").contains(&format!("loss {loss:.4}")),
+        "{}",
+        now.text("images")
+    );
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The runs of a sweep over the parameters of a network.
 
-use super::compare::{Run, mean, mean_and_range};
+use super::compare::{Run, mean};
 use super::file::{make_folder, replace};
+use super::measure::Measure;
 use super::picture;
 use super::progress::time;
 use super::table::{plain_table, right_aligned};
@@ -31,16 +32,18 @@ pub struct Point {
 }
 
 impl Point {
-    fn accuracies(&self) -> Vec<f64> {
-        self.runs
-            .iter()
-            .filter_map(|run| run.history.last()?.accuracy())
-            .collect()
+    fn values(&self, measure: Measure) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| measure.last(run)).collect()
     }
 
     /// The mean of the final validation accuracies, 0 to 1.
     pub fn accuracy(&self) -> Option<f64> {
-        mean(self.accuracies().into_iter())
+        self.mean(Measure::Accuracy)
+    }
+
+    /// The mean of the final values of what runs are judged by.
+    pub(super) fn mean(&self, measure: Measure) -> Option<f64> {
+        mean(self.values(measure).into_iter())
     }
 }
 
@@ -70,16 +73,26 @@ impl Sweep {
         })
     }
 
-    /// A table with one numbered row per network: means over its runs, and the range of accuracies.
+    /// What the runs are compared by.
+    pub(super) fn measure(&self) -> Measure {
+        Measure::of_all(self.points.iter().flat_map(|point| &point.runs))
+    }
+
+    /// A table with one numbered row per network: means over its runs, and the range of accuracies, or of losses if all
+    /// are language models.
     pub fn table(&self) -> Table {
+        let measure = self.measure();
         let names = self.names.iter().map(String::as_str);
-        let head = ["#"].into_iter().chain(names).chain(["parameters", "top-1", "time"]);
+        let head = ["#"]
+            .into_iter()
+            .chain(names)
+            .chain(["parameters", measure.column(), "time"]);
         let mut table = plain_table(head);
         for (point, row) in self.points.iter().zip(1..) {
             let seconds = mean(point.runs.iter().map(|run| run.history.seconds()));
             let cells = [
                 HumanCount(point.parameters).to_string(),
-                mean_and_range(&point.accuracies()),
+                measure.mean_and_range(&point.values(measure)),
                 time(seconds.unwrap_or(0.0)),
             ];
             let row = [row.to_string()].into_iter().chain(point.values.iter().cloned());
@@ -95,17 +108,26 @@ impl Sweep {
     pub fn csv(&self) -> io::Result<Vec<u8>> {
         let mut writer = ::csv::Writer::from_writer(Vec::new());
         let names = self.names.iter().map(String::as_str);
-        writer.write_record(names.chain(["run", "seed", "parameters", "multiply_adds", "last_top1", "seconds"]))?;
+        writer.write_record(names.chain([
+            "run",
+            "seed",
+            "parameters",
+            "multiply_adds",
+            "last_top1",
+            "seconds",
+            "last_loss",
+        ]))?;
         for point in &self.points {
             for run in &point.runs {
-                let accuracy = run.history.last().and_then(|row| row.accuracy());
+                let last = |measure: Measure| measure.last(run).map_or_else(String::new, |value| value.to_string());
                 let cells = [
                     run.name.clone(),
                     run.facts.seed.to_string(),
                     run.facts.parameters.to_string(),
                     run.facts.multiply_adds.to_string(),
-                    accuracy.map_or_else(String::new, |accuracy| accuracy.to_string()),
+                    last(Measure::Accuracy),
                     run.history.seconds().to_string(),
+                    last(Measure::Loss),
                 ];
                 writer.write_record(point.values.iter().cloned().chain(cells))?;
             }

@@ -34,6 +34,9 @@ pub fn right_aligned(mut table: Table, first: usize) -> Table {
 
 /// An evaluation as a table with one row.
 pub fn result_table(evaluation: &Evaluation) -> Table {
+    if let Some(bits_per_byte) = evaluation.bits_per_byte() {
+        return text_table(evaluation, bits_per_byte);
+    }
     let scores = evaluation.scores();
     let mut table = plain_table(["images", "loss", "top-1", "top-5", "mean recall", "mean F1"]);
     table.add_row([
@@ -43,6 +46,19 @@ pub fn result_table(evaluation: &Evaluation) -> Table {
         percent(Some(evaluation.top5)),
         percent(macro_mean(&scores, |score| score.recall)),
         percent(macro_mean(&scores, |score| score.f1)),
+    ]);
+    right_aligned(table, 0)
+}
+
+fn text_table(evaluation: &Evaluation, bits_per_byte: f64) -> Table {
+    let mut table = plain_table(["tokens", "loss", "perplexity", "bits per byte", "top-1", "top-5"]);
+    table.add_row([
+        HumanCount(evaluation.images as u64).to_string(),
+        format!("{:.4}", evaluation.loss),
+        format!("{:.3}", evaluation.perplexity()),
+        format!("{bits_per_byte:.4}"),
+        percent(Some(evaluation.top1)),
+        percent(Some(evaluation.top5)),
     ]);
     right_aligned(table, 0)
 }
@@ -143,6 +159,17 @@ mod tests {
             "{text}"
         );
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+    }
+
+    /// Two tokens, one predicted with e^1 against 1, one against: (0.3133 + 1.3133) / 2 nats each, of 2 bytes on average.
+    #[test]
+    fn the_result_of_a_language_model_is_in_bits_per_byte() {
+        let mut meter = Meter::of_text(2, 2.0);
+        meter.add(&[1.0f32, 0.0, 1.0, 0.0], &[0, 1]);
+        let lines = lines(&result_table(&meter.evaluation()));
+        assert_eq!(lines[0], "tokens loss perplexity bits per byte top-1 top-5");
+        // e^0.81326 = 2.2553; 0.81326 / ln(2) / 2 = 0.58665.
+        assert_eq!(lines[1], "2 0.8133 2.255 0.5866 50.00 % 100.00 %");
     }
 
     #[test]

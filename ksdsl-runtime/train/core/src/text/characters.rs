@@ -35,10 +35,11 @@ impl Characters {
         self.0.iter().collect()
     }
 
-    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
+    /// The ids of a text, or the first character that is not among them, and its place.
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<u32>, (usize, char)> {
         let id = |(at, character): (usize, char)| match self.0.binary_search(&character) {
             Ok(id) => Ok(id as u32),
-            Err(_) => Err(TextError::unknown(character, &text[..at])),
+            Err(_) => Err((at, character)),
         };
         text.char_indices().map(id).collect()
     }

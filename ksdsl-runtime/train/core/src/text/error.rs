@@ -26,6 +26,8 @@ pub enum TextError {
     },
     /// A character is not in the vocabulary.
     Unknown {
+        /// The file, if the text is of one.
+        file: Option<PathBuf>,
         /// The character.
         character: char,
         /// Its line, from 1.
@@ -66,10 +68,11 @@ impl TextError {
         }
     }
 
-    /// A character that follows `before`.
-    pub(super) fn unknown(character: char, before: &str) -> Self {
+    /// A character that follows `before` in its file.
+    pub(super) fn unknown(file: Option<PathBuf>, character: char, before: &str) -> Self {
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
         Self::Unknown {
+            file,
             character,
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
@@ -88,13 +91,19 @@ impl fmt::Display for TextError {
                 file.display()
             ),
             Self::Unknown {
+                file,
                 character,
                 line,
                 column,
-            } => write!(
-                f,
-                "line {line}, column {column}: the vocabulary has no character {character:?}"
-            ),
+            } => {
+                if let Some(file) = file {
+                    write!(f, "`{}`, ", file.display())?;
+                }
+                write!(
+                    f,
+                    "line {line}, column {column}: the vocabulary has no character {character:?}"
+                )
+            }
             Self::Short {
                 part,
                 found,

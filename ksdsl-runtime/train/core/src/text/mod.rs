@@ -11,13 +11,51 @@
 //! ```
 
 mod characters;
+mod choice;
 mod error;
+mod held_out;
+mod origin;
 #[cfg(feature = "tokenizers")]
 mod pairs;
 #[cfg(not(feature = "tokenizers"))]
 #[path = "no_pairs.rs"]
 mod pairs;
+#[allow(clippy::module_inception)]
+mod text;
 mod tokens;
+mod whole;
+mod windows;
 
+pub use choice::Choice;
 pub use error::TextError;
+pub use held_out::HeldOut;
+pub use origin::Origin;
+pub use text::{Text, Vocabulary};
 pub use tokens::Tokens;
+pub use windows::{TextBatch, Windows};
+
+/// Whether a text has a window and the token after it.
+fn fits(part: &'static str, found: usize, window: usize) -> Result<(), TextError> {
+    match found > window {
+        true => Ok(()),
+        false => Err(TextError::Short {
+            part,
+            found,
+            expected: window + 1,
+            window,
+        }),
+    }
+}
+
+/// Tokens in words: how many, and a fingerprint.
+fn describe(tokens: &[u32]) -> String {
+    let bytes = tokens.iter().flat_map(|id| id.to_le_bytes());
+    format!("{} tokens, {:016x}", tokens.len(), fnv(bytes))
+}
+
+/// FNV-1a.
+fn fnv(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -2,11 +2,14 @@
 
 use super::TextError;
 use super::characters::Characters;
+use super::fnv;
 use super::pairs::Pairs;
+use super::whole::Whole;
 use crate::json;
 use crate::run::Companion;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 
 /// What stands for an id that has no text.
@@ -140,11 +143,26 @@ impl Tokens {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
         match &self.0 {
             Kind::Bytes => Ok(text.bytes().map(u32::from).collect()),
-            Kind::Characters(all) => all.encode(text),
+            Kind::Characters(all) => {
+                let ids = all.encode(text);
+                ids.map_err(|(at, character)| TextError::unknown(None, character, &text[..at]))
+            }
             Kind::Pairs(pairs) => {
                 let ids = pairs.encode(text);
                 ids.map_err(|what| TextError::vocabulary("the tokenizer", what))
             }
+        }
+    }
+
+    /// The token ids of a part of a text.
+    pub(super) fn encode_part(&self, whole: &Whole, part: Range<usize>) -> Result<Vec<u32>, TextError> {
+        match &self.0 {
+            Kind::Bytes => Ok(whole.bytes[part].iter().copied().map(u32::from).collect()),
+            Kind::Characters(all) => {
+                let ids = all.encode(&whole.utf8()?[part.clone()]);
+                ids.map_err(|(at, character)| whole.unknown(part.start + at, character))
+            }
+            Kind::Pairs(_) => self.encode(&whole.utf8()?[part]),
         }
     }
 
@@ -171,9 +189,11 @@ impl Tokens {
         }
     }
 
-    /// Whether every text is made of its tokens, and text need not be UTF-8.
-    pub(super) fn takes_bytes(&self) -> bool {
-        matches!(self.0, Kind::Bytes)
+    /// What determines the ids of a text, in words.
+    pub(super) fn describe(&self) -> String {
+        let files = self.companions();
+        let content = files.iter().flat_map(|file| &file.content).copied();
+        format!("{self}, {:016x}", fnv(content))
     }
 }
 

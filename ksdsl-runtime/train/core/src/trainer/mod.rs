@@ -197,7 +197,7 @@ impl<'t> Trainer<'t> {
         let folder = self.open(&network, settings)?;
         let recipe = self.recipe.clone();
         let mut session = Session::new(&recipe, learner, folder, per_epoch)?;
-        self.notify_start(&network, &session)?;
+        self.notify_start(&network, &session, source.unit())?;
         let result = self.run(&mut session, source);
         if let Err(TrainError::Observer(_) | TrainError::Data(_) | TrainError::Source { .. }) = &result {
             // The state is valid; the first error is reported.
@@ -225,11 +225,17 @@ impl<'t> Trainer<'t> {
         epochs.try_into().unwrap_or(u32::MAX)
     }
 
-    fn notify_start<B: Batch>(&mut self, network: &Facts, session: &Session<'_, B>) -> Result<(), TrainError> {
+    fn notify_start<B: Batch>(
+        &mut self,
+        network: &Facts,
+        session: &Session<'_, B>,
+        unit: &'static str,
+    ) -> Result<(), TrainError> {
         let start = Start {
             network: &network.name,
             parameters: network.parameters,
             classes: &self.classes,
+            unit,
             epochs: self.epochs(session.per_epoch),
             steps_per_epoch: session.per_epoch,
             done: session.progress.steps,

@@ -4,6 +4,7 @@ use super::chart::{Axis, Series, chart, headline, sample};
 use super::scale::count;
 use super::{COLOURS, HAlign, Picture, VAlign, letters, shortened};
 use crate::report::compare::{Comparison, Run};
+use crate::report::measure::Measure;
 use std::io;
 
 /// Width and height of both charts.
@@ -15,13 +16,13 @@ const LINE: i32 = 22;
 /// Width of an entry in the legend.
 const ENTRY: i32 = 380;
 
-/// Plots validation accuracy against epochs (left) and against parameters (right). Runs of one network, such as those
+/// Plots validation accuracy (of language models, loss) against epochs (left) and against parameters (right). Runs of one network, such as those
 /// with different seeds, have the same colour; the legend names the networks.
 ///
 /// # Errors
 /// If it cannot be drawn.
 pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
-    let groups = comparison.groups();
+    let (groups, measure) = (comparison.groups(), comparison.measure());
     let columns = (SIZE.0 as i32 / ENTRY).max(1);
     let lines = groups.len().div_ceil(columns as usize) as i32;
     let height = SIZE.1 as i32 + TITLE + lines * LINE + 20;
@@ -31,16 +32,17 @@ pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
         let (_, rest) = area.split_vertically(TITLE);
         let (charts, legend) = rest.split_vertically(SIZE.1 as i32);
         let charts = charts.split_evenly((1, 2));
-        let accuracy = Axis {
-            bounds: (0.0, 100.0),
-            ..Axis::linear("Validation accuracy (%)")
+        let measured = Axis {
+            bounds: measure.bounds(),
+            ..Axis::linear(measure.axis())
         };
         let last = comparison.runs.iter().filter_map(|run| run.history.epochs.last());
         let epochs = Axis {
             range: Some((0.0, f64::from(last.map(|row| row.epoch).max().unwrap_or(1)))),
             ..Axis::linear("Epoch")
         };
-        chart(&charts[0], "Validation accuracy", &epochs, &accuracy, &curves(&groups))?;
+        let title = format!("Validation {}", measure.word());
+        chart(&charts[0], &title, &epochs, &measured, &curves(&groups, measure))?;
         let parameters = Axis {
             logarithmic: true,
             label: Some(count),
@@ -48,12 +50,12 @@ pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
         };
         chart(
             &charts[1],
-            "Final validation accuracy against parameters",
+            &format!("Final validation {} against parameters", measure.word()),
             &parameters,
-            &accuracy,
-            &points(&groups),
+            &measured,
+            &points(&groups, measure),
         )?;
-        for (index, (group, series)) in groups.iter().zip(points(&groups)).enumerate() {
+        for (index, (group, series)) in groups.iter().zip(points(&groups, measure)).enumerate() {
             let (column, line) = (index as i32 % columns, index as i32 / columns);
             let at = (66 + column * ENTRY, 8 + line * LINE);
             sample(&legend, at, &series)?;
@@ -74,7 +76,7 @@ pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
     })
 }
 
-fn curves(groups: &[Vec<&Run>]) -> Vec<Series> {
+fn curves(groups: &[Vec<&Run>], measure: Measure) -> Vec<Series> {
     let coloured = groups.iter().zip(COLOURS.iter().cycle());
     coloured
         .flat_map(|(group, &colour)| {
@@ -84,23 +86,23 @@ fn curves(groups: &[Vec<&Run>]) -> Vec<Series> {
                 colour,
                 width: 2,
                 radius: 0,
-                points: accuracies(run),
+                points: values(run, measure),
             })
         })
         .collect()
 }
 
-fn accuracies(run: &Run) -> Vec<(f64, f64)> {
+fn values(run: &Run, measure: Measure) -> Vec<(f64, f64)> {
     let rows = run.history.epochs.iter();
-    rows.filter_map(|row| Some((f64::from(row.epoch), 100.0 * row.accuracy()?)))
+    rows.filter_map(|row| Some((f64::from(row.epoch), measure.scaled(measure.value(row)?))))
         .collect()
 }
 
-fn points(groups: &[Vec<&Run>]) -> Vec<Series> {
+fn points(groups: &[Vec<&Run>], measure: Measure) -> Vec<Series> {
     let coloured = groups.iter().zip(COLOURS.iter().cycle());
     coloured
         .map(|(group, &colour)| {
-            let last = |run: &&Run| Some((run.facts.parameters as f64, accuracies(run).last()?.1));
+            let last = |run: &&Run| Some((run.facts.parameters as f64, values(run, measure).last()?.1));
             Series {
                 labels: Vec::new(),
                 name: None,

@@ -12,8 +12,8 @@ const SIZE: (u32, u32) = (1320, 430);
 const MAX_POINTS: usize = 250;
 const PALE: RGBColor = RGBColor(176, 208, 230);
 
-/// Plots a run against epochs: training loss (per step and per epoch), validation loss, validation accuracy and
-/// learning rate.
+/// Plots a run against epochs: training loss (per step and per epoch), validation loss, validation accuracy (of language
+/// models, bits per byte) and learning rate.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -32,17 +32,8 @@ pub fn curves(title: &str, history: &History) -> io::Result<Picture> {
             ..Axis::linear("Cross-entropy loss")
         };
         chart(&charts[0], "Loss", &epochs, &loss, &losses)?;
-        let accuracy = Axis {
-            bounds: (0.0, 100.0),
-            ..Axis::linear("Validation accuracy (%)")
-        };
-        chart(
-            &charts[1],
-            "Validation accuracy",
-            &epochs,
-            &accuracy,
-            &accuracies(history),
-        )?;
+        let (title, measured, series) = judged(history);
+        chart(&charts[1], title, &epochs, &measured, &series)?;
         let rate = Axis {
             bounds: (0.0, f64::INFINITY),
             ..Axis::linear("Learning rate")
@@ -90,14 +81,36 @@ fn losses(history: &History) -> Vec<Series> {
     all
 }
 
-fn accuracies(history: &History) -> Vec<Series> {
+/// What the run is judged by: the title of the chart, its axis, and the curves.
+fn judged(history: &History) -> (&'static str, Axis, Vec<Series>) {
+    if history.is_of_text() {
+        let axis = Axis {
+            bounds: (0.0, f64::INFINITY),
+            ..Axis::linear("Validation loss (bits per byte)")
+        };
+        let bits = [
+            over_epochs(history, |row| row.validation_bits_per_byte),
+            over_epochs(history, |row| row.averaged_bits_per_byte),
+        ];
+        return ("Bits per byte", axis, of_models(bits));
+    }
+    let axis = Axis {
+        bounds: (0.0, 100.0),
+        ..Axis::linear("Validation accuracy (%)")
+    };
     let percent = |value: fn(&EpochRow) -> Option<f64>| {
         let points = over_epochs(history, value);
         points
             .into_iter()
             .map(|(epoch, share)| (epoch, 100.0 * share))
-            .collect::<Vec<_>>()
+            .collect()
     };
+    let accuracies = [percent(|row| row.validation_top1), percent(|row| row.averaged_top1)];
+    ("Validation accuracy", axis, of_models(accuracies))
+}
+
+/// The curves of a model and of its average.
+fn of_models([model, averaged]: [Vec<(f64, f64)>; 2]) -> Vec<Series> {
     let line = |name: &str, colour, points| Series {
         labels: Vec::new(),
         name: Some(name.to_owned()),
@@ -107,8 +120,8 @@ fn accuracies(history: &History) -> Vec<Series> {
         points,
     };
     let mut all = vec![
-        line("model", COLOURS[1], percent(|row| row.validation_top1)),
-        line("averaged model", COLOURS[2], percent(|row| row.averaged_top1)),
+        line("model", COLOURS[1], model),
+        line("averaged model", COLOURS[2], averaged),
     ];
     all.retain(|series| !series.points.is_empty());
     all

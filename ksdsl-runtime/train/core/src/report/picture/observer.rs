@@ -76,7 +76,9 @@ impl Observer for Pictures {
 
     fn end(&mut self) -> io::Result<()> {
         self.save(&curves(&self.title, &self.history)?, "curves", true)?;
-        let Some(evaluation) = &self.last else { return Ok(()) };
+        let Some(evaluation) = self.last.as_ref().filter(|last| !last.is_of_text()) else {
+            return Ok(());
+        };
         let title = format!("Confusion matrix of {}", self.network);
         self.save(&confusion(&title, &self.classes, evaluation)?, "confusion", true)
     }

@@ -8,12 +8,13 @@ use std::io;
 
 const SIZE: (u32, u32) = (860, 560);
 
-/// Plots the mean validation accuracy of each network against its parameters: the number at a point is its row in the
+/// Plots the mean validation accuracy (of language models, loss) of each network against its parameters: the number at a point is its row in the
 /// table. Networks with one value of the first parameter have one colour and, by increasing number of parameters, a line.
 ///
 /// # Errors
 /// If it cannot be drawn.
 pub fn sweep(of: &Sweep) -> io::Result<Picture> {
+    let measure = of.measure();
     let first = |point: &Point| point.values.first().cloned().unwrap_or_default();
     let mut values: Vec<String> = Vec::new();
     for point in &of.points {
@@ -25,7 +26,12 @@ pub fn sweep(of: &Sweep) -> io::Result<Picture> {
         let rows = of.points.iter().zip(1..);
         let mut rows: Vec<(&Point, usize)> = rows.filter(|(point, _)| first(point) == *value).collect();
         rows.sort_by_key(|(point, row)| (point.parameters, *row));
-        let place = |point: &Point| (point.parameters as f64, 100.0 * point.accuracy().unwrap_or(f64::NAN));
+        let place = |point: &Point| {
+            (
+                point.parameters as f64,
+                measure.scaled(point.mean(measure).unwrap_or(f64::NAN)),
+            )
+        };
         Series {
             name: of.names.first().map(|name| format!("{name} = {value}")),
             colour,
@@ -36,9 +42,9 @@ pub fn sweep(of: &Sweep) -> io::Result<Picture> {
         }
     });
     let series: Vec<Series> = series.collect();
-    let accuracy = Axis {
-        bounds: (0.0, 100.0),
-        ..Axis::linear("Validation accuracy (%)")
+    let measured = Axis {
+        bounds: measure.bounds(),
+        ..Axis::linear(measure.axis())
     };
     let parameters = Axis {
         logarithmic: true,
@@ -46,7 +52,7 @@ pub fn sweep(of: &Sweep) -> io::Result<Picture> {
         ..Axis::linear("Parameters")
     };
     Picture::draw(SIZE, |area| {
-        let title = "Final validation accuracy against parameters";
-        chart(area, title, &parameters, &accuracy, &series)
+        let title = format!("Final validation {} against parameters", measure.word());
+        chart(area, &title, &parameters, &measured, &series)
     })
 }

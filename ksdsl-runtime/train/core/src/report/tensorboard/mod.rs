@@ -4,6 +4,7 @@ mod frame;
 mod proto;
 
 use super::file::{make_folder, named};
+use crate::metrics::Evaluation;
 use crate::record::{Epoch, Observer, Start, Step};
 use prost::Message as _;
 use proto::{Event, Summary, Value, What};
@@ -25,6 +26,8 @@ pub struct TensorBoard {
     folder: PathBuf,
     path: PathBuf,
     file: Option<BufWriter<File>>,
+    /// The tag of the throughput.
+    speed: String,
 }
 
 impl TensorBoard {
@@ -34,6 +37,7 @@ impl TensorBoard {
             folder: folder.into(),
             path: PathBuf::new(),
             file: None,
+            speed: String::new(),
         }
     }
 
@@ -63,6 +67,7 @@ impl TensorBoard {
 
 impl Observer for TensorBoard {
     fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
+        self.speed = format!("speed/{}_per_second", start.unit);
         make_folder(&self.folder)?;
         let older = event_files(&self.folder)?;
         // The target of a link is not ours to change.
@@ -93,11 +98,12 @@ impl Observer for TensorBoard {
     }
 
     fn step(&mut self, step: &Step) -> io::Result<()> {
+        let speed = self.speed.clone();
         let values = [
             ("loss/training_step", Some(step.loss)),
             ("learning_rate", Some(step.rate)),
             ("gradient_norm", step.gradient_norm),
-            ("speed/images_per_second", Some(step.images as f64 / step.seconds)),
+            (&speed, Some(step.images as f64 / step.seconds)),
             ("speed/data_wait_fraction", Some(step.waited / step.seconds)),
         ];
         self.scalars(step.number, &values)
@@ -109,6 +115,18 @@ impl Observer for TensorBoard {
             ("loss/training", Some(epoch.training_loss)),
             ("loss/validation", validation.map(|evaluation| evaluation.loss)),
             ("loss/validation_averaged", averaged.map(|evaluation| evaluation.loss)),
+            (
+                "loss/validation_bits_per_byte",
+                validation.and_then(Evaluation::bits_per_byte),
+            ),
+            (
+                "loss/validation_bits_per_byte_averaged",
+                averaged.and_then(Evaluation::bits_per_byte),
+            ),
+            (
+                "loss/validation_perplexity",
+                validation.filter(|it| it.is_of_text()).map(Evaluation::perplexity),
+            ),
             (
                 "accuracy/validation_top_1",
                 validation.map(|evaluation| evaluation.top1),

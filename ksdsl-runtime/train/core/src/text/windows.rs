@@ -1,0 +1,133 @@
+//! Windows of a text: what a language model learns from.
+
+use super::{Text, TextError};
+use crate::random::{Purpose, seed};
+use crate::recipe::Recipe;
+use crate::source::{Batch, EpochBatches, Source};
+use std::ops::Range;
+
+/// Windows of a text with the tokens that follow each of theirs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TextBatch {
+    /// The token ids: windows x positions.
+    pub ids: Vec<f32>,
+    /// The token after each.
+    pub targets: Vec<u32>,
+    /// The positions of a window.
+    pub length: usize,
+}
+
+impl TextBatch {
+    /// The windows of `length` tokens that start at these places.
+    ///
+    /// # Panics
+    /// If a window, or the token after it, is beyond the end.
+    pub fn new(tokens: &[u32], starts: impl IntoIterator<Item = usize>, length: usize) -> Self {
+        let mut batch = Self {
+            length,
+            ..Self::default()
+        };
+        for start in starts {
+            batch
+                .ids
+                .extend(tokens[start..start + length].iter().map(|&id| id as f32));
+            batch.targets.extend(&tokens[start + 1..=start + length]);
+        }
+        batch
+    }
+
+    /// The number of windows.
+    pub fn windows(&self) -> usize {
+        self.targets.len() / self.length.max(1)
+    }
+}
+
+/// Its items are tokens.
+impl Batch for TextBatch {
+    fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    fn is_finite(&self) -> bool {
+        true
+    }
+}
+
+/// Windows that start anywhere in the training text, drawn independently, as nanoGPT's `get_batch` does.
+///
+/// The start of window `i` of step `s` (both from 0) among `n` places is the high half of the product of `n` and
+/// [`random::seed`](crate::random::seed) for windows at `[s, i]`, so that another program can draw the same.
+#[derive(Clone, Debug)]
+pub struct Windows<'t> {
+    text: &'t Text,
+    length: usize,
+    batch: usize,
+    seed: u64,
+    per_epoch: u64,
+}
+
+impl<'t> Windows<'t> {
+    /// Windows of `length` tokens, with the batch size, seed and epochs of a recipe.
+    ///
+    /// # Errors
+    /// If the training text is shorter than a window and the token after it.
+    pub fn of(recipe: &Recipe, text: &'t Text, length: usize) -> Result<Self, TextError> {
+        super::fits("training", text.training.len(), length)?;
+        let per_pass = (text.training.len() / (recipe.batch * length).max(1)).max(1);
+        Ok(Self {
+            text,
+            length,
+            batch: recipe.batch,
+            seed: recipe.seed,
+            per_epoch: recipe.steps_per_epoch.unwrap_or(per_pass as u64),
+        })
+    }
+
+    /// The places at which the windows of a step (from 0, over the whole run) start.
+    fn starts(&self, step: u64) -> impl Iterator<Item = usize> {
+        let places = (self.text.training.len() - self.length) as u128;
+        let run = self.seed;
+        (0..self.batch as u64).map(move |window| {
+            let number = seed(run, Purpose::Windows, [step, window]);
+            ((u128::from(number) * places) >> 64) as usize
+        })
+    }
+
+    fn steps(&self, epoch: u32, from_step: u64) -> Range<u64> {
+        let first = u64::from(epoch.saturating_sub(1)) * self.per_epoch;
+        first + from_step..first + self.per_epoch
+    }
+}
+
+impl Source<TextBatch> for Windows<'_> {
+    fn images(&self) -> usize {
+        (self.per_epoch as usize).saturating_mul(self.batch * self.length)
+    }
+
+    fn unit(&self) -> &'static str {
+        "tokens"
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.per_epoch
+    }
+
+    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_, TextBatch> {
+        let steps = self.steps(epoch, from_step);
+        Box::new(steps.map(|step| {
+            let starts = self.starts(step);
+            Ok(TextBatch::new(&self.text.training, starts, self.length))
+        }))
+    }
+
+    fn settings(&self) -> Vec<(String, String)> {
+        let settings = [
+            ("text", super::describe(&self.text.training)),
+            ("tokens", self.text.tokens.describe()),
+            ("window", self.length.to_string()),
+            ("batch", self.batch.to_string()),
+            ("window seed", self.seed.to_string()),
+        ];
+        settings.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+}

@@ -1,0 +1,165 @@
+//! Networks that predict the next token of a text, which the trainer takes.
+
+use super::classifier::{facts, unfit};
+use super::objective::NextToken;
+use super::{Model, Training, Unfit};
+use crate::graph::walk::size;
+use crate::ir::{Network, Shape, in_words};
+use crate::value::Value;
+use ksdsl_train_core::metrics::Evaluation;
+use ksdsl_train_core::run::Facts;
+use ksdsl_train_core::task::TaskError;
+use ksdsl_train_core::text::{HeldOut, Text, TextBatch, TextError, Windows};
+use ksdsl_train_core::trainer::{Outcome, TrainError, Trainer};
+use std::fmt;
+
+/// A network with one input `T of V` and one output of logits for the token after each position.
+#[derive(Clone, Debug)]
+pub struct LanguageModel {
+    network: Network,
+    length: usize,
+    vocabulary: usize,
+    outputs: usize,
+    facts: Facts,
+}
+
+/// Why a language model does not train on a text.
+#[derive(Debug)]
+pub enum LanguageError {
+    /// The text does not fit.
+    Text(TextError),
+    /// Training failed.
+    Train(TrainError),
+}
+
+impl fmt::Display for LanguageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(error) => error.fmt(f),
+            Self::Train(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LanguageError {}
+
+impl From<TextError> for LanguageError {
+    fn from(error: TextError) -> Self {
+        Self::Text(error)
+    }
+}
+
+const LOGITS: &str = "end the network with a value for each token of the vocabulary at each position, such as \
+                      `head: linear(V, bias = false)`";
+
+impl LanguageModel {
+    /// Whether a network is meant as one: it takes one sequence of token ids, and gives no vector.
+    pub fn is_meant(network: &Network) -> bool {
+        let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
+            return false;
+        };
+        matches!(input.shape, Shape::Ids { .. }) && !matches!(output.shape, Shape::Flat(_))
+    }
+
+    /// A network without errors, with the values of parameters that its specification does not say.
+    ///
+    /// # Errors
+    /// If it has several inputs or outputs, or takes no token ids, or gives no logits for each position.
+    pub fn of(network: Network, settings: &[(String, Value)]) -> Result<Self, Unfit> {
+        let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
+            return Err(unfit(
+                &network,
+                "has several inputs or outputs".to_owned(),
+                LOGITS,
+                None,
+            ));
+        };
+        let Shape::Ids { length, vocabulary } = input.shape else {
+            return Err(unfit(
+                &network,
+                format!("takes {}", in_words(input.shape)),
+                LOGITS,
+                None,
+            ));
+        };
+        let last = network.layers.last().map(|layer| layer.span.start as usize);
+        let gives = |what: String| Err(unfit(&network, format!("gives {what}"), LOGITS, last));
+        let outputs = match output.shape {
+            Shape::Tokens {
+                length: given,
+                features,
+            } if given == length && features >= vocabulary => size(features),
+            Shape::Tokens {
+                length: given,
+                features,
+            } if given == length => {
+                return gives(format!("logits of {features} tokens for a vocabulary of {vocabulary}"));
+            }
+            other => return gives(in_words(other)),
+        };
+        Ok(Self {
+            length: size(length),
+            vocabulary: size(vocabulary),
+            outputs,
+            facts: facts(&network, settings),
+            network,
+        })
+    }
+
+    /// The positions of a window.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The tokens of the vocabulary.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// What a run folder says of it.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The network.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Trains it on windows of a text from the initial values of the recipe's seed; a trainer with a folder saves the model.
+    ///
+    /// # Errors
+    /// If the text is shorter than a window, or those of the trainer.
+    pub fn train(&self, trainer: Trainer<'_>, text: &Text) -> Result<Outcome, LanguageError> {
+        let mut source = Windows::of(trainer.recipe(), text, self.length)?;
+        let objective = NextToken {
+            vocabulary: self.outputs,
+            validation: Some(self.held_out(text)?),
+        };
+        let model = Model::new(&self.network, trainer.recipe().seed);
+        let mut training = Training::new(trainer.recipe(), model, objective);
+        let outcome = trainer.train::<TextBatch>(self.facts.clone(), &mut training, &mut source);
+        outcome.map_err(LanguageError::Train)
+    }
+
+    /// Evaluates a model of it on the validation text.
+    ///
+    /// # Errors
+    /// If the text is shorter than a window, or the device fails.
+    pub fn evaluate(&self, model: &Model, text: &Text) -> Result<Evaluation, LanguageError> {
+        let failed = |error: TaskError| match error {
+            TaskError::Batch(what) => TrainError::Validation(what),
+            error => TrainError::Device(error.to_string()),
+        };
+        let evaluation = self.held_out(text)?.evaluate(|ids| model.infer(ids));
+        evaluation.map_err(|error| LanguageError::Train(failed(error)))
+    }
+
+    fn held_out<'t>(&self, text: &'t Text) -> Result<HeldOut<'t>, TextError> {
+        HeldOut::new(text, self.length, self.outputs)
+    }
+}
+
+#[cfg(test)]
+#[path = "language_tests.rs"]
+mod tests;

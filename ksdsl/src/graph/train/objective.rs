@@ -1,0 +1,136 @@
+//! What a model learns from its batches, and how it is judged.
+
+use super::Model;
+use ksdsl_train_core::loss::{cross_entropy, next_token};
+use ksdsl_train_core::metrics::Evaluation;
+use ksdsl_train_core::source::HostBatch;
+use ksdsl_train_core::task::{TaskError, ValidationSet};
+use ksdsl_train_core::text::{HeldOut, TextBatch};
+
+/// What a network with one input and one output learns.
+pub trait Objective {
+    /// A batch.
+    type Batch;
+
+    /// A batch in at most so many parts of consecutive items: a step's loss and gradients are those of all together.
+    ///
+    /// # Errors
+    /// If the batch does not fit the network.
+    fn parts<'b>(&self, batch: &'b Self::Batch, most: usize) -> Result<Vec<Part<'b>>, TaskError>;
+
+    /// Judges a model.
+    ///
+    /// # Errors
+    /// If the validation data does not fit, or the device fails.
+    fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError>;
+
+    /// What determines the evaluation.
+    fn validation(&self) -> String;
+}
+
+/// The mean loss over the items of a part, and its gradient with respect to the output.
+type PartLoss<'b> = Box<dyn Fn(&[f32]) -> (f32, Vec<f32>) + 'b>;
+
+/// A part of a batch.
+pub struct Part<'b> {
+    /// The input.
+    pub(super) input: &'b [f32],
+    pub(super) loss: PartLoss<'b>,
+    /// Its share of the batch.
+    pub(super) share: f32,
+}
+
+/// The bounds of at most `most` parts of `count` items, all but the last of one size.
+fn bounds(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let size = count.div_ceil(most.max(1)).max(1);
+    (0..count).step_by(size).map(move |from| (from, count.min(from + size)))
+}
+
+/// The share of a part: exactly 1 if it is the whole.
+fn share((from, to): (usize, usize), count: usize) -> f32 {
+    ((to - from) as f64 / count as f64) as f32
+}
+
+/// Classes of images.
+pub struct Classes<'d> {
+    pub(super) classes: usize,
+    pub(super) validation: Option<ValidationSet<'d>>,
+}
+
+impl Objective for Classes<'_> {
+    type Batch = HostBatch;
+
+    fn parts<'b>(&self, batch: &'b HostBatch, most: usize) -> Result<Vec<Part<'b>>, TaskError> {
+        let (count, classes) = (batch.len(), self.classes);
+        let found = batch.targets.len();
+        if found != count * classes || count == 0 || !batch.images.len().is_multiple_of(count) {
+            return Err(TaskError::Batch(format!(
+                "the batch has {found} targets for {count} images; the network has {classes} outputs for each"
+            )));
+        }
+        let image = batch.images.len() / count;
+        let part = |(from, to): (usize, usize)| {
+            let targets = &batch.targets[from * classes..to * classes];
+            Part {
+                input: &batch.images[from * image..to * image],
+                loss: Box::new(move |logits| cross_entropy(logits, targets, classes)),
+                share: share((from, to), count),
+            }
+        };
+        Ok(bounds(count, most).map(part).collect())
+    }
+
+    fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError> {
+        let evaluate = |set: &ValidationSet<'_>| set.evaluate(|batch| model.infer(&batch.images));
+        self.validation.as_ref().map(evaluate).transpose()
+    }
+
+    fn validation(&self) -> String {
+        ValidationSet::describe(self.validation.as_ref())
+    }
+}
+
+/// The next token at each position of a window.
+pub struct NextToken<'t> {
+    pub(super) vocabulary: usize,
+    pub(super) validation: Option<HeldOut<'t>>,
+}
+
+impl Objective for NextToken<'_> {
+    type Batch = TextBatch;
+
+    fn parts<'b>(&self, batch: &'b TextBatch, most: usize) -> Result<Vec<Part<'b>>, TaskError> {
+        let (count, length, vocabulary) = (batch.windows(), batch.length, self.vocabulary);
+        if batch.ids.len() != batch.targets.len() || batch.targets.len() != count * length || count == 0 {
+            let (ids, targets) = (batch.ids.len(), batch.targets.len());
+            return Err(TaskError::Batch(format!(
+                "the batch has {targets} targets for {ids} tokens in windows of {length}"
+            )));
+        }
+        if let Some(target) = batch.targets.iter().find(|&&target| target as usize >= vocabulary) {
+            return Err(TaskError::Batch(format!(
+                "the batch has the token {target}; the network has {vocabulary} outputs for each position"
+            )));
+        }
+        let part = |(from, to): (usize, usize)| {
+            let targets = &batch.targets[from * length..to * length];
+            Part {
+                input: &batch.ids[from * length..to * length],
+                loss: Box::new(move |logits| next_token(logits, targets, vocabulary)),
+                share: share((from, to), count),
+            }
+        };
+        Ok(bounds(count, most).map(part).collect())
+    }
+
+    fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError> {
+        let evaluate = |text: &HeldOut<'_>| text.evaluate(|ids| model.infer(ids));
+        self.validation.as_ref().map(evaluate).transpose()
+    }
+
+    fn validation(&self) -> String {
+        self.validation
+            .as_ref()
+            .map_or_else(|| "none".to_owned(), HeldOut::describe)
+    }
+}
