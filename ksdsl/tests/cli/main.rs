@@ -10,6 +10,7 @@ mod install;
 mod onnx;
 mod page;
 mod settings;
+mod text;
 mod train;
 
 use serde_json::Value;

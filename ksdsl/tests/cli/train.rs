@@ -21,7 +21,7 @@ const QUICK: [&str; 4] = ["--epochs", "1", "--images", "128"];
 impl Folder {
     /// What a command that succeeds prints.
     #[track_caller]
-    fn printed(&self, args: &[&str]) -> String {
+    pub(super) fn printed(&self, args: &[&str]) -> String {
         let Run { status, stdout, stderr } = self.ksn(args);
         assert_eq!(status, Some(0), "{args:?}: {stderr}");
         stdout
@@ -29,14 +29,14 @@ impl Folder {
 
     /// The status and the message of a command that fails.
     #[track_caller]
-    fn refused(&self, args: &[&str]) -> (i32, String) {
+    pub(super) fn refused(&self, args: &[&str]) -> (i32, String) {
         let Run { status, stdout, stderr } = self.ksn(args);
         let status = status.unwrap();
         assert!(status != 0 && stdout.is_empty(), "{args:?}: {stdout}");
         (status, stderr)
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.0.path()
     }
 }

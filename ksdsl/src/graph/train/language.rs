@@ -7,6 +7,7 @@ use crate::graph::walk::size;
 use crate::ir::{Network, Shape, in_words};
 use crate::value::Value;
 use ksdsl_train_core::metrics::Evaluation;
+use ksdsl_train_core::recipe::{Augment, InvalidRecipe};
 use ksdsl_train_core::run::Facts;
 use ksdsl_train_core::task::TaskError;
 use ksdsl_train_core::text::{HeldOut, Text, TextBatch, TextError, Windows};
@@ -131,6 +132,13 @@ impl LanguageModel {
     /// # Errors
     /// If the text is shorter than a window, or those of the trainer.
     pub fn train(&self, trainer: Trainer<'_>, text: &Text) -> Result<Outcome, LanguageError> {
+        if trainer.recipe().augment != Augment::default() {
+            let (name, expected) = ("augment", "without augmentation for text");
+            return Err(LanguageError::Train(TrainError::Recipe(InvalidRecipe {
+                name,
+                expected,
+            })));
+        }
         let mut source = Windows::of(trainer.recipe(), text, self.length)?;
         let objective = NextToken {
             vocabulary: self.outputs,

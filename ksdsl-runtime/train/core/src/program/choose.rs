@@ -1,6 +1,6 @@
 //! What the command line selects: a recipe, a run folder.
 
-use super::train::RunOptions;
+use super::run_options::RunOptions;
 use crate::json;
 use crate::recipe::Recipe;
 use crate::run::{Facts, Opening};

@@ -9,6 +9,7 @@ pub mod job;
 pub mod options;
 pub mod output;
 pub mod predict;
+mod run_options;
 mod saved;
 mod settings;
 pub mod sweep;

@@ -1,7 +1,8 @@
 //! `sweep`: trains a network with many values of its parameters.
 
 use super::output::print;
-use super::train::{Plan, RunOptions, stopped};
+use super::run_options::RunOptions;
+use super::train::{Plan, stopped};
 use super::{Done, Program};
 use crate::report::Sweep;
 use clap::Args;

@@ -46,6 +46,15 @@ pub enum TextError {
         /// The positions of a window.
         window: usize,
     },
+    /// A batch is too large.
+    Batch {
+        /// Its windows.
+        windows: usize,
+        /// The tokens of each.
+        length: usize,
+        /// The most tokens.
+        most: usize,
+    },
     /// A vocabulary cannot be read, or is not what it should be.
     Vocabulary {
         /// The file, or the option.
@@ -113,6 +122,10 @@ impl fmt::Display for TextError {
                 f,
                 "the {part} text has {found} tokens; the network's windows of {window} need at least {expected}: use more \
                  text or a shorter input"
+            ),
+            Self::Batch { windows, length, most } => write!(
+                f,
+                "a batch of {windows} windows of {length} tokens has more than {most}: choose a smaller `batch`"
             ),
             Self::Vocabulary { place, what } => write!(f, "{place}: {what}"),
         }

@@ -55,10 +55,11 @@ impl Text {
             Vocabulary::Known(tokens) => tokens,
             Vocabulary::Chosen(choice) => choice.tokens(whole, at)?,
         };
+        let training = tokens.encode_part(whole, 0..at)?;
         let validation = tokens.encode_part(whole, at..end)?;
         Ok(Self {
             bytes_per_token: (end - at) as f64 / validation.len().max(1) as f64,
-            training: tokens.encode_part(whole, 0..at)?,
+            training,
             validation,
             tokens,
         })

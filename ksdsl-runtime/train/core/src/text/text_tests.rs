@@ -100,6 +100,15 @@ fn texts_that_cannot_be_had_are_refused() {
         "the text is empty: expected text"
     );
     let text = of(&[b'a'; 40], Choice::Bytes).unwrap();
+    let huge = Recipe {
+        batch: usize::MAX,
+        ..Recipe::nanogpt()
+    };
+    let error = Windows::of(&huge, &text, 4).unwrap_err().to_string();
+    assert!(
+        error.ends_with("windows of 4 tokens has more than 1073741824: choose a smaller `batch`"),
+        "{error}"
+    );
     let error = Windows::of(&Recipe::nanogpt(), &text, 36).unwrap_err().to_string();
     assert_eq!(
         error,

@@ -6,6 +6,9 @@ use crate::recipe::Recipe;
 use crate::source::{Batch, EpochBatches, Source};
 use std::ops::Range;
 
+/// The most tokens of a batch.
+const MOST: usize = 1 << 30;
+
 /// Windows of a text with the tokens that follow each of theirs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TextBatch {
@@ -70,10 +73,15 @@ impl<'t> Windows<'t> {
     /// Windows of `length` tokens, with the batch size, seed and epochs of a recipe.
     ///
     /// # Errors
-    /// If the training text is shorter than a window and the token after it.
+    /// If the training text is shorter than a window and the token after it, or a batch has more than 2^30 tokens.
     pub fn of(recipe: &Recipe, text: &'t Text, length: usize) -> Result<Self, TextError> {
         super::fits("training", text.training.len(), length)?;
-        let per_pass = (text.training.len() / (recipe.batch * length).max(1)).max(1);
+        let of_batch = recipe.batch.saturating_mul(length);
+        if of_batch > MOST {
+            let (windows, most) = (recipe.batch, MOST);
+            return Err(TextError::Batch { windows, length, most });
+        }
+        let per_pass = (text.training.len() / of_batch.max(1)).max(1);
         Ok(Self {
             text,
             length,

@@ -3,16 +3,18 @@
 mod error;
 #[doc(hidden)]
 pub mod learner;
+mod outcome;
 mod session;
 
 pub use crate::progress::{Best, End};
 pub use crate::task::ValidationSet;
 pub use error::{Diverged, TrainError};
+pub use outcome::Outcome;
 
 use crate::data::{Dataset, Scaling, Sizes};
 use crate::interrupt::Stop;
 use crate::metrics::Evaluation;
-use crate::recipe::Recipe;
+use crate::recipe::{InvalidRecipe, Recipe};
 use crate::record::{Epoch, Observer, Start};
 use crate::run::{Companion, Description, Facts, Opening, RunFolder};
 use crate::source::{Batch, HostBatch, Source};
@@ -34,23 +36,6 @@ pub struct Trainer<'t> {
     stop: Stop,
     every_steps: Option<u64>,
     every: Duration,
-}
-
-/// The outcome of a training run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// How the run ended.
-    pub end: End,
-    /// Completed epochs.
-    pub epochs: u32,
-    /// Completed steps.
-    pub steps: u64,
-    /// The best evaluation, if there is one.
-    pub best: Option<Best>,
-    /// The final model's evaluation on the validation set; `None` after an interruption.
-    pub evaluation: Option<Evaluation>,
-    /// The averaged model's evaluation, if there is one.
-    pub averaged: Option<Evaluation>,
 }
 
 impl<'t> Trainer<'t> {
@@ -150,6 +135,14 @@ impl<'t> Trainer<'t> {
         network: Sizes,
         training: Option<Sizes>,
     ) -> Result<Option<ValidationSet<'t>>, TrainError> {
+        // Images are not drawn at random: an epoch is a pass over them.
+        if self.recipe.steps_per_epoch.is_some() {
+            let (name, expected) = (
+                "steps_per_epoch",
+                "null for images, whose epochs are passes over the data",
+            );
+            return Err(TrainError::Recipe(InvalidRecipe { name, expected }));
+        }
         let validation = self.validation.take();
         check_sizes("training", training, network)?;
         check_sizes("validation", validation.as_ref().map(|set| set.data.sizes()), network)?;
