@@ -37,13 +37,18 @@ fn infer(net: &str, name: &str, (weights, inputs, outputs): (&str, &str, &str)) 
         &File::read(Path::new(weights))?,
         &File::read(Path::new(inputs))?,
     )?;
-    let found = found.into_iter().enumerate().map(|(at, values)| (format!("output.{at}"), values));
-    write(outputs, &found.collect(), Kind::F32, |value| value.to_le_bytes().to_vec())
+    let found = found
+        .into_iter()
+        .enumerate()
+        .map(|(at, values)| (format!("output.{at}"), values));
+    write(outputs, &found.collect(), Kind::F32, |value| {
+        value.to_le_bytes().to_vec()
+    })
 }
 
 fn run(network: &Network, weights: &File, inputs: &File) -> Result<Vec<Vec<f32>>, Box<dyn Error>> {
-    let graph: Graph<f32, CpuExec> =
-        Graph::new(network.clone(), CpuExec, |parameter| singles(weights, &parameter.key)).map_err(|e| e.to_string())?;
+    let graph: Graph<f32, CpuExec> = Graph::new(network.clone(), CpuExec, |parameter| singles(weights, &parameter.key))
+        .map_err(|e| e.to_string())?;
     let inputs: Vec<Vec<f32>> = (0..network.inputs.len())
         .map(|at| singles(inputs, &format!("input.{at}")).ok_or(format!("no tensor `input.{at}` of F32")))
         .collect::<Result<_, _>>()?;
@@ -105,7 +110,12 @@ fn doubles(file: &File, key: &str) -> Option<Vec<f64>> {
     Some(numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
 }
 
-fn write<E: Copy>(path: &str, found: &Values<E>, kind: Kind, bytes: impl Fn(E) -> Vec<u8>) -> Result<(), Box<dyn Error>> {
+fn write<E: Copy>(
+    path: &str,
+    found: &Values<E>,
+    kind: Kind,
+    bytes: impl Fn(E) -> Vec<u8>,
+) -> Result<(), Box<dyn Error>> {
     let tensor = |(key, values): (&String, &Vec<E>)| Tensor {
         key: key.clone(),
         kind,

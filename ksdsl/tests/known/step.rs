@@ -38,7 +38,9 @@ pub(crate) fn graph<E: CpuReal>(network: &Network, values: &Values<E>) -> Result
 where
     CpuExec: Exec<E, Err = ksdsl_cpu::Error>,
 {
-    Graph::new(network.clone(), CpuExec, |parameter| values.get(&parameter.key).cloned())
+    Graph::new(network.clone(), CpuExec, |parameter| {
+        values.get(&parameter.key).cloned()
+    })
 }
 
 /// The loss of outputs, and its gradient with respect to them.
@@ -79,7 +81,9 @@ where
     insert_all(&mut found, "inference", graph.infer_all(&batch.inputs())?);
     let (value, gradients) = pass(&mut graph, batch, &mut found)?;
     found.insert("loss".to_owned(), vec![E::of(value)]);
-    let gradients = gradients.into_iter().map(|(key, value)| (format!("gradient.{key}"), value));
+    let gradients = gradients
+        .into_iter()
+        .map(|(key, value)| (format!("gradient.{key}"), value));
     found.extend(gradients);
     let trained = trained(network, weights, batch, (steps, eps))?;
     found.extend(trained.into_iter().map(|(key, value)| (format!("adamw.{key}"), value)));
@@ -87,7 +91,12 @@ where
 }
 
 fn insert_all<E>(found: &mut Values<E>, name: &str, outputs: Vec<Vec<E>>) {
-    found.extend(outputs.into_iter().enumerate().map(|(at, y)| (format!("{name}.{at}"), y)));
+    found.extend(
+        outputs
+            .into_iter()
+            .enumerate()
+            .map(|(at, y)| (format!("{name}.{at}"), y)),
+    );
 }
 
 /// A training pass: the loss and the gradients; it leaves the outputs in `found`.
@@ -120,13 +129,20 @@ fn trained<E: CpuReal>(
 where
     CpuExec: Updates<E> + Exec<E, Buf = CpuBuf<E>, Err = ksdsl_cpu::Error>,
 {
-    let mut optimiser: Optimiser<E, CpuExec> = Optimiser::new(AdamW { eps, decay: 0.01, ..AdamW::default() });
+    let mut optimiser: Optimiser<E, CpuExec> = Optimiser::new(AdamW {
+        eps,
+        decay: 0.01,
+        ..AdamW::default()
+    });
     let slots: Vec<Slot> = graph(network, weights)?.parameters().iter().map(slot).collect();
     optimiser.know(&slots);
     let mut values = weights.clone();
     for _ in 0..steps {
         let (_, gradients) = pass(&mut graph(network, &values)?, batch, &mut Values::new())?;
-        let mut buffers: Vec<CpuBuf<E>> = slots.iter().map(|slot| CpuBuf::from_vec(gradients[&slot.key].clone())).collect();
+        let mut buffers: Vec<CpuBuf<E>> = slots
+            .iter()
+            .map(|slot| CpuBuf::from_vec(gradients[&slot.key].clone()))
+            .collect();
         optimiser.begin(&CpuExec, &mut buffers)?;
         for (at, (slot, gradient)) in slots.iter().zip(&buffers).enumerate() {
             let mut buffer = CpuBuf::from_vec(values[&slot.key].clone());
