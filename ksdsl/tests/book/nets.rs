@@ -233,7 +233,10 @@ fn feed_forward(w: u64, h: u64) -> u64 {
 /// Vaswani et al. 2017: a layer of an encoder and one of a decoder, of width 64, with two and three norms.
 fn translator_layers() -> [u64; 2] {
     let [attention, feed_forward] = [attention(64), feed_forward(64, 256)];
-    [attention + feed_forward + 2 * 128, 2 * attention + feed_forward + 3 * 128]
+    [
+        attention + feed_forward + 2 * 128,
+        2 * attention + feed_forward + 3 * 128,
+    ]
 }
 
 /// Embeddings of 256 words and positions, and 128 features; a block with two norms; the heads of words and of order.
@@ -266,10 +269,18 @@ fn sharing_of_the_literature_leaves_the_blocks_it_should() {
         ("albert", "albert", [albert(1, 1), albert(6, 2)]),
         ("mobilellm", "mobilellm", [mobilellm(3, 1), mobilellm(6, 2)]),
         ("subformer", "subformer", [subformer(1, 1), subformer(4, 3)]),
-        ("takase_kiyono", "takase_kiyono", [takase_kiyono(3, 1), takase_kiyono(6, 3)]),
+        (
+            "takase_kiyono",
+            "takase_kiyono",
+            [takase_kiyono(3, 1), takase_kiyono(6, 3)],
+        ),
         ("takase_kiyono", "cycle", [takase_kiyono(3, 1), takase_kiyono(6, 3)]),
         ("takase_kiyono", "cycle_rev", [takase_kiyono(3, 1), takase_kiyono(6, 3)]),
-        ("takase_kiyono", "layers_of_their_own", [takase_kiyono(6, 1), takase_kiyono(6, 3)]),
+        (
+            "takase_kiyono",
+            "layers_of_their_own",
+            [takase_kiyono(6, 1), takase_kiyono(6, 3)],
+        ),
     ] {
         let parameters = example(file, net, &[]).parameters;
         assert_eq!([parameters.trainable, parameters.unshared], expected, "{net}");
