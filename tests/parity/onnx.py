@@ -184,7 +184,8 @@ def compare(net: Net, ksn: Path, more: list[str], folder: Path) -> list[object]:
             differences = [max(it, distance(y, expected)) for it, y in zip(differences, found, strict=True)]
         model.float()
     unique = sum(it.numel() * 4 for it in model.state_dict().values())
-    if unique > 4e6 and path.stat().st_size > 1.01 * unique:
+    # Loops that are written out have many nodes.
+    if unique > 4e6 and not steps and path.stat().st_size > 1.01 * unique:
         raise ValueError(f"{path.stat().st_size} bytes for {unique} of weights")
     limit = max(LIMIT, 4 * differences[0])
     if max(differences[1:]) > limit:
