@@ -17,6 +17,7 @@ const LIBRARY: &[(&str, &str)] = &[
     ("std/mobile.ksn", include_str!("../std/mobile.ksn")),
     ("std/tokens.ksn", include_str!("../std/tokens.ksn")),
     ("std/gates.ksn", include_str!("../std/gates.ksn")),
+    ("std/language.ksn", include_str!("../std/language.ksn")),
 ];
 
 /// The library's files: names and texts.

@@ -18,8 +18,8 @@ fn parameters(text: &str) -> u64 {
     Summary::new(network, 1).parameters.trainable
 }
 
-const IMPORTS: &str =
-    "use \"std/residual.ksn\"\nuse \"std/mobile.ksn\"\nuse \"std/tokens.ksn\"\nuse \"std/gates.ksn\"\n";
+const IMPORTS: &str = "use \"std/residual.ksn\"\nuse \"std/mobile.ksn\"\nuse \"std/tokens.ksn\"\nuse \"std/gates.ksn\"
+use \"std/language.ksn\"\n";
 
 /// A network with the stem of a ResNet for ImageNet and its classifier.
 fn resnet(body: &str) -> u64 {
@@ -183,6 +183,38 @@ fn gates_have_the_parameters_of_their_papers() {
         parameters("net n { input 32 x 8 x 8 cbam(reduction = 8) }"),
         2 * 32 * 4 + 2 * 49 + 2
     );
+}
+
+/// TinyLlama (huggingface.co/TinyLlama/TinyLlama-1.1B-Chat-v1.0) has 1100048384: transformers' `LlamaForCausalLM` with 2048
+/// features, 22 layers, 32 heads, 4 of keys, 5632 hidden and 32000 words.
+#[test]
+fn llama_layers_make_tiny_llama() {
+    let counted = parameters(
+        "net n { input 8 of 32000 embedding(2048)
+        repeat 22 { llama_layer(heads = 32, hidden = 5632, key_heads = 4) }
+        rms_norm; linear(32000, bias = false) }",
+    );
+    assert_eq!(counted, 1_100_048_384);
+    let attention = parameters("net n { input 8 x 64 rotary_attention(4, key_heads = 2, causal = false, base = 500) }");
+    assert_eq!(attention, 2 * 64 * 64 + 2 * 64 * 32);
+    assert_eq!(parameters("net n { input 8 x 64 swiglu(96) }"), 3 * 64 * 96);
+}
+
+/// `nn.TransformerEncoderLayer(512, 8, 2048)` and `nn.TransformerDecoderLayer(512, 8, 2048)`.
+#[test]
+fn encoder_and_decoder_layers_have_the_parameters_of_pytorchs() {
+    let encoder = parameters("net n { input 8 x 512 encoder_layer(heads = 8, hidden = 2048) }");
+    assert_eq!(encoder, 3_152_384);
+    let decoder = parameters(
+        "net n { input source: 8 x 512 input target: 6 x 512
+        from target; decoder_layer(memory = source, heads = 8, hidden = 2048) }",
+    );
+    assert_eq!(decoder, 4_204_032);
+    let parts = parameters(
+        "net n { input source: 8 x 512 input target: 6 x 512
+        from target; cross_attention(memory = source, heads = 8); feed_forward(2048, act = gelu, norm = rms_norm) }",
+    );
+    assert_eq!(parts, 4 * (512 * 512 + 512) + 2 * 512 * 2048 + 2048 + 512 + 512);
 }
 
 /// The files compile alone, and what they define is used by these tests and listed in the book.

@@ -31,7 +31,7 @@ import torch
 import torchvision.models as tv
 import transformers
 from packaged import albert, albert_call, albert_inputs, gates, llama, retinanet, retinanet_call
-from references import TRM, MultiTask, ResNetA, Siamese, TiedConvolutional, TiedDeep, UNet, dcgan_generator
+from references import MultiTask, ResNetA, Siamese, TiedConvolutional, TiedDeep, UNet, dcgan_generator
 from safetensors.torch import load_file, save_file
 from section import KNOWN_TITLE, put_section
 from table import number, table
@@ -184,10 +184,6 @@ KNOWN = [
     Known("siamese", "pair", "Koch et al. 2015, restated", "torch", Siamese, lambda: (*GREY(), *GREY())),
     Known(
         "multi_task", "class_and_box", "Caruana 1997, restated", "torch", MultiTask, images(3, 32, 32), outputs=tuple
-    ),
-    Known(
-        "trm", "sudoku", "Jolicoeur-Martineau 2025, restated", "torch", TRM,
-        lambda: (torch.randint(12, (2, 81)),), ("core", "embedding", "position", "head"),
     ),
 ]  # fmt: skip
 

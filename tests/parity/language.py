@@ -1,232 +1,348 @@
 #!/usr/bin/env python3
-"""Trains a language model with `ksn train` and its exported module with PyTorch: same weights, windows and recipe.
+"""Compares the language models of `examples/nets` with transformers, with their authors' code restated, and with PyTorch.
 
-    cargo build --release -p ksdsl --bin ksn
-    python tests/parity/language.py                        nanoGPT's recipe for CPUs: three seeds of 2,000 steps
-    python tests/parity/language.py --steps 100 --seeds 1  a short run
-    python tests/parity/language.py --only unshared        one network; --ksn PROGRAM, --threads N
+    cargo build --release -p ksdsl --bin ksn --example graph_worker
+    python tests/parity/language.py                        all networks
+    python tests/parity/language.py target/debug           with the programs of this folder
+    python tests/parity/language.py --only 'ouro*'         some, without writing language.csv
+    python tests/parity/language.py --table docs/parity.md all, and the section of the page with their results
+    python tests/parity/language.py --store tests/data/language   also writes the files of the Rust tests
 
-Both programs learn the embedded text by its 65 characters, in turns, with the same number of threads. The table has, for each
-network, its parameters, the mean final validation losses over all of the validation text, the largest difference of a
-training loss within the first 50 steps (later ones differ by rounding that training amplifies), and the seconds of the steps
-without evaluation. Fails if an early loss differs by more than 1e-3. Needs torch and safetensors; an idle machine for times.
+Each network at a small size, with random weights and batch, in the reference (`looped.py`, `encoders.py`), in the exported
+module, and on our graph executor: outputs of inference and of training, the loss, all gradients, and all tensors after ten
+steps of AdamW. The loss is the mean cross entropy of all positions of the first output, plus the sum of every other output
+with weights from -1 to 2. Writes `language.csv`; fails above the limits. Needs torch, transformers and safetensors.
 """
 
 import argparse
 import csv
-import gzip
-import importlib.util
-import math
-import statistics
+import fnmatch
+import re
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
+from encoders import GPT2, TRM, Albert, Subformer, TakaseKiyono
+from looped import Halting, Huginn, Llama, Ouro, Universal
+from safetensors.torch import load_file, save_file
+from section import LANGUAGE_TITLE, put_section
+from table import number, table
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[2]
-NET = ROOT / "examples/nets/nanogpt.ksn"
-TEXT = ROOT / "ksdsl-runtime/train/core/data/tinyshakespeare.txt.gz"
-# At equal depth, and at about equal parameters by width.
-NETS = {
-    "unshared": [],
-    "pairs": ["kernels=2"],
-    "one block": ["kernels=1"],
-    "one block, rank 8": ["kernels=1", "rank=8"],
-    "pairs, wider": ["kernels=2", "width=180"],
-    "one block, wider": ["kernels=1", "width=256"],
-    "one block, rank 8, wider": ["kernels=1", "rank=8", "width=232"],
-}
-LENGTH, BATCH, PER_EPOCH = 64, 12, 250
-RATE, LAST, WARM_UP, CLIP = 1e-3, 0.1, 100, 1.0
-EARLY, TOLERANCE = 50, 1e-3
-MASK = 2**64 - 1
+sys.path.append(str(ROOT / "examples/pytorch"))
+from convert import network  # noqa: E402
+
+CSV = ROOT / "tests/parity/language.csv"
+KINDS = ["inference", "output", "loss", "gradient", "adamw"]
+HEAD = ["network", "reference", "parameters", "system", "precision", *KINDS]
+# One pass, and after the steps.
+LIMITS = {torch.float64: (*[1e-10] * 4, 1e-8), torch.float32: (*[1e-5] * 4, 1e-3)}
+EPS = {torch.float64: 1e-8, torch.float32: 1e-3}
+BATCH, STEPS = 4, 10
+# A gradient below this part of the largest is zero but for rounding: that of the biases of keys, as softmax ignores them.
+ZERO = 1e-10
+
+TEXT = """\
+{title}
+
+`tests/parity/language.py` compares the language models of `examples/nets`, at a small size and with random weights, with a
+reference: transformers, PyTorch's own layers, or the authors' code restated in `tests/parity/looped.py` and `encoders.py`. The
+exported module and the graph executor get the reference's tensors, and all three the same batch. Compared are outputs of
+inference (sequences stop at their exits) and of training, the loss, all gradients, and all tensors after ten steps of AdamW;
+each difference is the largest one, relative to the largest value of its tensor. In single precision the reference is that in
+double precision, and AdamW's epsilon is 1e-3. `tests/parity/language.csv` keeps the results.
+
+```sh
+cargo build --release -p ksdsl --bin ksn --example graph_worker
+python tests/parity/language.py --table docs/parity.md
+```
+
+"""
+
+Tensors = dict[str, Tensor]
+SMALL = dict(vocabulary=11, context=6, width=8, heads=2)
+LLAMA = SMALL | dict(heads=4, key_heads=2, hidden=12)
 
 
-def mix(state: int) -> int:
-    """SplitMix64."""
-    z = (state + 0x9E3779B97F4A7C15) & MASK
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
-    return z ^ (z >> 31)
+@dataclass(frozen=True)
+class Model:
+    """A network of ours, its settings, and what it must compute."""
+
+    net: str
+    name: str
+    settings: dict[str, float]
+    reference: Callable[[SimpleNamespace], nn.Module]
+    file: str = ""
+    # The number of ids of each input.
+    inputs: tuple[int, ...] = (11,)
+    # Whether sequences can stop early.
+    exits: bool = False
+
+    def path(self) -> Path:
+        return ROOT / f"examples/nets/{self.file or self.net}.ksn"
+
+    def texts(self) -> list[str]:
+        return [f"{name}={value}" for name, value in self.settings.items()]
 
 
-def start(run: int, step: int, window: int, places: int) -> int:
-    """Where a window starts: the trainer's `random::seed` for windows, as a place."""
-    windows = 6
-    seed = mix(run)
-    for part in (windows, step, window):
-        seed = mix(seed ^ mix(part))
-    return seed * places >> 64
+def settings(**changed: float) -> dict[str, float]:
+    return SMALL | changed
 
 
-def texts() -> tuple[Tensor, Tensor]:
-    """Training and validation text, as nanoGPT's `prepare.py` makes them."""
-    text = gzip.open(TEXT, "rt").read()
-    ids = {character: i for i, character in enumerate(sorted(set(text)))}
-    tokens = torch.tensor([ids[character] for character in text])
-    return tokens[: int(len(text) * 0.9)], tokens[int(len(text) * 0.9) :]
+TWO = settings(hidden=12, depth=6, kernels=3)
+MODELS = [
+    Model("gpt2", "transformers' GPT2LMHeadModel", settings(depth=2), GPT2),
+    Model(
+        "albert", "transformers' AlbertForPreTraining", settings(small=4, depth=4, groups=2), Albert, inputs=(11, 2)
+    ),
+    Model(
+        "mobilellm", "transformers' LlamaForCausalLM, each layer twice", LLAMA | dict(depth=2),
+        lambda n: Llama(n, [0, 0, 1, 1], "wte"),
+    ),
+    Model(
+        "relaxed_recursive", "transformers' LlamaForCausalLM in a cycle, with LoRA", LLAMA | dict(kernels=2, loops=2, rank=2),
+        lambda n: Llama(n, [0, 1, 0, 1], "embedding", n.rank),
+    ),
+    Model("universal_transformer", "nn.TransformerEncoderLayer", settings(hidden=12, steps=3), Universal),
+    Model(
+        "halting", "nn.TransformerEncoderLayer", settings(hidden=12, steps=4), Halting, "universal_transformer", exits=True,
+    ),
+    Model("huginn", "restated", settings(hidden=12, steps=5, gradients=2, before=1, inside=2, after=1), Huginn),
+    Model("ouro", "restated", settings(hidden=12, depth=2, steps=4, base=100, threshold=0.6), Ouro, exits=True),
+    Model(
+        "takase_kiyono", "nn.TransformerEncoderLayer and DecoderLayer", TWO,
+        lambda n: TakaseKiyono(n, [0, 0, 1, 1, 2, 2]), inputs=(11, 11),
+    ),
+    Model(
+        "cycle", "nn.TransformerEncoderLayer and DecoderLayer", TWO,
+        lambda n: TakaseKiyono(n, [0, 1, 2, 0, 1, 2]), "takase_kiyono", (11, 11),
+    ),
+    Model(
+        "cycle_rev", "nn.TransformerEncoderLayer and DecoderLayer", TWO,
+        lambda n: TakaseKiyono(n, [0, 1, 2, 2, 1, 0]), "takase_kiyono", (11, 11),
+    ),
+    Model(
+        "subformer", "nn.TransformerEncoderLayer and DecoderLayer",
+        settings(small=4, small_heads=2, hidden=12, depth=5), Subformer, inputs=(11, 11),
+    ),
+    Model(
+        "trm", "restated",
+        dict(vocabulary=5, length=6, width=8, heads=2, hidden=12, layers=2, updates=2, rounds=2, steps=2), TRM,
+        inputs=(5,), exits=True,
+    ),
+]  # fmt: skip
 
 
-def rate(step: int, steps: int) -> float:
-    """nanoGPT's `get_lr`."""
-    if step < WARM_UP:
-        return RATE * (step + 1) / (WARM_UP + 1)
-    done = (step - WARM_UP) / (steps - WARM_UP)
-    return RATE * (LAST + (1 - LAST) * (1 + math.cos(math.pi * done)) / 2)
+def places(module: nn.Module) -> dict[str, str]:
+    """Of each path of a layer's tensor the key that ours has for it."""
+    keys = {key: key for key in module.state_dict()}
+    for key, visits in module.ties.items():
+        keys |= dict.fromkeys(visits.split(), key)
+    return keys
 
 
-def warmed(step: int, steps: int) -> float:
-    """A run shorter than the warm-up ends within it."""
-    if steps >= WARM_UP:
-        return rate(step, steps)
-    return RATE * (1 / (WARM_UP + 1) + (1 - 1 / (WARM_UP + 1)) * step / steps)
+def gathered(theirs: nn.Module, keys: dict[str, str], of: Callable[[Tensor], Tensor]) -> Tensors:
+    return {keys[path]: tensor.detach().clone() for path, tensor in theirs.named(of)}
 
 
-@dataclass
-class Run:
-    """What a training gave."""
-
-    losses: list[float]
-    validation: float
-    seconds: float
-    parameters: int
+def of_module(ours: nn.Module, of: Callable[[Tensor], Tensor]) -> Tensors:
+    return {key: of(parameter).detach().clone() for key, parameter in ours.named_parameters()}
 
 
-def ours(ksn: Path, settings: list[str], seed: int, steps: int, threads: int, folder: Path, *more: str) -> Path:
-    """Trains with `ksn train`; the run folder."""
-    chosen = [part for setting in settings for part in ("--set", setting)]
-    command = [ksn, "train", NET, *chosen, "--data", "text:shakespeare", "--tokens", "characters"]
-    command += ["--recipe", "nanogpt", "--steps", str(steps), "--seed", str(seed), "--threads", str(threads)]
-    subprocess.run([*map(str, command), "--out", str(folder), *more], check=True, capture_output=True)
-    return next(folder.iterdir())
+def randomise(model: nn.Module, generator: torch.Generator) -> None:
+    """Norms near the identity, everything else as large as keeps values near 1; numbers of single precision."""
+    for key, tensor in model.named_parameters():
+        noise = torch.randn(tensor.shape, generator=generator)
+        is_scale = tensor.ndim == 1 and key.endswith("weight")
+        tensor.data = (1 + 0.2 * noise if is_scale else 0.3 * noise).to(tensor.dtype)
 
 
-def read(run: Path) -> Run:
-    steps = list(csv.DictReader((run / "steps.csv").open()))
-    epochs = list(csv.DictReader((run / "epochs.csv").open()))
-    tensors = load_file(run / "model.safetensors")
-    return Run(
-        losses=[float(row["loss"]) for row in steps],
-        validation=float(epochs[-1]["validation_loss"]),
-        seconds=sum(float(row["seconds"]) for row in epochs),
-        parameters=sum(tensor.numel() for tensor in tensors.values()),
-    )
+def loss_of(outputs: tuple[Tensor, ...], targets: Tensor) -> Tensor:
+    loss = F.cross_entropy(outputs[0].flatten(0, 1), targets)
+    for y in outputs[1:]:
+        loss = loss + (y.flatten() * torch.linspace(-1, 2, y.numel(), dtype=torch.float64).to(y.dtype)).sum()
+    return loss
 
 
-def exported(ksn: Path, settings: list[str], folder: Path) -> nn.Module:
-    """The network as `ksn export pytorch` writes it."""
-    module = folder / "module.py"
-    chosen = [part for setting in settings for part in ("--set", setting)]
-    subprocess.run([str(ksn), "export", "pytorch", str(NET), *chosen, "-o", str(module)], check=True)
-    loader = importlib.util.spec_from_file_location("module", module)
-    python = importlib.util.module_from_spec(loader)
-    loader.loader.exec_module(python)
-    return [value for value in vars(python).values() if isinstance(value, type)][-1]()
+def run(model: nn.Module, batch: list[Tensor], targets: Tensor, eps: float, gather: Callable) -> Tensors:
+    """What PyTorch makes of a case; `gather` names the tensors that a function makes of the parameters."""
 
+    def outputs() -> tuple[Tensor, ...]:
+        found = model(*batch)
+        return found if isinstance(found, tuple) else (found,)
 
-def windows(text: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """All of a text: its windows, and of the last those targets that no other has."""
-    targets = len(text) - 1
-    whole = targets // LENGTH
-    starts = [i * LENGTH for i in range(whole)]
-    for first in range(0, whole, 64):
-        part = starts[first : first + 64]
-        yield (
-            torch.stack([text[s : s + LENGTH] for s in part]),
-            torch.stack([text[s + 1 : s + LENGTH + 1] for s in part]),
-        )
-    if left := targets % LENGTH:
-        known = torch.full((LENGTH - left,), -100)
-        yield text[None, -LENGTH - 1 : -1], torch.cat([known, text[-left:]])[None]
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, text: Tensor) -> float:
-    model.eval()
-    nats = sum(F.cross_entropy(model(x).flatten(0, 1), y.flatten(), reduction="sum") for x, y in windows(text))
+    with torch.no_grad():
+        model.eval()
+        found = {f"inference.{at}": y for at, y in enumerate(outputs())}
     model.train()
-    return float(nats) / (len(text) - 1)
-
-
-def theirs(model: nn.Module, seed: int, steps: int, training: Tensor, validation: Tensor) -> Run:
-    """nanoGPT's training loop."""
-    groups = [
-        {"params": [p for p in model.parameters() if p.dim() >= 2], "weight_decay": 0.1},
-        {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.99))
-    losses, seconds = [], 0.0
-    for step in range(steps):
-        began = time.perf_counter()
-        starts = [start(seed, step, window, len(training) - LENGTH) for window in range(BATCH)]
-        x = torch.stack([training[s : s + LENGTH] for s in starts])
-        y = torch.stack([training[s + 1 : s + LENGTH + 1] for s in starts])
-        for group in optimiser.param_groups:
-            group["lr"] = warmed(step, steps)
-        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=1e-2, eps=eps)
+    for step in range(STEPS):
+        model.zero_grad()
+        made = outputs()
+        loss = loss_of(made, targets)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+        if step == 0:
+            found |= {f"output.{at}": y.detach() for at, y in enumerate(made)} | {"loss": loss.detach()}
+            found |= {f"gradient.{key}": it for key, it in gather(lambda it: it.grad).items()}
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
-        losses.append(loss.item())
-        seconds += time.perf_counter() - began
-    return Run(losses, evaluate(model, validation), seconds, sum(p.numel() for p in model.parameters()))
+    found |= {f"adamw.{key}": it for key, it in gather(lambda it: it).items()}
+    return {key: it.double().flatten() for key, it in found.items()}
 
 
-def compare(name: str, settings: list[str], options: argparse.Namespace, data: tuple[Tensor, Tensor]) -> bool:
-    """Trains a network with both programs and prints its row; whether the early losses agree."""
-    runs: list[tuple[Run, Run]] = []
-    for seed in range(options.seeds):
-        with tempfile.TemporaryDirectory() as path:
-            folder = Path(path)
-            how = (options.ksn, settings, seed)
-            # A step at this rate leaves every weight as it was: the initial model.
-            first = ours(*how, 1, options.threads, folder / "first", "--lr", "1e-30")
-            model = exported(options.ksn, settings, folder)
-            model.load_state_dict(load_file(first / "model.safetensors"))
-            run = read(ours(*how, options.steps, options.threads, folder / "run"))
-            runs.append((run, theirs(model, seed, options.steps, *data)))
-    early = max(abs(a - b) for mine, other in runs for a, b in zip(mine.losses[:EARLY], other.losses[:EARLY]))
-    assert all(mine.parameters == other.parameters for mine, other in runs)
-    mean = lambda values: statistics.mean(values)  # noqa: E731
-    cells = [
-        name,
-        f"{runs[0][0].parameters:,}",
-        f"{mean([mine.validation for mine, _ in runs]):.4f}",
-        f"{mean([other.validation for _, other in runs]):.4f}",
-        f"{early:.1e}",
-        f"{mean([mine.seconds for mine, _ in runs]):.1f}",
-        f"{mean([other.seconds for _, other in runs]):.1f}",
-        f"{statistics.median([other.seconds / mine.seconds for mine, other in runs]):.2f}",
-    ]
-    print("| " + " | ".join(cells) + " |", flush=True)
-    return early <= TOLERANCE
+def largest(tensors: Tensors, start: str) -> float:
+    return max(it.abs().max().item() for key, it in tensors.items() if key.startswith(start))
+
+
+def worst(found: Tensors, expected: Tensors) -> list[float]:
+    """The largest difference of each kind, relative to the largest value of the tensor; of a gradient that is zero but for
+    rounding, relative to the largest gradient."""
+    assert found.keys() == expected.keys(), found.keys() ^ expected.keys()
+    worst, steepest = dict.fromkeys(KINDS, 0.0), largest(expected, "gradient.")
+    for key, value in expected.items():
+        assert value.isfinite().all() and found[key].shape == value.shape, key
+        kind, most = key.partition(".")[0], value.abs().max().item()
+        scale = steepest if kind == "gradient" and most < ZERO * steepest else most
+        worst[kind] = max(worst[kind], (found[key].double() - value).abs().max().item() / scale)
+    return list(worst.values())
+
+
+def export(model: Model, ksn: Path, folder: Path) -> nn.Module:
+    path = folder / f"{model.net}.py"
+    more = [part for text in model.texts() for part in ("--set", text)]
+    command = [ksn, "export", "pytorch", model.path(), "--net", model.net, "-o", path, *more]
+    subprocess.run(command, check=True)
+    return network(path)
+
+
+def check(found: Tensors) -> None:
+    """The case shows something: inputs matter, and every parameter has a gradient."""
+    first = found["inference.0"].unflatten(0, (BATCH, -1))
+    assert (first[0] - first[1]).abs().max() > 1e-3 * first.abs().max(), "the output hardly depends on the input"
+    steepest = largest(found, "gradient.")
+    for key, value in found.items():
+        is_zero = key.startswith("gradient.") and value.abs().max() < ZERO * steepest
+        assert is_zero == bool(re.match(r"gradient\..*[._]k(\.\d+)?\.bias", key)), f"{key}: {value.abs().max()}"
+
+
+def stops(found: Tensors) -> bool:
+    """Whether some sequences stop early in inference, and others do not."""
+    apart = (found["inference.1"] - found["output.1"]).abs().unflatten(0, (BATCH, -1)) > 1e-6
+    return 0 < apart.any(1).sum() < BATCH
+
+
+@dataclass(frozen=True)
+class Case:
+    """A reference with random weights, and a batch."""
+
+    model: Model
+    theirs: nn.Module
+    keys: dict[str, str]
+    batch: list[Tensor]
+    targets: Tensor
+
+    @staticmethod
+    def drawn(model: Model, keys: dict[str, str], seed: int) -> "Case":
+        generator = torch.Generator().manual_seed(seed)
+        theirs = model.reference(SimpleNamespace(**model.settings)).double()
+        randomise(theirs, generator)
+        length = model.settings.get("context") or model.settings["length"]
+        batch = [torch.randint(most, (BATCH, length), generator=generator) for most in model.inputs]
+        targets = torch.randint(model.settings["vocabulary"], (BATCH * length,), generator=generator)
+        return Case(model, theirs, keys, batch, targets)
+
+    def weights(self) -> Tensors:
+        return gathered(self.theirs, self.keys, lambda it: it)
+
+    def expected(self, eps: float) -> Tensors:
+        initial = {key: it.clone() for key, it in self.theirs.state_dict().items()}
+        found = run(self.theirs, self.batch, self.targets, eps, lambda of: gathered(self.theirs, self.keys, of))
+        self.theirs.load_state_dict(initial)
+        return found
+
+    def tensors(self, dtype: torch.dtype) -> Tensors:
+        """What the graph executor gets."""
+        tensors = {f"weight.{key}": it.to(dtype).contiguous() for key, it in self.weights().items()}
+        tensors |= {f"input.{at}": it.to(dtype) for at, it in enumerate(self.batch)} | {"targets": self.targets.to(dtype)}
+        return tensors | {"steps": torch.tensor([STEPS], dtype=dtype), "eps": torch.tensor([EPS[dtype]], dtype=dtype)}
+
+
+def case_of(model: Model, keys: dict[str, str]) -> Case:
+    """The first case that shows what it should."""
+    for seed in range(100):
+        case = Case.drawn(model, keys, seed)
+        found = case.expected(EPS[torch.float64])
+        if not model.exits or stops(found):
+            check(found)
+            return case
+    raise AssertionError(f"{model.net}: in each case all sequences stop, or none")
+
+
+def compare(model: Model, tools: Path, folder: Path, store: Path | None) -> list[list[str]]:
+    ours = export(model, tools / "ksn", folder).double()
+    case = case_of(model, places(ours))
+    weights = case.weights()
+    assert weights.keys() == ours.state_dict().keys(), weights.keys() ^ ours.state_dict().keys()
+    count, rows = f"{sum(it.numel() for it in weights.values()):,}", []
+    for dtype, limits in LIMITS.items():
+        expected = case.expected(EPS[dtype])
+        ours.load_state_dict(weights)
+        module = run(ours.to(dtype), case.batch, case.targets, EPS[dtype], lambda of: of_module(ours, of))
+        engine = worker(model, tools, case.tensors(dtype), folder)
+        if store and dtype == torch.float64:
+            text = {"settings": " ".join(model.texts()), "file": model.path().name}
+            save_file(case.tensors(dtype) | expected, store / f"{model.net}.safetensors", metadata=text)
+        errors = {"exported module": worst(module, expected), "graph executor": worst(engine, expected)}
+        for system, found in errors.items():
+            # In single precision the module's errors are PyTorch's own.
+            own = errors["exported module"] if dtype == torch.float32 else [0.0] * len(KINDS)
+            bad = any(error > max(limit, 4 * it) for error, limit, it in zip(found, limits, own, strict=True))
+            row = [model.net, model.name, count, system, str(dtype).removeprefix("torch."), *map(number, found)]
+            print(*row, "FAILED" if bad else "", flush=True)
+            rows.append([*row, bad])
+    return rows
+
+
+def worker(model: Model, tools: Path, case: Tensors, folder: Path) -> Tensors:
+    path, outcome = folder / "case.safetensors", folder / f"{model.net}.outcome.safetensors"
+    save_file(case, path)
+    command = [tools / "examples/graph_worker", "--train", model.path(), model.net, path, outcome, *model.texts()]
+    subprocess.run(command, check=True)
+    return load_file(outcome)
+
+
+def section(rows: list[list[str]]) -> str:
+    head = ["network", "reference", "parameters", "system", "precision", *KINDS[:4], "after 10 steps of AdamW"]
+    return TEXT.format(title=LANGUAGE_TITLE) + table(head, [[f"`{net}`", *rest] for net, *rest in rows])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ksn", type=Path, default=ROOT / "target/release/ksn")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--only", choices=NETS, action="append")
+    parser.add_argument("tools", nargs="?", type=Path, default=ROOT / "target/release", help="where cargo builds")
+    parser.add_argument("--only", default="*", help="a pattern of networks")
+    parser.add_argument("--table", type=Path, help="the page whose section to replace")
+    parser.add_argument("--store", type=Path, help="where to write cases with the results of the references")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(f"PyTorch {torch.__version__}, {options.threads} threads, {options.seeds} seeds of {options.steps} steps\n")
-    head = ["network", "parameters", "loss", "PyTorch's loss", "early losses differ by", "seconds", "PyTorch's", "ratio"]
-    print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
-    data = texts()
-    chosen = {name: NETS[name] for name in options.only or NETS}
-    return 0 if all([compare(name, settings, options, data) for name, settings in chosen.items()]) else 1
+    torch.set_num_threads(1)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for model in [it for it in MODELS if fnmatch.fnmatch(it.net, options.only)]:
+            rows += compare(model, options.tools.resolve(), Path(folder), options.store)
+    failed = any(bad for *_, bad in rows)
+    rows = [row for *row, _ in rows]
+    if options.only == "*" and not failed:
+        with CSV.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([HEAD, *rows])
+        if options.table:
+            put_section(options.table, section(rows), LANGUAGE_TITLE)
+    return int(failed or not rows)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -28,8 +28,7 @@ def albert_call(model: nn.Module) -> Callable[..., object]:
 
 def llama(visits: int) -> nn.Module:
     """MobileLLM-125M (Liu et al. 2024, table 9): Llama's layers of the sizes in the paper. In the variant LS each layer is
-    called twice in a row. Transformers computes norms and angles in single precision whatever the model's; here they have
-    the model's."""
+    called twice in a row."""
     config = transformers.LlamaConfig(
         vocab_size=32000, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
         num_key_value_heads=3, rms_norm_eps=1e-5, tie_word_embeddings=True, max_position_embeddings=512, use_cache=False,
@@ -37,9 +36,15 @@ def llama(visits: int) -> nn.Module:
     model = transformers.LlamaForCausalLM(config)
     model.model.layers = nn.ModuleList([it for it in model.model.layers for _ in range(visits)])
     config.num_hidden_layers *= visits
+    return plain(model)
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """Llama with norms and angles in the precision of the model, where transformers has single precision always."""
     for norm in [it for it in model.modules() if type(it).__name__ == "LlamaRMSNorm"]:
         norm.forward = lambda x, norm=norm: F.rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
-    model.model.rotary_emb.forward = angles
+    features = model.config.hidden_size // model.config.num_attention_heads
+    model.model.rotary_emb.forward = lambda x, position_ids: angles(x, position_ids, features)
     return model
 
 

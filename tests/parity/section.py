@@ -11,6 +11,7 @@ from table import number, table
 
 TITLE = "## Deep networks with batch norms"
 KNOWN_TITLE = "## Networks of the literature"
+LANGUAGE_TITLE = "## Language models"
 
 TEXT = """\
 {title}
@@ -80,7 +81,7 @@ def split(page: str, title: str) -> tuple[str, str, str]:
 def keep_section(path: Path, page: str) -> str:
     """The page with the sections of the file that other scripts write."""
     old = path.read_text() if path.exists() else ""
-    sections = [split(old, title)[1] for title in (TITLE, KNOWN_TITLE)]
+    sections = [split(old, title)[1] for title in (TITLE, KNOWN_TITLE, LANGUAGE_TITLE)]
     return "\n".join([page, *(section.rstrip("\n") + "\n" for section in sections if section)])
 
 

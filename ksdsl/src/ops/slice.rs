@@ -41,6 +41,10 @@ impl Operation for Slice {
         Call::new("slice").with("start", self.start).with("end", self.end)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         Ok(inputs[0].with_channels(self.end - self.start))
     }
@@ -55,13 +59,13 @@ impl Operation for Slice {
     }
 
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
-        let x = to.x();
-        to.slice(&x, 1, [self.start, self.end])
+        let (x, axis) = (to.x(), to.shape().python_channels());
+        to.slice(&x, onnx::long(axis as u64), [self.start, self.end])
     }
 
     fn python(&self, to: &mut Python) {
-        let length = self.end - self.start;
-        let args = ["1".to_owned(), self.start.to_string(), length.to_string()];
+        let (length, axis) = (self.end - self.start, to.inputs()[0].1.python_channels());
+        let args = [axis.to_string(), self.start.to_string(), length.to_string()];
         to.call("torch.narrow", args.to_vec());
     }
 }

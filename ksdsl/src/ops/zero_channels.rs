@@ -32,6 +32,10 @@ impl Operation for ZeroChannels {
             .with("after", self.after)
     }
 
+    fn takes(&self, input: Shape) -> bool {
+        is_numbers(input)
+    }
+
     fn output(&self, inputs: &[Shape]) -> Result<Shape, Problem> {
         let channels = inputs[0].channels();
         Ok(inputs[0].with_channels(self.before + channels + self.after))
@@ -48,8 +52,9 @@ impl Operation for ZeroChannels {
 
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let x = to.x();
-        let around = vec![0; to.shape().sizes().len() - 1];
-        let pads = [&[0, self.before], around.as_slice(), &[0, self.after], &around].concat();
+        let (axis, axes) = (to.shape().python_channels(), to.shape().sizes().len() + 1);
+        let mut pads = vec![0; 2 * axes];
+        (pads[axis], pads[axes + axis]) = (self.before, self.after);
         to.pad(&x, &pads)
     }
 

@@ -5,6 +5,7 @@
 //! sharing. `every_operation_is_among_them` reads from the compiler that they do.
 
 mod compiled;
+mod language;
 mod lengths;
 mod nets;
 mod ports;

@@ -16,7 +16,6 @@ macro_rules! files {
 }
 
 files! {
-    albert "albert"
     algorithms "algorithms"
     bottleneck "bottleneck"
     branches "branches"
@@ -25,7 +24,6 @@ files! {
     digits "digits"
     gradients "gradients"
     mlp "mlp"
-    mobilellm "mobilellm"
     mobilenet "mobilenet"
     preact_resnet "preact_resnet"
     private_parts "private_parts"
@@ -33,8 +31,6 @@ files! {
     sharesnet "sharesnet"
     slices "slices"
     spin "spin"
-    subformer "subformer"
-    takase_kiyono "takase_kiyono"
     tied "tied"
     vit "vit"
 }
@@ -81,14 +77,7 @@ tests! {
         vit::vit_unshared [0, 1, 2];
     }
     examples_of_vectors: f32 {
-        albert::albert [0];
         mlp::mlp [0];
-        mobilellm::mobilellm [0];
-        subformer::subformer [0];
-        takase_kiyono::takase_kiyono [0];
-        takase_kiyono::cycle [0];
-        takase_kiyono::cycle_rev [0];
-        takase_kiyono::layers_of_their_own [0];
     }
     networks_of_tests: f32 {
         algorithms::by_rule [0, 1, 2];

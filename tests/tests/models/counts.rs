@@ -64,9 +64,9 @@ macro_rules! examples {
     )+};
 }
 
-// Each example network with its defaults builds, infers, and every parameter gets a gradient.
+// Each example network of images or vectors with its defaults builds, infers, and every parameter gets a gradient; those of
+// tokens are in `graph/language.rs`.
 examples! {
-    alberts: albert::albert [64] -> 10;
     bottlenecks: bottleneck::bottleneck [3, 32, 32] -> 10;
     bottlenecks_unshared: bottleneck::bottleneck_unshared [3, 32, 32] -> 10;
     bottlenecks_across_stages: bottleneck::bottleneck_across [3, 32, 32] -> 10;
@@ -75,15 +75,10 @@ examples! {
     digit_networks: digits::digits_shared [1, 8, 8] -> 10;
     digit_networks_unshared: digits::digits_unshared [1, 8, 8] -> 10;
     perceptrons: mlp::mlp [64] -> 10;
-    mobilellms: mobilellm::mobilellm [64] -> 10;
     mobilenets: mobilenet::mobilenet [3, 32, 32] -> 10;
     preactivation_resnets: preact_resnet::preact_resnet [3, 32, 32] -> 10;
     private_parts_of_visits: private_parts::private_parts [3, 32, 32] -> 10;
     private_additions_of_visits: private_parts::low_rank [3, 32, 32] -> 10;
     se_resnets: se_resnet::se_resnet [3, 32, 32] -> 10;
     sharesnets: sharesnet::sharesnet [3, 32, 32] -> 10;
-    subformers: subformer::subformer [64] -> 10;
-    sequences: takase_kiyono::takase_kiyono [64] -> 10;
-    cycles: takase_kiyono::cycle [64] -> 10;
-    cycles_that_turn: takase_kiyono::cycle_rev [64] -> 10;
 }

@@ -10,7 +10,6 @@ macro_rules! files {
 }
 
 files! {
-    albert "albert"
     algorithms "algorithms"
     bottleneck "bottleneck"
     branches "branches"
@@ -21,7 +20,6 @@ files! {
     digits "digits"
     gradients "gradients"
     mlp "mlp"
-    mobilellm "mobilellm"
     mobilenet "mobilenet"
     preact_resnet "preact_resnet"
     private_parts "private_parts"
@@ -30,7 +28,5 @@ files! {
     se_resnet "se_resnet"
     se_resnet_rows "se_resnet_rows"
     sharesnet "sharesnet"
-    subformer "subformer"
-    takase_kiyono "takase_kiyono"
     tied "tied"
 }
