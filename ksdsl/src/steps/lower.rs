@@ -9,7 +9,7 @@ use std::fmt;
 
 /// Steps and weights beyond which a network is no matter of small devices, and its text would fill memory.
 const MOST_STEPS: usize = 20_000;
-const MOST_WEIGHTS: u64 = 1 << 25;
+const MOST_WEIGHTS: u64 = 1 << 24;
 /// Sizes that are written with 16 bits.
 const MOST_SIZE: usize = 65_535;
 /// Values of one buffer, so that places are written with 32 bits.

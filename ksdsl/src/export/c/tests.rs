@@ -7,7 +7,6 @@ use crate::graph::Graph;
 use crate::ir::{Network, Shape};
 use crate::quantize::{Ranges, infer, quantize, quantized};
 use crate::source::Source;
-use crate::spec::Spec;
 use crate::steps::{Error, Program, program, run};
 use ksdsl_cpu::CpuExec;
 use std::path::{Path, PathBuf};
@@ -111,15 +110,6 @@ pub(crate) fn net(text: &str) -> Network {
     assert!(!compilation.has_errors(), "{:?}", compilation.diagnostics);
     let mut networks = compilation.networks;
     networks.remove(0)
-}
-
-pub(crate) fn example(file: &str, name: &str, settings: &[(&str, i64)]) -> Network {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../examples/nets")
-        .join(file);
-    let spec = Spec::read(path).expect("a file").network(name);
-    let spec = settings.iter().fold(spec, |spec, (name, value)| spec.set(name, *value));
-    spec.compile_one().expect("a network").0
 }
 
 /// Whether there is such a compiler.
@@ -450,7 +440,7 @@ fn what_cannot_be_written_is_an_error() {
     for (text, expected) in [
         (
             "net a { input 4; linear(100_000); linear(10_000) }",
-            "the network is too large for C: 1000510000 weights, of at most 33554432",
+            "the network is too large for C: 1000510000 weights, of at most 16777216",
         ),
         (
             "net a { input 2 x 4 x 4; upsample(2, mode = bilinear) }",

@@ -126,17 +126,13 @@ fn braces(kind: &str, content: &str) -> String {
 fn array(of: &Array, text: &mut String) {
     let (word, name) = (of.data.word(), &of.name);
     let origin = of.origin.replace("*/", "* /");
-    let elements: Vec<String> = match &of.data {
-        Data::F32(data) => data.iter().map(|value| real(*value)).collect(),
-        Data::I8(data) => data.iter().map(i8::to_string).collect(),
-        Data::I16(data) => data.iter().map(i16::to_string).collect(),
-        Data::I32(data) => data.iter().map(i32::to_string).collect(),
+    let (len, elements): (usize, Box<dyn Iterator<Item = String>>) = match &of.data {
+        Data::F32(data) => (data.len(), Box::new(data.iter().map(|value| real(*value)))),
+        Data::I8(data) => (data.len(), Box::new(data.iter().map(i8::to_string))),
+        Data::I16(data) => (data.len(), Box::new(data.iter().map(i16::to_string))),
+        Data::I32(data) => (data.len(), Box::new(data.iter().map(i32::to_string))),
     };
-    let _ = writeln!(
-        text,
-        "\n/* {origin} */\nstatic const {word} {name}[{}] = {{",
-        elements.len()
-    );
+    let _ = writeln!(text, "\n/* {origin} */\nstatic const {word} {name}[{len}] = {{");
     let mut line = String::new();
     for element in elements {
         if line.len() + element.len() > LINE {
