@@ -14,7 +14,7 @@ use crate::source::Source;
 use crate::spec::Spec;
 use crate::steps::{Program, run};
 use crate::value::Value;
-use ksdsl_train_core::data::{Dataset, Scaling};
+use ksdsl_train_core::data::{Dataset, Scaling, Sizes};
 use ksdsl_train_core::interrupt::Stop;
 use ksdsl_train_core::program::data::{Data, Kind};
 use ksdsl_train_core::run::Description;
@@ -59,6 +59,27 @@ struct Model {
     images: Option<usize>,
 }
 
+impl Model {
+    /// The steps, without weights with zeros.
+    fn program(&self, weights: Option<&[Vec<f32>]>, terminal: &Terminal) -> Ended<Program> {
+        let program = c::program(&self.network, weights, &c::Options::default());
+        program.map_err(|error| export::failed(&error, &self.source, terminal))
+    }
+
+    fn data(&self, sizes: Sizes, terminal: &Terminal) -> Ended<Data> {
+        let data = self.kind.open((self.seed, self.images), sizes.image(), &Stop::new());
+        let data = data.map_err(|error| terminal.fail(&error.to_string()))?;
+        let found = data.validation.sizes();
+        match found == sizes {
+            true => Ok(data),
+            false => {
+                let name = &self.network.name;
+                Err(terminal.fail(&format!("the data set has {found}; `{name}` is for {sizes}")))
+            }
+        }
+    }
+}
+
 /// An error that ends the command.
 type Ended<T> = Result<T, Status>;
 
@@ -74,27 +95,15 @@ impl Quantize {
         let output = self.output.as_deref();
         let output = output.map(|path| export::target(Some(path), &model.network, terminal));
         let output = output.transpose()?;
-        let classifier = Classifier::of(model.network.clone(), &[]).map_err(|unfit| {
+        let sizes = Classifier::of(model.network.clone(), &[]).map_err(|unfit| {
             terminal.complain(&unfit.to_string(), Some(unfit.fix()));
             Status::Invalid
         })?;
-        let program = |weights: Option<&[Vec<f32>]>| {
-            let program = c::program(&model.network, weights, &c::Options::default());
-            program.map_err(|error| export::failed(&error, &model.source, terminal))
-        };
         // What cannot be quantised is known before files are read.
-        self.integers(&program(None)?, None, terminal)?;
+        self.integers(&model.program(None, terminal)?, None, terminal)?;
         let weights = weights::read(&model.weights, &entries(&model.network), terminal)?;
-        let program = program(Some(&weights))?;
-        let sizes = classifier.sizes();
-        let stop = Stop::new();
-        let data = model.kind.open((model.seed, model.images), sizes.image(), &stop);
-        let data = data.map_err(|error| terminal.fail(&error.to_string()))?;
-        if data.validation.sizes() != sizes {
-            let found = data.validation.sizes();
-            let text = format!("the data set has {found}; `{}` is for {sizes}", model.network.name);
-            return Err(terminal.fail(&text));
-        }
+        let program = model.program(Some(&weights), terminal)?;
+        let data = model.data(sizes.sizes(), terminal)?;
         let ranges = self.ranges(&program, &data);
         let all = self.integers(&program, Some((&ranges, Visits::All)), terminal)?;
         let first = self.integers(&program, Some((&ranges, Visits::First)), terminal)?;

@@ -78,7 +78,7 @@ impl Show {
         let program = c::program(&network, None, &c::Options::default());
         let program = program.map_err(|error| super::export::c::failed(&error, spec.source(), terminal))?;
         let single = c::single(&program).bytes();
-        Ok(match quantize(&program, &Ranges::new(&program)) {
+        Ok(match quantize(&program, &Ranges::different(&program)) {
             Ok(integers) => target_table([single, c::integer(&integers).bytes()]),
             Err(error) => target_table([single]) + &format!("\n{error}\n"),
         })

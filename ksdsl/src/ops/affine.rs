@@ -73,7 +73,10 @@ impl Operation for Affine {
     }
 
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
-        Ok(to.function(Function::with("affine", [self.factor.0 as f32, self.offset.0 as f32])))
+        Ok(to.function(Function::with(
+            "scale_and_shift",
+            [self.factor.0 as f32, self.offset.0 as f32],
+        )))
     }
 
     fn python(&self, to: &mut Python) {

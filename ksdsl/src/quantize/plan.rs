@@ -115,52 +115,21 @@ struct Planner<'p> {
 
 impl Planner<'_> {
     fn step(&mut self, step: &steps::Step) -> Result<Step, Error> {
-        let fails = |what: &str| Error {
+        let fails = |what: String| Error {
             place: step.place.clone(),
-            what: what.to_owned(),
+            what,
         };
-        let mut act = step.act;
-        let (kind, sums) = match &step.kind {
-            steps::Kind::Conv {
-                size,
-                weight,
-                scale,
-                shift,
-            } => {
-                if size.taps() > MOST_TAPS {
-                    return Err(fails(&format!(
-                        "its sums have {} products, of at most {MOST_TAPS}",
-                        size.taps()
-                    )));
-                }
-                self.conv(step, size, (*weight, *scale, *shift))
-            }
-            steps::Kind::Affine { scale, shift } => self.affine(step, *scale, *shift),
-            steps::Kind::Function(function) => {
-                act = Some(*function);
-                self.affine(step, None, None)
-            }
-            steps::Kind::Binary(op) => self.binary(step, *op),
-            steps::Kind::Pool(size) if size.max => (Kind::MaxPool(*size), self.of_input(step, 1.0)),
-            steps::Kind::Pool(size) => {
-                let count = counted(size).ok_or_else(|| fails("its windows at the border count fewer values"))?;
-                if count > MOST_TAPS {
-                    return Err(fails(&format!(
-                        "its windows have {count} values, of at most {MOST_TAPS}"
-                    )));
-                }
-                (Kind::AvgPool(*size), self.of_input(step, 1.0 / count as f64))
-            }
-            steps::Kind::Move(part) => (Kind::Move(*part), self.of_input(step, 1.0)),
-            steps::Kind::Zero => (Kind::Zero, Sums::default()),
-            other => return Err(fails(&format!("{} not in 8 bits", word(other)))),
+        let (kind, sums) = self.sums(step).map_err(fails)?;
+        let function = match &step.kind {
+            steps::Kind::Function(function) => Some(*function),
+            _ => step.act,
         };
-        let act = match act {
+        let act = match function {
             None => Act::Clamp([f64::NEG_INFINITY, f64::INFINITY]),
-            Some(function) => of_function(function).ok_or_else(|| {
+            Some(function) => {
                 let name = function.name;
-                fails(&format!("the function `{name}` is not in 8 bits"))
-            })?,
+                of_function(function).ok_or_else(|| fails(format!("the function `{name}` is not in 8 bits")))?
+            }
         };
         Ok(Step {
             place: step.place.clone(),
@@ -168,6 +137,36 @@ impl Planner<'_> {
             inputs: step.inputs.clone(),
             output: step.output,
             finish: self.finish(step, sums, &act),
+        })
+    }
+
+    /// What a step sums up; an error in words if that is nothing in integers.
+    fn sums(&mut self, step: &steps::Step) -> Result<(Kind, Sums), String> {
+        Ok(match &step.kind {
+            steps::Kind::Conv { size, .. } if size.taps() > MOST_TAPS => {
+                let taps = size.taps();
+                return Err(format!("its sums have {taps} products, of at most {MOST_TAPS}"));
+            }
+            steps::Kind::Conv {
+                size,
+                weight,
+                scale,
+                shift,
+            } => self.conv(step, size, (*weight, *scale, *shift)),
+            steps::Kind::Affine { scale, shift } => self.affine(step, *scale, *shift),
+            steps::Kind::Function(_) => self.affine(step, None, None),
+            steps::Kind::Binary(op) => self.binary(step, *op),
+            steps::Kind::Pool(size) if size.max => (Kind::MaxPool(*size), self.of_input(step, 1.0)),
+            steps::Kind::Pool(size) => match counted(size) {
+                None => return Err("its windows at the border count fewer values".to_owned()),
+                Some(count) if count > MOST_TAPS => {
+                    return Err(format!("its windows have {count} values, of at most {MOST_TAPS}"));
+                }
+                Some(count) => (Kind::AvgPool(*size), self.of_input(step, 1.0 / count as f64)),
+            },
+            steps::Kind::Move(part) => (Kind::Move(*part), self.of_input(step, 1.0)),
+            steps::Kind::Zero => (Kind::Zero, Sums::default()),
+            other => return Err(format!("{} not in 8 bits", word(other))),
         })
     }
 

@@ -22,6 +22,12 @@ impl Ranges {
         Ranges(vec![[0.0; 2]; program.buffers.len()])
     }
 
+    /// Some that are different for each buffer, as those of a sample are: enough for sizes.
+    pub fn different(program: &Program) -> Self {
+        let range = |at: usize| [-1.0 - at as f32 / 8.0, 1.0 + at as f32 / 16.0];
+        Ranges((0..program.buffers.len()).map(range).collect())
+    }
+
     /// Adds what an item makes of them.
     pub fn add(&mut self, program: &Program, inputs: &[&[f32]]) {
         run(program, inputs, |buffer, values| {

@@ -66,7 +66,7 @@ functions! {
     "hard_swish" 0 [Constant, Identity], |v, _| v * (v + 3.0).clamp(0.0, 6.0) / 6.0,
         "v < -3 ? 0 : v > 3 ? v : v * (v + 3) / 6";
     "exp" 0 [Constant, Other], |v, _| v.exp(), "expf(v)";
-    "affine" 2 [Other, Other], |v, [a, b]| a * v + b, "a * v + b";
+    "scale_and_shift" 2 [Other, Other], |v, [a, b]| a * v + b, "a * v + b";
 }
 
 impl Function {
@@ -146,6 +146,7 @@ mod tests {
         }
     }
 
+    /// Their names in C must not be those of other kernels.
     #[test]
     fn names_are_found() {
         assert_eq!(Function::with("clamp", [0.0, 6.0]).at(7.0), 6.0);

@@ -33,89 +33,52 @@ pub fn run(program: &Program, inputs: &[&[f32]], mut seen: impl FnMut(BufferId, 
         .collect()
 }
 
+/// The constants of a program.
+#[derive(Clone, Copy)]
+struct Constants<'p>(&'p Program);
+
+impl<'p> Constants<'p> {
+    fn get(self, id: ConstantId) -> &'p [f32] {
+        &self.0.constants[id].data
+    }
+
+    /// A number of a constant, or another where there is none.
+    fn number(self, id: Option<ConstantId>, at: usize, other: f32) -> f32 {
+        id.map_or(other, |id| self.get(id)[at])
+    }
+}
+
 fn of_step(program: &Program, step: &Step, values: &[Vec<f32>], y: &mut [f32]) {
-    let constant = |id: ConstantId| program.constants[id].data.as_slice();
-    let number = |id: Option<ConstantId>, at: usize, other: f32| id.map_or(other, |id| constant(id)[at]);
+    let constants = Constants(program);
     let input = |at: usize| values[step.inputs[at]].as_slice();
     let channels = program.buffers[step.output].channels;
     match &step.kind {
-        Kind::Conv {
-            size,
-            weight,
-            scale,
-            shift,
-        } => {
-            let (x, kernel) = (input(0), constant(*weight));
-            sums(size, |at, channel, taps| {
-                let mut sum = 0.0;
-                taps.each(|x_at, w_at| sum += x[x_at] * kernel[w_at]);
-                y[at] = sum * number(*scale, channel, 1.0) + number(*shift, channel, 0.0);
-            });
-        }
+        Kind::Conv { .. } => conv(constants, &step.kind, input(0), y),
         Kind::Affine { scale, shift } => {
             for (at, (y, x)) in y.iter_mut().zip(input(0)).enumerate() {
-                *y = x * number(*scale, at % channels, 1.0) + number(*shift, at % channels, 0.0);
+                let channel = at % channels;
+                *y = x * constants.number(*scale, channel, 1.0) + constants.number(*shift, channel, 0.0);
             }
         }
-        Kind::Function(function) => {
-            y.iter_mut().zip(input(0)).for_each(|(y, x)| *y = function.at(*x));
-        }
+        Kind::Function(function) => y.iter_mut().zip(input(0)).for_each(|(y, x)| *y = function.at(*x)),
         Kind::Prelu(slopes) => {
-            let slopes = constant(*slopes);
             for (at, (y, x)) in y.iter_mut().zip(input(0)).enumerate() {
-                *y = if *x > 0.0 { *x } else { x * slopes[at % channels] };
-            }
-        }
-        Kind::Binary(op) => {
-            let (a, b) = (input(0), input(1));
-            for (at, y) in y.iter_mut().enumerate() {
-                *y = match op {
-                    Binary::Add => a[at] + b[at],
-                    Binary::Subtract => a[at] - b[at],
-                    Binary::Multiply => a[at] * b[at],
-                    Binary::Gate => a[at] * b[at % channels],
-                    Binary::GatePositions => a[at] * b[at / channels],
+                *y = if *x > 0.0 {
+                    *x
+                } else {
+                    x * constants.get(*slopes)[at % channels]
                 };
             }
         }
+        Kind::Binary(op) => binary(*op, [input(0), input(1)], y, channels),
         Kind::Plus(added) => {
-            let both = input(0).iter().zip(constant(*added));
+            let both = input(0).iter().zip(constants.get(*added));
             y.iter_mut().zip(both).for_each(|(y, (x, added))| *y = x + added);
         }
         Kind::Pool(size) => pool(size, input(0), y),
         Kind::Softmax { log, of_positions } => softmax(input(0), y, channels, [*log, *of_positions]),
-        Kind::LayerNorm { weight, bias, eps } => {
-            y.copy_from_slice(input(0));
-            let (weight, bias) = (constant(*weight), constant(*bias));
-            y.chunks_mut(channels).for_each(|row| {
-                let [mean, factor] = moments(row.iter().copied(), *eps);
-                for (at, value) in row.iter_mut().enumerate() {
-                    *value = (*value - mean) * factor * weight[at] + bias[at];
-                }
-            });
-        }
-        Kind::RmsNorm { weight, heads, eps } => {
-            y.copy_from_slice(input(0));
-            let weight = constant(*weight);
-            y.chunks_mut(channels / heads).for_each(|row| {
-                let squares: f32 = row.iter().map(|value| value * value).sum();
-                let factor = 1.0 / (squares / row.len() as f32 + eps).sqrt();
-                row.iter_mut()
-                    .zip(weight)
-                    .for_each(|(value, weight)| *value *= factor * weight);
-            });
-        }
-        Kind::GroupNorm { affine, groups, eps } => {
-            let (x, of_group) = (input(0), channels / groups);
-            for group in 0..*groups {
-                let inside = |at: &usize| at % channels / of_group == group;
-                let [mean, factor] = moments((0..x.len()).filter(inside).map(|at| x[at]), *eps);
-                for at in (0..x.len()).filter(inside) {
-                    let [weight, bias] = [0, 1].map(|of| affine.map(|affine| affine[of]));
-                    let value = (x[at] - mean) * factor;
-                    y[at] = value * number(weight, at % channels, 1.0) + number(bias, at % channels, 0.0);
-                }
-            }
+        Kind::LayerNorm { .. } | Kind::RmsNorm { .. } | Kind::GroupNorm { .. } => {
+            norm(constants, &step.kind, (input(0), y), channels);
         }
         Kind::Attend {
             heads,
@@ -127,15 +90,78 @@ fn of_step(program: &Program, step: &Step, values: &[Vec<f32>], y: &mut [f32]) {
             channels,
             ([*heads, *key_heads], *causal),
         ),
-        Kind::Move(part) => {
-            let x = input(0);
-            moved(part, |from, to| y[to] = x[from]);
-        }
-        Kind::Write { constant: id, at } => {
-            let data = constant(*id);
+        Kind::Move(part) => moved(part, |from, to| y[to] = input(0)[from]),
+        Kind::Write { constant, at } => {
+            let data = constants.get(*constant);
             y[*at..at + data.len()].copy_from_slice(data);
         }
         Kind::Zero => y.fill(0.0),
+    }
+}
+
+fn conv(constants: Constants<'_>, kind: &Kind, x: &[f32], y: &mut [f32]) {
+    let Kind::Conv {
+        size,
+        weight,
+        scale,
+        shift,
+    } = kind
+    else {
+        return;
+    };
+    let kernel = constants.get(*weight);
+    sums(size, |at, channel, taps| {
+        let mut sum = 0.0;
+        taps.each(|x_at, w_at| sum += x[x_at] * kernel[w_at]);
+        y[at] = sum * constants.number(*scale, channel, 1.0) + constants.number(*shift, channel, 0.0);
+    });
+}
+
+fn binary(op: Binary, [a, b]: [&[f32]; 2], y: &mut [f32], channels: usize) {
+    for (at, y) in y.iter_mut().enumerate() {
+        *y = match op {
+            Binary::Add => a[at] + b[at],
+            Binary::Subtract => a[at] - b[at],
+            Binary::Multiply => a[at] * b[at],
+            Binary::Gate => a[at] * b[at % channels],
+            Binary::GatePositions => a[at] * b[at / channels],
+        };
+    }
+}
+
+fn norm(constants: Constants<'_>, kind: &Kind, (x, y): (&[f32], &mut [f32]), channels: usize) {
+    y.copy_from_slice(x);
+    match kind {
+        Kind::RmsNorm { weight, heads, eps } => {
+            y.chunks_mut(channels / heads).for_each(|row| {
+                let squares: f32 = row.iter().map(|value| value * value).sum();
+                let factor = 1.0 / (squares / row.len() as f32 + eps).sqrt();
+                let both = row.iter_mut().zip(constants.get(*weight));
+                both.for_each(|(value, weight)| *value *= factor * weight);
+            });
+        }
+        Kind::LayerNorm { weight, bias, eps } => {
+            let (weight, bias) = (constants.get(*weight), constants.get(*bias));
+            y.chunks_mut(channels).for_each(|row| {
+                let [mean, factor] = moments(row.iter().copied(), *eps);
+                for (at, value) in row.iter_mut().enumerate() {
+                    *value = (*value - mean) * factor * weight[at] + bias[at];
+                }
+            });
+        }
+        Kind::GroupNorm { affine, groups, eps } => {
+            let of_group = channels / groups;
+            let [weight, bias] = [0, 1].map(|of| affine.map(|affine| affine[of]));
+            for group in 0..*groups {
+                let inside = |at: &usize| at % channels / of_group == group;
+                let [mean, factor] = moments((0..x.len()).filter(inside).map(|at| x[at]), *eps);
+                for at in (0..x.len()).filter(inside) {
+                    let (channel, value) = (at % channels, (x[at] - mean) * factor);
+                    y[at] = value * constants.number(weight, channel, 1.0) + constants.number(bias, channel, 0.0);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

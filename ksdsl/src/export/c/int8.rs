@@ -117,19 +117,38 @@ fn numbers(finish: &Finish) -> Vec<i64> {
 
 fn call(maker: &mut Maker, of: &Quantized, step: &Step) -> (&'static str, Vec<Arg>) {
     let x = step.inputs.first().map(|id| maker.buffer(*id));
-    let x = x.unwrap_or(Arg::Array(None));
-    let y = maker.buffer(step.output);
+    let (x, y) = (x.unwrap_or(Arg::Array(None)), maker.buffer(step.output));
     let buffer = of.program.buffers[step.output];
-    let (len, positions, channels) = (int(buffer.len()), int(buffer.positions), int(buffer.channels));
-    let table = array(maker, of, step.finish.table);
-    if step.kind == Kind::Zero {
-        return ("ksn_zero", vec![y, len, Arg::Int(step.finish.y.into())]);
+    let finish = |maker: &mut Maker| maker.integers("ksn_finish", &numbers(&step.finish));
+    match &step.kind {
+        Kind::Conv { .. } | Kind::Affine { .. } => of_weights(maker, of, step, [x, y]),
+        Kind::Zero => ("ksn_zero", vec![y, int(buffer.len()), Arg::Int(step.finish.y.into())]),
+        Kind::MaxPool(size) => ("ksn_max_pool", vec![maker.size("ksn_pool", &pool_numbers(size)), x, y]),
+        Kind::AvgPool(size) => {
+            let size = maker.size("ksn_pool", &pool_numbers(size));
+            ("ksn_avg_pool", vec![size, finish(maker), x, y])
+        }
+        Kind::Move(part) => {
+            let part = maker.size("ksn_move", &move_numbers(part));
+            ("ksn_move", vec![part, finish(maker), x, y])
+        }
+        Kind::Add | Kind::Multiply | Kind::Gate | Kind::GatePositions => {
+            let (other, table) = (maker.buffer(step.inputs[1]), array(maker, of, step.finish.table));
+            let both = vec![int(buffer.positions), int(buffer.channels)];
+            let (name, size) = match &step.kind {
+                Kind::Add => ("ksn_add", vec![int(buffer.len())]),
+                Kind::Gate => ("ksn_gate", both),
+                Kind::GatePositions => ("ksn_gate_positions", both),
+                _ => ("ksn_multiply", vec![int(buffer.len())]),
+            };
+            (name, [vec![finish(maker), x, other, table, y], size].concat())
+        }
     }
-    if let Kind::MaxPool(size) = &step.kind {
-        let size = maker.size("ksn_pool", &pool_numbers(size));
-        return ("ksn_max_pool", vec![size, x, y]);
-    }
+}
+
+fn of_weights(maker: &mut Maker, of: &Quantized, step: &Step, [x, y]: [Arg; 2]) -> (&'static str, Vec<Arg>) {
     let finish = maker.integers("ksn_finish", &numbers(&step.finish));
+    let table = array(maker, of, step.finish.table);
     match &step.kind {
         Kind::Conv {
             size,
@@ -143,34 +162,21 @@ fn call(maker: &mut Maker, of: &Quantized, step: &Step) -> (&'static str, Vec<Ar
                 "ksn_conv"
             };
             let size = maker.size("ksn_conv", &conv_numbers(size));
-            let [kernel, factors, additions] =
-                [Some(*kernel), Some(*factors), *additions].map(|id| array(maker, of, id));
-            (name, vec![size, finish, x, kernel, factors, additions, table, y])
-        }
-        Kind::Affine { factors, additions } => {
-            let [factors, additions] = [*factors, *additions].map(|id| array(maker, of, id));
-            (
-                "ksn_affine",
-                vec![finish, x, factors, additions, table, y, positions, channels],
-            )
-        }
-        Kind::AvgPool(size) => {
-            let size = maker.size("ksn_pool", &pool_numbers(size));
-            ("ksn_avg_pool", vec![size, finish, x, y])
-        }
-        Kind::Move(part) => {
-            let part = maker.size("ksn_move", &move_numbers(part));
-            ("ksn_move", vec![part, finish, x, y])
+            let arrays = [Some(*kernel), Some(*factors), *additions].map(|id| array(maker, of, id));
+            (name, [vec![size, finish, x], arrays.to_vec(), vec![table, y]].concat())
         }
         kind => {
-            let other = maker.buffer(step.inputs[1]);
-            let (name, size) = match kind {
-                Kind::Add => ("ksn_add", vec![len]),
-                Kind::Gate => ("ksn_gate", vec![positions, channels]),
-                Kind::GatePositions => ("ksn_gate_positions", vec![positions, channels]),
-                _ => ("ksn_multiply", vec![len]),
+            let (factors, additions) = match kind {
+                Kind::Affine { factors, additions } => (*factors, *additions),
+                _ => (None, None),
             };
-            (name, [vec![finish, x, other, table, y], size].concat())
+            let arrays = [factors, additions].map(|id| array(maker, of, id));
+            let buffer = of.program.buffers[step.output];
+            let sizes = [buffer.positions, buffer.channels].map(int);
+            (
+                "ksn_affine",
+                [vec![finish, x], arrays.to_vec(), vec![table, y], sizes.to_vec()].concat(),
+            )
         }
     }
 }
