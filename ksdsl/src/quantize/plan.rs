@@ -365,6 +365,7 @@ fn of_function(function: Function) -> Option<Act> {
     let [a, b] = function.numbers.map(f64::from);
     match function.name {
         "relu" => Some(Act::Clamp([0.0, f64::INFINITY])),
+        "relu6" => Some(Act::Clamp([0.0, 6.0])),
         "clamp" => Some(Act::Clamp([a, b])),
         _ if function.known().tails.contains(&Tail::Other) => None,
         _ => Some(Act::Table(function)),
