@@ -70,4 +70,8 @@ mod plan;
 #[doc(hidden)]
 pub mod share;
 #[doc(hidden)]
+pub mod quantize;
+#[doc(hidden)]
+pub mod steps;
+#[doc(hidden)]
 pub mod value;

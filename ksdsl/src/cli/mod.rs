@@ -18,6 +18,7 @@ mod markdown;
 mod output;
 mod path_range;
 mod predict;
+mod quantize;
 mod specs;
 mod summary;
 mod sweep;
@@ -62,6 +63,8 @@ enum Command {
     Expand(expand::Expand),
     /// Export a network to another framework
     Export(export::Export),
+    /// Quantise a trained classifier to 8 bits, and write it as C
+    Quantize(quantize::Quantize),
     /// Fuse an unshared checkpoint into shared kernels
     Fuse(convert::Fuse),
     /// Unroll a shared checkpoint into one kernel per layer
@@ -166,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.run(&terminal),
         Command::Expand(expand) => expand.run(&terminal),
         Command::Export(export) => export.run(&terminal),
+        Command::Quantize(quantize) => quantize.run(&terminal),
         Command::Fuse(fuse) => fuse.run(&terminal),
         Command::Unroll(unroll) => unroll.run(&terminal),
         Command::Audit(audit) => audit.run(&terminal),

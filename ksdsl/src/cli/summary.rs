@@ -3,6 +3,8 @@
 use super::output::Terminal;
 use super::table::Layout;
 use super::{Choice, Input, Status, table};
+use crate::export::c::{self, Bytes};
+use crate::quantize::{Ranges, quantize};
 use crate::spec::SpecError;
 use crate::summary::Summary;
 
@@ -32,11 +34,27 @@ pub(super) struct Show {
     #[arg(long, value_name = "COLUMNS", conflicts_with_all = ["json", "markdown"],
         value_parser = clap::value_parser!(u16).range(40..))]
     width: Option<u16>,
+    /// Show the bytes that the network takes on this target instead
+    #[arg(long, value_enum, value_name = "TARGET", conflicts_with_all = ["json", "markdown", "all"])]
+    target: Option<Target>,
+}
+
+/// What a network is exported to.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Target {
+    /// `ksn export c` and `ksn quantize`
+    C,
 }
 
 impl Show {
     /// Prints the summary of the chosen network, or of the only one.
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
+        if self.target.is_some() {
+            return match self.target_bytes(terminal) {
+                Ok(text) => terminal.print(&text),
+                Err(status) => status,
+            };
+        }
         match self.summary(terminal) {
             Ok(summary) if self.json => match serde_json::to_string_pretty(&summary) {
                 Ok(json) => terminal.print(&format!("{json}\n")),
@@ -46,6 +64,24 @@ impl Show {
             Ok(summary) => terminal.print(&table::table(&summary, self.layout(terminal))),
             Err(error) => terminal.report(&error),
         }
+    }
+
+    /// Flash and memory in C, as far as they do not depend on weights.
+    fn target_bytes(&self, terminal: &Terminal) -> Result<String, Status> {
+        let compiled = || {
+            let spec = self.choice.spec(&self.input.file)?;
+            let (network, warnings) = spec.compile_one()?;
+            terminal.diagnostics(spec.source(), &warnings);
+            Ok((network, spec))
+        };
+        let (network, spec) = compiled().map_err(|error| terminal.report(&error))?;
+        let program = c::program(&network, None, &c::Options::default());
+        let program = program.map_err(|error| super::export::c::failed(&error, spec.source(), terminal))?;
+        let single = c::single(&program).bytes();
+        Ok(match quantize(&program, &Ranges::different(&program)) {
+            Ok(integers) => target_table([single, c::integer(&integers).bytes()]),
+            Err(error) => target_table([single]) + &format!("\n{error}\n"),
+        })
     }
 
     fn layout(&self, terminal: &Terminal) -> Layout {
@@ -67,4 +103,25 @@ impl Show {
         terminal.diagnostics(spec.source(), &warnings);
         Ok(spec.summarise(&network))
     }
+}
+
+/// Bytes in single precision and, if there are any, in integers.
+pub(super) fn target_table<const N: usize>(bytes: [Bytes; N]) -> String {
+    let line = |name: &str, of: fn(&Bytes) -> usize| {
+        let numbers: String = bytes.iter().map(|bytes| format!("{:>12}", of(bytes))).collect();
+        format!("{name:<28}{numbers}\n")
+    };
+    let head: String = ["f32", "int8"]
+        .iter()
+        .take(N)
+        .map(|name| format!("{name:>12}"))
+        .collect();
+    [
+        format!("{:<28}{head}\n", "bytes"),
+        line("flash: weights", |bytes| bytes.weights),
+        line("flash: tables, without code", |bytes| bytes.tables),
+        line("RAM: arena of activations", |bytes| bytes.arena),
+        line("RAM: inputs and outputs", |bytes| bytes.ports),
+    ]
+    .concat()
 }

@@ -1,6 +1,7 @@
 //! Activation functions without parameters: a line for each.
 
 use super::prelude::*;
+use crate::steps::Function;
 use quote::{format_ident, quote};
 
 /// An activation function without parameters.
@@ -133,6 +134,13 @@ impl Operation for Activation {
 
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         (self.onnx)(to)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        match Function::is_known(self.name) {
+            true => Ok(to.function(Function::new(self.name))),
+            false => Err(Unsupported::all()),
+        }
     }
 
     fn python(&self, to: &mut Python) {

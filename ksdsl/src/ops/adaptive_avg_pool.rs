@@ -1,6 +1,7 @@
 //! Average pooling to a fixed size.
 
 use super::prelude::*;
+use crate::steps::{Kind, PoolSize};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "adaptive_avg_pool",
@@ -83,6 +84,29 @@ impl Operation for AdaptiveAvgPool {
         let columns = to.transpose(&columns, &[1, 0]);
         let y = to.apply("MatMul", &[&rows, &x]);
         to.apply("MatMul", &[&y, &columns])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (input @ [height, width, _], output) =
+            (lower::map(to.shape()), [self.height, self.width].map(lower::count));
+        if height % output[0] != 0 || width % output[1] != 0 {
+            return Err(Unsupported::with(format!(
+                "its windows differ: {height}x{width} is not divisible by {}x{}",
+                self.height, self.width
+            )));
+        }
+        let kernel = [height / output[0], width / output[1]];
+        let size = PoolSize {
+            max: false,
+            input,
+            output,
+            kernel,
+            stride: kernel,
+            pad: [0, 0],
+            counted: [0, 0],
+        };
+        let x = to.x();
+        Ok(to.step(Kind::Pool(size), &[x]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Sums of paths.
 
 use super::prelude::*;
+use crate::steps::{Binary, BufferId, Kind};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "add",
@@ -41,6 +42,12 @@ impl Operation for Add {
         inputs
             .reduce(|sum, path| to.apply("Add", &[&sum, &path]))
             .unwrap_or_default()
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let inputs: Vec<BufferId> = to.inputs().into_iter().map(|(path, _)| path).collect();
+        let sum = |sum: BufferId, path: &BufferId| to.step(Kind::Binary(Binary::Add), &[sum, *path]);
+        Ok(inputs[1..].iter().fold(inputs[0], sum))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Multiplication by a constant, and addition of one.
 
 use super::prelude::*;
+use crate::steps::Function;
 
 const ANY: ParamKind = ParamKind::Number { min: -1e6, max: 1e6 };
 
@@ -69,6 +70,13 @@ impl Operation for Affine {
         let (x, is_shift) = (to.x(), self.word() == "shift");
         let number = to.real(if is_shift { self.offset.0 } else { self.factor.0 });
         to.apply(if is_shift { "Add" } else { "Mul" }, &[&x, &number])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        Ok(to.function(Function::with(
+            "scale_and_shift",
+            [self.factor.0 as f32, self.offset.0 as f32],
+        )))
     }
 
     fn python(&self, to: &mut Python) {

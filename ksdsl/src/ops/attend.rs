@@ -3,6 +3,7 @@
 
 use super::mask::{Mask, one_number};
 use super::prelude::*;
+use crate::steps::Kind;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "attend",
@@ -237,6 +238,19 @@ impl Operation for Attend {
             }
         };
         heads.values(&shares, value, query.1, to)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let inputs = to.inputs();
+        if !self.mask.is_plain() || inputs.len() != 3 {
+            return Err(Unsupported::with("it has a mask other than a causal one"));
+        }
+        let kind = Kind::Attend {
+            heads: lower::count(self.heads),
+            key_heads: lower::count(self.key_heads),
+            causal: self.mask.causal,
+        };
+        Ok(to.step(kind, &[inputs[0].0, inputs[1].0, inputs[2].0]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Batch normalisation.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 /// PyTorch's defaults.
 const EPS: Real = Real(1e-5);
@@ -99,6 +100,23 @@ impl Operation for BatchNorm {
         );
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         to.node("BatchNormalization", &inputs, vec![onnx::real("epsilon", self.eps)])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let eps = self.eps.0;
+        let factor = move |weight: f32, variance: f32| f64::from(weight) / (f64::from(variance) + eps).sqrt();
+        let scale = to.made(["weight", "running_var"], "folded scale", |[weight, variance]| {
+            let both = weight.iter().zip(variance);
+            both.map(|(weight, variance)| factor(*weight, *variance) as f32)
+                .collect()
+        })?;
+        let all = ["bias", "weight", "running_mean", "running_var"];
+        let shift = to.made(all, "folded shift", |[bias, weight, mean, variance]| {
+            let shift = |at: usize| f64::from(bias[at]) - f64::from(mean[at]) * factor(weight[at], variance[at]);
+            (0..bias.len()).map(|at| shift(at) as f32).collect()
+        })?;
+        let (x, scale, shift) = (to.x(), Some(scale), Some(shift));
+        Ok(to.step(Kind::Affine { scale, shift }, &[x]))
     }
 
     fn python(&self, to: &mut Python) {

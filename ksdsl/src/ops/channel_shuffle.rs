@@ -1,6 +1,7 @@
 //! The channels of groups in turn.
 
 use super::prelude::*;
+use crate::steps::Move;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "channel_shuffle",
@@ -41,6 +42,16 @@ impl Operation for ChannelShuffle {
         let x = to.reshape(&x, &[0, groups, channels / groups.max(1), height, width]);
         let x = to.transpose(&x, &[0, 2, 1, 3, 4]);
         to.reshape(&x, &[0, channels, height, width])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let [positions, channels, groups] = [to.shape().pixels(), to.shape().channels(), self.groups].map(lower::count);
+        let of_group = channels / groups.max(1);
+        Ok(to.moves([Move {
+            count: [positions, groups, of_group],
+            from: [0, channels, of_group, 1],
+            to: [0, channels, 1, groups],
+        }]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Clamping to an interval.
 
 use super::prelude::*;
+use crate::steps::Function;
 
 const ANY: ParamKind = ParamKind::Number { min: -1e6, max: 1e6 };
 
@@ -54,6 +55,10 @@ impl Operation for Clamp {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let (x, min, max) = (to.x(), to.real(self.min.0), to.real(self.max.0));
         to.apply("Clip", &[&x, &min, &max])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        Ok(to.function(Function::with("clamp", [self.min.0 as f32, self.max.0 as f32])))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! A learned token before a sequence.
 
 use super::prelude::*;
+use crate::steps::{Kind, Move};
 
 /// The standard deviation that ViT's class token starts with in timm.
 const DEVIATION: f64 = 1e-6;
@@ -71,6 +72,19 @@ impl Operation for ClassToken {
         let sizes = to.node("Concat", &[&batch, &token], vec![onnx::int("axis", 0)]);
         let token = to.apply("Expand", &[&weight, &sizes]);
         to.node("Concat", &[&token, &x], vec![onnx::int("axis", 1)])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, constant, features) = (to.x(), to.needed("weight")?, lower::count(self.features));
+        let (y, count) = (to.output_buffer(), lower::count(to.shape().elements()));
+        let part = Move {
+            count: [1, 1, count],
+            from: [0, 0, 0, 1],
+            to: [features, 0, 0, 1],
+        };
+        to.step_to(y, Kind::Write { constant, at: 0 }, &[]);
+        to.step_to(y, Kind::Move(part), &[x]);
+        Ok(y)
     }
 
     fn python(&self, to: &mut Python) {

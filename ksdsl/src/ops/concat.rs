@@ -1,6 +1,7 @@
 //! Concatenation of paths along the channels.
 
 use super::prelude::*;
+use crate::steps::{Kind, Move};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "concat",
@@ -50,6 +51,22 @@ impl Operation for Concat {
         let (inputs, axis) = (to.inputs(), to.shape().python_channels());
         let inputs: Vec<&str> = inputs.iter().map(|(path, _)| path.as_str()).collect();
         to.node("Concat", &inputs, vec![onnx::int("axis", axis as u64)])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (inputs, channels) = (to.inputs(), lower::count(to.output().channels()));
+        let (y, mut at) = (to.output_buffer(), 0);
+        for (path, shape) in inputs {
+            let [positions, own] = [shape.pixels(), shape.channels()].map(lower::count);
+            let part = Move {
+                count: [1, positions, own],
+                from: [0, 0, own, 1],
+                to: [at, 0, channels, 1],
+            };
+            to.step_to(y, Kind::Move(part), &[path]);
+            at += own;
+        }
+        Ok(y)
     }
 
     fn python(&self, to: &mut Python) {

@@ -3,6 +3,7 @@
 use super::linear::linear;
 use super::prelude::*;
 use super::standardize::Standardize;
+use crate::steps::{ConvSize, Kind};
 
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,6 +187,34 @@ impl Operation for Conv {
         to.after(y, to.output())
     }
 
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        if self.standardize.is_some() {
+            return Err(Unsupported::with("its kernel is standardised"));
+        }
+        let [top, _, left, _] = self.pad;
+        let size = ConvSize {
+            input: lower::map(to.shape()),
+            output: lower::map(to.output()),
+            kernel: self.kernel.map(lower::count),
+            stride: self.stride.map(lower::count),
+            pad: [top, left].map(lower::count),
+            dilation: self.dilation.map(lower::count),
+            groups: lower::count(self.groups),
+        };
+        let weight = to.made(["weight"], "taps first", |[kernel]| taps_first(kernel, &size))?;
+        let (scale, shift) = (to.scale(), to.tensor("bias"));
+        let x = to.x();
+        Ok(to.step(
+            Kind::Conv {
+                size,
+                weight,
+                scale,
+                shift,
+            },
+            &[x],
+        ))
+    }
+
     fn python(&self, to: &mut Python) {
         let [above, below, left, right] = self.pad;
         let even = above == below && left == right;
@@ -202,6 +231,20 @@ impl Operation for Conv {
         args.extend((self.groups != 1).then(|| format!("groups={}", self.groups)));
         to.call("F.conv2d", args);
     }
+}
+
+/// A kernel `[output][input][row][column]` as steps have it.
+fn taps_first(kernel: &[f32], size: &ConvSize) -> Vec<f32> {
+    let taps = size.kernel[0] * size.kernel[1];
+    let inputs = size.input[2] / size.groups.max(1);
+    let value = |at: usize| match size.is_depthwise() {
+        true => kernel[at % size.output[2] * taps + at / size.output[2]],
+        false => {
+            let (row, rest) = (at / (taps * inputs), at % (taps * inputs));
+            kernel[(row * inputs + rest % inputs) * taps + rest / inputs]
+        }
+    };
+    (0..kernel.len()).map(value).collect()
 }
 
 /// What must be equal for convolutions, or for transposed ones, to use one kernel.

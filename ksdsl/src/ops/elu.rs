@@ -1,6 +1,7 @@
 //! Exponential linear units.
 
 use super::prelude::*;
+use crate::steps::Function;
 
 /// PyTorch's default.
 const ALPHA: Real = Real(1.0);
@@ -46,6 +47,10 @@ impl Operation for Elu {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let x = to.x();
         to.node("Elu", &[&x], vec![onnx::real("alpha", self.alpha)])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        Ok(to.function(Function::with("elu", [self.alpha.0 as f32, 0.0])))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Feature maps to a vector.
 
 use super::prelude::*;
+use crate::steps::Move;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "flatten",
@@ -44,6 +45,18 @@ impl Operation for Flatten {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let x = to.x();
         to.node("Flatten", &[&x], vec![onnx::int("axis", 1)])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let [positions, channels] = [to.shape().pixels(), to.shape().channels()].map(lower::count);
+        if self.tokens || positions == 1 || channels == 1 {
+            return Ok(to.reshaped());
+        }
+        Ok(to.moves([Move {
+            count: [1, positions, channels],
+            from: [0, 0, channels, 1],
+            to: [0, 0, 1, positions],
+        }]))
     }
 
     fn python(&self, to: &mut Python) {

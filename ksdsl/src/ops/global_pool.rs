@@ -3,6 +3,7 @@
 use super::mask::one_number;
 use super::pool::PoolKind;
 use super::prelude::*;
+use crate::steps::{Kind, PoolSize};
 
 pub(super) const LAYERS: &[LayerDef] = &[
     LayerDef {
@@ -61,6 +62,21 @@ impl Operation for GlobalPool {
             &[2, 3]
         };
         to.reduce(self.0.onnx_reduction(), &x, axes, false)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let input @ [height, width, _] = lower::map(to.shape());
+        let size = PoolSize {
+            max: self.0 == PoolKind::Max,
+            input,
+            output: [1, 1],
+            kernel: [height, width],
+            stride: [1, 1],
+            pad: [0, 0],
+            counted: [0, 0],
+        };
+        let x = to.x();
+        Ok(to.step(Kind::Pool(size), &[x]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Group normalisation.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 /// PyTorch's default.
 const EPS: Real = Real(1e-5);
@@ -120,6 +121,15 @@ impl Operation for GroupNorm {
             }
         }
         y
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let affine = match self.affine {
+            true => Some([to.needed("weight")?, to.needed("bias")?]),
+            false => None,
+        };
+        let (x, groups, eps) = (to.x(), lower::count(self.groups), self.eps.0 as f32);
+        Ok(to.step(Kind::GroupNorm { affine, groups, eps }, &[x]))
     }
 
     fn python(&self, to: &mut Python) {

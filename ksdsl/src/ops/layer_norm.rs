@@ -1,6 +1,7 @@
 //! Layer normalisation.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 /// PyTorch's default.
 const EPS: Real = Real(1e-5);
@@ -77,6 +78,12 @@ impl Operation for LayerNorm {
         let attributes = vec![onnx::real("epsilon", self.eps)];
         let y = to.node("LayerNormalization", &inputs, attributes);
         to.channels_back(&y, shape)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, eps) = (to.x(), self.eps.0 as f32);
+        let (weight, bias) = (to.needed("weight")?, to.needed("bias")?);
+        Ok(to.step(Kind::LayerNorm { weight, bias, eps }, &[x]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! A learned factor for each channel, or one for all.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "layer_scale",
@@ -82,6 +83,16 @@ impl Operation for LayerScale {
             None => weight,
         };
         to.apply("Mul", &[&x, &weight])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, channels) = (to.x(), lower::count(to.shape().channels()));
+        let scale = match self.channels {
+            Some(_) => to.needed("weight")?,
+            None => to.made(["weight"], "for each channel", |[factor]| vec![factor[0]; channels])?,
+        };
+        let scale = Some(scale);
+        Ok(to.step(Kind::Affine { scale, shift: None }, &[x]))
     }
 
     fn python(&self, to: &mut Python) {

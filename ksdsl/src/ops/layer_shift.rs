@@ -1,6 +1,7 @@
 //! A learned number for each channel, which is added.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "layer_shift",
@@ -54,6 +55,11 @@ impl Operation for LayerShift {
         let (x, weight) = (to.x(), to.weight());
         let weight = to.over_channels(&weight, to.shape());
         to.apply("Add", &[&x, &weight])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, shift) = (to.x(), Some(to.needed("weight")?));
+        Ok(to.step(Kind::Affine { scale: None, shift }, &[x]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Leaky ReLU.
 
 use super::prelude::*;
+use crate::steps::Function;
 
 /// PyTorch's default.
 const SLOPE: Real = Real(0.01);
@@ -46,6 +47,10 @@ impl Operation for LeakyRelu {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let x = to.x();
         to.node("LeakyRelu", &[&x], vec![onnx::real("alpha", self.slope)])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        Ok(to.function(Function::with("leaky_relu", [self.slope.0 as f32, 0.0])))
     }
 
     fn python(&self, to: &mut Python) {

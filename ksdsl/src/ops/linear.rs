@@ -1,6 +1,7 @@
 //! Linear layers.
 
 use super::prelude::*;
+use crate::steps::{ConvSize, Kind};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "linear",
@@ -127,6 +128,31 @@ impl Operation for Linear {
             y = to.reshape(&y, &[-1, onnx::long(shape.pixels()), onnx::long(self.outputs)]);
         }
         y
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let [input, output] = [to.shape(), to.output()].map(lower::map);
+        let size = ConvSize {
+            input,
+            output,
+            kernel: [1, 1],
+            stride: [1, 1],
+            pad: [0, 0],
+            dilation: [1, 1],
+            groups: 1,
+        };
+        let weight = to.needed("weight")?;
+        let (scale, shift) = (to.scale(), to.tensor("bias"));
+        let x = to.x();
+        Ok(to.step(
+            Kind::Conv {
+                size,
+                weight,
+                scale,
+                shift,
+            },
+            &[x],
+        ))
     }
 
     fn python(&self, to: &mut Python) {

@@ -6,6 +6,7 @@
 
 mod args;
 mod initial;
+mod lower;
 mod mask;
 mod onnx;
 mod op;
@@ -17,6 +18,9 @@ mod words;
 
 pub use args::{ArgValue, Args, Axes, Padding, ParamDef, ParamKind, is_word, read, read_along, read_given, takes};
 pub use initial::{InitChoice, init_functions, is_function, is_init};
+use lower::Lowered;
+pub(crate) use lower::buffer;
+pub use lower::{Lower, Unsupported};
 pub(crate) use onnx::After;
 pub use onnx::{Attribute, Constant, Graph, Node, Onnx};
 pub use op::{Call, Number, Op};
@@ -29,6 +33,7 @@ pub use words::{is_language_word, language_words, parameter_of};
 use crate::diag::Code;
 pub(crate) use crate::ir::Shape;
 use crate::ir::in_words;
+use crate::steps::BufferId;
 use crate::value::Value;
 use args::param;
 use std::any::Any;
@@ -38,9 +43,10 @@ use std::fmt::Debug;
 mod prelude {
     pub(super) use super::args::param;
     pub(super) use super::{
-        Alike, Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Module, Onnx, Op, Operation, Padding,
-        ParamDef, ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor, Transposed, equal,
-        groups_divide, in_words, is_numbers, joined, map_of, onnx, pair, positions_of, python, rust, size,
+        Alike, Args, Block, Call, Family, Helper, Init, InitChoice, LayerDef, Lower, Lowered, Module, Onnx, Op,
+        Operation, Padding, ParamDef, ParamKind, Part, Problem, Python, Real, Resolve, Rust, Shape, Sharing, Tensor,
+        Transposed, Unsupported, equal, groups_divide, in_words, is_numbers, joined, lower, map_of, onnx, pair,
+        positions_of, python, rust, size,
     };
     pub(super) use crate::diag::Code;
     pub(super) use crate::value::Value;
@@ -261,6 +267,15 @@ pub trait Operation: Any + Debug + Send + Sync {
 
     /// Writes it as ONNX, in inference; the value of its output.
     fn onnx(&self, to: &mut Onnx<'_>) -> String;
+
+    /// Writes it as steps, in inference; the buffer of its output.
+    ///
+    /// # Errors
+    /// If steps cannot express it.
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Result<BufferId, Unsupported> {
+        let _ = to;
+        Err(Unsupported::all())
+    }
 
     /// Writes it as PyTorch.
     fn python(&self, to: &mut Python);

@@ -1,6 +1,7 @@
 //! Products of paths.
 
 use super::prelude::*;
+use crate::steps::{Binary, Kind};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "multiply",
@@ -80,6 +81,29 @@ impl Operation for Multiply {
             };
         }
         product
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let inputs = to.inputs();
+        let (mut product, mut so_far) = inputs[0];
+        for (factor, shape) in inputs.into_iter().skip(1) {
+            let is_map = |shape: Shape| matches!(shape, Shape::Map { .. });
+            let (op, pair, larger) = match (is_map(so_far), is_map(shape)) {
+                (true, false) => (Binary::Gate, [product, factor], so_far),
+                (false, true) => (Binary::Gate, [factor, product], shape),
+                (true, true) if so_far.channels() > shape.channels() => {
+                    (Binary::GatePositions, [product, factor], so_far)
+                }
+                (true, true) if so_far.channels() < shape.channels() => {
+                    (Binary::GatePositions, [factor, product], shape)
+                }
+                _ => (Binary::Multiply, [product, factor], so_far),
+            };
+            let y = to.buffer_of(larger);
+            to.step_to(y, Kind::Binary(op), &pair);
+            (product, so_far) = (y, larger);
+        }
+        Ok(product)
     }
 
     fn python(&self, to: &mut Python) {

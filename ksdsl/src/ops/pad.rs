@@ -1,6 +1,7 @@
 //! Zeros around maps.
 
 use super::prelude::*;
+use crate::steps::{Kind, Move};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "pad",
@@ -67,6 +68,20 @@ impl Operation for Pad {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let ([top, bottom, left, right], x) = (self.sides, to.x());
         to.pad(&x, &[0, 0, top, left, 0, 0, bottom, right])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let ([height, width, channels], [_, wide, _]) = (lower::map(to.shape()), lower::map(to.output()));
+        let [top, _, left, _] = self.sides.map(lower::count);
+        let (x, y) = (to.x(), to.output_buffer());
+        let part = Move {
+            count: [1, height, width * channels],
+            from: [0, 0, width * channels, 1],
+            to: [(top * wide + left) * channels, 0, wide * channels, 1],
+        };
+        to.step_to(y, Kind::Zero, &[]);
+        to.step_to(y, Kind::Move(part), &[x]);
+        Ok(y)
     }
 
     fn python(&self, to: &mut Python) {

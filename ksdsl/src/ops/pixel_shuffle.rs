@@ -1,6 +1,7 @@
 //! Pixels from channels.
 
 use super::prelude::*;
+use crate::steps::Move;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "pixel_shuffle",
@@ -57,6 +58,22 @@ impl Operation for PixelShuffle {
             &[&x],
             vec![onnx::int("blocksize", self.factor), onnx::text("mode", "CRD")],
         )
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let ([height, width, channels], factor) = (lower::map(to.shape()), lower::count(self.factor));
+        let own = channels / (factor * factor).max(1);
+        let part = |row: usize, column: usize| Move {
+            count: [height, width, own],
+            from: [row * factor + column, width * channels, channels, factor * factor],
+            to: [
+                (row * width * factor + column) * own,
+                width * factor * factor * own,
+                factor * own,
+                1,
+            ],
+        };
+        Ok(to.moves((0..factor).flat_map(|row| (0..factor).map(move |column| part(row, column)))))
     }
 
     fn python(&self, to: &mut Python) {

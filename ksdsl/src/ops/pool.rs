@@ -2,6 +2,7 @@
 
 use super::conv::reaches_zero;
 use super::prelude::*;
+use crate::steps::{Kind, PoolSize};
 
 const KERNEL: ParamDef = param("kernel", ParamKind::Sizes, true);
 const STRIDE: ParamDef = param("stride", ParamKind::Sizes, false);
@@ -237,6 +238,21 @@ impl Operation for Pool {
             attributes.push(onnx::int("count_include_pad", self.counts_all().into()));
         }
         to.node(op, &[&x], attributes)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let [height, width, _] = lower::map(to.output());
+        let size = PoolSize {
+            max: self.kind == PoolKind::Max,
+            input: lower::map(to.shape()),
+            output: [height, width],
+            kernel: self.kernel.map(lower::count),
+            stride: self.stride.map(lower::count),
+            pad: self.pad.map(lower::count),
+            counted: if self.count_pad { self.pad } else { [0, 0] }.map(lower::count),
+        };
+        let x = to.x();
+        Ok(to.step(Kind::Pool(size), &[x]))
     }
 
     fn python(&self, to: &mut Python) {

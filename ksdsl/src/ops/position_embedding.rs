@@ -1,6 +1,7 @@
 //! Learned position embeddings.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 /// The standard deviation of ViT's position embeddings (Dosovitskiy et al. 2020, appendix B).
 const DEVIATION: f64 = 0.02;
@@ -93,6 +94,17 @@ impl Operation for PositionEmbedding {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let (x, weight) = (to.x(), to.weight());
         to.apply("Add", &[&x, &weight])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, channels) = (to.x(), lower::count(to.shape().channels()));
+        let added = match to.shape() {
+            Shape::Map { .. } => to.made(["weight"], "positions first", |[data]| {
+                lower::positions_first(data, channels)
+            })?,
+            _ => to.needed("weight")?,
+        };
+        Ok(to.step(Kind::Plus(added), &[x]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Leaky ReLU with learned slopes.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "prelu",
@@ -63,6 +64,15 @@ impl Operation for Prelu {
             None => weight,
         };
         to.apply("PRelu", &[&x, &weight])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, channels) = (to.x(), lower::count(to.shape().channels()));
+        let slopes = match self.channels {
+            Some(_) => to.needed("weight")?,
+            None => to.made(["weight"], "for each channel", |[slope]| vec![slope[0]; channels])?,
+        };
+        Ok(to.step(Kind::Prelu(slopes), &[x]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -2,6 +2,7 @@
 
 use super::attend::split;
 use super::prelude::*;
+use crate::steps::Kind;
 
 /// PyTorch's default is the epsilon of the floating-point type; a number here, so that `f32` and `f64` agree.
 const EPS: Real = Real(1e-6);
@@ -85,6 +86,12 @@ impl Operation for RmsNorm {
             y = to.reshape(&y, &[sizes.as_slice(), &[onnx::long(shape.channels())]].concat());
         }
         to.channels_back(&y, shape)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, weight) = (to.x(), to.needed("weight")?);
+        let (heads, eps) = (lower::count(self.heads), self.eps.0 as f32);
+        Ok(to.step(Kind::RmsNorm { weight, heads, eps }, &[x]))
     }
 
     fn python(&self, to: &mut Python) {

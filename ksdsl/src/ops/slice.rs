@@ -1,6 +1,7 @@
 //! Some of the channels.
 
 use super::prelude::*;
+use crate::steps::Move;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "slice",
@@ -61,6 +62,16 @@ impl Operation for Slice {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let (x, axis) = (to.x(), to.shape().python_channels());
         to.slice(&x, onnx::long(axis as u64), [self.start, self.end])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let [positions, channels] = [to.shape().pixels(), to.shape().channels()].map(lower::count);
+        let [start, end] = [self.start, self.end].map(lower::count);
+        Ok(to.moves([Move {
+            count: [1, positions, end - start],
+            from: [start, 0, channels, 1],
+            to: [0, 0, end - start, 1],
+        }]))
     }
 
     fn python(&self, to: &mut Python) {

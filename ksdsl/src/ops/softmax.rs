@@ -1,6 +1,7 @@
 //! Softmax over channels, and its logarithm.
 
 use super::prelude::*;
+use crate::steps::Kind;
 
 pub(super) const LAYERS: &[LayerDef] = &[
     LayerDef {
@@ -75,6 +76,11 @@ impl Operation for Softmax {
                 to.reshape(&y, &[&[0], sizes.as_slice()].concat())
             }
         }
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (x, log, of_positions) = (to.x(), self.log, self.of_positions);
+        Ok(to.step(Kind::Softmax { log, of_positions }, &[x]))
     }
 
     fn python(&self, to: &mut Python) {

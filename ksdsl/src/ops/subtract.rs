@@ -1,6 +1,7 @@
 //! The difference of two paths.
 
 use super::prelude::*;
+use crate::steps::{Binary, Kind};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "subtract",
@@ -37,6 +38,11 @@ impl Operation for Subtract {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let inputs = to.inputs();
         to.apply("Sub", &[&inputs[0].0, &inputs[1].0])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let inputs = to.inputs();
+        Ok(to.step(Kind::Binary(Binary::Subtract), &[inputs[0].0, inputs[1].0]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -40,6 +40,10 @@ impl Operation for ToSignal {
         to.reshape(&x, &[0, features, 1, -1])
     }
 
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        Ok(to.reshaped())
+    }
+
     fn python(&self, to: &mut Python) {
         to.assign(&format!("{}.transpose(1, 2).unsqueeze(2)", to.x()));
     }

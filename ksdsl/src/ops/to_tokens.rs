@@ -39,6 +39,11 @@ impl Operation for ToTokens {
         to.transpose(&x, &[0, 2, 1])
     }
 
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        // Maps are stored position by position.
+        Ok(to.reshaped())
+    }
+
     fn python(&self, to: &mut Python) {
         to.assign(&format!("{}.flatten(2).transpose(1, 2)", to.x()));
     }

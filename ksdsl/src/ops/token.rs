@@ -1,6 +1,7 @@
 //! One token of a sequence.
 
 use super::prelude::*;
+use crate::steps::Move;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "token",
@@ -49,6 +50,15 @@ impl Operation for Token {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let (x, index) = (to.x(), to.int(onnx::long(self.index)));
         to.node("Gather", &[&x, &index], vec![onnx::int("axis", 1)])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let (features, index) = (lower::count(to.shape().channels()), lower::count(self.index));
+        Ok(to.moves([Move {
+            count: [1, 1, features],
+            from: [index * features, 0, 0, 1],
+            to: [0, 0, 0, 1],
+        }]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! A vector to feature maps.
 
 use super::prelude::*;
+use crate::steps::Move;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "unflatten",
@@ -64,6 +65,15 @@ impl Operation for Unflatten {
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let (x, [channels, height, width]) = (to.x(), [self.channels, self.height, self.width].map(onnx::long));
         to.reshape(&x, &[0, channels, height, width])
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let [positions, channels] = [to.output().pixels(), to.output().channels()].map(lower::count);
+        Ok(to.moves([Move {
+            count: [1, positions, channels],
+            from: [0, 0, 1, positions],
+            to: [0, 0, channels, 1],
+        }]))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Upsampling by a whole factor.
 
 use super::prelude::*;
+use crate::steps::Move;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "upsample",
@@ -76,6 +77,24 @@ impl Operation for Upsample {
             ],
         };
         to.node("Resize", &[&x, "", &scales], attributes)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        if self.bilinear {
+            return Err(Unsupported::with("it interpolates"));
+        }
+        let ([height, width, channels], [down, across]) = (lower::map(to.shape()), self.factor.map(lower::count));
+        let part = |row: usize, column: usize| Move {
+            count: [height, width, channels],
+            from: [0, width * channels, channels, 1],
+            to: [
+                (row * width * across + column) * channels,
+                down * width * across * channels,
+                across * channels,
+                1,
+            ],
+        };
+        Ok(to.moves((0..down).flat_map(|row| (0..across).map(move |column| part(row, column)))))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,6 +1,7 @@
 //! Channels of zeros around others.
 
 use super::prelude::*;
+use crate::steps::{Kind, Move};
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "zero_channels",
@@ -56,6 +57,20 @@ impl Operation for ZeroChannels {
         let mut pads = vec![0; 2 * axes];
         (pads[axis], pads[axes + axis]) = (self.before, self.after);
         to.pad(&x, &pads)
+    }
+
+    fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
+        let [positions, channels] = [to.shape().pixels(), to.shape().channels()].map(lower::count);
+        let [before, wide] = [self.before, to.output().channels()].map(lower::count);
+        let (x, y) = (to.x(), to.output_buffer());
+        let part = Move {
+            count: [1, positions, channels],
+            from: [0, 0, channels, 1],
+            to: [before, 0, wide, 1],
+        };
+        to.step_to(y, Kind::Zero, &[]);
+        to.step_to(y, Kind::Move(part), &[x]);
+        Ok(y)
     }
 
     fn python(&self, to: &mut Python) {

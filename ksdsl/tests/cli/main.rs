@@ -1,5 +1,6 @@
 //! The command `ksn`, run as a person runs it.
 
+mod c;
 mod convert;
 mod counts;
 mod diagram;

@@ -1,0 +1,477 @@
+//! Networks of the repository in C, and as steps, against the graph executor.
+
+use super::{integer, single};
+use crate::checkpoint::{Entry, entries};
+use crate::compile::{Options, compile};
+use crate::graph::Graph;
+use crate::ir::{Network, Shape};
+use crate::quantize::{Ranges, infer, quantize, quantized};
+use crate::source::Source;
+use crate::steps::{Error, Program, program, run};
+use ksdsl_cpu::CpuExec;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const FOLDERS: &[&str] = &["examples/nets", "tests/nets", "tests/nets/known", "ksdsl/tests/data"];
+/// Weights and products beyond which a network would take minutes.
+const LARGE: u64 = 3_000_000;
+const LONG: u128 = 60_000_000;
+const FLAGS: &[&str] = &["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"];
+
+/// Numbers in -1..1, the same in each run (Steele et al. 2014, SplitMix64).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+}
+
+/// As `randomise` of `tests/parity/onnx.py`: all vectors at random, variances near 1, kernels of variance 1 / inputs.
+fn tensor(entry: &Entry, random: &mut Random) -> Vec<f32> {
+    let count: u64 = entry.shape.iter().product();
+    let inputs: u64 = entry.shape.iter().skip(1).product();
+    let is_vector = entry.shape.iter().copied().max() == Some(count);
+    let one = |random: &mut Random| match () {
+        () if entry.key.ends_with("running_var") => 1.0 + 0.5 * random.next(),
+        () if is_vector && entry.key.ends_with("weight") => 1.0 + 0.5 * random.next(),
+        () if is_vector => 0.3 * random.next(),
+        () => random.next() * (3.0 / inputs as f32).sqrt(),
+    };
+    (0..count).map(|_| one(random)).collect()
+}
+
+pub(crate) fn weights(network: &Network, random: &mut Random) -> Vec<Vec<f32>> {
+    entries(network).iter().map(|entry| tensor(entry, random)).collect()
+}
+
+fn networks() -> Vec<Network> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let list = |folder: &&str| std::fs::read_dir(root.join(folder)).expect("a folder");
+    let paths = FOLDERS
+        .iter()
+        .flat_map(list)
+        .map(|entry| entry.expect("an entry").path());
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "ksn"))
+        .collect();
+    paths.sort();
+    let read = |path: PathBuf| crate::spec::read_source(&path).expect("a source");
+    let compiled = paths
+        .into_iter()
+        .flat_map(|path| compile(&read(path), &Options::default()).networks);
+    compiled.collect()
+}
+
+/// What a program should give, and what its steps give.
+struct Case {
+    program: Program,
+    inputs: Vec<Vec<f32>>,
+    expected: Vec<Vec<f32>>,
+}
+
+/// The network with random weights and inputs; an error if steps have something not.
+fn case(network: &Network, random: &mut Random) -> Result<Case, Error> {
+    let weights = weights(network, random);
+    let program = program(network, Some(&weights), &super::Options::default())?;
+    let keys: Vec<String> = entries(network).into_iter().map(|entry| entry.key).collect();
+    let graph = Graph::<f32, CpuExec>::new(network.clone(), CpuExec, |parameter| {
+        let at = keys.iter().position(|key| *key == parameter.key);
+        at.map(|at| weights[at].clone())
+    });
+    let input = |shape: Shape, random: &mut Random| (0..shape.elements()).map(|_| 2.0 * random.next()).collect();
+    let inputs: Vec<Vec<f32>> = network.inputs.iter().map(|port| input(port.shape, random)).collect();
+    let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let expected = graph.expect("a graph").infer_all(&slices).expect("outputs");
+    Ok(Case {
+        program,
+        inputs,
+        expected,
+    })
+}
+
+/// The largest difference, relative to the largest output.
+fn distance(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
+    let pairs = || found.iter().flatten().zip(expected.iter().flatten());
+    let count = |all: &[Vec<f32>]| all.iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(count(found), count(expected));
+    let most = pairs().map(|(_, y)| y.abs()).fold(1e-30, f32::max);
+    let worst = pairs().map(|(x, y)| (x - y).abs());
+    worst.fold(0.0, |worst, next| if next <= worst { worst } else { next }) / most
+}
+
+/// The network of a text.
+pub(crate) fn net(text: &str) -> Network {
+    let compilation = compile(&Source::new("net.ksn", text), &Options::default());
+    assert!(!compilation.has_errors(), "{:?}", compilation.diagnostics);
+    let mut networks = compilation.networks;
+    networks.remove(0)
+}
+
+/// Whether there is such a compiler.
+pub(crate) fn has(compiler: &str) -> bool {
+    let found = Command::new(compiler).arg("--version").output();
+    let found = found.is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("skipped: there is no `{compiler}`");
+    }
+    found
+}
+
+/// Compiles C files in a folder to a program.
+pub(crate) fn compiled(folder: &Path, compiler: &str, more: &[&str], files: &[&str], program: &str) {
+    let output = Command::new(compiler)
+        .current_dir(folder)
+        .args(FLAGS)
+        .args(more)
+        .args(files)
+        .args(["-o", program, "-lm"])
+        .output()
+        .expect("a compiler");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{compiler}: {}",
+        &errors[..errors.len().min(2000)]
+    );
+}
+
+#[test]
+fn steps_give_what_the_graph_executor_gives() {
+    let (mut random, mut done, mut unsupported) = (Random(1), 0, Vec::new());
+    for network in networks() {
+        let all: u64 = entries(&network)
+            .iter()
+            .map(|entry| entry.shape.iter().product::<u64>())
+            .sum();
+        if all > LARGE || network.macs() > LONG {
+            continue;
+        }
+        match case(&network, &mut random) {
+            Ok(case) => {
+                let slices: Vec<&[f32]> = case.inputs.iter().map(Vec::as_slice).collect();
+                let distance = distance(&run(&case.program, &slices, |_, _| {}), &case.expected);
+                assert!(distance < 1e-5, "{}: {distance}", network.name);
+                done += 1;
+            }
+            Err(error) => unsupported.push(format!("{}: {error}", network.name)),
+        }
+    }
+    println!("{done} networks; not: {}", unsupported.join("\n"));
+    assert!(done > 60, "{done} networks; not: {}", unsupported.join("\n"));
+}
+
+/// A program that reads the inputs of each network and writes its outputs.
+fn driver(units: &[(String, &Program)], element: &str) -> String {
+    let mut text = "#include <stdio.h>\n".to_owned();
+    for (name, program) in units {
+        text.push_str(&format!("#include \"{name}.h\"\n"));
+        let len = |port: &crate::steps::Port| program.buffers[port.buffer].len();
+        let (mut args, mut arrays, mut read, mut write) = (Vec::new(), String::new(), String::new(), String::new());
+        for (what, ports) in [("x", &program.inputs), ("y", &program.outputs)] {
+            for (at, port) in ports.iter().enumerate() {
+                let array = format!("{what}{at}");
+                arrays.push_str(&format!("    static {element} {name}_{array}[{}];\n", len(port)));
+                let io = |function: &str, file: &str| {
+                    format!(
+                        "    if ({function}({name}_{array}, sizeof({element}), {0}, {file}) != {0}) return 1;\n",
+                        len(port)
+                    )
+                };
+                match what {
+                    "x" => read.push_str(&io("fread", "stdin")),
+                    _ => write.push_str(&io("fwrite", "stdout")),
+                }
+                args.push(format!("{name}_{array}"));
+            }
+        }
+        // Twice, because the second run finds what the first left in the arena.
+        let call = format!("    {name}_run({});\n", args.join(", "));
+        text.push_str(&format!(
+            "static int run_{name}(void)\n{{\n{arrays}{read}{call}{call}{write}    return 0;\n}}\n"
+        ));
+    }
+    text.push_str("int main(void)\n{\n");
+    for (name, _) in units {
+        text.push_str(&format!("    if (run_{name}()) return 1;\n"));
+    }
+    text + "    return 0;\n}\n"
+}
+
+/// Compiles units with each compiler there is, and runs them with the sanitizers.
+fn run_units(units: &[(String, &Program, super::Unit)], element: &str, input: &[u8]) -> Option<Vec<u8>> {
+    use std::io::Write;
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut files = Vec::new();
+    for (name, _, unit) in units {
+        let text = unit.files(&format!("{name}.h"), &["A test, with */ in it.".to_owned()]);
+        std::fs::write(folder.path().join(format!("{name}.c")), text.source).expect("a file");
+        std::fs::write(folder.path().join(format!("{name}.h")), text.header).expect("a file");
+        files.push(format!("{name}.c"));
+    }
+    let names: Vec<(String, &Program)> = units
+        .iter()
+        .map(|(name, program, _)| (name.clone(), *program))
+        .collect();
+    std::fs::write(folder.path().join("main.c"), driver(&names, element)).expect("a file");
+    files.push("main.c".to_owned());
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    if has("clang") {
+        compiled(folder.path(), "clang", &["-O0"], &files, "plain");
+    }
+    if !has("cc") {
+        return None;
+    }
+    compiled(
+        folder.path(),
+        "cc",
+        &["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"],
+        &files,
+        "checked",
+    );
+    let mut child = Command::new(folder.path().join("checked"))
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let mut stdin = child.stdin.take().expect("stdin");
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("outputs");
+    assert!(output.status.success(), "{:?}", output.status);
+    writer.join().expect("a writer").expect("all inputs are read");
+    Some(output.stdout)
+}
+
+/// The networks that are small enough to compile in seconds, all kinds of operations among them.
+fn small_cases() -> Vec<Case> {
+    let mut random = Random(2);
+    let mut cases = Vec::new();
+    for (at, network) in networks().into_iter().enumerate() {
+        let all: u64 = entries(&network)
+            .iter()
+            .map(|entry| entry.shape.iter().product::<u64>())
+            .sum();
+        if all > LARGE / 100 || network.macs() > LONG / 50 {
+            continue;
+        }
+        if let Ok(mut case) = case(&network, &mut random) {
+            case.program.name = format!("n{at}_{}", case.program.name);
+            cases.push(case);
+        }
+    }
+    cases
+}
+
+#[test]
+fn c_gives_what_the_graph_executor_gives() {
+    let cases = small_cases();
+    let units: Vec<_> = cases
+        .iter()
+        .map(|case| (case.program.name.clone(), &case.program, single(&case.program)))
+        .collect();
+    let inputs = cases.iter().flat_map(|case| case.inputs.iter().flatten());
+    let input: Vec<u8> = inputs.flat_map(|value| value.to_le_bytes()).collect();
+    let Some(output) = run_units(&units, "float", &input) else {
+        return;
+    };
+    let mut values = output.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+    for case in &cases {
+        let found: Vec<Vec<f32>> = case
+            .expected
+            .iter()
+            .map(|of| values.by_ref().take(of.len()).collect())
+            .collect();
+        let distance = distance(&found, &case.expected);
+        assert!(distance < 1e-5, "{}: {distance}", case.program.name);
+    }
+    assert!(cases.len() > 50, "{} networks", cases.len());
+}
+
+/// Of random networks, which are not trained, the outputs in 8 bits must correlate with those in single precision.
+fn correlation(a: &[f32], b: &[f32]) -> f32 {
+    let mean = |of: &[f32]| of.iter().sum::<f32>() / of.len() as f32;
+    let (ma, mb) = (mean(a), mean(b));
+    let sum = |f: &dyn Fn(f32, f32) -> f32| a.iter().zip(b).map(|(a, b)| f(a - ma, b - mb)).sum::<f32>();
+    sum(&|a, b| a * b) / (sum(&|a, _| a * a) * sum(&|_, b| b * b)).sqrt().max(1e-30)
+}
+
+#[test]
+fn integers_in_c_have_the_same_bits() {
+    let cases = small_cases();
+    let mut quantised = Vec::new();
+    for case in &cases {
+        let mut ranges = Ranges::new(&case.program);
+        let slices: Vec<&[f32]> = case.inputs.iter().map(Vec::as_slice).collect();
+        ranges.add(&case.program, &slices);
+        let Ok(of) = quantize(&case.program, &ranges) else {
+            continue;
+        };
+        let ports = case.program.inputs.iter().zip(&case.inputs);
+        let inputs: Vec<Vec<i8>> = ports
+            .map(|(port, input)| quantized(input, of.scales[port.buffer]))
+            .collect();
+        let slices: Vec<&[i8]> = inputs.iter().map(Vec::as_slice).collect();
+        let outputs = infer(&of, &slices);
+        for ((port, found), expected) in case.program.outputs.iter().zip(&outputs).zip(&case.expected) {
+            let scale = of.scales[port.buffer];
+            let one = |q: &i8| ((f64::from(*q) - f64::from(scale.zero)) * scale.scale) as f32;
+            let found: Vec<f32> = found.iter().map(one).collect();
+            let is_flat = expected.iter().all(|value| *value == expected[0]);
+            let correlation = correlation(&found, expected);
+            assert!(
+                is_flat || expected.len() < 4 || correlation > 0.9,
+                "{}: {correlation}",
+                case.program.name
+            );
+        }
+        quantised.push((case, of, inputs, outputs));
+    }
+    let units: Vec<_> = quantised
+        .iter()
+        .map(|(case, of, ..)| (case.program.name.clone(), &case.program, integer(of)))
+        .collect();
+    let input: Vec<u8> = quantised
+        .iter()
+        .flat_map(|(_, _, inputs, _)| inputs.iter().flatten().map(|value| *value as u8))
+        .collect();
+    assert!(quantised.len() > 25, "{} networks", quantised.len());
+    let Some(output) = run_units(&units, "int8_t", &input) else {
+        return;
+    };
+    let mut values = output.iter().map(|byte| *byte as i8);
+    for (case, _, _, outputs) in &quantised {
+        for expected in outputs {
+            let found: Vec<i8> = values.by_ref().take(expected.len()).collect();
+            assert_eq!(found, *expected, "{}", case.program.name);
+        }
+    }
+}
+
+/// Flash grows with kernels, not with depth: of weights without private norms nothing is added, and of code nothing.
+#[test]
+fn depth_adds_neither_weights_nor_calls() {
+    let text = |depth: usize| {
+        format!(
+            "net deep {{ input 8 x 6 x 6; s: repeat {depth} {{ residual {{ conv(8, kernel = 3, pad = 1); relu }} }} \
+             global_avg_pool; linear(3)\nshare s[*].conv }}"
+        )
+    };
+    let of = |depth: usize| {
+        let network = net(&text(depth));
+        let weights = weights(&network, &mut Random(3));
+        let program = program(&network, Some(&weights), &super::Options::default()).expect("a program");
+        let unit = single(&program);
+        let source = unit.files("deep.h", &[]).source;
+        (
+            unit.bytes(),
+            source.matches("ksn_conv(&").count(),
+            source.lines().count(),
+        )
+    };
+    let (few, calls, lines) = of(3);
+    let (many, many_calls, many_lines) = of(40);
+    assert_eq!((few.weights, few.arena), (many.weights, many.arena));
+    assert_eq!(few.weights, 4 * (8 * 8 * 9 + 8 * 3 + 3));
+    // Two maps of 6 x 6 x 8, and the vector of the head.
+    assert!(few.arena <= 4 * (2 * 8 * 36 + 8), "{}", few.arena);
+    assert_eq!(calls, many_calls);
+    assert!(
+        many_lines <= lines + 37 && many.tables <= few.tables + 37 * 40,
+        "{lines}, {many_lines}"
+    );
+}
+
+/// Factors and additions far apart lose little: the worst error, in units of the output.
+#[test]
+fn folded_norms_of_any_size_are_quantised() {
+    let network = net(
+        "net a { input 4 x 3 x 3; conv(6, kernel = 3, pad = 1); batch_norm; relu; conv(6, kernel = 1, bias = true) }",
+    );
+    let mut weights = weights(&network, &mut Random(4));
+    let keys: Vec<String> = entries(&network).into_iter().map(|entry| entry.key).collect();
+    let at = |end: &str| keys.iter().position(|key| key.ends_with(end)).expect("a tensor");
+    weights[at("batch_norm.weight")] = vec![0.0, 1e-12, -0.5, 1.0, 0.01, -2.0];
+    weights[at("batch_norm.bias")] = vec![0.5, 1.0, 0.1, -3.0, 0.0, 0.2];
+    weights[0][..36].fill(0.0);
+    let program = program(&network, Some(&weights), &super::Options::default()).expect("a program");
+    let mut ranges = Ranges::new(&program);
+    let mut random = Random(5);
+    let inputs: Vec<Vec<f32>> = (0..20)
+        .map(|_| (0..36).map(|_| 2.0 * random.next()).collect())
+        .collect();
+    inputs.iter().for_each(|input| ranges.add(&program, &[input]));
+    let of = quantize(&program, &ranges).expect("integers");
+    let [x, y] = [program.inputs[0].buffer, program.outputs[0].buffer].map(|id| of.scales[id]);
+    for input in &inputs {
+        let expected = run(&program, &[input], |_, _| {}).remove(0);
+        let found = infer(&of, &[&quantized(input, x)]).remove(0);
+        for (found, expected) in found.iter().zip(&expected) {
+            let units = f64::from(*expected) / y.scale + f64::from(y.zero) - f64::from(*found);
+            assert!(units.abs() < 6.0, "{units}");
+        }
+    }
+}
+
+/// Weights that are not finite, missing or too many, and what C has not, are errors that name their place.
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    let network = net("net a { input 4; linear(2) }");
+    let options = super::Options::default();
+    let of = |weights: &[Vec<f32>]| {
+        program(&network, Some(weights), &options)
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        of(&[vec![f32::NAN; 8], vec![0.0; 2]]),
+        "`linear.weight` has values that are not finite"
+    );
+    assert_eq!(
+        of(&[vec![0.0; 7], vec![0.0; 2]]),
+        "the weights are not those of the network"
+    );
+    assert_eq!(of(&[]), "the weights are not those of the network");
+    for (text, expected) in [
+        (
+            "net a { input 4; linear(100_000); linear(10_000) }",
+            "the network is too large for C: 1000510000 weights, of at most 16777216",
+        ),
+        (
+            "net a { input 2 x 4 x 4; upsample(2, mode = bilinear) }",
+            "`upsample` (upsample) cannot be exported to C: it interpolates",
+        ),
+        (
+            "net a { input 9 of 5; embedding(4) }",
+            "the input `input` takes token ids, which cannot be exported to C",
+        ),
+        (
+            "net a { input 1 x 70_000 x 1; max_pool(1) }",
+            "the network is too large for C: `max_pool` has a size of 70000, of at most 65535",
+        ),
+    ] {
+        let error = program(&net(text), None, &options).map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+/// `float.hex` of Python.
+#[test]
+fn literals_are_exact() {
+    for (value, expected) in [
+        (1.0, "0x1p0f"),
+        (-0.1, "-0x1.99999ap-4f"),
+        (0.0, "0.0f"),
+        (-0.0, "-0.0f"),
+        (f32::MAX, "0x1.fffffep127f"),
+        (f32::MIN_POSITIVE, "0x1p-126f"),
+        (1e-45, "0x0.000002p-126f"),
+    ] {
+        assert_eq!(super::text::real(value), expected);
+    }
+}
