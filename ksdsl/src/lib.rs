@@ -68,6 +68,8 @@ pub mod parse;
 pub mod paths;
 mod plan;
 #[doc(hidden)]
+pub mod project;
+#[doc(hidden)]
 pub mod share;
 #[doc(hidden)]
 pub mod value;

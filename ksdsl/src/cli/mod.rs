@@ -15,6 +15,7 @@ mod fold;
 mod grid;
 mod install;
 mod markdown;
+mod new;
 mod output;
 mod path_range;
 mod predict;
@@ -46,6 +47,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Create a crate that trains a network
+    New(new::New),
     /// Check specifications for errors
     Check(check::Check),
     /// Show layers, shapes, sharing, parameters and memory of a network
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::new(cli.color);
     let status = match &cli.command {
+        Command::New(new) => new.run(&terminal),
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
         Command::Diagram(diagram) => diagram.run(&terminal),

@@ -7,6 +7,7 @@ mod diff;
 mod explain;
 mod fmt;
 mod install;
+mod new;
 mod onnx;
 mod page;
 mod settings;
