@@ -162,7 +162,7 @@ mod tests {
             "test",
             "ksdsl-runtime",
             "net",
-            "concat",
+            "let",
             "-a",
             "_a",
         ] {
