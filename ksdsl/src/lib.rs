@@ -58,6 +58,9 @@ pub mod imports;
 pub mod ir;
 #[doc(hidden)]
 pub mod limits;
+#[cfg(feature = "lsp")]
+#[doc(hidden)]
+pub mod lsp;
 #[doc(hidden)]
 pub mod mappings;
 #[doc(hidden)]

@@ -14,6 +14,7 @@ mod fmt;
 mod fold;
 mod grid;
 mod install;
+mod lsp;
 mod markdown;
 mod new;
 mod output;
@@ -90,6 +91,8 @@ enum Command {
     /// Every combination has its own run folder. The same command again skips runs that have finished and resumes
     /// interrupted ones.
     Sweep(sweep::Sweep),
+    /// Serve an editor over standard input and output (Language Server Protocol)
+    Lsp(lsp::Lsp),
     /// Print a completion script for a shell
     Completions(install::Completions),
     /// Print the man page of the command or of a subcommand
@@ -178,6 +181,7 @@ pub fn main() -> ExitCode {
         Command::Predict(predict) => return predict.run(&terminal),
         Command::Compare(compare) => return compare.run(&terminal),
         Command::Sweep(sweep) => return sweep.run(&terminal),
+        Command::Lsp(lsp) => return lsp.run(&terminal),
         Command::Completions(completions) => completions.run(&terminal),
         Command::Man(man) => man.run(&terminal),
     };

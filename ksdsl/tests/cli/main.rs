@@ -7,6 +7,7 @@ mod diff;
 mod explain;
 mod fmt;
 mod install;
+mod lsp;
 mod new;
 mod onnx;
 mod page;
