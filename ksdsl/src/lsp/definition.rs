@@ -144,7 +144,7 @@ fn imported(analysis: &Analysis, offset: usize, workspace: &Workspace) -> Option
 /// The clauses that share the kernel of the layer at a byte, or the visits of the clause there.
 fn shared(analysis: &Analysis, offset: usize) -> BTreeSet<Span> {
     match analysis.symbols().call_at(offset) {
-        Some(call) => of_layers(analysis, call.span, |network, layer| clauses(network, layer)),
+        Some(call) => of_layers(analysis, call.span, clauses),
         None => visits(analysis, offset),
     }
 }

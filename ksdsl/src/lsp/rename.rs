@@ -27,6 +27,9 @@ fn renamed(analysis: &Analysis, offset: usize) -> Option<Occurrence> {
         .cloned()
 }
 
+/// The changes of a file by line and column, so that each is there once.
+type ByPlace = BTreeMap<(u32, u32), TextEdit>;
+
 /// The changes that give the name at a byte another name.
 ///
 /// # Errors
@@ -47,7 +50,7 @@ pub(super) fn rename(
         ));
     }
     let found = analysis.symbols().at(offset);
-    let mut changes: BTreeMap<String, (Uri, BTreeMap<(u32, u32), TextEdit>)> = BTreeMap::new();
+    let mut changes: BTreeMap<String, (Uri, ByPlace)> = BTreeMap::new();
     // A path may name labels of several blocks, which then change together.
     for (of, _) in definitions(&found) {
         for (other, known, occurrences) in everywhere(workspace, document, &analysis, of) {
@@ -64,7 +67,7 @@ pub(super) fn rename(
                 let start = location.range.start;
                 let (_, of_file) = changes
                     .entry(location.uri.as_str().to_owned())
-                    .or_insert_with(|| (location.uri.clone(), BTreeMap::new()));
+                    .or_insert_with(|| (location.uri.clone(), ByPlace::new()));
                 of_file.insert(
                     (start.line, start.character),
                     TextEdit::new(location.range, name.to_owned()),
