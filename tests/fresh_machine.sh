@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs both commands of README.md as on a machine that has seen nothing of this project: a clone in an empty folder,
+# Runs both commands of README.md, and a crate of `ksn new`, as on a machine that has seen nothing of this project: a clone in an empty folder,
 # an empty CARGO_HOME, an empty target folder. Prints how long each part takes.
 #
 #   tests/fresh_machine.sh            everything
@@ -59,6 +59,15 @@ timed "download of the crates" cargo fetch --locked --target "$(rustc -vV | sed 
 if [[ ${1-} != --clone ]]; then
     shown "first command: build and training" cargo run --release -p ksdsl-examples -- train
     shown "second command: all tests" bash .ci/run
+    timed "ksn" cargo install --quiet --locked --path ksdsl --root "$folder/installed"
+    cd "$folder"
+    timed "a crate of a new user" installed/bin/ksn new my-net
+    cd my-net
+    timed "its tests" cargo test --quiet
+    timed "its training" cargo run --quiet --release
+    timed "the same without compiling" ../installed/bin/ksn train networks/my_net.ksn
+    cmp runs/my_net/model.safetensors runs/digits-my_net-0/model.safetensors
+    cd "$folder/ksdsl"
 fi
 
 printf '\nFresh machine: commit %s, %s, %s cores\n' \

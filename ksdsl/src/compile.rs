@@ -46,6 +46,11 @@ impl Compilation {
 /// Compiles a source: parse, check, elaborate, share; each pass says in its module what holds
 /// after it.
 pub fn compile(source: &Source, options: &Options) -> Compilation {
+    with_tree(source, options).1
+}
+
+/// As [`compile`], with the syntax tree.
+pub(crate) fn with_tree(source: &Source, options: &Options) -> (File, Compilation) {
     let mut diagnostics = Diagnostics::default();
     let file = parse::parse(source, &mut diagnostics);
     check::check(&file, &mut diagnostics);
@@ -55,11 +60,12 @@ pub fn compile(source: &Source, options: &Options) -> Compilation {
     } else {
         networks(source, &file, options, &mut diagnostics)
     };
-    Compilation {
+    let compilation = Compilation {
         networks,
         names: parse::net_names(source.own_text()),
         diagnostics: diagnostics.into_sorted(),
-    }
+    };
+    (file, compilation)
 }
 
 fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut Diagnostics) -> Vec<Network> {

@@ -1,6 +1,7 @@
 //! What changed between two networks. Layers are aligned by their paths, shared kernels by their names.
 
 use crate::ir::{Layer, Network, Node, Scope, ScopeKind, join_sizes};
+use crate::source::Span;
 use crate::summary::{LayerSummary, MappingSummary, Setting, SharedKernel, Summary};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -284,7 +285,7 @@ fn mappings(ours: &[MappingSummary], theirs: &[MappingSummary]) -> Vec<Change> {
         .collect()
 }
 
-/// The forward pass as text, without the names of blocks.
+/// The forward pass as text, without the names of blocks and where they are written.
 fn connections(network: &Network) -> String {
     let mut nodes = network.nodes.clone();
     nodes.iter_mut().for_each(forget_blocks);
@@ -294,6 +295,7 @@ fn connections(network: &Network) -> String {
 fn forget_blocks(node: &mut Node) {
     let in_scope = |scope: &mut Scope| {
         scope.kind = ScopeKind::Stage;
+        scope.span = Span::default();
         scope.nodes.iter_mut().for_each(forget_blocks);
     };
     match node {

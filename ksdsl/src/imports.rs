@@ -1,13 +1,14 @@
 //! `use "blocks.ksn"`: the files that a source imports become parts of its text.
 //!
 //! Afterwards a source holds every file once, itself first, and every import that cannot be followed is noted with
-//! its place. Only this file reads files for the compiler.
+//! its place. Only this file reads files for
+//! the compiler; [`Files`] gives it other texts, such as those that editors have not saved yet.
 
 use crate::limits;
 use crate::parse;
 use crate::source::{BadImport, Part, Source, Span};
 use crate::spec::{ReadError, read_text};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,30 +36,66 @@ pub(crate) fn library_file(block: &str) -> Option<&'static str> {
     LIBRARY.iter().find(|(_, text)| defines(text)).map(|(name, _)| *name)
 }
 
+/// Where imported files come from.
+pub(crate) trait Files {
+    /// What a file is known by, however its path is written.
+    fn key(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// The text of the file of this path and key.
+    fn text(&self, path: &Path, key: &Path) -> Result<String, ReadError>;
+}
+
+/// The files as they are stored.
+pub(crate) struct Disk;
+
+impl Files for Disk {
+    fn key(&self, path: &Path) -> io::Result<PathBuf> {
+        path.canonicalize()
+    }
+
+    fn text(&self, path: &Path, _: &Path) -> Result<String, ReadError> {
+        read_text(path)
+    }
+}
+
 /// The source in a file, with the files that it imports.
 pub(crate) fn linked_file(name: &str, text: String, path: &Path) -> Source {
-    link(File {
+    linked_from(name, text, path, &Disk)
+}
+
+/// The source in a file, with the files that it imports from somewhere.
+pub(crate) fn linked_from(name: &str, text: String, path: &Path, files: &dyn Files) -> Source {
+    let main = File {
         name: name.into(),
         path: Some(path.to_owned()),
         folder: Some(path.parent().unwrap_or(Path::new("")).to_owned()),
-        key: path.canonicalize().ok(),
+        key: files.key(path).ok(),
         text,
-    })
+    };
+    link(main, files)
 }
 
 /// A source that is in no file, with the files that it imports: from a folder, or from the library alone.
 pub(crate) fn linked(name: Arc<str>, text: &str, folder: Option<&Path>) -> Source {
-    link(File {
+    let main = File {
         name,
         path: None,
         folder: folder.map(Path::to_owned),
         key: None,
         text: text.to_owned(),
-    })
+    };
+    link(main, &Disk)
 }
 
-fn link(main: File) -> Source {
-    let mut linker = Linker::default();
+fn link(main: File, files: &dyn Files) -> Source {
+    let mut linker = Linker {
+        files,
+        text: String::new(),
+        parts: Vec::new(),
+        bad: Vec::new(),
+        known: Vec::new(),
+        open: Vec::new(),
+    };
     linker.add(main, None);
     Source::of_parts(linker.text, linker.parts, linker.bad)
 }
@@ -75,8 +112,8 @@ struct File {
     text: String,
 }
 
-#[derive(Default)]
-struct Linker {
+struct Linker<'l> {
+    files: &'l dyn Files,
     text: String,
     parts: Vec<Part>,
     bad: Vec<BadImport>,
@@ -86,7 +123,7 @@ struct Linker {
     open: Vec<PathBuf>,
 }
 
-impl Linker {
+impl Linker<'_> {
     /// Adds a file and then what it imports. `site` is the import in the first file that led here.
     fn add(&mut self, file: File, site: Option<Span>) {
         if !self.parts.is_empty() {
@@ -139,7 +176,7 @@ impl Linker {
             Some((folder, _)) => format!("{folder}/{written}"),
             None => written.to_owned(),
         };
-        let key = path.canonicalize().map_err(|error| cannot_read(&name, &error))?;
+        let key = self.files.key(&path).map_err(|error| cannot_read(&name, &error))?;
         if self.open.contains(&key) {
             let help = "move what both need into a third file";
             return Err((
@@ -151,7 +188,7 @@ impl Linker {
             return Ok(None);
         }
         self.room(0)?;
-        let text = read_text(&path).map_err(|error| match error {
+        let text = self.files.text(&path, &key).map_err(|error| match error {
             ReadError::Io { error, .. } => cannot_read(&name, &error),
             other => (
                 other.to_string(),

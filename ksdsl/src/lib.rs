@@ -58,6 +58,9 @@ pub mod imports;
 pub mod ir;
 #[doc(hidden)]
 pub mod limits;
+#[cfg(feature = "lsp")]
+#[doc(hidden)]
+pub mod lsp;
 #[doc(hidden)]
 pub mod mappings;
 #[doc(hidden)]
@@ -67,6 +70,8 @@ pub mod parse;
 #[doc(hidden)]
 pub mod paths;
 mod plan;
+#[doc(hidden)]
+pub mod project;
 #[doc(hidden)]
 pub mod share;
 #[doc(hidden)]

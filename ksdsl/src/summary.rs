@@ -386,7 +386,7 @@ pub(crate) fn traits(layer: &Layer) -> Vec<String> {
 }
 
 /// `1,223,002`.
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "lsp"))]
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

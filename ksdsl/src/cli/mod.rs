@@ -14,7 +14,9 @@ mod fmt;
 mod fold;
 mod grid;
 mod install;
+mod lsp;
 mod markdown;
+mod new;
 mod output;
 mod path_range;
 mod predict;
@@ -47,6 +49,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Create a crate that trains a network
+    New(new::New),
     /// Check specifications for errors
     Check(check::Check),
     /// Show layers, shapes, sharing, parameters and memory of a network
@@ -90,6 +94,8 @@ enum Command {
     /// Every combination has its own run folder. The same command again skips runs that have finished and resumes
     /// interrupted ones.
     Sweep(sweep::Sweep),
+    /// Serve an editor over standard input and output (Language Server Protocol)
+    Lsp(lsp::Lsp),
     /// Print a completion script for a shell
     Completions(install::Completions),
     /// Print the man page of the command or of a subcommand
@@ -161,6 +167,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let terminal = Terminal::new(cli.color);
     let status = match &cli.command {
+        Command::New(new) => new.run(&terminal),
         Command::Check(check) => check.run(&terminal),
         Command::Summary(show) => show.run(&terminal),
         Command::Diagram(diagram) => diagram.run(&terminal),
@@ -178,6 +185,7 @@ pub fn main() -> ExitCode {
         Command::Predict(predict) => return predict.run(&terminal),
         Command::Compare(compare) => return compare.run(&terminal),
         Command::Sweep(sweep) => return sweep.run(&terminal),
+        Command::Lsp(lsp) => return lsp.run(&terminal),
         Command::Completions(completions) => completions.run(&terminal),
         Command::Man(man) => man.run(&terminal),
     };

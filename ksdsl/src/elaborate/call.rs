@@ -60,6 +60,7 @@ impl<'f> Elaborator<'f, '_> {
         let inner = self.block_env(known, &call.args, shape);
         let outer = std::mem::replace(&mut self.env, inner);
         let kind = ScopeKind::Block(known.block.name.value.clone());
+        self.span = self.place(call.span);
         let output = self.scope(kind, path, shape, nodes, |this, shape, inner| {
             this.body(&known.block.body, shape, inner)
         });

@@ -466,6 +466,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
         nodes: &mut Vec<Node>,
         fill: impl FnOnce(&mut Self, Option<Shape>, &mut Vec<Node>) -> Option<Shape>,
     ) -> Option<Shape> {
+        let span = self.span;
         let parent_depth = std::mem::replace(&mut self.scope_depth, path.0.len());
         if let Err(text) = self.budget.spend_path(&path) {
             self.abort(Code::NetworkTooLarge, self.span, text);
@@ -481,6 +482,7 @@ impl<'f, 'd> Elaborator<'f, 'd> {
             nodes.push(Node::Scope(Scope {
                 kind,
                 path,
+                span,
                 parent_depth,
                 nodes: inner,
                 input,

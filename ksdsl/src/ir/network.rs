@@ -285,6 +285,8 @@ pub struct Scope {
     pub kind: ScopeKind,
     /// Its path.
     pub path: Path,
+    /// The statement that it is made by.
+    pub span: Span,
     /// The number of segments of its parent scope's path.
     pub parent_depth: usize,
     /// What is in it.

@@ -60,6 +60,23 @@ pub(crate) fn imports(text: &str) -> Vec<Range<usize>> {
     scan::imports(text)
 }
 
+/// The words, numbers and signs of a text with the bytes at which they begin, without comments, and whether they begin
+/// their lines.
+#[cfg(feature = "lsp")]
+pub(crate) fn words(text: &str) -> Vec<(usize, &str, bool)> {
+    let tokens = tokens::tokens(text, 0..text.len()).into_iter();
+    tokens.map(|token| (token.at, token.text, token.starts_line)).collect()
+}
+
+/// Whether a text is a name.
+#[cfg(feature = "lsp")]
+pub(crate) fn is_name(text: &str) -> bool {
+    let found = Grammar::parse(Rule::ident, text)
+        .ok()
+        .and_then(|mut pairs| pairs.next());
+    found.is_some_and(|name| name.as_str() == text) && text.len() <= crate::limits::NAME_LENGTH
+}
+
 /// The expression that a text is, if it is one.
 pub(crate) fn value(text: &str) -> Option<Expr> {
     scan::items(text).ok()?;

@@ -14,7 +14,7 @@ mod members;
 mod narrow;
 mod outcome;
 mod private;
-mod select;
+pub(crate) mod select;
 
 use crate::ast::{Select, Selector, Share, SharePart};
 use crate::diag::{Code, Diagnostic, Diagnostics};

@@ -347,7 +347,7 @@ fn steps<'s>(selector: &'s Selector, env: &Env, diagnostics: &mut Diagnostics) -
 }
 
 /// Whether `name` fits `pattern`, in which `*` stands for any characters.
-fn wildcard(pattern: &str, name: &str) -> bool {
+pub(crate) fn wildcard(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
         return false;

@@ -8,6 +8,8 @@ mod diff;
 mod explain;
 mod fmt;
 mod install;
+mod lsp;
+mod new;
 mod onnx;
 mod page;
 mod settings;
