@@ -109,7 +109,7 @@ fn networks_of_the_literature_have_the_parameters_of_their_references() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/nets/known");
     for (file, net, parameters) in KNOWN {
         let spec = Spec::read(folder.join(format!("{file}.ksn"))).expect("a file");
-        let compiled = spec.network(*net).compile_one();
+        let compiled = spec.network(net).compile_one();
         let (network, _) = compiled.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(analyse(&network).trainable, *parameters, "{net} of {file}");
     }
