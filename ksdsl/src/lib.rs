@@ -68,9 +68,9 @@ pub mod parse;
 pub mod paths;
 mod plan;
 #[doc(hidden)]
-pub mod share;
-#[doc(hidden)]
 pub mod quantize;
+#[doc(hidden)]
+pub mod share;
 #[doc(hidden)]
 pub mod steps;
 #[doc(hidden)]
