@@ -73,9 +73,9 @@ mod plan;
 #[doc(hidden)]
 pub mod project;
 #[doc(hidden)]
-pub mod share;
-#[doc(hidden)]
 pub mod quantize;
+#[doc(hidden)]
+pub mod share;
 #[doc(hidden)]
 pub mod steps;
 #[doc(hidden)]

@@ -5,27 +5,25 @@ use crate::steps::Function;
 
 const ANY: ParamKind = ParamKind::Number { min: -1e6, max: 1e6 };
 
-pub(super) const LAYERS: &[LayerDef] = &[
-    LayerDef {
-        name: "clamp",
-        doc: "min(max(x, min), max)",
-        params: &[param("min", ANY, true), param("max", ANY, true)],
-        family: Family::Other,
-        resolve: Resolve::One(|args, _| {
-            let (min, max) = (args.number("min", -1.0), args.number("max", 1.0));
-            if min >= max {
-                let text = format!("`max` cannot be {max}: it must be above `min`, which is {min}");
-                return Err(Problem::new(Code::OutOfRange, text)
-                    .at("max")
-                    .help("exchange `min` and `max`, or choose others"));
-            }
-            Ok(Some(Op::new(Clamp {
-                min: Real(min),
-                max: Real(max),
-            })))
-        }),
-    },
-];
+pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
+    name: "clamp",
+    doc: "min(max(x, min), max)",
+    params: &[param("min", ANY, true), param("max", ANY, true)],
+    family: Family::Other,
+    resolve: Resolve::One(|args, _| {
+        let (min, max) = (args.number("min", -1.0), args.number("max", 1.0));
+        if min >= max {
+            let text = format!("`max` cannot be {max}: it must be above `min`, which is {min}");
+            return Err(Problem::new(Code::OutOfRange, text)
+                .at("max")
+                .help("exchange `min` and `max`, or choose others"));
+        }
+        Ok(Some(Op::new(Clamp {
+            min: Real(min),
+            max: Real(max),
+        })))
+    }),
+}];
 
 /// `min(max(x, min), max)`.
 #[derive(Clone, Copy, Debug)]
