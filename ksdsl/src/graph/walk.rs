@@ -1,5 +1,6 @@
 //! The walk over a network: which operations its nodes are, in the order in which generated code runs them.
 
+use super::decode::Decoding;
 use super::loops::most;
 use super::params::Params;
 use super::step::Sink;
@@ -71,6 +72,10 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
     pub(super) statistics: Statistics<E, X>,
     /// Of each layer, whether the operation before it computes it, too.
     pub(super) fused: Vec<bool>,
+    /// Positions of the output of one sequence, in a pass over the next ones.
+    pub(super) rows: usize,
+    /// Iterations that loops ran in it.
+    pub(super) iterations: usize,
 }
 
 /// What only a training pass has.
@@ -88,6 +93,8 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     /// How often loops run, by count.
     pub(super) counts: Vec<usize>,
     pub(super) training: Option<Training<'a, E, X>>,
+    /// In a pass over the next positions of a sequence.
+    pub(super) decoding: Option<Decoding<'a, X::Buf>>,
     /// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
     pub(super) shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
     /// The values that have names.
@@ -135,6 +142,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             batch,
             counts: most(network),
             training,
+            decoding: None,
             shared: HashMap::new(),
             values: network.values.iter().map(|_| None).collect(),
             uses: network.uses(),
@@ -165,8 +173,9 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
                 kernels: kernels.clone(),
                 unit,
                 in_loop: None,
+                past: self.decoding.as_ref().map(|decoding| decoding.past.clone()),
             };
-            let size = map(port.shape, self.batch);
+            let size = self.size_of_input(port.shape);
             let x = Rc::new(inside(exec, port.shape, self.batch, x)?);
             acts.push(Act::input(size, context, x, GradCell::new(T::RECORDS)));
         }
@@ -176,7 +185,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             ir::Walk::keep(&mut self, id, value);
         }
         self.bind_shared(&mut x.context)?;
-        let last = ir::Walk::nodes(&mut self, &network.nodes, x)?;
+        let last = self.all_nodes(x)?;
         let mut pass = Pass {
             outputs: Vec::new(),
             output_gradients: Vec::new(),
@@ -184,8 +193,11 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             tape: T::default(),
             statistics: Statistics::default(),
             fused: std::mem::take(&mut self.fused),
+            rows: 0,
+            iterations: self.decoding.as_ref().map_or(0, |decoding| decoding.ran),
         };
         for (port, x) in network.outputs.iter().zip(self.outputs(last)) {
+            pass.rows = x.size.rows();
             let (data, context, gradient) = x.ready()?.into_values();
             pass.outputs.push(outside(exec, port.shape, self.batch, data)?);
             pass.output_gradients.push(gradient);
@@ -341,7 +353,9 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         };
         let output = map(layer.output, self.batch);
         let failed = |error| error;
-        let mut x = match conv_size(&layer.op, x.size, output) {
+        let size = conv_size(&layer.op, x.size, output);
+        let (x, size) = self.with_recent(id, x, size)?;
+        let mut x = match size {
             Some(size) => ops::conv(size, x, bind, failed)?,
             None => ops::linear(output.channels, x, bind, failed)?,
         };
@@ -496,6 +510,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
     }
 
     fn join(&mut self, join: &Join, first: Act<E, X, T>, others: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
+        self.visit(join.layer);
         let inputs = std::iter::once(first).chain(others).collect();
         self.call(join.op.call(), join.layer, inputs)
     }

@@ -75,6 +75,10 @@ impl Operation for Embedding {
         })
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let weight = to.tensor("weight");
         to.call_typed(quote!(rt::op::embedding(x, #weight)));

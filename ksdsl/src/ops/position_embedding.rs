@@ -83,6 +83,13 @@ impl Operation for PositionEmbedding {
         })
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        match self.is_of_tokens() {
+            true => Ok(()),
+            false => Err("its embedding is of maps, not of tokens"),
+        }
+    }
+
     fn rust(&self, to: &mut Rust) {
         let weight = to.tensor("weight");
         to.call(match self.is_of_tokens() {

@@ -37,6 +37,10 @@ impl Operation for SinusoidalPositions {
         word.into_iter().collect()
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let base = rust::real(self.base.0);
         to.composed(quote!(rt::op::SinusoidalPositions { base: #base }), &[]);

@@ -4,6 +4,7 @@
 
 mod clauses;
 mod costs;
+mod decode;
 mod expressions;
 mod inits;
 mod isomorphism;

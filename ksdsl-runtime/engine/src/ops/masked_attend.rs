@@ -2,12 +2,13 @@
 
 use super::attention::scaled;
 use super::products::Products;
-use super::relative::{distances, of_biases};
+use super::relative::{distance, distances, of_biases};
 use super::{Call, Operation, lengths, rows};
 use crate::act::{Act, GradCell};
 use crate::exec::Exec;
 use crate::loops::{Expr, Loops, Unary, View, constant, operand};
 use crate::param::Param;
+use crate::past::Past;
 use crate::real::Real;
 use crate::saved::Saved;
 use crate::size::{AttentionSize, MapSize, RowSize};
@@ -58,6 +59,8 @@ struct Sizes {
     items: usize,
     chunks: usize,
     products: Products,
+    /// The positions before the queries, of a sequence that grows: keys are then those of all positions, of all chunks.
+    past: Option<usize>,
 }
 
 impl Sizes {
@@ -125,6 +128,21 @@ impl MaskedAttend {
             items: queries.batch,
             chunks,
             products,
+            past: None,
+        }
+    }
+
+    /// Those of the next positions of a sequence.
+    fn sizes_of_next(&self, queries: MapSize, past: usize) -> Sizes {
+        let plain = Self { chunk: 0, ..*self }.sizes(queries, queries);
+        let products = Products {
+            right: past + plain.products.left,
+            ..plain.products
+        };
+        Sizes {
+            products,
+            past: Some(past),
+            ..plain
         }
     }
 
@@ -151,15 +169,45 @@ impl MaskedAttend {
         together && is_near && (!self.causal || key <= query || key < self.prefix)
     }
 
+    /// The positions within their chunk of a query and a key that count from the start of the sequence, if that is one
+    /// chunk.
+    fn in_chunk(&self, query: usize, key: usize) -> Option<[usize; 2]> {
+        match self.chunk {
+            0 => Some([query, key]),
+            chunk => (query / chunk == key / chunk).then(|| [query, key].map(|place| place % chunk)),
+        }
+    }
+
     /// Which keys each query of each chunk sees, of one if all are the same.
     fn mask<E: Real>(&self, sizes: Sizes) -> Vec<E> {
         let Products { left, right, .. } = sizes.products;
         let chunks = if self.is_shifted() { sizes.chunks } else { 1 };
         let places = (0..chunks).flat_map(|chunk| (0..left).map(move |query| (chunk, query)));
-        let sees = |(chunk, query)| (0..right).map(move |key| self.sees(chunk, query, key));
+        let sees = |(chunk, query)| {
+            (0..right).map(move |key| match sizes.past {
+                None => self.sees(chunk, query, key),
+                Some(past) => match self.in_chunk(past + query, key) {
+                    Some([query, key]) => self.sees(0, query, key),
+                    None => false,
+                },
+            })
+        };
         places
             .flat_map(sees)
             .map(|sees| E::of(f64::from(u8::from(sees))))
+            .collect()
+    }
+
+    /// For each query and key the number of their distance; any, if a query sees none of its chunk there.
+    fn distances(&self, sizes: Sizes) -> Vec<usize> {
+        let (grid, Products { left, right, .. }) = ([self.grid_height, self.grid_width], sizes.products);
+        let Some(past) = sizes.past else { return distances(grid) };
+        let number = |query: usize, key: usize| match self.in_chunk(past + query, key) {
+            Some([query, key]) => distance(grid, query, key),
+            None => 0,
+        };
+        (0..left)
+            .flat_map(|query| (0..right).map(move |key| number(query, key)))
             .collect()
     }
 
@@ -183,9 +231,7 @@ impl MaskedAttend {
         ];
         let (mut operands, mut value) = (vec![scores, &seen], operand(0) * sizes.scale());
         if let Some(biases) = biases {
-            let rows = distances([self.grid_height, self.grid_width])
-                .into_iter()
-                .map(|row| row * self.heads);
+            let rows = self.distances(sizes).into_iter().map(|row| row * self.heads);
             views.push(View::steps([0, 0, 1, 0, 0]).with_table(&[3, 4], rows.collect()));
             value = value + operand(operands.len());
             operands.push(biases);
@@ -206,6 +252,65 @@ impl MaskedAttend {
             value,
         };
         exec.compute(&loops, &operands)
+    }
+}
+
+impl MaskedAttend {
+    /// Causal attention of these sizes to a sequence.
+    pub(crate) fn of_past(size: AttentionSize) -> Self {
+        Self {
+            heads: size.heads,
+            key_heads: size.key_heads,
+            causal: true,
+            ..Self::PLAIN
+        }
+    }
+
+    /// [`Exec::attention_to_past`] as loops.
+    pub(crate) fn by_loops<E: Real, X: Exec<E>>(
+        &self,
+        exec: &X,
+        size: AttentionSize,
+        qkv: [&X::Buf; 3],
+    ) -> Result<X::Buf, X::Err> {
+        let queries = MapSize {
+            batch: 1,
+            height: 1,
+            width: size.queries,
+            channels: size.channels,
+        };
+        self.next(exec, self.sizes_of_next(queries, size.keys - size.queries), qkv, None)
+    }
+
+    fn next<E: Real, X: Exec<E>>(
+        &self,
+        exec: &X,
+        sizes: Sizes,
+        [q, k, v]: [&X::Buf; 3],
+        biases: Option<&X::Buf>,
+    ) -> Result<X::Buf, X::Err> {
+        let scores = sizes.products.weights(exec, q, k)?;
+        let scores = self.masked(exec, sizes, &scores, [None, biases])?;
+        let weights = weights(exec, sizes.rows(), &scores)?;
+        sizes.products.to_left(exec, &weights, v)
+    }
+
+    /// Attention of the positions of a pass to themselves and all before them.
+    fn run_with<E: Real, X: Exec<E>, T: Tape<E, X>>(
+        &self,
+        past: &Past<X::Buf>,
+        [q, k, v]: [Act<E, X, T>; 3],
+        bias: Option<Param<E, X>>,
+    ) -> Result<Act<E, X, T>, X::Err> {
+        debug_assert!(!T::RECORDS, "a past is for inference");
+        let (size, rows) = (q.size, k.size.by_rows());
+        let (q, k, v) = (q.ready()?, k.ready()?, v.ready()?);
+        let context = q.context.merge(k.context).merge(v.context);
+        let (exec, sizes) = (&context.exec, self.sizes_of_next(size, past.position()));
+        let y = past.with_all(exec, rows, [&k.data, &v.data], |[keys, values]| {
+            self.next(exec, sizes, [&q.data, keys, values], bias.as_ref().map(Param::values))
+        })?;
+        Ok(Act::output(context, size, Rc::new(y), |_, _| Ok(())))
     }
 }
 
@@ -302,6 +407,9 @@ impl Operation for MaskedAttend {
             unreachable!("queries, keys and values")
         };
         let (map, sizes, bias) = (q.size, self.sizes(q.size, k.size), params.into_iter().next());
+        if let Some(past) = q.context.past.clone() {
+            return self.run_with(&past, [q, k, v], bias);
+        }
         if is_plain {
             return scaled(self.plain(sizes), [q, k, v]);
         }
