@@ -93,7 +93,10 @@ impl<B> Past<B> {
         f: impl FnOnce([&B; N]) -> Result<R, X::Err>,
     ) -> Result<R, X::Err> {
         let at = self.slot.get();
-        assert!(self.position() + size.rows <= self.room, "positions beyond the room of a past");
+        assert!(
+            self.position() + size.rows <= self.room,
+            "positions beyond the room of a past"
+        );
         let held = self.slots.borrow_mut()[at].take();
         let mut slot = match held {
             Some(slot) => slot,
@@ -144,7 +147,9 @@ impl<B> Past<B> {
             rows: taken + size.rows,
             ..size
         };
-        let recent = self.with_all(exec, size, [new], |[all]| exec.read_rows(rows, all, self.position() - taken))?;
+        let recent = self.with_all(exec, size, [new], |[all]| {
+            exec.read_rows(rows, all, self.position() - taken)
+        })?;
         Ok((recent, taken))
     }
 
@@ -173,7 +178,10 @@ impl<B> Past<B> {
         let Some(source) = &slots[from] else { return Ok(()) };
         let (width, kinds) = (source.width, source.kept.len());
         let size = RowSize { rows, channels: width };
-        let read = source.kept.iter().map(|kept| exec.read_rows(size, kept, self.position()));
+        let read = source
+            .kept
+            .iter()
+            .map(|kept| exec.read_rows(size, kept, self.position()));
         let read: Vec<B> = read.collect::<Result<_, _>>()?;
         let mut target = match slots[to].take() {
             Some(slot) => slot,

@@ -14,7 +14,7 @@ pub mod train;
 mod walk;
 
 use crate::ir::Network;
-pub use decode::{Decoder, NotCausal};
+pub use decode::{Decoder, NotCausal, Traffic, traffic};
 use ksdsl_engine::size::Slices;
 use ksdsl_engine::{Exec, Kernels, NoTape, Real};
 pub use params::Parameter;

@@ -2,7 +2,7 @@
 
 use super::decode::Decoding;
 use super::loops::most;
-use super::params::Params;
+use super::params::{Named, Params};
 use super::step::Sink;
 use crate::ir::{self, GroupId, Join, LayerId, Loop, Network, Op, PrivateTensors, Shape, Uses, ValueId};
 use crate::ops::batch_norm::BatchNorm;
@@ -72,7 +72,7 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
     pub(super) statistics: Statistics<E, X>,
     /// Of each layer, whether the operation before it computes it, too.
     pub(super) fused: Vec<bool>,
-    /// Positions of the output of one sequence, in a pass over the next ones.
+    /// Positions of the first output of one sequence, in a pass over the next ones.
     pub(super) rows: usize,
     /// Iterations that loops ran in it.
     pub(super) iterations: usize,
@@ -197,7 +197,9 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             iterations: self.decoding.as_ref().map_or(0, |decoding| decoding.ran),
         };
         for (port, x) in network.outputs.iter().zip(self.outputs(last)) {
-            pass.rows = x.size.rows();
+            if pass.outputs.is_empty() {
+                pass.rows = x.size.rows();
+            }
             let (data, context, gradient) = x.ready()?.into_values();
             pass.outputs.push(outside(exec, port.shape, self.batch, data)?);
             pass.output_gradients.push(gradient);
@@ -249,6 +251,10 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     }
 
     fn bind_shared(&mut self, context: &mut Context<E, X, T>) -> Result<(), X::Err> {
+        // A decoder has each kernel once, by its place, and binds it where it is visited.
+        if self.decoding.is_some() {
+            return Ok(());
+        }
         for (id, group) in self.network.groups.iter().enumerate() {
             if group.op.module().is_some() {
                 continue;
@@ -272,24 +278,18 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
 
     /// The place of a tensor of a layer's operation.
     fn place(&self, layer: LayerId, name: &str) -> Option<usize> {
-        let tensors = self.network.layers[layer].op.tensors();
-        let mut places = tensors.iter().zip(self.params.of_layer(layer));
-        places.find(|(tensor, _)| tensor.name == name).map(|(_, place)| *place)
+        let mut tensors = self.params.layer(layer).tensors.iter();
+        tensors.find(|tensor| tensor.name == name).map(|tensor| tensor.place)
     }
 
     /// A tensor of a layer, shared or its own; `None` where it has none of this name.
     fn tensor(&self, id: LayerId, name: &str, context: &mut Context<E, X, T>) -> Result<Option<Param<E, X>>, X::Err> {
-        let layer = &self.network.layers[id];
-        let tensors = layer.op.tensors();
-        let Some((tensor, place)) = tensors
-            .iter()
-            .find(|tensor| tensor.name == name)
-            .zip(self.place(id, name))
-        else {
+        let mut tensors = self.params.layer(id).tensors.iter();
+        let Some(&Named { name, part, place }) = tensors.find(|tensor| tensor.name == name) else {
             return Ok(None);
         };
-        let visit = layer.visit(tensor.part);
-        let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, tensor.name)));
+        let visit = self.network.layers[id].visit(part);
+        let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, name)));
         match shared {
             Some(param) => Ok(Some(param.clone())),
             None => self.bind(place, context).map(Some),
@@ -299,7 +299,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     /// The places of a layer's private tensors.
     fn private(&self, id: LayerId) -> PrivateTensors<usize> {
         let layer = &self.network.layers[id];
-        let mut next = layer.op.tensors().len();
+        let mut next = self.params.layer(id).tensors.len();
         layer.private_tensors().map(|_| {
             next += 1;
             self.params.of_layer(id)[next - 1]
@@ -309,13 +309,11 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     /// An operation that the engine has by name.
     fn call(&self, call: &Call, layer: Option<LayerId>, mut inputs: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
         let args: Vec<(&str, f64)> = call.args.iter().map(|(name, value)| (*name, real(*value))).collect();
-        let names = layer.map(|id| (id, self.network.layers[id].op.tensors()));
         let mut params = Vec::new();
-        for (id, tensor) in names
-            .iter()
-            .flat_map(|(id, tensors)| tensors.iter().map(|tensor| (*id, tensor)))
-        {
-            params.extend(self.tensor(id, tensor.name, &mut inputs[0].context)?);
+        if let Some(id) = layer {
+            for tensor in &self.params.layer(id).tensors {
+                params.extend(self.tensor(id, tensor.name, &mut inputs[0].context)?);
+            }
         }
         let call = ops::Call {
             name: call.name,
@@ -457,7 +455,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         if op.is_invalid() {
             return Ok(x);
         }
-        if op.kernel_matrix().is_some() || op.downcast::<Conv>().is_some() {
+        if self.params.layer(id).is_weighted {
             return self.weighted(id, x);
         }
         if let Some(norm) = op.downcast::<BatchNorm>() {

@@ -35,7 +35,7 @@ const DEVIATION: f64 = 1.0;
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding {
     vocabulary: u64,
-    features: u64,
+    pub(crate) features: u64,
     init: Init,
 }
 

@@ -272,6 +272,11 @@ pub trait Operation: Any + Debug + Send + Sync {
         Err("it combines positions, later ones included, or moves them")
     }
 
+    /// Whether what it does to a position depends on the place of that in the sequence.
+    fn counts_positions(&self) -> bool {
+        false
+    }
+
     /// First positions that must be known together, before any of their outputs is.
     fn whole_prefix(&self) -> u64 {
         0

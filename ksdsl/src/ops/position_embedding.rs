@@ -83,6 +83,10 @@ impl Operation for PositionEmbedding {
         })
     }
 
+    fn counts_positions(&self) -> bool {
+        true
+    }
+
     fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
         match self.is_of_tokens() {
             true => Ok(()),

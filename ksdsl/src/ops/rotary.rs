@@ -55,6 +55,10 @@ impl Operation for Rotary {
         words
     }
 
+    fn counts_positions(&self) -> bool {
+        true
+    }
+
     fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
         Ok(())
     }

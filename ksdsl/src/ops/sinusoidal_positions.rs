@@ -37,6 +37,10 @@ impl Operation for SinusoidalPositions {
         word.into_iter().collect()
     }
 
+    fn counts_positions(&self) -> bool {
+        true
+    }
+
     fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
         Ok(())
     }

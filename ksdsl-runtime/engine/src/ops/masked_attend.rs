@@ -8,7 +8,6 @@ use crate::act::{Act, GradCell};
 use crate::exec::Exec;
 use crate::loops::{Expr, Loops, Unary, View, constant, operand};
 use crate::param::Param;
-use crate::past::Past;
 use crate::real::Real;
 use crate::saved::Saved;
 use crate::size::{AttentionSize, MapSize, RowSize};
@@ -55,10 +54,10 @@ pub struct MaskedAttend {
 
 /// The sizes of a run: each chunk is an item.
 #[derive(Clone, Copy)]
-struct Sizes {
+pub(super) struct Sizes {
     items: usize,
     chunks: usize,
-    products: Products,
+    pub(super) products: Products,
     /// The positions before the queries, of a sequence that grows: keys are then those of all positions, of all chunks.
     past: Option<usize>,
 }
@@ -68,7 +67,7 @@ impl Sizes {
         self.products.heads * self.products.group
     }
 
-    fn rows(self) -> RowSize {
+    pub(super) fn rows(self) -> RowSize {
         RowSize {
             rows: self.products.items * self.heads() * self.products.left,
             channels: self.products.right,
@@ -133,7 +132,7 @@ impl MaskedAttend {
     }
 
     /// Those of the next positions of a sequence.
-    fn sizes_of_next(&self, queries: MapSize, past: usize) -> Sizes {
+    pub(super) fn sizes_of_next(&self, queries: MapSize, past: usize) -> Sizes {
         let plain = Self { chunk: 0, ..*self }.sizes(queries, queries);
         let products = Products {
             right: past + plain.products.left,
@@ -212,7 +211,7 @@ impl MaskedAttend {
     }
 
     /// Scores times the scale, with their biases, and [`HIDDEN`] where that is.
-    fn masked<E: Real, X: Exec<E>>(
+    pub(super) fn masked<E: Real, X: Exec<E>>(
         &self,
         exec: &X,
         sizes: Sizes,
@@ -255,65 +254,6 @@ impl MaskedAttend {
     }
 }
 
-impl MaskedAttend {
-    /// Causal attention of these sizes to a sequence.
-    pub(crate) fn of_past(size: AttentionSize) -> Self {
-        Self {
-            heads: size.heads,
-            key_heads: size.key_heads,
-            causal: true,
-            ..Self::PLAIN
-        }
-    }
-
-    /// [`Exec::attention_to_past`] as loops.
-    pub(crate) fn by_loops<E: Real, X: Exec<E>>(
-        &self,
-        exec: &X,
-        size: AttentionSize,
-        qkv: [&X::Buf; 3],
-    ) -> Result<X::Buf, X::Err> {
-        let queries = MapSize {
-            batch: 1,
-            height: 1,
-            width: size.queries,
-            channels: size.channels,
-        };
-        self.next(exec, self.sizes_of_next(queries, size.keys - size.queries), qkv, None)
-    }
-
-    fn next<E: Real, X: Exec<E>>(
-        &self,
-        exec: &X,
-        sizes: Sizes,
-        [q, k, v]: [&X::Buf; 3],
-        biases: Option<&X::Buf>,
-    ) -> Result<X::Buf, X::Err> {
-        let scores = sizes.products.weights(exec, q, k)?;
-        let scores = self.masked(exec, sizes, &scores, [None, biases])?;
-        let weights = weights(exec, sizes.rows(), &scores)?;
-        sizes.products.to_left(exec, &weights, v)
-    }
-
-    /// Attention of the positions of a pass to themselves and all before them.
-    fn run_with<E: Real, X: Exec<E>, T: Tape<E, X>>(
-        &self,
-        past: &Past<X::Buf>,
-        [q, k, v]: [Act<E, X, T>; 3],
-        bias: Option<Param<E, X>>,
-    ) -> Result<Act<E, X, T>, X::Err> {
-        debug_assert!(!T::RECORDS, "a past is for inference");
-        let (size, rows) = (q.size, k.size.by_rows());
-        let (q, k, v) = (q.ready()?, k.ready()?, v.ready()?);
-        let context = q.context.merge(k.context).merge(v.context);
-        let (exec, sizes) = (&context.exec, self.sizes_of_next(size, past.position()));
-        let y = past.with_all(exec, rows, [&k.data, &v.data], |[keys, values]| {
-            self.next(exec, sizes, [&q.data, keys, values], bias.as_ref().map(Param::values))
-        })?;
-        Ok(Act::output(context, size, Rc::new(y), |_, _| Ok(())))
-    }
-}
-
 /// What the backward pass needs.
 struct Backward<E: Real, X: Exec<E>> {
     sizes: Sizes,
@@ -344,7 +284,7 @@ impl<E: Real, X: Exec<E>> Backward<E, X> {
 }
 
 /// The softmax of the scores that are not hidden.
-fn weights<E: Real, X: Exec<E>>(exec: &X, rows: RowSize, scores: &X::Buf) -> Result<X::Buf, X::Err> {
+pub(super) fn weights<E: Real, X: Exec<E>>(exec: &X, rows: RowSize, scores: &X::Buf) -> Result<X::Buf, X::Err> {
     let maxima = rows::maxima(exec, rows, scores)?;
     let power = || (operand(0) - operand(1)).map(Unary::Exp);
     let sums = exec.compute(&rows::row_sums(rows, "xr", power()), &[scores, &maxima])?;

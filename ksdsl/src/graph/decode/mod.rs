@@ -5,10 +5,12 @@
 //! where visits share kernels; in loops each iteration does.
 
 mod plan;
+mod traffic;
 mod walk;
 
 pub use plan::NotCausal;
 pub(super) use plan::Plan;
+pub use traffic::{Traffic, traffic};
 pub(super) use walk::Decoding;
 
 use super::walk::Walk;
@@ -22,7 +24,8 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
     /// [`Graph::set_steps`] said.
     ///
     /// # Errors
-    /// If the network has anything but one input of token ids and one output, or if a layer's output at a position depends
+    /// If the network has anything but one input of token ids, if its first output is not a vector or one for each token, or
+    /// if a layer's output at a position depends
     /// on later positions.
     pub fn decoder(&self) -> Result<Decoder<'_, E, X>, NotCausal> {
         let plan = Plan::new(&self.network, &self.counts)?;
@@ -78,7 +81,7 @@ impl<E: Real, X: Exec<E>> Decoder<'_, E, X> {
         self.past.set_position(tokens.min(self.len()));
     }
 
-    /// Appends a token and gives what the network says after it: the output at the last position.
+    /// Appends a token and gives what the network says after it: the first output at the last position.
     ///
     /// # Errors
     /// Those of [`Decoder::prefill`].
@@ -86,7 +89,7 @@ impl<E: Real, X: Exec<E>> Decoder<'_, E, X> {
         self.prefill(&[token])
     }
 
-    /// Appends tokens and gives the output at the last position.
+    /// Appends tokens and gives the first output at the last position.
     ///
     /// # Errors
     /// If there are none or more than the context has room for; if they are fewer than a prefix; if the vocabulary has no

@@ -89,10 +89,10 @@ impl Plan {
             span: None,
             reason,
         };
-        let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
-            let (inputs, outputs) = (network.inputs.len(), network.outputs.len());
+        let [input] = network.inputs.as_slice() else {
             return Err(fail(format!(
-                "it has {inputs} inputs and {outputs} outputs, not one of each"
+                "it has {} inputs, not one of token ids",
+                network.inputs.len()
             )));
         };
         let Shape::Ids { length, .. } = input.shape else {
@@ -113,7 +113,11 @@ impl Plan {
             },
         };
         check.nodes(&network.nodes, input.shape)?;
-        match output.shape {
+        if check.plan.exits && check.plan.prefix > 0 {
+            let reason = "each token leaves its loop for itself, but tokens of a prefix come together";
+            return Err(fail(reason.to_owned()));
+        }
+        match network.output() {
             Shape::Flat(_) => Ok(check.plan),
             Shape::Tokens { length: outputs, .. } if outputs == length => Ok(check.plan),
             shape => Err(fail(format!(
@@ -156,7 +160,10 @@ impl Plan {
 /// position only.
 fn tail(network: &Network) -> usize {
     let is_of_one = |node: &&Node| match node {
-        Node::Layer(id) => network.layers[*id].op.downcast::<Conv>().is_none(),
+        Node::Layer(id) => {
+            let op = &network.layers[*id].op;
+            op.downcast::<Conv>().is_none() && !op.counts_positions()
+        }
         _ => false,
     };
     match network.output_values().is_empty() {
