@@ -270,6 +270,7 @@ impl<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>> Act<S, E, D, T> {
             kernels: None,
             unit: None,
             in_loop: None,
+            past: None,
         };
         if T::OWNS_TAPE {
             let (device, exec, grad) = (device.clone(), context.exec.clone(), grad.clone());

@@ -49,6 +49,9 @@ pub mod export;
 pub mod foreign;
 #[doc(hidden)]
 pub mod format;
+#[cfg(feature = "train")]
+#[doc(hidden)]
+pub mod generate;
 #[cfg(feature = "graph")]
 #[doc(hidden)]
 pub mod graph;

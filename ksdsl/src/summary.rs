@@ -4,6 +4,8 @@
 use crate::analyse::{Analysis, analyse};
 #[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
+#[cfg(feature = "memory")]
+use crate::graph::traffic;
 use crate::ir::{Count, Group, Layer, Network, Port, Visit, join_sizes};
 use crate::value::Value;
 use serde::Serialize;
@@ -39,6 +41,10 @@ pub struct Summary {
     /// Memory. With the feature `memory`.
     #[cfg(feature = "memory")]
     pub memory: Memory,
+    /// What a network on token ids reads for each token, if it generates token by token. With the feature `memory`.
+    #[cfg(feature = "memory")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoding: Option<Decoding>,
     /// Every shared kernel with its visits.
     pub groups: Vec<SharedKernel>,
     /// Every mapping of visits to kernels in a clause.
@@ -117,6 +123,25 @@ pub struct Memory {
     /// kept for the backward pass, gradients of activations, accumulated kernel gradients.
     pub training_bytes: u128,
 }
+
+/// What a network on token ids reads for each token, if it generates token by token, in bytes for 4-byte values.
+#[cfg(feature = "memory")]
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Decoding {
+    /// The cache that is assumed.
+    pub assumed_cache_bytes: u64,
+    /// Weights that are read from memory.
+    pub bytes_from_memory: u64,
+    /// Weights that an earlier visit has left in the cache.
+    pub bytes_from_cache: u64,
+    /// Keys and values of all visits when the sequence is full.
+    pub key_value_bytes: u64,
+}
+
+/// The cache that [`Decoding`] assumes: the third-level cache of a common processor.
+#[cfg(feature = "memory")]
+const CACHE_BYTES: u64 = 32 << 20;
 
 /// A shared kernel.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
@@ -218,6 +243,8 @@ impl Summary {
             loops: loops(network),
             #[cfg(feature = "memory")]
             memory: memory(&analysis, memory::peaks(network, batch, threads), [batch, threads]),
+            #[cfg(feature = "memory")]
+            decoding: decoding(network),
             groups: groups(network),
             mappings: mappings(network),
             layers: layers(network, &analysis, batch),
@@ -281,6 +308,17 @@ fn memory(analysis: &Analysis, peaks: Peaks, [batch, threads]: [u64; 2]) -> Memo
         prepared_bytes: peaks.prepared,
         training_bytes: peaks.training,
     }
+}
+
+#[cfg(feature = "memory")]
+fn decoding(network: &Network) -> Option<Decoding> {
+    let traffic = traffic(network, CACHE_BYTES)?;
+    Some(Decoding {
+        assumed_cache_bytes: CACHE_BYTES,
+        bytes_from_memory: traffic.memory,
+        bytes_from_cache: traffic.cache,
+        key_value_bytes: traffic.kept,
+    })
 }
 
 fn loops(network: &Network) -> Vec<LoopSummary> {

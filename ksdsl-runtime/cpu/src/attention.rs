@@ -271,7 +271,7 @@ fn weights_of<'b, E: CpuReal>(
 
 /// The softmax of a row times `scale`: the greatest value becomes `exp(0)`, so none overflows.
 #[inline(always)]
-fn softmax<E: CpuReal>(row: &mut [E], scale: E) {
+pub(super) fn softmax<E: CpuReal>(row: &mut [E], scale: E) {
     let greatest = reduce(row, E::neg_infinity(), |a, b| if b > a { b } else { a });
     row.iter_mut().for_each(|x| *x = ((*x - greatest) * scale).plain_exp());
     let inverse = E::one() / reduce(row, E::zero(), |a, b| a + b);
@@ -319,7 +319,7 @@ fn reduce<E: CpuReal>(row: &[E], start: E, f: impl Fn(E, E) -> E) -> E {
 
 /// The sum of the products of two rows, in [`SUMS`] parts.
 #[inline(always)]
-fn dot<E: CpuReal>(a: &[E], b: &[E]) -> E {
+pub(super) fn dot<E: CpuReal>(a: &[E], b: &[E]) -> E {
     let mut parts = [E::zero(); SUMS];
     for (a, b) in a.chunks(SUMS).zip(b.chunks(SUMS)) {
         for (part, (&a, &b)) in parts.iter_mut().zip(a.iter().zip(b)) {

@@ -7,8 +7,8 @@
 use super::signs;
 use super::threads::for_work;
 use super::{
-    CpuBuf, CpuKernel, CpuKernelGradient, Error, activation, attention, chain, compute, conv, conv_method, elementwise,
-    fused, joined, layout, norm, pool, rows, slices, tail,
+    CpuBuf, CpuKernel, CpuKernelGradient, Error, activation, attention, attention_past, chain, compute, conv,
+    conv_method, elementwise, fused, joined, layout, norm, pool, rows, slices, tail,
 };
 use ksdsl_engine::exec::{
     ConvLink, ConvMoments, ConvTail, Exec, JoinedConv, JoinedGradients, LayerNormOutput, MapGradient, NormBackward,
@@ -294,6 +294,29 @@ macro_rules! executor {
                 dy: &CpuBuf<$E>,
             ) -> Result<[CpuBuf<$E>; 3], Error> {
                 Ok(attention::backward(size, q, k, v, dy))
+            }
+
+            fn attention_to_past(
+                &self,
+                size: AttentionSize,
+                q: &CpuBuf<$E>,
+                k: &CpuBuf<$E>,
+                v: &CpuBuf<$E>,
+            ) -> Result<CpuBuf<$E>, Error> {
+                Ok(attention_past::forward(size, q, k, v))
+            }
+
+            fn write_rows(
+                &self,
+                size: RowSize,
+                rows: &CpuBuf<$E>,
+                first: usize,
+                to: &mut CpuBuf<$E>,
+            ) -> Result<(), Error> {
+                let places = first * size.channels..(first + size.rows) * size.channels;
+                let to = to.get_mut(places).ok_or(Error::WrongLength)?;
+                to.copy_from_slice(rows.get(..to.len()).ok_or(Error::WrongLength)?);
+                Ok(())
             }
 
             fn gather_rows(&self, size: RowSize, table: &CpuBuf<$E>, ids: &CpuBuf<$E>) -> Result<CpuBuf<$E>, Error> {

@@ -8,6 +8,7 @@
 
 mod activation;
 mod attention;
+mod attention_past;
 mod buf;
 mod chain;
 mod compute;

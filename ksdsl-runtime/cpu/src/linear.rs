@@ -5,7 +5,7 @@ use super::finish::Finish;
 use super::gemm::Mat;
 use super::gemm::{
     Packed, Start, add_transposed, product, product_by_columns, product_of_transposed, product_packing,
-    product_transposed,
+    product_transposed, row_product,
 };
 use super::kernel::{CpuKernel, CpuKernelGradient, Purpose};
 use super::par;
@@ -27,6 +27,8 @@ pub(super) const MOST_ROWS: usize = 128;
 pub(super) enum Way {
     /// In tasks of so many rows, from the packed kernel.
     Rows(usize),
+    /// One row, in tasks that read as much of the packed kernel.
+    Row,
     /// In tasks of so many columns, from the packed kernel.
     Columns(usize),
     /// In tasks of so many columns, from the kernel where it lies.
@@ -49,6 +51,9 @@ pub(super) fn way<E: CpuReal>(rows: usize, terms: usize, columns: usize) -> Way 
     let kernels = rows.div_ceil(by_rows) * columns;
     if E::f32s(&[]).is_none() || tasks == 1 || kernels <= tasks * rows {
         return Way::Rows(by_rows);
+    }
+    if rows == 1 {
+        return Way::Row;
     }
     // Of a cache line at least.
     let step = columns.div_ceil(tasks).next_multiple_of(16);
@@ -80,6 +85,7 @@ pub(super) fn forward<E: CpuReal>(
     };
     match way::<E>(rows, inputs, outputs) {
         Way::Rows(task) => factors.by_rows(&forward_form(size, kernel)[0], task, finish),
+        Way::Row => factors.of_row(&forward_form(size, kernel)[0], finish),
         Way::Columns(step) => factors.by_columns(&forward_form(size, kernel)[0], step, finish),
         Way::Direct(step) => {
             let kernel = Mat::new(kernel.plain(), outputs, inputs, inputs);
@@ -141,6 +147,7 @@ pub(super) fn backward_data<E: CpuReal>(
     };
     match way::<E>(rows, outputs, inputs) {
         Way::Rows(task) => factors.by_rows(&backward_form(size, kernel)[0], task, finish),
+        Way::Row => factors.of_row(&backward_form(size, kernel)[0], finish),
         Way::Columns(step) => factors.by_columns(&backward_form(size, kernel)[0], step, finish),
         Way::Direct(step) => {
             let kernel = Mat::new(kernel.plain(), outputs, inputs, inputs);
@@ -177,6 +184,10 @@ impl<E: CpuReal> Factors<'_, E> {
             }
         });
         y
+    }
+
+    fn of_row(&self, b: &Packed<E>, finish: Option<&dyn Finish<E>>) -> CpuBuf<E> {
+        self.finished(finish, |y, x, start| row_product(y, start, x, b))
     }
 
     fn by_columns(&self, b: &Packed<E>, step: usize, finish: Option<&dyn Finish<E>>) -> CpuBuf<E> {

@@ -6,6 +6,7 @@
 
 use crate::exec::Exec;
 use crate::param::Loop;
+use crate::past::Past;
 use crate::pending::{ConvStep, Value};
 use crate::real::Real;
 use crate::saved::Saved;
@@ -98,6 +99,8 @@ pub struct Context<E: Real, X: Exec<E>, T> {
     pub unit: Option<usize>,
     /// The parameters of the loop that it is in.
     pub in_loop: Option<Rc<Loop<E, X>>>,
+    /// The positions before those of the pass, if it runs on the next ones of a sequence.
+    pub past: Option<Rc<Past<X::Buf>>>,
 }
 
 impl<E: Real, X: Exec<E>, T: Tape<E, X>> Context<E, X, T> {
@@ -109,6 +112,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Context<E, X, T> {
             kernels: self.kernels.or(other.kernels),
             unit: self.unit.or(other.unit),
             in_loop: self.in_loop.or(other.in_loop),
+            past: self.past.or(other.past),
         }
     }
 
@@ -120,7 +124,13 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Context<E, X, T> {
             kernels: self.kernels.clone(),
             unit: self.unit,
             in_loop: self.in_loop.clone(),
+            past: self.past.clone(),
         }
+    }
+
+    /// The place of the first position of the pass.
+    pub(crate) fn position(&self) -> usize {
+        self.past.as_ref().map_or(0, |past| past.position())
     }
 
     /// Records `backward` for an output whose gradient gathers in `grad`; it gets that gradient and
@@ -318,6 +328,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
             kernels,
             unit,
             in_loop,
+            past,
         } = ready.context;
         let context = Context {
             exec,
@@ -326,6 +337,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
             unit,
             // The parameters of one tape are none of another.
             in_loop: in_loop.map(|_| Rc::default()),
+            past,
         };
         Ok((
             Act::input(ready.size, context, ready.data, GradCell::new(T2::RECORDS)),

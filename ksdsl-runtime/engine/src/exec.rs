@@ -1,6 +1,7 @@
 //! What an executor must offer so that generated models run on it.
 
-use crate::loops::Loops;
+use crate::loops::{Loops, View, operand};
+use crate::ops::composed::MaskedAttend;
 use crate::real::Real;
 use crate::size::{Activation, AttentionSize, ConvSize, MapSize, PoolKind, PoolSize, RowSize, Slices, Tail};
 use std::borrow::Cow;
@@ -418,6 +419,36 @@ pub trait Exec<E: Real>: Clone + Debug + 'static {
         v: &Self::Buf,
         dy: &Self::Buf,
     ) -> Result<[Self::Buf; 3], Self::Err>;
+    /// Causal attention of the last positions of one sequence, `size.queries` of `size.keys`: query `i` sees the keys up to
+    /// its own position, `size.keys - size.queries + i`. There may be more rows of keys and values than `size.keys`.
+    fn attention_to_past(
+        &self,
+        size: AttentionSize,
+        q: &Self::Buf,
+        k: &Self::Buf,
+        v: &Self::Buf,
+    ) -> Result<Self::Buf, Self::Err> {
+        MaskedAttend::of_past(size).by_loops(self, size, [q, k, v])
+    }
+    /// Writes rows into `to`, from its row `first` on.
+    fn write_rows(&self, size: RowSize, rows: &Self::Buf, first: usize, to: &mut Self::Buf) -> Result<(), Self::Err> {
+        let mut values = self.download(to)?;
+        let from = first * size.channels;
+        values[from..from + size.rows * size.channels].copy_from_slice(&self.download(rows)?);
+        *to = self.upload(values)?;
+        Ok(())
+    }
+    /// So many rows of `from`, from its row `first` on.
+    fn read_rows(&self, size: RowSize, from: &Self::Buf, first: usize) -> Result<Self::Buf, Self::Err> {
+        let places = (first..first + size.rows).map(|row| row * size.channels);
+        let loops = Loops {
+            output: vec![size.rows, size.channels],
+            summed: Vec::new(),
+            views: vec![View::steps([0, 1]).with_table(&[0], places.collect())],
+            value: operand(0),
+        };
+        self.compute(&loops, &[from])
+    }
     /// The rows of `table` that the ids name, in the order of the ids; the size is the table's.
     ///
     /// # Errors

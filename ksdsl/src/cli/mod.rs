@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod fmt;
 mod fold;
+mod generate;
 mod grid;
 mod install;
 mod lsp;
@@ -87,6 +88,10 @@ enum Command {
     /// Image files (PNG, JPEG, BMP) are centre-cropped and resized to the network's input size. Networks for the digits
     /// expect dark ink on a light background.
     Predict(predict::Predict),
+    /// Generate text with a language model
+    ///
+    /// The text comes token by token to standard output; how fast it was goes to standard error.
+    Generate(generate::Generate),
     /// Compare runs: parameters, accuracy, training time, and a plot
     Compare(compare::Compare),
     /// Train a network with many values of its parameters; draw accuracy against parameters
@@ -183,6 +188,7 @@ pub fn main() -> ExitCode {
         Command::Train(train) => return train.run(&terminal),
         Command::Evaluate(evaluate) => return evaluate.run(&terminal),
         Command::Predict(predict) => return predict.run(&terminal),
+        Command::Generate(generate) => return generate.run(&terminal),
         Command::Compare(compare) => return compare.run(&terminal),
         Command::Sweep(sweep) => return sweep.run(&terminal),
         Command::Lsp(lsp) => return lsp.run(&terminal),

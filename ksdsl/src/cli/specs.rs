@@ -115,15 +115,7 @@ impl Program for Specs {
 
     /// A run says all of its network.
     fn of_run(&self, run: &Description) -> Result<Box<dyn Net>, Box<dyn Error>> {
-        let mut settings = Vec::new();
-        for (name, text) in &run.settings {
-            let value =
-                Value::parse(text).ok_or_else(|| format!("run.json: `settings.{name}` is `{text}`: no value"))?;
-            settings.push((name.clone(), value));
-        }
-        let spec = Spec::parse("run.json", &run.specification).network(&run.network);
-        let set = |spec: Spec, (name, value): &(String, Value)| spec.set(name, value.clone());
-        let spec = settings.iter().fold(spec, set);
+        let (spec, settings) = spec_of(run)?;
         let (network, _) = spec.compile_one()?;
         Ok(Box::new(learnable(&spec, network, &settings)?))
     }
@@ -159,6 +151,19 @@ impl Program for Specs {
             "specifications train on the CPU, generated models on GPUs, too",
         )
     }
+}
+
+/// The specification of a run, with the values of parameters that it does not say.
+#[expect(clippy::type_complexity, reason = "a specification and its values")]
+pub(super) fn spec_of(run: &Description) -> Result<(Spec, Vec<(String, Value)>), String> {
+    let mut settings = Vec::new();
+    for (name, text) in &run.settings {
+        let value = Value::parse(text).ok_or_else(|| format!("run.json: `settings.{name}` is `{text}`: no value"))?;
+        settings.push((name.clone(), value));
+    }
+    let spec = Spec::parse("run.json", &run.specification).network(&run.network);
+    let set = |spec: Spec, (name, value): &(String, Value)| spec.set(name, value.clone());
+    Ok((settings.iter().fold(spec, set), settings))
 }
 
 /// Whether a data set has what a network takes and gives; the error says what to set.
@@ -278,7 +283,7 @@ impl LanguageNet for LanguageModel {
 }
 
 /// A model from a checkpoint.
-fn load(network: &Network, checkpoint: &Path) -> Result<Model, Box<dyn Error>> {
+pub(super) fn load(network: &Network, checkpoint: &Path) -> Result<Model, Box<dyn Error>> {
     let mut model = Model::new(network, 0);
     let unstated = model.load(checkpoint)?;
     if let Some(unstated) = unstated {

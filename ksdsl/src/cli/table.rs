@@ -198,7 +198,7 @@ fn is_label(name: &str, layer: &str) -> bool {
 }
 
 /// Lines of a name, up to [`COSTS`], and what it amounts to.
-fn costs(summary: &Summary, all: bool) -> [String; 4] {
+fn costs(summary: &Summary, all: bool) -> Vec<String> {
     let parameters = summary.parameters;
     let memory = summary.memory;
     let sharing = match parameters.trainable == parameters.unshared {
@@ -219,7 +219,7 @@ fn costs(summary: &Summary, all: bool) -> [String; 4] {
         true => number,
         false => format!("{number} (--all lists every layer)"),
     };
-    [
+    let mut lines = vec![
         format!("layers         {layers}"),
         format!("parameters     {}{sharing}", thousands(parameters.trainable)),
         format!("multiply-adds  {} per image{}", thousands(summary.macs), loops(summary)),
@@ -235,7 +235,17 @@ fn costs(summary: &Summary, all: bool) -> [String; 4] {
             bytes(memory.prepared_bytes),
             bytes(memory.training_bytes)
         ),
-    ]
+    ];
+    lines.extend(summary.decoding.map(|decoding| {
+        format!(
+            "decoding       weights {} from memory and {} from a cache of {} per token; keys and values {} when full",
+            bytes(decoding.bytes_from_memory.into()),
+            bytes(decoding.bytes_from_cache.into()),
+            bytes(decoding.assumed_cache_bytes.into()),
+            bytes(decoding.key_value_bytes.into())
+        )
+    }));
+    lines
 }
 
 /// How often the loops run that the counts are of.

@@ -21,14 +21,18 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         }
         let halts = of.exit.is_some() && self.training.is_none();
         let mut halting = Halting::new(&x.context.exec, halts);
+        self.enter_loop();
         for step in first..count {
+            self.enter_iteration(step);
             x = self.iteration(of, &inside, &halting, x)?;
             if let (Some(logits), true) = (self.exit(of), step + 1 < count)
                 && halting.stop(logits)?
             {
+                self.ended_early(of, &x.context.exec)?;
                 break;
             }
         }
+        self.leave_loop();
         x.end_loop(outer);
         self.uses = outside;
         self.end(of);
@@ -80,6 +84,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
             batch: self.batch,
             counts: self.counts.clone(),
             training: self.training.take(),
+            decoding: None,
             shared: std::mem::take(&mut self.shared),
             values: self.values.iter().map(|_| None).collect(),
             uses: uses.to_vec(),

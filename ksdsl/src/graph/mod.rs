@@ -3,6 +3,7 @@
 //! It does what generated code does, operation by operation and in the same order, so that the outcome has the same
 //! bits. `walk.rs` alone knows how a network is represented.
 
+mod decode;
 mod loops;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -13,6 +14,7 @@ pub mod train;
 mod walk;
 
 use crate::ir::Network;
+pub use decode::{Decoder, NotCausal, Traffic, traffic};
 use ksdsl_engine::size::Slices;
 use ksdsl_engine::{Exec, Kernels, NoTape, Real};
 pub use params::Parameter;
@@ -48,6 +50,20 @@ pub enum Error<R> {
         /// The count that was given.
         given: usize,
     },
+    /// A sequence would have more tokens than the network takes.
+    Full {
+        /// How many it takes.
+        context: usize,
+        /// How many there would be.
+        tokens: usize,
+    },
+    /// The first tokens of a sequence are fewer than those that see each other.
+    Prefix {
+        /// How many see each other.
+        prefix: usize,
+        /// How many there were.
+        tokens: usize,
+    },
     /// The executor failed.
     Exec(R),
 }
@@ -73,6 +89,13 @@ impl<R: fmt::Debug> fmt::Display for Error<R> {
             }
             Self::Count { name, most: 0, .. } => write!(f, "the network has no loop `{name}`"),
             Self::Count { name, most, given } => write!(f, "the loop `{name}` runs 1 to {most} times, not {given}"),
+            Self::Full { context, tokens } => {
+                write!(f, "the network takes at most {context} tokens, not {tokens}")
+            }
+            Self::Prefix { prefix, tokens } => write!(
+                f,
+                "the first {prefix} tokens see each other and must come together, but there are {tokens}"
+            ),
             Self::Exec(error) => write!(f, "the executor failed: {error:?}"),
         }
     }

@@ -1,7 +1,8 @@
 //! The parameters of a network by their places in its checkpoints.
 
 use crate::checkpoint;
-use crate::ir::Network;
+use crate::ir::{Layer, Network, Part};
+use crate::ops::conv::Conv;
 use std::collections::HashMap;
 
 /// A tensor of a network's checkpoints.
@@ -15,6 +16,23 @@ pub struct Parameter {
     pub len: usize,
 }
 
+/// A tensor of a layer's operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named {
+    pub(super) name: &'static str,
+    pub(super) part: Part,
+    pub(super) place: usize,
+}
+
+/// What a pass asks of a layer again and again.
+#[derive(Debug)]
+pub(super) struct OfLayer {
+    /// The tensors of its operation.
+    pub(super) tensors: Vec<Named>,
+    /// Whether it is a convolution or a linear layer.
+    pub(super) is_weighted: bool,
+}
+
 /// Parameters with what holds their values.
 #[derive(Debug)]
 pub(super) struct Params<B> {
@@ -23,6 +41,7 @@ pub(super) struct Params<B> {
     by_key: HashMap<String, usize>,
     /// Of each layer, the places of its tensors: those of its operation, then its private ones.
     of_layers: Vec<Vec<usize>>,
+    layers: Vec<OfLayer>,
 }
 
 impl<B> Params<B> {
@@ -39,11 +58,17 @@ impl<B> Params<B> {
             .collect();
         let values = list.iter().map(values).collect::<Result<_, R>>()?;
         let keys = list.iter().map(|parameter| parameter.key.clone());
+        let of_layer = |(layer, places): (&Layer, &Vec<usize>)| OfLayer {
+            tensors: named(layer, places),
+            is_weighted: layer.op.kernel_matrix().is_some() || layer.op.downcast::<Conv>().is_some(),
+        };
+        let layers = network.layers.iter().zip(&of_layers).map(of_layer).collect();
         Ok(Self {
             by_key: keys.zip(0..).collect(),
             list,
             values,
             of_layers,
+            layers,
         })
     }
 
@@ -53,6 +78,11 @@ impl<B> Params<B> {
 
     pub(super) fn place(&self, key: &str) -> Option<usize> {
         self.by_key.get(key).copied()
+    }
+
+    /// What is known of a layer.
+    pub(super) fn layer(&self, layer: usize) -> &OfLayer {
+        &self.layers[layer]
     }
 
     pub(super) fn of_layer(&self, layer: usize) -> &[usize] {
@@ -71,4 +101,13 @@ impl<B> Params<B> {
     pub(super) fn set(&mut self, place: usize, values: B) {
         self.values[place] = values;
     }
+}
+
+fn named(layer: &Layer, places: &[usize]) -> Vec<Named> {
+    let named = |(tensor, place): (crate::ir::Tensor, &usize)| Named {
+        name: tensor.name,
+        part: tensor.part,
+        place: *place,
+    };
+    layer.op.tensors().into_iter().zip(places).map(named).collect()
 }

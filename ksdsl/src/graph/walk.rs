@@ -1,7 +1,8 @@
 //! The walk over a network: which operations its nodes are, in the order in which generated code runs them.
 
+use super::decode::Decoding;
 use super::loops::most;
-use super::params::Params;
+use super::params::{Named, Params};
 use super::step::Sink;
 use crate::ir::{self, GroupId, Join, LayerId, Loop, Network, Op, PrivateTensors, Shape, Uses, ValueId};
 use crate::ops::batch_norm::BatchNorm;
@@ -71,6 +72,10 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
     pub(super) statistics: Statistics<E, X>,
     /// Of each layer, whether the operation before it computes it, too.
     pub(super) fused: Vec<bool>,
+    /// Positions of the first output of one sequence, in a pass over the next ones.
+    pub(super) rows: usize,
+    /// Iterations that loops ran in it.
+    pub(super) iterations: usize,
 }
 
 /// What only a training pass has.
@@ -88,6 +93,8 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     /// How often loops run, by count.
     pub(super) counts: Vec<usize>,
     pub(super) training: Option<Training<'a, E, X>>,
+    /// In a pass over the next positions of a sequence.
+    pub(super) decoding: Option<Decoding<'a, X::Buf>>,
     /// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
     pub(super) shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
     /// The values that have names.
@@ -135,6 +142,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             batch,
             counts: most(network),
             training,
+            decoding: None,
             shared: HashMap::new(),
             values: network.values.iter().map(|_| None).collect(),
             uses: network.uses(),
@@ -165,8 +173,9 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
                 kernels: kernels.clone(),
                 unit,
                 in_loop: None,
+                past: self.decoding.as_ref().map(|decoding| decoding.past.clone()),
             };
-            let size = map(port.shape, self.batch);
+            let size = self.size_of_input(port.shape);
             let x = Rc::new(inside(exec, port.shape, self.batch, x)?);
             acts.push(Act::input(size, context, x, GradCell::new(T::RECORDS)));
         }
@@ -176,7 +185,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             ir::Walk::keep(&mut self, id, value);
         }
         self.bind_shared(&mut x.context)?;
-        let last = ir::Walk::nodes(&mut self, &network.nodes, x)?;
+        let last = self.all_nodes(x)?;
         let mut pass = Pass {
             outputs: Vec::new(),
             output_gradients: Vec::new(),
@@ -184,8 +193,13 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             tape: T::default(),
             statistics: Statistics::default(),
             fused: std::mem::take(&mut self.fused),
+            rows: 0,
+            iterations: self.decoding.as_ref().map_or(0, |decoding| decoding.ran),
         };
         for (port, x) in network.outputs.iter().zip(self.outputs(last)) {
+            if pass.outputs.is_empty() {
+                pass.rows = x.size.rows();
+            }
             let (data, context, gradient) = x.ready()?.into_values();
             pass.outputs.push(outside(exec, port.shape, self.batch, data)?);
             pass.output_gradients.push(gradient);
@@ -237,6 +251,10 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     }
 
     fn bind_shared(&mut self, context: &mut Context<E, X, T>) -> Result<(), X::Err> {
+        // A decoder has each kernel once, by its place, and binds it where it is visited.
+        if self.decoding.is_some() {
+            return Ok(());
+        }
         for (id, group) in self.network.groups.iter().enumerate() {
             if group.op.module().is_some() {
                 continue;
@@ -260,24 +278,18 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
 
     /// The place of a tensor of a layer's operation.
     fn place(&self, layer: LayerId, name: &str) -> Option<usize> {
-        let tensors = self.network.layers[layer].op.tensors();
-        let mut places = tensors.iter().zip(self.params.of_layer(layer));
-        places.find(|(tensor, _)| tensor.name == name).map(|(_, place)| *place)
+        let mut tensors = self.params.layer(layer).tensors.iter();
+        tensors.find(|tensor| tensor.name == name).map(|tensor| tensor.place)
     }
 
     /// A tensor of a layer, shared or its own; `None` where it has none of this name.
     fn tensor(&self, id: LayerId, name: &str, context: &mut Context<E, X, T>) -> Result<Option<Param<E, X>>, X::Err> {
-        let layer = &self.network.layers[id];
-        let tensors = layer.op.tensors();
-        let Some((tensor, place)) = tensors
-            .iter()
-            .find(|tensor| tensor.name == name)
-            .zip(self.place(id, name))
-        else {
+        let mut tensors = self.params.layer(id).tensors.iter();
+        let Some(&Named { name, part, place }) = tensors.find(|tensor| tensor.name == name) else {
             return Ok(None);
         };
-        let visit = layer.visit(tensor.part);
-        let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, tensor.name)));
+        let visit = self.network.layers[id].visit(part);
+        let shared = visit.and_then(|visit| self.shared.get(&(visit.group, visit.kernel, name)));
         match shared {
             Some(param) => Ok(Some(param.clone())),
             None => self.bind(place, context).map(Some),
@@ -287,7 +299,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     /// The places of a layer's private tensors.
     fn private(&self, id: LayerId) -> PrivateTensors<usize> {
         let layer = &self.network.layers[id];
-        let mut next = layer.op.tensors().len();
+        let mut next = self.params.layer(id).tensors.len();
         layer.private_tensors().map(|_| {
             next += 1;
             self.params.of_layer(id)[next - 1]
@@ -297,13 +309,11 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     /// An operation that the engine has by name.
     fn call(&self, call: &Call, layer: Option<LayerId>, mut inputs: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
         let args: Vec<(&str, f64)> = call.args.iter().map(|(name, value)| (*name, real(*value))).collect();
-        let names = layer.map(|id| (id, self.network.layers[id].op.tensors()));
         let mut params = Vec::new();
-        for (id, tensor) in names
-            .iter()
-            .flat_map(|(id, tensors)| tensors.iter().map(|tensor| (*id, tensor)))
-        {
-            params.extend(self.tensor(id, tensor.name, &mut inputs[0].context)?);
+        if let Some(id) = layer {
+            for tensor in &self.params.layer(id).tensors {
+                params.extend(self.tensor(id, tensor.name, &mut inputs[0].context)?);
+            }
         }
         let call = ops::Call {
             name: call.name,
@@ -341,7 +351,9 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         };
         let output = map(layer.output, self.batch);
         let failed = |error| error;
-        let mut x = match conv_size(&layer.op, x.size, output) {
+        let size = conv_size(&layer.op, x.size, output);
+        let (x, size) = self.with_recent(id, x, size)?;
+        let mut x = match size {
             Some(size) => ops::conv(size, x, bind, failed)?,
             None => ops::linear(output.channels, x, bind, failed)?,
         };
@@ -443,7 +455,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         if op.is_invalid() {
             return Ok(x);
         }
-        if op.kernel_matrix().is_some() || op.downcast::<Conv>().is_some() {
+        if self.params.layer(id).is_weighted {
             return self.weighted(id, x);
         }
         if let Some(norm) = op.downcast::<BatchNorm>() {
@@ -496,6 +508,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> ir::Walk for Walk<'_, E, X, T> {
     }
 
     fn join(&mut self, join: &Join, first: Act<E, X, T>, others: Vec<Act<E, X, T>>) -> Flow<E, X, T> {
+        self.visit(join.layer);
         let inputs = std::iter::once(first).chain(others).collect();
         self.call(join.op.call(), join.layer, inputs)
     }

@@ -124,6 +124,10 @@ impl Operation for Activation {
         is_numbers(input)
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let name = format_ident!("{}", self.composed.unwrap_or(self.name));
         match self.composed {

@@ -61,6 +61,10 @@ impl Operation for Affine {
         }]
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (factor, offset) = (rust::real(self.factor.0), rust::real(self.offset.0));
         to.composed(quote!(rt::op::Affine { factor: #factor, offset: #offset }), &[]);

@@ -184,6 +184,14 @@ impl Operation for Attend {
         words
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        self.mask.decodes()
+    }
+
+    fn whole_prefix(&self) -> u64 {
+        self.mask.prefix
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (heads, key_heads, causal) = (rust::size(self.heads), rust::size(self.key_heads), self.mask.causal);
         let inputs = to.inputs();

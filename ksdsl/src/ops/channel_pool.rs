@@ -36,6 +36,10 @@ impl Operation for ChannelPool {
         map_of(self.word(), inputs[0]).map(|_| inputs[0].with_channels(1))
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let max = self.0 == PoolKind::Max;
         to.composed(quote!(rt::op::ChannelPool { max: #max }), &[]);

@@ -45,6 +45,10 @@ impl Operation for Clamp {
         vec![format!("min {}", self.min.0), format!("max {}", self.max.0)]
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (min, max) = (rust::real(self.min.0), rust::real(self.max.0));
         to.composed(quote!(rt::op::Clamp { min: #min, max: #max }), &[]);

@@ -60,6 +60,10 @@ impl Operation for ClassToken {
         })
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Err("it puts a token before those of the input, so that positions no longer correspond")
+    }
+
     fn rust(&self, to: &mut Rust) {
         let weight = to.tensor("weight");
         to.call_typed(quote!(rt::op::class_token(x, #weight)));

@@ -38,6 +38,10 @@ impl Operation for Concat {
         joined(inputs, both, (Code::CannotConcatenate, "concatenated", help))
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let inputs = to.inputs();
         let mut so_far = inputs[0].1;

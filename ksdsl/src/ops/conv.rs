@@ -151,6 +151,15 @@ impl Operation for Conv {
         words
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        let [top, bottom, left, right] = self.pad;
+        let reach = self.dilation[1].saturating_mul(self.kernel[1].saturating_sub(1));
+        match (self.kernel[0], self.stride, [top, bottom, right]) {
+            (1, [1, 1], [0, 0, 0]) if left == reach => Ok(()),
+            _ => Err("it sees later positions or leaves positions out: it needs `pad = causal` and stride 1"),
+        }
+    }
+
     fn rust(&self, to: &mut Rust) {
         let ([sy, sx], [dy, dx]) = (self.stride.map(rust::size), self.dilation.map(rust::size));
         let (pad, groups) = (self.pad.map(rust::size), rust::size(self.groups));

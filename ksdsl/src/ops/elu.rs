@@ -39,6 +39,10 @@ impl Operation for Elu {
         (self.alpha != ALPHA).then(words).into_iter().collect()
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let alpha = rust::real(self.alpha.0);
         to.composed(quote!(rt::op::Elu { alpha: #alpha }), &[]);

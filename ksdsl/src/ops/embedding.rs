@@ -35,7 +35,7 @@ const DEVIATION: f64 = 1.0;
 #[derive(Clone, Copy, Debug)]
 pub struct Embedding {
     vocabulary: u64,
-    features: u64,
+    pub(crate) features: u64,
     init: Init,
 }
 
@@ -73,6 +73,10 @@ impl Operation for Embedding {
             whole: Some("an embedding is shared as a whole"),
             ..Sharing::default()
         })
+    }
+
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
     }
 
     fn rust(&self, to: &mut Rust) {

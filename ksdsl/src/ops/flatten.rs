@@ -35,6 +35,10 @@ impl Operation for Flatten {
         Ok(Shape::Flat(inputs[0].elements()))
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Err("it makes one vector of all positions, later ones included")
+    }
+
     fn rust(&self, to: &mut Rust) {
         match self.tokens {
             true => to.composed(quote!(rt::op::Reshape { vector: true }), &[]),

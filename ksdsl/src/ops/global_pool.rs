@@ -47,6 +47,10 @@ impl Operation for GlobalPool {
         positions_of(self.word(), inputs[0]).map(Shape::Flat)
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Err("it pools over all positions, later ones included")
+    }
+
     fn rust(&self, to: &mut Rust) {
         to.call(match self.0 {
             PoolKind::Max => quote!(rt::op::global_max_pool(x)),
@@ -111,6 +115,10 @@ impl Operation for MeanOfFirst {
 
     fn input_name(&self, _: usize) -> &'static str {
         "lengths"
+    }
+
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Err("it averages over all positions, later ones included")
     }
 
     fn rust(&self, to: &mut Rust) {

@@ -99,6 +99,10 @@ impl Operation for GroupNorm {
         words
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Err("its statistics are those of all positions, later ones included")
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (groups, eps) = (rust::size(self.groups), rust::real(self.eps.0));
         let tensors: &[&str] = if self.affine { &["weight", "bias"] } else { &[] };

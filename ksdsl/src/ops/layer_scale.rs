@@ -68,6 +68,10 @@ impl Operation for LayerScale {
         one.into_iter().collect()
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         if self.channels.is_none() {
             return to.composed(quote!(rt::op::Gain), &["weight"]);

@@ -47,6 +47,10 @@ impl Operation for LayerShift {
         is_numbers(input)
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         to.composed(quote!(rt::op::LayerShift), &["weight"]);
     }

@@ -39,6 +39,10 @@ impl Operation for LeakyRelu {
         (self.slope != SLOPE).then(words).into_iter().collect()
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let slope = rust::real(self.slope.0);
         to.composed(quote!(rt::op::LeakyRelu { slope: #slope }), &[]);

@@ -103,6 +103,10 @@ impl Operation for Linear {
         (!self.bias).then(|| "no bias".to_owned()).into_iter().collect()
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (weight, bias) = (to.tensor("weight"), to.tensor("bias"));
         to.call(match to.output() {

@@ -11,7 +11,7 @@ pub(super) struct Mask {
     /// Those fewer positions away; 0 for all.
     window: u64,
     /// So many first ones even if they are later.
-    prefix: u64,
+    pub(super) prefix: u64,
     /// Those of the same chunk; 0 for one chunk.
     pub(super) chunk: u64,
     /// Those up to a length that the batch brings along.
@@ -141,6 +141,17 @@ impl Mask {
             .fold(call, |call, (name, value)| call.with(name, value));
         // The engine sees them by its inputs; two operations differ by them.
         call.with("lengths", self.lengths).with("relative", self.relative)
+    }
+
+    /// Whether a query sees no key that comes later than all it is computed with, see [`Operation::decodes`].
+    pub(super) fn decodes(&self) -> Result<(), &'static str> {
+        match self {
+            Mask { lengths: true, .. } => Err("its `lengths` are of whole sequences"),
+            Mask { shift, .. } if *shift != [0, 0] => Err("its windows are of maps"),
+            Mask { prefix, chunk, .. } if *prefix > 0 && *chunk > 0 => Err("each of its chunks has a prefix"),
+            Mask { causal: false, .. } => Err("it sees later tokens: it has no `causal = true`"),
+            Mask { .. } => Ok(()),
+        }
     }
 
     pub(super) fn details(&self) -> Vec<String> {

@@ -79,6 +79,10 @@ impl Operation for Matmul {
         words.map(|(_, word)| word.to_owned()).collect()
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Err("its product is of all positions, later ones included")
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (first, second) = (self.first, self.second);
         to.composed_pair(quote!(rt::op::Matmul { first: #first, second: #second }));

@@ -262,6 +262,26 @@ pub trait Operation: Any + Debug + Send + Sync {
         false
     }
 
+    /// Whether its output at a position follows from its inputs at this position and from what the engine keeps of those
+    /// before (`ksdsl_engine::past`): what networks are made of that generate token by token. If not, why not.
+    ///
+    /// # Errors
+    /// If it does not: `it pools over all positions`.
+    fn decodes(&self, inputs: &[Shape]) -> Result<(), &'static str> {
+        let _ = inputs;
+        Err("it combines positions, later ones included, or moves them")
+    }
+
+    /// Whether what it does to a position depends on the place of that in the sequence.
+    fn counts_positions(&self) -> bool {
+        false
+    }
+
+    /// First positions that must be known together, before any of their outputs is.
+    fn whole_prefix(&self) -> u64 {
+        0
+    }
+
     /// Writes it as Rust.
     fn rust(&self, to: &mut Rust);
 

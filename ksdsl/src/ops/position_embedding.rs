@@ -83,6 +83,17 @@ impl Operation for PositionEmbedding {
         })
     }
 
+    fn counts_positions(&self) -> bool {
+        true
+    }
+
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        match self.is_of_tokens() {
+            true => Ok(()),
+            false => Err("its embedding is of maps, not of tokens"),
+        }
+    }
+
     fn rust(&self, to: &mut Rust) {
         let weight = to.tensor("weight");
         to.call(match self.is_of_tokens() {

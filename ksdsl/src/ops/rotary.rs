@@ -55,6 +55,14 @@ impl Operation for Rotary {
         words
     }
 
+    fn counts_positions(&self) -> bool {
+        true
+    }
+
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (heads, base) = (rust::size(self.heads), rust::real(self.base.0));
         to.composed(quote!(rt::op::Rotary { heads: #heads, base: #base }), &[]);

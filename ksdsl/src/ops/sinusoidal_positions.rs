@@ -37,6 +37,14 @@ impl Operation for SinusoidalPositions {
         word.into_iter().collect()
     }
 
+    fn counts_positions(&self) -> bool {
+        true
+    }
+
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         let base = rust::real(self.base.0);
         to.composed(quote!(rt::op::SinusoidalPositions { base: #base }), &[]);

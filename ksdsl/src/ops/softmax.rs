@@ -57,6 +57,13 @@ impl Operation for Softmax {
         self.of_positions.then(words).into_iter().collect()
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        match self.of_positions {
+            true => Err("its softmax is over all positions"),
+            false => Ok(()),
+        }
+    }
+
     fn rust(&self, to: &mut Rust) {
         let (log, of_positions) = (self.log, self.of_positions);
         to.composed(quote!(rt::op::Softmax { log: #log, of_positions: #of_positions }), &[]);

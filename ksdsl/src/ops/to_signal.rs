@@ -30,6 +30,10 @@ impl Operation for ToSignal {
         })
     }
 
+    fn decodes(&self, _: &[Shape]) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     fn rust(&self, to: &mut Rust) {
         to.composed(quote!(rt::op::Reshape { vector: false }), &[]);
     }

@@ -42,6 +42,13 @@ impl Operation for Token {
         vec![format!("index {}", self.index)]
     }
 
+    fn decodes(&self, inputs: &[Shape]) -> Result<(), &'static str> {
+        match self.index + 1 == inputs[0].pixels() {
+            true => Ok(()),
+            false => Err("it takes a token that is not the last one, which is the newest when tokens are generated"),
+        }
+    }
+
     fn rust(&self, to: &mut Rust) {
         let index = rust::size(self.index);
         to.composed(quote!(rt::op::Token { index: #index }), &[]);

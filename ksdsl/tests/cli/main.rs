@@ -7,6 +7,7 @@ mod diagram;
 mod diff;
 mod explain;
 mod fmt;
+mod generate;
 mod install;
 mod lsp;
 mod new;

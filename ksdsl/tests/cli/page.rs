@@ -100,6 +100,17 @@ fn the_page_has_every_command_and_option() {
     assert_eq!(listed, headings, "a section is of no command");
 }
 
+/// A network that generates token by token.
+const TOKENS: &str = "\
+net tokens {
+    input 8 of 5
+    embed: embedding(4)
+    residual { attention(2, causal = true) }
+    head: linear(5, bias = false)
+    share embed, head
+}
+";
+
 /// The paths of all keys: `groups[].visits[]`. An array of plain values has one entry, with or without `[]` in the page.
 pub(super) fn keys(value: &Value, path: &str, all: &mut BTreeSet<String>) {
     match value {
@@ -123,10 +134,12 @@ fn the_page_has_every_key_of_the_json() {
         .json();
     let mut found = BTreeSet::new();
     keys(&json, "", &mut found);
+    let tokens = Folder::with(&[("tokens.ksn", TOKENS)]).ksn(&["summary", "tokens.ksn", "--json"]);
+    keys(&tokens.json(), "", &mut found);
     let page = page();
     let listed = first_cells(section(&page, "JSON of a summary")).into_iter();
     let listed: BTreeSet<String> = listed
-        .filter(|key| *key != "mappings")
+        .filter(|key| !matches!(*key, "mappings" | "decoding"))
         .map(|key| key.strip_suffix("[]").unwrap_or(key).to_owned())
         .collect();
     assert_eq!(listed, found);

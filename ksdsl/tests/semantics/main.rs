@@ -4,12 +4,15 @@
 
 mod clauses;
 mod costs;
+mod decode;
 mod expressions;
 mod inits;
 mod isomorphism;
+mod leaving;
 mod memory;
 mod selection;
 mod shapes;
+mod traffic;
 
 use ksdsl::compile::{Compilation, Options, compile};
 use ksdsl::ir::{Layer, Network};

@@ -9,6 +9,7 @@ mod cut;
 mod matrix;
 mod panels;
 mod plain;
+mod row;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -20,6 +21,7 @@ use crate::real::CpuReal;
 pub(super) use cut::{packing_scratch, product_by_columns, product_packing, product_transposed, transposed_room};
 pub(super) use matrix::Mat;
 pub(super) use panels::{Aligned, Shape};
+pub(super) use row::{row_product, row_scratch};
 use tile::{Columns, Init, Product};
 pub(super) use tile::{Rows, Terms};
 pub(super) use transposed::{

@@ -2,7 +2,7 @@
 
 use super::{
     Mat, Packed, Rows, Start, Terms, add_transposed, gather_product, product, product_by_columns,
-    product_of_transposed, product_packing, product_transposed,
+    product_of_transposed, product_packing, product_transposed, row_product,
 };
 use crate::simd::Level;
 
@@ -136,7 +136,14 @@ fn transposed_products_match_for_all_remainders() {
 /// Cut by columns or not: the same sums in the same order.
 #[test]
 fn products_that_are_cut_have_the_same_bits() {
-    let more = [[33, 1, 17], [64, 1030, 200], [35, 513, 300], [1, 700, 150]];
+    let more = [
+        [33, 1, 17],
+        [64, 1030, 200],
+        [35, 513, 300],
+        [1, 700, 150],
+        [1, 130, 4200],
+        [1, 128, 64],
+    ];
     for level in Level::available() {
         for [rows, depth, cols] in sizes().into_iter().chain(more) {
             level.with(|| {
@@ -158,6 +165,9 @@ fn products_that_are_cut_have_the_same_bits() {
                         let same = c.iter().zip(&want).all(|(c, want)| c.to_bits() == want.to_bits());
                         assert!(same, "{level:?}: {rows} x {depth} x {cols}");
                     };
+                    if rows == 1 {
+                        check(&|c| row_product(c, start, a, &packed));
+                    }
                     for step in [16, 48, 256] {
                         check(&|c| product_by_columns(c, start, a, &packed, step));
                         check(&|c| product_packing(c, start, a, b, step));

@@ -1,11 +1,15 @@
 //! The micro-kernel: a tile of a product in registers, and the loops around it.
 
-use super::super::simd::{Lanes, Operation};
+use super::super::simd::{Lanes, Operation, prefetch};
 
 /// Terms that are added one by one. A sum of more is the sum of such sums: so its error grows little with its
 /// length, while one by one it would be four times as great for the 4608 terms of 3x3 taps of 512 channels. So
 /// often a tile is added to what is in memory, which costs little beside this many products.
 pub(super) const RUN: usize = 128;
+
+/// How far ahead of what a single row reads of the right factor lines are asked for: one page, across whose end the CPU
+/// does not look by itself. With more rows the products take longer than the reading.
+const AHEAD: usize = 1024;
 
 /// Most rows of a tile.
 pub(super) const ROWS: usize = 6;
@@ -251,6 +255,9 @@ impl Product<'_> {
             unsafe {
                 let mut columns = [V::zero(); N];
                 for (v, column) in columns.iter_mut().enumerate() {
+                    if R == 1 {
+                        prefetch(b.wrapping_add(AHEAD + v * V::LANES));
+                    }
                     *column = V::load(b.add(v * V::LANES));
                 }
                 for_rows!(R, r, {

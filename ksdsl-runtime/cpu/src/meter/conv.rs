@@ -5,7 +5,7 @@ use crate::conv::{self, WeightCut};
 use crate::conv_method::{ConvMethod, method};
 use crate::depthwise::scratch::{self as depthwise, Scratch, WeightScratch};
 use crate::fused::Columns;
-use crate::gemm::{packed_room, packing_scratch, transposed_room, transposed_scratch};
+use crate::gemm::{packed_room, packing_scratch, row_scratch, transposed_room, transposed_scratch};
 use crate::kernel::Purpose;
 use crate::linear::Way;
 use crate::winograd::scratch as winograd;
@@ -137,6 +137,10 @@ impl Meter {
         let y = self.values(rows * columns);
         let task = match way {
             Way::Rows(task) => task,
+            Way::Row => {
+                let _sums = self.values(row_scratch(LEVEL, [terms, columns]));
+                linear::finish_rows(columns)
+            }
             Way::Columns(_) => linear::finish_rows(columns),
             Way::Direct(step) => {
                 let [left, of_task] = match backward {

@@ -131,6 +131,47 @@ pub(crate) fn masked_and_grouped_attention_matches_the_oracle() {
     masked_and_grouped::<f64>("attention, masked, f64");
 }
 
+/// The last positions alone, with the keys of all, which may have room for more: the last rows of causal attention.
+fn last_positions<E: Checked>(bound: f64)
+where
+    CpuExec: Kernels<E>,
+{
+    let mut rng = Rng(46);
+    for (tokens, last, depth, key_heads, group) in
+        [(9, 1, 5, 2, 3), (70, 1, 16, 1, 1), (130, 7, 34, 3, 2), (5, 5, 8, 1, 2)]
+    {
+        let heads = key_heads * group;
+        let size = AttentionSize {
+            key_heads,
+            causal: true,
+            ..AttentionSize::full(1, tokens, heads * depth, heads)
+        };
+        let q = rng.values::<E>(size.len());
+        let [k, v] = [(); 2].map(|()| rng.values::<E>(size.key_len()));
+        let all = cpu_of::<E>()
+            .attention_forward(size, &buf(&q), &buf(&k), &buf(&v))
+            .unwrap();
+        let queries = &q[(tokens - last) * heads * depth..];
+        let more = [k, v].map(|rows| buf(&[rows, rng.values::<E>(3 * key_heads * depth)].concat()));
+        let next = AttentionSize { queries: last, ..size };
+        let ours = cpu_of::<E>()
+            .attention_to_past(next, &buf(queries), &more[0], &more[1])
+            .unwrap();
+        let theirs = &all[(tokens - last) * heads * depth..];
+        assert_eq!(ours.len(), theirs.len());
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            let distance = (ours.wide() - theirs.wide()).abs();
+            assert!(distance <= bound, "{tokens} tokens, {last} last: {ours:?} {theirs:?}");
+        }
+    }
+}
+
+#[test]
+fn attention_of_the_last_positions_is_that_of_all() {
+    at_every_level(|| last_positions::<f32>(2e-6));
+    last_positions::<f64>(1e-14);
+}
+
 /// In causal attention the output at a position does not depend on later positions, not even in rounding, and neither do
 /// the gradients of queries; what comes later gets no gradient from it.
 #[test]

@@ -85,6 +85,7 @@ impl Case<'_> {
                 kernels: None,
                 unit: None,
                 in_loop: None,
+                past: None,
             };
             let data = Rc::new(CpuBuf::from_vec(input.values.clone()));
             Act::<f64, CpuExec, Recorder<f64, CpuExec>>::input(size, context, data, grad.clone())

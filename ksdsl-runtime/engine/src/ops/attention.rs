@@ -4,8 +4,9 @@ use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::param::Param;
+use crate::past::Past;
 use crate::real::Real;
-use crate::size::{AttentionSize, MapSize};
+use crate::size::{AttentionSize, MapSize, RowSize};
 use crate::tape::Tape;
 use std::rc::Rc;
 
@@ -89,7 +90,10 @@ pub(super) fn scaled<E: Real, X: Exec<E>, T: Tape<E, X>>(
     let saved = T::RECORDS.then_some([q.saved, k.saved, v.saved]);
     let grads = [q.grad, k.grad, v.grad];
     let context = q.context.merge(k.context).merge(v.context);
-    let y = context.exec.attention_forward(size, &q.data, &k.data, &v.data)?;
+    let y = match &context.past {
+        Some(past) => with_past(&context.exec, past, size, [&q.data, &k.data, &v.data])?,
+        None => context.exec.attention_forward(size, &q.data, &k.data, &v.data)?,
+    };
     let backward = move |exec: &X, dy: X::Buf| {
         let Some([q, k, v]) = saved else { return Ok(()) };
         let (q, k, v) = (q.get(exec)?, k.get(exec)?, v.get(exec)?);
@@ -100,4 +104,26 @@ pub(super) fn scaled<E: Real, X: Exec<E>, T: Tape<E, X>>(
         Ok(())
     };
     Ok(Act::output(context, map, Rc::new(y), backward))
+}
+
+/// Causal attention of the positions of a pass to themselves and all before them.
+fn with_past<E: Real, X: Exec<E>>(
+    exec: &X,
+    past: &Past<X::Buf>,
+    size: AttentionSize,
+    [q, k, v]: [&X::Buf; 3],
+) -> Result<X::Buf, X::Err> {
+    debug_assert!(size.causal && size.batch == 1, "what a past is for");
+    let rows = RowSize {
+        rows: size.keys,
+        channels: size.key_channels(),
+    };
+    let all = AttentionSize {
+        keys: past.position() + size.keys,
+        ..size
+    };
+    past.with_all(exec, rows, [k, v], |[keys, values]| match past.position() {
+        0 => exec.attention_forward(size, q, k, v),
+        _ => exec.attention_to_past(all, q, keys, values),
+    })
 }

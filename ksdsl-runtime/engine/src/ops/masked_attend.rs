@@ -2,7 +2,7 @@
 
 use super::attention::scaled;
 use super::products::Products;
-use super::relative::{distances, of_biases};
+use super::relative::{distance, distances, of_biases};
 use super::{Call, Operation, lengths, rows};
 use crate::act::{Act, GradCell};
 use crate::exec::Exec;
@@ -54,10 +54,12 @@ pub struct MaskedAttend {
 
 /// The sizes of a run: each chunk is an item.
 #[derive(Clone, Copy)]
-struct Sizes {
+pub(super) struct Sizes {
     items: usize,
     chunks: usize,
-    products: Products,
+    pub(super) products: Products,
+    /// The positions before the queries, of a sequence that grows: keys are then those of all positions, of all chunks.
+    past: Option<usize>,
 }
 
 impl Sizes {
@@ -65,7 +67,7 @@ impl Sizes {
         self.products.heads * self.products.group
     }
 
-    fn rows(self) -> RowSize {
+    pub(super) fn rows(self) -> RowSize {
         RowSize {
             rows: self.products.items * self.heads() * self.products.left,
             channels: self.products.right,
@@ -125,6 +127,21 @@ impl MaskedAttend {
             items: queries.batch,
             chunks,
             products,
+            past: None,
+        }
+    }
+
+    /// Those of the next positions of a sequence.
+    pub(super) fn sizes_of_next(&self, queries: MapSize, past: usize) -> Sizes {
+        let plain = Self { chunk: 0, ..*self }.sizes(queries, queries);
+        let products = Products {
+            right: past + plain.products.left,
+            ..plain.products
+        };
+        Sizes {
+            products,
+            past: Some(past),
+            ..plain
         }
     }
 
@@ -151,20 +168,50 @@ impl MaskedAttend {
         together && is_near && (!self.causal || key <= query || key < self.prefix)
     }
 
+    /// The positions within their chunk of a query and a key that count from the start of the sequence, if that is one
+    /// chunk.
+    fn in_chunk(&self, query: usize, key: usize) -> Option<[usize; 2]> {
+        match self.chunk {
+            0 => Some([query, key]),
+            chunk => (query / chunk == key / chunk).then(|| [query, key].map(|place| place % chunk)),
+        }
+    }
+
     /// Which keys each query of each chunk sees, of one if all are the same.
     fn mask<E: Real>(&self, sizes: Sizes) -> Vec<E> {
         let Products { left, right, .. } = sizes.products;
         let chunks = if self.is_shifted() { sizes.chunks } else { 1 };
         let places = (0..chunks).flat_map(|chunk| (0..left).map(move |query| (chunk, query)));
-        let sees = |(chunk, query)| (0..right).map(move |key| self.sees(chunk, query, key));
+        let sees = |(chunk, query)| {
+            (0..right).map(move |key| match sizes.past {
+                None => self.sees(chunk, query, key),
+                Some(past) => match self.in_chunk(past + query, key) {
+                    Some([query, key]) => self.sees(0, query, key),
+                    None => false,
+                },
+            })
+        };
         places
             .flat_map(sees)
             .map(|sees| E::of(f64::from(u8::from(sees))))
             .collect()
     }
 
+    /// For each query and key the number of their distance; any, if a query sees none of its chunk there.
+    fn distances(&self, sizes: Sizes) -> Vec<usize> {
+        let (grid, Products { left, right, .. }) = ([self.grid_height, self.grid_width], sizes.products);
+        let Some(past) = sizes.past else { return distances(grid) };
+        let number = |query: usize, key: usize| match self.in_chunk(past + query, key) {
+            Some([query, key]) => distance(grid, query, key),
+            None => 0,
+        };
+        (0..left)
+            .flat_map(|query| (0..right).map(move |key| number(query, key)))
+            .collect()
+    }
+
     /// Scores times the scale, with their biases, and [`HIDDEN`] where that is.
-    fn masked<E: Real, X: Exec<E>>(
+    pub(super) fn masked<E: Real, X: Exec<E>>(
         &self,
         exec: &X,
         sizes: Sizes,
@@ -183,9 +230,7 @@ impl MaskedAttend {
         ];
         let (mut operands, mut value) = (vec![scores, &seen], operand(0) * sizes.scale());
         if let Some(biases) = biases {
-            let rows = distances([self.grid_height, self.grid_width])
-                .into_iter()
-                .map(|row| row * self.heads);
+            let rows = self.distances(sizes).into_iter().map(|row| row * self.heads);
             views.push(View::steps([0, 0, 1, 0, 0]).with_table(&[3, 4], rows.collect()));
             value = value + operand(operands.len());
             operands.push(biases);
@@ -239,7 +284,7 @@ impl<E: Real, X: Exec<E>> Backward<E, X> {
 }
 
 /// The softmax of the scores that are not hidden.
-fn weights<E: Real, X: Exec<E>>(exec: &X, rows: RowSize, scores: &X::Buf) -> Result<X::Buf, X::Err> {
+pub(super) fn weights<E: Real, X: Exec<E>>(exec: &X, rows: RowSize, scores: &X::Buf) -> Result<X::Buf, X::Err> {
     let maxima = rows::maxima(exec, rows, scores)?;
     let power = || (operand(0) - operand(1)).map(Unary::Exp);
     let sums = exec.compute(&rows::row_sums(rows, "xr", power()), &[scores, &maxima])?;
@@ -302,6 +347,9 @@ impl Operation for MaskedAttend {
             unreachable!("queries, keys and values")
         };
         let (map, sizes, bias) = (q.size, self.sizes(q.size, k.size), params.into_iter().next());
+        if let Some(past) = q.context.past.clone() {
+            return self.run_with(&past, [q, k, v], bias);
+        }
         if is_plain {
             return scaled(self.plain(sizes), [q, k, v]);
         }

@@ -5,6 +5,7 @@
 //! each has of its own for a shared kernel, batch norm with its running statistics, and dropout with its seed take
 //! more, and are functions.
 
+mod attend_past;
 mod batch_norm;
 mod channels;
 mod conv;

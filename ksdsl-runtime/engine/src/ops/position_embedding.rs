@@ -45,6 +45,10 @@ impl Operation for PositionEmbedding {
             true => Cow::Borrowed(weight.values()),
             false => Cow::Owned(context.exec.nchw_to_nhwc(map, weight.values())?),
         };
+        let embedding = match context.past.is_some() {
+            true => Cow::Owned(context.exec.read_rows(map.by_rows(), &embedding, context.position())?),
+            false => embedding,
+        };
         let y = context.exec.add_to_rows(rows, x, &embedding)?;
         drop(embedding);
         let backward = move |exec: &X, dy: X::Buf| {

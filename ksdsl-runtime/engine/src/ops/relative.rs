@@ -6,12 +6,15 @@ use crate::real::Real;
 
 /// For each two positions of a grid the number of their distance, rows first.
 pub(super) fn distances([rows, columns]: [usize; 2]) -> Vec<usize> {
-    let places = || (0..rows).flat_map(move |y| (0..columns).map(move |x| (y, x)));
-    let number = |(y, x): (usize, usize), (to_y, to_x): (usize, usize)| {
-        (y + rows - 1 - to_y) * (2 * columns - 1) + x + columns - 1 - to_x
-    };
-    let of_query = |query| places().map(move |key| number(query, key));
-    places().flat_map(of_query).collect()
+    let places = 0..rows * columns;
+    let of_query = |query| places.clone().map(move |key| distance([rows, columns], query, key));
+    places.clone().flat_map(of_query).collect()
+}
+
+/// The number of the distance between two positions of a grid, which count row by row.
+pub(super) fn distance([rows, columns]: [usize; 2], query: usize, key: usize) -> usize {
+    let [(y, x), (to_y, to_x)] = [query, key].map(|place| (place / columns, place % columns));
+    (y + rows - 1 - to_y) * (2 * columns - 1) + x + columns - 1 - to_x
 }
 
 /// The gradient of the biases, of that of the scores: for each distance the sum over the queries that have a key there.

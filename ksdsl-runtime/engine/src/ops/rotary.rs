@@ -5,9 +5,11 @@ use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Loops, View, operand};
 use crate::param::Param;
+use crate::past::Past;
 use crate::real::Real;
 use crate::size::MapSize;
 use crate::tape::Tape;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Rotates the channels of each head by angles that grow with the position (Su et al. 2021, RoFormer, section 3.2.2):
@@ -38,22 +40,39 @@ impl Operation for Rotary {
     ) -> Result<Act<E, X, T>, X::Err> {
         let (operation, size) = (*self, x.size);
         let x = x.ready()?;
-        let y = operation.turn(&x.context.exec, size, &x.data, 1.0)?;
+        let y = operation.turn(&x.context.exec, (size, x.context.past.as_deref()), &x.data, 1.0)?;
         drop(x.saved);
         let grad = x.grad;
-        let backward = move |exec: &X, dy: X::Buf| grad.add(exec, operation.turn(exec, size, &dy, -1.0)?);
+        let backward = move |exec: &X, dy: X::Buf| grad.add(exec, operation.turn(exec, (size, None), &dy, -1.0)?);
         Ok(Act::output(x.context, size, Rc::new(y), backward))
     }
 }
 
 impl Rotary {
     /// `x` rotated by the angles times `sign`; the gradient is rotated back.
-    fn turn<E: Real, X: Exec<E>>(&self, exec: &X, size: MapSize, x: &X::Buf, sign: f64) -> Result<X::Buf, X::Err> {
+    fn turn<E: Real, X: Exec<E>>(
+        &self,
+        exec: &X,
+        (size, past): (MapSize, Option<&Past<X::Buf>>),
+        x: &X::Buf,
+        sign: f64,
+    ) -> Result<X::Buf, X::Err> {
         let (tokens, depth) = (size.height * size.width, size.channels / self.heads);
         let half = depth / 2;
         let other = |c: usize| if c < half { c + half } else { c - half };
-        let (cosines, sines) = self.tables(tokens, depth, sign);
-        let (cosines, sines) = (exec.upload(cosines)?, exec.upload(sines)?);
+        let table = |name, part: fn(f64, f64) -> f64| {
+            let make = |first| {
+                exec.upload(self.table(first..first + tokens, depth, |sign_of, angle| {
+                    part(sign * sign_of, angle)
+                }))
+            };
+            match past {
+                Some(past) => past.table((name, [self.base.to_bits(), depth as u64]), tokens, make),
+                None => make(0).map(Rc::new),
+            }
+        };
+        let cosines = table("cosines", |_, angle| angle.cos())?;
+        let sines = table("sines", |sign, angle| sign * angle.sin())?;
         // Images, positions, heads, channels of a head.
         let [image, token] = [tokens * size.channels, size.channels];
         let loops = Loops {
@@ -70,15 +89,18 @@ impl Rotary {
         exec.compute(&loops, &[x, x, &cosines, &sines])
     }
 
-    /// What each channel of each position is multiplied with, and what its partner is.
-    fn tables<E: Real>(&self, tokens: usize, depth: usize, sign: f64) -> (Vec<E>, Vec<E>) {
+    /// What each channel of each position is multiplied with, or what its partner is, made of the sign of that and the
+    /// angle.
+    fn table<E: Real>(&self, tokens: Range<usize>, depth: usize, part: impl Fn(f64, f64) -> f64) -> Vec<E> {
         let half = depth / 2;
-        let places = (0..tokens).flat_map(|token| (0..depth).map(move |c| (token, c)));
-        let factors = places.map(|(token, c)| {
-            let (pair, sign) = if c < half { (c, -sign) } else { (c - half, sign) };
-            let angle = token as f64 / self.base.powf(2.0 * pair as f64 / depth as f64);
-            (E::of(angle.cos()), E::of(sign * angle.sin()))
-        });
-        factors.unzip()
+        let places = tokens.flat_map(|token| (0..depth).map(move |c| (token, c)));
+        let factor = |(token, c): (usize, usize)| {
+            let (pair, sign) = if c < half { (c, -1.0) } else { (c - half, 1.0) };
+            E::of(part(
+                sign,
+                token as f64 / self.base.powf(2.0 * pair as f64 / depth as f64),
+            ))
+        };
+        places.map(factor).collect()
     }
 }

@@ -7,6 +7,7 @@ use crate::loops::{Loops, View, operand};
 use crate::param::Param;
 use crate::real::Real;
 use crate::tape::Tape;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// Adds sines and cosines of the position (Vaswani et al. 2017, section 3.5): of `d` channels, channels `2 i` and `2 i + 1`
@@ -35,7 +36,11 @@ impl Operation for SinusoidalPositions {
         let size = x.size;
         let (tokens, channels) = (size.height * size.width, size.channels);
         let x = x.ready()?;
-        let waves = x.context.exec.upload(self.waves::<E>(tokens, channels))?;
+        let first = x.context.position();
+        let waves = x
+            .context
+            .exec
+            .upload(self.waves::<E>(first..first + tokens, channels))?;
         let loops = Loops {
             output: vec![size.batch, tokens, channels],
             summed: Vec::new(),
@@ -56,8 +61,8 @@ impl Operation for SinusoidalPositions {
 
 impl SinusoidalPositions {
     /// What is added, position by position.
-    fn waves<E: Real>(&self, tokens: usize, channels: usize) -> Vec<E> {
-        let places = (0..tokens).flat_map(|token| (0..channels).map(move |c| (token, c)));
+    fn waves<E: Real>(&self, tokens: Range<usize>, channels: usize) -> Vec<E> {
+        let places = tokens.flat_map(|token| (0..channels).map(move |c| (token, c)));
         let wave = |(token, c): (usize, usize)| {
             let even = c - c % 2;
             let angle = token as f64 / self.base.powf(even as f64 / channels as f64);

@@ -10,7 +10,8 @@ use crate::size::MapSize;
 use crate::tape::Tape;
 use std::rc::Rc;
 
-/// The token at one position, as a vector: PyTorch's `x[:, index]`. The positions of a map count row by row.
+/// The token at one position, as a vector: PyTorch's `x[:, index]`. The positions of a map count row by row. In a pass over
+/// the next positions of a sequence it is the newest one, see [`Past`](crate::past::Past).
 #[derive(Clone, Copy, Debug)]
 pub struct Token {
     /// The position, from 0.
@@ -39,8 +40,12 @@ impl Operation for Token {
         [x]: [Act<E, X, T>; 1],
         []: [Param<E, X>; 0],
     ) -> Result<Act<E, X, T>, X::Err> {
-        let (from, index) = (x.size, self.index);
+        let from = x.size;
         let (size, tokens) = (self.output(&[from]), from.height * from.width);
+        let index = match x.context.past {
+            Some(_) => tokens - 1,
+            None => self.index,
+        };
         let x = x.ready()?;
         // Images, the one position, channels.
         let loops = Loops {

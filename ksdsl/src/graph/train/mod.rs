@@ -116,6 +116,11 @@ impl Model {
         &self.graph
     }
 
+    /// The same, to say how often its loops run.
+    pub fn graph_mut(&mut self) -> &mut Graph<f32, CpuExec> {
+        &mut self.graph
+    }
+
     /// The logits of a batch.
     pub(super) fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
         self.graph.infer(images).map_err(failed)

@@ -10,7 +10,7 @@ pub mod options;
 pub mod output;
 pub mod predict;
 mod run_options;
-mod saved;
+pub mod saved;
 mod settings;
 pub mod sweep;
 pub mod train;

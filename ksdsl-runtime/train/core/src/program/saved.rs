@@ -1,20 +1,24 @@
 //! Saved models: a run folder, or a checkpoint in one.
 
 use super::settings::Origin;
+use crate::run::Description;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// A model in a run folder.
-pub(super) struct Saved {
+pub struct Saved {
     /// The checkpoint.
-    pub(super) file: PathBuf,
+    pub file: PathBuf,
     /// The run.
     pub(super) origin: Origin,
 }
 
 impl Saved {
     /// The model at `path`: a checkpoint, or of a run folder its best model (with `last` the final one).
-    pub(super) fn open(path: &Path, last: bool) -> Result<Self, Box<dyn Error>> {
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn open(path: &Path, last: bool) -> Result<Self, Box<dyn Error>> {
         let (folder, file) = if path.is_dir() {
             (
                 path,
@@ -45,6 +49,11 @@ impl Saved {
             return Err(format!("the run `{}` has no model yet: {what}", folder.display()).into());
         }
         Ok(Self { file, origin })
+    }
+
+    /// What the run folder says of the run.
+    pub fn description(&self) -> &Description {
+        &self.origin.description
     }
 
     /// The seed of the run.
