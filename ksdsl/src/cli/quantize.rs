@@ -216,6 +216,10 @@ impl Quantize {
         if self.weights.is_some() || self.choice.net.is_some() || !self.choice.set.is_empty() {
             return Err(terminal.fail("`--weights`, `--net` and `--set` are for a specification: a run has its own"));
         }
+        if !self.model.exists() {
+            let path = self.model.display();
+            return Err(terminal.fail(&format!("no run, checkpoint or specification at `{path}`")));
+        }
         let (folder, weights) = match self.model.is_dir() {
             true => {
                 let name = if self.last {
