@@ -7,7 +7,6 @@ use ksdsl::ir::{Network, Shape};
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::loss::cross_entropy;
 use ksdsl_train_core::optim::Sgd;
-use ksdsl_train_core::trainer::learner::Learner as _;
 use safetensors::SafeTensors;
 use std::hint::black_box;
 use std::path::Path;
@@ -81,7 +80,7 @@ impl Net for Loaded {
     }
 
     fn save(&self, path: &Path) -> Outcome<()> {
-        Ok(self.training.save(path)?)
+        Ok(self.training.model().save(path)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::objective::{Objective, Part};
 use super::{Loss, Model, Sums, exec_failed};
-use ksdsl_checkpoint::{Tensor as Stored, to_bytes};
+use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
@@ -165,8 +165,7 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
     }
 
     fn save(&self, path: &Path) -> Result<(), TrainError> {
-        let content = to_bytes(&self.model.tensors(""), &self.model.shared);
-        let written = ksdsl_checkpoint::write_file(path, &content);
+        let written = self.model.save(path);
         written.map_err(|error| RunError::Write(path.to_owned(), error).into())
     }
 

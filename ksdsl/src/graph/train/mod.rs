@@ -16,7 +16,7 @@ use super::{Graph, walk};
 use crate::ir::Network;
 use crate::plan::tensors::{Stored as Planned, tensors};
 use initial::initial;
-use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated};
+use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated, to_bytes};
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
@@ -124,6 +124,14 @@ impl Model {
     /// The logits of a batch.
     pub(super) fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
         self.graph.infer(images).map_err(failed)
+    }
+
+    /// Writes the tensors to a checkpoint.
+    ///
+    /// # Errors
+    /// If the file cannot be written; one that was there stays.
+    pub fn save(&self, path: &Path) -> std::io::Result<()> {
+        ksdsl_checkpoint::write_file(path, &to_bytes(&self.tensors(""), &self.shared))
     }
 
     /// The keys of the tensors with values that are not finite.

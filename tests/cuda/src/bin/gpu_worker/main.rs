@@ -8,7 +8,7 @@ use ksdsl_runtime::cuda::{self, Precision};
 use ksdsl_runtime::prelude::*;
 use net::Loaded;
 use protocol::{Answer, Request};
-use serve::{Net, Outcome};
+use serve::Outcome;
 
 #[path = "../../../../../examples/src/bin/bench_worker/export.rs"]
 mod export;
