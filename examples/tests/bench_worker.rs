@@ -70,6 +70,10 @@ fn mistakes_are_answered() {
     ]);
     assert_eq!(answers[0], "done");
     assert_eq!(answers[1]["error"], "no network is loaded");
-    assert_eq!(answers[2]["error"], "unknown network `lenet`");
+    let unknown = answers[2]["error"].as_str().unwrap();
+    assert!(
+        unknown.contains("has no network `lenet`; it defines se_resnet_2,"),
+        "{unknown}"
+    );
     assert!(answers[3]["error"].as_str().unwrap().contains("dance"));
 }

@@ -2,7 +2,7 @@
 //!
 //! Afterwards a source holds every file once, itself first, and every import that cannot be followed is noted with
 //! its place. Only this file reads files for
-//! the compiler; [`Files`] gives it other texts, such as those that editors have not saved yet.
+//! the compiler; `Files` gives it other texts, such as those that editors have not saved yet.
 
 use crate::limits;
 use crate::parse;

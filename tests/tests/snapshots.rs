@@ -64,6 +64,7 @@ const EXAMPLES: &[&str] = &[
     "mlp",
     "mobilellm",
     "mobilenet",
+    "nanogpt",
     "ouro",
     "preact_resnet",
     "private_parts",

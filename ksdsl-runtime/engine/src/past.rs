@@ -21,6 +21,9 @@ struct Slot<B> {
     width: usize,
 }
 
+/// What a table is of: a name and numbers.
+type TableKey = (&'static str, [u64; 2]);
+
 /// A table that the visits of a pass share.
 struct Table<B> {
     position: usize,
@@ -34,7 +37,7 @@ pub struct Past<B> {
     position: Cell<usize>,
     slot: Cell<usize>,
     slots: RefCell<Vec<Option<Slot<B>>>>,
-    tables: RefCell<HashMap<(&'static str, [u64; 2]), Table<B>>>,
+    tables: RefCell<HashMap<TableKey, Table<B>>>,
 }
 
 impl<B> fmt::Debug for Past<B> {
@@ -197,12 +200,7 @@ impl<B> Past<B> {
     ///
     /// # Errors
     /// Those of `make`.
-    pub fn table<R>(
-        &self,
-        key: (&'static str, [u64; 2]),
-        tokens: usize,
-        make: impl FnOnce(usize) -> Result<B, R>,
-    ) -> Result<Rc<B>, R> {
+    pub fn table<R>(&self, key: TableKey, tokens: usize, make: impl FnOnce(usize) -> Result<B, R>) -> Result<Rc<B>, R> {
         let position = self.position();
         if let Some(table) = self.tables.borrow().get(&key)
             && (table.position, table.tokens) == (position, tokens)

@@ -238,7 +238,7 @@ impl Quantize {
         let (data, images) = settings(&folder).map_err(|error| terminal.fail(&error))?;
         let kind = match &self.data {
             Some(kind) => kind.clone(),
-            None => data.parse().map_err(|error| terminal.fail(&format!("{error}")))?,
+            None => data.parse().map_err(|error: String| terminal.fail(&error))?,
         };
         let mut spec = Spec::parse("run.json", &run.specification).network(&run.network);
         for (name, text) in &run.settings {

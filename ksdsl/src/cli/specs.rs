@@ -154,7 +154,6 @@ impl Program for Specs {
 }
 
 /// The specification of a run, with the values of parameters that it does not say.
-#[expect(clippy::type_complexity, reason = "a specification and its values")]
 pub(super) fn spec_of(run: &Description) -> Result<(Spec, Vec<(String, Value)>), String> {
     let mut settings = Vec::new();
     for (name, text) in &run.settings {

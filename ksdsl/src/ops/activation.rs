@@ -1,8 +1,9 @@
 //! Activation functions without parameters: a line for each.
 
 use super::prelude::*;
-use crate::steps::Function;
+use crate::steps::{Function, Known, Tail};
 use quote::{format_ident, quote};
+use std::f32::consts::{FRAC_1_SQRT_2, PI};
 
 /// An activation function without parameters.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,66 @@ activations! {
     "exp" "the exponential function" "torch.exp" [] Some("Exp"), |to| plain("Exp", to);
     "hard_swish" "x min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)" "F.hardswish" [] None, |to| plain("HardSwish", to);
     "relu6" "min(max(x, 0), 6) (Sandler et al. 2018)" "F.relu6" [] None, relu6;
+}
+
+macro_rules! functions {
+    ($($name:literal [$below:ident, $above:ident] $limits:expr, $run:expr, $c:literal;)+) => {
+        /// What export to C and quantisation know of them: the functions, in Rust and in C.
+        const FUNCTIONS: &[Known] = &[$(Known {
+            name: $name,
+            numbers: 0,
+            tails: [Tail::$below, Tail::$above],
+            limits: $limits,
+            run: $run,
+            c: $c,
+        },)+];
+    };
+}
+
+functions! {
+    "relu" [Constant, Identity] Some(|_| [0.0, f64::INFINITY]), |v, _| if v > 0.0 { v } else { 0.0 }, "v > 0 ? v : 0";
+    "relu6" [Constant, Constant] Some(|_| [0.0, 6.0]), |v, _| v.clamp(0.0, 6.0), "v < 0 ? 0 : v > 6 ? 6 : v";
+    "gelu" [Constant, Identity] None, |v, _| 0.5 * v * (1.0 + erf(v * FRAC_1_SQRT_2)), "0.5f * v * (1 + erff(v * 0.70710678f))";
+    "gelu_tanh" [Constant, Identity] None, |v, _| 0.5 * v * (1.0 + gelu_inner(v).tanh()), "0.5f * v * (1 + tanhf(0.79788456f * (v + 0.044715f * v * v * v)))";
+    "silu" [Constant, Identity] None, |v, _| v / (1.0 + (-v).exp()), "v / (1 + expf(-v))";
+    "sigmoid" [Constant, Constant] None, |v, _| 1.0 / (1.0 + (-v).exp()), "1 / (1 + expf(-v))";
+    "tanh" [Constant, Constant] None, |v, _| v.tanh(), "tanhf(v)";
+    "softplus" [Constant, Identity] None, |v, _| softplus(v), "(v > 0 ? v : 0) + log1pf(expf(v > 0 ? -v : v))";
+    "mish" [Constant, Identity] None, |v, _| v * softplus(v).tanh(), "v * tanhf((v > 0 ? v : 0) + log1pf(expf(v > 0 ? -v : v)))";
+    "selu" [Constant, Other] None, |v, _| if v > 0.0 { 1.050_701 * v } else { 1.758_099_3 * v.exp_m1() }, "v > 0 ? 1.050701f * v : 1.7580993f * expm1f(v)";
+    "hard_sigmoid" [Constant, Constant] None, |v, _| (v + 3.0).clamp(0.0, 6.0) / 6.0, "v < -3 ? 0 : v > 3 ? 1 : (v + 3) / 6";
+    "hard_swish" [Constant, Identity] None, |v, _| v * (v + 3.0).clamp(0.0, 6.0) / 6.0, "v < -3 ? 0 : v > 3 ? v : v * (v + 3) / 6";
+    "exp" [Constant, Other] None, |v, _| v.exp(), "expf(v)";
+}
+
+/// What GELU's tanh form takes the tanh of (Hendrycks & Gimpel 2016).
+fn gelu_inner(v: f32) -> f32 {
+    (2.0 / PI).sqrt() * (v + 0.044715 * v * v * v)
+}
+
+/// log(1 + exp(v)).
+fn softplus(v: f32) -> f32 {
+    v.max(0.0) + (-v.abs()).exp().ln_1p()
+}
+
+/// The error function: its series near 0, and beyond it the continued fraction of its complement (Abramowitz & Stegun
+/// 7.1.6 and 7.1.14).
+fn erf(v: f32) -> f32 {
+    let x = f64::from(v.abs());
+    let value = if x < 2.5 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..60 {
+            term *= 2.0 * x * x / f64::from(2 * n + 1);
+            sum += term;
+        }
+        sum * (-x * x).exp() * std::f64::consts::FRAC_2_SQRT_PI
+    } else if x < 6.0 {
+        let fraction = (1..60).rev().fold(x, |below, n| x + f64::from(n) / 2.0 / below);
+        1.0 - (-x * x).exp() / fraction / std::f64::consts::PI.sqrt()
+    } else {
+        1.0
+    };
+    if v < 0.0 { -value as f32 } else { value as f32 }
 }
 
 /// A node of its own.
@@ -141,13 +202,36 @@ impl Operation for Activation {
     }
 
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
-        match Function::is_known(self.name) {
-            true => Ok(to.function(Function::new(self.name))),
-            false => Err(Unsupported::all()),
+        let known = FUNCTIONS.iter().find(|known| known.name == self.name);
+        match known {
+            Some(known) => Ok(to.function(Function::new(known, [0.0; 2]))),
+            None => Err(Unsupported::all()),
         }
     }
 
     fn python(&self, to: &mut Python) {
         to.call(self.function, self.args.iter().map(|arg| (*arg).to_owned()).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::erf;
+
+    /// `torch.special.erf(torch.tensor([...], dtype=torch.float64))`.
+    #[test]
+    fn the_error_function_is_that_of_pytorch() {
+        for (x, value) in [
+            (0.0, 0.0),
+            (0.1, 0.112_462_916_018_284_9),
+            (-0.7, -0.677_801_193_837_418_5),
+            (1.5, 0.966_105_146_475_310_7),
+            (2.49, 0.999_570_712_132_266_1),
+            (2.51, 0.999_614_294_518_275_9),
+            (4.0, 0.999_999_984_582_742_1),
+            (7.0, 1.0),
+        ] {
+            assert!((f64::from(erf(x as f32)) - value).abs() < 1e-7, "{x}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Multiplication by a constant, and addition of one.
 
 use super::prelude::*;
-use crate::steps::Function;
+use crate::steps::{Function, Known, Tail};
 
 const ANY: ParamKind = ParamKind::Number { min: -1e6, max: 1e6 };
 
@@ -31,6 +31,15 @@ pub(super) const LAYERS: &[LayerDef] = &[
         }),
     },
 ];
+
+const FUNCTION: Known = Known {
+    name: "scale_and_shift",
+    numbers: 2,
+    tails: [Tail::Other, Tail::Other],
+    limits: None,
+    run: |v, [a, b]| a * v + b,
+    c: "a * v + b",
+};
 
 /// `factor * x + offset`, where the factor is 1 or the offset is 0.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +86,7 @@ impl Operation for Affine {
     }
 
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
-        Ok(to.function(Function::with(
-            "scale_and_shift",
-            [self.factor.0 as f32, self.offset.0 as f32],
-        )))
+        Ok(to.function(Function::new(&FUNCTION, [self.factor.0 as f32, self.offset.0 as f32])))
     }
 
     fn python(&self, to: &mut Python) {

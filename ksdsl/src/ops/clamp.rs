@@ -1,7 +1,7 @@
 //! Clamping to an interval.
 
 use super::prelude::*;
-use crate::steps::Function;
+use crate::steps::{Function, Known, Tail};
 
 const ANY: ParamKind = ParamKind::Number { min: -1e6, max: 1e6 };
 
@@ -24,6 +24,23 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         })))
     }),
 }];
+
+const FUNCTION: Known = Known {
+    name: "clamp",
+    numbers: 2,
+    tails: [Tail::Constant, Tail::Constant],
+    limits: Some(|ends| ends.map(f64::from)),
+    run: |v, [a, b]| {
+        if v < a {
+            a
+        } else if v > b {
+            b
+        } else {
+            v
+        }
+    },
+    c: "v < a ? a : v > b ? b : v",
+};
 
 /// `min(max(x, min), max)`.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +77,7 @@ impl Operation for Clamp {
     }
 
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
-        Ok(to.function(Function::with("clamp", [self.min.0 as f32, self.max.0 as f32])))
+        Ok(to.function(Function::new(&FUNCTION, [self.min.0 as f32, self.max.0 as f32])))
     }
 
     fn python(&self, to: &mut Python) {

@@ -1,7 +1,7 @@
 //! Exponential linear units.
 
 use super::prelude::*;
-use crate::steps::Function;
+use crate::steps::{Function, Known, Tail};
 
 /// PyTorch's default.
 const ALPHA: Real = Real(1.0);
@@ -17,6 +17,15 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         })))
     }),
 }];
+
+const FUNCTION: Known = Known {
+    name: "elu",
+    numbers: 1,
+    tails: [Tail::Constant, Tail::Identity],
+    limits: None,
+    run: |v, [a, _]| if v > 0.0 { v } else { a * v.exp_m1() },
+    c: "v > 0 ? v : a * expm1f(v)",
+};
 
 /// x, and alpha (exp(x) - 1) below 0 (Clevert et al. 2016).
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +63,7 @@ impl Operation for Elu {
     }
 
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
-        Ok(to.function(Function::with("elu", [self.alpha.0 as f32, 0.0])))
+        Ok(to.function(Function::new(&FUNCTION, [self.alpha.0 as f32, 0.0])))
     }
 
     fn python(&self, to: &mut Python) {

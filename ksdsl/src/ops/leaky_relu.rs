@@ -1,7 +1,7 @@
 //! Leaky ReLU.
 
 use super::prelude::*;
-use crate::steps::Function;
+use crate::steps::{Function, Known, Tail};
 
 /// PyTorch's default.
 const SLOPE: Real = Real(0.01);
@@ -17,6 +17,15 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
         })))
     }),
 }];
+
+const FUNCTION: Known = Known {
+    name: "leaky_relu",
+    numbers: 1,
+    tails: [Tail::Other, Tail::Identity],
+    limits: None,
+    run: |v, [a, _]| if v > 0.0 { v } else { a * v },
+    c: "v > 0 ? v : a * v",
+};
 
 /// x, and slope times x below 0.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +63,7 @@ impl Operation for LeakyRelu {
     }
 
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
-        Ok(to.function(Function::with("leaky_relu", [self.slope.0 as f32, 0.0])))
+        Ok(to.function(Function::new(&FUNCTION, [self.slope.0 as f32, 0.0])))
     }
 
     fn python(&self, to: &mut Python) {

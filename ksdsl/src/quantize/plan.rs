@@ -106,11 +106,14 @@ enum Act {
     Table(Function),
 }
 
+/// What an array is made of: constants, and what for.
+type ArrayKey = (Vec<Option<ConstantId>>, &'static str);
+
 struct Planner<'p> {
     program: &'p Program,
     scales: Vec<Scale>,
     arrays: Vec<Array>,
-    known: HashMap<(Vec<Option<ConstantId>>, &'static str), (ArrayId, f64)>,
+    known: HashMap<ArrayKey, (ArrayId, f64)>,
 }
 
 impl Planner<'_> {
@@ -127,7 +130,7 @@ impl Planner<'_> {
         let act = match function {
             None => Act::Clamp([f64::NEG_INFINITY, f64::INFINITY]),
             Some(function) => {
-                let name = function.name;
+                let name = function.known.name;
                 of_function(function).ok_or_else(|| fails(format!("the function `{name}` is not in 8 bits")))?
             }
         };
@@ -295,7 +298,7 @@ impl Planner<'_> {
 
     /// The table of a function, once.
     fn table(&mut self, function: Function) -> ArrayId {
-        let name = format!("{} {:?}", function.name, function.numbers);
+        let name = format!("{} {:?}", function.known.name, function.numbers);
         let known = self.arrays.iter().position(|array| array.name == name);
         known.unwrap_or_else(|| {
             let unit = f64::from(TABLE_BITS).exp2();
@@ -330,7 +333,7 @@ impl Planner<'_> {
             }
             Act::Table(function) => {
                 finish.table = Some(self.table(*function));
-                finish.identity = function.known().tails[1] == Tail::Identity;
+                finish.identity = function.known.tails[1] == Tail::Identity;
                 let unit = f64::from(TABLE_BITS).exp2();
                 let ([c, _], last) = fixed([1.0 / unit / y.scale, 0.0]);
                 (finish.c, finish.last) = (c, last);
@@ -362,13 +365,10 @@ fn rows(size: &ConvSize, kernel: &[f32]) -> Vec<f64> {
 }
 
 fn of_function(function: Function) -> Option<Act> {
-    let [a, b] = function.numbers.map(f64::from);
-    match function.name {
-        "relu" => Some(Act::Clamp([0.0, f64::INFINITY])),
-        "relu6" => Some(Act::Clamp([0.0, 6.0])),
-        "clamp" => Some(Act::Clamp([a, b])),
-        _ if function.known().tails.contains(&Tail::Other) => None,
-        _ => Some(Act::Table(function)),
+    match function.known.limits {
+        Some(limits) => Some(Act::Clamp(limits(function.numbers))),
+        None if function.known.tails.contains(&Tail::Other) => None,
+        None => Some(Act::Table(function)),
     }
 }
 

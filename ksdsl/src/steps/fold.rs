@@ -20,7 +20,7 @@ fn followers(program: &mut Program, mut merge: impl FnMut(&mut Program, usize, u
         *entry = entry.filter(|first| *first == at);
     }
     let mut gone = vec![false; program.steps.len()];
-    for at in 0..program.steps.len() {
+    for (at, gone) in gone.iter_mut().enumerate() {
         let [x] = program.steps[at].inputs[..] else { continue };
         let Some(&Some(before)) = writer.get(&x) else { continue };
         if uses[x] != 1 || program.steps[before].act.is_some() || !merge(program, before, at) {
@@ -29,7 +29,7 @@ fn followers(program: &mut Program, mut merge: impl FnMut(&mut Program, usize, u
         let output = program.steps[at].output;
         program.steps[before].output = output;
         writer.insert(output, Some(before));
-        gone[at] = true;
+        *gone = true;
     }
     let mut gone = gone.into_iter();
     program.steps.retain(|_| !gone.next().unwrap_or(false));

@@ -10,7 +10,7 @@ mod lower;
 mod run;
 
 pub use arena::{Arena, Place, arena};
-pub use functions::{FUNCTIONS, Function, Known, Tail};
+pub use functions::{Function, Known, Tail};
 pub(crate) use lower::Target;
 pub use lower::{Error, Options, program};
 pub use run::run;

@@ -310,8 +310,8 @@ fn a_byte_order_mark_does_no_harm() {
 }
 
 /// What a convolution, a norm and a gate compute in inference besides themselves: the norm's running statistics, an
-/// activation next to the convolution, and what is added behind it with its ReLU. A sigmoid behind a norm, a pool and what
-/// two layers read are passes of their own.
+/// activation next to the convolution, one behind the norm, and what is added behind it with its ReLU. A pool and what two
+/// layers read are passes of their own.
 #[test]
 fn fused_layers_are_marked() {
     let net = "net n { input 3 x 8 x 8
@@ -332,7 +332,7 @@ fn fused_layers_are_marked() {
         .collect();
     assert_eq!(
         fused,
-        ["batch_norm", "a", "b", "batch_norm_2", "batch_norm_3", "e", "f"]
+        ["batch_norm", "a", "b", "batch_norm_2", "c", "batch_norm_3", "e", "f"]
     );
 }
 

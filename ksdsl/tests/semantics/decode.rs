@@ -8,10 +8,10 @@ use ksdsl::value::Value;
 use ksdsl_cpu::{CpuExec, CpuReal};
 use ksdsl_engine::Exec;
 
-const GPT2: &str = include_str!("../../../tests/nets/known/gpt2.ksn");
-const MOBILELLM: &str = include_str!("../../../tests/nets/known/mobilellm.ksn");
-pub(super) const ALBERT: &str = include_str!("../../../tests/nets/known/albert_base.ksn");
-const TRM: &str = include_str!("../../../tests/nets/known/trm.ksn");
+const GPT2: &str = include_str!("../../../examples/nets/gpt2.ksn");
+const MOBILELLM: &str = include_str!("../../../examples/nets/mobilellm.ksn");
+pub(super) const ALBERT: &str = include_str!("../../../examples/nets/albert.ksn");
+const TRM: &str = include_str!("../../../examples/nets/trm.ksn");
 const TOKENS: &str = include_str!("../../../tests/nets/tokens.ksn");
 
 /// Everything that depends on positions: learned and fixed positions, masks of all kinds, chunks, biases of distances, and
@@ -82,7 +82,6 @@ pub(super) fn network(text: &str, net: &str, settings: &[(&str, i64)]) -> Networ
             .iter()
             .map(|(name, value)| ((*name).to_owned(), Value::Int(*value)))
             .collect(),
-        ..Options::default()
     };
     let source = Source::new("net.ksn", text);
     let mut compilation = compile(&source, &options);
@@ -349,24 +348,29 @@ fn networks_that_see_later_tokens_are_refused() {
         ("heads", 2),
         ("depth", 1),
     ];
-    let (message, _) = refused(ALBERT, "albert_base", &sizes);
-    let reason = "network `albert_base` cannot run token by token: it has 2 inputs, not one of token ids";
+    let (message, _) = refused(ALBERT, "albert", &sizes);
+    let reason = "network `albert` cannot run token by token: it has 2 inputs, not one of token ids";
     assert_eq!(message, reason);
     let sizes = [
         ("vocabulary", 11),
         ("length", 6),
         ("width", 8),
         ("heads", 2),
-        ("n", 1),
+        ("hidden", 8),
+        ("updates", 1),
         ("rounds", 1),
+        ("steps", 1),
     ];
-    let (message, place) = refused(TRM, "trm", &sizes);
+    let error = graph::<f32>(network(TRM, "trm", &sizes))
+        .decoder()
+        .map(|_| ())
+        .unwrap_err();
+    let message = error.to_string();
     assert!(
         message.ends_with("it sees later tokens: it has no `causal = true`"),
         "{message}"
     );
-    assert!(message.contains("`recursion[0][0].think[0]"), "{message}");
-    assert_eq!(place, "attention(heads, bias = false)");
+    assert!(message.contains(".think[0].attention"), "{message}");
     let (message, _) = refused("net n { input 6 x 4; linear(4) }", "n", &[]);
     let reason = "its input is a sequence of 6 tokens of 4 features, not token ids";
     assert_eq!(message, format!("network `n` cannot run token by token: {reason}"));

@@ -25,7 +25,7 @@ net leaving {
 /// The network whose tokens leave the loop when this is above 0 everywhere.
 fn leaving(bias: impl Fn(usize) -> f64) -> Graph<f64, CpuExec> {
     let values = |parameter: &Parameter| match parameter.key.as_str() {
-        "think.halt.weight" => Some((0..parameter.len).map(|at| bias(at)).collect()),
+        "think.halt.weight" => Some((0..parameter.len).map(&bias).collect()),
         "think.halt.bias" => Some(vec![bias(usize::MAX)]),
         _ => scaled(parameter, 1.0),
     };

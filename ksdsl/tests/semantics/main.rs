@@ -5,6 +5,7 @@
 mod clauses;
 mod costs;
 mod decode;
+mod exported_c;
 mod expressions;
 mod inits;
 mod isomorphism;

@@ -26,10 +26,10 @@ fn weights_of_repeated_visits_are_read_from_the_cache() {
     assert_eq!(read("", 1 << 20), [row, 4 * kib + head]);
     // Smaller than what a token reads: the oldest is gone when it comes again.
     assert_eq!(read("", 4 * kib), [4 * kib + head + row, 0]);
-    let pairs = "share body.** into 2 groups";
+    let pairs = "share isomorphic linear in body into 2 groups";
     assert_eq!(read(pairs, kib), [2 * kib + head + row, 2 * kib]);
     assert_eq!(read(pairs, kib - 1), [4 * kib + head + row, 0]);
-    let cycle = "share body.** into cycle(2)";
+    let cycle = "share isomorphic linear in body into cycle(2)";
     assert_eq!(read(cycle, kib), [4 * kib + head + row, 0]);
     assert_eq!(read(cycle, 2 * kib), [2 * kib + head + row, 2 * kib]);
     // A token later everything is still there.
@@ -53,5 +53,5 @@ fn iterations_read_their_kernels_from_the_cache() {
     let layer = 4 * layer;
     let some = ksdsl::graph::traffic(&looped, layer).unwrap();
     assert_eq!(some.cache, 3 * layer);
-    assert_eq!(ksdsl::graph::traffic(&network(ALBERT, "albert_base", &[]), 0), None);
+    assert_eq!(ksdsl::graph::traffic(&network(ALBERT, "albert", &[]), 0), None);
 }

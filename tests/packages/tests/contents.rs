@@ -84,8 +84,10 @@ fn packages_have_what_their_sources_name() {
                     included.display()
                 );
             }
+            // It looks for the clone that it was compiled in, and does without one.
+            let finds_its_clone = file.as_path() == Path::new("src/project.rs");
             assert!(
-                !leaves_its_folder(&source),
+                finds_its_clone || !leaves_its_folder(&source),
                 "{name}: {} looks for files beside it",
                 file.display()
             );

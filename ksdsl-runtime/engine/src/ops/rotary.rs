@@ -92,15 +92,16 @@ impl Rotary {
     /// What each channel of each position is multiplied with, or what its partner is, made of the sign of that and the
     /// angle.
     fn table<E: Real>(&self, tokens: Range<usize>, depth: usize, part: impl Fn(f64, f64) -> f64) -> Vec<E> {
-        let half = depth / 2;
-        let places = tokens.flat_map(|token| (0..depth).map(move |c| (token, c)));
-        let factor = |(token, c): (usize, usize)| {
-            let (pair, sign) = if c < half { (c, -1.0) } else { (c - half, 1.0) };
-            E::of(part(
-                sign,
-                token as f64 / self.base.powf(2.0 * pair as f64 / depth as f64),
-            ))
+        let periods: Vec<f64> = (0..depth / 2)
+            .map(|pair| self.base.powf(2.0 * pair as f64 / depth as f64))
+            .collect();
+        let row = |token: usize| {
+            let of = |sign: f64| {
+                let (periods, part) = (periods.iter(), &part);
+                periods.map(move |period| E::of(part(sign, token as f64 / period)))
+            };
+            of(-1.0).chain(of(1.0)).collect::<Vec<E>>()
         };
-        places.map(factor).collect()
+        tokens.flat_map(row).collect()
     }
 }

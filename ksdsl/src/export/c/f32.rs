@@ -61,7 +61,8 @@ fn array(maker: &mut Maker, program: &Program, id: Option<ConstantId>) -> Arg {
 }
 
 fn apply(maker: &mut Maker, step: &Step, function: Function, (x, y): (Arg, Arg), len: usize) {
-    let known = function.known();
+    let known = function.known;
+    maker.unit.of_value.entry(known.name).or_insert(known);
     let mut args = vec![x, y, int(len)];
     args.extend(
         function.numbers[..known.numbers]

@@ -2,7 +2,7 @@
 //!
 //! A file has parts, each after a line `//! name`: a function, with `math` where it needs `math.h`, or `struct name bytes`.
 
-use crate::steps::FUNCTIONS;
+use crate::steps::Known;
 
 const SINGLE: &str = include_str!("kernels/f32.c");
 const INTEGER: &str = include_str!("kernels/int8.c");
@@ -49,11 +49,14 @@ pub(super) fn size_bytes(name: &str) -> usize {
     structs(&[name]).first().map_or(0, |part| part.bytes)
 }
 
-/// The functions of these names, those of one value first.
-pub(super) fn functions(element: &str, names: &[&str]) -> Vec<Part> {
+/// The functions of one value, and those of these names.
+pub(super) fn functions<'a>(
+    element: &str,
+    of_value: impl Iterator<Item = &'a &'static Known>,
+    names: &[&str],
+) -> Vec<Part> {
     let file = if element == "float" { SINGLE } else { INTEGER };
-    let known = FUNCTIONS.iter().filter(|known| names.contains(&known.name));
-    let of_value = known.map(|known| {
+    let of_value = of_value.map(|known| {
         let numbers = [", float a", ", float b"][..known.numbers].concat();
         let text = format!(
             "static void ksn_{}(const float *x, float *y, uint32_t n{numbers})\n{{\n    uint32_t i;\n    for (i = 0; i < n; \

@@ -5,16 +5,14 @@ mod f32;
 mod int8;
 mod kernels;
 mod roll;
-#[cfg(all(test, feature = "memory"))]
-pub(crate) mod tests;
 mod text;
 
 pub use crate::steps::{Error, Options, program};
 pub use text::Files;
 
 use crate::quantize::Quantized;
-use crate::steps::{Arena, ConstantId, Place, Program, arena};
-use std::collections::HashMap;
+use crate::steps::{Arena, ConstantId, Known, Place, Program, arena};
+use std::collections::{BTreeMap, HashMap};
 
 /// Elements of an array.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +96,8 @@ pub struct Unit {
     sizes: Vec<(&'static str, String, String)>,
     calls: Vec<Call>,
     arena: Arena,
+    /// Functions of one value, by their names.
+    of_value: BTreeMap<&'static str, &'static Known>,
     /// Functions that kernels call.
     helpers: Vec<&'static str>,
     /// More lines of the header.
@@ -178,6 +178,7 @@ impl Maker {
                 sizes: Vec::new(),
                 calls: Vec::new(),
                 arena: arena(program),
+                of_value: BTreeMap::new(),
                 helpers: Vec::new(),
                 header: Vec::new(),
                 functions: Vec::new(),

@@ -73,7 +73,7 @@ fn source(unit: &Unit, header: &str, comment: &[String]) -> String {
     let mut kinds: Vec<&str> = unit.sizes.iter().map(|(kind, ..)| *kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let functions = kernels::functions(unit.element, &names);
+    let functions = kernels::functions(unit.element, unit.of_value.values(), &names);
     let mut text = comment_of(comment);
     let _ = writeln!(text, "#include \"{header}\"\n\n#include <stdint.h>");
     if functions.iter().any(|part| part.math) {
@@ -250,4 +250,23 @@ fn function(call: &Call) -> String {
 
 fn place(call: &Call) -> String {
     call.place.replace("*/", "* /")
+}
+
+#[cfg(test)]
+mod tests {
+    /// `float.hex` of Python.
+    #[test]
+    fn literals_are_exact() {
+        for (value, expected) in [
+            (1.0, "0x1p0f"),
+            (-0.1, "-0x1.99999ap-4f"),
+            (0.0, "0.0f"),
+            (-0.0, "-0.0f"),
+            (f32::MAX, "0x1.fffffep127f"),
+            (f32::MIN_POSITIVE, "0x1p-126f"),
+            (1e-45, "0x0.000002p-126f"),
+        ] {
+            assert_eq!(super::real(value), expected);
+        }
+    }
 }

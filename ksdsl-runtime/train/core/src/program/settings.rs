@@ -29,13 +29,13 @@ pub(super) struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tokens: Option<String>,
     /// The names of the classes; none of a text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(super) classes: Vec<String>,
     /// The mean of each channel's pixels; none of a text.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(super) mean: Vec<f64>,
     /// Their standard deviation.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub(super) deviation: Vec<f64>,
 }
 

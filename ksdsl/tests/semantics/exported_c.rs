@@ -1,13 +1,13 @@
 //! Networks of the repository in C, and as steps, against the graph executor.
 
-use super::{integer, single};
-use crate::checkpoint::{Entry, entries};
-use crate::compile::{Options, compile};
-use crate::graph::Graph;
-use crate::ir::{Network, Shape};
-use crate::quantize::{Ranges, infer, quantize, quantized};
-use crate::source::Source;
-use crate::steps::{Error, Program, program, run};
+use ksdsl::checkpoint::{Entry, entries};
+use ksdsl::compile::{Options, compile};
+use ksdsl::export::c::{self, integer, single};
+use ksdsl::graph::Graph;
+use ksdsl::ir::{Network, Shape};
+use ksdsl::quantize::{Ranges, infer, quantize, quantized};
+use ksdsl::source::Source;
+use ksdsl::steps::{Error, Program, program, run};
 use ksdsl_cpu::CpuExec;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,10 +19,10 @@ const LONG: u128 = 60_000_000;
 const FLAGS: &[&str] = &["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"];
 
 /// Numbers in -1..1, the same in each run (Steele et al. 2014, SplitMix64).
-pub(crate) struct Random(pub(crate) u64);
+struct Random(u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> f32 {
+    fn next(&mut self) -> f32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -45,7 +45,7 @@ fn tensor(entry: &Entry, random: &mut Random) -> Vec<f32> {
     (0..count).map(|_| one(random)).collect()
 }
 
-pub(crate) fn weights(network: &Network, random: &mut Random) -> Vec<Vec<f32>> {
+fn weights(network: &Network, random: &mut Random) -> Vec<Vec<f32>> {
     entries(network).iter().map(|entry| tensor(entry, random)).collect()
 }
 
@@ -60,7 +60,7 @@ fn networks() -> Vec<Network> {
         .filter(|path| path.extension().is_some_and(|it| it == "ksn"))
         .collect();
     paths.sort();
-    let read = |path: PathBuf| crate::spec::read_source(&path).expect("a source");
+    let read = |path: PathBuf| ksdsl::spec::read_source(&path).expect("a source");
     let compiled = paths
         .into_iter()
         .flat_map(|path| compile(&read(path), &Options::default()).networks);
@@ -77,7 +77,7 @@ struct Case {
 /// The network with random weights and inputs; an error if steps have something not.
 fn case(network: &Network, random: &mut Random) -> Result<Case, Error> {
     let weights = weights(network, random);
-    let program = program(network, Some(&weights), &super::Options::default())?;
+    let program = program(network, Some(&weights), &c::Options::default())?;
     let keys: Vec<String> = entries(network).into_iter().map(|entry| entry.key).collect();
     let graph = Graph::<f32, CpuExec>::new(network.clone(), CpuExec, |parameter| {
         let at = keys.iter().position(|key| *key == parameter.key);
@@ -105,7 +105,7 @@ fn distance(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
 }
 
 /// The network of a text.
-pub(crate) fn net(text: &str) -> Network {
+fn net(text: &str) -> Network {
     let compilation = compile(&Source::new("net.ksn", text), &Options::default());
     assert!(!compilation.has_errors(), "{:?}", compilation.diagnostics);
     let mut networks = compilation.networks;
@@ -113,7 +113,7 @@ pub(crate) fn net(text: &str) -> Network {
 }
 
 /// Whether there is such a compiler.
-pub(crate) fn has(compiler: &str) -> bool {
+fn has(compiler: &str) -> bool {
     let found = Command::new(compiler).arg("--version").output();
     let found = found.is_ok_and(|output| output.status.success());
     if !found {
@@ -123,7 +123,7 @@ pub(crate) fn has(compiler: &str) -> bool {
 }
 
 /// Compiles C files in a folder to a program.
-pub(crate) fn compiled(folder: &Path, compiler: &str, more: &[&str], files: &[&str], program: &str) {
+fn compiled(folder: &Path, compiler: &str, more: &[&str], files: &[&str], program: &str) {
     let output = Command::new(compiler)
         .current_dir(folder)
         .args(FLAGS)
@@ -170,7 +170,7 @@ fn driver(units: &[(String, &Program)], element: &str) -> String {
     let mut text = "#include <stdio.h>\n".to_owned();
     for (name, program) in units {
         text.push_str(&format!("#include \"{name}.h\"\n"));
-        let len = |port: &crate::steps::Port| program.buffers[port.buffer].len();
+        let len = |port: &ksdsl::steps::Port| program.buffers[port.buffer].len();
         let (mut args, mut arrays, mut read, mut write) = (Vec::new(), String::new(), String::new(), String::new());
         for (what, ports) in [("x", &program.inputs), ("y", &program.outputs)] {
             for (at, port) in ports.iter().enumerate() {
@@ -203,7 +203,7 @@ fn driver(units: &[(String, &Program)], element: &str) -> String {
 }
 
 /// Compiles units with each compiler there is, and runs them with the sanitizers.
-fn run_units(units: &[(String, &Program, super::Unit)], element: &str, input: &[u8]) -> Option<Vec<u8>> {
+fn run_units(units: &[(String, &Program, c::Unit)], element: &str, input: &[u8]) -> Option<Vec<u8>> {
     use std::io::Write;
     let folder = tempfile::tempdir().expect("a folder");
     let mut files = Vec::new();
@@ -364,7 +364,7 @@ fn depth_adds_neither_weights_nor_calls() {
     let of = |depth: usize| {
         let network = net(&text(depth));
         let weights = weights(&network, &mut Random(3));
-        let program = program(&network, Some(&weights), &super::Options::default()).expect("a program");
+        let program = program(&network, Some(&weights), &c::Options::default()).expect("a program");
         let unit = single(&program);
         let source = unit.files("deep.h", &[]).source;
         (
@@ -398,7 +398,7 @@ fn folded_norms_of_any_size_are_quantised() {
     weights[at("batch_norm.weight")] = vec![0.0, 1e-12, -0.5, 1.0, 0.01, -2.0];
     weights[at("batch_norm.bias")] = vec![0.5, 1.0, 0.1, -3.0, 0.0, 0.2];
     weights[0][..36].fill(0.0);
-    let program = program(&network, Some(&weights), &super::Options::default()).expect("a program");
+    let program = program(&network, Some(&weights), &c::Options::default()).expect("a program");
     let mut ranges = Ranges::new(&program);
     let mut random = Random(5);
     let inputs: Vec<Vec<f32>> = (0..20)
@@ -421,7 +421,7 @@ fn folded_norms_of_any_size_are_quantised() {
 #[test]
 fn what_cannot_be_written_is_an_error() {
     let network = net("net a { input 4; linear(2) }");
-    let options = super::Options::default();
+    let options = c::Options::default();
     let of = |weights: &[Vec<f32>]| {
         program(&network, Some(weights), &options)
             .map(|_| ())
@@ -457,21 +457,5 @@ fn what_cannot_be_written_is_an_error() {
     ] {
         let error = program(&net(text), None, &options).map(|_| ()).unwrap_err();
         assert_eq!(error.to_string(), expected);
-    }
-}
-
-/// `float.hex` of Python.
-#[test]
-fn literals_are_exact() {
-    for (value, expected) in [
-        (1.0, "0x1p0f"),
-        (-0.1, "-0x1.99999ap-4f"),
-        (0.0, "0.0f"),
-        (-0.0, "-0.0f"),
-        (f32::MAX, "0x1.fffffep127f"),
-        (f32::MIN_POSITIVE, "0x1p-126f"),
-        (1e-45, "0x0.000002p-126f"),
-    ] {
-        assert_eq!(super::text::real(value), expected);
     }
 }
