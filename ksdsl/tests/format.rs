@@ -95,7 +95,7 @@ fn comments(text: &str) -> Vec<String> {
 
 #[test]
 fn every_specification_keeps_its_meaning_its_words_and_its_comments() {
-    let (mut formatted, mut refused) = (0, 0);
+    let (mut formatted, mut refused, mut changed) = (0, 0, 0);
     for (name, text, folder) in texts() {
         let once = match format(&name, &text) {
             Ok(once) => once,
@@ -111,14 +111,18 @@ fn every_specification_keeps_its_meaning_its_words_and_its_comments() {
         assert_eq!(once, twice, "{name}");
         assert_eq!(squeezed(&text), squeezed(&once), "{name}");
         assert_eq!(comments(&text), comments(&once), "{name}");
-        assert_eq!(meaning(&text, &folder), meaning(&once, &folder), "{name}");
+        // Summaries of large networks take seconds; the same text needs none.
+        if once != text {
+            assert_eq!(meaning(&text, &folder), meaning(&once, &folder), "{name}");
+            changed += 1;
+        }
         assert!(once.lines().all(|line| line == line.trim_end()), "{name}");
         formatted += 1;
     }
     // Of about 440 files and 150 blocks; cases of syntax errors are refused.
     assert!(
-        formatted > 400 && refused > 80,
-        "{formatted} formatted, {refused} refused"
+        formatted > 400 && refused > 80 && changed > 100,
+        "{formatted} formatted, {refused} refused, {changed} changed"
     );
 }
 

@@ -123,28 +123,43 @@ pub(super) fn flat_braces(body: &Body) -> Option<String> {
 
 fn flat_comments(comments: &[Comment]) -> Option<String> {
     let mut text = String::new();
-    for comment in comments {
-        if !comment.is_inline() || comment.own_line {
-            return None;
-        }
-        text = text + " " + &comment.text;
-    }
-    Some(text)
+    add_inline(&mut text, comments).then_some(text)
 }
 
-/// What follows a token up to the next place at which the line may break.
-pub(super) fn segment(token: &Token, rest: &[Piece]) -> Option<String> {
+/// The comments behind a token and what follows them, as [`segment`] has it.
+pub(super) fn segment_with_comments(token: &Token, rest: &[Piece]) -> String {
+    let mut text = String::new();
+    if add_inline(&mut text, &token.after) {
+        text += &segment(token, rest);
+    }
+    text
+}
+
+/// What follows a token and the comments behind it, up to the next place at which the line may break or a comment ends
+/// it. The comments before that place are written before the break.
+pub(super) fn segment(token: &Token, rest: &[Piece]) -> String {
     let (mut text, mut before) = (String::new(), token);
     for piece in rest {
         match piece {
-            Piece::Token(next) if next.mark.may_break || before.is(",") => break,
+            Piece::Token(next) if next.mark.may_break || before.is(",") => {
+                add_inline(&mut text, &next.before);
+                break;
+            }
             Piece::Token(next) => {
-                text += &flat_token(Some(before), next)?;
+                if !add_inline(&mut text, &next.before) {
+                    break;
+                }
+                text += if is_apart(before, next) { " " } else { "" };
+                text += &next.text;
+                if !add_inline(&mut text, &next.after) {
+                    break;
+                }
                 before = next;
             }
             Piece::List(list) => {
                 text += if is_apart(before, &list.open) { " " } else { "" };
-                text += &flat_list(list)?;
+                let Some(flat) = flat_list(list) else { break };
+                text += &flat;
                 before = &list.close;
             }
             Piece::Body(_) => {
@@ -153,5 +168,16 @@ pub(super) fn segment(token: &Token, rest: &[Piece]) -> Option<String> {
             }
         }
     }
-    Some(text)
+    text
+}
+
+/// Adds comments up to the first that does not stay in the line; returns whether all do.
+fn add_inline(text: &mut String, comments: &[Comment]) -> bool {
+    for comment in comments {
+        if !comment.is_inline() || comment.own_line {
+            return false;
+        }
+        *text = format!("{text} {}", comment.text);
+    }
+    true
 }

@@ -1,7 +1,9 @@
 //! The tree as text. Statements keep the lines that their author gave them, as long as these are not too long;
 //! everything within a statement is laid out anew.
 
-use super::flat::{flat_braces, flat_list, flat_pieces, flat_unit, is_apart, segment, separator};
+use super::flat::{
+    flat_braces, flat_list, flat_pieces, flat_unit, is_apart, segment, segment_with_comments, separator,
+};
 use super::tokens::{Comment, Token};
 use super::tree::{Body, List, Piece, Unit};
 
@@ -152,7 +154,7 @@ impl Writer {
                         }
                         false => self.space(before, &list.open),
                     };
-                    let rest = segment(&list.close, &pieces[number + 1..]).unwrap_or_default();
+                    let rest = segment(&list.close, &pieces[number + 1..]);
                     match flat.filter(|flat| self.fits(&format!("{lead}{flat}{rest}"))) {
                         Some(flat) => self.push(&format!("{lead}{flat}")),
                         None => self.list(before, list, indent),
@@ -195,7 +197,7 @@ impl Writer {
         }
         let space = self.space(before, token).to_owned();
         let may_break = before.is_some_and(|before| token.mark.may_break || before.is(","));
-        let next = segment(token, &rest[1..]).unwrap_or_default();
+        let next = segment_with_comments(token, &rest[1..]);
         if self.closed || may_break && !self.fits(&format!("{space}{}{next}", token.text)) {
             self.line(deeper);
         } else {

@@ -372,7 +372,9 @@ def others(suite: Suite) -> Table:
     for title, net, batch in OTHERS:
         for size, work, name in [(1, INFER, "inference"), (batch, INFER, "inference"), (batch, TRAIN, "training step")]:
             suite.say(f"{title}, {name}, batch {size}")
-            table.rows.append([title, f"{name}, {size}", *against_best(suite, net, size, work)])
+            cells = against_best(suite, net, size, work)
+            suite.say("  " + ", ".join(cells))
+            table.rows.append([title, f"{name}, {size}", *cells])
     table.notes.append(
         "Multiply-adds per second of ours, three times those of the forward pass in a training step; bytes of weights, each "
         f"counted once, per second of ours in single precision. {suite.rounds} rounds."
