@@ -18,24 +18,25 @@ pub(super) fn is_apart(before: &Token, token: &Token) -> bool {
 /// A token behind another in one line, with its comments; `None` if these need more lines.
 fn flat_token(before: Option<&Token>, token: &Token) -> Option<String> {
     let mut text = String::new();
-    let mut apart = before.is_some_and(|before| is_apart(before, token));
-    for comment in &token.before {
-        if !comment.is_inline() || comment.own_line {
-            return None;
-        }
-        text += if before.is_some() || !text.is_empty() { " " } else { "" };
-        text += &comment.text;
-        apart = true;
+    add_token(&mut text, before, token).then_some(text)
+}
+
+/// Adds a token with its comments, up to the first comment that does not stay in the line; returns whether all do.
+fn add_token(text: &mut String, before: Option<&Token>, token: &Token) -> bool {
+    let mut comments = String::new();
+    let all = add_inline(&mut comments, &token.before);
+    *text += if before.is_some() {
+        &comments
+    } else {
+        comments.trim_start()
+    };
+    if !all {
+        return false;
     }
-    text += if apart { " " } else { "" };
-    text += &token.text;
-    for comment in &token.after {
-        if !comment.is_inline() {
-            return None;
-        }
-        text = text + " " + &comment.text;
-    }
-    Some(text)
+    let apart = !comments.is_empty() || before.is_some_and(|before| is_apart(before, token));
+    *text += if apart { " " } else { "" };
+    *text += &token.text;
+    add_inline(text, &token.after)
 }
 
 /// A statement or an element in one line, without the comments behind it and those in lines above it.
@@ -146,12 +147,7 @@ pub(super) fn segment(token: &Token, rest: &[Piece]) -> String {
                 break;
             }
             Piece::Token(next) => {
-                if !add_inline(&mut text, &next.before) {
-                    break;
-                }
-                text += if is_apart(before, next) { " " } else { "" };
-                text += &next.text;
-                if !add_inline(&mut text, &next.after) {
+                if !add_token(&mut text, Some(before), next) {
                     break;
                 }
                 before = next;
@@ -177,7 +173,8 @@ fn add_inline(text: &mut String, comments: &[Comment]) -> bool {
         if !comment.is_inline() || comment.own_line {
             return false;
         }
-        *text = format!("{text} {}", comment.text);
+        text.push(' ');
+        text.push_str(&comment.text);
     }
     true
 }

@@ -31,17 +31,9 @@ pub enum FormatError {
 pub fn format(name: &str, text: &str) -> Result<String, FormatError> {
     let unix = text.replace("\r\n", "\n");
     let before = read(name, &unix)?;
-    let mut formatted = laid_out(&before);
-    let mut after = read(name, &formatted).map_err(|_| FormatError::Changed)?;
-    // A comment in the middle of an expression may find its place only when the line before it has been broken.
-    for _ in 0..MOST_PASSES {
-        let again = laid_out(&after);
-        if again == formatted {
-            break;
-        }
-        formatted = again;
-        after = read(name, &formatted).map_err(|_| FormatError::Changed)?;
-    }
+    let (items, end) = tree::tree(before.clone());
+    let formatted = layout::text(&items, &end);
+    let after = read(name, &formatted).map_err(|_| FormatError::Changed)?;
     if words(&before) != words(&after) || in_order(&before) != in_order(&after) {
         return Err(FormatError::Changed);
     }
@@ -51,14 +43,6 @@ pub fn format(name: &str, text: &str) -> Result<String, FormatError> {
     } else {
         formatted
     })
-}
-
-/// Passes after the first until nothing changes any more; almost always none is needed.
-const MOST_PASSES: usize = 8;
-
-fn laid_out(tokens: &[Token]) -> String {
-    let (items, end) = tree::tree(tokens.to_vec());
-    layout::text(&items, &end)
 }
 
 fn read(name: &str, text: &str) -> Result<Vec<Token>, FormatError> {

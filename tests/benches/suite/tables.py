@@ -79,12 +79,15 @@ class Start:
     weights: Path
     data: Path
 
-    def check(self, contestants: list[Contestant], work: Work) -> float:
-        """Compares what the work gives; for training, before anyone takes a step. Gives the largest difference."""
+    def check(self, contestants: list[Contestant], work: Work) -> dict[str, float]:
+        """Compares what the work gives; for training, before anyone takes a step. Gives everyone's difference.
+
+        The first contestants must be `EAGER`.
+        """
         if work == INFER:
             return check_logits(contestants)
         truth = self.exported.step(self.weights, self.data, RATE)
-        return check_training_step(contestants, self.weights, self.weights.parent, truth)
+        return check_training_step(len(EAGER), contestants, self.weights, self.weights.parent, truth)
 
 
 def load_equal(suite: Suite, contestants: list[Contestant], net: str, batch: int) -> Start:
@@ -141,7 +144,7 @@ def against_peers(suite: Suite, row: Row) -> tuple[list[str], Table]:
     """Ours and all modes of the peers: a line for the first table, and the details."""
     systems = EAGER + suite.compiled() + (RUNTIMES if row.work == INFER else [])
     with suite.running([*systems, suite.ours]) as contestants:
-        error = load_equal(suite, contestants, row.net, row.batch).check(contestants, row.work)
+        error = max(load_equal(suite, contestants, row.net, row.batch).check(contestants, row.work).values())
         suite.say(f"all agree within {error:.1e}")
         times = interleaved(contestants, row.work, suite.rounds, suite.turn)
         placements = {contestant.name: contestant.placement(row.work) for contestant in contestants}
@@ -386,7 +389,8 @@ def against_best(suite: Suite, net: str, batch: int, work: Work) -> list[str]:
     """Ours, the fastest peer, the ratio, and what ours reaches of the machine."""
     systems = EAGER + (RUNTIMES if work == INFER else suite.compiled())
     with suite.running([*systems, suite.ours]) as contestants:
-        load_equal(suite, contestants, net, batch).check(contestants, work)
+        errors = load_equal(suite, contestants, net, batch).check(contestants, work)
+        suite.say("  differences: " + ", ".join(f"{name} {error:.1e}" for name, error in errors.items()))
         times = interleaved(contestants, work, suite.rounds, suite.turn)
     rival = best(times, [system.name for system in systems])
     seconds = {name: statistics.median(values) for name, values in times.items()}
