@@ -255,6 +255,27 @@ net a(
     assert_eq!(formatted(expected), expected);
 }
 
+/// Comments before a place where the line breaks count, so that formatting again breaks there again.
+#[test]
+fn lines_break_where_they_did() {
+    let statements = [
+        "share /* c 110 */ body[*].pointwise /* c 111 */ with /* c 112 */ private /* c 113 */ scale, /* c 114 */ \
+         low_rank(rank) /* c 115 */ when /* c 116 */ private /* c 117 */ and rank > 0",
+        "share /* c 74 */ body[*].conv /* c 75 */ with private /* c 77 */ bias, /* c 78 */ scale when /* c 80 */ \
+         private /* c 81 */ and /* c 82 */ rank /* c 83 */ == /* c 84 */ 0 /* c 85 */",
+        "share body[*].conv /* c 98 */ with /* c 99 */ private /* c 100 */ bias, scale, /* c 102 */ \
+         low_rank(rank) /* c 103 */ when /* c 104 */ private and /* c 106 */ rank /* c 107 */ > 0",
+    ];
+    for statement in statements {
+        for more in 0..40 {
+            let text = format!("net a {{\n    share {}{}", "/* x */ ".repeat(more), &statement[6..]) + "\n}\n";
+            let once = formatted(&text);
+            assert!(once.lines().count() > 3, "{once}");
+            assert_eq!(formatted(&once), once);
+        }
+    }
+}
+
 #[test]
 fn line_ends_of_the_file_are_kept() {
     let unix = "net a {\n input 3\n /* a\n b */ relu }\n";
