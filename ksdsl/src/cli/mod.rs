@@ -23,6 +23,7 @@ mod path_range;
 mod predict;
 mod quantize;
 mod specs;
+mod study;
 mod summary;
 mod sweep;
 mod table;

@@ -2,19 +2,19 @@
 
 use super::output::Terminal;
 use super::specs::{Specs, Usage, finish};
-use super::{Choice, setting};
+use super::{Choice, setting, study};
 use crate::value::Value;
 use ksdsl_train_core::program::{Done, sweep};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The most networks of a sweep.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
 /// The arguments of `ksn sweep`.
 #[derive(clap::Args)]
 pub(super) struct Sweep {
-    /// The specification file
+    /// The specification file, or a study (.toml), which states networks, data, recipe and seeds
     file: PathBuf,
     /// Select a network by name
     #[arg(long, value_name = "NAME")]
@@ -28,9 +28,9 @@ pub(super) struct Sweep {
 
 /// A parameter and its values.
 #[derive(Clone, Debug, PartialEq)]
-struct Values {
-    name: String,
-    values: Vec<Value>,
+pub(super) struct Values {
+    pub(super) name: String,
+    pub(super) values: Vec<Value>,
 }
 
 /// `depth=2,4,8`; commas within brackets belong to a value.
@@ -69,7 +69,7 @@ fn separated(text: &str) -> Vec<&str> {
 }
 
 /// All combinations; the last parameter changes first.
-fn combinations(of: &[Values]) -> Vec<Vec<(String, Value)>> {
+pub(super) fn combinations(of: &[Values]) -> Vec<Vec<(String, Value)>> {
     let longer = |all: Vec<Vec<(String, Value)>>, next: &Values| -> Vec<Vec<(String, Value)>> {
         let with = |chosen: &Vec<(String, Value)>, value: &Value| {
             let own = (next.name.clone(), value.clone());
@@ -91,6 +91,9 @@ impl Sweep {
     }
 
     fn done(&self, terminal: &Terminal) -> Done {
+        if self.file.extension().is_some_and(|extension| extension == "toml") {
+            return self.study(terminal);
+        }
         let twice = |at: usize| self.set[..at].iter().any(|other| other.name == self.set[at].name);
         if let Some(at) = (0..self.set.len()).find(|at| twice(*at)) {
             let name = &self.set[at].name;
@@ -111,6 +114,18 @@ impl Sweep {
         let specs = Specs::read((&self.file, &choice), &combinations(&self.set), terminal)?;
         let names: Vec<String> = self.set.iter().map(|set| set.name.clone()).collect();
         sweep::run(&specs, &self.options, &names)
+    }
+
+    fn study(&self, terminal: &Terminal) -> Done {
+        if self.net.is_some() || !self.set.is_empty() || self.options.describes_a_run() {
+            let options = "--out, --threads, --device, --precision and --on-usr1";
+            let file = self.file.display();
+            return Err(Usage(format!(
+                "the study `{file}` states networks, data, recipe and seeds: besides it, only {options} can be given"
+            ))
+            .into());
+        }
+        study::run(&self.file, &self.options, terminal)
     }
 }
 

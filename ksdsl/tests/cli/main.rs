@@ -14,6 +14,7 @@ mod new;
 mod onnx;
 mod page;
 mod settings;
+mod study;
 mod text;
 mod train;
 

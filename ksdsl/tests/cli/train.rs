@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// A classifier of the digits, small enough to train in a second.
-const TINY: &str = "\
+pub(super) const TINY: &str = "\
 /// A tiny network.
 net tiny(depth = 2, shared = true) {
     input 1 x 8 x 8

@@ -1,8 +1,10 @@
 //! Training recipes: all hyperparameters of a run, as one value that can be saved and compared.
 
+use crate::json::{self, JsonError};
 use crate::optim::{AdamW, Averaging, Decayed, Method, Sgd};
 use crate::schedule::{OneCycle, Place, Schedule, WarmUp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fmt;
 
 /// The hyperparameters of a training run. [`Recipe::default`] suits small convolutional networks; override fields as
@@ -189,6 +191,31 @@ impl Recipe {
         }
     }
 
+    /// The same with some values replaced: keys as in JSON, objects merged, but those with a `kind` replaced.
+    ///
+    /// # Errors
+    /// If a key or value does not fit; the error names it.
+    pub fn with(&self, changes: &Changes) -> Result<Self, JsonError> {
+        fn merge(into: &mut Changes, changes: &Changes) {
+            for (key, value) in changes {
+                match (into.get_mut(key), value) {
+                    (Some(Value::Object(inner)), Value::Object(changed)) if !changed.contains_key("kind") => {
+                        merge(inner, changed);
+                    }
+                    _ => {
+                        into.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        let mut all = match serde_json::to_value(self) {
+            Ok(Value::Object(all)) => all,
+            _ => Changes::new(),
+        };
+        merge(&mut all, changes);
+        json::from_slice(Value::Object(all).to_string().as_bytes())
+    }
+
     /// The number of steps of a run with `per_epoch` steps per epoch.
     pub fn total_steps(&self, per_epoch: u64) -> u64 {
         self.steps.unwrap_or(per_epoch.saturating_mul(self.epochs.into()))
@@ -295,6 +322,9 @@ impl Recipe {
         (!fits).then_some(InvalidRecipe { name, expected })
     }
 }
+
+/// Values that replace those of a recipe.
+pub type Changes = serde_json::Map<String, Value>;
 
 /// An invalid value in a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,6 +23,9 @@ pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result
             json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
         }
     };
+    if let Some(changes) = &options.changes {
+        recipe = recipe.with(changes).map_err(|error| format!("recipe: {error}"))?;
+    }
     recipe.seed = seed;
     if let Some(epochs) = options.epochs {
         (recipe.epochs, recipe.steps) = (epochs.get(), None);
@@ -58,16 +61,18 @@ pub(super) fn folder(out: &Path, resume: bool, name: &str) -> (PathBuf, Opening)
 
 /// The name of the folder of a run: `digits-tiny-depth_6-0`.
 pub(super) fn folder_name(data: &str, network: &Facts, seed: u64) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() || "-._".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
     let settings = network.settings.iter();
     let settings: String = settings
-        .map(|(name, value)| format!("-{name}_{}", value.chars().map(plain).collect::<String>()))
+        .map(|(name, value)| format!("-{name}_{}", plain(value)))
         .collect();
     format!("{data}-{}{settings}-{seed}", network.name)
+}
+
+/// A text as a part of a file name.
+pub(super) fn plain(text: &str) -> String {
+    let plain = |c: char| match c.is_ascii_alphanumeric() || "-._".contains(c) {
+        true => c,
+        false => '_',
+    };
+    text.chars().map(plain).collect()
 }

@@ -94,6 +94,24 @@ impl Kind {
         Ok(data.limited(images))
     }
 
+    /// Whether the seed chooses the validation set.
+    pub(super) fn is_split_by_seed(&self) -> bool {
+        matches!(self, Self::Digits | Self::Folder(_))
+    }
+
+    /// The same with paths from this folder on.
+    #[must_use]
+    pub fn from_folder(self, folder: &Path) -> Self {
+        match self {
+            Self::Procedural(Some(path)) => Self::Procedural(Some(folder.join(path))),
+            Self::Cifar10(path) => Self::Cifar10(folder.join(path)),
+            Self::Cifar100(path) => Self::Cifar100(folder.join(path)),
+            Self::Folder(path) => Self::Folder(folder.join(path)),
+            Self::Text(Origin::Path(path)) => Self::Text(Origin::Path(folder.join(path))),
+            other => other,
+        }
+    }
+
     /// Its name on the command line.
     pub fn word(&self) -> &'static str {
         match self {

@@ -4,13 +4,14 @@ use super::data::Kind;
 use super::device::{Place, Precision};
 use super::options::{self, count, rate};
 use crate::interrupt::Warning;
+pub(super) use crate::recipe::Changes;
 use crate::text::Choice;
 use clap::{Args, ValueEnum};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// The options of runs.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct RunOptions {
     /// Data set: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder), folder:PATH
     /// (one folder of images for each class), or for language models text:shakespeare or text:PATH (a file or a folder)
@@ -43,6 +44,9 @@ pub(super) struct RunOptions {
     /// with a recipe, such as `recipe` in a run's run.json [default: the network's own]
     #[arg(long, value_name = "RECIPE")]
     pub(super) recipe: Option<String>,
+    /// What a study changes in the recipe.
+    #[arg(skip)]
+    pub(super) changes: Option<Changes>,
     /// Random seed for initialisation, shuffling, augmentation and the validation split [default: 0]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,

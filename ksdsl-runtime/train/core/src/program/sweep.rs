@@ -1,11 +1,18 @@
-//! `sweep`: trains a network with many values of its parameters.
+//! `sweep`: trains many networks and compares them: one network with many values of its parameters, or a study.
 
+use super::data::Kind;
 use super::output::print;
-use super::run_options::RunOptions;
+use super::run_options::{Changes, RunOptions};
+use super::runs::{Trained, all};
 use super::train::{Plan, stopped};
 use super::{Done, Program};
-use crate::report::Sweep;
+use crate::interrupt::Stop;
+use crate::report::{NETWORK, Sweep};
+use crate::text::Choice;
 use clap::Args;
+use std::error::Error;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The options of `sweep`, besides those that choose networks.
@@ -15,24 +22,121 @@ pub struct Options {
     runs: RunOptions,
 }
 
+impl Options {
+    /// Whether they say what to train, as a study does.
+    pub fn describes_a_run(&self) -> bool {
+        self.runs.describes_a_run()
+    }
+
+    /// The folder of all run folders.
+    pub fn out(&self) -> &PathBuf {
+        &self.runs.out
+    }
+
+    /// The same for a part of a study, with its own settings.
+    #[must_use]
+    pub fn of(&self, training: Training, out: PathBuf) -> Self {
+        let Training {
+            data,
+            tokens,
+            images,
+            seed,
+            seeds,
+            recipe,
+            changes,
+        } = training;
+        let runs = RunOptions {
+            data,
+            tokens,
+            images,
+            seed,
+            seeds,
+            recipe,
+            changes: Some(changes),
+            out,
+            ..self.runs.clone()
+        };
+        Self { runs }
+    }
+}
+
+/// What a study says of the training of a network.
+#[derive(Default)]
+pub struct Training {
+    /// The data set.
+    pub data: Option<Kind>,
+    /// The vocabulary of a text.
+    pub tokens: Option<Choice>,
+    /// How many training images.
+    pub images: Option<NonZeroU32>,
+    /// The first seed.
+    pub seed: Option<u64>,
+    /// How many seeds.
+    pub seeds: Option<NonZeroU32>,
+    /// The name or file of the recipe.
+    pub recipe: Option<String>,
+    /// What is changed in it.
+    pub changes: Changes,
+}
+
 /// Trains the networks of the program, which differ in these parameters; runs that have finished are not repeated, and
 /// interrupted ones resume.
 ///
 /// # Errors
 /// If the data does not fit, training fails, or a file cannot be written.
 pub fn run(program: &dyn Program, options: &Options, names: &[String]) -> Done {
-    let plan = Plan::new(program, &options.runs, true)?;
-    let runs = match plan.all() {
-        Ok(runs) => runs,
-        Err(error) => return stopped(&plan.stop, error),
+    let stop = Stop::on_signals(options.runs.warning())?;
+    let plan = Plan::new((program, None), &options.runs, true, stop)?;
+    let folders = |runs: &[Trained]| -> Vec<PathBuf> { runs.iter().map(|run| run.folder.clone()).collect() };
+    of_plans(&[plan], &|runs| Ok(Sweep::read(names, folders(runs))?))
+}
+
+/// A network of a study, with what its runs are called.
+pub struct Part<'p> {
+    /// Its label.
+    pub label: String,
+    /// The network.
+    pub program: &'p dyn Program,
+    /// How it is trained; all parts have one folder.
+    pub options: Options,
+}
+
+/// Trains the networks of a study, in the order of the list, first all with their first seed. As with [`run`], the same
+/// study again trains what is missing.
+///
+/// # Errors
+/// As [`run`].
+pub fn study(parts: &[Part<'_>]) -> Done {
+    let Some(first) = parts.first() else {
+        return Ok(ExitCode::SUCCESS);
     };
-    if let Some(code) = plan.stop.exit_code() {
+    let stop = Stop::on_signals(first.options.runs.warning())?;
+    let mut plans = Vec::new();
+    for part in parts {
+        let net = (part.program, Some(part.label.as_str()));
+        plans.push(Plan::new(net, &part.options.runs, true, stop.clone())?);
+    }
+    let named = |run: &Trained| (vec![run.label.clone().unwrap_or_default()], run.folder.clone());
+    of_plans(&plans, &|runs| {
+        Ok(Sweep::of(&[NETWORK.to_owned()], runs.iter().map(named))?)
+    })
+}
+
+/// Reports after each run, so that an interrupted sweep has a report, too.
+fn of_plans(plans: &[Plan<'_>], report: &dyn Fn(&[Trained]) -> Result<Sweep, Box<dyn Error>>) -> Done {
+    let Some(first) = plans.first() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let out = &first.options.out;
+    let runs = match all(plans, &mut |runs| Ok(report(runs)?.save(out)?)) {
+        Ok(runs) => runs,
+        Err(error) => return stopped(&first.stop, error),
+    };
+    if let Some(code) = first.stop.exit_code() {
         return Ok(ExitCode::from(code));
     }
-    let sweep = Sweep::read(names, runs.iter().map(|(folder, _)| folder))?;
-    sweep.save(&options.runs.out)?;
-    print(sweep.table())?;
-    let [table, picture] = ["sweep.csv", "sweep.svg"].map(|name| options.runs.out.join(name));
+    print(report(&runs)?.table())?;
+    let [table, picture] = ["sweep.csv", "sweep.svg"].map(|name| out.join(name));
     print(format_args!("{} and {}", table.display(), picture.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,11 @@
 //! `train`: trains one network or several, each in its own run folder.
 
-use super::choose::{folder, folder_name, recipe};
+use super::choose::{folder, folder_name, plain, recipe};
 use super::data::{Kind, Sets};
 use super::job::Job;
 use super::output::{note, print};
 use super::run_options::RunOptions;
+use super::runs::{Trained, all};
 use super::settings::{self, Origin, Settings};
 use super::{Done, Net, Program, Task};
 use crate::data::DataError;
@@ -39,11 +40,13 @@ impl Options {
     }
 }
 
-/// What all runs of a command have in common.
+/// Networks with what their runs have in common.
 pub(super) struct Plan<'o> {
-    program: &'o dyn Program,
-    options: &'o RunOptions,
-    kind: Kind,
+    pub(super) program: &'o dyn Program,
+    pub(super) options: &'o RunOptions,
+    pub(super) kind: Kind,
+    /// What the networks are called, and their folders, unless that is by network and data set.
+    pub(super) label: Option<&'o str>,
     /// Whether existing runs are resumed.
     resume: bool,
     pub(super) stop: Stop,
@@ -54,7 +57,8 @@ pub(super) struct Plan<'o> {
 /// # Errors
 /// If options contradict each other, the data does not fit, or training fails.
 pub fn run(program: &dyn Program, options: &Options, chosen: bool) -> Done {
-    let plan = Plan::new(program, &options.runs, options.resume.is_some())?;
+    let stop = Stop::on_signals(options.runs.warning())?;
+    let plan = Plan::new((program, None), &options.runs, options.resume.is_some(), stop)?;
     let done = match options.resumed() {
         Some(folder) if chosen || options.runs.describes_a_run() => {
             let folder = folder.display();
@@ -64,7 +68,7 @@ pub fn run(program: &dyn Program, options: &Options, chosen: bool) -> Done {
             .into())
         }
         Some(folder) => plan.resume(folder),
-        None => plan.all().and_then(|runs| plan.end(&runs)),
+        None => all(std::slice::from_ref(&plan), &mut |_| Ok(())).and_then(|runs| plan.end(&runs)),
     };
     done.or_else(|error| stopped(&plan.stop, error))
 }
@@ -95,8 +99,13 @@ pub fn threads(threads: Option<NonZeroU32>) {
 }
 
 impl<'o> Plan<'o> {
-    /// Prepares device and signals.
-    pub(super) fn new(program: &'o dyn Program, options: &'o RunOptions, resume: bool) -> Result<Self, Box<dyn Error>> {
+    /// Prepares the device, and checks what can be without data.
+    pub(super) fn new(
+        (program, label): (&'o dyn Program, Option<&'o str>),
+        options: &'o RunOptions,
+        resume: bool,
+        stop: Stop,
+    ) -> Result<Self, Box<dyn Error>> {
         threads(options.threads);
         program.prepare(options.device, options.precision)?;
         let kind = options.data.clone().unwrap_or_else(|| program.default_data());
@@ -115,37 +124,14 @@ impl<'o> Plan<'o> {
             program,
             options,
             kind,
+            label,
             resume,
-            stop: Stop::on_signals(options.warning())?,
+            stop,
         })
     }
 
-    /// Trains every network with every seed, until a stop is requested.
-    pub(super) fn all(&self) -> Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>> {
-        let options = self.options;
-        let (mut runs, mut opened) = (Vec::new(), None);
-        for seed in options.seeds() {
-            let part = (seed, options.images());
-            let sets = match (&self.kind, opened.take()) {
-                // A text is the same for every seed.
-                (Kind::Text(_), Some(text)) => text,
-                (Kind::Text(origin), None) => {
-                    let choice = options.tokens.clone().unwrap_or_default();
-                    Sets::Text(Text::open(origin, Vocabulary::Chosen(&choice))?)
-                }
-                (kind, _) => Sets::Images(kind.open(part, self.program.picture_size(), &self.stop)?),
-            };
-            runs.extend(self.of_seed(seed, &sets)?);
-            opened = Some(sets);
-            if self.stop.is_requested() {
-                break;
-            }
-        }
-        Ok(runs)
-    }
-
     /// Shows the runs, unless they were stopped.
-    fn end(&self, runs: &[(PathBuf, Outcome)]) -> Done {
+    fn end(&self, runs: &[Trained]) -> Done {
         if let Some(code) = self.stop.exit_code() {
             return Ok(ExitCode::from(code));
         }
@@ -153,26 +139,35 @@ impl<'o> Plan<'o> {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Trains all networks with one seed.
-    fn of_seed(&self, seed: u64, sets: &Sets) -> Result<Vec<(PathBuf, Outcome)>, Box<dyn Error>> {
+    /// The networks to train with one seed, with their recipes.
+    pub(super) fn networks(&self, sets: &Sets, seed: u64) -> Result<Vec<(Box<dyn Net>, Recipe)>, Box<dyn Error>> {
+        let nets = self.program.networks(sets)?.into_iter();
+        nets.map(|net| {
+            let recipe = recipe(net.recipe(), self.options, seed).map_err(|error| match self.label {
+                Some(label) => format!("`{label}`: {error}").into(),
+                None => error,
+            })?;
+            Ok((net, recipe))
+        })
+        .collect()
+    }
+
+    /// Trains a network in the folder that its name has.
+    pub(super) fn train_named(&self, net: &dyn Net, sets: &Sets, recipe: Recipe) -> Result<Trained, Box<dyn Error>> {
         let (options, kind) = (self.options, &self.kind);
-        let mut runs = Vec::new();
-        for net in self.program.networks(sets)? {
-            let recipe = recipe(net.recipe(), options, seed)?;
-            let name = folder_name(kind.word(), net.facts(), seed);
-            let (folder, opening) = folder(&options.out, self.resume, &name);
-            let name = &net.facts().name;
-            let settings = match sets {
-                Sets::Images(data) => Settings::new(name, kind, options.images(), data),
-                Sets::Text(_) => Settings::of_text(name, kind, &options.tokens.clone().unwrap_or_default()),
-            };
-            let outcome = self.train(&*net, sets, recipe, (&folder, opening), &settings)?;
-            runs.push((folder, outcome));
-            if self.stop.is_requested() {
-                break;
-            }
-        }
-        Ok(runs)
+        let name = match self.label {
+            Some(label) => format!("{}-{}", plain(label), recipe.seed),
+            None => folder_name(kind.word(), net.facts(), recipe.seed),
+        };
+        let (folder, opening) = folder(&options.out, self.resume, &name);
+        let name = &net.facts().name;
+        let settings = match sets {
+            Sets::Images(data) => Settings::new(name, kind, options.images(), data),
+            Sets::Text(_) => Settings::of_text(name, kind, &options.tokens.clone().unwrap_or_default()),
+        };
+        let outcome = self.train(net, sets, recipe, (&folder, opening), &settings)?;
+        let label = self.label.map(str::to_owned);
+        Ok(Trained { label, folder, outcome })
     }
 
     /// Resumes the run in a folder with its own settings.
@@ -217,7 +212,8 @@ impl<'o> Plan<'o> {
         (path, opening): (&Path, Opening),
         settings: &Settings,
     ) -> Result<Outcome, Box<dyn Error>> {
-        let name = format!("{}, seed {}:", net.facts().label(), recipe.seed);
+        let label = self.label.map_or_else(|| net.facts().label(), str::to_owned);
+        let name = format!("{label}, seed {}:", recipe.seed);
         let mut progress = Progress::new(name.clone());
         let mut log = CsvLog::new(path);
         let mut board = TensorBoard::new(path.join("tensorboard"));
@@ -297,10 +293,10 @@ impl<'o> Plan<'o> {
     }
 
     /// Prints the results of the runs.
-    fn show(&self, runs: &[(PathBuf, Outcome)]) -> Result<(), Box<dyn Error>> {
-        let folders = runs.iter().map(|(folder, _)| folder);
+    fn show(&self, runs: &[Trained]) -> Result<(), Box<dyn Error>> {
+        let folders = runs.iter().map(|run| &run.folder);
         let comparison = Comparison::read(folders)?;
-        if let [(folder, outcome)] = runs {
+        if let [Trained { folder, outcome, .. }] = runs {
             print(comparison.networks())?;
             if let Some(evaluation) = outcome.averaged.as_ref().or(outcome.evaluation.as_ref()) {
                 print(format_args!("\n{}", result_table(evaluation)))?;
@@ -310,8 +306,8 @@ impl<'o> Plan<'o> {
         comparison.save(&self.options.out)?;
         print(comparison.networks())?;
         print("\nmodels, logs and plots:")?;
-        for (folder, _) in runs {
-            print(format_args!("  {}", folder.display()))?;
+        for run in runs {
+            print(format_args!("  {}", run.folder.display()))?;
         }
         print(format_args!("  {}", self.options.out.join("comparison.svg").display()))
     }

@@ -27,7 +27,9 @@ pub use csv::CsvLog;
 pub use history::{EpochRow, History, StepRow};
 pub use picture::Pictures;
 pub use progress::Progress;
-pub use sweep::{Point, Sweep};
+#[cfg(feature = "program")]
+pub(crate) use progress::time;
+pub use sweep::{NETWORK, Point, Sweep};
 pub use table::{confusion_table, result_table, score_table};
 #[doc(hidden)]
 pub use table::{plain_table, printable, right_aligned};

@@ -202,7 +202,7 @@ pub(super) fn percent(share: Option<f64>) -> String {
 }
 
 /// Seconds for people: `8.7 s`, `3 min 05 s`, `2 h 07 min`.
-pub(super) fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     if seconds < 59.95 {
         return format!("{seconds:.1} s");
     }

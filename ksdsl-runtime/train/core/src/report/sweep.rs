@@ -11,6 +11,9 @@ use indicatif::HumanCount;
 use std::io;
 use std::path::Path;
 
+/// What distinguishes the networks of a study: their labels.
+pub const NETWORK: &str = "network";
+
 /// The runs of a sweep, by network.
 #[derive(Clone, Debug)]
 pub struct Sweep {
@@ -45,19 +48,50 @@ impl Point {
     pub(super) fn mean(&self, measure: Measure) -> Option<f64> {
         mean(self.values(measure).into_iter())
     }
+
+    /// The least and the greatest of them as charts show them; NaN if there are none.
+    pub(super) fn range(&self, measure: Measure) -> (f64, f64) {
+        let values = || self.values(measure).into_iter().map(|value| measure.scaled(value));
+        (values().fold(f64::NAN, f64::min), values().fold(f64::NAN, f64::max))
+    }
 }
 
 impl Sweep {
+    /// The legend of networks with this value of the first parameter.
+    pub(super) fn series_name(&self, value: &str) -> Option<String> {
+        match self.names.first()?.as_str() {
+            NETWORK => Some(value.to_owned()),
+            name => Some(format!("{name} = {value}")),
+        }
+    }
+
     /// The runs in these folders, whose networks have these parameters.
     ///
     /// # Errors
     /// If one of them is not a run folder.
     pub fn read<P: AsRef<Path>>(names: &[String], folders: impl IntoIterator<Item = P>) -> io::Result<Self> {
-        let mut points: Vec<Point> = Vec::new();
-        for folder in folders {
+        let with_values = |folder: P| {
             let run = Run::read(folder.as_ref())?;
             let value = |name| run.facts.settings.get(name).cloned().unwrap_or_default();
-            let values: Vec<String> = names.iter().map(value).collect();
+            Ok((names.iter().map(value).collect(), run))
+        };
+        let runs = folders.into_iter().map(with_values).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self::grouped(names, runs))
+    }
+
+    /// The runs in these folders, with the values that distinguish their networks.
+    ///
+    /// # Errors
+    /// If one of them is not a run folder.
+    pub fn of<P: AsRef<Path>>(names: &[String], runs: impl IntoIterator<Item = (Vec<String>, P)>) -> io::Result<Self> {
+        let read = |(values, folder): (Vec<String>, P)| Ok((values, Run::read(folder.as_ref())?));
+        let runs = runs.into_iter().map(read).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self::grouped(names, runs))
+    }
+
+    fn grouped(names: &[String], runs: Vec<(Vec<String>, Run)>) -> Self {
+        let mut points: Vec<Point> = Vec::new();
+        for (values, run) in runs {
             match points.iter_mut().find(|point| point.values == values) {
                 Some(point) => point.runs.push(run),
                 None => points.push(Point {
@@ -67,10 +101,10 @@ impl Sweep {
                 }),
             }
         }
-        Ok(Self {
+        Self {
             names: names.to_vec(),
             points,
-        })
+        }
     }
 
     /// What the runs are compared by.
@@ -86,13 +120,20 @@ impl Sweep {
         let head = ["#"]
             .into_iter()
             .chain(names)
-            .chain(["parameters", measure.column(), "time"]);
+            .chain(["parameters", measure.column(), "training loss", "time"]);
         let mut table = plain_table(head);
         for (point, row) in self.points.iter().zip(1..) {
             let seconds = mean(point.runs.iter().map(|run| run.history.seconds()));
+            let training = mean(
+                point
+                    .runs
+                    .iter()
+                    .filter_map(|run| Some(run.history.last()?.training_loss)),
+            );
             let cells = [
                 HumanCount(point.parameters).to_string(),
                 measure.mean_and_range(&point.values(measure)),
+                Measure::Loss.text(training),
                 time(seconds.unwrap_or(0.0)),
             ];
             let row = [row.to_string()].into_iter().chain(point.values.iter().cloned());
@@ -116,10 +157,12 @@ impl Sweep {
             "last_top1",
             "seconds",
             "last_loss",
+            "last_training_loss",
         ]))?;
         for point in &self.points {
             for run in &point.runs {
                 let last = |measure: Measure| measure.last(run).map_or_else(String::new, |value| value.to_string());
+                let training = run.history.last().map(|row| row.training_loss);
                 let cells = [
                     run.name.clone(),
                     run.facts.seed.to_string(),
@@ -128,6 +171,7 @@ impl Sweep {
                     last(Measure::Accuracy),
                     run.history.seconds().to_string(),
                     last(Measure::Loss),
+                    training.map_or_else(String::new, |loss| loss.to_string()),
                 ];
                 writer.write_record(point.values.iter().cloned().chain(cells))?;
             }

@@ -16,6 +16,8 @@ pub(super) struct Series {
     pub(super) points: Vec<(f64, f64)>,
     /// Texts beside the points, as many as there are or none.
     pub(super) labels: Vec<String>,
+    /// Error bars of the points, as many as there are or none.
+    pub(super) bars: Vec<(f64, f64)>,
 }
 
 /// An axis.
@@ -132,11 +134,15 @@ impl<'a> Plane<'a> {
     fn new(area: &Area<'_>, x: &'a Axis, y: &'a Axis, series: &[Series]) -> Self {
         let (width, height) = area.dim_in_pixel();
         let points = || series.iter().flat_map(|series| series.points.iter());
+        let bars = series
+            .iter()
+            .flat_map(|series| &series.bars)
+            .flat_map(|bar| [bar.0, bar.1]);
         Self {
             x,
             y,
             range_x: x.shown(points().map(|point| point.0)),
-            range_y: y.shown(points().map(|point| point.1)),
+            range_y: y.shown(points().map(|point| point.1).chain(bars)),
             left: ROOM[0],
             top: ROOM[1],
             right: width as i32 - ROOM[2],
@@ -194,6 +200,16 @@ impl<'a> Plane<'a> {
                 &letters(11, HAlign::Left, VAlign::Center).color(&series.colour),
                 at,
             )?;
+        }
+        for (point, bar) in series.points.iter().zip(&series.bars).filter(|(point, _)| shown(point)) {
+            let (x, ends) = (self.at_x(point.0), [bar.0, bar.1].map(|end| self.at_y(end)));
+            area.draw(&PathElement::new(ends.map(|y| (x, y)), series.colour.stroke_width(1)))?;
+            for y in ends {
+                area.draw(&PathElement::new(
+                    [(x - 4, y), (x + 4, y)],
+                    series.colour.stroke_width(1),
+                ))?;
+            }
         }
         let points = series.points.iter().filter(shown);
         let places: Vec<_> = points.map(|&(x, y)| (self.at_x(x), self.at_y(y))).collect();

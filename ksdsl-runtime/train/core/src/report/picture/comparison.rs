@@ -82,6 +82,7 @@ fn curves(groups: &[Vec<&Run>], measure: Measure) -> Vec<Series> {
         .flat_map(|(group, &colour)| {
             group.iter().map(move |run| Series {
                 labels: Vec::new(),
+                bars: Vec::new(),
                 name: None,
                 colour,
                 width: 2,
@@ -105,6 +106,7 @@ fn points(groups: &[Vec<&Run>], measure: Measure) -> Vec<Series> {
             let last = |run: &&Run| Some((run.facts.parameters as f64, values(run, measure).last()?.1));
             Series {
                 labels: Vec::new(),
+                bars: Vec::new(),
                 name: None,
                 colour,
                 width: 0,

@@ -61,6 +61,7 @@ fn losses(history: &History) -> Vec<Series> {
     let of_epochs = |value: fn(&EpochRow) -> Option<f64>| over_epochs(history, value);
     let line = |name: &str, colour, points| Series {
         labels: Vec::new(),
+        bars: Vec::new(),
         name: Some(name.to_owned()),
         colour,
         width: 2,
@@ -70,6 +71,7 @@ fn losses(history: &History) -> Vec<Series> {
     let mut all = vec![
         Series {
             labels: Vec::new(),
+            bars: Vec::new(),
             width: 1,
             ..line("steps", PALE, over_steps(history, |row| row.loss))
         },
@@ -113,6 +115,7 @@ fn judged(history: &History) -> (&'static str, Axis, Vec<Series>) {
 fn of_models([model, averaged]: [Vec<(f64, f64)>; 2]) -> Vec<Series> {
     let line = |name: &str, colour, points| Series {
         labels: Vec::new(),
+        bars: Vec::new(),
         name: Some(name.to_owned()),
         colour,
         width: 2,
@@ -130,6 +133,7 @@ fn of_models([model, averaged]: [Vec<(f64, f64)>; 2]) -> Vec<Series> {
 fn rates(history: &History) -> Vec<Series> {
     vec![Series {
         labels: Vec::new(),
+        bars: Vec::new(),
         name: None,
         colour: COLOURS[0],
         width: 2,

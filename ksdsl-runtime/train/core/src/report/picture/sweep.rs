@@ -9,7 +9,7 @@ use std::io;
 const SIZE: (u32, u32) = (860, 560);
 
 /// Plots the mean validation accuracy (of language models, loss) of each network against its parameters: the number at a point is its row in the
-/// table. Networks with one value of the first parameter have one colour and, by increasing number of parameters, a line.
+/// table, the error bar the range over the seeds. Networks with one value of the first parameter have one colour and, by increasing number of parameters, a line.
 ///
 /// # Errors
 /// If it cannot be drawn.
@@ -33,12 +33,13 @@ pub fn sweep(of: &Sweep) -> io::Result<Picture> {
             )
         };
         Series {
-            name: of.names.first().map(|name| format!("{name} = {value}")),
+            name: of.series_name(value),
             colour,
             width: 1,
             radius: 5,
             points: rows.iter().map(|(point, _)| place(point)).collect(),
             labels: rows.iter().map(|(_, row)| row.to_string()).collect(),
+            bars: rows.iter().map(|(point, _)| point.range(measure)).collect(),
         }
     });
     let series: Vec<Series> = series.collect();
