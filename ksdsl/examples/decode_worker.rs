@@ -1,11 +1,11 @@
 //! Decodes tokens for `tests/benches/decode.py`:
 //!
-//!     decode_worker NET.ksn NETWORK PROMPT LENGTH [NAME=NUMBER...]
+//!     decode_worker NET.ksn NETWORK PROMPT LENGTH f32|bf16|int8 [NAME=NUMBER...]
 //!
 //! The weights are random. It reads requests as lines of JSON, `{"command": "decode", "repeats": 5}`, and answers each with
 //! the seconds of every token, `{"seconds": [0.01, ...]}`. The sequences have PROMPT to LENGTH tokens.
 
-use ksdsl::graph::train::Model;
+use ksdsl::graph::train::{Model, WeightType};
 use ksdsl::spec::Spec;
 use ksdsl::value::Value;
 use serde_json::{Value as Json, json};
@@ -15,16 +15,22 @@ use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [file, name, prompt, length, settings @ ..] = args.as_slice() else {
-        return Err("usage: decode_worker NET.ksn NETWORK PROMPT LENGTH [NAME=NUMBER...]".into());
+    let [file, name, prompt, length, weights, settings @ ..] = args.as_slice() else {
+        return Err("usage: decode_worker NET.ksn NETWORK PROMPT LENGTH f32|bf16|int8 [NAME=NUMBER...]".into());
     };
+    let types = [WeightType::F32, WeightType::Bf16, WeightType::Int8];
+    let weights = types
+        .into_iter()
+        .find(|known| known.name() == weights)
+        .ok_or("expected f32, bf16 or int8")?;
     let mut spec = Spec::read(file)?.network(name.as_str());
     for setting in settings {
         let (name, value) = setting.split_once('=').ok_or("expected NAME=NUMBER")?;
         spec = spec.set(name, Value::Int(value.parse()?));
     }
     let (network, _) = spec.compile_one()?;
-    let model = Model::new(&network, 0);
+    let mut model = Model::new(&network, 0);
+    model.round_weights(weights);
     let mut decoder = model.graph().decoder()?;
     let (prompt, length): (usize, usize) = (prompt.parse()?, length.parse()?);
     let tokens: Vec<usize> = (0..length).map(|at| at % 1000).collect();

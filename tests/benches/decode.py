@@ -6,7 +6,7 @@
     python tests/benches/decode.py
 
 The weights are random. Ours is measured unshared, and with blocks that are visited 2, 8 and 16 times in a row, at equal
-depth; PyTorch unshared and with as many visits. Every system runs in a process of its own, with as many threads as CPUs,
+depth, with weights in f32, bf16 and int8; PyTorch unshared and with 16 visits. Every system runs in a process of its own, with as many threads as CPUs,
 and only in its turns.
 """
 
@@ -25,6 +25,8 @@ from suite.report import Table, ratio_cell
 ROOT = Path(__file__).resolve().parents[2]
 NET = ROOT / "tests" / "nets" / "known" / "mobilellm.ksn"
 VISITS = [1, 2, 8, 16]
+# With their bytes per weight.
+WEIGHTS = {"f32": 4, "bf16": 2, "int8": 1}
 # Of a layer: queries and outputs, keys and values, gate, up and down; then the head, which is the embedding.
 WIDTH, KEYS, HIDDEN, VOCABULARY = 576, 192, 1536, 32000
 LAYER_BYTES = 4 * WIDTH * (2 * WIDTH + 2 * KEYS + 3 * HIDDEN)
@@ -57,10 +59,11 @@ def name_of(visits: int) -> str:
 def systems(chosen: argparse.Namespace) -> list[System]:
     lengths = (str(chosen.prompt), str(chosen.length))
     all_of_them = []
-    for visits in VISITS:
-        depth = chosen.depth // visits
-        command = (str(chosen.worker.resolve()), str(NET), "mobilellm", *lengths, f"depth={depth}", f"visits={visits}")
-        all_of_them.append(System(f"ours, {name_of(visits)}", command))
+    for weights in WEIGHTS:
+        for visits in VISITS:
+            depth = chosen.depth // visits
+            command = (str(chosen.worker.resolve()), str(NET), "mobilellm", *lengths, weights, f"depth={depth}", f"visits={visits}")
+            all_of_them.append(System(f"ours, {weights}, {name_of(visits)}", command))
     if chosen.ours:
         return all_of_them
     modes = ["eager", "compiled"] if chosen.compiled else ["eager"]
@@ -88,6 +91,11 @@ def main() -> int:
     return 0
 
 
+def share_of(name: str) -> float:
+    """The bytes of a weight beside those of an f32."""
+    return next((size / 4 for weights, size in WEIGHTS.items() if f", {weights}," in name), 1)
+
+
 def table(contestants: list[Contestant], chosen: argparse.Namespace) -> Table:
     """The times of a token, in turns."""
     times = interleaved(contestants, {"command": "decode"}, chosen.rounds, chosen.turn)
@@ -103,12 +111,12 @@ def table(contestants: list[Contestant], chosen: argparse.Namespace) -> Table:
                 f"{1 / spread.median:.1f}",
                 f"{1e3 * spread.median:.2f} ({1e3 * spread.low:.2f} to {1e3 * spread.high:.2f})",
                 ratio_cell(faster),
-                f"{bytes_of_token / statistics.median(seconds) / 1e9:.1f}",
+                f"{bytes_of_token * share_of(name) / statistics.median(seconds) / 1e9:.1f}",
             ]
         )
-    title = f"Decoding, batch 1, {chosen.depth} layers of MobileLLM's shape, f32, {len(chosen.cpus)} threads"
+    title = f"Decoding, batch 1, {chosen.depth} layers of MobileLLM's shape, {len(chosen.cpus)} threads"
     columns = ["system", "tokens/s", "ms per token", "times as fast as ours, unshared", "GB/s of weights"]
-    note = f"{bytes_of_token / 1e6:.0f} MB of weights are read for each token, of which {HEAD_BYTES / 1e6:.0f} MB are the head."
+    note = f"{bytes_of_token / 1e6:.0f} MB of weights in f32 are read for each token, of which {HEAD_BYTES / 1e6:.0f} MB are the head."
     return Table(title, columns, rows, [note])
 
 

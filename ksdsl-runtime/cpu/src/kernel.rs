@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) enum Purpose {
     /// The output of a linear layer: `[in][out]`.
     Linear,
+    /// The same for products of one row, in fewer bytes, if its values fit in them.
+    LinearRow,
     /// Its data gradient: `[out][in]`.
     LinearBackward,
     /// The output of an unrolled convolution, one matrix `[ky][kx][in][out]` per group.

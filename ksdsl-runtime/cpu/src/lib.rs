@@ -46,6 +46,7 @@ mod threads;
 mod uneven;
 mod update;
 mod weight_layout;
+mod weight_type;
 mod winograd;
 
 pub use buf::{CpuBuf, Plain};
@@ -59,3 +60,4 @@ pub use signs::with_signs;
 pub use simd::Level;
 pub use slices::with_unit_bytes;
 pub use threads::{THREADS_VARIABLE, set_threads, threads, with_threads};
+pub use weight_type::WeightType;

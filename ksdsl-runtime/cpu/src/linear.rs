@@ -4,8 +4,8 @@ use super::CpuBuf;
 use super::finish::Finish;
 use super::gemm::Mat;
 use super::gemm::{
-    Packed, Start, add_transposed, product, product_by_columns, product_of_transposed, product_packing,
-    product_transposed, row_product,
+    Narrow, Packed, Start, add_transposed, narrow_row_product, product, product_by_columns, product_of_transposed,
+    product_packing, product_transposed, row_product,
 };
 use super::kernel::{CpuKernel, CpuKernelGradient, Purpose};
 use super::par;
@@ -85,7 +85,10 @@ pub(super) fn forward<E: CpuReal>(
     };
     match way::<E>(rows, inputs, outputs) {
         Way::Rows(task) => factors.by_rows(&forward_form(size, kernel)[0], task, finish),
-        Way::Row => factors.of_row(&forward_form(size, kernel)[0], finish),
+        Way::Row => match &*narrow_form(size, kernel) {
+            Some(narrow) => factors.finished(finish, |y, x, start| narrow_row_product(y, start, x, narrow)),
+            None => factors.of_row(&forward_form(size, kernel)[0], finish),
+        },
         Way::Columns(step) => factors.by_columns(&forward_form(size, kernel)[0], step, finish),
         Way::Direct(step) => {
             let kernel = Mat::new(kernel.plain(), outputs, inputs, inputs);
@@ -99,6 +102,14 @@ fn forward_form<E: CpuReal>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Vec<
     let LinearSize { inputs, outputs, .. } = size;
     kernel.form(Purpose::Linear, |weight| {
         vec![Packed::new(Mat::new(weight, outputs, inputs, inputs).transposed())]
+    })
+}
+
+/// The same in fewer bytes for products of one row, if its values fit in them.
+fn narrow_form<E: CpuReal>(size: LinearSize, kernel: &CpuKernel<E>) -> Arc<Option<Narrow>> {
+    let LinearSize { inputs, outputs, .. } = size;
+    kernel.form(Purpose::LinearRow, |weight| {
+        Narrow::of(Mat::new(E::f32s(weight)?, outputs, inputs, inputs).transposed())
     })
 }
 

@@ -26,7 +26,7 @@ fn main() -> Result<(), DataError> {
         ("crop, flip", Augment::cifar()),
         (
             "RandAugment, erasing, mixup, cutmix",
-            Recipe::convmixer().augment.into(),
+            Augment::of(&Recipe::convmixer().augment, &scaling),
         ),
     ];
     let mut cases = Vec::new();

@@ -53,9 +53,7 @@ macro_rules! run {
         let (recipe, [training, validation], stop) = ($recipe, data(), Stop::new());
         let scaling = Scaling::of(&training);
         let mut observer = StopAfter($last, stop.clone());
-        let batch = recipe.batch.try_into().unwrap();
-        let loader = Loader::new(training, batch, &scaling, recipe.seed);
-        let $source = &mut loader.augment(recipe.augment.into());
+        let $source = &mut Loader::of(&recipe, training, &scaling);
         let $ready = <$trainer>::new(recipe.clone())
             .validation(&validation, &scaling)
             .classes(validation.names())

@@ -56,13 +56,15 @@ fn train(folder: &Path) {
     let recipe = Recipe::default();
     let (training, validation) = Digits::embedded().split(0.2, recipe.seed);
     let scaling = Scaling::of(&training);
-    let loader = Loader::new(training, recipe.batch.try_into().unwrap(), &scaling, recipe.seed);
+    let mut source = Loader::of(&recipe, training, &scaling);
     let trainer = ksdsl_train::core::trainer::Trainer::new(recipe.clone())
         .validation(&validation, &scaling)
         .classes(validation.names())
         .folder(folder.join("ksn"));
-    let source = &mut loader.augment(recipe.augment.into());
-    Classifier::of(network, &[]).unwrap().train(trainer, source).unwrap();
+    Classifier::of(network, &[])
+        .unwrap()
+        .train(trainer, &mut source)
+        .unwrap();
 }
 
 /// The manifest names crates of this repository, with features that they have, and the snapshot is the architecture's.

@@ -7,6 +7,7 @@
 
 mod cut;
 mod matrix;
+mod narrow;
 mod panels;
 mod plain;
 mod row;
@@ -20,8 +21,9 @@ use super::simd::Level;
 use crate::real::CpuReal;
 pub(super) use cut::{packing_scratch, product_by_columns, product_packing, product_transposed, transposed_room};
 pub(super) use matrix::Mat;
+pub(super) use narrow::Narrow;
 pub(super) use panels::{Aligned, Shape};
-pub(super) use row::{row_product, row_scratch};
+pub(super) use row::{narrow_row_product, row_product, row_scratch};
 use tile::{Columns, Init, Product};
 pub(super) use tile::{Rows, Terms};
 pub(super) use transposed::{

@@ -9,7 +9,7 @@ use super::super::simd::Level;
 use super::super::{CpuBuf, threads};
 use super::panels::panel_width;
 use super::tile::{Columns, Init, Product, RUN, Rows, Terms};
-use super::{Mat, Packed, Start, Storage, check_bias};
+use super::{Mat, Narrow, Packed, Start, Storage, check_bias};
 use crate::real::CpuReal;
 use std::ops::Range;
 
@@ -72,12 +72,28 @@ pub(in super::super) fn row_scratch(level: Level, sizes: [usize; 2]) -> usize {
 
 /// `c = start + a b` for one row, in parallel. The bits are those of [`super::product`].
 pub(in super::super) fn row_product<E: CpuReal>(c: &mut [E], start: Start<'_, E>, a: Mat<'_, E>, b: &Packed<E>) {
-    let (Storage::Panels(shape, panels), Some(row)) = (&b.storage, E::f32s(a.values)) else {
+    let Storage::Panels(shape, panels) = &b.storage else {
         unreachable!("only `f32` has panels")
     };
-    check_bias(start, b.cols);
+    let columns = Factor::Panels(shape.columns(panels.as_ptr()));
+    dealt(c, start, a, (shape.level, [b.rows, b.cols], columns));
+}
+
+/// The same with a narrow factor, with the same bits.
+pub(in super::super) fn narrow_row_product<E: CpuReal>(c: &mut [E], start: Start<'_, E>, a: Mat<'_, E>, b: &Narrow) {
+    dealt(c, start, a, (b.shape.level, b.size(), Factor::Narrow(b)));
+}
+
+fn dealt<E: CpuReal>(
+    c: &mut [E],
+    start: Start<'_, E>,
+    a: Mat<'_, E>,
+    (level, size, b): (Level, [usize; 2], Factor<'_>),
+) {
+    let [rows, cols] = size;
+    check_bias(start, cols);
     assert!(
-        a.rows == 1 && a.cols == b.rows && a.col_stride == 1 && a.fits() && b.cols <= c.len(),
+        a.rows == 1 && a.cols == rows && a.col_stride == 1 && a.fits() && cols <= c.len(),
         "unfit factors of a product"
     );
     let init = match start {
@@ -85,37 +101,46 @@ pub(in super::super) fn row_product<E: CpuReal>(c: &mut [E], start: Start<'_, E>
         Start::Sum => Init::Sum,
         Start::Bias(bias) => Init::Bias(bias.as_ptr().cast()),
     };
-    let deal = Deal::new(shape.level, [b.rows, b.cols]);
+    let deal = Deal::new(level, size);
     let mut sums = CpuBuf::<f32>::scratch(deal.sums());
+    let (Some(row), Some(c)) = (E::f32s(a.values), E::f32s_mut(c)) else {
+        unreachable!("only `f32` has panels")
+    };
     let product = Dealt {
         deal,
-        a: row,
-        b: shape.columns(panels.as_ptr()),
-        level: shape.level,
-        c: Place(c.as_mut_ptr().cast()),
+        a: &row[..rows],
+        b,
+        cols,
+        level,
+        c: Place(c.as_mut_ptr()),
         sums: Place(sums.as_mut_ptr()),
         init,
     };
     // SAFETY: the factors and the product have the sizes that were asserted, the sums those of the deal.
     threads::for_each(deal.tasks, &|task| unsafe { product.task(task) });
     if deal.runs > 1 {
-        let Some(c) = E::f32s_mut(c) else {
-            unreachable!("only `f32` has panels")
-        };
         let start = match start {
             Start::Zero => Start::Zero,
             Start::Sum => Start::Sum,
             Start::Bias(bias) => Start::bias(E::f32s(bias)),
         };
-        add_runs(&mut c[..b.cols], start, &sums, deal);
+        add_runs(&mut c[..cols], start, &sums, deal);
     }
+}
+
+/// The right factor.
+#[derive(Clone, Copy)]
+enum Factor<'a> {
+    Panels(Columns),
+    Narrow(&'a Narrow),
 }
 
 /// A product of a row that several threads compute.
 struct Dealt<'a> {
     deal: Deal,
     a: &'a [f32],
-    b: Columns,
+    b: Factor<'a>,
+    cols: usize,
     level: Level,
     c: Place<f32>,
     sums: Place<f32>,
@@ -131,58 +156,47 @@ impl Dealt<'_> {
     /// The sizes must fit, and each task must run once.
     unsafe fn task(&self, task: usize) {
         let parts = self.deal.parts(task);
-        if self.deal.runs == 1 {
-            let columns = parts.start * self.deal.width..self.b.count.min(parts.end * self.deal.width);
-            // SAFETY: whole panels, which no other task has.
-            unsafe { self.panels(parts.start, columns) };
-            return;
-        }
         for part in parts {
             let (panel, run) = (part / self.deal.runs, part % self.deal.runs);
-            let terms = run * RUN..self.a.len().min((run + 1) * RUN);
-            let first = panel * self.deal.width;
-            let b = Columns {
-                start: self.b.start.wrapping_add(panel * self.b.panel),
-                count: self.deal.width.min(self.b.count - first),
-                skip: terms.start,
-                ..self.b
-            };
-            // SAFETY: the sums of this part, which no other task has.
-            let sums = unsafe { self.sums.at(part * self.deal.width) };
-            self.run(terms, b, (sums, Init::Zero));
+            // SAFETY: the columns of this panel, or the sums of this part, which no other task has.
+            unsafe {
+                if self.deal.runs == 1 {
+                    let first = panel * self.deal.width;
+                    let init = match self.init {
+                        Init::Bias(bias) => Init::Bias(bias.wrapping_add(first)),
+                        other => other,
+                    };
+                    self.run(0..self.a.len(), panel, (self.c.at(first), init));
+                } else {
+                    let terms = run * RUN..self.a.len().min((run + 1) * RUN);
+                    self.run(terms, panel, (self.sums.at(part * self.deal.width), Init::Zero));
+                }
+            }
         }
     }
 
-    /// Panels from this one on.
-    ///
     /// # Safety
     /// As for [`Dealt::task`].
-    unsafe fn panels(&self, panel: usize, columns: Range<usize>) {
-        let b = Columns {
-            start: self.b.start.wrapping_add(panel * self.b.panel),
-            count: columns.len(),
-            ..self.b
-        };
-        let init = match self.init {
-            Init::Bias(bias) => Init::Bias(bias.wrapping_add(columns.start)),
-            other => other,
-        };
-        // SAFETY: inside the product.
-        let c = unsafe { self.c.at(columns.start) };
-        self.run(0..self.a.len(), b, (c, init));
-    }
-
-    fn run(&self, terms: Range<usize>, b: Columns, (c, init): (*mut f32, Init)) {
-        self.level.run(Product {
-            rows: 1,
-            a: self.a[terms.start..].as_ptr(),
-            a_rows: Rows::Strided(self.a.len()),
-            terms: Terms::contiguous(terms.len()),
-            b,
-            c,
-            c_rows: Rows::Strided(self.b.count),
-            init,
-        });
+    unsafe fn run(&self, terms: Range<usize>, panel: usize, (c, init): (*mut f32, Init)) {
+        match self.b {
+            Factor::Panels(b) => self.level.run(Product {
+                rows: 1,
+                a: self.a[terms.start..].as_ptr(),
+                a_rows: Rows::Strided(self.a.len()),
+                terms: Terms::contiguous(terms.len()),
+                b: Columns {
+                    start: b.start.wrapping_add(panel * b.panel),
+                    count: self.deal.width.min(self.cols - panel * self.deal.width),
+                    skip: terms.start,
+                    ..b
+                },
+                c,
+                c_rows: Rows::Strided(self.cols),
+                init,
+            }),
+            // SAFETY: as the caller's.
+            Factor::Narrow(b) => unsafe { b.panel(panel, (terms.start, &self.a[terms]), c, init) },
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! Products against sums in `f64`, for every remainder of the tiles at every level.
 
 use super::{
-    Mat, Packed, Rows, Start, Terms, add_transposed, gather_product, product, product_by_columns,
-    product_of_transposed, product_packing, product_transposed, row_product,
+    Mat, Narrow, Packed, Rows, Start, Terms, add_transposed, gather_product, narrow_row_product, product,
+    product_by_columns, product_of_transposed, product_packing, product_transposed, row_product,
 };
 use crate::simd::Level;
+use crate::weight_type::WeightType;
 
 /// Values in [-1, 1) that differ from place to place.
 fn values(seed: u32, len: usize) -> Vec<f32> {
@@ -224,4 +225,49 @@ fn gathered_products_match() {
         let got: Vec<_> = to.iter().flat_map(|&to| c[to..to + cols].to_vec()).collect();
         distance(&got, &want)
     });
+}
+
+/// A factor of narrow values gives the bits of the same values in `f32`; others are not narrowed.
+#[test]
+fn narrow_factors_give_the_same_bits() {
+    let sizes = [
+        (1, 1),
+        (7, 3),
+        (40, 17),
+        (130, 64),
+        (257, 65),
+        (300, 200),
+        (129, 4160),
+        (700, 4100),
+    ];
+    for (depth, cols) in sizes {
+        let original = values(depth as u32, depth * cols);
+        let [a, bias] = [values(3, depth), values(4, cols)];
+        for to in [WeightType::Bf16, WeightType::Int8] {
+            let mut weight = original.clone();
+            to.round(&mut weight, cols);
+            let transposed =
+                |weight: &'_ [f32]| -> Option<Narrow> { Narrow::of(Mat::new(weight, cols, depth, depth).transposed()) };
+            let a = Mat::new(&a, 1, depth, depth);
+            for level in Level::available() {
+                level.with(|| {
+                    let packed = Packed::new(Mat::new(&weight, cols, depth, depth).transposed());
+                    let narrow = transposed(&weight).unwrap_or_else(|| panic!("{to:?}, {depth} x {cols}"));
+                    for start in [Start::Zero, Start::Bias(&bias[..]), Start::Sum] {
+                        let [mut expected, mut found] = [values(5, cols), values(5, cols)];
+                        row_product(&mut expected, start, a, &packed);
+                        narrow_row_product(&mut found, start, a, &narrow);
+                        let same = expected.iter().zip(&found).all(|(a, b)| a.to_bits() == b.to_bits());
+                        assert!(same, "{to:?}, {depth} x {cols}, {level:?}, {start:?}");
+                    }
+                    // A single other value in the last place.
+                    if depth > 1 {
+                        let mut other = weight.clone();
+                        other[depth * cols - 1] = 0.123_456_79;
+                        assert!(transposed(&other).is_none(), "{to:?}, {depth} x {cols}");
+                    }
+                });
+            }
+        }
+    }
 }

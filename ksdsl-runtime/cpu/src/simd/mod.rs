@@ -159,6 +159,10 @@ pub(crate) trait Lanes: Copy {
     unsafe fn zero() -> Self;
     /// The values at `from`.
     unsafe fn load(from: *const f32) -> Self;
+    /// The bf16 values at `from`.
+    unsafe fn load_bf16(from: *const u16) -> Self;
+    /// The integers at `from`.
+    unsafe fn load_i8(from: *const i8) -> Self;
     /// Writes the values to `to`.
     unsafe fn store(self, to: *mut f32);
     /// `self * factor + sum`.

@@ -21,6 +21,17 @@ impl Lanes for Plain {
         Self(unsafe { from.cast::<[f32; 8]>().read() })
     }
     #[inline(always)]
+    unsafe fn load_bf16(from: *const u16) -> Self {
+        // SAFETY: the caller vouches for eight values.
+        let halves = unsafe { from.cast::<[u16; 8]>().read() };
+        Self(halves.map(|half| f32::from_bits(u32::from(half) << 16)))
+    }
+    #[inline(always)]
+    unsafe fn load_i8(from: *const i8) -> Self {
+        // SAFETY: the caller vouches for eight values.
+        Self(unsafe { from.cast::<[i8; 8]>().read() }.map(f32::from))
+    }
+    #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         // SAFETY: as above.
         unsafe { to.cast::<[f32; 8]>().write(self.0) }

@@ -52,6 +52,9 @@ pub struct Recipe {
     pub average: Option<Averaging>,
     /// Data augmentation, for the source of the batches.
     pub augment: Augment,
+    /// Leave out the last batch of an epoch if it is smaller (`drop_last` of PyTorch's `DataLoader`).
+    #[serde(default)]
+    pub drop_last: bool,
     /// Evaluate every this many epochs, and after the last.
     pub evaluate_every: u32,
     /// Early stopping after this many evaluations in a row without improvement.
@@ -76,6 +79,22 @@ pub struct Augment {
     pub cutmix: f64,
     /// Label smoothing (Szegedy et al. 2016).
     pub smoothing: f64,
+    /// Whose RandAugment and random erasing.
+    #[serde(default)]
+    pub library: Library,
+}
+
+/// The library whose RandAugment and random erasing augment images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Library {
+    /// torchvision's: operations of one magnitude; erased values are 0, the mean.
+    #[default]
+    Torchvision,
+    /// timm's `rand-mM-mstd0.5-inc1` ([`TimmRandAugment`]), and erasing with noise (`--remode pixel`).
+    ///
+    /// [`TimmRandAugment`]: crate::data::augment::TimmRandAugment
+    Timm,
 }
 
 impl Default for Recipe {
@@ -96,6 +115,7 @@ impl Default for Recipe {
             clip: None,
             average: None,
             augment: Augment::default(),
+            drop_last: false,
             evaluate_every: 1,
             patience: None,
         }
@@ -103,8 +123,10 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// The paper's recipe for SE-ResNets on CIFAR (arXiv 2210.14151): SGD with momentum for 256 epochs, a learning rate
-    /// of 0.1 divided by 10 after epochs 85, 130 and 180; random crops and flips as in He et al. 2016.
+    /// The recipe of the authors' program for SE-ResNets on CIFAR (arXiv 2210.14151): SGD with momentum for 256 epochs, a
+    /// learning rate of 0.1 divided by 10 after epochs 85, 130 and 180; random crops and flips as in He et al. 2016; the
+    /// last batch of an epoch is left out if it is smaller. Their convolutions start Kaiming-normal, which is a matter of
+    /// the specification: `init = kaiming_normal`.
     pub fn se_resnet() -> Self {
         Self {
             epochs: 256,
@@ -125,19 +147,15 @@ impl Recipe {
                 flip: true,
                 ..Augment::default()
             },
+            drop_last: true,
             ..Self::default()
         }
     }
 
-    /// The recipe that arXiv 2210.14151 states for ConvMixers on CIFAR: AdamW for 200 epochs with a cosine schedule,
-    /// gradient clipping, RandAugment, random erasing, mixup and cutmix. Norms and biases have no weight decay.
-    ///
-    /// It follows the paper's text, not a program of its authors. ConvMixer's ImageNet recipe, which is a command
-    /// line of timm, also has random resized crops, horizontal flips, label smoothing of 0.1 (none is applied here),
-    /// erasing with noise instead of zeros, RandAugment `rand-m9-mstd0.5-inc1` (see [`RandAugment`] for the
-    /// differences) and a final learning rate of 1e-6. ConvMixer's own CIFAR script decays all parameters.
-    ///
-    /// [`RandAugment`]: crate::data::augment::RandAugment
+    /// The recipe of the authors' program for ConvMixers on CIFAR (arXiv 2210.14151), a command line of timm: AdamW for 200
+    /// epochs with a cosine schedule to 1e-6, gradient clipping, crops and flips, timm's RandAugment
+    /// (`rand-m9-mstd0.5-inc1`), random erasing with noise, mixup, cutmix and label smoothing. Norms and biases have no
+    /// weight decay. timm changes the learning rate after each epoch, this recipe after each step.
     pub fn convmixer() -> Self {
         Self {
             epochs: 200,
@@ -149,14 +167,17 @@ impl Recipe {
             }),
             decayed: Decayed::Kernels,
             rate: 1e-2,
-            schedule: Schedule::Cosine { last: 0.0 },
+            schedule: Schedule::Cosine { last: 1e-4 },
             clip: Some(1.0),
             augment: Augment {
+                crop: 4,
+                flip: true,
                 rand_augment: 9.0,
                 erase: 0.25,
                 mixup: 0.5,
                 cutmix: 0.5,
-                ..Augment::default()
+                smoothing: 0.1,
+                library: Library::Timm,
             },
             ..Self::default()
         }

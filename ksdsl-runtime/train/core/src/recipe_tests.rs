@@ -1,10 +1,10 @@
 //! Recipes of papers and programs.
 
-use super::Recipe;
-use crate::optim::Method;
+use super::{Augment, Library, Recipe};
+use crate::optim::{Decayed, Method};
 use crate::schedule::WarmUp;
 
-/// The values of the paper, arXiv 2210.14151.
+/// The values of the authors' program for arXiv 2210.14151 (`Cifar.py`).
 #[test]
 fn se_resnets_have_the_papers_recipe() {
     let recipe = Recipe::se_resnet();
@@ -27,9 +27,19 @@ fn se_resnets_have_the_papers_recipe() {
     ] {
         assert!((found / expected - 1.0).abs() < 1e-12, "{found} is not {expected}");
     }
+    assert_eq!(
+        recipe.augment,
+        Augment {
+            crop: 4,
+            flip: true,
+            ..Augment::default()
+        }
+    );
+    assert!(recipe.drop_last);
     recipe.check().unwrap();
 }
 
+/// The values of the authors' command line of timm.
 #[test]
 fn convmixers_have_the_papers_recipe() {
     let recipe = Recipe::convmixer();
@@ -40,10 +50,12 @@ fn convmixers_have_the_papers_recipe() {
     assert_eq!((adam.eps, adam.decay), (1e-3, 0.01));
     let augment = recipe.augment;
     assert_eq!((augment.rand_augment, augment.erase), (9.0, 0.25));
-    assert_eq!((augment.mixup, augment.cutmix), (0.5, 0.5));
+    assert_eq!((augment.mixup, augment.cutmix, augment.smoothing), (0.5, 0.5, 0.1));
+    assert_eq!((augment.crop, augment.flip, augment.library), (4, true, Library::Timm));
+    assert!(matches!(recipe.decayed, Decayed::Kernels));
     assert_eq!(recipe.rate_at(0, 391), 1e-2);
-    assert!((recipe.rate_at(100 * 391, 391) - 5e-3).abs() < 1e-12);
-    assert!(recipe.rate_at(200 * 391 - 1, 391) < 1e-8);
+    assert!((recipe.rate_at(100 * 391, 391) - (5e-3 + 5e-7)).abs() < 1e-12);
+    assert!((recipe.rate_at(200 * 391 - 1, 391) - 1e-6).abs() < 1e-9);
     recipe.check().unwrap();
 }
 

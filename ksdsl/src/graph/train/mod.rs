@@ -13,10 +13,11 @@ pub use learner::Training;
 pub use objective::{Classes, NextToken, Objective, Part};
 
 use super::{Graph, walk};
-use crate::ir::Network;
+use crate::ir::{self, Network};
 use crate::plan::tensors::{Stored as Planned, tensors};
 use initial::initial;
 use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated, to_bytes};
+pub use ksdsl_cpu::WeightType;
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
@@ -25,7 +26,7 @@ use ksdsl_train_core::optim::{floats, stored};
 use ksdsl_train_core::task::{TaskError, logits_of};
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 
@@ -119,6 +120,28 @@ impl Model {
     /// The same, to say how often its loops run.
     pub fn graph_mut(&mut self) -> &mut Graph<f32, CpuExec> {
         &mut self.graph
+    }
+
+    /// Rounds the kernels of linear layers and convolutions, also of a table that is shared with one, to a narrower type.
+    /// Decoding then reads fewer bytes; it computes with the rounded values in `f32`.
+    pub fn round_weights(&mut self, to: WeightType) {
+        let kernels = |layer: usize| {
+            let layer = self.graph.params.layer(layer);
+            let tensors = layer
+                .tensors
+                .iter()
+                .filter(|tensor| layer.is_weighted && tensor.part == ir::Part::Kernel);
+            tensors.map(|tensor| tensor.place).collect::<Vec<_>>()
+        };
+        let places: BTreeSet<usize> = (0..self.graph.network.layers.len()).flat_map(kernels).collect();
+        for place in places {
+            let outputs = self.graph.params.list()[place]
+                .shape
+                .first()
+                .copied()
+                .map_or(1, walk::size);
+            to.round(self.graph.params.get_mut(place), outputs);
+        }
     }
 
     /// The logits of a batch.

@@ -13,7 +13,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 /// A data loader: shuffles a [`Dataset`] every epoch, augments the images, and prefetches batches on worker threads.
-/// The last batch of an epoch may be smaller.
+/// The last batch of an epoch may be smaller; see [`Loader::drop_last`].
 ///
 /// A batch is a function of the data, the settings, the seed, the epoch and the step; it depends neither on the
 /// number of threads nor on interruptions. Without augmentation the batches equal those of
@@ -77,6 +77,7 @@ impl Loader {
                 tables: scaling.tables(),
                 seed,
                 augment: Augment::none(),
+                drop_last: false,
                 orders: Mutex::new(Vec::new()),
             }),
             workers,
@@ -89,22 +90,39 @@ impl Loader {
     /// Creates a loader with a recipe's batch size, seed and augmentation.
     pub fn of(recipe: &recipe::Recipe, data: impl Into<Arc<Dataset>>, scaling: &Scaling) -> Self {
         let batch = NonZeroUsize::new(recipe.batch).unwrap_or(NonZeroUsize::MIN);
-        Self::new(data, batch, scaling, recipe.seed).augment(recipe.augment.into())
+        Self::new(data, batch, scaling, recipe.seed)
+            .augment(Augment::of(&recipe.augment, scaling))
+            .drop_last(recipe.drop_last)
+    }
+
+    /// Leaves out the last batch of an epoch if it is smaller, unless it is the only one.
+    #[must_use]
+    pub fn drop_last(mut self, drop_last: bool) -> Self {
+        self.change(|recipe| recipe.drop_last = drop_last);
+        self
     }
 
     /// Sets the augmentation.
     #[must_use]
     pub fn augment(mut self, augment: Augment) -> Self {
-        self.recipe = Arc::new(Recipe {
-            augment,
-            orders: Mutex::new(Vec::new()),
-            data: Arc::clone(&self.recipe.data),
-            scaling: self.recipe.scaling.clone(),
-            tables: self.recipe.tables.clone(),
-            ..*self.recipe
-        });
-        self.running = None;
+        self.change(|recipe| recipe.augment = augment);
         self
+    }
+
+    /// Changes what decides on batches; they are made anew.
+    fn change(&mut self, change: impl FnOnce(&mut Recipe)) {
+        let old = &self.recipe;
+        let mut recipe = Recipe {
+            augment: old.augment.clone(),
+            orders: Mutex::new(Vec::new()),
+            data: Arc::clone(&old.data),
+            scaling: old.scaling.clone(),
+            tables: old.tables.clone(),
+            ..**old
+        };
+        change(&mut recipe);
+        self.recipe = Arc::new(recipe);
+        self.running = None;
     }
 
     /// Sets the number of workers, at most 64; with 0, batches are created on demand.
@@ -187,7 +205,11 @@ impl Source for Loader {
             ("scaling", format!("{:?}", recipe.scaling)),
             ("augmentation", format!("{:?}", recipe.augment)),
         ];
-        settings.map(|(name, value)| (name.to_owned(), value)).into()
+        let settings = settings.map(|(name, value)| (name.to_owned(), value)).into_iter();
+        let dropped = recipe
+            .drop_last
+            .then(|| ("last batch".to_owned(), "dropped".to_owned()));
+        settings.chain(dropped).collect()
     }
 }
 
@@ -200,6 +222,7 @@ struct Recipe {
     tables: Vec<[f32; 256]>,
     seed: u64,
     augment: Augment,
+    drop_last: bool,
     /// The orders of the epochs that were used last.
     orders: Mutex<Vec<(u32, Arc<[usize]>)>>,
 }
@@ -209,7 +232,11 @@ const ORDERS: usize = 2;
 
 impl Recipe {
     fn steps(&self) -> u64 {
-        self.data.len().div_ceil(self.batch.get()) as u64
+        let (images, batch) = (self.data.len(), self.batch.get());
+        match self.drop_last && images >= batch {
+            true => (images / batch) as u64,
+            false => images.div_ceil(batch) as u64,
+        }
     }
 
     /// The epoch, from 1, and the step, from 0, of a position.

@@ -1,5 +1,5 @@
 use super::Loader;
-use crate::data::augment::{Augment, Erase, Picture, Transform};
+use crate::data::augment::{Augment, Erase, Picture, RandAugment, Transform};
 use crate::data::{Dataset, Digits, Scaling, Sizes};
 use crate::recipe::Recipe;
 use crate::source::{HostBatch, Plain, Source};
@@ -22,10 +22,8 @@ fn size(batch: usize) -> NonZeroUsize {
 
 /// Every kind of change.
 fn everything() -> Augment {
-    let mut all = Augment::from(Recipe::convmixer().augment).smooth(0.1);
-    let cifar = Augment::cifar();
-    all.pictures.extend(cifar.pictures);
-    all
+    let scaling = Scaling::of(&data(23));
+    Augment::of(&Recipe::convmixer().augment, &scaling).then(RandAugment::default())
 }
 
 fn loader(augment: Augment, seed: u64) -> Loader {
@@ -51,6 +49,22 @@ fn without_changes_batches_are_the_plain_ones() {
         let batches: Vec<_> = loader.epoch(epoch, 0).map(Result::unwrap).collect();
         assert_eq!(batches, expected);
     }
+}
+
+#[test]
+fn short_last_batches_can_be_left_out() {
+    let lengths = |batch: usize, drop_last: bool| {
+        let data = data(23);
+        let scaling = Scaling::of(&data);
+        let mut loader = Loader::new(data, size(batch), &scaling, 1).drop_last(drop_last);
+        assert_eq!(loader.steps_per_epoch(), epoch(&mut loader, 1, 0).len() as u64);
+        epoch(&mut loader, 2, 0).iter().map(HostBatch::len).collect::<Vec<_>>()
+    };
+    assert_eq!(lengths(5, false), [5, 5, 5, 5, 3]);
+    assert_eq!(lengths(5, true), [5, 5, 5, 5]);
+    assert_eq!(lengths(23, true), [23]);
+    // Otherwise nothing would be trained on.
+    assert_eq!(lengths(30, true), [23]);
 }
 
 #[test]

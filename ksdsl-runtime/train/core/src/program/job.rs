@@ -7,7 +7,6 @@ use crate::recipe::Recipe;
 use crate::record::Observer;
 use crate::run::{Companion, Opening};
 use crate::trainer::Trainer;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,9 +57,7 @@ impl<'j, D> Job<'j, D> {
 impl<'j> Job<'j> {
     /// The batches of the run.
     pub fn source(&self) -> Loader {
-        let batch = NonZeroUsize::new(self.recipe.batch).unwrap_or(NonZeroUsize::MIN);
-        let (data, seed) = (self.data, self.recipe.seed);
-        Loader::new(Arc::clone(&data.training), batch, &data.scaling, seed).augment(self.recipe.augment.into())
+        Loader::of(&self.recipe, Arc::clone(&self.data.training), &self.data.scaling)
     }
 
     /// The trainer of the run.

@@ -126,6 +126,19 @@ impl Picture {
         });
     }
 
+    /// Inverts all values: `v` becomes `255 - v`.
+    pub fn invert(&mut self) {
+        self.look_up(|pixel| 255 - pixel);
+    }
+
+    /// Adds to values below 128, up to 255.
+    pub fn solarize_add(&mut self, added: u8) {
+        self.look_up(|pixel| match pixel {
+            0..128 => pixel.saturating_add(added),
+            _ => pixel,
+        });
+    }
+
     /// Keeps the `bits` highest bits of each value, 0 to 8.
     pub fn posterize(&mut self, bits: u32) {
         let mask = (0xFF00_u32 >> bits.min(8)) as u8;

@@ -50,6 +50,16 @@ impl Default for Erasing {
 }
 
 impl Erasing {
+    /// timm's `RandomErasing` with `mode="pixel"`: area 0.02 to 1/3, aspect ratio 0.3 to 1 / 0.3, noise.
+    pub fn timm(probability: f64) -> Self {
+        Self {
+            probability,
+            area: (0.02, 1.0 / 3.0),
+            ratio: (0.3, 1.0 / 0.3),
+            filling: Filling::Noise,
+        }
+    }
+
     /// Rows and columns of the rectangle that covers `area` of an image of `height x width` and is `ratio` times
     /// as high as wide; `None` if it does not lie within.
     pub fn rectangle((height, width): (usize, usize), area: f64, ratio: f64) -> Option<(usize, usize)> {

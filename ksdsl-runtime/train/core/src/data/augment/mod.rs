@@ -24,17 +24,20 @@ mod jitter;
 mod mix;
 mod picture;
 mod policy;
+mod timm;
 
 pub use erase::{Cutout, Erase, Erasing, Filling};
-pub use geometry::{HorizontalFlip, PaddedCrop};
+pub use geometry::{HorizontalFlip, PaddedCrop, Sampling};
 pub use jitter::ColorJitter;
 pub use mix::{Mix, smooth};
 #[cfg(feature = "pictures")]
 pub(super) use picture::lightness;
 pub use picture::{Picture, Transform};
 pub use policy::{Operation, RandAugment};
+pub use timm::{TimmOperation, TimmRandAugment};
 
-use crate::recipe;
+use super::Scaling;
+use crate::recipe::{self, Library};
 use std::sync::Arc;
 
 /// The augmentation of a run, in order of application: transforms of images, of scaled values, of batches, of targets.
@@ -91,10 +94,10 @@ impl Augment {
     }
 }
 
-impl From<recipe::Augment> for Augment {
-    /// The augmentation of a recipe, in this order: crop, flip, RandAugment (two operations), erasing (with 0, the
-    /// mean), mixup or cutmix of every batch, label smoothing.
-    fn from(wanted: recipe::Augment) -> Self {
+impl Augment {
+    /// The augmentation of a recipe, in this order: crop, flip, RandAugment, erasing, mixup or cutmix of every batch, label
+    /// smoothing. timm's RandAugment fills with the mean of the training images.
+    pub fn of(wanted: &recipe::Augment, scaling: &Scaling) -> Self {
         let mut augment = Self::none();
         if wanted.crop > 0 {
             augment = augment.then(PaddedCrop { pad: wanted.crop });
@@ -102,13 +105,25 @@ impl From<recipe::Augment> for Augment {
         if wanted.flip {
             augment = augment.then(HorizontalFlip::default());
         }
-        if wanted.rand_augment > 0.0 {
-            augment = augment.then(RandAugment::of_ten(wanted.rand_augment));
+        let (magnitude, probability) = (wanted.rand_augment, wanted.erase);
+        match wanted.library {
+            _ if magnitude == 0.0 => {}
+            Library::Torchvision => augment = augment.then(RandAugment::of_ten(magnitude)),
+            Library::Timm => {
+                augment = augment.then(TimmRandAugment {
+                    magnitude,
+                    deviation: 0.5,
+                    fill: scaling.mean.iter().map(|mean| mean.round() as u8).collect(),
+                });
+            }
         }
-        if wanted.erase > 0.0 {
-            augment = augment.erase(Erasing {
-                probability: wanted.erase,
-                ..Erasing::default()
+        if probability > 0.0 {
+            augment = augment.erase(match wanted.library {
+                Library::Torchvision => Erasing {
+                    probability,
+                    ..Erasing::default()
+                },
+                Library::Timm => Erasing::timm(probability),
             });
         }
         if wanted.mixup > 0.0 || wanted.cutmix > 0.0 {
@@ -126,3 +141,5 @@ impl From<recipe::Augment> for Augment {
 mod distribution_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timm_tests;

@@ -91,9 +91,7 @@ impl Operation {
 /// A strength is a fraction of the maximum; libraries scale it differently: timm from 0 to 10
 /// ([`RandAugment::of_ten`]), torchvision from 0 to 30 ([`RandAugment::of_thirty`]).
 ///
-/// This is torchvision's RandAugment at timm's scale, not timm's RandAugment: timm applies each of the two operations
-/// with probability 0.5 only, has other operations (such as `Invert`, `SolarizeAdd`, and with `inc1` variants whose
-/// effect grows with the magnitude), another `Posterize`, and with `mstd0.5` adds noise to the magnitude.
+/// This is torchvision's RandAugment; timm's is [`TimmRandAugment`](super::TimmRandAugment).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RandAugment {
     /// The number of operations.

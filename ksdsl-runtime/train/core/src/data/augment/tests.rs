@@ -18,13 +18,13 @@
 
 use super::erase::Erasing;
 use super::mix::{cutmix, mixup};
-use super::{Augment, Cutout, Mix, Operation, Picture, RandAugment, smooth};
+use super::{Augment, Cutout, Mix, Operation, Picture, RandAugment, Scaling, TimmRandAugment, smooth};
 use crate::recipe::{self, Recipe};
 use crate::source::HostBatch;
 use flate2::Crc;
 
 /// The picture of the Python lines above.
-fn picture(channels: usize, height: usize, width: usize) -> Picture {
+pub(super) fn picture(channels: usize, height: usize, width: usize) -> Picture {
     let pixels = (0..channels * height * width).map(|i| {
         let (c, y, x) = (i / (height * width), i / width % height, i % width);
         ((c * 89 + y * 37 + x * 71 + x * y * 13 + c * x * 7) % 256) as u8
@@ -32,7 +32,7 @@ fn picture(channels: usize, height: usize, width: usize) -> Picture {
     Picture::new(channels, height, width, pixels.collect())
 }
 
-fn crc(picture: &Picture) -> u32 {
+pub(super) fn crc(picture: &Picture) -> u32 {
     let mut crc = Crc::new();
     crc.update(&picture.pixels);
     crc.sum()
@@ -315,22 +315,41 @@ fn strengths_are_parts_of_the_greatest() {
 /// What a recipe asks for happens, and what it does not ask for does not.
 #[test]
 fn recipes_become_changes() {
-    let text = |augment: recipe::Augment| format!("{:?}", Augment::from(augment));
+    let scaling = Scaling {
+        mean: vec![125.3, 122.9, 113.9],
+        deviation: vec![63.0, 62.1, 66.7],
+    };
+    let text = |augment: recipe::Augment| format!("{:?}", Augment::of(&augment, &scaling));
     let none = Augment::none();
     assert_eq!(text(recipe::Augment::default()), format!("{none:?}"));
     assert_eq!(text(Recipe::se_resnet().augment), format!("{:?}", Augment::cifar()));
-    let conv_mixer = Augment::none()
-        .then(RandAugment::of_ten(9.0))
-        .erase(Erasing {
-            probability: 0.25,
-            ..Erasing::default()
-        })
-        .mix(Mix {
-            mixup: 0.5,
-            cutmix: 0.5,
-            ..Mix::default()
-        });
+    let mix = Mix {
+        mixup: 0.5,
+        cutmix: 0.5,
+        ..Mix::default()
+    };
+    let timm = TimmRandAugment {
+        magnitude: 9.0,
+        deviation: 0.5,
+        fill: vec![125, 123, 114],
+    };
+    let conv_mixer = Augment::cifar()
+        .then(timm)
+        .erase(Erasing::timm(0.25))
+        .mix(mix)
+        .smooth(0.1);
     assert_eq!(text(Recipe::convmixer().augment), format!("{conv_mixer:?}"));
+    let torchvision = recipe::Augment {
+        rand_augment: 9.0,
+        erase: 0.25,
+        ..recipe::Augment::default()
+    };
+    let erasing = Erasing {
+        probability: 0.25,
+        ..Erasing::default()
+    };
+    let as_torchvision = Augment::none().then(RandAugment::of_ten(9.0)).erase(erasing);
+    assert_eq!(text(torchvision), format!("{as_torchvision:?}"));
     let smooth = recipe::Augment {
         smoothing: 0.1,
         ..recipe::Augment::default()
