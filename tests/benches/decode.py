@@ -62,7 +62,7 @@ def systems(chosen: argparse.Namespace) -> list[System]:
     for weights in WEIGHTS:
         for visits in VISITS:
             depth = chosen.depth // visits
-            command = (str(chosen.worker.resolve()), str(NET), "mobilellm", *lengths, weights, f"depth={depth}", f"visits={visits}")
+            command = (str(chosen.worker.resolve()), str(NET), "mobilellm_125m", *lengths, weights, f"depth={depth}", f"visits={visits}")
             all_of_them.append(System(f"ours, {weights}, {name_of(visits)}", command))
     if chosen.ours:
         return all_of_them

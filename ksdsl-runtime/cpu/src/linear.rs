@@ -223,10 +223,15 @@ impl<E: CpuReal> Factors<'_, E> {
     }
 }
 
-/// Rows of a part of the kernel gradient, or `None` where tasks of [`product_rows`] outputs are cut.
+/// Rows of a part of the kernel gradient, or `None` where tasks of [`product_rows`] outputs are cut: from so many rows on that
+/// there are eight parts, or else too few to deal out evenly.
 pub(super) fn gradient_part(size: &LinearSize) -> Option<usize> {
-    (size.rows >= 4 * size.outputs).then(|| par::items_per_part(size.rows, 256, 8))
+    (size.rows >= 4 * size.outputs && size.rows >= 8 * LEAST_PART)
+        .then(|| par::items_per_part(size.rows, LEAST_PART, 8))
 }
+
+/// Least rows of a part of the kernel gradient.
+const LEAST_PART: usize = 256;
 
 /// Adds the gradient with respect to the kernel to `gradient`; the first visit writes it.
 ///

@@ -11,7 +11,7 @@ use ksdsl_train_core::program::data::Kind;
 use ksdsl_train_core::program::sweep::{self, Options, Part};
 use ksdsl_train_core::recipe::Changes;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
 use std::num::NonZeroU32;
@@ -113,11 +113,15 @@ impl Study {
                 });
             }
         }
-        let mut labels = BTreeSet::new();
-        match all.iter().find(|network| !labels.insert(&network.label)) {
-            Some(twice) => Err(wrong(&format_args!("two networks have the label `{}`", twice.label))),
-            None => Ok(all),
+        let mut folders = BTreeMap::new();
+        for Labelled { label, .. } in &all {
+            if let Some(other) = folders.insert(sweep::folder_of(label), label) {
+                return Err(wrong(&format_args!(
+                    "the labels `{other}` and `{label}` name the same run folders"
+                )));
+            }
         }
+        Ok(all)
     }
 }
 
@@ -182,13 +186,15 @@ impl Training {
         let tokens = self.tokens.as_ref().map(|tokens| tokens.parse());
         let tokens = tokens.transpose().map_err(|error| format!("`tokens`: {error}"))?;
         let (recipe, changes) = self.recipe()?;
+        let file = recipe.as_ref().map(|recipe| folder.join(recipe));
+        let file = file.filter(|file| file.exists()).map(|file| file.to_string_lossy().into_owned());
         Ok(sweep::Training {
             data: data.map(|data| data.from_folder(folder)),
             tokens,
             images: self.images,
             seed: self.seed,
             seeds: self.seeds,
-            recipe,
+            recipe: file.or(recipe),
             changes,
         })
     }

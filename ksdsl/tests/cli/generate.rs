@@ -121,6 +121,84 @@ fn what_cannot_be_generated_is_said() {
     assert!(refused(&["small.ksn", "--weights", "none.safetensors"]).contains("none.safetensors"));
 }
 
+/// As with the weights of a checkpoint that are rounded here: to the upper 16 bits, to the nearest with ties to even; and to
+/// multiples of a factor for each row, here with the greatest value of each row 127 times a number of few digits.
+#[test]
+fn weight_types_round_the_kernels_of_linear_layers() {
+    let folder = folder();
+    let spec = ksdsl::spec::Spec::parse("small.ksn", BYTES);
+    let (network, _) = spec.compile_one().unwrap();
+    let path = |name: &str| folder.0.path().join(name);
+    let model = ksdsl::graph::train::Model::new(&network, 3);
+    model.save(&path("model.safetensors")).unwrap();
+    let bytes = std::fs::read(path("model.safetensors")).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let tensors: serde_json::Value = serde_json::from_slice(&bytes[8..header]).unwrap();
+    // Every tensor of two sizes is a kernel or the table that the head shares.
+    let changed = |change: &dyn Fn(&mut [f32], usize)| {
+        let mut bytes = bytes.clone();
+        for (name, tensor) in tensors
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| *name != "__metadata__")
+        {
+            let shape: Vec<usize> = serde_json::from_value(tensor["shape"].clone()).unwrap();
+            let [from, to]: [usize; 2] = serde_json::from_value(tensor["data_offsets"].clone()).unwrap();
+            if shape.len() != 2 {
+                continue;
+            }
+            let part = &mut bytes[header + from..header + to];
+            let mut values: Vec<f32> = part
+                .chunks(4)
+                .map(|value| f32::from_le_bytes(value.try_into().unwrap()))
+                .collect();
+            assert_eq!(values.len(), shape[0] * shape[1], "{name}");
+            values.chunks_mut(shape[1]).for_each(|row| change(row, shape[0]));
+            let values = values.iter().flat_map(|value| value.to_le_bytes());
+            part.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+        }
+        bytes
+    };
+    let bf16 = |row: &mut [f32], _: usize| {
+        for value in row {
+            let (below, above) = (
+                value.to_bits() & 0xFFFF_0000,
+                (value.to_bits() & 0xFFFF_0000) + 0x1_0000,
+            );
+            let [below, above] = [below, above].map(f32::from_bits);
+            let [down, up] = [*value - below, above - *value].map(f32::abs);
+            let even = below.to_bits() & 0x1_0000 == 0;
+            *value = if down < up || down == up && even { below } else { above };
+        }
+    };
+    let int8 = |row: &mut [f32], _: usize| {
+        let greatest = row.iter().fold(0.0, |most: f32, value| most.max(value.abs()));
+        let factor = f64::from(greatest) / 127.0;
+        // The next number of 17 binary digits.
+        let digits = factor.log2().floor() - 16.0;
+        let factor = (factor / digits.exp2()).ceil() * digits.exp2();
+        for value in row {
+            *value = ((f64::from(*value) / factor).round_ties_even() * factor) as f32;
+        }
+    };
+    for (name, change) in [("bf16", &bf16 as &dyn Fn(&mut [f32], usize)), ("int8", &int8)] {
+        std::fs::write(path("rounded.safetensors"), changed(change)).unwrap();
+        let ids = |more: &[&str]| {
+            text(
+                &folder,
+                &[&["--ids", "7,1,30", "--tokens", "60", "--seed", "2"], more].concat(),
+            )
+        };
+        let rounded = ids(&["--weights", "rounded.safetensors"]);
+        assert_eq!(ids(&["--weights", "model.safetensors", "--weight-type", name]), rounded);
+        assert_eq!(
+            ids(&["--weights", "rounded.safetensors", "--weight-type", name]),
+            rounded
+        );
+    }
+}
+
 #[test]
 fn a_run_on_text_generates_text() {
     let folder = folder();

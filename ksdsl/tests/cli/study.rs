@@ -120,7 +120,9 @@ fn mistakes_in_studies_are_told_with_their_place() {
         refused("depth = [2, 3]", "depth = [2, 1979-05-27]")
             .contains("`shared`: `depth`: parameters have no values of type datetime")
     );
-    assert!(refused("depth = [2, 3]", "depth = [2, 2]").contains("the label `shared, depth = 2`"));
+    assert!(
+        refused("depth = [2, 3]", "depth = [2, 2]").contains("the labels `shared, depth = 2` and `shared, depth = 2`")
+    );
     assert!(refused("epochs = 1,", "seed = 1,").contains("`seed` and `seeds`"));
     assert!(refused("images = 128", "data = \"mnist\"").contains("`data`: expected digits"));
 }

@@ -1,5 +1,6 @@
 //! `sweep`: trains many networks and compares them: one network with many values of its parameters, or a study.
 
+use super::choose::plain;
 use super::data::Kind;
 use super::output::print;
 use super::run_options::{Changes, RunOptions};
@@ -89,6 +90,12 @@ pub fn run(program: &dyn Program, options: &Options, names: &[String]) -> Done {
     let plan = Plan::new((program, None), &options.runs, true, stop)?;
     let folders = |runs: &[Trained]| -> Vec<PathBuf> { runs.iter().map(|run| run.folder.clone()).collect() };
     of_plans(&[plan], &|runs| Ok(Sweep::read(names, folders(runs))?))
+}
+
+/// The beginning of the names of the run folders of a network of a study: its label with other characters than letters, digits
+/// and `-._` replaced. Those of a study must differ.
+pub fn folder_of(label: &str) -> String {
+    plain(label)
 }
 
 /// A network of a study, with what its runs are called.
