@@ -187,7 +187,9 @@ impl Training {
         let tokens = tokens.transpose().map_err(|error| format!("`tokens`: {error}"))?;
         let (recipe, changes) = self.recipe()?;
         let file = recipe.as_ref().map(|recipe| folder.join(recipe));
-        let file = file.filter(|file| file.exists()).map(|file| file.to_string_lossy().into_owned());
+        let file = file
+            .filter(|file| file.exists())
+            .map(|file| file.to_string_lossy().into_owned());
         Ok(sweep::Training {
             data: data.map(|data| data.from_folder(folder)),
             tokens,

@@ -3,6 +3,7 @@
 use super::Folder;
 use super::train::TINY;
 use std::fs;
+use std::path::Path;
 
 const STUDY: &str = r#"
 [training]
@@ -164,5 +165,30 @@ fn options_do_not_contradict_studies() {
         let (status, error) = folder.refused(&[&["sweep", "studies/small.toml"], &option[..]].concat());
         assert_eq!(status, 2);
         assert!(error.contains("states networks, data, recipe and seeds"), "{error}");
+    }
+}
+
+/// Their networks are there and take what they are given; what is missing here are the data sets.
+#[test]
+fn studies_of_the_repository_fail_for_want_of_data_alone() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    for (study, networks) in [
+        ("cifar/paper.toml", 10),
+        ("cifar/mappings.toml", 12),
+        ("shakespeare.toml", 7),
+    ] {
+        let text = fs::read_to_string(examples.join(study)).unwrap();
+        assert_eq!(text.matches("[[network]]").count(), networks, "{study}");
+        // Files are named as seen from the study; the data of one comes with the program.
+        let folder = examples.join(study).parent().unwrap().canonicalize().unwrap();
+        let text = text
+            .replace("file = \"", &format!("file = \"{}/", folder.display()))
+            .replace("text:shakespeare", "text:missing.txt");
+        let here = Folder::with(&[("study.toml", &text)]);
+        let (_, error) = here.refused(&["sweep", "study.toml"]);
+        assert!(
+            error.contains("missing.txt") || error.contains("cifar-10-binary.tar.gz"),
+            "{study}: {error}"
+        );
     }
 }
