@@ -294,16 +294,16 @@ fn layer_norm() {
 #[test]
 fn attend() {
     check_gradients!(|q: Rank4<2, 4, 2, 3>, k: Rank4<2, 4, 2, 3>, v: Rank4<2, 4, 2, 3>| {
-        op::Attend::<2>::apply(read(&q), read(&k), read(&v)).unwrap()
+        op::Attend::<2, 2, false>::apply(read(&q), read(&k), read(&v)).unwrap()
     });
     // Self-attention: all three gradients come together in one map.
     check_gradients!(|x: Rank4<1, 3, 4, 1>| {
         let (q, k) = read(&x).fork().unwrap();
         let (k, v) = k.fork().unwrap();
-        op::Attend::<1>::apply(q, k, v).unwrap()
+        op::Attend::<1, 1, false>::apply(q, k, v).unwrap()
     });
     check_gradients!(|q: Rank4<1, 2, 1, 1>, k: Rank4<1, 2, 1, 1>, v: Rank4<1, 2, 1, 1>| {
-        op::Attend::<2>::apply(read(&q), read(&k), read(&v)).unwrap()
+        op::Attend::<2, 2, false>::apply(read(&q), read(&k), read(&v)).unwrap()
     });
 }
 

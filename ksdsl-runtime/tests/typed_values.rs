@@ -371,7 +371,7 @@ fn multi_head_attention_is_pytorch_s() {
     let q: Taped = Pointwise::apply(q, &kernels[0], &biases[0]).unwrap();
     let k: Taped = Pointwise::apply(k, &kernels[1], &biases[1]).unwrap();
     let v: Taped = Pointwise::apply(v, &kernels[2], &biases[2]).unwrap();
-    let joined: Taped = op::Attend::<2>::apply(q, k, v).unwrap();
+    let joined: Taped = op::Attend::<2, 2, false>::apply(q, k, v).unwrap();
     let got: Taped = Pointwise::apply(joined, &out, &out_bias).unwrap();
     let got = got.into_tensor().unwrap();
     assert_close(&got.as_vec(), &y);

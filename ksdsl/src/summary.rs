@@ -1,16 +1,23 @@
 //! The resolved network as data: stable, readable, serialisable. Used by `ksn summary` and by architecture
 //! snapshots.
 
-use crate::analyse::{Analysis, analyse};
+mod parts;
+mod text;
+
+#[cfg(feature = "memory")]
+use crate::analyse::Analysis;
+use crate::analyse::analyse;
 #[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
 #[cfg(feature = "memory")]
 use crate::graph::traffic;
-use crate::ir::{Count, Group, Layer, Network, Port, Visit, join_sizes};
+use crate::ir::{Count, Network, Port, join_sizes};
 use crate::value::Value;
+#[cfg(any(feature = "cli", feature = "lsp"))]
+pub(crate) use parts::traits;
+use parts::{groups, layers, mappings};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// A resolved network. Serialises the same on every run; displays as a short text made for
 /// snapshot tests.
@@ -329,100 +336,6 @@ fn loops(network: &Network) -> Vec<LoopSummary> {
     network.loops.iter().map(of).collect()
 }
 
-fn groups(network: &Network) -> Vec<SharedKernel> {
-    let mut kernels = Vec::new();
-    for group in &network.groups {
-        let tensors = group.tensors();
-        let parameters = tensors
-            .iter()
-            .filter(|tensor| tensor.trainable)
-            .map(|t| t.shape.iter().product::<u64>())
-            .sum();
-        let mut parts: Vec<&'static str> = group
-            .parts
-            .iter()
-            .map(|part| match part {
-                crate::ir::Part::Kernel => "kernel",
-                crate::ir::Part::Bias => "bias",
-                crate::ir::Part::Norm => "norm",
-            })
-            .collect();
-        parts.dedup();
-        let mut visits = vec![Vec::new(); group.kernels as usize];
-        for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
-            visits[*kernel as usize].push(network.layers[*layer].path.to_string());
-        }
-        for (kernel, visits) in (0..group.kernels).zip(visits) {
-            kernels.push(SharedKernel {
-                name: group.kernel_name(kernel),
-                parts: parts.clone(),
-                shape: tensors.first().map(|tensor| tensor.shape.clone()).unwrap_or_default(),
-                parameters,
-                visits,
-            });
-        }
-    }
-    kernels
-}
-
-fn mappings(network: &Network) -> Vec<MappingSummary> {
-    let of = |group: &Group| {
-        group.mapping.as_ref().map(|mapping| MappingSummary {
-            group: group.name.clone(),
-            mapping: mapping.words.clone(),
-            kernels: mapping.kernels.clone(),
-        })
-    };
-    network.groups.iter().filter_map(of).collect()
-}
-
-#[cfg_attr(not(feature = "memory"), allow(unused_variables))]
-fn layers(network: &Network, analysis: &Analysis, batch: u64) -> Vec<LayerSummary> {
-    let name = |visit: Visit| network.groups[visit.group].kernel_name(visit.kernel);
-    #[cfg(feature = "memory")]
-    let fused = memory::fused(network, batch);
-    network
-        .layers
-        .iter()
-        .zip(&analysis.layers)
-        .enumerate()
-        .map(|(id, (layer, cost))| LayerSummary {
-            path: layer.path.to_string(),
-            op: layer.op.word(),
-            details: details(layer),
-            input: layer.input.sizes(),
-            output: layer.output.sizes(),
-            kernel: layer.op.kernel_shape(),
-            group: layer.kernel.map(name),
-            bias_group: layer.bias.filter(|bias| Some(*bias) != layer.kernel).map(name),
-            stored: cost.stored,
-            unshared: cost.used,
-            macs: cost.macs,
-            #[cfg(feature = "memory")]
-            algorithm: memory::algorithm(network, layer, batch),
-            #[cfg(feature = "memory")]
-            fused: fused[id],
-        })
-        .collect()
-}
-
-fn details(layer: &Layer) -> String {
-    let mut words = traits(layer);
-    words.extend(layer.iterations.map(|most| format!("up to {most} times")));
-    words.join(", ")
-}
-
-/// What distinguishes a layer from others of its kind, wherever it stands.
-pub(crate) fn traits(layer: &Layer) -> Vec<String> {
-    let mut words = layer.op.details();
-    words.extend(layer.combined.map(|kernels| format!("combines {kernels} kernels")));
-    words.extend(layer.view.transposed.then(|| "transposed kernel".to_owned()));
-    words.extend(layer.view.slice.then(|| "slice of the kernel".to_owned()));
-    words.extend(layer.rank.map(|rank| format!("private low_rank({rank})")));
-    words.extend(layer.scaled.then(|| "private scale".to_owned()));
-    words
-}
-
 /// `1,223,002`.
 #[cfg(any(feature = "cli", feature = "lsp"))]
 pub(crate) fn thousands(number: u64) -> String {
@@ -435,96 +348,4 @@ pub(crate) fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-/// Visits shown in the text form of a mapping before the rest is only counted.
-const VISITS: usize = 64;
-
-/// `s_conv by cycle(groups = 3) at sandwich: _ 0 1 2 0 _`.
-impl fmt::Display for MappingSummary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} by {}:", self.group, self.mapping)?;
-        for kernel in self.kernels.iter().take(VISITS) {
-            match kernel {
-                Some(kernel) => write!(f, " {kernel}")?,
-                None => write!(f, " _")?,
-            }
-        }
-        match self.kernels.len().saturating_sub(VISITS) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
-        }
-    }
-}
-
-/// As the language writes it.
-impl fmt::Display for Setting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Setting::Int(value) => write!(f, "{value}"),
-            Setting::Float(value) => write!(f, "{value:?}"),
-            Setting::Bool(value) => write!(f, "{value}"),
-            Setting::Text(text) => f.write_str(text),
-            Setting::List(items) => {
-                let items: Vec<String> = items.iter().map(Setting::to_string).collect();
-                write!(f, "[{}]", items.join(", "))
-            }
-        }
-    }
-}
-
-/// A diff-friendly text form: one line per layer and per shared kernel.
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings: Vec<String> = self
-            .settings
-            .iter()
-            .map(|(name, value)| format!("{name} = {value}"))
-            .collect();
-        writeln!(f, "net {}({})", self.name, settings.join(", "))?;
-        writeln!(f, "{} -> {}", self.input_in_words(), self.output_in_words())?;
-        writeln!(
-            f,
-            "parameters {} of {} unshared, buffers {}",
-            self.parameters.trainable, self.parameters.unshared, self.parameters.buffers
-        )?;
-        write!(f, "multiply-adds {}", self.macs)?;
-        for LoopSummary { name, most } in &self.loops {
-            write!(f, ", `{name}` up to {most} times")?;
-        }
-        writeln!(f)?;
-        writeln!(f, "\nshared kernels: {}", self.groups.len())?;
-        for group in &self.groups {
-            writeln!(
-                f,
-                "  {} {} ({}): {}",
-                group.name,
-                join_sizes(&group.shape),
-                group.parts.join(", "),
-                group.visits.join(" ")
-            )?;
-        }
-        if !self.mappings.is_empty() {
-            writeln!(f, "\nmappings: {}", self.mappings.len())?;
-        }
-        for mapping in &self.mappings {
-            writeln!(f, "  {mapping}")?;
-        }
-        writeln!(f, "\nlayers: {}", self.layers.len())?;
-        for layer in &self.layers {
-            write!(f, "  {}: {}", layer.path, layer.op)?;
-            if !layer.details.is_empty() {
-                write!(f, " ({})", layer.details)?;
-            }
-            write!(f, " {} -> {}", join_sizes(&layer.input), join_sizes(&layer.output))?;
-            if let Some(group) = &layer.group {
-                write!(f, " [{group}]")?;
-            }
-            if let Some(group) = &layer.bias_group {
-                write!(f, " [bias: {group}]")?;
-            }
-            writeln!(f)?;
-        }
-        Ok(())
-    }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Benchmarks KSDSL against PyTorch, ONNX Runtime and OpenVINO on the same CPUs.
 
-    cargo build --release -p ksdsl-examples --bin bench_worker
+    cargo build --release -p ksdsl-benches
     pip install torch onnxruntime onnx openvino safetensors numpy
     python tests/benches/peers.py
 

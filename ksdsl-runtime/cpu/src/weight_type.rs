@@ -41,7 +41,10 @@ impl WeightType {
     /// # Panics
     /// If the channels are not of one size.
     pub fn round(self, values: &mut [f32], outputs: usize) {
-        assert!(outputs > 0 && values.len() % outputs == 0, "channels of one size");
+        assert!(
+            outputs > 0 && values.len().is_multiple_of(outputs),
+            "channels of one size"
+        );
         match self {
             Self::F32 => {}
             Self::Bf16 => values.iter_mut().for_each(|value| *value = bf16(*value)),

@@ -14,6 +14,7 @@ mod exec;
 mod gather;
 mod gpu;
 mod grid;
+mod handle;
 mod layers;
 mod loops;
 mod norms;
@@ -24,5 +25,5 @@ mod update;
 
 pub use buf::{CudaBuf, CudaKernel, CudaKernelGradient};
 pub use error::Error;
-pub use exec::CudaExec;
+pub use handle::CudaExec;
 pub use real::{CudaReal, Precision};

@@ -2,8 +2,8 @@
 
 use super::buf::CudaBuf;
 use super::error::Error;
-use super::exec::CudaExec;
 use super::grid::Grid;
+use super::handle::CudaExec;
 use super::layers::{Done, int, long};
 use super::real::CudaReal;
 use super::source::Arg;

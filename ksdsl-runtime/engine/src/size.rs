@@ -36,6 +36,15 @@ impl MapSize {
         }
     }
 
+    /// The size of maps of one pixel with these channels.
+    pub fn of_one_pixel(self) -> Self {
+        Self {
+            height: 1,
+            width: 1,
+            ..self
+        }
+    }
+
     /// Whether NCHW and NHWC are the same order: one pixel or one channel.
     pub fn has_one_layout(&self) -> bool {
         self.height * self.width == 1 || self.channels == 1

@@ -12,39 +12,11 @@ use ksdsl_engine::ops::{self, Operation};
 
 /// Scaled dot-product attention with `HEADS` heads: PyTorch's `scaled_dot_product_attention`. The
 /// tokens are the positions of maps, row by row; head `h` has the channels from
-/// `h * channels / HEADS` on.
-pub struct Attend<const HEADS: usize>;
+/// `h * channels / HEADS` on. There are `KEY_HEADS` heads of keys and values, each of which serves as many heads of queries
+/// (Ainslie et al. 2023). With a mask, if `CAUSAL`, a query sees only the keys up to its own position.
+pub struct Attend<const HEADS: usize, const KEY_HEADS: usize, const CAUSAL: bool>;
 
-impl<const HEADS: usize> Attend<HEADS> {
-    /// What each query, a position of `q`, finds in the values `v` by the keys `k`.
-    ///
-    /// # Panics
-    /// If batch sizes are known at run time only and differ (as dfdx's own operations do).
-    pub fn apply<B: Dim, const C: usize, const H: usize, const W: usize, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
-        q: Map<B, C, H, W, E, D, T>,
-        k: Map<B, C, H, W, E, D, T>,
-        v: Map<B, C, H, W, E, D, T>,
-    ) -> Result<Map<B, C, H, W, E, D, T>, D::Err> {
-        const {
-            assert!(
-                HEADS > 0 && C.is_multiple_of(HEADS),
-                "the heads must divide the channels"
-            );
-        }
-        let shape = q.shape;
-        assert!(
-            shape == k.shape && shape == v.shape,
-            "queries, keys and values of different batch sizes"
-        );
-        q.then(shape, |q| ops::Attend::full(HEADS).run([q, k.untyped, v.untyped], []))
-    }
-}
-
-/// As [`Attend`] with `KEY_HEADS` heads of keys and values, each of which serves as many heads of queries (Ainslie et al.
-/// 2023), and with a mask if `CAUSAL`: a query sees only the keys up to its own position.
-pub struct GroupedAttend<const HEADS: usize, const KEY_HEADS: usize, const CAUSAL: bool>;
-
-impl<const HEADS: usize, const KEY_HEADS: usize, const CAUSAL: bool> GroupedAttend<HEADS, KEY_HEADS, CAUSAL> {
+impl<const HEADS: usize, const KEY_HEADS: usize, const CAUSAL: bool> Attend<HEADS, KEY_HEADS, CAUSAL> {
     /// What each query, a position of `q`, finds in the values `v` by the keys `k`, which may have other positions.
     ///
     /// # Panics

@@ -52,9 +52,7 @@ mod window;
 
 pub use activation::{gelu, gelu_tanh, hard_swish, relu, relu6, sigmoid, silu};
 pub use apply::{apply, apply_pair, apply_with};
-pub use attention::{
-    Attend, GroupedAttend, biased_attend, masked_attend, position_embedding, position_embedding_of_tokens,
-};
+pub use attention::{Attend, biased_attend, masked_attend, position_embedding, position_embedding_of_tokens};
 pub use combine::{add, gate, gate_positions, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;

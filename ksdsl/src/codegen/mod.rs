@@ -13,6 +13,7 @@ mod module;
 mod names;
 mod runtime;
 mod shared;
+mod stub;
 mod types;
 
 pub use runtime::{InvalidPath, Runtime};
@@ -61,7 +62,7 @@ pub fn stub(name: &str, network: Option<&Network>, runtime: &Runtime) -> TokenSt
     in_module(
         &names::ident(name),
         comment::line("A network with errors."),
-        model::stub(network),
+        stub::stub(network),
         runtime,
     )
 }

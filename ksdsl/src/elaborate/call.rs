@@ -2,7 +2,8 @@
 
 use super::callees::current;
 use super::join::arm;
-use super::{Elaborator, KnownBlock, Unshared, budget, product};
+use super::shapes::product;
+use super::{Elaborator, KnownBlock, Unshared, budget};
 use crate::ast::{Arg, Block, Call};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Node, Op, Path, ScopeKind, Segment, Shape, in_words};

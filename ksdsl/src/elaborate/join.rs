@@ -1,6 +1,7 @@
 //! Operations of several inputs: paths and what joins them.
 
-use super::{Elaborator, Level, product};
+use super::shapes::product;
+use super::{Elaborator, Level};
 use crate::ast::{Arg, Call, Expr, ExprKind};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Arm, Join, LayerId, Node, Op, Shape, in_words};

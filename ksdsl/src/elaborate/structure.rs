@@ -7,8 +7,7 @@ use crate::ir::{Arm, Join, Node, Op, Path, ScopeKind, Shape, in_words};
 use crate::limits;
 use crate::ops::add::Add;
 use crate::ops::batch_norm::BatchNorm;
-use crate::ops::conv::projection;
-use crate::ops::{self, Args};
+use crate::ops::{self, Args, projection};
 use crate::source::{Name, Span};
 use crate::value::{Value, eval_bool, eval_int};
 

@@ -196,7 +196,6 @@ impl Operation for Attend {
         let (heads, key_heads, causal) = (rust::size(self.heads), rust::size(self.key_heads), self.mask.causal);
         let inputs = to.inputs();
         let names: Vec<_> = inputs.iter().map(|(name, _)| name).collect();
-        let plain = !causal && self.key_heads == self.heads && inputs.iter().all(|(_, shape)| *shape == inputs[0].1);
         if !self.mask.is_plain() {
             let (paths, lengths) = names.split_at(3);
             let lengths = lengths.first().map_or(quote!(None), |lengths| quote!(Some(#lengths)));
@@ -210,10 +209,7 @@ impl Operation for Attend {
                 None => quote!(rt::op::masked_attend(#operation, #(#paths),*, #lengths)),
             });
         }
-        to.call(match plain {
-            true => quote!(rt::op::Attend::<#heads>::apply(#(#names),*)),
-            false => quote!(rt::op::GroupedAttend::<#heads, #key_heads, #causal>::apply(#(#names),*)),
-        });
+        to.call(quote!(rt::op::Attend::<#heads, #key_heads, #causal>::apply(#(#names),*)));
     }
 
     fn onnx(&self, to: &mut Onnx<'_>) -> String {

@@ -1,6 +1,6 @@
 //! Transposed convolutions.
 
-use super::conv::of_kernel;
+use super::geometry::of_kernel;
 use super::prelude::*;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {

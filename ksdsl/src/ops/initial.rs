@@ -1,12 +1,13 @@
 //! Initial values of parameters, as a call chooses them.
 
-use super::args::{number, wrong_type};
+use super::read::{number, wrong_type};
 use super::{ParamDef, ParamKind};
 use crate::ast::{Arg, Expr, ExprKind};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
 use crate::foreign;
 use crate::source::Name;
-use crate::value::{CallValue, Env, Value, eval, is_function as is_function_of_values};
+use crate::value::is_function as is_function_of_values;
+use crate::value::{CallValue, Env, Value, eval};
 
 /// The initial value of a parameter, before fan-in and fan-out are known.
 #[derive(Clone, Copy, Debug, PartialEq)]

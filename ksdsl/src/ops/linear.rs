@@ -1,7 +1,8 @@
 //! Linear layers.
 
+use super::geometry::conv_step;
 use super::prelude::*;
-use crate::steps::{ConvSize, Kind};
+use crate::steps::ConvSize;
 
 pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     name: "linear",
@@ -146,17 +147,7 @@ impl Operation for Linear {
             groups: 1,
         };
         let weight = to.needed("weight")?;
-        let (scale, shift) = (to.scale(), to.tensor("bias"));
-        let x = to.x();
-        Ok(to.step(
-            Kind::Conv {
-                size,
-                weight,
-                scale,
-                shift,
-            },
-            &[x],
-        ))
+        Ok(conv_step(to, size, weight))
     }
 
     fn python(&self, to: &mut Python) {

@@ -5,18 +5,28 @@
 //! is through [`Operation`] and matches none by name.
 
 mod args;
+mod geometry;
 mod initial;
 mod lower;
 mod mask;
 mod onnx;
 mod op;
+mod problem;
 mod python;
+mod read;
 pub(crate) mod rust;
+mod sharing;
 mod standardize;
 mod tensor;
 mod words;
 
-pub use args::{ArgValue, Args, Axes, Padding, ParamDef, ParamKind, is_word, read, read_along, read_given, takes};
+pub(crate) use crate::ir::Shape;
+use crate::ir::in_words;
+use crate::steps::BufferId;
+use crate::value::Value;
+use args::param;
+pub use args::{ArgValue, Args, Axes, Padding, ParamDef, ParamKind, is_word, takes};
+pub(crate) use geometry::projection;
 pub use initial::{InitChoice, init_functions, is_function, is_init};
 use lower::Lowered;
 pub(crate) use lower::buffer;
@@ -24,20 +34,18 @@ pub use lower::{Lower, Unsupported};
 pub(crate) use onnx::After;
 pub use onnx::{Attribute, Constant, Graph, Node, Onnx};
 pub use op::{Call, Number, Op};
+pub(crate) use problem::not_taken;
+pub use problem::{Clash, Problem};
+use problem::{equal, groups_divide, is_numbers, joined, map_of, positions_of};
 pub(crate) use python::Statement;
 pub use python::{Helper, Python};
+pub use read::{read, read_along, read_given};
 pub use rust::Rust;
-pub use tensor::{Init, Part, Real, Tensor};
-pub use words::{is_language_word, language_words, parameter_of};
-
-use crate::diag::Code;
-pub(crate) use crate::ir::Shape;
-use crate::ir::in_words;
-use crate::steps::BufferId;
-use crate::value::Value;
-use args::param;
+pub use sharing::{Alike, Sharing, Transposed};
 use std::any::Any;
 use std::fmt::Debug;
+pub use tensor::{Init, Part, Real, Tensor};
+pub use words::{is_language_word, language_words, parameter_of};
 
 /// What the files of operations use.
 mod prelude {
@@ -301,67 +309,6 @@ pub trait Operation: Any + Debug + Send + Sync {
     fn python(&self, to: &mut Python);
 }
 
-/// What must be equal for two operations to share tensors, besides whether they have a bias.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sharing {
-    /// What it is, in messages.
-    pub what: &'static str,
-    /// Named sizes.
-    pub sizes: Vec<(&'static str, Vec<u64>)>,
-    /// For what is shared as a whole, and only where a clause names it: this in words.
-    pub whole: Option<&'static str>,
-    /// For a kernel that has no row for each output channel, so that no visit scales it or adds to it: this in words.
-    pub no_rows: Option<&'static str>,
-    /// What it is as the transpose of another layer, if it can be one.
-    pub transposed: Option<Transposed>,
-    /// What must be equal for parts of one kernel, if a part of its kernel is a kernel.
-    pub sliced: Option<Alike>,
-}
-
-/// What must be equal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alike {
-    /// What it is, in messages.
-    pub what: &'static str,
-    /// Named sizes.
-    pub sizes: Vec<(&'static str, Vec<u64>)>,
-}
-
-/// What a layer must have for another to be its transpose, the map that takes its outputs' shape to its inputs'.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Transposed {
-    /// What must be equal.
-    pub of: Alike,
-    /// Whether rows and columns of the kernel change places for it. Those of a convolution and of the transposed
-    /// convolution are stored alike.
-    pub exchanged: bool,
-}
-
-impl Sharing {
-    /// That of a norm over channels.
-    fn of_norm(what: &'static str, channels: u64) -> Option<Self> {
-        Some(Sharing {
-            what,
-            sizes: vec![("number of channels", vec![channels])],
-            whole: Some("a norm is shared as a whole"),
-            ..Sharing::default()
-        })
-    }
-
-    /// What must be equal for layers to use one kernel.
-    pub(crate) fn alike(&self) -> Alike {
-        Alike {
-            what: self.what,
-            sizes: self.sizes.clone(),
-        }
-    }
-
-    /// Why a visit can have no factors or additions of its own for the kernel, if it cannot.
-    pub(crate) fn refuses_rows(&self) -> Option<&'static str> {
-        self.whole.or(self.no_rows)
-    }
-}
-
 /// A type of the runtime, and a class of exported modules, that holds all tensors of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Module {
@@ -373,54 +320,6 @@ pub struct Module {
     pub channels: u64,
     /// The class in Python.
     pub class: &'static Helper,
-}
-
-/// Why a layer's arguments or input are invalid.
-#[derive(Debug)]
-pub struct Problem {
-    /// The kind of problem.
-    pub code: Code,
-    /// What is wrong.
-    pub message: String,
-    /// The parameter to point at, if one is to blame rather than the whole layer.
-    pub param: Option<&'static str>,
-    /// How to fix it.
-    pub help: Option<String>,
-    /// Of inputs that do not fit together, which.
-    pub clash: Option<Box<Clash>>,
-}
-
-/// Inputs that do not fit together.
-#[derive(Clone, Copy, Debug)]
-pub struct Clash {
-    /// How many of the first inputs fit together.
-    pub joined: usize,
-    /// The shape they have together.
-    pub so_far: Shape,
-    /// The shape of the next, which does not fit.
-    pub next: Shape,
-}
-
-impl Problem {
-    fn new(code: Code, message: impl Into<String>) -> Self {
-        Problem {
-            code,
-            message: message.into(),
-            param: None,
-            help: None,
-            clash: None,
-        }
-    }
-
-    fn at(mut self, param: &'static str) -> Self {
-        self.param = Some(param);
-        self
-    }
-
-    fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
 }
 
 /// The parameters of a residual connection: when a 1x1 convolution projects its input, and
@@ -459,96 +358,6 @@ pub fn kinds() -> impl Iterator<Item = &'static str> + Clone {
     let all = FILES.iter().copied().flatten();
     all.filter(|layer| matches!(layer.family, Family::Weights | Family::Norm))
         .map(|layer| layer.name)
-}
-
-/// The map sizes, for layers that take maps only.
-fn map_of(name: &str, input: Shape) -> Result<(u64, u64, u64), Problem> {
-    match input {
-        Shape::Map {
-            channels,
-            height,
-            width,
-        } => Ok((channels, height, width)),
-        Shape::Signal { channels, length } => Ok((channels, 1, length)),
-        Shape::Flat(features) => Err(Problem::new(
-            Code::WrongInput,
-            format!("`{name}` expects feature maps, but its input is a vector of {features} features"),
-        )
-        .help("move it before the global pooling or `flatten` that produces the vector")),
-        Shape::Tokens { .. } | Shape::Ids { .. } => Err(not_taken(name, input)),
-    }
-}
-
-/// The problem of a layer that does not take sequences.
-pub(crate) fn not_taken(name: &str, input: Shape) -> Problem {
-    let text = format!("`{name}` cannot take {}", in_words(input));
-    let help = match input {
-        Shape::Ids { .. } => "write `embedding(features)` before it",
-        Shape::Map { .. } | Shape::Flat(_) => "it takes sequences: `to_tokens` makes one of feature maps",
-        Shape::Signal { .. } => {
-            "a signal has one row: `to_tokens` makes a sequence of it, and an input of `channels x height x width` is feature maps"
-        }
-        Shape::Tokens { .. } => {
-            "sequences take `linear`, `attention`, norms over the features, activations and dropout; an input of `channels x height x width` is feature maps, one of `channels x length as signal` a signal"
-        }
-    };
-    Problem::new(Code::WrongInput, text).help(help)
-}
-
-/// Features of the positions of maps or of the tokens of a sequence.
-fn positions_of(name: &str, input: Shape) -> Result<u64, Problem> {
-    match input {
-        Shape::Tokens { features, .. } => Ok(features),
-        input => map_of(name, input).map(|(channels, ..)| channels),
-    }
-}
-
-/// Whether it is anything but token ids.
-fn is_numbers(input: Shape) -> bool {
-    !matches!(input, Shape::Ids { .. })
-}
-
-/// Whether input and output channels can be split into this many groups, which are the argument for a parameter.
-fn groups_divide([inputs, outputs]: [u64; 2], groups: u64, groups_param: Option<&'static str>) -> Result<(), Problem> {
-    for (count, which) in [(inputs, "input"), (outputs, "output")] {
-        if count % groups != 0 {
-            let text = format!("{count} {which} channels cannot be split into {groups} groups");
-            let problem = Problem::new(Code::GroupsDoNotDivide, text).help(format!(
-                "{groups} must divide both {inputs} input and {outputs} output channels"
-            ));
-            return Err(match groups_param {
-                Some(name) => problem.at(name),
-                None => problem,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The shape of inputs that are joined one by one; `what` is what cannot be done to those that do not fit, in the
-/// participle, and `help` how they would.
-fn joined(
-    inputs: &[Shape],
-    join: impl Fn(Shape, Shape) -> Option<Shape>,
-    (code, what, help): (Code, &str, &str),
-) -> Result<Shape, Problem> {
-    let mut so_far = inputs[0];
-    for (joined, next) in inputs.iter().copied().enumerate().skip(1) {
-        so_far = join(so_far, next).ok_or_else(|| {
-            let text = format!("{} and {} cannot be {what}", in_words(so_far), in_words(next));
-            Problem {
-                clash: Some(Box::new(Clash { joined, so_far, next })),
-                ..Problem::new(code, text).help(help)
-            }
-        })?;
-    }
-    Ok(so_far)
-}
-
-/// The shape of equal inputs.
-fn equal(inputs: &[Shape], what: &str) -> Result<Shape, Problem> {
-    let help = "all paths must have the same shape";
-    joined(inputs, |a, b| (a == b).then_some(a), (Code::ShapesDiffer, what, help))
 }
 
 /// A size as a value of the language; sizes are below `limits::DIMENSION`.

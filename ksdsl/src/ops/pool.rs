@@ -1,6 +1,6 @@
 //! Pooling over windows.
 
-use super::conv::reaches_zero;
+use super::geometry::reaches_zero;
 use super::prelude::*;
 use crate::steps::{Kind, PoolSize};
 

@@ -42,20 +42,6 @@ pub(super) fn nothing_is_hidden(name: &str, picture: &Picture) {
     }
 }
 
-#[test]
-fn nothing_hides_anything() {
-    for (name, network) in networks() {
-        nothing_is_hidden(&name, &read(&network));
-        for depth in [0, 1, 2] {
-            let options = Options { depth, ..light() };
-            nothing_is_hidden(
-                &format!("{name} at depth {depth}"),
-                &Picture::read(&drawn(&network, &options)),
-            );
-        }
-    }
-}
-
 /// Paths that a pattern such as `s1[0..4].conv` stands for.
 fn expanded(pattern: &str) -> Vec<String> {
     let Some((before, rest)) = pattern.split_once("..") else {
@@ -89,13 +75,6 @@ pub(super) fn shows_every_layer(name: &str, picture: &Picture, network: &Network
     shown.sort();
     expected.sort();
     assert_eq!(shown, expected, "{name}");
-}
-
-#[test]
-fn every_layer_is_shown_once() {
-    for (name, network) in networks() {
-        shows_every_layer(&name, &read(&network), &network);
-    }
 }
 
 /// The kernels of a box, one for each layer that it stands for.
@@ -144,23 +123,24 @@ pub(super) fn shows_every_visit(name: &str, picture: &Picture, network: &Network
 }
 
 #[test]
-fn every_visit_is_shown() {
+fn every_network_is_shown() {
     for (name, network) in networks() {
-        shows_every_visit(&name, &read(&network), &network);
+        // Drawing takes most of the time, so a picture is drawn once for all that it must show.
+        let picture = read(&network);
+        nothing_is_hidden(&name, &picture);
+        shows_every_layer(&name, &picture, &network);
+        shows_every_visit(&name, &picture, &network);
+        tells_kernels_apart(&name, &picture);
     }
 }
 
 /// A label and, of the first eight, a colour of its own.
-#[test]
-fn kernels_can_be_told_apart() {
-    for (name, network) in networks() {
-        let picture = read(&network);
-        let labels: BTreeSet<&str> = picture.kernels.iter().map(|kernel| kernel.label.as_str()).collect();
-        assert_eq!(labels.len(), picture.kernels.len(), "{name}");
-        let first = picture.kernels.iter().take(8);
-        let colours: BTreeSet<&str> = first.clone().map(|kernel| kernel.colour.as_str()).collect();
-        assert_eq!(colours.len(), first.count(), "{name}");
-    }
+fn tells_kernels_apart(name: &str, picture: &Picture) {
+    let labels: BTreeSet<&str> = picture.kernels.iter().map(|kernel| kernel.label.as_str()).collect();
+    assert_eq!(labels.len(), picture.kernels.len(), "{name}");
+    let first = picture.kernels.iter().take(8);
+    let colours: BTreeSet<&str> = first.clone().map(|kernel| kernel.colour.as_str()).collect();
+    assert_eq!(colours.len(), first.count(), "{name}");
 }
 
 #[test]
@@ -171,13 +151,15 @@ fn the_same_network_gives_the_same_bytes() {
     }
 }
 
-/// Closed boxes stand for all layers in them.
+/// Closed boxes stand for all layers in them, and nothing is hidden there, either.
 #[test]
-fn closed_boxes_count_their_layers() {
+fn every_network_is_shown_at_a_depth() {
     for (name, network) in networks() {
         for depth in [0, 1, 2] {
+            let name = format!("{name} at depth {depth}");
             let picture = Picture::read(&drawn(&network, &Options { depth, ..light() }));
-            assert_eq!(picture.layers(), network.layers.len(), "{name} at depth {depth}");
+            nothing_is_hidden(&name, &picture);
+            assert_eq!(picture.layers(), network.layers.len(), "{name}");
         }
     }
 }

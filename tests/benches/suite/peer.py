@@ -1,7 +1,7 @@
 """The side of another system: what `bench_worker` is for ours, in a process of its own.
 
 One JSON object per line on standard input, one answer per line on standard output; the commands
-are documented in `examples/src/bin/bench_worker/protocol.rs`. PyTorch runs what `ksn export pytorch` writes. The first argument is the system, the
+are documented in `tests/benches/src/protocol.rs`. PyTorch runs what `ksn export pytorch` writes. The first argument is the system, the
 others its mode.
 """
 

@@ -3,14 +3,17 @@
 //! With `dy'` the gradient before `after`: first the sums over the rows of `dy'` and of
 //! `dy' * (g - mean)`, then `dz = before'(z) * factor * (dy' - average - (g - mean) * slope)`.
 
-use super::columns::{APART, AddAll, Columns, Terms, add_columns, for_vectors};
+mod run;
+
+use super::columns::{APART, AddAll, Columns};
 use super::function;
-use super::vector::{Vector, VectorPass, dispatch};
+use super::vector::dispatch;
 use crate::par::{self, ELEMENTS_PER_TASK, Start};
 use crate::real::CpuReal;
 use crate::simd::Level;
 use crate::{CpuBuf, threads};
 use ksdsl_engine::size::{Activation, RowSize, Tail};
+use run::{Mask, Reduce, Run, Tiled, Write};
 use std::ops::Range;
 
 /// Most parts whose sums are added.
@@ -321,151 +324,5 @@ impl<'a, E: CpuReal> Pieces<'a, E> {
             };
             dispatch(self.level, pass);
         });
-    }
-}
-
-/// Values per column of a wide row.
-struct Tiled<E: CpuReal> {
-    columns: Columns,
-    mean: CpuBuf<E>,
-    factor: CpuBuf<E>,
-    offset: CpuBuf<E>,
-}
-
-impl<E: CpuReal> Tiled<E> {
-    fn new(columns: Columns, backward: &Backward<'_, E>) -> Self {
-        Self {
-            columns,
-            mean: columns.tile(backward.mean),
-            factor: columns.tile(backward.factor),
-            offset: columns.tile(backward.offset),
-        }
-    }
-}
-
-/// Where the sign of `y` comes from; pointers are to the start of a run.
-#[derive(Clone, Copy)]
-enum Mask<E> {
-    /// No activation at the end.
-    None,
-    /// From `y` itself.
-    Output(*const E),
-    /// Computed from `g`,
-    Affine,
-    /// and from the residual.
-    Sum(*const E),
-}
-
-/// Some wide rows; pointers are to their start.
-#[derive(Clone, Copy)]
-struct Run<'a, E: CpuReal> {
-    at: usize,
-    len: usize,
-    g: *const E,
-    slopes: Option<*const E>,
-    mask: Mask<E>,
-    tiled: &'a Tiled<E>,
-}
-
-impl<E: CpuReal> Run<'_, E> {
-    /// `factor * g + offset`, as the forward pass computed it.
-    ///
-    /// # Safety
-    /// As for [`Terms::add`].
-    #[inline(always)]
-    unsafe fn affine<V: Vector<E>>(&self, column: usize, count: usize, g: V) -> V {
-        // SAFETY: the caller vouches for the columns.
-        unsafe {
-            let factor = V::load(self.tiled.factor.as_ptr().add(column), count);
-            g.mul_add(factor, V::load(self.tiled.offset.as_ptr().add(column), count))
-        }
-    }
-
-    /// `dy'`, from `g` and `dy`.
-    ///
-    /// # Safety
-    /// As for [`Terms::add`].
-    #[inline(always)]
-    unsafe fn masked<V: Vector<E>>(&self, at: usize, column: usize, count: usize, g: V, dy: V) -> V {
-        // SAFETY: the caller vouches for elements and columns.
-        unsafe {
-            match self.mask {
-                Mask::None => dy,
-                Mask::Output(y) => V::load(y.add(at), count).unless_negative(dy),
-                Mask::Affine => self.affine(column, count, g).unless_negative(dy),
-                Mask::Sum(residual) => self
-                    .affine(column, count, g)
-                    .add(V::load(residual.add(at), count))
-                    .unless_negative(dy),
-            }
-        }
-    }
-}
-
-/// Adds a run to the sums per column of a wide row.
-struct Reduce<'a, E: CpuReal>(Run<'a, E>, *const E, *mut f64);
-
-impl<E: CpuReal> VectorPass<E> for Reduce<'_, E> {
-    #[inline(always)]
-    unsafe fn run<V: Vector<E>>(self) {
-        let (run, sums) = (self.0, self.2);
-        // SAFETY: the caller vouches for features and pointers.
-        unsafe { add_columns::<E, V, 2>(&self, 0, run.len, run.tiled.columns.width, sums) };
-    }
-}
-
-impl<E: CpuReal> Terms<E, 2> for Reduce<'_, E> {
-    #[inline(always)]
-    unsafe fn add<V: Vector<E>>(&self, at: usize, column: usize, count: usize, [sum, product]: [V; 2]) -> [V; 2] {
-        // SAFETY: the caller vouches for elements and columns.
-        unsafe {
-            let g = V::load(self.0.g.add(at), count);
-            let dy = self.0.masked(at, column, count, g, V::load(self.1.add(at), count));
-            let distance = g.sub(V::load(self.0.tiled.mean.as_ptr().add(column), count));
-            [sum.add(dy), dy.mul_add(distance, product)]
-        }
-    }
-}
-
-/// Writes the gradients of a run.
-struct Write<'a, E: CpuReal> {
-    run: Run<'a, E>,
-    average: *const E,
-    slope: *const E,
-    dy: *mut E,
-    keep: bool,
-    dz: *mut E,
-}
-
-impl<E: CpuReal> VectorPass<E> for Write<'_, E> {
-    #[inline(always)]
-    unsafe fn run<V: Vector<E>>(self) {
-        let (run, tiled) = (self.run, self.run.tiled);
-        let (mean, factor) = (tiled.mean.as_ptr(), tiled.factor.as_ptr());
-        // SAFETY: the caller vouches for features and pointers.
-        unsafe {
-            for_vectors::<E, V>(
-                run.len,
-                tiled.columns.width,
-                #[inline(always)]
-                |at, column, count| {
-                    let g = V::load(run.g.add(at), count);
-                    let dy = run.masked(at, column, count, g, V::load(self.dy.add(at), count));
-                    let distance = g.sub(V::load(mean.add(column), count));
-                    let share = distance.mul_add(
-                        V::load(self.slope.add(column), count),
-                        V::load(self.average.add(column), count),
-                    );
-                    let mut dz = dy.sub(share).mul(V::load(factor.add(column), count));
-                    if let Some(slopes) = run.slopes {
-                        dz = dz.mul(V::load(slopes.add(at), count));
-                    }
-                    if self.keep {
-                        dy.store(self.dy.add(at), count);
-                    }
-                    dz.store(self.dz.add(at), count);
-                },
-            );
-        }
     }
 }

@@ -25,15 +25,6 @@ pub struct Attend {
 }
 
 impl Attend {
-    /// Attention to all keys, with a head of keys and values for each head of queries.
-    pub fn full(heads: usize) -> Self {
-        Self {
-            heads,
-            key_heads: heads,
-            causal: false,
-        }
-    }
-
     fn size(&self, queries: MapSize, keys: MapSize) -> AttentionSize {
         AttentionSize {
             batch: queries.batch,

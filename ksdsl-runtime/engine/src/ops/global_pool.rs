@@ -27,11 +27,7 @@ impl Operation for GlobalPool {
     }
 
     fn output(&self, inputs: &[MapSize]) -> MapSize {
-        MapSize {
-            height: 1,
-            width: 1,
-            ..inputs[0]
-        }
+        inputs[0].of_one_pixel()
     }
 
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(

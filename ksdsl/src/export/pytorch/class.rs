@@ -1,11 +1,14 @@
 //! One class: its parts and its forward pass, written in one walk over its steps.
 
-use super::helpers::{Helper, Used, parameter};
+mod parts;
+
+use super::helpers::{Helper, Used};
 use super::lines::Lines;
-use super::names::{Fresh, access, reach, variable};
+use super::names::{Fresh, variable};
 use crate::ir::{COEFFICIENTS, GroupId, LOW_RANK_A, LOW_RANK_B, Op, Part, Port, PrivateTensors, SCALE, Shape, View};
 use crate::ops::{Python, Statement};
 use crate::plan::{Arm, Body, Field, FieldId, Location, Plan, Step, TypeId, Use};
+use parts::{key_of, range};
 use std::collections::HashSet;
 
 /// What all classes of a file have in common.
@@ -372,11 +375,6 @@ impl<'p> Class<'p> {
         }
     }
 
-    /// The expression for a tensor that is a field.
-    fn own(&mut self, field: FieldId, name: &str) -> String {
-        format!("{}.{name}", self.part(field))
-    }
-
     /// What says, for each group of several kernels among these sources, which one this visit uses.
     fn visits(&mut self, sources: &[Location]) -> Vec<(GroupId, String)> {
         let mut visits: Vec<(GroupId, String)> = Vec::new();
@@ -395,101 +393,5 @@ impl<'p> Class<'p> {
         let attribute = self.attributes.name(&format!("{name}_kernel"));
         self.init.line(&format!("self.{attribute} = next(kernels[\"{name}\"])"));
         attribute
-    }
-
-    /// Makes the layer that holds the private ones of a layer's tensors.
-    fn own_tensors(&mut self, sources: impl Iterator<Item = Location>) {
-        let mut args = Vec::new();
-        let mut layer = None;
-        for source in sources {
-            let Location::Own(field) = source else { continue };
-            let Field::Tensor { key, shape, init, .. } = &self.body.fields[field] else {
-                continue;
-            };
-            let (parent, name) = split(key);
-            args.push(format!("{name}={}", parameter(*init, shape, self.used)));
-            layer = Some(parent);
-        }
-        if let Some(layer) = layer {
-            self.used.insert(Helper::Layer);
-            self.containers_above(layer);
-            self.init.call(&format!("self{} = Layer", access(layer)), &args, "");
-        }
-    }
-
-    /// The expression for the part of a field, which is made unless it is a layer.
-    pub(super) fn part(&mut self, field: FieldId) -> String {
-        let of_type = |of: TypeId| {
-            let kernels = if self.file.banks[of] { "kernels" } else { "" };
-            format!("{}({kernels})", self.file.plan.types[of].name)
-        };
-        match &self.body.fields[field] {
-            Field::Tensor { key, .. } => reach("self", split(key).0),
-            Field::Norm { key, of } => {
-                self.used.insert(Helper::Of(of.class));
-                self.make(key, &format!("{}({})", of.name, of.channels))
-            }
-            Field::Module { key, of } => {
-                let value = of_type(*of);
-                self.make(key, &value)
-            }
-            Field::Repeat {
-                prefix,
-                first,
-                count,
-                of,
-            } => {
-                let value = of_type(*of);
-                let holder = access(prefix);
-                self.containers(prefix.trim_end_matches('.'));
-                self.init.line(&range(*first, *count));
-                self.init
-                    .nested(|lines| lines.line(&format!("self{holder}[i] = {value}")));
-                reach("self", prefix)
-            }
-        }
-    }
-
-    fn make(&mut self, key: &str, value: &str) -> String {
-        self.containers_above(key);
-        self.init.line(&format!("self{} = {value}", access(key)));
-        reach("self", key)
-    }
-
-    fn containers_above(&mut self, key: &str) {
-        self.containers(split(key).0);
-    }
-
-    /// Makes what holds the part of this key, and the holders of those.
-    fn containers(&mut self, key: &str) {
-        if key.is_empty() || self.containers.contains(key) {
-            return;
-        }
-        self.containers_above(key);
-        self.containers.insert(key.to_owned());
-        self.used.insert(Helper::Part);
-        self.init.line(&format!("self{} = Part()", access(key)));
-    }
-}
-
-/// The key of a field, or what those of a row have in common.
-fn key_of(field: &Field) -> &str {
-    match field {
-        Field::Tensor { key, .. } | Field::Norm { key, .. } | Field::Module { key, .. } => key,
-        Field::Repeat { prefix, .. } => prefix,
-    }
-}
-
-/// A key without its last segment, and that.
-fn split(key: &str) -> (&str, &str) {
-    key.rsplit_once('.').unwrap_or(("", key))
-}
-
-/// The head of a loop over a row of blocks.
-fn range(first: u32, count: usize) -> String {
-    let end = first as usize + count;
-    match first {
-        0 => format!("for i in range({end}):"),
-        first => format!("for i in range({first}, {end}):"),
     }
 }

@@ -10,13 +10,13 @@ use net::Loaded;
 use protocol::{Answer, Request};
 use serve::Outcome;
 
-#[path = "../../../../../examples/src/bin/bench_worker/export.rs"]
+#[path = "../../../../../tests/benches/src/export.rs"]
 mod export;
 mod net;
 #[allow(dead_code, reason = "convolutions are measured on the CPU only")]
-#[path = "../../../../../examples/src/bin/bench_worker/protocol.rs"]
+#[path = "../../../../../tests/benches/src/protocol.rs"]
 mod protocol;
-#[path = "../../../../../examples/src/bin/bench_worker/serve.rs"]
+#[path = "../../../../../tests/benches/src/serve.rs"]
 mod serve;
 
 #[allow(missing_docs, dead_code)]

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 /// The answers to these requests.
 fn answers(requests: &[Value]) -> Vec<Value> {
     let mut worker = Command::new(env!("CARGO_BIN_EXE_bench_worker"))
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/benches/nets.ksn"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/nets.ksn"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
