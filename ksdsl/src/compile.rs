@@ -208,9 +208,10 @@ fn pay_for_code(net: &Net, network: &Network, budget: &mut Budget, diagnostics: 
 
 fn too_much_work(net: &Net, network: &Network) -> Diagnostic {
     let text = format!(
-        "network `{}` takes {} multiply-adds per image",
+        "network `{}` takes {} multiply-adds per {}",
         net.name.value,
-        network.macs()
+        network.macs(),
+        network.input().item()
     );
     Diagnostic::error(Code::NetworkTooLarge, net.name.span, text)
         .label(format!("must be at most {}", limits::MULTIPLY_ADDS))

@@ -30,6 +30,9 @@ pub struct Summary {
     pub settings: BTreeMap<String, Setting>,
     /// The sizes of the first input, in PyTorch's order and without the batch.
     pub input: Vec<u64>,
+    /// What the first input is, in a word.
+    #[serde(skip)]
+    pub item: &'static str,
     /// The sizes of the first output.
     pub output: Vec<u64>,
     /// All inputs, if they have names.
@@ -40,7 +43,7 @@ pub struct Summary {
     pub outputs: Vec<PortSummary>,
     /// Parameter counts.
     pub parameters: Parameters,
-    /// Multiply-adds per image, of loops that run as often as they can.
+    /// Multiply-adds per image or sequence, of loops that run as often as they can.
     pub macs: u64,
     /// The counts of loops.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -116,7 +119,7 @@ pub struct Parameters {
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Memory {
-    /// Images in the batch.
+    /// Images or sequences in the batch.
     pub batch: u64,
     /// Threads, each with its own scratch memory.
     pub threads: u64,
@@ -238,6 +241,7 @@ impl Summary {
                 .map(|(name, value)| (name.clone(), setting(value)))
                 .collect(),
             input: network.input().sizes(),
+            item: network.input().item(),
             output: network.output().sizes(),
             inputs: ports(&network.inputs),
             outputs: ports(&network.outputs),

@@ -54,6 +54,7 @@ pub use conv_method::{WinogradChoice, with_winograd};
 pub use error::Error;
 pub use exec::CpuExec;
 pub use kernel::{CpuKernel, CpuKernelGradient};
+pub use par::in_parallel;
 pub use real::CpuReal;
 #[cfg(feature = "signs")]
 pub use signs::with_signs;

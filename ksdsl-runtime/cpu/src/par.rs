@@ -65,6 +65,11 @@ pub(super) fn for_rows<E: Send>(
     for_cut(dst, row_len, Cut::new(rows, rows_per_task), kernel);
 }
 
+/// Calls `body` once with each of `tasks`, in parallel on the team of [`set_threads`](super::set_threads).
+pub fn in_parallel<E: Send>(tasks: &mut [E], body: impl Fn(&mut E) + Sync) {
+    for_rows(tasks, 1, 1, |_, part| part.iter_mut().for_each(&body));
+}
+
 /// As [`for_rows`] for rows that are cut in this way.
 pub(super) fn for_cut<E: Send>(dst: &mut [E], row_len: usize, cut: Cut, kernel: impl Fn(usize, &mut [E]) + Sync) {
     let all = dst.len();

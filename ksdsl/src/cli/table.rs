@@ -209,7 +209,7 @@ fn costs(summary: &Summary, all: bool) -> Vec<String> {
             100.0 * summary.saving()
         ),
     };
-    let images = usize::try_from(memory.batch).unwrap_or(usize::MAX);
+    let batch = usize::try_from(memory.batch).unwrap_or(usize::MAX);
     let threads = match memory.threads {
         1 => String::new(),
         threads => format!(" on {threads} threads"),
@@ -222,13 +222,18 @@ fn costs(summary: &Summary, all: bool) -> Vec<String> {
     let mut lines = vec![
         format!("layers         {layers}"),
         format!("parameters     {}{sharing}", thousands(parameters.trainable)),
-        format!("multiply-adds  {} per image{}", thousands(summary.macs), loops(summary)),
+        format!(
+            "multiply-adds  {} per {}{}",
+            thousands(summary.macs),
+            summary.item,
+            loops(summary)
+        ),
         format!(
             "memory         model {} (f32); peak {}{}: inference {} ({} prepared), training {}",
             bytes(memory.model_bytes.into()),
-            match images {
-                1 => "per image".to_owned(),
-                _ => format!("for {}", plural(images, "image")),
+            match batch {
+                1 => format!("per {}", summary.item),
+                _ => format!("for {}", plural(batch, summary.item)),
             },
             threads,
             bytes(memory.inference_bytes),

@@ -116,6 +116,15 @@ impl Shape {
         }
     }
 
+    /// What an input of this shape is, as counts per input name it.
+    pub(crate) fn item(self) -> &'static str {
+        match self {
+            Shape::Map { .. } => "image",
+            Shape::Tokens { .. } | Shape::Ids { .. } => "sequence",
+            Shape::Signal { .. } | Shape::Flat(_) => "input",
+        }
+    }
+
     /// Whether PyTorch and checkpoints have its values channel by channel, where activations have them position by
     /// position.
     pub fn is_channels_first(self) -> bool {

@@ -42,8 +42,11 @@ pub(crate) fn of_network(network: &Network) -> Vec<String> {
     ));
     lines.push(String::new());
     lines.push(format!(
-        "{} trainable parameters ({} without sharing), {} multiply-adds per image.",
-        analysis.trainable, analysis.unshared, analysis.macs
+        "{} trainable parameters ({} without sharing), {} multiply-adds per {}.",
+        analysis.trainable,
+        analysis.unshared,
+        analysis.macs,
+        network.input().item()
     ));
     lines
 }

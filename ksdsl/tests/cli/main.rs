@@ -399,6 +399,28 @@ fn the_table_folds_repeated_layers() {
     );
 }
 
+/// 6 tokens: 6 * 8 * 16 multiply-adds; an embedding has none.
+#[test]
+fn counts_are_per_item_of_the_input() {
+    let net = |input: &str| format!("net small {{ input {input}linear(16, bias = false) }}");
+    let folder = Folder::with(&[
+        ("ids.ksn", &net("6 of 7; embedding(8); ")),
+        ("tokens.ksn", &net("6 x 8; ")),
+        ("vector.ksn", &net("8; ")),
+    ]);
+    for (file, macs, item) in [
+        ("ids.ksn", "768", "sequence"),
+        ("tokens.ksn", "768", "sequence"),
+        ("vector.ksn", "128", "input"),
+    ] {
+        let text = folder.ksn(&["summary", file]).stdout;
+        assert!(text.contains(&format!("multiply-adds  {macs} per {item}\n")), "{text}");
+        assert!(text.contains(&format!("peak per {item}: inference")), "{text}");
+        let text = folder.ksn(&["summary", file, "--batch", "4"]).stdout;
+        assert!(text.contains(&format!("peak for 4 {item}s: inference")), "{text}");
+    }
+}
+
 /// Stages and blocks above their layers, labels, long names and many visits.
 const LONG: &str = "\
 net a_network_with_a_long_name(width = 64, depth = 4, a_switch = true, another_switch = false) {

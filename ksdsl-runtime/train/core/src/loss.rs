@@ -28,33 +28,80 @@ pub fn cross_entropy(logits: &[f32], targets: &[f32], classes: usize) -> (f32, V
     (-(sum * per_value) / per_image, gradient)
 }
 
+/// Values of a part of the positions, so that a part is more work than handing it to a thread.
+const PART_VALUES: usize = 1 << 14;
+
+/// Consecutive positions of [`next_token`], whose losses and gradients depend on no other position.
+#[derive(Debug)]
+pub struct Positions<'a> {
+    logits: &'a [f32],
+    targets: &'a [u32],
+    gradient: &'a mut [f32],
+    losses: &'a mut [f64],
+    share: f32,
+}
+
+impl Positions<'_> {
+    /// Computes their losses and gradients.
+    pub fn compute(&mut self) {
+        let vocabulary = self.logits.len() / self.targets.len();
+        let rows = self.logits.chunks_exact(vocabulary).zip(self.targets);
+        let results = self.gradient.chunks_exact_mut(vocabulary).zip(&mut *self.losses);
+        for ((logits, &target), (gradient, loss)) in rows.zip(results) {
+            let target = target as usize;
+            let largest = logits.iter().fold(f32::NEG_INFINITY, |largest, &x| largest.max(x));
+            let powers = gradient.iter_mut().zip(logits);
+            powers.for_each(|(power, x)| *power = (x - largest).exp());
+            let total: f32 = gradient.iter().sum();
+            *loss = f64::from(total.ln() - (logits[target] - largest));
+            let scale = self.share / total;
+            gradient.iter_mut().for_each(|power| *power *= scale);
+            gradient[target] -= self.share;
+        }
+    }
+}
+
 /// The mean over positions of `-log(softmax(logits)[target])`, as PyTorch's `cross_entropy` with class indices as targets, and
 /// its gradient with respect to the logits: positions x vocabulary, row-major.
 ///
+/// `each` must compute each part once; the order, and on which threads, does not matter to the result.
+///
 /// # Panics
-/// If a target is not below `vocabulary`.
-pub fn next_token(logits: &[f32], targets: &[u32], vocabulary: usize) -> (f32, Vec<f32>) {
-    let rows = logits.chunks_exact(vocabulary).zip(targets);
+/// If a target is not below `vocabulary`, or there are not `vocabulary` logits for each target.
+pub fn next_token(
+    logits: &[f32],
+    targets: &[u32],
+    vocabulary: usize,
+    each: impl FnOnce(&mut [Positions<'_>]),
+) -> (f32, Vec<f32>) {
+    assert_eq!(logits.len(), targets.len() * vocabulary, "logits for each target");
     let share = (1.0 / targets.len() as f64) as f32;
-    let (mut sum, mut gradient) = (0.0, Vec::with_capacity(logits.len()));
-    for (logits, &target) in rows {
-        let (start, target) = (gradient.len(), target as usize);
-        let largest = logits.iter().fold(f32::NEG_INFINITY, |largest, &x| largest.max(x));
-        gradient.extend(logits.iter().map(|x| (x - largest).exp()));
-        let powers: &mut [f32] = &mut gradient[start..];
-        let total: f32 = powers.iter().sum();
-        // Thousands of positions: their sum is more exact than they are.
-        sum += f64::from(total.ln() - (logits[target] - largest));
-        let scale = share / total;
-        powers.iter_mut().for_each(|power| *power *= scale);
-        powers[target] -= share;
-    }
-    ((sum / targets.len() as f64) as f32, gradient)
+    let (mut gradient, mut losses) = (vec![0.0; logits.len()], vec![0.0; targets.len()]);
+    let part = PART_VALUES.div_ceil(vocabulary.max(1));
+    let values = (part * vocabulary).max(1);
+    let rows = logits.chunks(values).zip(targets.chunks(part));
+    let results = gradient.chunks_mut(values).zip(losses.chunks_mut(part));
+    let parts = rows
+        .zip(results)
+        .map(|((logits, targets), (gradient, losses))| Positions {
+            logits,
+            targets,
+            gradient,
+            losses,
+            share,
+        });
+    each(&mut parts.collect::<Vec<_>>());
+    // Thousands of positions: their sum is more exact than they are.
+    ((losses.iter().sum::<f64>() / targets.len() as f64) as f32, gradient)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{cross_entropy, next_token};
+    use super::{PART_VALUES, Positions, cross_entropy, next_token};
+
+    fn in_order(parts: &mut [Positions<'_>]) {
+        parts.iter_mut().for_each(Positions::compute);
+    }
 
     /// ```python
     /// import torch
@@ -65,7 +112,7 @@ mod tests {
     #[test]
     fn agrees_with_pytorch_on_tokens() {
         let logits = [1.0, -2.0, 0.5, 0.25, 3.0, -1.0, 90.0, -90.0, 0.0];
-        let (loss, gradient) = next_token(&logits, &[2, 0, 1], 3);
+        let (loss, gradient) = next_token(&logits, &[2, 0, 1], 3, in_order);
         let expected = [
             0.20124964,
             0.01001963,
@@ -81,6 +128,33 @@ mod tests {
         for (found, expected) in gradient.iter().zip(expected) {
             assert!((found - expected).abs() < 1e-7, "{gradient:?}");
         }
+    }
+
+    /// Parts in the opposite order, and each position by itself: a mean of one position is its loss, and its gradient is
+    /// the whole's but for the share.
+    #[test]
+    fn parts_do_not_depend_on_each_other() {
+        let (vocabulary, count) = (1_000, 3 * PART_VALUES / 1_000 + 5);
+        let logits: Vec<f32> = (0..count * vocabulary).map(|i| (i as f32 * 0.7).sin() * 4.0).collect();
+        let targets: Vec<u32> = (0..count as u32).map(|i| i * 37 % 1_000).collect();
+        let mut parts = 0;
+        let (loss, gradient) = next_token(&logits, &targets, vocabulary, |all| {
+            parts = all.len();
+            all.iter_mut().rev().for_each(Positions::compute);
+        });
+        assert_eq!(parts, 4);
+        let (forwards, same) = next_token(&logits, &targets, vocabulary, in_order);
+        assert_eq!((loss.to_bits(), &gradient), (forwards.to_bits(), &same));
+        let mut sum = 0.0;
+        for (row, target) in targets.iter().enumerate() {
+            let range = row * vocabulary..(row + 1) * vocabulary;
+            let (one, alone) = next_token(&logits[range.clone()], &[*target], vocabulary, in_order);
+            sum += f64::from(one);
+            for (x, y) in gradient[range].iter().zip(alone) {
+                assert!((x * count as f32 - y).abs() < 1e-6, "position {row}: {x}, {y}");
+            }
+        }
+        assert!((f64::from(loss) - sum / count as f64).abs() < 1e-6, "{loss}");
     }
 
     /// ```python

@@ -1,16 +1,18 @@
 //! Language models in training.
 
-use crate::graph::train::{LanguageModel, Model, NextToken, Training, Unfit};
+use crate::graph::train::{LanguageModel, Model, NextToken, Objective as _, Training, Unfit};
 use crate::spec::Spec;
-use ksdsl_cpu::CpuBuf;
+use ksdsl_cpu::{CpuBuf, with_threads};
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::interrupt::Stop;
+use ksdsl_train_core::loss::{Positions, next_token};
 use ksdsl_train_core::optim::{AdamW, Averaging, Statistics};
 use ksdsl_train_core::record::{Observer, Step};
 use ksdsl_train_core::text::{Choice, Text, TextBatch, Vocabulary};
 use ksdsl_train_core::trainer::learner::Learner as _;
 use ksdsl_train_core::trainer::{End, Outcome, Trainer};
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 const TINY: &str = "
@@ -115,6 +117,27 @@ fn steps_are_those_of_pytorch() {
         let close = |found: &[f32], expected: &[f32]| found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);
         assert!(close(&values("shared.wte.weight"), &TABLE));
         assert!(close(&values("h.1.layer_norm_2.bias"), &SHIFT));
+    }
+}
+
+/// So many logits that the threads share the positions: the bits are those of one position after the other.
+#[test]
+fn the_loss_does_not_depend_on_threads() {
+    let vocabulary = 5_000;
+    let tokens: Vec<u32> = (0..60).map(|i| i * 83 % 5_000).collect();
+    let batch = TextBatch::new(&tokens, [0, 11, 29], 8);
+    let logits: Vec<f32> = (0..3 * 8 * 5_000).map(|i| (i as f32 * 0.7).sin() * 4.0).collect();
+    let objective = NextToken {
+        vocabulary,
+        validation: None,
+    };
+    let parts = objective.parts(&batch, 1).unwrap();
+    let in_order = |parts: &mut [Positions<'_>]| parts.iter_mut().for_each(Positions::compute);
+    let expected = next_token(&logits, &batch.targets, vocabulary, in_order);
+    for threads in [1, 2, 3] {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let found = with_threads(threads, || (parts[0].loss)(&logits));
+        assert!(found == expected, "{threads} threads");
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a model learns from its batches, and how it is judged.
 
 use super::Model;
-use ksdsl_train_core::loss::{cross_entropy, next_token};
+use ksdsl_cpu::in_parallel;
+use ksdsl_train_core::loss::{Positions, cross_entropy, next_token};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::source::HostBatch;
 use ksdsl_train_core::task::{TaskError, ValidationSet};
@@ -116,7 +117,11 @@ impl Objective for NextToken<'_> {
             let targets = &batch.targets[from * length..to * length];
             Part {
                 input: &batch.ids[from * length..to * length],
-                loss: Box::new(move |logits| next_token(logits, targets, vocabulary)),
+                loss: Box::new(move |logits| {
+                    next_token(logits, targets, vocabulary, |parts| {
+                        in_parallel(parts, Positions::compute)
+                    })
+                }),
                 share: share((from, to), count),
             }
         };
