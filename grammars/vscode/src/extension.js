@@ -12,6 +12,9 @@ const LARGEST = 64 * 1024 * 1024;
 
 let client;
 
+/** Why a server did not start: the client throws texts, too. */
+const reason = (error) => error?.message || String(error);
+
 const command = () => vscode.workspace.getConfiguration('ksn').get('path') || 'ksn';
 
 async function start() {
@@ -25,7 +28,7 @@ async function start() {
     await client.start();
   } catch (error) {
     const advice = 'Install it with `cargo install --locked --path ksdsl`, or set `ksn.path`.';
-    vscode.window.showErrorMessage(`The command ${server.command} does not start: ${error.message}. ${advice}`);
+    vscode.window.showErrorMessage(`The command ${server.command} does not start: ${reason(error)}. ${advice}`);
   }
 }
 

@@ -84,6 +84,8 @@ function editor(command, document) {
       Object.assign(this, { server, options, running: false });
     }
     async start() {
+      // As the client does where a command does not exist.
+      if (this.server.command === 'absent') throw 'spawn absent ENOENT';
       this.running = true;
     }
     isRunning() {
@@ -136,6 +138,12 @@ echo "<svg>$5 $6 $(wc -l < "${folder}/count" | tr -d ' ')</svg>"
   assert.deepStrictEqual(state.clients.map((client) => client.running), [false, true]);
   await extension.deactivate();
   assert.strictEqual(state.clients[1].running, false);
+});
+
+test('a server that does not start is reported with the reason', async () => {
+  const { state, extension } = editor('absent', undefined);
+  await extension.activate({ subscriptions: [] });
+  assert.match(state.errors[0], /^The command absent does not start: spawn absent ENOENT\. Install it/);
 });
 
 test('tokens have the scopes of what they are', async (t) => {

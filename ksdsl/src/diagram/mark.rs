@@ -49,6 +49,8 @@ pub(super) enum Anchor {
 pub(super) struct Line {
     pub(super) points: Vec<[f64; 2]>,
     pub(super) class: &'static str,
+    /// The colour of a shared kernel.
+    pub(super) colour: Option<&'static str>,
     /// Whether it ends in an arrowhead.
     pub(super) arrow: bool,
 }
@@ -58,6 +60,8 @@ pub(super) struct Line {
 pub(super) struct Group {
     pub(super) at: [f64; 2],
     pub(super) class: String,
+    /// The shared kernels that it is about, counted from 0.
+    pub(super) kernels: Vec<usize>,
     /// What is shown when the pointer is on it.
     pub(super) title: String,
     /// Attributes for programs.
@@ -116,7 +120,17 @@ impl Line {
         Mark::Line(Line {
             points: points.into(),
             class,
+            colour: None,
             arrow,
+        })
+    }
+
+    pub(super) fn coloured(points: impl Into<Vec<[f64; 2]>>, colour: &'static str) -> Mark {
+        Mark::Line(Line {
+            points: points.into(),
+            class: "visit",
+            colour: Some(colour),
+            arrow: false,
         })
     }
 }

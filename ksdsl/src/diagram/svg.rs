@@ -1,5 +1,6 @@
 //! Writes marks as SVG.
 
+use super::kernels::label;
 use super::mark::{Anchor, Area, Group, Line, Mark, Rect, Text};
 use std::fmt::Write as _;
 
@@ -38,7 +39,13 @@ fn write_group(svg: &mut String, group: &Group, [x, y]: [f64; 2]) {
     let origin = [x + group.at[0], y + group.at[1]];
     let is_bare = group.class.is_empty();
     if !is_bare {
-        let _ = write!(svg, "<g class=\"{}\"", escaped(&group.class));
+        let kernels = group.kernels.iter().map(|kernel| format!(" {}", label(*kernel)));
+        let _ = write!(
+            svg,
+            "<g class=\"{}{}\"",
+            escaped(&group.class),
+            kernels.collect::<String>()
+        );
         for (name, value) in &group.data {
             let _ = write!(svg, " data-{name}=\"{}\"", escaped(value));
         }
@@ -113,7 +120,11 @@ fn write_line(svg: &mut String, line: &Line, [x, y]: [f64; 2]) {
     {
         *end = along(tip, direction, -HEAD[0]);
     }
-    let _ = write!(svg, "<path class=\"{}\" d=\"{}\"/>", line.class, path(&points));
+    let _ = write!(svg, "<path class=\"{}\"", line.class);
+    if let Some(colour) = line.colour {
+        let _ = write!(svg, " stroke=\"{colour}\"");
+    }
+    let _ = write!(svg, " d=\"{}\"/>", path(&points));
     if line.arrow {
         let base = along(tip, direction, -HEAD[0]);
         let side = [-direction[1] * HEAD[1], direction[0] * HEAD[1]];

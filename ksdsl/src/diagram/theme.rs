@@ -73,7 +73,7 @@ const MARKED: usize = 64;
 pub(super) fn style(theme: Theme, [kernels, values]: [usize; 2]) -> String {
     let mut css = String::from(
         "text{font-family:'Helvetica Neue',Helvetica,Arial,'DejaVu Sans',sans-serif}\
-         .line,.wire,.bar{fill:none}.line,.wire{stroke-width:1.5}.looped{stroke-dasharray:6 4}\
+         .line,.wire,.bar,.visit{fill:none}.line,.wire,.visit{stroke-width:1.5}.looped{stroke-dasharray:6 4}\
          .wire{stroke-dasharray:3 3}",
     );
     let rules = |index: usize| {
@@ -88,7 +88,7 @@ pub(super) fn style(theme: Theme, [kernels, values]: [usize; 2]) -> String {
     let kernels = (0..kernels.min(MARKED)).map(super::kernels::label);
     for class in kernels.chain((0..values.min(MARKED)).map(|value| format!("v{value}"))) {
         css.push_str(&format!(
-            "svg:has(.{class}:hover) .{class}>rect:first-of-type{{stroke-width:3}}"
+            "svg:has(.{class}:hover) .{class}>:is(rect:first-of-type,.visit){{stroke-width:3}}"
         ));
     }
     css

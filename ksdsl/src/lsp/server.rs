@@ -2,7 +2,7 @@
 
 use super::workspace::{Document, Workspace};
 use super::{actions, completion, definition, diagnostics, formatting, hover, inlay, outline, rename};
-use lsp_server::{Connection, ErrorCode, Message, Notification, Request, Response};
+use lsp_server::{Connection, ErrorCode, Message, Notification, Request, Response, ResponseError};
 use lsp_types::notification::{
     DidChangeTextDocument, DidChangeWatchedFiles, DidCloseTextDocument, DidOpenTextDocument, DidSaveTextDocument,
     Notification as _, PublishDiagnostics,
@@ -94,10 +94,13 @@ impl Server<'_> {
             (State::Ready, _) => guarded(|| answer(&self.workspace, request)),
             (State::Ended, _) => Err((ErrorCode::InvalidRequest, "the session has ended".to_owned())),
         };
-        self.send(match answer {
-            Ok(result) => Response::new_ok(id, result),
-            Err((code, message)) => Response::new_err(id, code as i32, message),
+        // `Response::new_ok` would convert the value once more, which takes long for an outline of thousands of layers.
+        let response_result = answer.map_err(|(code, message)| ResponseError {
+            code: code as i32,
+            message,
+            data: None,
         });
+        self.send(Response { id, response_result });
     }
 
     fn notified(&mut self, message: Notification) {

@@ -51,6 +51,17 @@ pub(super) struct Kernel {
     pub(super) label: String,
     pub(super) visits: usize,
     pub(super) colour: String,
+    pub(super) bounds: Bounds,
+}
+
+/// The lines of a shared kernel.
+#[derive(Debug)]
+pub(super) struct Visits {
+    pub(super) label: String,
+    /// Where they reach boxes.
+    pub(super) ends: Vec<Bounds>,
+    pub(super) lines: Vec<Bounds>,
+    pub(super) colour: Option<String>,
 }
 
 /// A picture.
@@ -60,6 +71,7 @@ pub(super) struct Picture {
     pub(super) texts: Vec<Text>,
     pub(super) leaves: Vec<Leaf>,
     pub(super) kernels: Vec<Kernel>,
+    pub(super) visits: Vec<Visits>,
     /// Horizontal and vertical parts of lines, as thin rectangles.
     pub(super) lines: Vec<Bounds>,
 }
@@ -99,6 +111,12 @@ impl Picture {
                 "text" => picture.texts.push(text(&node)),
                 "path" => picture.lines.extend(lines(&node)),
                 "g" if node.has_attribute("data-layers") => picture.leaves.push(leaf(&node)),
+                "g" if node
+                    .attribute("class")
+                    .is_some_and(|class| class.starts_with("visits ")) =>
+                {
+                    picture.visits.push(visits(&node));
+                }
                 "g" if node.has_attribute("data-kernel") => picture.kernels.push(kernel(&node)),
                 _ => {}
             }
@@ -166,6 +184,22 @@ fn kernel(node: &Node<'_, '_>) -> Kernel {
             .expect("a label"),
         visits: attribute(node, "data-visits") as usize,
         colour: chip.attribute("fill").expect("a colour").to_owned(),
+        bounds: rectangle(&chip),
+    }
+}
+
+fn visits(node: &Node<'_, '_>) -> Visits {
+    let colours: Vec<&str> = children(node, "path")
+        .filter_map(|line| line.attribute("stroke"))
+        .collect();
+    let first = colours.first().copied();
+    Visits {
+        label: children(node, "title").map(|title| content(&title)).collect(),
+        ends: children(node, "rect").map(|end| rectangle(&end)).collect(),
+        lines: children(node, "path").flat_map(|line| lines(&line)).collect(),
+        colour: first
+            .filter(|first| colours.iter().all(|colour| colour == first))
+            .map(str::to_owned),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every network's picture.
 
-use super::picture::{Leaf, Picture};
+use super::picture::{Bounds, Leaf, Picture};
 use super::{drawn, light, networks, read};
 use ksdsl::diagram::Options;
 use ksdsl::ir::Network;
@@ -131,6 +131,49 @@ fn every_network_is_shown() {
         shows_every_layer(&name, &picture, &network);
         shows_every_visit(&name, &picture, &network);
         tells_kernels_apart(&name, &picture);
+    }
+}
+
+/// From a kernel's label, lines of its colour lead to each box that visits it, unless there are more than twelve kernels.
+fn lines_reach_every_visit(name: &str, picture: &Picture) {
+    if picture.kernels.len() > 12 {
+        assert!(picture.visits.is_empty(), "{name}");
+        return;
+    }
+    assert_eq!(picture.visits.len(), picture.kernels.len(), "{name}");
+    for (kernel, visits) in picture.kernels.iter().zip(&picture.visits) {
+        assert_eq!(visits.label, kernel.label, "{name}");
+        assert_eq!(visits.colour.as_ref(), Some(&kernel.colour), "{name}");
+        let visiting = picture.leaves.iter();
+        let visiting: Vec<&Leaf> = visiting
+            .filter(|leaf| leaf.class.split(' ').any(|class| class == kernel.label))
+            .collect();
+        assert_eq!(visits.ends.len(), visiting.len(), "{name}: {visits:?}");
+        for leaf in visiting {
+            let [left, top, _, bottom] = leaf.bounds.0;
+            let reaches = |end: &Bounds| {
+                let [a, b, c, d] = end.0;
+                let is_at = (a + c) / 2.0 - left < 0.1 && left - (a + c) / 2.0 < 0.1 && top < b && d < bottom;
+                is_at && visits.lines.iter().any(|line| line.overlaps(end))
+            };
+            assert!(visits.ends.iter().any(reaches), "{name}: no line to {leaf:?}");
+        }
+        let [left, top, _, bottom] = kernel.bounds.0;
+        let label = Bounds([left - 1.0, top, left + 1.0, bottom]);
+        assert!(
+            visits.lines.iter().any(|line| line.overlaps(&label)),
+            "{name}: no line from {kernel:?}"
+        );
+    }
+}
+
+#[test]
+fn lines_lead_from_kernels_to_their_visits() {
+    for (name, network) in networks() {
+        for depth in [0, 1, usize::MAX] {
+            let picture = Picture::read(&drawn(&network, &Options { depth, ..light() }));
+            lines_reach_every_visit(&format!("{name} at depth {depth}"), &picture);
+        }
     }
 }
 

@@ -60,19 +60,29 @@ pub(super) struct Column {
     pub(super) goes_on: bool,
 }
 
-/// Columns side by side, with the flow from each to the next; also where the last one ends.
-pub(super) fn beside(columns: Vec<Column>) -> (Laid, [f64; 2]) {
+/// Columns at their places.
+pub(super) struct Beside {
+    pub(super) laid: Laid,
+    /// Where the last one ends.
+    pub(super) exit: [f64; 2],
+    /// The left ends of all.
+    pub(super) lefts: Vec<f64>,
+}
+
+/// Columns side by side with so much more room between them, and the flow from each to the next.
+pub(super) fn beside(columns: Vec<Column>, room: f64) -> Beside {
     let below = if columns.len() > 1 { BELOW } else { 0.0 };
     let mut all = Laid::default();
     let mut before: Option<(bool, Option<String>)> = None;
     let mut exit = [0.0; 2];
+    let mut lefts = Vec::new();
     for Column { laid, label, goes_on } in columns {
         let (mut x, mut y) = (0.0, 0.0);
         match before.take() {
             None => all.left = laid.left,
             Some((enters, label)) => {
                 let gutter = all.right + GUTTER / 2.0;
-                x = all.right + GUTTER + laid.left;
+                x = all.right + GUTTER + room + laid.left;
                 if enters {
                     y = ABOVE;
                     all.marks.push(onwards(exit, gutter, [x, y]));
@@ -84,13 +94,14 @@ pub(super) fn beside(columns: Vec<Column>) -> (Laid, [f64; 2]) {
                 }
             }
         }
+        lefts.push(x - laid.left);
         exit = [x, y + laid.height];
         all.right = all.right.max(x + laid.right);
         all.height = all.height.max(exit[1] + below);
         all.marks.push(at(x, y, laid.marks));
         before = Some((goes_on, label));
     }
-    (all, exit)
+    Beside { laid: all, exit, lefts }
 }
 
 /// The line from the end of a column through the gutter to the next.

@@ -71,11 +71,9 @@ impl Layout<'_, '_> {
             Body::Closed(layers) => {
                 lines.push(plural(layers.len() as u64, "layer"));
                 lines.extend(self.words.counts(layers));
-                let used = self.words.kernels.used(layers);
-                used.iter()
-                    .for_each(|kernel| group.class += &format!(" {}", label(*kernel)));
+                group.kernels = self.words.kernels.used(layers);
                 group.data = vec![("layers", layers.len().to_string())];
-                Inside::Closed(chip_rows(kernel_chips(&used), ROW))
+                Inside::Closed(chip_rows(kernel_chips(&group.kernels), ROW))
             }
         };
         FrameBox {

@@ -1,6 +1,6 @@
 //! The box of a layer, or of the same layer of repetitions.
 
-use super::super::kernels::{Chip, label};
+use super::super::kernels::Chip;
 use super::super::mark::{Anchor, Area, Group, Mark, Rect, Text};
 use super::super::measure::{shortened, width, wrapped};
 use super::super::theme::colour;
@@ -112,9 +112,9 @@ impl Layout<'_, '_> {
 
     /// What programs and the pointer find at a box.
     fn leaf_group(&self, layers: &[LayerId], op: &Op, (class, kernels): (&str, &[usize])) -> Group {
-        let classes = kernels.iter().map(|kernel| format!(" {}", label(*kernel)));
         Group {
-            class: class.to_owned() + &classes.collect::<String>(),
+            class: class.to_owned(),
+            kernels: kernels.to_vec(),
             title: self.words.layer_title(layers, op),
             data: vec![("layers", layers.len().to_string())],
             ..Group::default()

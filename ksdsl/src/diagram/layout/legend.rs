@@ -25,6 +25,8 @@ const LEAST: f64 = 420.0;
 pub(super) struct Legend {
     /// Nothing where nothing is shared.
     pub(super) laid: Option<Laid>,
+    /// The row of each kernel in its column, and the left end of its label.
+    pub(super) places: Vec<(usize, [f64; 2])>,
     /// Whether it stands beside the flow, else below.
     pub(super) beside: bool,
 }
@@ -76,16 +78,17 @@ fn totals(network: &Network) -> String {
     text
 }
 
-/// The shared kernels, beside a flow of this height and width or below it.
-pub(super) fn kernels(words: &Words<'_>, height: f64, width: f64) -> Legend {
+/// The shared kernels, beside a flow of this height and width or below it, with room for lines between columns.
+pub(super) fn kernels(words: &Words<'_>, [width, height]: [f64; 2], lines: f64) -> Legend {
     let entries = entries(words.network);
     if entries.is_empty() {
         return Legend {
             laid: None,
+            places: Vec::new(),
             beside: true,
         };
     }
-    let widest = entries.iter().map(|entry| entry.right).fold(0.0, f64::max) + GUTTER;
+    let widest = entries.iter().map(|entry| entry.right).fold(0.0, f64::max) + GUTTER + lines;
     let fit = ((height.max(LEAST) - TITLE) / ENTRY).floor().max(1.0) as usize;
     let beside = entries.len() <= 2 * fit && width < 1.6 * height.max(LEAST);
     let rows = match beside {
@@ -103,15 +106,18 @@ pub(super) fn kernels(words: &Words<'_>, height: f64, width: f64) -> Legend {
         marks: vec![title],
         ..Laid::default()
     };
+    let mut places = Vec::new();
     for (position, entry) in entries.into_iter().enumerate() {
         let (column, row) = (position / rows, position % rows);
         let [x, y] = [widest * column as f64, TITLE + ENTRY * row as f64];
+        places.push((row, [x, y + LINE / 2.0]));
         laid.right = laid.right.max(x + entry.right);
         laid.height = laid.height.max(y + ENTRY);
         laid.marks.push(at(x, y, entry.marks));
     }
     Legend {
         laid: Some(laid),
+        places,
         beside,
     }
 }
@@ -148,7 +154,8 @@ fn entry(number: usize, group: &Shared, kernel: u32) -> Laid {
     let mapping = group.mapping.as_ref().map(|mapping| format!("\nby {}", mapping.words));
     let mut laid = entry_words(number, &lines);
     laid.marks = vec![Mark::Group(Group {
-        class: format!("kernel {}", label(number)),
+        class: "kernel".to_owned(),
+        kernels: vec![number],
         title: format!("{name}: {}{}", lines[1], mapping.unwrap_or_default()),
         data: vec![("kernel", name), ("visits", visits.to_string())],
         marks: laid.marks,

@@ -7,12 +7,15 @@ mod leaf;
 mod legend;
 mod sequence;
 mod tags;
+mod visits;
 
 use super::mark::{Area, Mark, Text, at};
 use super::tree::Item;
 use super::words::Words;
 use frame::FrameBox;
 use leaf::Leaf;
+use sequence::Flow;
+use visits::Visits;
 
 /// Sizes of text: of layers, of what is said besides, of titles of pictures.
 const SIZE: f64 = 12.0;
@@ -77,16 +80,11 @@ pub(super) struct Picture {
 
 /// Lays out a network, in the columns that suit it best.
 pub(super) fn picture(words: &Words<'_>, items: &[Item<'_>]) -> Picture {
-    let mut best: Option<(f64, Picture)> = None;
-    for limit in LIMITS {
-        let picture = with_legend(words, whole(words, items, limit));
-        let cost = cost(picture.size);
-        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-            best = Some((cost, picture));
-        }
-    }
+    let laid = |limit, lines| with_legend(words, whole(words, items, limit), lines);
+    let costs = LIMITS.map(|limit| (cost(laid(limit, false).size), limit));
+    let best = costs.into_iter().min_by(|(a, _), (b, _)| a.total_cmp(b));
     match best {
-        Some((_, picture)) => picture,
+        Some((_, limit)) => laid(limit, true),
         None => unreachable!("at least one limit is tried"),
     }
 }
@@ -98,35 +96,42 @@ fn cost([width, height]: [f64; 2]) -> f64 {
 }
 
 /// The flow from the inputs to the outputs.
-fn whole(words: &Words<'_>, items: &[Item<'_>], limit: f64) -> Laid {
+fn whole(words: &Words<'_>, items: &[Item<'_>], limit: f64) -> Flow {
     let layout = Layout { words, limit };
     let parts = layout.parts(items, &layout.network_input());
-    layout.inner(parts, limit).laid
+    layout.flow(parts, limit, visits::room(words.network))
 }
 
-/// The picture with its title above and its shared kernels beside or below.
-fn with_legend(words: &Words<'_>, flow: Laid) -> Picture {
+/// The picture with its title above, its shared kernels beside or below, and lines from these to the layers, which need no
+/// more room.
+fn with_legend(words: &Words<'_>, flow: Flow, with_lines: bool) -> Picture {
+    let Flow { laid: flow, lefts, .. } = flow;
+    let room = visits::room(words.network);
     let heading = legend::heading(words);
-    let top = MARGIN + heading.height;
     let width = flow.left + flow.right;
-    let legend = legend::kernels(words, flow.height, width);
-    let beside = legend.beside;
-    let legend_size = legend.laid.as_ref().map_or([0.0; 2], |laid| [laid.right, laid.height]);
-    let mut marks = vec![
-        at(MARGIN, MARGIN, heading.marks),
-        at(MARGIN + flow.left, top, flow.marks),
-    ];
-    let (mut right, mut bottom) = (width, flow.height);
+    let legend = legend::kernels(words, [width, flow.height], room);
+    let [above, below] = if legend.beside { [room, 0.0] } else { [0.0, room] };
+    let top = MARGIN + heading.height + above;
+    let left = MARGIN + room;
+    let mut marks = vec![at(MARGIN, MARGIN, heading.marks)];
+    let (mut right, mut bottom) = (room + width, flow.height);
+    let mut lines = Vec::new();
     if let Some(laid) = legend.laid {
-        let [x, y] = if beside {
-            [width + APART, 0.0]
-        } else {
-            [0.0, flow.height + APART]
+        let [x, y] = match legend.beside {
+            true => [width + APART + room, 0.0],
+            false => [0.0, flow.height + APART + below],
         };
-        marks.push(at(MARGIN + x, top + y, laid.marks));
-        right = right.max(x + legend_size[0]);
-        bottom = bottom.max(y + legend_size[1]);
+        right = right.max(room + x + laid.right);
+        bottom = bottom.max(y + laid.height);
+        let bus = if legend.beside { 0.0 } else { flow.height + APART / 2.0 };
+        if with_lines && room > 0.0 {
+            let visits = Visits::new(&flow.marks, &lefts, [flow.left, bus]);
+            lines = visits.lines(&legend.places, [x, y], legend.beside);
+        }
+        marks.push(at(left + x, top + y, laid.marks));
     }
+    marks.push(at(left + flow.left, top, flow.marks));
+    marks.push(at(left, top, lines));
     Picture {
         size: [2.0 * MARGIN + right.max(heading.right), top + bottom + MARGIN],
         marks,

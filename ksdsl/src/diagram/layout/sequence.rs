@@ -3,7 +3,7 @@
 use super::super::mark::{Anchor, Line, Text, at};
 use super::super::measure::width;
 use super::super::tree::Item;
-use super::columns::{Column, split};
+use super::columns::{Beside, Column, split};
 use super::{Entry, Laid, Layout, Part, SMALL};
 use crate::ir::Shape;
 
@@ -30,6 +30,8 @@ pub(super) struct Stop {
 /// Steps in one or more columns.
 pub(super) struct Flow {
     pub(super) laid: Laid,
+    /// The left ends of its columns.
+    pub(super) lefts: Vec<f64>,
     /// How the flow reaches the first step.
     pub(super) entry: Entry,
     /// Where the last one ends.
@@ -114,6 +116,11 @@ impl Layout<'_, '_> {
 
     /// Lays out steps in columns of at most this height, if they can be split.
     pub(super) fn inner(&self, stops: Vec<Stop>, limit: f64) -> Flow {
+        self.flow(stops, limit, 0.0)
+    }
+
+    /// The same with so much more room between columns.
+    pub(super) fn flow(&self, stops: Vec<Stop>, limit: f64, room: f64) -> Flow {
         let heights: Vec<f64> = stops.iter().map(|stop| stop.part.height()).collect();
         let gaps: Vec<Gap> = stops.windows(2).map(|pair| gap(&pair[0], &pair[1])).collect();
         let ends = split(&heights, &gaps, limit);
@@ -138,8 +145,13 @@ impl Layout<'_, '_> {
             });
             from = end;
         }
-        let (laid, exit) = super::columns::beside(columns);
-        Flow { laid, entry, exit }
+        let Beside { laid, exit, lefts } = super::columns::beside(columns, room);
+        Flow {
+            laid,
+            lefts,
+            entry,
+            exit,
+        }
     }
 }
 
