@@ -3,9 +3,7 @@
 use super::{Team, for_each, most_threads, threads_in};
 use crate::{set_threads, threads, with_threads};
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 /// Every index once, whatever the number of threads, loop after loop.
 #[test]

@@ -33,6 +33,9 @@ use std::process::ExitCode;
 /// The result of a command.
 pub type Done = Result<ExitCode, Box<dyn Error>>;
 
+/// What a step of a command gives.
+type Tried<T> = Result<T, Box<dyn Error>>;
+
 /// A network.
 pub trait Net {
     /// Its name and size.

@@ -1,14 +1,13 @@
 //! The runs of a command: all networks with one seed, then all with the next.
 
-use super::RunOptions;
 use super::data::{Kind, Sets};
 use super::output::note;
 use super::train::Plan;
+use super::{RunOptions, Tried};
 use crate::recipe::Recipe;
 use crate::report::{Run, time};
 use crate::text::{Text, Vocabulary};
 use crate::trainer::Outcome;
-use std::error::Error;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -24,10 +23,7 @@ pub(super) struct Trained {
 
 /// Trains the networks of all plans, until a stop is requested; every network is checked before the first is trained.
 /// `ended` is called after each run, with all so far.
-pub(super) fn all(
-    plans: &[Plan<'_>],
-    ended: &mut dyn FnMut(&[Trained]) -> Result<(), Box<dyn Error>>,
-) -> Result<Vec<Trained>, Box<dyn Error>> {
+pub(super) fn all(plans: &[Plan<'_>], ended: &mut dyn FnMut(&[Trained]) -> Tried<()>) -> Tried<Vec<Trained>> {
     let mut opened = Opened::default();
     let mut forecast = Forecast::new(plans, &mut opened)?;
     let rounds = plans.iter().map(|plan| plan.options.seeds().count()).max();
@@ -58,35 +54,40 @@ pub(super) fn all(
 /// The data sets that are open.
 #[derive(Default)]
 struct Opened {
-    /// The last of them were used last.
-    sets: Vec<((String, Option<u64>), Rc<Sets>)>,
+    all: Vec<Open>,
+}
+
+/// A data set that is open.
+struct Open {
+    /// What it is, as options say it.
+    name: String,
+    /// The seed that splits it, if one does.
+    seed: Option<u64>,
+    sets: Rc<Sets>,
 }
 
 impl Opened {
-    fn get(&mut self, plan: &Plan<'_>, seed: u64) -> Result<Rc<Sets>, Box<dyn Error>> {
+    fn get(&mut self, plan: &Plan<'_>, seed: u64) -> Tried<Rc<Sets>> {
         let RunOptions { tokens, .. } = plan.options;
         let tokens = tokens.clone().unwrap_or_default();
-        let name = format!(
-            "{} {tokens} {:?} {:?}",
-            plan.kind,
-            plan.options.images(),
-            plan.program.picture_size()
-        );
-        let key = (name, plan.kind.is_split_by_seed().then_some(seed));
-        if let Some((_, sets)) = self.sets.iter().find(|(known, _)| *known == key) {
-            return Ok(Rc::clone(sets));
+        let (images, size) = (plan.options.images(), plan.program.picture_size());
+        let name = format!("{} {tokens} {images:?} {size:?}", plan.kind);
+        let split = plan.kind.is_split_by_seed().then_some(seed);
+        if let Some(open) = self.all.iter().find(|open| open.name == name && open.seed == split) {
+            return Ok(Rc::clone(&open.sets));
         }
         // The split of another seed is not needed again.
-        self.sets.retain(|((name, _), _)| *name != key.0);
+        self.all.retain(|open| open.name != name);
         let sets = match &plan.kind {
             Kind::Text(origin) => Sets::Text(Text::open(origin, Vocabulary::Chosen(&tokens))?),
-            kind => {
-                let part = (seed, plan.options.images());
-                Sets::Images(kind.open(part, plan.program.picture_size(), &plan.stop)?)
-            }
+            kind => Sets::Images(kind.open((seed, images), size, &plan.stop)?),
         };
         let sets = Rc::new(sets);
-        self.sets.push((key, Rc::clone(&sets)));
+        self.all.push(Open {
+            name,
+            seed: split,
+            sets: Rc::clone(&sets),
+        });
         Ok(sets)
     }
 }
@@ -106,7 +107,7 @@ struct Work {
 }
 
 impl Forecast {
-    fn new(plans: &[Plan<'_>], opened: &mut Opened) -> Result<Self, Box<dyn Error>> {
+    fn new(plans: &[Plan<'_>], opened: &mut Opened) -> Tried<Self> {
         let mut networks = Vec::new();
         for (at, plan) in plans.iter().enumerate() {
             let seed = plan.options.seeds().next().unwrap_or(0);

@@ -6,12 +6,11 @@ use super::output::print;
 use super::run_options::{Changes, RunOptions};
 use super::runs::{Trained, all};
 use super::train::{Plan, stopped};
-use super::{Done, Program};
+use super::{Done, Program, Tried};
 use crate::interrupt::Stop;
 use crate::report::{NETWORK, Sweep};
 use crate::text::Choice;
 use clap::Args;
-use std::error::Error;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -130,7 +129,7 @@ pub fn study(parts: &[Part<'_>]) -> Done {
 }
 
 /// Reports after each run, so that an interrupted sweep has a report, too.
-fn of_plans(plans: &[Plan<'_>], report: &dyn Fn(&[Trained]) -> Result<Sweep, Box<dyn Error>>) -> Done {
+fn of_plans(plans: &[Plan<'_>], report: &dyn Fn(&[Trained]) -> Tried<Sweep>) -> Done {
     let Some(first) = plans.first() else {
         return Ok(ExitCode::SUCCESS);
     };

@@ -7,7 +7,7 @@ use super::output::{note, print};
 use super::run_options::RunOptions;
 use super::runs::{Trained, all};
 use super::settings::{self, Origin, Settings};
-use super::{Done, Net, Program, Task};
+use super::{Done, Net, Program, Task, Tried};
 use crate::data::DataError;
 use crate::interrupt::Stop;
 use crate::recipe::Recipe;
@@ -140,7 +140,7 @@ impl<'o> Plan<'o> {
     }
 
     /// The networks to train with one seed, with their recipes.
-    pub(super) fn networks(&self, sets: &Sets, seed: u64) -> Result<Vec<(Box<dyn Net>, Recipe)>, Box<dyn Error>> {
+    pub(super) fn networks(&self, sets: &Sets, seed: u64) -> Tried<Vec<(Box<dyn Net>, Recipe)>> {
         let nets = self.program.networks(sets)?.into_iter();
         nets.map(|net| {
             let recipe = recipe(net.recipe(), self.options, seed).map_err(|error| match self.label {
