@@ -15,6 +15,7 @@ pub mod tape;
 pub mod update;
 pub mod weight;
 
+mod memo;
 mod pending;
 mod saved;
 

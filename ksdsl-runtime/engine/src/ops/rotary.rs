@@ -4,6 +4,7 @@ use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Loops, View, operand};
+use crate::memo;
 use crate::param::Param;
 use crate::past::Past;
 use crate::real::Real;
@@ -61,13 +62,18 @@ impl Rotary {
         let half = depth / 2;
         let other = |c: usize| if c < half { c + half } else { c - half };
         let table = |name, part: fn(f64, f64) -> f64| {
-            let make = |first| {
-                exec.upload(self.table(first..first + tokens, depth, |sign_of, angle| {
-                    part(sign * sign_of, angle)
-                }))
+            let base = self.base.to_bits();
+            let make = |first: usize| {
+                let numbers = [base, depth as u64, sign.to_bits(), first as u64, tokens as u64];
+                let values = memo::table((name, numbers), || {
+                    self.table(first..first + tokens, depth, |sign_of, angle| {
+                        part(sign * sign_of, angle)
+                    })
+                });
+                exec.upload(values.to_vec())
             };
             match past {
-                Some(past) => past.table((name, [self.base.to_bits(), depth as u64]), tokens, make),
+                Some(past) => past.table((name, [base, depth as u64]), tokens, make),
                 None => make(0).map(Rc::new),
             }
         };

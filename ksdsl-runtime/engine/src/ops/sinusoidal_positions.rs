@@ -4,6 +4,7 @@ use super::{Call, Operation};
 use crate::act::Act;
 use crate::exec::Exec;
 use crate::loops::{Loops, View, operand};
+use crate::memo;
 use crate::param::Param;
 use crate::real::Real;
 use crate::tape::Tape;
@@ -37,10 +38,9 @@ impl Operation for SinusoidalPositions {
         let (tokens, channels) = (size.height * size.width, size.channels);
         let x = x.ready()?;
         let first = x.context.position();
-        let waves = x
-            .context
-            .exec
-            .upload(self.waves::<E>(first..first + tokens, channels))?;
+        let numbers = [self.base.to_bits(), channels as u64, first as u64, tokens as u64, 0];
+        let waves = memo::table(("waves", numbers), || self.waves::<E>(first..first + tokens, channels));
+        let waves = x.context.exec.upload(waves.to_vec())?;
         let loops = Loops {
             output: vec![size.batch, tokens, channels],
             summed: Vec::new(),
