@@ -18,11 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [file, name, prompt, length, weights, settings @ ..] = args.as_slice() else {
         return Err("usage: decode_worker NET.ksn NETWORK PROMPT LENGTH f32|bf16|int8 [NAME=NUMBER...]".into());
     };
-    let types = [WeightType::F32, WeightType::Bf16, WeightType::Int8];
-    let weights = types
-        .into_iter()
-        .find(|known| known.name() == weights)
-        .ok_or("expected f32, bf16 or int8")?;
+    let weights: WeightType = weights.parse()?;
     let mut spec = Spec::read(file)?.network(name.as_str());
     for setting in settings {
         let (name, value) = setting.split_once('=').ok_or("expected NAME=NUMBER")?;

@@ -223,15 +223,14 @@ impl<E: CpuReal> Factors<'_, E> {
     }
 }
 
-/// Rows of a part of the kernel gradient, or `None` where tasks of [`product_rows`] outputs are cut: from so many rows on that
-/// there are eight parts, or else too few to deal out evenly.
+/// Rows of a part of the kernel gradient, or `None` where tasks of [`product_rows`] outputs are cut: where eight parts would have
+/// too few rows to pay, and fewer parts cannot be dealt out evenly.
 pub(super) fn gradient_part(size: &LinearSize) -> Option<usize> {
-    (size.rows >= 4 * size.outputs && size.rows >= 8 * LEAST_PART)
-        .then(|| par::items_per_part(size.rows, LEAST_PART, 8))
+    (size.rows >= LEAST_ROWS.max(4 * size.outputs)).then(|| size.rows.div_ceil(8))
 }
 
-/// Least rows of a part of the kernel gradient.
-const LEAST_PART: usize = 256;
+/// Least rows of a kernel gradient that is summed in parts.
+const LEAST_ROWS: usize = 2048;
 
 /// Adds the gradient with respect to the kernel to `gradient`; the first visit writes it.
 ///

@@ -1,5 +1,7 @@
 //! Types of weights narrower than `f32`.
 
+use std::str::FromStr;
+
 /// What the values of a kernel are rounded to. Arithmetic stays in `f32`: products of one row, as in decoding, read the
 /// narrower values, which is what bounds them, and compute what they would with the rounded values in `f32`, bit for bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,24 +19,6 @@ pub enum WeightType {
 const TOO_GREAT: f32 = 1e37;
 
 impl WeightType {
-    /// Its name, as options have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::Int8 => "int8",
-        }
-    }
-
-    /// Bytes of a weight, without the factors.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::Bf16 => 2,
-            Self::Int8 => 1,
-        }
-    }
-
     /// Rounds the values of a kernel, whose `outputs` channels lie one after the other, to the nearest of this type; ties go
     /// to even. An `Int8` channel with a NaN, an infinite value or one above 1e37 in magnitude stays as it is.
     ///
@@ -49,6 +33,20 @@ impl WeightType {
             Self::F32 => {}
             Self::Bf16 => values.iter_mut().for_each(|value| *value = bf16(*value)),
             Self::Int8 => values.chunks_exact_mut((values.len() / outputs).max(1)).for_each(int8),
+        }
+    }
+}
+
+impl FromStr for WeightType {
+    type Err = &'static str;
+
+    /// Its name, as options have it.
+    fn from_str(name: &str) -> Result<Self, &'static str> {
+        match name {
+            "f32" => Ok(Self::F32),
+            "bf16" => Ok(Self::Bf16),
+            "int8" => Ok(Self::Int8),
+            _ => Err("expected f32, bf16 or int8"),
         }
     }
 }

@@ -34,9 +34,9 @@ pub(super) struct Generate {
     /// The checkpoint of a specification; without it the weights are random, which shows its speed
     #[arg(long, value_name = "CHECKPOINT")]
     weights: Option<PathBuf>,
-    /// Round the kernels of linear layers to a type, of which each token reads fewer bytes
-    #[arg(long, value_enum, value_name = "TYPE", default_value_t = Precision::F32)]
-    weight_type: Precision,
+    /// Round the kernels of linear layers to bf16 or int8, of which each token reads fewer bytes; sums stay in f32
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    weight_type: WeightType,
     /// Use the final model of the run instead of the best one
     #[arg(long)]
     last: bool,
@@ -76,27 +76,6 @@ pub(super) struct Generate {
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZeroU32>,
-}
-
-/// What kernels are rounded to; arithmetic stays in f32.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Precision {
-    /// As they are
-    F32,
-    /// The upper 16 bits
-    Bf16,
-    /// Integers of 8 bits, with a factor for each output channel
-    Int8,
-}
-
-impl From<Precision> for WeightType {
-    fn from(precision: Precision) -> Self {
-        match precision {
-            Precision::F32 => Self::F32,
-            Precision::Bf16 => Self::Bf16,
-            Precision::Int8 => Self::Int8,
-        }
-    }
 }
 
 /// What happens when the network's input is full.
@@ -161,7 +140,7 @@ impl Generate {
             let set = read.model.graph_mut().set_steps(name, *count);
             set.map_err(|error| Usage(format!("--steps: {error}")))?;
         }
-        read.model.round_weights(self.weight_type.into());
+        read.model.round_weights(self.weight_type);
         let decoder = read.model.graph().decoder();
         let decoder = decoder.map_err(|error| at(&error, &read.spec))?;
         let prompt = self.prompt(&read)?;

@@ -67,6 +67,9 @@ pub(super) fn run(file: &Path, options: &Options, terminal: &Terminal) -> Done {
     let text = String::from_utf8(bytes).map_err(|error| wrong(&error))?;
     let study: Study = toml::from_str(&text).map_err(|error| wrong(&error))?;
     let folder = file.parent().unwrap_or(Path::new(""));
+    if study.network.is_empty() {
+        return Err(wrong(&"a study has at least one `[[network]]`"));
+    }
     let networks = study.networks(folder, &wrong, terminal)?;
     let out = options.out().join(file.file_stem().unwrap_or_default());
     let mut parts = Vec::new();
@@ -152,13 +155,7 @@ impl Network {
         if let Some(name) = self.sweep.keys().find(|name| self.set.contains_key(*name)) {
             return Err(format!("`{name}` is in `set` and in `sweep`"));
         }
-        let count = varied
-            .iter()
-            .try_fold(1usize, |count, of| count.checked_mul(of.values.len()));
-        if count.is_none_or(|count| count > MOST) {
-            return Err(format!("a study has at most {MOST} networks: give fewer values"));
-        }
-        let all = combinations(&varied).into_iter();
+        let all = combinations(&varied)?.into_iter();
         Ok(all
             .map(|varied| (varied.clone(), fixed.iter().cloned().chain(varied).collect()))
             .collect())

@@ -69,7 +69,16 @@ fn separated(text: &str) -> Vec<&str> {
 }
 
 /// All combinations; the last parameter changes first.
-pub(super) fn combinations(of: &[Values]) -> Vec<Vec<(String, Value)>> {
+///
+/// # Errors
+/// If there are more than [`MOST`].
+pub(super) fn combinations(of: &[Values]) -> Result<Vec<Vec<(String, Value)>>, String> {
+    let count = of
+        .iter()
+        .try_fold(1usize, |count, set| count.checked_mul(set.values.len()));
+    if count.is_none_or(|count| count > MOST) {
+        return Err(format!("a sweep trains at most {MOST} networks: give fewer values"));
+    }
     let longer = |all: Vec<Vec<(String, Value)>>, next: &Values| -> Vec<Vec<(String, Value)>> {
         let with = |chosen: &Vec<(String, Value)>, value: &Value| {
             let own = (next.name.clone(), value.clone());
@@ -81,7 +90,7 @@ pub(super) fn combinations(of: &[Values]) -> Vec<Vec<(String, Value)>> {
         };
         all.into_iter().flat_map(more).collect()
     };
-    of.iter().fold(vec![Vec::new()], longer)
+    Ok(of.iter().fold(vec![Vec::new()], longer))
 }
 
 impl Sweep {
@@ -100,18 +109,12 @@ impl Sweep {
             let list = format!("`--set {name}` is given twice: write all values in one, such as `--set {name}=2,4`");
             return Err(Usage(list).into());
         }
-        let count = self
-            .set
-            .iter()
-            .try_fold(1usize, |count, set| count.checked_mul(set.values.len()));
-        if count.is_none_or(|count| count > MOST) {
-            return Err(Usage(format!("a sweep trains at most {MOST} networks: give fewer values")).into());
-        }
+        let values = combinations(&self.set).map_err(Usage)?;
         let choice = Choice {
             net: self.net.clone(),
             set: Vec::new(),
         };
-        let specs = Specs::read((&self.file, &choice), &combinations(&self.set), terminal)?;
+        let specs = Specs::read((&self.file, &choice), &values, terminal)?;
         let names: Vec<String> = self.set.iter().map(|set| set.name.clone()).collect();
         sweep::run(&specs, &self.options, &names)
     }
@@ -150,7 +153,7 @@ mod tests {
         let sets: Vec<Values> = ["depth=2,4", "share=true,false"]
             .map(|text| values(text).unwrap())
             .into();
-        let all = combinations(&sets);
+        let all = combinations(&sets).unwrap();
         let texts: Vec<String> = all
             .iter()
             .map(|chosen| chosen.iter().map(|(name, value)| format!("{name}={value} ")).collect())
@@ -162,6 +165,13 @@ mod tests {
             "depth=4 share=false ",
         ];
         assert_eq!(texts, expected);
-        assert_eq!(combinations(&[]), [Vec::new()]);
+        assert_eq!(combinations(&[]).unwrap(), [Vec::new()]);
+        let many = values("depth=1,2,3,4,5,6,7,8,9,10").unwrap();
+        assert!(combinations(&vec![many.clone(); 4]).is_ok());
+        assert!(
+            combinations(&vec![many; 5])
+                .unwrap_err()
+                .contains("at most 10000 networks")
+        );
     }
 }

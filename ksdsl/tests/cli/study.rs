@@ -149,7 +149,7 @@ fn mistakes_in_recipes_are_told_with_the_network() {
     refused(
         "epochs = 1",
         "preset = \"resnet\"",
-        "--recipe resnet: expected se_resnet, convmixer",
+        "recipe.preset = resnet: expected se_resnet, convmixer",
     );
 }
 
@@ -166,6 +166,12 @@ fn options_do_not_contradict_studies() {
         assert_eq!(status, 2);
         assert!(error.contains("states networks, data, recipe and seeds"), "{error}");
     }
+}
+
+#[test]
+fn a_study_needs_a_network() {
+    let (status, error) = folder("network = []").refused(&["sweep", "studies/small.toml"]);
+    assert!(status == 2 && error.contains("at least one `[[network]]`"), "{error}");
 }
 
 /// Their networks are there and take what they are given; what is missing here are the data sets.

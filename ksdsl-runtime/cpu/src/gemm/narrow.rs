@@ -106,14 +106,16 @@ impl Narrow {
     }
 }
 
-/// The factors of all columns, if the first value that tells shows that there may be some: most matrices are told apart by
-/// it.
+/// The factors of all columns, if the first column may have one, which tells most matrices.
 fn scales(b: Mat<'_, f32>) -> Option<Vec<f32>> {
     let column = |column: usize| (0..b.rows).map(move |row| b.values[row * b.row_stride + column * b.col_stride]);
     let scale = |at: usize| int8_scale(column(at).fold(0.0, |most: f32, value| most.max(value.abs())));
+    if b.cols == 0 {
+        return None;
+    }
     let first = scale(0);
     let fits = |value: f32| first == 0.0 || (value / first).round_ties_even() * first == value;
-    if b.cols == 0 || !column(0).all(fits) {
+    if !column(0).all(fits) {
         return None;
     }
     let mut scales = vec![0.0; b.cols];

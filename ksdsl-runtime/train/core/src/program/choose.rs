@@ -9,6 +9,12 @@ use std::path::{Path, PathBuf};
 
 /// The recipe given on the command line.
 pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result<Recipe, Box<dyn Error>> {
+    // In a study the name of a recipe is a key.
+    let option = if options.changes.is_some() {
+        "recipe.preset ="
+    } else {
+        "--recipe"
+    };
     let mut recipe = match options.recipe.as_deref() {
         None => of_net.clone(),
         Some("se_resnet") => Recipe::se_resnet(),
@@ -18,9 +24,9 @@ pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result
             let path = Path::new(file);
             if !path.exists() {
                 let expected = "expected se_resnet, convmixer, nanogpt or a JSON file with a recipe";
-                return Err(format!("--recipe {file}: {expected}; no such file").into());
+                return Err(format!("{option} {file}: {expected}; no such file").into());
             }
-            json::read(path).map_err(|error| format!("--recipe {file}: {error}"))?
+            json::read(path).map_err(|error| format!("{option} {file}: {error}"))?
         }
     };
     if let Some(changes) = &options.changes {

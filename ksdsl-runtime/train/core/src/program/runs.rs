@@ -151,9 +151,9 @@ impl Forecast {
 
     /// Of a network that has been trained, the mean of its runs; of others, in proportion to their multiply-adds.
     fn seconds_left(&self) -> Option<f64> {
-        let ended = || self.networks.iter().map(|(_, work)| work);
-        let seconds: f64 = ended().flat_map(|work| &work.seconds).sum();
-        let size: f64 = ended().map(|work| work.size * work.seconds.len() as f64).sum();
+        let works = || self.networks.iter().map(|(_, work)| work);
+        let seconds: f64 = works().flat_map(|work| &work.seconds).sum();
+        let size: f64 = works().map(|work| work.size * work.seconds.len() as f64).sum();
         if seconds == 0.0 || size == 0.0 {
             return None;
         }
@@ -161,7 +161,7 @@ impl Forecast {
             0 => work.size * seconds / size,
             count => work.seconds.iter().sum::<f64>() / count as f64,
         };
-        Some(ended().map(|work| work.left as f64 * of_run(work)).sum())
+        Some(works().map(|work| work.left as f64 * of_run(work)).sum())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::report::{NETWORK, Sweep};
 use crate::text::Choice;
 use clap::Args;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The options of `sweep`, besides those that choose networks.
@@ -29,30 +29,21 @@ impl Options {
     }
 
     /// The folder of all run folders.
-    pub fn out(&self) -> &PathBuf {
+    pub fn out(&self) -> &Path {
         &self.runs.out
     }
 
     /// The same for a part of a study, with its own settings.
     #[must_use]
     pub fn of(&self, training: Training, out: PathBuf) -> Self {
-        let Training {
-            data,
-            tokens,
-            images,
-            seed,
-            seeds,
-            recipe,
-            changes,
-        } = training;
         let runs = RunOptions {
-            data,
-            tokens,
-            images,
-            seed,
-            seeds,
-            recipe,
-            changes: Some(changes),
+            data: training.data,
+            tokens: training.tokens,
+            images: training.images,
+            seed: training.seed,
+            seeds: training.seeds,
+            recipe: training.recipe,
+            changes: Some(training.changes),
             out,
             ..self.runs.clone()
         };
@@ -86,9 +77,9 @@ pub struct Training {
 /// If the data does not fit, training fails, or a file cannot be written.
 pub fn run(program: &dyn Program, options: &Options, names: &[String]) -> Done {
     let stop = Stop::on_signals(options.runs.warning())?;
-    let plan = Plan::new((program, None), &options.runs, true, stop)?;
-    let folders = |runs: &[Trained]| -> Vec<PathBuf> { runs.iter().map(|run| run.folder.clone()).collect() };
-    of_plans(&[plan], &|runs| Ok(Sweep::read(names, folders(runs))?))
+    let plan = Plan::new((program, None), &options.runs, true, stop.clone())?;
+    let report = |runs: &[Trained]| Ok(Sweep::read(names, runs.iter().map(|run| &run.folder))?);
+    of_plans(&[plan], (&options.runs.out, &stop), &report)
 }
 
 /// The beginning of the names of the run folders of a network of a study: its label with other characters than letters, digits
@@ -103,42 +94,42 @@ pub struct Part<'p> {
     pub label: String,
     /// The network.
     pub program: &'p dyn Program,
-    /// How it is trained; all parts have one folder.
+    /// How it is trained.
     pub options: Options,
 }
 
-/// Trains the networks of a study, in the order of the list, first all with their first seed. As with [`run`], the same
-/// study again trains what is missing.
+/// Trains the networks of a study, in the order of the list, first all with their first seed; the folder of all is that of
+/// their options. As with [`run`], the same study again trains what is missing.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`]; also if there is no network.
 pub fn study(parts: &[Part<'_>]) -> Done {
-    let Some(first) = parts.first() else {
-        return Ok(ExitCode::SUCCESS);
+    let Some(Part { options, .. }) = parts.first() else {
+        return Err("no network to train".into());
     };
-    let stop = Stop::on_signals(first.options.runs.warning())?;
+    let stop = Stop::on_signals(options.runs.warning())?;
     let mut plans = Vec::new();
-    for part in parts {
-        let net = (part.program, Some(part.label.as_str()));
-        plans.push(Plan::new(net, &part.options.runs, true, stop.clone())?);
+    for Part {
+        label,
+        program,
+        options,
+    } in parts
+    {
+        let plan = Plan::new((*program, Some(label.as_str())), &options.runs, true, stop.clone());
+        plans.push(plan.map_err(|error| format!("`{label}`: {error}"))?);
     }
     let named = |run: &Trained| (vec![run.label.clone().unwrap_or_default()], run.folder.clone());
-    of_plans(&plans, &|runs| {
-        Ok(Sweep::of(&[NETWORK.to_owned()], runs.iter().map(named))?)
-    })
+    let report = |runs: &[Trained]| Ok(Sweep::of(&[NETWORK.to_owned()], runs.iter().map(named))?);
+    of_plans(&plans, (&options.runs.out, &stop), &report)
 }
 
 /// Reports after each run, so that an interrupted sweep has a report, too.
-fn of_plans(plans: &[Plan<'_>], report: &dyn Fn(&[Trained]) -> Tried<Sweep>) -> Done {
-    let Some(first) = plans.first() else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    let out = &first.options.out;
+fn of_plans(plans: &[Plan<'_>], (out, stop): (&Path, &Stop), report: &dyn Fn(&[Trained]) -> Tried<Sweep>) -> Done {
     let runs = match all(plans, &mut |runs| Ok(report(runs)?.save(out)?)) {
         Ok(runs) => runs,
-        Err(error) => return stopped(&first.stop, error),
+        Err(error) => return stopped(stop, error),
     };
-    if let Some(code) = first.stop.exit_code() {
+    if let Some(code) = stop.exit_code() {
         return Ok(ExitCode::from(code));
     }
     print(report(&runs)?.table())?;
