@@ -46,26 +46,25 @@ impl Compilation {
 /// Compiles a source: parse, check, elaborate, share; each pass says in its module what holds
 /// after it.
 pub fn compile(source: &Source, options: &Options) -> Compilation {
-    with_tree(source, options).1
-}
-
-/// As [`compile`], with the syntax tree.
-pub(crate) fn with_tree(source: &Source, options: &Options) -> (File, Compilation) {
     let mut diagnostics = Diagnostics::default();
     let file = parse::parse(source, &mut diagnostics);
-    check::check(&file, &mut diagnostics);
+    resolve(source, &file, options, diagnostics)
+}
+
+/// Compiles a parsed source; takes the diagnostics of its parsing.
+pub(crate) fn resolve(source: &Source, file: &File, options: &Options, mut diagnostics: Diagnostics) -> Compilation {
+    check::check(file, &mut diagnostics);
     // Blocks that contain themselves have no end.
     let networks = if diagnostics.has(Code::Recursion) {
         Vec::new()
     } else {
-        networks(source, &file, options, &mut diagnostics)
+        networks(source, file, options, &mut diagnostics)
     };
-    let compilation = Compilation {
+    Compilation {
         networks,
         names: parse::net_names(source.own_text()),
         diagnostics: diagnostics.into_sorted(),
-    };
-    (file, compilation)
+    }
 }
 
 fn networks(source: &Source, file: &File, options: &Options, diagnostics: &mut Diagnostics) -> Vec<Network> {

@@ -240,7 +240,7 @@ impl Diagnostic {
 /// What was found so far; one problem at one place is reported once, however often a repetition
 /// runs into it.
 #[doc(hidden)]
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Diagnostics {
     list: Vec<Diagnostic>,
     seen: HashSet<(Code, Span)>,

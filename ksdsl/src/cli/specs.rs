@@ -2,7 +2,7 @@
 
 use super::output::Terminal;
 use super::{Choice, Status};
-use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Unfit};
+use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Solver, Unfit};
 use crate::ir::Network;
 use crate::spec::{Spec, SpecError};
 use crate::value::Value;
@@ -13,7 +13,8 @@ use ksdsl_train_core::program::data::{Kind, Sets};
 use ksdsl_train_core::program::device::{Place, Precision, only_cpu};
 use ksdsl_train_core::program::job::Job;
 use ksdsl_train_core::program::output::note;
-use ksdsl_train_core::program::{Done, ImageNet, LanguageNet, Net, Program, Task, refuse_broken};
+use ksdsl_train_core::program::{Done, ImageNet, LanguageNet, Net, Program, PuzzleNet, Solving, Task, refuse_broken};
+use ksdsl_train_core::puzzle::Sudoku;
 use ksdsl_train_core::run::{Description, Facts};
 use ksdsl_train_core::text::{Origin, Text};
 use ksdsl_train_core::trainer::{Outcome, TrainError};
@@ -79,9 +80,12 @@ impl Specs {
 }
 
 fn learnable(spec: &Spec, network: Network, settings: &[(String, Value)]) -> Result<SpecNet, Box<dyn Error>> {
-    let net = match LanguageModel::is_meant(&network) {
-        true => LanguageModel::of(network, settings).map(SpecNet::language),
-        false => Classifier::of(network, settings).map(SpecNet::classifier),
+    let net = if Solver::is_meant(&network) {
+        Solver::of(network, settings).map(SpecNet::solver)
+    } else if LanguageModel::is_meant(&network) {
+        LanguageModel::of(network, settings).map(SpecNet::language)
+    } else {
+        Classifier::of(network, settings).map(SpecNet::classifier)
     };
     net.map_err(|unfit| {
         let source = spec.source();
@@ -106,6 +110,12 @@ impl Program for Specs {
             match (&net.model, data) {
                 (Learnable::Classifier(network), Sets::Images(data)) => check_sizes(network, data.training.sizes())?,
                 (Learnable::Language(network), Sets::Text(text)) => check_tokens(network, text)?,
+                (Learnable::Solver(network), Sets::Puzzles(puzzles)) => network.check(*puzzles).map_err(Usage)?,
+                (Learnable::Language(network), Sets::Puzzles(puzzles)) => {
+                    let solver = Solver::of_model(network);
+                    solver.check(*puzzles).map_err(Usage)?;
+                    return Ok(Box::new(SpecNet::solver(solver)));
+                }
                 _ => return Err(unsuitable(net).into()),
             }
             Ok(Box::new(net.clone()))
@@ -117,7 +127,11 @@ impl Program for Specs {
     fn of_run(&self, run: &Description) -> Result<Box<dyn Net>, Box<dyn Error>> {
         let (spec, settings) = spec_of(run)?;
         let (network, _) = spec.compile_one()?;
-        Ok(Box::new(learnable(&spec, network, &settings)?))
+        let net = learnable(&spec, network, &settings)?;
+        Ok(Box::new(match &net.model {
+            Learnable::Language(model) if run.data.contains_key("puzzles") => SpecNet::solver(Solver::of_model(model)),
+            _ => net,
+        }))
     }
 
     fn picture_size(&self) -> [usize; 3] {
@@ -130,14 +144,18 @@ impl Program for Specs {
     fn default_data(&self) -> Kind {
         match self.networks.first().map(|net| &net.model) {
             Some(Learnable::Language(_)) => Kind::Text(Origin::Shakespeare),
+            Some(Learnable::Solver(solver)) => solver.puzzles().map_or(Kind::Digits, Kind::Sudoku),
             _ => Kind::Digits,
         }
     }
 
     /// Before a data set is read.
     fn accepts(&self, data: &Kind) -> Result<(), String> {
-        let is_text = matches!(data, Kind::Text(_));
-        let fits = |net: &SpecNet| matches!(net.model, Learnable::Language(_)) == is_text;
+        let fits = |net: &SpecNet| match net.model {
+            Learnable::Classifier(_) => !matches!(data, Kind::Text(_) | Kind::Sudoku(_)),
+            Learnable::Language(_) => matches!(data, Kind::Text(_) | Kind::Sudoku(_)),
+            Learnable::Solver(_) => matches!(data, Kind::Sudoku(_)),
+        };
         match self.networks.iter().find(|net| !fits(net)) {
             Some(net) => Err(unsuitable(net).0),
             None => Ok(()),
@@ -212,6 +230,9 @@ fn unsuitable(net: &SpecNet) -> Usage {
         Learnable::Language(_) => {
             format!("`{label}` is a language model: choose a text with --data, such as `--data text:shakespeare`")
         }
+        Learnable::Solver(_) => {
+            format!("`{label}` solves puzzles: choose them with `--data sudoku:4` or `--data sudoku:6`")
+        }
     })
 }
 
@@ -227,6 +248,7 @@ struct SpecNet {
 enum Learnable {
     Classifier(Classifier),
     Language(LanguageModel),
+    Solver(Solver),
 }
 
 impl SpecNet {
@@ -234,6 +256,13 @@ impl SpecNet {
         Self {
             model: Learnable::Classifier(network),
             recipe: Recipe::default(),
+        }
+    }
+
+    fn solver(network: Solver) -> Self {
+        Self {
+            model: Learnable::Solver(network),
+            recipe: Recipe::puzzles(),
         }
     }
 
@@ -250,6 +279,7 @@ impl Net for SpecNet {
         match &self.model {
             Learnable::Classifier(network) => network.facts(),
             Learnable::Language(network) => network.facts(),
+            Learnable::Solver(network) => network.facts(),
         }
     }
 
@@ -261,6 +291,7 @@ impl Net for SpecNet {
         match &self.model {
             Learnable::Classifier(network) => Task::Classes(network),
             Learnable::Language(network) => Task::NextToken(network),
+            Learnable::Solver(network) => Task::Puzzles(network),
         }
     }
 }
@@ -278,6 +309,20 @@ impl LanguageNet for LanguageModel {
 
     fn check(&self, text: &Text) -> Result<(), Box<dyn Error>> {
         Ok(check_tokens(self, text)?)
+    }
+}
+
+impl PuzzleNet for Solver {
+    fn train(&self, job: Job<'_, Sudoku>) -> Result<Outcome, Box<dyn Error>> {
+        let puzzles = *job.data;
+        Ok(Solver::train(self, job.plain_trainer(), puzzles)?)
+    }
+
+    fn evaluate(&self, checkpoint: &Path, puzzles: Sudoku, how: &Solving) -> Result<Evaluation, Box<dyn Error>> {
+        self.check(puzzles).map_err(Usage)?;
+        let mut model = load(self.network(), checkpoint)?;
+        model.graph_mut().set_exits(how.exits);
+        Ok(Solver::evaluate(self, &model, puzzles, how.at_once)?)
     }
 }
 

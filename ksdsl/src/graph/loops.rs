@@ -19,7 +19,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         if first > 0 {
             x = self.untaped(of, first, &inside, x)?;
         }
-        let halts = of.exit.is_some() && self.training.is_none();
+        let halts = of.exit.is_some() && self.training.is_none() && self.exits;
         let mut halting = Halting::new(&x.context.exec, halts);
         self.enter_loop();
         for step in first..count {
@@ -83,6 +83,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
             params: self.params,
             batch: self.batch,
             counts: self.counts.clone(),
+            exits: self.exits,
             training: self.training.take(),
             decoding: None,
             shared: std::mem::take(&mut self.shared),

@@ -111,6 +111,8 @@ pub struct Graph<E: Real, X: Exec<E>> {
     params: Params<X::Buf>,
     /// How often loops run, by count.
     counts: Vec<usize>,
+    /// Whether items stop at exits in inference.
+    exits: bool,
 }
 
 impl<E: Real, X: Exec<E>> Graph<E, X> {
@@ -134,6 +136,7 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         })?;
         Ok(Self {
             counts: loops::most(&network),
+            exits: true,
             network,
             exec,
             params,
@@ -163,6 +166,16 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
                 given: count,
             }),
         }
+    }
+
+    /// All loops run as often as they can from here on.
+    pub fn reset_steps(&mut self) {
+        self.counts = loops::most(&self.network);
+    }
+
+    /// Says whether items stop at the exits of loops in inference, which they do without it.
+    pub fn set_exits(&mut self, exits: bool) {
+        self.exits = exits;
     }
 
     /// The parameters and running statistics, in the order of the forward pass, a shared one once.
@@ -247,7 +260,8 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         images: usize,
         inputs: Vec<X::Buf>,
     ) -> Result<Vec<X::Buf>, X::Err> {
-        let walk = Walk::<E, X, NoTape>::inference(&self.network, &self.params, images).with_counts(&self.counts);
+        let walk =
+            Walk::<E, X, NoTape>::inference(&self.network, &self.params, images).with_loops(&self.counts, self.exits);
         let pass = walk.run(&self.exec, kernels, unit, inputs)?;
         Ok(pass.outputs)
     }

@@ -112,7 +112,7 @@ pub(super) fn run<E: Real, X: Exec<E>>(
     gradient: impl FnOnce(Vec<X::Buf>) -> Result<Vec<X::Buf>, Error<X::Err>>,
 ) -> Result<Vec<Option<X::Buf>>, Error<X::Err>> {
     let walk = Walk::<E, X, Recorder<E, X>>::training(network, params, images, seeds, sink);
-    let pass = walk.with_counts(counts).run(exec, None, None, inputs)?;
+    let pass = walk.with_loops(counts, false).run(exec, None, None, inputs)?;
     write(params, exec, pass.statistics)?;
     let gradients = gradient(pass.outputs)?;
     let outputs = network.outputs.iter().zip(pass.output_gradients);

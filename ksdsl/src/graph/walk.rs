@@ -93,6 +93,8 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     pub(super) batch: usize,
     /// How often loops run, by count.
     pub(super) counts: Vec<usize>,
+    /// Whether items stop at exits in inference.
+    pub(super) exits: bool,
     pub(super) training: Option<Training<'a, E, X>>,
     /// In a pass over the next positions of a sequence.
     pub(super) decoding: Option<Decoding<'a, X::Buf>>,
@@ -142,6 +144,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             params,
             batch,
             counts: most(network),
+            exits: true,
             training,
             decoding: None,
             shared: HashMap::new(),
@@ -151,10 +154,10 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
     }
 
-    /// With these counts of loops, instead of the most.
-    pub(super) fn with_counts(self, counts: &[usize]) -> Self {
+    /// With these counts of loops instead of the most; items stop at exits or not.
+    pub(super) fn with_loops(self, counts: &[usize], exits: bool) -> Self {
         let counts = counts.to_vec();
-        Self { counts, ..self }
+        Self { counts, exits, ..self }
     }
 
     /// Takes a batch of inputs, NCHW, through the network.

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 pub(super) fn actions(workspace: &Workspace, document: &Document, range: Range) -> Vec<CodeActionOrCommand> {
     let analysis = workspace.analysis(document);
     let mut actions = Vec::new();
-    for found in &analysis.diagnostics {
+    for found in analysis.diagnostics() {
         let Some(fix) = found.fix.as_ref().filter(|fix| analysis.is_own(fix.span)) else {
             continue;
         };

@@ -5,9 +5,10 @@ use super::symbols::Symbols;
 use super::workspace::{Document, Workspace};
 use crate::analyse::{self, analyse};
 use crate::ast::File;
-use crate::compile::{Options, with_tree};
-use crate::diag::Diagnostic;
+use crate::compile::{Compilation, Options, resolve};
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::{Layer, LayerId, Network, Scope};
+use crate::parse::parse;
 use crate::source::{Source, Span};
 use lsp_types::{Location, Range};
 use std::cell::OnceCell;
@@ -32,8 +33,9 @@ struct Made {
 pub(super) struct Analysis {
     pub(super) source: Source,
     pub(super) file: File,
-    pub(super) networks: Vec<Network>,
-    pub(super) diagnostics: Vec<Diagnostic>,
+    /// What parsing found.
+    parsed: Diagnostics,
+    compiled: OnceCell<Compilation>,
     symbols: OnceCell<Symbols>,
     made: OnceCell<Made>,
     costs: OnceCell<Vec<analyse::Analysis>>,
@@ -43,17 +45,31 @@ pub(super) struct Analysis {
 
 impl Analysis {
     pub(super) fn new(source: Source) -> Self {
-        let (file, compilation) = with_tree(&source, &Options::default());
+        let mut parsed = Diagnostics::default();
+        let file = parse(&source, &mut parsed);
         Analysis {
             source,
             file,
-            networks: compilation.networks,
-            diagnostics: compilation.diagnostics,
+            parsed,
+            compiled: OnceCell::new(),
             symbols: OnceCell::new(),
             made: OnceCell::new(),
             costs: OnceCell::new(),
             lines: OnceCell::new(),
         }
+    }
+
+    pub(super) fn compiled(&self) -> &Compilation {
+        self.compiled
+            .get_or_init(|| resolve(&self.source, &self.file, &Options::default(), self.parsed.clone()))
+    }
+
+    pub(super) fn networks(&self) -> &[Network] {
+        &self.compiled().networks
+    }
+
+    pub(super) fn diagnostics(&self) -> &[Diagnostic] {
+        &self.compiled().diagnostics
     }
 
     /// Whether it depends on other texts.
@@ -87,7 +103,7 @@ impl Analysis {
             .filter(|(of, _)| *of == network)
             .map(|(_, at)| *at)
             .collect();
-        let scopes = self.networks[network].scopes().enumerate();
+        let scopes = self.networks()[network].scopes().enumerate();
         let chosen = scopes.filter(|(at, _)| numbers.binary_search(at).is_ok());
         chosen.map(|(_, scope)| (network, scope)).collect()
     }
@@ -95,7 +111,7 @@ impl Analysis {
     fn made(&self) -> &Made {
         self.made.get_or_init(|| {
             let mut made = Made::default();
-            for (network, of) in self.networks.iter().enumerate() {
+            for (network, of) in self.networks().iter().enumerate() {
                 for (layer, Layer { span, .. }) in of.layers.iter().enumerate() {
                     made.layers.entry(*span).or_default().push(Place { network, layer });
                 }
@@ -108,12 +124,12 @@ impl Analysis {
     }
 
     pub(super) fn layer(&self, place: Place) -> &Layer {
-        &self.networks[place.network].layers[place.layer]
+        &self.networks()[place.network].layers[place.layer]
     }
 
     /// The counts of a network.
     pub(super) fn costs(&self, network: usize) -> &analyse::Analysis {
-        let all = self.costs.get_or_init(|| self.networks.iter().map(analyse).collect());
+        let all = self.costs.get_or_init(|| self.networks().iter().map(analyse).collect());
         &all[network]
     }
 

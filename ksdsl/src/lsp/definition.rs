@@ -167,7 +167,7 @@ fn visits(analysis: &Analysis, offset: usize) -> BTreeSet<Span> {
         .iter()
         .any(|found| found.kind != Kind::Kernel && touches(found.span, offset));
     let groups = analysis
-        .networks
+        .networks()
         .iter()
         .flat_map(|network| network.groups.iter().map(move |group| (network, group)));
     let of_clause = groups.filter(|(_, group)| group.span == clause.span && !names_a_path);
@@ -184,7 +184,7 @@ fn clauses(network: &Network, layer: &Layer) -> Vec<Span> {
 fn of_layers(analysis: &Analysis, call: Span, find: impl Fn(&Network, &Layer) -> Vec<Span>) -> BTreeSet<Span> {
     let places = analysis.layers_of(call).iter();
     places
-        .flat_map(|place| find(&analysis.networks[place.network], analysis.layer(*place)))
+        .flat_map(|place| find(&analysis.networks()[place.network], analysis.layer(*place)))
         .collect()
 }
 

@@ -10,7 +10,7 @@ use lsp_types::{DiagnosticRelatedInformation, DiagnosticSeverity, DiagnosticTag,
 pub(super) fn diagnostics(workspace: &Workspace, document: &Document) -> Vec<lsp_types::Diagnostic> {
     let analysis = workspace.analysis(document);
     let convert = |diagnostic| of(&analysis, diagnostic, document, workspace);
-    analysis.diagnostics.iter().map(convert).collect()
+    analysis.diagnostics().iter().map(convert).collect()
 }
 
 /// A diagnostic.

@@ -60,7 +60,7 @@ fn of_layers(analysis: &Analysis, layers: &[Place], definition: &ops::LayerDef) 
             macs += costs.layers[place.layer].macs;
         }
         lines.push(counts(used, macs));
-        lines.extend(groups(&analysis.networks[network], &of));
+        lines.extend(groups(&analysis.networks()[network], &of));
         lines.push(other_networks(analysis, network));
     }
     lines.push(format!("---\n`{}`: {}", signature(definition), definition.doc));
@@ -130,7 +130,7 @@ fn of_scopes(analysis: &Analysis, what: &str, scopes: &[(usize, &Scope)]) -> Str
     if let Some((network, _)) = scopes.first() {
         let costs = analysis.costs(*network);
         let inside = |layer: &Layer| scopes.iter().any(|(_, scope)| layer.path.0.starts_with(&scope.path.0));
-        let layers = analysis.networks[*network].layers.iter().zip(&costs.layers);
+        let layers = analysis.networks()[*network].layers.iter().zip(&costs.layers);
         let (mut number, mut used, mut macs) = (0, 0, 0);
         for (_, cost) in layers.filter(|(layer, _)| inside(layer)) {
             (number, used, macs) = (number + 1, used + cost.used, macs + cost.macs);
@@ -152,7 +152,10 @@ fn named(analysis: &Analysis, offset: usize) -> Option<(String, Span)> {
         Kind::Label | Kind::Layer => of_label(analysis, &found)?,
         Kind::Block => format!("block `{}`{}", head(analysis, first.of), docs(&analysis.file, first.of)),
         Kind::Parameter => {
-            let values = analysis.networks.iter().filter(|_| is_of_net(&analysis.file, first.of));
+            let values = analysis
+                .networks()
+                .iter()
+                .filter(|_| is_of_net(&analysis.file, first.of));
             let values = values.filter_map(|network| {
                 let (_, value) = network.parameters.iter().find(|(parameter, _)| parameter == name)?;
                 Some(format!("`{value}` in `{}`", network.name))
@@ -162,7 +165,7 @@ fn named(analysis: &Analysis, offset: usize) -> Option<(String, Span)> {
         Kind::Constant => format!("`{}`", line(analysis, first.of)),
         Kind::Index => format!("index `{name}` of a repetition, counted from 0"),
         Kind::Value | Kind::Output => {
-            let all = analysis.networks.iter().flat_map(|network| &network.values);
+            let all = analysis.networks().iter().flat_map(|network| &network.values);
             let shapes = all
                 .filter(|value| value.name == name)
                 .map(|value| value.shape.to_string());
@@ -195,10 +198,10 @@ fn of_label(analysis: &Analysis, found: &[&Occurrence]) -> Option<String> {
 }
 
 fn of_net(analysis: &Analysis, name: &str) -> String {
-    let Some(at) = analysis.networks.iter().position(|network| network.name == name) else {
+    let Some(at) = analysis.networks().iter().position(|network| network.name == name) else {
         return format!("network `{name}`; not expanded: it has errors, or parameters without values");
     };
-    let (network, costs) = (&analysis.networks[at], analysis.costs(at));
+    let (network, costs) = (&analysis.networks()[at], analysis.costs(at));
     let settings: Vec<String> = network
         .parameters
         .iter()
@@ -232,7 +235,7 @@ fn clause(analysis: &Analysis, offset: usize) -> Option<(String, Span)> {
     let mut texts = Vec::new();
     let mut more = 0;
     let network = analysis
-        .networks
+        .networks()
         .iter()
         .find(|network| network.groups.iter().any(|group| group.span == clause.span))?;
     for group in network.groups.iter().filter(|group| group.span == clause.span) {
@@ -338,9 +341,9 @@ fn counts(parameters: u64, macs: u64) -> String {
 
 /// The networks besides the one that is described.
 fn other_networks(analysis: &Analysis, network: usize) -> String {
-    match analysis.networks.len() {
+    match analysis.networks().len() {
         0 | 1 => String::new(),
-        _ => format!("in `{}`", analysis.networks[network].name),
+        _ => format!("in `{}`", analysis.networks()[network].name),
     }
 }
 

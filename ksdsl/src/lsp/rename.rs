@@ -5,7 +5,7 @@ use super::analysis::Analysis;
 use super::definition::{definitions, everywhere};
 use super::symbols::{Kind, Occurrence};
 use super::workspace::{Document, Workspace};
-use crate::compile::{Compilation, Options, compile};
+use crate::compile::{Options, compile};
 use crate::diag::Severity;
 use crate::ir::Network;
 use crate::parse;
@@ -83,11 +83,7 @@ pub(super) fn rename(
 
 /// Whether the networks stay what they are: no new errors, and the same layers share.
 fn check(analysis: &Analysis, spans: &BTreeSet<Span>, name: &str) -> Result<(), String> {
-    let before = Compilation {
-        networks: Vec::new(),
-        names: Vec::new(),
-        diagnostics: analysis.diagnostics.clone(),
-    };
+    let before = analysis.compiled();
     let after = compile(&changed(&analysis.source, spans, name), &Options::default());
     if !before.has_errors() && after.has_errors() {
         let errors = after.diagnostics.iter();
@@ -95,8 +91,8 @@ fn check(analysis: &Analysis, spans: &BTreeSet<Span>, name: &str) -> Result<(), 
         let why = first.map_or(String::new(), |found| format!(": {}", found.message));
         return Err(format!("with the name `{name}` the text has errors{why}"));
     }
-    let same = analysis.networks.len() == after.networks.len()
-        && analysis
+    let same = before.networks.len() == after.networks.len()
+        && before
             .networks
             .iter()
             .zip(&after.networks)

@@ -15,6 +15,7 @@ use lsp_types::*;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub fn run(connection: &Connection) -> End {
         state: State::New,
     };
     loop {
-        let Ok(message) = connection.receiver.recv() else {
+        let Some(message) = server.next() else {
             return End::Abrupt;
         };
         match message {
@@ -48,10 +49,6 @@ pub fn run(connection: &Connection) -> End {
             Message::Request(request) => server.requested(request),
             // The server asks nothing.
             Message::Response(_) => {}
-        }
-        // Behind a burst of changes.
-        if connection.receiver.is_empty() {
-            server.publish();
         }
     }
 }
@@ -70,10 +67,25 @@ struct Server<'c> {
     state: State,
 }
 
+/// How long a change waits for the next message before its diagnostics are made.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The result of a request, or an error with its code.
 type Answer = Result<Value, (ErrorCode, String)>;
 
 impl Server<'_> {
+    /// The next message; before it, where none comes for a while, the diagnostics of what has changed. So they come after a
+    /// burst of changes and after the answers to what an editor asks with a change.
+    fn next(&mut self) -> Option<Message> {
+        if self.workspace.is_stale() {
+            match self.connection.receiver.recv_timeout(PAUSE) {
+                Ok(message) => return Some(message),
+                Err(_) => self.publish(),
+            }
+        }
+        self.connection.receiver.recv().ok()
+    }
+
     fn send(&self, message: impl Into<Message>) {
         // An editor that has gone needs no answer; the next message that does not come ends the session.
         let _ = self.connection.sender.send(message.into());

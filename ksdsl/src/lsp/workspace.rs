@@ -136,6 +136,11 @@ impl Workspace {
         self.documents.values()
     }
 
+    /// Whether the editor does not show the diagnostics of all texts.
+    pub(super) fn is_stale(&self) -> bool {
+        self.documents().any(|document| document.stale)
+    }
+
     /// Takes note that the editor shows the diagnostics of all texts; those that it did not.
     pub(super) fn take_stale(&mut self) -> Vec<Uri> {
         let stale = self.documents.values_mut().filter(|document| document.stale);

@@ -119,14 +119,16 @@ fn several_kinds(context: &Context<'_, '_>) -> Option<Diagnostic> {
     let next = if context.word(3) == "," { 4 } else { 3 };
     let kinds = context.word(1) == "isomorphic" && is_kind(context.word(2)) && is_kind(context.word(next));
     kinds.then(|| {
-        let (one, other) = (context.word(2), context.word(next));
-        error(
-            context.span(next, next),
-            "a `share` clause takes one kind of layer, or all kinds",
-        )
-        .help(format!(
-            "write a clause for each, `share isomorphic {one} ...` and `share isomorphic {other} ...`"
-        ))
+        let kinds = [context.word(2), context.word(next)];
+        let [one, other] = kinds;
+        let help = match kinds.iter().find(|kind| matches!(**kind, "depthwise" | "pointwise")) {
+            Some(special) if kinds.contains(&"conv") => {
+                format!("write `share isomorphic conv ...`, which selects {special} convolutions, too")
+            }
+            _ => format!("write a clause for each, `share isomorphic {one} ...` and `share isomorphic {other} ...`"),
+        };
+        let text = "a `share` clause takes one kind of layer, or all kinds";
+        error(context.span(next, next), text).help(help)
     })
 }
 

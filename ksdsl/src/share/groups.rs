@@ -5,6 +5,7 @@ use super::mapping::Kernels;
 use super::{Clause, parts_of};
 use crate::diag::{Code, Diagnostic};
 use crate::ir::{Group, LayerId, Mapping, Part, Visit};
+use crate::ops;
 use std::collections::{BTreeSet, HashMap};
 
 impl Clause<'_, '_> {
@@ -57,13 +58,19 @@ impl Clause<'_, '_> {
         });
         let Some((layer, visit)) = taken else { return false };
         let other = &self.network.groups[visit.group];
+        let mut help = "a layer has one kernel: select other layers here, or join the clauses".to_owned();
+        let kinds = ops::kinds().filter(|kind| layer.op.is_kind(kind));
+        let kinds: Vec<String> = kinds.map(|kind| format!("`{kind}`")).collect();
+        if self.share.kind().is_some() && kinds.len() > 1 {
+            help.push_str(&format!("; this layer is selected by {}", kinds.join(" and by ")));
+        }
         let diagnostic = Diagnostic::error(
             Code::ClaimedTwice,
             self.share.span,
             format!("`{}` is already shared in group `{}`", layer.path, other.name),
         )
         .label("shared again here")
-        .help("a layer has one kernel: select other layers here, or join the clauses");
+        .help(help);
         let diagnostic = if other.span == self.share.span {
             diagnostic
         } else {

@@ -12,6 +12,7 @@ pub mod optim;
 pub mod program;
 #[doc(hidden)]
 pub mod progress;
+pub mod puzzle;
 #[doc(hidden)]
 pub mod random;
 pub mod recipe;

@@ -31,7 +31,7 @@ pub fn cross_entropy(logits: &[f32], targets: &[f32], classes: usize) -> (f32, V
 /// Values of a part of the positions, so that a part is more work than handing it to a thread.
 const PART_VALUES: usize = 1 << 14;
 
-/// Consecutive positions of [`next_token`], whose losses and gradients depend on no other position.
+/// Consecutive positions of [`token_cross_entropy`], whose losses and gradients depend on no other position.
 #[derive(Debug)]
 pub struct Positions<'a> {
     logits: &'a [f32],
@@ -68,7 +68,7 @@ impl Positions<'_> {
 ///
 /// # Panics
 /// If a target is not below `vocabulary`, or there are not `vocabulary` logits for each target.
-pub fn next_token(
+pub fn token_cross_entropy(
     logits: &[f32],
     targets: &[u32],
     vocabulary: usize,
@@ -95,9 +95,26 @@ pub fn next_token(
     ((losses.iter().sum::<f64>() / targets.len() as f64) as f32, gradient)
 }
 
+/// The mean of `-log(sigmoid(logit))` where the target is true, of `-log(1 - sigmoid(logit))` where it is false, as PyTorch's
+/// `binary_cross_entropy_with_logits`, and its gradient with respect to the logits.
+///
+/// # Panics
+/// If there is not a target for each logit.
+pub fn binary_cross_entropy(logits: &[f32], targets: &[bool]) -> (f32, Vec<f32>) {
+    assert_eq!(logits.len(), targets.len(), "targets for each logit");
+    let (mut loss, mut gradient) = (0.0, Vec::with_capacity(logits.len()));
+    let share = 1.0 / logits.len() as f64;
+    for (&logit, &target) in logits.iter().zip(targets) {
+        let (x, target) = (f64::from(logit), f64::from(u8::from(target)));
+        loss += x.max(0.0) - x * target + (-x.abs()).exp().ln_1p();
+        gradient.push((share * (1.0 / (1.0 + (-x).exp()) - target)) as f32);
+    }
+    ((loss * share) as f32, gradient)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{PART_VALUES, Positions, cross_entropy, next_token};
+    use super::{PART_VALUES, Positions, binary_cross_entropy, cross_entropy, token_cross_entropy};
 
     fn in_order(parts: &mut [Positions<'_>]) {
         parts.iter_mut().for_each(Positions::compute);
@@ -112,7 +129,7 @@ mod tests {
     #[test]
     fn agrees_with_pytorch_on_tokens() {
         let logits = [1.0, -2.0, 0.5, 0.25, 3.0, -1.0, 90.0, -90.0, 0.0];
-        let (loss, gradient) = next_token(&logits, &[2, 0, 1], 3, in_order);
+        let (loss, gradient) = token_cross_entropy(&logits, &[2, 0, 1], 3, in_order);
         let expected = [
             0.20124964,
             0.01001963,
@@ -130,6 +147,34 @@ mod tests {
         }
     }
 
+    /// ```python
+    /// import torch
+    /// x = torch.tensor([0.5, -3., 100., -100.], requires_grad=True)
+    /// loss = torch.nn.functional.binary_cross_entropy_with_logits(x, torch.tensor([1., 1., 1., 1.]))
+    /// loss.backward(); print(loss.item(), x.grad.tolist()); x.grad = None
+    /// loss = torch.nn.functional.binary_cross_entropy_with_logits(x, torch.tensor([1., 0., 0., 0.]))
+    /// loss.backward(); print(loss.item(), x.grad.tolist())
+    /// ```
+    #[test]
+    fn agrees_with_pytorch_on_yes_and_no() {
+        let logits = [0.5, -3.0, 100.0, -100.0];
+        let cases = [
+            ([true; 4], 25.880667, [-0.09438516, -0.23814353, 0.0, -0.25]),
+            (
+                [true, false, false, false],
+                25.130667,
+                [-0.09438516, 0.01185647, 0.25, 0.0],
+            ),
+        ];
+        for (targets, loss, gradient) in cases {
+            let (found, gradients) = binary_cross_entropy(&logits, &targets);
+            assert!((found - loss).abs() < 1e-5, "{found}");
+            for (found, expected) in gradients.iter().zip(gradient) {
+                assert!((found - expected).abs() < 1e-7, "{gradients:?}");
+            }
+        }
+    }
+
     /// Parts in the opposite order, and each position by itself: a mean of one position is its loss, and its gradient is
     /// the whole's but for the share.
     #[test]
@@ -138,17 +183,17 @@ mod tests {
         let logits: Vec<f32> = (0..count * vocabulary).map(|i| (i as f32 * 0.7).sin() * 4.0).collect();
         let targets: Vec<u32> = (0..count as u32).map(|i| i * 37 % 1_000).collect();
         let mut parts = 0;
-        let (loss, gradient) = next_token(&logits, &targets, vocabulary, |all| {
+        let (loss, gradient) = token_cross_entropy(&logits, &targets, vocabulary, |all| {
             parts = all.len();
             all.iter_mut().rev().for_each(Positions::compute);
         });
         assert_eq!(parts, 4);
-        let (forwards, same) = next_token(&logits, &targets, vocabulary, in_order);
+        let (forwards, same) = token_cross_entropy(&logits, &targets, vocabulary, in_order);
         assert_eq!((loss.to_bits(), &gradient), (forwards.to_bits(), &same));
         let mut sum = 0.0;
         for (row, target) in targets.iter().enumerate() {
             let range = row * vocabulary..(row + 1) * vocabulary;
-            let (one, alone) = next_token(&logits[range.clone()], &[*target], vocabulary, in_order);
+            let (one, alone) = token_cross_entropy(&logits[range.clone()], &[*target], vocabulary, in_order);
             sum += f64::from(one);
             for (x, y) in gradient[range].iter().zip(alone) {
                 assert!((x * count as f32 - y).abs() < 1e-6, "position {row}: {x}, {y}");

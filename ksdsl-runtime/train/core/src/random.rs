@@ -21,6 +21,12 @@ pub enum Purpose {
     Dropout,
     /// The windows of a text.
     Windows,
+    /// Training puzzles.
+    Puzzles,
+    /// Validation puzzles.
+    HeldOutPuzzles,
+    /// How often loops run in a step.
+    Iterations,
 }
 
 /// The seed for `purpose` at a position of the run, such as (epoch, image) or (step, 0).

@@ -1,7 +1,7 @@
 //! Training recipes: all hyperparameters of a run, as one value that can be saved and compared.
 
 use crate::json::{self, JsonError};
-use crate::optim::{AdamW, Averaging, Decayed, Method, Sgd};
+use crate::optim::{AdamW, Averaging, Decayed, Method, Sgd, Statistics};
 use crate::schedule::{OneCycle, Place, Schedule, WarmUp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -208,6 +208,35 @@ impl Recipe {
                 first: 1.0 / (WARM_UP + 1.0),
             }),
             clip: Some(1.0),
+            ..Self::default()
+        }
+    }
+
+    /// A recipe for small recursive networks that solve puzzles, after that of Tiny Recursive Models (arXiv 2510.04871): AdamW
+    /// with the second beta 0.95, a warm-up, and the average of the weights with decay 0.999, but with a cosine schedule, fewer
+    /// steps and less weight decay, as there are new puzzles in each step. An epoch is 250 steps.
+    pub fn puzzles() -> Self {
+        Self {
+            steps: Some(3000),
+            steps_per_epoch: Some(250),
+            batch: 64,
+            method: Method::AdamW(AdamW {
+                betas: [0.9, 0.95],
+                eps: 1e-8,
+                decay: 0.1,
+            }),
+            decayed: Decayed::Kernels,
+            rate: 1e-3,
+            schedule: Schedule::Cosine { last: 0.1 },
+            warm_up: Some(WarmUp {
+                epochs: 0.4,
+                first: 0.01,
+            }),
+            clip: Some(1.0),
+            average: Some(Averaging {
+                decay: 0.999,
+                statistics: Statistics::default(),
+            }),
             ..Self::default()
         }
     }

@@ -68,6 +68,35 @@ impl Batch for HostBatch {
     }
 }
 
+/// A batch of sequences of token ids, with a target for each position.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenBatch {
+    /// The token ids: sequences x positions.
+    pub ids: Vec<f32>,
+    /// The target of each position.
+    pub targets: Vec<u32>,
+    /// The positions of a sequence.
+    pub length: usize,
+}
+
+impl TokenBatch {
+    /// The number of sequences.
+    pub fn sequences(&self) -> usize {
+        self.targets.len() / self.length.max(1)
+    }
+}
+
+/// Its items are positions.
+impl Batch for TokenBatch {
+    fn len(&self) -> usize {
+        self.targets.len()
+    }
+
+    fn is_finite(&self) -> bool {
+        true
+    }
+}
+
 /// An iterator over the batches of an epoch.
 pub type EpochBatches<'s, B = HostBatch> = Box<dyn Iterator<Item = Result<B, DataError>> + 's>;
 

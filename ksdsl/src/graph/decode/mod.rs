@@ -124,7 +124,8 @@ impl<E: Real, X: Exec<E>> Decoder<'_, E, X> {
     fn pass(&mut self, tokens: &[usize]) -> Result<Vec<E>, X::Err> {
         let (graph, exec) = (self.graph, &self.graph.exec);
         let ids = exec.upload(tokens.iter().map(|token| E::of(*token as f64)).collect())?;
-        let mut walk = Walk::<E, X, NoTape>::inference(&graph.network, &graph.params, 1).with_counts(&graph.counts);
+        let mut walk =
+            Walk::<E, X, NoTape>::inference(&graph.network, &graph.params, 1).with_loops(&graph.counts, graph.exits);
         walk.decoding = Some(Decoding {
             past: self.past.clone(),
             plan: &self.plan,

@@ -20,7 +20,7 @@ pub struct Classifier {
     facts: Facts,
 }
 
-/// Why a network is neither a classifier of images nor a language model.
+/// Why a network is no classifier of images, language model or solver of puzzles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
     network: String,
@@ -46,7 +46,7 @@ impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "network `{}` {}, but only classifiers of images and language models train without a program",
+            "network `{}` {}, but only classifiers of images, language models and solvers of puzzles train without a program",
             self.network, self.what
         )
     }
@@ -55,8 +55,8 @@ impl fmt::Display for Unfit {
 impl std::error::Error for Unfit {}
 
 const TASK: &str = "one input `C x H x W` and one output of a value for each class are needed, or one input `T of V` and one \
-                    output of V values for each of the T tokens; other networks train in Rust, with `Trainer::train_task` of \
-                    `ksdsl-train`";
+                    output of V values for each of the T tokens (and for puzzles a second one of a single value); other \
+                    networks train in Rust, with `Trainer::train_task` of `ksdsl-train`";
 const IMAGES: &str = "write the input as `input C x H x W`, such as `input 1 x 8 x 8`; `flatten` makes a vector of it";
 const CLASSES: &str = "end the network with a value for each class, such as `global_avg_pool; linear(10)` or \
                        `flatten; linear(10)`";

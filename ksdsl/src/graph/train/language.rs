@@ -9,8 +9,9 @@ use crate::value::Value;
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::recipe::{Augment, InvalidRecipe};
 use ksdsl_train_core::run::Facts;
+use ksdsl_train_core::source::TokenBatch;
 use ksdsl_train_core::task::TaskError;
-use ksdsl_train_core::text::{HeldOut, Text, TextBatch, TextError, Windows};
+use ksdsl_train_core::text::{HeldOut, Text, TextError, Windows};
 use ksdsl_train_core::trainer::{Outcome, TrainError, Trainer};
 use std::fmt;
 
@@ -117,6 +118,11 @@ impl LanguageModel {
         self.vocabulary
     }
 
+    /// The logits of each position, at least as many as tokens.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
     /// What a run folder says of it.
     pub fn facts(&self) -> &Facts {
         &self.facts
@@ -146,7 +152,7 @@ impl LanguageModel {
         };
         let model = Model::new(&self.network, trainer.recipe().seed);
         let mut training = Training::new(trainer.recipe(), model, objective);
-        let outcome = trainer.train::<TextBatch>(self.facts.clone(), &mut training, &mut source);
+        let outcome = trainer.train::<TokenBatch>(self.facts.clone(), &mut training, &mut source);
         outcome.map_err(LanguageError::Train)
     }
 
@@ -170,4 +176,4 @@ impl LanguageModel {
 
 #[cfg(test)]
 #[path = "language_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -5,10 +5,11 @@ use crate::spec::Spec;
 use ksdsl_cpu::{CpuBuf, with_threads};
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::interrupt::Stop;
-use ksdsl_train_core::loss::{Positions, next_token};
+use ksdsl_train_core::loss::{Positions, token_cross_entropy};
 use ksdsl_train_core::optim::{AdamW, Averaging, Statistics};
 use ksdsl_train_core::record::{Observer, Step};
-use ksdsl_train_core::text::{Choice, Text, TextBatch, Vocabulary};
+use ksdsl_train_core::source::TokenBatch;
+use ksdsl_train_core::text::{Choice, Text, Vocabulary, windows};
 use ksdsl_train_core::trainer::learner::Learner as _;
 use ksdsl_train_core::trainer::{End, Outcome, Trainer};
 use std::io;
@@ -105,7 +106,7 @@ fn steps_are_those_of_pytorch() {
         };
         let mut training = Training::new(&recipe, with_waves(&of), objective);
         for (step, (loss, norm)) in PYTORCH.into_iter().enumerate() {
-            let batch = TextBatch::new(&tokens, [step, step + 11, 3 * step + 29], 6);
+            let batch = windows(&tokens, [step, step + 11, 3 * step + 29], 6);
             let stepped = training.step(&batch, 1e-2, 0).unwrap();
             let errors = [stepped.loss - loss, stepped.gradient_norm - norm];
             assert!(
@@ -125,7 +126,7 @@ fn steps_are_those_of_pytorch() {
 fn the_loss_does_not_depend_on_threads() {
     let vocabulary = 5_000;
     let tokens: Vec<u32> = (0..60).map(|i| i * 83 % 5_000).collect();
-    let batch = TextBatch::new(&tokens, [0, 11, 29], 8);
+    let batch = windows(&tokens, [0, 11, 29], 8);
     let logits: Vec<f32> = (0..3 * 8 * 5_000).map(|i| (i as f32 * 0.7).sin() * 4.0).collect();
     let objective = NextToken {
         vocabulary,
@@ -133,16 +134,16 @@ fn the_loss_does_not_depend_on_threads() {
     };
     let parts = objective.parts(&batch, 1).unwrap();
     let in_order = |parts: &mut [Positions<'_>]| parts.iter_mut().for_each(Positions::compute);
-    let expected = next_token(&logits, &batch.targets, vocabulary, in_order);
+    let expected = token_cross_entropy(&logits, &batch.targets, vocabulary, in_order);
     for threads in [1, 2, 3] {
         let threads = NonZeroUsize::new(threads).unwrap();
-        let found = with_threads(threads, || (parts[0].loss)(&logits));
-        assert!(found == expected, "{threads} threads");
+        let found = with_threads(threads, || (parts[0].loss)(std::slice::from_ref(&logits)));
+        assert!(found == (expected.0, vec![expected.1.clone()]), "{threads} threads");
     }
 }
 
 /// Requests a stop after a step.
-struct StopAfter(u64, Stop);
+pub(in crate::graph::train) struct StopAfter(pub(in crate::graph::train) u64, pub(in crate::graph::train) Stop);
 
 impl Observer for StopAfter {
     fn step(&mut self, step: &Step) -> io::Result<()> {
@@ -208,18 +209,18 @@ fn batches_that_do_not_fit_are_refused() {
         validation: None,
     };
     let mut training = Training::new(&Recipe::nanogpt(), with_waves(&of), objective);
-    let mut refused = |batch: TextBatch| training.step(&batch, 1e-2, 0).unwrap_err().to_string();
-    let batch = TextBatch::new(&[0, 1, 2, 3, 4, 5, 7], [0], 6);
+    let mut refused = |batch: TokenBatch| training.step(&batch, 1e-2, 0).unwrap_err().to_string();
+    let batch = windows(&[0, 1, 2, 3, 4, 5, 7], [0], 6);
     let error = refused(batch.clone());
     assert_eq!(
         error,
         "the batch has the token 7; the network has 7 outputs for each position"
     );
-    let short = TextBatch::new(&[0, 1, 2, 3, 4, 5, 6], [0], 5);
+    let short = windows(&[0, 1, 2, 3, 4, 5, 6], [0], 5);
     assert!(refused(short).contains("no whole number of images of 6"));
     let ids = vec![0.0; 12];
-    assert!(refused(TextBatch { ids, ..batch }).starts_with("the batch has 6 targets for 12 tokens"));
-    assert!(refused(TextBatch::default()).starts_with("the batch has 0 targets"));
+    assert!(refused(TokenBatch { ids, ..batch }).starts_with("the batch has 6 targets for 12 tokens"));
+    assert!(refused(TokenBatch::default()).starts_with("the batch has 0 targets"));
 }
 
 #[test]

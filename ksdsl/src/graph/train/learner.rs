@@ -1,7 +1,7 @@
 //! A model in training.
 
 use super::objective::{Objective, Part};
-use super::{Loss, Model, Sums, exec_failed};
+use super::{Loss, Model, Sums, exec_failed, failed};
 use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
 use ksdsl_engine::Exec;
@@ -102,12 +102,12 @@ fn accumulate(model: &mut Model, parts: &[Part<'_>], dropout: u64) -> Result<(f3
     let (mut loss, mut sums, mut seeds) = (0.0, Sums::new(), seeds(dropout));
     for part in parts {
         let (value, more) = model.descend(&[part.input], &mut seeds, |outputs| {
-            let (value, mut gradient) = (part.loss)(&outputs[0]);
+            let (value, mut gradients) = (part.loss)(outputs);
             // A whole batch keeps its bits.
             if part.share != 1.0 {
-                gradient.iter_mut().for_each(|value| *value *= part.share);
+                gradients.iter_mut().flatten().for_each(|value| *value *= part.share);
             }
-            (value, vec![gradient])
+            (value, gradients)
         })?;
         loss += part.share * value;
         for (place, sum) in more {
@@ -134,8 +134,16 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
 
     fn step(&mut self, batch: &O::Batch, rate: f64, dropout: u64) -> Result<Stepped, TaskError> {
         let parts = self.objective.parts(batch, self.parts)?;
-        let (loss, sums) = accumulate(&mut self.model, &parts, dropout)?;
-        self.apply((loss, sums), rate)
+        let iterations = self.objective.iterations(dropout);
+        if let Some((name, count)) = iterations {
+            self.model.graph.set_steps(name, count).map_err(failed)?;
+        }
+        let descended = accumulate(&mut self.model, &parts, dropout);
+        if iterations.is_some() {
+            self.model.graph.reset_steps();
+        }
+        drop(parts);
+        self.apply(descended?, rate)
     }
 
     fn updates(&self) -> u64 {

@@ -6,11 +6,13 @@ mod initial;
 mod language;
 mod learner;
 mod objective;
+mod puzzles;
 
 pub use classifier::{Classifier, Unfit};
 pub use language::{LanguageError, LanguageModel};
 pub use learner::Training;
 pub use objective::{Classes, NextToken, Objective, Part};
+pub use puzzles::Solver;
 
 use super::{Graph, walk};
 use crate::ir::{self, Network};
@@ -147,6 +149,11 @@ impl Model {
     /// The logits of a batch.
     pub(super) fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
         self.graph.infer(images).map_err(failed)
+    }
+
+    /// The outputs for a batch of inputs.
+    pub(super) fn infer_all(&self, inputs: &[&[f32]]) -> Result<Vec<Vec<f32>>, TaskError> {
+        self.graph.infer_all(inputs).map_err(failed)
     }
 
     /// Writes the tensors to a checkpoint.

@@ -1,14 +1,14 @@
 //! What a model learns from its batches, and how it is judged.
 
-use super::Model;
+use super::{Loss, Model};
 use ksdsl_cpu::in_parallel;
-use ksdsl_train_core::loss::{Positions, cross_entropy, next_token};
+use ksdsl_train_core::loss::{Positions, cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
-use ksdsl_train_core::source::HostBatch;
+use ksdsl_train_core::source::{HostBatch, TokenBatch};
 use ksdsl_train_core::task::{TaskError, ValidationSet};
-use ksdsl_train_core::text::{HeldOut, TextBatch};
+use ksdsl_train_core::text::HeldOut;
 
-/// What a network with one input and one output learns.
+/// What a network with one input learns.
 pub trait Objective {
     /// A batch.
     type Batch;
@@ -17,7 +17,12 @@ pub trait Objective {
     ///
     /// # Errors
     /// If the batch does not fit the network.
-    fn parts<'b>(&self, batch: &'b Self::Batch, most: usize) -> Result<Vec<Part<'b>>, TaskError>;
+    fn parts<'b>(&'b self, batch: &'b Self::Batch, most: usize) -> Result<Vec<Part<'b>>, TaskError>;
+
+    /// The name of a loop and how often it runs in the training step of this seed, if not as often as it can.
+    fn iterations(&self, _step: u64) -> Option<(&str, usize)> {
+        None
+    }
 
     /// Judges a model.
     ///
@@ -29,8 +34,14 @@ pub trait Objective {
     fn validation(&self) -> String;
 }
 
-/// The mean loss over the items of a part, and its gradient with respect to the output.
-type PartLoss<'b> = Box<dyn Fn(&[f32]) -> (f32, Vec<f32>) + 'b>;
+/// The mean loss over the items of a part, and its gradients with respect to the outputs.
+type PartLoss<'b> = Box<dyn Fn(&[Vec<f32>]) -> Loss + 'b>;
+
+/// A loss of the first output.
+fn of_first(outputs: &[Vec<f32>], loss: impl FnOnce(&[f32]) -> (f32, Vec<f32>)) -> Loss {
+    let (loss, gradient) = loss(&outputs[0]);
+    (loss, vec![gradient])
+}
 
 /// A part of a batch.
 pub struct Part<'b> {
@@ -42,13 +53,13 @@ pub struct Part<'b> {
 }
 
 /// The bounds of at most `most` parts of `count` items, all but the last of one size.
-fn bounds(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(super) fn bounds(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let size = count.div_ceil(most.max(1)).max(1);
     (0..count).step_by(size).map(move |from| (from, count.min(from + size)))
 }
 
 /// The share of a part: exactly 1 if it is the whole.
-fn share((from, to): (usize, usize), count: usize) -> f32 {
+pub(super) fn share((from, to): (usize, usize), count: usize) -> f32 {
     ((to - from) as f64 / count as f64) as f32
 }
 
@@ -61,7 +72,7 @@ pub struct Classes<'d> {
 impl Objective for Classes<'_> {
     type Batch = HostBatch;
 
-    fn parts<'b>(&self, batch: &'b HostBatch, most: usize) -> Result<Vec<Part<'b>>, TaskError> {
+    fn parts<'b>(&'b self, batch: &'b HostBatch, most: usize) -> Result<Vec<Part<'b>>, TaskError> {
         let (count, classes) = (batch.len(), self.classes);
         let found = batch.targets.len();
         if found != count * classes || count == 0 || !batch.images.len().is_multiple_of(count) {
@@ -74,7 +85,7 @@ impl Objective for Classes<'_> {
             let targets = &batch.targets[from * classes..to * classes];
             Part {
                 input: &batch.images[from * image..to * image],
-                loss: Box::new(move |logits| cross_entropy(logits, targets, classes)),
+                loss: Box::new(move |outputs| of_first(outputs, |logits| cross_entropy(logits, targets, classes))),
                 share: share((from, to), count),
             }
         };
@@ -98,10 +109,10 @@ pub struct NextToken<'t> {
 }
 
 impl Objective for NextToken<'_> {
-    type Batch = TextBatch;
+    type Batch = TokenBatch;
 
-    fn parts<'b>(&self, batch: &'b TextBatch, most: usize) -> Result<Vec<Part<'b>>, TaskError> {
-        let (count, length, vocabulary) = (batch.windows(), batch.length, self.vocabulary);
+    fn parts<'b>(&'b self, batch: &'b TokenBatch, most: usize) -> Result<Vec<Part<'b>>, TaskError> {
+        let (count, length, vocabulary) = (batch.sequences(), batch.length, self.vocabulary);
         if batch.ids.len() != batch.targets.len() || batch.targets.len() != count * length || count == 0 {
             let (ids, targets) = (batch.ids.len(), batch.targets.len());
             return Err(TaskError::Batch(format!(
@@ -117,9 +128,10 @@ impl Objective for NextToken<'_> {
             let targets = &batch.targets[from * length..to * length];
             Part {
                 input: &batch.ids[from * length..to * length],
-                loss: Box::new(move |logits| {
-                    next_token(logits, targets, vocabulary, |parts| {
-                        in_parallel(parts, Positions::compute)
+                loss: Box::new(move |outputs| {
+                    let parallel = |parts: &mut [Positions<'_>]| in_parallel(parts, Positions::compute);
+                    of_first(outputs, |logits| {
+                        token_cross_entropy(logits, targets, vocabulary, parallel)
                     })
                 }),
                 share: share((from, to), count),

@@ -1,11 +1,11 @@
 //! Completion of paths: of layers in clauses, and of files in imports.
 
+use super::super::analysis::Analysis;
 use super::super::context::Cursor;
 use super::super::uri;
 use super::super::workspace::{Document, Workspace};
 use super::{Offers, contains};
 use crate::ast::NetKind;
-use crate::compile::{Options, with_tree};
 use crate::imports::library;
 use crate::ir::{Network, Path, Segment};
 use crate::share::select::wildcard;
@@ -33,7 +33,8 @@ pub(super) fn paths(
         .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
         .collect();
     text.replace_range(from..end, &blank);
-    let (file, compilation) = with_tree(&workspace.source(document, &text), &Options::default());
+    let analysis = Analysis::new(workspace.source(document, &text));
+    let file = &analysis.file;
     let around = file.nets.iter().find(|net| contains(net.span, offset));
     let Some(net) = around.map(|net| net.name.value.as_str()) else {
         return;
@@ -42,7 +43,7 @@ pub(super) fn paths(
         let mut nets = file.nets.iter().filter(|other| other.name.value == name);
         nets.any(|other| matches!(&other.kind, NetKind::Instance { base, .. } if base.value == net))
     };
-    let networks = compilation.networks.iter();
+    let networks = analysis.networks().iter();
     let is_of = |network: &&Network| network.name == net || is_instance(&network.name);
     for layer in networks.filter(is_of).flat_map(|network| &network.layers) {
         if offers.items.len() >= PATHS {

@@ -1,7 +1,7 @@
 //! An editor: messages over the standard streams of `ksn lsp`.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -14,6 +14,10 @@ pub(super) struct Client {
     version: i64,
     /// The last diagnostics of each text.
     pub(super) shown: BTreeMap<String, Vec<Value>>,
+    /// The version of each text.
+    versions: BTreeMap<String, i64>,
+    /// The texts whose diagnostics have come since the last change of any text.
+    fresh: BTreeSet<String>,
 }
 
 /// A text without its `|`, and the position of that, in UTF-16 code units.
@@ -88,6 +92,8 @@ impl Client {
             next: 0,
             version: 0,
             shown: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            fresh: BTreeSet::new(),
         }
     }
 
@@ -126,6 +132,7 @@ impl Client {
     }
 
     pub(super) fn notify(&mut self, method: &str, params: Value) {
+        self.fresh.clear();
         self.send(&json!({ "jsonrpc": "2.0", "method": method, "params": params }));
     }
 
@@ -137,14 +144,21 @@ impl Client {
         loop {
             let message = self.receive();
             if message["method"] == "textDocument/publishDiagnostics" {
-                let params = &message["params"];
-                let list = params["diagnostics"].as_array().unwrap().clone();
-                self.shown.insert(params["uri"].as_str().unwrap().to_owned(), list);
+                self.show(&message["params"]);
             } else {
                 assert_eq!(message["id"], id, "{message}");
                 return message;
             }
         }
+    }
+
+    fn show(&mut self, params: &Value) {
+        let uri = params["uri"].as_str().unwrap().to_owned();
+        if self.versions.get(&uri) == params["version"].as_i64().as_ref() {
+            self.fresh.insert(uri.clone());
+        }
+        self.shown
+            .insert(uri, params["diagnostics"].as_array().unwrap().clone());
     }
 
     pub(super) fn result(&mut self, method: &str, params: Value) -> Value {
@@ -155,6 +169,7 @@ impl Client {
 
     pub(super) fn open(&mut self, uri: &str, text: &str) {
         self.version += 1;
+        self.versions.insert(uri.to_owned(), self.version);
         let item = json!({ "uri": uri, "languageId": "ksn", "version": self.version, "text": text });
         self.notify("textDocument/didOpen", json!({ "textDocument": item }));
     }
@@ -162,6 +177,7 @@ impl Client {
     /// Changes a text: as a whole, or a range of it.
     pub(super) fn change(&mut self, uri: &str, change: Value) {
         self.version += 1;
+        self.versions.insert(uri.to_owned(), self.version);
         let document = json!({ "uri": uri, "version": self.version });
         self.notify(
             "textDocument/didChange",
@@ -169,12 +185,14 @@ impl Client {
         );
     }
 
-    /// The diagnostics of a text: the server sends them before it answers what comes later.
+    /// The diagnostics of a text after the last change, of itself or of what it imports.
     pub(super) fn diagnostics(&mut self, uri: &str) -> Vec<Value> {
-        self.result("textDocument/documentSymbol", json!({ "textDocument": { "uri": uri } }));
-        // Those of changes that came together with the request follow its answer.
-        self.result("textDocument/documentSymbol", json!({ "textDocument": { "uri": uri } }));
-        self.shown.get(uri).cloned().unwrap_or_default()
+        while !self.fresh.contains(uri) {
+            let message = self.receive();
+            assert_eq!(message["method"], "textDocument/publishDiagnostics", "{message}");
+            self.show(&message["params"]);
+        }
+        self.shown[uri].clone()
     }
 
     /// Asks about a position.

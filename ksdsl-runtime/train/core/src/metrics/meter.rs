@@ -45,7 +45,11 @@ impl Meter {
         }
     }
 
-    fn without_confusion(classes: usize) -> Self {
+    /// An empty meter that does not say which classes are confused.
+    ///
+    /// # Panics
+    /// If `classes` is 0.
+    pub(crate) fn without_confusion(classes: usize) -> Self {
         assert!(classes > 0, "the number of classes must be positive");
         Self {
             classes,
@@ -100,10 +104,11 @@ impl Meter {
             images: self.images,
             loss: self.loss / count,
             top1: self.correct as f64 / count,
-            top5: self.within_top as f64 / count,
+            top5: Some(self.within_top as f64 / count),
             nan_images: self.nan_images,
             confusion: self.confusion.clone(),
             bytes_per_token: self.bytes_per_token,
+            cells: None,
         }
     }
 }

@@ -20,10 +20,11 @@ pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result
         Some("se_resnet") => Recipe::se_resnet(),
         Some("convmixer") => Recipe::convmixer(),
         Some("nanogpt") => Recipe::nanogpt(),
+        Some("puzzles") => Recipe::puzzles(),
         Some(file) => {
             let path = Path::new(file);
             if !path.exists() {
-                let expected = "expected se_resnet, convmixer, nanogpt or a JSON file with a recipe";
+                let expected = "expected se_resnet, convmixer, nanogpt, puzzles or a JSON file with a recipe";
                 return Err(format!("{option} {file}: {expected}; no such file").into());
             }
             json::read(path).map_err(|error| format!("{option} {file}: {error}"))?

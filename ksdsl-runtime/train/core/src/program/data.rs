@@ -2,6 +2,7 @@
 
 use crate::data::{Cifar10, Cifar100, DataError, Dataset, Digits, Scaling, Shapes};
 use crate::interrupt::Stop;
+use crate::puzzle::Sudoku;
 use crate::text::{Origin, Text};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -55,6 +56,8 @@ pub enum Sets {
     Images(Data),
     /// A text.
     Text(Text),
+    /// Puzzles.
+    Puzzles(Sudoku),
 }
 
 /// A data set, as named on the command line.
@@ -72,6 +75,8 @@ pub enum Kind {
     Folder(PathBuf),
     /// A text, for language models.
     Text(Origin),
+    /// Generated puzzles, for networks that solve them.
+    Sudoku(Sudoku),
 }
 
 impl Kind {
@@ -80,7 +85,7 @@ impl Kind {
     /// generation of a synthetic data set.
     ///
     /// # Errors
-    /// If the data set cannot be read, or is a text.
+    /// If the data set cannot be read, or has no images.
     pub fn open(&self, (seed, images): (u64, Option<usize>), size: [usize; 3], stop: &Stop) -> Result<Data, DataError> {
         let data = match self {
             Self::Digits => Data::split(&Digits::embedded(), seed),
@@ -89,7 +94,7 @@ impl Kind {
             Self::Cifar10(path) => Data::new(Cifar10::open(path)?),
             Self::Cifar100(path) => Data::new(Cifar100::open(path)?),
             Self::Folder(path) => Data::new(Dataset::open_folder(path, size, VALIDATION_FRACTION, seed)?),
-            Self::Text(_) => return Err(DataError::NoImages),
+            Self::Text(_) | Self::Sudoku(_) => return Err(DataError::NoImages),
         };
         Ok(data.limited(images))
     }
@@ -122,12 +127,13 @@ impl Kind {
             Self::Folder(_) => "folder",
             Self::Text(Origin::Shakespeare) => "shakespeare",
             Self::Text(Origin::Path(_)) => "text",
+            Self::Sudoku(_) => "sudoku",
         }
     }
 
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Digits | Self::Procedural(None) | Self::Text(_) => None,
+            Self::Digits | Self::Procedural(None) | Self::Text(_) | Self::Sudoku(_) => None,
             Self::Procedural(Some(path)) | Self::Cifar10(path) | Self::Cifar100(path) | Self::Folder(path) => {
                 Some(path)
             }
@@ -167,9 +173,13 @@ impl FromStr for Kind {
                 Some(path) => Ok(Self::Text(Origin::Path(path))),
                 None => Err("missing path: expected `text:shakespeare` or `text:PATH`".to_owned()),
             },
+            "sudoku" => match path.as_deref().and_then(Path::to_str).map(str::parse) {
+                Some(Ok(size)) => Ok(Self::Sudoku(Sudoku::of_size(size)?)),
+                _ => Err("expected `sudoku:4` or `sudoku:6`".to_owned()),
+            },
             _ => Err(
                 "expected digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH, folder:PATH, \
-                 text:shakespeare or text:PATH"
+                 text:shakespeare, text:PATH, sudoku:4 or sudoku:6"
                     .to_owned(),
             ),
         }
@@ -178,8 +188,10 @@ impl FromStr for Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Self::Text(origin) = self {
-            return write!(f, "text:{origin}");
+        match self {
+            Self::Text(origin) => return write!(f, "text:{origin}"),
+            Self::Sudoku(sudoku) => return sudoku.fmt(f),
+            _ => {}
         }
         f.write_str(self.word())?;
         match self.path() {
@@ -203,6 +215,8 @@ mod tests {
             "folder:pictures",
             "text:shakespeare",
             "text:./shakespeare",
+            "sudoku:4",
+            "sudoku:6",
         ] {
             assert_eq!(text.parse::<Kind>().unwrap().to_string(), text);
         }
@@ -216,6 +230,9 @@ mod tests {
             error("text"),
             "missing path: expected `text:shakespeare` or `text:PATH`"
         );
+        assert_eq!(error("sudoku"), "expected `sudoku:4` or `sudoku:6`");
+        assert_eq!(error("sudoku:four"), "expected `sudoku:4` or `sudoku:6`");
+        assert_eq!(error("sudoku:9"), "expected a Sudoku of size 4 or 6, not 9");
         assert_eq!(error("cifar10"), "missing path: expected `cifar10:PATH`");
         assert_eq!(error("folder:"), "missing path after `folder:`");
         assert!(error("digits:here").contains("`digits` without a path"));

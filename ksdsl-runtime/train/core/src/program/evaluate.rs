@@ -5,7 +5,7 @@ use super::device::{Place, Precision};
 use super::output::{note, print};
 use super::saved::Saved;
 use super::train::threads;
-use super::{Done, ImageNet, LanguageNet, Net, Program, Task, options};
+use super::{Done, ImageNet, LanguageNet, Net, Program, PuzzleNet, Solving, Task, options};
 use crate::interrupt::Stop;
 use crate::metrics::{Evaluation, Meter};
 use crate::report::picture::{Format, confusion};
@@ -16,12 +16,13 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 /// The confusion matrix is printed for at most this many classes.
 const SHOWN: usize = 20;
 
 /// Evaluate a saved model on the validation set: accuracy, scores per class, confusion matrix; of a language model loss,
-/// perplexity and bits per byte
+/// perplexity and bits per byte; of a solver of puzzles how many it solves
 #[derive(Args)]
 pub struct Options {
     /// A run folder, or a checkpoint in one
@@ -36,6 +37,12 @@ pub struct Options {
     /// Save a plot of the confusion matrix to this file (.svg or .png)
     #[arg(long, value_name = "FILE", value_parser = picture)]
     picture: Option<PathBuf>,
+    /// Puzzles to solve at a time; those of a batch run until the last has found its exit [default: 50]
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroU32>,
+    /// Solve puzzles with all iterations of loops instead of leaving at an exit
+    #[arg(long)]
+    no_exit: bool,
     /// Device to run on: cpu, or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: Place,
@@ -70,9 +77,13 @@ pub fn run(program: &dyn Program, options: &Options) -> Done {
         None => saved.origin.kind()?,
     };
     program.accepts(&kind)?;
+    if !matches!(net.task(), Task::Puzzles(_)) && (options.batch.is_some() || options.no_exit) {
+        return Err("--batch and --no-exit are for puzzles".into());
+    }
     match net.task() {
         Task::Classes(model) => of_images((&*net, model), &kind, &saved, options),
         Task::NextToken(model) => of_text((&*net, model), &kind, &saved, options),
+        Task::Puzzles(model) => of_puzzles((&*net, model), &kind, &saved, options),
     }
 }
 
@@ -94,6 +105,40 @@ fn of_text((net, model): (&dyn Net, &dyn LanguageNet), kind: &Kind, saved: &Save
     model.check(&text)?;
     let evaluation = model.evaluate(&saved.file, &text)?;
     check_numbers(&evaluation, &saved.file, "tokens")?;
+    print(format_args!(
+        "{} of {} on {kind}",
+        saved.origin.settings.net,
+        saved.file.display()
+    ))?;
+    print(result_table(&evaluation))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Puzzles at a time.
+const PUZZLES: usize = 50;
+
+/// Evaluates a solver of puzzles, and says how long that took.
+fn of_puzzles((net, model): (&dyn Net, &dyn PuzzleNet), kind: &Kind, saved: &Saved, options: &Options) -> Done {
+    if options.picture.is_some() {
+        return Err("--picture: puzzles have no confusion matrix".into());
+    }
+    saved.origin.check_description(net)?;
+    let Kind::Sudoku(puzzles) = kind else {
+        return Err(format!(
+            "--data {kind}: `{}` solves puzzles; expected sudoku:4 or sudoku:6",
+            saved.origin.settings.net
+        )
+        .into());
+    };
+    let how = Solving {
+        at_once: options.batch.map_or(PUZZLES, |batch| batch.get() as usize),
+        exits: !options.no_exit,
+    };
+    let start = Instant::now();
+    let evaluation = model.evaluate(&saved.file, *puzzles, &how)?;
+    let seconds = start.elapsed().as_secs_f64();
+    check_numbers(&evaluation, &saved.file, "puzzles")?;
+    note(format_args!("{} puzzles in {seconds:.2} s", evaluation.images));
     print(format_args!(
         "{} of {} on {kind}",
         saved.origin.settings.net,

@@ -19,6 +19,7 @@ pub mod train;
 use crate::Recipe;
 use crate::data::{Dataset, Scaling, Sizes};
 use crate::metrics::Evaluation;
+use crate::puzzle::Sudoku;
 use crate::run::{Description, Facts};
 use crate::text::Text;
 use crate::trainer::{Outcome, TrainError};
@@ -55,17 +56,20 @@ pub enum Task<'n> {
     Classes(&'n dyn ImageNet),
     /// The next token of a text.
     NextToken(&'n dyn LanguageNet),
+    /// The digits of puzzles.
+    Puzzles(&'n dyn PuzzleNet),
 }
 
 impl<'n> Task<'n> {
     /// The classifier of images.
     ///
     /// # Errors
-    /// If it is a language model, which `name` is the name of.
+    /// If it is for something else; `name` is its name.
     fn classifier(self, name: &str) -> Result<&'n dyn ImageNet, String> {
         match self {
             Self::Classes(net) => Ok(net),
             Self::NextToken(_) => Err(format!("`{name}` is a language model; expected a classifier of images")),
+            Self::Puzzles(_) => Err(format!("`{name}` solves puzzles; expected a classifier of images")),
         }
     }
 
@@ -73,7 +77,7 @@ impl<'n> Task<'n> {
     fn picture_size(self) -> [usize; 3] {
         match self {
             Self::Classes(net) => net.sizes().image(),
-            Self::NextToken(_) => [0; 3],
+            Self::NextToken(_) | Self::Puzzles(_) => [0; 3],
         }
     }
 }
@@ -97,6 +101,30 @@ pub trait LanguageNet {
     /// # Errors
     /// If it does not.
     fn check(&self, text: &Text) -> Result<(), Box<dyn Error>>;
+}
+
+/// A network that solves puzzles.
+pub trait PuzzleNet {
+    /// Trains it.
+    ///
+    /// # Errors
+    /// If it is for other puzzles, or those of the trainer.
+    fn train(&self, job: Job<'_, Sudoku>) -> Result<Outcome, Box<dyn Error>>;
+
+    /// Evaluates a checkpoint on the validation puzzles.
+    ///
+    /// # Errors
+    /// If it is for other puzzles, or the checkpoint cannot be used.
+    fn evaluate(&self, checkpoint: &Path, puzzles: Sudoku, how: &Solving) -> Result<Evaluation, Box<dyn Error>>;
+}
+
+/// How puzzles are solved.
+#[derive(Clone, Copy, Debug)]
+pub struct Solving {
+    /// The number of puzzles at a time, which run until the last of them stops.
+    pub at_once: usize,
+    /// Whether a puzzle stops at its exit; otherwise all loops run as often as they can.
+    pub exits: bool,
 }
 
 /// A network for images of one kind.

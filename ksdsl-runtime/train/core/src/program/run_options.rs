@@ -31,7 +31,7 @@ pub(super) struct RunOptions {
     /// Number of steps, instead of epochs [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count, conflicts_with = "epochs")]
     pub(super) steps: Option<NonZeroU32>,
-    /// Batch size: images, or windows of a text [default: the recipe's]
+    /// Batch size: images, windows of a text, or puzzles [default: the recipe's]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) batch: Option<NonZeroU32>,
     /// Compute each batch in N parts and add their gradients, which needs less memory [default: the recipe's]
@@ -40,8 +40,9 @@ pub(super) struct RunOptions {
     /// Learning rate; with a schedule, the peak learning rate [default: the recipe's]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(super) lr: Option<f64>,
-    /// Training recipe: se_resnet or convmixer for the paper's recipes, nanogpt for small language models, or a JSON file
-    /// with a recipe, such as `recipe` in a run's run.json [default: the network's own]
+    /// Training recipe: se_resnet or convmixer for the paper's recipes, nanogpt for small language models, puzzles
+    /// for networks that solve them, or a JSON file with a recipe, such as `recipe` in a run's run.json [default: the
+    /// network's own]
     #[arg(long, value_name = "RECIPE")]
     pub(super) recipe: Option<String>,
     /// What a study changes in the recipe.

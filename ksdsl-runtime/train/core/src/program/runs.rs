@@ -80,6 +80,7 @@ impl Opened {
         self.all.retain(|open| open.name != name);
         let sets = match &plan.kind {
             Kind::Text(origin) => Sets::Text(Text::open(origin, Vocabulary::Chosen(&tokens))?),
+            Kind::Sudoku(sudoku) => Sets::Puzzles(*sudoku),
             kind => Sets::Images(kind.open((seed, images), size, &plan.stop)?),
         };
         let sets = Rc::new(sets);
@@ -170,6 +171,8 @@ fn examples(recipe: &Recipe, sets: &Sets) -> f64 {
     let pass = match sets {
         Sets::Images(data) => data.training.len() as f64,
         Sets::Text(text) => text.tokens.len() as f64,
+        // Their recipes count steps.
+        Sets::Puzzles(_) => 1.0,
     };
     let batch = recipe.batch as f64;
     match (recipe.steps, recipe.steps_per_epoch) {

@@ -52,13 +52,13 @@ impl Settings {
         }
     }
 
-    /// Of a run on a text with this choice of a vocabulary.
-    pub(super) fn of_text(net: &str, kind: &Kind, choice: &Choice) -> Self {
+    /// Of a run without images, on a text with this choice of a vocabulary.
+    pub(super) fn of_tokens(net: &str, kind: &Kind, choice: Option<&Choice>) -> Self {
         Self {
             net: net.to_owned(),
             data: kind.to_string(),
             images: None,
-            tokens: Some(choice.to_string()),
+            tokens: choice.map(Choice::to_string),
             classes: Vec::new(),
             mean: Vec::new(),
             deviation: Vec::new(),

@@ -114,6 +114,9 @@ impl<'o> Plan<'o> {
             Kind::Text(_) if options.images.is_some() => {
                 return Err("--images is for images: the data set is a text".into());
             }
+            Kind::Sudoku(_) if options.images.is_some() => {
+                return Err("--images is for images: puzzles are generated".into());
+            }
             Kind::Text(_) => {}
             _ if options.tokens.is_some() => {
                 return Err("--tokens is for texts: choose one with --data text:PATH".into());
@@ -163,7 +166,8 @@ impl<'o> Plan<'o> {
         let name = &net.facts().name;
         let settings = match sets {
             Sets::Images(data) => Settings::new(name, kind, options.images(), data),
-            Sets::Text(_) => Settings::of_text(name, kind, &options.tokens.clone().unwrap_or_default()),
+            Sets::Text(_) => Settings::of_tokens(name, kind, Some(&options.tokens.clone().unwrap_or_default())),
+            Sets::Puzzles(_) => Settings::of_tokens(name, kind, None),
         };
         let outcome = self.train(net, sets, recipe, (&folder, opening), &settings)?;
         let label = self.label.map(str::to_owned);
@@ -182,6 +186,10 @@ impl<'o> Plan<'o> {
                 let text = Text::open(&text, Vocabulary::Known(Tokens::load(folder)?))?;
                 model.check(&text)?;
                 Sets::Text(text)
+            }
+            (Kind::Sudoku(sudoku), Task::Puzzles(_)) => {
+                origin.check_description(&*net)?;
+                Sets::Puzzles(sudoku)
             }
             (kind, task) => {
                 let data = kind.open(part, task.picture_size(), &self.stop)?;
@@ -219,7 +227,7 @@ impl<'o> Plan<'o> {
         let mut board = TensorBoard::new(path.join("tensorboard"));
         let mut pictures = Pictures::new(path);
         let mut companions = match sets {
-            Sets::Images(_) => Vec::new(),
+            Sets::Images(_) | Sets::Puzzles(_) => Vec::new(),
             Sets::Text(text) => text.tokens.companions(),
         };
         companions.push(Companion {
@@ -263,6 +271,9 @@ impl<'o> Plan<'o> {
                 Ok(model.train(job(data, recipe, files, observers, &self.stop), self.options.device)?)
             }
             (Task::NextToken(model), Sets::Text(text)) => model.train(job(text, recipe, files, observers, &self.stop)),
+            (Task::Puzzles(model), Sets::Puzzles(sudoku)) => {
+                model.train(job(sudoku, recipe, files, observers, &self.stop))
+            }
             _ => Err(format!("`{}` is not for {}", net.facts().label(), self.kind).into()),
         }
     }
@@ -281,6 +292,7 @@ impl<'o> Plan<'o> {
             Some(best) => {
                 let measure = match net.task() {
                     Task::Classes(_) => format!("accuracy {:.2} %", 100.0 * best.top1),
+                    Task::Puzzles(_) => format!("solved {:.2} %", 100.0 * best.top1),
                     Task::NextToken(_) => format!("loss {:.4}", best.loss),
                 };
                 note(format_args!(

@@ -80,10 +80,10 @@ impl From<&Epoch> for EpochRow {
             data_wait_seconds: epoch.waited,
             validation_loss: validation.map(|evaluation| evaluation.loss),
             validation_top1: validation.map(|evaluation| evaluation.top1),
-            validation_top5: validation.map(|evaluation| evaluation.top5),
+            validation_top5: validation.and_then(|evaluation| evaluation.top5),
             averaged_loss: averaged.map(|evaluation| evaluation.loss),
             averaged_top1: averaged.map(|evaluation| evaluation.top1),
-            averaged_top5: averaged.map(|evaluation| evaluation.top5),
+            averaged_top5: averaged.and_then(|evaluation| evaluation.top5),
             validation_bits_per_byte: validation.and_then(Evaluation::bits_per_byte),
             averaged_bits_per_byte: averaged.and_then(Evaluation::bits_per_byte),
         }

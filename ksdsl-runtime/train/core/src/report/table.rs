@@ -37,13 +37,16 @@ pub fn result_table(evaluation: &Evaluation) -> Table {
     if let Some(bits_per_byte) = evaluation.bits_per_byte() {
         return text_table(evaluation, bits_per_byte);
     }
+    if let Some(cells) = evaluation.cells {
+        return puzzle_table(evaluation, cells);
+    }
     let scores = evaluation.scores();
     let mut table = plain_table(["images", "loss", "top-1", "top-5", "mean recall", "mean F1"]);
     table.add_row([
         HumanCount(evaluation.images as u64).to_string(),
         format!("{:.4}", evaluation.loss),
         percent(Some(evaluation.top1)),
-        percent(Some(evaluation.top5)),
+        percent(evaluation.top5),
         percent(macro_mean(&scores, |score| score.recall)),
         percent(macro_mean(&scores, |score| score.f1)),
     ]);
@@ -58,7 +61,18 @@ fn text_table(evaluation: &Evaluation, bits_per_byte: f64) -> Table {
         format!("{:.3}", evaluation.perplexity()),
         format!("{bits_per_byte:.4}"),
         percent(Some(evaluation.top1)),
-        percent(Some(evaluation.top5)),
+        percent(evaluation.top5),
+    ]);
+    right_aligned(table, 0)
+}
+
+fn puzzle_table(evaluation: &Evaluation, cells: f64) -> Table {
+    let mut table = plain_table(["puzzles", "loss", "solved", "cells right"]);
+    table.add_row([
+        HumanCount(evaluation.images as u64).to_string(),
+        format!("{:.4}", evaluation.loss),
+        percent(Some(evaluation.top1)),
+        percent(Some(cells)),
     ]);
     right_aligned(table, 0)
 }

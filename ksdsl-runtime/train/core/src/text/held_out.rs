@@ -1,6 +1,6 @@
 //! How a language model is judged.
 
-use super::{Text, TextBatch, TextError};
+use super::{Text, TextError, windows};
 use crate::metrics::{Evaluation, Meter};
 use crate::task::TaskError;
 
@@ -40,14 +40,14 @@ impl<'t> HeldOut<'t> {
     ) -> Result<Evaluation, TaskError> {
         let tokens = &self.text.validation;
         let mut meter = Meter::of_text(self.vocabulary, self.text.bytes_per_token);
-        let windows = self.windows();
+        let all = self.windows();
         let row = self.length * self.vocabulary;
         let at_once = (AT_ONCE.0 / row.max(1)).clamp(1, AT_ONCE.1);
-        for windows in windows.chunks(at_once) {
-            let batch = TextBatch::new(tokens, windows.iter().map(|window| window.0), self.length);
+        for part in all.chunks(at_once) {
+            let batch = windows(tokens, part.iter().map(|window| window.0), self.length);
             let logits = logits(&batch.ids)?;
             let rows = logits.chunks_exact(row).zip(batch.targets.chunks_exact(self.length));
-            for ((logits, targets), (_, known)) in rows.zip(windows) {
+            for ((logits, targets), (_, known)) in rows.zip(part) {
                 let labels: Vec<usize> = targets[*known..].iter().map(|&target| target as usize).collect();
                 meter.add(&logits[known * self.vocabulary..], &labels);
             }

@@ -32,7 +32,7 @@ pub use held_out::HeldOut;
 pub use origin::Origin;
 pub use text::{Text, Vocabulary};
 pub use tokens::Tokens;
-pub use windows::{TextBatch, Windows};
+pub use windows::{Windows, windows};
 
 /// Whether a text has a window and the token after it.
 fn fits(part: &'static str, found: usize, window: usize) -> Result<(), TextError> {

@@ -2,7 +2,8 @@
 
 use crate::recipe::Recipe;
 use crate::source::Source;
-use crate::text::{Choice, HeldOut, Origin, Text, TextBatch, TextError, Tokens, Vocabulary, Windows};
+use crate::source::TokenBatch;
+use crate::text::{Choice, HeldOut, Origin, Text, TextError, Tokens, Vocabulary, Windows, windows};
 use std::fs;
 use std::io::Write as _;
 
@@ -135,7 +136,7 @@ fn windows_are_drawn_from_everywhere() {
     let mut starts = [0; 32];
     for epoch in 1..=100 {
         for batch in windows.epoch(epoch, 0) {
-            let TextBatch { ids, targets, length } = batch.unwrap();
+            let TokenBatch { ids, targets, length } = batch.unwrap();
             assert_eq!((ids.len(), targets.len(), length), (12, 12, 4));
             for (ids, targets) in ids.chunks(4).zip(targets.chunks(4)) {
                 assert!((0..4).all(|at| ids[at] == ids[0] + at as f32 && targets[at] as f32 == ids[at] + 1.0));

@@ -3,57 +3,27 @@
 use super::{Text, TextError};
 use crate::random::{Purpose, seed};
 use crate::recipe::Recipe;
-use crate::source::{Batch, EpochBatches, Source};
+use crate::source::{EpochBatches, Source, TokenBatch};
 use std::ops::Range;
 
 /// The most tokens of a batch.
 const MOST: usize = 1 << 30;
 
-/// Windows of a text with the tokens that follow each of theirs.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TextBatch {
-    /// The token ids: windows x positions.
-    pub ids: Vec<f32>,
-    /// The token after each.
-    pub targets: Vec<u32>,
-    /// The positions of a window.
-    pub length: usize,
-}
-
-impl TextBatch {
-    /// The windows of `length` tokens that start at these places.
-    ///
-    /// # Panics
-    /// If a window, or the token after it, is beyond the end.
-    pub fn new(tokens: &[u32], starts: impl IntoIterator<Item = usize>, length: usize) -> Self {
-        let mut batch = Self {
-            length,
-            ..Self::default()
-        };
-        for start in starts {
-            batch
-                .ids
-                .extend(tokens[start..start + length].iter().map(|&id| id as f32));
-            batch.targets.extend(&tokens[start + 1..=start + length]);
-        }
-        batch
+/// The windows of `length` tokens that start at these places, with the token after each as its target.
+///
+/// # Panics
+/// If a window, or the token after it, is beyond the end.
+pub fn windows(tokens: &[u32], starts: impl IntoIterator<Item = usize>, length: usize) -> TokenBatch {
+    let mut batch = TokenBatch {
+        length,
+        ..TokenBatch::default()
+    };
+    for start in starts {
+        let ids = tokens[start..start + length].iter();
+        batch.ids.extend(ids.map(|&id| id as f32));
+        batch.targets.extend(&tokens[start + 1..=start + length]);
     }
-
-    /// The number of windows.
-    pub fn windows(&self) -> usize {
-        self.targets.len() / self.length.max(1)
-    }
-}
-
-/// Its items are tokens.
-impl Batch for TextBatch {
-    fn len(&self) -> usize {
-        self.targets.len()
-    }
-
-    fn is_finite(&self) -> bool {
-        true
-    }
+    batch
 }
 
 /// Windows that start anywhere in the training text, drawn independently, as nanoGPT's `get_batch` does.
@@ -107,7 +77,7 @@ impl<'t> Windows<'t> {
     }
 }
 
-impl Source<TextBatch> for Windows<'_> {
+impl Source<TokenBatch> for Windows<'_> {
     fn images(&self) -> usize {
         (self.per_epoch as usize).saturating_mul(self.batch * self.length)
     }
@@ -120,11 +90,11 @@ impl Source<TextBatch> for Windows<'_> {
         self.per_epoch
     }
 
-    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_, TextBatch> {
+    fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_, TokenBatch> {
         let steps = self.steps(epoch, from_step);
         Box::new(steps.map(|step| {
             let starts = self.starts(step);
-            Ok(TextBatch::new(&self.text.training, starts, self.length))
+            Ok(windows(&self.text.training, starts, self.length))
         }))
     }
 

@@ -133,7 +133,7 @@ impl Observer for TensorBoard {
             ),
             (
                 "accuracy/validation_top_5",
-                validation.map(|evaluation| evaluation.top5),
+                validation.and_then(|evaluation| evaluation.top5),
             ),
             (
                 "accuracy/validation_top_1_averaged",
@@ -141,7 +141,7 @@ impl Observer for TensorBoard {
             ),
             (
                 "accuracy/validation_top_5_averaged",
-                averaged.map(|evaluation| evaluation.top5),
+                averaged.and_then(|evaluation| evaluation.top5),
             ),
         ];
         self.scalars(epoch.steps, &values)
