@@ -3,7 +3,7 @@
 use crate::recipe::Recipe;
 use crate::source::Source;
 use crate::source::TokenBatch;
-use crate::text::{Choice, HeldOut, Origin, Text, TextError, Tokens, Vocabulary, Windows, windows};
+use crate::text::{Choice, HeldOut, Origin, Text, TextError, Tokens, Vocabulary, Windows};
 use std::fs;
 use std::io::Write as _;
 
