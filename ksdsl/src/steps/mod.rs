@@ -4,17 +4,23 @@
 //! whatever uses it. Batch norms are folded into what precedes them, and activations belong to the step before them.
 
 mod arena;
+mod error;
 mod fold;
 mod functions;
+mod limits;
 mod lower;
+mod overlap;
 mod run;
+mod slices;
 
 pub use arena::{Arena, Place, arena};
+pub use error::Error;
 pub use functions::{Function, Known, Tail};
 pub(crate) use lower::Target;
-pub use lower::{Error, Options, program};
+pub use lower::{Options, program};
 pub use run::run;
 pub(crate) use run::{moved, sums, windows};
+pub use slices::{Axis, Slices};
 
 use crate::ir::Shape;
 
@@ -39,6 +45,8 @@ pub struct Program {
     pub constants: Vec<Constant>,
     /// The steps in their order.
     pub steps: Vec<Step>,
+    /// Those of them that run slice by slice, in their order.
+    pub slices: Vec<Slices>,
 }
 
 /// An input or an output.
