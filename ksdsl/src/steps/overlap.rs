@@ -1,5 +1,5 @@
 //! How far outputs may overlap inputs: steps that write position by position need ever less of what they read (Blacker et
-//! al. 2020, arXiv 2010.01000, "diagonal memory optimisation").
+//! al. 2020, arXiv 2010.01668, "diagonal memory optimisation").
 
 use super::{ConvSize, Kind, PoolSize};
 
@@ -30,15 +30,32 @@ pub(super) fn apart(kind: &Kind) -> Option<usize> {
         _ => return None,
     };
     let ([height, width, channels], [rows, columns], stride, pad) = sizes;
-    // Backwards, the first value that this position or one after it reads.
-    let (mut read, mut distance) = (height * width * channels, 0);
-    for at in (0..rows * columns).rev() {
-        let [row, column] = [at / columns * stride[0], at % columns * stride[1]];
-        let first = row.saturating_sub(pad[0]) * width + column.saturating_sub(pad[1]);
-        read = read.min(first * channels);
-        distance = distance.max(((at + 1) * outputs).saturating_sub(read));
+    let first = |row: usize, column: usize| {
+        let [row, column] = [(row, 0), (column, 1)].map(|(at, axis)| (at * stride[axis]).saturating_sub(pad[axis]));
+        (row * width + column) * channels
+    };
+    // What is written up to this position, less what is read at it or after it.
+    let distance = |row: usize, column: usize| {
+        let next = if row + 1 < rows {
+            first(row + 1, 0)
+        } else {
+            height * width * channels
+        };
+        ((row * columns + column + 1) * outputs).saturating_sub(first(row, column).min(next))
+    };
+    // It is linear but where pads end and the map does, so it is largest at one of these.
+    let ends = |axis: usize, len: usize| {
+        let inside = pad[axis] / stride[axis].max(1);
+        [inside, inside + 1, len.saturating_sub(2), len - 1].map(|at| at.min(len - 1))
+    };
+    if rows * columns == 0 {
+        return None;
     }
-    Some(distance)
+    let (rows, columns) = (ends(0, rows), ends(1, columns));
+    let all = rows
+        .into_iter()
+        .flat_map(|row| columns.map(|column| distance(row, column)));
+    all.max()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Steps that run on one channel or one position after the other, so that a map has their output in place.
 
-use super::{Arena, Binary, Buffer, BufferId, ConvSize, Kind, Program, Step};
+use super::{Arena, Binary, Buffer, BufferId, ConvSize, Kind, Program, Step, arena};
+use std::cmp::Reverse;
 use std::ops::Range;
 
 /// What a slice of a buffer is.
@@ -70,14 +71,26 @@ impl Axis {
     }
 }
 
-/// The slices of a program, if they make its arena smaller; else none.
+/// Slices of the largest maps of a program, as few as make its arena smallest; afterwards they are in it.
 pub(super) fn slices(program: &mut Program) {
-    let whole = super::arena(program).len;
-    program.slices = found(program);
-    let Arena { len, .. } = super::arena(program);
-    if len >= whole {
-        program.slices.clear();
+    let all = found(program);
+    let size = |slices: &Slices, program: &Program| program.buffers[program.steps[slices.steps.start].output].len();
+    let mut sizes: Vec<usize> = all.iter().map(|slices| size(slices, program)).collect();
+    sizes.sort_unstable_by_key(|size| Reverse(*size));
+    sizes.dedup();
+    let (mut least, mut best) = (arena(program).len, Vec::new());
+    for from in sizes {
+        program.slices = all
+            .iter()
+            .filter(|slices| size(slices, program) >= from)
+            .cloned()
+            .collect();
+        let Arena { len, .. } = arena(program);
+        if len < least {
+            (least, best) = (len, program.slices.clone());
+        }
     }
+    program.slices = best;
 }
 
 fn found(program: &Program) -> Vec<Slices> {

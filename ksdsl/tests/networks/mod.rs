@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const FOLDERS: &[&str] = &["examples/nets", "tests/nets", "tests/nets/known", "ksdsl/tests/data"];
 
 /// The specifications, in the order of their paths.
-pub fn files() -> Vec<PathBuf> {
+pub(crate) fn files() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let list = |folder: &&str| std::fs::read_dir(root.join(folder)).expect("a folder");
     let paths = FOLDERS
@@ -23,7 +23,7 @@ pub fn files() -> Vec<PathBuf> {
 }
 
 /// All networks.
-pub fn networks() -> Vec<Network> {
+pub(crate) fn networks() -> Vec<Network> {
     let read = |path: PathBuf| ksdsl::spec::read_source(&path).expect("a source");
     let compiled = files()
         .into_iter()

@@ -78,13 +78,8 @@ struct Model {
 impl Model {
     /// The chosen network, or the only one, and its specification.
     fn network(&self, terminal: &Terminal) -> Result<(Network, Spec), Status> {
-        let compiled = || {
-            let spec = self.choice.spec(&self.input.file)?;
-            let (network, warnings) = spec.compile_one()?;
-            terminal.diagnostics(spec.source(), &warnings);
-            Ok((network, spec))
-        };
-        compiled().map_err(|error| terminal.report(&error))
+        let network = self.choice.network(&self.input.file, terminal);
+        network.map_err(|error| terminal.report(&error))
     }
 
     /// The elements of these tensors in the checkpoint.
@@ -116,9 +111,7 @@ impl Pytorch {
     }
 
     fn text(&self, terminal: &Terminal) -> Result<String, SpecError> {
-        let spec = self.choice.spec(&self.input.file)?;
-        let (network, warnings) = spec.compile_one()?;
-        terminal.diagnostics(spec.source(), &warnings);
+        let (network, spec) = self.choice.network(&self.input.file, terminal)?;
         let origin = origin("pytorch", (&self.input, &self.choice), spec.source());
         Ok(pytorch::module(&network, &origin))
     }
