@@ -255,6 +255,22 @@ pub struct PoolSize {
     pub counted: [usize; 2],
 }
 
+impl PoolSize {
+    /// How many values each window counts, if all count as many.
+    pub fn same_count(&self) -> Option<usize> {
+        let along = |axis: usize| {
+            let (len, pad, counted) = (self.input[axis], self.pad[axis], self.counted[axis]);
+            let count = |at: usize| {
+                let from = at * self.stride[axis];
+                (from + self.kernel[axis]).min(len + pad + counted) - from.max(pad - counted)
+            };
+            let first = count(0);
+            (0..self.output[axis]).all(|at| count(at) == first).then_some(first)
+        };
+        Some(along(0)? * along(1)?)
+    }
+}
+
 /// A copy of values in three nested loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Move {
