@@ -71,13 +71,9 @@ impl Audit {
 
     fn expected(&self, terminal: &Terminal) -> Result<Option<Vec<Entry>>, Status> {
         let Some(path) = &self.spec else { return Ok(None) };
-        let compiled = || {
-            let spec = self.choice.spec(path)?;
-            let (network, warnings) = spec.compile_one()?;
-            terminal.diagnostics(spec.source(), &warnings);
-            Ok(entries(&network))
-        };
-        compiled().map(Some).map_err(|error| terminal.report(&error))
+        let network = self.choice.network(path, terminal);
+        let (network, _) = network.map_err(|error| terminal.report(&error))?;
+        Ok(Some(entries(&network)))
     }
 }
 

@@ -3,8 +3,6 @@
 use super::output::Terminal;
 use super::{Choice, Status};
 use crate::checkpoint::{Entry, entries};
-use crate::ir::Network;
-use crate::spec::SpecError;
 use clap::ValueEnum;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
 use ksdsl_checkpoint::{
@@ -142,15 +140,9 @@ impl Layout {
 
 impl Files {
     fn layout(&self, terminal: &Terminal) -> Result<Layout, Status> {
-        let network = self.network(terminal).map_err(|error| terminal.report(&error))?;
+        let network = self.choice.network(&self.file, terminal);
+        let (network, _) = network.map_err(|error| terminal.report(&error))?;
         Ok(Layout::new(entries(&network)))
-    }
-
-    fn network(&self, terminal: &Terminal) -> Result<Network, SpecError> {
-        let spec = self.choice.spec(&self.file)?;
-        let (network, warnings) = spec.compile_one()?;
-        terminal.diagnostics(spec.source(), &warnings);
-        Ok(network)
     }
 
     /// Reads, converts and writes.

@@ -34,13 +34,8 @@ impl Diagram {
             Ok(format) => format,
             Err(message) => return terminal.fail(&message),
         };
-        let compiled = self.choice.spec(&self.input.file).and_then(|spec| {
-            let (network, warnings) = spec.compile_one()?;
-            terminal.diagnostics(spec.source(), &warnings);
-            Ok(network)
-        });
-        let network = match compiled {
-            Ok(network) => network,
+        let network = match self.choice.network(&self.input.file, terminal) {
+            Ok((network, _)) => network,
             Err(error) => return terminal.report(&error),
         };
         let options = Options {

@@ -150,9 +150,7 @@ impl Generate {
 
     /// The network of a specification.
     fn specification(&self, terminal: &Terminal) -> Result<Read, Box<dyn Error>> {
-        let spec = self.choice.spec(&self.model)?;
-        let (network, warnings) = spec.compile_one()?;
-        terminal.diagnostics(spec.source(), &warnings);
+        let (network, spec) = self.choice.network(&self.model, terminal)?;
         let model = match &self.weights {
             Some(weights) => load(&network, weights)?,
             None => {

@@ -29,6 +29,7 @@ mod sweep;
 mod table;
 mod train;
 
+use crate::ir::Network;
 use crate::spec::{Spec, SpecError};
 use crate::value::Value;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -129,6 +130,14 @@ impl Choice {
             .set
             .iter()
             .fold(spec, |spec, (name, value)| spec.set(name, value.clone())))
+    }
+
+    /// The chosen network, or the only one, and its specification, whose warnings are printed.
+    fn network(&self, path: &Path, terminal: &Terminal) -> Result<(Network, Spec), SpecError> {
+        let spec = self.spec(path)?;
+        let (network, warnings) = spec.compile_one()?;
+        terminal.diagnostics(spec.source(), &warnings);
+        Ok((network, spec))
     }
 }
 

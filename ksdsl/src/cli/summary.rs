@@ -68,13 +68,8 @@ impl Show {
 
     /// Flash and memory in C, as far as they do not depend on weights.
     fn target_bytes(&self, terminal: &Terminal) -> Result<String, Status> {
-        let compiled = || {
-            let spec = self.choice.spec(&self.input.file)?;
-            let (network, warnings) = spec.compile_one()?;
-            terminal.diagnostics(spec.source(), &warnings);
-            Ok((network, spec))
-        };
-        let (network, spec) = compiled().map_err(|error| terminal.report(&error))?;
+        let compiled = self.choice.network(&self.input.file, terminal);
+        let (network, spec) = compiled.map_err(|error| terminal.report(&error))?;
         let program = c::program(&network, None, &c::Options::default());
         let program = program.map_err(|error| super::export::c::failed(&error, spec.source(), terminal))?;
         let single = c::single(&program).bytes();

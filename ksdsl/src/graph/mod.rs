@@ -13,7 +13,7 @@ mod step;
 pub mod train;
 mod walk;
 
-use crate::ir::Network;
+use crate::ir::{Network, WrongCount};
 pub use decode::{Decoder, NotCausal, Traffic, traffic};
 use ksdsl_engine::size::Slices;
 use ksdsl_engine::{Exec, Kernels, NoTape, Real};
@@ -42,14 +42,7 @@ pub enum Error<R> {
         found: usize,
     },
     /// A loop cannot run so often.
-    Count {
-        /// The name of the loop.
-        name: String,
-        /// How often it can run; 0 if the network has none of this name.
-        most: usize,
-        /// The count that was given.
-        given: usize,
-    },
+    Count(WrongCount),
     /// A sequence would have more tokens than the network takes.
     Full {
         /// How many it takes.
@@ -87,8 +80,7 @@ impl<R: fmt::Debug> fmt::Display for Error<R> {
             Self::Length { what, expected, found } => {
                 write!(f, "`{what}` has {found} values instead of {expected}")
             }
-            Self::Count { name, most: 0, .. } => write!(f, "the network has no loop `{name}`"),
-            Self::Count { name, most, given } => write!(f, "the loop `{name}` runs 1 to {most} times, not {given}"),
+            Self::Count(wrong) => wrong.fmt(f),
             Self::Full { context, tokens } => {
                 write!(f, "the network takes at most {context} tokens, not {tokens}")
             }
@@ -153,19 +145,9 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
     /// # Errors
     /// If there is no such loop, or it cannot run so often.
     pub fn set_steps(&mut self, name: &str, count: usize) -> Result<(), Error<X::Err>> {
-        let at = self.network.loops.iter().position(|known| known.name == name);
-        let most = at.map_or(0, |at| walk::size(self.network.loops[at].most));
-        match at {
-            Some(at) if (1..=most).contains(&count) => {
-                self.counts[at] = count;
-                Ok(())
-            }
-            _ => Err(Error::Count {
-                name: name.to_owned(),
-                most,
-                given: count,
-            }),
-        }
+        let at = self.network.count(name, count as u64).map_err(Error::Count)?;
+        self.counts[at] = count;
+        Ok(())
     }
 
     /// All loops run as often as they can from here on.

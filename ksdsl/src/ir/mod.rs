@@ -14,6 +14,7 @@ pub use ksdsl_files::keys::{COEFFICIENTS, LOW_RANK_A, LOW_RANK_B, SCALE};
 pub use layer::{Layer, PrivateTensor, PrivateTensors, View, Visit};
 pub use network::{
     Arm, Count, Group, GroupId, Join, Kept, LayerId, Loop, Mapping, Network, Node, Port, Scope, ScopeKind, ValueId,
+    WrongCount,
 };
 pub use path::{Path, Segment, key};
 pub(crate) use shape::in_words;

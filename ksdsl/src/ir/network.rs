@@ -3,6 +3,7 @@
 use super::{Layer, Op, Part, Path, Segment, Shape, Tensor};
 use crate::source::Span;
 use crate::value::Value;
+use std::fmt;
 
 /// The position of a layer in [`Network::layers`].
 pub type LayerId = usize;
@@ -29,6 +30,26 @@ pub struct Count {
     pub name: String,
     /// Its maximum.
     pub most: u64,
+}
+
+/// A count that loops cannot have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongCount {
+    /// The name of the loops.
+    pub name: String,
+    /// How often they can run; 0 if the network has none of this name.
+    pub most: u64,
+    /// The count that was given.
+    pub given: u64,
+}
+
+impl fmt::Display for WrongCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WrongCount { name, most: 0, .. } => write!(f, "the network has no loop `{name}`"),
+            WrongCount { name, most, given } => write!(f, "the loop `{name}` runs 1 to {most} times, not {given}"),
+        }
+    }
 }
 
 /// An input or an output of a network.
@@ -250,6 +271,32 @@ impl Network {
     /// Multiply-adds of all layers per image.
     pub fn macs(&self) -> u128 {
         self.layers.iter().map(Layer::macs).sum()
+    }
+
+    /// How often each loop runs: as these say by name, else as often as it can.
+    ///
+    /// # Errors
+    /// If there is no such loop, or it cannot run so often.
+    pub fn counts(&self, given: &[(String, u64)]) -> Result<Vec<u64>, WrongCount> {
+        let mut counts: Vec<u64> = self.loops.iter().map(|of| of.most).collect();
+        for (name, count) in given {
+            counts[self.count(name, *count)?] = *count;
+        }
+        Ok(counts)
+    }
+
+    /// The position in [`Network::loops`] of the loops of this name, which can run so often.
+    ///
+    /// # Errors
+    /// If there are none, or they cannot.
+    pub fn count(&self, name: &str, given: u64) -> Result<usize, WrongCount> {
+        let at = self.loops.iter().position(|of| of.name == name);
+        let most = at.map_or(0, |at| self.loops[at].most);
+        at.filter(|_| (1..=most).contains(&given)).ok_or_else(|| WrongCount {
+            name: name.to_owned(),
+            most,
+            given,
+        })
     }
 
     /// A tensor of a layer as it is stored: that of the group if it is shared.

@@ -160,7 +160,7 @@ impl Planner<'_> {
             steps::Kind::Function(_) => self.affine(step, None, None),
             steps::Kind::Binary(op) => self.binary(step, *op),
             steps::Kind::Pool(size) if size.max => (Kind::MaxPool(*size), self.of_input(step, 1.0)),
-            steps::Kind::Pool(size) => match counted(size) {
+            steps::Kind::Pool(size) => match size.same_count() {
                 None => return Err("its windows at the border count fewer values".to_owned()),
                 Some(count) if count > MOST_TAPS => {
                     return Err(format!("its windows have {count} values, of at most {MOST_TAPS}"));
@@ -372,20 +372,6 @@ fn of_function(function: Function) -> Option<Act> {
     }
 }
 
-/// How many values each window counts, if all count as many.
-fn counted(size: &PoolSize) -> Option<usize> {
-    let along = |axis: usize| {
-        let (len, pad, counted) = (size.input[axis], size.pad[axis], size.counted[axis]);
-        let count = |at: usize| {
-            let from = at * size.stride[axis];
-            (from + size.kernel[axis]).min(len + pad + counted) - from.max(pad - counted)
-        };
-        let first = count(0);
-        (0..size.output[axis]).all(|at| count(at) == first).then_some(first)
-    };
-    Some(along(0)? * along(1)?)
-}
-
 fn word(kind: &steps::Kind) -> &'static str {
     match kind {
         steps::Kind::Softmax { .. } => {
@@ -401,32 +387,5 @@ fn word(kind: &steps::Kind) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{fixed, scale};
-
-    #[test]
-    fn factors_keep_30_bits() {
-        for (factor, expected, shift) in [(1.0, 1 << 29, 29), (0.75, 805_306_368, 30), (3.0, 805_306_368, 28)] {
-            assert_eq!(fixed([factor, 0.0]), ([expected, 0], shift), "{factor}");
-        }
-        // Neither none nor enormous factors overflow.
-        assert_eq!(fixed([0.0, 0.0]), ([0, 0], 0));
-        assert_eq!(fixed([1e300, -1.0]), ([1 << 30, -1], 0));
-        assert_eq!(fixed([1e-30, 0.0]).1, 62);
-    }
-
-    /// `torch.ao.quantization.MinMaxObserver(torch.qint8, torch.per_tensor_affine, quant_min=-128, quant_max=127)`.
-    #[test]
-    fn scales_are_those_of_pytorch() {
-        for (range, expected, zero) in [
-            ([-1.0, 1.0], 0.007_843_137_718_737_125, -1),
-            ([0.0, 6.0], 0.023_529_412_224_888_8, -128),
-            ([-3.5, 0.0], 0.013_725_490_309_298_038, 127),
-            ([0.5, 2.0], 0.007_843_137_718_737_125, -128),
-        ] {
-            let found = scale(range);
-            assert!((found.scale - expected).abs() < 1e-8, "{range:?}");
-            assert!((i32::from(found.zero) - zero).abs() <= 1, "{range:?}: {}", found.zero);
-        }
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,19 +1,11 @@
 //! The walk over a network that makes its steps.
 
-use super::{Buffer, BufferId, Constant, ConstantId, Kind, Move, Port, Program, Step, fold};
+use super::limits::{MOST_STEPS, MOST_VALUES, check, limits, zeros_of};
+use super::{Buffer, BufferId, Constant, ConstantId, Error, Kind, Move, Port, Program, Step, fold, slices};
 use crate::checkpoint::{Entry, entries_and_places};
 use crate::ir::{self, Join, LayerId, Loop, Network, Op, Shape, ValueId, Walk as _};
 use crate::ops::{Lower, Unsupported, buffer};
 use std::collections::HashMap;
-use std::fmt;
-
-/// Steps and weights beyond which a network is no matter of small devices, and its text would fill memory.
-const MOST_STEPS: usize = 20_000;
-const MOST_WEIGHTS: u64 = 1 << 24;
-/// Sizes that are written with 16 bits.
-const MOST_SIZE: usize = 65_535;
-/// Values of one buffer, so that places are written with 32 bits.
-const MOST_VALUES: usize = 1 << 28;
 
 /// How a network is written.
 #[derive(Clone, Debug, Default)]
@@ -22,88 +14,13 @@ pub struct Options {
     pub steps: Vec<(String, u64)>,
 }
 
-/// Why a network has no steps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// A layer that has none.
-    Unsupported {
-        /// Its path, or the word of an operation that is no layer.
-        place: String,
-        /// The operation.
-        word: &'static str,
-        /// What is in the way, if not all of it.
-        what: Option<String>,
-        /// Where it is written, if it is a layer.
-        offset: Option<usize>,
-    },
-    /// An input of token ids.
-    Ids {
-        /// The input.
-        name: String,
-    },
-    /// A loop that the network has not, or that cannot run so often.
-    Steps {
-        /// The name of the loop.
-        name: String,
-        /// How often it can run; 0 if there is none.
-        most: u64,
-        /// The count that was given.
-        given: u64,
-    },
-    /// A loop whose items stop on their own.
-    Exit {
-        /// The name of the loop.
-        name: String,
-    },
-    /// More than is written.
-    TooLarge {
-        /// What there is too much of, in words.
-        what: String,
-    },
-    /// A weight that is no finite number.
-    NotFinite {
-        /// The tensor.
-        key: String,
-    },
-    /// Weights that are not those of the network.
-    Weights,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Unsupported {
-                place,
-                word,
-                what: Some(what),
-                ..
-            } => write!(f, "`{place}` ({word}) cannot be exported to C: {what}"),
-            Error::Unsupported { place, word, .. } => {
-                write!(f, "`{place}` cannot be exported to C: `{word}` is not supported there")
-            }
-            Error::Ids { name } => write!(f, "the input `{name}` takes token ids, which cannot be exported to C"),
-            Error::Steps { name, most: 0, .. } => write!(f, "the network has no loop `{name}`"),
-            Error::Steps { name, most, given } => write!(f, "the loop `{name}` runs 1 to {most} times, not {given}"),
-            Error::Exit { name } => write!(
-                f,
-                "the loop `{name}` has an exit, which cannot be exported to C: remove it, or choose a count of steps"
-            ),
-            Error::TooLarge { what } => write!(f, "the network is too large for C: {what}"),
-            Error::NotFinite { key } => write!(f, "`{key}` has values that are not finite"),
-            Error::Weights => f.write_str("the weights are not those of the network"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 /// The steps of a network, which must have no errors. `weights` are the tensors of its checkpoints in their order; without
 /// them all are zeros, which is enough for sizes.
 ///
 /// # Errors
 /// If the network has what steps cannot express, or is too large.
 pub fn program(network: &Network, weights: Option<&[Vec<f32>]>, options: &Options) -> Result<Program, Error> {
-    let counts = counts(network, options)?;
+    let counts = network.counts(&options.steps).map_err(Error::Steps)?;
     let (entries, places) = entries_and_places(network);
     let zeros;
     let weights = match weights {
@@ -127,6 +44,7 @@ pub fn program(network: &Network, weights: Option<&[Vec<f32>]>, options: &Option
                 buffers: Vec::new(),
                 constants: Vec::new(),
                 steps: Vec::new(),
+                slices: Vec::new(),
             },
             weights,
             entries: &entries,
@@ -139,90 +57,8 @@ pub fn program(network: &Network, weights: Option<&[Vec<f32>]>, options: &Option
     let mut program = walk.to.program;
     fold::fold(&mut program);
     limits(&program)?;
+    slices::slices(&mut program);
     Ok(program)
-}
-
-fn elements(entry: &Entry) -> u64 {
-    entry.shape.iter().fold(1, |all, size| all.saturating_mul(*size))
-}
-
-fn zeros_of(entries: &[Entry]) -> Result<Vec<Vec<f32>>, Error> {
-    total(entries)?;
-    let zeros = |entry: &Entry| vec![0.0; elements(entry) as usize];
-    Ok(entries.iter().map(zeros).collect())
-}
-
-fn total(entries: &[Entry]) -> Result<(), Error> {
-    let all = entries.iter().map(elements).fold(0u64, u64::saturating_add);
-    match all > MOST_WEIGHTS {
-        true => Err(Error::TooLarge {
-            what: format!("{all} weights, of at most {MOST_WEIGHTS}"),
-        }),
-        false => Ok(()),
-    }
-}
-
-fn check(entries: &[Entry], weights: &[Vec<f32>]) -> Result<(), Error> {
-    total(entries)?;
-    if entries.len() != weights.len() {
-        return Err(Error::Weights);
-    }
-    for (entry, data) in entries.iter().zip(weights) {
-        if elements(entry) != data.len() as u64 {
-            return Err(Error::Weights);
-        }
-        if data.iter().any(|value| !value.is_finite()) {
-            let key = entry.key.clone();
-            return Err(Error::NotFinite { key });
-        }
-    }
-    Ok(())
-}
-
-/// How often each loop runs.
-fn counts(network: &Network, options: &Options) -> Result<Vec<u64>, Error> {
-    let mut counts: Vec<u64> = network.loops.iter().map(|of| of.most).collect();
-    for (name, given) in &options.steps {
-        let at = network.loops.iter().position(|of| of.name == *name);
-        let most = at.map_or(0, |at| network.loops[at].most);
-        match at {
-            Some(at) if (1..=most).contains(given) => counts[at] = *given,
-            _ => {
-                return Err(Error::Steps {
-                    name: name.clone(),
-                    most,
-                    given: *given,
-                });
-            }
-        }
-    }
-    Ok(counts)
-}
-
-/// Whether all sizes can be written.
-fn limits(program: &Program) -> Result<(), Error> {
-    let too_large = |what: String| Err(Error::TooLarge { what });
-    for step in &program.steps {
-        let sizes = match &step.kind {
-            Kind::Conv { size, .. } => [size.input, size.output].concat(),
-            Kind::Pool(size) => [size.input.as_slice(), &size.output].concat(),
-            _ => Vec::new(),
-        };
-        if let Some(size) = sizes.iter().find(|size| **size > MOST_SIZE) {
-            let place = &step.place;
-            return too_large(format!("`{place}` has a size of {size}, of at most {MOST_SIZE}"));
-        }
-        if let Kind::Conv { size, .. } = &step.kind {
-            let more = [size.kernel, size.stride, size.pad, size.dilation].concat();
-            if more.iter().any(|size| *size > MOST_SIZE) {
-                let place = &step.place;
-                return too_large(format!(
-                    "`{place}` has a kernel, stride, padding or dilation above {MOST_SIZE}"
-                ));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A program in the making.

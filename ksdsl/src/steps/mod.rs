@@ -4,17 +4,23 @@
 //! whatever uses it. Batch norms are folded into what precedes them, and activations belong to the step before them.
 
 mod arena;
+mod error;
 mod fold;
 mod functions;
+mod limits;
 mod lower;
+mod overlap;
 mod run;
+mod slices;
 
 pub use arena::{Arena, Place, arena};
+pub use error::Error;
 pub use functions::{Function, Known, Tail};
 pub(crate) use lower::Target;
-pub use lower::{Error, Options, program};
+pub use lower::{Options, program};
 pub use run::run;
 pub(crate) use run::{moved, sums, windows};
+pub use slices::{Axis, Slices};
 
 use crate::ir::Shape;
 
@@ -39,6 +45,8 @@ pub struct Program {
     pub constants: Vec<Constant>,
     /// The steps in their order.
     pub steps: Vec<Step>,
+    /// Those of them that run slice by slice, in their order.
+    pub slices: Vec<Slices>,
 }
 
 /// An input or an output.
@@ -245,6 +253,22 @@ pub struct PoolSize {
     pub pad: [usize; 2],
     /// Rows above and below, columns on the left and right that means count as zeros.
     pub counted: [usize; 2],
+}
+
+impl PoolSize {
+    /// How many values each window counts, if all count as many.
+    pub fn same_count(&self) -> Option<usize> {
+        let along = |axis: usize| {
+            let (len, pad, counted) = (self.input[axis], self.pad[axis], self.counted[axis]);
+            let count = |at: usize| {
+                let from = at * self.stride[axis];
+                (from + self.kernel[axis]).min(len + pad + counted) - from.max(pad - counted)
+            };
+            let first = count(0);
+            (0..self.output[axis]).all(|at| count(at) == first).then_some(first)
+        };
+        Some(along(0)? * along(1)?)
+    }
 }
 
 /// A copy of values in three nested loops.

@@ -1,39 +1,16 @@
 //! The structure of exported ONNX models. `tests/parity/onnx.py` runs them and compares numbers with PyTorch's.
 
+#[path = "../networks/mod.rs"]
+mod networks;
+
 use ksdsl::checkpoint::entries;
 use ksdsl::compile::{Options, compile};
 use ksdsl::export::onnx::{self, proto};
-use ksdsl::ir::{Network, Shape};
+use ksdsl::ir::{Network, Shape, WrongCount};
 use ksdsl::source::Source;
+use networks::{files, networks};
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
-
-/// The folders whose networks `tests/parity/onnx.py` runs.
-const FOLDERS: &[&str] = &["examples/nets", "tests/nets", "tests/nets/known", "ksdsl/tests/data"];
-
-fn files() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let list = |folder: &&str| std::fs::read_dir(root.join(folder)).expect("a folder");
-    let paths = FOLDERS
-        .iter()
-        .flat_map(list)
-        .map(|entry| entry.expect("an entry").path());
-    let mut paths: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|it| it == "ksn"))
-        .collect();
-    paths.sort();
-    paths
-}
-
-/// All networks of the repository but the largest, whose weights would be hundreds of megabytes.
-fn networks() -> Vec<Network> {
-    let sources = files()
-        .into_iter()
-        .map(|path| Source::new("net.ksn", std::fs::read_to_string(path).expect("text")));
-    let compiled = sources.flat_map(|source| compile(&source, &Options::default()).networks);
-    compiled.collect()
-}
 
 fn net(text: &str) -> Network {
     let compilation = compile(&Source::new("net.ksn", text), &Options::default());
@@ -291,7 +268,7 @@ fn loops_are_written_out_as_often_as_asked() {
         )
         .unwrap_err();
         let name = name.clone();
-        assert_eq!(error, onnx::Error::Steps { name, most, given });
+        assert_eq!(error, onnx::Error::Steps(WrongCount { name, most, given }));
     }
     let long = net("net n { input 4; steps: repeat up to 60000 { linear(4); relu } }");
     let error = onnx::model(&long, &options(false)).unwrap_err();

@@ -11,6 +11,8 @@ mod inits;
 mod isomorphism;
 mod leaving;
 mod memory;
+#[path = "../networks/mod.rs"]
+mod networks;
 mod selection;
 mod shapes;
 mod traffic;

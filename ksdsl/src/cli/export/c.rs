@@ -1,9 +1,9 @@
 //! `ksn export c FILE --weights CHECKPOINT`
 
-use super::{origin, weights};
+use super::{Model, origin};
 use crate::checkpoint::entries;
+use crate::cli::Status;
 use crate::cli::output::Terminal;
-use crate::cli::{Choice, Input, Status};
 use crate::export::c;
 use crate::ir::Network;
 use crate::source::Source;
@@ -14,46 +14,25 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub(in crate::cli) struct C {
     #[command(flatten)]
-    input: Input,
-    #[command(flatten)]
-    choice: Choice,
-    /// The checkpoint, a safetensors file
-    #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    model: Model,
     /// Write to this file, and a header beside it [default: the name of the network, with `.c`]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Run the loops of this name so often [default: as often as they can] (repeatable)
-    #[arg(long, value_name = "NAME=COUNT", value_parser = super::onnx::count)]
-    steps: Vec<(String, u64)>,
 }
 
 impl C {
-    pub(super) fn run(&self, terminal: &Terminal) -> Status {
-        match self.write(terminal) {
-            Ok(()) => Status::Ok,
-            Err(status) => status,
-        }
-    }
-
-    fn write(&self, terminal: &Terminal) -> Result<(), Status> {
-        let compiled = || {
-            let spec = self.choice.spec(&self.input.file)?;
-            let (network, warnings) = spec.compile_one()?;
-            terminal.diagnostics(spec.source(), &warnings);
-            Ok((network, spec))
-        };
-        let (network, spec) = compiled().map_err(|error| terminal.report(&error))?;
+    pub(super) fn write(&self, terminal: &Terminal) -> Result<(), Status> {
+        let (network, spec) = self.model.network(terminal)?;
         let output = target(self.output.as_deref(), &network, terminal)?;
         let options = c::Options {
-            steps: self.steps.clone(),
+            steps: self.model.steps.clone(),
         };
         // What cannot be exported is known before the checkpoint is read.
         c::program(&network, None, &options).map_err(|error| failed(&error, spec.source(), terminal))?;
-        let weights = weights::read(&self.weights, &entries(&network), terminal)?;
+        let weights = self.model.weights(&entries(&network), terminal)?;
         let program = c::program(&network, Some(&weights), &options);
         let program = program.map_err(|error| failed(&error, spec.source(), terminal))?;
-        let comment = origin("c", &self.input, &self.choice, spec.source());
+        let comment = origin("c", (&self.model.input, &self.model.choice), spec.source());
         write(&c::single(&program), &output, &comment, terminal)
     }
 }

@@ -6,9 +6,11 @@ pub(super) mod weights;
 
 use super::output::Terminal;
 use super::{Choice, Input, Status};
+use crate::checkpoint::Entry;
 use crate::export::pytorch;
+use crate::ir::Network;
 use crate::source::Source;
-use crate::spec::SpecError;
+use crate::spec::{Spec, SpecError};
 use clap::Subcommand;
 use ksdsl_checkpoint::write_file;
 use sha2::{Digest, Sha256};
@@ -48,10 +50,49 @@ impl Export {
     pub(super) fn run(&self, terminal: &Terminal) -> Status {
         match &self.to {
             To::Pytorch(export) => export.run(terminal),
-            To::Onnx(export) => export.run(terminal),
-            To::C(export) => export.run(terminal),
+            To::Onnx(export) => ended(export.write(terminal)),
+            To::C(export) => ended(export.write(terminal)),
         }
     }
+}
+
+fn ended(result: Result<(), Status>) -> Status {
+    result.err().unwrap_or(Status::Ok)
+}
+
+/// The arguments of exports with weights.
+#[derive(clap::Args)]
+struct Model {
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    choice: Choice,
+    /// The checkpoint, a safetensors file
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// Run the loops of this name so often [default: as often as they can] (repeatable)
+    #[arg(long, value_name = "NAME=COUNT", value_parser = count)]
+    steps: Vec<(String, u64)>,
+}
+
+impl Model {
+    /// The chosen network, or the only one, and its specification.
+    fn network(&self, terminal: &Terminal) -> Result<(Network, Spec), Status> {
+        let network = self.choice.network(&self.input.file, terminal);
+        network.map_err(|error| terminal.report(&error))
+    }
+
+    /// The elements of these tensors in the checkpoint.
+    fn weights(&self, tensors: &[Entry], terminal: &Terminal) -> Result<Vec<Vec<f32>>, Status> {
+        weights::read(&self.weights, tensors, terminal)
+    }
+}
+
+fn count(text: &str) -> Result<(String, u64), String> {
+    let pair = text.split_once('=');
+    pair.and_then(|(name, count)| Some((name.trim().to_owned(), count.trim().parse().ok()?)))
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| "expected name=count, such as steps=4".to_owned())
 }
 
 impl Pytorch {
@@ -70,20 +111,14 @@ impl Pytorch {
     }
 
     fn text(&self, terminal: &Terminal) -> Result<String, SpecError> {
-        let spec = self.choice.spec(&self.input.file)?;
-        let (network, warnings) = spec.compile_one()?;
-        terminal.diagnostics(spec.source(), &warnings);
-        Ok(pytorch::module(&network, &self.origin(spec.source())))
-    }
-
-    /// A header with the command and the hash of the source.
-    fn origin(&self, source: &Source) -> Vec<String> {
-        origin("pytorch", &self.input, &self.choice, source)
+        let (network, spec) = self.choice.network(&self.input.file, terminal)?;
+        let origin = origin("pytorch", (&self.input, &self.choice), spec.source());
+        Ok(pytorch::module(&network, &origin))
     }
 }
 
-/// The command and the hash of the source.
-fn origin(target: &str, input: &Input, choice: &Choice, source: &Source) -> Vec<String> {
+/// A header with the command and the hash of the source.
+fn origin(target: &str, (input, choice): (&Input, &Choice), source: &Source) -> Vec<String> {
     let mut command = format!("ksn export {target} {}", input.file.display());
     if let Some(net) = &choice.net {
         command.push_str(&format!(" --net {net}"));

@@ -1,23 +1,20 @@
 //! Steps as calls in single precision.
 
-use super::{Arg, Data, Maker, Unit, int};
+use super::make::Maker;
+use super::{Arg, Data, Unit, int};
 use crate::steps::{Binary, Buffer, ConstantId, ConvSize, Function, Kind, Move, PoolSize, Program, Step};
 
 pub(super) fn unit(program: &Program) -> Unit {
     let mut maker = Maker::new(program, "float", 4);
-    for step in &program.steps {
-        calls(&mut maker, program, step);
+    maker.steps(program, |maker, at| {
+        let step = &program.steps[at];
+        calls(maker, program, step);
         if let Some(function) = step.act {
             let y = maker.buffer(step.output);
-            apply(
-                &mut maker,
-                step,
-                function,
-                (y.clone(), y),
-                program.buffers[step.output].len(),
-            );
+            let len = maker.extent(program.buffers[step.output]).len();
+            apply(maker, step, function, (y.clone(), y), len);
         }
-    }
+    });
     maker.unit
 }
 
@@ -57,7 +54,8 @@ pub(super) fn move_numbers(part: &Move) -> Vec<usize> {
 fn array(maker: &mut Maker, program: &Program, id: Option<ConstantId>) -> Arg {
     let Some(id) = id else { return Arg::Array(None) };
     let constant = &program.constants[id];
-    maker.array((id, ""), &constant.name, || Data::F32(constant.data.clone()))
+    let array = maker.array((id, ""), &constant.name, || Data::F32(constant.data.clone()));
+    maker.of_channels(array)
 }
 
 fn apply(maker: &mut Maker, step: &Step, function: Function, (x, y): (Arg, Arg), len: usize) {
@@ -86,8 +84,8 @@ impl Ends {
         Ends {
             x: first.map_or(Arg::Array(None), |id| maker.buffer(*id)),
             y: maker.buffer(step.output),
-            input: program.buffers[*first.unwrap_or(&step.output)],
-            output: program.buffers[step.output],
+            input: maker.extent(program.buffers[*first.unwrap_or(&step.output)]),
+            output: maker.extent(program.buffers[step.output]),
         }
     }
 
@@ -110,7 +108,7 @@ fn calls(maker: &mut Maker, program: &Program, step: &Step) {
             of_weights(maker, program, step, ends)
         }
         Kind::LayerNorm { .. } | Kind::RmsNorm { .. } | Kind::GroupNorm { .. } => norm(maker, program, step, ends),
-        Kind::Binary(op) => binary(*op, maker.buffer(step.inputs[1]), ends),
+        Kind::Binary(op) => binary(maker, *op, step, ends),
         Kind::Pool(size) => {
             let kernel = if size.max { "ksn_max_pool" } else { "ksn_avg_pool" };
             (
@@ -143,7 +141,7 @@ fn of_weights(maker: &mut Maker, program: &Program, step: &Step, ends: Ends) -> 
             } else {
                 "ksn_conv"
             };
-            let size = maker.size("ksn_conv", &conv_numbers(size));
+            let size = maker.conv(*size);
             let [weight, scale, shift] = [Some(*weight), *scale, *shift].map(|id| array(maker, program, id));
             (kernel, vec![size, ends.x, weight, scale, shift, ends.y])
         }
@@ -159,12 +157,15 @@ fn of_weights(maker: &mut Maker, program: &Program, step: &Step, ends: Ends) -> 
             let count = int(program.constants[*constant].data.len());
             (
                 "ksn_write",
-                vec![array(maker, program, Some(*constant)), ends.y, int(*at), count],
+                vec![array(maker, program, Some(*constant)), ends.y, int(*at), count, int(1)],
             )
         }
         kind => {
             let added = array(maker, program, kind.constants().next());
-            ("ksn_add", vec![ends.x, added, ends.y, int(ends.output.len())])
+            (
+                "ksn_add",
+                vec![ends.x, added, ends.y, int(ends.output.len()), int(1), int(1)],
+            )
         }
     }
 }
@@ -206,8 +207,10 @@ fn norm(maker: &mut Maker, program: &Program, step: &Step, ends: Ends) -> Called
     }
 }
 
-fn binary(op: Binary, other: Arg, ends: Ends) -> Called {
-    let (len, both) = (vec![int(ends.output.len())], ends.sizes().to_vec());
+fn binary(maker: &Maker, op: Binary, step: &Step, ends: Ends) -> Called {
+    let other = maker.buffer(step.inputs[1]);
+    let [first, second] = [0, 1].map(|at| maker.distance(step.inputs[at]));
+    let (len, both) = (vec![int(ends.output.len()), first, second], ends.sizes().to_vec());
     let (kernel, size) = match op {
         Binary::Add => ("ksn_add", len),
         Binary::Subtract => ("ksn_subtract", len),

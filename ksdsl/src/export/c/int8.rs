@@ -1,25 +1,27 @@
 //! Steps as calls in integers.
 
-use super::f32::{conv_numbers, move_numbers, pool_numbers};
-use super::{Arg, Data, Maker, Unit, int};
+use super::f32::{move_numbers, pool_numbers};
+use super::make::Maker;
+use super::{Arg, Data, Unit, int};
 use crate::quantize::{Finish, Integers, Kind, Quantized, Scale, Step};
 use crate::steps::Port;
 use std::fmt::Write;
 
-/// Units whose calls all need these functions but for those of maxima and zeros.
+/// Units whose calls all need these functions but for those of copies, maxima and zeros.
 const FINISH: [&str; 2] = ["ksn_shift", "ksn_finished"];
 
 pub(super) fn unit(of: &Quantized) -> Unit {
     let mut maker = Maker::new(&of.program, "int8_t", 1);
-    for step in &of.steps {
-        let (kernel, args) = call(&mut maker, of, step);
+    maker.steps(&of.program, |maker, at| {
+        let step = &of.steps[at];
+        let (kernel, args) = call(maker, of, step);
         maker.call(kernel, &step.place, args);
-    }
+    });
     let mut unit = maker.unit;
-    let kernels: Vec<&str> = unit.calls.iter().map(|call| call.kernel).collect();
+    let kernels: Vec<&str> = unit.calls().map(|call| call.kernel).collect();
     if kernels
         .iter()
-        .any(|kernel| !matches!(*kernel, "ksn_max_pool" | "ksn_zero"))
+        .any(|kernel| !matches!(*kernel, "ksn_max_pool" | "ksn_write" | "ksn_zero"))
     {
         unit.helpers.extend(FINISH);
     }
@@ -92,6 +94,12 @@ fn array(maker: &mut Maker, of: &Quantized, id: Option<usize>) -> Arg {
     })
 }
 
+/// An array with something for each channel.
+fn of_channels(maker: &mut Maker, of: &Quantized, id: Option<usize>) -> Arg {
+    let array = array(maker, of, id);
+    maker.of_channels(array)
+}
+
 /// The numbers of a finish, in the order of the struct.
 fn numbers(finish: &Finish) -> Vec<i64> {
     let Finish {
@@ -118,7 +126,7 @@ fn numbers(finish: &Finish) -> Vec<i64> {
 fn call(maker: &mut Maker, of: &Quantized, step: &Step) -> (&'static str, Vec<Arg>) {
     let x = step.inputs.first().map(|id| maker.buffer(*id));
     let (x, y) = (x.unwrap_or(Arg::Array(None)), maker.buffer(step.output));
-    let buffer = of.program.buffers[step.output];
+    let buffer = maker.extent(of.program.buffers[step.output]);
     let finish = |maker: &mut Maker| maker.integers("ksn_finish", &numbers(&step.finish));
     match &step.kind {
         Kind::Conv { .. } | Kind::Affine { .. } => of_weights(maker, of, step, [x, y]),
@@ -135,11 +143,13 @@ fn call(maker: &mut Maker, of: &Quantized, step: &Step) -> (&'static str, Vec<Ar
         Kind::Add | Kind::Multiply | Kind::Gate | Kind::GatePositions => {
             let (other, table) = (maker.buffer(step.inputs[1]), array(maker, of, step.finish.table));
             let both = vec![int(buffer.positions), int(buffer.channels)];
+            let [first, second] = [0, 1].map(|at| maker.distance(step.inputs[at]));
+            let all = vec![int(buffer.len()), first, second];
             let (name, size) = match &step.kind {
-                Kind::Add => ("ksn_add", vec![int(buffer.len())]),
+                Kind::Add => ("ksn_add", all),
                 Kind::Gate => ("ksn_gate", both),
                 Kind::GatePositions => ("ksn_gate_positions", both),
-                _ => ("ksn_multiply", vec![int(buffer.len())]),
+                _ => ("ksn_multiply", all),
             };
             (name, [vec![finish(maker), x, other, table, y], size].concat())
         }
@@ -161,8 +171,8 @@ fn of_weights(maker: &mut Maker, of: &Quantized, step: &Step, [x, y]: [Arg; 2]) 
             } else {
                 "ksn_conv"
             };
-            let size = maker.size("ksn_conv", &conv_numbers(size));
-            let arrays = [Some(*kernel), Some(*factors), *additions].map(|id| array(maker, of, id));
+            let size = maker.conv(*size);
+            let arrays = [Some(*kernel), Some(*factors), *additions].map(|id| of_channels(maker, of, id));
             (name, [vec![size, finish, x], arrays.to_vec(), vec![table, y]].concat())
         }
         kind => {
@@ -170,8 +180,8 @@ fn of_weights(maker: &mut Maker, of: &Quantized, step: &Step, [x, y]: [Arg; 2]) 
                 Kind::Affine { factors, additions } => (*factors, *additions),
                 _ => (None, None),
             };
-            let arrays = [factors, additions].map(|id| array(maker, of, id));
-            let buffer = of.program.buffers[step.output];
+            let arrays = [factors, additions].map(|id| of_channels(maker, of, id));
+            let buffer = maker.extent(of.program.buffers[step.output]);
             let sizes = [buffer.positions, buffer.channels].map(int);
             (
                 "ksn_affine",

@@ -4,6 +4,7 @@
 mod f32;
 mod int8;
 mod kernels;
+mod make;
 mod roll;
 mod text;
 
@@ -11,8 +12,8 @@ pub use crate::steps::{Error, Options, program};
 pub use text::Files;
 
 use crate::quantize::Quantized;
-use crate::steps::{Arena, ConstantId, Known, Place, Program, arena};
-use std::collections::{BTreeMap, HashMap};
+use crate::steps::{Arena, Known, Place, Program};
+use std::collections::BTreeMap;
 
 /// Elements of an array.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +81,16 @@ enum Arg {
     Array(Option<usize>),
     /// A buffer.
     Buffer(Place),
+    /// An array or a buffer, of which each slice takes what is so far behind that of the one before it.
+    Slice(Box<Arg>, usize),
+}
+
+/// Calls in a row.
+#[derive(Clone, Debug)]
+struct Row {
+    calls: Vec<Call>,
+    /// How often they run, each time for the next slice.
+    slices: usize,
 }
 
 /// What a program is in C, before it is text.
@@ -94,7 +105,7 @@ pub struct Unit {
     arrays: Vec<Array>,
     /// Sizes of convolutions and the like: the struct, the name and the content of each.
     sizes: Vec<(&'static str, String, String)>,
-    calls: Vec<Call>,
+    rows: Vec<Row>,
     arena: Arena,
     /// Functions of one value, by their names.
     of_value: BTreeMap<&'static str, &'static Known>,
@@ -132,7 +143,7 @@ pub fn single(program: &Program) -> Unit {
 impl Unit {
     /// What it takes in flash and in memory, but for code.
     pub fn bytes(&self) -> Bytes {
-        let tables = roll::roll(&self.calls).iter().map(roll::Item::bytes).sum::<usize>();
+        let tables = roll::roll(&self.rows).iter().map(roll::Item::bytes).sum::<usize>();
         let sizes: usize = self.sizes.iter().map(|(kind, ..)| kernels::size_bytes(kind)).sum();
         let ports = self.inputs.iter().chain(&self.outputs);
         Bytes {
@@ -143,104 +154,13 @@ impl Unit {
         }
     }
 
+    fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.rows.iter().flat_map(|row| &row.calls)
+    }
+
     /// The C file and its header, which it includes under this name.
     pub fn files(&self, header: &str, comment: &[String]) -> Files {
         text::files(self, header, comment)
-    }
-}
-
-/// A unit in the making.
-struct Maker {
-    unit: Unit,
-    names: HashMap<String, usize>,
-    known: HashMap<(ConstantId, &'static str), usize>,
-    structs: HashMap<(&'static str, String), usize>,
-}
-
-impl Maker {
-    fn new(program: &Program, element: &'static str, element_bytes: usize) -> Self {
-        let ports = |ports: &[crate::steps::Port], what: &str| {
-            let name = |port: &crate::steps::Port| match ports.len() {
-                1 => what.to_owned(),
-                _ => format!("{what}_{}", word(&port.name)),
-            };
-            let one = |port: &crate::steps::Port| (name(port), program.buffers[port.buffer].len());
-            ports.iter().map(one).collect()
-        };
-        Maker {
-            unit: Unit {
-                name: word(&program.name),
-                element,
-                element_bytes,
-                inputs: ports(&program.inputs, "input"),
-                outputs: ports(&program.outputs, "output"),
-                arrays: Vec::new(),
-                sizes: Vec::new(),
-                calls: Vec::new(),
-                arena: arena(program),
-                of_value: BTreeMap::new(),
-                helpers: Vec::new(),
-                header: Vec::new(),
-                functions: Vec::new(),
-            },
-            names: HashMap::new(),
-            known: HashMap::new(),
-            structs: HashMap::new(),
-        }
-    }
-
-    /// The array for a constant, made once for each use of its kind.
-    fn array(&mut self, key: (ConstantId, &'static str), origin: &str, data: impl FnOnce() -> Data) -> Arg {
-        if let Some(at) = self.known.get(&key) {
-            return Arg::Array(Some(*at));
-        }
-        let base = format!("w_{}", word(origin));
-        let number = self.names.entry(base.clone()).or_insert(0);
-        *number += 1;
-        let name = if *number == 1 {
-            base
-        } else {
-            format!("{base}__{number}")
-        };
-        self.unit.arrays.push(Array {
-            name,
-            origin: origin.to_owned(),
-            data: data(),
-        });
-        self.known.insert(key, self.unit.arrays.len() - 1);
-        Arg::Array(Some(self.unit.arrays.len() - 1))
-    }
-
-    /// The struct of this kind with these numbers.
-    fn size(&mut self, kind: &'static str, numbers: &[usize]) -> Arg {
-        let numbers: Vec<i64> = numbers.iter().map(|number| *number as i64).collect();
-        self.integers(kind, &numbers)
-    }
-
-    /// The struct of this kind with these numbers.
-    fn integers(&mut self, kind: &'static str, numbers: &[i64]) -> Arg {
-        let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
-        let content = numbers.join(", ");
-        if let Some(at) = self.structs.get(&(kind, content.clone())) {
-            return Arg::Struct(kind, *at);
-        }
-        let at = self.unit.sizes.len();
-        let name = format!("{}_{at}", kind.trim_start_matches("ksn_"));
-        self.unit.sizes.push((kind, name, content.clone()));
-        self.structs.insert((kind, content), at);
-        Arg::Struct(kind, at)
-    }
-
-    fn buffer(&self, id: usize) -> Arg {
-        Arg::Buffer(self.unit.arena.places[id])
-    }
-
-    fn call(&mut self, kernel: &'static str, place: &str, args: Vec<Arg>) {
-        self.unit.calls.push(Call {
-            kernel,
-            args,
-            place: place.to_owned(),
-        });
     }
 }
 

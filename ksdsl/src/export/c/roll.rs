@@ -1,17 +1,17 @@
-//! Finds equal calls in a row of calls, which become loops.
+//! Finds equal rows of calls in a list of them, which become loops.
 
-use super::{Arg, Call};
+use super::{Arg, Call, Row};
 use crate::steps::Place;
 use std::collections::HashMap;
 
-/// The longest row of calls that is repeated.
+/// The most rows of calls that are repeated together.
 const LONGEST: usize = 256;
 
 /// Calls once, or several times with other arguments.
 #[derive(Debug)]
 pub(super) struct Item<'c> {
-    /// Of each iteration, its calls.
-    pub(super) rounds: Vec<&'c [Call]>,
+    /// Of each iteration, its rows.
+    pub(super) rounds: Vec<&'c [Row]>,
     /// Of each argument of each call in order, its column in the table, or none where all iterations have the same.
     pub(super) places: Vec<Vec<Option<usize>>>,
     /// Of each column, its argument in each iteration.
@@ -25,48 +25,40 @@ impl Item<'_> {
     }
 }
 
-/// What is the same in calls that are alike.
-#[derive(PartialEq, Eq, Hash)]
-enum Same<'c> {
-    Struct(&'c str),
-    Int,
-    Real,
-    Array(bool),
-    Arena,
-    Port(Place),
-}
-
-fn same(arg: &Arg) -> Same<'_> {
+/// What is the same in arguments of calls that are alike.
+fn same(arg: &Arg) -> String {
     match arg {
-        Arg::Struct(kind, _) => Same::Struct(kind),
-        Arg::Int(_) => Same::Int,
-        Arg::Real(_) => Same::Real,
-        Arg::Array(array) => Same::Array(array.is_some()),
-        Arg::Buffer(Place::Arena(_)) => Same::Arena,
-        Arg::Buffer(place) => Same::Port(*place),
+        Arg::Struct(kind, _) => (*kind).to_owned(),
+        Arg::Int(_) => "int".to_owned(),
+        Arg::Real(_) => "real".to_owned(),
+        Arg::Array(array) => format!("array {}", array.is_some()),
+        Arg::Buffer(Place::Arena(_)) => "arena".to_owned(),
+        Arg::Buffer(place) => format!("{place:?}"),
+        Arg::Slice(whole, distance) => format!("{} by {distance}", same(whole)),
     }
 }
 
-/// The calls as items, in their order.
-pub(super) fn roll(calls: &[Call]) -> Vec<Item<'_>> {
+/// The rows as items, in their order.
+pub(super) fn roll(rows: &[Row]) -> Vec<Item<'_>> {
     let mut known = HashMap::new();
-    let mut number = |call: &'_ Call| -> usize {
-        let key = format!("{} {}", call.kernel, words(call));
+    let mut number = |row: &'_ Row| -> usize {
+        let calls: Vec<String> = row.calls.iter().map(words).collect();
+        let key = format!("{} {}", row.slices, calls.join(";"));
         let next = known.len();
         *known.entry(key).or_insert(next)
     };
-    let numbers: Vec<usize> = calls.iter().map(&mut number).collect();
+    let numbers: Vec<usize> = rows.iter().map(&mut number).collect();
     let equal = equal(&numbers);
     let (mut items, mut at) = (Vec::new(), 0);
-    while at < calls.len() {
-        // The period that saves the most calls, the shortest of those.
+    while at < rows.len() {
+        // The period that saves the most rows, the shortest of those.
         let saved = |period: usize| equal[period - 1][at] / period * period;
         let best = (1..=equal.len()).max_by_key(|period| (saved(*period), std::cmp::Reverse(*period)));
         let (period, rounds) = match best {
             Some(period) if saved(period) > 1 => (period, saved(period) / period + 1),
             _ => (1, 1),
         };
-        let all = (0..rounds).map(|round| &calls[at + round * period..][..period]);
+        let all = (0..rounds).map(|round| &rows[at + round * period..][..period]);
         items.push(item(all.collect()));
         at += period * rounds;
     }
@@ -74,18 +66,11 @@ pub(super) fn roll(calls: &[Call]) -> Vec<Item<'_>> {
 }
 
 fn words(call: &Call) -> String {
-    let one = |arg: &Arg| match same(arg) {
-        Same::Struct(kind) => kind.to_owned(),
-        Same::Int => "int".to_owned(),
-        Same::Real => "real".to_owned(),
-        Same::Array(is) => format!("array {is}"),
-        Same::Arena => "arena".to_owned(),
-        Same::Port(place) => format!("{place:?}"),
-    };
-    call.args.iter().map(one).collect::<Vec<_>>().join(",")
+    let args: Vec<String> = call.args.iter().map(same).collect();
+    format!("{} {}", call.kernel, args.join(","))
 }
 
-/// For each period and place, how many calls from there on equal those a period later.
+/// For each period and place, how many rows from there on equal those a period later.
 fn equal(numbers: &[usize]) -> Vec<Vec<usize>> {
     let longest = LONGEST.min(numbers.len() / 2);
     let of = |period: usize| {
@@ -100,13 +85,17 @@ fn equal(numbers: &[usize]) -> Vec<Vec<usize>> {
     (1..=longest).map(of).collect()
 }
 
-fn item(rounds: Vec<&[Call]>) -> Item<'_> {
+fn calls(rows: &[Row]) -> Vec<&Call> {
+    rows.iter().flat_map(|row| &row.calls).collect()
+}
+
+fn item(rounds: Vec<&[Row]>) -> Item<'_> {
     let mut item = Item {
         rounds,
         places: Vec::new(),
         columns: Vec::new(),
     };
-    let rounds = item.rounds.clone();
+    let rounds: Vec<Vec<&Call>> = item.rounds.iter().map(|round| calls(round)).collect();
     for (at, call) in rounds[0].iter().enumerate() {
         let mut places = Vec::new();
         for arg in 0..call.args.len() {

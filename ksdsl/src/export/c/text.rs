@@ -67,8 +67,8 @@ fn header(unit: &Unit, comment: &[String]) -> String {
 }
 
 fn source(unit: &Unit, header: &str, comment: &[String]) -> String {
-    let items = roll(&unit.calls);
-    let mut names: Vec<&str> = unit.calls.iter().map(|call| call.kernel).collect();
+    let items = roll(&unit.rows);
+    let mut names: Vec<&str> = unit.calls().map(|call| call.kernel).collect();
     names.extend(&unit.helpers);
     let mut kinds: Vec<&str> = unit.sizes.iter().map(|(kind, ..)| *kind).collect();
     kinds.sort_unstable();
@@ -100,8 +100,13 @@ fn source(unit: &Unit, header: &str, comment: &[String]) -> String {
         table(unit, item, at, &mut text);
     }
     let _ = writeln!(text, "\n{}\n{{", signature(unit));
-    if items.iter().any(|item| item.rounds.len() > 1) {
-        text.push_str("    uint32_t i;\n");
+    let loops = [
+        ("i", items.iter().any(|item| item.rounds.len() > 1)),
+        ("j", unit.rows.iter().any(|row| row.slices > 1)),
+    ];
+    let loops: Vec<&str> = loops.iter().filter(|(_, is)| *is).map(|(name, _)| *name).collect();
+    if !loops.is_empty() {
+        let _ = writeln!(text, "    uint32_t {};", loops.join(", "));
     }
     for (at, item) in items.iter().enumerate() {
         body(unit, item, at, &mut text);
@@ -170,6 +175,7 @@ fn column_type(arg: &Arg, unit: &Unit) -> String {
         Arg::Real(_) => "float ".to_owned(),
         Arg::Struct(kind, _) => format!("const struct {kind} *"),
         Arg::Array(None) | Arg::Buffer(_) => "uint32_t ".to_owned(),
+        Arg::Slice(whole, _) => column_type(whole, unit),
     }
 }
 
@@ -183,6 +189,7 @@ fn cell(arg: &Arg, unit: &Unit) -> String {
         Arg::Real(value) => real(*value),
         Arg::Buffer(Place::Arena(at)) => at.to_string(),
         Arg::Buffer(Place::Input(at) | Place::Output(at)) => at.to_string(),
+        Arg::Slice(whole, _) => cell(whole, unit),
     }
 }
 
@@ -210,34 +217,44 @@ fn body(unit: &Unit, item: &Item<'_>, at: usize, text: &mut String) {
     if rounds > 1 {
         let _ = writeln!(text, "    for (i = 0; i < {rounds}; i++) {{");
     }
-    for (call, places) in item.rounds[0].iter().zip(&item.places) {
-        let args = call.args.iter().zip(places).map(|(arg, place)| match place {
-            Some(column) => {
-                let cell = format!("visits_{at}[i].a{column}");
-                if matches!(arg, Arg::Buffer(_)) {
-                    format!("arena + {cell}")
-                } else {
-                    cell
-                }
-            }
-            None => match arg {
-                Arg::Buffer(Place::Arena(at)) => format!("arena + {at}"),
-                Arg::Buffer(Place::Input(at)) => unit.inputs[*at].0.clone(),
-                Arg::Buffer(Place::Output(at)) => unit.outputs[*at].0.clone(),
-                arg => cell(arg, unit),
-            },
-        });
-        let args: Vec<String> = args.collect();
-        let _ = writeln!(
-            text,
-            "{indent}{}({}); /* {} */",
-            function(call),
-            args.join(", "),
-            place(call)
-        );
+    let mut places = item.places.iter();
+    for row in item.rounds[0] {
+        let more = if row.slices > 1 { "    " } else { "" };
+        if row.slices > 1 {
+            let _ = writeln!(text, "{indent}for (j = 0; j < {}; j++) {{", row.slices);
+        }
+        for (call, places) in row.calls.iter().zip(&mut places) {
+            let cell = |column: usize| format!("visits_{at}[i].a{column}");
+            let args = call.args.iter().zip(places);
+            let args: Vec<String> = args.map(|(arg, column)| value(unit, arg, column.map(cell))).collect();
+            let (function, args, place) = (function(call), args.join(", "), place(call));
+            let _ = writeln!(text, "{indent}{more}{function}({args}); /* {place} */");
+        }
+        if row.slices > 1 {
+            let _ = writeln!(text, "{indent}}}");
+        }
     }
     if rounds > 1 {
         text.push_str("    }\n");
+    }
+}
+
+/// An argument, or what stands in the table in its place.
+fn value(unit: &Unit, arg: &Arg, in_table: Option<String>) -> String {
+    match (arg, in_table) {
+        (Arg::Slice(whole, distance), in_table) => {
+            let first = value(unit, whole, in_table);
+            match distance {
+                1 => format!("{first} + j"),
+                _ => format!("{first} + {distance} * j"),
+            }
+        }
+        (Arg::Buffer(_), Some(cell)) => format!("arena + {cell}"),
+        (_, Some(cell)) => cell,
+        (Arg::Buffer(Place::Arena(at)), None) => format!("arena + {at}"),
+        (Arg::Buffer(Place::Input(at)), None) => unit.inputs[*at].0.clone(),
+        (Arg::Buffer(Place::Output(at)), None) => unit.outputs[*at].0.clone(),
+        (arg, None) => cell(arg, unit),
     }
 }
 

@@ -13,7 +13,7 @@ mod walk;
 pub use encode::{TooLarge, encode};
 
 use crate::checkpoint::{Entry, entries_and_places};
-use crate::ir::{Network, Port, Shape, Walk as _};
+use crate::ir::{Network, Port, Shape, Walk as _, WrongCount};
 use crate::ops::{Graph, Node};
 use walk::Walk;
 
@@ -72,14 +72,7 @@ pub struct Function {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// A loop that the network has not, or that cannot run so often.
-    Steps {
-        /// The name of the loop.
-        name: String,
-        /// How often it can run; 0 if there is none.
-        most: u64,
-        /// The count that was given.
-        given: u64,
-    },
+    Steps(WrongCount),
     /// A loop that would be too long, written out.
     TooLong {
         /// The name of the loop.
@@ -90,12 +83,11 @@ pub enum Error {
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Error::Steps { name, most: 0, .. } => write!(f, "the network has no loop `{name}`"),
+            Error::Steps(wrong) => wrong.fmt(f),
             Error::TooLong { name } => write!(
                 f,
                 "the loop `{name}` makes too many nodes, written out: choose fewer steps, such as `--steps {name}=8`"
             ),
-            Error::Steps { name, most, given } => write!(f, "the loop `{name}` runs 1 to {most} times, not {given}"),
         }
     }
 }
@@ -107,7 +99,7 @@ impl std::error::Error for Error {}
 /// # Errors
 /// If loops cannot run as the options say.
 pub fn model(network: &Network, options: &Options) -> Result<Model, Error> {
-    let counts = counts(network, options)?;
+    let counts = network.counts(&options.steps).map_err(Error::Steps)?;
     let (tensors, places) = entries_and_places(network);
     let mut walk = Walk::new(network, &tensors, &places, (counts, options.functions));
     let mut graph = Graph::default();
@@ -157,24 +149,4 @@ fn value(port: &Port, default: &str, graph: &mut Graph) -> Value {
         name: graph.fresh(port.name.as_deref().unwrap_or(default)),
         shape: port.shape,
     }
-}
-
-/// How often each loop runs.
-fn counts(network: &Network, options: &Options) -> Result<Vec<u64>, Error> {
-    let mut counts: Vec<u64> = network.loops.iter().map(|of| of.most).collect();
-    for (name, given) in &options.steps {
-        let at = network.loops.iter().position(|of| of.name == *name);
-        let most = at.map_or(0, |at| network.loops[at].most);
-        match at {
-            Some(at) if (1..=most).contains(given) => counts[at] = *given,
-            _ => {
-                return Err(Error::Steps {
-                    name: name.clone(),
-                    most,
-                    given: *given,
-                });
-            }
-        }
-    }
-    Ok(counts)
 }

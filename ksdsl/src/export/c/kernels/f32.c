@@ -49,15 +49,15 @@ static void ksn_conv(const struct ksn_conv *s, const float *x, const float *w, c
     }
 }
 //! ksn_depthwise
-/* A convolution of each channel with its own kernel: [row][column][channel]. */
+/* A convolution of each channel with its own kernel, [row][column][channel], or of the first of them. */
 static void ksn_depthwise(const struct ksn_conv *s, const float *x, const float *w, const float *scale,
                           const float *shift, float *y)
 {
     int32_t row, column, ky, kx, i;
     for (row = 0; row < s->rows; row++) {
-        for (column = 0; column < s->columns; column++, y += s->channels) {
+        for (column = 0; column < s->columns; column++, y += s->outputs) {
             const float *k = w;
-            for (i = 0; i < s->channels; i++) {
+            for (i = 0; i < s->outputs; i++) {
                 y[i] = 0;
             }
             for (ky = 0; ky < s->kernel_height; ky++) {
@@ -66,13 +66,13 @@ static void ksn_depthwise(const struct ksn_conv *s, const float *x, const float 
                     const int32_t ix = column * s->stride_x + kx * s->dilation_x - s->left;
                     if (iy >= 0 && iy < s->height && ix >= 0 && ix < s->width) {
                         const float *p = x + (iy * s->width + ix) * s->channels;
-                        for (i = 0; i < s->channels; i++) {
+                        for (i = 0; i < s->outputs; i++) {
                             y[i] += p[i] * k[i];
                         }
                     }
                 }
             }
-            for (i = 0; i < s->channels; i++) {
+            for (i = 0; i < s->outputs; i++) {
                 const float sum = scale ? y[i] * scale[i] : y[i];
                 y[i] = shift ? sum + shift[i] : sum;
             }
@@ -104,27 +104,27 @@ static void ksn_prelu(const float *x, const float *slopes, float *y, uint32_t po
     }
 }
 //! ksn_add
-static void ksn_add(const float *a, const float *b, float *y, uint32_t n)
+static void ksn_add(const float *a, const float *b, float *y, uint32_t n, uint32_t step_a, uint32_t step_b)
 {
     uint32_t i;
-    for (i = 0; i < n; i++) {
-        y[i] = a[i] + b[i];
+    for (i = 0; i < n; i++, a += step_a, b += step_b) {
+        y[i] = *a + *b;
     }
 }
 //! ksn_subtract
-static void ksn_subtract(const float *a, const float *b, float *y, uint32_t n)
+static void ksn_subtract(const float *a, const float *b, float *y, uint32_t n, uint32_t step_a, uint32_t step_b)
 {
     uint32_t i;
-    for (i = 0; i < n; i++) {
-        y[i] = a[i] - b[i];
+    for (i = 0; i < n; i++, a += step_a, b += step_b) {
+        y[i] = *a - *b;
     }
 }
 //! ksn_multiply
-static void ksn_multiply(const float *a, const float *b, float *y, uint32_t n)
+static void ksn_multiply(const float *a, const float *b, float *y, uint32_t n, uint32_t step_a, uint32_t step_b)
 {
     uint32_t i;
-    for (i = 0; i < n; i++) {
-        y[i] = a[i] * b[i];
+    for (i = 0; i < n; i++, a += step_a, b += step_b) {
+        y[i] = *a * *b;
     }
 }
 //! ksn_gate
@@ -348,11 +348,11 @@ static void ksn_move(const struct ksn_move *s, const float *x, float *y)
     }
 }
 //! ksn_write
-static void ksn_write(const float *x, float *y, uint32_t at, uint32_t n)
+static void ksn_write(const float *x, float *y, uint32_t at, uint32_t n, uint32_t step)
 {
     uint32_t i;
     for (i = 0; i < n; i++) {
-        y[at + i] = x[i];
+        y[at + i * step] = x[i];
     }
 }
 //! ksn_zero

@@ -74,7 +74,7 @@ static void ksn_conv(const struct ksn_conv *s, const struct ksn_finish *f, const
     }
 }
 //! ksn_depthwise
-/* A convolution of each channel with its own kernel: [row][column][channel]. */
+/* A convolution of each channel with its own kernel, [row][column][channel], or of the first of them. */
 static void ksn_depthwise(const struct ksn_conv *s, const struct ksn_finish *f, const int8_t *x, const int8_t *w,
                           const int16_t *factors, const int16_t *additions, const int32_t *table, int8_t *y)
 {
@@ -82,7 +82,7 @@ static void ksn_depthwise(const struct ksn_conv *s, const struct ksn_finish *f, 
     int32_t row, column, ky, kx, i;
     for (row = 0; row < s->rows; row++) {
         for (column = 0; column < s->columns; column++) {
-            for (i = 0; i < s->channels; i++) {
+            for (i = 0; i < s->outputs; i++) {
                 const int8_t *k = w + i;
                 int32_t sum = 0;
                 for (ky = 0; ky < s->kernel_height; ky++) {
@@ -115,20 +115,20 @@ static void ksn_affine(const struct ksn_finish *f, const int8_t *x, const int16_
 }
 //! ksn_add
 static void ksn_add(const struct ksn_finish *f, const int8_t *a, const int8_t *b, const int32_t *table, int8_t *y,
-                    uint32_t n)
+                    uint32_t n, uint32_t step_a, uint32_t step_b)
 {
     uint32_t i;
-    for (i = 0; i < n; i++) {
-        y[i] = ksn_finished(f, table, (int64_t)(a[i] - f->x) * f->a + (int64_t)(b[i] - f->other) * f->b);
+    for (i = 0; i < n; i++, a += step_a, b += step_b) {
+        y[i] = ksn_finished(f, table, (int64_t)(*a - f->x) * f->a + (int64_t)(*b - f->other) * f->b);
     }
 }
 //! ksn_multiply
 static void ksn_multiply(const struct ksn_finish *f, const int8_t *a, const int8_t *b, const int32_t *table, int8_t *y,
-                         uint32_t n)
+                         uint32_t n, uint32_t step_a, uint32_t step_b)
 {
     uint32_t i;
-    for (i = 0; i < n; i++) {
-        y[i] = ksn_finished(f, table, (int64_t)((a[i] - f->x) * (b[i] - f->other)) * f->a);
+    for (i = 0; i < n; i++, a += step_a, b += step_b) {
+        y[i] = ksn_finished(f, table, (int64_t)((*a - f->x) * (*b - f->other)) * f->a);
     }
 }
 //! ksn_gate
@@ -208,6 +208,14 @@ static void ksn_move(const struct ksn_move *s, const struct ksn_finish *f, const
                 q[k * s->to[3]] = ksn_finished(f, 0, (int64_t)(p[k * s->from[3]] - f->x) * f->a);
             }
         }
+    }
+}
+//! ksn_write
+static void ksn_write(const int8_t *x, int8_t *y, uint32_t at, uint32_t n, uint32_t step)
+{
+    uint32_t i;
+    for (i = 0; i < n; i++) {
+        y[at + i * step] = x[i];
     }
 }
 //! ksn_zero

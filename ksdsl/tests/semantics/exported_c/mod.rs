@@ -1,145 +1,21 @@
 //! Networks of the repository in C, and as steps, against the graph executor.
 
-use ksdsl::checkpoint::{Entry, entries};
-use ksdsl::compile::{Options, compile};
-use ksdsl::export::c::{self, integer, single};
-use ksdsl::graph::Graph;
-use ksdsl::ir::{Network, Shape};
-use ksdsl::quantize::{Ranges, infer, quantize, quantized};
-use ksdsl::source::Source;
-use ksdsl::steps::{Error, Program, program, run};
-use ksdsl_cpu::CpuExec;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod arena;
+mod cases;
+mod compilers;
 
-const FOLDERS: &[&str] = &["examples/nets", "tests/nets", "tests/nets/known", "ksdsl/tests/data"];
+use crate::net;
+use crate::networks::networks;
+use cases::{Case, Random, case, distance, weights};
+use compilers::run_units;
+use ksdsl::checkpoint::entries;
+use ksdsl::export::c::{self, integer, single};
+use ksdsl::quantize::{Ranges, infer, quantize, quantized};
+use ksdsl::steps::{program, run};
+
 /// Weights and products beyond which a network would take minutes.
 const LARGE: u64 = 3_000_000;
 const LONG: u128 = 60_000_000;
-const FLAGS: &[&str] = &["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"];
-
-/// Numbers in -1..1, the same in each run (Steele et al. 2014, SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    }
-}
-
-/// As `randomise` of `tests/parity/onnx.py`: all vectors at random, variances near 1, kernels of variance 1 / inputs.
-fn tensor(entry: &Entry, random: &mut Random) -> Vec<f32> {
-    let count: u64 = entry.shape.iter().product();
-    let inputs: u64 = entry.shape.iter().skip(1).product();
-    let is_vector = entry.shape.iter().copied().max() == Some(count);
-    let one = |random: &mut Random| match () {
-        () if entry.key.ends_with("running_var") => 1.0 + 0.5 * random.next(),
-        () if is_vector && entry.key.ends_with("weight") => 1.0 + 0.5 * random.next(),
-        () if is_vector => 0.3 * random.next(),
-        () => random.next() * (3.0 / inputs as f32).sqrt(),
-    };
-    (0..count).map(|_| one(random)).collect()
-}
-
-fn weights(network: &Network, random: &mut Random) -> Vec<Vec<f32>> {
-    entries(network).iter().map(|entry| tensor(entry, random)).collect()
-}
-
-fn networks() -> Vec<Network> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let list = |folder: &&str| std::fs::read_dir(root.join(folder)).expect("a folder");
-    let paths = FOLDERS
-        .iter()
-        .flat_map(list)
-        .map(|entry| entry.expect("an entry").path());
-    let mut paths: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|it| it == "ksn"))
-        .collect();
-    paths.sort();
-    let read = |path: PathBuf| ksdsl::spec::read_source(&path).expect("a source");
-    let compiled = paths
-        .into_iter()
-        .flat_map(|path| compile(&read(path), &Options::default()).networks);
-    compiled.collect()
-}
-
-/// What a program should give, and what its steps give.
-struct Case {
-    program: Program,
-    inputs: Vec<Vec<f32>>,
-    expected: Vec<Vec<f32>>,
-}
-
-/// The network with random weights and inputs; an error if steps have something not.
-fn case(network: &Network, random: &mut Random) -> Result<Case, Error> {
-    let weights = weights(network, random);
-    let program = program(network, Some(&weights), &c::Options::default())?;
-    let keys: Vec<String> = entries(network).into_iter().map(|entry| entry.key).collect();
-    let graph = Graph::<f32, CpuExec>::new(network.clone(), CpuExec, |parameter| {
-        let at = keys.iter().position(|key| *key == parameter.key);
-        at.map(|at| weights[at].clone())
-    });
-    let input = |shape: Shape, random: &mut Random| (0..shape.elements()).map(|_| 2.0 * random.next()).collect();
-    let inputs: Vec<Vec<f32>> = network.inputs.iter().map(|port| input(port.shape, random)).collect();
-    let slices: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let expected = graph.expect("a graph").infer_all(&slices).expect("outputs");
-    Ok(Case {
-        program,
-        inputs,
-        expected,
-    })
-}
-
-/// The largest difference, relative to the largest output.
-fn distance(found: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
-    let pairs = || found.iter().flatten().zip(expected.iter().flatten());
-    let count = |all: &[Vec<f32>]| all.iter().map(Vec::len).collect::<Vec<_>>();
-    assert_eq!(count(found), count(expected));
-    let most = pairs().map(|(_, y)| y.abs()).fold(1e-30, f32::max);
-    let worst = pairs().map(|(x, y)| (x - y).abs());
-    worst.fold(0.0, |worst, next| if next <= worst { worst } else { next }) / most
-}
-
-/// The network of a text.
-fn net(text: &str) -> Network {
-    let compilation = compile(&Source::new("net.ksn", text), &Options::default());
-    assert!(!compilation.has_errors(), "{:?}", compilation.diagnostics);
-    let mut networks = compilation.networks;
-    networks.remove(0)
-}
-
-/// Whether there is such a compiler.
-fn has(compiler: &str) -> bool {
-    let found = Command::new(compiler).arg("--version").output();
-    let found = found.is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("skipped: there is no `{compiler}`");
-    }
-    found
-}
-
-/// Compiles C files in a folder to a program.
-fn compiled(folder: &Path, compiler: &str, more: &[&str], files: &[&str], program: &str) {
-    let output = Command::new(compiler)
-        .current_dir(folder)
-        .args(FLAGS)
-        .args(more)
-        .args(files)
-        .args(["-o", program, "-lm"])
-        .output()
-        .expect("a compiler");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{compiler}: {}",
-        &errors[..errors.len().min(2000)]
-    );
-}
-
 #[test]
 fn steps_give_what_the_graph_executor_gives() {
     let (mut random, mut done, mut unsupported) = (Random(1), 0, Vec::new());
@@ -163,88 +39,6 @@ fn steps_give_what_the_graph_executor_gives() {
     }
     println!("{done} networks; not: {}", unsupported.join("\n"));
     assert!(done > 60, "{done} networks; not: {}", unsupported.join("\n"));
-}
-
-/// A program that reads the inputs of each network and writes its outputs.
-fn driver(units: &[(String, &Program)], element: &str) -> String {
-    let mut text = "#include <stdio.h>\n".to_owned();
-    for (name, program) in units {
-        text.push_str(&format!("#include \"{name}.h\"\n"));
-        let len = |port: &ksdsl::steps::Port| program.buffers[port.buffer].len();
-        let (mut args, mut arrays, mut read, mut write) = (Vec::new(), String::new(), String::new(), String::new());
-        for (what, ports) in [("x", &program.inputs), ("y", &program.outputs)] {
-            for (at, port) in ports.iter().enumerate() {
-                let array = format!("{what}{at}");
-                arrays.push_str(&format!("    static {element} {name}_{array}[{}];\n", len(port)));
-                let io = |function: &str, file: &str| {
-                    format!(
-                        "    if ({function}({name}_{array}, sizeof({element}), {0}, {file}) != {0}) return 1;\n",
-                        len(port)
-                    )
-                };
-                match what {
-                    "x" => read.push_str(&io("fread", "stdin")),
-                    _ => write.push_str(&io("fwrite", "stdout")),
-                }
-                args.push(format!("{name}_{array}"));
-            }
-        }
-        // Twice, because the second run finds what the first left in the arena.
-        let call = format!("    {name}_run({});\n", args.join(", "));
-        text.push_str(&format!(
-            "static int run_{name}(void)\n{{\n{arrays}{read}{call}{call}{write}    return 0;\n}}\n"
-        ));
-    }
-    text.push_str("int main(void)\n{\n");
-    for (name, _) in units {
-        text.push_str(&format!("    if (run_{name}()) return 1;\n"));
-    }
-    text + "    return 0;\n}\n"
-}
-
-/// Compiles units with each compiler there is, and runs them with the sanitizers.
-fn run_units(units: &[(String, &Program, c::Unit)], element: &str, input: &[u8]) -> Option<Vec<u8>> {
-    use std::io::Write;
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut files = Vec::new();
-    for (name, _, unit) in units {
-        let text = unit.files(&format!("{name}.h"), &["A test, with */ in it.".to_owned()]);
-        std::fs::write(folder.path().join(format!("{name}.c")), text.source).expect("a file");
-        std::fs::write(folder.path().join(format!("{name}.h")), text.header).expect("a file");
-        files.push(format!("{name}.c"));
-    }
-    let names: Vec<(String, &Program)> = units
-        .iter()
-        .map(|(name, program, _)| (name.clone(), *program))
-        .collect();
-    std::fs::write(folder.path().join("main.c"), driver(&names, element)).expect("a file");
-    files.push("main.c".to_owned());
-    let files: Vec<&str> = files.iter().map(String::as_str).collect();
-    if has("clang") {
-        compiled(folder.path(), "clang", &["-O0"], &files, "plain");
-    }
-    if !has("cc") {
-        return None;
-    }
-    compiled(
-        folder.path(),
-        "cc",
-        &["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover"],
-        &files,
-        "checked",
-    );
-    let mut child = Command::new(folder.path().join("checked"))
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("the program");
-    let mut stdin = child.stdin.take().expect("stdin");
-    let input = input.to_vec();
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("outputs");
-    assert!(output.status.success(), "{:?}", output.status);
-    writer.join().expect("a writer").expect("all inputs are read");
-    Some(output.stdout)
 }
 
 /// The networks that are small enough to compile in seconds, all kinds of operations among them.
