@@ -71,6 +71,7 @@ const EXAMPLES: &[&str] = &[
     "relaxed_recursive",
     "se_resnet",
     "sharesnet",
+    "solver",
     "spin",
     "subformer",
     "takase_kiyono",

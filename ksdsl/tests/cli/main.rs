@@ -13,6 +13,7 @@ mod lsp;
 mod new;
 mod onnx;
 mod page;
+mod puzzles;
 mod settings;
 mod study;
 mod text;

@@ -127,11 +127,11 @@ impl Solver {
         if self.cells == cells && self.vocabulary >= tokens {
             return Ok(());
         }
+        let size = puzzles.size();
         Err(format!(
-            "a puzzle of {puzzles} has {cells} cells and {tokens} tokens (no digit, and 1 to {}); `{}` is for {} cells and {} tokens: \
-             change its input to `input {cells} of {tokens}` (often `--set length={cells} --set vocabulary={tokens}`), or choose \
-             other puzzles with --data",
-            puzzles.size(),
+            "a puzzle of {puzzles} has {cells} cells and {tokens} tokens (no digit, and 1 to {size}); `{}` is for {} cells and \
+             {} tokens: change its input to `input {cells} of {tokens}` (often `--set size={size}`), or choose other puzzles \
+             with --data",
             self.facts.label(),
             self.cells,
             self.vocabulary
