@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes every parser of untrusted input, each target for SECONDS.
+# Fuzzes every parser of untrusted input, the exporters and `ksn quantize`, each target for SECONDS.
 #
 # usage: tests/fuzz/run.sh SECONDS [TARGET...]
 #
@@ -13,14 +13,14 @@ cd "$(dirname "$0")"
 seconds="${1:?usage: tests/fuzz/run.sh SECONDS [TARGET...]}"
 shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(specification checkpoint audit records archive picture)
+[ ${#targets[@]} -gt 0 ] || targets=(specification checkpoint exporters quantize audit records archive picture)
 
 export RUSTC_BOOTSTRAP=1
 root=../..
 
 seeds() {
     case "$1" in
-        specification) echo "$root/examples/nets $root/tests/nets $root/tests/cases" ;;
+        specification | exporters) echo "$root/examples/nets $root/tests/nets $root/tests/cases" ;;
         audit) echo "seeds/audit seeds/checkpoint" ;;
         picture) echo "$root/ksdsl-runtime/train/tests/pictures" ;;
         *) echo "seeds/$1" ;;

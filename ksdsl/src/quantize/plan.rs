@@ -32,8 +32,15 @@ const MOST_FACTOR: f64 = 32_767.0;
 /// Quantises a program to these ranges.
 ///
 /// # Errors
-/// If a step has no integer form.
+/// If a step has no integer form, or a range is not finite.
 pub fn quantize(program: &Program, ranges: &Ranges) -> Result<Quantized, Error> {
+    let overflows = |step: &&steps::Step| !ranges.0[step.output].iter().all(|end| end.is_finite());
+    if let Some(step) = program.steps.iter().find(overflows) {
+        return Err(Error {
+            place: step.place.clone(),
+            what: "its outputs overflow in single precision".to_owned(),
+        });
+    }
     let mut planner = Planner {
         program,
         scales: scales(program, ranges),

@@ -34,9 +34,9 @@ pub enum Error {
         /// What there is too much of, in words.
         what: String,
     },
-    /// A weight that is no finite number.
+    /// A weight, or what is made of some, that is no finite number.
     NotFinite {
-        /// The tensor.
+        /// The tensor, and what was made of it.
         key: String,
     },
     /// Weights that are not those of the network.

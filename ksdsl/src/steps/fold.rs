@@ -1,14 +1,29 @@
 //! What follows a step becomes a part of it: norms of their convolution, activations of what they follow.
 
-use super::{BufferId, Constant, ConstantId, Kind, Program};
+use super::{BufferId, Constant, ConstantId, Error, Kind, Program};
 use std::collections::HashMap;
 
 /// Afterwards no affine map follows a convolution alone, no activation a convolution, an affine map or an operation of two
 /// inputs alone, and a kernel that only one step uses has the factors of its outputs in it.
-pub(super) fn fold(program: &mut Program) {
+///
+/// # Errors
+/// If what is made of weights is not finite, as of a variance below 0.
+pub(super) fn fold(program: &mut Program) -> Result<(), Error> {
+    finite(program)?;
     affine_maps(program);
     factors(program);
     activations(program);
+    finite(program)
+}
+
+fn finite(program: &Program) -> Result<(), Error> {
+    let is_finite = |constant: &&Constant| constant.data.iter().all(|value| value.is_finite());
+    match program.constants.iter().find(|constant| !is_finite(constant)) {
+        Some(constant) => Err(Error::NotFinite {
+            key: constant.name.clone(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Merges steps into the one before them: where `merge` says so, the second is gone and the first has its output.

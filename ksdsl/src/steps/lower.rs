@@ -55,7 +55,7 @@ pub fn program(network: &Network, weights: Option<&[Vec<f32>]>, options: &Option
     let last = walk.nodes(&network.nodes, first)?;
     walk.outputs(last);
     let mut program = walk.to.program;
-    fold::fold(&mut program);
+    fold::fold(&mut program)?;
     limits(&program)?;
     slices::slices(&mut program);
     Ok(program)

@@ -1,6 +1,8 @@
-//! The readers of `ksdsl-train`, built apart from it: without dfdx and the kernels they build in a minute, on nightly
-//! too.
+//! What targets share, and the readers of `ksdsl-train`, built apart from it: without dfdx and the kernels they build in
+//! a minute, on nightly too.
 #![allow(dead_code, missing_docs)]
+
+pub mod steps;
 
 /// Images; see `ksdsl_train::data`.
 #[path = "../../../ksdsl-runtime/train/core/src/data"]

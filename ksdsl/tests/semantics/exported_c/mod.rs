@@ -231,6 +231,36 @@ fn what_cannot_be_written_is_an_error() {
         "the weights are not those of the network"
     );
     assert_eq!(of(&[]), "the weights are not those of the network");
+    let norm = net("net a { input 2 x 2 x 2; conv(2, kernel = 1); batch_norm }");
+    for (weight, variance, expected) in [
+        (
+            1.0,
+            -1.0,
+            "`batch_norm.weight folded scale` has values that are not finite",
+        ),
+        (
+            3e38,
+            0.0,
+            "`batch_norm.weight folded scale` has values that are not finite",
+        ),
+    ] {
+        let all = [
+            vec![1.0; 4],
+            vec![weight; 2],
+            vec![0.0; 2],
+            vec![0.0; 2],
+            vec![variance; 2],
+        ];
+        let error = program(&norm, Some(&all), &options).map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+    let large = program(&network, Some(&[vec![1e38; 8], vec![0.0; 2]]), &options).expect("a program");
+    let mut ranges = Ranges::new(&large);
+    ranges.add(&large, &[&[1.0; 4]]);
+    assert_eq!(
+        quantize(&large, &ranges).map(|_| ()).unwrap_err().to_string(),
+        "`linear` cannot be quantised: its outputs overflow in single precision"
+    );
     for (text, expected) in [
         (
             "net a { input 4; linear(100_000); linear(10_000) }",
