@@ -1,6 +1,7 @@
-//! The tensors of an ONNX model: initializers of its graph, and constants of its nodes.
+//! The tensors of an ONNX model: initializers of its graphs, and constants of their nodes and of its functions.
 
 use super::content::{LONGEST_NAME, Listed, MOST_NAMES, MOST_SIZES, Place, add};
+use super::external::External;
 use super::reader::{Bytes, Failure};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
@@ -86,9 +87,10 @@ pub(super) fn list<R: Read + Seek>(file: &mut Bytes<R>) -> Result<Listed, Failur
         match number {
             7 => {
                 graphs += 1;
-                found.graph(file, &part)?;
+                found.graph(file, &part, &Inside::default())?;
             }
             14 => found.entry(file, &part)?,
+            25 => found.function(file, &part)?,
             _ => {}
         }
         file.go(part.end)?;
@@ -99,47 +101,178 @@ pub(super) fn list<R: Read + Seek>(file: &mut Bytes<R>) -> Result<Listed, Failur
     }
 }
 
-impl Found {
-    fn graph<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>) -> Result<(), Failure> {
-        while let Some((number, field)) = file.field(of.end)? {
-            let Field::Part(part) = field else { continue };
-            match number {
-                1 => self.node(file, &part)?,
-                5 => self.tensor(file, &part, None)?,
-                _ => {}
-            }
+/// Graphs in graphs that are read, at most.
+const DEEPEST: usize = 32;
+
+/// What a graph is inside of.
+#[derive(Clone, Default)]
+struct Inside {
+    /// What its names are preceded by: nothing in the main graph, `cond/then_branch/` in a branch of the node `cond`.
+    names: String,
+    depth: usize,
+}
+
+impl Inside {
+    /// A graph in this one.
+    fn of(&self, node: &str, attribute: &str) -> Result<Self, Failure> {
+        let (names, depth) = (format!("{}{node}/{attribute}/", self.names), self.depth + 1);
+        if depth > DEEPEST || names.len() as u64 > LONGEST_NAME {
+            return Err(format!(
+                "graphs inside of more than {DEEPEST} others, or names of more than {LONGEST_NAME} bytes"
+            ));
+        }
+        Ok(Inside { names, depth })
+    }
+}
+
+/// Fields of `GraphProto`, `NodeProto`, `AttributeProto`, `FunctionProto` and `SparseTensorProto` that are messages or texts.
+mod fields {
+    pub(super) const GRAPH_NODE: u64 = 1;
+    pub(super) const GRAPH_INITIALIZER: u64 = 5;
+    pub(super) const GRAPH_SPARSE: u64 = 15;
+    pub(super) const NODE_OUTPUT: u64 = 2;
+    pub(super) const NODE_NAME: u64 = 3;
+    pub(super) const NODE_ATTRIBUTE: u64 = 5;
+    pub(super) const ATTRIBUTE_NAME: u64 = 1;
+    pub(super) const ATTRIBUTE_TENSOR: u64 = 5;
+    pub(super) const ATTRIBUTE_GRAPH: u64 = 6;
+    pub(super) const ATTRIBUTE_TENSORS: u64 = 10;
+    pub(super) const ATTRIBUTE_GRAPHS: u64 = 11;
+    pub(super) const ATTRIBUTE_SPARSE: u64 = 22;
+    pub(super) const FUNCTION_NAME: u64 = 1;
+    pub(super) const FUNCTION_NODE: u64 = 7;
+    pub(super) const SPARSE_VALUES: u64 = 1;
+}
+use fields::*;
+
+/// Calls `each` for every part of a message, and goes on behind it.
+fn parts<R: Read + Seek>(
+    file: &mut Bytes<R>,
+    of: &Range<u64>,
+    mut each: impl FnMut(&mut Bytes<R>, u64, &Range<u64>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    file.go(of.start)?;
+    while let Some((number, field)) = file.field(of.end)? {
+        if let Field::Part(part) = field {
+            each(file, number, &part)?;
             file.go(part.end)?;
         }
+    }
+    Ok(())
+}
+
+/// The first texts of these fields of a message; nothing for one that it lacks.
+fn texts<R: Read + Seek, const N: usize>(
+    file: &mut Bytes<R>,
+    of: &Range<u64>,
+    numbers: [u64; N],
+) -> Result<[String; N], Failure> {
+    let mut found = [const { None }; N];
+    parts(file, of, |_, number, part| {
+        if let Some(at) = numbers.iter().position(|known| *known == number) {
+            found[at].get_or_insert_with(|| part.clone());
+        }
         Ok(())
+    })?;
+    let mut texts = [const { String::new() }; N];
+    for (text, part) in texts.iter_mut().zip(found) {
+        if let Some(part) = part {
+            *text = file.name(&part)?;
+        }
+    }
+    Ok(texts)
+}
+
+impl Found {
+    fn graph<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>, inside: &Inside) -> Result<(), Failure> {
+        parts(file, of, |file, number, part| match number {
+            GRAPH_NODE => self.node(file, part, inside),
+            GRAPH_INITIALIZER => self.tensor(file, part, |name| format!("{}{name}", inside.names)),
+            GRAPH_SPARSE => self.sparse(file, part, |name| format!("{}{name}", inside.names)),
+            _ => Ok(()),
+        })
     }
 
-    /// The tensor of a constant, which is called as the node's output.
-    fn node<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>) -> Result<(), Failure> {
-        let (mut output, mut tensor) = (None, None);
-        while let Some((number, field)) = file.field(of.end)? {
-            let Field::Part(part) = field else { continue };
-            match number {
-                2 if output.is_none() => output = Some(part.clone()),
-                5 => {
-                    file.go(part.start)?;
-                    tensor = attribute(file, &part)?.or(tensor);
-                }
-                _ => {}
+    /// A function of the model: its nodes.
+    fn function<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>) -> Result<(), Failure> {
+        let [name] = texts(file, of, [FUNCTION_NAME])?;
+        let inside = Inside {
+            names: format!("{name}/"),
+            depth: 1,
+        };
+        parts(file, of, |file, number, part| match number {
+            FUNCTION_NODE => self.node(file, part, &inside),
+            _ => Ok(()),
+        })
+    }
+
+    /// The tensors and graphs of a node's attributes. The tensor `value` of a constant is called as its output.
+    fn node<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>, inside: &Inside) -> Result<(), Failure> {
+        let [output, name] = texts(file, of, [NODE_OUTPUT, NODE_NAME])?;
+        let name = if name.is_empty() { &output } else { &name };
+        parts(file, of, |file, number, part| match number {
+            NODE_ATTRIBUTE => self.attribute(file, part, (&output, name), inside),
+            _ => Ok(()),
+        })
+    }
+
+    fn attribute<R: Read + Seek>(
+        &mut self,
+        file: &mut Bytes<R>,
+        of: &Range<u64>,
+        (output, node): (&str, &str),
+        inside: &Inside,
+    ) -> Result<(), Failure> {
+        let [attribute] = texts(file, of, [ATTRIBUTE_NAME])?;
+        let mut count = 0;
+        let mut numbered = |name: &str| {
+            count += 1;
+            match count {
+                1 => name.to_owned(),
+                count => format!("{name}[{}]", count - 1),
             }
-            file.go(part.end)?;
-        }
-        if let (Some(output), Some(tensor)) = (output, tensor) {
-            let name = file.name(&output)?;
-            self.tensor(file, &tensor, Some(name))?;
-        }
-        Ok(())
+        };
+        parts(file, of, |file, number, part| match number {
+            ATTRIBUTE_TENSOR | ATTRIBUTE_SPARSE | ATTRIBUTE_TENSORS => {
+                let name = match attribute.as_str() {
+                    "value" | "sparse_value" => format!("{}{output}", inside.names),
+                    attribute => format!("{}{node}/{}", inside.names, numbered(attribute)),
+                };
+                match number {
+                    ATTRIBUTE_SPARSE => self.sparse(file, part, |_| name),
+                    _ => self.tensor(file, part, |_| name),
+                }
+            }
+            ATTRIBUTE_GRAPH | ATTRIBUTE_GRAPHS => {
+                let inner = inside.of(node, &numbered(&attribute))?;
+                self.graph(file, part, &inner)
+            }
+            _ => Ok(()),
+        })
+    }
+
+    /// The values of a sparse tensor that are not zero.
+    fn sparse<R: Read + Seek>(
+        &mut self,
+        file: &mut Bytes<R>,
+        of: &Range<u64>,
+        name: impl FnOnce(&str) -> String,
+    ) -> Result<(), Failure> {
+        let mut name = Some(name);
+        parts(file, of, |file, number, part| match (number, name.take()) {
+            (SPARSE_VALUES, Some(name)) => self.tensor(file, part, name),
+            (_, rest) => {
+                name = rest;
+                Ok(())
+            }
+        })
     }
 
     fn tensor<R: Read + Seek>(
         &mut self,
         file: &mut Bytes<R>,
         of: &Range<u64>,
-        name: Option<String>,
+        name: impl FnOnce(&str) -> String,
     ) -> Result<(), Failure> {
         let (mut raw, mut kind) = (Raw::default(), 0);
         file.go(of.start)?;
@@ -160,14 +293,17 @@ impl Found {
                     file.go(part.end)?;
                 }
                 (4 | 5 | 7 | 10 | 11, Field::Number(_)) => return Err("elements that are not packed".to_owned()),
-                (13, Field::Part(_)) => return Err(format!("`{}` has its elements in another file", raw.name)),
+                (13, Field::Part(part)) => {
+                    let [key, value] = texts(file, &part, [1, 2])?;
+                    raw.external.set(&key, value)?;
+                    file.go(part.end)?;
+                }
+                (14, Field::Number(location)) => raw.is_external = location == 1,
                 (_, Field::Part(part)) => file.go(part.end)?,
                 (_, Field::Number(_)) => {}
             }
         }
-        if let Some(name) = name {
-            raw.name = name;
-        }
+        raw.name = name(&raw.name);
         let place = raw.place(kind)?;
         add(&mut self.places, &mut self.names, place)
     }
@@ -203,19 +339,6 @@ impl Found {
 /// The most bytes of a text that is kept.
 const MOST_TEXT: u64 = 1 << 20;
 
-/// The tensor of an attribute, if it has one.
-fn attribute<R: Read + Seek>(file: &mut Bytes<R>, of: &Range<u64>) -> Result<Option<Range<u64>>, Failure> {
-    let mut tensor = None;
-    while let Some((number, field)) = file.field(of.end)? {
-        let Field::Part(part) = field else { continue };
-        if number == 5 {
-            tensor = Some(part.clone());
-        }
-        file.go(part.end)?;
-    }
-    Ok(tensor)
-}
-
 /// A tensor as it is read.
 #[derive(Default)]
 struct Raw {
@@ -223,6 +346,9 @@ struct Raw {
     shape: Vec<u64>,
     data: Vec<Range<u64>>,
     is_variable: bool,
+    /// Where its elements are in another file.
+    external: External,
+    is_external: bool,
 }
 
 impl Raw {
@@ -240,15 +366,19 @@ impl Raw {
             Some((_, kind, unit, is_real)) => ((*kind).to_owned(), *unit, *is_real),
             None => (format!("type {kind}"), 1, false),
         };
-        let range = match self.data.as_slice() {
-            [] => 0..0,
-            [range] => range.clone(),
+        let sizes = self.shape.iter();
+        let elements = sizes.fold(Some(unit as u64), |all, size| all?.checked_mul(*size));
+        let of = |what| format!("`{}`: {what}", self.name);
+        let (range, file) = match self.data.as_slice() {
+            [] if self.is_external => {
+                let (range, location) = self.external.place(elements.filter(|_| known.is_some())).map_err(of)?;
+                (range, Some(location))
+            }
+            _ if self.is_external => return Err(of("it has elements here and in another file".to_owned())),
+            [] => (0..0, None),
+            [range] => (range.clone(), None),
             _ => return Err(format!("`{}` has its elements in several parts", self.name)),
         };
-        let elements = self
-            .shape
-            .iter()
-            .try_fold(unit as u64, |all, size| all.checked_mul(*size));
         if !self.is_variable && known.is_some() && elements != Some(range.end - range.start) {
             let bytes = range.end - range.start;
             return Err(format!(
@@ -262,6 +392,7 @@ impl Raw {
             is_real,
             shape: self.shape,
             range,
+            file,
             unit: if self.is_variable { 1 } else { unit },
             is_plain: !self.is_variable,
         })
