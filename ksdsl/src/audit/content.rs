@@ -3,7 +3,8 @@
 use super::digest::{Digest, digest};
 use super::reader::{Bytes, Failure};
 use super::{external, gguf, onnx, safetensors};
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::ops::Range;
@@ -90,7 +91,7 @@ pub(super) type Listed = (Vec<Place>, BTreeMap<String, String>);
 
 /// Adds a tensor, if there are not too many.
 pub(super) fn add(list: &mut Vec<Place>, names: &mut usize, place: Place) -> Result<(), Failure> {
-    *names += place.name.len();
+    *names += place.name.len() + place.file.as_ref().map_or(0, String::len);
     if list.len() == MOST_TENSORS || *names > MOST_NAMES {
         return Err(format!(
             "more than {MOST_TENSORS} tensors, or {MOST_NAMES} bytes of names"
@@ -136,6 +137,8 @@ fn read_with(reader: impl Read + Seek, open: Open<'_>) -> Result<Content, String
     let mut tensors = Vec::new();
     // The last other file: writers put tensors into one, or into one each.
     let mut other: Option<(String, Bytes<File>)> = None;
+    // Bytes that many tensors name are read once.
+    let mut known: HashMap<(String, Range<u64>, usize, Option<[u64; 2]>), Digest> = HashMap::new();
     for place in places {
         let sizes = match place.shape[..] {
             [rows, columns] if place.is_plain => Some([rows, columns]),
@@ -145,9 +148,12 @@ fn read_with(reader: impl Read + Seek, open: Open<'_>) -> Result<Content, String
         let range = place.range.clone();
         let found = match &place.file {
             None => digest(&mut file, range, place.unit, sizes),
-            Some(location) => {
-                opened(&mut other, location, open).and_then(|file| digest(file, range, place.unit, sizes))
-            }
+            Some(location) => match known.entry((location.clone(), range.clone(), place.unit, sizes)) {
+                Entry::Occupied(found) => Ok(*found.get()),
+                Entry::Vacant(new) => opened(&mut other, location, open)
+                    .and_then(|file| digest(file, range, place.unit, sizes))
+                    .map(|found| *new.insert(found)),
+            },
         };
         let digest = found.map_err(|error| format!("`{}`: {error}", place.name))?;
         tensors.push(Tensor {

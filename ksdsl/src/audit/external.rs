@@ -5,42 +5,55 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Component, Path};
 
-/// What `external_data` of a tensor says.
+/// What `external_data` of a tensor says: keys and values.
 #[derive(Default)]
-pub(super) struct External {
-    location: Option<String>,
-    offset: Option<u64>,
-    length: Option<u64>,
-}
+pub(super) struct External(Vec<(String, String)>);
+
+/// The keys of ONNX.
+const KEYS: [&str; 5] = ["location", "offset", "length", "checksum", "basepath"];
 
 impl External {
     /// Takes an entry.
-    pub(super) fn set(&mut self, key: &str, value: String) -> Result<(), Failure> {
-        let number = || {
-            let number = value
-                .parse()
-                .map_err(|_| format!("`{key}` of external data is `{value}`: expected a number"));
-            number.map(Some)
-        };
-        match key {
-            "location" => self.location = Some(value),
-            "offset" => self.offset = number()?,
-            "length" => self.length = number()?,
-            // A checksum of the whole file, and what later versions say.
-            _ => {}
+    pub(super) fn add(&mut self, key: String, value: String) -> Result<(), Failure> {
+        if self.0.len() == KEYS.len() {
+            return Err(format!(
+                "external data of a tensor has more than {} entries",
+                KEYS.len()
+            ));
         }
+        self.0.push((key, value));
         Ok(())
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        let entry = self.0.iter().find(|(known, _)| known == key);
+        entry.map(|(_, value)| value.as_str())
+    }
+
+    fn number(&self, key: &str) -> Result<Option<u64>, Failure> {
+        let parse = |value: &str| {
+            let wrong = |_| format!("`{key}` of its external data is `{value}`: expected a number");
+            value.parse().map_err(wrong)
+        };
+        self.get(key).map(parse).transpose()
     }
 
     /// The bytes, and the file that has them; `expected` bytes if a length is not said.
     pub(super) fn place(&self, expected: Option<u64>) -> Result<(Range<u64>, String), Failure> {
-        let location = self.location.as_ref().ok_or("its external data has no `location`")?;
-        let length = self.length.or(expected).ok_or("its external data has no `length`")?;
-        let start = self.offset.unwrap_or_default();
+        if let Some((key, _)) = self.0.iter().find(|(key, _)| !KEYS.contains(&key.as_str())) {
+            return Err(format!(
+                "its external data has the key `{key}`: expected one of {}",
+                KEYS.join(", ")
+            ));
+        }
+        let location = self.get("location").ok_or("its external data has no `location`")?;
+        let length = self.number("length")?.or(expected);
+        let length = length.ok_or("its external data has no `length`")?;
+        let start = self.number("offset")?.unwrap_or_default();
         let end = start
             .checked_add(length)
             .ok_or("its external data ends beyond 2^64 bytes")?;
-        Ok((start..end, location.clone()))
+        Ok((start..end, location.to_owned()))
     }
 }
 

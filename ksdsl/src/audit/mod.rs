@@ -5,6 +5,7 @@ mod digest;
 mod external;
 mod gguf;
 mod onnx;
+mod protobuf;
 mod reader;
 mod safetensors;
 mod ties;

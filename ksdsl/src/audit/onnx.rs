@@ -2,6 +2,7 @@
 
 use super::content::{LONGEST_NAME, Listed, MOST_NAMES, MOST_SIZES, Place, add};
 use super::external::External;
+use super::protobuf::{Field, NOT_ONNX, parts, texts};
 use super::reader::{Bytes, Failure};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
@@ -23,53 +24,6 @@ const KINDS: &[(u64, &str, usize, bool)] = &[
     (13, "UINT64", 8, false),
     (16, "BFLOAT16", 2, true),
 ];
-
-/// A field of a message.
-enum Field {
-    Number(u64),
-    Part(Range<u64>),
-}
-
-const NOT_ONNX: &str = "it is neither safetensors nor GGUF, and not the protobuf of an ONNX model";
-
-impl<R: Read + Seek> Bytes<R> {
-    fn varint(&mut self) -> Result<u64, Failure> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            value |= u64::from(byte & 127).checked_shl(shift).unwrap_or_default();
-            if byte < 128 {
-                return Ok(value);
-            }
-        }
-        Err(NOT_ONNX.to_owned())
-    }
-
-    /// The next field of a message that ends at `end`.
-    fn field(&mut self, end: u64) -> Result<Option<(u64, Field)>, Failure> {
-        if self.at >= end {
-            return Ok(None);
-        }
-        let tag = self.varint()?;
-        let field = match tag & 7 {
-            0 => Field::Number(self.varint()?),
-            1 => Field::Number(self.u64()?),
-            2 => {
-                let bytes = self.varint()?;
-                let to = self.at.checked_add(bytes).filter(|to| *to <= end);
-                Field::Part(self.at..to.ok_or_else(|| NOT_ONNX.to_owned())?)
-            }
-            5 => Field::Number(self.u32()?.into()),
-            _ => return Err(NOT_ONNX.to_owned()),
-        };
-        Ok(Some((tag >> 3, field)))
-    }
-
-    fn name(&mut self, part: &Range<u64>) -> Result<String, Failure> {
-        self.go(part.start)?;
-        self.text(part.end - part.start, LONGEST_NAME)
-    }
-}
 
 /// The tensors found so far.
 #[derive(Default)]
@@ -144,44 +98,6 @@ mod fields {
     pub(super) const SPARSE_VALUES: u64 = 1;
 }
 use fields::*;
-
-/// Calls `each` for every part of a message, and goes on behind it.
-fn parts<R: Read + Seek>(
-    file: &mut Bytes<R>,
-    of: &Range<u64>,
-    mut each: impl FnMut(&mut Bytes<R>, u64, &Range<u64>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    file.go(of.start)?;
-    while let Some((number, field)) = file.field(of.end)? {
-        if let Field::Part(part) = field {
-            each(file, number, &part)?;
-            file.go(part.end)?;
-        }
-    }
-    Ok(())
-}
-
-/// The first texts of these fields of a message; nothing for one that it lacks.
-fn texts<R: Read + Seek, const N: usize>(
-    file: &mut Bytes<R>,
-    of: &Range<u64>,
-    numbers: [u64; N],
-) -> Result<[String; N], Failure> {
-    let mut found = [const { None }; N];
-    parts(file, of, |_, number, part| {
-        if let Some(at) = numbers.iter().position(|known| *known == number) {
-            found[at].get_or_insert_with(|| part.clone());
-        }
-        Ok(())
-    })?;
-    let mut texts = [const { String::new() }; N];
-    for (text, part) in texts.iter_mut().zip(found) {
-        if let Some(part) = part {
-            *text = file.name(&part)?;
-        }
-    }
-    Ok(texts)
-}
 
 impl Found {
     fn graph<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>, inside: &Inside) -> Result<(), Failure> {
@@ -295,7 +211,7 @@ impl Found {
                 (4 | 5 | 7 | 10 | 11, Field::Number(_)) => return Err("elements that are not packed".to_owned()),
                 (13, Field::Part(part)) => {
                     let [key, value] = texts(file, &part, [1, 2])?;
-                    raw.external.set(&key, value)?;
+                    raw.external.add(key, value)?;
                     file.go(part.end)?;
                 }
                 (14, Field::Number(location)) => raw.is_external = location == 1,
@@ -346,7 +262,7 @@ struct Raw {
     shape: Vec<u64>,
     data: Vec<Range<u64>>,
     is_variable: bool,
-    /// Where its elements are in another file.
+    /// What it says of elements in another file.
     external: External,
     is_external: bool,
 }

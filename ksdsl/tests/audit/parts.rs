@@ -97,12 +97,22 @@ fn what_is_not_there_or_not_allowed_is_an_error() {
     );
     assert_eq!(
         error(changed("256", "2x6")),
-        "`offset` of external data is `2x6`: expected a number"
+        "`a_copy`: `offset` of its external data is `2x6`: expected a number"
     );
     assert_eq!(
         error(changed("location", "lacation")),
+        "`a`: its external data has the key `lacation`: expected one of location, offset, length, checksum, basepath"
+    );
+    assert_eq!(
+        error(changed("location", "basepath")),
         "`a`: its external data has no `location`"
     );
+    assert_eq!(
+        error(changed("128", "-12")),
+        "`b`: `length` of its external data is `-12`: expected a number"
+    );
+    let most = "9".repeat(3);
+    assert!(error(changed("256", &most)).starts_with("`a_copy`: it ends at byte 300"));
     let alone = read(Cursor::new(whole())).map(|_| ()).unwrap_err();
     assert_eq!(alone, "`a`: its elements are in another file, `weights.bin`");
     #[cfg(unix)]

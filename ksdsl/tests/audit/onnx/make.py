@@ -21,25 +21,33 @@ def constant(output, seed):
     return helper.make_node("Constant", [], [output], value=tensor("", seed))
 
 
-def graph(name, nodes, initializers, outputs=("y",)):
-    ports = [helper.make_tensor_value_info(output, TensorProto.FLOAT, [4, 8]) for output in outputs]
-    return helper.make_graph(nodes, name, [], ports, initializers)
+def port(name, kind=TensorProto.FLOAT, sizes=(4, 8)):
+    return helper.make_tensor_value_info(name, kind, sizes)
+
+
+def graph(name, nodes, initializers, inputs=(), outputs=("y",)):
+    return helper.make_graph(nodes, name, list(inputs), [port(output) for output in outputs], initializers)
 
 
 def save(name, of, functions=()):
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
     model = helper.make_model(of, opset_imports=opsets, ir_version=8, functions=list(functions))
     open(name, "wb").write(model.SerializeToString())
+    onnx.checker.check_model(name)
 
 
 add = lambda a, b: helper.make_node("Add", [a, b], ["y"])
-body = graph("body", [constant("c", 1), add("c", "w")], [tensor("w", 2)])
+truth, number = (TensorProto.BOOL, []), (TensorProto.INT64, [])
+body = helper.make_graph([constant("c", 1), add("c", "w")], "body",
+                         [port("i", *number), port("go", *truth), port("before")],
+                         [port("go", *truth), port("y")], [tensor("w", 2)])
 one = graph("one", [add("w", "table")], [tensor("w", 1)])
-other = graph("other", [helper.make_node("Loop", ["n", "", ""], ["y"], name="steps", body=body)], [])
+other = graph("other", [helper.make_node("Loop", ["n", "", "table"], ["y"], name="steps", body=body)], [])
 sparse = helper.make_sparse_tensor(
     helper.make_tensor("thin", TensorProto.FLOAT, [16], np.arange(16) + 0.5),
     helper.make_tensor("at", TensorProto.INT64, [16], np.arange(16)), [4, 8])
-main = graph("main", [helper.make_node("If", ["c"], ["y"], then_branch=one, else_branch=other)], [tensor("table", 3)])
+main = graph("main", [helper.make_node("If", ["yes"], ["y"], then_branch=one, else_branch=other)], [tensor("table", 3)],
+             [port("yes", *truth), port("n", *number)])
 main.sparse_initializer.append(sparse)
 block = helper.make_function("own", "Block", ["x"], ["y"], [constant("k", 3), add("x", "k")],
                              [helper.make_opsetid("", 17)])
@@ -60,4 +68,3 @@ for name, seed, offset in weights:
     initializers.append(of)
 open("weights.bin", "wb").write(data)
 save("external.onnx", graph("main", [add("a", "b")], initializers))
-onnx.load("external.onnx")
