@@ -121,6 +121,7 @@ fn tensor<R: Read + Seek>(file: &mut Bytes<R>) -> Result<Place, Failure> {
         is_real: *is_real,
         shape,
         range: offset..end,
+        file: None,
         unit: *unit as usize,
         is_plain: *block == 1,
     })

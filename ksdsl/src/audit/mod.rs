@@ -2,18 +2,21 @@
 
 mod content;
 mod digest;
+mod external;
 mod gguf;
 mod onnx;
+mod protobuf;
 mod reader;
 mod safetensors;
 mod ties;
 
-pub use content::{Content, Format, Tensor, read};
+pub use content::{Content, Format, Tensor, read, read_in};
 pub use digest::Digest;
 
 use crate::checkpoint::Entry;
 use digest::MANY;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,8 +135,12 @@ pub fn audit(content: &Content, reference: Option<&Content>, expected: Option<&[
 fn copies(content: &Content) -> Vec<Finding> {
     let groups = content.groups();
     let finding = |group: &Vec<&Tensor>| {
-        let bytes = group[0].bytes.saturating_mul(group.len() as u64 - 1);
-        Finding {
+        // Bytes of another file that several tensors name are there once.
+        let others: HashSet<&(String, Range<u64>)> = group.iter().filter_map(|it| it.external.as_ref()).collect();
+        let here = group.iter().filter(|it| it.external.is_none()).count();
+        let stored = (here + others.len()) as u64;
+        let bytes = group[0].bytes.saturating_mul(stored - 1);
+        let finding = Finding {
             kind: Kind::Copies,
             tensors: group.iter().map(|tensor| tensor.name.clone()).collect(),
             bytes,
@@ -141,9 +148,10 @@ fn copies(content: &Content) -> Vec<Finding> {
                 "{} are equal: stored once they would take {bytes} bytes less",
                 list(group.iter().map(|it| it.name.as_str()))
             ),
-        }
+        };
+        (stored > 1).then_some(finding)
     };
-    groups.iter().map(finding).collect()
+    groups.iter().filter_map(finding).collect()
 }
 
 fn transposed(content: &Content) -> Vec<Finding> {

@@ -1,6 +1,8 @@
-//! The tensors of an ONNX model: initializers of its graph, and constants of its nodes.
+//! The tensors of an ONNX model: initializers of its graphs, and constants of their nodes and of its functions.
 
 use super::content::{LONGEST_NAME, Listed, MOST_NAMES, MOST_SIZES, Place, add};
+use super::external::External;
+use super::protobuf::{Field, NOT_ONNX, parts, texts};
 use super::reader::{Bytes, Failure};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
@@ -23,53 +25,6 @@ const KINDS: &[(u64, &str, usize, bool)] = &[
     (16, "BFLOAT16", 2, true),
 ];
 
-/// A field of a message.
-enum Field {
-    Number(u64),
-    Part(Range<u64>),
-}
-
-const NOT_ONNX: &str = "it is neither safetensors nor GGUF, and not the protobuf of an ONNX model";
-
-impl<R: Read + Seek> Bytes<R> {
-    fn varint(&mut self) -> Result<u64, Failure> {
-        let mut value = 0u64;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.array()?;
-            value |= u64::from(byte & 127).checked_shl(shift).unwrap_or_default();
-            if byte < 128 {
-                return Ok(value);
-            }
-        }
-        Err(NOT_ONNX.to_owned())
-    }
-
-    /// The next field of a message that ends at `end`.
-    fn field(&mut self, end: u64) -> Result<Option<(u64, Field)>, Failure> {
-        if self.at >= end {
-            return Ok(None);
-        }
-        let tag = self.varint()?;
-        let field = match tag & 7 {
-            0 => Field::Number(self.varint()?),
-            1 => Field::Number(self.u64()?),
-            2 => {
-                let bytes = self.varint()?;
-                let to = self.at.checked_add(bytes).filter(|to| *to <= end);
-                Field::Part(self.at..to.ok_or_else(|| NOT_ONNX.to_owned())?)
-            }
-            5 => Field::Number(self.u32()?.into()),
-            _ => return Err(NOT_ONNX.to_owned()),
-        };
-        Ok(Some((tag >> 3, field)))
-    }
-
-    fn name(&mut self, part: &Range<u64>) -> Result<String, Failure> {
-        self.go(part.start)?;
-        self.text(part.end - part.start, LONGEST_NAME)
-    }
-}
-
 /// The tensors found so far.
 #[derive(Default)]
 struct Found {
@@ -86,9 +41,10 @@ pub(super) fn list<R: Read + Seek>(file: &mut Bytes<R>) -> Result<Listed, Failur
         match number {
             7 => {
                 graphs += 1;
-                found.graph(file, &part)?;
+                found.graph(file, &part, &Inside::default())?;
             }
             14 => found.entry(file, &part)?,
+            25 => found.function(file, &part)?,
             _ => {}
         }
         file.go(part.end)?;
@@ -99,47 +55,140 @@ pub(super) fn list<R: Read + Seek>(file: &mut Bytes<R>) -> Result<Listed, Failur
     }
 }
 
-impl Found {
-    fn graph<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>) -> Result<(), Failure> {
-        while let Some((number, field)) = file.field(of.end)? {
-            let Field::Part(part) = field else { continue };
-            match number {
-                1 => self.node(file, &part)?,
-                5 => self.tensor(file, &part, None)?,
-                _ => {}
-            }
-            file.go(part.end)?;
+/// Graphs in graphs that are read, at most.
+const DEEPEST: usize = 32;
+
+/// What a graph is inside of.
+#[derive(Clone, Default)]
+struct Inside {
+    /// What its names are preceded by: nothing in the main graph, `cond/then_branch/` in a branch of the node `cond`.
+    names: String,
+    depth: usize,
+}
+
+impl Inside {
+    /// A graph in this one.
+    fn of(&self, node: &str, attribute: &str) -> Result<Self, Failure> {
+        let (names, depth) = (format!("{}{node}/{attribute}/", self.names), self.depth + 1);
+        if depth > DEEPEST || names.len() as u64 > LONGEST_NAME {
+            return Err(format!(
+                "graphs inside of more than {DEEPEST} others, or names of more than {LONGEST_NAME} bytes"
+            ));
         }
-        Ok(())
+        Ok(Inside { names, depth })
+    }
+}
+
+/// Fields of `GraphProto`, `NodeProto`, `AttributeProto`, `FunctionProto` and `SparseTensorProto` that are messages or texts.
+mod fields {
+    pub(super) const GRAPH_NODE: u64 = 1;
+    pub(super) const GRAPH_INITIALIZER: u64 = 5;
+    pub(super) const GRAPH_SPARSE: u64 = 15;
+    pub(super) const NODE_OUTPUT: u64 = 2;
+    pub(super) const NODE_NAME: u64 = 3;
+    pub(super) const NODE_ATTRIBUTE: u64 = 5;
+    pub(super) const ATTRIBUTE_NAME: u64 = 1;
+    pub(super) const ATTRIBUTE_TENSOR: u64 = 5;
+    pub(super) const ATTRIBUTE_GRAPH: u64 = 6;
+    pub(super) const ATTRIBUTE_TENSORS: u64 = 10;
+    pub(super) const ATTRIBUTE_GRAPHS: u64 = 11;
+    pub(super) const ATTRIBUTE_SPARSE: u64 = 22;
+    pub(super) const FUNCTION_NAME: u64 = 1;
+    pub(super) const FUNCTION_NODE: u64 = 7;
+    pub(super) const SPARSE_VALUES: u64 = 1;
+}
+use fields::*;
+
+impl Found {
+    fn graph<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>, inside: &Inside) -> Result<(), Failure> {
+        parts(file, of, |file, number, part| match number {
+            GRAPH_NODE => self.node(file, part, inside),
+            GRAPH_INITIALIZER => self.tensor(file, part, |name| format!("{}{name}", inside.names)),
+            GRAPH_SPARSE => self.sparse(file, part, |name| format!("{}{name}", inside.names)),
+            _ => Ok(()),
+        })
     }
 
-    /// The tensor of a constant, which is called as the node's output.
-    fn node<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>) -> Result<(), Failure> {
-        let (mut output, mut tensor) = (None, None);
-        while let Some((number, field)) = file.field(of.end)? {
-            let Field::Part(part) = field else { continue };
-            match number {
-                2 if output.is_none() => output = Some(part.clone()),
-                5 => {
-                    file.go(part.start)?;
-                    tensor = attribute(file, &part)?.or(tensor);
-                }
-                _ => {}
+    /// A function of the model: its nodes.
+    fn function<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>) -> Result<(), Failure> {
+        let [name] = texts(file, of, [FUNCTION_NAME])?;
+        let inside = Inside {
+            names: format!("{name}/"),
+            depth: 1,
+        };
+        parts(file, of, |file, number, part| match number {
+            FUNCTION_NODE => self.node(file, part, &inside),
+            _ => Ok(()),
+        })
+    }
+
+    /// The tensors and graphs of a node's attributes. The tensor `value` of a constant is called as its output.
+    fn node<R: Read + Seek>(&mut self, file: &mut Bytes<R>, of: &Range<u64>, inside: &Inside) -> Result<(), Failure> {
+        let [output, name] = texts(file, of, [NODE_OUTPUT, NODE_NAME])?;
+        let name = if name.is_empty() { &output } else { &name };
+        parts(file, of, |file, number, part| match number {
+            NODE_ATTRIBUTE => self.attribute(file, part, (&output, name), inside),
+            _ => Ok(()),
+        })
+    }
+
+    fn attribute<R: Read + Seek>(
+        &mut self,
+        file: &mut Bytes<R>,
+        of: &Range<u64>,
+        (output, node): (&str, &str),
+        inside: &Inside,
+    ) -> Result<(), Failure> {
+        let [attribute] = texts(file, of, [ATTRIBUTE_NAME])?;
+        let mut count = 0;
+        let mut numbered = |name: &str| {
+            count += 1;
+            match count {
+                1 => name.to_owned(),
+                count => format!("{name}[{}]", count - 1),
             }
-            file.go(part.end)?;
-        }
-        if let (Some(output), Some(tensor)) = (output, tensor) {
-            let name = file.name(&output)?;
-            self.tensor(file, &tensor, Some(name))?;
-        }
-        Ok(())
+        };
+        parts(file, of, |file, number, part| match number {
+            ATTRIBUTE_TENSOR | ATTRIBUTE_SPARSE | ATTRIBUTE_TENSORS => {
+                let name = match attribute.as_str() {
+                    "value" | "sparse_value" => format!("{}{output}", inside.names),
+                    attribute => format!("{}{node}/{}", inside.names, numbered(attribute)),
+                };
+                match number {
+                    ATTRIBUTE_SPARSE => self.sparse(file, part, |_| name),
+                    _ => self.tensor(file, part, |_| name),
+                }
+            }
+            ATTRIBUTE_GRAPH | ATTRIBUTE_GRAPHS => {
+                let inner = inside.of(node, &numbered(&attribute))?;
+                self.graph(file, part, &inner)
+            }
+            _ => Ok(()),
+        })
+    }
+
+    /// The values of a sparse tensor that are not zero.
+    fn sparse<R: Read + Seek>(
+        &mut self,
+        file: &mut Bytes<R>,
+        of: &Range<u64>,
+        name: impl FnOnce(&str) -> String,
+    ) -> Result<(), Failure> {
+        let mut name = Some(name);
+        parts(file, of, |file, number, part| match (number, name.take()) {
+            (SPARSE_VALUES, Some(name)) => self.tensor(file, part, name),
+            (_, rest) => {
+                name = rest;
+                Ok(())
+            }
+        })
     }
 
     fn tensor<R: Read + Seek>(
         &mut self,
         file: &mut Bytes<R>,
         of: &Range<u64>,
-        name: Option<String>,
+        name: impl FnOnce(&str) -> String,
     ) -> Result<(), Failure> {
         let (mut raw, mut kind) = (Raw::default(), 0);
         file.go(of.start)?;
@@ -160,14 +209,17 @@ impl Found {
                     file.go(part.end)?;
                 }
                 (4 | 5 | 7 | 10 | 11, Field::Number(_)) => return Err("elements that are not packed".to_owned()),
-                (13, Field::Part(_)) => return Err(format!("`{}` has its elements in another file", raw.name)),
+                (13, Field::Part(part)) => {
+                    let [key, value] = texts(file, &part, [1, 2])?;
+                    raw.external.add(key, value)?;
+                    file.go(part.end)?;
+                }
+                (14, Field::Number(location)) => raw.is_external = location == 1,
                 (_, Field::Part(part)) => file.go(part.end)?,
                 (_, Field::Number(_)) => {}
             }
         }
-        if let Some(name) = name {
-            raw.name = name;
-        }
+        raw.name = name(&raw.name);
         let place = raw.place(kind)?;
         add(&mut self.places, &mut self.names, place)
     }
@@ -203,19 +255,6 @@ impl Found {
 /// The most bytes of a text that is kept.
 const MOST_TEXT: u64 = 1 << 20;
 
-/// The tensor of an attribute, if it has one.
-fn attribute<R: Read + Seek>(file: &mut Bytes<R>, of: &Range<u64>) -> Result<Option<Range<u64>>, Failure> {
-    let mut tensor = None;
-    while let Some((number, field)) = file.field(of.end)? {
-        let Field::Part(part) = field else { continue };
-        if number == 5 {
-            tensor = Some(part.clone());
-        }
-        file.go(part.end)?;
-    }
-    Ok(tensor)
-}
-
 /// A tensor as it is read.
 #[derive(Default)]
 struct Raw {
@@ -223,6 +262,9 @@ struct Raw {
     shape: Vec<u64>,
     data: Vec<Range<u64>>,
     is_variable: bool,
+    /// What it says of elements in another file.
+    external: External,
+    is_external: bool,
 }
 
 impl Raw {
@@ -240,15 +282,19 @@ impl Raw {
             Some((_, kind, unit, is_real)) => ((*kind).to_owned(), *unit, *is_real),
             None => (format!("type {kind}"), 1, false),
         };
-        let range = match self.data.as_slice() {
-            [] => 0..0,
-            [range] => range.clone(),
+        let sizes = self.shape.iter();
+        let elements = sizes.fold(Some(unit as u64), |all, size| all?.checked_mul(*size));
+        let of = |what| format!("`{}`: {what}", self.name);
+        let (range, file) = match self.data.as_slice() {
+            [] if self.is_external => {
+                let (range, location) = self.external.place(elements.filter(|_| known.is_some())).map_err(of)?;
+                (range, Some(location))
+            }
+            _ if self.is_external => return Err(of("it has elements here and in another file".to_owned())),
+            [] => (0..0, None),
+            [range] => (range.clone(), None),
             _ => return Err(format!("`{}` has its elements in several parts", self.name)),
         };
-        let elements = self
-            .shape
-            .iter()
-            .try_fold(unit as u64, |all, size| all.checked_mul(*size));
         if !self.is_variable && known.is_some() && elements != Some(range.end - range.start) {
             let bytes = range.end - range.start;
             return Err(format!(
@@ -262,6 +308,7 @@ impl Raw {
             is_real,
             shape: self.shape,
             range,
+            file,
             unit: if self.is_variable { 1 } else { unit },
             is_plain: !self.is_variable,
         })

@@ -24,6 +24,7 @@ pub(super) fn list<R: Read + Seek>(file: &mut Bytes<R>) -> Result<Listed, Failur
         is_real: kind.is_float(),
         shape,
         range,
+        file: None,
         unit: kind.bytes() as usize,
         is_plain: true,
     });

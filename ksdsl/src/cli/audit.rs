@@ -2,7 +2,7 @@
 
 use super::output::{Terminal, plural};
 use super::{Choice, Status};
-use crate::audit::{Content, Finding, audit, read};
+use crate::audit::{Content, Finding, audit, read_in};
 use crate::checkpoint::{Entry, entries};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -81,7 +81,8 @@ impl Audit {
 fn content(path: &Path, terminal: &Terminal) -> Result<Content, Status> {
     let file = ksdsl_files::open(path)
         .map_err(|error| terminal.fail(&format!("cannot read `{}`: {error}", path.display())))?;
-    read(file).map_err(|what| {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    read_in(folder, file).map_err(|what| {
         terminal.fail(&format!("`{}` cannot be read: {what}", path.display()));
         Status::Invalid
     })

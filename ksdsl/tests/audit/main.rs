@@ -2,6 +2,7 @@
 
 mod damage;
 mod files;
+mod parts;
 
 use files::{Data, Named, constant, gguf, onnx, packed, random, safetensors, transposed};
 use ksdsl::audit::{Content, Finding, audit, read};
