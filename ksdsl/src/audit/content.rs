@@ -120,6 +120,9 @@ pub fn read_in(folder: &Path, reader: impl Read + Seek) -> Result<Content, Strin
     read_with(reader, &mut |location| external::open(folder, location))
 }
 
+/// What is read of another file: its path, the bytes, those of an element, and sizes of a matrix.
+type Part = (String, Range<u64>, usize, Option<[u64; 2]>);
+
 /// Opens a file by its path from that of a model.
 type Open<'o> = &'o mut dyn FnMut(&str) -> Result<File, Failure>;
 
@@ -138,7 +141,7 @@ fn read_with(reader: impl Read + Seek, open: Open<'_>) -> Result<Content, String
     // The last other file: writers put tensors into one, or into one each.
     let mut other: Option<(String, Bytes<File>)> = None;
     // Bytes that many tensors name are read once.
-    let mut known: HashMap<(String, Range<u64>, usize, Option<[u64; 2]>), Digest> = HashMap::new();
+    let mut known: HashMap<Part, Digest> = HashMap::new();
     for place in places {
         let sizes = match place.shape[..] {
             [rows, columns] if place.is_plain => Some([rows, columns]),

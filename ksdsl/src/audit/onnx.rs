@@ -282,8 +282,8 @@ impl Raw {
             Some((_, kind, unit, is_real)) => ((*kind).to_owned(), *unit, *is_real),
             None => (format!("type {kind}"), 1, false),
         };
-        let sizes = self.shape.iter();
-        let elements = sizes.fold(Some(unit as u64), |all, size| all?.checked_mul(*size));
+        let mut sizes = self.shape.iter();
+        let elements = sizes.try_fold(unit as u64, |all, size| all.checked_mul(*size));
         let of = |what| format!("`{}`: {what}", self.name);
         let (range, file) = match self.data.as_slice() {
             [] if self.is_external => {
