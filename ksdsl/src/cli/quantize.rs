@@ -195,16 +195,11 @@ impl Quantize {
             );
             return Err(Status::Usage);
         };
-        let compiled = || {
-            let spec = self.choice.spec(&self.model)?;
-            let (network, warnings) = spec.compile_one()?;
-            terminal.diagnostics(spec.source(), &warnings);
-            Ok((network, spec.source().clone()))
-        };
-        let (network, source) = compiled().map_err(|error| terminal.report(&error))?;
+        let chosen = self.choice.network(&self.model, terminal);
+        let (network, spec) = chosen.map_err(|error| terminal.report(&error))?;
         Ok(Model {
             network,
-            source,
+            source: spec.source().clone(),
             weights: weights.clone(),
             kind: kind.clone(),
             seed: 0,

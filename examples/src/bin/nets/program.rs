@@ -9,7 +9,7 @@ use ksdsl_train_core::program::device::{Place, Precision};
 use ksdsl_train_core::program::{Net, Program};
 use std::error::Error;
 
-const TEXT: &str = "the networks of this program are classifiers of images: train language models with `ksn train`";
+const IMAGES: &str = "the networks of this program are classifiers of images: train language models and solvers of puzzles with `ksn train`";
 
 /// The program, and the networks that are chosen on the command line.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Program for Nets {
 
     fn networks(&self, data: &Sets) -> Result<Vec<Box<dyn Net>>, Box<dyn Error>> {
         let Sets::Images(data) = data else {
-            return Err(TEXT.into());
+            return Err(IMAGES.into());
         };
         let data = data.training.sizes();
         let entries = catalog::entries_for(data);
@@ -73,7 +73,7 @@ impl Program for Nets {
             Kind::Cifar100(_) if cfg!(not(feature = "cifar")) => {
                 Err("networks for CIFAR-100 need the feature `cifar`: cargo run --features cifar ...".to_owned())
             }
-            Kind::Text(_) => Err(TEXT.to_owned()),
+            Kind::Text(_) | Kind::Sudoku(_) => Err(IMAGES.to_owned()),
             _ => Ok(()),
         }
     }

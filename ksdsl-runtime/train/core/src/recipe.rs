@@ -218,22 +218,18 @@ impl Recipe {
     pub fn puzzles() -> Self {
         Self {
             steps: Some(1500),
-            steps_per_epoch: Some(250),
             batch: 64,
             method: Method::AdamW(AdamW {
                 betas: [0.9, 0.95],
                 eps: 1e-8,
                 decay: 0.1,
             }),
-            decayed: Decayed::Kernels,
             rate: 2e-3,
-            schedule: Schedule::Cosine { last: 0.1 },
             warm_up: Some(WarmUp {
                 epochs: 0.4,
                 first: 0.01,
             }),
-            clip: Some(1.0),
-            ..Self::default()
+            ..Self::nanogpt()
         }
     }
 

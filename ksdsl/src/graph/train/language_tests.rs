@@ -143,7 +143,7 @@ fn the_loss_does_not_depend_on_threads() {
 }
 
 /// Requests a stop after a step.
-pub(in crate::graph::train) struct StopAfter(pub(in crate::graph::train) u64, pub(in crate::graph::train) Stop);
+struct StopAfter(u64, Stop);
 
 impl Observer for StopAfter {
     fn step(&mut self, step: &Step) -> io::Result<()> {
@@ -154,7 +154,19 @@ impl Observer for StopAfter {
     }
 }
 
-/// Trains in a folder, to the end or up to a step.
+/// Trains in a folder, up to a step or, if that is 0, to the end.
+pub(in crate::graph::train) fn up_to(
+    last: u64,
+    folder: &Path,
+    recipe: Recipe,
+    train: impl FnOnce(Trainer<'_>) -> Outcome,
+) -> Outcome {
+    let stop = Stop::new();
+    let mut observer = StopAfter(last, stop.clone());
+    let trainer = Trainer::new(recipe).start_or_resume(folder).stop(stop);
+    train(trainer.observer(&mut observer))
+}
+
 fn train(of: &LanguageModel, text: &Text, folder: &Path, last: u64) -> Outcome {
     let recipe = Recipe {
         steps: Some(11),
@@ -167,13 +179,7 @@ fn train(of: &LanguageModel, text: &Text, folder: &Path, last: u64) -> Outcome {
         }),
         ..Recipe::nanogpt()
     };
-    let stop = Stop::new();
-    let mut observer = StopAfter(last, stop.clone());
-    let trainer = Trainer::new(recipe)
-        .start_or_resume(folder)
-        .stop(stop)
-        .observer(&mut observer);
-    of.train(trainer, text).unwrap()
+    up_to(last, folder, recipe, |trainer| of.train(trainer, text).unwrap())
 }
 
 /// Windows, dropout, optimiser, schedule, average and the best model are those of a run that was not interrupted.

@@ -7,7 +7,6 @@ use crate::graph::walk::size;
 use crate::ir::{Network, Node, Port, Shape, in_words};
 use crate::value::Value;
 use ksdsl_cpu::in_parallel;
-use ksdsl_train_core::Recipe;
 use ksdsl_train_core::loss::{Positions, binary_cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::puzzle::{Generated, HeldOut, Sudoku};
@@ -148,22 +147,19 @@ impl Solver {
             return Err(TrainError::Recipe(InvalidRecipe { name, expected }));
         }
         let mut source = Generated::of(trainer.recipe(), puzzles);
-        let mut training = self.training(trainer.recipe(), Some(HeldOut::new(puzzles)));
-        trainer.train::<TokenBatch>(self.facts.clone(), &mut training, &mut source)
-    }
-
-    fn training(&self, recipe: &Recipe, validation: Option<HeldOut>) -> Training<Puzzles<'_>> {
         let objective = Puzzles {
             solver: self,
-            validation,
+            validation: Some(HeldOut::new(puzzles)),
         };
-        Training::new(recipe, Model::new(&self.network, recipe.seed), objective)
+        let model = Model::new(&self.network, trainer.recipe().seed);
+        let mut training = Training::new(trainer.recipe(), model, objective);
+        trainer.train::<TokenBatch>(self.facts.clone(), &mut training, &mut source)
     }
 
     /// Evaluates a model of it on the validation puzzles, `at_once` at a time.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If it is for other puzzles, or the device fails.
     pub fn evaluate(&self, model: &Model, puzzles: Sudoku, at_once: usize) -> Result<Evaluation, TaskError> {
         self.judge(model, &HeldOut::new(puzzles), at_once)
     }
@@ -241,6 +237,12 @@ impl Objective for Puzzles<'_> {
             return Err(TaskError::Batch(format!(
                 "the batch has {ids} tokens and {targets} targets in puzzles of {} cells; the network is for {cells} cells",
                 batch.length
+            )));
+        }
+        let tokens = self.solver.tokens;
+        if let Some(target) = batch.targets.iter().find(|&&target| target as usize >= tokens) {
+            return Err(TaskError::Batch(format!(
+                "a puzzle has the token {target}; the network has {tokens} outputs for each cell"
             )));
         }
         let part = |(from, to): (usize, usize)| {

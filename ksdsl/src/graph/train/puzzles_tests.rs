@@ -1,14 +1,13 @@
 //! Solvers of puzzles in training.
 
 use super::{Puzzles, Solver, is_solved};
-use crate::graph::train::language::tests::StopAfter;
+use crate::graph::train::language::tests::up_to;
 use crate::graph::train::{Model, Objective as _, Unfit};
 use crate::spec::Spec;
 use ksdsl_train_core::Recipe;
-use ksdsl_train_core::interrupt::Stop;
 use ksdsl_train_core::puzzle::Sudoku;
 use ksdsl_train_core::source::TokenBatch;
-use ksdsl_train_core::trainer::{End, Outcome, Trainer};
+use ksdsl_train_core::trainer::{End, Outcome};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -134,13 +133,7 @@ fn train(of: &Solver, folder: &Path, last: u64) -> Outcome {
         accumulate: Some(2),
         ..Recipe::puzzles()
     };
-    let stop = Stop::new();
-    let mut observer = StopAfter(last, stop.clone());
-    let trainer = Trainer::new(recipe)
-        .start_or_resume(folder)
-        .stop(stop)
-        .observer(&mut observer);
-    of.train(trainer, four()).unwrap()
+    up_to(last, folder, recipe, |trainer| of.train(trainer, four()).unwrap())
 }
 
 /// Puzzles, iterations, optimiser and average are those of a run that was not interrupted, and evaluations run all iterations
@@ -185,6 +178,16 @@ fn puzzles_and_networks_that_do_not_fit_are_refused_with_the_fix() {
     assert!(
         refused.contains("puzzles of 36 cells; the network is for 16 cells"),
         "{refused}"
+    );
+    let beyond = TokenBatch {
+        ids: vec![0.0; 16],
+        targets: vec![5; 16],
+        length: 16,
+    };
+    let refused = objective(&solver).parts(&beyond, 1).err().unwrap().to_string();
+    assert_eq!(
+        refused,
+        "a puzzle has the token 5; the network has 5 outputs for each cell"
     );
     let what = |text: &str| solver_of(text).unwrap_err().to_string();
     let few = what(

@@ -183,7 +183,7 @@ impl fmt::Display for DataError {
         match self {
             Self::Unpack(error) => write!(f, "cannot decompress the data: {error}"),
             Self::TooLarge { limit } => write!(f, "the decompressed data is larger than {limit} bytes"),
-            Self::NoImages => f.write_str("the data set is a text; expected images"),
+            Self::NoImages => f.write_str("the data set has no images"),
             Self::Empty => f.write_str("the file is empty: expected one image per line"),
             Self::Columns { line, found, expected } => {
                 write!(f, "line {line}: expected {expected} fields, found {found}")

@@ -105,13 +105,15 @@ fn of_text((net, model): (&dyn Net, &dyn LanguageNet), kind: &Kind, saved: &Save
     model.check(&text)?;
     let evaluation = model.evaluate(&saved.file, &text)?;
     check_numbers(&evaluation, &saved.file, "tokens")?;
-    print(format_args!(
-        "{} of {} on {kind}",
-        saved.origin.settings.net,
-        saved.file.display()
-    ))?;
-    print(result_table(&evaluation))?;
+    show(&evaluation, kind, saved)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what was evaluated, and how well it does.
+fn show(evaluation: &Evaluation, kind: &Kind, saved: &Saved) -> Result<(), Box<dyn Error>> {
+    let (net, file) = (&saved.origin.settings.net, saved.file.display());
+    print(format_args!("{net} of {file} on {kind}"))?;
+    print(result_table(evaluation))
 }
 
 /// Puzzles at a time.
@@ -139,12 +141,7 @@ fn of_puzzles((net, model): (&dyn Net, &dyn PuzzleNet), kind: &Kind, saved: &Sav
     let seconds = start.elapsed().as_secs_f64();
     check_numbers(&evaluation, &saved.file, "puzzles")?;
     note(format_args!("{} puzzles in {seconds:.2} s", evaluation.images));
-    print(format_args!(
-        "{} of {} on {kind}",
-        saved.origin.settings.net,
-        saved.file.display()
-    ))?;
-    print(result_table(&evaluation))?;
+    show(&evaluation, kind, saved)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -158,8 +155,7 @@ fn of_images((net, model): (&dyn Net, &dyn ImageNet), kind: &Kind, saved: &Saved
         let title = format!("Confusion matrix of {}", settings.net);
         confusion(&title, &settings.classes, &evaluation)?.save(file)?;
     }
-    print(format_args!("{} of {} on {kind}", settings.net, saved.file.display()))?;
-    print(result_table(&evaluation))?;
+    show(&evaluation, kind, saved)?;
     print(format_args!("\n{}", score_table(&evaluation, &settings.classes)))?;
     if evaluation.classes() <= SHOWN {
         print(format_args!("\n{}", confusion_table(&evaluation, &settings.classes)))?;

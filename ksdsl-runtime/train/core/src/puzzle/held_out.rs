@@ -15,9 +15,6 @@ pub struct HeldOut {
     puzzles: Vec<Puzzle>,
 }
 
-/// What a solver gives for puzzles: logits, puzzles x cells x tokens.
-pub type Answers = Vec<f32>;
-
 impl HeldOut {
     /// The 500 validation puzzles of a Sudoku.
     pub fn new(sudoku: Sudoku) -> Self {
@@ -27,16 +24,21 @@ impl HeldOut {
         }
     }
 
-    /// Evaluates the model that `answer` runs, with `tokens` logits for each cell, on `at_once` puzzles at a time.
+    /// Evaluates the model that `answer` runs, on `at_once` puzzles at a time: token ids, puzzles x cells, to logits, puzzles x
+    /// cells x `tokens`.
     ///
     /// # Errors
-    /// Those of `answer`; if it gives another number of logits.
+    /// Those of `answer`; if it gives another number of logits, or there are fewer than the tokens of a puzzle.
     pub fn evaluate(
         &self,
         (tokens, at_once): (usize, usize),
-        mut answer: impl FnMut(&[f32]) -> Result<Answers, TaskError>,
+        mut answer: impl FnMut(&[f32]) -> Result<Vec<f32>, TaskError>,
     ) -> Result<Evaluation, TaskError> {
-        let cells = self.sudoku.cells();
+        let (cells, needed) = (self.sudoku.cells(), self.sudoku.size() + 1);
+        if tokens < needed {
+            let what = format!("{tokens} logits for each cell; {} has {needed} tokens", self.sudoku);
+            return Err(TaskError::Batch(what));
+        }
         let mut all = Meter::without_confusion(tokens);
         let (mut solved, mut nan_puzzles) = (0, 0);
         for puzzles in self.puzzles.chunks(at_once.max(1)) {
@@ -131,6 +133,8 @@ mod tests {
             few.to_string().contains("3 logits for 64 puzzles, expected 5120"),
             "{few}"
         );
+        let narrow = held_out.evaluate((4, 64), |_| Ok(Vec::new())).unwrap_err();
+        assert_eq!(narrow.to_string(), "4 logits for each cell; sudoku:4 has 5 tokens");
         let nan = held_out
             .evaluate((5, 500), |ids| Ok(vec![f32::NAN; ids.len() * 5]))
             .unwrap();

@@ -15,5 +15,5 @@ mod held_out;
 mod sudoku;
 
 pub use generated::Generated;
-pub use held_out::{Answers, HeldOut};
+pub use held_out::HeldOut;
 pub use sudoku::{Puzzle, Sudoku};
