@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Decoding at batch 1: tokens per second of a net of MobileLLM's shape, ours and PyTorch's.
+"""Decoding at batch 1: tokens per second of a net of MobileLLM's shape, ours and those of peers.
 
     cargo build --release -p ksdsl --example decode_worker
-    pip install torch numpy safetensors
+    pip install torch numpy onnxscript onnxruntime xllamacpp gguf
     python tests/benches/decode.py
+    python tests/benches/decode.py --peers pytorch      some peers, or none
 
 The weights are random. Ours is measured unshared, and with blocks that are visited 2, 8 and 16 times in a row, at equal
-depth, with weights in f32, bf16 and int8; PyTorch unshared and with 16 visits. Every system runs in a process of its own, with as many threads as CPUs,
-and only in its turns.
+depth, with weights in f32, bf16 and int8; PyTorch unshared and with 16 visits; ONNX Runtime with the caches as inputs and
+outputs, and llama.cpp (xllamacpp) in F32 and Q8_0, unshared. Every system runs in a process of its own, with as many threads
+as CPUs, and only in its turns.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from suite.report import Table, ratio_cell
 ROOT = Path(__file__).resolve().parents[2]
 NET = ROOT / "tests" / "nets" / "known" / "mobilellm.ksn"
 VISITS = [1, 2, 8, 16]
+PEERS = ["pytorch", "onnxruntime", "llama.cpp"]
 # With their bytes per weight.
 WEIGHTS = {"f32": 4, "bf16": 2, "int8": 1}
 # Of a layer: queries and outputs, keys and values, gate, up and down; then the head, which is the embedding.
@@ -42,7 +45,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--turn", type=float, default=0.5, help="seconds of a turn")
     parser.add_argument("--cpus", type=cpus, default=sorted(os.sched_getaffinity(0))[:2], help="such as 0,1")
-    parser.add_argument("--ours", action="store_true", help="without peers")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=PEERS)
     parser.add_argument("--compiled", action="store_true", help="torch.compile, too, which takes minutes at the start")
     parser.add_argument("--worker", type=Path, default=target / "release" / "examples" / "decode_worker")
     return parser.parse_args()
@@ -64,13 +67,20 @@ def systems(chosen: argparse.Namespace) -> list[System]:
             depth = chosen.depth // visits
             command = (str(chosen.worker.resolve()), str(NET), "mobilellm_125m", *lengths, weights, f"depth={depth}", f"visits={visits}")
             all_of_them.append(System(f"ours, {weights}, {name_of(visits)}", command))
-    if chosen.ours:
-        return all_of_them
-    modes = ["eager", "compiled"] if chosen.compiled else ["eager"]
-    for mode in modes:
-        for visits in (1, 16):
-            command = (sys.executable, "-m", "suite.decode_peer", mode, str(chosen.depth), str(visits), *lengths)
-            all_of_them.append(System(f"PyTorch {mode}, {name_of(visits)}", command))
+    depth = str(chosen.depth)
+
+    def add(name: str, module: str, *more: str) -> None:
+        all_of_them.append(System(name, (sys.executable, "-m", f"suite.{module}", *more, *lengths)))
+
+    if "pytorch" in chosen.peers:
+        for mode in ["eager", "compiled"] if chosen.compiled else ["eager"]:
+            for visits in (1, 16):
+                add(f"PyTorch {mode}, {name_of(visits)}", "decode_peer", mode, depth, str(visits))
+    if "onnxruntime" in chosen.peers:
+        add("ONNX Runtime", "onnx_decode_peer", depth)
+    if "llama.cpp" in chosen.peers:
+        add("llama.cpp, F32", "llama_peer", "f32", depth)
+        add("llama.cpp, Q8_0", "llama_peer", "q8_0", depth)
     return all_of_them
 
 
@@ -93,7 +103,10 @@ def main() -> int:
 
 def share_of(name: str) -> float:
     """The bytes of a weight beside those of an f32."""
-    return next((size / 4 for weights, size in WEIGHTS.items() if f", {weights}," in name), 1)
+    known = {f", {weights},": size for weights, size in WEIGHTS.items()}
+    # Blocks of 32 integers of 8 bits with a factor of 16 bits.
+    known["Q8_0"] = 34 / 32
+    return next((size / 4 for part, size in known.items() if part in name), 1)
 
 
 def table(contestants: list[Contestant], chosen: argparse.Namespace) -> Table:

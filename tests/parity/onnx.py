@@ -2,17 +2,17 @@
 """Compares the models of `ksn export onnx` with the modules of `ksn export pytorch`: same weights, same input, inference.
 
     cargo build -p ksdsl --bin ksn
-    python tests/parity/onnx.py                     all networks of the repository, and writes onnx.csv
-    python tests/parity/onnx.py --only 'vit*'       some, without writing onnx.csv
-    python tests/parity/onnx.py --functions         only the comparison of functions, and writes that column of onnx.csv
+    python tests/parity/onnx.py                     all networks of the repository
+    python tests/parity/onnx.py --only 'vit*'       those whose file or name is like this
+    python tests/parity/onnx.py --functions         only the comparison of functions
     python tests/parity/onnx.py --ksn target/release/ksn
 
-Every network is exported to both, with the same random weights. ONNX's checker reads the model; ONNX Runtime and OpenVINO
-run it in single precision for batches of 1 and 3, and PyTorch the module in double precision. The difference is the largest
-one, relative to the largest output; it must be at most 1e-5, or what PyTorch's single precision has, times 4. A model of more
-than 4 MB of weights must be at most 1.01 times as large as they are. The model with blocks as functions, which OpenVINO does
-not read, must differ by at most 1e-5 from the one with blocks inlined, both in ONNX Runtime: the column `functions`. Needs
-torch, safetensors, onnx, onnxruntime and openvino.
+The rows of what was compared are written to onnx.csv. Every network is exported to both, with the same random weights.
+ONNX's checker reads the model; ONNX Runtime and OpenVINO run it in single precision for batches of 1 and 3, and PyTorch the
+module in double precision. The difference is the largest one, relative to the largest output; it must be at most 1e-5, or
+what PyTorch's single precision has, times 4. A model of more than 4 MB of weights must be at most 1.01 times as large as
+they are. The model with blocks as functions, which OpenVINO does not read, must differ by at most 1e-5 from the one with
+blocks inlined, both in ONNX Runtime: the column `functions`. Needs torch, safetensors, onnx, onnxruntime and openvino.
 """
 
 import argparse
@@ -119,7 +119,7 @@ def statistics(model: nn.Module, inputs: list[Tensor]) -> None:
 def drawn(path: Path, net: Net, batch: int) -> dict[str, Tensor]:
     """Random inputs. Ids are below the smallest vocabulary of the file, lengths and places within the shortest sequence."""
     inputs = {}
-    text = (ROOT / net.file).read_text()
+    text = re.sub("//.*", "", (ROOT / net.file).read_text())
     graph = onnx.load(path, load_external_data=False).graph
     vocabulary = min((int(it) for it in re.findall(r"\bof (\d+)", text)), default=2)
     for it in graph.input:
@@ -233,17 +233,17 @@ def compare(net: Net, ksn: Path, folder: Path, only_functions: bool) -> dict[str
     return {**row, **dict(zip(names, cells, strict=True)), "weights": unique, "model": path.stat().st_size}
 
 
-def write(rows: list[dict[str, object]], only_functions: bool) -> None:
-    """The rows to onnx.csv; of functions only their column, and rows that it has."""
-    if only_functions:
-        with CSV.open(newline="") as file:
-            known = list(csv.DictReader(file))
-        found = {(it["file"], it["network"]): it["functions"] for it in rows}
-        rows = [{**it, "functions": found.get((it["file"], it["network"]), it.get("functions", ""))} for it in known]
+def write(rows: list[dict[str, object]], nets: list[Net]) -> None:
+    """What was found, to the rows of onnx.csv that it is of; other rows stay as long as their networks."""
+    with CSV.open(newline="") as file:
+        known = {(it["file"], it["network"]): it for it in csv.DictReader(file)}
+    for row in rows:
+        key = (row["file"], row["network"])
+        known[key] = {**known.get(key, {}), **row}
     with CSV.open("w", newline="") as file:
         writer = csv.DictWriter(file, HEAD, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(known[key] for net in nets if (key := (net.file, net.name)) in known)
 
 
 def main() -> int:
@@ -253,7 +253,8 @@ def main() -> int:
     parser.add_argument("--functions", action="store_true")
     args = parser.parse_args()
     rows, failed = [], []
-    for net in networks():
+    nets = list(networks())
+    for net in nets:
         if not (fnmatch.fnmatch(net.name, args.only) or fnmatch.fnmatch(net.file, args.only)):
             continue
         torch.manual_seed(0)
@@ -266,8 +267,7 @@ def main() -> int:
             except Exception as error:  # All failures are shown in the end.
                 failed.append(net)
                 print(f"FAILED {net.file} {net.name}: {str(error)[:600]}", flush=True)
-    if args.only == "*":
-        write(rows, args.functions)
+    write(rows, nets)
     print(f"{len(rows)} networks, {len(failed)} failed")
     return int(bool(failed) or not rows)
 

@@ -22,6 +22,9 @@ use std::ops::Range;
 const BLOCK: usize = 1 << 15;
 /// Queries of a block, at least.
 const LEAST: usize = 8;
+/// Queries of a block of causal attention, at most, in whole tiles: products of a block have all keys that one of its
+/// queries sees.
+const CAUSAL: usize = 24;
 /// Sums that are gathered side by side, so that loops become vectors of any width.
 const SUMS: usize = 16;
 
@@ -92,8 +95,10 @@ impl Pair {
 
     /// Queries of a block.
     fn block(self) -> usize {
+        let most = if self.size.causal { CAUSAL } else { usize::MAX };
         (BLOCK / self.keys.tokens.max(1))
             .max(LEAST)
+            .min(most)
             .min(self.queries.tokens)
             .max(1)
     }
@@ -260,20 +265,25 @@ fn weights_of<'b, E: CpuReal>(
         #[inline(always)]
         || {
             for (query, row) in block.rows.clone().zip(buffer.chunks_exact_mut(tokens.max(1))) {
-                let (seen, hidden) = row[..block.seen].split_at_mut(pair.size.seen(query));
-                softmax(seen, scale);
-                hidden.fill(E::zero());
+                softmax(&mut row[..block.seen], pair.size.seen(query), scale);
             }
         },
     );
     Mat::new(buffer, queries.rows, block.seen, tokens)
 }
 
-/// The softmax of a row times `scale`: the greatest value becomes `exp(0)`, so none overflows.
+/// The softmax of the first `seen` values of a row times `scale`, and 0 for the others: the greatest value becomes
+/// `exp(0)`, so none overflows.
 #[inline(always)]
-pub(super) fn softmax<E: CpuReal>(row: &mut [E], scale: E) {
+pub(super) fn softmax<E: CpuReal>(row: &mut [E], seen: usize, scale: E) {
+    let (row, rest) = row.split_at_mut(whole(seen, row.len()));
+    rest.fill(E::zero());
+    if let Some(&first) = row.first() {
+        row[seen..].fill(first);
+    }
     let greatest = reduce(row, E::neg_infinity(), |a, b| if b > a { b } else { a });
     row.iter_mut().for_each(|x| *x = ((*x - greatest) * scale).plain_exp());
+    row[seen..].fill(E::zero());
     let inverse = E::one() / reduce(row, E::zero(), |a, b| a + b);
     row.iter_mut().for_each(|x| *x *= inverse);
 }
@@ -286,16 +296,25 @@ fn softmax_backward<E: CpuReal>(pair: Pair, block: &Block, weights: &[E], slopes
         || {
             let rows = weights.chunks_exact(tokens).zip(slopes.chunks_exact_mut(tokens));
             for (query, (weights, slopes)) in block.rows.clone().zip(rows) {
-                let (slopes, hidden) = slopes[..block.seen].split_at_mut(pair.size.seen(query));
-                let weights = &weights[..slopes.len()];
-                let mean = dot(weights, slopes);
-                for (slope, &weight) in slopes.iter_mut().zip(weights) {
+                let seen = pair.size.seen(query);
+                slopes[seen..block.seen].fill(E::zero());
+                let whole = whole(seen, block.seen);
+                let (weights, of_whole) = (&weights[..whole], &mut slopes[..whole]);
+                let mean = dot(weights, of_whole);
+                for (slope, &weight) in of_whole.iter_mut().zip(weights) {
                     *slope = weight * (*slope - mean) * scale;
                 }
-                hidden.fill(E::zero());
+                slopes[seen..block.seen].fill(E::zero());
             }
         },
     );
+}
+
+/// The first values of a row, `seen` or some more, so that they fill whole vectors: values one by one take longer than
+/// some that are thrown away.
+#[inline(always)]
+fn whole(seen: usize, len: usize) -> usize {
+    seen.next_multiple_of(SUMS).min(len)
 }
 
 /// `f` over a row, in [`SUMS`] parts that are joined in the end.

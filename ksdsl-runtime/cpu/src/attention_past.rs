@@ -58,7 +58,7 @@ fn attend<E: CpuReal>(
     for (weight, at) in weights.iter_mut().zip(rows(k)) {
         *weight = dot(q, &k[at..at + depth]);
     }
-    softmax(weights, E::of(1.0 / (depth as f64).sqrt()));
+    softmax(weights, weights.len(), E::of(1.0 / (depth as f64).sqrt()));
     y.fill(E::zero());
     for (&weight, at) in weights.iter().zip(rows(v)) {
         for (y, &v) in y.iter_mut().zip(&v[at..at + depth]) {

@@ -1,6 +1,7 @@
 //! `ksn quantize RUN` and `ksn quantize FILE --weights CHECKPOINT --data DATA`
 
 mod samples;
+mod train;
 
 use super::export::{c as export, weights};
 use super::output::Terminal;
@@ -14,6 +15,7 @@ use crate::source::Source;
 use crate::spec::Spec;
 use crate::steps::{Program, run};
 use crate::value::Value;
+use ksdsl_cpu::in_parallel;
 use ksdsl_train_core::data::{Dataset, Scaling, Sizes};
 use ksdsl_train_core::interrupt::Stop;
 use ksdsl_train_core::program::data::{Data, Kind};
@@ -41,6 +43,8 @@ pub(super) struct Quantize {
     /// Training images to calibrate on, the first ones
     #[arg(long, value_name = "N", default_value = "256", value_parser = ksdsl_train_core::program::options::count)]
     images: NonZeroU32,
+    #[command(flatten)]
+    training: train::Options,
     /// Write the quantised network to this C file, and a header beside it
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -104,10 +108,23 @@ impl Quantize {
         let weights = weights::read(&model.weights, &entries(&model.network), terminal)?;
         let program = model.program(Some(&weights), terminal)?;
         let data = model.data(sizes.sizes(), terminal)?;
+        let (mut program, mut before) = (program, Vec::new());
+        if self.training.train.is_some() {
+            let ranges = |program: &Program| self.ranges(program, &data);
+            let integers = self.integers(&program, Some((&ranges(&program), Visits::All)), terminal)?;
+            let single = of_single(&program, &data);
+            before = vec![
+                ("f32, before training".to_owned(), single),
+                ("int8, before training".to_owned(), of_integers(&integers, &data)),
+            ];
+            let from = (&model.network, weights.as_slice(), model.seed);
+            let trained = self.training.trained(from, (&data, ranges), (&program, terminal))?;
+            program = model.program(Some(&trained), terminal)?;
+        }
         let ranges = self.ranges(&program, &data);
         let all = self.integers(&program, Some((&ranges, Visits::All)), terminal)?;
         let first = self.integers(&program, Some((&ranges, Visits::First)), terminal)?;
-        let text = self.report((&model, &data), &program, [&all, &first]);
+        let text = self.report((&model, &data), &program, [&all, &first], before);
         if let Some(output) = &output {
             self.write(output, (&program, &all), &data, terminal)?;
         }
@@ -134,29 +151,27 @@ impl Quantize {
     }
 
     /// Accuracies and bytes.
-    fn report(&self, (model, data): (&Model, &Data), program: &Program, [all, first]: [&Quantized; 2]) -> String {
-        let validation = &data.validation;
-        let single = accuracy(
-            validation,
-            |image| argmax(&run(program, &[image], |_, _| {})[0]),
-            &data.scaling,
-        );
-        let of = |of: &Quantized| {
-            let scale = of.scales[program.inputs[0].buffer];
-            accuracy(
-                validation,
-                |image| argmax(&infer(of, &[&quantized(image, scale)])[0]),
-                &data.scaling,
-            )
-        };
+    fn report(
+        &self,
+        (model, data): (&Model, &Data),
+        program: &Program,
+        [all, first]: [&Quantized; 2],
+        before: Vec<(String, f64)>,
+    ) -> String {
+        let mut rows = before;
+        rows.extend([
+            ("f32".to_owned(), of_single(program, data)),
+            ("int8".to_owned(), of_integers(all, data)),
+            ("int8, first visits only".to_owned(), of_integers(first, data)),
+        ]);
         let bytes = [c::single(program).bytes(), c::integer(all).bytes()];
         let calibrated = data.training.len().min(self.images.get() as usize);
         format!(
             "{} on {}: {} validation images, calibrated on {calibrated} training images\n\n{}\n{}",
             model.network.name,
             model.kind,
-            validation.len(),
-            accuracies([single, of(all), of(first)]),
+            data.validation.len(),
+            accuracies(&rows),
             super::summary::target_table(bytes),
         )
     }
@@ -283,19 +298,34 @@ fn argmax<T: PartialOrd + Copy>(outputs: &[T]) -> usize {
     best
 }
 
-fn accuracy(images: &Dataset, class: impl Fn(&[f32]) -> usize, scaling: &Scaling) -> f64 {
-    let right = |image: &ksdsl_train_core::data::Example<'_>| class(&scaling.apply(image.pixels)) == image.label;
-    100.0 * images.iter().filter(right).count() as f64 / images.len().max(1) as f64
+fn accuracy(images: &Dataset, class: impl Fn(&[f32]) -> usize + Sync, scaling: &Scaling) -> f64 {
+    let mut images: Vec<_> = images.iter().map(|image| (image, false)).collect();
+    in_parallel(&mut images, |(image, right)| {
+        *right = class(&scaling.apply(image.pixels)) == image.label
+    });
+    100.0 * images.iter().filter(|(_, right)| *right).count() as f64 / images.len().max(1) as f64
 }
 
-/// Accuracies in single precision, in integers, and calibrated at first visits alone.
-fn accuracies([single, all, first]: [f64; 3]) -> String {
-    let line = |name: &str, accuracy: f64| format!("{name:<28}{accuracy:6.2} % {:+.2}\n", accuracy - single);
+/// The accuracy in single precision.
+fn of_single(program: &Program, data: &Data) -> f64 {
+    let class = |image: &[f32]| argmax(&run(program, &[image], |_, _| {})[0]);
+    accuracy(&data.validation, class, &data.scaling)
+}
+
+/// The accuracy in integers.
+fn of_integers(of: &Quantized, data: &Data) -> f64 {
+    let scale = of.scales[of.program.inputs[0].buffer];
+    let class = |image: &[f32]| argmax(&infer(of, &[&quantized(image, scale)])[0]);
+    accuracy(&data.validation, class, &data.scaling)
+}
+
+/// A line for each accuracy, with its distance from the first.
+fn accuracies(rows: &[(String, f64)]) -> String {
     let header = format!("{:<28}accuracy\n", "");
-    let lines = [
-        format!("{:<28}{single:6.2} %\n", "f32"),
-        line("int8", all),
-        line("int8, first visits only", first),
-    ];
-    header + &lines.concat()
+    let first = rows.first().map_or(0.0, |row| row.1);
+    let line = |(at, (name, accuracy)): (usize, &(String, f64))| match at {
+        0 => format!("{name:<28}{accuracy:6.2} %\n"),
+        _ => format!("{name:<28}{accuracy:6.2} % {:+.2}\n", accuracy - first),
+    };
+    header + &rows.iter().enumerate().map(line).collect::<String>()
 }

@@ -9,10 +9,13 @@
 mod infer;
 mod plan;
 mod ranges;
+mod scales;
+mod train;
 
 pub use infer::{infer, quantized};
 pub use plan::{Error, quantize};
 pub use ranges::{Ranges, Visits};
+pub use train::{Training, TrainingError};
 
 use crate::steps::{BufferId, ConvSize, Move, PoolSize, Program};
 

@@ -1,9 +1,10 @@
 //! From ranges to integers.
 
+use super::scales::{integer, rows, scales};
 use super::{
     Array, ArrayId, Finish, Integers, Kind, Quantized, Ranges, Scale, Step, TABLE_BITS, TABLE_END, TABLE_STEPS,
 };
-use crate::steps::{self, Binary, BufferId, ConstantId, ConvSize, Function, PoolSize, Program, Tail};
+use crate::steps::{self, Binary, ConstantId, ConvSize, Function, Program, Tail};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -55,44 +56,6 @@ pub fn quantize(program: &Program, ranges: &Ranges) -> Result<Quantized, Error> 
         arrays: planner.arrays,
         steps,
     })
-}
-
-/// The scale of a range.
-fn scale([least, most]: [f32; 2]) -> Scale {
-    let [least, most] = [f64::from(least).min(0.0), f64::from(most).max(0.0)];
-    let scale = (most - least) / 255.0;
-    if scale <= 0.0 || !scale.is_finite() {
-        return Scale { scale: 1.0, zero: 0 };
-    }
-    Scale {
-        scale,
-        zero: (-128.0 - least / scale).round().clamp(-128.0, 127.0) as i8,
-    }
-}
-
-/// The scales of all buffers: copies and maxima of one buffer have its scale.
-fn scales(program: &Program, ranges: &Ranges) -> Vec<Scale> {
-    let mut scales: Vec<Scale> = ranges.0.iter().map(|range| scale(*range)).collect();
-    let mut source: Vec<Option<Option<BufferId>>> = vec![None; program.buffers.len()];
-    for step in &program.steps {
-        let of = match &step.kind {
-            steps::Kind::Move(_) => Some(step.inputs[0]),
-            steps::Kind::Pool(PoolSize { max: true, .. }) => Some(step.inputs[0]),
-            // Zeros are zeros in every scale.
-            steps::Kind::Zero => continue,
-            _ => None,
-        };
-        let known = source[step.output].get_or_insert(of);
-        if *known != of {
-            *known = None;
-        }
-    }
-    for step in &program.steps {
-        if let Some(Some(of)) = source[step.output] {
-            scales[step.output] = scales[of];
-        }
-    }
-    scales
 }
 
 /// Two factors in fixed point, and the shift that takes them back: the larger has 30 bits.
@@ -290,11 +253,8 @@ impl Planner<'_> {
             return *id;
         }
         let constant = &self.program.constants[weight];
-        let integer = |(at, value): (usize, &f32)| match rows[size.row(at)] {
-            0.0 => 0,
-            unit => (f64::from(*value) / unit).round().clamp(-127.0, 127.0) as i8,
-        };
-        let data = constant.data.iter().enumerate().map(integer).collect();
+        let data = constant.data.iter().enumerate();
+        let data = data.map(|(at, value)| integer(*value, rows[size.row(at)])).collect();
         self.arrays.push(Array {
             name: constant.name.clone(),
             data: Integers::I8(data),
@@ -359,16 +319,6 @@ struct Sums {
     a: f64,
     b: f64,
     before: u8,
-}
-
-/// The unit of each row of a kernel.
-fn rows(size: &ConvSize, kernel: &[f32]) -> Vec<f64> {
-    let mut rows = vec![0.0f64; size.output[2]];
-    for (at, value) in kernel.iter().enumerate() {
-        let row = &mut rows[size.row(at)];
-        *row = row.max(f64::from(value.abs()) / 127.0);
-    }
-    rows
 }
 
 fn of_function(function: Function) -> Option<Act> {

@@ -1,6 +1,7 @@
 //! Scales and factors against their definitions.
 
-use super::{fixed, scale};
+use super::super::scales::scale;
+use super::fixed;
 
 #[test]
 fn factors_keep_30_bits() {

@@ -50,7 +50,8 @@ fn followers(program: &mut Program, mut merge: impl FnMut(&mut Program, usize, u
     program.steps.retain(|_| !gone.next().unwrap_or(false));
 }
 
-fn affine_maps(program: &mut Program) {
+/// Affine maps alone.
+pub(super) fn affine_maps(program: &mut Program) {
     let mut known: HashMap<(ConstantId, Option<ConstantId>), ConstantId> = HashMap::new();
     followers(program, |program, before, at| {
         let (

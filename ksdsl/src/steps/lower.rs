@@ -20,6 +20,22 @@ pub struct Options {
 /// # Errors
 /// If the network has what steps cannot express, or is too large.
 pub fn program(network: &Network, weights: Option<&[Vec<f32>]>, options: &Options) -> Result<Program, Error> {
+    let mut program = lowered(network, weights, options)?;
+    fold::fold(&mut program)?;
+    limits(&program)?;
+    slices::slices(&mut program);
+    Ok(program)
+}
+
+/// The steps of a network with kernels as checkpoints have them, and with activations that are steps of their own. The
+/// buffers are those of [`program`].
+pub(crate) fn apart(network: &Network, weights: &[Vec<f32>], options: &Options) -> Result<Program, Error> {
+    let mut program = lowered(network, Some(weights), options)?;
+    fold::affine_maps(&mut program);
+    Ok(program)
+}
+
+fn lowered(network: &Network, weights: Option<&[Vec<f32>]>, options: &Options) -> Result<Program, Error> {
     let counts = network.counts(&options.steps).map_err(Error::Steps)?;
     let (entries, places) = entries_and_places(network);
     let zeros;
@@ -54,11 +70,7 @@ pub fn program(network: &Network, weights: Option<&[Vec<f32>]>, options: &Option
     let first = walk.inputs()?;
     let last = walk.nodes(&network.nodes, first)?;
     walk.outputs(last);
-    let mut program = walk.to.program;
-    fold::fold(&mut program)?;
-    limits(&program)?;
-    slices::slices(&mut program);
-    Ok(program)
+    Ok(walk.to.program)
 }
 
 /// A program in the making.

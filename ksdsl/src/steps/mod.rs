@@ -16,10 +16,10 @@ mod slices;
 pub use arena::{Arena, Place, arena};
 pub use error::Error;
 pub use functions::{Function, Known, Tail};
-pub(crate) use lower::Target;
 pub use lower::{Options, program};
+pub(crate) use lower::{Target, apart};
 pub use run::run;
-pub(crate) use run::{moved, sums, windows};
+pub(crate) use run::{moved, of_step, sums, windows};
 pub use slices::{Axis, Slices};
 
 use crate::ir::Shape;

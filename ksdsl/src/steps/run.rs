@@ -48,7 +48,8 @@ impl<'p> Constants<'p> {
     }
 }
 
-fn of_step(program: &Program, step: &Step, values: &[Vec<f32>], y: &mut [f32]) {
+/// One step without its activation.
+pub(crate) fn of_step(program: &Program, step: &Step, values: &[Vec<f32>], y: &mut [f32]) {
     let constants = Constants(program);
     let input = |at: usize| values[step.inputs[at]].as_slice();
     let channels = program.buffers[step.output].channels;

@@ -166,3 +166,46 @@ fn quantize_prints_accuracies_and_writes_c() {
         run.stderr
     );
 }
+
+/// A checkpoint that training writes has the tensors of the first, and `ksn quantize` takes it.
+#[test]
+fn quantize_trains_kernels_before() {
+    let folder = folder();
+    let quantize = |weights: &str, more: &[&str]| {
+        let given = [
+            "quantize",
+            "net.ksn",
+            "--net",
+            "small",
+            "--data",
+            "digits",
+            "--images",
+            "20",
+            "--weights",
+            weights,
+        ];
+        folder.ksn(&[&given[..], more].concat())
+    };
+    let train = ["--train", "1", "--rate", "0.01", "--save", "trained.safetensors"];
+    let run = quantize("good.safetensors", &train);
+    assert_eq!((run.status, run.stderr.as_str()), (Some(0), ""));
+    assert!(run.stdout.contains("int8, before training"), "{}", run.stdout);
+    let read = |name: &str| std::fs::read(folder.0.path().join(name)).unwrap();
+    let [before, after] = ["good.safetensors", "trained.safetensors"].map(read);
+    assert!(before.len() == after.len() && before != after);
+    let again = quantize("trained.safetensors", &[]);
+    let line = |text: &str| {
+        text.lines()
+            .find(|line| line.starts_with("int8  "))
+            .map(|line| line[..38].to_owned())
+    };
+    assert_eq!(line(&run.stdout), line(&again.stdout), "{}{}", run.stdout, again.stdout);
+    quantize("good.safetensors", &train);
+    assert!(read("trained.safetensors") == after, "training is deterministic");
+    let run = quantize("good.safetensors", &["--rate", "0.1"]);
+    assert!(
+        run.status == Some(2) && run.stderr.contains("--train"),
+        "{}",
+        run.stderr
+    );
+}

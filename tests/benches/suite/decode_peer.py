@@ -94,4 +94,5 @@ def main() -> None:
             print(json.dumps({"seconds": seconds}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

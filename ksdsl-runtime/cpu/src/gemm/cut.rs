@@ -139,6 +139,7 @@ pub(in super::super) fn product_by_columns<E: CpuReal>(
                 let b = Columns {
                     start: all.start.add(columns.start / width * all.panel),
                     count: columns.len(),
+                    all: b.cols - columns.start,
                     skip: terms.start,
                     ..all
                 };

@@ -125,8 +125,8 @@ pub(super) fn leading_product<E: CpuReal>(
     match &b.storage {
         Storage::Panels(shape, _) => {
             let (rows, terms) = (Rows::Strided(a.row_stride), Terms::contiguous(a.cols));
-            // Whole panels: only the last one of the factor may be narrower.
-            let cols = cols.next_multiple_of(panels::panel_width(shape.level)).min(b.cols);
+            // Whole vectors, if the factor has them: those of a part take longer.
+            let cols = cols.next_multiple_of(shape.level.lanes()).min(b.cols);
             let a = (a.values, a.rows, rows, terms);
             panel_product(c, Rows::Strided(c_stride), start, a, (b, cols));
         }
@@ -150,8 +150,7 @@ pub(super) fn gather_product<E: CpuReal>(
     panel_product(c, c_rows, start, a, (b, b.cols));
 }
 
-/// As [`gather_product`] with as many of the rows of `b` as there are terms, and with its first columns, which are whole
-/// panels.
+/// As [`gather_product`] with as many of the rows of `b` as there are terms, and with its first columns.
 fn panel_product<E: CpuReal>(
     c: &mut [E],
     c_rows: Rows<'_>,

@@ -6,7 +6,7 @@ use super::tile::Columns;
 use std::ops::{Deref, DerefMut};
 
 /// Values per line of the cache.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 
 /// Columns of a full panel: those of a tile at this level.
 pub(in super::super) fn panel_width(level: Level) -> usize {
@@ -51,7 +51,7 @@ impl DerefMut for Aligned {
 }
 
 /// How many rows ahead of the one that is packed lines are asked for.
-const AHEAD: usize = 8;
+pub(super) const AHEAD: usize = 8;
 /// Rows that are transposed together: those of a line of the cache.
 const TRANSPOSED: usize = LINE;
 
@@ -154,6 +154,7 @@ impl Shape {
         Columns {
             start: packed,
             count: self.cols,
+            all: self.cols,
             panel: self.rows * panel_width(self.level),
             step: None,
             skip: 0,

@@ -187,6 +187,7 @@ impl Dealt<'_> {
                 b: Columns {
                     start: b.start.wrapping_add(panel * b.panel),
                     count: self.deal.width.min(self.cols - panel * self.deal.width),
+                    all: self.cols - panel * self.deal.width,
                     skip: terms.start,
                     ..b
                 },

@@ -98,7 +98,10 @@ pub(super) enum Init {
 #[derive(Clone, Copy)]
 pub(super) struct Columns {
     pub(super) start: *const f32,
+    /// Columns of the product.
     pub(super) count: usize,
+    /// Columns of the factor.
+    pub(super) all: usize,
     pub(super) panel: usize,
     /// Elements from row to row; `None` where each panel is as wide as its vectors.
     pub(super) step: Option<usize>,
@@ -153,7 +156,8 @@ impl Product<'_> {
             for (index, column) in (0..self.b.count).step_by(full).enumerate() {
                 let width = full.min(self.b.count - column);
                 let vectors = width.div_ceil(V::LANES);
-                let step = self.b.step.unwrap_or(vectors * V::LANES);
+                let stored = full.min(self.b.all - column).next_multiple_of(V::LANES);
+                let step = self.b.step.unwrap_or(stored);
                 let panel = Panel {
                     b: self.b.start.wrapping_add(index * self.b.panel + self.b.skip * step),
                     step,

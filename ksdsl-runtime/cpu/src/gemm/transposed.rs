@@ -1,7 +1,7 @@
 //! Weight gradients: `c += a^T b` for tall `a` and `b`.
 
-use super::super::simd::Level;
-use super::panels::{Aligned, Shape, panel_width};
+use super::super::simd::{Level, prefetch};
+use super::panels::{AHEAD, Aligned, LINE, Shape, panel_width};
 use super::tile::{Columns, Init, Product, Rows, Terms};
 use super::{Mat, plain};
 use crate::real::CpuReal;
@@ -101,6 +101,7 @@ pub(in super::super) fn product_of_transposed<E: CpuReal>(
             Columns {
                 start: right.as_ptr(),
                 count: cols,
+                all: cols,
                 panel: panel_width(level),
                 step: Some(b.row_stride),
                 skip: 0,
@@ -120,9 +121,10 @@ pub(in super::super) fn product_of_transposed<E: CpuReal>(
             let (a, step) = if strip.is_empty() {
                 (&left[first..], a.row_stride)
             } else {
-                for (to, from) in strip.chunks_exact_mut(STRIP).zip(left.chunks(a.row_stride)).take(block) {
-                    to[..width].copy_from_slice(&from[first..first + width]);
-                }
+                level.vectorised(
+                    #[inline(always)]
+                    || copy_columns(&mut strip[..block * STRIP], &left[first..], a.row_stride, width),
+                );
                 (&strip[..], STRIP)
             };
             // All of both factors and the product lie in their slices, as asserted; `c` is
@@ -141,6 +143,21 @@ pub(in super::super) fn product_of_transposed<E: CpuReal>(
                 c_rows: Rows::Strided(c_stride),
                 init: if adds || first_row > 0 { Init::Sum } else { Init::Zero },
             });
+        }
+    }
+}
+
+/// Copies the first `width` columns of rows that lie `stride` apart.
+#[inline(always)]
+fn copy_columns(strip: &mut [f32], left: &[f32], stride: usize, width: usize) {
+    for (to, from) in strip.chunks_exact_mut(STRIP).zip(left.chunks(stride)) {
+        for line in (0..STRIP).step_by(LINE) {
+            prefetch(from.as_ptr().wrapping_add(AHEAD * stride + line));
+        }
+        match (to.first_chunk_mut::<STRIP>(), from.first_chunk::<STRIP>()) {
+            // Of a known length: a copy without a call.
+            (Some(to), Some(from)) if width == STRIP => *to = *from,
+            _ => to[..width].copy_from_slice(&from[..width]),
         }
     }
 }
