@@ -105,7 +105,7 @@ impl<const C: usize, E: Scalar, D: Backend<E>> LayerNorm<C, E, D> {
         let scale = self.weight.bind(x.context_mut())?;
         let shift = self.bias.bind(x.context_mut())?;
         let shape = x.shape;
-        x.then(shape, |x| ops::LayerNorm { eps }.run([x], [scale, shift]))
+        x.then(shape, |x| ops::LayerNorm { eps }.run([x], vec![scale, shift]))
     }
 }
 

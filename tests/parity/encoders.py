@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 import transformers
-from looped import Attention, Named, Of, SwiGLU, causal, encoder_layer, halted, multihead, norms, own, post_norm, rms_norms, waves
+from looped import Attention, Named, Of, SwiGLU, causal, encoder_layer, halted, multihead, own, post_norm, waves
 from looped import POST
 from torch import Tensor, nn
 
@@ -178,17 +178,17 @@ class Subformer(nn.Module):
 
 
 class TRMLayer(nn.Module):
-    """A block of github.com/SamsungSAILMontreal/TinyRecursiveModels, models/recursive_reasoning/trm.py, with attention; its
-    norms have scales here."""
+    """A block of github.com/SamsungSAILMontreal/TinyRecursiveModels, models/recursive_reasoning/trm.py, with attention."""
 
     def __init__(self, n: SimpleNamespace):
         super().__init__()
         self.attention, self.mlp = Attention(n.width, n.heads, 10000, False), SwiGLU(n.width, n.hidden)
-        self.norms = norms(n.width, 2, 1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norms[0](x + self.attention(x))
-        return self.norms[1](x + self.mlp(x))
+        for part in (self.attention, self.mlp):
+            x = x + part(x)
+            x = F.rms_norm(x, x.shape[-1:], eps=1e-5)
+        return x
 
 
 class TRM(nn.Module):
@@ -229,6 +229,5 @@ class TRM(nn.Module):
             path = f"supervision.recursion.improve.{at}"
             yield from layer.attention.named(f"{path}.attention", of)
             yield from layer.mlp.named(f"{path}.mlp", of)
-            yield from rms_norms(layer.norms, path, of)
         yield from own(self.halt, "supervision.halt", of)
         yield from own(self.head, "head", of)

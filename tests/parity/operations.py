@@ -82,6 +82,9 @@ y = y.mean((2, 3))
 y = gn(y, 2, s['group_norm_2.weight'], s['group_norm_2.bias'], 1e-05)
 y = rms(y, s['rms_norm_2.weight'], 1e-06)
 y = y @ s['linear.weight'].T + s['linear.bias']
+ln = lambda x, eps: (x - x.mean(1, keepdim=True)) / torch.sqrt(x.var(1, correction=0, keepdim=True) + eps)
+y = ln(ln(y, 1e-05) * s['layer_norm.weight'], 0.5)
+y = y / torch.sqrt((y * y).mean(1, keepdim=True) + 0.25)
 print('operations', (m(x) - y).abs().max().item(), y.abs().max().item())
 assert (m(x) - y).abs().max() < 1e-12
 m = load('joins')

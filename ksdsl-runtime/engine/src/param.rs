@@ -40,6 +40,12 @@ impl<E: Real, X: Exec<E>> Param<E, X> {
         }
     }
 
+    /// A parameter that no tensor is behind: `len` times one value. Nobody takes its gradient.
+    pub(crate) fn constant(exec: &X, value: f64, len: usize, taped: bool) -> Result<Self, X::Err> {
+        let values = exec.upload(vec![E::of(value); len])?;
+        Ok(Self::new(Rc::new(exec.kernel(values)), len, taped))
+    }
+
     /// The sum over all visits, as PyTorch lays it out; none if there was no visit.
     ///
     /// # Errors

@@ -90,6 +90,7 @@ pub(super) const ARGUMENTS: &[(&[&str], &[&str])] = &[
         &["rate", "droprate", "prob", "dropprob", "probability", "dropout"],
         &["p"],
     ),
+    (&["elementwiseaffine"], &["affine"]),
     (&["ceilmode"], &["ceil"]),
     (&["outputpadding"], &["output_pad"]),
     (&["upscalefactor", "scalefactor"], &["factor"]),

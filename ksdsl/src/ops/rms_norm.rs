@@ -13,6 +13,7 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     params: &[
         param("eps", ParamKind::Number { min: 0.0, max: 1.0 }, false),
         param("heads", ParamKind::Size, false),
+        param("affine", ParamKind::Flag, false),
     ],
     family: Family::Norm,
     resolve: Resolve::One(|args, input| {
@@ -22,17 +23,19 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
             channels: input.channels() / heads,
             heads,
             eps: Real(args.number("eps", EPS.0)),
+            affine: args.flag("affine", true),
         })))
     }),
 }];
 
 /// Division by the root mean square over the channels of each position, or of each head of them, with scale per channel of
-/// a head.
+/// a head or without.
 #[derive(Clone, Copy, Debug)]
 pub struct RmsNorm {
     channels: u64,
     heads: u64,
     eps: Real,
+    affine: bool,
 }
 
 impl Operation for RmsNorm {
@@ -41,6 +44,7 @@ impl Operation for RmsNorm {
             .with("channels", self.channels)
             .with("eps", self.eps)
             .with("heads", self.heads)
+            .with("affine", self.affine)
     }
 
     fn takes(&self, input: Shape) -> bool {
@@ -48,17 +52,19 @@ impl Operation for RmsNorm {
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        vec![Tensor::of_norm("weight", self.channels, 1.0)]
+        let weight = Tensor::of_norm("weight", self.channels, 1.0);
+        self.affine.then_some(weight).into_iter().collect()
     }
 
     fn sharing(&self) -> Option<Sharing> {
-        Sharing::of_norm("RMS norm", self.channels)
+        Sharing::of_norm("RMS norm", self.channels).filter(|_| self.affine)
     }
 
     fn details(&self) -> Vec<String> {
         let mut words = Vec::new();
         words.extend((self.eps != EPS).then(|| format!("eps {}", self.eps.0)));
         words.extend((self.heads > 1).then(|| format!("heads {}", self.heads)));
+        words.extend((!self.affine).then(|| "no affine".to_owned()));
         words
     }
 
@@ -68,11 +74,12 @@ impl Operation for RmsNorm {
 
     fn rust(&self, to: &mut Rust) {
         let (eps, heads) = (rust::real(self.eps.0), rust::size(self.heads));
-        to.composed(quote!(rt::op::RmsNorm { eps: #eps, heads: #heads }), &["weight"]);
+        let tensors: &[&str] = if self.affine { &["weight"] } else { &[] };
+        to.composed(quote!(rt::op::RmsNorm { eps: #eps, heads: #heads }), tensors);
     }
 
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
-        let (x, shape, weight) = (to.x(), to.shape(), to.weight());
+        let (x, shape, weight) = (to.x(), to.shape(), to.tensor("weight"));
         let mut x = to.channels_last(&x, shape);
         let mut sizes = vec![0; if matches!(shape, Shape::Flat(_)) { 1 } else { 2 }];
         sizes.extend(matches!(shape, Shape::Map { .. }).then_some(0));
@@ -85,7 +92,7 @@ impl Operation for RmsNorm {
         let mean = to.apply("Add", &[&mean, &eps]);
         let root = to.apply("Sqrt", &[&mean]);
         let y = to.apply("Div", &[&x, &root]);
-        let mut y = to.apply("Mul", &[&y, &weight]);
+        let mut y = weight.map_or_else(|| y.clone(), |weight| to.apply("Mul", &[&y, &weight]));
         if self.heads > 1 {
             y = to.reshape(&y, &[sizes.as_slice(), &[onnx::long(shape.channels())]].concat());
         }
@@ -93,7 +100,7 @@ impl Operation for RmsNorm {
     }
 
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
-        let (x, weight) = (to.x(), to.needed("weight")?);
+        let (x, weight) = (to.x(), to.tensor("weight"));
         let (heads, eps) = (lower::count(self.heads), self.eps.0 as f32);
         Ok(to.step(Kind::RmsNorm { weight, heads, eps }, &[x]))
     }
@@ -110,10 +117,11 @@ impl Operation for RmsNorm {
 const FUNCTION: Helper = Helper {
     name: "rms_norm",
     needs: &[],
-    text: r#"def rms_norm(x, weight, eps: float = 1e-6, heads: int = 1):
+    text: r#"def rms_norm(x, weight=None, eps: float = 1e-6, heads: int = 1):
     """RMS normalisation over the channels of each position, features or heads of these."""
     y = x.permute(0, 2, 3, 1) if x.dim() == 4 else x
-    y = F.rms_norm(y.unflatten(-1, (heads, -1)), weight.shape, weight, eps).flatten(-2)
+    y = y.unflatten(-1, (heads, -1))
+    y = F.rms_norm(y, y.shape[-1:], weight, eps).flatten(-2)
     return y.permute(0, 3, 1, 2) if x.dim() == 4 else y
 "#,
 };

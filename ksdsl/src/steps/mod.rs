@@ -145,17 +145,17 @@ pub enum Kind {
     },
     /// Layer normalisation over the channels of each position.
     LayerNorm {
-        /// Factors.
-        weight: ConstantId,
-        /// Additions.
-        bias: ConstantId,
+        /// Factors, if it has them.
+        weight: Option<ConstantId>,
+        /// Additions, if it has them; there are factors then.
+        bias: Option<ConstantId>,
         /// Added to the variance.
         eps: f32,
     },
     /// Division by the root mean square of each head of the channels.
     RmsNorm {
-        /// Factors, as many as a head has channels.
-        weight: ConstantId,
+        /// Factors, as many as a head has channels, if it has them.
+        weight: Option<ConstantId>,
         /// Heads.
         heads: usize,
         /// Added to the mean of squares.
@@ -305,10 +305,9 @@ impl Kind {
                 weight, scale, shift, ..
             } => (Some(*weight), [*scale, *shift]),
             Kind::Affine { scale, shift } => (None, [*scale, *shift]),
-            Kind::Prelu(of) | Kind::Plus(of) | Kind::Write { constant: of, .. } | Kind::RmsNorm { weight: of, .. } => {
-                (Some(*of), [None; 2])
-            }
-            Kind::LayerNorm { weight, bias, .. } => (Some(*weight), [Some(*bias), None]),
+            Kind::Prelu(of) | Kind::Plus(of) | Kind::Write { constant: of, .. } => (Some(*of), [None; 2]),
+            Kind::RmsNorm { weight, .. } => (*weight, [None; 2]),
+            Kind::LayerNorm { weight, bias, .. } => (*weight, [*bias, None]),
             Kind::GroupNorm { affine, .. } => (None, affine.map_or([None; 2], |affine| affine.map(Some))),
             Kind::Function(_)
             | Kind::Binary(_)

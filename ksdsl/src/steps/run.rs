@@ -137,16 +137,17 @@ fn norm(constants: Constants<'_>, kind: &Kind, (x, y): (&[f32], &mut [f32]), cha
             y.chunks_mut(channels / heads).for_each(|row| {
                 let squares: f32 = row.iter().map(|value| value * value).sum();
                 let factor = 1.0 / (squares / row.len() as f32 + eps).sqrt();
-                let both = row.iter_mut().zip(constants.get(*weight));
-                both.for_each(|(value, weight)| *value *= factor * weight);
+                for (at, value) in row.iter_mut().enumerate() {
+                    *value *= factor * constants.number(*weight, at, 1.0);
+                }
             });
         }
         Kind::LayerNorm { weight, bias, eps } => {
-            let (weight, bias) = (constants.get(*weight), constants.get(*bias));
             y.chunks_mut(channels).for_each(|row| {
                 let [mean, factor] = moments(row.iter().copied(), *eps);
                 for (at, value) in row.iter_mut().enumerate() {
-                    *value = (*value - mean) * factor * weight[at] + bias[at];
+                    let [weight, bias] = [(weight, 1.0), (bias, 0.0)].map(|(of, none)| constants.number(*of, at, none));
+                    *value = (*value - mean) * factor * weight + bias;
                 }
             });
         }

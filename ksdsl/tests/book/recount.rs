@@ -29,7 +29,7 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
         }
         "linear" => (weighted(of("inputs") * of("outputs")), 0),
         "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
-        "layer_norm" => (norm(2 * of("channels")), 0),
+        "layer_norm" => (norm((of("affine") + of("bias")) * of("channels")), 0),
         "group_norm" => (norm(2 * of("affine") * of("channels")), 0),
         "layer_scale" | "layer_shift" => (weighted(of("channels")), 0),
         "gain" => (weighted(1), 0),
@@ -38,7 +38,7 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
             let kernel = of("inputs") * (of("channels") / of("groups")) * of("kernel_height") * of("kernel_width");
             ([(Part::Kernel, kernel), (Part::Bias, of("bias") * of("channels"))], 0)
         }
-        "rms_norm" => (norm(of("channels")), 0),
+        "rms_norm" => (norm(of("affine") * of("channels")), 0),
         // Of sequences there is no width.
         "position_embedding" => (weighted(of("channels") * of("height") * of("width").max(1)), 0),
         "embedding" => (weighted(of("vocabulary") * of("features")), 0),

@@ -32,7 +32,7 @@ pub(crate) fn params(network: &Network) -> Params {
     for layer in &network.layers {
         let kernel = holder(network, layer, layer.kernel);
         match layer.op.call().name {
-            name @ ("batch_norm" | "layer_norm") => {
+            name @ ("batch_norm" | "layer_norm") if layer.op.module().is_some() => {
                 if !params.contains_key(&format!("{kernel}.weight")) {
                     let channels = layer.op.call().int("channels");
                     graph::norm_params(&mut params, &kernel, channels, name == "batch_norm");
@@ -316,7 +316,7 @@ impl Walk<'_, '_> {
                 let op = graph::batch_norm(&norm, call.real("eps"), call.real("momentum"));
                 self.graph.add(op, &[x])
             }
-            "layer_norm" => self.graph.add(graph::layer_norm(&norm, call.real("eps")), &[x]),
+            "layer_norm" if call.int("bias") == 1 => self.graph.add(graph::layer_norm(&norm, call.real("eps")), &[x]),
             name @ ("max_pool" | "avg_pool" | "avg_pool_ceil") => {
                 let op = self.pool(name, call);
                 self.say(op, layer.output, &[x])
@@ -393,16 +393,16 @@ impl Walk<'_, '_> {
                 };
                 self.graph.add(op, &inputs)
             }
-            name @ ("group_norm" | "rms_norm") => {
+            name @ ("group_norm" | "rms_norm" | "layer_norm") => {
                 let tensors: &[&str] = match name {
-                    "group_norm" if call.int("affine") == 0 => &[],
+                    _ if call.int("affine") == 0 => &[],
                     "group_norm" => &["weight", "bias"],
                     _ => &["weight"],
                 };
-                let numbers: &[&str] = if name == "group_norm" {
-                    &["groups", "eps"]
-                } else {
-                    &["eps", "heads"]
+                let numbers: &[&str] = match name {
+                    "group_norm" => &["groups", "eps"],
+                    "layer_norm" => &["eps"],
+                    _ => &["eps", "heads"],
                 };
                 let numbers: Vec<_> = numbers.iter().map(|of| (*of, call.real(of))).collect();
                 let params = tensors

@@ -77,17 +77,20 @@ const KNOWN: &[(&str, &str, u64)] = &[
         8 * HUGINN_LAYER + 65536 * 5280 + 2 * 5280 * 5280 + 5280,
     ),
     // huggingface.co/ByteDance/Ouro-1.4B: 24 layers with four norms, two tables, a norm and a gate.
+    // transformers: OlmoForCausalLM(OlmoConfig(...)) of huggingface.co/allenai/OLMo-1B-hf's configuration.
+    ("olmo", "olmo_1b", 1_176_764_416),
     ("ouro", "ouro_1_4b", 24 * OURO_LAYER + 2 * 49152 * 2048 + 2048 + 2049),
     // fairseq counts 60.9 million for transformer_wmt_en_de with one table of 32768 words: of six layers each.
     ("takase_kiyono", "sequence", TRANSFORMER_BASE),
     ("takase_kiyono", "cycle_reverse", TRANSFORMER_BASE),
     // `Subformer` of tests/parity/encoders.py with these sizes, which restates the authors' code.
     ("subformer", "base", 34_093_760),
-    // Jolicoeur-Martineau 2025, "7M" with attention: two layers of 4 * 512^2 + 3 * 512 * 1536 and norms; table, head, exit.
+    // Jolicoeur-Martineau 2025, "7M" with attention: two layers of 4 * 512^2 + 3 * 512 * 1536, whose norms have no scales;
+    // table, head, exit.
     (
         "trm",
         "sudoku",
-        2 * (4 * 512 * 512 + 3 * 512 * 1536 + 2 * 512) + 2 * 11 * 512 + 513,
+        2 * (4 * 512 * 512 + 3 * 512 * 1536) + 2 * 11 * 512 + 513,
     ),
 ];
 

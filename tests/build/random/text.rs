@@ -320,7 +320,9 @@ impl Writer {
             "stochastic_depth" => {
                 "residual { pointwise(WIDTH); stochastic_depth(0.25) }".replace("WIDTH", &width.to_string())
             }
-            "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
+            "batch_norm" => kind.to_owned(),
+            "layer_norm" => format!("layer_norm(bias = {bias})"),
+            "rms_norm" => format!("rms_norm(affine = {bias})"),
             _ => self.activation(),
         }
     }

@@ -43,7 +43,8 @@ impl Operation for GroupNorm {
         let exec = &x.context.exec;
         let params = <[_; 2]>::try_from(params);
         let affine = params.is_ok();
-        let [weight, bias] = params.or_else(|_| neutral(exec, size.channels))?;
+        let neutral = |value| Param::constant(exec, value, size.channels, false);
+        let [weight, bias] = params.or_else(|_| Ok([neutral(1.0)?, neutral(0.0)?]))?;
         let mean = exec.compute(&grouped.sums("x", operand(0) / count.clone()), &[&x.data])?;
         let centred = operand(0) - operand(1);
         let squares = centred.clone() * centred / count.clone();
@@ -74,15 +75,6 @@ impl Operation for GroupNorm {
         };
         Ok(Act::output(x.context, size, Rc::new(y), backward))
     }
-}
-
-/// A weight of 1 and a bias of 0 for each channel, without gradients.
-fn neutral<E: Real, X: Exec<E>>(exec: &X, channels: usize) -> Result<[Param<E, X>; 2], X::Err> {
-    let of = |value| {
-        let values = exec.upload(vec![E::of(value); channels])?;
-        Ok(Param::new(Rc::new(exec.kernel(values)), channels, false))
-    };
-    Ok([of(1.0)?, of(0.0)?])
 }
 
 /// Maps as images, positions, groups and channels of a group.

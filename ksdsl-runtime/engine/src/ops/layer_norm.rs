@@ -9,7 +9,7 @@ use crate::tape::Tape;
 use std::rc::Rc;
 
 /// Normalises over the features of each vector, or over the channels of each pixel of a map (Ba et al. 2016), then scales
-/// and shifts.
+/// and shifts. Without parameters, or without the second, the scale is 1 and the shift 0.
 #[derive(Clone, Copy, Debug)]
 pub struct LayerNorm {
     /// Added to the variance.
@@ -19,7 +19,8 @@ pub struct LayerNorm {
 impl Operation for LayerNorm {
     const NAMES: &'static [&'static str] = &["layer_norm"];
     type Inputs<A> = [A; 1];
-    type Params<A> = [A; 2];
+    /// Scale and shift, the scale alone, or neither.
+    type Params<A> = Vec<A>;
 
     fn of(call: &Call<'_>) -> Option<Self> {
         call.real("eps").map(|eps| Self { eps })
@@ -28,11 +29,18 @@ impl Operation for LayerNorm {
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
         &self,
         [x]: [Act<E, X, T>; 1],
-        [scale, shift]: [Param<E, X>; 2],
+        params: Vec<Param<E, X>>,
     ) -> Result<Act<E, X, T>, X::Err> {
         let (map, size) = (x.size, x.size.by_rows());
         let x = x.ready()?;
         let exec = &x.context.exec;
+        let mut params = params.into_iter();
+        // Taped, since the backward pass fills both gradients.
+        let mut or = |value| match params.next() {
+            Some(param) => Ok(param),
+            None => Param::constant(exec, value, size.channels, T::RECORDS),
+        };
+        let (scale, shift) = (or(1.0)?, or(0.0)?);
         let normed = exec.layer_norm_forward(size, &x.data, scale.values(), shift.values(), self.eps)?;
         let (mean, inverse_std) = (normed.mean, normed.inverse_std);
         let (input, grad) = (x.saved, x.grad);

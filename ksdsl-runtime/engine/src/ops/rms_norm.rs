@@ -11,7 +11,7 @@ use crate::tape::Tape;
 use std::rc::Rc;
 
 /// `weight * x / sqrt(mean(x^2) + eps)` over the channels of each position, or of each head of them: PyTorch's
-/// `rms_norm`.
+/// `rms_norm`. Without a parameter the weight is 1.
 #[derive(Clone, Copy, Debug)]
 pub struct RmsNorm {
     /// Added to the mean of the squares.
@@ -23,7 +23,8 @@ pub struct RmsNorm {
 impl Operation for RmsNorm {
     const NAMES: &'static [&'static str] = &["rms_norm"];
     type Inputs<A> = [A; 1];
-    type Params<A> = [A; 1];
+    /// The weight, or none.
+    type Params<A> = Vec<A>;
 
     fn of(call: &Call<'_>) -> Option<Self> {
         let (eps, heads) = (call.real("eps")?, call.size("heads").unwrap_or(1));
@@ -33,7 +34,7 @@ impl Operation for RmsNorm {
     fn run<E: Real, X: Exec<E>, T: Tape<E, X>>(
         &self,
         [x]: [Act<E, X, T>; 1],
-        [weight]: [Param<E, X>; 1],
+        params: Vec<Param<E, X>>,
     ) -> Result<Act<E, X, T>, X::Err> {
         let (map, whole) = (x.size, x.size.by_rows());
         let size = RowSize {
@@ -42,6 +43,9 @@ impl Operation for RmsNorm {
         };
         let x = x.ready()?;
         let exec = &x.context.exec;
+        let weight = params.into_iter().next();
+        let affine = weight.is_some();
+        let weight = weight.map_or_else(|| Param::constant(exec, 1.0, size.channels, false), Ok)?;
         let squares = exec.compute(&rows::row_sums(size, "x", operand(0) * operand(0)), &[&x.data])?;
         let mean = operand(0) / constant(size.channels as f64) + constant(self.eps);
         let inverse = constant(1.0) / mean.map(Unary::Sqrt);
@@ -58,9 +62,11 @@ impl Operation for RmsNorm {
             let slope = operand(2) * operand(2) * operand(2) / constant(size.channels as f64);
             let value = operand(1) * operand(3) * operand(2) - operand(0) * operand(4) * slope;
             let dx = exec.compute(&rows::map(size, "xxrcr", value), &[x, dy, inverse, w, &products])?;
-            let normed = operand(0) * operand(1) * operand(2);
-            let of_weight = exec.compute(&rows::channel_sums(size, "xxr", normed), &[x, dy, inverse])?;
-            weight.add(exec, of_weight)?;
+            if affine {
+                let normed = operand(0) * operand(1) * operand(2);
+                let of_weight = exec.compute(&rows::channel_sums(size, "xxr", normed), &[x, dy, inverse])?;
+                weight.add(exec, of_weight)?;
+            }
             grad.add(exec, dx)
         };
         Ok(Act::output(x.context, map, Rc::new(y), backward))

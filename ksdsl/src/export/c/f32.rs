@@ -175,7 +175,7 @@ fn norm(maker: &mut Maker, program: &Program, step: &Step, ends: Ends) -> Called
     match &step.kind {
         Kind::RmsNorm { weight, heads, eps } => {
             let sizes = [ends.output.positions * heads, ends.output.channels / heads].map(int);
-            let weight = array(maker, program, Some(*weight));
+            let weight = array(maker, program, *weight);
             let args = [vec![ends.x, weight, ends.y], sizes.to_vec(), vec![Arg::Real(*eps)]];
             ("ksn_rms_norm", args.concat())
         }

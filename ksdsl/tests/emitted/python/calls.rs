@@ -79,6 +79,12 @@ impl Run<'_, '_> {
         values
     }
 
+    /// The tensors of those of these parameters that are not `None`.
+    fn given(&mut self, env: &Env, names: &[&str]) -> Vec<Id> {
+        let given = names.iter().filter(|of| !matches!(env[**of], Value::None));
+        given.map(|of| self.tensor(&env[*of])).collect()
+    }
+
     fn named_call(&mut self, name: &str, args: Vec<Value>, named: Vec<(String, Value)>) -> Value {
         match (name, args.as_slice()) {
             ("uniform" | "normal" | "constant", [Value::Number(value), shape @ ..]) => {
@@ -102,26 +108,24 @@ impl Run<'_, '_> {
             }
             ("layer_norm", _) => {
                 let env = self.bind(&self.functions[name], args, named);
-                let [x, weight, bias] = ["x", "weight", "bias"].map(|name| self.tensor(&env[name]));
-                let key = self.key_of([("weight", weight), ("bias", bias)]);
-                let Value::Number(eps) = env["eps"] else {
-                    panic!("eps is no number")
+                let inputs = self.given(&env, &["x", "weight", "bias"]);
+                let eps = number(&env["eps"]);
+                let [x, weight, bias] = inputs[..] else {
+                    return Value::Tensor(self.graph.add(graph::numbered(name, &[("eps", eps)]), &inputs));
                 };
+                let key = self.key_of([("weight", weight), ("bias", bias)]);
                 Value::Tensor(self.graph.add(graph::layer_norm(&key, eps), &[x]))
             }
             ("rms_norm", _) => {
                 let env = self.bind(&self.functions[name], args, named);
-                let [x, weight] = ["x", "weight"].map(|name| self.tensor(&env[name]));
+                let inputs = self.given(&env, &["x", "weight"]);
                 let numbers = ["eps", "heads"].map(|of| (of, number(&env[of])));
                 let op = graph::numbered(name, &numbers);
-                Value::Tensor(self.graph.add(op, &[x, weight]))
+                Value::Tensor(self.graph.add(op, &inputs))
             }
             ("standardized", _) => {
                 let env = self.bind(&self.functions[name], args, named);
-                let given = ["weight", "gain"]
-                    .into_iter()
-                    .filter(|of| !matches!(env[*of], Value::None));
-                let inputs: Vec<Id> = given.map(|of| self.tensor(&env[of])).collect();
+                let inputs = self.given(&env, &["weight", "gain"]);
                 let op = graph::numbered(name, &[("eps", number(&env["eps"]))]);
                 Value::Tensor(self.graph.add(op, &inputs))
             }

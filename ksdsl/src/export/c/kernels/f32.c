@@ -251,7 +251,7 @@ static void ksn_layer_norm(const float *x, const float *weight, const float *bia
         }
         factor = 1 / sqrtf(variance / (float)channels + eps);
         for (i = 0; i < channels; i++) {
-            y[i] = (x[i] - mean) * factor * weight[i] + bias[i];
+            y[i] = (x[i] - mean) * factor * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
         }
     }
 }
@@ -266,7 +266,7 @@ static void ksn_rms_norm(const float *x, const float *weight, float *y, uint32_t
         }
         factor = 1 / sqrtf(squares / (float)channels + eps);
         for (i = 0; i < channels; i++) {
-            y[i] = x[i] * factor * weight[i];
+            y[i] = x[i] * factor * (weight ? weight[i] : 1);
         }
     }
 }
