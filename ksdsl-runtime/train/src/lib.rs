@@ -14,6 +14,6 @@ pub mod trainer;
 pub use classifier::Classifier;
 #[doc(hidden)]
 pub use ksdsl_train_core::{self as core, json, random};
-pub use ksdsl_train_core::{interrupt, metrics, recipe, record, report, schedule, source};
+pub use ksdsl_train_core::{interrupt, iterations, metrics, recipe, record, report, schedule, source};
 pub use recipe::Recipe;
 pub use trainer::Trainer;

@@ -2,6 +2,7 @@
 //! [`ksdsl_train::Recipe::check`] takes, and no other.
 
 use ksdsl_train::Recipe;
+use ksdsl_train::iterations::Iterations;
 use ksdsl_train::json;
 use ksdsl_train::optim::{AdamW, Averaging, Method, Sgd, Statistics};
 use ksdsl_train::schedule::{OneCycle, Schedule, WarmUp};
@@ -76,6 +77,15 @@ fn tables() -> Vec<(&'static str, &'static str, bool, Recipe)> {
                 ..base()
             },
         ),
+        (
+            "`log_normal_poisson`",
+            "iterations",
+            false,
+            Recipe {
+                iterations: Some(Iterations::LogNormalPoisson { mean: 32.0, sigma: 0.5 }),
+                ..base()
+            },
+        ),
     ]
 }
 
@@ -135,7 +145,7 @@ fn the_page_has_every_key() {
             None => assert_eq!(&parsed(default), value, "the default of `{key}`"),
         }
         // `null` is tried with the objects' own tables.
-        if !value.is_object() && !["warm_up", "average"].contains(&key.as_str()) {
+        if !value.is_object() && !["warm_up", "average", "iterations"].contains(&key.as_str()) {
             ranges_hold(&recipe, "", key, range);
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod interrupt;
+pub mod iterations;
 #[doc(hidden)]
 pub mod json;
 pub mod loss;

@@ -1,5 +1,9 @@
 //! The training loss on host memory.
 
+mod exits;
+
+pub use exits::exit_cross_entropy;
+
 /// The mean over the images of `-sum(target * log(softmax(logits)))`, as PyTorch's `cross_entropy` with probabilities as
 /// targets, and its gradient with respect to the logits: images x classes, row-major.
 ///
@@ -76,6 +80,18 @@ pub fn token_cross_entropy(
 ) -> (f32, Vec<f32>) {
     assert_eq!(logits.len(), targets.len() * vocabulary, "logits for each target");
     let share = (1.0 / targets.len() as f64) as f32;
+    let (losses, gradient) = of_positions(logits, targets, (vocabulary, share), each);
+    // Thousands of positions: their sum is more exact than they are.
+    ((losses.iter().sum::<f64>() / targets.len() as f64) as f32, gradient)
+}
+
+/// The loss of each position, and `share` of its gradient.
+fn of_positions(
+    logits: &[f32],
+    targets: &[u32],
+    (vocabulary, share): (usize, f32),
+    each: impl FnOnce(&mut [Positions<'_>]),
+) -> (Vec<f64>, Vec<f32>) {
     let (mut gradient, mut losses) = (vec![0.0; logits.len()], vec![0.0; targets.len()]);
     let part = PART_VALUES.div_ceil(vocabulary.max(1));
     let values = (part * vocabulary).max(1);
@@ -91,8 +107,7 @@ pub fn token_cross_entropy(
             share,
         });
     each(&mut parts.collect::<Vec<_>>());
-    // Thousands of positions: their sum is more exact than they are.
-    ((losses.iter().sum::<f64>() / targets.len() as f64) as f32, gradient)
+    (losses, gradient)
 }
 
 /// The mean of `-log(sigmoid(logit))` where the target is true, of `-log(1 - sigmoid(logit))` where it is false, as PyTorch's

@@ -1,11 +1,15 @@
 //! Training recipes: all hyperparameters of a run, as one value that can be saved and compared.
 
+mod invalid;
+
+pub use invalid::InvalidRecipe;
+
+use crate::iterations::Iterations;
 use crate::json::{self, JsonError};
 use crate::optim::{AdamW, Averaging, Decayed, Method, Sgd};
 use crate::schedule::{OneCycle, Place, Schedule, WarmUp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fmt;
 
 /// The hyperparameters of a training run. [`Recipe::default`] suits small convolutional networks; override fields as
 /// needed:
@@ -59,6 +63,12 @@ pub struct Recipe {
     pub evaluate_every: u32,
     /// Early stopping after this many evaluations in a row without improvement.
     pub patience: Option<u32>,
+    /// For language models with exit gates: the `entropy` of [`exit_cross_entropy`](crate::loss::exit_cross_entropy).
+    #[serde(default = "Recipe::entropy_of_exits")]
+    pub exit_entropy: f64,
+    /// For language models with a loop: how often it runs in a step; as often as it can without it.
+    #[serde(default)]
+    pub iterations: Option<Iterations>,
 }
 
 /// Data augmentation; 0 or `false` disables a part.
@@ -118,11 +128,17 @@ impl Default for Recipe {
             drop_last: false,
             evaluate_every: 1,
             patience: None,
+            exit_entropy: Self::entropy_of_exits(),
+            iterations: None,
         }
     }
 }
 
 impl Recipe {
+    fn entropy_of_exits() -> f64 {
+        0.1
+    }
+
     /// The recipe of the authors' program for SE-ResNets on CIFAR (arXiv 2210.14151): SGD with momentum for 256 epochs, a
     /// learning rate of 0.1 divided by 10 after epochs 85, 130 and 180; random crops and flips as in He et al. 2016; the
     /// last batch of an epoch is left out if it is smaller. Their convolutions start Kaiming-normal, which is a matter of
@@ -289,6 +305,17 @@ impl Recipe {
             ("clip", self.clip.is_none_or(positive), "above 0"),
             ("evaluate_every", self.evaluate_every > 0, "at least 1"),
             ("patience", self.patience != Some(0), "at least 1"),
+            ("exit_entropy", least(self.exit_entropy), "at least 0"),
+            (
+                "iterations.mean",
+                self.iterations.is_none_or(Iterations::has_mean),
+                "above 0, at most 1000000",
+            ),
+            (
+                "iterations.sigma",
+                self.iterations.is_none_or(Iterations::has_sigma),
+                "from 0 to 10",
+            ),
             (
                 "average.decay",
                 self.average.is_none_or(|it| share(it.decay)),
@@ -367,23 +394,6 @@ impl Recipe {
 
 /// Values that replace those of a recipe.
 pub type Changes = serde_json::Map<String, Value>;
-
-/// An invalid value in a recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidRecipe {
-    /// The path of the value, such as `average.decay`.
-    pub name: &'static str,
-    /// The expected value, such as `from 0 to 1`.
-    pub expected: &'static str,
-}
-
-impl fmt::Display for InvalidRecipe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid recipe: `{}` must be {}", self.name, self.expected)
-    }
-}
-
-impl std::error::Error for InvalidRecipe {}
 
 #[cfg(test)]
 #[path = "recipe_tests.rs"]

@@ -4,10 +4,11 @@ use super::classifier::{facts, unfit};
 use super::objective::NextToken;
 use super::{Model, Training, Unfit};
 use crate::graph::walk::size;
-use crate::ir::{Network, Shape, in_words};
+use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
+use ksdsl_train_core::iterations::Iterations;
 use ksdsl_train_core::metrics::Evaluation;
-use ksdsl_train_core::recipe::{Augment, InvalidRecipe};
+use ksdsl_train_core::recipe::{Augment, InvalidRecipe, Recipe};
 use ksdsl_train_core::run::Facts;
 use ksdsl_train_core::source::TokenBatch;
 use ksdsl_train_core::task::TaskError;
@@ -16,12 +17,17 @@ use ksdsl_train_core::trainer::{Outcome, TrainError, Trainer};
 use std::fmt;
 
 /// A network with one input `T of V` and one output of logits for the token after each position.
+///
+/// It may have a second output for the visits of a loop that tokens can leave: for each position and visit the logit of the gate,
+/// and then the logits of the token, `n (1 + V)` features for n visits. It then learns from all of them, as Ouro does.
 #[derive(Clone, Debug)]
 pub struct LanguageModel {
     network: Network,
     length: usize,
     vocabulary: usize,
     outputs: usize,
+    /// Whether it has gates.
+    exits: bool,
     facts: Facts,
 }
 
@@ -52,29 +58,29 @@ impl From<TextError> for LanguageError {
 }
 
 const LOGITS: &str = "end the network with a value for each token of the vocabulary at each position, such as \
-                      `head: linear(V, bias = false)`";
+                      `head: linear(V, bias = false)`; a second output may have the gate and the logits of each visit of a \
+                      loop that tokens leave: 1 + V values for each";
 
 impl LanguageModel {
     /// Whether a network is meant as one: it takes one sequence of token ids, and gives no vector.
     pub fn is_meant(network: &Network) -> bool {
-        let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
+        let ([input], [output, exits @ ..]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
             return false;
         };
-        matches!(input.shape, Shape::Ids { .. }) && !matches!(output.shape, Shape::Flat(_))
+        let is_sequence = |port: &Port| matches!(port.shape, Shape::Tokens { .. });
+        let fits = exits.is_empty() || exits.len() == 1 && exits.iter().chain([output]).all(is_sequence);
+        fits && matches!(input.shape, Shape::Ids { .. }) && !matches!(output.shape, Shape::Flat(_))
     }
 
     /// A network without errors, with the values of parameters that its specification does not say.
     ///
     /// # Errors
-    /// If it has several inputs or outputs, or takes no token ids, or gives no logits for each position.
+    /// If it has several inputs, takes no token ids, gives no logits for each position, or has other outputs than these and those
+    /// of the visits of a loop.
     pub fn of(network: Network, settings: &[(String, Value)]) -> Result<Self, Unfit> {
-        let ([input], [output]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
-            return Err(unfit(
-                &network,
-                "has several inputs or outputs".to_owned(),
-                LOGITS,
-                None,
-            ));
+        let (inputs, outputs) = (network.inputs.as_slice(), network.outputs.as_slice());
+        let ([input], [output, exits @ ..]) = (inputs, outputs) else {
+            return Err(unfit(&network, "has several inputs".to_owned(), LOGITS, None));
         };
         let Shape::Ids { length, vocabulary } = input.shape else {
             return Err(unfit(
@@ -99,7 +105,23 @@ impl LanguageModel {
             }
             other => return gives(in_words(other)),
         };
+        let is_of_visits = |port: &Port| {
+            matches!(port.shape, Shape::Tokens { length: given, features }
+                if given == length && features > 0 && size(features).is_multiple_of(1 + outputs))
+        };
+        if let Some(other) = exits
+            .iter()
+            .enumerate()
+            .find(|(at, port)| *at > 0 || !is_of_visits(port))
+        {
+            let what = in_words(other.1.shape);
+            return gives(format!(
+                "{what} as a further output, not the gate and {outputs} logits of each visit"
+            ));
+        }
+        let exits = !exits.is_empty();
         Ok(Self {
+            exits,
             length: size(length),
             vocabulary: size(vocabulary),
             outputs,
@@ -121,6 +143,11 @@ impl LanguageModel {
     /// The logits of each position, at least as many as tokens.
     pub(super) fn outputs(&self) -> usize {
         self.outputs
+    }
+
+    /// Whether its tokens can leave a loop after any visit.
+    pub fn has_exits(&self) -> bool {
+        self.exits
     }
 
     /// What a run folder says of it.
@@ -148,12 +175,29 @@ impl LanguageModel {
         let mut source = Windows::of(trainer.recipe(), text, self.length)?;
         let objective = NextToken {
             vocabulary: self.outputs,
+            exits: self.exits.then_some(trainer.recipe().exit_entropy),
+            drawn: self.drawn(trainer.recipe())?,
             validation: Some(self.held_out(text)?),
         };
         let model = Model::new(&self.network, trainer.recipe().seed);
         let mut training = Training::new(trainer.recipe(), model, objective);
         let outcome = trainer.train::<TokenBatch>(self.facts.clone(), &mut training, &mut source);
         outcome.map_err(LanguageError::Train)
+    }
+
+    /// The loop whose iterations a recipe draws.
+    fn drawn(&self, recipe: &Recipe) -> Result<Option<(Iterations, String, usize)>, LanguageError> {
+        let Some(of) = recipe.iterations else {
+            return Ok(None);
+        };
+        let [count] = self.network.loops.as_slice() else {
+            let (name, expected) = ("iterations", "null for a network without exactly one `repeat up to`");
+            return Err(LanguageError::Train(TrainError::Recipe(InvalidRecipe {
+                name,
+                expected,
+            })));
+        };
+        Ok(Some((of, count.name.clone(), size(count.most))))
     }
 
     /// Evaluates a model of it on the validation text.

@@ -5,6 +5,7 @@ use crate::spec::Spec;
 use ksdsl_cpu::{CpuBuf, with_threads};
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::interrupt::Stop;
+use ksdsl_train_core::iterations::Iterations;
 use ksdsl_train_core::loss::{Positions, token_cross_entropy};
 use ksdsl_train_core::optim::{AdamW, Averaging, Statistics};
 use ksdsl_train_core::record::{Observer, Step};
@@ -102,6 +103,8 @@ fn steps_are_those_of_pytorch() {
         };
         let objective = NextToken {
             vocabulary: 7,
+            exits: None,
+            drawn: None,
             validation: None,
         };
         let mut training = Training::new(&recipe, with_waves(&of), objective);
@@ -121,6 +124,86 @@ fn steps_are_those_of_pytorch() {
     }
 }
 
+/// A stack that tokens can leave after each of three visits.
+const GATED: &str = "
+net gated(steps = 3) {
+    input 6 of 7
+    embedding(8); position_embedding
+    keep embedded
+    zero_channels(0, 8 * steps - 8); scale(0)
+    keep exits
+    from embedded
+    visits: repeat up to steps {
+        residual { layer_norm; attention(2, causal = true, bias = false) }
+        residual { up: linear(16, bias = false); gelu; down: linear(8) }
+        keep state
+        concat { path { gate: linear(1) } path { head: linear(7, bias = false) } }
+        keep leaves
+        concat { path { from exits; slice(8, 8 * steps) } path { from leaves } }
+        set exits
+        from state
+    }
+    from exits; slice(8 * steps - 7, 8 * steps)
+    output logits
+    from exits
+    output visits_of_tokens
+}";
+
+/// The losses and norms of `gated` as in [`PYTORCH`], with the second output and `objective` of
+/// `ksdsl_train_core::loss::exit_cross_entropy`'s tests:
+///
+/// ```python
+///     exits = net(x)[1].unflatten(2, (3, 8)).flatten(0, 1)
+///     loss = objective(exits, y.flatten(), 0.1)
+/// ...
+/// print(net.visits.gate.weight.flatten()[:4].tolist(), net.visits.gate.bias.tolist())
+/// ```
+const OF_VISITS: [(f64, f64); 4] = [
+    (2.4189677, 1.7513343),
+    (2.1863873, 1.7447257),
+    (1.8356081, 0.9822782),
+    (1.8588028, 0.6766345),
+];
+const GATE: [f32; 4] = [0.0338625, 0.4211176, 0.2026306, -0.3134705];
+const GATE_SHIFT: [f32; 1] = [-0.3395487];
+
+#[test]
+fn tokens_that_can_leave_learn_from_all_visits_as_in_pytorch() {
+    let of = model_of(GATED).unwrap();
+    assert!(of.has_exits() && LanguageModel::is_meant(of.network()));
+    let tokens: Vec<u32> = (0..60).map(|i| (i * i + 3 * i / 2) % 7).collect();
+    for accumulate in [None, Some(3)] {
+        let recipe = Recipe {
+            clip: Some(0.3),
+            accumulate,
+            ..Recipe::nanogpt()
+        };
+        let objective = NextToken {
+            vocabulary: 7,
+            exits: Some(0.1),
+            drawn: None,
+            validation: None,
+        };
+        let mut training = Training::new(&recipe, with_waves(&of), objective);
+        for (step, (loss, norm)) in OF_VISITS.into_iter().enumerate() {
+            let batch = windows(&tokens, [step, step + 11, 3 * step + 29], 6);
+            let stepped = training.step(&batch, 1e-2, 0).unwrap();
+            let errors = [stepped.loss - loss, stepped.gradient_norm - norm];
+            assert!(
+                errors.iter().all(|error| error.abs() < 5e-6),
+                "step {step}: {stepped:?}, {errors:?}"
+            );
+        }
+        for (key, expected) in [("visits.gate.weight", &GATE[..]), ("visits.gate.bias", &GATE_SHIFT)] {
+            let found = training.model().graph().values(key).unwrap().unwrap();
+            assert!(
+                found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5),
+                "{found:?}"
+            );
+        }
+    }
+}
+
 /// So many logits that the threads share the positions: the bits are those of one position after the other.
 #[test]
 fn the_loss_does_not_depend_on_threads() {
@@ -130,6 +213,8 @@ fn the_loss_does_not_depend_on_threads() {
     let logits: Vec<f32> = (0..3 * 8 * 5_000).map(|i| (i as f32 * 0.7).sin() * 4.0).collect();
     let objective = NextToken {
         vocabulary,
+        exits: None,
+        drawn: None,
         validation: None,
     };
     let parts = objective.parts(&batch, 1).unwrap();
@@ -207,11 +292,64 @@ fn runs_resume_to_the_same_bits() {
     assert_eq!(Some(of.evaluate(&model, &text).unwrap()), expected.evaluation);
 }
 
+/// The loop of a network runs as often as the recipe draws; a run that is interrupted draws the same.
+#[test]
+fn iterations_are_drawn_for_each_step() {
+    const LOOPED: &str = "net looped { input 6 of 256; embedding(8); keep e; body: repeat up to 9, gradients = 2 { add(e); linear(8); gelu }
+        linear(256) }";
+    let drawn = Iterations::LogNormalPoisson { mean: 4.0, sigma: 0.5 };
+    let of = model_of(LOOPED).unwrap();
+    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
+    let text = Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap();
+    let train = |of: &LanguageModel, folder: &Path, last: u64, iterations| {
+        let recipe = Recipe {
+            steps: Some(6),
+            steps_per_epoch: Some(3),
+            batch: 4,
+            iterations,
+            ..Recipe::nanogpt()
+        };
+        up_to(last, folder, recipe, |trainer| of.train(trainer, &text).unwrap())
+    };
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let [whole, parts, most] = folders.each_ref().map(|folder| folder.path());
+    let expected = train(&of, whole, 0, Some(drawn));
+    assert_eq!(train(&of, parts, 2, Some(drawn)).end, End::Interrupted);
+    assert_eq!(train(&of, parts, 0, Some(drawn)), expected);
+    assert_ne!(train(&of, most, 0, None).evaluation, expected.evaluation);
+    // Evaluations run all iterations again.
+    let mut model = Model::new(of.network(), 5);
+    model.load(&whole.join("model.safetensors")).unwrap();
+    assert_eq!(Some(of.evaluate(&model, &text).unwrap()), expected.evaluation);
+    // The mean of 1 + Poisson numbers of mean 4, few of which are above 9.
+    let objective = NextToken {
+        vocabulary: 256,
+        exits: None,
+        drawn: Some((drawn, "body".to_owned(), 9)),
+        validation: None,
+    };
+    let counts: Vec<usize> = (0..2000).map(|step| objective.iterations(step).unwrap().1).collect();
+    let mean = counts.iter().sum::<usize>() as f64 / 2000.0;
+    assert!((4.6..5.1).contains(&mean), "{mean}");
+    let recipe = Recipe {
+        iterations: Some(drawn),
+        ..Recipe::nanogpt()
+    };
+    let fixed = model_of(&TINY.replace("7", "256")).unwrap();
+    let error = fixed.train(Trainer::new(recipe), &text).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid recipe: `iterations` must be null for a network without exactly one `repeat up to`"
+    );
+}
+
 #[test]
 fn batches_that_do_not_fit_are_refused() {
     let of = model_of(TINY).unwrap();
     let objective = NextToken {
         vocabulary: 7,
+        exits: None,
+        drawn: None,
         validation: None,
     };
     let mut training = Training::new(&Recipe::nanogpt(), with_waves(&of), objective);
@@ -242,6 +380,14 @@ fn networks_that_are_no_language_models_are_refused_with_the_fix() {
         "{what}"
     );
     assert!(at_output);
+    let two = "net a { input 6 of 7; embedding(8); keep e; linear(7); output y; from e; linear(2); output gates }";
+    let (what, _) = error(two);
+    assert!(
+        what.contains(
+            "gives a sequence of 6 tokens of 2 features as a further output, not the gate and 7 logits of each visit"
+        ),
+        "{what}"
+    );
     let (what, _) = error("net a { input 6 of 7; embedding(8); token(0); unflatten(1, 2, 4) }");
     assert!(what.starts_with("network `a` gives 1x2x4"), "{what}");
     let (what, at_output) = error("net a { input 6 x 7; linear(7) }");

@@ -2,7 +2,8 @@
 
 use super::{Loss, Model};
 use ksdsl_cpu::in_parallel;
-use ksdsl_train_core::loss::{Positions, cross_entropy, token_cross_entropy};
+use ksdsl_train_core::iterations::Iterations;
+use ksdsl_train_core::loss::{Positions, cross_entropy, exit_cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::source::{HostBatch, TokenBatch};
 use ksdsl_train_core::task::{TaskError, ValidationSet};
@@ -105,6 +106,11 @@ impl Objective for Classes<'_> {
 /// The next token at each position of a window.
 pub struct NextToken<'t> {
     pub(super) vocabulary: usize,
+    /// Where tokens can leave after any visit: the weight of the entropy of that visit. The second output then has the gates and
+    /// the logits of all visits.
+    pub(super) exits: Option<f64>,
+    /// The loop whose iterations are drawn, and the most of them.
+    pub(super) drawn: Option<(Iterations, String, usize)>,
     pub(super) validation: Option<HeldOut<'t>>,
 }
 
@@ -130,14 +136,26 @@ impl Objective for NextToken<'_> {
                 input: &batch.ids[from * length..to * length],
                 loss: Box::new(move |outputs| {
                     let parallel = |parts: &mut [Positions<'_>]| in_parallel(parts, Positions::compute);
-                    of_first(outputs, |logits| {
-                        token_cross_entropy(logits, targets, vocabulary, parallel)
-                    })
+                    match self.exits {
+                        None => of_first(outputs, |logits| {
+                            token_cross_entropy(logits, targets, vocabulary, parallel)
+                        }),
+                        Some(entropy) => {
+                            let (loss, gradient) =
+                                exit_cross_entropy(&outputs[1], targets, vocabulary, entropy, parallel);
+                            (loss, vec![vec![0.0; outputs[0].len()], gradient])
+                        }
+                    }
                 }),
                 share: share((from, to), count),
             }
         };
         Ok(bounds(count, most).map(part).collect())
+    }
+
+    fn iterations(&self, step: u64) -> Option<(&str, usize)> {
+        let (of, name, most) = self.drawn.as_ref()?;
+        Some((name, of.draw(step, *most)))
     }
 
     fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError> {
