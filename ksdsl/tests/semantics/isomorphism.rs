@@ -111,8 +111,8 @@ fn norms_share_by_kind_and_channels() {
         let body = format!("input 4; a: layer_norm({args}); b: layer_norm({args}); c: layer_norm");
         assert_eq!(codes(&format!("net n {{ {body}; share b, c }}")), [code]);
     }
-    let body = "input 4; a: layer_norm(bias = false); b: layer_norm(bias = false, eps = 0.5)";
-    assert_eq!(net(&format!("net n {{ {body}; share a, b }}")).groups.len(), 1);
+    let scales = "input 4; a: layer_norm(bias = false); b: layer_norm(bias = false, eps = 0.5)";
+    assert_eq!(net(&format!("net n {{ {scales}; share a, b }}")).groups.len(), 1);
     let norms = net(&format!("net n {{ {body}; share isomorphic batch_norm }}"));
     let paths: Vec<String> = norms.groups[0]
         .visits

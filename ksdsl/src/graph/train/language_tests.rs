@@ -130,7 +130,7 @@ net gated(steps = 3) {
     input 6 of 7
     embedding(8); position_embedding
     keep embedded
-    zero_channels(0, 8 * steps - 8); scale(0)
+    concat { path {} path {} path {} } scale(0)
     keep exits
     from embedded
     visits: repeat up to steps {
