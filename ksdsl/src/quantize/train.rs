@@ -226,31 +226,28 @@ impl Training {
         let channels = program.buffers[step.output].channels;
         let factor = |id: Option<ConstantId>, channel: usize| id.map_or(1.0, |id| program.constants[id].data[channel]);
         // A step may take one value twice, so each of its gradients is added on its own.
-        let mut give = |at: usize, mut each: Box<dyn FnMut(&mut [f32]) + '_>| each(&mut flow[step.inputs[at]]);
+        let mut give = |at: usize, add_to: &mut dyn FnMut(&mut [f32])| add_to(&mut flow[step.inputs[at]]);
         match &step.kind {
             Kind::Conv {
                 size, weight, scale, ..
             } => {
                 let (x, kernel, sum) = (input(0), &program.constants[*weight].data, &mut sums_of[*weight]);
-                give(
-                    0,
-                    Box::new(|dx| {
-                        sums(size, |at, channel, taps| {
-                            let dy = dy[at] * factor(*scale, channel);
-                            if dy != 0.0 {
-                                taps.each(|x_at, w_at| {
-                                    sum[w_at] += dy * x[x_at];
-                                    dx[x_at] += dy * kernel[w_at];
-                                });
-                            }
-                        });
-                    }),
-                );
+                give(0, &mut |dx| {
+                    sums(size, |at, channel, taps| {
+                        let dy = dy[at] * factor(*scale, channel);
+                        if dy != 0.0 {
+                            taps.each(|x_at, w_at| {
+                                sum[w_at] += dy * x[x_at];
+                                dx[x_at] += dy * kernel[w_at];
+                            });
+                        }
+                    });
+                });
             }
-            Kind::Affine { scale, .. } => give(0, Box::new(|dx| each(dx, |at| dy[at] * factor(*scale, at % channels)))),
+            Kind::Affine { scale, .. } => give(0, &mut |dx| each(dx, |at| dy[at] * factor(*scale, at % channels))),
             Kind::Function(function) => {
                 let x = input(0);
-                give(0, Box::new(|dx| each(dx, |at| dy[at] * slope(*function, x[at]))));
+                give(0, &mut |dx| each(dx, |at| dy[at] * slope(*function, x[at])));
             }
             Kind::Binary(op) => {
                 let [a, b] = [input(0), input(1)];
@@ -262,31 +259,26 @@ impl Training {
                 let is_sum = matches!(op, Binary::Add | Binary::Subtract);
                 let sign = if *op == Binary::Subtract { -1.0 } else { 1.0 };
                 let of = |other: f32| if is_sum { 1.0 } else { other };
-                give(0, Box::new(|dx| each(dx, |at| dy[at] * of(b[place(at)]))));
-                give(
-                    1,
-                    Box::new(|dx| (0..dy.len()).for_each(|at| dx[place(at)] += dy[at] * of(a[at]) * sign)),
-                );
+                give(0, &mut |dx| each(dx, |at| dy[at] * of(b[place(at)])));
+                give(1, &mut |dx| {
+                    (0..dy.len()).for_each(|at| dx[place(at)] += dy[at] * of(a[at]) * sign)
+                });
             }
             Kind::Pool(size) => {
                 let x = input(0);
-                give(
-                    0,
-                    Box::new(|dx| {
-                        windows(size, |at, places, counted| match size.max {
-                            true => {
-                                let first =
-                                    |best: usize, place: &usize| if x[*place] > x[best] { *place } else { best };
-                                if let Some(start) = places.first() {
-                                    dx[places.iter().fold(*start, first)] += dy[at];
-                                }
+                give(0, &mut |dx| {
+                    windows(size, |at, places, counted| match size.max {
+                        true => {
+                            let first = |best: usize, place: &usize| if x[*place] > x[best] { *place } else { best };
+                            if let Some(start) = places.first() {
+                                dx[places.iter().fold(*start, first)] += dy[at];
                             }
-                            false => places.iter().for_each(|place| dx[*place] += dy[at] / counted as f32),
-                        });
-                    }),
-                );
+                        }
+                        false => places.iter().for_each(|place| dx[*place] += dy[at] / counted as f32),
+                    });
+                });
             }
-            Kind::Move(part) => give(0, Box::new(|dx| moved(part, |from, to| dx[from] += dy[to]))),
+            Kind::Move(part) => give(0, &mut |dx| moved(part, |from, to| dx[from] += dy[to])),
             // The other steps have no integers, so no network here has them.
             _ => {}
         }
