@@ -19,6 +19,8 @@ pub struct Start<'r> {
     pub epochs: u32,
     /// Steps per epoch.
     pub steps_per_epoch: u64,
+    /// The first epochs that train another network, as which the run begins.
+    pub beginning: u32,
     /// Steps done before resuming. Observers must remove the records of later steps.
     pub done: u64,
     /// The run folder, if there is one.

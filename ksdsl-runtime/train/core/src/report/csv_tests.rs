@@ -14,6 +14,7 @@ pub(in crate::report) fn start(done: u64) -> Start<'static> {
         classes: &[],
         epochs: 4,
         steps_per_epoch: 2,
+        beginning: 0,
         done,
         folder: None,
     }

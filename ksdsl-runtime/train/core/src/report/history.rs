@@ -123,6 +123,8 @@ pub struct History {
     pub steps: Vec<StepRow>,
     /// The epochs.
     pub epochs: Vec<EpochRow>,
+    /// How many of the first epochs trained another network; the best is none of them.
+    pub beginning: u32,
 }
 
 impl History {
@@ -139,6 +141,7 @@ impl History {
         Ok(Self {
             steps: read_rows(&folder.join(Self::STEPS))?,
             epochs: read_rows(&folder.join(Self::EPOCHS))?,
+            beginning: 0,
         })
     }
 
@@ -149,10 +152,11 @@ impl History {
         self
     }
 
-    /// The epoch of the best model: highest validation accuracy, then lowest validation loss; of a language model, lowest
+    /// The epoch of the best model of the run's network: highest validation accuracy, then lowest validation loss; of a language model, lowest
     /// validation loss.
     pub fn best(&self) -> Option<&EpochRow> {
-        let evaluated = self.epochs.iter().filter(|row| row.accuracy().is_some());
+        let own = self.epochs.iter().filter(|row| row.epoch > self.beginning);
+        let evaluated = own.filter(|row| row.accuracy().is_some());
         evaluated.reduce(|best, row| if row.is_better_than(best) { row } else { best })
     }
 

@@ -46,6 +46,7 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
     History {
         steps: (1..=steps).map(step).collect(),
         epochs: (1..=epochs).map(row).collect(),
+        beginning: 0,
     }
 }
 

@@ -73,6 +73,7 @@ impl<W: Write> Progress<W> {
 impl<W: Write> Observer for Progress<W> {
     fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         (self.epochs, self.unit) = (start.epochs, start.unit);
+        self.history.beginning = start.beginning;
         let template = "{prefix} {wide_bar} {eta} left\n  {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("━╸─"));

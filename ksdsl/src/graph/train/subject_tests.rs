@@ -1,0 +1,401 @@
+//! Runs that begin as a network with other sharing.
+
+use super::Subject;
+use crate::graph::train::{Classes, LanguageModel, Model, Training};
+use crate::ir::Network;
+use crate::spec::Spec;
+use ksdsl_checkpoint::File;
+use ksdsl_train_core::Recipe;
+use ksdsl_train_core::interrupt::Stop;
+use ksdsl_train_core::optim::{AdamW, Averaging, Method, Sgd, Statistics, floats};
+use ksdsl_train_core::record::{Epoch, Observer, Step};
+use ksdsl_train_core::text::{Choice, Text, Vocabulary};
+use ksdsl_train_core::trainer::learner::Learner as _;
+use ksdsl_train_core::trainer::{End, Outcome, TrainError, Trainer};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+fn network(text: &str) -> Network {
+    Spec::parse("nets.ksn", text).compile_one().unwrap().0
+}
+
+fn subject(own: &str, first: &str) -> Result<Subject, String> {
+    let mut subject = Subject::new(network(own), &[]);
+    subject.begin_as(network(first), &[], 1).map(|()| subject)
+}
+
+fn training(own: &str, first: &str, recipe: &Recipe) -> Training<Classes<'static>> {
+    let classes = Classes {
+        classes: 2,
+        validation: None,
+    };
+    subject(own, first).unwrap().training(recipe, classes)
+}
+
+const RATE: f64 = 0.1;
+const MOMENTUM: f64 = 0.5;
+const DECAY: f64 = 0.75;
+
+type Matrix = [[f64; 2]; 2];
+
+/// Two linear layers, `c . B A x`, with momentum and average by their definitions: PyTorch's `v = m v + g; w = w - r v`, and
+/// `a = d a + (1 - d) w` after a first copy. If they share, the gradient is the sum of both, as the multivariate chain rule
+/// says.
+struct ByHand {
+    shared: bool,
+    weights: [Matrix; 2],
+    velocities: [Matrix; 2],
+    averages: Option<[Matrix; 2]>,
+}
+
+fn each(f: impl Fn(usize, usize) -> f64) -> Matrix {
+    [0, 1].map(|i| [0, 1].map(|j| f(i, j)))
+}
+
+impl ByHand {
+    fn step(&mut self, x: [f64; 2], c: [f64; 2]) {
+        let [a, b] = self.weights;
+        let h = [0, 1].map(|i| a[i][0] * x[0] + a[i][1] * x[1]);
+        let back = [0, 1].map(|j| b[0][j] * c[0] + b[1][j] * c[1]);
+        let mut gradients = [each(|i, j| back[i] * x[j]), each(|i, j| c[i] * h[j])];
+        if self.shared {
+            gradients = [each(|i, j| gradients[0][i][j] + gradients[1][i][j]); 2];
+        }
+        for ((weight, velocity), gradient) in self.weights.iter_mut().zip(&mut self.velocities).zip(gradients) {
+            *velocity = each(|i, j| MOMENTUM * velocity[i][j] + gradient[i][j]);
+            *weight = each(|i, j| weight[i][j] - RATE * velocity[i][j]);
+        }
+        let now = self.weights;
+        self.averages = Some(match self.averages {
+            None => now,
+            Some(old) => [0, 1].map(|at| each(|i, j| DECAY * old[at][i][j] + (1.0 - DECAY) * now[at][i][j])),
+        });
+    }
+
+    /// The mean of the two, for everything.
+    fn share(&mut self) {
+        let mean = |of: [Matrix; 2]| [each(|i, j| (of[0][i][j] + of[1][i][j]) / 2.0); 2];
+        self.weights = mean(self.weights);
+        self.velocities = mean(self.velocities);
+        self.averages = self.averages.map(mean);
+        self.shared = true;
+    }
+}
+
+/// A tensor of the state of a training.
+fn tensor(training: &Training<Classes<'static>>, key: &str) -> Option<Vec<f64>> {
+    let state = training.state().unwrap();
+    let found = state.iter().find(|tensor| tensor.key == key)?;
+    Some(floats(&found.data).into_iter().map(f64::from).collect())
+}
+
+/// The tensors of both layers, shared or not.
+fn both(training: &Training<Classes<'static>>, prefix: &str) -> [Vec<f64>; 2] {
+    ["a", "b"].map(|layer| {
+        let own = tensor(training, &format!("{prefix}.{layer}.weight"));
+        own.unwrap_or_else(|| tensor(training, &format!("{prefix}.shared.k.weight")).unwrap())
+    })
+}
+
+const TWO: &str = "net two { input 2; a: linear(2, bias = false); b: linear(2, bias = false) }";
+const TIED: &str = "net tied { input 2; a: linear(2, bias = false); b: linear(2, bias = false); share a, b as k }";
+
+/// Three steps as one network, three as the other, in both directions.
+#[test]
+fn steps_after_the_switch_are_those_by_hand() {
+    let recipe = Recipe {
+        method: Sgd {
+            momentum: MOMENTUM,
+            nesterov: false,
+            decay: 0.0,
+            decoupled: 0.0,
+        }
+        .into(),
+        average: Some(Averaging {
+            decay: DECAY,
+            statistics: Statistics::Averaged,
+        }),
+        ..Recipe::default()
+    };
+    for (own, first) in [(TWO, TIED), (TIED, TWO)] {
+        let mut training = training(own, first, &recipe);
+        let matrix = |values: &Vec<f64>| each(|i, j| values[2 * i + j]);
+        let mut hand = ByHand {
+            shared: first == TIED,
+            weights: both(&training, "model").each_ref().map(matrix),
+            velocities: [[[0.0; 2]; 2]; 2],
+            averages: None,
+        };
+        for step in 0..6 {
+            if step == 3 {
+                training.end_beginning().unwrap();
+                if own == TIED {
+                    hand.share();
+                }
+                hand.shared = own == TIED;
+            }
+            let x = [(step as f32 * 0.7).sin(), 1.0 - 0.3 * step as f32];
+            let c = [0.5 + 0.1 * step as f32, (step as f32).cos()];
+            training.step_on(&[&x], (RATE, 0), |_| (0.0, vec![c.to_vec()])).unwrap();
+            hand.step(x.map(f64::from), c.map(f64::from));
+        }
+        for (prefix, expected) in [
+            ("model", hand.weights),
+            ("optimiser.velocity", hand.velocities),
+            ("average", hand.averages.unwrap()),
+        ] {
+            for (found, expected) in both(&training, prefix).iter().zip(expected) {
+                let pairs = found.iter().zip(expected.as_flattened());
+                let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                assert!(off < 2e-6, "{prefix}: {found:?}, not {expected:?}");
+            }
+        }
+        // Whether it shares at the end.
+        assert_eq!(tensor(&training, "model.a.weight").is_none(), own == TIED);
+        assert!(hand.weights[0] != hand.weights[1] || own == TIED);
+    }
+}
+
+/// A convolutional network whose four blocks share as the clause says.
+fn maps(clause: &str) -> String {
+    format!(
+        "net maps {{
+            input 2 x 6 x 6
+            stage s {{ repeat 4 {{ conv(2, kernel = 3, pad = 1, bias = true); batch_norm; relu }} }}
+            global_avg_pool
+            linear(3)
+            {clause}
+        }}"
+    )
+}
+
+const SHARED: &str = "share blocks in s with norms as k";
+
+fn adam() -> Recipe {
+    Recipe {
+        method: Method::AdamW(AdamW::default()),
+        average: Some(Averaging {
+            decay: 0.9,
+            statistics: Statistics::Averaged,
+        }),
+        ..Recipe::default()
+    }
+}
+
+fn images() -> Vec<f32> {
+    (0..3 * 72).map(|i| (i as f32 * 0.9).sin()).collect()
+}
+
+fn some_steps(training: &mut Training<Classes<'static>>) {
+    for step in 0..3 {
+        let gradient = (0..9).map(|i| ((i + step) as f32).cos()).collect();
+        training.step_on(&[&images()], (0.01, 0), |_| (0.0, vec![gradient])).unwrap();
+    }
+}
+
+fn state(training: &Training<Classes<'static>>) -> BTreeMap<String, Vec<u8>> {
+    let state = training.state().unwrap().into_iter();
+    state.map(|tensor| (tensor.key, tensor.data.to_vec())).collect()
+}
+
+/// Every tensor of the network that shares, its norms with their running statistics included, is copied to all layers that
+/// it served: the logits have the same bits.
+#[test]
+fn untying_copies_everything_and_keeps_the_function() {
+    let mut training = training(&maps(""), &maps(SHARED), &adam());
+    some_steps(&mut training);
+    let (before, logits) = (state(&training), training.model().infer(&images()).unwrap());
+    training.end_beginning().unwrap();
+    assert_eq!(training.model().infer(&images()).unwrap(), logits);
+    let after = state(&training);
+    // Of each block 7 tensors, 5 of them trained, with two moments, and all with an average; and those of the last layer.
+    assert_eq!((before.len(), after.len()), (7 * 2 + 2 * 5 + 8, 4 * (7 * 2 + 2 * 5) + 8));
+    for (key, value) in &after {
+        let parts: Vec<&str> = key.split('.').collect();
+        let at = parts.iter().position(|part| *part == "s");
+        let source = match at {
+            None => key.clone(),
+            Some(at) => {
+                let layer = parts[at + 2];
+                format!("{}.shared.k_{layer}.{}", parts[..at].join("."), parts[at + 3])
+            }
+        };
+        let expected = before.get(&source);
+        assert_eq!(Some(value), expected, "{key} of {source}");
+    }
+    // They are not tied any more.
+    some_steps(&mut training);
+    let state = state(&training);
+    assert!(state["model.s.0.conv.weight"] != state["model.s.1.conv.weight"]);
+    assert!(training.end_beginning().is_ok(), "nothing is left to do");
+}
+
+/// Kernels 0 1 0 1 become 0 0 1 1: each of them the mean of both; and from one to two nothing changes.
+#[test]
+fn other_groups_take_the_means_of_what_their_layers_had() {
+    let [one, cycle, halves] =
+        ["", " into cycle(2)", " into 2 groups"].map(|mapping| maps(&format!("share s[*].conv{mapping} as k")));
+    let mut changed = training(&halves, &cycle, &adam());
+    some_steps(&mut changed);
+    let prefixes = ["model", "average", "optimiser.first_moment", "optimiser.second_moment"];
+    let pair = |training: &_, prefix: &str| {
+        [0, 1].map(|kernel| tensor(training, &format!("{prefix}.shared.k.{kernel}.weight")).unwrap())
+    };
+    let before = prefixes.map(|prefix| pair(&changed, prefix));
+    changed.end_beginning().unwrap();
+    for (prefix, [a, b]) in prefixes.iter().zip(before) {
+        let mean: Vec<f64> = a.iter().zip(&b).map(|(a, b)| f64::from(((a + b) / 2.0) as f32)).collect();
+        assert!(a != b && pair(&changed, prefix) == [mean.clone(), mean], "{prefix}");
+    }
+    let mut changed = training(&cycle, &one, &adam());
+    some_steps(&mut changed);
+    let logits = changed.model().infer(&images()).unwrap();
+    let before = tensor(&changed, "optimiser.second_moment.shared.k.weight").unwrap();
+    changed.end_beginning().unwrap();
+    assert_eq!(changed.model().infer(&images()).unwrap(), logits);
+    assert_eq!(pair(&changed, "optimiser.second_moment"), [before.clone(), before]);
+}
+
+#[test]
+fn only_sharing_may_differ() {
+    let refused = |own: &str, first: &str| {
+        let error = subject(own, first).unwrap_err();
+        assert!(error.contains("because more than sharing differs: "), "{error}");
+        error
+    };
+    let own = maps("");
+    let error = refused(&own, &maps(SHARED).replace("kernel = 3, pad = 1", "kernel = 1"));
+    assert!(error.starts_with("`maps` cannot begin as `maps`,") && error.contains("`s[0].conv: conv"), "{error}");
+    let error = refused(&own, &maps(SHARED).replace("repeat 4", "repeat 3"));
+    assert!(error.contains("`s[3].conv: ") && error.contains("`global_avg_pool") || error.contains("layers"), "{error}");
+    let residual = own.replace("conv(2, kernel = 3, pad = 1, bias = true);", "residual { conv(2, kernel = 3, pad = 1, bias = true) };");
+    let error = refused(&own, &residual);
+    assert!(error.contains("connections") || error.contains("conv"), "{error}");
+    let error = refused(&own, &maps("share s[*].conv with private low_rank(1) as k"));
+    assert!(error.contains("`s.0.conv.low_rank_a`") && error.contains("private parts"), "{error}");
+    let bank = maps("share s[*].conv into bank(2) as k");
+    let error = refused(&own, &bank);
+    assert!(error.contains("`shared.k.weight`") && error.contains("a bank"), "{error}");
+    assert!(subject(&maps("share s[*].conv with private low_rank(1) as k"), &maps("share s[*].conv into 2 groups with private low_rank(1) as k")).is_ok());
+}
+
+const WORDS: &str = "
+net words(shared = false) {
+    input 6 of 256
+    embedding(8)
+    stage h { repeat 2 { residual { layer_norm; up: linear(16); gelu; dropout(0.3); down: linear(8) } } }
+    head: linear(256, bias = false)
+    share blocks in h with norms as block when shared
+}";
+
+fn words(begins_shared: bool, epochs: u32) -> LanguageModel {
+    let spec = |shared: bool| Spec::parse("words.ksn", WORDS).set("shared", shared);
+    let network = |shared| spec(shared).compile_one().unwrap().0;
+    let settings = |shared: bool| [("shared".to_owned(), shared.into())];
+    let own = !begins_shared;
+    let mut model = LanguageModel::of(network(own), &settings(own)).unwrap();
+    if epochs > 0 {
+        model.begin_as(network(!own), &settings(!own), epochs).unwrap();
+    }
+    model
+}
+
+/// Requests a stop after a step, or at the end of an epoch.
+struct StopAt(u64, u32, Stop);
+
+impl Observer for StopAt {
+    fn step(&mut self, step: &Step) -> io::Result<()> {
+        if step.number == self.0 {
+            self.2.stop();
+        }
+        Ok(())
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) -> io::Result<()> {
+        if epoch.number == self.1 {
+            self.2.stop();
+        }
+        Ok(())
+    }
+}
+
+fn train(of: &LanguageModel, folder: &Path, (step, epoch): (u64, u32)) -> Result<Outcome, String> {
+    let recipe = Recipe {
+        steps: Some(11),
+        steps_per_epoch: Some(4),
+        batch: 5,
+        average: Some(Averaging {
+            decay: 0.8,
+            statistics: Statistics::Copied,
+        }),
+        ..Recipe::nanogpt()
+    };
+    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
+    let text = Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap();
+    let stop = Stop::new();
+    let mut observer = StopAt(step, epoch, stop.clone());
+    let trainer = Trainer::new(recipe).start_or_resume(folder).stop(stop).observer(&mut observer);
+    of.train(trainer, &text).map_err(|error| error.to_string())
+}
+
+fn folders() -> [tempfile::TempDir; 2] {
+    [(); 2].map(|()| tempfile::tempdir().unwrap())
+}
+
+/// Interrupted before the switch, at its epoch's last step, right after it, and later: the same bits, in both directions.
+#[test]
+fn runs_resume_to_the_same_bits_around_the_switch() {
+    for begins_shared in [true, false] {
+        let of = words(begins_shared, 1);
+        let folders = folders();
+        let [whole, parts] = folders.each_ref().map(|folder| folder.path());
+        let expected = train(&of, whole, (0, 0)).unwrap();
+        assert_eq!((expected.end, expected.steps), (End::Finished, 11));
+        // The best model is one of the network that is trained.
+        assert!(expected.best.is_some_and(|best| best.epoch > 1));
+        for (at, done) in [((2, 0), 2), ((4, 0), 4), ((0, 1), 4), ((7, 0), 7)] {
+            let outcome = train(&of, parts, at).unwrap();
+            assert_eq!((outcome.end, outcome.steps), (End::Interrupted, done));
+            assert_eq!(parts.join("best.safetensors").exists(), false, "{at:?}");
+        }
+        assert_eq!(train(&of, parts, (0, 0)).unwrap(), expected);
+        for name in ["model", "averaged", "best"] {
+            let [a, b] = [whole, parts].map(|folder| std::fs::read(folder.join(format!("{name}.safetensors"))).unwrap());
+            assert!(a == b, "{name}");
+            let mut model = Model::new(of.network(), 5);
+            model.load(&whole.join(format!("{name}.safetensors"))).unwrap();
+        }
+    }
+}
+
+/// Before the switch the run is that of the other network, bit for bit.
+#[test]
+fn the_beginning_is_a_run_of_the_other_network() {
+    let folders = folders();
+    let [begun, other] = folders.each_ref().map(|folder| folder.path());
+    train(&words(true, 1), begun, (3, 0)).unwrap();
+    train(&words(false, 0), other, (3, 0)).unwrap();
+    let [begun, other] = [begun, other].map(|folder| File::read(&folder.join("last.safetensors")).unwrap());
+    let keys = |file: &File| file.keys().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(keys(&begun), keys(&other));
+    let tensors = keys(&begun).into_iter().filter(|key| key != "progress");
+    assert!(tensors.clone().count() > 20);
+    tensors.for_each(|key| assert!(begun.get(&key) == other.get(&key), "{key}"));
+}
+
+#[test]
+fn a_run_ends_as_its_own_network() {
+    let folder = tempfile::tempdir().unwrap();
+    // 11 steps are 3 epochs of 4.
+    let error = train(&words(true, 3), folder.path(), (0, 0)).unwrap_err();
+    let expected = TrainError::Beginning { epochs: 3, of: 3 }.to_string();
+    assert!(error.contains(&expected) && error.contains("it cannot begin with 3 of another network"), "{error}");
+    assert!(folder.path().read_dir().unwrap().next().is_none());
+    // Another beginning is another run.
+    train(&words(true, 1), folder.path(), (2, 0)).unwrap();
+    let error = train(&words(true, 2), folder.path(), (0, 0)).unwrap_err();
+    assert!(error.contains("`beginning.epochs` was 1 and is now 2"), "{error}");
+    let error = train(&words(true, 0), folder.path(), (0, 0)).unwrap_err();
+    assert!(error.contains("`beginning.epochs` was 1 and is now unset"), "{error}");
+}
