@@ -204,11 +204,14 @@ impl<'e> Additions<'e> {
             .zip(numbers(kernel, &shared)?)
             .for_each(|(own, shared)| *own -= shared);
         let factors = svd::truncated(&difference, columns.max(1), rank);
-        let mut values_of_a = numbers(kernel, &View {
-            data: &start(a, &[rank as u64, columns as u64], Kind::F64)?,
-            kind: Kind::F64,
-            shape: &[],
-        })?;
+        let mut values_of_a = numbers(
+            kernel,
+            &View {
+                data: &start(a, &[rank as u64, columns as u64], Kind::F64)?,
+                kind: Kind::F64,
+                shape: &[],
+            },
+        )?;
         let mut values_of_b = vec![0.0; rows * rank];
         let rows_of_a = values_of_a.chunks_exact_mut(columns.max(1));
         for (at, ((row, right), left)) in rows_of_a.zip(&factors.right).zip(&factors.left).enumerate() {

@@ -47,7 +47,13 @@ fn numbers(tensor: &Tensor<'_>) -> Vec<f64> {
             let values = tensor.data.as_chunks().0.iter();
             values.map(|value| f32::from_le_bytes(*value).into()).collect()
         }
-        _ => tensor.data.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value)).collect(),
+        _ => tensor
+            .data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|value| f64::from_le_bytes(*value))
+            .collect(),
     }
 }
 
@@ -97,7 +103,10 @@ fn fused(kind: Kind, shape: &[u64], rank: u64) -> (Vec<Tensor<'static>>, Vec<Vec
         shape: tensor.shape.clone(),
         kind: tensor.kind,
     };
-    (tensors.iter().map(owned).collect(), unrolled.iter().map(numbers).collect())
+    (
+        tensors.iter().map(owned).collect(),
+        unrolled.iter().map(numbers).collect(),
+    )
 }
 
 fn distance(a: &[f64], b: &[f64]) -> f64 {
@@ -124,7 +133,10 @@ fn what_is_left_out_is_the_tail_of_the_singular_values() {
                 let left = values[at][rank as usize..].iter().map(|value| value * value);
                 let expected = left.sum::<f64>().sqrt();
                 let found = distance(layer, &weights(at));
-                assert!((found - expected).abs() < 1e-7, "{shape:?}, rank {rank}: {found}, not {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-7,
+                    "{shape:?}, rank {rank}: {found}, not {expected}"
+                );
             }
         }
     }
@@ -183,8 +195,16 @@ fn no_size_is_too_large_or_too_small() {
         let file = File::parse(to_bytes(&layers, &[])).unwrap();
         let tensors = fuse(&file, &expected, &shared, &private, Method::Svd).unwrap();
         let fused = File::parse(to_bytes(&tensors, &shared)).unwrap();
-        for (layer, kernel) in unroll(&fused, &expected, &shared, &private, &[]).unwrap().iter().zip(kernels) {
-            let off = numbers(layer).iter().zip(kernel).map(|(a, b)| (a - b).abs() / size).fold(0.0, f64::max);
+        for (layer, kernel) in unroll(&fused, &expected, &shared, &private, &[])
+            .unwrap()
+            .iter()
+            .zip(kernels)
+        {
+            let off = numbers(layer)
+                .iter()
+                .zip(kernel)
+                .map(|(a, b)| (a - b).abs() / size)
+                .fold(0.0, f64::max);
             assert!(off < 1e-14, "{off}");
         }
     }

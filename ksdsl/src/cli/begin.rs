@@ -44,7 +44,10 @@ impl BeginOptions {
         };
         let (set, nets): (Vec<&String>, Vec<&String>) = self.begin_as.iter().partition(|text| text.contains('='));
         if nets.len() > 1 {
-            return Err(Usage(format!("--begin-as names two networks, `{}` and `{}`", nets[0], nets[1])));
+            return Err(Usage(format!(
+                "--begin-as names two networks, `{}` and `{}`",
+                nets[0], nets[1]
+            )));
         }
         let set = set.into_iter().map(|text| setting(text)).collect::<Result<_, _>>();
         Ok(Some(Begin {

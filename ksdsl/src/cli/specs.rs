@@ -188,7 +188,10 @@ pub(super) fn spec_of(run: &Description) -> Result<(Spec, Vec<(String, Value)>),
     stored((&run.specification, &run.network), &run.settings)
 }
 
-fn stored((text, name): (&str, &str), texts: &BTreeMap<String, String>) -> Result<(Spec, Vec<(String, Value)>), String> {
+fn stored(
+    (text, name): (&str, &str),
+    texts: &BTreeMap<String, String>,
+) -> Result<(Spec, Vec<(String, Value)>), String> {
     let mut settings = Vec::new();
     for (name, text) in texts {
         let value = Value::parse(text).ok_or_else(|| format!("run.json: `settings.{name}` is `{text}`: no value"))?;

@@ -98,21 +98,46 @@ fn what_the_mean_lacks_goes_into_low_rank_updates() {
     convert(&folder, "fuse", "own.safetensors", "shared.safetensors", &svd);
     let numbers = |file, key: &str| -> Vec<f32> {
         let bytes = values(&folder, file, key).unwrap();
-        bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+        bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|value| f32::from_le_bytes(*value))
+            .collect()
     };
     let near = |found: &[f32], expected: &[f32]| {
         let pairs = found.iter().zip(expected);
-        assert!(pairs.clone().all(|(a, b)| (a - b).abs() < 1e-5), "{found:?}, not {expected:?}");
+        assert!(
+            pairs.clone().all(|(a, b)| (a - b).abs() < 1e-5),
+            "{found:?}, not {expected:?}"
+        );
     };
     near(
         &numbers("shared.safetensors", "shared.scaled.weight"),
         &[13.0 / 3.0, 15.0 / 3.0, 17.0 / 3.0, 21.0 / 3.0],
     );
-    convert(&folder, "unroll", "shared.safetensors", "unrolled.safetensors", &svd[..2]);
+    convert(
+        &folder,
+        "unroll",
+        "shared.safetensors",
+        "unrolled.safetensors",
+        &svd[..2],
+    );
     for (layer, expected) in LAYERS.iter().enumerate() {
-        near(&numbers("unrolled.safetensors", &format!("s.{layer}.linear.weight")), expected);
+        near(
+            &numbers("unrolled.safetensors", &format!("s.{layer}.linear.weight")),
+            expected,
+        );
     }
-    let refused = folder.ksn(&["fuse", "net.ksn", "own.safetensors", "-o", "new.safetensors", "--method", "svd"]);
+    let refused = folder.ksn(&[
+        "fuse",
+        "net.ksn",
+        "own.safetensors",
+        "-o",
+        "new.safetensors",
+        "--method",
+        "svd",
+    ]);
     assert_eq!(refused.status, Some(1));
     assert!(
         refused.stderr.contains("`shared.ends.weight`") && refused.stderr.contains("`with private low_rank(4)`"),

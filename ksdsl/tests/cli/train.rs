@@ -145,7 +145,10 @@ fn a_run_begins_as_a_network_with_other_sharing() {
     let text = folder.printed(&["compare", "runs", "--out", "comparison"]);
     assert!(text.contains("(epoch 2)") && text.contains(label), "{text}");
     // The run folder is enough to resume it.
-    let (whole, model) = (read("model.safetensors"), folder.path().join(run).join("model.safetensors"));
+    let (whole, model) = (
+        read("model.safetensors"),
+        folder.path().join(run).join("model.safetensors"),
+    );
     fs::remove_file(&model).unwrap();
     folder.printed(&["train", "--resume", run]);
     assert!(fs::read(model).unwrap() == whole);
@@ -178,7 +181,10 @@ fn beginnings_that_do_not_fit_are_explained() {
         deeper.contains("`tiny` cannot begin as `tiny(depth = 3)`, because more than sharing differs: "),
         "{deeper}"
     );
-    assert!(refused(&with(&["--resume", "runs/any", "--begin-as", "shared=false"], &one)).contains("resumes with its own settings"));
+    assert!(
+        refused(&with(&["--resume", "runs/any", "--begin-as", "shared=false"], &one))
+            .contains("resumes with its own settings")
+    );
 }
 
 #[test]

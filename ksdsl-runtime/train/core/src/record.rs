@@ -46,6 +46,8 @@ pub struct Step {
     pub seconds: f64,
     /// Seconds of these spent waiting for data.
     pub waited: f64,
+    /// Seconds that processors worked for the process meanwhile, all threads together, if the system says so.
+    pub processor: Option<f64>,
 }
 
 /// Emitted after each epoch.
@@ -63,6 +65,8 @@ pub struct Epoch {
     pub seconds: f64,
     /// Seconds of these spent waiting for data.
     pub waited: f64,
+    /// Seconds that processors worked for the process meanwhile, all threads together, if the system says so.
+    pub processor: Option<f64>,
     /// Number of training images, or tokens.
     pub images: usize,
     /// The model's evaluation on the validation set, if due.

@@ -211,7 +211,10 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
         let states = self.optimiser.method().states().iter();
         let states = states.map(|state| (format!("optimiser.{state}."), true));
         let mut carried = HashMap::new();
-        for (prefix, trained) in [("model.".to_owned(), false), ("average.".to_owned(), false)].into_iter().chain(states) {
+        for (prefix, trained) in [("model.".to_owned(), false), ("average.".to_owned(), false)]
+            .into_iter()
+            .chain(states)
+        {
             let tensors = carry(&state, (&prefix, trained), [&self.model, &next]);
             let tensors = tensors.map_err(|problems| TrainError::Unlike(problems.to_string()))?;
             carried.extend(tensors.into_iter().map(|tensor| (tensor.key, tensor.data)));
@@ -220,7 +223,7 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
         self.model = next;
         self.optimiser.know(&self.model.slots);
         self.set(self.optimiser.steps(), has_average, |key| {
-            carried.get(key).map_or(&[], |data| data.as_ref())
+            carried.get(key).map_or([].as_slice(), |data| data.as_ref())
         })
     }
 }

@@ -98,7 +98,9 @@ fn check(own: &Network, first: &Network) -> Result<(), String> {
     let [ours, theirs] = [unrolled(own)?, unrolled(first)?];
     let all = ours.keys().chain(theirs.keys());
     match all.into_iter().find(|key| ours.get(*key) != theirs.get(*key)) {
-        Some(key) => Err(format!("the tensor `{key}` of their layers (private parts must be the same)")),
+        Some(key) => Err(format!(
+            "the tensor `{key}` of their layers (private parts must be the same)"
+        )),
         None => Ok(()),
     }
 }
@@ -111,7 +113,9 @@ fn unrolled(network: &Network) -> Result<BTreeMap<String, Vec<u64>>, String> {
             None => vec![key],
             Some((visits, true)) => visits,
             Some((_, false)) => {
-                return Err(format!("layers make their kernels of `{key}` (transposed, slices, a bank)"));
+                return Err(format!(
+                    "layers make their kernels of `{key}` (transposed, slices, a bank)"
+                ));
             }
         };
         all.extend(keys.into_iter().map(|key| (key, shape.clone())));
@@ -142,8 +146,18 @@ pub(super) fn carry(
         file
     };
     let shared = |model: &Model| -> Vec<_> {
-        let kept = |key: &str| model.slots.iter().any(|slot| slot.key == key && (slot.trained || !trained));
-        model.shared.iter().filter(|shared| kept(&shared.key)).cloned().collect()
+        let kept = |key: &str| {
+            model
+                .slots
+                .iter()
+                .any(|slot| slot.key == key && (slot.trained || !trained))
+        };
+        model
+            .shared
+            .iter()
+            .filter(|shared| kept(&shared.key))
+            .cloned()
+            .collect()
     };
     let expected = |model: &Model| -> Vec<_> {
         let slots = model.slots.iter().filter(|slot| slot.trained || !trained);
@@ -165,3 +179,7 @@ pub(super) fn carry(
 #[cfg(test)]
 #[path = "subject_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "switch_tests.rs"]
+mod switch_tests;

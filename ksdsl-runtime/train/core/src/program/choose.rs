@@ -74,7 +74,8 @@ pub(super) fn folder_name(data: &str, network: &Facts, seed: u64) -> String {
         format!("{network}{}", settings.collect::<String>())
     };
     let beginning = network.beginning.as_ref();
-    let beginning = beginning.map(|first| format!("-after_{}_{}", first.epochs, named(&first.network, &first.settings)));
+    let beginning =
+        beginning.map(|first| format!("-after_{}_{}", first.epochs, named(&first.network, &first.settings)));
     let network = named(&network.name, &network.settings);
     format!("{data}-{network}{}-{seed}", beginning.unwrap_or_default())
 }

@@ -149,7 +149,7 @@ impl<'o> Plan<'o> {
             let checked = recipe(net.recipe(), self.options, seed).and_then(|recipe| {
                 // How many epochs steps are only data say.
                 if recipe.steps.is_none() {
-                    beginning(net.facts(), recipe.epochs)?;
+                    beginning(net.facts(), recipe.epochs).map_err(|error| error.to_string())?;
                 }
                 Ok(recipe)
             });

@@ -65,6 +65,8 @@ pub struct EpochRow {
     pub validation_bits_per_byte: Option<f64>,
     #[serde(default)]
     pub averaged_bits_per_byte: Option<f64>,
+    #[serde(default)]
+    pub processor_seconds: Option<f64>,
 }
 
 impl From<&Epoch> for EpochRow {
@@ -86,6 +88,7 @@ impl From<&Epoch> for EpochRow {
             averaged_top5: averaged.and_then(|evaluation| evaluation.top5),
             validation_bits_per_byte: validation.and_then(Evaluation::bits_per_byte),
             averaged_bits_per_byte: averaged.and_then(Evaluation::bits_per_byte),
+            processor_seconds: epoch.processor,
         }
     }
 }

@@ -41,6 +41,7 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
             averaged_top5: None,
             validation_bits_per_byte: None,
             averaged_bits_per_byte: None,
+            processor_seconds: None,
         }
     };
     History {

@@ -77,7 +77,10 @@ fn first_difference(stored: &str, requested: &str) -> [Option<String>; 2] {
 /// The values of a description, by path.
 fn leaves(description: &Description) -> BTreeMap<String, Value> {
     let mut description = description.clone();
-    let beginning = description.beginning.as_mut().map(|beginning| &mut beginning.specification);
+    let beginning = description
+        .beginning
+        .as_mut()
+        .map(|beginning| &mut beginning.specification);
     for text in beginning.into_iter().chain([&mut description.specification]) {
         *text = words(text);
     }

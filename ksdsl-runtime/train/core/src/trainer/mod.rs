@@ -13,6 +13,7 @@ pub use outcome::Outcome;
 #[cfg(feature = "program")]
 pub(crate) use session::beginning;
 
+use crate::clock::Clock;
 use crate::data::{Dataset, Scaling, Sizes};
 use crate::interrupt::Stop;
 use crate::metrics::Evaluation;
@@ -277,7 +278,7 @@ impl<'t> Trainer<'t> {
         let steps = session.steps_of_epoch();
         let mut batches = source.epoch(epoch, from);
         while session.progress.step < steps {
-            let start = Instant::now();
+            let start = Clock::now();
             let Some(batch) = batches.next() else {
                 return Err(session.source_error(format!(
                     "the source ended early: `steps_per_epoch` is {}",

@@ -2,6 +2,7 @@
 
 use super::error::{Diverged, TrainError};
 use super::learner::Learner;
+use crate::clock::Clock;
 use crate::metrics::Evaluation;
 use crate::optim::floats;
 use crate::progress::Progress;
@@ -12,7 +13,6 @@ use crate::run::{Checkpoint, Facts, RunError, RunFolder};
 use crate::source::Batch;
 use crate::task::TaskError;
 use ksdsl_checkpoint::{Expected, Kind};
-use std::time::Instant;
 
 /// A run in progress.
 pub(super) struct Session<'s, B> {
@@ -81,11 +81,12 @@ impl<'s, B: Batch> Session<'s, B> {
     }
 
     /// Runs a step on a batch; `start` is when waiting for the batch began.
-    pub(super) fn step(&mut self, batch: &B, start: Instant) -> Result<Step, TrainError> {
-        let waited = start.elapsed().as_secs_f64();
+    pub(super) fn step(&mut self, batch: &B, start: Clock) -> Result<Step, TrainError> {
+        let waited = start.seconds();
         let rate = self.recipe.rate_at(self.progress.steps, self.per_epoch);
         let norm = self.descend(batch, rate)?;
-        let (seconds, loss, count) = (start.elapsed().as_secs_f64(), self.loss, batch.len());
+        let (seconds, loss, count) = (start.seconds(), self.loss, batch.len());
+        let processor = start.processor_seconds();
         let progress = &mut self.progress;
         progress.step += 1;
         progress.steps += 1;
@@ -94,6 +95,7 @@ impl<'s, B: Batch> Session<'s, B> {
         progress.images += count;
         progress.seconds += seconds;
         progress.waited += waited;
+        progress.processor += processor.unwrap_or(0.0);
         progress.rate = rate;
         progress.gradient_norm = Some(norm);
         Ok(Step {
@@ -105,6 +107,7 @@ impl<'s, B: Batch> Session<'s, B> {
             images: count,
             seconds,
             waited,
+            processor,
         })
     }
 
@@ -289,7 +292,7 @@ impl<'s, B: Batch> Session<'s, B> {
 }
 
 /// The epochs with another network at the beginning of a run of so many.
-pub(super) fn beginning(network: &Facts, of: u32) -> Result<u32, TrainError> {
+pub(crate) fn beginning(network: &Facts, of: u32) -> Result<u32, TrainError> {
     match network.beginning.as_ref().map_or(0, |beginning| beginning.epochs) {
         epochs if epochs > 0 && epochs >= of => Err(TrainError::Beginning { epochs, of }),
         epochs => Ok(epochs),
