@@ -54,8 +54,9 @@ mod tests {
             let own = Clock::now();
             while own.processor_seconds().unwrap() < 0.02 {}
         };
-        let threads = [(); 2].map(|()| std::thread::spawn(spin));
-        threads.map(|thread| thread.join().unwrap());
+        for thread in [(); 2].map(|()| std::thread::spawn(spin)) {
+            thread.join().unwrap();
+        }
         let (processor, seconds) = (start.processor_seconds().unwrap(), start.seconds());
         let cores = std::thread::available_parallelism().unwrap().get() as f64;
         assert!(processor >= 0.02 && seconds > 0.0, "{processor} in {seconds}");

@@ -55,10 +55,14 @@ impl Subject {
             specification: network.text.clone(),
             settings: texts(settings),
         };
+        let names = || format!("`{}` cannot begin as `{}`", self.facts.label(), beginning.label());
         check(&self.network, &network).map_err(|what| {
-            let (own, other) = (self.facts.label(), beginning.label());
-            format!("`{own}` cannot begin as `{other}`, because more than sharing differs: {what}")
+            let names = names();
+            format!("{names}, because more than sharing differs: {what}; `ksn diff` shows all that differs")
         })?;
+        if tensors(&self.network) == tensors(&network) {
+            return Err(format!("{}, because it shares the same", names()));
+        }
         self.facts.beginning = Some(beginning);
         self.beginning = Some(network);
         Ok(())
@@ -82,10 +86,14 @@ fn texts(settings: &[(String, Value)]) -> BTreeMap<String, String> {
 /// Whether networks are the same but for which layers share; the error is the first other difference.
 fn check(own: &Network, first: &Network) -> Result<(), String> {
     for (ours, theirs) in own.layers.iter().zip(&first.layers) {
-        let (ours, theirs) = [ours, theirs].map(|layer| (layer.path.to_string(), &layer.op)).into();
-        if ours != theirs {
-            let [ours, theirs] = [ours, theirs].map(|(path, op)| format!("`{path}: {op:?}`"));
-            return Err(format!("{ours} and {theirs}"));
+        if ours.path != theirs.path {
+            return Err(format!(
+                "the layer `{}` is where the other has `{}`",
+                ours.path, theirs.path
+            ));
+        }
+        if ours.op != theirs.op {
+            return Err(format!("the layer `{}`", ours.path));
         }
     }
     let counts = [own, first].map(|network| network.layers.len());
@@ -93,14 +101,12 @@ fn check(own: &Network, first: &Network) -> Result<(), String> {
         return Err(format!("{} and {} layers", counts[0], counts[1]));
     }
     if connections(own) != connections(first) {
-        return Err("the connections of their layers".to_owned());
+        return Err("the connections of layers".to_owned());
     }
     let [ours, theirs] = [unrolled(own)?, unrolled(first)?];
     let all = ours.keys().chain(theirs.keys());
     match all.into_iter().find(|key| ours.get(*key) != theirs.get(*key)) {
-        Some(key) => Err(format!(
-            "the tensor `{key}` of their layers (private parts must be the same)"
-        )),
+        Some(key) => Err(format!("only one has `{key}`")),
         None => Ok(()),
     }
 }
@@ -113,9 +119,7 @@ fn unrolled(network: &Network) -> Result<BTreeMap<String, Vec<u64>>, String> {
             None => vec![key],
             Some((visits, true)) => visits,
             Some((_, false)) => {
-                return Err(format!(
-                    "layers make their kernels of `{key}` (transposed, slices, a bank)"
-                ));
+                return Err(format!("layers transpose, slice or combine `{key}`"));
             }
         };
         all.extend(keys.into_iter().map(|key| (key, shape.clone())));

@@ -261,44 +261,33 @@ fn other_groups_take_the_means_of_what_their_layers_had() {
 
 #[test]
 fn only_sharing_may_differ() {
-    let refused = |own: &str, first: &str| {
-        let error = subject(own, first).unwrap_err();
-        assert!(error.contains("because more than sharing differs: "), "{error}");
-        error
-    };
     let own = maps("");
-    let error = refused(&own, &maps(SHARED).replace("kernel = 3, pad = 1", "kernel = 1"));
-    assert!(
-        error.starts_with("`maps` cannot begin as `maps`,") && error.contains("`s[0].conv: conv"),
-        "{error}"
+    let refused = |first: &str, expected: &str| {
+        let error = subject(&own, first).unwrap_err();
+        let text = format!("`maps` cannot begin as `maps`, because more than sharing differs: {expected}; `ksn diff`");
+        assert!(error.starts_with(&text), "{error}, not {text}");
+    };
+    let shared = maps(SHARED);
+    refused(
+        &shared.replace("kernel = 3, pad = 1", "kernel = 1"),
+        "the layer `s[0].conv`",
     );
-    let error = refused(&own, &maps(SHARED).replace("repeat 4", "repeat 3"));
-    assert!(
-        error.contains("`s[3].conv: ") && error.contains("`global_avg_pool") || error.contains("layers"),
-        "{error}"
+    refused(
+        &shared.replace("repeat 4", "repeat 3"),
+        "the layer `s[3].conv` is where the other has `global_avg_pool`",
     );
-    let residual = own.replace(
-        "conv(2, kernel = 3, pad = 1, bias = true);",
-        "residual { conv(2, kernel = 3, pad = 1, bias = true) };",
+    refused(&shared.replace("linear(3)", "linear(3); linear(3)"), "12 and 13 layers");
+    let conv = "conv(2, kernel = 3, pad = 1, bias = true);";
+    let skipped = "keep before; conv(2, kernel = 3, pad = 1, bias = true); from before;";
+    refused(&own.replace(conv, skipped), "the connections of layers");
+    let low_rank = maps("share s[*].conv with private low_rank(1) as k");
+    refused(&low_rank, "only one has `s.0.conv.low_rank_a`");
+    refused(
+        &maps("share s[*].conv into bank(2) as k"),
+        "layers transpose, slice or combine `shared.k.weight`",
     );
-    let error = refused(&own, &residual);
-    assert!(error.contains("connections") || error.contains("conv"), "{error}");
-    let error = refused(&own, &maps("share s[*].conv with private low_rank(1) as k"));
-    assert!(
-        error.contains("`s.0.conv.low_rank_a`") && error.contains("private parts"),
-        "{error}"
-    );
-    let bank = maps("share s[*].conv into bank(2) as k");
-    let error = refused(&own, &bank);
-    assert!(
-        error.contains("`shared.k.weight`") && error.contains("a bank"),
-        "{error}"
-    );
-    assert!(
-        subject(
-            &maps("share s[*].conv with private low_rank(1) as k"),
-            &maps("share s[*].conv into 2 groups with private low_rank(1) as k")
-        )
-        .is_ok()
-    );
+    let halves = maps("share s[*].conv into 2 groups with private low_rank(1) as k");
+    assert!(subject(&low_rank, &halves).is_ok());
+    let same = subject(&shared, &shared).unwrap_err();
+    assert_eq!(same, "`maps` cannot begin as `maps`, because it shares the same");
 }

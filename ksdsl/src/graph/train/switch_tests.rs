@@ -18,7 +18,7 @@ net words(shared = false) {
     embedding(8)
     stage h { repeat 2 { residual { layer_norm; up: linear(16); gelu; dropout(0.3); down: linear(8) } } }
     head: linear(256, bias = false)
-    share blocks in h with norms as block when shared
+    share blocks in h with norms as k when shared
 }";
 
 fn words(begins_shared: bool, epochs: u32) -> LanguageModel {
