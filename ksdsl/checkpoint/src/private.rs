@@ -151,11 +151,14 @@ pub(crate) fn start(tensor: &Private, shape: &[u64], kind: Kind) -> Result<Vec<u
     Ok(bytes(kind, &values))
 }
 
+/// A tensor that a layer has of its own, with its sizes.
+type Factor<'e> = (&'e Private, &'e [u64]);
+
 /// The additions of low rank of a network, filled with what shared kernels lack of those that layers had.
 #[derive(Debug, Default)]
 pub(crate) struct Additions<'e> {
-    /// By the kernel they are added to: A and B, each with its sizes.
-    parts: HashMap<&'e str, [Option<(&'e Private, &'e [u64])>; 2]>,
+    /// A and B by the kernel they are added to.
+    parts: HashMap<&'e str, [Option<Factor<'e>>; 2]>,
     /// By their keys.
     filled: HashMap<&'e str, Vec<u8>>,
 }

@@ -23,7 +23,8 @@ pub(crate) fn truncated(matrix: &[f64], columns: usize, rank: usize) -> Factors 
         left: Vec::new(),
         right: Vec::new(),
     };
-    if largest == 0.0 || !largest.is_finite() {
+    // What is no number has no decomposition; its mean is none either.
+    if largest == 0.0 || matrix.iter().any(|value| !value.is_finite()) {
         return none;
     }
     let rows = matrix.len() / columns;

@@ -210,6 +210,25 @@ fn no_size_is_too_large_or_too_small() {
     }
 }
 
+/// A layer that diverged leaves the updates of all that share with it at their start, and takes no time.
+#[test]
+fn what_is_no_number_has_no_update() {
+    let (expected, shared, private) = network(&[3, 4], 2);
+    for broken in [f64::NAN, f64::INFINITY] {
+        let layers = [0, 1, 2].map(|at| {
+            let mut values = weights(at);
+            if at == 1 {
+                values[5] = broken;
+            }
+            tensor(format!("{}.weight", LAYERS[at]), Kind::F64, &[3, 4], &values)
+        });
+        let file = File::parse(to_bytes(&layers, &[])).unwrap();
+        let tensors = fuse(&file, &expected, &shared, &private, Method::Svd).unwrap();
+        assert!(!numbers(&tensors[0])[5].is_finite());
+        assert!(tensors[1..].iter().step_by(2).all(|b| numbers(b) == [0.0; 6]));
+    }
+}
+
 #[test]
 fn a_network_without_updates_is_refused_with_the_clause() {
     let (expected, shared, private) = network(&[3, 4], 0);

@@ -276,7 +276,7 @@ fn only_sharing_may_differ() {
         &shared.replace("repeat 4", "repeat 3"),
         "the layer `s[3].conv` is where the other has `global_avg_pool`",
     );
-    refused(&shared.replace("linear(3)", "linear(3); linear(3)"), "12 and 13 layers");
+    refused(&shared.replace("linear(3)", "linear(3); linear(3)"), "14 and 15 layers");
     let conv = "conv(2, kernel = 3, pad = 1, bias = true);";
     let skipped = "keep before; conv(2, kernel = 3, pad = 1, bias = true); from before;";
     refused(&own.replace(conv, skipped), "the connections of layers");
