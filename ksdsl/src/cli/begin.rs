@@ -8,13 +8,16 @@ use std::error::Error;
 use std::num::NonZeroU32;
 use std::path::Path;
 
+/// Values of parameters.
+pub(super) type Set = Vec<(String, Value)>;
+
 /// A network of the same file, which differs in sharing alone.
 #[derive(Clone, Debug)]
 pub(super) struct Begin {
     /// Its name; without it that of the network that is trained.
     pub(super) net: Option<String>,
     /// Values of its parameters that differ from those of the network that is trained.
-    pub(super) set: Vec<(String, Value)>,
+    pub(super) set: Set,
     /// How many epochs.
     pub(super) epochs: NonZeroU32,
 }
@@ -64,8 +67,8 @@ impl Begin {
         &self,
         (file, choice): (&Path, &Choice),
         values: &[(String, Value)],
-    ) -> Result<(Network, Vec<(String, Value)>), Box<dyn Error>> {
-        let set: Vec<(String, Value)> = values.iter().chain(&self.set).cloned().collect();
+    ) -> Result<(Network, Set), Box<dyn Error>> {
+        let set: Set = values.iter().chain(&self.set).cloned().collect();
         let first = Choice {
             net: self.net.clone().or_else(|| choice.net.clone()),
             set: set.clone(),

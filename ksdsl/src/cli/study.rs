@@ -1,6 +1,6 @@
 //! Studies: files that state which networks a sweep trains, on which data, with which recipes and seeds.
 
-use super::begin::Begin;
+use super::begin::{Begin, Set};
 use super::output::Terminal;
 use super::specs::{Specs, Usage};
 use super::sweep::{MOST, Values, combinations};
@@ -141,9 +141,6 @@ impl Study {
         Ok(all)
     }
 }
-
-/// Values of parameters.
-type Set = Vec<(String, Value)>;
 
 /// A parameter and its value.
 fn parameter((name, value): (&String, &toml::Value)) -> Result<(String, Value), String> {
