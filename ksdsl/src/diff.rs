@@ -286,7 +286,7 @@ fn mappings(ours: &[MappingSummary], theirs: &[MappingSummary]) -> Vec<Change> {
 }
 
 /// The forward pass as text, without the names of blocks and where they are written.
-fn connections(network: &Network) -> String {
+pub(crate) fn connections(network: &Network) -> String {
     let mut nodes = network.nodes.clone();
     nodes.iter_mut().for_each(forget_blocks);
     format!("{nodes:?} {:?} {:?}", network.inputs, network.outputs)

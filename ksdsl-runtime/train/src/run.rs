@@ -12,5 +12,6 @@ pub fn facts<N: Network>() -> Facts {
         multiply_adds: N::MULTIPLY_ADDS,
         specification: N::SPECIFICATION.to_owned(),
         settings: BTreeMap::new(),
+        beginning: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::file::{File, View};
 use crate::kind::Kind;
-use crate::private::{Made, Private, by_kernel, fold, start};
+use crate::private::{Additions, Made, Private, by_kernel, fold, start};
 use crate::problem::{Problem, Problems, unless};
 use crate::resolve::{Expected, Shared, by_key, resolve};
 use crate::write::Tensor;
@@ -20,6 +20,9 @@ pub enum Method<'w> {
     Scalar(&'w File),
     /// The weighted mean, with a weight for each layer and output channel.
     Channel(&'w File),
+    /// The mean of all; what a layer's kernel differs from it by goes into the layer's addition of low rank, as far as its
+    /// rank allows (Bae et al. 2024, arXiv 2410.20672).
+    Svd,
 }
 
 /// The tensors of a network whose layers share, from a file with a tensor for each layer.
@@ -29,7 +32,7 @@ pub enum Method<'w> {
 ///
 /// What layers have of their own for the kernel, `private`, is not in the file; it starts so that each layer
 /// uses the shared kernel as it is: factors are 1, of an addition of low rank B is 0, and A is what a new
-/// network could start with (the same in every run).
+/// network could start with (the same in every run). Only with [`Method::Svd`] additions have an effect.
 ///
 /// Weights are tensors named after the layers' paths, `s1.0.conv2`, with one element, or with one
 /// for each output channel. Each mean divides by the sum of its weights; a layer without weights has
@@ -50,6 +53,19 @@ pub fn fuse<'f>(
     if !made.is_empty() {
         return Err(Problems(made));
     }
+    let mut additions = match method {
+        Method::Svd => Additions::new(expected, private),
+        _ => Additions::default(),
+    };
+    let without = sharing.iter().filter(|shared| shared.key.ends_with(".weight"));
+    let without: Vec<Problem> = without
+        .map(|shared| Problem::NoLowRank {
+            key: shared.key.clone(),
+        })
+        .collect();
+    if matches!(method, Method::Svd) && additions.is_empty() && !without.is_empty() {
+        return Err(Problems(without));
+    }
     let (own, expected) = split(expected, private);
     let unrolled = unrolled(&expected, sharing);
     let views = resolve(file, &unrolled, &[])?;
@@ -65,6 +81,10 @@ pub fn fuse<'f>(
         match data {
             Ok((kind, data)) => {
                 kinds.extend(copies.iter().map(|(key, _)| (*key, kind)));
+                let filled = copies
+                    .iter()
+                    .try_for_each(|(key, view)| additions.fill(key, view, &data));
+                problems.extend(filled.err());
                 tensors.push(Tensor {
                     key: tensor.key.clone(),
                     kind,
@@ -79,7 +99,7 @@ pub fn fuse<'f>(
         // Of a kernel that could not be made the problem is known.
         match kinds
             .get(private.kernel.as_str())
-            .map(|kind| started(tensor, private, *kind))
+            .map(|kind| started(tensor, private, *kind, &mut additions))
         {
             Some(Ok(tensor)) => tensors.push(tensor),
             Some(Err(problem)) => problems.push(problem),
@@ -89,13 +109,22 @@ pub fn fuse<'f>(
     unless(problems, tensors)
 }
 
-/// A tensor that a layer has of its own for a shared kernel of this type, as it starts.
-fn started<'f>(tensor: &Expected, private: &Private, kind: Kind) -> Result<Tensor<'f>, Problem> {
+/// A tensor that a layer has of its own for a shared kernel of this type, as it starts if it is not filled.
+fn started<'f>(
+    tensor: &Expected,
+    private: &Private,
+    kind: Kind,
+    additions: &mut Additions<'_>,
+) -> Result<Tensor<'f>, Problem> {
+    let data = match additions.take(&tensor.key) {
+        Some(filled) => filled,
+        None => start(private, &tensor.shape, kind)?,
+    };
     Ok(Tensor {
         key: tensor.key.clone(),
         kind,
         shape: tensor.shape.clone(),
-        data: Cow::Owned(start(private, &tensor.shape, kind)?),
+        data: Cow::Owned(data),
     })
 }
 
@@ -262,7 +291,7 @@ fn layer(key: &str) -> &str {
 /// The weights of a layer, one for each output channel.
 fn weights(visit: &str, channels: usize, method: &Method<'_>) -> Result<Vec<f64>, Problem> {
     let (file, wanted) = match method {
-        Method::First | Method::Mean => return Ok(vec![1.0; channels]),
+        Method::First | Method::Mean | Method::Svd => return Ok(vec![1.0; channels]),
         Method::Scalar(file) => (file, 1),
         Method::Channel(file) => (file, channels),
     };

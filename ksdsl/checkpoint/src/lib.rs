@@ -15,6 +15,7 @@ mod kind;
 mod private;
 mod problem;
 mod resolve;
+mod svd;
 mod ties;
 mod write;
 

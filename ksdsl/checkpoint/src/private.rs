@@ -4,6 +4,8 @@
 use crate::file::View;
 use crate::kind::Kind;
 use crate::problem::Problem;
+use crate::resolve::Expected;
+use crate::svd;
 use ksdsl_files::keys::{COEFFICIENTS, LOW_RANK_A, LOW_RANK_B, SCALE};
 use ksdsl_files::random::SplitMix64;
 use std::borrow::Cow;
@@ -147,6 +149,83 @@ pub(crate) fn start(tensor: &Private, shape: &[u64], kind: Kind) -> Result<Vec<u
         _ => vec![1.0; len as usize],
     };
     Ok(bytes(kind, &values))
+}
+
+/// A tensor that a layer has of its own, with its sizes.
+type Factor<'e> = (&'e Private, &'e [u64]);
+
+/// The additions of low rank of a network, filled with what shared kernels lack of those that layers had.
+#[derive(Debug, Default)]
+pub(crate) struct Additions<'e> {
+    /// A and B by the kernel they are added to.
+    parts: HashMap<&'e str, [Option<Factor<'e>>; 2]>,
+    /// By their keys.
+    filled: HashMap<&'e str, Vec<u8>>,
+}
+
+impl<'e> Additions<'e> {
+    pub(crate) fn new(expected: &'e [Expected], private: &'e [Private]) -> Self {
+        let shapes = expected
+            .iter()
+            .map(|tensor| (tensor.key.as_str(), tensor.shape.as_slice()));
+        let shapes: HashMap<&str, &[u64]> = shapes.collect();
+        let mut additions = Self::default();
+        for tensor in private {
+            let at = match tensor.name() {
+                LOW_RANK_A => 0,
+                LOW_RANK_B => 1,
+                _ => continue,
+            };
+            let shape = shapes.get(tensor.key.as_str()).copied();
+            additions.parts.entry(&tensor.kernel).or_default()[at] = shape.map(|shape| (tensor, shape));
+        }
+        additions
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The values of a tensor that has been filled.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Vec<u8>> {
+        self.filled.remove(key)
+    }
+
+    /// Fills the addition of a layer, if it has one: of the matrix, a row for each output channel, that the layer's kernel
+    /// `own` differs from the shared one by, B A has the largest singular values, which is the nearest matrix of the rank
+    /// (Eckart & Young 1936). As in Bae et al. 2024, B is U S and A is V^T. Rank that is not needed is as at the start of
+    /// training: B is 0, A is not, so that B has gradients.
+    pub(crate) fn fill(&mut self, kernel: &str, own: &View<'_>, shared: &[u8]) -> Result<(), Problem> {
+        let Some([Some((a, [rank, columns])), Some((b, [rows, _]))]) = self.parts.get(kernel) else {
+            return Ok(());
+        };
+        let (rank, columns, rows) = (*rank as usize, *columns as usize, *rows as usize);
+        let shared = View { data: shared, ..*own };
+        let mut difference = numbers(kernel, own)?;
+        difference
+            .iter_mut()
+            .zip(numbers(kernel, &shared)?)
+            .for_each(|(own, shared)| *own -= shared);
+        let factors = svd::truncated(&difference, columns.max(1), rank);
+        let mut values_of_a = numbers(
+            kernel,
+            &View {
+                data: &start(a, &[rank as u64, columns as u64], Kind::F64)?,
+                kind: Kind::F64,
+                shape: &[],
+            },
+        )?;
+        let mut values_of_b = vec![0.0; rows * rank];
+        let rows_of_a = values_of_a.chunks_exact_mut(columns.max(1));
+        for (at, ((row, right), left)) in rows_of_a.zip(&factors.right).zip(&factors.left).enumerate() {
+            row.copy_from_slice(right);
+            let column = values_of_b.iter_mut().skip(at).step_by(rank);
+            column.zip(left).for_each(|(value, left)| *value = *left);
+        }
+        self.filled.insert(&a.key, bytes(own.kind, &values_of_a));
+        self.filled.insert(&b.key, bytes(own.kind, &values_of_b));
+        Ok(())
+    }
 }
 
 fn hash(key: &str) -> u64 {

@@ -77,6 +77,11 @@ pub enum Problem {
         /// The tensor.
         key: String,
     },
+    /// No layer has an addition of low rank for what it differs from the mean by.
+    NoLowRank {
+        /// The shared tensor.
+        key: String,
+    },
     /// Invalid weights of a mean.
     Weights {
         /// The tensor.
@@ -136,6 +141,11 @@ impl fmt::Display for Problem {
                 f,
                 "kernels cannot be fused into `{key}`, of which layers use the transpose, slices or combinations; train \
                  the network with sharing, or share kernels as they are"
+            ),
+            Problem::NoLowRank { key } => write!(
+                f,
+                "the layers of `{key}` have no low-rank updates for what the mean leaves out; write \
+                 `with private low_rank(4)` in their `share` clause, or choose another method"
             ),
             Problem::Weights { key, what } => write!(f, "invalid weights for `{key}`: {what}"),
         }

@@ -35,6 +35,8 @@ enum How {
     Scalar,
     /// Weighted mean, with one weight per layer and output channel
     Channel,
+    /// Mean, with the differences of the layers' kernels from it in their low-rank updates
+    Svd,
 }
 
 /// The arguments of `ksn fuse`.
@@ -76,6 +78,7 @@ impl Fuse {
             How::First => Method::First,
             How::Scalar => Method::Scalar(&weights),
             How::Channel => Method::Channel(&weights),
+            How::Svd => Method::Svd,
         };
         self.files.convert(terminal, |file, layout| {
             let tensors = fuse(file, &layout.expected, &layout.shared, &layout.private, method)?;

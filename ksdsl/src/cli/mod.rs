@@ -1,6 +1,7 @@
 //! The command `ksn`: arguments in, texts and an exit status out. One file per subcommand.
 
 mod audit;
+mod begin;
 mod check;
 mod compare;
 mod convert;
@@ -10,6 +11,7 @@ mod evaluate;
 mod expand;
 mod explain;
 mod export;
+mod fit;
 mod fmt;
 mod fold;
 mod generate;

@@ -1,5 +1,7 @@
 //! The networks of specifications as the training commands take them.
 
+use super::begin::Begin;
+use super::fit::{check_sizes, check_tokens};
 use super::output::Terminal;
 use super::{Choice, Status};
 use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Solver, Unfit};
@@ -18,6 +20,7 @@ use ksdsl_train_core::puzzle::Sudoku;
 use ksdsl_train_core::run::{Description, Facts};
 use ksdsl_train_core::text::{Origin, Text};
 use ksdsl_train_core::trainer::{Outcome, TrainError};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::Path;
@@ -57,9 +60,9 @@ impl fmt::Display for Usage {
 impl Error for Usage {}
 
 impl Specs {
-    /// The chosen network of a file, once for each list of values.
+    /// The chosen network of a file, once for each list of values, perhaps after another of the file.
     pub(super) fn read(
-        (file, choice): (&Path, &Choice),
+        (file, choice, begin): (&Path, &Choice, Option<&Begin>),
         values: &[Vec<(String, Value)>],
         terminal: &Terminal,
     ) -> Result<Self, Box<dyn Error>> {
@@ -73,7 +76,12 @@ impl Specs {
             if specs.networks.is_empty() {
                 terminal.diagnostics(spec.source(), &warnings);
             }
-            specs.networks.push(learnable(&spec, network, &all)?);
+            let mut net = learnable(&spec, network, &all)?;
+            if let Some(begin) = begin {
+                let (first, set) = begin.network((file, choice), &all)?;
+                net.begin_as(first, &set, begin.epochs.get())?;
+            }
+            specs.networks.push(net);
         }
         Ok(specs)
     }
@@ -127,7 +135,11 @@ impl Program for Specs {
     fn of_run(&self, run: &Description) -> Result<Box<dyn Net>, Box<dyn Error>> {
         let (spec, settings) = spec_of(run)?;
         let (network, _) = spec.compile_one()?;
-        let net = learnable(&spec, network, &settings)?;
+        let mut net = learnable(&spec, network, &settings)?;
+        if let Some(first) = &run.beginning {
+            let (spec, settings) = stored((&first.specification, &first.network), &first.settings)?;
+            net.begin_as(spec.compile_one()?.0, &settings, first.epochs)?;
+        }
         Ok(Box::new(match &net.model {
             Learnable::Language(model) if run.data.contains_key("puzzles") => SpecNet::solver(Solver::of_model(model)),
             _ => net,
@@ -173,51 +185,21 @@ impl Program for Specs {
 
 /// The specification of a run, with the values of parameters that it does not say.
 pub(super) fn spec_of(run: &Description) -> Result<(Spec, Vec<(String, Value)>), String> {
+    stored((&run.specification, &run.network), &run.settings)
+}
+
+fn stored(
+    (text, name): (&str, &str),
+    texts: &BTreeMap<String, String>,
+) -> Result<(Spec, Vec<(String, Value)>), String> {
     let mut settings = Vec::new();
-    for (name, text) in &run.settings {
+    for (name, text) in texts {
         let value = Value::parse(text).ok_or_else(|| format!("run.json: `settings.{name}` is `{text}`: no value"))?;
         settings.push((name.clone(), value));
     }
-    let spec = Spec::parse("run.json", &run.specification).network(&run.network);
+    let spec = Spec::parse("run.json", text).network(name);
     let set = |spec: Spec, (name, value): &(String, Value)| spec.set(name, value.clone());
     Ok((settings.iter().fold(spec, set), settings))
-}
-
-/// Whether a data set has what a network takes and gives; the error says what to set.
-fn check_sizes(network: &Classifier, data: Sizes) -> Result<(), Usage> {
-    let sizes = network.sizes();
-    if sizes == data {
-        return Ok(());
-    }
-    let fix = match sizes.image() == data.image() {
-        true => format!(
-            "end the network with {} values (often `--set classes={0}`)",
-            data.classes
-        ),
-        false => {
-            let [channels, height, width] = data.image();
-            format!("change its input to `input {channels} x {height} x {width}`")
-        }
-    };
-    Err(Usage(format!(
-        "the data set has {data}; `{}` is for {sizes}: {fix}, or choose another data set with --data",
-        network.facts().label()
-    )))
-}
-
-/// Whether a network has the tokens of a text; the error says what to set.
-fn check_tokens(network: &LanguageModel, text: &Text) -> Result<(), Usage> {
-    let (found, vocabulary) = (text.tokens.len(), network.vocabulary());
-    if found <= vocabulary {
-        return Ok(());
-    }
-    Err(Usage(format!(
-        "the text has {found} tokens ({}); `{}` has a vocabulary of {vocabulary}: change its input to `input {} of {found}` \
-         (often `--set vocabulary={found}`), or choose other tokens with --tokens",
-        text.tokens,
-        network.facts().label(),
-        network.length()
-    )))
 }
 
 /// The error that a data set is not of the kind that a network is for.
@@ -271,6 +253,18 @@ impl SpecNet {
             model: Learnable::Language(network),
             recipe: Recipe::nanogpt(),
         }
+    }
+}
+
+impl SpecNet {
+    /// Trains it for the first epochs as another network.
+    fn begin_as(&mut self, first: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), Usage> {
+        let begun = match &mut self.model {
+            Learnable::Classifier(network) => network.begin_as(first, settings, epochs),
+            Learnable::Language(network) => network.begin_as(first, settings, epochs),
+            Learnable::Solver(network) => network.begin_as(first, settings, epochs),
+        };
+        begun.map_err(Usage)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Studies: files that state which networks a sweep trains, on which data, with which recipes and seeds.
 
+use super::begin::{Begin, Set};
 use super::output::Terminal;
 use super::specs::{Specs, Usage};
 use super::sweep::{MOST, Values, combinations};
@@ -49,8 +50,19 @@ struct Network {
     set: toml::Table,
     #[serde(default)]
     sweep: toml::Table,
+    begin: Option<Beginning>,
     #[serde(default)]
     training: Training,
+}
+
+/// The network as which a training begins.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beginning {
+    epochs: NonZeroU32,
+    net: Option<String>,
+    #[serde(default)]
+    set: toml::Table,
 }
 
 /// A network with the name of its runs.
@@ -97,6 +109,8 @@ impl Study {
         for network in &self.network {
             let here = |error: String| wrong(&format_args!("`{}`: {error}", network.label));
             let values = network.values().map_err(here)?;
+            let begin = network.begin.as_ref().map(Beginning::read).transpose();
+            let begin = begin.map_err(|error| here(format!("`begin`: {error}")))?;
             for (varied, set) in values {
                 if all.len() == MOST {
                     return Err(wrong(&format_args!("a study has at most {MOST} networks")));
@@ -111,7 +125,7 @@ impl Study {
                     .collect();
                 all.push(Labelled {
                     label: format!("{}{varied}", network.label),
-                    specs: Specs::read((&folder.join(&network.file), &choice), &[set], terminal)?,
+                    specs: Specs::read((&folder.join(&network.file), &choice, begin.as_ref()), &[set], terminal)?,
                     training: network.training.or(&self.training),
                 });
             }
@@ -128,22 +142,31 @@ impl Study {
     }
 }
 
-/// Values of parameters.
-type Set = Vec<(String, Value)>;
+/// A parameter and its value.
+fn parameter((name, value): (&String, &toml::Value)) -> Result<(String, Value), String> {
+    let value = written(value).and_then(|value| setting(&format!("{name}={value}")));
+    value.map_err(|error| format!("`{name}`: {error}"))
+}
+
+impl Beginning {
+    fn read(&self) -> Result<Begin, String> {
+        Ok(Begin {
+            net: self.net.clone(),
+            set: self.set.iter().map(parameter).collect::<Result<_, _>>()?,
+            epochs: self.epochs,
+        })
+    }
+}
 
 impl Network {
     /// For each combination of values, what varies, and all values.
     fn values(&self) -> Result<Vec<(Set, Set)>, String> {
-        let one = |(name, value): (&String, &toml::Value)| {
-            let value = written(value).and_then(|value| setting(&format!("{name}={value}")));
-            value.map_err(|error| format!("`{name}`: {error}"))
-        };
-        let fixed: Set = self.set.iter().map(one).collect::<Result<_, _>>()?;
+        let fixed: Set = self.set.iter().map(parameter).collect::<Result<_, _>>()?;
         let list = |(name, values): (&String, &toml::Value)| match values {
             toml::Value::Array(values) if !values.is_empty() => {
                 let values: Set = values
                     .iter()
-                    .map(|value| one((name, value)))
+                    .map(|value| parameter((name, value)))
                     .collect::<Result<_, _>>()?;
                 let name = name.clone();
                 let values = values.into_iter().map(|(_, value)| value).collect();

@@ -114,7 +114,7 @@ impl Sweep {
             net: self.net.clone(),
             set: Vec::new(),
         };
-        let specs = Specs::read((&self.file, &choice), &values, terminal)?;
+        let specs = Specs::read((&self.file, &choice, None), &values, terminal)?;
         let names: Vec<String> = self.set.iter().map(|set| set.name.clone()).collect();
         sweep::run(&specs, &self.options, &names)
     }

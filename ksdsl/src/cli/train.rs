@@ -1,6 +1,7 @@
 //! `ksn train FILE`
 
 use super::Choice;
+use super::begin::BeginOptions;
 use super::output::Terminal;
 use super::specs::{Specs, Usage, finish};
 use ksdsl_train_core::program::{Done, train};
@@ -15,6 +16,8 @@ pub(super) struct Train {
     #[command(flatten)]
     choice: Choice,
     #[command(flatten)]
+    begin: BeginOptions,
+    #[command(flatten)]
     options: train::Options,
 }
 
@@ -26,8 +29,12 @@ impl Train {
 
     fn done(&self, terminal: &Terminal) -> Done {
         let chosen = self.file.is_some() || self.choice.net.is_some() || !self.choice.set.is_empty();
+        let chosen = chosen || self.begin.is_given();
         let specs = match (&self.file, self.options.resumed()) {
-            (Some(file), None) => Specs::read((file, &self.choice), &[Vec::new()], terminal)?,
+            (Some(file), None) => {
+                let begin = self.begin.read()?;
+                Specs::read((file, &self.choice, begin.as_ref()), &[Vec::new()], terminal)?
+            }
             (None, None) => {
                 let missing = "no specification to train: expected `ksn train FILE.ksn`, or `ksn train --resume RUN`";
                 return Err(Usage(missing.to_owned()).into());

@@ -88,6 +88,64 @@ fn fuse_and_unroll_are_opposites() {
     );
 }
 
+/// The mean of the three layers, and updates of rank 2, which all differences of kernels of two rows have.
+#[test]
+fn what_the_mean_lacks_goes_into_low_rank_updates() {
+    let text = NET.replace("with private scale, low_rank(1)", "with private low_rank(2)");
+    let folder = folder(3);
+    std::fs::write(folder.0.path().join("net.ksn"), text).unwrap();
+    let svd = ["--set", "scaled=true", "--method", "svd"];
+    convert(&folder, "fuse", "own.safetensors", "shared.safetensors", &svd);
+    let numbers = |file, key: &str| -> Vec<f32> {
+        let bytes = values(&folder, file, key).unwrap();
+        bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|value| f32::from_le_bytes(*value))
+            .collect()
+    };
+    let near = |found: &[f32], expected: &[f32]| {
+        let pairs = found.iter().zip(expected);
+        assert!(
+            pairs.clone().all(|(a, b)| (a - b).abs() < 1e-5),
+            "{found:?}, not {expected:?}"
+        );
+    };
+    near(
+        &numbers("shared.safetensors", "shared.scaled.weight"),
+        &[13.0 / 3.0, 15.0 / 3.0, 17.0 / 3.0, 21.0 / 3.0],
+    );
+    convert(
+        &folder,
+        "unroll",
+        "shared.safetensors",
+        "unrolled.safetensors",
+        &svd[..2],
+    );
+    for (layer, expected) in LAYERS.iter().enumerate() {
+        near(
+            &numbers("unrolled.safetensors", &format!("s.{layer}.linear.weight")),
+            expected,
+        );
+    }
+    let refused = folder.ksn(&[
+        "fuse",
+        "net.ksn",
+        "own.safetensors",
+        "-o",
+        "new.safetensors",
+        "--method",
+        "svd",
+    ]);
+    assert_eq!(refused.status, Some(1));
+    assert!(
+        refused.stderr.contains("`shared.ends.weight`") && refused.stderr.contains("`with private low_rank(4)`"),
+        "{}",
+        refused.stderr
+    );
+}
+
 #[test]
 fn what_does_not_fit_is_named_and_nothing_is_written() {
     let folder = folder(2);

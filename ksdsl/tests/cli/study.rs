@@ -93,6 +93,39 @@ fn a_study_trains_its_networks_and_reports() {
     assert!(more.stderr.contains("run 4 of 6: deep, seed 0"), "{}", more.stderr);
 }
 
+#[test]
+fn networks_of_a_study_begin_as_others() {
+    let begin = "set = { shared = false }\nbegin = { epochs = 1, set = { shared = true } }";
+    let study = STUDY
+        .replace("set = { shared = false }", begin)
+        .replace("epochs = 1, method", "epochs = 2, method");
+    let folder = folder(&study);
+    folder.printed(&["sweep", "studies/small.toml", "--out", "out"]);
+    let text = fs::read_to_string(folder.path().join("out/small/unshared-0/run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&run["parameters"], &run["beginning"]["settings"]["shared"]),
+        (&398.into(), &"true".into())
+    );
+    let refused = |to: &str| {
+        let study = STUDY.replace("set = { shared = false }", to);
+        let (status, error) = self::folder(&study).refused(&["sweep", "studies/small.toml"]);
+        assert_eq!(status, 2, "{error}");
+        error
+    };
+    let error = refused(begin);
+    assert!(
+        error.contains("`unshared`: the run has 1 epoch: it cannot begin with 1"),
+        "{error}"
+    );
+    assert!(refused("begin = { set = { shared = true } }").contains("missing field `epochs`"));
+    let error = refused("begin = { epochs = 1, set = { shared = 1979-05-27 } }");
+    assert!(
+        error.contains("`unshared`: `begin`: `shared`: parameters have no values of type datetime"),
+        "{error}"
+    );
+}
+
 /// What a study that is changed in one place is refused for.
 #[track_caller]
 fn refused(from: &str, to: &str) -> String {
@@ -181,6 +214,7 @@ fn studies_of_the_repository_fail_for_want_of_data_alone() {
     for (study, networks) in [
         ("cifar/paper.toml", 10),
         ("cifar/mappings.toml", 12),
+        ("cifar/untie.toml", 6),
         ("shakespeare.toml", 7),
     ] {
         let text = fs::read_to_string(examples.join(study)).unwrap();

@@ -118,6 +118,75 @@ fn a_run_resumes_with_its_own_settings() {
     );
 }
 
+/// Shared for an epoch, then with a kernel for each layer: the run is one of the network that it ends as.
+#[test]
+fn a_run_begins_as_a_network_with_other_sharing() {
+    let folder = Folder::with(&[("tiny.ksn", TINY)]);
+    let command = |epochs: &'static str, out: &'static str| {
+        let begin = ["--begin-as", "shared=true", "--begin-epochs", epochs];
+        let run = ["--epochs", "2", "--images", "128", "--out", out];
+        [&["train", "tiny.ksn", "--set", "shared=false"][..], &begin, &run].concat()
+    };
+    let text = folder.printed(&command("1", "runs"));
+    let label = "tiny(shared = false) after 1 epoch as tiny(shared = true)";
+    assert!(text.contains(label) && text.contains(" 398 "), "{text}");
+    let run = "runs/digits-tiny-shared_false-after_1_tiny-shared_true-0";
+    let read = |name: &str| fs::read(folder.path().join(run).join(name)).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&read("run.json")).unwrap();
+    assert_eq!(json["settings"]["shared"], "false");
+    assert_eq!(json["beginning"]["epochs"], 1);
+    assert_eq!(json["beginning"]["settings"]["shared"], "true");
+    // The models have a kernel for each layer, which differ.
+    let model = ksdsl_checkpoint::File::parse(read("model.safetensors")).unwrap();
+    let kernel = |layer: u32| model.get(&format!("body.{layer}.conv.weight")).unwrap().data.to_vec();
+    assert!(kernel(0) != kernel(1));
+    let text = folder.printed(&["evaluate", run]);
+    assert!(text.contains("top-1"), "{text}");
+    let text = folder.printed(&["compare", "runs", "--out", "comparison"]);
+    assert!(text.contains("(epoch 2)") && text.contains(label), "{text}");
+    // The run folder is enough to resume it.
+    let (whole, model) = (
+        read("model.safetensors"),
+        folder.path().join(run).join("model.safetensors"),
+    );
+    fs::remove_file(&model).unwrap();
+    folder.printed(&["train", "--resume", run]);
+    assert!(fs::read(model).unwrap() == whole);
+    // Another beginning is another run.
+    let (status, error) = folder.refused(&command("2", "other"));
+    assert!(
+        status == 2 && error.contains("the run has 2 epochs: it cannot begin with 2 of another network"),
+        "{error}"
+    );
+    assert!(!folder.path().join("other").exists());
+}
+
+#[test]
+fn beginnings_that_do_not_fit_are_explained() {
+    let folder = Folder::with(&[("tiny.ksn", TINY)]);
+    let refused = |begin: &[&str]| {
+        let (status, error) = folder.refused(&with(&["train", "tiny.ksn"], begin));
+        assert_eq!(status, 2, "{error}");
+        error
+    };
+    let one = ["--begin-epochs", "1"];
+    assert!(refused(&["--begin-as", "shared=false"]).contains("--begin-epochs"));
+    assert!(refused(&one).contains("--begin-as"));
+    assert!(refused(&with(&["--begin-as", "shared="], &one)).contains("--begin-as: `` is not a value"));
+    assert!(refused(&with(&["--begin-as", "a", "--begin-as", "b"], &one)).contains("two networks, `a` and `b`"));
+    assert!(refused(&with(&["--begin-as", "tied"], &one)).contains("tied"));
+    assert!(refused(&with(&["--begin-as", "share=false"], &one)).contains("share"));
+    let deeper = refused(&with(&["--begin-as", "depth=3"], &one));
+    assert!(
+        deeper.contains("`tiny` cannot begin as `tiny(depth = 3)`, because more than sharing differs: "),
+        "{deeper}"
+    );
+    assert!(
+        refused(&with(&["--resume", "runs/any", "--begin-as", "shared=false"], &one))
+            .contains("resumes with its own settings")
+    );
+}
+
 #[test]
 fn sweeps_train_all_combinations_once() {
     let folder = Folder::with(&[("tiny.ksn", TINY)]);

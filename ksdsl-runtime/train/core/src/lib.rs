@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod clock;
 pub mod data;
 pub mod interrupt;
 pub mod iterations;

@@ -25,6 +25,9 @@ pub struct Progress {
     pub seconds: f64,
     /// Seconds of these spent waiting for data.
     pub waited: f64,
+    /// Seconds that processors worked meanwhile, all threads together; 0 if the system does not say.
+    #[serde(default)]
+    pub processor: f64,
     /// The learning rate of the last step.
     pub rate: f64,
     /// The gradient norm of the last step.
@@ -83,6 +86,7 @@ impl Default for Progress {
             images: 0,
             seconds: 0.0,
             waited: 0.0,
+            processor: 0.0,
             rate: 0.0,
             gradient_norm: None,
             best: None,
@@ -102,6 +106,7 @@ impl Progress {
             rate: self.rate,
             seconds: self.seconds,
             waited: self.waited,
+            processor: (self.processor > 0.0).then_some(self.processor),
             images: self.images,
             evaluation: None,
             averaged: None,
@@ -117,6 +122,7 @@ impl Progress {
             images: 0,
             seconds: 0.0,
             waited: 0.0,
+            processor: 0.0,
             ..self.clone()
         };
     }
@@ -181,6 +187,7 @@ impl Progress {
             ("loss", self.loss.is_finite()),
             ("seconds", least(self.seconds)),
             ("waited", least(self.waited)),
+            ("processor", least(self.processor)),
             ("gradient_norm", self.gradient_norm.is_none_or(least)),
         ];
         match known.into_iter().find(|(_, fits)| !fits) {

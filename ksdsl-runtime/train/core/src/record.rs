@@ -19,6 +19,8 @@ pub struct Start<'r> {
     pub epochs: u32,
     /// Steps per epoch.
     pub steps_per_epoch: u64,
+    /// The first epochs that train another network, as which the run begins.
+    pub beginning: u32,
     /// Steps done before resuming. Observers must remove the records of later steps.
     pub done: u64,
     /// The run folder, if there is one.
@@ -44,6 +46,8 @@ pub struct Step {
     pub seconds: f64,
     /// Seconds of these spent waiting for data.
     pub waited: f64,
+    /// Seconds that processors worked for the process meanwhile, all threads together, if the system says so.
+    pub processor: Option<f64>,
 }
 
 /// Emitted after each epoch.
@@ -61,6 +65,8 @@ pub struct Epoch {
     pub seconds: f64,
     /// Seconds of these spent waiting for data.
     pub waited: f64,
+    /// Seconds that processors worked for the process meanwhile, all threads together, if the system says so.
+    pub processor: Option<f64>,
     /// Number of training images, or tokens.
     pub images: usize,
     /// The model's evaluation on the validation set, if due.

@@ -145,6 +145,7 @@ fn progress_that_contradicts_itself_is_refused() {
         ("images", json!(0), "`images` is 0 after 6 steps"),
         ("seconds", json!(-1.0), "`seconds` has an invalid value"),
         ("waited", json!(-0.5), "`waited` has an invalid value"),
+        ("processor", json!(-0.5), "`processor` has an invalid value"),
         ("gradient_norm", json!(-1.0), "`gradient_norm` has an invalid value"),
         ("rate", json!(0.05), "`rate` is 0.05, expected the recipe's "),
         (

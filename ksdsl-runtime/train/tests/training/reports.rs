@@ -50,6 +50,7 @@ fn history(folder: &Path, until: u64) -> History {
     }
     for epoch in &mut history.epochs {
         (epoch.seconds, epoch.data_wait_seconds) = (0.0, 0.0);
+        epoch.processor_seconds = None;
     }
     history
 }

@@ -139,6 +139,7 @@ fn without_time(progress: &[u8]) -> Vec<u8> {
     let mut progress: BTreeMap<String, serde_json::Value> = serde_json::from_slice(progress).unwrap();
     progress.remove("seconds").unwrap();
     progress.remove("waited").unwrap();
+    progress.remove("processor").unwrap();
     serde_json::to_vec(&progress).unwrap()
 }
 

@@ -1,8 +1,7 @@
 //! Networks that classify images, which the trainer takes.
 
 use super::objective::Classes;
-use super::{Model, Training};
-use crate::analyse::analyse;
+use super::subject::Subject;
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
@@ -15,9 +14,8 @@ use std::fmt;
 /// A network with one input `C x H x W` and one output of logits.
 #[derive(Clone, Debug)]
 pub struct Classifier {
-    network: Network,
+    subject: Subject,
     sizes: Sizes,
-    facts: Facts,
 }
 
 /// Why a network is no classifier of images, language model or solver of puzzles.
@@ -68,8 +66,16 @@ impl Classifier {
     /// If it has several inputs or outputs, or takes no images, or gives no vector.
     pub fn of(network: Network, settings: &[(String, Value)]) -> Result<Self, Unfit> {
         let sizes = sizes(&network)?;
-        let facts = facts(&network, settings);
-        Ok(Self { network, sizes, facts })
+        let subject = Subject::new(network, settings);
+        Ok(Self { subject, sizes })
+    }
+
+    /// The same, trained for the first epochs as another network, which must differ in sharing alone.
+    ///
+    /// # Errors
+    /// The first other difference.
+    pub fn begin_as(&mut self, network: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), String> {
+        self.subject.begin_as(network, settings, epochs)
     }
 
     /// What it takes and gives.
@@ -79,12 +85,12 @@ impl Classifier {
 
     /// What a run folder says of it.
     pub fn facts(&self) -> &Facts {
-        &self.facts
+        &self.subject.facts
     }
 
     /// The network.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.subject.network
     }
 
     /// Trains it from the initial values of the recipe's seed; a trainer with a folder saves the model.
@@ -93,23 +99,10 @@ impl Classifier {
     /// Those of the trainer.
     pub fn train(&self, mut trainer: Trainer<'_>, source: &mut dyn Source) -> Result<Outcome, TrainError> {
         let validation = trainer.classify(self.sizes, source.sizes())?;
-        let model = Model::new(&self.network, trainer.recipe().seed);
         let classes = self.sizes.classes;
-        let mut training = Training::new(trainer.recipe(), model, Classes { classes, validation });
-        trainer.train_on_images(self.facts.clone(), &mut training, source)
-    }
-}
-
-/// What a run folder says of a network.
-pub(super) fn facts(network: &Network, settings: &[(String, Value)]) -> Facts {
-    let analysis = analyse(network);
-    let text = |(name, value): &(String, Value)| (name.clone(), value.to_string());
-    Facts {
-        name: network.name.clone(),
-        parameters: analysis.trainable,
-        multiply_adds: analysis.macs,
-        specification: network.text.clone(),
-        settings: settings.iter().map(text).collect(),
+        let objective = Classes { classes, validation };
+        let mut training = self.subject.training(trainer.recipe(), objective);
+        trainer.train_on_images(self.subject.facts.clone(), &mut training, source)
     }
 }
 

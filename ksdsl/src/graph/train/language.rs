@@ -1,8 +1,9 @@
 //! Networks that predict the next token of a text, which the trainer takes.
 
-use super::classifier::{facts, unfit};
+use super::classifier::unfit;
 use super::objective::NextToken;
-use super::{Model, Training, Unfit};
+use super::subject::Subject;
+use super::{Model, Unfit};
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
@@ -22,13 +23,12 @@ use std::fmt;
 /// and then the logits of the token, `n (1 + V)` features for n visits. It then learns from all of them, as Ouro does.
 #[derive(Clone, Debug)]
 pub struct LanguageModel {
-    network: Network,
+    subject: Subject,
     length: usize,
     vocabulary: usize,
     outputs: usize,
     /// Whether it has gates.
     exits: bool,
-    facts: Facts,
 }
 
 /// Why a language model does not train on a text.
@@ -125,9 +125,16 @@ impl LanguageModel {
             length: size(length),
             vocabulary: size(vocabulary),
             outputs,
-            facts: facts(&network, settings),
-            network,
+            subject: Subject::new(network, settings),
         })
+    }
+
+    /// The same, trained for the first epochs as another network, which must differ in sharing alone.
+    ///
+    /// # Errors
+    /// The first other difference.
+    pub fn begin_as(&mut self, network: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), String> {
+        self.subject.begin_as(network, settings, epochs)
     }
 
     /// The positions of a window.
@@ -152,12 +159,17 @@ impl LanguageModel {
 
     /// What a run folder says of it.
     pub fn facts(&self) -> &Facts {
-        &self.facts
+        &self.subject.facts
     }
 
     /// The network.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.subject.network
+    }
+
+    /// What is trained.
+    pub(super) fn subject(&self) -> &Subject {
+        &self.subject
     }
 
     /// Trains it on windows of a text from the initial values of the recipe's seed; a trainer with a folder saves the model.
@@ -179,9 +191,8 @@ impl LanguageModel {
             drawn: self.drawn(trainer.recipe())?,
             validation: Some(self.held_out(text)?),
         };
-        let model = Model::new(&self.network, trainer.recipe().seed);
-        let mut training = Training::new(trainer.recipe(), model, objective);
-        let outcome = trainer.train::<TokenBatch>(self.facts.clone(), &mut training, &mut source);
+        let mut training = self.subject.training(trainer.recipe(), objective);
+        let outcome = trainer.train::<TokenBatch>(self.subject.facts.clone(), &mut training, &mut source);
         outcome.map_err(LanguageError::Train)
     }
 
@@ -190,7 +201,7 @@ impl LanguageModel {
         let Some(of) = recipe.iterations else {
             return Ok(None);
         };
-        let [count] = self.network.loops.as_slice() else {
+        let [count] = self.network().loops.as_slice() else {
             let (name, expected) = ("iterations", "null for a network without exactly one `repeat up to`");
             return Err(LanguageError::Train(TrainError::Recipe(InvalidRecipe {
                 name,

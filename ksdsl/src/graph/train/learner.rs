@@ -1,6 +1,7 @@
 //! A model in training.
 
 use super::objective::{Objective, Part};
+use super::subject::carry;
 use super::{Loss, Model, Sums, exec_failed, failed};
 use ksdsl_checkpoint::Tensor as Stored;
 use ksdsl_cpu::{CpuBuf, CpuExec, Error};
@@ -16,11 +17,14 @@ use ksdsl_train_core::trainer::TrainError;
 use ksdsl_train_core::trainer::learner::{Learner, Stepped};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::HashMap;
 use std::path::Path;
 
 /// A model in training.
 pub struct Training<O> {
     model: Model,
+    /// The model that takes over from this one, if it begins as another network.
+    next: Option<Model>,
     /// What it learns from batches; `()` for steps on inputs alone.
     objective: O,
     /// The most parts of a batch.
@@ -36,10 +40,19 @@ impl<O> Training<O> {
         optimiser.know(&model.slots);
         Self {
             model,
+            next: None,
             objective,
             parts: recipe.accumulate.unwrap_or(1),
             optimiser,
             average: recipe.average.map(Average::new),
+        }
+    }
+
+    /// The same, before that of another network, which differs in sharing alone, takes over.
+    pub(super) fn before(self, next: Model) -> Self {
+        Self {
+            next: Some(next),
+            ..self
         }
     }
 
@@ -187,20 +200,49 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
     }
 
     fn restore(&mut self, last: &Checkpoint, progress: &Progress) -> Result<(), TrainError> {
+        self.set(progress.optimiser_steps, progress.steps > 0, |key| last.bytes(key))
+    }
+
+    fn end_beginning(&mut self) -> Result<(), TrainError> {
+        let Some(next) = self.next.take() else {
+            return Ok(());
+        };
+        let state = self.state()?;
+        let states = self.optimiser.method().states().iter();
+        let states = states.map(|state| (format!("optimiser.{state}."), true));
+        let mut carried = HashMap::new();
+        for (prefix, trained) in [("model.".to_owned(), false), ("average.".to_owned(), false)]
+            .into_iter()
+            .chain(states)
+        {
+            let tensors = carry(&state, (&prefix, trained), [&self.model, &next]);
+            let tensors = tensors.map_err(|problems| TrainError::Unlike(problems.to_string()))?;
+            carried.extend(tensors.into_iter().map(|tensor| (tensor.key, tensor.data)));
+        }
+        let has_average = self.average.as_ref().is_some_and(|average| !average.is_empty());
+        self.model = next;
+        self.optimiser.know(&self.model.slots);
+        self.set(self.optimiser.steps(), has_average, |key| {
+            carried.get(key).map_or([].as_slice(), |data| data.as_ref())
+        })
+    }
+}
+
+impl<O> Training<O> {
+    /// Takes model, optimiser and average from the tensors that `bytes` gives for their keys.
+    fn set<'b>(&mut self, updates: u64, has_average: bool, bytes: impl Fn(&str) -> &'b [u8]) -> Result<(), TrainError> {
         let Model {
             graph, slots, places, ..
         } = &mut self.model;
         for (slot, &place) in slots.iter().zip(places.iter()) {
-            let values = floats(last.bytes(&format!("model.{}", slot.key)));
+            let values = floats(bytes(&format!("model.{}", slot.key)));
             *graph.params.get_mut(place) = CpuBuf::from_vec(values);
         }
-        let states = |key: &str| last.bytes(&format!("optimiser.{key}"));
-        let restored = self
-            .optimiser
-            .restore(&CpuExec, progress.optimiser_steps, slots, states);
+        let states = |key: &str| bytes(&format!("optimiser.{key}"));
+        let restored = self.optimiser.restore(&CpuExec, updates, slots, states);
         restored.map_err(device)?;
-        if let Some(average) = self.average.as_mut().filter(|_| progress.steps > 0) {
-            let averages = |key: &str| last.bytes(&format!("average.{key}"));
+        if let Some(average) = self.average.as_mut().filter(|_| has_average) {
+            let averages = |key: &str| bytes(&format!("average.{key}"));
             average.restore(&CpuExec, slots, averages).map_err(device)?;
         }
         Ok(())

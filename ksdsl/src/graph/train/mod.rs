@@ -7,6 +7,7 @@ mod language;
 mod learner;
 mod objective;
 mod puzzles;
+mod subject;
 
 pub use classifier::{Classifier, Unfit};
 pub use language::{LanguageError, LanguageModel};

@@ -1,8 +1,9 @@
 //! Networks that solve puzzles, which the trainer takes.
 
-use super::classifier::{facts, unfit};
+use super::classifier::unfit;
 use super::objective::{Objective, Part, bounds, share};
-use super::{LanguageModel, Model, Training, Unfit};
+use super::subject::Subject;
+use super::{LanguageModel, Model, Unfit};
 use crate::graph::walk::size;
 use crate::ir::{Network, Node, Port, Shape, in_words};
 use crate::value::Value;
@@ -25,13 +26,12 @@ use ksdsl_train_core::trainer::{Outcome, TrainError, Trainer};
 /// arXiv 2506.21734) at iterations that are drawn; the authors train at each in turn.
 #[derive(Clone, Debug)]
 pub struct Solver {
-    network: Network,
+    subject: Subject,
     cells: usize,
     vocabulary: usize,
     tokens: usize,
     /// The loop with an exit, and the most of its iterations.
     supervised: Option<(String, usize)>,
-    facts: Facts,
 }
 
 const ANSWERS: &str = "end the network with a value for each token of the vocabulary at each cell, such as \
@@ -83,32 +83,37 @@ impl Solver {
             vocabulary: size(vocabulary),
             tokens,
             supervised: supervised(&network),
-            facts: facts(&network, settings),
-            network,
+            subject: Subject::new(network, settings),
         })
+    }
+
+    /// The same, trained for the first epochs as another network, which must differ in sharing alone.
+    ///
+    /// # Errors
+    /// The first other difference.
+    pub fn begin_as(&mut self, network: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), String> {
+        self.subject.begin_as(network, settings, epochs)
     }
 
     /// A network that could be a language model, too.
     pub fn of_model(model: &LanguageModel) -> Self {
-        let network = model.network();
         Self {
             cells: model.length(),
             vocabulary: model.vocabulary(),
             tokens: model.outputs(),
-            supervised: supervised(network),
-            facts: model.facts().clone(),
-            network: network.clone(),
+            supervised: supervised(model.network()),
+            subject: model.subject().clone(),
         }
     }
 
     /// What a run folder says of it.
     pub fn facts(&self) -> &Facts {
-        &self.facts
+        &self.subject.facts
     }
 
     /// The network.
     pub fn network(&self) -> &Network {
-        &self.network
+        &self.subject.network
     }
 
     /// The puzzles that have its cells, if there are any.
@@ -131,7 +136,7 @@ impl Solver {
             "a puzzle of {puzzles} has {cells} cells and {tokens} tokens (no digit, and 1 to {size}); `{}` is for {} cells and \
              {} tokens: change its input to `input {cells} of {tokens}` (often `--set size={size}`), or choose other puzzles \
              with --data",
-            self.facts.label(),
+            self.facts().label(),
             self.cells,
             self.vocabulary
         ))
@@ -151,9 +156,8 @@ impl Solver {
             solver: self,
             validation: Some(HeldOut::new(puzzles)),
         };
-        let model = Model::new(&self.network, trainer.recipe().seed);
-        let mut training = Training::new(trainer.recipe(), model, objective);
-        trainer.train::<TokenBatch>(self.facts.clone(), &mut training, &mut source)
+        let mut training = self.subject.training(trainer.recipe(), objective);
+        trainer.train::<TokenBatch>(self.facts().clone(), &mut training, &mut source)
     }
 
     /// Evaluates a model of it on the validation puzzles, `at_once` at a time.

@@ -4,6 +4,7 @@ use super::run_options::RunOptions;
 use crate::json;
 use crate::recipe::Recipe;
 use crate::run::{Facts, Opening};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
@@ -68,11 +69,15 @@ pub(super) fn folder(out: &Path, resume: bool, name: &str) -> (PathBuf, Opening)
 
 /// The name of the folder of a run: `digits-tiny-depth_6-0`.
 pub(super) fn folder_name(data: &str, network: &Facts, seed: u64) -> String {
-    let settings = network.settings.iter();
-    let settings: String = settings
-        .map(|(name, value)| format!("-{name}_{}", plain(value)))
-        .collect();
-    format!("{data}-{}{settings}-{seed}", network.name)
+    let named = |network: &str, settings: &BTreeMap<String, String>| {
+        let settings = settings.iter().map(|(name, value)| format!("-{name}_{}", plain(value)));
+        format!("{network}{}", settings.collect::<String>())
+    };
+    let beginning = network.beginning.as_ref();
+    let beginning =
+        beginning.map(|first| format!("-after_{}_{}", first.epochs, named(&first.network, &first.settings)));
+    let network = named(&network.name, &network.settings);
+    format!("{data}-{network}{}-{seed}", beginning.unwrap_or_default())
 }
 
 /// A text as a part of a file name.

@@ -15,7 +15,7 @@ use crate::record::Observer;
 use crate::report::{Comparison, CsvLog, Pictures, Progress, TensorBoard, result_table};
 use crate::run::{Companion, Opening};
 use crate::text::{Text, Tokens, Vocabulary};
-use crate::trainer::{End, Outcome};
+use crate::trainer::{End, Outcome, beginning};
 use clap::Args;
 use std::error::Error;
 use std::io::ErrorKind;
@@ -146,7 +146,14 @@ impl<'o> Plan<'o> {
     pub(super) fn networks(&self, sets: &Sets, seed: u64) -> Tried<Vec<(Box<dyn Net>, Recipe)>> {
         let nets = self.program.networks(sets)?.into_iter();
         nets.map(|net| {
-            let recipe = recipe(net.recipe(), self.options, seed).map_err(|error| match self.label {
+            let checked = recipe(net.recipe(), self.options, seed).and_then(|recipe| {
+                // How many epochs steps are only data say.
+                if recipe.steps.is_none() {
+                    beginning(net.facts(), recipe.epochs).map_err(|error| error.to_string())?;
+                }
+                Ok(recipe)
+            });
+            let recipe = checked.map_err(|error| match self.label {
                 Some(label) => format!("`{label}`: {error}").into(),
                 None => error,
             })?;

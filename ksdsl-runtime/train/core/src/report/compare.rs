@@ -48,6 +48,10 @@ impl Run {
     pub fn read(folder: &Path) -> io::Result<Self> {
         let description = Description::of(folder).map_err(io::Error::other)?;
         let name = folder.file_name().unwrap_or(folder.as_os_str());
+        let history = History {
+            beginning: description.beginning.as_ref().map_or(0, |beginning| beginning.epochs),
+            ..History::read(folder)?
+        };
         Ok(Self {
             name: super::table::printable(&name.to_string_lossy()),
             facts: Facts {
@@ -57,7 +61,7 @@ impl Run {
                 multiply_adds: description.multiply_adds,
                 seed: description.recipe.seed,
             },
-            history: History::read(folder)?,
+            history,
         })
     }
 

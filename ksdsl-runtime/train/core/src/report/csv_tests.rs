@@ -14,6 +14,7 @@ pub(in crate::report) fn start(done: u64) -> Start<'static> {
         classes: &[],
         epochs: 4,
         steps_per_epoch: 2,
+        beginning: 0,
         done,
         folder: None,
     }
@@ -29,6 +30,7 @@ pub(in crate::report) fn step(number: u64) -> Step {
         images: 64,
         seconds: 0.25,
         waited: 0.01,
+        processor: Some(0.4),
     }
 }
 
@@ -42,6 +44,7 @@ pub(in crate::report) fn epoch(number: u32) -> Epoch {
         rate: 0.05,
         seconds: 0.5,
         waited: 0.02,
+        processor: Some(0.8),
         images: 128,
         evaluation: number.is_multiple_of(2).then(|| meter.evaluation()),
         averaged: None,
@@ -75,9 +78,9 @@ fn numbers_read_as_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let [steps, epochs] = whole_run(folder.path());
     assert!(steps.starts_with("step,epoch,loss,learning_rate,gradient_norm,images,seconds,data_wait_seconds\n1,1,0.9090909090909091,0.30000000000000004,3.5,64,0.25,0.01\n2,1,"));
-    let header = "epoch,steps,training_loss,learning_rate,images,seconds,data_wait_seconds,validation_loss,validation_top1,validation_top5,averaged_loss,averaged_top1,averaged_top5,validation_bits_per_byte,averaged_bits_per_byte\n";
+    let header = "epoch,steps,training_loss,learning_rate,images,seconds,data_wait_seconds,validation_loss,validation_top1,validation_top5,averaged_loss,averaged_top1,averaged_top5,validation_bits_per_byte,averaged_bits_per_byte,processor_seconds\n";
     assert!(
-        epochs.starts_with(&format!("{header}1,2,0.5,0.05,128,0.5,0.02,,,,,,,,\n2,4,")),
+        epochs.starts_with(&format!("{header}1,2,0.5,0.05,128,0.5,0.02,,,,,,,,,0.8\n2,4,")),
         "{epochs}"
     );
     let history = History::read(folder.path()).unwrap();

@@ -65,6 +65,8 @@ pub struct EpochRow {
     pub validation_bits_per_byte: Option<f64>,
     #[serde(default)]
     pub averaged_bits_per_byte: Option<f64>,
+    #[serde(default)]
+    pub processor_seconds: Option<f64>,
 }
 
 impl From<&Epoch> for EpochRow {
@@ -86,6 +88,7 @@ impl From<&Epoch> for EpochRow {
             averaged_top5: averaged.and_then(|evaluation| evaluation.top5),
             validation_bits_per_byte: validation.and_then(Evaluation::bits_per_byte),
             averaged_bits_per_byte: averaged.and_then(Evaluation::bits_per_byte),
+            processor_seconds: epoch.processor,
         }
     }
 }
@@ -123,6 +126,8 @@ pub struct History {
     pub steps: Vec<StepRow>,
     /// The epochs.
     pub epochs: Vec<EpochRow>,
+    /// How many of the first epochs trained another network; the best is none of them.
+    pub beginning: u32,
 }
 
 impl History {
@@ -139,6 +144,7 @@ impl History {
         Ok(Self {
             steps: read_rows(&folder.join(Self::STEPS))?,
             epochs: read_rows(&folder.join(Self::EPOCHS))?,
+            beginning: 0,
         })
     }
 
@@ -149,10 +155,11 @@ impl History {
         self
     }
 
-    /// The epoch of the best model: highest validation accuracy, then lowest validation loss; of a language model, lowest
+    /// The epoch of the best model of the run's network: highest validation accuracy, then lowest validation loss; of a language model, lowest
     /// validation loss.
     pub fn best(&self) -> Option<&EpochRow> {
-        let evaluated = self.epochs.iter().filter(|row| row.accuracy().is_some());
+        let own = self.epochs.iter().filter(|row| row.epoch > self.beginning);
+        let evaluated = own.filter(|row| row.accuracy().is_some());
         evaluated.reduce(|best, row| if row.is_better_than(best) { row } else { best })
     }
 

@@ -41,11 +41,13 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
             averaged_top5: None,
             validation_bits_per_byte: None,
             averaged_bits_per_byte: None,
+            processor_seconds: None,
         }
     };
     History {
         steps: (1..=steps).map(step).collect(),
         epochs: (1..=epochs).map(row).collect(),
+        beginning: 0,
     }
 }
 

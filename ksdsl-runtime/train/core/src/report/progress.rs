@@ -5,13 +5,15 @@ use super::measure::Measure;
 use crate::record::{Epoch, Observer, Start, Step};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{self, IsTerminal as _, Stderr, Write};
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// The displayed loss is averaged over about this many steps.
 const SMOOTHED: f64 = 20.0;
 
-/// A progress bar on standard error with throughput, loss, learning rate, the fraction of time spent waiting for data,
-/// and the time left; if standard error is not a terminal, one line per epoch. Write errors are ignored: the terminal
+/// A progress bar on standard error with throughput, loss, learning rate, the fraction of time spent waiting for data, how
+/// busy the processors are, and the time left; if standard error is not a terminal, one line per epoch. Write errors are ignored: the terminal
 /// may have been closed.
 #[derive(Debug)]
 pub struct Progress<W = Stderr> {
@@ -21,6 +23,8 @@ pub struct Progress<W = Stderr> {
     name: String,
     epochs: u32,
     unit: &'static str,
+    /// The processors that the process may use.
+    cores: usize,
     now: Now,
     history: History,
 }
@@ -47,13 +51,14 @@ impl<W: Write> Progress<W> {
             name: name.into(),
             epochs: 0,
             unit: "images",
+            cores: available_parallelism().map_or(1, NonZeroUsize::get),
             now: Now::default(),
             history: History::default(),
         }
     }
 
     fn message(&self) -> String {
-        let mut message = self.now.text(self.unit);
+        let mut message = self.now.text(self.unit, self.cores);
         if let (Some(last), Some(best)) = (self.history.last(), self.history.best()) {
             let measure = Measure::of(&self.history);
             let value = |row: &EpochRow| measure.text(measure.value(row));
@@ -73,6 +78,7 @@ impl<W: Write> Progress<W> {
 impl<W: Write> Observer for Progress<W> {
     fn start(&mut self, start: &Start<'_>) -> io::Result<()> {
         (self.epochs, self.unit) = (start.epochs, start.unit);
+        self.history.beginning = start.beginning;
         let template = "{prefix} {wide_bar} {eta} left\n  {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("━╸─"));
@@ -102,7 +108,12 @@ impl<W: Write> Observer for Progress<W> {
         self.history.epochs.push(row);
         match &mut self.plain {
             // A closed terminal does not stop the run.
-            Some(to) => drop(writeln!(to, "{} {}", self.name, line(&row, self.epochs, self.unit))),
+            Some(to) => drop(writeln!(
+                to,
+                "{} {}",
+                self.name,
+                line(&row, self.epochs, (self.unit, self.cores))
+            )),
             None => self.bar.set_message(self.message()),
         }
         Ok(())
@@ -121,7 +132,7 @@ impl<W> Drop for Progress<W> {
 }
 
 /// A line for an epoch.
-fn line(row: &EpochRow, epochs: u32, unit: &str) -> String {
+fn line(row: &EpochRow, epochs: u32, (unit, cores): (&str, usize)) -> String {
     let mut line = format!("epoch {}/{epochs}: training loss {:.4}", row.epoch, row.training_loss);
     let bits = |bits: f64| format!("{bits:.4} bits per byte");
     if let (Some(loss), Some(top1)) = (row.validation_loss, row.validation_top1) {
@@ -135,10 +146,23 @@ fn line(row: &EpochRow, epochs: u32, unit: &str) -> String {
     }
     let speed = row.images as f64 / row.seconds;
     let waited = percent(Some(row.data_wait_seconds / row.seconds));
+    let busy = row.processor_seconds;
+    let busy = busy.map_or_else(String::new, |seconds| busy_cores(seconds, row.seconds, cores));
     line + &format!(
-        ", {speed:.0} {unit}/s, {waited} waiting for data, {}",
+        ", {speed:.0} {unit}/s, {waited} waiting for data{busy}, {}",
         time(row.seconds)
     )
+}
+
+/// How busy the processors were.
+fn busy_cores(processor: f64, seconds: f64, cores: usize) -> String {
+    let share = 100.0 * processor / (seconds.max(1e-9) * cores as f64);
+    let cores = if cores == 1 {
+        "1 core".to_owned()
+    } else {
+        format!("{cores} cores")
+    };
+    format!(", {share:.0} % of {cores}")
 }
 
 /// Statistics of the latest steps.
@@ -150,6 +174,7 @@ struct Now {
     images: usize,
     seconds: f64,
     waited: f64,
+    processor: Option<f64>,
 }
 
 impl Now {
@@ -165,11 +190,13 @@ impl Now {
             self.images = (self.images as f64 * keep) as usize;
             self.seconds *= keep;
             self.waited *= keep;
+            self.processor = self.processor.map(|processor| processor * keep);
             self.epoch = step.epoch;
         }
         self.images += step.images;
         self.seconds += step.seconds;
         self.waited += step.waited;
+        self.processor = step.processor.map(|more| self.processor.unwrap_or(0.0) + more);
         self.rate = step.rate;
         let before = self.loss.unwrap_or(step.loss);
         self.loss = Some(before + (step.loss - before) / SMOOTHED);
@@ -177,11 +204,13 @@ impl Now {
 }
 
 impl Now {
-    fn text(&self, unit: &str) -> String {
+    fn text(&self, unit: &str, cores: usize) -> String {
         let speed = self.images as f64 / self.seconds.max(1e-9);
         let waited = 100.0 * self.waited / self.seconds.max(1e-9);
+        let busy = self.processor;
+        let busy = busy.map_or_else(String::new, |seconds| busy_cores(seconds, self.seconds, cores));
         format!(
-            "{speed:.0} {unit}/s, loss {:.4}, learning rate {}, {waited:.0} % waiting for data",
+            "{speed:.0} {unit}/s, loss {:.4}, learning rate {}, {waited:.0} % waiting for data{busy}",
             self.loss.unwrap_or_default(),
             rate(self.rate)
         )

@@ -6,6 +6,7 @@ use crate::report::csv::tests::{epoch, start, step, tell};
 fn without_a_terminal_an_epoch_is_a_line() {
     let mut text = Vec::new();
     let mut progress = Progress::plain("tiny", &mut text);
+    progress.cores = 2;
     progress.start(&start(0)).unwrap();
     tell(&mut progress, 1..=4);
     progress.end().unwrap();
@@ -14,7 +15,7 @@ fn without_a_terminal_an_epoch_is_a_line() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "tiny epoch 1/4: training loss 0.5000, 256 images/s, 4.00 % waiting for data, 0.5 s"
+        "tiny epoch 1/4: training loss 0.5000, 256 images/s, 4.00 % waiting for data, 80 % of 2 cores, 0.5 s"
     );
     // Of the two images of `epoch(2)` one has logits 2.0 and 1.5 and is of class 1.
     let validation = ((1.0 + (-1f64).exp()).ln() + (1.0 + 0.5f64.exp()).ln()) / 2.0;
@@ -30,16 +31,16 @@ fn the_bar_says_speed_loss_rate_and_waiting() {
     let mut now = Now::default();
     now.add(&step(1));
     assert_eq!(
-        now.text("images"),
-        "256 images/s, loss 0.9091, learning rate 0.3000, 4 % waiting for data"
+        now.text("images", 1),
+        "256 images/s, loss 0.9091, learning rate 0.3000, 4 % waiting for data, 160 % of 1 core"
     );
     // The next loss counts a twentieth.
     now.add(&step(2));
     let loss = 0.95 / 1.1 + 0.05 / 2.1;
     assert!(
-        now.text("images").contains(&format!("loss {loss:.4}")),
+        now.text("images", 1).contains(&format!("loss {loss:.4}")),
         "{}",
-        now.text("images")
+        now.text("images", 1)
     );
 }
 

@@ -69,6 +69,7 @@ impl Row for EpochRow {
             ("validation_top5", self.validation_top5, 1.0),
             ("averaged_top1", self.averaged_top1, 1.0),
             ("averaged_top5", self.averaged_top5, 1.0),
+            ("processor_seconds", self.processor_seconds, MAX),
         ])
     }
 }

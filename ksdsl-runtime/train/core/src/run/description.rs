@@ -29,10 +29,35 @@ pub struct Description {
     /// The values of its parameters that the specification does not say.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// The network as which the run begins, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beginning: Option<Beginning>,
     /// The recipe.
     pub recipe: Recipe,
     /// The settings that determine the batches.
     pub data: BTreeMap<String, String>,
+}
+
+/// The network as which a run begins: the same layers with other sharing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beginning {
+    /// How many epochs the run trains it.
+    pub epochs: u32,
+    /// Its name.
+    pub network: String,
+    /// Its specification as written.
+    pub specification: String,
+    /// The values of its parameters that the specification does not say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Beginning {
+    /// Its name, as [`Facts::label`].
+    pub fn label(&self) -> String {
+        label(&self.network, &self.settings, None)
+    }
 }
 
 /// What a description says of a network.
@@ -48,30 +73,40 @@ pub struct Facts {
     pub specification: String,
     /// The values of its parameters that the specification does not say.
     pub settings: BTreeMap<String, String>,
+    /// The network as which its training begins, if that is another.
+    pub beginning: Option<Beginning>,
 }
 
 impl Facts {
-    /// Its name, with the values of parameters that the specification does not say: `tiny(depth = 6)`.
+    /// Its name, with the values of parameters that the specification does not say, and what it begins as:
+    /// `tiny(depth = 6) after 4 epochs as small(depth = 6)`.
     pub fn label(&self) -> String {
-        label(&self.name, &self.settings)
+        label(&self.name, &self.settings, self.beginning.as_ref())
     }
 }
 
-fn label(name: &str, settings: &BTreeMap<String, String>) -> String {
+fn label(name: &str, settings: &BTreeMap<String, String>, beginning: Option<&Beginning>) -> String {
     let settings: Vec<String> = settings
         .iter()
         .map(|(name, value)| format!("{name} = {value}"))
         .collect();
-    match settings.is_empty() {
+    let label = match settings.is_empty() {
         true => name.to_owned(),
         false => format!("{name}({})", settings.join(", ")),
+    };
+    match beginning {
+        Some(first) => {
+            let epochs = if first.epochs == 1 { "epoch" } else { "epochs" };
+            format!("{label} after {} {epochs} as {}", first.epochs, first.label())
+        }
+        None => label,
     }
 }
 
 impl Description {
     /// The network as [`Facts::label`] names it.
     pub fn label(&self) -> String {
-        label(&self.network, &self.settings)
+        label(&self.network, &self.settings, self.beginning.as_ref())
     }
 
     /// Describes a run of this version.
@@ -84,6 +119,7 @@ impl Description {
             multiply_adds: network.multiply_adds,
             specification: network.specification.clone(),
             settings: network.settings.clone(),
+            beginning: network.beginning.clone(),
             recipe: recipe.clone(),
             data: data.into_iter().collect(),
         }
@@ -109,6 +145,9 @@ impl Description {
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
             return Err(format!("`format` is {}, but this version reads {FORMAT}", self.format));
+        }
+        if self.beginning.as_ref().is_some_and(|beginning| beginning.epochs == 0) {
+            return Err("`beginning.epochs` is 0: expected at least 1".to_owned());
         }
         self.recipe.check().map_err(|error| error.to_string())
     }

@@ -49,7 +49,7 @@ pub(super) fn between(stored: &Description, requested: &Description) -> Vec<Diff
 
 fn difference(name: &str, stored: Option<&Value>, requested: Option<&Value>) -> Difference {
     let [stored, requested] = match (name, stored, requested) {
-        ("specification", Some(Value::String(stored)), Some(Value::String(requested))) => {
+        ("specification" | "beginning.specification", Some(Value::String(stored)), Some(Value::String(requested))) => {
             first_difference(stored, requested)
         }
         _ => [stored, requested].map(|value| value.map(Value::to_string)),
@@ -77,7 +77,13 @@ fn first_difference(stored: &str, requested: &str) -> [Option<String>; 2] {
 /// The values of a description, by path.
 fn leaves(description: &Description) -> BTreeMap<String, Value> {
     let mut description = description.clone();
-    description.specification = words(&description.specification);
+    let beginning = description
+        .beginning
+        .as_mut()
+        .map(|beginning| &mut beginning.specification);
+    for text in beginning.into_iter().chain([&mut description.specification]) {
+        *text = words(text);
+    }
     let value = serde_json::to_value(&description).expect("text, numbers and maps with text as keys");
     let mut leaves = BTreeMap::new();
     collect(String::new(), value, &mut leaves);

@@ -37,6 +37,15 @@ pub enum TrainError {
     Validation(String),
     /// The data cannot be read.
     Data(DataError),
+    /// A run begins as another network and would end as it.
+    Beginning {
+        /// The epochs with the other network.
+        epochs: u32,
+        /// The epochs of the run.
+        of: u32,
+    },
+    /// The run's network cannot take over from the one as which the run began.
+    Unlike(String),
     /// Training diverged: the loss, gradients or parameters are not finite.
     Diverged(Box<Diverged>),
     /// The run folder cannot be used.
@@ -124,6 +133,12 @@ impl fmt::Display for TrainError {
             Self::Sizes { set, found, network } => {
                 write!(f, "the {set} set has {found}; the network is for {network}")
             }
+            Self::Beginning { epochs, of } => write!(
+                f,
+                "the run has {of} {}: it cannot begin with {epochs} of another network; give it fewer",
+                if *of == 1 { "epoch" } else { "epochs" }
+            ),
+            Self::Unlike(what) => f.write_str(what),
             Self::Validation(what) => write!(f, "validation: {what}"),
             Self::Source { epoch, step, what } => write!(f, "epoch {epoch}, step {step}: {what}"),
             Self::Data(error) => error.fmt(f),
@@ -150,5 +165,13 @@ impl std::error::Error for TrainError {
 impl From<RunError> for TrainError {
     fn from(error: RunError) -> Self {
         Self::Run(error)
+    }
+}
+
+/// Whether a data set, if its sizes are known, has those of the network.
+pub(super) fn check_sizes(set: &'static str, found: Option<Sizes>, network: Sizes) -> Result<(), TrainError> {
+    match found.filter(|found| *found != network) {
+        Some(found) => Err(TrainError::Sizes { set, found, network }),
+        None => Ok(()),
     }
 }

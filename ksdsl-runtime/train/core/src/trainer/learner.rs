@@ -35,6 +35,11 @@ pub trait Learner<B> {
     /// What determines the evaluation.
     fn validation(&self) -> String;
 
+    /// Continues as the run's own network, if it has begun as another: model, optimiser and average.
+    fn end_beginning(&mut self) -> Result<(), TrainError> {
+        Ok(())
+    }
+
     /// Swaps the values of the model and its average; calling it twice restores both. `false`: there is no average.
     fn swap_average(&mut self) -> Result<bool, TrainError>;
 

@@ -10,7 +10,10 @@ pub use crate::progress::{Best, End};
 pub use crate::task::ValidationSet;
 pub use error::{Diverged, TrainError};
 pub use outcome::Outcome;
+#[cfg(feature = "program")]
+pub(crate) use session::beginning;
 
+use crate::clock::Clock;
 use crate::data::{Dataset, Scaling, Sizes};
 use crate::interrupt::Stop;
 use crate::metrics::Evaluation;
@@ -18,6 +21,7 @@ use crate::recipe::{InvalidRecipe, Recipe};
 use crate::record::{Epoch, Observer, Start};
 use crate::run::{Companion, Description, Facts, Opening, RunFolder};
 use crate::source::{Batch, HostBatch, Source};
+use error::check_sizes;
 use learner::Learner;
 use session::Session;
 use std::io;
@@ -185,11 +189,12 @@ impl<'t> Trainer<'t> {
         if per_epoch == 0 {
             return Err(TrainError::NoImages);
         }
+        let beginning = session::beginning(&network, self.epochs(per_epoch))?;
         let validation = ("validation".to_owned(), learner.validation());
         let settings = source.settings().into_iter().chain([validation]);
         let folder = self.open(&network, settings)?;
         let recipe = self.recipe.clone();
-        let mut session = Session::new(&recipe, learner, folder, per_epoch)?;
+        let mut session = Session::new(&recipe, learner, folder, (per_epoch, beginning))?;
         self.notify_start(&network, &session, source.unit())?;
         let result = self.run(&mut session, source);
         if let Err(TrainError::Observer(_) | TrainError::Data(_) | TrainError::Source { .. }) = &result {
@@ -231,6 +236,7 @@ impl<'t> Trainer<'t> {
             unit,
             epochs: self.epochs(session.per_epoch),
             steps_per_epoch: session.per_epoch,
+            beginning: session.beginning,
             done: session.progress.steps,
             folder: session.folder.as_ref().map(RunFolder::path),
         };
@@ -272,7 +278,7 @@ impl<'t> Trainer<'t> {
         let steps = session.steps_of_epoch();
         let mut batches = source.epoch(epoch, from);
         while session.progress.step < steps {
-            let start = Instant::now();
+            let start = Clock::now();
             let Some(batch) = batches.next() else {
                 return Err(session.source_error(format!(
                     "the source ended early: `steps_per_epoch` is {}",
@@ -311,7 +317,9 @@ impl<'t> Trainer<'t> {
             ..session.progress.record()
         };
         notify(&mut self.observers, |observer| observer.epoch(&epoch))?;
-        if let Some(evaluation) = epoch.averaged.as_ref().or(epoch.evaluation.as_ref()) {
+        // The best model is one of the run's own network.
+        let evaluation = epoch.averaged.as_ref().or(epoch.evaluation.as_ref());
+        if let Some(evaluation) = evaluation.filter(|_| !session.is_beginning()) {
             self.update_best(session, number, evaluation)?;
         }
         if is_last {
@@ -319,7 +327,7 @@ impl<'t> Trainer<'t> {
         }
         match session.progress.ended {
             Some(_) => session.save_models()?,
-            None => session.progress.next_epoch(),
+            None => session.next_epoch()?,
         }
         self.save(session)?;
         Ok([epoch.evaluation, epoch.averaged])
@@ -376,14 +384,6 @@ impl<'t> Trainer<'t> {
             evaluation,
             averaged,
         })
-    }
-}
-
-/// Whether a data set, if its sizes are known, has those of the network.
-fn check_sizes(set: &'static str, found: Option<Sizes>, network: Sizes) -> Result<(), TrainError> {
-    match found.filter(|found| *found != network) {
-        Some(found) => Err(TrainError::Sizes { set, found, network }),
-        None => Ok(()),
     }
 }
 

@@ -2,17 +2,17 @@
 
 use super::error::{Diverged, TrainError};
 use super::learner::Learner;
+use crate::clock::Clock;
 use crate::metrics::Evaluation;
 use crate::optim::floats;
 use crate::progress::Progress;
 use crate::random::{Purpose, seed};
 use crate::recipe::Recipe;
 use crate::record::Step;
-use crate::run::{Checkpoint, RunError, RunFolder};
+use crate::run::{Checkpoint, Facts, RunError, RunFolder};
 use crate::source::Batch;
 use crate::task::TaskError;
 use ksdsl_checkpoint::{Expected, Kind};
-use std::time::Instant;
 
 /// A run in progress.
 pub(super) struct Session<'s, B> {
@@ -21,6 +21,8 @@ pub(super) struct Session<'s, B> {
     pub(super) folder: Option<RunFolder>,
     pub(super) progress: Progress,
     pub(super) per_epoch: u64,
+    /// The epochs with another network, at the beginning.
+    pub(super) beginning: u32,
     /// The loss of the last step.
     loss: f64,
 }
@@ -31,7 +33,7 @@ impl<'s, B: Batch> Session<'s, B> {
         recipe: &'s Recipe,
         learner: &'s mut dyn Learner<B>,
         folder: Option<RunFolder>,
-        per_epoch: u64,
+        (per_epoch, beginning): (u64, u32),
     ) -> Result<Self, TrainError> {
         let mut session = Self {
             recipe,
@@ -39,6 +41,7 @@ impl<'s, B: Batch> Session<'s, B> {
             folder,
             progress: Progress::default(),
             per_epoch,
+            beginning,
             loss: 0.0,
         };
         let last = session.folder.as_ref().map(RunFolder::load).transpose()?.flatten();
@@ -48,6 +51,21 @@ impl<'s, B: Batch> Session<'s, B> {
         }
         session.folder.as_mut().map_or(Ok(()), RunFolder::begin)?;
         Ok(session)
+    }
+
+    /// Whether the current epoch trains the network as which the run begins.
+    pub(super) fn is_beginning(&self) -> bool {
+        self.progress.epoch <= self.beginning
+    }
+
+    /// Begins the next epoch, with the run's own network once the beginning is over.
+    pub(super) fn next_epoch(&mut self) -> Result<(), TrainError> {
+        let was_beginning = self.is_beginning();
+        self.progress.next_epoch();
+        match was_beginning && !self.is_beginning() {
+            true => self.learner.end_beginning(),
+            false => Ok(()),
+        }
     }
 
     /// The number of steps in the current epoch; the last epoch may be shorter.
@@ -63,11 +81,12 @@ impl<'s, B: Batch> Session<'s, B> {
     }
 
     /// Runs a step on a batch; `start` is when waiting for the batch began.
-    pub(super) fn step(&mut self, batch: &B, start: Instant) -> Result<Step, TrainError> {
-        let waited = start.elapsed().as_secs_f64();
+    pub(super) fn step(&mut self, batch: &B, start: Clock) -> Result<Step, TrainError> {
+        let waited = start.seconds();
         let rate = self.recipe.rate_at(self.progress.steps, self.per_epoch);
         let norm = self.descend(batch, rate)?;
-        let (seconds, loss, count) = (start.elapsed().as_secs_f64(), self.loss, batch.len());
+        let (seconds, loss, count) = (start.seconds(), self.loss, batch.len());
+        let processor = start.processor_seconds();
         let progress = &mut self.progress;
         progress.step += 1;
         progress.steps += 1;
@@ -76,6 +95,7 @@ impl<'s, B: Batch> Session<'s, B> {
         progress.images += count;
         progress.seconds += seconds;
         progress.waited += waited;
+        progress.processor += processor.unwrap_or(0.0);
         progress.rate = rate;
         progress.gradient_norm = Some(norm);
         Ok(Step {
@@ -87,6 +107,7 @@ impl<'s, B: Batch> Session<'s, B> {
             images: count,
             seconds,
             waited,
+            processor,
         })
     }
 
@@ -221,6 +242,9 @@ impl<'s, B: Batch> Session<'s, B> {
         let progress = &last.progress;
         let checked = progress.check(self.recipe, self.per_epoch);
         checked.map_err(|what| last.refused(format!("its `progress` is inconsistent: {what}")))?;
+        if progress.epoch > self.beginning {
+            self.learner.end_beginning()?;
+        }
         let expected = self.expected(progress);
         let wrong = |it: &&Expected| !is_usable(&it.key, last.bytes(&it.key));
         let broken = expected.iter().find(wrong).map(|it| it.key.clone());
@@ -264,6 +288,14 @@ impl<'s, B: Batch> Session<'s, B> {
             }
         }
         all
+    }
+}
+
+/// The epochs with another network at the beginning of a run of so many.
+pub(crate) fn beginning(network: &Facts, of: u32) -> Result<u32, TrainError> {
+    match network.beginning.as_ref().map_or(0, |beginning| beginning.epochs) {
+        epochs if epochs > 0 && epochs >= of => Err(TrainError::Beginning { epochs, of }),
+        epochs => Ok(epochs),
     }
 }
 

@@ -1,0 +1,189 @@
+//! What a run trains: a network, perhaps after the same layers with other sharing.
+
+use super::{Model, Objective, Training};
+use crate::analyse::analyse;
+use crate::diff::connections;
+use crate::ir::Network;
+use crate::plan::tensors::{Stored as Planned, tensors};
+use crate::value::Value;
+use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
+use ksdsl_checkpoint::{File, Problems, Tensor as Stored, to_bytes};
+use ksdsl_train_core::Recipe;
+use ksdsl_train_core::run::{Beginning, Facts};
+use std::collections::BTreeMap;
+
+/// A network to train, with what a run folder says of it.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) network: Network,
+    pub(super) facts: Facts,
+    /// The network as which a run begins.
+    beginning: Option<Network>,
+}
+
+impl Subject {
+    pub(super) fn new(network: Network, settings: &[(String, Value)]) -> Self {
+        let analysis = analyse(&network);
+        let facts = Facts {
+            name: network.name.clone(),
+            parameters: analysis.trainable,
+            multiply_adds: analysis.macs,
+            specification: network.text.clone(),
+            settings: texts(settings),
+            beginning: None,
+        };
+        Self {
+            network,
+            facts,
+            beginning: None,
+        }
+    }
+
+    /// The same, trained as another network for the first epochs.
+    ///
+    /// # Errors
+    /// If more than sharing differs.
+    pub(super) fn begin_as(
+        &mut self,
+        network: Network,
+        settings: &[(String, Value)],
+        epochs: u32,
+    ) -> Result<(), String> {
+        let beginning = Beginning {
+            epochs,
+            network: network.name.clone(),
+            specification: network.text.clone(),
+            settings: texts(settings),
+        };
+        let names = || format!("`{}` cannot begin as `{}`", self.facts.label(), beginning.label());
+        check(&self.network, &network).map_err(|what| {
+            let names = names();
+            format!("{names}, because more than sharing differs: {what}; `ksn diff` shows all that differs")
+        })?;
+        if tensors(&self.network) == tensors(&network) {
+            return Err(format!("{}, because it shares the same", names()));
+        }
+        self.facts.beginning = Some(beginning);
+        self.beginning = Some(network);
+        Ok(())
+    }
+
+    /// The training of a recipe, from the initial values of its seed.
+    pub(super) fn training<O: Objective>(&self, recipe: &Recipe, objective: O) -> Training<O> {
+        let own = || Model::new(&self.network, recipe.seed);
+        match &self.beginning {
+            None => Training::new(recipe, own(), objective),
+            Some(first) => Training::new(recipe, Model::new(first, recipe.seed), objective).before(own()),
+        }
+    }
+}
+
+fn texts(settings: &[(String, Value)]) -> BTreeMap<String, String> {
+    let text = |(name, value): &(String, Value)| (name.clone(), value.to_string());
+    settings.iter().map(text).collect()
+}
+
+/// Whether networks are the same but for which layers share; the error is the first other difference.
+fn check(own: &Network, first: &Network) -> Result<(), String> {
+    for (ours, theirs) in own.layers.iter().zip(&first.layers) {
+        if ours.path != theirs.path {
+            return Err(format!(
+                "the layer `{}` is where the other has `{}`",
+                ours.path, theirs.path
+            ));
+        }
+        if ours.op != theirs.op {
+            return Err(format!("the layer `{}`", ours.path));
+        }
+    }
+    let counts = [own, first].map(|network| network.layers.len());
+    if counts[0] != counts[1] {
+        return Err(format!("{} and {} layers", counts[0], counts[1]));
+    }
+    if connections(own) != connections(first) {
+        return Err("the connections of layers".to_owned());
+    }
+    let [ours, theirs] = [unrolled(own)?, unrolled(first)?];
+    let all = ours.keys().chain(theirs.keys());
+    match all.into_iter().find(|key| ours.get(*key) != theirs.get(*key)) {
+        Some(key) => Err(format!("only one has `{key}`")),
+        None => Ok(()),
+    }
+}
+
+/// The sizes of a network's tensors if no layers shared, by their keys.
+fn unrolled(network: &Network) -> Result<BTreeMap<String, Vec<u64>>, String> {
+    let mut all = BTreeMap::new();
+    for Planned { key, shape, shared, .. } in tensors(network) {
+        let keys = match shared {
+            None => vec![key],
+            Some((visits, true)) => visits,
+            Some((_, false)) => {
+                return Err(format!("layers transpose, slice or combine `{key}`"));
+            }
+        };
+        all.extend(keys.into_iter().map(|key| (key, shape.clone())));
+    }
+    Ok(all)
+}
+
+/// Tensors of a model, as those of another network that differs in sharing alone: what layers share no longer, each of them
+/// gets a copy of; what they share now is the mean of what they had, which is that value, bit for bit, where it is the same.
+/// `prefix` stands before their keys; tensors that are not trained are left out if they are `trained` ones.
+pub(super) fn carry(
+    tensors: &[Stored<'static>],
+    (prefix, trained): (&str, bool),
+    [from, to]: [&Model; 2],
+) -> Result<Vec<Stored<'static>>, Problems> {
+    let bare = tensors.iter().filter_map(|tensor| {
+        let key = tensor.key.strip_prefix(prefix)?.to_owned();
+        Some(Stored { key, ..tensor.clone() })
+    });
+    let bare: Vec<Stored<'_>> = bare.collect();
+    if bare.is_empty() {
+        return Ok(bare);
+    }
+    let parsed = |bytes: Vec<u8>| {
+        let Ok(file) = File::parse(bytes) else {
+            unreachable!("written tensors can be read")
+        };
+        file
+    };
+    let shared = |model: &Model| -> Vec<_> {
+        let kept = |key: &str| {
+            model
+                .slots
+                .iter()
+                .any(|slot| slot.key == key && (slot.trained || !trained))
+        };
+        model
+            .shared
+            .iter()
+            .filter(|shared| kept(&shared.key))
+            .cloned()
+            .collect()
+    };
+    let expected = |model: &Model| -> Vec<_> {
+        let slots = model.slots.iter().filter(|slot| slot.trained || !trained);
+        slots.map(super::expected).collect()
+    };
+    let file = parsed(to_bytes(&bare, &shared(from)));
+    let apart = unroll(&file, &expected(from), &shared(from), &[], &[])?;
+    let apart = parsed(to_bytes(&apart, &[]));
+    let fused = fuse(&apart, &expected(to), &shared(to), &[], Method::Mean)?;
+    let owned = |tensor: Stored<'_>| Stored {
+        key: format!("{prefix}{}", tensor.key),
+        data: tensor.data.into_owned().into(),
+        kind: tensor.kind,
+        shape: tensor.shape,
+    };
+    Ok(fused.into_iter().map(owned).collect())
+}
+
+#[cfg(test)]
+#[path = "subject_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "switch_tests.rs"]
+mod switch_tests;
