@@ -92,6 +92,8 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="ksdsl-decode-") as folder:
         log = Path(folder) / "errors.txt"
+        # Peers are killed in the end, and do not remove what they wrote.
+        os.environ["TMPDIR"] = folder
         try:
             with running(systems(chosen), chosen.cpus, log) as contestants:
                 print(table(contestants, chosen).markdown())

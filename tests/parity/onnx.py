@@ -48,7 +48,7 @@ STEPS = {
     "loop_long": {"steps": 20}, "huginn": {"core": 3}, "trm": {"supervision": 2}, "sudoku": {"supervision": 2},
 }  # fmt: skip
 # Networks of gigabytes.
-LARGE = ["huginn_0125", "ouro_1_4b", "tiny_llama"]
+LARGE = ["huginn_0125", "olmo_1b", "ouro_1_4b", "tiny_llama"]
 # OpenVINO 2026.4 takes a square matrix for the same whether it is used as stored or transposed, if a model does both.
 OPENVINO_FAULTS = ["transposed_shared"]
 
