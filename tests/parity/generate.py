@@ -11,6 +11,7 @@ and safetensors.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,15 +24,24 @@ import torch  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ["examples/nets", "tests/nets/known"]
 # Ouro's exits are off: a module decides for whole sequences, generation for each token. 32 steps of Huginn's core with such
 # weights make rounding visible.
 NETS = {
     "nanogpt": [], "gpt2": [], "mobilellm": [], "relaxed_recursive": [], "universal_transformer": [],
     "huginn": ["--set", "steps=4", "--set", "gradients=2"], "ouro": ["--set", "threshold=2"],
+    # At full size.
+    "mobilellm_125m": [], "mobilellm_ls_125m": [],
 }  # fmt: skip
 PROMPT = [7, 1, 42, 3, 60]
 CONTEXT = 64
 LIMIT = 1e-5
+
+
+def source_of(net: str) -> Path:
+    """The specification that has the network."""
+    files = [it for folder in FOLDERS for it in sorted((ROOT / folder).glob("*.ksn"))]
+    return next(it for it in files if re.search(rf"^net {net}\b", it.read_text(), re.M))
 
 
 def run(*command: object) -> str:
@@ -60,7 +70,7 @@ def randomise(model: torch.nn.Module) -> None:
 
 def compare(ksn: Path, net: str, folder: Path) -> tuple[float, int]:
     """The largest distance of a generated token's logit from the largest, and how many different tokens there are."""
-    source, code, weights = ROOT / f"examples/nets/{net}.ksn", folder / "net.py", folder / "net.safetensors"
+    source, code, weights = source_of(net), folder / "net.py", folder / "net.safetensors"
     run(ksn, "export", "pytorch", source, "--net", net, *NETS[net], "-o", code)
     model = module(code)
     randomise(model)
