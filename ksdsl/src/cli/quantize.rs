@@ -99,6 +99,10 @@ impl Quantize {
         let output = self.output.as_deref();
         let output = output.map(|path| export::target(Some(path), &model.network, terminal));
         let output = output.transpose()?;
+        // Neither is what cannot be written found after minutes of training.
+        for path in [output.as_deref(), self.training.save.as_deref()].into_iter().flatten() {
+            folder_exists(path, terminal)?;
+        }
         let sizes = Classifier::of(model.network.clone(), &[]).map_err(|unfit| {
             terminal.complain(&unfit.to_string(), Some(unfit.fix()));
             Status::Invalid
@@ -106,9 +110,9 @@ impl Quantize {
         // What cannot be quantised is known before files are read.
         self.integers(&model.program(None, terminal)?, None, terminal)?;
         let weights = weights::read(&model.weights, &entries(&model.network), terminal)?;
-        let program = model.program(Some(&weights), terminal)?;
+        let mut program = model.program(Some(&weights), terminal)?;
         let data = model.data(sizes.sizes(), terminal)?;
-        let (mut program, mut before) = (program, Vec::new());
+        let mut before = Vec::new();
         if self.training.train.is_some() {
             let ranges = |program: &Program| self.ranges(program, &data);
             let integers = self.integers(&program, Some((&ranges(&program), Visits::All)), terminal)?;
@@ -285,6 +289,18 @@ fn settings(folder: &Path) -> Result<(String, Option<usize>), String> {
     let data = data.ok_or_else(|| failed(&"it has no `data`"))?.to_owned();
     let images = json.get("images").and_then(serde_json::Value::as_u64);
     Ok((data, images.and_then(|images| usize::try_from(images).ok())))
+}
+
+/// Whether the folder of a file to write is there.
+fn folder_exists(path: &Path, terminal: &Terminal) -> Ended<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder.is_none_or(Path::is_dir) && !path.is_dir() {
+        true => Ok(()),
+        false => Err(terminal.fail(&format!(
+            "cannot write {}: it is a folder, or its folder does not exist",
+            path.display()
+        ))),
+    }
 }
 
 /// The class of the largest output, the first of equal ones.

@@ -254,9 +254,7 @@ impl SpecNet {
             recipe: Recipe::nanogpt(),
         }
     }
-}
 
-impl SpecNet {
     /// Trains it for the first epochs as another network.
     fn begin_as(&mut self, first: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), Usage> {
         let begun = match &mut self.model {

@@ -202,6 +202,10 @@ fn quantize_trains_kernels_before() {
     assert_eq!(line(&run.stdout), line(&again.stdout), "{}{}", run.stdout, again.stdout);
     quantize("good.safetensors", &train);
     assert!(read("trained.safetensors") == after, "training is deterministic");
+    // What cannot be written is known before.
+    let run = quantize("good.safetensors", &["--train", "1", "--save", "missing/x.safetensors"]);
+    assert_eq!((run.status, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
+    assert!(run.stderr.contains("missing/x.safetensors"), "{}", run.stderr);
     let run = quantize("good.safetensors", &["--rate", "0.1"]);
     assert!(
         run.status == Some(2) && run.stderr.contains("--train"),

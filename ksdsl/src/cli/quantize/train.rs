@@ -34,7 +34,7 @@ pub(super) struct Options {
     rate: f64,
     /// Write the trained weights, in single precision, to this checkpoint
     #[arg(long, requires = "train", value_name = "FILE")]
-    save: Option<PathBuf>,
+    pub(super) save: Option<PathBuf>,
 }
 
 /// An image with its target, and the gradients that it gives.
@@ -81,10 +81,9 @@ impl Options {
                 let mut gradients: Vec<CpuBuf<f32>> =
                     gradients(&training, &batch).into_iter().map(CpuBuf::from_vec).collect();
                 optimiser.rate = self.rate * (1.0 - optimiser.steps() as f64 / steps as f64);
-                let device = |error: &dyn std::fmt::Debug| failed(&format!("{error:?}"));
                 let norm = optimiser
                     .begin(&CpuExec, &mut gradients)
-                    .map_err(|error| device(&error))?;
+                    .map_err(|error| failed(&error))?;
                 if !norm.is_finite() {
                     return Err(failed(&format!(
                         "training diverged in epoch {epoch}: choose a lower `--rate`"
@@ -99,7 +98,7 @@ impl Options {
                         outcome = updated;
                     }
                 });
-                outcome.map_err(|error| device(&error))?;
+                outcome.map_err(|error| failed(&error))?;
             }
         }
         self.save(network, training.weights(), terminal)?;
