@@ -100,10 +100,14 @@ class Run:
     parameters: int
 
 
+def flags(settings: list[str]) -> list[str]:
+    """As the command line has them."""
+    return [part for setting in settings for part in ("--set", setting)]
+
+
 def ours(ksn: Path, settings: list[str], seed: int, steps: int, threads: int, folder: Path, *more: str) -> Path:
     """Trains with `ksn train`; the run folder."""
-    chosen = [part for setting in settings for part in ("--set", setting)]
-    command = [ksn, "train", NET, *chosen, "--data", "text:shakespeare", "--tokens", "characters"]
+    command = [ksn, "train", NET, *flags(settings), "--data", "text:shakespeare", "--tokens", "characters"]
     command += ["--recipe", "nanogpt", "--steps", str(steps), "--seed", str(seed), "--threads", str(threads)]
     subprocess.run([*map(str, command), "--out", str(folder), *more], check=True, capture_output=True)
     return next(folder.iterdir())
@@ -121,11 +125,10 @@ def read(run: Path) -> Run:
     )
 
 
-def exported(ksn: Path, settings: list[str], folder: Path) -> nn.Module:
-    """The network as `ksn export pytorch` writes it."""
+def exported(ksn: Path, chosen: list[str], folder: Path, file: Path = NET) -> nn.Module:
+    """The chosen network as `ksn export pytorch` writes it."""
     module = folder / "module.py"
-    chosen = [part for setting in settings for part in ("--set", setting)]
-    subprocess.run([str(ksn), "export", "pytorch", str(NET), *chosen, "-o", str(module)], check=True)
+    subprocess.run([str(ksn), "export", "pytorch", str(file), *chosen, "-o", str(module)], check=True)
     loader = importlib.util.spec_from_file_location("module", module)
     python = importlib.util.module_from_spec(loader)
     loader.loader.exec_module(python)
@@ -181,19 +184,19 @@ def theirs(model: nn.Module, seed: int, steps: int, training: Tensor, validation
     return Run(losses, evaluate(model, validation), seconds, sum(p.numel() for p in model.parameters()))
 
 
-def compare(name: str, settings: list[str], options: argparse.Namespace, data: tuple[Tensor, Tensor]) -> bool:
+def compare(name: str, settings: list[str], chosen: argparse.Namespace, data: tuple[Tensor, Tensor]) -> bool:
     """Trains a network with both programs and prints its row; whether the early losses agree."""
     runs: list[tuple[Run, Run]] = []
-    for seed in range(options.seeds):
+    for seed in range(chosen.seeds):
         with tempfile.TemporaryDirectory() as path:
             folder = Path(path)
-            how = (options.ksn, settings, seed)
+            how = (chosen.ksn, settings, seed)
             # A step at this rate leaves every weight as it was: the initial model.
-            first = ours(*how, 1, options.threads, folder / "first", "--lr", "1e-30")
-            model = exported(options.ksn, settings, folder)
+            first = ours(*how, 1, chosen.threads, folder / "first", "--lr", "1e-30")
+            model = exported(chosen.ksn, flags(settings), folder)
             model.load_state_dict(load_file(first / "model.safetensors"))
-            run = read(ours(*how, options.steps, options.threads, folder / "run"))
-            runs.append((run, theirs(model, seed, options.steps, *data)))
+            run = read(ours(*how, chosen.steps, chosen.threads, folder / "run"))
+            runs.append((run, theirs(model, seed, chosen.steps, *data)))
     early = max(abs(a - b) for mine, other in runs for a, b in zip(mine.losses[:EARLY], other.losses[:EARLY]))
     assert all(mine.parameters == other.parameters for mine, other in runs)
     mean = lambda values: statistics.mean(values)  # noqa: E731

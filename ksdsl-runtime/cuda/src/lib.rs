@@ -21,9 +21,11 @@ mod norms;
 mod real;
 mod rows;
 mod source;
+mod unavailable;
 mod update;
 
 pub use buf::{CudaBuf, CudaKernel, CudaKernelGradient};
 pub use error::Error;
 pub use handle::CudaExec;
 pub use real::{CudaReal, Precision};
+pub use unavailable::CudaUnavailable;

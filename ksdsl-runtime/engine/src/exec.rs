@@ -56,7 +56,7 @@ pub fn link_by_link<E: Real, X: Exec<E>>(
 /// a `&mut Buf` gradient *adds* to it: that is how a shared kernel gathers the sum over its visits.
 pub trait Exec<E: Real>: Clone + Debug + 'static {
     /// Why an operation failed.
-    type Err: Debug + 'static;
+    type Err: std::error::Error + 'static;
     /// Storage of an activation or a parameter.
     type Buf: Clone + Debug + 'static;
     /// A parameter in the forms that the operations want, each made at most once.

@@ -18,11 +18,9 @@
 //! The kernels are those of [`ksdsl_cuda`].
 
 mod tensors;
-mod unavailable;
 
 #[doc(inline)]
-pub use ksdsl_cuda::Precision;
-pub use unavailable::{CudaUnavailable, device, device_with_seed};
+pub use ksdsl_cuda::{CudaUnavailable, Precision};
 
 use crate::backend::Backend;
 use dfdx::shapes::Shape;
@@ -82,12 +80,37 @@ pub fn read_through_gradient<S: Shape>(tensor: &Tensor<S, f32, Cuda>) -> Result<
     tensors::through_gradient(tensor.clone())
 }
 
+/// Opens the GPU with this index, from 0, with the random seed 0.
+///
+/// # Errors
+/// If there is no driver or no such GPU, or it does not work; never a panic. (Where the library of the
+/// driver itself, `libcuda`, is missing, a program with the feature `cuda` is linked to it and the system
+/// refuses to start it.)
+pub fn device(ordinal: usize) -> Result<Cuda, CudaUnavailable> {
+    device_with_seed(ordinal, 0)
+}
+
+/// As [`device`], with a seed. The generator is on the host and the same as the CPU device's, so a seed
+/// gives the same initial parameters on both.
+///
+/// # Errors
+/// As [`device`].
+pub fn device_with_seed(ordinal: usize, seed: u64) -> Result<Cuda, CudaUnavailable> {
+    // dfdx panics where this fails, so it is tried before.
+    CudaExec::open(ordinal)?;
+    Cuda::try_build(ordinal, seed).map_err(unavailable)
+}
+
+fn unavailable(error: CudaError) -> CudaUnavailable {
+    CudaUnavailable::Device(error.to_string())
+}
+
 /// Sets how matrix products of `f32` are computed on this GPU, by all threads of this process.
 ///
 /// # Errors
 /// If the device fails.
 pub fn set_precision(device: &Cuda, precision: Precision) -> Result<(), CudaUnavailable> {
-    tensors::exec(device)?.set_precision(precision);
+    tensors::exec(device).map_err(unavailable)?.set_precision(precision);
     Ok(())
 }
 
@@ -96,5 +119,5 @@ pub fn set_precision(device: &Cuda, precision: Precision) -> Result<(), CudaUnav
 /// # Errors
 /// If the device fails.
 pub fn precision(device: &Cuda) -> Result<Precision, CudaUnavailable> {
-    Ok(tensors::exec(device)?.precision())
+    Ok(tensors::exec(device).map_err(unavailable)?.precision())
 }

@@ -152,7 +152,7 @@ impl Generate {
     fn specification(&self, terminal: &Terminal) -> Result<Read, Box<dyn Error>> {
         let (network, spec) = self.choice.network(&self.model, terminal)?;
         let model = match &self.weights {
-            Some(weights) => load(&network, weights)?,
+            Some(weights) => load(CpuExec, &network, weights)?,
             None => {
                 terminal.warn("no --weights: the weights are random, and so is the text");
                 Model::new(&network, self.seed)
@@ -190,7 +190,7 @@ impl Generate {
         let saved = Saved::open(&self.model, self.last)?;
         let (spec, _) = super::specs::spec_of(saved.description())?;
         let (network, _) = spec.compile_one()?;
-        let model = load(&network, &saved.file)?;
+        let model = load(CpuExec, &network, &saved.file)?;
         let folder = saved.file.parent().unwrap_or(Path::new(""));
         Ok(Read {
             tokens: match &self.ids {

@@ -5,6 +5,7 @@ mod begin;
 mod check;
 mod compare;
 mod convert;
+mod device;
 mod diagram;
 mod diff;
 mod evaluate;

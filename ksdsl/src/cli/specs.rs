@@ -2,22 +2,25 @@
 
 use super::begin::Begin;
 use super::fit::{check_sizes, check_tokens};
+use super::device::{self, on};
 use super::output::Terminal;
 use super::{Choice, Status};
 use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Solver, Unfit};
 use crate::ir::Network;
 use crate::spec::{Spec, SpecError};
 use crate::value::Value;
+use ksdsl_engine::Exec;
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::data::{Dataset, Scaling, Sizes};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::program::data::{Kind, Sets};
-use ksdsl_train_core::program::device::{Place, Precision, only_cpu};
+use ksdsl_train_core::program::device::{Place, Precision};
 use ksdsl_train_core::program::job::Job;
 use ksdsl_train_core::program::output::note;
 use ksdsl_train_core::program::{Done, ImageNet, LanguageNet, Net, Program, PuzzleNet, Solving, Task, refuse_broken};
 use ksdsl_train_core::puzzle::Sudoku;
 use ksdsl_train_core::run::{Description, Facts};
+use ksdsl_train_core::task::TaskError;
 use ksdsl_train_core::text::{Origin, Text};
 use ksdsl_train_core::trainer::{Outcome, TrainError};
 use std::collections::BTreeMap;
@@ -175,11 +178,7 @@ impl Program for Specs {
     }
 
     fn prepare(&self, place: Place, precision: Precision) -> Result<(), Box<dyn Error>> {
-        only_cpu(
-            place,
-            precision,
-            "specifications train on the CPU, generated models on GPUs, too",
-        )
+        device::prepare(place, precision)
     }
 }
 
@@ -289,14 +288,16 @@ impl Net for SpecNet {
 }
 
 impl LanguageNet for LanguageModel {
-    fn train(&self, job: Job<'_, Text>) -> Result<Outcome, Box<dyn Error>> {
+    fn train(&self, job: Job<'_, Text>, place: Place) -> Result<Outcome, Box<dyn Error>> {
         let text = job.data;
-        Ok(LanguageModel::train(self, job.plain_trainer(), text)?)
+        on!(place, |exec| Ok(self.train_on(exec, job.plain_trainer(), text)?))
     }
 
-    fn evaluate(&self, checkpoint: &Path, text: &Text) -> Result<Evaluation, Box<dyn Error>> {
-        let model = load(self.network(), checkpoint)?;
-        Ok(LanguageModel::evaluate(self, &model, text)?)
+    fn evaluate(&self, checkpoint: &Path, text: &Text, place: Place) -> Result<Evaluation, Box<dyn Error>> {
+        on!(place, |exec| {
+            let model = load(exec, self.network(), checkpoint)?;
+            Ok(LanguageModel::evaluate(self, &model, text)?)
+        })
     }
 
     fn check(&self, text: &Text) -> Result<(), Box<dyn Error>> {
@@ -305,27 +306,30 @@ impl LanguageNet for LanguageModel {
 }
 
 impl PuzzleNet for Solver {
-    fn train(&self, job: Job<'_, Sudoku>) -> Result<Outcome, Box<dyn Error>> {
+    fn train(&self, job: Job<'_, Sudoku>, place: Place) -> Result<Outcome, Box<dyn Error>> {
         let puzzles = *job.data;
-        Ok(Solver::train(self, job.plain_trainer(), puzzles)?)
+        on!(place, |exec| Ok(self.train_on(exec, job.plain_trainer(), puzzles)?))
     }
 
     fn evaluate(&self, checkpoint: &Path, puzzles: Sudoku, how: &Solving) -> Result<Evaluation, Box<dyn Error>> {
         self.check(puzzles).map_err(Usage)?;
-        let mut model = load(self.network(), checkpoint)?;
-        model.graph_mut().set_exits(how.exits);
-        Ok(Solver::evaluate(self, &model, puzzles, how.at_once)?)
+        on!(how.place, |exec| {
+            let mut model = load(exec, self.network(), checkpoint)?;
+            model.graph_mut().set_exits(how.exits);
+            Ok(Solver::evaluate(self, &model, puzzles, how.at_once)?)
+        })
     }
 }
 
-/// A model from a checkpoint.
-pub(super) fn load(network: &Network, checkpoint: &Path) -> Result<Model, Box<dyn Error>> {
-    let mut model = Model::new(network, 0);
+/// A model from a checkpoint, on an executor.
+pub(super) fn load<X: Exec<f32>>(exec: X, network: &Network, checkpoint: &Path) -> Result<Model<X>, Box<dyn Error>> {
+    let mut model = Model::on(exec, network, 0)?;
     let unstated = model.load(checkpoint)?;
     if let Some(unstated) = unstated {
         note(format_args!("warning: {}: {unstated}", checkpoint.display()));
     }
-    refuse_broken(&model.non_finite(), checkpoint)?;
+    let broken = model.non_finite().map_err(TaskError::device)?;
+    refuse_broken(&broken, checkpoint)?;
     Ok(model)
 }
 
@@ -334,9 +338,10 @@ impl ImageNet for Classifier {
         Classifier::sizes(self)
     }
 
-    fn train(&self, job: Job<'_>, _: Place) -> Result<Outcome, TrainError> {
+    fn train(&self, job: Job<'_>, place: Place) -> Result<Outcome, TrainError> {
         let mut source = job.source();
-        Classifier::train(self, job.trainer(), &mut source)
+        let trained = on!(place, |exec| Ok(self.train_on(exec, job.trainer(), &mut source)));
+        trained.unwrap_or_else(|error: Box<dyn Error>| Err(TrainError::Device(error.to_string())))
     }
 
     fn logits(
@@ -344,9 +349,11 @@ impl ImageNet for Classifier {
         checkpoint: &Path,
         images: &Dataset,
         scaling: &Scaling,
-        _: Place,
+        place: Place,
     ) -> Result<Vec<f32>, Box<dyn Error>> {
-        Ok(load(self.network(), checkpoint)?.logits(images, scaling)?)
+        on!(place, |exec| Ok(
+            load(exec, self.network(), checkpoint)?.logits(images, scaling)?
+        ))
     }
 }
 

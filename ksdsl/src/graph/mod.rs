@@ -67,7 +67,7 @@ impl<R> From<R> for Error<R> {
     }
 }
 
-impl<R: fmt::Debug> fmt::Display for Error<R> {
+impl<R: fmt::Display> fmt::Display for Error<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { key } => write!(f, "no values for the parameter `{key}`"),
@@ -88,12 +88,12 @@ impl<R: fmt::Debug> fmt::Display for Error<R> {
                 f,
                 "the first {prefix} tokens see each other and must come together, but there are {tokens}"
             ),
-            Self::Exec(error) => write!(f, "the executor failed: {error:?}"),
+            Self::Exec(error) => write!(f, "the executor failed: {error}"),
         }
     }
 }
 
-impl<R: fmt::Debug> std::error::Error for Error<R> {}
+impl<R: std::error::Error> std::error::Error for Error<R> {}
 
 /// A network with its parameters on an executor.
 #[derive(Debug)]

@@ -5,6 +5,8 @@ use super::subject::Subject;
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
+use ksdsl_cpu::CpuExec;
+use ksdsl_engine::update::Updates;
 use ksdsl_train_core::data::Sizes;
 use ksdsl_train_core::run::Facts;
 use ksdsl_train_core::source::Source;
@@ -93,15 +95,28 @@ impl Classifier {
         &self.subject.network
     }
 
-    /// Trains it from the initial values of the recipe's seed; a trainer with a folder saves the model.
+    /// Trains it on the CPU from the initial values of the recipe's seed; a trainer with a folder saves the model.
     ///
     /// # Errors
     /// Those of the trainer.
-    pub fn train(&self, mut trainer: Trainer<'_>, source: &mut dyn Source) -> Result<Outcome, TrainError> {
+    pub fn train(&self, trainer: Trainer<'_>, source: &mut dyn Source) -> Result<Outcome, TrainError> {
+        self.train_on(CpuExec, trainer, source)
+    }
+
+    /// As [`Classifier::train`], on an executor.
+    ///
+    /// # Errors
+    /// Those of the trainer.
+    pub fn train_on<X: Updates<f32>>(
+        &self,
+        exec: X,
+        mut trainer: Trainer<'_>,
+        source: &mut dyn Source,
+    ) -> Result<Outcome, TrainError> {
         let validation = trainer.classify(self.sizes, source.sizes())?;
         let classes = self.sizes.classes;
         let objective = Classes { classes, validation };
-        let mut training = self.subject.training(trainer.recipe(), objective);
+        let mut training = self.subject.training(exec, trainer.recipe(), objective)?;
         trainer.train_on_images(self.subject.facts.clone(), &mut training, source)
     }
 }

@@ -7,6 +7,9 @@ use super::{Model, Unfit};
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
+use ksdsl_cpu::CpuExec;
+use ksdsl_engine::Exec;
+use ksdsl_engine::update::Updates;
 use ksdsl_train_core::iterations::Iterations;
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::recipe::{Augment, InvalidRecipe, Recipe};
@@ -172,11 +175,25 @@ impl LanguageModel {
         &self.subject
     }
 
-    /// Trains it on windows of a text from the initial values of the recipe's seed; a trainer with a folder saves the model.
+    /// Trains it on the CPU on windows of a text, from the initial values of the recipe's seed; a trainer with a folder saves
+    /// the model.
     ///
     /// # Errors
     /// If the text is shorter than a window, or those of the trainer.
     pub fn train(&self, trainer: Trainer<'_>, text: &Text) -> Result<Outcome, LanguageError> {
+        self.train_on(CpuExec, trainer, text)
+    }
+
+    /// As [`LanguageModel::train`], on an executor.
+    ///
+    /// # Errors
+    /// If the text is shorter than a window, or those of the trainer.
+    pub fn train_on<X: Updates<f32>>(
+        &self,
+        exec: X,
+        trainer: Trainer<'_>,
+        text: &Text,
+    ) -> Result<Outcome, LanguageError> {
         if trainer.recipe().augment != Augment::default() {
             let (name, expected) = ("augment", "without augmentation for text");
             return Err(LanguageError::Train(TrainError::Recipe(InvalidRecipe {
@@ -191,7 +208,8 @@ impl LanguageModel {
             drawn: self.drawn(trainer.recipe())?,
             validation: Some(self.held_out(text)?),
         };
-        let mut training = self.subject.training(trainer.recipe(), objective);
+        let training = self.subject.training(exec, trainer.recipe(), objective);
+        let mut training = training.map_err(LanguageError::Train)?;
         let outcome = trainer.train::<TokenBatch>(self.subject.facts.clone(), &mut training, &mut source);
         outcome.map_err(LanguageError::Train)
     }
@@ -215,7 +233,7 @@ impl LanguageModel {
     ///
     /// # Errors
     /// If the text is shorter than a window, or the device fails.
-    pub fn evaluate(&self, model: &Model, text: &Text) -> Result<Evaluation, LanguageError> {
+    pub fn evaluate<X: Exec<f32>>(&self, model: &Model<X>, text: &Text) -> Result<Evaluation, LanguageError> {
         let failed = |error: TaskError| match error {
             TaskError::Batch(what) => TrainError::Validation(what),
             error => TrainError::Device(error.to_string()),

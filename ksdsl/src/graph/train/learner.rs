@@ -2,11 +2,11 @@
 
 use super::objective::{Objective, Part};
 use super::subject::carry;
-use super::{Loss, Model, Sums, exec_failed, failed};
+use super::{Loss, Model, Sums, failed};
 use ksdsl_checkpoint::Tensor as Stored;
-use ksdsl_cpu::{CpuBuf, CpuExec, Error};
+use ksdsl_cpu::CpuExec;
 use ksdsl_engine::Exec;
-use ksdsl_engine::update::Slot;
+use ksdsl_engine::update::{Slot, Updates};
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::optim::{Average, Optimiser, floats};
@@ -18,24 +18,25 @@ use ksdsl_train_core::trainer::learner::{Learner, Stepped};
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
-/// A model in training.
-pub struct Training<O> {
-    model: Model,
+/// A model in training on an executor: the CPU, if none is named.
+pub struct Training<O, X: Updates<f32> = CpuExec> {
+    model: Model<X>,
     /// The model that takes over from this one, if it begins as another network.
-    next: Option<Model>,
+    next: Option<Model<X>>,
     /// What it learns from batches; `()` for steps on inputs alone.
     objective: O,
     /// The most parts of a batch.
     parts: usize,
-    optimiser: Optimiser<f32, CpuExec>,
-    average: Option<Average<CpuBuf<f32>>>,
+    optimiser: Optimiser<f32, X>,
+    average: Option<Average<X::Buf>>,
 }
 
-impl<O> Training<O> {
+impl<O, X: Updates<f32>> Training<O, X> {
     /// A model that begins to train.
-    pub fn new(recipe: &Recipe, model: Model, objective: O) -> Self {
+    pub fn new(recipe: &Recipe, model: Model<X>, objective: O) -> Self {
         let mut optimiser = Optimiser::of(recipe);
         optimiser.know(&model.slots);
         Self {
@@ -49,7 +50,7 @@ impl<O> Training<O> {
     }
 
     /// The same, before that of another network, which differs in sharing alone, takes over.
-    pub(super) fn before(self, next: Model) -> Self {
+    pub(super) fn before(self, next: Model<X>) -> Self {
         Self {
             next: Some(next),
             ..self
@@ -57,7 +58,7 @@ impl<O> Training<O> {
     }
 
     /// The model as the steps left it.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Model<X> {
         &self.model
     }
 
@@ -76,22 +77,22 @@ impl<O> Training<O> {
     }
 
     /// Updates the model with the gradients of a step.
-    fn apply(&mut self, (loss, sums): (f32, Sums), rate: f64) -> Result<Stepped, TaskError> {
+    fn apply(&mut self, (loss, sums): (f32, Sums<X::Buf>), rate: f64) -> Result<Stepped, TaskError> {
         let mut gradients = self.model.of_trained(sums)?;
         let loss = f64::from(loss);
         let mut gradient_norm = f64::NAN;
         if loss.is_finite() {
             self.optimiser.rate = rate;
-            gradient_norm = self.optimiser.begin(&CpuExec, &mut gradients).map_err(exec_failed)?;
+            gradient_norm = self.optimiser.begin(&self.model.graph.exec, &mut gradients).map_err(TaskError::device)?;
         }
         if gradient_norm.is_finite() {
-            self.update(&gradients).map_err(exec_failed)?;
+            self.update(&gradients).map_err(TaskError::device)?;
         }
         Ok(Stepped { loss, gradient_norm })
     }
 
     /// Updates the trained tensors, and the average of all.
-    fn update(&mut self, gradients: &[CpuBuf<f32>]) -> Result<(), Error> {
+    fn update(&mut self, gradients: &[X::Buf]) -> Result<(), X::Err> {
         let Model {
             graph, slots, places, ..
         } = &mut self.model;
@@ -99,11 +100,11 @@ impl<O> Training<O> {
         let trained = tensors.clone().filter(|(slot, _)| slot.trained);
         for (at, ((slot, &place), gradient)) in trained.zip(gradients).enumerate() {
             self.optimiser
-                .update(&CpuExec, (at, slot), graph.params.get_mut(place), gradient)?;
+                .update(&graph.exec, (at, slot), graph.params.get_mut(place), gradient)?;
         }
         if let Some(average) = &mut self.average {
             for (at, (slot, &place)) in tensors.enumerate() {
-                average.update::<f32, _>(&CpuExec, (at, slot), graph.params.get(place).clone())?;
+                average.update::<f32, _>(&graph.exec, (at, slot), graph.params.get(place).clone())?;
             }
         }
         Ok(())
@@ -111,7 +112,11 @@ impl<O> Training<O> {
 }
 
 /// The loss and the gradients of a batch in parts: the means over its items.
-fn accumulate(model: &mut Model, parts: &[Part<'_>], dropout: u64) -> Result<(f32, Sums), TaskError> {
+fn accumulate<X: Exec<f32>>(
+    model: &mut Model<X>,
+    parts: &[Part<'_>],
+    dropout: u64,
+) -> Result<(f32, Sums<X::Buf>), TaskError> {
     let (mut loss, mut sums, mut seeds) = (0.0, Sums::new(), seeds(dropout));
     for part in parts {
         let (value, more) = model.descend(&[part.input], &mut seeds, |outputs| {
@@ -125,7 +130,7 @@ fn accumulate(model: &mut Model, parts: &[Part<'_>], dropout: u64) -> Result<(f3
         loss += part.share * value;
         for (place, sum) in more {
             let sum = match sums.remove(&place) {
-                Some(held) => Exec::<f32>::add(&CpuExec, held, &sum).map_err(exec_failed)?,
+                Some(held) => model.graph.exec.add(held, &sum).map_err(TaskError::device)?,
                 None => sum,
             };
             sums.insert(place, sum);
@@ -140,7 +145,7 @@ fn seeds(dropout: u64) -> impl FnMut() -> u64 {
     move || seeds.next_u64()
 }
 
-impl<O: Objective> Learner<O::Batch> for Training<O> {
+impl<O: Objective, X: Updates<f32>> Learner<O::Batch> for Training<O, X> {
     fn slots(&self) -> &[Slot] {
         &self.model.slots
     }
@@ -182,7 +187,7 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
     }
 
     fn non_finite(&self) -> Result<Vec<String>, TrainError> {
-        Ok(self.model.non_finite())
+        self.model.non_finite().map_err(device)
     }
 
     fn save(&self, path: &Path) -> Result<(), TrainError> {
@@ -191,10 +196,11 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
     }
 
     fn state(&self) -> Result<Vec<Stored<'static>>, TrainError> {
-        let mut tensors = self.model.tensors("model.");
-        tensors.extend(self.optimiser.save(&CpuExec, "optimiser.").map_err(device)?);
+        let exec = &self.model.graph.exec;
+        let mut tensors = self.model.tensors("model.").map_err(device)?;
+        tensors.extend(self.optimiser.save(exec, "optimiser.").map_err(device)?);
         if let Some(average) = &self.average {
-            tensors.extend(average.save(&CpuExec, &self.model.slots, "average.").map_err(device)?);
+            tensors.extend(average.save(exec, &self.model.slots, "average.").map_err(device)?);
         }
         Ok(tensors)
     }
@@ -228,7 +234,7 @@ impl<O: Objective> Learner<O::Batch> for Training<O> {
     }
 }
 
-impl<O> Training<O> {
+impl<O, X: Updates<f32>> Training<O, X> {
     /// Takes model, optimiser and average from the tensors that `bytes` gives for their keys.
     fn set<'b>(&mut self, updates: u64, has_average: bool, bytes: impl Fn(&str) -> &'b [u8]) -> Result<(), TrainError> {
         let Model {
@@ -236,19 +242,19 @@ impl<O> Training<O> {
         } = &mut self.model;
         for (slot, &place) in slots.iter().zip(places.iter()) {
             let values = floats(bytes(&format!("model.{}", slot.key)));
-            *graph.params.get_mut(place) = CpuBuf::from_vec(values);
+            graph.params.set(place, graph.exec.upload(values).map_err(device)?);
         }
         let states = |key: &str| bytes(&format!("optimiser.{key}"));
-        let restored = self.optimiser.restore(&CpuExec, updates, slots, states);
+        let restored = self.optimiser.restore(&graph.exec, updates, slots, states);
         restored.map_err(device)?;
         if let Some(average) = self.average.as_mut().filter(|_| has_average) {
             let averages = |key: &str| bytes(&format!("average.{key}"));
-            average.restore(&CpuExec, slots, averages).map_err(device)?;
+            average.restore(&graph.exec, slots, averages).map_err(device)?;
         }
         Ok(())
     }
 }
 
-fn device(error: Error) -> TrainError {
-    TrainError::Device(format!("{error:?}"))
+fn device(error: impl fmt::Display) -> TrainError {
+    TrainError::Device(error.to_string())
 }

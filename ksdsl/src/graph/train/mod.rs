@@ -21,7 +21,7 @@ use crate::plan::tensors::{Stored as Planned, tensors};
 use initial::initial;
 use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated, to_bytes};
 pub use ksdsl_cpu::WeightType;
-use ksdsl_cpu::{CpuBuf, CpuExec, Error};
+use ksdsl_cpu::CpuExec;
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
 use ksdsl_train_core::data::{Dataset, Scaling};
@@ -33,10 +33,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::path::Path;
 
-/// A network with its parameters on the CPU.
+/// A network with its parameters on an executor: the CPU, if none is named.
 #[derive(Debug)]
-pub struct Model {
-    graph: Graph<f32, CpuExec>,
+pub struct Model<X: Exec<f32> = CpuExec> {
+    graph: Graph<f32, X>,
     /// The tensors in the order of a generated model's fields, with their places in the graph.
     slots: Vec<Slot>,
     places: Vec<usize>,
@@ -47,7 +47,7 @@ pub struct Model {
 pub type Loss = (f32, Vec<Vec<f32>>);
 
 /// Gradients of parameters by their places.
-type Sums = BTreeMap<usize, CpuBuf<f32>>;
+type Sums<B> = BTreeMap<usize, B>;
 
 /// Why a model cannot be loaded.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub enum LoadError {
     File(FileError),
     /// Its tensors are not those of the network.
     Unfit(Problems),
+    /// The device failed.
+    Device(String),
 }
 
 impl fmt::Display for LoadError {
@@ -63,6 +65,7 @@ impl fmt::Display for LoadError {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Unfit(problems) => problems.fmt(f),
+            Self::Device(what) => write!(f, "the device failed: {what}"),
         }
     }
 }
@@ -70,59 +73,12 @@ impl fmt::Display for LoadError {
 impl std::error::Error for LoadError {}
 
 impl Model {
-    /// A network with the initial values that its generated model has on a device of this seed.
+    /// A network on the CPU with the initial values that its generated model has on a device of this seed.
     pub fn new(network: &Network, seed: u64) -> Self {
-        let planned = tensors(network);
-        let mut rng = ChaCha12Rng::seed_from_u64(seed);
-        let values = planned
-            .iter()
-            .map(|tensor| (tensor.key.as_str(), initial(tensor, &mut rng)));
-        let mut values: HashMap<&str, Vec<f32>> = values.collect();
-        let graph = Graph::new(network.clone(), CpuExec, |parameter| {
-            values.remove(parameter.key.as_str())
-        });
-        let Ok(graph) = graph else {
-            unreachable!("the plan of a network has its tensors")
-        };
-        let place = |tensor: &Planned| graph.params.place(&tensor.key);
-        Self {
-            places: planned.iter().filter_map(place).collect(),
-            shared: planned.iter().filter_map(shared).collect(),
-            slots: planned.into_iter().map(slot).collect(),
-            graph,
+        match Self::on(CpuExec, network, seed) {
+            Ok(model) => model,
+            Err(_) => unreachable!("the CPU holds what its memory does"),
         }
-    }
-
-    /// Loads the tensors of a checkpoint; also says whether the file lacks its sharing.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or does not fit. The model is unchanged.
-    pub fn load(&mut self, path: &Path) -> Result<Option<Unstated>, LoadError> {
-        let file = File::read(path).map_err(LoadError::File)?;
-        let expected: Vec<Expected> = self.slots.iter().map(expected).collect();
-        let views = ksdsl_checkpoint::resolve(&file, &expected, &self.shared).map_err(LoadError::Unfit)?;
-        for (&place, view) in self.places.iter().zip(views) {
-            *self.graph.params.get_mut(place) = CpuBuf::from_vec(floats(view.data));
-        }
-        Ok(Unstated::of(&file, &self.shared))
-    }
-
-    /// The logits of all images of a data set: images x classes, row-major.
-    ///
-    /// # Errors
-    /// If the images do not have the size of the input.
-    pub fn logits(&self, images: &Dataset, scaling: &Scaling) -> Result<Vec<f32>, TaskError> {
-        logits_of(images, scaling, |batch| self.infer(&batch.images))
-    }
-
-    /// The network with its parameters.
-    pub fn graph(&self) -> &Graph<f32, CpuExec> {
-        &self.graph
-    }
-
-    /// The same, to say how often its loops run.
-    pub fn graph_mut(&mut self) -> &mut Graph<f32, CpuExec> {
-        &mut self.graph
     }
 
     /// Rounds the kernels of linear layers and convolutions, also of a table that is shared with one, to a narrower type.
@@ -146,6 +102,67 @@ impl Model {
             to.round(self.graph.params.get_mut(place), outputs);
         }
     }
+}
+
+impl<X: Exec<f32>> Model<X> {
+    /// As [`Model::new`], on an executor.
+    ///
+    /// # Errors
+    /// If the executor fails.
+    pub fn on(exec: X, network: &Network, seed: u64) -> Result<Self, TaskError> {
+        let planned = tensors(network);
+        let mut rng = ChaCha12Rng::seed_from_u64(seed);
+        let values = planned
+            .iter()
+            .map(|tensor| (tensor.key.as_str(), initial(tensor, &mut rng)));
+        let mut values: HashMap<&str, Vec<f32>> = values.collect();
+        let graph = Graph::new(network.clone(), exec, |parameter| {
+            values.remove(parameter.key.as_str())
+        });
+        let graph = graph.map_err(failed)?;
+        let place = |tensor: &Planned| graph.params.place(&tensor.key);
+        Ok(Self {
+            places: planned.iter().filter_map(place).collect(),
+            shared: planned.iter().filter_map(shared).collect(),
+            slots: planned.into_iter().map(slot).collect(),
+            graph,
+        })
+    }
+
+    /// Loads the tensors of a checkpoint; also says whether the file lacks its sharing.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or does not fit. The model is unchanged.
+    pub fn load(&mut self, path: &Path) -> Result<Option<Unstated>, LoadError> {
+        let file = File::read(path).map_err(LoadError::File)?;
+        let expected: Vec<Expected> = self.slots.iter().map(expected).collect();
+        let views = ksdsl_checkpoint::resolve(&file, &expected, &self.shared).map_err(LoadError::Unfit)?;
+        let values = views.into_iter().map(|view| self.graph.exec.upload(floats(view.data)));
+        let values: Result<Vec<_>, _> = values.collect();
+        let values = values.map_err(|error| LoadError::Device(error.to_string()))?;
+        for (&place, values) in self.places.iter().zip(values) {
+            self.graph.params.set(place, values);
+        }
+        Ok(Unstated::of(&file, &self.shared))
+    }
+
+    /// The logits of all images of a data set: images x classes, row-major.
+    ///
+    /// # Errors
+    /// If the images do not have the size of the input.
+    pub fn logits(&self, images: &Dataset, scaling: &Scaling) -> Result<Vec<f32>, TaskError> {
+        logits_of(images, scaling, |batch| self.infer(&batch.images))
+    }
+
+    /// The network with its parameters.
+    pub fn graph(&self) -> &Graph<f32, X> {
+        &self.graph
+    }
+
+    /// The same, to say how often its loops run.
+    pub fn graph_mut(&mut self) -> &mut Graph<f32, X> {
+        &mut self.graph
+    }
 
     /// The logits of a batch.
     pub(super) fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
@@ -160,31 +177,39 @@ impl Model {
     /// Writes the tensors to a checkpoint.
     ///
     /// # Errors
-    /// If the file cannot be written; one that was there stays.
+    /// If the file cannot be written; one that was there stays. If the device fails.
     pub fn save(&self, path: &Path) -> std::io::Result<()> {
-        ksdsl_checkpoint::write_file(path, &to_bytes(&self.tensors(""), &self.shared))
+        let failed = |error| std::io::Error::other(format!("the device failed: {error}"));
+        let tensors = self.tensors("").map_err(failed)?;
+        ksdsl_checkpoint::write_file(path, &to_bytes(&tensors, &self.shared))
     }
 
     /// The keys of the tensors with values that are not finite.
-    pub fn non_finite(&self) -> Vec<String> {
-        let is_broken = |place: &usize| self.buffer(*place).iter().any(|value| !value.is_finite());
-        let pairs = self.slots.iter().zip(&self.places);
-        pairs
-            .filter(|(_, place)| is_broken(place))
-            .map(|(slot, _)| slot.key.clone())
-            .collect()
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn non_finite(&self) -> Result<Vec<String>, X::Err> {
+        let mut broken = Vec::new();
+        for (slot, &place) in self.slots.iter().zip(&self.places) {
+            if self.values(place)?.iter().any(|value| !value.is_finite()) {
+                broken.push(slot.key.clone());
+            }
+        }
+        Ok(broken)
     }
 
-    fn buffer(&self, place: usize) -> &CpuBuf<f32> {
-        self.graph.params.get(place)
+    fn values(&self, place: usize) -> Result<Vec<f32>, X::Err> {
+        let Graph { exec, params, .. } = &self.graph;
+        exec.download(params.get(place))
     }
 
     /// All tensors as a file holds them, with `prefix` before their keys.
-    fn tensors(&self, prefix: &str) -> Vec<Stored<'static>> {
-        let pairs = self.slots.iter().zip(&self.places);
-        pairs
-            .map(|(slot, &place)| stored(format!("{prefix}{}", slot.key), slot, self.buffer(place)))
-            .collect()
+    fn tensors(&self, prefix: &str) -> Result<Vec<Stored<'static>>, X::Err> {
+        let tensor = |(slot, &place): (&Slot, &usize)| {
+            let values = self.values(place)?;
+            Ok(stored(format!("{prefix}{}", slot.key), slot, &values))
+        };
+        self.slots.iter().zip(&self.places).map(tensor).collect()
     }
 
     /// The loss that `loss` makes of the outputs, and the gradients of the parameters that it depends on, by their places.
@@ -193,7 +218,7 @@ impl Model {
         inputs: &[&[f32]],
         seeds: &mut dyn FnMut() -> u64,
         loss: impl FnOnce(&[Vec<f32>]) -> Loss,
-    ) -> Result<(f32, Sums), TaskError> {
+    ) -> Result<(f32, Sums<X::Buf>), TaskError> {
         let mut value = f32::NAN;
         let descended = self.graph.descend(inputs, seeds, |outputs| {
             let (found, gradients) = loss(&outputs);
@@ -204,11 +229,11 @@ impl Model {
     }
 
     /// The gradients of all trained tensors.
-    fn of_trained(&self, mut sums: Sums) -> Result<Vec<CpuBuf<f32>>, TaskError> {
+    fn of_trained(&self, mut sums: Sums<X::Buf>) -> Result<Vec<X::Buf>, TaskError> {
         let trained = self.slots.iter().zip(&self.places).filter(|(slot, _)| slot.trained);
         let gradient = |(slot, place): (&Slot, &usize)| match sums.remove(place) {
             Some(sum) => Ok(sum),
-            None => Exec::<f32>::zeroed(&CpuExec, slot.elements()).map_err(exec_failed),
+            None => self.graph.exec.zeroed(slot.elements()).map_err(TaskError::device),
         };
         trained.map(gradient).collect()
     }
@@ -239,13 +264,9 @@ fn expected(slot: &Slot) -> Expected {
     }
 }
 
-fn failed(error: super::Error<Error>) -> TaskError {
+fn failed<R: fmt::Display>(error: super::Error<R>) -> TaskError {
     match error {
-        super::Error::Exec(error) => exec_failed(error),
+        super::Error::Exec(error) => TaskError::device(error),
         other => TaskError::Batch(other.to_string()),
     }
-}
-
-fn exec_failed(error: Error) -> TaskError {
-    TaskError::Device(format!("{error:?}"))
 }

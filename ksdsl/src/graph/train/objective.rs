@@ -2,6 +2,7 @@
 
 use super::{Loss, Model};
 use ksdsl_cpu::in_parallel;
+use ksdsl_engine::Exec;
 use ksdsl_train_core::iterations::Iterations;
 use ksdsl_train_core::loss::{Positions, cross_entropy, exit_cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
@@ -29,7 +30,7 @@ pub trait Objective {
     ///
     /// # Errors
     /// If the validation data does not fit, or the device fails.
-    fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError>;
+    fn evaluate<X: Exec<f32>>(&self, model: &Model<X>) -> Result<Option<Evaluation>, TaskError>;
 
     /// What determines the evaluation.
     fn validation(&self) -> String;
@@ -93,7 +94,7 @@ impl Objective for Classes<'_> {
         Ok(bounds(count, most).map(part).collect())
     }
 
-    fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError> {
+    fn evaluate<X: Exec<f32>>(&self, model: &Model<X>) -> Result<Option<Evaluation>, TaskError> {
         let evaluate = |set: &ValidationSet<'_>| set.evaluate(|batch| model.infer(&batch.images));
         self.validation.as_ref().map(evaluate).transpose()
     }
@@ -158,7 +159,7 @@ impl Objective for NextToken<'_> {
         Some((name, of.draw(step, *most)))
     }
 
-    fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError> {
+    fn evaluate<X: Exec<f32>>(&self, model: &Model<X>) -> Result<Option<Evaluation>, TaskError> {
         let evaluate = |text: &HeldOut<'_>| text.evaluate(|ids| model.infer(ids));
         self.validation.as_ref().map(evaluate).transpose()
     }

@@ -7,7 +7,9 @@ use super::{LanguageModel, Model, Unfit};
 use crate::graph::walk::size;
 use crate::ir::{Network, Node, Port, Shape, in_words};
 use crate::value::Value;
-use ksdsl_cpu::in_parallel;
+use ksdsl_cpu::{CpuExec, in_parallel};
+use ksdsl_engine::Exec;
+use ksdsl_engine::update::Updates;
 use ksdsl_train_core::loss::{Positions, binary_cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::puzzle::{Generated, HeldOut, Sudoku};
@@ -142,11 +144,24 @@ impl Solver {
         ))
     }
 
-    /// Trains it from the initial values of the recipe's seed; a trainer with a folder saves the model.
+    /// Trains it on the CPU from the initial values of the recipe's seed; a trainer with a folder saves the model.
     ///
     /// # Errors
     /// Those of the trainer.
     pub fn train(&self, trainer: Trainer<'_>, puzzles: Sudoku) -> Result<Outcome, TrainError> {
+        self.train_on(CpuExec, trainer, puzzles)
+    }
+
+    /// As [`Solver::train`], on an executor.
+    ///
+    /// # Errors
+    /// Those of the trainer.
+    pub fn train_on<X: Updates<f32>>(
+        &self,
+        exec: X,
+        trainer: Trainer<'_>,
+        puzzles: Sudoku,
+    ) -> Result<Outcome, TrainError> {
         if trainer.recipe().augment != Augment::default() {
             let (name, expected) = ("augment", "without augmentation for puzzles");
             return Err(TrainError::Recipe(InvalidRecipe { name, expected }));
@@ -156,7 +171,7 @@ impl Solver {
             solver: self,
             validation: Some(HeldOut::new(puzzles)),
         };
-        let mut training = self.subject.training(trainer.recipe(), objective);
+        let mut training = self.subject.training(exec, trainer.recipe(), objective)?;
         trainer.train::<TokenBatch>(self.facts().clone(), &mut training, &mut source)
     }
 
@@ -164,11 +179,16 @@ impl Solver {
     ///
     /// # Errors
     /// If it is for other puzzles, or the device fails.
-    pub fn evaluate(&self, model: &Model, puzzles: Sudoku, at_once: usize) -> Result<Evaluation, TaskError> {
+    pub fn evaluate<X: Exec<f32>>(
+        &self,
+        model: &Model<X>,
+        puzzles: Sudoku,
+        at_once: usize,
+    ) -> Result<Evaluation, TaskError> {
         self.judge(model, &HeldOut::new(puzzles), at_once)
     }
 
-    fn judge(&self, model: &Model, puzzles: &HeldOut, at_once: usize) -> Result<Evaluation, TaskError> {
+    fn judge<X: Exec<f32>>(&self, model: &Model<X>, puzzles: &HeldOut, at_once: usize) -> Result<Evaluation, TaskError> {
         puzzles.evaluate((self.tokens, at_once), |ids| {
             Ok(model.infer_all(&[ids])?.swap_remove(0))
         })
@@ -266,7 +286,7 @@ impl Objective for Puzzles<'_> {
         Some((name, 1 + (drawn >> 64) as usize))
     }
 
-    fn evaluate(&self, model: &Model) -> Result<Option<Evaluation>, TaskError> {
+    fn evaluate<X: Exec<f32>>(&self, model: &Model<X>) -> Result<Option<Evaluation>, TaskError> {
         let judge = |puzzles: &HeldOut| self.solver.judge(model, puzzles, AT_ONCE);
         self.validation.as_ref().map(judge).transpose()
     }

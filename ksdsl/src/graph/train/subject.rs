@@ -8,8 +8,11 @@ use crate::plan::tensors::{Stored as Planned, tensors};
 use crate::value::Value;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
 use ksdsl_checkpoint::{File, Problems, Tensor as Stored, to_bytes};
+use ksdsl_engine::Exec;
+use ksdsl_engine::update::Updates;
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::run::{Beginning, Facts};
+use ksdsl_train_core::trainer::TrainError;
 use std::collections::BTreeMap;
 
 /// A network to train, with what a run folder says of it.
@@ -69,11 +72,20 @@ impl Subject {
     }
 
     /// The training of a recipe, from the initial values of its seed.
-    pub(super) fn training<O: Objective>(&self, recipe: &Recipe, objective: O) -> Training<O> {
-        let own = || Model::new(&self.network, recipe.seed);
+    pub(super) fn training<O: Objective, X: Updates<f32>>(
+        &self,
+        exec: X,
+        recipe: &Recipe,
+        objective: O,
+    ) -> Result<Training<O, X>, TrainError> {
+        let model = |network: &Network| {
+            let model = Model::on(exec.clone(), network, recipe.seed);
+            model.map_err(|error| TrainError::Device(error.to_string()))
+        };
+        let own = model(&self.network)?;
         match &self.beginning {
-            None => Training::new(recipe, own(), objective),
-            Some(first) => Training::new(recipe, Model::new(first, recipe.seed), objective).before(own()),
+            None => Ok(Training::new(recipe, own, objective)),
+            Some(first) => Ok(Training::new(recipe, model(first)?, objective).before(own)),
         }
     }
 }
@@ -130,10 +142,10 @@ fn unrolled(network: &Network) -> Result<BTreeMap<String, Vec<u64>>, String> {
 /// Tensors of a model, as those of another network that differs in sharing alone: what layers share no longer, each of them
 /// gets a copy of; what they share now is the mean of what they had, which is that value, bit for bit, where it is the same.
 /// `prefix` stands before their keys; tensors that are not trained are left out if they are `trained` ones.
-pub(super) fn carry(
+pub(super) fn carry<X: Exec<f32>>(
     tensors: &[Stored<'static>],
     (prefix, trained): (&str, bool),
-    [from, to]: [&Model; 2],
+    [from, to]: [&Model<X>; 2],
 ) -> Result<Vec<Stored<'static>>, Problems> {
     let bare = tensors.iter().filter_map(|tensor| {
         let key = tensor.key.strip_prefix(prefix)?.to_owned();
@@ -149,7 +161,7 @@ pub(super) fn carry(
         };
         file
     };
-    let shared = |model: &Model| -> Vec<_> {
+    let shared = |model: &Model<X>| -> Vec<_> {
         let kept = |key: &str| {
             model
                 .slots
@@ -163,7 +175,7 @@ pub(super) fn carry(
             .cloned()
             .collect()
     };
-    let expected = |model: &Model| -> Vec<_> {
+    let expected = |model: &Model<X>| -> Vec<_> {
         let slots = model.slots.iter().filter(|slot| slot.trained || !trained);
         slots.map(super::expected).collect()
     };

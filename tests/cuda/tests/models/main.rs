@@ -1,5 +1,6 @@
-//! Generated models on the CUDA device against the CPU device.
+//! Models on the CUDA device against the CPU device.
 
+mod graph;
 mod nets;
 #[path = "../support/mod.rs"]
 #[allow(dead_code)]

@@ -103,7 +103,7 @@ fn of_text((net, model): (&dyn Net, &dyn LanguageNet), kind: &Kind, saved: &Save
     let tokens = Tokens::load(saved.origin.folder())?;
     let text = Text::open(origin, Vocabulary::Known(tokens))?;
     model.check(&text)?;
-    let evaluation = model.evaluate(&saved.file, &text)?;
+    let evaluation = model.evaluate(&saved.file, &text, options.device)?;
     check_numbers(&evaluation, &saved.file, "tokens")?;
     show(&evaluation, kind, saved)?;
     Ok(ExitCode::SUCCESS)
@@ -135,6 +135,7 @@ fn of_puzzles((net, model): (&dyn Net, &dyn PuzzleNet), kind: &Kind, saved: &Sav
     let how = Solving {
         at_once: options.batch.map_or(PUZZLES, |batch| batch.get() as usize),
         exits: !options.no_exit,
+        place: options.device,
     };
     let start = Instant::now();
     let evaluation = model.evaluate(&saved.file, *puzzles, &how)?;

@@ -84,17 +84,17 @@ impl<'n> Task<'n> {
 
 /// A network that predicts the next token of a text.
 pub trait LanguageNet {
-    /// Trains it.
+    /// Trains it on a device.
     ///
     /// # Errors
     /// If the text is shorter than a window, or those of the trainer.
-    fn train(&self, job: Job<'_, Text>) -> Result<Outcome, Box<dyn Error>>;
+    fn train(&self, job: Job<'_, Text>, place: Place) -> Result<Outcome, Box<dyn Error>>;
 
-    /// Evaluates a checkpoint on the validation text.
+    /// Evaluates a checkpoint on the validation text, on a device.
     ///
     /// # Errors
-    /// If the checkpoint cannot be used, or the text is shorter than a window.
-    fn evaluate(&self, checkpoint: &Path, text: &Text) -> Result<Evaluation, Box<dyn Error>>;
+    /// If the checkpoint cannot be used, the text is shorter than a window, or the device fails.
+    fn evaluate(&self, checkpoint: &Path, text: &Text, place: Place) -> Result<Evaluation, Box<dyn Error>>;
 
     /// Checks that it has all tokens of a text.
     ///
@@ -105,16 +105,16 @@ pub trait LanguageNet {
 
 /// A network that solves puzzles.
 pub trait PuzzleNet {
-    /// Trains it.
+    /// Trains it on a device.
     ///
     /// # Errors
     /// If it is for other puzzles, or those of the trainer.
-    fn train(&self, job: Job<'_, Sudoku>) -> Result<Outcome, Box<dyn Error>>;
+    fn train(&self, job: Job<'_, Sudoku>, place: Place) -> Result<Outcome, Box<dyn Error>>;
 
     /// Evaluates a checkpoint on the validation puzzles.
     ///
     /// # Errors
-    /// If it is for other puzzles, or the checkpoint cannot be used.
+    /// If it is for other puzzles, the checkpoint cannot be used, or the device fails.
     fn evaluate(&self, checkpoint: &Path, puzzles: Sudoku, how: &Solving) -> Result<Evaluation, Box<dyn Error>>;
 }
 
@@ -125,6 +125,8 @@ pub struct Solving {
     pub at_once: usize,
     /// Whether a puzzle stops at its exit; otherwise all loops run as often as they can.
     pub exits: bool,
+    /// The device to run on.
+    pub place: Place,
 }
 
 /// A network for images of one kind.

@@ -272,14 +272,16 @@ impl<'o> Plan<'o> {
                 ..Job::new(data, recipe)
             }
         }
-        let files = (folder, companions);
+        let (files, place) = ((folder, companions), self.options.device);
         match (net.task(), sets) {
             (Task::Classes(model), Sets::Images(data)) => {
-                Ok(model.train(job(data, recipe, files, observers, &self.stop), self.options.device)?)
+                Ok(model.train(job(data, recipe, files, observers, &self.stop), place)?)
             }
-            (Task::NextToken(model), Sets::Text(text)) => model.train(job(text, recipe, files, observers, &self.stop)),
+            (Task::NextToken(model), Sets::Text(text)) => {
+                model.train(job(text, recipe, files, observers, &self.stop), place)
+            }
             (Task::Puzzles(model), Sets::Puzzles(sudoku)) => {
-                model.train(job(sudoku, recipe, files, observers, &self.stop))
+                model.train(job(sudoku, recipe, files, observers, &self.stop), place)
             }
             _ => Err(format!("`{}` is not for {}", net.facts().label(), self.kind).into()),
         }
