@@ -129,8 +129,8 @@ macro_rules! cpu_updates {
                 Ok(())
             }
 
-            fn sum_of_squares(&self, x: &CpuBuf<$E>) -> Result<f64, Error> {
-                Ok(sum_of_squares::<$E>(x))
+            fn sums_of_squares(&self, of: &[CpuBuf<$E>]) -> Result<Vec<f64>, Error> {
+                Ok(of.iter().map(|x| sum_of_squares::<$E>(x)).collect())
             }
 
             fn scale(&self, factor: f64, x: &mut CpuBuf<$E>) -> Result<(), Error> {

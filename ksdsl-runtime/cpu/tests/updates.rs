@@ -48,7 +48,7 @@ fn all<E: Real, X: Updates<E>>(exec: &X, len: usize) -> Vec<f64> {
         exec.average(0.7, &mut velocity, &parameter).unwrap();
         exec.scale(0.5, &mut first).unwrap();
     }
-    let squares = exec.sum_of_squares(&parameter).unwrap();
+    let squares = exec.sums_of_squares(std::slice::from_ref(&parameter)).unwrap()[0];
     let buffers = [parameter, velocity, first, second];
     let mut all: Vec<f64> = buffers.into_iter().flat_map(|buffer| read(exec, buffer)).collect();
     all.push(squares);
@@ -69,7 +69,7 @@ fn single_precision_is_double_precision_rounded() {
 }
 
 fn squares<E: Real, X: Updates<E>>(exec: &X, values: &[f64]) -> f64 {
-    exec.sum_of_squares(&buffer(exec, values)).unwrap()
+    exec.sums_of_squares(&[buffer(exec, values)]).unwrap()[0]
 }
 
 #[test]

@@ -53,20 +53,28 @@ fn adam<E: CudaReal>(
     parameter.gpu().launch::<E>("adam", Grid::flat(parameter.len()), &args)
 }
 
-fn sum_of_squares<E: CudaReal>(x: &CudaBuf<E>) -> Done<f64> {
-    if x.is_empty() {
-        return Ok(0.0);
-    }
-    let gpu = x.gpu();
-    let blocks = x.len().div_ceil(256 * 8).min(1024);
-    let (partials, sum) = (gpu.scratch::<f64>(blocks)?, gpu.scratch::<f64>(1)?);
-    let grid = Grid {
-        blocks: [blocks, 1, 1],
-        threads: [1, 256, 1],
+/// One copy to the host for all: each waits for everything before it.
+fn sums_of_squares<E: CudaReal>(of: &[CudaBuf<E>]) -> Done<Vec<f64>> {
+    let Some(first) = of.first() else {
+        return Ok(Vec::new());
     };
-    gpu.launch::<E>("squares", grid, &[long(x.len()), x.arg(), partials.arg()])?;
-    gpu.launch::<E>("sum_doubles", Grid::flat(1), &[int(blocks), partials.arg(), sum.arg()])?;
-    Ok(sum.to_host()?.first().copied().unwrap_or_default())
+    let gpu = first.gpu();
+    let sums = gpu.zeros::<f64>(of.len())?;
+    for (x, at) in of.iter().zip((sums.at()..).step_by(size_of::<f64>())) {
+        if x.is_empty() {
+            continue;
+        }
+        let blocks = x.len().div_ceil(256 * 8).min(1024);
+        let partials = gpu.scratch::<f64>(blocks)?;
+        let grid = Grid {
+            blocks: [blocks, 1, 1],
+            threads: [1, 256, 1],
+        };
+        gpu.launch::<E>("squares", grid, &[long(x.len()), x.arg(), partials.arg()])?;
+        let args = [int(blocks), partials.arg(), Arg::Pointer(at)];
+        gpu.launch::<E>("sum_doubles", Grid::flat(1), &args)?;
+    }
+    sums.to_host()
 }
 
 macro_rules! cuda_updates {
@@ -101,8 +109,8 @@ macro_rules! cuda_updates {
                     .launch::<$E>("average", Grid::flat(average.len()), &args)
             }
 
-            fn sum_of_squares(&self, x: &CudaBuf<$E>) -> Result<f64, Error> {
-                sum_of_squares(x)
+            fn sums_of_squares(&self, of: &[CudaBuf<$E>]) -> Result<Vec<f64>, Error> {
+                sums_of_squares(of)
             }
 
             fn scale(&self, factor: f64, x: &mut CudaBuf<$E>) -> Result<(), Error> {

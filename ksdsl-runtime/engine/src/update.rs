@@ -81,8 +81,8 @@ pub trait Updates<E: Real>: Exec<E> {
     /// `average = decay * average + (1 - decay) * value`.
     fn average(&self, decay: f64, average: &mut Self::Buf, value: &Self::Buf) -> Result<(), Self::Err>;
 
-    /// The sum of the squares of all values, added in an order that does not depend on threads.
-    fn sum_of_squares(&self, x: &Self::Buf) -> Result<f64, Self::Err>;
+    /// The sum of the squares of the values of each buffer, added in an order that does not depend on threads.
+    fn sums_of_squares(&self, of: &[Self::Buf]) -> Result<Vec<f64>, Self::Err>;
 
     /// Multiplies all values.
     fn scale(&self, factor: f64, x: &mut Self::Buf) -> Result<(), Self::Err>;

@@ -1,8 +1,8 @@
 //! The networks of specifications as the training commands take them.
 
 use super::begin::Begin;
-use super::fit::{check_sizes, check_tokens};
 use super::device::{self, on};
+use super::fit::{check_sizes, check_tokens};
 use super::output::Terminal;
 use super::{Choice, Status};
 use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Solver, Unfit};

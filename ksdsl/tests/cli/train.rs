@@ -274,7 +274,7 @@ fn slips_on_the_command_line_are_explained() {
     assert!(error(&["train", "tiny.ksn", "--set", "dept=2"]).contains("depth"));
     assert!(error(&["train", "tiny.ksn", "--net", "huge"]).contains("huge"));
     assert!(error(&["train", "--resume", "tiny.ksn"]).contains("ksn train tiny.ksn --resume"));
-    assert!(error(&["train", "tiny.ksn", "--device", "cuda"]).contains("on the CPU"));
+    assert!(error(&["train", "tiny.ksn", "--device", "cuda"]).contains("without the feature `cuda`"));
     assert!(error(&["train", "tiny.ksn", "--recipe", "none.json"]).contains("no such file"));
     assert!(error(&["train", "tiny.ksn", "--data", "cifar10:none"]).contains("none"));
     assert!(error(&["evaluate", "nowhere"]).contains("no run or checkpoint at `nowhere`"));

@@ -83,7 +83,10 @@ impl<O, X: Updates<f32>> Training<O, X> {
         let mut gradient_norm = f64::NAN;
         if loss.is_finite() {
             self.optimiser.rate = rate;
-            gradient_norm = self.optimiser.begin(&self.model.graph.exec, &mut gradients).map_err(TaskError::device)?;
+            gradient_norm = self
+                .optimiser
+                .begin(&self.model.graph.exec, &mut gradients)
+                .map_err(TaskError::device)?;
         }
         if gradient_norm.is_finite() {
             self.update(&gradients).map_err(TaskError::device)?;

@@ -20,8 +20,8 @@ use crate::ir::{self, Network};
 use crate::plan::tensors::{Stored as Planned, tensors};
 use initial::initial;
 use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated, to_bytes};
-pub use ksdsl_cpu::WeightType;
 use ksdsl_cpu::CpuExec;
+pub use ksdsl_cpu::WeightType;
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
 use ksdsl_train_core::data::{Dataset, Scaling};
@@ -116,9 +116,7 @@ impl<X: Exec<f32>> Model<X> {
             .iter()
             .map(|tensor| (tensor.key.as_str(), initial(tensor, &mut rng)));
         let mut values: HashMap<&str, Vec<f32>> = values.collect();
-        let graph = Graph::new(network.clone(), exec, |parameter| {
-            values.remove(parameter.key.as_str())
-        });
+        let graph = Graph::new(network.clone(), exec, |parameter| values.remove(parameter.key.as_str()));
         let graph = graph.map_err(failed)?;
         let place = |tensor: &Planned| graph.params.place(&tensor.key);
         Ok(Self {

@@ -188,7 +188,12 @@ impl Solver {
         self.judge(model, &HeldOut::new(puzzles), at_once)
     }
 
-    fn judge<X: Exec<f32>>(&self, model: &Model<X>, puzzles: &HeldOut, at_once: usize) -> Result<Evaluation, TaskError> {
+    fn judge<X: Exec<f32>>(
+        &self,
+        model: &Model<X>,
+        puzzles: &HeldOut,
+        at_once: usize,
+    ) -> Result<Evaluation, TaskError> {
         puzzles.evaluate((self.tokens, at_once), |ids| {
             Ok(model.infer_all(&[ids])?.swap_remove(0))
         })

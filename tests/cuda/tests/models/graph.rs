@@ -5,6 +5,7 @@ use ksdsl::graph::train::{Model, Training};
 use ksdsl::ir::Network;
 use ksdsl::spec::Spec;
 use ksdsl_cpu::CpuExec;
+use ksdsl_cuda_tests::counts;
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Updates;
 use ksdsl_train_core::Recipe;
@@ -109,7 +110,12 @@ fn networks_train_as_on_the_cpu() {
     let gpu = gpu(0);
     for text in [CONVOLUTIONS, LOOP] {
         let network = network(text);
-        for method in [Sgd::default().into(), AdamW::default().into()] {
+        // The gradient of a key's bias is zero but for rounding, which Adam must not bring to the size of a step.
+        let adam = AdamW {
+            eps: 1e-3,
+            ..AdamW::default()
+        };
+        for method in [Sgd::default().into(), adam.into()] {
             let recipe = recipe(method);
             let (_, want) = trained(CpuExec, &network, &recipe);
             let (_, got) = trained(gpu.exec.clone(), &network, &recipe);
@@ -119,11 +125,26 @@ fn networks_train_as_on_the_cpu() {
     }
 }
 
+/// The host sees the outputs, and one number for each tensor's gradient; the GPU gets the images and the outputs' gradient.
+#[test]
+fn a_step_copies_only_what_the_host_needs() {
+    let (gpu, network) = (gpu(0), network(CONVOLUTIONS));
+    let (mut trained, _) = trained(gpu.exec.clone(), &network, &recipe(Sgd::default().into()));
+    let Some(before) = counts() else {
+        return;
+    };
+    steps(&mut trained, 100);
+    let after = counts().unwrap();
+    assert_eq!(after.to_host - before.to_host, 2 * STEPS);
+    assert_eq!(after.to_device - before.to_device, 2 * STEPS);
+}
+
 /// What the GPU saved, the CPU loads, and gives the same logits.
 #[test]
 fn models_move_between_the_devices() {
     let (gpu, network) = (gpu(0), network(CONVOLUTIONS));
-    let (trained, saved) = trained(gpu.exec.clone(), &network, &recipe(Sgd::default().into()));
+    let (trained, _) = trained(gpu.exec.clone(), &network, &recipe(Sgd::default().into()));
+    let saved = tensors(trained.model());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     trained.model().save(&path).unwrap();

@@ -449,8 +449,8 @@ impl<E: Real, X: Updates<E>> Run<'_, E, X> {
         self.note(&"adam second", v, len);
         exec.average(0.7, &mut m, &g).unwrap();
         self.note(&"average", m.clone(), len);
-        let squares = exec.sum_of_squares(&m).unwrap();
-        self.outcome.push(("sum of squares".into(), vec![squares]));
+        let squares = exec.sums_of_squares(&[m.clone(), exec.zeroed(0).unwrap(), g]).unwrap();
+        self.outcome.push(("sums of squares".into(), squares));
         exec.scale(0.3, &mut m).unwrap();
         self.note(&"scale", m, len);
     }

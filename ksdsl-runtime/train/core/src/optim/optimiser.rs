@@ -115,11 +115,8 @@ impl<E: Real, X: Updates<E>> Optimiser<E, X> {
     /// # Errors
     /// If the executor fails.
     pub fn begin(&mut self, exec: &X, gradients: &mut [X::Buf]) -> Result<f64, X::Err> {
-        let mut squares = 0.0;
-        for gradient in gradients.iter() {
-            squares += exec.sum_of_squares(gradient)?;
-        }
-        let norm = squares.sqrt();
+        let squares = exec.sums_of_squares(gradients)?;
+        let norm = squares.into_iter().sum::<f64>().sqrt();
         if !norm.is_finite() || gradients.is_empty() {
             return Ok(norm);
         }
