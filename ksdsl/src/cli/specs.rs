@@ -140,7 +140,10 @@ impl Program for Specs {
         let (network, _) = spec.compile_one()?;
         let mut net = learnable(&spec, network, &settings)?;
         if let Some(first) = &run.beginning {
-            let (spec, settings) = stored((&first.specification, &first.network), &first.settings)?;
+            let (spec, settings) = stored(
+                (&first.specification, &first.network),
+                ("beginning.settings", &first.settings),
+            )?;
             net.begin_as(spec.compile_one()?.0, &settings, first.epochs)?;
         }
         Ok(Box::new(match &net.model {
@@ -184,16 +187,16 @@ impl Program for Specs {
 
 /// The specification of a run, with the values of parameters that it does not say.
 pub(super) fn spec_of(run: &Description) -> Result<(Spec, Vec<(String, Value)>), String> {
-    stored((&run.specification, &run.network), &run.settings)
+    stored((&run.specification, &run.network), ("settings", &run.settings))
 }
 
 fn stored(
     (text, name): (&str, &str),
-    texts: &BTreeMap<String, String>,
+    (key, texts): (&str, &BTreeMap<String, String>),
 ) -> Result<(Spec, Vec<(String, Value)>), String> {
     let mut settings = Vec::new();
     for (name, text) in texts {
-        let value = Value::parse(text).ok_or_else(|| format!("run.json: `settings.{name}` is `{text}`: no value"))?;
+        let value = Value::parse(text).ok_or_else(|| format!("run.json: `{key}.{name}` is `{text}`: no value"))?;
         settings.push((name.clone(), value));
     }
     let spec = Spec::parse("run.json", text).network(name);

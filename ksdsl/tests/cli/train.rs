@@ -41,6 +41,13 @@ impl Folder {
     }
 }
 
+/// The text with `(` at a place.
+fn json_with(json: &serde_json::Value, pointer: &str) -> String {
+    let mut json = json.clone();
+    *json.pointer_mut(pointer).unwrap() = "(".into();
+    json.to_string()
+}
+
 fn with<'a>(args: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
     [args, more].concat()
 }
@@ -152,6 +159,18 @@ fn a_run_begins_as_a_network_with_other_sharing() {
     fs::remove_file(&model).unwrap();
     folder.printed(&["train", "--resume", run]);
     assert!(fs::read(model).unwrap() == whole);
+    // A value that is none is named with its place.
+    for (key, broken) in [
+        ("settings", json_with(&json, "/settings/shared")),
+        ("beginning.settings", json_with(&json, "/beginning/settings/shared")),
+    ] {
+        fs::write(folder.path().join(run).join("run.json"), broken).unwrap();
+        let (_, error) = folder.refused(&["train", "--resume", run]);
+        assert!(
+            error.contains(&format!("run.json: `{key}.shared` is `(`: no value")),
+            "{error}"
+        );
+    }
     // Another beginning is another run.
     let (status, error) = folder.refused(&command("2", "other"));
     assert!(
