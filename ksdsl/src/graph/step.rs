@@ -113,7 +113,7 @@ pub(super) fn run<E: Real, X: Exec<E>>(
 ) -> Result<Vec<Option<X::Buf>>, Error<X::Err>> {
     let walk = Walk::<E, X, Recorder<E, X>>::training(network, params, images, seeds, sink);
     let pass = walk.with_loops(counts, false).run(exec, None, None, inputs)?;
-    write(params, exec, pass.statistics)?;
+    write(params, pass.statistics);
     let gradients = gradient(pass.outputs)?;
     let outputs = network.outputs.iter().zip(pass.output_gradients);
     for ((port, cell), dy) in outputs.zip(gradients) {
@@ -129,17 +129,12 @@ pub(super) fn run<E: Real, X: Exec<E>>(
 }
 
 /// Writes what the running statistics became.
-fn write<E: Real, X: Exec<E>>(
-    params: &mut Params<X::Buf>,
-    exec: &X,
-    mut statistics: Statistics<E, X>,
-) -> Result<(), X::Err> {
+fn write<E: Real, X: Exec<E>>(params: &mut Params<X::Buf>, mut statistics: Statistics<E, X>) {
     for place in 0..params.list().len() {
         if let Some(blended) = statistics.take(place) {
-            params.set(place, exec.upload(exec.download(&blended)?)?);
+            params.set(place, blended);
         }
     }
-    Ok(())
 }
 
 /// Adds to a gradient that starts as zero.
