@@ -1,9 +1,9 @@
 use super::scale::{count, label, log_marks, marks, own_label};
-use super::{Picture, Pictures, confusion, curves};
+use super::{Picture, Pictures, confusion, curves, sweep};
 use crate::metrics::Meter;
 use crate::record::Observer as _;
 use crate::report::csv::tests::{epoch, start, tell};
-use crate::report::{CsvLog, EpochRow, History, StepRow};
+use crate::report::{CsvLog, EpochRow, Facts, History, NETWORK, Point, Run, StepRow, Sweep};
 use resvg::tiny_skia::Pixmap;
 
 /// A run of 30 epochs with plausible numbers.
@@ -334,4 +334,39 @@ fn pictures_of_other_formats_are_refused() {
         "{error}"
     );
     assert!(!path.exists());
+}
+
+/// More than there are colours, with a line for three of them.
+#[test]
+fn the_legend_of_a_study_names_all_its_networks() {
+    let point = |number: u64| Point {
+        values: vec![format!("network {number}")],
+        parameters: 1000 * number,
+        runs: vec![Run {
+            name: format!("network-{number}"),
+            facts: Facts {
+                network: "net".to_owned(),
+                settings: Default::default(),
+                parameters: 1000 * number,
+                multiply_adds: 0,
+                seed: 0,
+            },
+            history: history(3, 1.0 + number as f64, 0.1),
+        }],
+    };
+    let of = |networks: u64| Sweep {
+        names: vec![NETWORK.to_owned()],
+        points: (1..=networks).map(point).collect(),
+    };
+    let picture = sweep(&of(12)).unwrap();
+    show(&picture, "study");
+    for number in 1..=12 {
+        let entry = format!("\n{number} network {number}\n");
+        assert!(picture.svg().contains(&entry), "{entry}");
+    }
+    let height = |picture: &Picture| -> u32 {
+        let (_, rest) = picture.svg().split_once("height=\"").unwrap();
+        rest.split_once('"').unwrap().0.parse().unwrap()
+    };
+    assert_eq!(height(&picture) - height(&sweep(&of(3)).unwrap()), 3 * 22);
 }

@@ -57,6 +57,11 @@ impl Point {
 }
 
 impl Sweep {
+    /// Whether its networks are told apart by labels.
+    pub(super) fn is_study(&self) -> bool {
+        self.names.first().is_some_and(|name| name == NETWORK)
+    }
+
     /// The legend of networks with this value of the first parameter.
     pub(super) fn series_name(&self, value: &str) -> Option<String> {
         match self.names.first()?.as_str() {

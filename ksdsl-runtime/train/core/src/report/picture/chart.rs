@@ -106,6 +106,8 @@ impl Axis {
 /// Margins around the plot area, in pixels: left, top, right, bottom.
 const ROOM: [i32; 4] = [66, 62, 22, 50];
 
+/// Height of a line in a legend below a chart.
+const LINE: i32 = 22;
 /// Pixels between two legend entries.
 const GAP: i32 = 14;
 
@@ -233,7 +235,7 @@ fn legend(area: &Area<'_>, (mut x, y): (i32, i32), right: i32, series: &[Series]
     for (name, series) in series.iter().filter_map(|series| Some((series.name.as_ref()?, series))) {
         let needed = 24 + text_width(name, 12) + GAP;
         if x + needed - GAP > right {
-            break; // comparisons, which can have many series, draw their own legend
+            break; // pictures that can have many series have an `entries` below
         }
         sample(area, (x, y), series)?;
         area.draw_text(name, &letters(12, HAlign::Left, VAlign::Center), (x + 24, y + 6))?;
@@ -242,8 +244,28 @@ fn legend(area: &Area<'_>, (mut x, y): (i32, i32), right: i32, series: &[Series]
     Ok(())
 }
 
+/// The height that a legend of so many entries takes below a chart.
+pub(super) fn height_of(entries: usize, columns: i32) -> i32 {
+    entries.div_ceil(columns.max(1) as usize) as i32 * LINE + 20
+}
+
+/// A legend below a chart: entries in columns of this width, line by line.
+pub(super) fn entries<'s>(
+    area: &Area<'_>,
+    (columns, width): (i32, i32),
+    of: impl Iterator<Item = (String, &'s Series)>,
+) -> Drawn {
+    for (index, (name, series)) in of.enumerate() {
+        let (column, line) = (index as i32 % columns.max(1), index as i32 / columns.max(1));
+        let (x, y) = (66 + column * width, 8 + line * LINE);
+        sample(area, (x, y), series)?;
+        area.draw_text(&name, &letters(12, HAlign::Left, VAlign::Center), (x + 24, y + 6))?;
+    }
+    Ok(())
+}
+
 /// A legend sample of a series.
-pub(super) fn sample(area: &Area<'_>, (x, y): (i32, i32), series: &Series) -> Drawn {
+fn sample(area: &Area<'_>, (x, y): (i32, i32), series: &Series) -> Drawn {
     if series.width > 0 {
         let line = [(x, y + 6), (x + 18, y + 6)];
         area.draw(&PathElement::new(line, series.colour.stroke_width(series.width.max(2))))?;

@@ -1,8 +1,8 @@
 //! A plot that compares several runs.
 
-use super::chart::{Axis, Series, chart, headline, sample};
+use super::chart::{Axis, Series, chart, entries, headline, height_of};
 use super::scale::count;
-use super::{COLOURS, HAlign, Picture, VAlign, letters, shortened};
+use super::{COLOURS, Picture, shortened};
 use crate::report::compare::{Comparison, Run};
 use crate::report::measure::Measure;
 use std::io;
@@ -11,8 +11,6 @@ use std::io;
 const SIZE: (u32, u32) = (1160, 430);
 /// Height of the title.
 const TITLE: i32 = 36;
-/// Height of a line in the legend.
-const LINE: i32 = 22;
 /// Width of an entry in the legend.
 const ENTRY: i32 = 380;
 
@@ -24,8 +22,7 @@ const ENTRY: i32 = 380;
 pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
     let (groups, measure) = (comparison.groups(), comparison.measure());
     let columns = (SIZE.0 as i32 / ENTRY).max(1);
-    let lines = groups.len().div_ceil(columns as usize) as i32;
-    let height = SIZE.1 as i32 + TITLE + lines * LINE + 20;
+    let height = SIZE.1 as i32 + TITLE + height_of(groups.len(), columns);
     Picture::draw((SIZE.0, height as u32), |area| {
         let runs = comparison.runs.len();
         headline(area, &format!("{runs} run{}", if runs == 1 { "" } else { "s" }))?;
@@ -55,24 +52,21 @@ pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
             &measured,
             &points(&groups, measure),
         )?;
-        for (index, (group, series)) in groups.iter().zip(points(&groups, measure)).enumerate() {
-            let (column, line) = (index as i32 % columns, index as i32 / columns);
-            let at = (66 + column * ENTRY, 8 + line * LINE);
-            sample(&legend, at, &series)?;
+        let name = |group: &Vec<&Run>| {
             let facts = &group[0].facts;
             let several = if group.len() > 1 {
                 format!(", {} runs", group.len())
             } else {
                 String::new()
             };
-            let name = format!(
+            format!(
                 "{} ({} parameters{several})",
                 shortened(&facts.network, 28),
                 count(facts.parameters as f64)
-            );
-            legend.draw_text(&name, &letters(12, HAlign::Left, VAlign::Center), (at.0 + 24, at.1 + 6))?;
-        }
-        Ok(())
+            )
+        };
+        let series = points(&groups, measure);
+        entries(&legend, (columns, ENTRY), groups.iter().map(name).zip(&series))
     })
 }
 

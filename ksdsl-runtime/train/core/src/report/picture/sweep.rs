@@ -1,12 +1,14 @@
 //! A plot of a sweep: accuracy against parameters.
 
-use super::chart::{Axis, Series, chart};
+use super::chart::{Axis, Series, chart, entries, height_of};
 use super::scale::count;
-use super::{COLOURS, Picture};
+use super::{COLOURS, Picture, shortened};
 use crate::report::sweep::{Point, Sweep};
 use std::io;
 
 const SIZE: (u32, u32) = (860, 560);
+/// Columns of the legend, and their width.
+const COLUMNS: (i32, i32) = (3, 258);
 
 /// Plots the mean validation accuracy (of language models, loss) of each network against its parameters: the number at a point is its row in the
 /// table, the error bar the range over the seeds. Networks with one value of the first parameter have one colour and, by increasing number of parameters, a line.
@@ -33,7 +35,7 @@ pub fn sweep(of: &Sweep) -> io::Result<Picture> {
             )
         };
         Series {
-            name: of.series_name(value),
+            name: None,
             colour,
             width: 1,
             radius: 5,
@@ -52,8 +54,20 @@ pub fn sweep(of: &Sweep) -> io::Result<Picture> {
         label: Some(count),
         ..Axis::linear("Parameters")
     };
-    Picture::draw(SIZE, |area| {
+    let names = values.iter().zip(&series).filter_map(|(value, series)| {
+        let name = shortened(&of.series_name(value)?, 32);
+        // Colours repeat; the number of a network does not.
+        match (of.is_study(), series.labels.as_slice()) {
+            (true, [row]) => Some((format!("{row} {name}"), series)),
+            _ => Some((name, series)),
+        }
+    });
+    let names: Vec<(String, &Series)> = names.collect();
+    let legend = height_of(names.len(), COLUMNS.0) as u32;
+    Picture::draw((SIZE.0, SIZE.1 + legend), |area| {
         let title = format!("Final validation {} against parameters", measure.word());
-        chart(area, &title, &parameters, &measured, &series)
+        let (plot, legend) = area.split_vertically(SIZE.1 as i32);
+        chart(&plot, &title, &parameters, &measured, &series)?;
+        entries(&legend, COLUMNS, names.into_iter())
     })
 }
