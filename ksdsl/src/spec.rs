@@ -32,6 +32,8 @@ use crate::ir::Network;
 use crate::parse;
 use crate::source::Source;
 use crate::summary::Summary;
+#[cfg(feature = "memory")]
+use crate::summary::WeightType;
 use crate::value::Value;
 use std::path::Path;
 
@@ -46,6 +48,8 @@ pub struct Spec {
     options: Options,
     batch: u64,
     threads: u64,
+    #[cfg(feature = "memory")]
+    weight_type: WeightType,
 }
 
 impl Spec {
@@ -66,6 +70,8 @@ impl Spec {
             options: Options::default(),
             batch: 1,
             threads: 1,
+            #[cfg(feature = "memory")]
+            weight_type: WeightType::F32,
         }
     }
 
@@ -93,6 +99,14 @@ impl Spec {
         self
     }
 
+    /// Sets the type of the kernels of linear layers that a generated token reads; `f32` by default. With the feature
+    /// `memory`.
+    #[cfg(feature = "memory")]
+    pub fn weight_type(mut self, kernels: WeightType) -> Self {
+        self.weight_type = kernels;
+        self
+    }
+
     /// The source, for messages.
     pub fn source(&self) -> &Source {
         &self.source
@@ -106,7 +120,13 @@ impl Spec {
 
     /// The summary of a network of this specification.
     pub fn summarise(&self, network: &Network) -> Summary {
-        Summary::on_threads(network, self.batch, self.threads)
+        let summary = Summary::on_threads(network, self.batch, self.threads);
+        #[cfg(feature = "memory")]
+        let summary = match self.weight_type {
+            WeightType::F32 => summary,
+            kernels => summary.with_weight_type(network, kernels),
+        };
+        summary
     }
 
     /// Compiles the selected network, or the only one; also returns the warnings.

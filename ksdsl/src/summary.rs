@@ -13,6 +13,8 @@ use crate::graph::memory::{self, Peaks};
 use crate::graph::traffic;
 use crate::ir::{Count, Network, Port, join_sizes};
 use crate::value::Value;
+#[cfg(feature = "memory")]
+pub use ksdsl_cpu::WeightType;
 #[cfg(any(feature = "cli", feature = "lsp"))]
 pub(crate) use parts::traits;
 use parts::{groups, layers, mappings};
@@ -134,11 +136,14 @@ pub struct Memory {
     pub training_bytes: u128,
 }
 
-/// What a network on token ids reads for each token, if it generates token by token, in bytes for 4-byte values.
+/// What a network on token ids reads for each token, if it generates token by token. Everything but kernels has 4-byte
+/// values.
 #[cfg(feature = "memory")]
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Decoding {
+    /// The type of the kernels of linear layers: `f32`, `bf16` or `int8`.
+    pub weight_type: &'static str,
     /// The cache that is assumed.
     pub assumed_cache_bytes: u64,
     /// Weights that are read from memory.
@@ -255,10 +260,20 @@ impl Summary {
             #[cfg(feature = "memory")]
             memory: memory(&analysis, memory::peaks(network, batch, threads), [batch, threads]),
             #[cfg(feature = "memory")]
-            decoding: decoding(network),
+            decoding: decoding(network, WeightType::F32),
             groups: groups(network),
             mappings: mappings(network),
             layers: layers(network, &analysis, batch),
+        }
+    }
+
+    /// The same with what a token reads if the kernels of linear layers are of this type. With the feature `memory`.
+    #[cfg(feature = "memory")]
+    #[must_use]
+    pub fn with_weight_type(self, network: &Network, kernels: WeightType) -> Self {
+        Summary {
+            decoding: decoding(network, kernels),
+            ..self
         }
     }
 
@@ -322,9 +337,10 @@ fn memory(analysis: &Analysis, peaks: Peaks, [batch, threads]: [u64; 2]) -> Memo
 }
 
 #[cfg(feature = "memory")]
-fn decoding(network: &Network) -> Option<Decoding> {
-    let traffic = traffic(network, CACHE_BYTES)?;
+fn decoding(network: &Network, kernels: WeightType) -> Option<Decoding> {
+    let traffic = traffic(network, CACHE_BYTES, kernels)?;
     Some(Decoding {
+        weight_type: kernels.name(),
         assumed_cache_bytes: CACHE_BYTES,
         bytes_from_memory: traffic.memory,
         bytes_from_cache: traffic.cache,

@@ -1,5 +1,6 @@
 //! Types of weights narrower than `f32`.
 
+use crate::linear::{Way, way};
 use std::str::FromStr;
 
 /// What the values of a kernel are rounded to. Arithmetic stays in `f32`: products of one row, as in decoding, read the
@@ -19,6 +20,15 @@ pub enum WeightType {
 const TOO_GREAT: f32 = 1e37;
 
 impl WeightType {
+    /// Its name: `f32`, `bf16` or `int8`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+
     /// Rounds the values of a kernel, whose `outputs` channels lie one after the other, to the nearest of this type; ties go
     /// to even. An `Int8` channel with a NaN, an infinite value or one above 1e37 in magnitude stays as it is.
     ///
@@ -35,6 +45,17 @@ impl WeightType {
             Self::Int8 => values.chunks_exact_mut((values.len() / outputs).max(1)).for_each(int8),
         }
     }
+
+    /// The bytes that a product of one row reads of a kernel of this type, whose `outputs` channels sum `terms` products
+    /// each. Kernels that are small are read in `f32` whatever their type.
+    pub fn bytes(self, outputs: usize, terms: usize) -> u64 {
+        let [values, channels] = [outputs.saturating_mul(terms), outputs].map(|count| count as u64);
+        match (self, way::<f32>(1, terms, outputs)) {
+            (Self::Bf16, Way::Row) => 2 * values,
+            (Self::Int8, Way::Row) => values + 4 * channels,
+            _ => 4 * values,
+        }
+    }
 }
 
 impl FromStr for WeightType {
@@ -42,12 +63,8 @@ impl FromStr for WeightType {
 
     /// Its name, as options have it.
     fn from_str(name: &str) -> Result<Self, &'static str> {
-        match name {
-            "f32" => Ok(Self::F32),
-            "bf16" => Ok(Self::Bf16),
-            "int8" => Ok(Self::Int8),
-            _ => Err("expected f32, bf16 or int8"),
-        }
+        let mut all = [Self::F32, Self::Bf16, Self::Int8].into_iter();
+        all.find(|of| of.name() == name).ok_or("expected f32, bf16 or int8")
     }
 }
 
@@ -83,7 +100,7 @@ pub(crate) fn int8_scale(greatest: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::WeightType::{Bf16, Int8};
+    use super::WeightType::{Bf16, F32, Int8};
 
     fn rounded(to: super::WeightType, values: &[f32], outputs: usize) -> Vec<f32> {
         let mut values = values.to_vec();
@@ -124,5 +141,14 @@ mod tests {
         assert_eq!(rounded(Int8, &after, 4), after);
         assert_eq!(rounded(Int8, &[0.0, 0.0, f32::NAN, 1.0], 2)[..2], [0.0, 0.0]);
         assert_eq!(rounded(Int8, &[3e38, 1.0, -0.001, 1.0], 2)[0], 3e38);
+    }
+
+    /// 256 x 256 values are two tasks' worth of products, 255 x 256 one, which is not cut and reads the kernel in `f32`.
+    #[test]
+    fn products_of_one_row_read_a_half_and_a_quarter_of_great_kernels() {
+        let bytes = |outputs, terms| [F32, Bf16, Int8].map(|to| to.bytes(outputs, terms));
+        assert_eq!(bytes(256, 256), [4 << 16, 2 << 16, (1 << 16) + 4 * 256]);
+        assert_eq!(bytes(255, 256), [4 * 255 * 256; 3]);
+        assert_eq!(bytes(0, 256), [0; 3]);
     }
 }

@@ -6,7 +6,7 @@ use super::{Choice, Input, Status, table};
 use crate::export::c::{self, Bytes};
 use crate::quantize::{Ranges, quantize};
 use crate::spec::SpecError;
-use crate::summary::Summary;
+use crate::summary::{Summary, WeightType};
 
 /// The arguments of `ksn summary`.
 #[derive(clap::Args)]
@@ -24,6 +24,9 @@ pub(super) struct Show {
     /// Number of threads for the memory estimate
     #[arg(long, value_name = "THREADS", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     threads: u64,
+    /// Type of the kernels of linear layers for what a generated token reads: f32, bf16 or int8
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    weight_type: WeightType,
     /// List every layer in its own row, including those without parameters
     #[arg(long, conflicts_with = "json")]
     all: bool,
@@ -93,7 +96,8 @@ impl Show {
             .choice
             .spec(&self.input.file)?
             .batch(self.batch)
-            .threads(self.threads);
+            .threads(self.threads)
+            .weight_type(self.weight_type);
         let (network, warnings) = spec.compile_one()?;
         terminal.diagnostics(spec.source(), &warnings);
         Ok(spec.summarise(&network))

@@ -243,7 +243,11 @@ fn costs(summary: &Summary, all: bool) -> Vec<String> {
     ];
     lines.extend(summary.decoding.map(|decoding| {
         format!(
-            "decoding       weights {} from memory and {} from a cache of {} per token; keys and values {} when full",
+            "decoding       weights{} {} from memory and {} from a cache of {} per token; keys and values {} when full",
+            match decoding.weight_type {
+                "f32" => String::new(),
+                narrow => format!(" ({narrow})"),
+            },
             bytes(decoding.bytes_from_memory.into()),
             bytes(decoding.bytes_from_cache.into()),
             bytes(decoding.assumed_cache_bytes.into()),

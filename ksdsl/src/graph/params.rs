@@ -1,7 +1,7 @@
 //! The parameters of a network by their places in its checkpoints.
 
 use crate::checkpoint;
-use crate::ir::{Layer, Network, Part};
+use crate::ir::{Layer, LayerId, Network, Part, PrivateTensors};
 use crate::ops::conv::Conv;
 use std::collections::HashMap;
 
@@ -87,6 +87,15 @@ impl<B> Params<B> {
 
     pub(super) fn of_layer(&self, layer: usize) -> &[usize] {
         &self.of_layers[layer]
+    }
+
+    /// The places of a layer's private tensors.
+    pub(super) fn private(&self, network: &Network, layer: LayerId) -> PrivateTensors<usize> {
+        let mut next = self.layers[layer].tensors.len();
+        network.layers[layer].private_tensors().map(|_| {
+            next += 1;
+            self.of_layers[layer][next - 1]
+        })
     }
 
     pub(super) fn get(&self, place: usize) -> &B {

@@ -1,6 +1,6 @@
 //! The counts of `ksn summary --json` against given figures and against closed formulas.
 
-use super::run;
+use super::{Folder, run};
 use std::path::Path;
 
 /// The counts of a network of `examples/nets`.
@@ -146,4 +146,31 @@ fn convmixers_of_all_sizes_follow_the_formula() {
             assert_eq!(counts, expected, "{settings:?}, shared {shared}");
         }
     }
+}
+
+/// A row of the table comes from memory, the head from the cache: 1000 channels of 256 values.
+#[test]
+fn a_token_reads_fewer_bytes_of_narrower_kernels() {
+    let words = "net words { input 8 of 1000; embedding(256); linear(1000, bias = false) }";
+    let folder = Folder::with(&[("words.ksn", words)]);
+    let kernel = 1000 * 256;
+    for (args, name, cache) in [
+        (&[][..], "f32", 4 * kernel),
+        (&["--weight-type", "bf16"], "bf16", 2 * kernel),
+        (&["--weight-type", "int8"], "int8", kernel + 4 * 1000),
+    ] {
+        let decoding = &folder.ksn(&[&["summary", "words.ksn", "--json"], args].concat()).json()["decoding"];
+        assert_eq!(decoding["weight_type"], name);
+        assert_eq!(decoding["bytes_from_memory"], 4 * 256);
+        assert_eq!(decoding["bytes_from_cache"], cache);
+        let text = folder.ksn(&[&["summary", "words.ksn"], args].concat()).stdout;
+        let expected = match name {
+            "f32" => "weights 1.0 KiB from memory".to_owned(),
+            name => format!("weights ({name}) 1.0 KiB from memory"),
+        };
+        assert!(text.contains(&expected), "{text}");
+    }
+    let run = folder.ksn(&["summary", "words.ksn", "--weight-type", "int4"]);
+    assert_eq!(run.status, Some(2));
+    assert!(run.stderr.contains("expected f32, bf16 or int8"), "{}", run.stderr);
 }

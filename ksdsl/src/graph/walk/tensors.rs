@@ -2,7 +2,7 @@
 
 use super::super::params::Named;
 use super::{Flow, Walk, map, size};
-use crate::ir::{self, LayerId, Op, PrivateTensors};
+use crate::ir::{self, LayerId, Op};
 use crate::ops::conv::Conv;
 use ksdsl_engine::act::{Act, Context};
 use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
@@ -109,20 +109,10 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         }
     }
 
-    /// The places of a layer's private tensors.
-    fn private(&self, id: LayerId) -> PrivateTensors<usize> {
-        let layer = &self.network.layers[id];
-        let mut next = self.params.layer(id).tensors.len();
-        layer.private_tensors().map(|_| {
-            next += 1;
-            self.params.of_layer(id)[next - 1]
-        })
-    }
-
     /// A convolution or a linear layer with what it has of its own for its kernel.
     pub(super) fn weighted(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
         let layer = &self.network.layers[id];
-        let factor = self.private(id).scale;
+        let factor = self.params.private(self.network, id).scale;
         let bind = |context: &mut Context<E, X, T>| {
             let weight = self.weight(id, context)?;
             let bias = match factor {
@@ -150,7 +140,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         let Some(kernel) = self.tensor(id, "weight", context)? else {
             unreachable!("a convolution has a kernel")
         };
-        let (layer, private) = (&self.network.layers[id], self.private(id));
+        let (layer, private) = (&self.network.layers[id], self.params.private(self.network, id));
         let mut weight = Weight::from(kernel.clone());
         if let Some(coefficients) = private.coefficients {
             let kernels = self.params.list()[coefficients].len;
