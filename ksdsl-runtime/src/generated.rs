@@ -63,7 +63,7 @@ pub use crate::backend::Backend;
 pub use crate::bank::Bank;
 pub use crate::init;
 pub use crate::network::{Generated, Infer, Network, SharedKernel};
-pub use crate::norm::{BatchNorm, LayerNorm};
+pub use crate::norm::{BatchNorm, LayerNorm, PlainBatchNorm};
 pub use crate::ops as op;
 pub use crate::ops::{Dilation, Kernel, Pad, Stride};
 pub use crate::outputs::TapeInFirst;

@@ -2,7 +2,9 @@
 
 use dfdx::prelude::*;
 use ksdsl_runtime::dfdx;
-use ksdsl_runtime::generated::{BatchNorm, Dilation, Flat, Kernel, LayerNorm, Map, NoBias, Pad, Pass, Stride, op};
+use ksdsl_runtime::generated::{
+    BatchNorm, Dilation, Flat, Kernel, LayerNorm, Map, NoBias, Pad, Pass, PlainBatchNorm, Stride, op,
+};
 
 type Maps<const B: usize, const C: usize, const H: usize, const W: usize> = Map<Const<B>, C, H, W, f64, Cpu>;
 
@@ -187,6 +189,58 @@ fn batch_norm_follows_pytorch_s_formulas() {
         assert_close(&[norm.running_var.array()[c]], &[variance]);
         assert_close(&got(&again), &line(mean, variance));
     }
+}
+
+/// `bn = torch.nn.BatchNorm1d(2, affine=False, dtype=torch.float64)`, `x = torch.tensor([[1., -2.], [3., 1.], [8., 4.]],
+/// dtype=torch.float64, requires_grad=True)`, `y = bn(x); (y * torch.tensor([[1., 2.], [-1., 0.5], [0.25, 3.]])).sum().backward()`;
+/// `y, x.grad, bn.running_mean, bn.running_var`, then `bn.eval()(x)`.
+#[test]
+fn batch_norm_without_scale_and_shift_is_pytorch_s() {
+    let device = Cpu::default();
+    let mut norm: PlainBatchNorm<2, f64, Cpu> = PlainBatchNorm::build(&device);
+    let x = device.tensor([[1.0, -2.0], [3.0, 1.0], [8.0, 4.0]]);
+    let weights = device.tensor([[1.0, 2.0], [-1.0, 0.5], [0.25, 3.0]]);
+    let mut pass = Pass::training(&device);
+    let y = norm.apply(&mut pass, Flat::read(x.leaky_trace()).unwrap(), 1e-5, 0.1);
+    let y = y.unwrap().into_tensor().unwrap();
+    assert_close(
+        &y.as_vec(),
+        &[
+            -1.019_048_742_817_569_4,
+            -1.224_743_850_772_138_7,
+            -0.339_682_914_272_523_2,
+            0.0,
+            1.358_731_657_090_092_7,
+            1.224_743_850_772_138_7,
+        ],
+    );
+    let gradients = (y * weights).sum().backward();
+    assert_close(
+        &gradients.get(&x).as_vec(),
+        &[
+            0.272_181_867_557_757,
+            0.272_164_959_965_528_25,
+            -0.381_054_536_192_585_34,
+            -0.544_330_600_343_172_7,
+            0.108_872_668_634_828_42,
+            0.272_165_640_377_644_57,
+        ],
+    );
+    pass.update_running_statistics(&mut norm).unwrap();
+    assert_close(&norm.running_mean.array(), &[0.4, 0.1]);
+    assert_close(&norm.running_var.array(), &[2.2, 1.8]);
+    let y = norm.apply(&mut Pass::inference(&device), Flat::read(x).unwrap(), 1e-5, 0.1);
+    assert_close(
+        &y.unwrap().into_tensor().unwrap().as_vec(),
+        &[
+            0.404_518_998_117_630_6,
+            -1.565_243_236_358_012_7,
+            1.752_915_658_509_732_7,
+            0.670_818_529_867_719_7,
+            5.123_907_309_489_987,
+            2.906_880_296_093_452,
+        ],
+    );
 }
 
 /// Elsewhere: <https://github.com/keras-team/keras/issues/8794>

@@ -70,18 +70,20 @@ pub(crate) fn compile(out_dir: &Path, list: &str) -> Result<(), Box<dyn Error>> 
     Ok(())
 }
 
-/// A specification without its dropout, whose choice of values no two systems share.
+/// A specification without its dropout and noise, whose numbers no two systems share.
 /// `parity/parity.py` does the same.
 fn specification(path: &Path) -> Result<String, Box<dyn Error>> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    // Which values these drop is chosen at random, in each system differently.
-    ["dropout(", "stochastic_depth("].iter().try_fold(text, |text, call| {
-        let mut parts = text.split(call);
-        let mut without = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let (_, rest) = part.split_once(')').ok_or_else(|| format!("{call} without )"))?;
-            write!(without, "{call}0){rest}")?;
-        }
-        Ok(without)
-    })
+    // What these draw, each system draws differently.
+    ["dropout(", "stochastic_depth(", "noise("]
+        .iter()
+        .try_fold(text, |text, call| {
+            let mut parts = text.split(call);
+            let mut without = parts.next().unwrap_or_default().to_owned();
+            for part in parts {
+                let (_, rest) = part.split_once(')').ok_or_else(|| format!("{call} without )"))?;
+                write!(without, "{call}0){rest}")?;
+            }
+            Ok(without)
+        })
 }

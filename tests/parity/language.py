@@ -29,7 +29,7 @@ from types import SimpleNamespace
 import torch
 import torch.nn.functional as F
 from encoders import GPT2, TRM, Albert, Subformer, TakaseKiyono
-from looped import Halting, Huginn, Llama, Ouro, Universal
+from looped import Halting, Huginn, Llama, Ouro, Universal, drawn
 from safetensors.torch import load_file, save_file
 from section import LANGUAGE_TITLE, put_section
 from table import number, table
@@ -218,7 +218,12 @@ def export(model: Model, ksn: Path, folder: Path) -> nn.Module:
     more = [part for text in model.texts() for part in ("--set", text)]
     command = [ksn, "export", "pytorch", model.path(), "--net", model.net, "-o", path, *more]
     subprocess.run(command, check=True)
-    return network(path)
+    found = network(path)
+    # Training draws what the executor draws with its first seed.
+    names = type(found).forward.__globals__
+    if noise := names.get("noise"):
+        names["noise"] = lambda x, std, training: x + std * drawn(x.shape).to(x.dtype) if training else noise(x, std, False)
+    return found
 
 
 def check(found: Tensors) -> None:

@@ -62,6 +62,27 @@ def post_norm(layer: nn.Module, path: str, of: Of) -> Named:
     yield from own(norms[-1], f"{path}.ffn.layer_norm", of)
 
 
+def drawn(shape: tuple[int, ...], seed: int = 0) -> Tensor:
+    """What `noise(1)` adds to values with a seed: SplitMix64 (Steele et al. 2014) in a stream for each, the transform of Box and
+    Muller (1958), drawn again beyond 3."""
+    golden, limit = 0x9E3779B97F4A7C15, 2**64
+
+    def mix(z: int) -> int:
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % limit
+        z = (z ^ z >> 27) * 0x94D049BB133111EB % limit
+        return z ^ z >> 31
+
+    def value(index: int) -> float:
+        state = mix((mix(seed ^ 0xBB67AE8584CAA73B) + (index + 1) * golden) % limit)
+        while True:
+            u, v = ((mix((state + step * golden) % limit) >> 11) / 2**53 for step in (1, 2))
+            state, z = (state + 2 * golden) % limit, math.sqrt(-2 * math.log(1 - u)) * math.cos(2 * math.pi * v)
+            if abs(z) <= 3:
+                return z
+
+    return torch.tensor([value(index) for index in range(math.prod(shape))], dtype=torch.float64).reshape(shape)
+
+
 def halted(step: Callable[[Tensor], tuple[Tensor, Tensor]], state: Tensor, steps: int, stops: bool) -> tuple[Tensor, Tensor]:
     """Runs `step` up to `steps` times; where `stops` is set an item keeps its state once its logit is above 0."""
     done, logit = torch.zeros(len(state), dtype=torch.bool), None
@@ -259,7 +280,7 @@ class HuginnLayer(nn.Module):
 
 
 class Huginn(nn.Module):
-    """`RavenForCausalLM` of the same file, from a state of zeros; gradients flow through the last steps."""
+    """`RavenForCausalLM` of the same file, whose state is drawn with the numbers of ours; gradients flow through the last steps."""
 
     def __init__(self, n: SimpleNamespace):
         super().__init__()
@@ -280,7 +301,9 @@ class Huginn(nn.Module):
         x = self.wte(ids) * math.sqrt(self.n.width)
         for layer in self.layers["prelude"]:
             x = layer(x)
-        embedded, x = x, torch.zeros_like(x)
+        # `initialize_state`: a standard deviation of sqrt(2 / 5 / width), times sqrt(width).
+        start = math.sqrt(2 / 5) * drawn(x.shape if self.training else x.shape[1:])
+        embedded, x = x, start.to(x.dtype).expand(x.shape)
         with torch.no_grad():
             for _ in range(self.n.steps - self.n.gradients):
                 x = self.core(x, embedded)

@@ -48,7 +48,7 @@ class Net:
     def export(self, ksn: Path, folder: Path) -> nn.Module:
         """The network as `ksn export pytorch` writes it, with its initial weights."""
         # Without its dropout, whose choice of values no two systems share.
-        text = re.sub(r"\b(dropout|stochastic_depth)\([^)]*\)", r"\1(0)", (ROOT / self.file).read_text())
+        text = re.sub(r"\b(dropout|stochastic_depth|noise)\([^)]*\)", r"\1(0)", (ROOT / self.file).read_text())
         spec = folder / f"{self.name}.ksn"
         spec.write_text(text)
         module = folder / f"{self.name}.py"

@@ -46,6 +46,15 @@ impl<E: Real, X: Exec<E>> Param<E, X> {
         Ok(Self::new(Rc::new(exec.kernel(values)), len, taped))
     }
 
+    /// The scale and the shift of a norm that has none: ones and zeros.
+    ///
+    /// # Errors
+    /// If the executor fails.
+    pub fn scale_and_shift(exec: &X, channels: usize, taped: bool) -> Result<[Self; 2], X::Err> {
+        let of = |value| Self::constant(exec, value, channels, taped);
+        Ok([of(1.0)?, of(0.0)?])
+    }
+
     /// The sum over all visits, as PyTorch lays it out; none if there was no visit.
     ///
     /// # Errors

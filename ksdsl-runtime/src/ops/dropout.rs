@@ -1,4 +1,4 @@
-//! Dropout of values and of images.
+//! What draws in training: dropout of values and of images, noise.
 
 use crate::act::{Act, ActShape, Untyped};
 use crate::backend::Backend;
@@ -40,4 +40,16 @@ fn dropped<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
     let seed = pass.dropout_seed();
     let shape = x.shape;
     x.then(shape, |x| run(p, seed, x))
+}
+
+/// Adds numbers of the normal distribution with a standard deviation of `std`, cut at three of them. In a training pass each
+/// value gets its own; in inference they are a function of position and channel.
+pub fn noise<S: ActShape, E: Scalar, D: Backend<E>, T: Tape<E, D>>(
+    pass: &mut Pass<E, D>,
+    x: Act<S, E, D, T>,
+    std: f64,
+) -> Result<Act<S, E, D, T>, D::Err> {
+    let seed = pass.is_training().then(|| pass.dropout_seed());
+    let shape = x.shape;
+    x.then(shape, |x| ops::noise(std, seed, x))
 }

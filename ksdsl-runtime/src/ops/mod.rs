@@ -57,7 +57,7 @@ pub use combine::{add, gate, gate_positions, multiply};
 pub use concat::{ConcatShape, concat};
 pub use conv::Conv;
 pub use conv_transpose::conv_transpose;
-pub use dropout::{dropout, stochastic_depth};
+pub use dropout::{dropout, noise, stochastic_depth};
 pub use flatten::flatten;
 pub use ksdsl_engine::ops::composed::*;
 pub use ksdsl_engine::ops::{ConvTranspose, LayerNorm};

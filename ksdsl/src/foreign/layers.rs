@@ -233,6 +233,7 @@ pub(super) const TABLE: &[(&[&str], Ours)] = &[
         Name("dropout"),
     ),
     (&["droppath"], Name("stochastic_depth")),
+    (&["gaussiannoise", "randnlike"], Name("noise")),
     (
         &["dropblock", "dropblock2d"],
         Nothing("`dropout(p)` drops values, `stochastic_depth(p)` images"),

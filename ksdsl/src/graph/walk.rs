@@ -9,6 +9,7 @@ use super::step::Sink;
 use crate::ir::{self, GroupId, Join, LayerId, Loop, Network, Shape, Uses, ValueId};
 use crate::ops::batch_norm::BatchNorm;
 use crate::ops::dropout::Dropout;
+use crate::ops::noise::Noise;
 use crate::ops::{Call, Number};
 use ksdsl_engine::act::{Act, Context, GradCell};
 use ksdsl_engine::ops::{self, CallError, to_nchw, to_nhwc};
@@ -259,11 +260,16 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     }
 
     fn batch_norm(&mut self, id: LayerId, norm: &BatchNorm, mut x: Act<E, X, T>) -> Flow<E, X, T> {
-        let [scale, shift, mean, variance] = *self.params.of_layer(id) else {
-            unreachable!("scale, shift and running statistics")
+        let (learned, places) = match *self.params.of_layer(id) {
+            [scale, shift, mean, variance] => (Some([scale, shift]), [mean, variance]),
+            [mean, variance] => (None, [mean, variance]),
+            _ => unreachable!("scale, shift and running statistics"),
         };
-        let [scale, shift] = [self.bind(scale, &mut x.context)?, self.bind(shift, &mut x.context)?];
-        let (places, params, eps) = ([mean, variance], self.params, norm.eps.0);
+        let [scale, shift] = match learned {
+            Some([scale, shift]) => [self.bind(scale, &mut x.context)?, self.bind(shift, &mut x.context)?],
+            None => Param::scale_and_shift(&x.context.exec, x.size.channels, T::RECORDS)?,
+        };
+        let (params, eps) = (self.params, norm.eps.0);
         let Some(training) = &mut self.training else {
             let statistics = places.map(|place| params.get(place).clone());
             return ops::batch_norm_infer(x, scale, shift, statistics, eps);
@@ -292,6 +298,10 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
         }
         if let Some(dropout) = op.downcast::<Dropout>() {
             return self.dropout(dropout, x);
+        }
+        if let Some(noise) = op.downcast::<Noise>() {
+            let seed = self.training.as_mut().map(|training| (training.seeds)());
+            return ops::noise(noise.std.0, seed, x);
         }
         self.call(op.call(), Some(id), vec![x])
     }

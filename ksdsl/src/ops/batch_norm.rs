@@ -13,18 +13,20 @@ pub(super) const LAYERS: &[LayerDef] = &[LayerDef {
     params: &[
         param("eps", ParamKind::Number { min: 0.0, max: 1.0 }, false),
         param("momentum", ParamKind::Number { min: 0.0, max: 1.0 }, false),
+        param("affine", ParamKind::Flag, false),
     ],
     family: Family::Norm,
     resolve: Resolve::One(|args, input| {
         Ok(Some(Op::new(BatchNorm {
             eps: Real(args.number("eps", EPS.0)),
             momentum: Real(args.number("momentum", MOMENTUM.0)),
+            affine: args.flag("affine", true),
             ..BatchNorm::new(input.channels())
         })))
     }),
 }];
 
-/// Batch normalisation with scale, shift and running statistics per channel.
+/// Batch normalisation with running statistics per channel, and with scale and shift or without.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm {
     /// Channels.
@@ -33,6 +35,7 @@ pub struct BatchNorm {
     pub eps: Real,
     /// Weight of the newest batch in the running statistics.
     pub momentum: Real,
+    affine: bool,
 }
 
 impl BatchNorm {
@@ -42,6 +45,7 @@ impl BatchNorm {
             channels,
             eps: EPS,
             momentum: MOMENTUM,
+            affine: true,
         }
     }
 }
@@ -52,34 +56,45 @@ impl Operation for BatchNorm {
             .with("channels", self.channels)
             .with("eps", self.eps)
             .with("momentum", self.momentum)
+            .with("affine", self.affine)
     }
 
     fn tensors(&self) -> Vec<Tensor> {
-        vec![
+        let learned = [
             Tensor::of_norm("weight", self.channels, 1.0),
             Tensor::of_norm("bias", self.channels, 0.0),
+        ];
+        let statistics = [
             Tensor::of_norm("running_mean", self.channels, 0.0).untrained(),
             Tensor::of_norm("running_var", self.channels, 1.0).untrained(),
-        ]
+        ];
+        let learned = learned.into_iter().filter(|_| self.affine);
+        learned.chain(statistics).collect()
     }
 
     fn sharing(&self) -> Option<Sharing> {
-        Sharing::of_norm("batch norm", self.channels)
+        Sharing::of_norm(self.module()?.what, self.channels)
     }
 
     fn module(&self) -> Option<Module> {
+        let (name, what, class) = match self.affine {
+            true => ("BatchNorm", "batch norm", &CLASS),
+            false => ("PlainBatchNorm", "batch norm without scale and shift", &PLAIN_CLASS),
+        };
         Some(Module {
-            name: "BatchNorm",
-            what: "batch norm",
+            name,
+            what,
             channels: self.channels,
-            class: &CLASS,
+            class,
         })
     }
 
     fn details(&self) -> Vec<String> {
         let differs = (self.eps, self.momentum) != (EPS, MOMENTUM);
-        let words = || format!("eps {}, momentum {}", self.eps.0, self.momentum.0);
-        differs.then(words).into_iter().collect()
+        let mut words = Vec::new();
+        words.extend(differs.then(|| format!("eps {}, momentum {}", self.eps.0, self.momentum.0)));
+        words.extend((!self.affine).then(|| "no affine".to_owned()));
+        words
     }
 
     fn needs_pass(&self) -> bool {
@@ -97,8 +112,13 @@ impl Operation for BatchNorm {
 
     fn onnx(&self, to: &mut Onnx<'_>) -> String {
         let mut inputs = vec![to.x()];
+        // The operator needs a scale and a shift.
+        for (name, value) in [("weight", 1.0), ("bias", 0.0)] {
+            let all = |to: &mut Onnx<'_>| to.reals(&[self.channels], vec![value; lower::count(self.channels)]);
+            inputs.push(to.tensor(name).unwrap_or_else(|| all(to)));
+        }
         inputs.extend(
-            ["weight", "bias", "running_mean", "running_var"]
+            ["running_mean", "running_var"]
                 .iter()
                 .filter_map(|name| to.tensor(name)),
         );
@@ -109,16 +129,32 @@ impl Operation for BatchNorm {
     fn lower(&self, to: &mut Lower<'_, '_>) -> Lowered {
         let eps = self.eps.0;
         let factor = move |weight: f32, variance: f32| f64::from(weight) / (f64::from(variance) + eps).sqrt();
-        let scale = to.made(["weight", "running_var"], "folded scale", |[weight, variance]| {
+        let scale_of = |weight: &[f32], variance: &[f32]| {
             let both = weight.iter().zip(variance);
             both.map(|(weight, variance)| factor(*weight, *variance) as f32)
                 .collect()
-        })?;
-        let all = ["bias", "weight", "running_mean", "running_var"];
-        let shift = to.made(all, "folded shift", |[bias, weight, mean, variance]| {
+        };
+        let shift_of = |bias: &[f32], weight: &[f32], mean: &[f32], variance: &[f32]| {
             let shift = |at: usize| f64::from(bias[at]) - f64::from(mean[at]) * factor(weight[at], variance[at]);
             (0..bias.len()).map(|at| shift(at) as f32).collect()
-        })?;
+        };
+        let (scale, shift) = if self.affine {
+            let scale = to.made(["weight", "running_var"], "folded scale", |[weight, variance]| {
+                scale_of(weight, variance)
+            })?;
+            let all = ["bias", "weight", "running_mean", "running_var"];
+            let shift = to.made(all, "folded shift", |[bias, weight, mean, variance]| {
+                shift_of(bias, weight, mean, variance)
+            })?;
+            (scale, shift)
+        } else {
+            let [ones, zeros] = [1.0, 0.0].map(|value| vec![value; lower::count(self.channels)]);
+            let scale = to.made(["running_var"], "folded scale", |[variance]| scale_of(&ones, variance))?;
+            let shift = to.made(["running_mean", "running_var"], "folded shift", |[mean, variance]| {
+                shift_of(&zeros, &ones, mean, variance)
+            })?;
+            (scale, shift)
+        };
         let (x, scale, shift) = (to.x(), Some(scale), Some(shift));
         Ok(to.step(Kind::Affine { scale, shift }, &[x]))
     }
@@ -127,9 +163,10 @@ impl Operation for BatchNorm {
         let (function, mut args) = match to.module() {
             Some(own) => (own, Vec::new()),
             None => {
-                let tensors = to.tensors(&["running_mean", "running_var", "weight", "bias"]);
-                let args = tensors.into_iter().chain(["self.training".to_owned()]);
-                ("F.batch_norm".to_owned(), args.collect())
+                let mut args = to.tensors(&["running_mean", "running_var", "weight", "bias"]);
+                args.resize(4, "None".to_owned());
+                args.push("self.training".to_owned());
+                ("F.batch_norm".to_owned(), args)
             }
         };
         args.extend((self.eps != EPS).then(|| format!("eps={:?}", self.eps.0)));
@@ -154,5 +191,22 @@ const CLASS: Helper = Helper {
     def forward(self, x, eps: float = 1e-5, momentum: float = 0.1):
         statistics = self.running_mean, self.running_var
         return F.batch_norm(x, *statistics, self.weight, self.bias, self.training, momentum, eps)
+"#,
+};
+
+const PLAIN_CLASS: Helper = Helper {
+    name: "PlainBatchNorm",
+    needs: &[],
+    text: r#"class PlainBatchNorm(Part):
+    """Batch normalisation without scale and shift."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x, eps: float = 1e-5, momentum: float = 0.1):
+        statistics = self.running_mean, self.running_var
+        return F.batch_norm(x, *statistics, None, None, self.training, momentum, eps)
 "#,
 };

@@ -113,6 +113,11 @@ impl<'t, 'w> Lower<'t, 'w> {
         Ok(self.to.made(places, what, make))
     }
 
+    /// A constant that depends on no tensor, once for all that have this name.
+    pub(super) fn constant(&mut self, name: String, make: impl FnOnce() -> Vec<f32>) -> ConstantId {
+        self.to.constant(name, make)
+    }
+
     /// A step that makes the output of these inputs.
     pub(super) fn step(&mut self, kind: Kind, inputs: &[BufferId]) -> BufferId {
         let output = self.to.buffer(buffer(self.output));

@@ -98,6 +98,7 @@ operations! {
     pool,
     global_pool,
     dropout,
+    noise,
     flatten,
     identity,
     add,

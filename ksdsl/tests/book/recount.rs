@@ -28,7 +28,7 @@ fn sizes(op: &Op) -> ([(Part, u64); 2], u64) {
             )
         }
         "linear" => (weighted(of("inputs") * of("outputs")), 0),
-        "batch_norm" => (norm(2 * of("channels")), 2 * of("channels")),
+        "batch_norm" => (norm(2 * of("affine") * of("channels")), 2 * of("channels")),
         "layer_norm" => (norm((of("affine") + of("bias")) * of("channels")), 0),
         "group_norm" => (norm(2 * of("affine") * of("channels")), 0),
         "layer_scale" | "layer_shift" => (weighted(of("channels")), 0),

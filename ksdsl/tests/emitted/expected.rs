@@ -33,9 +33,15 @@ pub(crate) fn params(network: &Network) -> Params {
         let kernel = holder(network, layer, layer.kernel);
         match layer.op.call().name {
             name @ ("batch_norm" | "layer_norm") if layer.op.module().is_some() => {
-                if !params.contains_key(&format!("{kernel}.weight")) {
-                    let channels = layer.op.call().int("channels");
-                    graph::norm_params(&mut params, &kernel, channels, name == "batch_norm");
+                let (call, batch) = (layer.op.call(), name == "batch_norm");
+                let first = if call.int("affine") == 1 {
+                    "weight"
+                } else {
+                    "running_mean"
+                };
+                if !params.contains_key(&format!("{kernel}.{first}")) {
+                    let has = [call.int("affine") == 1, batch];
+                    graph::norm_params(&mut params, &kernel, call.int("channels"), has);
                 }
             }
             _ => {
@@ -324,6 +330,7 @@ impl Walk<'_, '_> {
             "global_avg_pool" => self.laid_out("global avg_pool", layer.input, &[x]),
             "global_max_pool" => self.laid_out("global max_pool", layer.input, &[x]),
             "dropout" => self.graph.add(graph::dropout(call.real("p")), &[x]),
+            "noise" => self.graph.add(graph::noise(call.real("std")), &[x]),
             "stochastic_depth" => self.graph.add(graph::stochastic_depth(call.real("p")), &[x]),
             "flatten" => self.say("flatten".to_owned(), layer.output, &[x]),
             "position_embedding" => {

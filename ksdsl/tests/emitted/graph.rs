@@ -138,6 +138,10 @@ pub(crate) fn is_reshaping(name: &str) -> bool {
     RESHAPING.contains(&name)
 }
 
+pub(crate) fn noise(std: f64) -> String {
+    format!("noise {std:?}")
+}
+
 pub(crate) fn stochastic_depth(p: f64) -> String {
     format!("stochastic_depth {p:?}")
 }
@@ -147,18 +151,13 @@ pub(crate) fn start(word: &str, value: f64) -> String {
 }
 
 /// A norm of these channels under a key: its parameters and statistics.
-pub(crate) fn norm_params(params: &mut Params, key: &str, channels: u64, statistics: bool) {
-    let tensors: &[(&str, f64)] = match statistics {
-        true => &[
-            ("weight", 1.0),
-            ("bias", 0.0),
-            ("running_mean", 0.0),
-            ("running_var", 1.0),
-        ],
-        false => &[("weight", 1.0), ("bias", 0.0)],
-    };
-    for (name, value) in tensors {
-        let old = params.insert(format!("{key}.{name}"), (vec![channels], start("constant", *value)));
+pub(crate) fn norm_params(params: &mut Params, key: &str, channels: u64, [affine, statistics]: [bool; 2]) {
+    let learned = [("weight", 1.0), ("bias", 0.0)].into_iter().filter(|_| affine);
+    let running = [("running_mean", 0.0), ("running_var", 1.0)]
+        .into_iter()
+        .filter(|_| statistics);
+    for (name, value) in learned.chain(running) {
+        let old = params.insert(format!("{key}.{name}"), (vec![channels], start("constant", value)));
         assert!(old.is_none(), "two tensors `{key}.{name}`");
     }
 }

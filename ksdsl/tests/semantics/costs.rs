@@ -25,6 +25,7 @@ fn single_layers_cost_what_they_should() {
         ("input 6; linear(5)", [35, 0, 30]),
         ("input 6; linear(5, bias = false)", [30, 0, 30]),
         ("input 6 x 2 x 3; batch_norm", [12, 12, 0]),
+        ("input 6 x 2 x 3; batch_norm(affine = false)", [0, 12, 0]),
         ("input 6 x 2 x 3; layer_norm", [12, 0, 0]),
         ("input 6 x 2 x 3; position_embedding", [36, 0, 0]),
         // Four projections of 36 + 6; 6 tokens, each of which meets 6 in 6 channels, twice.

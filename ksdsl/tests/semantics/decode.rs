@@ -32,7 +32,7 @@ net positions(kind) {
     repeat 2 { residual { layer_norm; masked(kind) }; residual { rms_norm; linear(12); gelu; linear(8) } }
     linear(9)
 }
-net places { input 12 of 9; embedding(8); position_embedding; rotary(2); sinusoidal_positions; linear(9); gelu }
+net places { input 12 of 9; embedding(8); position_embedding; rotary(2); sinusoidal_positions; noise(0.5); linear(9); gelu }
 net waves {
     input 12 of 9
     embedding(6)

@@ -13,6 +13,7 @@ mod leaving;
 mod memory;
 #[path = "../networks/mod.rs"]
 mod networks;
+mod noise;
 mod quantised_training;
 mod selection;
 mod shapes;

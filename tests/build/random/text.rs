@@ -275,7 +275,7 @@ impl Writer {
                 format!("multiply {{ path {{}} path {{ {gate} }} }}")
             }
             "flat" => format!("flatten; unflatten({width}, {}, {}); tanh", size[0], size[1]),
-            "dropout" => "dropout(0.25)".to_owned(),
+            "dropout" => "dropout(0.25); noise(0.1)".to_owned(),
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
             "group_norm" if width.is_multiple_of(2) => "group_norm(2)".to_owned(),
             "upsample" => {
@@ -354,7 +354,7 @@ impl Writer {
                 let label = self.label();
                 format!("{label}: linear({width}, bias = {bias})")
             }
-            "dropout" => "dropout(0.25)".to_owned(),
+            "dropout" => "dropout(0.25); noise(0.1)".to_owned(),
             "batch_norm" if !self.batch_norms => "layer_norm".to_owned(),
             "batch_norm" | "layer_norm" | "rms_norm" => kind.to_owned(),
             "layer_scale" => "layer_scale(init = 0.5); layer_shift(init = constant(0.5))".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! They do not check shapes: their callers, typed functions or a resolved network, have. What a call, inputs and
 //! parameters determine is an [`Operation`], which [`call`] finds by name. Convolutions and linear layers with what
-//! each has of its own for a shared kernel, batch norm with its running statistics, and dropout with its seed take
+//! each has of its own for a shared kernel, batch norm with its running statistics, and dropout and noise with their seeds take
 //! more, and are functions.
 
 mod attend_past;
@@ -12,6 +12,7 @@ mod conv;
 mod dropout;
 mod gate;
 mod layout;
+mod noise;
 mod operation;
 mod pointwise;
 mod positions;
@@ -27,6 +28,7 @@ pub use batch_norm::{batch_norm_infer, batch_norm_train};
 pub use conv::{Weights, conv, linear};
 pub use dropout::dropout;
 pub use layout::{to_nchw, to_nhwc};
+pub use noise::noise;
 pub use operation::{Call, CallError, Joined, Operation};
 pub use scale::scale;
 pub use standardize::Standardized;

@@ -73,7 +73,15 @@ const ATTRIBUTES: &[&str] = &[
 pub(super) const TIES: &str = "ties";
 
 /// Names of the file's own, and `F` and `nn` of its imports.
-const OWN: &[&str] = &["BatchNorm", "F", "Layer", "LayerNorm", "Part", "Shared"];
+const OWN: &[&str] = &[
+    "BatchNorm",
+    "F",
+    "Layer",
+    "LayerNorm",
+    "Part",
+    "PlainBatchNorm",
+    "Shared",
+];
 
 /// Whether a part of this name can be an attribute: it is not a word of Python's, hides nothing of a
 /// module's and is not mangled as names with two leading underscores are.

@@ -134,6 +134,11 @@ impl Run<'_, '_> {
                 let x = self.tensor(x);
                 Value::Tensor(self.graph.add(graph::stochastic_depth(*p), &[x]))
             }
+            ("noise", [x, Value::Number(std), Value::Text(training)]) => {
+                assert_eq!(training, "training");
+                let x = self.tensor(x);
+                Value::Tensor(self.graph.add(graph::noise(*std), &[x]))
+            }
             ("attend" | "attend_tokens", _) => {
                 let env = self.bind(&self.functions[name], args, named);
                 Value::Tensor(self.attend(name == "attend_tokens", &env))

@@ -158,7 +158,7 @@ fn token(text: &str) -> (Token, usize) {
     } else {
         1
     };
-    assert!("()[]{},:.=+-*/@<>|!&~%".contains(first), "the sign {first:?}");
+    assert!("()[]{},:.=+-*/@<>|!&~%^".contains(first), "the sign {first:?}");
     (Token::Sign(text[..length].to_owned()), length)
 }
 

@@ -248,13 +248,16 @@ impl Run<'_, '_> {
             _ => panic!("`{name}` of a norm"),
         };
         let op = |key: &str| graph::batch_norm(key, number(1, "eps", 1e-5), number(0, "momentum", 0.1));
-        let [x, mean, variance, weight, bias] = [x, mean, variance, weight, bias].map(|value| self.tensor(value));
-        let key = self.key_of([
-            ("running_mean", mean),
-            ("running_var", variance),
-            ("weight", weight),
-            ("bias", bias),
-        ]);
+        let [x, mean, variance] = [x, mean, variance].map(|value| self.tensor(value));
+        let statistics = [("running_mean", mean), ("running_var", variance)];
+        let key = self.key_of(statistics);
+        match (weight, bias) {
+            (Value::None, Value::None) => {}
+            _ => {
+                let learned = [("weight", self.tensor(weight)), ("bias", self.tensor(bias))];
+                assert_eq!(self.key_of(learned), key);
+            }
+        }
         self.graph.add(op(&key), &[x])
     }
 

@@ -189,6 +189,10 @@ impl Run<'_, '_> {
                 [_, _, Value::Number(p)] => graph::stochastic_depth(*p),
                 _ => panic!("stochastic_depth"),
             },
+            "noise" => match args {
+                [_, _, Value::Number(std)] => graph::noise(*std),
+                _ => panic!("noise"),
+            },
             "layer_scale" => name.to_owned(),
             "scale" => return self.scale(&tensors),
             "add" | "multiply" | "gate" | "gate_positions" | "concat" | "flatten" | "linear" | "linear_at"

@@ -122,9 +122,13 @@ impl Module {
         if !name.starts_with("rt::") {
             return self.build(name, key, params, graph);
         }
-        let (channels, batch) = (numbers(ty)[0], name == "rt::BatchNorm");
-        assert!(batch || name == "rt::LayerNorm", "{ty}");
-        graph::norm_params(params, key, channels, batch);
+        let (affine, batch) = match name {
+            "rt::BatchNorm" => (true, true),
+            "rt::PlainBatchNorm" => (false, true),
+            "rt::LayerNorm" => (true, false),
+            _ => panic!("{ty}"),
+        };
+        graph::norm_params(params, key, numbers(ty)[0], [affine, batch]);
         Value::Norm {
             key: key.to_owned(),
             batch,
