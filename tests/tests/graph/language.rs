@@ -3,6 +3,7 @@
 
 use crate::compiled::{SEED, trained, weights};
 use crate::{graph, same_bits};
+use ksdsl_runtime::dfdx::tensor::RandomU64;
 use ksdsl_runtime::network::Network;
 use ksdsl_runtime::prelude::*;
 use ksdsl_tests::tensors::{self, Values};
