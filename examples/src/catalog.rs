@@ -82,7 +82,10 @@ fn colour() -> Vec<Entry> {
 /// The study of `cifar/study.ksn`, and small networks for a hundred classes.
 #[cfg(feature = "cifar")]
 fn cifar() -> Vec<Entry> {
-    use nets::cifar::{cm_all, cm_all_100, cm_none, cm_none_100, se_2_all, se_2_all_100, se_2_none, se_2_none_100, se_2_s1, se_2_s2, se_2_s3};
+    use nets::cifar::{
+        cm_all, cm_all_100, cm_none, cm_none_100, se_2_all, se_2_all_100, se_2_none, se_2_none_100, se_2_s1, se_2_s2,
+        se_2_s3,
+    };
     use nets::small_convmixer::{convmixer_small_100_shared, convmixer_small_100_unshared};
     use nets::small_se_resnet::{se_resnet_small_100_shared, se_resnet_small_100_unshared};
     vec![

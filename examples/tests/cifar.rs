@@ -67,7 +67,10 @@ impl Study {
             let parameters = HumanCount(last[0].parameters);
             let begin = format!("| {} | {parameters} |", named(data, network));
             let seeds = last.len();
-            (begin, format!("| {seeds} | {mean:.2} | {least:.2} to {most:.2} | {loss:.3} |"))
+            (
+                begin,
+                format!("| {seeds} | {mean:.2} | {least:.2} to {most:.2} | {loss:.3} |"),
+            )
         };
         self.networks.iter().map(row).collect()
     }
@@ -139,7 +142,11 @@ fn the_tables_are_those_of_the_records() {
     // A row of results ends with a loss; no other rows are like them.
     let is_result = |line: &&str| line.starts_with("| ") && line.contains(" to ") && line.ends_with(" |");
     let results = page.lines().filter(is_result);
-    let results = results.filter(|line| line.split(" | ").last().is_some_and(|cell| cell.trim_end_matches(" |").parse::<f64>().is_ok()));
+    let results = results.filter(|line| {
+        line.split(" | ")
+            .last()
+            .is_some_and(|cell| cell.trim_end_matches(" |").parse::<f64>().is_ok())
+    });
     assert_eq!(results.count(), all.len());
 }
 
@@ -169,5 +176,9 @@ fn check(name: &str, picture: &Picture) {
         return;
     }
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == drawn, "{} is not what the records draw: UPDATE_EXPECT=1", path.display());
+    assert!(
+        stored == drawn,
+        "{} is not what the records draw: UPDATE_EXPECT=1",
+        path.display()
+    );
 }

@@ -79,6 +79,10 @@ pub trait Exec<E: Real>: Clone + Debug + 'static {
     fn upload(&self, values: Vec<E>) -> Result<Self::Buf, Self::Err>;
     /// The values of a buffer.
     fn download(&self, buf: &Self::Buf) -> Result<Vec<E>, Self::Err>;
+    /// What a pass computed, as the values of a parameter, which stay when the pass is over.
+    fn kept(&self, values: Self::Buf) -> Self::Buf {
+        values
+    }
     /// A buffer of `len` zeros.
     fn zeroed(&self, len: usize) -> Result<Self::Buf, Self::Err>;
     /// NCHW to NHWC; `size` describes the map either way.

@@ -113,7 +113,7 @@ pub(super) fn run<E: Real, X: Exec<E>>(
 ) -> Result<Vec<Option<X::Buf>>, Error<X::Err>> {
     let walk = Walk::<E, X, Recorder<E, X>>::training(network, params, images, seeds, sink);
     let pass = walk.with_loops(counts, false).run(exec, None, None, inputs)?;
-    write(params, pass.statistics);
+    write(params, exec, pass.statistics);
     let gradients = gradient(pass.outputs)?;
     let outputs = network.outputs.iter().zip(pass.output_gradients);
     for ((port, cell), dy) in outputs.zip(gradients) {
@@ -129,10 +129,10 @@ pub(super) fn run<E: Real, X: Exec<E>>(
 }
 
 /// Writes what the running statistics became.
-fn write<E: Real, X: Exec<E>>(params: &mut Params<X::Buf>, mut statistics: Statistics<E, X>) {
+fn write<E: Real, X: Exec<E>>(params: &mut Params<X::Buf>, exec: &X, mut statistics: Statistics<E, X>) {
     for place in 0..params.list().len() {
         if let Some(blended) = statistics.take(place) {
-            params.set(place, blended);
+            params.set(place, exec.kept(blended));
         }
     }
 }

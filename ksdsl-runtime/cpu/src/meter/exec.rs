@@ -28,6 +28,10 @@ impl Exec<f32> for Meter {
         Ok(vec![0.0; buf.len()])
     }
 
+    fn kept(&self, values: MeterBuf) -> MeterBuf {
+        self.outside(values.len())
+    }
+
     fn zeroed(&self, len: usize) -> Counted {
         Ok(self.values(len))
     }

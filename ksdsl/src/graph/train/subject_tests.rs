@@ -4,6 +4,7 @@ use super::Subject;
 use crate::graph::train::{Classes, Training};
 use crate::ir::Network;
 use crate::spec::Spec;
+use ksdsl_cpu::CpuExec;
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::optim::{AdamW, Averaging, Method, Sgd, Statistics, floats};
 use ksdsl_train_core::trainer::learner::Learner as _;
@@ -23,7 +24,7 @@ fn training(own: &str, first: &str, recipe: &Recipe) -> Training<Classes<'static
         classes: 2,
         validation: None,
     };
-    subject(own, first).unwrap().training(recipe, classes)
+    subject(own, first).unwrap().training(CpuExec, recipe, classes).unwrap()
 }
 
 const RATE: f64 = 0.1;
