@@ -26,10 +26,13 @@ struct Row {
     validation_top5: f64,
 }
 
-/// The runs of a study, by data, network and seed.
+/// The epochs of runs, by seed.
+type Seeds = BTreeMap<u64, Vec<Row>>;
+
+/// The runs of a study, by data and network.
 struct Study {
     epochs: u32,
-    networks: Vec<((String, String), BTreeMap<u64, Vec<Row>>)>,
+    networks: Vec<((String, String), Seeds)>,
 }
 
 impl Study {
@@ -43,7 +46,7 @@ impl Study {
             let row: Row = row.unwrap();
             let key = (row.data.replace("cifar", "CIFAR-"), row.network.clone());
             if study.networks.last().is_none_or(|(last, _)| *last != key) {
-                study.networks.push((key, BTreeMap::new()));
+                study.networks.push((key, Seeds::new()));
             }
             let seeds = &mut study.networks.last_mut().unwrap().1;
             seeds.entry(row.seed).or_default().push(row);
@@ -53,7 +56,7 @@ impl Study {
 
     /// The rows of its table: `| data and network | parameters |`, and what follows.
     fn rows(&self, named: impl Fn(&str, &str) -> String) -> Vec<(String, String)> {
-        let row = |((data, network), seeds): &((String, String), BTreeMap<u64, Vec<Row>>)| {
+        let row = |((data, network), seeds): &((String, String), Seeds)| {
             let mut last = Vec::new();
             for rows in seeds.values() {
                 assert!(rows.iter().map(|row| row.epoch).eq(1..=self.epochs), "{data} {network}");
@@ -78,7 +81,7 @@ impl Study {
     /// Networks for charts.
     fn points(&self, data: &str) -> Vec<Point> {
         let of_data = self.networks.iter().filter(|((of, _), _)| of == data);
-        let point = |((_, network), seeds): &((String, String), BTreeMap<u64, Vec<Row>>)| Point {
+        let point = |((_, network), seeds): &((String, String), Seeds)| Point {
             values: vec![network.clone()],
             parameters: seeds[seeds.keys().next().unwrap()][0].parameters,
             runs: seeds.values().map(|rows| run(rows)).collect(),
