@@ -8,6 +8,8 @@ mod text;
 use crate::analyse::Analysis;
 use crate::analyse::analyse;
 #[cfg(feature = "memory")]
+use crate::graph::budget::{MemoryBudget, OverBudget, within};
+#[cfg(feature = "memory")]
 use crate::graph::memory::{self, Peaks};
 #[cfg(feature = "memory")]
 use crate::graph::traffic;
@@ -53,6 +55,10 @@ pub struct Summary {
     /// Memory. With the feature `memory`.
     #[cfg(feature = "memory")]
     pub memory: Memory,
+    /// What a step of training computes again to fit into a memory budget, if there is one. With the feature `memory`.
+    #[cfg(feature = "memory")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetSummary>,
     /// What a network on token ids reads for each token, if it generates token by token. With the feature `memory`.
     #[cfg(feature = "memory")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +140,20 @@ pub struct Memory {
     /// Peak memory of a training step in addition to the model, its gradients and the optimiser's state: activations
     /// kept for the backward pass, gradients of activations, accumulated kernel gradients.
     pub training_bytes: u128,
+}
+
+/// A step of training within a memory budget.
+#[cfg(feature = "memory")]
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BudgetSummary {
+    /// The budget.
+    pub budget_bytes: u128,
+    /// As [`Memory::training_bytes`], of a step that computes again what it does not keep.
+    pub training_bytes: u128,
+    /// Multiply-adds per image that it computes again in its backward pass. Without them, a step has three times
+    /// [`Summary::macs`].
+    pub recomputed_macs: u128,
 }
 
 /// What a network on token ids reads for each token, if it generates token by token. Everything but kernels has 4-byte
@@ -260,6 +280,8 @@ impl Summary {
             #[cfg(feature = "memory")]
             memory: memory(&analysis, memory::peaks(network, batch, threads), [batch, threads]),
             #[cfg(feature = "memory")]
+            budget: None,
+            #[cfg(feature = "memory")]
             decoding: decoding(network, WeightType::F32),
             groups: groups(network),
             mappings: mappings(network),
@@ -275,6 +297,22 @@ impl Summary {
             decoding: decoding(network, kernels),
             ..self
         }
+    }
+
+    /// The same with what a step of training computes again to fit into a memory budget. With the feature `memory`.
+    ///
+    /// # Errors
+    /// If no step fits.
+    #[cfg(feature = "memory")]
+    pub fn within(self, network: &Network, budget: MemoryBudget) -> Result<Self, OverBudget> {
+        let Memory { batch, threads, .. } = self.memory;
+        let found = within(network, [batch, threads], budget)?;
+        let budget = Some(BudgetSummary {
+            budget_bytes: budget.bytes(found.all_bytes),
+            training_bytes: found.bytes,
+            recomputed_macs: found.macs,
+        });
+        Ok(Summary { budget, ..self })
     }
 
     /// The sizes of the input, or of all inputs with their names.

@@ -72,6 +72,28 @@ impl<B> GradCell<B> {
         }
     }
 
+    /// Whether both are one cell.
+    pub fn is(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(own), Some(other)) => Rc::ptr_eq(own, other),
+            _ => false,
+        }
+    }
+
+    /// Moves what the cell holds, if anything, to another one, in place of what that holds.
+    pub fn give(&self, to: &Self) {
+        if let (Some(from), Some(to)) = (&self.0, &to.0)
+            && from.borrow().gradient.is_some()
+        {
+            let empty = Held {
+                gradient: None,
+                sums: None,
+            };
+            let held = from.replace(empty);
+            to.replace(held);
+        }
+    }
+
     /// Adds `value` to what the cell holds.
     ///
     /// # Errors
@@ -117,7 +139,8 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Context<E, X, T> {
     }
 
     /// The same with an empty tape.
-    fn branch(&self) -> Self {
+    #[must_use]
+    pub fn branch(&self) -> Self {
         Self {
             exec: self.exec.clone(),
             tape: T::default(),
@@ -231,6 +254,11 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
     /// Whether the last operation takes no pass over memory of its own, because the one before it computes it, too.
     pub fn is_fused(&self) -> bool {
         self.value.is_fused()
+    }
+
+    /// Whether its values are computed.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.value, Value::Ready(..))
     }
 
     /// Computes deferred values.

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod act;
+pub mod budget;
 pub mod exec;
 pub mod halting;
 pub mod ids;
@@ -24,5 +25,6 @@ pub use exec::Exec;
 pub use param::Param;
 pub use past::Past;
 pub use real::Real;
+pub use saved::Stored;
 pub use tape::{NoTape, Recorder, Tape};
 pub use weight::{Kernels, Weight};

@@ -1,8 +1,11 @@
 //! What the backward pass needs of the forward pass: kept, or recomputed.
 
+use crate::act::{Act, Context, GradCell, Ready};
 use crate::exec::{Exec, Recipe};
+use crate::pending::Value;
 use crate::real::Real;
-use crate::size::{RowSize, Tail};
+use crate::size::{MapSize, RowSize, Tail};
+use crate::tape::Tape;
 use std::cell::OnceCell;
 use std::rc::Rc;
 
@@ -124,6 +127,39 @@ impl<E: Real, X: Exec<E>> Saved<E, X> {
             offset: &recompute.offset,
             mean: recompute.mean.as_deref(),
             residual: residual.map(Box::new),
+        })
+    }
+}
+
+/// An activation as the backward pass has it, for operations that run again from it.
+#[derive(Debug)]
+pub struct Stored<E: Real, X: Exec<E>> {
+    size: MapSize,
+    saved: Saved<E, X>,
+    grad: GradCell<X::Buf>,
+}
+
+impl<E: Real, X: Exec<E>> Stored<E, X> {
+    /// What the backward pass has of an activation.
+    pub fn of<T>(ready: &Ready<E, X, T>) -> Self {
+        Self {
+            size: ready.size,
+            saved: ready.saved.clone(),
+            grad: ready.grad.clone(),
+        }
+    }
+
+    /// The activation.
+    ///
+    /// # Errors
+    /// If the executor fails.
+    pub fn act<T: Tape<E, X>>(self, context: Context<E, X, T>) -> Result<Act<E, X, T>, X::Err> {
+        let data = self.saved.get(&context.exec)?;
+        Ok(Act {
+            size: self.size,
+            context,
+            value: Value::Ready(data, self.saved),
+            grad: self.grad,
         })
     }
 }

@@ -4,7 +4,9 @@ use super::begin::Begin;
 use super::device::{self, on};
 use super::fit::{check_sizes, check_tokens};
 use super::output::Terminal;
+use super::table::bytes;
 use super::{Choice, Status};
+use crate::graph::budget::MemoryBudget;
 use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Solver, Unfit};
 use crate::ir::Network;
 use crate::spec::{Spec, SpecError};
@@ -279,6 +281,25 @@ impl Net for SpecNet {
 
     fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    fn within(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<String, Box<dyn Error>> {
+        recipe.check()?;
+        let found = match &self.model {
+            Learnable::Classifier(network) => network.recomputations(recipe, budget),
+            Learnable::Language(network) => network.recomputations(recipe, budget),
+            Learnable::Solver(network) => network.recomputations(recipe, budget),
+        };
+        let found = found.map_err(|error| Usage(format!("--budget {budget}: {error}")))?;
+        let costs = found.iter().map(|recomputation| {
+            format!(
+                "a step takes {} instead of {} and {:.1} % more multiply-adds",
+                bytes(recomputation.bytes),
+                bytes(recomputation.all_bytes),
+                100.0 * recomputation.more()
+            )
+        });
+        Ok(costs.collect::<Vec<_>>().join(", before that "))
     }
 
     fn task(&self) -> Task<'_> {

@@ -4,6 +4,8 @@ use super::output::Terminal;
 use super::table::Layout;
 use super::{Choice, Input, Status, table};
 use crate::export::c::{self, Bytes};
+use crate::graph::budget::MemoryBudget;
+use crate::ir::Network;
 use crate::quantize::{Ranges, quantize};
 use crate::spec::SpecError;
 use crate::summary::{Summary, WeightType};
@@ -27,6 +29,10 @@ pub(super) struct Show {
     /// Type of the kernels of linear layers for what a generated token reads: f32, bf16 or int8
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     weight_type: WeightType,
+    /// Show what a step of training computes again to fit into this memory: a fraction of what it takes, such as 0.5, or bytes,
+    /// such as 200MiB
+    #[arg(long, value_name = "BUDGET")]
+    budget: Option<MemoryBudget>,
     /// List every layer in its own row, including those without parameters
     #[arg(long, conflicts_with = "json")]
     all: bool,
@@ -58,14 +64,25 @@ impl Show {
                 Err(status) => status,
             };
         }
-        match self.summary(terminal) {
-            Ok(summary) if self.json => match serde_json::to_string_pretty(&summary) {
+        let (network, mut summary) = match self.summary(terminal) {
+            Ok(found) => found,
+            Err(error) => return terminal.report(&error),
+        };
+        if let Some(budget) = self.budget {
+            summary = match summary.within(&network, budget) {
+                Ok(summary) => summary,
+                Err(error) => return terminal.fail(&format!("--budget {budget}: {error}")),
+            };
+        }
+        if self.json {
+            match serde_json::to_string_pretty(&summary) {
                 Ok(json) => terminal.print(&format!("{json}\n")),
                 Err(error) => terminal.fail(&format!("cannot write the summary as JSON: {error}")),
-            },
-            Ok(summary) if self.markdown => terminal.print(&table::markdown(&summary, self.all)),
-            Ok(summary) => terminal.print(&table::table(&summary, self.layout(terminal))),
-            Err(error) => terminal.report(&error),
+            }
+        } else if self.markdown {
+            terminal.print(&table::markdown(&summary, self.all))
+        } else {
+            terminal.print(&table::table(&summary, self.layout(terminal)))
         }
     }
 
@@ -91,7 +108,7 @@ impl Show {
         }
     }
 
-    fn summary(&self, terminal: &Terminal) -> Result<Summary, SpecError> {
+    fn summary(&self, terminal: &Terminal) -> Result<(Network, Summary), SpecError> {
         let spec = self
             .choice
             .spec(&self.input.file)?
@@ -100,7 +117,8 @@ impl Show {
             .weight_type(self.weight_type);
         let (network, warnings) = spec.compile_one()?;
         terminal.diagnostics(spec.source(), &warnings);
-        Ok(spec.summarise(&network))
+        let summary = spec.summarise(&network);
+        Ok((network, summary))
     }
 }
 

@@ -241,6 +241,16 @@ fn costs(summary: &Summary, all: bool) -> Vec<String> {
             bytes(memory.training_bytes)
         ),
     ];
+    lines.extend(summary.budget.map(|budget| {
+        let more = 100.0 * budget.recomputed_macs as f64 / (3.0 * summary.macs.max(1) as f64);
+        format!(
+            "budget         training {} instead of {}, with {} multiply-adds per {} computed again: {more:.1} % more",
+            bytes(budget.training_bytes),
+            bytes(memory.training_bytes),
+            thousands(u64::try_from(budget.recomputed_macs).unwrap_or(u64::MAX)),
+            summary.item,
+        )
+    }));
     lines.extend(summary.decoding.map(|decoding| {
         format!(
             "decoding       weights{} {} from memory and {} from a cache of {} per token; keys and values {} when full",

@@ -1,5 +1,6 @@
 //! Loops, as generated code runs them.
 
+use super::recompute::Again;
 use super::walk::{Flow, Walk};
 use crate::ir::{self, Loop, Uses, Walk as _};
 use ksdsl_engine::act::Act;
@@ -21,10 +22,14 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         }
         let halts = of.exit.is_some() && self.training.is_none() && self.exits;
         let mut halting = Halting::new(&x.context.exec, halts);
+        let apart = self.iterations_apart();
         self.enter_loop();
         for step in first..count {
             self.enter_iteration(step);
-            x = self.iteration(of, &inside, &halting, x)?;
+            x = match apart.filter(|_| self.begins_apart(&x, of.scope.nodes.first())) {
+                Some(at) => self.iteration_apart(at, x)?,
+                None => self.iteration(of, &inside, &halting, x)?,
+            };
             if let (Some(logits), true) = (self.exit(of), step + 1 < count)
                 && halting.stop(logits)?
             {
@@ -40,7 +45,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
     }
 
     /// How the body uses each value, and once more those that an iteration leaves.
-    fn uses_inside(&self, of: &Loop) -> Vec<Uses> {
+    pub(super) fn uses_inside(&self, of: &Loop) -> Vec<Uses> {
         let mut uses = vec![Uses::default(); self.values.len()];
         Uses::count(&of.scope.nodes, &mut uses);
         let left = of.scope.takes.iter().chain(&of.exit);
@@ -49,7 +54,13 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
     }
 
     /// One iteration, which leaves the values that it takes and its exit.
-    fn iteration(&mut self, of: &Loop, uses: &[Uses], halting: &Halting<X, X::Buf>, x: Act<E, X, T>) -> Flow<E, X, T> {
+    pub(super) fn iteration(
+        &mut self,
+        of: &Loop,
+        uses: &[Uses],
+        halting: &Halting<X, X::Buf>,
+        x: Act<E, X, T>,
+    ) -> Flow<E, X, T> {
         self.uses.clone_from_slice(uses);
         let (x, old_x) = halting.hold(x)?;
         let mut old = Vec::new();
@@ -90,6 +101,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
             values: self.values.iter().map(|_| None).collect(),
             uses: uses.to_vec(),
             fused: vec![false; self.network.layers.len()],
+            again: Again::default(),
         };
         for &id in &of.scope.takes {
             if let Some(value) = &self.values[id] {

@@ -3,12 +3,14 @@
 use super::Error;
 use super::loops::most;
 use super::params::Params;
+use super::recompute::Segments;
 use super::step;
 use super::walk::{self, Walk, map};
 use crate::ir::{Layer, Network, Port};
 use ksdsl_cpu::meter::{self, Meter, MeterBuf};
 use ksdsl_engine::size::Algorithm;
-use ksdsl_engine::{Exec, Kernels, NoTape};
+use ksdsl_engine::{Exec, Kernels, NoTape, Recorder};
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::rc::Rc;
 
@@ -45,18 +47,52 @@ pub fn peaks(network: &Network, batch: u64, threads: u64) -> Peaks {
         return counted(network, walk::size(batch), threads);
     }
     let [one, two] = [most, 2 * most].map(|images| counted(network, walk::size(images), threads));
-    let more = u128::from(batch - 2 * most);
-    let line = |one: u128, two: u128| {
-        let [grown, images] = [two.saturating_sub(one), u128::from(most)];
-        let rest = (grown % images).saturating_mul(more) / images;
-        two.saturating_add((grown / images).saturating_mul(more))
-            .saturating_add(rest)
-    };
+    let line = |one: u128, two: u128| line([one, two], most, batch);
     Peaks {
         inference: line(one.inference, two.inference),
         prepared: line(one.prepared, two.prepared),
         training: line(one.training, two.training),
     }
+}
+
+/// What `batch` images take, if `most` take the first, and twice as many the second of these numbers of bytes.
+fn line([one, two]: [u128; 2], most: u64, batch: u64) -> u128 {
+    let [grown, images] = [two.saturating_sub(one), u128::from(most)];
+    let more = u128::from(batch - 2 * most);
+    let rest = (grown % images).saturating_mul(more) / images;
+    two.saturating_add((grown / images).saturating_mul(more))
+        .saturating_add(rest)
+}
+
+/// The peak of a step of training, as in [`peaks`], whose backward pass runs segments again.
+pub(super) fn training_peak(network: &Network, [batch, threads]: [u64; 2], segments: &Segments) -> u128 {
+    let most = most_images(network);
+    let of = |images| training(network, walk::size(images), &Meter::new(walk::size(threads)), segments);
+    match batch <= 2 * most {
+        true => of(batch),
+        false => line([of(most), of(2 * most)], most, batch),
+    }
+}
+
+/// The bytes that are alive before each step of a training pass over so many of `batch` images as are counted, and at its end,
+/// and those of the activation; `None` where no segment can begin.
+pub(super) fn alive(network: &Network, batch: u64) -> Vec<Option<[u128; 2]>> {
+    let meter = Meter::new(1);
+    let images = walk::size(batch.min(most_images(network)));
+    let params = params(network, &meter);
+    let found: Rc<RefCell<Vec<Option<[u128; 2]>>>> = Rc::default();
+    let (told, of) = (found.clone(), meter.clone());
+    let mut seeds = || 0;
+    let sink: step::Sink<Meter, MeterBuf, Infallible> = Rc::new(|_, _, _| Ok(()));
+    let walk = Walk::<f32, Meter, Recorder<f32, Meter>>::training(network, &params, images, &mut seeds, sink);
+    let walk = walk.with_loops(&most(network), false);
+    let walk = walk.watched(move |values| {
+        let bytes = |values: usize| [of.now(), 4 * values as u128];
+        told.borrow_mut().push(values.map(bytes));
+    });
+    let Ok(pass) = walk.run(&meter, None, None, inputs(network, images, &meter));
+    drop(pass);
+    found.take()
 }
 
 /// The algorithm that the runtime takes for a convolution of `batch` images on a CPU with AVX-512, in `f32` and in the
@@ -103,7 +139,7 @@ fn counted(network: &Network, batch: usize, threads: usize) -> Peaks {
     Peaks {
         inference,
         prepared,
-        training: training(network, batch, &Meter::new(threads)),
+        training: training(network, batch, &Meter::new(threads), &Segments::new()),
     }
 }
 
@@ -142,8 +178,8 @@ fn inputs(network: &Network, images: usize, meter: &Meter) -> Vec<MeterBuf> {
     network.inputs.iter().map(copy).collect()
 }
 
-/// The peak of a step of training.
-fn training(network: &Network, images: usize, meter: &Meter) -> u128 {
+/// The peak of a step of training whose backward pass runs segments again.
+fn training(network: &Network, images: usize, meter: &Meter, segments: &Segments) -> u128 {
     let mut params = params(network, meter);
     let x = inputs(network, images, meter);
     let sink: step::Sink<Meter, MeterBuf, Infallible> = Rc::new(|_, _, _| Ok(()));
@@ -156,7 +192,7 @@ fn training(network: &Network, images: usize, meter: &Meter) -> u128 {
         network,
         &mut params,
         meter,
-        (images, &most(network)),
+        (images, &most(network), segments),
         x,
         (&mut || 0, sink),
         gradient,

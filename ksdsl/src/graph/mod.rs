@@ -3,11 +3,14 @@
 //! It does what generated code does, operation by operation and in the same order, so that the outcome has the same
 //! bits. `walk.rs` alone knows how a network is represented.
 
+#[cfg(feature = "memory")]
+pub mod budget;
 mod decode;
 mod loops;
 #[cfg(feature = "memory")]
 pub mod memory;
 mod params;
+mod recompute;
 mod step;
 #[cfg(feature = "train")]
 pub mod train;
@@ -105,6 +108,8 @@ pub struct Graph<E: Real, X: Exec<E>> {
     counts: Vec<usize>,
     /// Whether items stop at exits in inference.
     exits: bool,
+    /// The segments of a training step that run again.
+    segments: recompute::Segments,
 }
 
 impl<E: Real, X: Exec<E>> Graph<E, X> {
@@ -129,6 +134,7 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
         Ok(Self {
             counts: loops::most(&network),
             exits: true,
+            segments: recompute::Segments::new(),
             network,
             exec,
             params,
@@ -158,6 +164,13 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
     /// Says whether items stop at the exits of loops in inference, which they do without it.
     pub fn set_exits(&mut self, exits: bool) {
         self.exits = exits;
+    }
+
+    /// The steps of training from here on run again what `recomputation` says, which must be for this network. Their bits are
+    /// the same.
+    #[cfg(feature = "memory")]
+    pub fn recompute(&mut self, recomputation: &budget::Recomputation) {
+        self.segments.clone_from(&recomputation.segments);
     }
 
     /// The parameters and running statistics, in the order of the forward pass, a shared one once.

@@ -1,6 +1,7 @@
 //! Training steps.
 
 use super::params::Params;
+use super::recompute::{Backward, Segments};
 use super::walk::{Walk, inside, outside};
 use super::{Error, Graph, check};
 use crate::ir::{Network, Port};
@@ -90,7 +91,7 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
             &self.network,
             &mut self.params,
             &self.exec,
-            (images, &self.counts),
+            (images, &self.counts, &self.segments),
             inputs,
             (seeds, sink),
             gradient,
@@ -100,26 +101,37 @@ impl<E: Real, X: Exec<E>> Graph<E, X> {
 }
 
 /// A training step on executor buffers; the gradients with respect to the inputs, NCHW. It takes the seeds of dropout, the
-/// place that gradients of parameters go to, the counts of loops, and what makes the gradients of the outputs.
+/// place that gradients of parameters go to, the counts of loops, the segments that run again, and what makes the gradients of the
+/// outputs.
 #[allow(clippy::type_complexity)]
 pub(super) fn run<E: Real, X: Exec<E>>(
     network: &Network,
     params: &mut Params<X::Buf>,
     exec: &X,
-    (images, counts): (usize, &[usize]),
+    (images, counts, segments): (usize, &[usize], &Segments),
     inputs: Vec<X::Buf>,
     (seeds, sink): (&mut dyn FnMut() -> u64, Sink<X, X::Buf, X::Err>),
     gradient: impl FnOnce(Vec<X::Buf>) -> Result<Vec<X::Buf>, Error<X::Err>>,
 ) -> Result<Vec<Option<X::Buf>>, Error<X::Err>> {
-    let walk = Walk::<E, X, Recorder<E, X>>::training(network, params, images, seeds, sink);
-    let pass = walk.with_loops(counts, false).run(exec, None, None, inputs)?;
+    let walk = Walk::<E, X, Recorder<E, X>>::training(network, params, images, seeds, sink.clone());
+    let walk = walk.with_loops(counts, false).with_segments(segments);
+    let pass = walk.run(exec, None, None, inputs)?;
     write(params, exec, pass.statistics);
     let gradients = gradient(pass.outputs)?;
     let outputs = network.outputs.iter().zip(pass.output_gradients);
     for ((port, cell), dy) in outputs.zip(gradients) {
         cell.add(exec, inside(exec, port.shape, images, dy)?)?;
     }
-    pass.tape.run(exec)?;
+    let backward = Backward {
+        network,
+        params,
+        exec,
+        images,
+        counts,
+        sink,
+        shared: pass.shared,
+    };
+    backward.run(pass.tape, pass.kept)?;
     let inputs = network.inputs.iter().zip(pass.input_gradients);
     let gradient = |(port, cell): (&Port, GradCell<X::Buf>)| {
         let dx = cell.take();

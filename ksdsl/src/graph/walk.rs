@@ -5,6 +5,7 @@ mod tensors;
 use super::decode::Decoding;
 use super::loops::most;
 use super::params::Params;
+use super::recompute::{Again, Kept};
 use super::step::Sink;
 use crate::ir::{self, GroupId, Join, LayerId, Loop, Network, Shape, Uses, ValueId};
 use crate::ops::batch_norm::BatchNorm;
@@ -70,6 +71,9 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
     pub(super) output_gradients: Vec<GradCell<X::Buf>>,
     pub(super) input_gradients: Vec<GradCell<X::Buf>>,
     pub(super) tape: T,
+    /// Segments that run again, whose tapes come before that one, with the parameters that layers share.
+    pub(super) kept: Vec<Kept<E, X, T>>,
+    pub(super) shared: Shared<E, X>,
     /// What the running statistics become, by place.
     pub(super) statistics: Statistics<E, X>,
     /// Of each layer, whether the operation before it computes it, too.
@@ -83,9 +87,22 @@ pub(super) struct Pass<E: Real, X: Exec<E>, T> {
 /// What only a training pass has.
 pub(super) struct Training<'a, E: Real, X: Exec<E>> {
     seeds: &'a mut dyn FnMut() -> u64,
+    /// The seeds that the segment has drawn that is running.
+    pub(super) drawn: Option<Vec<u64>>,
     sink: Sink<X, X::Buf, X::Err>,
     statistics: Statistics<E, X>,
 }
+
+impl<E: Real, X: Exec<E>> Training<'_, E, X> {
+    fn seed(&mut self) -> u64 {
+        let seed = (self.seeds)();
+        self.drawn.iter_mut().for_each(|drawn| drawn.push(seed));
+        seed
+    }
+}
+
+/// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
+pub(super) type Shared<E, X> = HashMap<(GroupId, u32, &'static str), Param<E, X>>;
 
 /// A forward pass.
 pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
@@ -99,13 +116,13 @@ pub(super) struct Walk<'a, E: Real, X: Exec<E>, T> {
     pub(super) training: Option<Training<'a, E, X>>,
     /// In a pass over the next positions of a sequence.
     pub(super) decoding: Option<Decoding<'a, X::Buf>>,
-    /// The shared parameters, by group, kernel and name, but for those of modules, which each visit binds for itself.
-    pub(super) shared: HashMap<(GroupId, u32, &'static str), Param<E, X>>,
+    pub(super) shared: Shared<E, X>,
     /// The values that have names.
     pub(super) values: Vec<Option<Act<E, X, T>>>,
     /// How each will be used from here on.
     pub(super) uses: Vec<Uses>,
     pub(super) fused: Vec<bool>,
+    pub(super) again: Again<E, X, T>,
 }
 
 pub(super) type Flow<E, X, T> = Result<Act<E, X, T>, <X as Exec<E>>::Err>;
@@ -126,6 +143,7 @@ impl<'a, E: Real, X: Exec<E>> Walk<'a, E, X, Recorder<E, X>> {
     ) -> Self {
         let training = Training {
             seeds,
+            drawn: None,
             sink,
             statistics: Statistics::default(),
         };
@@ -152,6 +170,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             values: network.values.iter().map(|_| None).collect(),
             uses: network.uses(),
             fused: vec![false; network.layers.len()],
+            again: Again::default(),
         }
     }
 
@@ -190,12 +209,14 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             ir::Walk::keep(&mut self, id, value);
         }
         self.bind_shared(&mut x.context)?;
-        let last = self.all_nodes(x)?;
+        let last = self.in_segments(x)?;
         let mut pass = Pass {
             outputs: Vec::new(),
             output_gradients: Vec::new(),
             input_gradients,
             tape: T::default(),
+            kept: self.kept(),
+            shared: Shared::new(),
             statistics: Statistics::default(),
             fused: std::mem::take(&mut self.fused),
             rows: 0,
@@ -210,6 +231,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             pass.output_gradients.push(gradient);
             pass.tape = pass.tape.merge(context.tape);
         }
+        pass.shared = self.shared;
         pass.statistics = self.training.map(|training| training.statistics).unwrap_or_default();
         Ok(pass)
     }
@@ -254,7 +276,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
     fn dropout(&mut self, &Dropout { p, of_images }: &Dropout, x: Act<E, X, T>) -> Flow<E, X, T> {
         let run = if of_images { ops::stochastic_depth } else { ops::dropout };
         match &mut self.training {
-            Some(training) if p.0 > 0.0 => run(p.0, (training.seeds)(), x),
+            Some(training) if p.0 > 0.0 => run(p.0, training.seed(), x),
             _ => Ok(x),
         }
     }
@@ -300,7 +322,7 @@ impl<'a, E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'a, E, X, T> {
             return self.dropout(dropout, x);
         }
         if let Some(noise) = op.downcast::<Noise>() {
-            let seed = self.training.as_mut().map(|training| (training.seeds)());
+            let seed = self.training.as_mut().map(Training::seed);
             return ops::noise(noise.std.0, seed, x);
         }
         self.call(op.call(), Some(id), vec![x])

@@ -206,6 +206,52 @@ fn beginnings_that_do_not_fit_are_explained() {
     );
 }
 
+/// A budget changes no result, and is no part of a run: one is resumed without it.
+#[test]
+fn budgets_change_memory_alone() {
+    let folder = Folder::with(&[("tiny.ksn", TINY)]);
+    let command = ["train", "tiny.ksn", "--set", "depth=6", "--out"];
+    let model = |out: &str| fs::read(folder.path().join(out).join("digits-tiny-depth_6-0/model.safetensors")).unwrap();
+    folder.printed(&with(&with(&command, &["all"]), &QUICK));
+    let run = folder.ksn(&with(&with(&command, &["less", "--budget", "0.8"]), &QUICK));
+    assert_eq!(run.status, Some(0), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(" a step takes ") && run.stderr.contains(" % more multiply-adds"),
+        "{}",
+        run.stderr
+    );
+    assert!(model("all") == model("less"));
+    fs::remove_file(folder.path().join("less/digits-tiny-depth_6-0/model.safetensors")).unwrap();
+    folder.printed(&["train", "--resume", "less/digits-tiny-depth_6-0", "--budget", "0.8"]);
+    assert!(model("all") == model("less"));
+    for (budget, reason) in [
+        ("1kB", "--budget 1000B: a step of training does not fit into 1.0 KiB: "),
+        ("2", "expected a fraction above 0 and at most 1"),
+    ] {
+        let (_, error) = folder.refused(&with(
+            &["train", "tiny.ksn", "--out", "none", "--budget", budget],
+            &QUICK,
+        ));
+        assert!(error.contains(reason), "{error}");
+        assert!(!folder.path().join("none").exists(), "nothing is begun");
+    }
+    let (_, error) = folder.refused(&["summary", "tiny.ksn", "--budget", "1kB"]);
+    assert!(error.contains(" KiB at least, a fraction of "), "{error}");
+    let summary = folder
+        .ksn(&["summary", "tiny.ksn", "--json", "--batch", "64", "--budget", "0.95"])
+        .json();
+    let bytes = |name: &str| summary["budget"][name].as_u64().unwrap();
+    assert!(bytes("training_bytes") <= bytes("budget_bytes"), "{summary}");
+    assert!(
+        bytes("budget_bytes") < summary["memory"]["training_bytes"].as_u64().unwrap(),
+        "{summary}"
+    );
+    assert!(
+        (1..=summary["macs"].as_u64().unwrap()).contains(&bytes("recomputed_macs")),
+        "{summary}"
+    );
+}
+
 #[test]
 fn sweeps_train_all_combinations_once() {
     let folder = Folder::with(&[("tiny.ksn", TINY)]);

@@ -15,6 +15,7 @@ mod memory;
 mod networks;
 mod noise;
 mod quantised_training;
+mod recompute;
 mod selection;
 mod shapes;
 mod traffic;

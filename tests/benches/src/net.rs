@@ -2,6 +2,7 @@
 
 use crate::protocol::Options;
 use crate::serve::{Net, Outcome, timed};
+use ksdsl::graph::budget::within;
 use ksdsl::graph::train::{Loss, Model, Training};
 use ksdsl::ir::{Network, Shape};
 use ksdsl_train_core::Recipe;
@@ -30,6 +31,10 @@ impl Loaded {
         let mut model = Model::new(network, 0);
         if let Some(path) = &options.weights {
             model.load(path)?;
+        }
+        if let Some(budget) = &options.budget {
+            let size = [options.batch as u64, ksdsl_cpu::threads() as u64];
+            model.graph_mut().recompute(&within(network, size, budget.parse()?)?);
         }
         let recipe = Recipe {
             method: Sgd {

@@ -42,6 +42,8 @@ pub(crate) struct Options {
     pub(crate) batch: usize,
     /// The learning rate of SGD; the momentum is 0.9.
     pub(crate) rate: f64,
+    /// The memory of a training step.
+    pub(crate) budget: Option<String>,
     /// A `.safetensors` file with the values of all tensors.
     pub(crate) weights: Option<PathBuf>,
     /// A `.safetensors` file with `input` and `targets`, a probability for each class, or maps.

@@ -174,14 +174,14 @@ def against_peers(suite: Suite, row: Row) -> tuple[list[str], Table]:
     return line, table
 
 
-def peak_of_training(suite: Suite, system: System, net: str, batch: int) -> int:
+def peak_of_training(suite: Suite, system: System, net: str, batch: int, **how: str) -> int:
     """Peak memory in bytes that building a network and two training steps add to a fresh process."""
     module = exported(suite, net)
     with suite.running([system]) as [contestant]:
         contestant.ask("ready")
         before = contestant.resident()
         contestant.reset_peak()
-        contestant.ask("load", net=net, exported=module, batch=batch, rate=RATE)
+        contestant.ask("load", net=net, exported=module, batch=batch, rate=RATE, **how)
         contestant.ask("train", repeats=2)
         return contestant.peak() - before
 
@@ -202,6 +202,36 @@ def peak_memory(suite: Suite) -> Table:
     )
     return table
 
+
+def budgets(suite: Suite) -> Table:
+    """Training steps within memory budgets, which compute again what they do not keep, against those that keep everything."""
+    columns = ["network", "budget", "ours (MB)", "PyTorch (MB)", "ours / PyTorch", "step (ms)", "step / without budget"]
+    table = Table("Training steps within a memory budget", columns)
+    for title, net, batch, fractions in BUDGET_NETS:
+        suite.say(title)
+        rival = min(peak_of_training(suite, system, net, batch) for system in EAGER)
+        ours = [System(budget, suite.ours.command) for budget in fractions]
+        with suite.running(ours) as contestants:
+            for contestant in contestants:
+                contestant.ask("load", net=net, batch=batch, rate=RATE, budget=contestant.name)
+            times = interleaved(contestants, TRAIN, suite.rounds, suite.turn)
+        for budget in fractions:
+            own = peak_of_training(suite, suite.ours, net, batch, budget=budget)
+            step = milliseconds(statistics.median(times[budget]))
+            spread = ratio_cell(ratio(times, budget, fractions[0]))
+            cells = [budget, megabytes(own), megabytes(rival), f"{own / rival:.2f}", step, spread]
+            table.rows.append([f"{title}, batch {batch}", *cells])
+    table.notes.append(
+        "The budget is a fraction of what a step takes besides the model, its gradients and the momentum; the peaks are "
+        "those of the process, as in the table before. All steps have the same bits."
+    )
+    return table
+
+
+BUDGET_NETS = [
+    ("SE-ResNet-2 shared", "se_resnet_2", 64, ("1", "0.75", "0.65")),
+    ("ConvMixer-256/16 shared", "convmixer_256", 8, ("1", "0.6", "0.4")),
+]
 
 MEMORY_NETS = [("SE-ResNet-2 shared", "se_resnet_2", 64), ("ConvMixer-256/16 shared", "convmixer_256", 8)]
 
@@ -405,6 +435,7 @@ def against_best(suite: Suite, net: str, batch: int, work: Work) -> list[str]:
 FURTHER: dict[str, Callable[[Suite], Table]] = {
     "others": others,
     "memory": peak_memory,
+    "budget": budgets,
     "kernels": kernels,
     "sharing": sharing,
     "depth": depth,

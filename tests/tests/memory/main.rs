@@ -2,6 +2,7 @@
 //!
 //! In a process of its own, and one test at a time: the measured peak is the process's.
 
+mod budget;
 mod measure;
 mod rules;
 

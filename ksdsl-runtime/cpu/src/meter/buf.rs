@@ -29,6 +29,10 @@ impl Tally {
         })
     }
 
+    pub(super) fn now(&self) -> u128 {
+        self.now.get()
+    }
+
     pub(super) fn peak(&self) -> u128 {
         self.peak.get()
     }

@@ -36,6 +36,11 @@ impl Meter {
         }
     }
 
+    /// The bytes that are alive.
+    pub fn now(&self) -> u128 {
+        self.tally.now()
+    }
+
     /// The most bytes that were alive at one time.
     pub fn peak(&self) -> u128 {
         self.tally.peak()

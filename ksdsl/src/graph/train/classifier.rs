@@ -2,11 +2,13 @@
 
 use super::objective::Classes;
 use super::subject::Subject;
+use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation};
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
 use ksdsl_cpu::CpuExec;
 use ksdsl_engine::update::Updates;
+use ksdsl_train_core::Recipe;
 use ksdsl_train_core::data::Sizes;
 use ksdsl_train_core::run::Facts;
 use ksdsl_train_core::source::Source;
@@ -85,6 +87,14 @@ impl Classifier {
         self.sizes
     }
 
+    /// What a step of a recipe computes again to fit into a memory budget; of a run that begins as another network, that of both.
+    ///
+    /// # Errors
+    /// If no step fits.
+    pub fn recomputations(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<Vec<Recomputation>, OverBudget> {
+        self.subject.recomputations(recipe, budget)
+    }
+
     /// What a run folder says of it.
     pub fn facts(&self) -> &Facts {
         &self.subject.facts
@@ -116,7 +126,7 @@ impl Classifier {
         let validation = trainer.classify(self.sizes, source.sizes())?;
         let classes = self.sizes.classes;
         let objective = Classes { classes, validation };
-        let mut training = self.subject.training(exec, trainer.recipe(), objective)?;
+        let mut training = self.subject.training(exec, &trainer, objective)?;
         trainer.train_on_images(self.subject.facts.clone(), &mut training, source)
     }
 }

@@ -4,6 +4,7 @@ use super::classifier::unfit;
 use super::objective::NextToken;
 use super::subject::Subject;
 use super::{Model, Unfit};
+use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation};
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
@@ -160,6 +161,14 @@ impl LanguageModel {
         self.exits
     }
 
+    /// What a step of a recipe computes again to fit into a memory budget; of a run that begins as another network, that of both.
+    ///
+    /// # Errors
+    /// If no step fits.
+    pub fn recomputations(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<Vec<Recomputation>, OverBudget> {
+        self.subject.recomputations(recipe, budget)
+    }
+
     /// What a run folder says of it.
     pub fn facts(&self) -> &Facts {
         &self.subject.facts
@@ -208,7 +217,7 @@ impl LanguageModel {
             drawn: self.drawn(trainer.recipe())?,
             validation: Some(self.held_out(text)?),
         };
-        let training = self.subject.training(exec, trainer.recipe(), objective);
+        let training = self.subject.training(exec, &trainer, objective);
         let mut training = training.map_err(LanguageError::Train)?;
         let outcome = trainer.train::<TokenBatch>(self.subject.facts.clone(), &mut training, &mut source);
         outcome.map_err(LanguageError::Train)

@@ -4,12 +4,14 @@ use super::classifier::unfit;
 use super::objective::{Objective, Part, bounds, share};
 use super::subject::Subject;
 use super::{LanguageModel, Model, Unfit};
+use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation};
 use crate::graph::walk::size;
 use crate::ir::{Network, Node, Port, Shape, in_words};
 use crate::value::Value;
 use ksdsl_cpu::{CpuExec, in_parallel};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Updates;
+use ksdsl_train_core::Recipe;
 use ksdsl_train_core::loss::{Positions, binary_cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::puzzle::{Generated, HeldOut, Sudoku};
@@ -108,6 +110,14 @@ impl Solver {
         }
     }
 
+    /// What a step of a recipe computes again to fit into a memory budget; of a run that begins as another network, that of both.
+    ///
+    /// # Errors
+    /// If no step fits.
+    pub fn recomputations(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<Vec<Recomputation>, OverBudget> {
+        self.subject.recomputations(recipe, budget)
+    }
+
     /// What a run folder says of it.
     pub fn facts(&self) -> &Facts {
         &self.subject.facts
@@ -171,7 +181,7 @@ impl Solver {
             solver: self,
             validation: Some(HeldOut::new(puzzles)),
         };
-        let mut training = self.subject.training(exec, trainer.recipe(), objective)?;
+        let mut training = self.subject.training(exec, &trainer, objective)?;
         trainer.train::<TokenBatch>(self.facts().clone(), &mut training, &mut source)
     }
 

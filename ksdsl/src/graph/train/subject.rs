@@ -3,6 +3,7 @@
 use super::{Model, Objective, Training};
 use crate::analyse::analyse;
 use crate::diff::connections;
+use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation, within};
 use crate::ir::Network;
 use crate::plan::tensors::{Stored as Planned, tensors};
 use crate::value::Value;
@@ -12,7 +13,7 @@ use ksdsl_engine::Exec;
 use ksdsl_engine::update::Updates;
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::run::{Beginning, Facts};
-use ksdsl_train_core::trainer::TrainError;
+use ksdsl_train_core::trainer::{TrainError, Trainer};
 use std::collections::BTreeMap;
 
 /// A network to train, with what a run folder says of it.
@@ -71,16 +72,40 @@ impl Subject {
         Ok(())
     }
 
-    /// The training of a recipe, from the initial values of its seed.
+    /// What a step computes again to fit into a budget; of a run that begins as another network, each of both.
+    pub(super) fn recomputations(
+        &self,
+        recipe: &Recipe,
+        budget: MemoryBudget,
+    ) -> Result<Vec<Recomputation>, OverBudget> {
+        let images = recipe.batch.div_ceil(recipe.accumulate.unwrap_or(1)) as u64;
+        let networks = [Some(&self.network), self.beginning.as_ref()].into_iter().flatten();
+        networks
+            .map(|network| within(network, [images, ksdsl_cpu::threads() as u64], budget))
+            .collect()
+    }
+
+    /// The training of a trainer's recipe, from the initial values of its seed.
     pub(super) fn training<O: Objective, X: Updates<f32>>(
         &self,
         exec: X,
-        recipe: &Recipe,
+        trainer: &Trainer<'_>,
         objective: O,
     ) -> Result<Training<O, X>, TrainError> {
-        let model = |network: &Network| {
+        let recipe = trainer.recipe();
+        recipe.check().map_err(TrainError::Recipe)?;
+        let recomputations = trainer.budget().map(|budget| self.recomputations(recipe, budget));
+        let recomputations = recomputations
+            .transpose()
+            .map_err(|error| TrainError::Memory(error.to_string()))?;
+        let mut recomputations = recomputations.into_iter().flatten();
+        let mut model = |network: &Network| {
             let model = Model::on(exec.clone(), network, recipe.seed);
-            model.map_err(|error| TrainError::Device(error.to_string()))
+            let mut model = model.map_err(|error| TrainError::Device(error.to_string()))?;
+            if let Some(recomputation) = recomputations.next() {
+                model.graph_mut().recompute(&recomputation);
+            }
+            Ok::<_, TrainError>(model)
         };
         let own = model(&self.network)?;
         match &self.beginning {

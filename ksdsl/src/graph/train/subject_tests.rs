@@ -24,7 +24,11 @@ fn training(own: &str, first: &str, recipe: &Recipe) -> Training<Classes<'static
         classes: 2,
         validation: None,
     };
-    subject(own, first).unwrap().training(CpuExec, recipe, classes).unwrap()
+    let trainer = Trainer::new(recipe.clone());
+    subject(own, first)
+        .unwrap()
+        .training(CpuExec, &trainer, classes)
+        .unwrap()
 }
 
 const RATE: f64 = 0.1;

@@ -42,20 +42,28 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         if let Some(param) = context.in_loop.as_ref().and_then(|bound| bound.param(place)) {
             return Ok(param);
         }
-        let param = Param::new(Rc::new(read(&context.exec)?), len, T::RECORDS);
+        let param = match self.bound_before() {
+            Some(param) => param,
+            None => Param::new(Rc::new(read(&context.exec)?), len, T::RECORDS),
+        };
         if let Some(bound) = &context.in_loop {
             bound.keep(place, &param);
         }
-        if let Some(training) = &self.training {
-            let (param, sink) = (param.clone(), training.sink.clone());
-            context
-                .tape
-                .record(&context.exec, move |exec| match param.take_gradient(exec)? {
-                    Some(sum) => sink(exec, place, sum),
-                    None => Ok(()),
-                });
+        if !self.note(place, &param) {
+            self.deliver(place, &param, (&context.exec, &mut context.tape));
         }
         Ok(param)
+    }
+
+    /// Records where the gradient of a parameter goes.
+    pub(in crate::graph) fn deliver(&self, place: usize, param: &Param<E, X>, (exec, tape): (&X, &mut T)) {
+        if let Some(training) = &self.training {
+            let (param, sink) = (param.clone(), training.sink.clone());
+            tape.record(exec, move |exec| match param.take_gradient(exec)? {
+                Some(sum) => sink(exec, place, sum),
+                None => Ok(()),
+            });
+        }
     }
 
     pub(super) fn bind_shared(&mut self, context: &mut Context<E, X, T>) -> Result<(), X::Err> {

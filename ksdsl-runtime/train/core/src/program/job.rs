@@ -7,6 +7,7 @@ use crate::recipe::Recipe;
 use crate::record::Observer;
 use crate::run::{Companion, Opening};
 use crate::trainer::Trainer;
+use ksdsl_engine::budget::MemoryBudget;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Job<'j, D = Data> {
     pub observers: Vec<&'j mut dyn Observer>,
     /// Stops the run.
     pub stop: Stop,
+    /// The memory of a step, if that is limited.
+    pub memory: Option<MemoryBudget>,
 }
 
 impl<'j, D> Job<'j, D> {
@@ -36,12 +39,14 @@ impl<'j, D> Job<'j, D> {
             companions: Vec::new(),
             observers: Vec::new(),
             stop: Stop::new(),
+            memory: None,
         }
     }
 
     /// The trainer of the run, without a validation set.
     pub fn plain_trainer(self) -> Trainer<'j> {
         let trainer = Trainer::new(self.recipe).stop(self.stop);
+        let trainer = self.memory.into_iter().fold(trainer, Trainer::memory);
         let trainer = match self.folder {
             Some((path, Opening::New)) => trainer.folder(path),
             Some((path, Opening::Resume)) => trainer.resume(path),

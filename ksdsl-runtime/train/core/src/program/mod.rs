@@ -26,6 +26,7 @@ use crate::trainer::{Outcome, TrainError};
 use data::{Kind, Sets};
 use device::{Place, Precision};
 use job::Job;
+use ksdsl_engine::budget::MemoryBudget;
 use run_options::RunOptions;
 use std::error::Error;
 use std::path::Path;
@@ -47,6 +48,14 @@ pub trait Net {
 
     /// What it learns.
     fn task(&self) -> Task<'_>;
+
+    /// What it costs to train it within a memory budget, in words.
+    ///
+    /// # Errors
+    /// If that is impossible.
+    fn within(&self, _recipe: &Recipe, _budget: MemoryBudget) -> Result<String, Box<dyn Error>> {
+        Err("--budget is for specifications, which `ksn train` trains: generated models keep all that the backward pass needs".into())
+    }
 }
 
 /// What a network learns, with what runs it.

@@ -7,6 +7,7 @@ use crate::interrupt::Warning;
 pub(super) use crate::recipe::Changes;
 use crate::text::Choice;
 use clap::{Args, ValueEnum};
+use ksdsl_engine::budget::MemoryBudget;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -60,6 +61,10 @@ pub(super) struct RunOptions {
     /// Precision of matrix products on a GPU
     #[arg(long, value_name = "PRECISION", default_value = "full")]
     pub(super) precision: Precision,
+    /// Memory of a step besides the model: a fraction of what it takes without a budget, such as 0.5, or bytes, such as
+    /// 200MiB; the backward pass computes again what is not kept, to the same bits
+    #[arg(long, value_name = "BUDGET")]
+    pub(super) budget: Option<MemoryBudget>,
     /// Number of threads [default: one per core]
     #[arg(long, value_name = "N", value_parser = options::threads)]
     pub(super) threads: Option<NonZeroU32>,

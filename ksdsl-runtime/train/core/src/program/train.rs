@@ -17,6 +17,7 @@ use crate::run::{Companion, Opening};
 use crate::text::{Text, Tokens, Vocabulary};
 use crate::trainer::{End, Outcome, beginning};
 use clap::Args;
+use ksdsl_engine::budget::MemoryBudget;
 use std::error::Error;
 use std::io::ErrorKind;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -63,7 +64,7 @@ pub fn run(program: &dyn Program, options: &Options, chosen: bool) -> Done {
         Some(folder) if chosen || options.runs.describes_a_run() => {
             let folder = folder.display();
             Err(format!(
-                "the run `{folder}` resumes with its own settings: besides --resume, only --threads, --device, --precision and --on-usr1 can be given"
+                "the run `{folder}` resumes with its own settings: besides --resume, only --threads, --device, --precision, --budget and --on-usr1 can be given"
             )
             .into())
         }
@@ -150,6 +151,9 @@ impl<'o> Plan<'o> {
                 // How many epochs steps are only data say.
                 if recipe.steps.is_none() {
                     beginning(net.facts(), recipe.epochs).map_err(|error| error.to_string())?;
+                }
+                if let Some(budget) = self.options.budget {
+                    net.within(&recipe, budget)?;
                 }
                 Ok(recipe)
             });
@@ -243,6 +247,9 @@ impl<'o> Plan<'o> {
         });
         let observers: Vec<&mut dyn Observer> = vec![&mut progress, &mut log, &mut board, &mut pictures];
         let folder = (path.to_owned(), opening);
+        if let Some(budget) = self.options.budget {
+            note(format_args!("{name} {}", net.within(&recipe, budget)?));
+        }
         let outcome = self.run((net, sets), recipe, (folder, companions), observers)?;
         drop(progress);
         self.report((net, &name), &outcome, path);
@@ -262,26 +269,28 @@ impl<'o> Plan<'o> {
             recipe: Recipe,
             (folder, companions): ((PathBuf, Opening), Vec<Companion>),
             observers: Vec<&'j mut dyn Observer>,
-            stop: &Stop,
+            (stop, memory): (&Stop, Option<MemoryBudget>),
         ) -> Job<'j, D> {
             Job {
                 folder: Some(folder),
                 companions,
                 observers,
                 stop: stop.clone(),
+                memory,
                 ..Job::new(data, recipe)
             }
         }
         let (files, place) = ((folder, companions), self.options.device);
+        let limits = (&self.stop, self.options.budget);
         match (net.task(), sets) {
             (Task::Classes(model), Sets::Images(data)) => {
-                Ok(model.train(job(data, recipe, files, observers, &self.stop), place)?)
+                Ok(model.train(job(data, recipe, files, observers, limits), place)?)
             }
             (Task::NextToken(model), Sets::Text(text)) => {
-                model.train(job(text, recipe, files, observers, &self.stop), place)
+                model.train(job(text, recipe, files, observers, limits), place)
             }
             (Task::Puzzles(model), Sets::Puzzles(sudoku)) => {
-                model.train(job(sudoku, recipe, files, observers, &self.stop), place)
+                model.train(job(sudoku, recipe, files, observers, limits), place)
             }
             _ => Err(format!("`{}` is not for {}", net.facts().label(), self.kind).into()),
         }

@@ -48,6 +48,8 @@ pub enum TrainError {
     Unlike(String),
     /// Training diverged: the loss, gradients or parameters are not finite.
     Diverged(Box<Diverged>),
+    /// A step does not fit into its memory.
+    Memory(String),
     /// The run folder cannot be used.
     Run(RunError),
     /// An observer failed.
@@ -138,7 +140,7 @@ impl fmt::Display for TrainError {
                 "the run has {of} {}: it cannot begin with {epochs} of another network; give it fewer",
                 if *of == 1 { "epoch" } else { "epochs" }
             ),
-            Self::Unlike(what) => f.write_str(what),
+            Self::Unlike(what) | Self::Memory(what) => f.write_str(what),
             Self::Validation(what) => write!(f, "validation: {what}"),
             Self::Source { epoch, step, what } => write!(f, "epoch {epoch}, step {step}: {what}"),
             Self::Data(error) => error.fmt(f),

@@ -22,6 +22,7 @@ use crate::record::{Epoch, Observer, Start};
 use crate::run::{Companion, Description, Facts, Opening, RunFolder};
 use crate::source::{Batch, HostBatch, Source};
 use error::check_sizes;
+use ksdsl_engine::budget::MemoryBudget;
 use learner::Learner;
 use session::Session;
 use std::io;
@@ -40,6 +41,7 @@ pub struct Trainer<'t> {
     stop: Stop,
     every_steps: Option<u64>,
     every: Duration,
+    memory: Option<MemoryBudget>,
 }
 
 impl<'t> Trainer<'t> {
@@ -55,6 +57,7 @@ impl<'t> Trainer<'t> {
             stop: Stop::new(),
             every_steps: None,
             every: Duration::from_secs(60),
+            memory: None,
         }
     }
 
@@ -120,6 +123,19 @@ impl<'t> Trainer<'t> {
     pub fn stop(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
+    }
+
+    /// Sets the memory of a step, which then computes again in the backward pass what it does not keep; the results are the same
+    /// to the bit. Networks of specifications can do so, generated models keep everything.
+    pub fn memory(mut self, budget: MemoryBudget) -> Self {
+        self.memory = Some(budget);
+        self
+    }
+
+    /// The memory of a step, if that is limited.
+    #[doc(hidden)]
+    pub fn budget(&self) -> Option<MemoryBudget> {
+        self.memory
     }
 
     /// The recipe.
