@@ -230,3 +230,42 @@ fn byte_pairs_are_kept_in_the_run_folder() {
     let again = folder.printed(&["evaluate", "again/text-tiny-vocabulary_258-0"]);
     assert_eq!(again.replace("again/", "runs/"), expected);
 }
+
+/// Lines as documents: the gradients of a batch in parts are those of the whole but for rounding; the run is resumed and evaluated
+/// by its own settings.
+#[test]
+fn documents_are_trained_on() {
+    let folder = folder();
+    let args = [
+        "train",
+        "tiny.ksn",
+        "--data",
+        "documents:words.txt",
+        "--steps",
+        "20",
+        "--batch",
+        "4",
+    ];
+    let loss = |text: &str| {
+        let rows = text.lines().filter_map(|line| line.split_once("loss"));
+        rows.map(|(_, rest)| rest.to_owned()).next().unwrap_or_default()
+    };
+    let whole = folder.printed(&[&args[..], &["--out", "whole"]].concat());
+    // The last tenth begins within a line; the four after it have 16, 16, 16 and 4 predicted bytes.
+    assert!(whole.contains(" 52 "), "{whole}");
+    let parts = folder.printed(&[&args[..], &["--out", "parts", "--accumulate", "2"]].concat());
+    assert_eq!(loss(&whole), loss(&parts));
+    let run = "whole/documents-tiny-0";
+    let settings = fs::read_to_string(folder.path().join(run).join("settings.json")).unwrap();
+    assert!(settings.contains("documents:words.txt"), "{settings}");
+    assert!(folder.printed(&["evaluate", run]).contains(" 52 "));
+    folder.printed(&["train", "--resume", run]);
+    // Other documents of the same bytes are other data.
+    let text = words().replacen("b\n", "b ", 1);
+    fs::write(folder.path().join("words.txt"), text).unwrap();
+    fs::remove_file(folder.path().join(run).join("model.safetensors")).unwrap();
+    let (_, error) = folder.refused(&["train", "--resume", run]);
+    assert!(error.contains("documents") || error.contains("text"), "{error}");
+    let (_, error) = folder.refused(&["train", "tiny.ksn", "--data", "documents:tiny.ksn:"]);
+    assert!(error.contains("cannot read"), "{error}");
+}

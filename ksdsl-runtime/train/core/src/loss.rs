@@ -32,6 +32,14 @@ pub fn cross_entropy(logits: &[f32], targets: &[f32], classes: usize) -> (f32, V
     (-(sum * per_value) / per_image, gradient)
 }
 
+/// A target that does not count, as PyTorch's `ignore_index`.
+pub const IGNORED: u32 = u32::MAX;
+
+/// How many targets count.
+pub fn counted(targets: &[u32]) -> usize {
+    targets.iter().filter(|target| **target != IGNORED).count()
+}
+
 /// Values of a part of the positions, so that a part is more work than handing it to a thread.
 const PART_VALUES: usize = 1 << 14;
 
@@ -52,6 +60,10 @@ impl Positions<'_> {
         let rows = self.logits.chunks_exact(vocabulary).zip(self.targets);
         let results = self.gradient.chunks_exact_mut(vocabulary).zip(&mut *self.losses);
         for ((logits, &target), (gradient, loss)) in rows.zip(results) {
+            // Both are zeros.
+            if target == IGNORED {
+                continue;
+            }
             let target = target as usize;
             let largest = logits.iter().fold(f32::NEG_INFINITY, |largest, &x| largest.max(x));
             let powers = gradient.iter_mut().zip(logits);
@@ -66,7 +78,7 @@ impl Positions<'_> {
 }
 
 /// The mean over positions of `-log(softmax(logits)[target])`, as PyTorch's `cross_entropy` with class indices as targets, and
-/// its gradient with respect to the logits: positions x vocabulary, row-major.
+/// its gradient with respect to the logits: positions x vocabulary, row-major. Targets that are [`IGNORED`] do not count.
 ///
 /// `each` must compute each part once; the order, and on which threads, does not matter to the result.
 ///
@@ -79,10 +91,11 @@ pub fn token_cross_entropy(
     each: impl FnOnce(&mut [Positions<'_>]),
 ) -> (f32, Vec<f32>) {
     assert_eq!(logits.len(), targets.len() * vocabulary, "logits for each target");
-    let share = (1.0 / targets.len() as f64) as f32;
+    let count = counted(targets) as f64;
+    let share = (1.0 / count) as f32;
     let (losses, gradient) = of_positions(logits, targets, (vocabulary, share), each);
     // Thousands of positions: their sum is more exact than they are.
-    ((losses.iter().sum::<f64>() / targets.len() as f64) as f32, gradient)
+    ((losses.iter().sum::<f64>() / count) as f32, gradient)
 }
 
 /// The loss of each position, and `share` of its gradient.
@@ -129,10 +142,21 @@ pub fn binary_cross_entropy(logits: &[f32], targets: &[bool]) -> (f32, Vec<f32>)
 
 #[cfg(test)]
 mod tests {
-    use super::{PART_VALUES, Positions, binary_cross_entropy, cross_entropy, token_cross_entropy};
+    use super::{IGNORED, PART_VALUES, Positions, binary_cross_entropy, cross_entropy, token_cross_entropy};
 
     fn in_order(parts: &mut [Positions<'_>]) {
         parts.iter_mut().for_each(Positions::compute);
+    }
+
+    /// The mean of those that count, as with PyTorch's `ignore_index`.
+    #[test]
+    fn ignored_targets_do_not_count() {
+        let logits = [1.0, -2.0, 0.5, 0.25, 3.0, -1.0, 90.0, -90.0, 0.0];
+        let (loss, gradient) = token_cross_entropy(&logits, &[2, IGNORED, 1], 3, in_order);
+        let counted = [&logits[..3], &logits[6..]].concat();
+        let (expected, slopes) = token_cross_entropy(&counted, &[2, 1], 3, in_order);
+        assert_eq!(loss, expected);
+        assert_eq!(gradient, [&slopes[..3], &[0.0; 3], &slopes[3..]].concat());
     }
 
     /// ```python

@@ -4,7 +4,7 @@ use super::{Loss, Model};
 use ksdsl_cpu::in_parallel;
 use ksdsl_engine::Exec;
 use ksdsl_train_core::iterations::Iterations;
-use ksdsl_train_core::loss::{Positions, cross_entropy, exit_cross_entropy, token_cross_entropy};
+use ksdsl_train_core::loss::{IGNORED, Positions, counted, cross_entropy, exit_cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::source::{HostBatch, TokenBatch};
 use ksdsl_train_core::task::{TaskError, ValidationSet};
@@ -61,8 +61,8 @@ pub(super) fn bounds(count: usize, most: usize) -> impl Iterator<Item = (usize, 
 }
 
 /// The share of a part: exactly 1 if it is the whole.
-pub(super) fn share((from, to): (usize, usize), count: usize) -> f32 {
-    ((to - from) as f64 / count as f64) as f32
+pub(super) fn share(part: usize, count: usize) -> f32 {
+    (part as f64 / count as f64) as f32
 }
 
 /// Classes of images.
@@ -88,7 +88,7 @@ impl Objective for Classes<'_> {
             Part {
                 input: &batch.images[from * image..to * image],
                 loss: Box::new(move |outputs| of_first(outputs, |logits| cross_entropy(logits, targets, classes))),
-                share: share((from, to), count),
+                share: share(to - from, count),
             }
         };
         Ok(bounds(count, most).map(part).collect())
@@ -126,11 +126,13 @@ impl Objective for NextToken<'_> {
                 "the batch has {targets} targets for {ids} tokens in windows of {length}"
             )));
         }
-        if let Some(target) = batch.targets.iter().find(|&&target| target as usize >= vocabulary) {
+        let mut targets = batch.targets.iter().filter(|&&target| target != IGNORED);
+        if let Some(target) = targets.find(|&&target| target as usize >= vocabulary) {
             return Err(TaskError::Batch(format!(
                 "the batch has the token {target}; the network has {vocabulary} outputs for each position"
             )));
         }
+        let all = counted(&batch.targets);
         let part = |(from, to): (usize, usize)| {
             let targets = &batch.targets[from * length..to * length];
             Part {
@@ -148,7 +150,7 @@ impl Objective for NextToken<'_> {
                         }
                     }
                 }),
-                share: share((from, to), count),
+                share: share(counted(targets), all),
             }
         };
         Ok(bounds(count, most).map(part).collect())

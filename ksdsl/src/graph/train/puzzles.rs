@@ -289,7 +289,7 @@ impl Objective for Puzzles<'_> {
             Part {
                 input: &batch.ids[from * cells..to * cells],
                 loss: Box::new(move |outputs| self.loss(outputs, targets)),
-                share: share((from, to), count),
+                share: share(to - from, count),
             }
         };
         Ok(bounds(count, most).map(part).collect())

@@ -1,6 +1,6 @@
 //! The loss of a language model whose tokens can leave a loop after any visit.
 
-use super::{Positions, of_positions};
+use super::{IGNORED, Positions, counted, of_positions};
 
 /// The first stage's objective of Ouro (Zhu et al. 2025): the mean over positions of the cross-entropy that is expected over the
 /// visits after which a token leaves, less `entropy` times the entropy of the visit.
@@ -8,7 +8,7 @@ use super::{Positions, of_positions};
 /// `exits` has for each position and visit the logit g of the gate and then the logits of the tokens: positions x visits x
 /// (1 + vocabulary). With the gates' probabilities l = sigmoid(g), a token leaves after visit t with the probability
 /// p(t) = l(t) (1 - l(1)) ... (1 - l(t - 1)), and after the last visit with what is left: the last gate does not count. The
-/// gradient is laid out as `exits`. `each` is that of [`token_cross_entropy`](super::token_cross_entropy).
+/// gradient is laid out as `exits`. Targets that are [`IGNORED`] do not count. `each` is that of [`token_cross_entropy`](super::token_cross_entropy).
 ///
 /// # Panics
 /// If a target is not below `vocabulary`, or the values are no whole number of visits for each target.
@@ -27,11 +27,15 @@ pub fn exit_cross_entropy(
         .map(|visit| (f64::from(visit[0]), &visit[1..]))
         .unzip();
     let repeated: Vec<u32> = targets.iter().flat_map(|&target| vec![target; visits]).collect();
-    let share = 1.0 / targets.len() as f64;
+    let share = 1.0 / counted(targets) as f64;
     let (losses, slopes) = of_positions(&logits.concat(), &repeated, (vocabulary, share as f32), each);
     let (mut loss, mut gradient) = (0.0, Vec::with_capacity(exits.len()));
     let positions = gates.chunks_exact(visits).zip(losses.chunks_exact(visits));
-    for ((gates, losses), slopes) in positions.zip(slopes.chunks_exact(visits * vocabulary)) {
+    for (((gates, losses), slopes), &target) in positions.zip(slopes.chunks_exact(visits * vocabulary)).zip(targets) {
+        if target == IGNORED {
+            gradient.extend(vec![0.0; visits * values]);
+            continue;
+        }
         let exit = Exit::of(gates);
         // The slope with respect to each probability, but for a constant: the probabilities sum to 1.
         let of_visit = losses
@@ -100,7 +104,7 @@ fn ln_sigmoid(x: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::exit_cross_entropy;
+    use super::{IGNORED, exit_cross_entropy};
     use crate::loss::{Positions, token_cross_entropy};
 
     fn in_order(parts: &mut [Positions<'_>]) {
@@ -164,6 +168,15 @@ mod tests {
         }
         let (plain, _) = exit_cross_entropy(&exits, &[2, 0], 3, 0.0, in_order);
         assert!((plain - 2.587389).abs() < 1e-6, "{plain}");
+    }
+
+    #[test]
+    fn ignored_targets_do_not_count() {
+        let exits: Vec<f32> = (0..24).map(|i| (f64::from(i) * 0.9).sin() as f32).collect();
+        let (loss, gradient) = exit_cross_entropy(&exits, &[IGNORED, 1], 3, 0.1, in_order);
+        let (expected, slopes) = exit_cross_entropy(&exits[12..], &[1], 3, 0.1, in_order);
+        assert_eq!(loss, expected);
+        assert_eq!(gradient, [&[0.0; 12], slopes.as_slice()].concat());
     }
 
     /// With one visit it is the cross-entropy of its logits. Gates far beyond what an exponential can hold choose a visit.

@@ -113,6 +113,7 @@ impl Kind {
             Self::Cifar100(path) => Self::Cifar100(folder.join(path)),
             Self::Folder(path) => Self::Folder(folder.join(path)),
             Self::Text(Origin::Path(path)) => Self::Text(Origin::Path(folder.join(path))),
+            Self::Text(Origin::Documents(path)) => Self::Text(Origin::Documents(folder.join(path))),
             other => other,
         }
     }
@@ -127,6 +128,7 @@ impl Kind {
             Self::Folder(_) => "folder",
             Self::Text(Origin::Shakespeare) => "shakespeare",
             Self::Text(Origin::Path(_)) => "text",
+            Self::Text(Origin::Documents(_)) => "documents",
             Self::Sudoku(_) => "sudoku",
         }
     }
@@ -173,13 +175,14 @@ impl FromStr for Kind {
                 Some(path) => Ok(Self::Text(Origin::Path(path))),
                 None => Err("missing path: expected `text:shakespeare` or `text:PATH`".to_owned()),
             },
+            "documents" => needed(path).map(|path| Self::Text(Origin::Documents(path))),
             "sudoku" => match path.as_deref().and_then(Path::to_str).map(str::parse) {
                 Some(Ok(size)) => Ok(Self::Sudoku(Sudoku::of_size(size)?)),
                 _ => Err("expected `sudoku:4` or `sudoku:6`".to_owned()),
             },
             _ => Err(
                 "expected digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH, folder:PATH, \
-                 text:shakespeare, text:PATH, sudoku:4 or sudoku:6"
+                 text:shakespeare, text:PATH, documents:PATH, sudoku:4 or sudoku:6"
                     .to_owned(),
             ),
         }
@@ -189,6 +192,7 @@ impl FromStr for Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Text(Origin::Documents(path)) => return write!(f, "documents:{}", path.display()),
             Self::Text(origin) => return write!(f, "text:{origin}"),
             Self::Sudoku(sudoku) => return sudoku.fmt(f),
             _ => {}
@@ -215,6 +219,7 @@ mod tests {
             "folder:pictures",
             "text:shakespeare",
             "text:./shakespeare",
+            "documents:a/b:c",
             "sudoku:4",
             "sudoku:6",
         ] {
@@ -233,6 +238,7 @@ mod tests {
         assert_eq!(error("sudoku"), "expected `sudoku:4` or `sudoku:6`");
         assert_eq!(error("sudoku:four"), "expected `sudoku:4` or `sudoku:6`");
         assert_eq!(error("sudoku:9"), "expected a Sudoku of size 4 or 6, not 9");
+        assert_eq!(error("documents"), "missing path: expected `documents:PATH`");
         assert_eq!(error("cifar10"), "missing path: expected `cifar10:PATH`");
         assert_eq!(error("folder:"), "missing path after `folder:`");
         assert!(error("digits:here").contains("`digits` without a path"));

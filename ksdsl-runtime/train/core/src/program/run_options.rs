@@ -15,8 +15,8 @@ use std::path::PathBuf;
 #[derive(Args, Clone)]
 pub(super) struct RunOptions {
     /// Data set: digits, procedural, procedural:FOLDER, cifar10:PATH, cifar100:PATH (archive or folder), folder:PATH
-    /// (one folder of images for each class), or for language models text:shakespeare or text:PATH (a file or a folder)
-    /// [default: digits; for language models text:shakespeare]
+    /// (one folder of images for each class), or for language models text:shakespeare, text:PATH (a file or a folder)
+    /// or documents:PATH (each file of a folder, or each line of a file) [default: digits; for language models text:shakespeare]
     #[arg(long, value_name = "DATA")]
     pub(super) data: Option<Kind>,
     /// Vocabulary of a text: bytes, characters (those of the text), bpe:N (byte pairs of the training text, merged up to N

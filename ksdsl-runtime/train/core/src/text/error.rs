@@ -46,6 +46,15 @@ pub enum TextError {
         /// The positions of a window.
         window: usize,
     },
+    /// There are not two documents, one to train on and one to validate.
+    Documents {
+        /// Where they come from.
+        place: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// No document of a part, `training` or `validation`, has two tokens.
+    NoTargets(&'static str),
     /// A batch is too large.
     Batch {
         /// Its windows.
@@ -122,6 +131,16 @@ impl fmt::Display for TextError {
                 f,
                 "the {part} text has {found} tokens; the network's windows of {window} need at least {expected}: use more \
                  text or a shorter input"
+            ),
+            Self::Documents { place, found } => write!(
+                f,
+                "{place} has {}: expected at least two, to train on the first and validate on the last; each file of a folder, \
+                 or each line of a file, is a document",
+                if *found == 1 { "one document" } else { "no documents" }
+            ),
+            Self::NoTargets(part) => write!(
+                f,
+                "no {part} document has a second token, which a first one could predict"
             ),
             Self::Batch { windows, length, most } => write!(
                 f,

@@ -12,6 +12,7 @@
 
 mod characters;
 mod choice;
+mod documents;
 mod error;
 mod held_out;
 mod origin;
@@ -27,6 +28,7 @@ mod whole;
 mod windows;
 
 pub use choice::Choice;
+pub use documents::Documents;
 pub use error::TextError;
 pub use held_out::HeldOut;
 pub use origin::Origin;
@@ -47,10 +49,24 @@ fn fits(part: &'static str, found: usize, window: usize) -> Result<(), TextError
     }
 }
 
+/// Whether documents that end at these places have a token to predict.
+fn have_targets(part: &'static str, ends: &[usize]) -> Result<(), TextError> {
+    let starts = [0].iter().chain(ends);
+    match starts.zip(ends).any(|(start, end)| end - start > 1) {
+        true => Ok(()),
+        false => Err(TextError::NoTargets(part)),
+    }
+}
+
 /// Tokens in words: how many, and a fingerprint.
 fn describe(tokens: &[u32]) -> String {
     let bytes = tokens.iter().flat_map(|id| id.to_le_bytes());
     format!("{} tokens, {:016x}", tokens.len(), fnv(bytes))
+}
+
+/// A fingerprint of places.
+fn fingerprint(places: impl Iterator<Item = u64>) -> u64 {
+    fnv(places.flat_map(u64::to_le_bytes))
 }
 
 /// FNV-1a.

@@ -22,6 +22,8 @@ pub enum Origin {
     /// A file, gzip-compressed if its name ends in `.gz`, or a folder: the files in it and in its folders, ordered by their
     /// paths, one after the other, without hidden ones.
     Path(PathBuf),
+    /// The same as documents of their own: each file of a folder, or each line of a file.
+    Documents(PathBuf),
 }
 
 impl Origin {
@@ -38,7 +40,7 @@ impl Origin {
                 whole.add(name.to_owned(), &unpack(SHAKESPEARE, MOST_BYTES).map_err(failed(name))?);
                 return Ok(whole);
             }
-            Self::Path(path) => path,
+            Self::Path(path) | Self::Documents(path) => path,
         };
         let files = match path.is_dir() {
             true => files(path)?,
@@ -49,10 +51,17 @@ impl Origin {
             let bytes = read(&file, left).map_err(failed(&file))?;
             whole.add(file, &bytes);
         }
-        match whole.bytes.is_empty() {
-            true => Err(TextError::Empty(format!("`{}`", path.display()))),
-            false => Ok(whole),
+        if whole.bytes.is_empty() {
+            return Err(TextError::Empty(format!("`{}`", path.display())));
         }
+        if let Self::Documents(path) = self {
+            whole.split_into_documents(!path.is_dir());
+            if let found @ 0..2 = whole.documents.len() {
+                let place = format!("`{}`", path.display());
+                return Err(TextError::Documents { place, found });
+            }
+        }
+        Ok(whole)
     }
 }
 
@@ -97,12 +106,12 @@ fn unpack(gzip: &[u8], limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// As on the command line, after `text:`.
+/// As on the command line, after `text:` or `documents:`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shakespeare => f.write_str("shakespeare"),
-            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Path(path) | Self::Documents(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Texts, windows, and what evaluations count.
 
+use crate::loss::IGNORED;
 use crate::recipe::Recipe;
 use crate::source::Source;
 use crate::source::TokenBatch;
@@ -203,6 +204,136 @@ fn every_token_but_the_first_is_predicted_once() {
             evaluation.loss
         );
         assert!(evaluation.confusion.is_empty());
+    }
+}
+
+/// Documents of the bytes of a file or folder, with the vocabulary of bytes.
+fn documents(path: &std::path::Path) -> Result<Text, TextError> {
+    Text::open(&Origin::Documents(path.to_owned()), Vocabulary::Chosen(&Choice::Bytes))
+}
+
+/// Seven lines: of 10, 2, 1, 20, 3, 5 and 6 bytes.
+const LINES: &str = "abcdefghi\nA\n\n0123456789012345678\nxy\nBCDE\nno end";
+
+#[test]
+fn documents_are_lines_or_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.txt");
+    fs::write(&file, LINES).unwrap();
+    let text = documents(&file).unwrap();
+    // Nine tenths of 47 bytes are 42: the last line is for validation.
+    let of = text.documents.clone().unwrap();
+    assert_eq!(of.training, [10, 12, 13, 33, 36, 41]);
+    assert_eq!((of.validation, text.validation.len()), (vec![6], 6));
+    assert_eq!(
+        text.to_string(),
+        "41 tokens for training, 6 for validation (bytes) in 6 and 1 documents"
+    );
+    let files = folder.path().join("files");
+    fs::create_dir(&files).unwrap();
+    for (name, text) in [("a", "one\ntwo"), ("b", "three"), ("c", "four")] {
+        fs::write(files.join(name), text).unwrap();
+    }
+    let of = documents(&files).unwrap().documents.unwrap();
+    assert_eq!((of.training, of.validation), (vec![7, 12], vec![4]));
+}
+
+#[test]
+fn documents_that_cannot_be_used_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    let error = |text: &[u8]| {
+        fs::write(&file, text).unwrap();
+        documents(&file).unwrap_err().to_string()
+    };
+    let place = format!("`{}`", file.display());
+    assert_eq!(error(b""), format!("{place} is empty: expected text"));
+    for text in ["one line\n", "no end"] {
+        let expected = format!("{place} has one document: expected at least two, ");
+        assert!(error(text.as_bytes()).starts_with(&expected));
+    }
+    // Each half of a character is a document.
+    let files = folder.path().join("files");
+    fs::create_dir(&files).unwrap();
+    fs::write(files.join("a"), b"\xc3").unwrap();
+    fs::write(files.join("b"), b"\xa9").unwrap();
+    let origin = Origin::Documents(files.clone());
+    let error = Text::open(&origin, Vocabulary::Chosen(&Choice::Characters)).unwrap_err();
+    let expected = format!("`{}` is not UTF-8 from byte 0 on: ", files.join("a").display());
+    assert!(error.to_string().starts_with(&expected), "{error}");
+    let text = documents(&files).unwrap();
+    let error = Windows::of(&Recipe::nanogpt(), &text, 4).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no training document has a second token, which a first one could predict"
+    );
+    let error = HeldOut::new(&text, 4, 256).unwrap_err().to_string();
+    assert!(error.starts_with("no validation document "), "{error}");
+}
+
+/// Every token but the first of each document is a target of one window; what is left of a window has none. An epoch draws
+/// all windows evenly.
+#[test]
+fn windows_are_of_one_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.txt");
+    fs::write(&file, LINES).unwrap();
+    let text = documents(&file).unwrap();
+    let recipe = Recipe {
+        batch: 3,
+        steps_per_epoch: None,
+        ..Recipe::nanogpt()
+    };
+    let mut windows = Windows::of(&recipe, &text, 4).unwrap();
+    // Of 10, 2, 1, 20, 3 and 5 tokens: 3 + 1 + 0 + 5 + 1 + 1 windows, with 35 targets.
+    assert_eq!((windows.steps_per_epoch(), windows.images()), (4, 4 * 3 * 35 / 11));
+    let mut seen = std::collections::BTreeMap::new();
+    for epoch in 1..=50 {
+        for batch in windows.epoch(epoch, 0) {
+            let TokenBatch { ids, targets, .. } = batch.unwrap();
+            for (ids, targets) in ids.chunks(4).zip(targets.chunks(4)) {
+                let count = targets.iter().filter(|&&target| target != IGNORED).count();
+                assert!(ids[count..].iter().all(|&id| id == 0.0) && targets[count..].iter().all(|&id| id == IGNORED));
+                let own: Vec<u8> = ids[..count].iter().map(|&id| id as u8).collect();
+                let next: Vec<u8> = targets[..count].iter().map(|&id| id as u8).collect();
+                assert_eq!(own[1..], next[..count - 1]);
+                let window = [&own[..1], &next].concat();
+                *seen.entry(String::from_utf8(window).unwrap()).or_insert(0) += 1;
+            }
+        }
+    }
+    let expected = [
+        "abcde", "efghi", "i\n", "A\n", "01234", "45678", "89012", "23456", "678\n", "xy\n", "BCDE\n",
+    ];
+    let mut expected = expected.map(str::to_owned);
+    expected.sort();
+    // 600 draws of 11: 55 each, with a deviation of 7.
+    assert!(
+        seen.keys().eq(&expected) && seen.values().all(|count| (25..90).contains(count)),
+        "{seen:?}"
+    );
+}
+
+/// The validation documents `no end` and `xy` have 5 targets and 1, however long windows are.
+#[test]
+fn documents_are_judged_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("a", "a".repeat(80)),
+        ("b", "no end".to_owned()),
+        ("c", "xy".to_owned()),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let text = documents(folder.path()).unwrap();
+    assert_eq!(text.documents.as_ref().unwrap().validation, [6, 8]);
+    for length in 1..8 {
+        let held_out = HeldOut::new(&text, length, 256).unwrap();
+        // All tokens have the same probability.
+        let evaluation = held_out.evaluate(|ids| Ok(vec![0.0; ids.len() * 256])).unwrap();
+        assert_eq!(evaluation.images, 6, "windows of {length}");
+        assert!((evaluation.loss - 256f64.ln()).abs() < 1e-12);
+        assert_eq!(held_out.describe(), HeldOut::new(&text, 3, 256).unwrap().describe());
     }
 }
 

@@ -155,15 +155,29 @@ impl Tokens {
     }
 
     /// The token ids of a part of a text.
-    pub(super) fn encode_part(&self, whole: &Whole, part: Range<usize>) -> Result<Vec<u32>, TextError> {
-        match &self.0 {
-            Kind::Bytes => Ok(whole.bytes[part].iter().copied().map(u32::from).collect()),
-            Kind::Characters(all) => {
-                let ids = all.encode(&whole.utf8()?[part.clone()]);
-                ids.map_err(|(at, character)| whole.unknown(part.start + at, character))
+    pub(super) fn encode_parts(
+        &self,
+        whole: &Whole,
+        parts: impl IntoIterator<Item = Range<usize>>,
+    ) -> Result<(Vec<u32>, Vec<usize>), TextError> {
+        let text = match &self.0 {
+            Kind::Bytes => "",
+            Kind::Characters(_) | Kind::Pairs(_) => whole.utf8()?,
+        };
+        let of_text = |part: &Range<usize>| text.get(part.clone()).ok_or_else(|| whole.not_utf8(part.start));
+        let (mut ids, mut ends) = (Vec::new(), Vec::new());
+        for part in parts {
+            match &self.0 {
+                Kind::Bytes => ids.extend(whole.bytes[part].iter().copied().map(u32::from)),
+                Kind::Characters(all) => {
+                    let encoded = all.encode(of_text(&part)?);
+                    ids.extend(encoded.map_err(|(at, character)| whole.unknown(part.start + at, character))?);
+                }
+                Kind::Pairs(_) => ids.extend(self.encode(of_text(&part)?)?),
             }
-            Kind::Pairs(_) => self.encode(&whole.utf8()?[part]),
+            ends.push(ids.len());
         }
+        Ok((ids, ends))
     }
 
     /// The bytes of token ids; an id without text is U+FFFD. The bytes of one token need not be UTF-8. Those of a list are

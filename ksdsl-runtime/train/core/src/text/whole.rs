@@ -9,12 +9,16 @@ pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
     /// The files with the places at which they end; none for a text in memory.
     files: Vec<(PathBuf, usize)>,
+    /// The places at which documents end; none if the text is one.
+    pub(super) documents: Vec<usize>,
 }
 
 impl Whole {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let (bytes, files) = (bytes.to_vec(), Vec::new());
-        Self { bytes, files }
+        Self {
+            bytes: bytes.to_vec(),
+            ..Self::default()
+        }
     }
 
     pub(super) fn add(&mut self, file: PathBuf, bytes: &[u8]) {
@@ -22,13 +26,34 @@ impl Whole {
         self.files.push((file, self.bytes.len()));
     }
 
+    /// Each file is a document, or each line of the only one.
+    pub(super) fn split_into_documents(&mut self, by_lines: bool) {
+        let end = self.bytes.len();
+        self.documents = match by_lines {
+            true => {
+                let lines = self.bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+                lines.map(|(at, _)| at + 1).collect()
+            }
+            false => self.files.iter().map(|(_, end)| *end).collect(),
+        };
+        if self.documents.last().is_none_or(|last| *last < end) {
+            self.documents.push(end);
+        }
+        self.documents.dedup();
+    }
+
     /// The text, if it is UTF-8.
     pub(super) fn utf8(&self) -> Result<&str, TextError> {
-        std::str::from_utf8(&self.bytes).map_err(|error| {
-            let (file, start) = self.file(error.valid_up_to());
-            let offset = error.valid_up_to() - start;
-            TextError::NotUtf8 { file, offset }
-        })
+        std::str::from_utf8(&self.bytes).map_err(|error| self.not_utf8(error.valid_up_to()))
+    }
+
+    /// The error that the text is not UTF-8 from a place on.
+    pub(super) fn not_utf8(&self, at: usize) -> TextError {
+        let (file, start) = self.file(at);
+        TextError::NotUtf8 {
+            file,
+            offset: at - start,
+        }
     }
 
     /// The error that the vocabulary lacks the character at a place.

@@ -1,5 +1,6 @@
 //! Windows of a text: what a language model learns from.
 
+use super::documents::{Span, padded, spans};
 use super::{Text, TextError};
 use crate::random::{Purpose, seed};
 use crate::recipe::Recipe;
@@ -29,7 +30,8 @@ pub fn windows(tokens: &[u32], starts: impl IntoIterator<Item = usize>, length: 
 /// Windows that start anywhere in the training text, drawn independently, as nanoGPT's `get_batch` does.
 ///
 /// The start of window `i` of step `s` (both from 0) among `n` places is the high half of the product of `n` and
-/// [`random::seed`](crate::random::seed) for windows at `[s, i]`, so that another program can draw the same.
+/// [`random::seed`](crate::random::seed) for windows at `[s, i]`, so that another program can draw the same. If the text is of
+/// documents, the places are those of their windows, of which the last of a document is padded.
 #[derive(Clone, Debug)]
 pub struct Windows<'t> {
     text: &'t Text,
@@ -37,6 +39,8 @@ pub struct Windows<'t> {
     batch: usize,
     seed: u64,
     per_epoch: u64,
+    /// The windows of documents.
+    spans: Option<Vec<Span>>,
 }
 
 impl<'t> Windows<'t> {
@@ -45,25 +49,44 @@ impl<'t> Windows<'t> {
     /// # Errors
     /// If the training text is shorter than a window and the token after it, or a batch has more than 2^30 tokens.
     pub fn of(recipe: &Recipe, text: &'t Text, length: usize) -> Result<Self, TextError> {
-        super::fits("training", text.training.len(), length)?;
+        let spans = match &text.documents {
+            None => super::fits("training", text.training.len(), length).map(|()| None)?,
+            Some(documents) => {
+                super::have_targets("training", &documents.training)?;
+                Some(spans(&documents.training, length))
+            }
+        };
         let of_batch = recipe.batch.saturating_mul(length);
         if of_batch > MOST {
             let (windows, most) = (recipe.batch, MOST);
             return Err(TextError::Batch { windows, length, most });
         }
-        let per_pass = (text.training.len() / of_batch.max(1)).max(1);
+        let per_pass = match &spans {
+            None => (text.training.len() / of_batch.max(1)).max(1),
+            Some(spans) => spans.len().div_ceil(recipe.batch.max(1)),
+        };
         Ok(Self {
             text,
             length,
             batch: recipe.batch,
             seed: recipe.seed,
             per_epoch: recipe.steps_per_epoch.unwrap_or(per_pass as u64),
+            spans,
         })
     }
 
-    /// The places at which the windows of a step (from 0, over the whole run) start.
-    fn starts(&self, step: u64) -> impl Iterator<Item = usize> {
-        let places = (self.text.training.len() - self.length) as u128;
+    /// The windows of a step (from 0, over the whole run).
+    fn drawn(&self, step: u64) -> TokenBatch {
+        let tokens = &self.text.training;
+        match &self.spans {
+            None => windows(tokens, self.places(step, tokens.len() - self.length), self.length),
+            Some(spans) => padded(tokens, self.places(step, spans.len()).map(|at| spans[at]), self.length),
+        }
+    }
+
+    /// Numbers below `places` for the windows of a step.
+    fn places(&self, step: u64, places: usize) -> impl Iterator<Item = usize> {
+        let places = places as u128;
         let run = self.seed;
         (0..self.batch as u64).map(move |window| {
             let number = seed(run, Purpose::Windows, [step, window]);
@@ -79,7 +102,11 @@ impl<'t> Windows<'t> {
 
 impl Source<TokenBatch> for Windows<'_> {
     fn images(&self) -> usize {
-        (self.per_epoch as usize).saturating_mul(self.batch * self.length)
+        let positions = (self.per_epoch as usize).saturating_mul(self.batch * self.length);
+        let Some(spans) = &self.spans else { return positions };
+        // Those that have targets, of windows that are drawn evenly.
+        let targets: usize = spans.iter().map(|span| span.targets).sum();
+        (positions as u128 * targets as u128 / (spans.len() * self.length) as u128) as usize
     }
 
     fn unit(&self) -> &'static str {
@@ -92,10 +119,7 @@ impl Source<TokenBatch> for Windows<'_> {
 
     fn epoch(&mut self, epoch: u32, from_step: u64) -> EpochBatches<'_, TokenBatch> {
         let steps = self.steps(epoch, from_step);
-        Box::new(steps.map(|step| {
-            let starts = self.starts(step);
-            Ok(windows(&self.text.training, starts, self.length))
-        }))
+        Box::new(steps.map(|step| Ok(self.drawn(step))))
     }
 
     fn settings(&self) -> Vec<(String, String)> {
@@ -106,6 +130,15 @@ impl Source<TokenBatch> for Windows<'_> {
             ("batch", self.batch.to_string()),
             ("window seed", self.seed.to_string()),
         ];
-        settings.map(|(name, value)| (name.to_owned(), value)).into()
+        let documents = self.text.documents.as_ref();
+        let ends = documents.map(|documents| documents.training.iter().map(|&end| end as u64));
+        let documents = ends.map(|ends| {
+            (
+                "documents",
+                format!("{}, {:016x}", ends.len(), super::fingerprint(ends)),
+            )
+        });
+        let settings = settings.into_iter().chain(documents);
+        settings.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

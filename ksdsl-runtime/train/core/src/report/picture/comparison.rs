@@ -4,31 +4,37 @@ use super::chart::{Axis, Series, chart, entries, headline, height_of};
 use super::scale::count;
 use super::{COLOURS, Picture, shortened};
 use crate::report::compare::{Comparison, Run};
+use crate::report::history::EpochRow;
 use crate::report::measure::Measure;
 use std::io;
 
-/// Width and height of both charts.
-const SIZE: (u32, u32) = (1160, 430);
+/// Width and height of a chart.
+const SIZE: (u32, u32) = (580, 430);
 /// Height of the title.
 const TITLE: i32 = 36;
 /// Width of an entry in the legend.
 const ENTRY: i32 = 380;
 
-/// Plots validation accuracy (of language models, loss) against epochs (left) and against parameters (right). Runs of one network, such as those
-/// with different seeds, have the same colour; the legend names the networks.
+/// Plots validation accuracy (not of language models) and losses against epochs, and final accuracy (or loss) against parameters.
+/// Runs of one network, such as those with different seeds, have the same colour; the legend names the networks.
 ///
 /// # Errors
 /// If it cannot be drawn.
 pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
     let (groups, measure) = (comparison.groups(), comparison.measure());
-    let columns = (SIZE.0 as i32 / ENTRY).max(1);
+    let number = match measure {
+        Measure::Accuracy => 3,
+        Measure::Loss => 2,
+    };
+    let width = SIZE.0 * number as u32;
+    let columns = (width as i32 / ENTRY).max(1);
     let height = SIZE.1 as i32 + TITLE + height_of(groups.len(), columns);
-    Picture::draw((SIZE.0, height as u32), |area| {
+    Picture::draw((width, height as u32), |area| {
         let runs = comparison.runs.len();
         headline(area, &format!("{runs} run{}", if runs == 1 { "" } else { "s" }))?;
         let (_, rest) = area.split_vertically(TITLE);
         let (charts, legend) = rest.split_vertically(SIZE.1 as i32);
-        let charts = charts.split_evenly((1, 2));
+        let charts = charts.split_evenly((1, number));
         let measured = Axis {
             bounds: measure.bounds(),
             ..Axis::linear(measure.axis())
@@ -38,15 +44,33 @@ pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
             range: Some((0.0, f64::from(last.map(|row| row.epoch).max().unwrap_or(1)))),
             ..Axis::linear("Epoch")
         };
-        let title = format!("Validation {}", measure.word());
-        chart(&charts[0], &title, &epochs, &measured, &curves(&groups, measure))?;
+        if measure == Measure::Accuracy {
+            let accuracies = curves(&groups, 2, |row| measure.value(row).map(|value| measure.scaled(value)));
+            chart(&charts[0], "Validation accuracy", &epochs, &measured, &accuracies)?;
+        }
+        let loss = Axis {
+            bounds: (0.0, f64::INFINITY),
+            ..Axis::linear("Cross-entropy loss")
+        };
+        let mut losses = curves(&groups, 1, |row| Some(row.training_loss));
+        losses.extend(curves(&groups, 2, EpochRow::loss));
+        let [.., before_last, last] = charts.as_slice() else {
+            unreachable!("there are at least two charts")
+        };
+        chart(
+            before_last,
+            "Loss in validation (thick) and training (thin)",
+            &epochs,
+            &loss,
+            &losses,
+        )?;
         let parameters = Axis {
             logarithmic: true,
             label: Some(count),
             ..Axis::linear("Parameters")
         };
         chart(
-            &charts[1],
+            last,
             &format!("Final validation {} against parameters", measure.word()),
             &parameters,
             &measured,
@@ -70,34 +94,35 @@ pub fn comparison(comparison: &Comparison) -> io::Result<Picture> {
     })
 }
 
-fn curves(groups: &[Vec<&Run>], measure: Measure) -> Vec<Series> {
+/// A line of this width for each run.
+fn curves(groups: &[Vec<&Run>], width: u32, value: impl Fn(&EpochRow) -> Option<f64>) -> Vec<Series> {
     let coloured = groups.iter().zip(COLOURS.iter().cycle());
-    coloured
-        .flat_map(|(group, &colour)| {
-            group.iter().map(move |run| Series {
-                labels: Vec::new(),
-                bars: Vec::new(),
-                name: None,
-                colour,
-                width: 2,
-                radius: 0,
-                points: values(run, measure),
-            })
-        })
-        .collect()
-}
-
-fn values(run: &Run, measure: Measure) -> Vec<(f64, f64)> {
-    let rows = run.history.epochs.iter();
-    rows.filter_map(|row| Some((f64::from(row.epoch), measure.scaled(measure.value(row)?))))
-        .collect()
+    let runs = coloured.flat_map(|(group, &colour)| group.iter().map(move |run| (run, colour)));
+    let line = |(run, colour): (&&Run, _)| {
+        let rows = run.history.epochs.iter();
+        Series {
+            labels: Vec::new(),
+            bars: Vec::new(),
+            name: None,
+            colour,
+            width,
+            radius: 0,
+            points: rows
+                .filter_map(|row| Some((f64::from(row.epoch), value(row)?)))
+                .collect(),
+        }
+    };
+    runs.map(line).collect()
 }
 
 fn points(groups: &[Vec<&Run>], measure: Measure) -> Vec<Series> {
     let coloured = groups.iter().zip(COLOURS.iter().cycle());
     coloured
         .map(|(group, &colour)| {
-            let last = |run: &&Run| Some((run.facts.parameters as f64, values(run, measure).last()?.1));
+            let last = |run: &&Run| {
+                let mut measured = run.history.epochs.iter().rev().filter_map(|row| measure.value(row));
+                Some((run.facts.parameters as f64, measure.scaled(measured.next()?)))
+            };
             Series {
                 labels: Vec::new(),
                 bars: Vec::new(),
