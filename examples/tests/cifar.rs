@@ -98,16 +98,10 @@ fn run(rows: &[Row]) -> Run {
         learning_rate: row.learning_rate,
         images: row.images,
         seconds: row.seconds,
-        data_wait_seconds: 0.0,
         validation_loss: Some(row.validation_loss),
         validation_top1: Some(row.validation_top1),
         validation_top5: Some(row.validation_top5),
-        averaged_loss: None,
-        averaged_top1: None,
-        averaged_top5: None,
-        validation_bits_per_byte: None,
-        averaged_bits_per_byte: None,
-        processor_seconds: None,
+        ..EpochRow::default()
     };
     Run {
         name: format!("{}-{}", rows[0].network, rows[0].seed),
@@ -136,7 +130,7 @@ fn the_tables_are_those_of_the_records() {
     let page = std::fs::read_to_string(here(PAGE)).unwrap();
     let of_paper = Study::read("paper", 15).rows(|data, network| format!("{data} | `{network}`"));
     let own = |name, epochs| Study::read(name, epochs).rows(|_, label| label.to_owned());
-    let all = [of_paper, own("mappings", 10), own("untie", 15)].concat();
+    let all = [of_paper, own("depth", 8), own("mappings", 10), own("untie", 15)].concat();
     for (begin, end) in &all {
         let line = page.lines().find(|line| line.starts_with(begin));
         let line = line.unwrap_or_else(|| panic!("no row begins with {begin}"));
@@ -169,6 +163,11 @@ fn the_pictures_are_those_of_the_records() {
         runs: runs.flat_map(|point| point.runs).collect(),
     };
     check("cifar-paper", &comparison(&compared).unwrap());
+    let depth = Study::read("depth", 8).points("CIFAR-10");
+    let compared = Comparison {
+        runs: depth.into_iter().flat_map(|point| point.runs).collect(),
+    };
+    check("cifar-depth", &comparison(&compared).unwrap());
 }
 
 fn check(name: &str, picture: &Picture) {

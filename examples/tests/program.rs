@@ -130,6 +130,7 @@ fn mistakes_on_the_command_line_are_named() {
     );
     assert!(error(&["train", "--epochs", "0"]).contains("expected an integer from 1"));
     assert!(error(&["train", "--device", "cuda:0"]).contains("built without the feature `cuda`"));
+    assert!(error(&["train", "--budget", "0.5"]).contains("--budget: a memory budget is for specifications, "));
     assert!(error(&["train", "--data", "imagenet"]).contains("expected digits, procedural"));
     assert!(error(&["train", "--data", "cifar10:nowhere"]).contains("nowhere"));
     assert!(error(&["train", "--recipe", "none.json"]).contains("--recipe none.json: expected se_resnet, convmixer"));

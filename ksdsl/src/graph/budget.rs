@@ -193,16 +193,17 @@ fn stretches(network: &Network, batch: u64) -> Vec<Stretch> {
     let steps = steps(network);
     let places = alive(network, batch).into_iter().enumerate();
     let places: Vec<(usize, [u128; 2])> = places.filter_map(|(at, bytes)| Some((at, bytes?))).collect();
-    let pairs = places.iter().zip(places.iter().skip(1));
-    let stretch =
-        |(&(start, [before, _]), &(end, [after, output])): (&(usize, [u128; 2]), &(usize, [u128; 2]))| Stretch {
+    let stretch = |pair: &[(usize, [u128; 2])]| {
+        let ((start, [before, _]), (end, [after, output])) = (pair[0], pair[1]);
+        Stretch {
             inner: after.saturating_sub(before + output),
             output,
             macs: steps[start..end].iter().map(|step| macs(network, step)).sum(),
             is_loop: matches!(steps[start..end], [Node::Loop(_)]),
             steps: start..end,
-        };
-    pairs.map(stretch).collect()
+        }
+    };
+    places.windows(2).map(stretch).collect()
 }
 
 /// The multiply-adds of a step per image; of a loop, those of the iterations that gradients flow through.

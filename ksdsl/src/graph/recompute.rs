@@ -66,6 +66,9 @@ impl<E: Real, X: Exec<E>, T> Default for Again<E, X, T> {
     }
 }
 
+/// Activations by their names.
+type Values<E, X> = Vec<(ValueId, Stored<E, X>)>;
+
 /// What runs again.
 enum Segment {
     Steps(Range<usize>),
@@ -82,7 +85,7 @@ pub(super) struct Kept<E: Real, X: Exec<E>, T> {
     context: Context<E, X, T>,
     input: Stored<E, X>,
     /// The values from outside that it uses.
-    values: Vec<(ValueId, Stored<E, X>)>,
+    values: Values<E, X>,
     uses: Vec<Uses>,
     seeds: Vec<u64>,
     bound: VecDeque<Param<E, X>>,
@@ -249,7 +252,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
     }
 
     /// The values from outside that a segment uses.
-    fn taken(&self, segment: &Segment) -> Result<Vec<(ValueId, Stored<E, X>)>, X::Err> {
+    fn taken(&self, segment: &Segment) -> Result<Values<E, X>, X::Err> {
         let steps = steps(self.network);
         let mut uses = vec![Uses::default(); self.values.len()];
         match segment {

@@ -110,6 +110,7 @@ impl<'t> Trainer<'t> {
         D: Backend<f32>,
         M: Classifier<C, H, W, K, D>,
     {
+        self.0.keep_everything()?;
         let network = Classification::<C, H, W, K>::SIZES;
         let validation = self.0.classify(network, source.sizes())?;
         let task = Classification::<C, H, W, K> { validation };
@@ -134,6 +135,7 @@ impl<'t> Trainer<'t> {
         M: TensorCollection<f32, D> + Generated,
         T: Task<M, D>,
     {
+        self.0.keep_everything()?;
         let mut learner = Typed::new(self.0.recipe(), model, device, task)?;
         self.0.train(facts::<M::Network>(), &mut learner, source)
     }

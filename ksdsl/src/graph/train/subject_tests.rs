@@ -7,6 +7,7 @@ use crate::spec::Spec;
 use ksdsl_cpu::CpuExec;
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::optim::{AdamW, Averaging, Method, Sgd, Statistics, floats};
+use ksdsl_train_core::trainer::Trainer;
 use ksdsl_train_core::trainer::learner::Learner as _;
 use std::collections::BTreeMap;
 

@@ -22,7 +22,7 @@ use crate::metrics::Evaluation;
 use crate::puzzle::Sudoku;
 use crate::run::{Description, Facts};
 use crate::text::Text;
-use crate::trainer::{Outcome, TrainError};
+use crate::trainer::{KEEPS_EVERYTHING, Outcome, TrainError};
 use data::{Kind, Sets};
 use device::{Place, Precision};
 use job::Job;
@@ -54,7 +54,7 @@ pub trait Net {
     /// # Errors
     /// If that is impossible.
     fn within(&self, _recipe: &Recipe, _budget: MemoryBudget) -> Result<String, Box<dyn Error>> {
-        Err("--budget is for specifications, which `ksn train` trains: generated models keep all that the backward pass needs".into())
+        Err(format!("--budget: {KEEPS_EVERYTHING}").into())
     }
 }
 

@@ -44,7 +44,7 @@ impl From<&Step> for StepRow {
 
 /// A row of `epochs.csv`; see [`Epoch`]. Columns that begin with `validation` are those of the model on the validation
 /// set, columns that begin with `averaged` those of the averaged model.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)]
 pub struct EpochRow {

@@ -32,16 +32,10 @@ pub(in crate::report) fn history(epochs: u32, speed: f64, floor: f64) -> History
             learning_rate: rate(share),
             images: 1438,
             seconds: 2.3,
-            data_wait_seconds: 0.0,
             validation_loss: Some(at(share) * 1.2 + 0.02),
             validation_top1: Some(top1),
             validation_top5: Some(0.99),
-            averaged_loss: None,
-            averaged_top1: None,
-            averaged_top5: None,
-            validation_bits_per_byte: None,
-            averaged_bits_per_byte: None,
-            processor_seconds: None,
+            ..EpochRow::default()
         }
     };
     History {

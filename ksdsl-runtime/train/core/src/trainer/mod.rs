@@ -29,6 +29,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Why generated models have no memory budget.
+pub(crate) const KEEPS_EVERYTHING: &str = "a memory budget is for specifications, which `ksn train` trains: generated models keep all that the backward pass needs";
+
 /// Trains a network with a recipe; `ksdsl_train::Trainer` is the one for generated models. Builder methods add a validation
 /// set, a run folder for checkpoints, observers, and a handle to stop the run.
 pub struct Trainer<'t> {
@@ -136,6 +139,18 @@ impl<'t> Trainer<'t> {
     #[doc(hidden)]
     pub fn budget(&self) -> Option<MemoryBudget> {
         self.memory
+    }
+
+    /// Refuses a budget, for models that keep everything.
+    ///
+    /// # Errors
+    /// If there is one.
+    #[doc(hidden)]
+    pub fn keep_everything(&self) -> Result<(), TrainError> {
+        match self.memory {
+            Some(_) => Err(TrainError::Memory(KEEPS_EVERYTHING.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// The recipe.
