@@ -317,10 +317,23 @@ impl LanguageNet for LanguageModel {
         on!(place, |exec| Ok(self.train_on(exec, job.plain_trainer(), text)?))
     }
 
-    fn evaluate(&self, checkpoint: &Path, text: &Text, place: Place) -> Result<Evaluation, Box<dyn Error>> {
+    fn evaluate(
+        &self,
+        checkpoint: &Path,
+        text: &Text,
+        by_token: bool,
+        place: Place,
+    ) -> Result<Evaluation, Box<dyn Error>> {
         on!(place, |exec| {
             let model = load(exec, self.network(), checkpoint)?;
-            Ok(LanguageModel::evaluate(self, &model, text)?)
+            if !by_token {
+                return Ok(LanguageModel::evaluate(self, &model, text)?);
+            }
+            let (evaluation, iterations) = self.evaluate_by_token(&model, text)?;
+            if !self.network().loops.is_empty() {
+                note(format_args!("{iterations:.2} iterations of loops per token"));
+            }
+            Ok(evaluation)
         })
     }
 

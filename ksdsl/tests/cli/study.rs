@@ -213,6 +213,7 @@ fn studies_of_the_repository_fail_for_want_of_data_alone() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
     for (study, networks) in [
         ("cifar/paper.toml", 12),
+        ("cifar/depth.toml", 5),
         ("cifar/mappings.toml", 12),
         ("cifar/untie.toml", 6),
         ("shakespeare.toml", 7),

@@ -74,6 +74,8 @@ fn a_language_model_trains_and_its_run_folder_is_enough_to_use_it() {
     };
     let text = folder.printed(&["evaluate", &format!("{run}/model.safetensors")]);
     assert_eq!(shown(&text), shown(&stdout));
+    let text = folder.printed(&["evaluate", &format!("{run}/model.safetensors"), "--by-token"]);
+    assert_eq!(shown(&text), shown(&stdout));
     // Another text with the vocabulary of the run: 90 characters, nine to validate.
     fs::write(folder.path().join("more.txt"), "ab ".repeat(30)).unwrap();
     let text = folder.printed(&["evaluate", run, "--data", "text:more.txt"]);

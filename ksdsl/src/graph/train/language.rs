@@ -3,7 +3,7 @@
 use super::classifier::unfit;
 use super::objective::NextToken;
 use super::subject::Subject;
-use super::{Model, Unfit};
+use super::{Model, Unfit, failed};
 use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation};
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
@@ -42,6 +42,8 @@ pub enum LanguageError {
     Text(TextError),
     /// Training failed.
     Train(TrainError),
+    /// The network does not run token by token.
+    ByToken(String),
 }
 
 impl fmt::Display for LanguageError {
@@ -49,6 +51,7 @@ impl fmt::Display for LanguageError {
         match self {
             Self::Text(error) => error.fmt(f),
             Self::Train(error) => error.fmt(f),
+            Self::ByToken(what) => f.write_str(what),
         }
     }
 }
@@ -249,6 +252,39 @@ impl LanguageModel {
         };
         let evaluation = self.held_out(text)?.evaluate(|ids| model.infer(ids));
         evaluation.map_err(|error| LanguageError::Train(failed(error)))
+    }
+
+    /// As [`LanguageModel::evaluate`], with each window token by token, as generation does: each token leaves loops at its own
+    /// exit. Also the mean number of iterations that loops ran for a token.
+    ///
+    /// # Errors
+    /// As [`LanguageModel::evaluate`]; if the network cannot run token by token.
+    pub fn evaluate_by_token<X: Exec<f32>>(
+        &self,
+        model: &Model<X>,
+        text: &Text,
+    ) -> Result<(Evaluation, f64), LanguageError> {
+        let decoder = model.graph().decoder();
+        let mut decoder = decoder.map_err(|error| LanguageError::ByToken(error.to_string()))?;
+        let (mut iterations, mut tokens) = (0, 0);
+        let mut next = |id: f32, first: bool| {
+            if first {
+                decoder.truncate(0);
+            }
+            let logits = decoder.step(id as usize);
+            iterations += decoder.iterations();
+            tokens += 1;
+            logits.map_err(failed)
+        };
+        let evaluation = self.held_out(text)?.evaluate(|ids| {
+            let mut logits = Vec::new();
+            for (at, id) in ids.iter().enumerate() {
+                logits.extend(next(*id, at.is_multiple_of(self.length))?);
+            }
+            Ok(logits)
+        });
+        let evaluation = evaluation.map_err(|error| LanguageError::ByToken(error.to_string()))?;
+        Ok((evaluation, iterations as f64 / f64::from(tokens.max(1))))
     }
 
     fn held_out<'t>(&self, text: &'t Text) -> Result<HeldOut<'t>, TextError> {

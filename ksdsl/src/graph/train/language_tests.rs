@@ -396,3 +396,50 @@ fn networks_that_are_no_language_models_are_refused_with_the_fix() {
         "{what}"
     );
 }
+
+/// All tokens leave after their first visit, or none does before its last.
+const LEAVING: &str = "
+net leaving(leave) {
+    input 6 of 256
+    embedding(8)
+    position_embedding
+    body: repeat up to 3 {
+        residual { layer_norm; attention(2, causal = true, bias = false) }
+        keep state
+        slice(0, 1); scale(0); shift(leave); token(5)
+        exit left
+        from state
+    }
+    head: linear(256, bias = false)
+}";
+
+#[test]
+fn by_token_each_leaves_at_its_own_exit() {
+    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
+    let text = Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap();
+    for (leave, visits) in [(1.0, 1), (-1.0, 3)] {
+        let spec = Spec::parse("leaving.ksn", LEAVING).set("leave", leave);
+        let of = LanguageModel::of(spec.compile_one().unwrap().0, &[]).unwrap();
+        let mut model = with_waves(&of);
+        let (by_token, iterations) = of.evaluate_by_token(&model, &text).unwrap();
+        assert_eq!(iterations, f64::from(visits));
+        model.graph_mut().set_exits(false);
+        model.graph_mut().set_steps("body", visits as usize).unwrap();
+        let expected = of.evaluate(&model, &text).unwrap();
+        assert_eq!(by_token.images, expected.images);
+        assert!(
+            (by_token.loss - expected.loss).abs() < 1e-6,
+            "{} is not {}",
+            by_token.loss,
+            expected.loss
+        );
+    }
+    let later = LEAVING.replace("causal = true", "causal = false");
+    let spec = Spec::parse("leaving.ksn", &later).set("leave", 1.0);
+    let of = LanguageModel::of(spec.compile_one().unwrap().0, &[]).unwrap();
+    let error = of.evaluate_by_token(&with_waves(&of), &text).unwrap_err().to_string();
+    assert!(
+        error.starts_with("network `leaving` cannot run token by token: `body.attention"),
+        "{error}"
+    );
+}

@@ -40,6 +40,9 @@ pub struct Options {
     /// Puzzles to solve at a time; those of a batch run until the last has found its exit [default: 50]
     #[arg(long, value_name = "N")]
     batch: Option<NonZeroU32>,
+    /// Predict a text token by token, as generation does, so that each token leaves loops at its own exit
+    #[arg(long)]
+    by_token: bool,
     /// Solve puzzles with all iterations of loops instead of leaving at an exit
     #[arg(long)]
     no_exit: bool,
@@ -80,6 +83,9 @@ pub fn run(program: &dyn Program, options: &Options) -> Done {
     if !matches!(net.task(), Task::Puzzles(_)) && (options.batch.is_some() || options.no_exit) {
         return Err("--batch and --no-exit are for puzzles".into());
     }
+    if !matches!(net.task(), Task::NextToken(_)) && options.by_token {
+        return Err("--by-token is for language models".into());
+    }
     match net.task() {
         Task::Classes(model) => of_images((&*net, model), &kind, &saved, options),
         Task::NextToken(model) => of_text((&*net, model), &kind, &saved, options),
@@ -103,7 +109,7 @@ fn of_text((net, model): (&dyn Net, &dyn LanguageNet), kind: &Kind, saved: &Save
     let tokens = Tokens::load(saved.origin.folder())?;
     let text = Text::open(origin, Vocabulary::Known(tokens))?;
     model.check(&text)?;
-    let evaluation = model.evaluate(&saved.file, &text, options.device)?;
+    let evaluation = model.evaluate(&saved.file, &text, options.by_token, options.device)?;
     check_numbers(&evaluation, &saved.file, "tokens")?;
     show(&evaluation, kind, saved)?;
     Ok(ExitCode::SUCCESS)

@@ -99,11 +99,18 @@ pub trait LanguageNet {
     /// If the text is shorter than a window, or those of the trainer.
     fn train(&self, job: Job<'_, Text>, place: Place) -> Result<Outcome, Box<dyn Error>>;
 
-    /// Evaluates a checkpoint on the validation text, on a device.
+    /// Evaluates a checkpoint on the validation text, on a device; `by_token` predicts token by token, as generation does.
     ///
     /// # Errors
-    /// If the checkpoint cannot be used, the text is shorter than a window, or the device fails.
-    fn evaluate(&self, checkpoint: &Path, text: &Text, place: Place) -> Result<Evaluation, Box<dyn Error>>;
+    /// If the checkpoint cannot be used, the text is shorter than a window, the network cannot run token by token, or the device
+    /// fails.
+    fn evaluate(
+        &self,
+        checkpoint: &Path,
+        text: &Text,
+        by_token: bool,
+        place: Place,
+    ) -> Result<Evaluation, Box<dyn Error>>;
 
     /// Checks that it has all tokens of a text.
     ///
