@@ -5,6 +5,7 @@ use ksdsl::checkpoint::entries;
 use ksdsl::graph::budget::{MemoryBudget, OverBudget, Recomputation, within};
 use ksdsl::graph::{Graph, Parameter, Step};
 use ksdsl::ir::{Network, Port, Shape};
+use ksdsl::spec::Spec;
 use ksdsl_cpu::CpuExec;
 use std::collections::BTreeMap;
 
@@ -132,4 +133,41 @@ fn bits_do_not_depend_on_the_budget() {
         );
     }
     assert!(recomputed > 50, "{recomputed} networks");
+}
+
+/// Within each budget, with less arithmetic the larger it is, and with none if all fits.
+#[test]
+fn more_memory_takes_less_arithmetic() {
+    for (file, name) in [
+        ("se_resnet", "se_resnet"),
+        ("convmixer", "convmixer"),
+        ("nanogpt", "nanogpt"),
+    ] {
+        let path = format!("{}/../examples/nets/{file}.ksn", env!("CARGO_MANIFEST_DIR"));
+        let (network, _) = Spec::read(path)
+            .expect("a file")
+            .network(name)
+            .compile_one()
+            .expect("a network");
+        let mut before = u128::MAX;
+        for percent in 30..=100 {
+            let budget = MemoryBudget::Fraction(f64::from(percent) / 100.0);
+            let found = match within(&network, [16, 2], budget) {
+                Ok(found) => found,
+                Err(over) => {
+                    assert!(over.least > over.bytes && before == u128::MAX, "{name}, {percent} %");
+                    continue;
+                }
+            };
+            assert!(found.bytes <= budget.bytes(found.all_bytes), "{name}, {percent} %");
+            assert!(
+                found.macs <= before,
+                "{name}, {percent} %: {} after {before}",
+                found.macs
+            );
+            assert!(found.more() <= 1.0 / 3.0, "{name}, {percent} %");
+            before = found.macs;
+        }
+        assert_eq!(before, 0, "{name}");
+    }
 }

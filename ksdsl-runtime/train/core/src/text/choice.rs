@@ -26,7 +26,11 @@ impl Choice {
         match self {
             Self::Bytes => Ok(Tokens::bytes()),
             Self::Characters => Tokens::characters(whole.utf8()?),
-            Self::Pairs(size) => Tokens::pairs(&whole.utf8()?[..training], *size),
+            Self::Pairs(size) => {
+                let text = whole.utf8()?.get(..training);
+                // A document may end within a character.
+                Tokens::pairs(text.ok_or_else(|| whole.not_utf8(training))?, *size)
+            }
             Self::File(path) => Tokens::read_tokenizer(path),
         }
     }

@@ -231,7 +231,7 @@ fn documents_are_lines_or_files() {
     );
     let files = folder.path().join("files");
     fs::create_dir(&files).unwrap();
-    for (name, text) in [("a", "one\ntwo"), ("b", "three"), ("c", "four")] {
+    for (name, text) in [("0", ""), ("a", "one\ntwo"), ("b", "three"), ("c", "four")] {
         fs::write(files.join(name), text).unwrap();
     }
     let of = documents(&files).unwrap().documents.unwrap();
@@ -258,9 +258,16 @@ fn documents_that_cannot_be_used_are_refused() {
     fs::write(files.join("a"), b"\xc3").unwrap();
     fs::write(files.join("b"), b"\xa9").unwrap();
     let origin = Origin::Documents(files.clone());
-    let error = Text::open(&origin, Vocabulary::Chosen(&Choice::Characters)).unwrap_err();
-    let expected = format!("`{}` is not UTF-8 from byte 0 on: ", files.join("a").display());
-    assert!(error.to_string().starts_with(&expected), "{error}");
+    let open = |choice| {
+        Text::open(&origin, Vocabulary::Chosen(&choice))
+            .unwrap_err()
+            .to_string()
+    };
+    let expected = |file| format!("`{}` is not UTF-8 from byte 0 on: ", files.join(file).display());
+    let error = open(Choice::Characters);
+    assert!(error.starts_with(&expected("a")), "{error}");
+    #[cfg(feature = "tokenizers")]
+    assert!(open(Choice::Pairs(300)).starts_with(&expected("b")));
     let text = documents(&files).unwrap();
     let error = Windows::of(&Recipe::nanogpt(), &text, 4).unwrap_err().to_string();
     assert_eq!(

@@ -40,6 +40,7 @@ impl Whole {
             self.documents.push(end);
         }
         self.documents.dedup();
+        self.documents.retain(|end| *end > 0);
     }
 
     /// The text, if it is UTF-8.
