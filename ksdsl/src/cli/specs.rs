@@ -293,7 +293,7 @@ impl Net for SpecNet {
         let found = found.map_err(|error| Usage(format!("--budget {budget}: {error}")))?;
         let costs = found.iter().map(|recomputation| {
             format!(
-                "a step takes {} instead of {} and {:.1} % more multiply-adds",
+                "a step takes {} instead of {}, for {:.1} % more multiply-adds",
                 bytes(recomputation.bytes),
                 bytes(recomputation.all_bytes),
                 100.0 * recomputation.more()
