@@ -198,7 +198,10 @@ fn stretches(network: &Network, batch: u64) -> Vec<Stretch> {
         Stretch {
             inner: after.saturating_sub(before + output),
             output,
-            macs: steps[start..end].iter().map(|step| macs(network, step)).sum(),
+            macs: match steps[start..end] {
+                [Node::Loop(of)] => of_last_iterations(network, of),
+                _ => steps[start..end].iter().map(|step| macs(network, step)).sum(),
+            },
             is_loop: matches!(steps[start..end], [Node::Loop(_)]),
             steps: start..end,
         }
@@ -206,19 +209,20 @@ fn stretches(network: &Network, batch: u64) -> Vec<Stretch> {
     places.windows(2).map(stretch).collect()
 }
 
-/// The multiply-adds of a step per image; of a loop, those of the iterations that gradients flow through.
+/// The multiply-adds per image of the iterations of a loop that gradients flow through, which alone are segments.
+fn of_last_iterations(network: &Network, of: &Loop) -> u128 {
+    let with_gradients = of.gradients.map_or(of.most, |last| last.min(of.most));
+    let all = of.scope.nodes.iter().map(|node| macs(network, node)).sum::<u128>();
+    all / u128::from(of.most.max(1)) * u128::from(with_gradients)
+}
+
+/// The multiply-adds of a step per image.
 fn macs(network: &Network, step: &Node) -> u128 {
     let all = |nodes: &[Node]| nodes.iter().map(|node| macs(network, node)).sum::<u128>();
     let of_layer = |id: &usize| Layer::macs(&network.layers[*id]);
     match step {
         Node::Layer(id) => of_layer(id),
-        Node::Scope(scope) => all(&scope.nodes),
-        Node::Loop(Loop {
-            scope, gradients, most, ..
-        }) => {
-            let with_gradients = gradients.map_or(*most, |last| last.min(*most));
-            all(&scope.nodes) / u128::from((*most).max(1)) * u128::from(with_gradients)
-        }
+        Node::Scope(scope) | Node::Loop(Loop { scope, .. }) => all(&scope.nodes),
         Node::Join(join) => {
             let arms = join.arms.iter().map(|arm| all(&arm.nodes)).sum::<u128>();
             arms + join.layer.as_ref().map_or(0, of_layer)

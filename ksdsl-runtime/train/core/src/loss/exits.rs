@@ -8,7 +8,8 @@ use super::{IGNORED, Positions, counted, of_positions};
 /// `exits` has for each position and visit the logit g of the gate and then the logits of the tokens: positions x visits x
 /// (1 + vocabulary). With the gates' probabilities l = sigmoid(g), a token leaves after visit t with the probability
 /// p(t) = l(t) (1 - l(1)) ... (1 - l(t - 1)), and after the last visit with what is left: the last gate does not count. The
-/// gradient is laid out as `exits`. Targets that are [`IGNORED`] do not count. `each` is that of [`token_cross_entropy`](super::token_cross_entropy).
+/// gradient is laid out as `exits`. Targets that are [`IGNORED`] do not count. `each` is that of
+/// [`token_cross_entropy`](super::token_cross_entropy).
 ///
 /// # Panics
 /// If a target is not below `vocabulary`, or the values are no whole number of visits for each target.
