@@ -46,13 +46,8 @@ pub enum TextError {
         /// The positions of a window.
         window: usize,
     },
-    /// There are not two documents, one to train on and one to validate.
-    Documents {
-        /// Where they come from.
-        place: String,
-        /// How many there are.
-        found: usize,
-    },
+    /// This has one document, which cannot be both to train on and to validate.
+    OneDocument(String),
     /// No document of a part, `training` or `validation`, has two tokens.
     NoTargets(&'static str),
     /// A batch is too large.
@@ -132,11 +127,10 @@ impl fmt::Display for TextError {
                 "the {part} text has {found} tokens; the network's windows of {window} need at least {expected}: use more \
                  text or a shorter input"
             ),
-            Self::Documents { place, found } => write!(
+            Self::OneDocument(place) => write!(
                 f,
-                "{place} has {}: expected at least two, to train on the first and validate on the last; each file of a folder, \
-                 or each line of a file, is a document",
-                if *found == 1 { "one document" } else { "no documents" }
+                "{place} has one document: expected at least two, to train on the first and validate on the last; each file of \
+                 a folder, or each line of a file, is a document"
             ),
             Self::NoTargets(part) => write!(
                 f,

@@ -1,11 +1,9 @@
 //! How a language model is judged.
 
 use super::documents::{Span, padded, spans};
-use super::{Text, TextError, windows};
+use super::{Text, TextError};
 use crate::metrics::{Evaluation, Meter};
-use crate::source::TokenBatch;
 use crate::task::TaskError;
-use std::ops::Range;
 
 /// The values of logits that an evaluation holds at once, and the most windows.
 const AT_ONCE: (usize, usize) = (1 << 22, 64);
@@ -48,47 +46,35 @@ impl<'t> HeldOut<'t> {
         let mut meter = Meter::of_text(self.vocabulary, self.text.bytes_per_token);
         let row = self.length * self.vocabulary;
         let at_once = (AT_ONCE.0 / row.max(1)).clamp(1, AT_ONCE.1);
-        for (batch, judged) in self.batches(at_once) {
+        for part in self.windows().chunks(at_once) {
+            let batch = padded(&self.text.validation, part.iter().map(|window| window.0), self.length);
             let logits = logits(&batch.ids)?;
             let rows = logits.chunks_exact(row).zip(batch.targets.chunks_exact(self.length));
-            for ((logits, targets), judged) in rows.zip(judged) {
-                let labels: Vec<usize> = targets[judged.clone()].iter().map(|&target| target as usize).collect();
-                meter.add(
-                    &logits[judged.start * self.vocabulary..judged.end * self.vocabulary],
-                    &labels,
-                );
+            for ((logits, targets), (span, known)) in rows.zip(part) {
+                let judged = *known..span.targets;
+                let logits = &logits[judged.start * self.vocabulary..judged.end * self.vocabulary];
+                let labels: Vec<usize> = targets[judged].iter().map(|&target| target as usize).collect();
+                meter.add(logits, &labels);
             }
         }
         Ok(meter.evaluation())
     }
 
-    /// Windows, at most so many in a batch, with the targets of each that count.
-    fn batches(&self, at_once: usize) -> Vec<(TokenBatch, Vec<Range<usize>>)> {
-        let (tokens, length) = (&self.text.validation, self.length);
+    /// The windows, and how many of the targets of each are those of the one before.
+    fn windows(&self) -> Vec<(Span, usize)> {
+        let length = self.length;
         if let Some(documents) = &self.text.documents {
-            let spans = spans(&documents.validation, length);
-            let batch = |spans: &[Span]| {
-                let judged = spans.iter().map(|span| 0..span.targets).collect();
-                (padded(tokens, spans.iter().copied(), length), judged)
-            };
-            return spans.chunks(at_once).map(batch).collect();
+            let spans = spans(&documents.validation, length).into_iter();
+            return spans.map(|span| (span, 0)).collect();
         }
-        let batch = |part: &[(usize, usize)]| {
-            let judged = part.iter().map(|(_, known)| *known..length).collect();
-            (windows(tokens, part.iter().map(|window| window.0), length), judged)
-        };
-        self.windows().chunks(at_once).map(batch).collect()
-    }
-
-    /// The starts of the windows of a text that is not of documents, and how many of the targets of each are those of the one
-    /// before.
-    fn windows(&self) -> Vec<(usize, usize)> {
         let targets = self.text.validation.len() - 1;
-        let whole = targets / self.length;
-        let mut windows: Vec<(usize, usize)> = (0..whole).map(|window| (window * self.length, 0)).collect();
-        let left = targets % self.length;
+        let of_length = |start| Span { start, targets: length };
+        let mut windows: Vec<(Span, usize)> = (0..targets / length)
+            .map(|window| (of_length(window * length), 0))
+            .collect();
+        let left = targets % length;
         if left > 0 {
-            windows.push((targets - self.length, self.length - left));
+            windows.push((of_length(targets - length), length - left));
         }
         windows
     }

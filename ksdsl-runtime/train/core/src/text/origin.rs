@@ -56,9 +56,8 @@ impl Origin {
         }
         if let Self::Documents(path) = self {
             whole.split_into_documents(!path.is_dir());
-            if let found @ 0..2 = whole.documents.len() {
-                let place = format!("`{}`", path.display());
-                return Err(TextError::Documents { place, found });
+            if whole.documents.len() < 2 {
+                return Err(TextError::OneDocument(format!("`{}`", path.display())));
             }
         }
         Ok(whole)
