@@ -15,7 +15,7 @@ use std::any::TypeId;
 
 /// Least bands of a batch, so that many threads have something to do; of a unit of a slice, which has as
 /// many of them as there are threads; and pixels of each band, for the products.
-const LEAST_OF_BATCH: usize = 16;
+const LEAST_OF_BATCH: usize = 4;
 const LEAST_OF_UNIT: usize = 2;
 const LEAST_PIXELS: usize = 128;
 
@@ -86,10 +86,8 @@ impl<E: CpuReal> Finish<E> for Link<'_, E> {
             .zip(y.chunks_mut(piece * outputs))
             .enumerate()
         {
-            self.product.rows(x, y);
-            if let Some(after) = &self.after {
-                after.finish(first + index * piece, y);
-            }
+            let after = self.after.as_ref().map(|after| after as &dyn Finish<E>);
+            self.product.rows(first + index * piece, x, y, after);
         }
     }
 }

@@ -12,7 +12,7 @@ use super::kernel::{CpuKernel, CpuKernelGradient, Purpose};
 use super::weight_layout::WeightLayout;
 use super::{CpuBuf, depthwise, linear, par, winograd};
 use crate::real::CpuReal;
-use ksdsl_engine::size::ConvSize;
+use ksdsl_engine::size::{Algorithm, ConvSize};
 use std::ops::Range;
 
 /// Elements of one unrolled tile: half a megabyte in `f32`, so that it stays in the L2 cache.
@@ -93,11 +93,16 @@ pub(super) fn forward<E: CpuReal>(
     finish: Option<&dyn Finish<E>>,
 ) -> CpuBuf<E> {
     match method::<E>(&size) {
-        ConvMethod::Pointwise(linear) => linear::forward(linear, x, kernel, bias, finish),
+        ConvMethod::Pointwise(linear) => linear::forward(linear, keeps_kernel(&size), x, kernel, bias, finish),
         ConvMethod::Depthwise => depthwise::forward(&size, x, kernel, bias, finish),
         ConvMethod::Winograd => winograd::forward(&size, x, kernel, bias.map(|bias| &bias[..]), finish),
         ConvMethod::Unrolled => forward_unrolled(&size, x, kernel, bias, finish),
     }
+}
+
+/// Whether the kernel stays as it is after this pass, as far as the size tells: in inference.
+pub(super) fn keeps_kernel(size: &ConvSize) -> bool {
+    size.algorithm != Algorithm::Training
 }
 
 fn forward_unrolled<E: CpuReal>(

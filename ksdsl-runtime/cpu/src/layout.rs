@@ -10,19 +10,25 @@ const BLOCK: usize = 32;
 /// Transposes each of `batch` matrices of `rows` by `cols`.
 fn transpose<E: CpuReal>(batch: usize, rows: usize, cols: usize, x: &[E]) -> CpuBuf<E> {
     let mut y = CpuBuf::scratch(batch * rows * cols);
-    let task = par::rows_per_task(rows * cols);
-    par::for_rows(&mut y, rows * cols, task, |first, part| {
-        for (image, y) in part.chunks_exact_mut(rows * cols).enumerate() {
-            let x = &x[(first + image) * rows * cols..][..rows * cols];
+    let task = par::rows_per_task(rows).next_multiple_of(BLOCK);
+    par::for_rows(&mut y, rows, task, |first, part| {
+        // Columns of one matrix after the other.
+        let (mut first, mut rest) = (first, part);
+        while !rest.is_empty() {
+            let (matrix, from) = (first / cols, first % cols);
+            let count = (cols - from).min(rest.len() / rows);
+            let (y, more) = std::mem::take(&mut rest).split_at_mut(count * rows);
+            let x = &x[matrix * rows * cols + from..];
             for top in (0..rows).step_by(BLOCK) {
-                for left in (0..cols).step_by(BLOCK) {
-                    for col in left..cols.min(left + BLOCK) {
+                for left in (0..count).step_by(BLOCK) {
+                    for col in left..count.min(left + BLOCK) {
                         for row in top..rows.min(top + BLOCK) {
                             y[col * rows + row] = x[row * cols + col];
                         }
                     }
                 }
             }
+            (first, rest) = (first + count, more);
         }
     });
     y

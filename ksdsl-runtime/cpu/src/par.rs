@@ -18,37 +18,48 @@ pub(super) fn rows_per_task(row_len: usize) -> usize {
     ELEMENTS_PER_TASK.div_ceil(row_len.max(1))
 }
 
-/// Rows that are cut into tasks of `task` rows, from first to last.
+/// Rows that are cut into tasks, from first to last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     rows: usize,
-    /// Not zero.
-    task: usize,
+    tasks: usize,
+    /// Rows that stay together, in as equal numbers for each task as there can be; the tasks of [`Cut::new`] have one.
+    piece: usize,
 }
 
 impl Cut {
     /// Tasks of `task` rows, or of one if that is zero.
     pub(super) fn new(rows: usize, task: usize) -> Self {
-        Self {
-            rows,
-            task: task.max(1),
-        }
+        let piece = task.max(1);
+        let tasks = rows.div_ceil(piece);
+        Self { rows, tasks, piece }
+    }
+
+    /// So many tasks, or fewer, of multiples of `piece` rows.
+    pub(super) fn even(rows: usize, tasks: usize, piece: usize) -> Self {
+        let piece = piece.max(1);
+        let tasks = tasks.max(1).min(rows.div_ceil(piece));
+        Self { rows, tasks, piece }
     }
 
     /// Most rows of a task.
     pub(super) fn task(self) -> usize {
-        self.task
+        self.pieces().div_ceil(self.tasks.max(1)) * self.piece
     }
 
     /// The number of tasks.
     pub(super) fn tasks(self) -> usize {
-        self.rows.div_ceil(self.task)
+        self.tasks
+    }
+
+    fn pieces(self) -> usize {
+        self.rows.div_ceil(self.piece)
     }
 
     /// The rows of a task.
-    fn range(self, task: usize) -> Range<usize> {
-        let first = task * self.task;
-        first..self.rows.min(first + self.task)
+    pub(super) fn range(self, task: usize) -> Range<usize> {
+        let start = |task: usize| (task * self.pieces() / self.tasks * self.piece).min(self.rows);
+        start(task)..start(task + 1)
     }
 }
 
@@ -190,19 +201,38 @@ pub(super) fn sum_parts<E: CpuReal>(
 mod tests {
     use super::Cut;
 
+    fn check(rows: usize, cut: Cut) -> Vec<usize> {
+        let ranges: Vec<_> = (0..cut.tasks()).map(|index| cut.range(index)).collect();
+        let mut next = 0;
+        for range in &ranges {
+            assert_eq!(range.start, next);
+            assert!(!range.is_empty() && range.len() <= cut.task());
+            next = range.end;
+        }
+        assert_eq!(next, rows);
+        ranges.iter().map(|range| range.len()).collect()
+    }
+
     /// Every row once and in order; no task of more rows than said, and none empty.
     #[test]
     fn cuts_follow_one_another() {
         for rows in 0..40 {
             for task in 0..45 {
                 let cut = Cut::new(rows, task);
-                let mut next = 0;
-                for range in (0..cut.tasks()).map(|index| cut.range(index)) {
-                    assert_eq!(range.start, next);
-                    assert!(!range.is_empty() && range.len() <= task.max(1));
-                    next = range.end;
-                }
-                assert_eq!(next, rows);
+                assert!(check(rows, cut).iter().all(|&len| len <= task.max(1)));
+            }
+        }
+    }
+
+    /// As many tasks as were asked for if there are pieces for them, which differ by a piece at most.
+    #[test]
+    fn even_cuts_differ_by_one_piece() {
+        for rows in 1..60_usize {
+            for (tasks, piece) in (1..10).flat_map(|tasks| [1, 6].map(|piece| (tasks, piece))) {
+                let lens = check(rows, Cut::even(rows, tasks, piece));
+                assert_eq!(lens.len(), tasks.min(rows.div_ceil(piece)));
+                let pieces = lens.iter().map(|len| len.div_ceil(piece));
+                assert!(pieces.clone().max() <= pieces.min().map(|least| least + 1));
             }
         }
     }

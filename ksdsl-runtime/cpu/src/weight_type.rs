@@ -50,7 +50,7 @@ impl WeightType {
     /// each. Kernels that are small are read in `f32` whatever their type.
     pub fn bytes(self, outputs: usize, terms: usize) -> u64 {
         let [values, channels] = [outputs.saturating_mul(terms), outputs].map(|count| count as u64);
-        match (self, way::<f32>(1, terms, outputs)) {
+        match (self, way::<f32>(1, terms, outputs, true)) {
             (Self::Bf16, Way::Row) => 2 * values,
             (Self::Int8, Way::Row) => values + 4 * channels,
             _ => 4 * values,

@@ -11,6 +11,7 @@ mod lines;
 mod rows;
 pub(super) mod scratch;
 mod small;
+mod small_strided;
 mod small_weight;
 mod strided;
 #[cfg(test)]

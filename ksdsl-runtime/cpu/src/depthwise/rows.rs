@@ -126,16 +126,18 @@ fn band_len(output: &MapSize, cut: Cut) -> usize {
     cut.task().min(output.height) * output.width * output.channels
 }
 
-/// How [`for_bands`] cuts the rows of all images; by the rows of `unit` images, if given.
+/// How [`for_bands`] cuts the rows of all images; by the rows of `unit` images, if given. An even number of tasks of as many
+/// rows, or one: so two threads have as much to do each.
 pub(super) fn bands(output: &MapSize, taps: usize, unit: Option<usize>) -> Cut {
     let rows = unit.unwrap_or(output.batch) * output.height;
-    let task = par::rows_per_task(output.width * output.channels * taps).max(band(rows).min(output.height));
-    Cut::new(output.batch * output.height, task)
-}
-
-/// Rows of a band of `rows` in all: fewer than usual where that gives a task to a second thread.
-fn band(rows: usize) -> usize {
-    rows.div_ceil(2).next_multiple_of(4).min(BAND)
+    let least = par::rows_per_task(output.width * output.channels * taps);
+    let tasks = rows.div_ceil(least.max(BAND.min(output.height)));
+    let tasks = tasks
+        .max(rows.div_ceil(least).min(2))
+        .next_multiple_of(2)
+        .min(rows.div_ceil(least));
+    let units = unit.map_or(1, |unit| output.batch.div_ceil(unit.max(1)));
+    Cut::even(output.batch * output.height, tasks * units, 1)
 }
 
 /// Computes all of `y`.

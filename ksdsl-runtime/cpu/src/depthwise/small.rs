@@ -1,10 +1,12 @@
-//! Depthwise convolutions of 1x1, 3x3 and 5x5 with stride 1 in `f32`, straight from the map.
+//! Depthwise convolutions of 1x1, 3x3 and 5x5 with stride 1, and of 3x3 and 5x5 with stride 2, in `f32`, straight from the
+//! map.
 //!
 //! Copying a map into planes (see [`super::lines`]) costs as much as nine taps. Here a vector of
 //! channels walks along some output rows at once. Each source pixel is loaded once for all of them,
 //! goes into the sums of all outputs that it has a part in, and these move on by one pixel at each
-//! step: `R` rows of a 3x3 kernel take `R + 2` loads for `9 R` multiply-adds. Left and right of the
-//! map there is nothing to load; rows above and below it are rows of zeros.
+//! step: `R` rows of a 3x3 kernel take `R + 2` loads for `9 R` multiply-adds. With stride 2 the outputs of a column are
+//! computed one after the other ([`super::small_strided`]). Left and right of the map there is nothing to load; rows above
+//! and below it are rows of zeros.
 //!
 //! Along a row the pixels of some channels lie far apart, which no CPU foresees. So the rows that come
 //! next are requested meanwhile, line by line as they lie in memory.
@@ -18,10 +20,17 @@ use crate::simd::{Lanes, Level, Operation, prefetch, prefetch_to_l2};
 use ksdsl_engine::size::ConvSize;
 
 /// The prefetch distance, in pixels.
-const AHEAD: usize = 3;
+pub(super) const AHEAD: usize = 3;
 
-/// Whether a convolution, and its gradients, can be computed this way.
+/// Whether a convolution can be computed this way.
 pub(super) fn takes(size: &ConvSize) -> bool {
+    let window = &size.window;
+    let small = window.kernel == [3, 3] || window.kernel == [5, 5];
+    takes_gradients(size) || (small && window.stride == [2, 2] && window.dilation == [1, 1])
+}
+
+/// Whether its gradients can.
+pub(super) fn takes_gradients(size: &ConvSize) -> bool {
     let window = &size.window;
     // Pixel by pixel, without a border.
     let pixels = window.kernel == [1, 1] && window.pad == [0, 0] && size.input == size.output;
@@ -34,11 +43,14 @@ const LARGE: usize = 1 << 20;
 
 /// Whether this way is faster than that by planes, measured in paired runs on one core
 /// (`depthwise::tests::small_against_planes`). Not so: 5x5 with 16 registers, where each weight is read
-/// for one row of outputs alone; single pixels without vectors; and large maps with AVX2, of whose lines
-/// a vector takes but half, so that they come from memory twice.
+/// for one row of outputs alone (with stride 2 only without vectors); single pixels without vectors; and large maps with
+/// AVX2, of whose lines a vector takes but half, so that they come from memory twice (not with stride 2, where the planes
+/// take longer).
 pub(super) fn pays(level: Level, size: &ConvSize) -> bool {
+    let strided = size.window.stride != [1, 1];
     let not = match (level, size.window.kernel[0]) {
-        (Level::Portable, kernel) => kernel == 1,
+        (Level::Portable, kernel) => kernel == 1 || (kernel == 5 && strided),
+        (Level::Avx2, _) if strided => false,
         (Level::Avx2, kernel) => kernel == 5 || (kernel == 3 && size.input.len() > LARGE),
         (Level::Avx512, _) => false,
     };
@@ -48,7 +60,7 @@ pub(super) fn pays(level: Level, size: &ConvSize) -> bool {
 /// The same for the weight gradient.
 pub(super) fn weight_pays(level: Level, size: &ConvSize) -> bool {
     let not = level != Level::Avx512 && size.window.kernel != [1, 1] && size.input.len() > LARGE;
-    takes(size) && !not
+    takes_gradients(size) && !not
 }
 
 /// Values of a row of zeros beside the map.
@@ -90,13 +102,17 @@ impl Operation for Band<'_, '_> {
         let mut row = 0;
         while row < self.count {
             let left = self.count - row;
-            row += match self.conv.kernel[0] {
-                1 => self.pixels::<V>(),
-                3 if V::MANY && left >= 4 => self.rows::<V, 3, 4, 6>(row),
-                3 if left >= 2 => self.rows::<V, 3, 2, 4>(row),
-                3 => self.rows::<V, 3, 1, 3>(row),
-                _ if V::MANY && left >= 2 => self.rows::<V, 5, 2, 6>(row),
-                _ => self.rows::<V, 5, 1, 5>(row),
+            row += match (self.conv.kernel[0], self.conv.stride[0]) {
+                (1, _) => self.pixels::<V>(),
+                (3, 1) if V::MANY && left >= 4 => self.rows::<V, 3, 4, 6, 1>(row),
+                (3, 1) if left >= 2 => self.rows::<V, 3, 2, 4, 1>(row),
+                (3, 1) => self.rows::<V, 3, 1, 3, 1>(row),
+                (3, _) if left >= 2 => self.rows::<V, 3, 2, 5, 2>(row),
+                (3, _) => self.rows::<V, 3, 1, 3, 2>(row),
+                (_, 1) if V::MANY && left >= 2 => self.rows::<V, 5, 2, 6, 1>(row),
+                (_, 1) => self.rows::<V, 5, 1, 5, 1>(row),
+                _ if left >= 2 => self.rows::<V, 5, 2, 7, 2>(row),
+                _ => self.rows::<V, 5, 1, 5, 2>(row),
             };
         }
     }
@@ -105,9 +121,12 @@ impl Operation for Band<'_, '_> {
 impl Band<'_, '_> {
     /// `R` output rows from `row` of the band on, which read `S` rows. Returns `R`.
     #[inline(always)]
-    fn rows<V: Lanes, const K: usize, const R: usize, const S: usize>(&mut self, row: usize) -> usize {
+    fn rows<V: Lanes, const K: usize, const R: usize, const S: usize, const STRIDE: usize>(
+        &mut self,
+        row: usize,
+    ) -> usize {
         let (conv, channels) = (self.conv, self.conv.input.channels);
-        let from = (self.row + row).cast_signed() + conv.origin[0];
+        let from = ((self.row + row) * STRIDE).cast_signed() + conv.origin[0];
         let rows: [&[f32]; S] = std::array::from_fn(|s| {
             source_row(
                 self.image,
@@ -119,6 +138,13 @@ impl Band<'_, '_> {
         let y_len = conv.output.width * channels;
         let next = source_row(self.image, conv.input.width * channels, from + S.cast_signed(), &[]);
         let mut ahead = [next.as_ptr(), self.y.as_ptr().wrapping_add((row + R) * y_len)];
+        // Steps of a walk, and what it asks for in each.
+        let steps = if STRIDE == 1 {
+            conv.output.width + K - 1
+        } else {
+            conv.output.width
+        };
+        let asked = [STRIDE * STRIDE * R * V::LANES, R * V::LANES];
         for channel in (0..channels).step_by(V::LANES) {
             let walk = Walk {
                 ahead,
@@ -132,13 +158,14 @@ impl Band<'_, '_> {
             // SAFETY: below `Level::run`. The rows, those of `y` too, are whole and start at the
             // block's channels; the kernel and the bias of the block are there.
             unsafe {
-                if walk.lanes == V::LANES {
-                    walk.run::<V, K, R, true>();
-                } else {
-                    walk.run::<V, K, R, false>();
+                match (STRIDE, walk.lanes == V::LANES) {
+                    (1, true) => walk.run::<V, K, R, true>(),
+                    (1, false) => walk.run::<V, K, R, false>(),
+                    (_, true) => walk.run_strided::<V, K, R, STRIDE, true>(),
+                    (_, false) => walk.run_strided::<V, K, R, STRIDE, false>(),
                 }
             }
-            ahead = ahead.map(|at| at.wrapping_add((conv.output.width + K - 1) * R * V::LANES));
+            ahead = [0, 1].map(|which| ahead[which].wrapping_add(steps * asked[which]));
         }
         R
     }
@@ -182,16 +209,16 @@ pub(super) fn ask_for<const N: usize>(places: [*const f32; N], len: usize) {
 }
 
 /// One block of channels of some output rows; the pointers are to its channels.
-struct Walk<'a, const S: usize> {
-    conv: &'a Convolution<'a>,
-    rows: [*const f32; S],
+pub(super) struct Walk<'a, const S: usize> {
+    pub(super) conv: &'a Convolution<'a>,
+    pub(super) rows: [*const f32; S],
     /// What comes after these rows, of the map and of the output; only asked for, never read.
-    ahead: [*const f32; 2],
+    pub(super) ahead: [*const f32; 2],
     /// `[ky][kx][lane]`.
-    weight: *const f32,
-    bias: *const f32,
-    y: *mut f32,
-    lanes: usize,
+    pub(super) weight: *const f32,
+    pub(super) bias: *const f32,
+    pub(super) y: *mut f32,
+    pub(super) lanes: usize,
 }
 
 impl<const S: usize> Walk<'_, S> {

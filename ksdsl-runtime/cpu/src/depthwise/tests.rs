@@ -92,7 +92,11 @@ fn forms(level: Level, size: &ConvSize, weight: &[f32]) -> Vec<[Form; 2]> {
     }
     if small::takes(size) {
         let small = |places: Vec<usize>| form(Way::Small(blocks(lanes, taps, weight, &places)));
-        all.push([small((0..taps).collect()), small((0..taps).rev().collect())]);
+        let backward = match small::takes_gradients(size) {
+            true => small((0..taps).rev().collect()),
+            false => form(Way::Strided(strided::weights(lanes, size, weight))),
+        };
+        all.push([small((0..taps).collect()), backward]);
     }
     if toom::takes(&size.window) {
         let toom = |rotated, places: Vec<usize>| {
@@ -134,7 +138,7 @@ fn against_the_oracle(size: &ConvSize, rng: &mut Rng) -> [f64; 3] {
             let dx = to_nchw(size.input, &dx);
             worst[1] = worst[1].max(check(level, size, &dx, &want_dx, f64::MIN_POSITIVE));
         }
-        if small::takes(size) {
+        if small::takes_gradients(size) {
             let mut dweight = before.clone();
             small_weight::backward(level, size, &x, &dy, &mut dweight);
             worst[2] = worst[2].max(check(level, size, &dweight, &want_dw, start));
@@ -174,6 +178,30 @@ fn every_remainder_matches_the_oracle() {
         against_the_oracle(&size, &mut rng)
     });
     report("remainders", errors);
+}
+
+/// The windows of the convolutions that halve a map, with all paddings: every rest of rows, every border.
+#[test]
+fn halving_matches_the_oracle() {
+    let mut rng = Rng(SplitMix64(5));
+    let sizes = (1..=12).flat_map(|side| [(side, 3), (side, 5)]);
+    let sizes = sizes.flat_map(|(side, kernel)| (0..=kernel).map(move |pad| (side, kernel, pad)));
+    let sizes = sizes.filter_map(|(side, kernel, pad)| {
+        let input = MapSize {
+            batch: 2,
+            height: side,
+            width: 13 - side,
+            channels: [1, 15, 16, 40][(side + pad) % 4],
+        };
+        let window = Window {
+            kernel: [kernel; 2],
+            stride: [2; 2],
+            pad: [pad; 2],
+            dilation: [1; 2],
+        };
+        sized(input, window, [0; 2])
+    });
+    report("halving", sizes.map(|size| against_the_oracle(&size, &mut rng)));
 }
 
 /// Random strides, dilations, paddings (wider than the window too) and longer outputs.
@@ -351,8 +379,11 @@ fn small_against_planes() {
         (2, 28, 96),
         (8, 32, 32),
     ];
-    for (kernel, (batch, side, channels)) in [1, 3, 5].into_iter().flat_map(|k| maps.map(|map| (k, map))) {
-        let size = same(batch, side, channels, kernel);
+    let windows = [(1, 1), (3, 1), (5, 1), (3, 2), (5, 2)];
+    for ((kernel, stride), (batch, side, channels)) in windows.into_iter().flat_map(|k| maps.map(|map| (k, map))) {
+        let mut size = same(batch, side, channels, kernel);
+        size.window.stride = [stride; 2];
+        let size = sized(size.input, size.window, [0; 2]).unwrap();
         let mut rng = Rng(SplitMix64(8));
         let (x, dy) = (rng.values(size.input.len()), rng.values(size.output.len()));
         let weight = rng.values(size.input.channels * taps(&size));
@@ -360,11 +391,16 @@ fn small_against_planes() {
         let [mut dw, mut dv] = [0; 2].map(|_| weight.clone());
         for level in Level::available() {
             let forms = forms(level, &size, &weight);
-            let [planes, small] = [1, 2].map(|way: usize| &forms[way]);
+            let [planes, small] = [1, 2].map(|way: usize| &forms[way - (stride - 1)]);
             let forward = paired(
                 || forward_with(&planes[0], &size, &x, None, Some(&mut y), None),
                 || forward_with(&small[0], &size, &x, None, Some(&mut z), None),
             );
+            print!("{kernel}x{kernel} by {stride} {batch}x{side}x{side}x{channels} {level:?}: forward {forward}");
+            if stride > 1 {
+                println!();
+                continue;
+            }
             let data = paired(
                 || backward_data_with(&planes[1], &size, &dy, &mut y, None),
                 || backward_data_with(&small[1], &size, &dy, &mut z, None),
@@ -373,10 +409,7 @@ fn small_against_planes() {
                 || weight::backward_by(false, level, &size, &x, &dy, &mut dw),
                 || small_weight::backward(level, &size, &x, &dy, &mut dv),
             );
-            println!(
-                "{kernel}x{kernel} {batch}x{side}x{side}x{channels} {level:?}: \
-                 forward {forward}, data {data}, weight {weight}"
-            );
+            println!(", data {data}, weight {weight}");
         }
     }
 }

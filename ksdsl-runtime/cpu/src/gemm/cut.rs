@@ -3,7 +3,7 @@
 //!
 //! Each value of a product is the same sum in the same order as in [`super::product`], so has the same bits.
 
-use super::super::par::Start as Place;
+use super::super::par::{Cut as Tasks, Start as Place};
 use super::super::simd::Level;
 use super::super::{CpuBuf, threads};
 use super::panels::{Aligned, Shape, panel_width};
@@ -82,12 +82,8 @@ impl<'a> Cut<'a> {
     }
 
     /// Calls `body` with the ranges of columns of the tasks, in parallel, at the level in force.
-    fn for_each(&self, step: usize, body: impl Fn(Range<usize>) + Sync) {
-        let step = step.max(1);
-        threads::for_each(self.cols.div_ceil(step), &|task| {
-            let columns = task * step..self.cols.min((task + 1) * step);
-            self.level.scope(|| body(columns));
-        });
+    fn for_each(&self, tasks: Tasks, body: impl Fn(Range<usize>) + Sync) {
+        threads::for_each(tasks.tasks(), &|task| self.level.scope(|| body(tasks.range(task))));
     }
 
     /// Runs the product of some terms with these columns, which are `b`.
@@ -118,32 +114,45 @@ fn single<E: CpuReal>(values: &[E]) -> &[f32] {
     E::f32s(values).unwrap_or_else(|| unreachable!("only `f32` is cut"))
 }
 
-/// `c = start + a b`, whose rows are contiguous, in tasks of so many columns, whole panels.
+/// `c = start + a b`, whose rows are contiguous, in at most so many tasks of about as many columns, whole vectors.
 pub(in super::super) fn product_by_columns<E: CpuReal>(
     c: &mut [E],
     start: Start<'_, E>,
     a: Mat<'_, E>,
     b: &Packed<E>,
-    step: usize,
+    tasks: usize,
 ) {
     let Storage::Panels(shape, panels) = &b.storage else {
         unreachable!("only `f32` is cut")
     };
     let cut = Cut::new(c, start, a, [b.rows, b.cols]);
-    let width = panel_width(shape.level);
-    cut.for_each(step.next_multiple_of(width), |columns| {
+    let (width, lanes) = (panel_width(shape.level), shape.level.lanes());
+    let tasks = Tasks::even(b.cols, tasks, lanes);
+    cut.for_each(tasks, |columns| {
         let all = shape.columns(panels.as_ptr());
         for terms in parts(b.rows, TERMS) {
-            // SAFETY: these panels are inside the factor, and no other task has their columns.
-            unsafe {
-                let b = Columns {
-                    start: all.start.add(columns.start / width * all.panel),
-                    count: columns.len(),
-                    all: b.cols - columns.start,
-                    skip: terms.start,
-                    ..all
+            let mut next = columns.start;
+            while next < columns.end {
+                // A part of a panel, or all that are whole.
+                let (panel, first) = (next / width, next % width);
+                let stored = width.min(b.cols - panel * width).next_multiple_of(lanes);
+                let (end, step) = match first {
+                    0 if columns.end - next >= width => (columns.end / width * width, None),
+                    _ => (columns.end.min((panel + 1) * width), Some(stored)),
                 };
-                cut.run(terms, columns.start, b);
+                // SAFETY: these panels are inside the factor, and no other task has their columns.
+                unsafe {
+                    let b = Columns {
+                        start: all.start.add(panel * all.panel + first),
+                        count: end - next,
+                        all: b.cols - next,
+                        skip: terms.start,
+                        step,
+                        ..all
+                    };
+                    cut.run(terms.clone(), next, b);
+                }
+                next = end;
             }
         }
     });
@@ -166,7 +175,7 @@ pub(in super::super) fn product_packing<E: CpuReal>(
     assert!(b.fits() && b.col_stride == 1, "unfit factors of a product");
     let values = single(b.values);
     let cut = Cut::new(c, start, a, [b.rows, b.cols]);
-    cut.for_each(step, |columns| {
+    cut.for_each(Tasks::new(b.cols, step), |columns| {
         let shape = |rows: usize, cols: usize| Shape {
             level: cut.level,
             rows,
@@ -210,7 +219,7 @@ pub(in super::super) fn product_transposed<E: CpuReal>(
     if rows == 0 {
         return;
     }
-    cut.for_each(step, |columns| {
+    cut.for_each(Tasks::new(b.rows, step), |columns| {
         let mut transposed = CpuBuf::<f32>::scratch(step * rows);
         let transposed = &mut transposed[..columns.len() * rows];
         let first = cut.first(columns.clone(), transposed);

@@ -25,7 +25,7 @@ pub(super) use narrow::Narrow;
 pub(super) use panels::{Aligned, Shape};
 pub(super) use row::{narrow_row_product, row_product, row_scratch};
 use tile::{Columns, Init, Product};
-pub(super) use tile::{Rows, Terms};
+pub(super) use tile::{ROWS, Rows, Terms};
 pub(super) use transposed::{
     add_gathered, add_transposed, gathered_scratch, product_of_transposed, transposed_scratch,
 };

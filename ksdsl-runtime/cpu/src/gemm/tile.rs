@@ -12,7 +12,7 @@ pub(super) const RUN: usize = 128;
 const AHEAD: usize = 1024;
 
 /// Most rows of a tile.
-pub(super) const ROWS: usize = 6;
+pub(in super::super) const ROWS: usize = 6;
 
 /// Runs `body` for each row of a tile, the row being a constant: the compiler does not unroll loops
 /// around as many vectors as AVX-512 has, and an array indexed by a variable is not kept in registers.

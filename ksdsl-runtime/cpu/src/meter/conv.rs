@@ -7,7 +7,7 @@ use crate::depthwise::scratch::{self as depthwise, Scratch, WeightScratch};
 use crate::fused::Columns;
 use crate::gemm::{packed_room, packing_scratch, row_scratch, transposed_room, transposed_scratch};
 use crate::kernel::Purpose;
-use crate::linear::Way;
+use crate::linear::{GradientCut, Way};
 use crate::winograd::scratch as winograd;
 use crate::{im2col, implicit, linear, par};
 use ksdsl_engine::exec::{ConvLink, ConvTail};
@@ -55,7 +55,7 @@ impl Meter {
     /// The output of a convolution.
     pub(super) fn forward(&self, size: &ConvSize, kernel: &MeterKernel, finish: Finish) -> MeterBuf {
         let (y, tasks) = match method::<f32>(size) {
-            ConvMethod::Pointwise(size) => self.linear(&size, kernel, false),
+            ConvMethod::Pointwise(linear) => self.linear(&linear, kernel, false, conv::keeps_kernel(size)),
             ConvMethod::Depthwise => {
                 self.depthwise_form(size, kernel, false);
                 let y = self.values(size.output.len());
@@ -82,7 +82,7 @@ impl Meter {
     /// The gradient with respect to the input.
     pub(super) fn backward_data(&self, size: &ConvSize, kernel: &MeterKernel) -> MeterBuf {
         match method::<f32>(size) {
-            ConvMethod::Pointwise(size) => self.linear(&size, kernel, true).0,
+            ConvMethod::Pointwise(size) => self.linear(&size, kernel, true, false).0,
             ConvMethod::Depthwise => {
                 self.depthwise_form(size, kernel, true);
                 let dx = self.values(size.input.len());
@@ -127,21 +127,22 @@ impl Meter {
     }
 
     /// The output of a linear layer, or its input gradient, and the tasks that finish it.
-    fn linear(&self, size: &LinearSize, kernel: &MeterKernel, backward: bool) -> (MeterBuf, usize) {
+    fn linear(&self, size: &LinearSize, kernel: &MeterKernel, backward: bool, kept: bool) -> (MeterBuf, usize) {
         let LinearSize { rows, inputs, outputs } = *size;
         let [terms, columns] = if backward { [outputs, inputs] } else { [inputs, outputs] };
-        let way = linear::way::<f32>(rows, terms, columns);
+        let way = linear::way::<f32>(rows, terms, columns, kept);
         if !matches!(way, Way::Direct(_)) {
             self.linear_form(size, kernel, backward);
         }
         let y = self.values(rows * columns);
-        let task = match way {
-            Way::Rows(task) => task,
+        let finish = rows.div_ceil(linear::finish_rows(columns));
+        let tasks = match way {
+            Way::Rows(cut) => cut.tasks(),
             Way::Row => {
                 let _sums = self.values(row_scratch(LEVEL, [terms, columns]));
-                linear::finish_rows(columns)
+                finish
             }
-            Way::Columns(_) => linear::finish_rows(columns),
+            Way::Columns(_) => finish,
             Way::Direct(step) => {
                 let [left, of_task] = match backward {
                     false => transposed_room(LEVEL, [rows, terms], step),
@@ -149,19 +150,21 @@ impl Meter {
                 };
                 let _left = self.values(left);
                 self.tasks([of_task], columns.div_ceil(step));
-                linear::finish_rows(columns)
+                finish
             }
         };
-        (y, rows.div_ceil(task))
+        (y, tasks)
     }
 
     fn linear_weight(&self, size: &LinearSize, gradient: &mut MeterKernelGradient) {
         gradient.plain(self);
         let LinearSize { rows, inputs, outputs } = *size;
         let product = |rows| transposed_scratch(LEVEL, rows, outputs, [inputs, inputs]);
-        match linear::gradient_part(size) {
-            Some(part) => drop(self.sum_parts(par::parts(rows, part), gradient.len(), product(part.min(rows)))),
-            None => self.tasks(product(rows), outputs.div_ceil(linear::product_rows(outputs))),
+        match linear::gradient_cut(size) {
+            GradientCut::Parts(part) => {
+                drop(self.sum_parts(par::parts(rows, part), gradient.len(), product(part.min(rows))))
+            }
+            GradientCut::Outputs(task) => self.tasks(product(rows), outputs.div_ceil(task)),
         }
     }
 
