@@ -1,7 +1,9 @@
-//! A depthwise convolution fused with the pointwise convolution after it, in inference, a band of rows at a time.
+//! A depthwise convolution fused with the pointwise convolutions after and before it, in inference, a band of rows at a time.
 //!
-//! The map between both is made in the cache, used there and forgotten: one by one, it would be written
+//! The maps between them are made in the cache, used there and forgotten: one by one, they would be written
 //! to and read from memory (or the caches that the cores share).
+
+pub(super) mod strips;
 
 use super::conv_method::{ConvMethod, method};
 use super::finish::Finish;
@@ -19,52 +21,109 @@ const LEAST_OF_BATCH: usize = 4;
 const LEAST_OF_UNIT: usize = 2;
 const LEAST_PIXELS: usize = 128;
 
-/// The second as a linear layer, if both can be fused.
-pub(super) fn links<E: CpuReal>(first: &ConvSize, second: &ConvSize) -> Option<LinearSize> {
-    match (method::<E>(first), method::<E>(second)) {
-        (ConvMethod::Depthwise, ConvMethod::Pointwise(linear)) if TypeId::of::<E>() == TypeId::of::<f32>() => {
-            Some(linear)
-        }
-        _ => None,
-    }
+/// The linear layers around a depthwise convolution that is fused with them.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    pub(super) expand: Option<LinearSize>,
+    pub(super) project: Option<LinearSize>,
 }
 
-/// Whether fusing is faster than running one convolution after the other.
-pub(super) fn pays<E: CpuReal>(first: &ConvSize, second: &ConvSize) -> bool {
-    let least = if first.unit.is_some() {
+/// What convolutions of these sizes are, if they can be fused.
+pub(super) fn around<E: CpuReal>(sizes: &[ConvSize]) -> Option<Around> {
+    if TypeId::of::<E>() != TypeId::of::<f32>() {
+        return None;
+    }
+    let (expand, project) = match *sizes {
+        [depthwise, project] => match (method::<E>(&depthwise), method::<E>(&project)) {
+            (ConvMethod::Depthwise, ConvMethod::Pointwise(project)) => (None, Some(project)),
+            (ConvMethod::Pointwise(expand), ConvMethod::Depthwise) => (Some((expand, project)), None),
+            _ => return None,
+        },
+        [expand, depthwise, project] => match (method::<E>(&expand), method::<E>(&depthwise), method::<E>(&project)) {
+            (ConvMethod::Pointwise(expand), ConvMethod::Depthwise, ConvMethod::Pointwise(project)) => {
+                (Some((expand, depthwise)), Some(project))
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    if expand.is_some_and(|(_, depthwise)| !strips::takes(&depthwise)) {
+        return None;
+    }
+    let expand = expand.map(|(expand, _)| expand);
+    Some(Around { expand, project })
+}
+
+/// Whether fusing is faster than running the last convolution after the others.
+pub(super) fn pays<E: CpuReal>(sizes: &[ConvSize]) -> bool {
+    let Some(around) = around::<E>(sizes) else {
+        return false;
+    };
+    let depthwise = sizes[usize::from(around.expand.is_some())].for_rules();
+    let least = if depthwise.unit.is_some() {
         LEAST_OF_UNIT
     } else {
         LEAST_OF_BATCH
     };
-    let [tasks, pixels] = depthwise::tasks(&first.for_rules());
-    links::<E>(first, second).is_some() && tasks >= least && pixels >= LEAST_PIXELS
+    let [tasks, pixels] = depthwise::tasks(&depthwise);
+    let is_large = around.expand.is_none() || strips::pays(&depthwise);
+    tasks >= least && pixels >= LEAST_PIXELS && is_large
 }
 
-/// The output of `second`, which is this linear layer over the pixels: both are [`links`].
+/// The output of the last of these convolutions, which are `around` a depthwise one.
 pub(super) fn forward<E: CpuReal>(
-    linear: LinearSize,
+    around: Around,
     x: &CpuBuf<E>,
-    first: ConvLink<'_, CpuBuf<E>, CpuKernel<E>>,
-    second: ConvLink<'_, CpuBuf<E>, CpuKernel<E>>,
+    links: &[ConvLink<'_, CpuBuf<E>, CpuKernel<E>>],
 ) -> CpuBuf<E> {
-    let product = linear::Forward::new(linear, second.kernel, second.bias);
-    let mut y = CpuBuf::scratch(second.size.output.len());
-    let link = Link {
-        before: tail::finish(first.size.output.channels, first.tail),
-        after: tail::finish(linear.outputs, second.tail),
-        product,
-        y: Start(y.as_mut_ptr()),
-        rows: linear.rows,
+    let (Some(last), Some(depthwise)) = (links.last(), links.get(usize::from(around.expand.is_some()))) else {
+        return x.clone();
     };
-    depthwise::forward_through(&first.size, x, first.kernel, first.bias, &link);
+    let project = around.project.map(|linear| Linear::new(linear, last));
+    let mut y = CpuBuf::scratch(last.size.output.len());
+    let link = Link {
+        before: tail::finish(depthwise.size.output.channels, depthwise.tail),
+        project,
+        y: Start(y.as_mut_ptr()),
+        rows: last.size.output.rows(),
+    };
+    match around.expand {
+        Some(expand) => strips::forward(&Linear::new(expand, &links[0]), x, depthwise, &link),
+        None => depthwise::forward_through(&depthwise.size, x, depthwise.kernel, depthwise.bias, &link),
+    }
     y
 }
 
-/// What becomes of the pieces of the first convolution's output.
-struct Link<'a, E: CpuReal> {
-    before: Option<Affine<'a, E>>,
+/// A pointwise convolution with what follows it.
+pub(super) struct Linear<'a, E: CpuReal> {
     product: linear::Forward<'a, E>,
-    after: Option<Affine<'a, E>>,
+    tail: Option<Affine<'a, E>>,
+}
+
+impl<'a, E: CpuReal> Linear<'a, E> {
+    fn new(size: LinearSize, link: &ConvLink<'a, CpuBuf<E>, CpuKernel<E>>) -> Self {
+        Self {
+            product: linear::Forward::new(size, link.kernel, link.bias),
+            tail: tail::finish(size.outputs, link.tail),
+        }
+    }
+
+    /// The pixels `y` from `first` on, of `x`.
+    pub(super) fn run(&self, first: usize, x: &[E], y: &mut [E]) {
+        let LinearSize { inputs, outputs, .. } = self.product.size();
+        let tail = self.tail.as_ref().map(|tail| tail as &dyn Finish<E>);
+        let piece = linear::MOST_ROWS;
+        let pieces = x.chunks(piece * inputs).zip(y.chunks_mut(piece * outputs));
+        for (index, (x, y)) in pieces.enumerate() {
+            self.product.rows(first + index * piece, x, y, tail);
+        }
+    }
+}
+
+/// What becomes of the pieces of the depthwise convolution's output.
+pub(super) struct Link<'a, E: CpuReal> {
+    before: Option<Affine<'a, E>>,
+    project: Option<Linear<'a, E>>,
     /// Of `rows` rows.
     y: Start<E>,
     rows: usize,
@@ -75,19 +134,48 @@ impl<E: CpuReal> Finish<E> for Link<'_, E> {
         if let Some(before) = &self.before {
             before.finish(first, pixels);
         }
-        let LinearSize { inputs, outputs, .. } = self.product.size();
-        let rows = pixels.len() / inputs;
-        assert!(first + rows <= self.rows, "pixels beyond the map");
-        // SAFETY: inside the output, and of these pixels, which no other task has.
-        let y = unsafe { std::slice::from_raw_parts_mut(self.y.at(first * outputs), rows * outputs) };
-        let piece = linear::MOST_ROWS;
-        for (index, (x, y)) in pixels
-            .chunks(piece * inputs)
-            .zip(y.chunks_mut(piece * outputs))
-            .enumerate()
-        {
-            let after = self.after.as_ref().map(|after| after as &dyn Finish<E>);
-            self.product.rows(first + index * piece, x, y, after);
-        }
+        let Some(project) = &self.project else { return };
+        let LinearSize { inputs, outputs, .. } = project.product.size();
+        // SAFETY: of these pixels, which no other task has.
+        let y = unsafe { self.output(first, pixels.len() / inputs, outputs) };
+        project.run(first, pixels, y);
+    }
+}
+
+impl<E: CpuReal> Link<'_, E> {
+    /// These pixels of the output, of so many channels each.
+    ///
+    /// # Safety
+    /// Nobody else may have them meanwhile.
+    #[allow(clippy::mut_from_ref, reason = "tasks have pixels of their own")]
+    unsafe fn output(&self, first: usize, count: usize, channels: usize) -> &mut [E] {
+        assert!(first + count <= self.rows, "pixels beyond the map");
+        // SAFETY: inside the output, and as the caller's.
+        unsafe { std::slice::from_raw_parts_mut(self.y.at(first * channels), count * channels) }
+    }
+
+    /// Calls `make` with where the depthwise convolution's output of these pixels goes, and deals with it: in the output
+    /// itself if nothing is fused behind, or in `scratch`.
+    ///
+    /// # Safety
+    /// Nobody else may have these pixels meanwhile.
+    pub(super) unsafe fn pixels(
+        &self,
+        (first, count, channels): (usize, usize, usize),
+        scratch: &mut [E],
+        make: impl FnOnce(&mut [E]),
+    ) {
+        let pixels = match &self.project {
+            Some(_) => &mut scratch[..count * channels],
+            // SAFETY: as the caller's.
+            None => unsafe { self.output(first, count, channels) },
+        };
+        make(pixels);
+        self.finish(first, pixels);
+    }
+
+    /// Whether its output is kept nowhere.
+    pub(super) fn is_through(&self) -> bool {
+        self.project.is_some()
     }
 }

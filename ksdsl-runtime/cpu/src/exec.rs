@@ -99,22 +99,22 @@ macro_rules! executor {
                 }))
             }
 
-            fn chains(&self, first: ConvSize, second: ConvSize) -> bool {
-                chain::pays::<$E>(&first, &second)
+            fn chains(&self, links: &[ConvSize]) -> bool {
+                chain::pays::<$E>(links)
             }
 
             fn conv_chain(
                 &self,
                 x: &CpuBuf<$E>,
-                first: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
-                second: ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>,
+                links: &[ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>],
             ) -> Result<CpuBuf<$E>, Error> {
-                match chain::links::<$E>(&first.size, &second.size) {
-                    Some(linear) => {
-                        let work = conv_method::work(&first.size) + conv_method::work(&second.size);
-                        Ok(for_work(work, || chain::forward(linear, x, first, second)))
+                let sizes: Vec<_> = links.iter().map(|link| link.size).collect();
+                match chain::around::<$E>(&sizes) {
+                    Some(around) => {
+                        let work = sizes.iter().map(conv_method::work).sum();
+                        Ok(for_work(work, || chain::forward(around, x, links)))
                     }
-                    None => link_by_link::<$E, _>(self, x, first, second),
+                    None => link_by_link::<$E, _>(self, x, links),
                 }
             }
 

@@ -276,15 +276,15 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Act<E, X, T> {
         })
     }
 
-    /// As [`Act::ready`] for the convolution `next`; or, if a deferred convolution is better fused with
-    /// the next, that one, and its input instead of the values.
+    /// As [`Act::ready`] for the convolution `next`; or, if a deferred convolution, with those behind it, is better fused
+    /// with the next, that one, and its input instead of the values.
     #[allow(clippy::type_complexity)]
     pub(crate) fn ready_or_waiting(
         self,
         next: ConvSize,
     ) -> Result<(Ready<E, X, T>, Option<Box<ConvStep<E, X>>>), X::Err> {
         match self.value {
-            Value::Conv(step) if !T::RECORDS && step.behind.is_none() && self.context.exec.chains(step.size, next) => {
+            Value::Conv(step) if !T::RECORDS && self.context.exec.chains(&step.chain_with(next)) => {
                 let ready = Ready {
                     size: self.size,
                     context: self.context,

@@ -42,11 +42,13 @@ pub fn one_by_one<E: Real, X: Exec<E>>(
 pub fn link_by_link<E: Real, X: Exec<E>>(
     exec: &X,
     x: &X::Buf,
-    first: ConvLink<'_, X::Buf, X::Kernel>,
-    second: ConvLink<'_, X::Buf, X::Kernel>,
+    links: &[ConvLink<'_, X::Buf, X::Kernel>],
 ) -> Result<X::Buf, X::Err> {
-    let between = exec.conv_forward(first.size, x, first.kernel, first.bias, first.tail)?;
-    exec.conv_forward(second.size, &between, second.kernel, second.bias, second.tail)
+    let mut values = Cow::Borrowed(x);
+    for link in links {
+        values = Cow::Owned(exec.conv_forward(link.size, &values, link.kernel, link.bias, link.tail)?);
+    }
+    Ok(values.into_owned())
 }
 
 /// What runs the operations: the CPU's kernels, a GPU's, or a count of what they would take. The engine decides
@@ -103,19 +105,18 @@ pub trait Exec<E: Real>: Clone + Debug + 'static {
         bias: Option<&Self::Buf>,
         tail: ConvTail<'_, Self::Buf>,
     ) -> Result<Self::Buf, Self::Err>;
-    /// Whether [`Exec::conv_chain`] is better than its convolutions one by one.
-    fn chains(&self, _first: ConvSize, _second: ConvSize) -> bool {
+    /// Whether [`Exec::conv_chain`] is better than the last of these convolutions by itself.
+    fn chains(&self, _links: &[ConvSize]) -> bool {
         false
     }
-    /// Two convolutions, of which the second alone reads the output of the first. An executor can do it piece
-    /// by piece, so that this output need not go through memory.
+    /// Convolutions of which each alone reads the output of the one before. An executor can do them piece by piece, so that
+    /// these outputs need not go through memory.
     fn conv_chain(
         &self,
         x: &Self::Buf,
-        first: ConvLink<'_, Self::Buf, Self::Kernel>,
-        second: ConvLink<'_, Self::Buf, Self::Kernel>,
+        links: &[ConvLink<'_, Self::Buf, Self::Kernel>],
     ) -> Result<Self::Buf, Self::Err> {
-        link_by_link(self, x, first, second)
+        link_by_link(self, x, links)
     }
     /// `y = conv(x, kernel) + bias` with the statistics of `before(y)` (Ioffe & Szegedy 2015,
     /// algorithm 1).

@@ -27,6 +27,7 @@ mod weight_taps;
 use super::CpuBuf;
 use super::finish::Finish;
 use super::kernel::{CpuKernel, Purpose};
+use super::par;
 use super::simd::Level;
 use crate::real::CpuReal;
 pub(crate) use form::Form;
@@ -113,9 +114,61 @@ fn forward_form<E: CpuReal>(size: &ConvSize, kernel: &CpuKernel<E>, weight: &[f3
     kernel.form(Purpose::Depthwise(size), |_| Form::forward(&size, weight))
 }
 
+/// Whether the forward pass of `f32` can be computed from some rows of the input at a time, see [`Rows`].
+pub(super) fn takes_rows(size: &ConvSize) -> bool {
+    form::kind(Level::current(), size, false) == form::Kind::Small
+}
+
+/// The tasks of the forward pass, as rows of the output of all images.
+pub(super) fn cut(size: &ConvSize) -> par::Cut {
+    rows::bands(&size.output, taps(size), size.unit)
+}
+
+/// The forward pass of an image from some rows of its input at a time. For `f32` only, see [`takes_rows`].
+pub(super) struct Rows {
+    size: ConvSize,
+    form: Arc<Form>,
+    bias: Lines,
+}
+
+impl Rows {
+    /// With the kernel prepared; `None` if `E` is not `f32`.
+    pub(super) fn new<E: CpuReal>(size: &ConvSize, kernel: &CpuKernel<E>, bias: Option<&CpuBuf<E>>) -> Option<Self> {
+        let form = forward_form(size, kernel, E::f32s(kernel.plain())?);
+        let bias = bias_blocks(form.level, size.input.channels, bias.and_then(|bias| E::f32s(bias)));
+        let size = *size;
+        Some(Self { size, form, bias })
+    }
+
+    /// The rows of the output from `row` on that `y` holds; `source` are the rows of the input from `first` on, all that
+    /// these read.
+    pub(super) fn run<E: CpuReal>(&self, (source, first): (&[E], usize), row: usize, y: &mut [E]) {
+        let (Some(source), Some(y), Way::Small(weight)) = (E::f32s(source), E::f32s_mut(y), &self.form.way) else {
+            unreachable!("only `f32` of small windows is computed by rows");
+        };
+        let (size, window) = (&self.size, &self.size.window);
+        let rows_of = |map: &MapSize, len: usize| MapSize {
+            batch: 1,
+            height: len / (map.width * map.channels).max(1),
+            ..*map
+        };
+        let maps = [rows_of(&size.input, source.len()), rows_of(&size.output, y.len())];
+        let top = (row * window.stride[0]).cast_signed() - window.pad[0].cast_signed() - first.cast_signed();
+        let conv = Convolution {
+            source,
+            origin: [top, -window.pad[1].cast_signed()],
+            weight,
+            plain: weight,
+            bias: &self.bias,
+            ..convolution(size, maps)
+        };
+        small::rows(&conv, self.form.level, y);
+    }
+}
+
 /// The number of tasks of the forward pass, and their size in pixels.
 pub(super) fn tasks(size: &ConvSize) -> [usize; 2] {
-    let bands = rows::bands(&size.output, taps(size), size.unit);
+    let bands = cut(size);
     [bands.tasks(), bands.task().min(size.output.height) * size.output.width]
 }
 

@@ -26,6 +26,18 @@ pub(crate) fn forward(level: Level, size: &ConvSize, through: bool) -> Scratch {
     convolve(level, size, [size.input, size.output], kind, through)
 }
 
+/// The forward pass by [`super::Rows`], whose tasks have these buffers, too.
+pub(crate) fn by_rows(level: Level, size: &ConvSize, buffers: [usize; 2]) -> Scratch {
+    let conv = convolution(size, [size.input, size.output]);
+    let mut of_task = buffers.to_vec();
+    of_task.extend(rooms([small::zeros_len(&conv)]));
+    Scratch {
+        whole: rooms([blocks_len(level.lanes(), conv.input.channels, 1)]),
+        of_task,
+        tasks: conv.bands.tasks(),
+    }
+}
+
 /// The data gradient.
 pub(crate) fn backward_data(level: Level, size: &ConvSize) -> Scratch {
     let kind = form::kind(level, size, true);

@@ -85,6 +85,21 @@ pub(super) fn run<E: CpuReal>(conv: &Convolution, level: Level, y: Option<&mut [
     });
 }
 
+/// Computes all of `y`, of one image.
+pub(super) fn rows(conv: &Convolution, level: Level, y: &mut [f32]) {
+    let last = conv.origin[0] + conv.reach(0, conv.output.height).cast_signed();
+    let is_inside = conv.origin[0] >= 0 && last <= conv.input.height.cast_signed();
+    let zeros = Lines::zeros(if is_inside { 0 } else { zeros_len(conv) });
+    level.run(Band {
+        conv,
+        image: conv.source,
+        zeros: &zeros,
+        row: 0,
+        count: conv.output.height,
+        y,
+    });
+}
+
 /// `count` output rows of one image from `row` on.
 struct Band<'a, 'b> {
     conv: &'a Convolution<'a>,

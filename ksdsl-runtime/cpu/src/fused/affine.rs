@@ -84,7 +84,12 @@ impl<'a, E: CpuReal> Affine<'a, E> {
         len: usize,
     ) {
         // Activations of other kinds take a walk of their own.
-        let other = self.tail.after.filter(|&kind| kind != Activation::Relu);
+        let clamp = match self.tail.after {
+            Some(Activation::Relu) => Clamp::Relu,
+            Some(Activation::Relu6) => Clamp::Relu6,
+            _ => Clamp::Nothing,
+        };
+        let other = self.tail.after.filter(|_| clamp == Clamp::Nothing);
         let run = self.columns.run_len();
         let mut done = 0;
         while done < len {
@@ -103,7 +108,7 @@ impl<'a, E: CpuReal> Affine<'a, E> {
                     z,
                     y,
                     residual: residual.map(|residual| residual.add(done)),
-                    relu: self.tail.after == Some(Activation::Relu),
+                    clamp,
                     len: more,
                     affine: self,
                 };
@@ -148,11 +153,19 @@ impl<E: CpuReal> Finish<E> for Affine<'_, E> {
     }
 }
 
+/// What the pass itself does last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clamp {
+    Nothing,
+    Relu,
+    Relu6,
+}
+
 struct Map<'a, E: CpuReal> {
     z: *const E,
     y: *mut E,
     residual: Option<*const E>,
-    relu: bool,
+    clamp: Clamp,
     len: usize,
     affine: &'a Affine<'a, E>,
 }
@@ -162,22 +175,18 @@ impl<E: CpuReal> VectorPass<E> for Map<'_, E> {
     unsafe fn run<V: Vector<E>>(self) {
         // SAFETY: the caller vouches for features and pointers.
         unsafe {
-            match (self.residual, self.relu) {
-                (None, false) => self.each::<V>(
+            match self.clamp {
+                Clamp::Nothing => self.each_added::<V>(
                     #[inline(always)]
-                    |_, _, y| y,
+                    |y| y,
                 ),
-                (None, true) => self.each::<V>(
+                Clamp::Relu => self.each_added::<V>(
                     #[inline(always)]
-                    |_, _, y| formulas::relu(y),
+                    |y| formulas::relu(y),
                 ),
-                (Some(r), false) => self.each::<V>(
+                Clamp::Relu6 => self.each_added::<V>(
                     #[inline(always)]
-                    |at, count, y| y.add(V::load(r.add(at), count)),
-                ),
-                (Some(r), true) => self.each::<V>(
-                    #[inline(always)]
-                    |at, count, y| formulas::relu(y.add(V::load(r.add(at), count))),
+                    |y| formulas::formulas(Activation::Relu6, y).0,
                 ),
             }
         }
@@ -185,6 +194,27 @@ impl<E: CpuReal> VectorPass<E> for Map<'_, E> {
 }
 
 impl<E: CpuReal> Map<'_, E> {
+    /// With the residual, if there is one.
+    ///
+    /// # Safety
+    /// As for [`Affine::map`] and [`Vector`].
+    #[inline(always)]
+    unsafe fn each_added<V: Vector<E>>(self, end: impl Fn(V) -> V) {
+        // SAFETY: as the caller's.
+        unsafe {
+            match self.residual {
+                None => self.each::<V>(
+                    #[inline(always)]
+                    |_, _, y| end(y),
+                ),
+                Some(residual) => self.each::<V>(
+                    #[inline(always)]
+                    |at, count, y| end(y.add(V::load(residual.add(at), count))),
+                ),
+            }
+        }
+    }
+
     /// # Safety
     /// As for [`Affine::map`] and [`Vector`].
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! Convolutions and linear layers, as `conv`, `linear`, `depthwise`, `winograd` and `chain` do them.
 
 use super::{LEVEL, Meter, MeterBuf, MeterKernel, MeterKernelGradient};
+use crate::chain::{Around, strips};
 use crate::conv::{self, WeightCut};
 use crate::conv_method::{ConvMethod, method};
 use crate::depthwise::scratch::{self as depthwise, Scratch, WeightScratch};
@@ -185,19 +186,36 @@ impl Meter {
         }
     }
 
-    /// Two convolutions, see `chain`.
+    /// Convolutions around a depthwise one, see `chain`.
     pub(super) fn chain(
         &self,
-        linear: &LinearSize,
-        first: &ConvLink<'_, MeterBuf, MeterKernel>,
-        second: &ConvLink<'_, MeterBuf, MeterKernel>,
+        around: Around,
+        x: &MeterBuf,
+        links: &[ConvLink<'_, MeterBuf, MeterKernel>],
     ) -> MeterBuf {
-        self.linear_form(linear, second.kernel, false);
-        let y = self.values(second.size.output.len());
-        let _before = self.affine(first.size.output.channels, &first.tail);
-        let _after = self.affine(linear.outputs, &second.tail);
-        self.depthwise_form(&first.size, first.kernel, false);
-        self.scratch(&depthwise::forward(LEVEL, &first.size, true));
+        let (Some(last), Some(depthwise)) = (links.last(), links.get(usize::from(around.expand.is_some()))) else {
+            return x.clone();
+        };
+        let linear = |size: LinearSize, link: &ConvLink<'_, MeterBuf, MeterKernel>| {
+            self.linear_form(&size, link.kernel, false);
+            self.affine(size.outputs, &link.tail)
+        };
+        let _after = around.project.map(|size| linear(size, last));
+        let y = self.values(last.size.output.len());
+        let size = &depthwise.size;
+        let _before = self.affine(size.output.channels, &depthwise.tail);
+        let Some(expand) = around.expand else {
+            self.depthwise_form(size, depthwise.kernel, false);
+            self.scratch(&depthwise::forward(LEVEL, size, true));
+            return y;
+        };
+        let _expand = linear(expand, &links[0]);
+        self.depthwise_form(size, depthwise.kernel, false);
+        self.scratch(&depthwise::by_rows(
+            LEVEL,
+            size,
+            strips::scratch(size, around.project.is_some()),
+        ));
         y
     }
 

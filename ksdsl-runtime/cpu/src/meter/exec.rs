@@ -80,19 +80,15 @@ impl Exec<f32> for Meter {
         Ok(self.forward(&size, kernel, Finish::Nothing))
     }
 
-    fn chains(&self, first: ConvSize, second: ConvSize) -> bool {
-        chain::pays::<f32>(&first, &second)
+    fn chains(&self, links: &[ConvSize]) -> bool {
+        chain::pays::<f32>(links)
     }
 
-    fn conv_chain(
-        &self,
-        x: &MeterBuf,
-        first: ConvLink<'_, MeterBuf, MeterKernel>,
-        second: ConvLink<'_, MeterBuf, MeterKernel>,
-    ) -> Counted {
-        match chain::links::<f32>(&first.size, &second.size) {
-            Some(linear) => Ok(self.chain(&linear, &first, &second)),
-            None => link_by_link::<f32, _>(self, x, first, second),
+    fn conv_chain(&self, x: &MeterBuf, links: &[ConvLink<'_, MeterBuf, MeterKernel>]) -> Counted {
+        let sizes: Vec<_> = links.iter().map(|link| link.size).collect();
+        match chain::around::<f32>(&sizes) {
+            Some(around) => Ok(self.chain(around, x, links)),
+            None => link_by_link::<f32, _>(self, x, links),
         }
     }
 

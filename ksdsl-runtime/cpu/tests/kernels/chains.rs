@@ -1,9 +1,9 @@
-//! Depthwise convolutions with the pointwise one after them, in inference, band by band.
+//! Depthwise convolutions with the pointwise ones around them, in inference, band by band.
 
-use crate::support::{Checked, Kernels, Rng, Worst, at_every_level, buf, cpu_of, pixels, wide};
+use crate::support::{Checked, Kernels, LEVEL, Rng, Worst, at_every_level, buf, cpu_of, pixels, wide};
 use ksdsl_cpu::CpuExec;
 use ksdsl_cpu::CpuReal;
-use ksdsl_cpu::{CpuBuf, with_threads};
+use ksdsl_cpu::{CpuBuf, Level, with_threads};
 use ksdsl_engine::exec::{ConvLink, ConvTail, Exec};
 use ksdsl_engine::size::{Activation, ConvSize, LinearSize, MapSize, Window};
 use ksdsl_oracle::combine::{to_nchw, to_nhwc};
@@ -76,12 +76,12 @@ fn exact<E: CpuReal>(values: &[f32]) -> CpuBuf<E> {
 }
 
 /// The chain on the device.
-fn chain<E: Checked>(x: &[f32], links: &[Link; 2]) -> Vec<E>
+fn chain<E: Checked>(x: &[f32], links: &[Link]) -> Vec<E>
 where
     CpuExec: Kernels<E>,
 {
     let device = cpu_of::<E>();
-    let buffers = links.each_ref().map(|link| Buffers {
+    let buffers = links.iter().map(|link| Buffers {
         kernel: device.kernel(exact(&link.weight)),
         bias: link.bias.as_deref().map(exact::<E>),
         affine: link
@@ -90,21 +90,20 @@ where
             .map(|both| both.each_ref().map(|values| exact(values))),
         residual: link.residual.as_deref().map(exact),
     });
-    let call = |index: usize| {
-        let (link, buffers) = (&links[index], &buffers[index]);
-        ConvLink {
-            size: link.size,
-            kernel: &buffers.kernel,
-            bias: buffers.bias.as_ref(),
-            tail: ConvTail {
-                before: link.before,
-                affine: buffers.affine.as_ref().map(|[factor, offset]| (factor, offset)),
-                residual: buffers.residual.as_ref(),
-                after: link.after,
-            },
-        }
-    };
-    device.conv_chain(&exact(x), call(0), call(1)).unwrap().to_vec()
+    let buffers: Vec<_> = buffers.collect();
+    let calls = links.iter().zip(&buffers).map(|(link, buffers)| ConvLink {
+        size: link.size,
+        kernel: &buffers.kernel,
+        bias: buffers.bias.as_ref(),
+        tail: ConvTail {
+            before: link.before,
+            affine: buffers.affine.as_ref().map(|[factor, offset]| (factor, offset)),
+            residual: buffers.residual.as_ref(),
+            after: link.after,
+        },
+    });
+    let calls: Vec<_> = calls.collect();
+    device.conv_chain(&exact(x), &calls).unwrap().to_vec()
 }
 
 /// Both convolutions: kernel, stride and dilation of the first, outputs of the second.
@@ -158,45 +157,79 @@ const CASES: [([usize; 4], [usize; 4]); 8] = [
     ([16, 16, 16, 256], [3, 1, 1, 256]),
 ];
 
-fn cases() -> impl Iterator<Item = (Vec<f32>, [Link; 2])> {
-    CASES
-        .into_iter()
-        .enumerate()
-        .map(|(index, ([batch, height, width, channels], rest))| {
-            let mut rng = Rng(90 + index as u64);
-            let input = MapSize {
-                batch,
-                height,
-                width,
+/// What a pointwise convolution makes is read by a depthwise one: 3x3 and 5x5, with strides 1 and 2, in strips of some rows and of
+/// one, within a task and at the ends of images; channels before it, and whether another pointwise one follows.
+const EXPANDED: [([usize; 4], [usize; 4], usize, bool); 8] = [
+    ([4, 37, 40, 48], [3, 1, 1, 24], 7, true),
+    ([3, 41, 33, 80], [3, 2, 1, 17], 16, true),
+    ([2, 56, 56, 144], [3, 1, 1, 24], 24, false),
+    ([2, 45, 61, 96], [5, 2, 1, 40], 19, true),
+    ([5, 33, 35, 47], [5, 1, 1, 9], 5, false),
+    ([1, 112, 112, 96], [3, 2, 1, 24], 16, true),
+    ([4, 20, 35, 200], [3, 2, 1, 1], 3, false),
+    ([1, 56, 40, 800], [5, 1, 1, 33], 8, true),
+];
+
+fn cases() -> impl Iterator<Item = (Vec<f32>, Vec<Link>)> {
+    let map = |[batch, height, width, channels]: [usize; 4]| MapSize {
+        batch,
+        height,
+        width,
+        channels,
+    };
+    let projected = CASES.map(|(input, rest)| sizes(map(input), rest).to_vec());
+    let expanded = EXPANDED.map(|(input, rest, channels, project)| {
+        let [depthwise, after] = sizes(map(input), rest);
+        let expand = pixels(LinearSize {
+            rows: depthwise.input.rows(),
+            inputs: channels,
+            outputs: depthwise.input.channels,
+        });
+        let expand = ConvSize {
+            input: MapSize {
                 channels,
-            };
-            let [first, second] = sizes(input, rest);
-            let links = [
-                Link::new(first, index, &mut rng),
-                Link::new(second, index + 1, &mut rng),
-            ];
-            (rng.values(input.len()), links)
-        })
+                ..depthwise.input
+            },
+            output: depthwise.input,
+            ..expand
+        };
+        let all = [expand, depthwise, after];
+        all[..if project { 3 } else { 2 }].to_vec()
+    });
+    projected.into_iter().chain(expanded).enumerate().map(|(index, sizes)| {
+        let mut rng = Rng(90 + index as u64);
+        let links = sizes.iter().enumerate();
+        let links: Vec<_> = links.map(|(at, &size)| Link::new(size, index + at, &mut rng)).collect();
+        (rng.values(sizes[0].input.len()), links)
+    })
 }
 
 #[test]
 pub(crate) fn chains_match_the_oracle() {
     let want: Vec<Vec<f64>> = cases()
-        .map(|(x, [first, second])| second.want(&first.want(&to_nchw(first.size.input, &wide(&x)))))
+        .map(|(x, links)| {
+            let x = to_nchw(links[0].size.input, &wide(&x));
+            links.iter().fold(x, |x, link| link.want(&x))
+        })
         .collect();
     at_every_level(|| {
         let mut worst = Worst::of("chain");
         for ((x, links), want) in cases().zip(&want) {
-            let sizes = links.each_ref().map(|link| link.size);
-            assert!(Exec::<f32>::chains(&CpuExec, sizes[0], sizes[1]), "{sizes:?}");
-            let want = to_nhwc(sizes[1].output, want);
+            let sizes: Vec<ConvSize> = links.iter().map(|link| link.size).collect();
+            // Other levels have no kernel that takes some rows of each map that is expanded.
+            if sizes[0].groups > 1 || LEVEL.get() == Some(Level::Avx512) {
+                assert!(Exec::<f32>::chains(&CpuExec, &sizes), "{sizes:?}");
+            }
+            let last = sizes[sizes.len() - 1];
+            let want = to_nhwc(last.output, want);
             worst.check(&sizes, &chain::<f32>(&x, &links), &want);
         }
     });
     let mut worst = Worst::of("chain in f64");
     for ((x, links), want) in cases().zip(&want) {
-        let want = to_nhwc(links[1].size.output, want);
-        worst.check(&links[1].size, &chain::<f64>(&x, &links), &want);
+        let last = links[links.len() - 1].size;
+        let want = to_nhwc(last.output, want);
+        worst.check(&last, &chain::<f64>(&x, &links), &want);
     }
 }
 

@@ -243,7 +243,7 @@ where
                 },
             };
             let (first, second) = (link(first, 0, None), link(second, 1, Some(&of[1])));
-            vec![device.conv_chain(&of[0], first, second).unwrap()]
+            vec![device.conv_chain(&of[0], &[first, second]).unwrap()]
         };
         let lens = [first, second].map(|conv| conv.size(1));
         let lens = [lens[0].input.len(), lens[1].output.len()];

@@ -238,7 +238,7 @@ pub(crate) fn distance<E: CpuReal>(got: &[E], want: &[f64]) -> f64 {
 }
 
 thread_local! {
-    static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
+    pub(crate) static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
 }
 
 /// By what was compared and the level: the greatest error and how many comparisons.

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 
 /// What follows a convolution in inference, computed while its output is in the cache:
 /// `after(factor * before(y) + offset + residual)`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct ConvTail<'a, B> {
     /// The activation next to the convolution.
     pub before: Option<Activation>,
@@ -19,6 +19,15 @@ pub struct ConvTail<'a, B> {
     /// The last activation.
     pub after: Option<Activation>,
 }
+
+impl<B> Clone for ConvTail<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+// Whatever the buffers are: it has references to them.
+impl<B> Copy for ConvTail<'_, B> {}
 
 impl<B> Default for ConvTail<'_, B> {
     fn default() -> Self {

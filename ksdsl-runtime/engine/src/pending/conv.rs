@@ -17,7 +17,7 @@ pub(crate) struct ConvStep<E: Real, X: Exec<E>> {
     pub(crate) size: ConvSize,
     /// The input; that of [`ConvStep::behind`] if there is one.
     pub(crate) x: Rc<X::Buf>,
-    /// A convolution before this one that did not run yet, and whose output nothing else reads; in
+    /// A convolution before this one that did not run yet, and whose output nothing else reads, with those behind it; in
     /// inference only.
     pub(crate) behind: Option<Box<ConvStep<E, X>>>,
     pub(crate) saved: Saved<E, X>,
@@ -132,6 +132,22 @@ impl<E: Real, X: Exec<E>> ConvStep<E, X> {
         self.residual.is_none() && self.after.is_none()
     }
 
+    /// The convolutions behind this one and itself, in order.
+    fn chain(&self) -> Vec<&Self> {
+        let mut steps = vec![self];
+        while let Some(behind) = steps.last().and_then(|step| step.behind.as_deref()) {
+            steps.push(behind);
+        }
+        steps.reverse();
+        steps
+    }
+
+    /// The sizes of the chain that `next` would become the end of.
+    pub(crate) fn chain_with(&self, next: ConvSize) -> Vec<ConvSize> {
+        let sizes = self.chain().into_iter().map(|step| step.size);
+        sizes.chain([next]).collect()
+    }
+
     fn values(&self) -> Option<&X::Buf> {
         self.bias.as_ref().map(Param::values)
     }
@@ -176,19 +192,20 @@ impl<E: Real, X: Exec<E>> ConvStep<E, X> {
     ) -> Computed<E, X> {
         let exec = context.exec.clone();
         let activation = self.before.filter(|_| T::RECORDS);
-        let kernel = self.weight.kernel(&exec)?;
-        let mut link = self.link(&kernel, !T::RECORDS);
-        if T::RECORDS {
-            link.size = link.size.in_training();
-        }
-        let y = match &self.behind {
-            Some(behind) => {
-                let kernel = behind.weight.kernel(&exec)?;
-                exec.conv_chain(&self.x, behind.link(&kernel, true), link)?
+        let y = if self.behind.is_none() {
+            let kernel = self.weight.kernel(&exec)?;
+            let mut link = self.link(&kernel, !T::RECORDS);
+            if T::RECORDS {
+                link.size = link.size.in_training();
             }
-            None => exec.conv_forward(link.size, &self.x, link.kernel, link.bias, link.tail)?,
+            exec.conv_forward(link.size, &self.x, link.kernel, link.bias, link.tail)?
+        } else {
+            let steps = self.chain();
+            let kernels = steps.iter().map(|step| step.weight.kernel(&exec));
+            let kernels = kernels.collect::<Result<Vec<_>, _>>()?;
+            let links = steps.iter().zip(&kernels).map(|(step, kernel)| step.link(kernel, true));
+            exec.conv_chain(&self.x, &links.collect::<Vec<_>>())?
         };
-        drop(kernel);
         if !T::RECORDS {
             let y = Rc::new(y);
             return Ok((y.clone(), Saved::Kept(y)));
