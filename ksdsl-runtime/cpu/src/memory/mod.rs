@@ -3,8 +3,8 @@
 //! Activations, gradients and scratch lie in one arena for all element types: chunks of 64 MB or
 //! more, in which a buffer takes the shortest free range that holds it and joins its neighbours
 //! when it is dropped. So the memory of one layer serves all others, whatever their sizes, and a
-//! training step finds its pages mapped already. Buffers of up to 4 KB are the allocator's: they
-//! would only cut the free ranges short. Scratch of tasks lies in smaller arenas, one for each thread of a
+//! training step finds its pages mapped already. Buffers of up to 4 KB are the allocator's, and kept by the thread that
+//! drops them for its next ones: they would only cut the free ranges short. Scratch of tasks lies in smaller arenas, one for each thread of a
 //! team, which so finds it in its own caches.
 //!
 //! The arena belongs to the process and keeps its chunks until [`release`] is called. It could
@@ -31,6 +31,7 @@
 
 mod arena;
 mod chunk;
+mod small;
 
 use super::threads;
 use arena::{Arena, Place};
@@ -140,7 +141,9 @@ impl Block {
     pub(super) fn new(bytes: usize) -> (Self, bool) {
         let taken = footprint(bytes);
         let layout = layout(taken);
+        let reused = small::take(layout);
         let (place, start) = match taken {
+            _ if reused.is_some() => (None, reused),
             // The layout's own alignment serves as an address.
             0 => (
                 None,
@@ -158,7 +161,7 @@ impl Block {
         let now = IN_USE.fetch_add(taken, Ordering::Relaxed) + taken;
         PEAK.fetch_max(now, Ordering::Relaxed);
         let block = Self { start, taken, place };
-        (block, place.is_none())
+        (block, place.is_none() && reused.is_none())
     }
 
     /// The first byte.
@@ -174,7 +177,12 @@ impl Drop for Block {
             Some((of_thread, place)) => arena(of_thread).give(place, self.taken),
             None if self.taken == 0 => {}
             // SAFETY: allocated so in `new`.
-            None => unsafe { dealloc(self.start.as_ptr(), layout(self.taken)) },
+            None => unsafe {
+                let layout = layout(self.taken);
+                if !small::give(self.start, layout) {
+                    dealloc(self.start.as_ptr(), layout);
+                }
+            },
         }
     }
 }
