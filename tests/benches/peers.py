@@ -35,6 +35,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=NAMES, metavar="NAME", help=f"one of {', '.join(NAMES)}; can be repeated"
     )
+    parser.add_argument(
+        "--net", action="append", help="with `--only others`: only this network of nets.ksn; can be repeated"
+    )
     parser.add_argument("--rounds", type=int, help="rounds of the first table (9; 3 with --quick)")
     parser.add_argument(
         "--no-compile", dest="compile", action="store_false", help="without torch.compile, which takes minutes a network"
@@ -70,6 +73,7 @@ def main() -> int:
             rounds=chosen.rounds or (3 if chosen.quick else 9),
             turn=0.15 if chosen.quick else 0.3,
             compile=chosen.compile,
+            nets=chosen.net,
         )
         try:
             tables = measure(suite, chosen)

@@ -52,6 +52,8 @@ class Suite:
     turn: float
     # Whether `torch.compile` takes part.
     compile: bool = True
+    # Which of the other networks; all of them if there is no list.
+    nets: list[str] | None = None
 
     @property
     def ours(self) -> System:
@@ -403,6 +405,8 @@ def others(suite: Suite) -> Table:
     columns = ["network", "work", "ours (ms)", "best (ms)", "of", "ratio (quartiles)", "GMAC/s", "weights (GB/s)"]
     table = Table("Other networks", columns)
     for title, net, batch in OTHERS:
+        if suite.nets is not None and net not in suite.nets:
+            continue
         for size, work, name in [(1, INFER, "inference"), (batch, INFER, "inference"), (batch, TRAIN, "training step")]:
             suite.say(f"{title}, {name}, batch {size}")
             cells = against_best(suite, net, size, work)
