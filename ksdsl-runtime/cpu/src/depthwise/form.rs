@@ -35,7 +35,7 @@ fn toom(level: Level, size: &ConvSize, width: usize) -> bool {
 }
 
 /// Whether Toom-Cook's way is faster than the direct one, measured in paired runs on one core
-/// (`depthwise::tests::toom_against_direct`): rows of up to eight taps, or few rows, leave more to the
+/// (`depthwise::speeds::toom_against_direct`): rows of up to eight taps, or few rows, leave more to the
 /// transformations than they save; narrow maps waste too much of the last tile; and 16 registers hold
 /// too small a tile for a gain.
 fn toom_pays(level: Level, window: &Window, width: usize) -> bool {

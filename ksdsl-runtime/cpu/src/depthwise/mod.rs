@@ -13,6 +13,8 @@ pub(super) mod scratch;
 mod small;
 mod small_strided;
 mod small_weight;
+#[cfg(test)]
+mod speeds;
 mod strided;
 #[cfg(test)]
 mod tests;

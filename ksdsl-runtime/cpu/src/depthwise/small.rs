@@ -42,7 +42,7 @@ pub(super) fn takes_gradients(size: &ConvSize) -> bool {
 const LARGE: usize = 1 << 20;
 
 /// Whether this way is faster than that by planes, measured in paired runs on one core
-/// (`depthwise::tests::small_against_planes`). Not so: 5x5 with 16 registers, where each weight is read
+/// (`depthwise::speeds::small_against_planes`). Not so: 5x5 with 16 registers, where each weight is read
 /// for one row of outputs alone (with stride 2 only without vectors); single pixels without vectors; and large maps with
 /// AVX2, of whose lines a vector takes but half, so that they come from memory twice (not with stride 2, where the planes
 /// take longer).

@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether Toom-Cook's way is faster than the direct one, measured in paired runs on one core
-/// (`depthwise::tests::toom_against_direct`): from 7x7 on for maps 32 wide, at every level; not for 5x5,
+/// (`depthwise::speeds::toom_against_direct`): from 7x7 on for maps 32 wide, at every level; not for 5x5,
 /// and no gain for maps 16 wide.
 fn toom_pays(size: &ConvSize) -> bool {
     let [height, taps] = size.window.kernel;
