@@ -1,9 +1,9 @@
 //! The parameters of a network by their places in its checkpoints.
 
 use crate::checkpoint;
-use crate::ir::{Layer, LayerId, Network, Part, PrivateTensors};
+use crate::ir::{GroupId, Layer, Network, Part, PrivateTensors};
 use crate::ops::conv::Conv;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A tensor of a network's checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,17 @@ pub(super) struct OfLayer {
     pub(super) tensors: Vec<Named>,
     /// Whether it is a convolution or a linear layer.
     pub(super) is_weighted: bool,
+    /// The places of its private tensors.
+    pub(super) private: PrivateTensors<usize>,
+}
+
+/// A tensor of a kernel that layers share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SharedTensor {
+    pub(super) group: GroupId,
+    pub(super) kernel: u32,
+    pub(super) name: &'static str,
+    pub(super) place: usize,
 }
 
 /// Parameters with what holds their values.
@@ -42,6 +53,7 @@ pub(super) struct Params<B> {
     /// Of each layer, the places of its tensors: those of its operation, then its private ones.
     of_layers: Vec<Vec<usize>>,
     layers: Vec<OfLayer>,
+    shared: Vec<SharedTensor>,
 }
 
 impl<B> Params<B> {
@@ -58,12 +70,22 @@ impl<B> Params<B> {
             .collect();
         let values = list.iter().map(values).collect::<Result<_, R>>()?;
         let keys = list.iter().map(|parameter| parameter.key.clone());
-        let of_layer = |(layer, places): (&Layer, &Vec<usize>)| OfLayer {
-            tensors: named(layer, places),
-            is_weighted: layer.op.kernel_matrix().is_some() || layer.op.downcast::<Conv>().is_some(),
+        let of_layer = |(layer, places): (&Layer, &Vec<usize>)| {
+            let tensors = named(layer, places);
+            let mut next = tensors.len();
+            let private = layer.private_tensors().map(|_| {
+                next += 1;
+                places[next - 1]
+            });
+            OfLayer {
+                tensors,
+                is_weighted: layer.op.kernel_matrix().is_some() || layer.op.downcast::<Conv>().is_some(),
+                private,
+            }
         };
-        let layers = network.layers.iter().zip(&of_layers).map(of_layer).collect();
+        let layers: Vec<OfLayer> = network.layers.iter().zip(&of_layers).map(of_layer).collect();
         Ok(Self {
+            shared: shared(network, &layers),
             by_key: keys.zip(0..).collect(),
             list,
             values,
@@ -89,13 +111,9 @@ impl<B> Params<B> {
         &self.of_layers[layer]
     }
 
-    /// The places of a layer's private tensors.
-    pub(super) fn private(&self, network: &Network, layer: LayerId) -> PrivateTensors<usize> {
-        let mut next = self.layers[layer].tensors.len();
-        network.layers[layer].private_tensors().map(|_| {
-            next += 1;
-            self.of_layers[layer][next - 1]
-        })
+    /// The tensors of all shared kernels.
+    pub(super) fn shared(&self) -> &[SharedTensor] {
+        &self.shared
     }
 
     pub(super) fn get(&self, place: usize) -> &B {
@@ -119,4 +137,30 @@ fn named(layer: &Layer, places: &[usize]) -> Vec<Named> {
         place: *place,
     };
     layer.op.tensors().into_iter().zip(places).map(named).collect()
+}
+
+/// The tensors of the shared kernels, at the places that their first visitors have them.
+fn shared(network: &Network, layers: &[OfLayer]) -> Vec<SharedTensor> {
+    let mut all = Vec::new();
+    for (id, group) in network.groups.iter().enumerate() {
+        if group.op.module().is_some() {
+            continue;
+        }
+        let mut visitors = BTreeMap::new();
+        for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
+            visitors.entry(*kernel).or_insert(*layer);
+        }
+        for tensor in group.tensors() {
+            for (&kernel, &layer) in &visitors {
+                let named = layers[layer].tensors.iter().find(|named| named.name == tensor.name);
+                all.extend(named.map(|&Named { name, place, .. }| SharedTensor {
+                    group: id,
+                    kernel,
+                    name,
+                    place,
+                }));
+            }
+        }
+    }
+    all
 }

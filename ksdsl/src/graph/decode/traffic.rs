@@ -73,7 +73,7 @@ impl Reader<'_> {
             self.sum.memory += self.times * embedding.features * FLOAT;
             return;
         }
-        let private = self.params.private(network, id);
+        let private = self.params.layer(id).private;
         let made = private.low_rank.into_iter().flatten().chain(private.coefficients);
         let mut others: Vec<usize> = self.params.of_layer(id).to_vec();
         if let Some((kernel, held, bytes)) = self.kernel(id) {
@@ -96,7 +96,7 @@ impl Reader<'_> {
         let values: u64 = shape.iter().product();
         let conv: Option<&Conv> = layer.op.downcast();
         let standardized = conv.is_some_and(|conv| conv.standardize.is_some());
-        let is_own = layer.rank.is_some() || self.params.private(self.network, id).coefficients.is_some();
+        let is_own = layer.rank.is_some() || self.params.layer(id).private.coefficients.is_some();
         // Only values that are those of the type are read in fewer bytes: not sums, and of integers only whole channels.
         let kernels = match (is_own || standardized, layer.view == View::default()) {
             (false, true) => self.kernels,

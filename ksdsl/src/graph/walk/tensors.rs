@@ -1,6 +1,6 @@
 //! What a layer reads of the model: its tensors, each bound once, and the kernel that it makes of them.
 
-use super::super::params::Named;
+use super::super::params::{Named, SharedTensor};
 use super::{Flow, Walk, map, size};
 use crate::ir::{self, LayerId, Op};
 use crate::ops::conv::Conv;
@@ -8,7 +8,6 @@ use ksdsl_engine::act::{Act, Context};
 use ksdsl_engine::size::{Algorithm, ConvSize, MapSize, Window};
 use ksdsl_engine::weight::{Key, View};
 use ksdsl_engine::{Exec, Param, Real, Tape, Weight, ops};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The sizes of a convolution; `None` for other operations.
@@ -71,31 +70,17 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         if self.decoding.is_some() {
             return Ok(());
         }
-        for (id, group) in self.network.groups.iter().enumerate() {
-            if group.op.module().is_some() {
-                continue;
-            }
-            let mut visitors = BTreeMap::new();
-            for (layer, kernel) in group.visits.iter().zip(&group.assignment) {
-                visitors.entry(*kernel).or_insert(*layer);
-            }
-            for tensor in group.tensors() {
-                for (&kernel, &layer) in &visitors {
-                    let Some(place) = self.place(layer, tensor.name) else {
-                        continue;
-                    };
-                    let param = self.bind(place, context)?;
-                    self.shared.insert((id, kernel, tensor.name), param);
-                }
-            }
+        for &SharedTensor {
+            group,
+            kernel,
+            name,
+            place,
+        } in self.params.shared()
+        {
+            let param = self.bind(place, context)?;
+            self.shared.insert((group, kernel, name), param);
         }
         Ok(())
-    }
-
-    /// The place of a tensor of a layer's operation.
-    fn place(&self, layer: LayerId, name: &str) -> Option<usize> {
-        let mut tensors = self.params.layer(layer).tensors.iter();
-        tensors.find(|tensor| tensor.name == name).map(|tensor| tensor.place)
     }
 
     /// A tensor of a layer, shared or its own; `None` where it has none of this name.
@@ -120,7 +105,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
     /// A convolution or a linear layer with what it has of its own for its kernel.
     pub(super) fn weighted(&mut self, id: LayerId, x: Act<E, X, T>) -> Flow<E, X, T> {
         let layer = &self.network.layers[id];
-        let factor = self.params.private(self.network, id).scale;
+        let factor = self.params.layer(id).private.scale;
         let bind = |context: &mut Context<E, X, T>| {
             let weight = self.weight(id, context)?;
             let bias = match factor {
@@ -148,7 +133,7 @@ impl<E: Real, X: Exec<E>, T: Tape<E, X>> Walk<'_, E, X, T> {
         let Some(kernel) = self.tensor(id, "weight", context)? else {
             unreachable!("a convolution has a kernel")
         };
-        let (layer, private) = (&self.network.layers[id], self.params.private(self.network, id));
+        let (layer, private) = (&self.network.layers[id], self.params.layer(id).private);
         let mut weight = Weight::from(kernel.clone());
         if let Some(coefficients) = private.coefficients {
             let kernels = self.params.list()[coefficients].len;
