@@ -13,5 +13,6 @@ pub fn facts<N: Network>() -> Facts {
         specification: N::SPECIFICATION.to_owned(),
         settings: BTreeMap::new(),
         beginning: None,
+        weights: None,
     }
 }

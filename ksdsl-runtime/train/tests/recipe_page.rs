@@ -5,6 +5,7 @@ use ksdsl_train::Recipe;
 use ksdsl_train::iterations::Iterations;
 use ksdsl_train::json;
 use ksdsl_train::optim::{AdamW, Averaging, Method, Sgd, Statistics};
+use ksdsl_train::recipe::ExitTargets;
 use ksdsl_train::schedule::{OneCycle, Schedule, WarmUp};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -78,6 +79,18 @@ fn tables() -> Vec<(&'static str, &'static str, bool, Recipe)> {
             },
         ),
         (
+            "`exit_targets`",
+            "exit_targets",
+            false,
+            Recipe {
+                exit_targets: Some(ExitTargets {
+                    slope: 50.0,
+                    threshold: 0.005,
+                }),
+                ..base()
+            },
+        ),
+        (
             "`log_normal_poisson`",
             "iterations",
             false,
@@ -145,7 +158,7 @@ fn the_page_has_every_key() {
             None => assert_eq!(&parsed(default), value, "the default of `{key}`"),
         }
         // `null` is tried with the objects' own tables.
-        if !value.is_object() && !["warm_up", "average", "iterations"].contains(&key.as_str()) {
+        if !value.is_object() && !["warm_up", "average", "exit_targets", "iterations"].contains(&key.as_str()) {
             ranges_hold(&recipe, "", key, range);
         }
     }

@@ -91,6 +91,12 @@ impl File {
         self.header.tensors.keys().map(String::as_str)
     }
 
+    /// Leaves out the tensors of other keys, and what the file says of these keys.
+    pub fn retain(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.header.tensors.retain(|key, _| is_kept(key));
+        self.header.metadata.retain(|key, _| is_kept(key));
+    }
+
     /// What the file says beside its tensors.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.header.metadata

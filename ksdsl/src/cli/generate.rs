@@ -2,7 +2,8 @@
 
 use super::Choice;
 use super::output::Terminal;
-use super::specs::{Usage, finish, load};
+use super::specs::{Usage, finish};
+use super::tasks::load;
 use crate::generate::{Generator, Overflow, Sampler, Sampling, Stream};
 use crate::graph::train::{Model, WeightType};
 use crate::graph::{Decoder, NotCausal};

@@ -26,10 +26,12 @@ mod path_range;
 mod predict;
 mod quantize;
 mod specs;
+mod start;
 mod study;
 mod summary;
 mod sweep;
 mod table;
+mod tasks;
 mod train;
 
 use crate::ir::Network;

@@ -1,30 +1,24 @@
 //! The networks of specifications as the training commands take them.
 
 use super::begin::Begin;
-use super::device::{self, on};
+use super::device;
 use super::fit::{check_sizes, check_tokens};
 use super::output::Terminal;
+use super::start::{NoStart, Start};
 use super::table::bytes;
 use super::{Choice, Status};
 use crate::graph::budget::MemoryBudget;
-use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Model, Solver, Unfit};
+use crate::graph::train::{Classifier, LanguageError, LanguageModel, LoadError, Solver, Subject, Unfit};
 use crate::ir::Network;
 use crate::spec::{Spec, SpecError};
 use crate::value::Value;
-use ksdsl_engine::Exec;
 use ksdsl_train_core::Recipe;
-use ksdsl_train_core::data::{Dataset, Scaling, Sizes};
-use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::program::data::{Kind, Sets};
 use ksdsl_train_core::program::device::{Place, Precision};
-use ksdsl_train_core::program::job::Job;
-use ksdsl_train_core::program::output::note;
-use ksdsl_train_core::program::{Done, ImageNet, LanguageNet, Net, Program, PuzzleNet, Solving, Task, refuse_broken};
-use ksdsl_train_core::puzzle::Sudoku;
+use ksdsl_train_core::program::{Done, Net, Program, Task};
 use ksdsl_train_core::run::{Description, Facts};
-use ksdsl_train_core::task::TaskError;
-use ksdsl_train_core::text::{Origin, Text};
-use ksdsl_train_core::trainer::{Outcome, TrainError};
+use ksdsl_train_core::text::Origin;
+use ksdsl_train_core::trainer::TrainError;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
@@ -64,10 +58,17 @@ impl fmt::Display for Usage {
 
 impl Error for Usage {}
 
+/// What a training begins as and starts from, if not as its own network from random weights.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outset {
+    pub(super) begin: Option<Begin>,
+    pub(super) start: Option<Start>,
+}
+
 impl Specs {
-    /// The chosen network of a file, once for each list of values, perhaps after another of the file.
+    /// The chosen network of a file, once for each list of values.
     pub(super) fn read(
-        (file, choice, begin): (&Path, &Choice, Option<&Begin>),
+        (file, choice, outset): (&Path, &Choice, &Outset),
         values: &[Vec<(String, Value)>],
         terminal: &Terminal,
     ) -> Result<Self, Box<dyn Error>> {
@@ -82,9 +83,13 @@ impl Specs {
                 terminal.diagnostics(spec.source(), &warnings);
             }
             let mut net = learnable(&spec, network, &all)?;
-            if let Some(begin) = begin {
+            let subject = net.model.subject_mut();
+            if let Some(begin) = &outset.begin {
                 let (first, set) = begin.network((file, choice), &all)?;
-                net.begin_as(first, &set, begin.epochs.get())?;
+                subject.begin_as(first, &set, begin.epochs.get()).map_err(Usage)?;
+            }
+            if let Some(start) = &outset.start {
+                start.apply(subject)?;
             }
             specs.networks.push(net);
         }
@@ -141,13 +146,16 @@ impl Program for Specs {
         let (spec, settings) = spec_of(run)?;
         let (network, _) = spec.compile_one()?;
         let mut net = learnable(&spec, network, &settings)?;
+        let subject = net.model.subject_mut();
         if let Some(first) = &run.beginning {
             let (spec, settings) = stored(
                 (&first.specification, &first.network),
                 ("beginning.settings", &first.settings),
             )?;
-            net.begin_as(spec.compile_one()?.0, &settings, first.epochs)?;
+            let begun = subject.begin_as(spec.compile_one()?.0, &settings, first.epochs);
+            begun.map_err(Usage)?;
         }
+        subject.has_started_from(run.weights.clone());
         Ok(Box::new(match &net.model {
             Learnable::Language(model) if run.data.contains_key("puzzles") => SpecNet::solver(Solver::of_model(model)),
             _ => net,
@@ -258,25 +266,29 @@ impl SpecNet {
             recipe: Recipe::nanogpt(),
         }
     }
+}
 
-    /// Trains it for the first epochs as another network.
-    fn begin_as(&mut self, first: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), Usage> {
-        let begun = match &mut self.model {
-            Learnable::Classifier(network) => network.begin_as(first, settings, epochs),
-            Learnable::Language(network) => network.begin_as(first, settings, epochs),
-            Learnable::Solver(network) => network.begin_as(first, settings, epochs),
-        };
-        begun.map_err(Usage)
+impl Learnable {
+    fn subject(&self) -> &Subject {
+        match self {
+            Self::Classifier(network) => network.subject(),
+            Self::Language(network) => network.subject(),
+            Self::Solver(network) => network.subject(),
+        }
+    }
+
+    fn subject_mut(&mut self) -> &mut Subject {
+        match self {
+            Self::Classifier(network) => network.subject_mut(),
+            Self::Language(network) => network.subject_mut(),
+            Self::Solver(network) => network.subject_mut(),
+        }
     }
 }
 
 impl Net for SpecNet {
     fn facts(&self) -> &Facts {
-        match &self.model {
-            Learnable::Classifier(network) => network.facts(),
-            Learnable::Language(network) => network.facts(),
-            Learnable::Solver(network) => network.facts(),
-        }
+        self.model.subject().facts()
     }
 
     fn recipe(&self) -> &Recipe {
@@ -285,11 +297,7 @@ impl Net for SpecNet {
 
     fn within(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<String, Box<dyn Error>> {
         recipe.check()?;
-        let found = match &self.model {
-            Learnable::Classifier(network) => network.recomputations(recipe, budget),
-            Learnable::Language(network) => network.recomputations(recipe, budget),
-            Learnable::Solver(network) => network.recomputations(recipe, budget),
-        };
+        let found = self.model.subject().recomputations(recipe, budget);
         let found = found.map_err(|error| Usage(format!("--budget {budget}: {error}")))?;
         let costs = found.iter().map(|recomputation| {
             format!(
@@ -302,95 +310,16 @@ impl Net for SpecNet {
         Ok(costs.collect::<Vec<_>>().join(", before that "))
     }
 
+    fn trained(&self, recipe: &Recipe) -> Result<Option<u64>, Box<dyn Error>> {
+        Ok(self.model.subject().trained(recipe)?)
+    }
+
     fn task(&self) -> Task<'_> {
         match &self.model {
             Learnable::Classifier(network) => Task::Classes(network),
             Learnable::Language(network) => Task::NextToken(network),
             Learnable::Solver(network) => Task::Puzzles(network),
         }
-    }
-}
-
-impl LanguageNet for LanguageModel {
-    fn train(&self, job: Job<'_, Text>, place: Place) -> Result<Outcome, Box<dyn Error>> {
-        let text = job.data;
-        on!(place, |exec| Ok(self.train_on(exec, job.plain_trainer(), text)?))
-    }
-
-    fn evaluate(
-        &self,
-        checkpoint: &Path,
-        text: &Text,
-        by_token: bool,
-        place: Place,
-    ) -> Result<Evaluation, Box<dyn Error>> {
-        on!(place, |exec| {
-            let model = load(exec, self.network(), checkpoint)?;
-            if !by_token {
-                return Ok(LanguageModel::evaluate(self, &model, text)?);
-            }
-            let (evaluation, iterations) = self.evaluate_by_token(&model, text)?;
-            if !self.network().loops.is_empty() {
-                note(format_args!("{iterations:.2} iterations of loops per token"));
-            }
-            Ok(evaluation)
-        })
-    }
-
-    fn check(&self, text: &Text) -> Result<(), Box<dyn Error>> {
-        Ok(check_tokens(self, text)?)
-    }
-}
-
-impl PuzzleNet for Solver {
-    fn train(&self, job: Job<'_, Sudoku>, place: Place) -> Result<Outcome, Box<dyn Error>> {
-        let puzzles = *job.data;
-        on!(place, |exec| Ok(self.train_on(exec, job.plain_trainer(), puzzles)?))
-    }
-
-    fn evaluate(&self, checkpoint: &Path, puzzles: Sudoku, how: &Solving) -> Result<Evaluation, Box<dyn Error>> {
-        self.check(puzzles).map_err(Usage)?;
-        on!(how.place, |exec| {
-            let mut model = load(exec, self.network(), checkpoint)?;
-            model.graph_mut().set_exits(how.exits);
-            Ok(Solver::evaluate(self, &model, puzzles, how.at_once)?)
-        })
-    }
-}
-
-/// A model from a checkpoint, on an executor.
-pub(super) fn load<X: Exec<f32>>(exec: X, network: &Network, checkpoint: &Path) -> Result<Model<X>, Box<dyn Error>> {
-    let mut model = Model::on(exec, network, 0)?;
-    let unstated = model.load(checkpoint)?;
-    if let Some(unstated) = unstated {
-        note(format_args!("warning: {}: {unstated}", checkpoint.display()));
-    }
-    let broken = model.non_finite().map_err(TaskError::device)?;
-    refuse_broken(&broken, checkpoint)?;
-    Ok(model)
-}
-
-impl ImageNet for Classifier {
-    fn sizes(&self) -> Sizes {
-        Classifier::sizes(self)
-    }
-
-    fn train(&self, job: Job<'_>, place: Place) -> Result<Outcome, TrainError> {
-        let mut source = job.source();
-        let trained = on!(place, |exec| Ok(self.train_on(exec, job.trainer(), &mut source)));
-        trained.unwrap_or_else(|error: Box<dyn Error>| Err(TrainError::Device(error.to_string())))
-    }
-
-    fn logits(
-        &self,
-        checkpoint: &Path,
-        images: &Dataset,
-        scaling: &Scaling,
-        place: Place,
-    ) -> Result<Vec<f32>, Box<dyn Error>> {
-        on!(place, |exec| Ok(
-            load(exec, self.network(), checkpoint)?.logits(images, scaling)?
-        ))
     }
 }
 
@@ -404,6 +333,9 @@ pub(super) fn finish(done: Done, terminal: &Terminal) -> ExitCode {
         terminal.report(error)
     } else if let Some(NoTask { unfit, .. }) = error.downcast_ref() {
         terminal.complain(&error.to_string(), Some(unfit.fix()));
+        Status::Invalid
+    } else if let Some(error) = error.downcast_ref::<NoStart>() {
+        terminal.complain(&error.to_string(), error.help().as_deref());
         Status::Invalid
     } else if error.is::<Usage>() {
         terminal.fail(&error.to_string())

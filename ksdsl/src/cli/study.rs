@@ -2,7 +2,8 @@
 
 use super::begin::{Begin, Set};
 use super::output::Terminal;
-use super::specs::{Specs, Usage};
+use super::specs::{Outset, Specs, Usage};
+use super::start::Start;
 use super::sweep::{MOST, Values, combinations};
 use super::{Choice, setting};
 use crate::value::Value;
@@ -37,6 +38,8 @@ struct Training {
     seed: Option<u64>,
     seeds: Option<NonZeroU32>,
     recipe: Option<toml::Table>,
+    weights: Option<PathBuf>,
+    weights_except: Option<Vec<String>>,
 }
 
 /// A network, or several that differ in the values of parameters.
@@ -110,7 +113,11 @@ impl Study {
             let here = |error: String| wrong(&format_args!("`{}`: {error}", network.label));
             let values = network.values().map_err(here)?;
             let begin = network.begin.as_ref().map(Beginning::read).transpose();
-            let begin = begin.map_err(|error| here(format!("`begin`: {error}")))?;
+            let training = network.training.or(&self.training);
+            let outset = Outset {
+                begin: begin.map_err(|error| here(format!("`begin`: {error}")))?,
+                start: training.start(folder).map_err(here)?,
+            };
             for (varied, set) in values {
                 if all.len() == MOST {
                     return Err(wrong(&format_args!("a study has at most {MOST} networks")));
@@ -125,8 +132,8 @@ impl Study {
                     .collect();
                 all.push(Labelled {
                     label: format!("{}{varied}", network.label),
-                    specs: Specs::read((&folder.join(&network.file), &choice, begin.as_ref()), &[set], terminal)?,
-                    training: network.training.or(&self.training),
+                    specs: Specs::read((&folder.join(&network.file), &choice, &outset), &[set], terminal)?,
+                    training: training.clone(),
                 });
             }
         }
@@ -196,6 +203,20 @@ impl Training {
             seed: own.seed.or(other.seed),
             seeds: own.seeds.or(other.seeds),
             recipe: own.recipe.or(other.recipe),
+            weights: own.weights.or(other.weights),
+            weights_except: own.weights_except.or(other.weights_except),
+        }
+    }
+
+    /// The checkpoint from which networks start.
+    fn start(&self, folder: &Path) -> Result<Option<Start>, String> {
+        match (&self.weights, &self.weights_except) {
+            (Some(file), except) => Ok(Some(Start {
+                checkpoint: folder.join(file),
+                except: except.clone().unwrap_or_default(),
+            })),
+            (None, Some(_)) => Err("`weights_except` without `weights`, the checkpoint to start from".to_owned()),
+            (None, None) => Ok(None),
         }
     }
 

@@ -1,7 +1,8 @@
 //! `ksn sweep FILE`
 
 use super::output::Terminal;
-use super::specs::{Specs, Usage, finish};
+use super::specs::{Outset, Specs, Usage, finish};
+use super::start::StartOptions;
 use super::{Choice, setting, study};
 use crate::value::Value;
 use ksdsl_train_core::program::{Done, sweep};
@@ -22,6 +23,8 @@ pub(super) struct Sweep {
     /// Set a parameter of the network to each of several values: a sweep trains all combinations (repeatable)
     #[arg(long, value_name = "NAME=VALUE,...", value_parser = values)]
     set: Vec<Values>,
+    #[command(flatten)]
+    start: StartOptions,
     #[command(flatten)]
     options: sweep::Options,
 }
@@ -114,13 +117,17 @@ impl Sweep {
             net: self.net.clone(),
             set: Vec::new(),
         };
-        let specs = Specs::read((&self.file, &choice, None), &values, terminal)?;
+        let outset = Outset {
+            begin: None,
+            start: self.start.read(),
+        };
+        let specs = Specs::read((&self.file, &choice, &outset), &values, terminal)?;
         let names: Vec<String> = self.set.iter().map(|set| set.name.clone()).collect();
         sweep::run(&specs, &self.options, &names)
     }
 
     fn study(&self, terminal: &Terminal) -> Done {
-        if self.net.is_some() || !self.set.is_empty() || self.options.describes_a_run() {
+        if self.net.is_some() || !self.set.is_empty() || self.start.is_given() || self.options.describes_a_run() {
             let options = "--out, --threads, --device, --precision and --on-usr1";
             let file = self.file.display();
             return Err(Usage(format!(

@@ -3,7 +3,8 @@
 use super::Choice;
 use super::begin::BeginOptions;
 use super::output::Terminal;
-use super::specs::{Specs, Usage, finish};
+use super::specs::{Outset, Specs, Usage, finish};
+use super::start::StartOptions;
 use ksdsl_train_core::program::{Done, train};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +19,8 @@ pub(super) struct Train {
     #[command(flatten)]
     begin: BeginOptions,
     #[command(flatten)]
+    start: StartOptions,
+    #[command(flatten)]
     options: train::Options,
 }
 
@@ -29,11 +32,14 @@ impl Train {
 
     fn done(&self, terminal: &Terminal) -> Done {
         let chosen = self.file.is_some() || self.choice.net.is_some() || !self.choice.set.is_empty();
-        let chosen = chosen || self.begin.is_given();
+        let chosen = chosen || self.begin.is_given() || self.start.is_given();
         let specs = match (&self.file, self.options.resumed()) {
             (Some(file), None) => {
-                let begin = self.begin.read()?;
-                Specs::read((file, &self.choice, begin.as_ref()), &[Vec::new()], terminal)?
+                let outset = Outset {
+                    begin: self.begin.read()?,
+                    start: self.start.read(),
+                };
+                Specs::read((file, &self.choice, &outset), &[Vec::new()], terminal)?
             }
             (None, None) => {
                 let missing = "no specification to train: expected `ksn train FILE.ksn`, or `ksn train --resume RUN`";

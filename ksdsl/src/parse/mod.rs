@@ -15,6 +15,8 @@ mod steps;
 mod syntax_error;
 mod tokens;
 
+#[cfg(feature = "train")]
+use crate::ast::Selector;
 use crate::ast::{Expr, File};
 use crate::diag::{Code, Diagnostic, Diagnostics};
 use crate::source::{Name, Source, Span, Spanned};
@@ -90,6 +92,22 @@ pub(crate) fn value(text: &str) -> Option<Expr> {
     let pair = Grammar::parse(Rule::value, text).ok()?.next()?;
     let expr = content(pair).next().map(|expr| builder.expr(expr));
     expr.filter(|_| !diagnostics.has_errors())
+}
+
+/// The selector of a `share` clause that a text is, if it is one.
+#[cfg(feature = "train")]
+pub(crate) fn selector(text: &str) -> Option<Selector> {
+    scan::items(text).ok()?;
+    let mut diagnostics = Diagnostics::default();
+    let mut builder = TreeBuilder {
+        source: &Source::new("", text),
+        base: 0,
+        skipped: &[],
+        diagnostics: &mut diagnostics,
+    };
+    let pair = Grammar::parse(Rule::selector, text).ok()?.next()?;
+    let selector = (pair.as_str().len() == text.len()).then(|| builder.selector(pair));
+    selector.filter(|_| !diagnostics.has_errors())
 }
 
 /// The names of the networks a source seems to define, found even where it does not parse: what

@@ -275,7 +275,7 @@ impl TreeBuilder<'_, '_> {
         content(pair).map(|selector| self.selector(selector)).collect()
     }
 
-    fn selector(&mut self, pair: Node<'_>) -> Selector {
+    pub(super) fn selector(&mut self, pair: Node<'_>) -> Selector {
         let span = self.span(&pair);
         let segments = content(pair)
             .filter_map(|part| match part.as_rule() {

@@ -43,7 +43,7 @@ pub fn resolve(elaborated: Elaborated<'_>, diagnostics: &mut Diagnostics) -> Net
             incomplete,
         },
     ) = unshared(elaborated);
-    let index = Index::new(&network.layers);
+    let index = Index::new(network.layers.iter().map(|layer| &layer.path));
     let mut names = GroupNames::default();
     let mut budget = limits::SELECTED_PLACES;
     for share in shares {

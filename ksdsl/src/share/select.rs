@@ -1,10 +1,15 @@
 //! Layer paths and the selectors that match them.
 
 mod fitting;
+#[cfg(feature = "train")]
+mod keys;
+
+#[cfg(feature = "train")]
+pub(crate) use keys::{below, place};
 
 use crate::ast::{Segment as Pattern, Selector};
 use crate::diag::{Code, Diagnostic, Diagnostics, nearest};
-use crate::ir::{Layer, LayerId, Path, Segment};
+use crate::ir::{LayerId, Path, Segment};
 use crate::source::Span;
 use crate::value::{Env, eval_int};
 use std::collections::{HashMap, HashSet};
@@ -42,13 +47,13 @@ enum PathStep<'s> {
 }
 
 impl Index {
-    pub(super) fn new(layers: &[Layer]) -> Self {
+    pub(super) fn new<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Self {
         let mut index = Index {
             nodes: vec![PathNode::default()],
         };
-        for (id, layer) in layers.iter().enumerate() {
+        for (id, path) in paths.into_iter().enumerate() {
             let mut at = 0;
-            for segment in &layer.path.0 {
+            for segment in &path.0 {
                 at = match index.nodes[at].by_segment.get(segment) {
                     Some(child) => *child,
                     None => index.add(at, segment),

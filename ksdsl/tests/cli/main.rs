@@ -6,6 +6,7 @@ mod counts;
 mod diagram;
 mod diff;
 mod explain;
+mod fine_tune;
 mod fmt;
 mod generate;
 mod install;

@@ -49,7 +49,7 @@ impl Loaded {
             ..Recipe::se_resnet()
         };
         Ok(Self {
-            training: Training::new(&recipe, model, ()),
+            training: Training::new(&recipe, model, ())?,
             rate: options.rate,
             step: 0,
             input,

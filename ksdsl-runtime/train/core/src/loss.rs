@@ -1,8 +1,10 @@
 //! The training loss on host memory.
 
 mod exits;
+mod improvement;
 
 pub use exits::exit_cross_entropy;
+pub use improvement::exit_improvement;
 
 /// The mean over the images of `-sum(target * log(softmax(logits)))`, as PyTorch's `cross_entropy` with probabilities as
 /// targets, and its gradient with respect to the logits: images x classes, row-major.

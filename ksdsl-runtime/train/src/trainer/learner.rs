@@ -47,6 +47,12 @@ impl<'s, M: TensorCollection<f32, D>, D: Backend<f32>, T> Typed<'s, M, D, T> {
                 expected: "1 or null: a generated model takes a batch as a whole",
             }));
         }
+        if !recipe.train_only.is_empty() {
+            return Err(TrainError::Recipe(InvalidRecipe {
+                name: "train_only",
+                expected: "[]: a generated model trains all of its parameters",
+            }));
+        }
         Ok(Self {
             model,
             device: on,

@@ -2,13 +2,11 @@
 
 use super::objective::Classes;
 use super::subject::Subject;
-use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation};
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
 use ksdsl_cpu::CpuExec;
 use ksdsl_engine::update::Updates;
-use ksdsl_train_core::Recipe;
 use ksdsl_train_core::data::Sizes;
 use ksdsl_train_core::run::Facts;
 use ksdsl_train_core::source::Source;
@@ -74,25 +72,19 @@ impl Classifier {
         Ok(Self { subject, sizes })
     }
 
-    /// The same, trained for the first epochs as another network, which must differ in sharing alone.
-    ///
-    /// # Errors
-    /// The first other difference.
-    pub fn begin_as(&mut self, network: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), String> {
-        self.subject.begin_as(network, settings, epochs)
-    }
-
     /// What it takes and gives.
     pub fn sizes(&self) -> Sizes {
         self.sizes
     }
 
-    /// What a step of a recipe computes again to fit into a memory budget; of a run that begins as another network, that of both.
-    ///
-    /// # Errors
-    /// If no step fits.
-    pub fn recomputations(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<Vec<Recomputation>, OverBudget> {
-        self.subject.recomputations(recipe, budget)
+    /// What its training starts as and from.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The same, to change it.
+    pub fn subject_mut(&mut self) -> &mut Subject {
+        &mut self.subject
     }
 
     /// What a run folder says of it.

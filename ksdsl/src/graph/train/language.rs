@@ -1,10 +1,9 @@
 //! Networks that predict the next token of a text, which the trainer takes.
 
 use super::classifier::unfit;
-use super::objective::NextToken;
+use super::objective::{Exits, NextToken};
 use super::subject::Subject;
 use super::{Model, Unfit, failed};
-use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation};
 use crate::graph::walk::size;
 use crate::ir::{Network, Port, Shape, in_words};
 use crate::value::Value;
@@ -136,14 +135,6 @@ impl LanguageModel {
         })
     }
 
-    /// The same, trained for the first epochs as another network, which must differ in sharing alone.
-    ///
-    /// # Errors
-    /// The first other difference.
-    pub fn begin_as(&mut self, network: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), String> {
-        self.subject.begin_as(network, settings, epochs)
-    }
-
     /// The positions of a window.
     pub fn length(&self) -> usize {
         self.length
@@ -164,12 +155,14 @@ impl LanguageModel {
         self.exits
     }
 
-    /// What a step of a recipe computes again to fit into a memory budget; of a run that begins as another network, that of both.
-    ///
-    /// # Errors
-    /// If no step fits.
-    pub fn recomputations(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<Vec<Recomputation>, OverBudget> {
-        self.subject.recomputations(recipe, budget)
+    /// What its training starts as and from.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The same, to change it.
+    pub fn subject_mut(&mut self) -> &mut Subject {
+        &mut self.subject
     }
 
     /// What a run folder says of it.
@@ -180,11 +173,6 @@ impl LanguageModel {
     /// The network.
     pub fn network(&self) -> &Network {
         &self.subject.network
-    }
-
-    /// What is trained.
-    pub(super) fn subject(&self) -> &Subject {
-        &self.subject
     }
 
     /// Trains it on the CPU on windows of a text, from the initial values of the recipe's seed; a trainer with a folder saves
@@ -213,10 +201,17 @@ impl LanguageModel {
                 expected,
             })));
         }
+        if trainer.recipe().exit_targets.is_some() && !self.exits {
+            let (name, expected) = ("exit_targets", "null for a network whose tokens cannot leave a loop");
+            return Err(LanguageError::Train(TrainError::Recipe(InvalidRecipe {
+                name,
+                expected,
+            })));
+        }
         let mut source = Windows::of(trainer.recipe(), text, self.length)?;
         let objective = NextToken {
             vocabulary: self.outputs,
-            exits: self.exits.then_some(trainer.recipe().exit_entropy),
+            exits: self.exits.then(|| Exits::of(trainer.recipe())),
             drawn: self.drawn(trainer.recipe())?,
             validation: Some(self.held_out(text)?),
         };

@@ -1,5 +1,6 @@
 //! Language models in training.
 
+use crate::graph::train::objective::Exits;
 use crate::graph::train::{LanguageModel, Model, NextToken, Objective as _, Training, Unfit};
 use crate::spec::Spec;
 use ksdsl_cpu::{CpuBuf, with_threads};
@@ -34,13 +35,13 @@ net tiny {
     share blocks in h
 }";
 
-fn model_of(text: &str) -> Result<LanguageModel, Unfit> {
+pub(in crate::graph::train) fn model_of(text: &str) -> Result<LanguageModel, Unfit> {
     let (network, _) = Spec::parse("tiny.ksn", text).compile_one().unwrap();
     LanguageModel::of(network, &[])
 }
 
 /// Value `i` of the `k`-th tensor by name is 0.4 sin(1.3 i + 2.1 k).
-fn with_waves(of: &LanguageModel) -> Model {
+pub(in crate::graph::train) fn with_waves(of: &LanguageModel) -> Model {
     let mut model = Model::new(of.network(), 0);
     let mut order: Vec<usize> = (0..model.slots.len()).collect();
     order.sort_by(|&a, &b| model.slots[a].key.cmp(&model.slots[b].key));
@@ -107,7 +108,7 @@ fn steps_are_those_of_pytorch() {
             drawn: None,
             validation: None,
         };
-        let mut training = Training::new(&recipe, with_waves(&of), objective);
+        let mut training = Training::new(&recipe, with_waves(&of), objective).unwrap();
         for (step, (loss, norm)) in PYTORCH.into_iter().enumerate() {
             let batch = windows(&tokens, [step, step + 11, 3 * step + 29], 6);
             let stepped = training.step(&batch, 1e-2, 0).unwrap();
@@ -125,7 +126,7 @@ fn steps_are_those_of_pytorch() {
 }
 
 /// A stack that tokens can leave after each of three visits.
-const GATED: &str = "
+pub(in crate::graph::train) const GATED: &str = "
 net gated(steps = 3) {
     input 6 of 7
     embedding(8); position_embedding
@@ -180,11 +181,11 @@ fn tokens_that_can_leave_learn_from_all_visits_as_in_pytorch() {
         };
         let objective = NextToken {
             vocabulary: 7,
-            exits: Some(0.1),
+            exits: Some(Exits::All(0.1)),
             drawn: None,
             validation: None,
         };
-        let mut training = Training::new(&recipe, with_waves(&of), objective);
+        let mut training = Training::new(&recipe, with_waves(&of), objective).unwrap();
         for (step, (loss, norm)) in OF_VISITS.into_iter().enumerate() {
             let batch = windows(&tokens, [step, step + 11, 3 * step + 29], 6);
             let stepped = training.step(&batch, 1e-2, 0).unwrap();
@@ -352,7 +353,7 @@ fn batches_that_do_not_fit_are_refused() {
         drawn: None,
         validation: None,
     };
-    let mut training = Training::new(&Recipe::nanogpt(), with_waves(&of), objective);
+    let mut training = Training::new(&Recipe::nanogpt(), with_waves(&of), objective).unwrap();
     let mut refused = |batch: TokenBatch| training.step(&batch, 1e-2, 0).unwrap_err().to_string();
     let batch = windows(&[0, 1, 2, 3, 4, 5, 7], [0], 6);
     let error = refused(batch.clone());

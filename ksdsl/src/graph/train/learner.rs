@@ -36,17 +36,21 @@ pub struct Training<O, X: Updates<f32> = CpuExec> {
 
 impl<O, X: Updates<f32>> Training<O, X> {
     /// A model that begins to train.
-    pub fn new(recipe: &Recipe, model: Model<X>, objective: O) -> Self {
+    ///
+    /// # Errors
+    /// If the recipe's `train_only` does not fit the network.
+    pub fn new(recipe: &Recipe, mut model: Model<X>, objective: O) -> Result<Self, TrainError> {
+        model.train_only(&recipe.train_only).map_err(TrainError::Selection)?;
         let mut optimiser = Optimiser::of(recipe);
         optimiser.know(&model.slots);
-        Self {
+        Ok(Self {
             model,
             next: None,
             objective,
             parts: recipe.accumulate.unwrap_or(1),
             optimiser,
             average: recipe.average.map(Average::new),
-        }
+        })
     }
 
     /// The same, before that of another network, which differs in sharing alone, takes over.
@@ -97,7 +101,11 @@ impl<O, X: Updates<f32>> Training<O, X> {
     /// Updates the trained tensors, and the average of all.
     fn update(&mut self, gradients: &[X::Buf]) -> Result<(), X::Err> {
         let Model {
-            graph, slots, places, ..
+            graph,
+            slots,
+            places,
+            frozen,
+            ..
         } = &mut self.model;
         let tensors = slots.iter().zip(places.iter());
         let trained = tensors.clone().filter(|(slot, _)| slot.trained);
@@ -106,7 +114,10 @@ impl<O, X: Updates<f32>> Training<O, X> {
                 .update(&graph.exec, (at, slot), graph.params.get_mut(place), gradient)?;
         }
         if let Some(average) = &mut self.average {
-            for (at, (slot, &place)) in tensors.enumerate() {
+            let is_new = average.is_empty();
+            // The mean of equal values may round.
+            let moves = |at: &usize| is_new || !frozen[*at];
+            for (at, (slot, &place)) in tensors.enumerate().filter(|(at, _)| moves(at)) {
                 average.update::<f32, _>(&graph.exec, (at, slot), graph.params.get(place).clone())?;
             }
         }

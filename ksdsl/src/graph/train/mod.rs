@@ -7,6 +7,8 @@ mod language;
 mod learner;
 mod objective;
 mod puzzles;
+mod selection;
+mod start;
 mod subject;
 
 pub use classifier::{Classifier, Unfit};
@@ -14,12 +16,13 @@ pub use language::{LanguageError, LanguageModel};
 pub use learner::Training;
 pub use objective::{Classes, NextToken, Objective, Part};
 pub use puzzles::Solver;
+pub use subject::Subject;
 
 use super::{Graph, walk};
 use crate::ir::{self, Network};
 use crate::plan::tensors::{Stored as Planned, tensors};
 use initial::initial;
-use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated, to_bytes};
+use ksdsl_checkpoint::{Expected, File, FileError, Kind, Problems, Shared, Tensor as Stored, Unstated, View, to_bytes};
 use ksdsl_cpu::CpuExec;
 pub use ksdsl_cpu::WeightType;
 use ksdsl_engine::Exec;
@@ -41,6 +44,8 @@ pub struct Model<X: Exec<f32> = CpuExec> {
     slots: Vec<Slot>,
     places: Vec<usize>,
     shared: Vec<Shared>,
+    /// Which of the tensors are parameters that are not trained.
+    frozen: Vec<bool>,
 }
 
 /// A loss of a network's outputs, and its gradients with respect to them.
@@ -56,6 +61,10 @@ pub enum LoadError {
     File(FileError),
     /// Its tensors are not those of the network.
     Unfit(Problems),
+    /// A pattern of tensors that the file need not have selects none, or a part of a shared one.
+    Pattern(String),
+    /// The tensors of these keys have values that are not finite.
+    NonFinite(Vec<String>),
     /// The device failed.
     Device(String),
 }
@@ -65,6 +74,8 @@ impl fmt::Display for LoadError {
         match self {
             Self::File(error) => error.fmt(f),
             Self::Unfit(problems) => problems.fmt(f),
+            Self::Pattern(what) => f.write_str(what),
+            Self::NonFinite(keys) => write!(f, "values that are not finite in `{}`", keys.join("`, `")),
             Self::Device(what) => write!(f, "the device failed: {what}"),
         }
     }
@@ -122,6 +133,7 @@ impl<X: Exec<f32>> Model<X> {
         Ok(Self {
             places: planned.iter().filter_map(place).collect(),
             shared: planned.iter().filter_map(shared).collect(),
+            frozen: vec![false; planned.len()],
             slots: planned.into_iter().map(slot).collect(),
             graph,
         })
@@ -133,15 +145,39 @@ impl<X: Exec<f32>> Model<X> {
     /// If the file cannot be read, or does not fit. The model is unchanged.
     pub fn load(&mut self, path: &Path) -> Result<Option<Unstated>, LoadError> {
         let file = File::read(path).map_err(LoadError::File)?;
-        let expected: Vec<Expected> = self.slots.iter().map(expected).collect();
-        let views = ksdsl_checkpoint::resolve(&file, &expected, &self.shared).map_err(LoadError::Unfit)?;
+        self.take(&file, |_| true)?;
+        Ok(Unstated::of(&file, &self.shared))
+    }
+
+    /// Takes the values of the tensors whose keys are wanted from a file that has these alone.
+    fn take(&mut self, file: &File, is_wanted: impl Fn(&str) -> bool) -> Result<(), LoadError> {
+        let wanted = self.slots.iter().zip(&self.places);
+        let wanted: Vec<(&Slot, &usize)> = wanted.filter(|(slot, _)| is_wanted(&slot.key)).collect();
+        let shared = self.shared.iter().filter(|shared| is_wanted(&shared.key)).cloned();
+        let views = fitting(file, wanted.iter().map(|(slot, _)| *slot), &shared.collect::<Vec<_>>());
+        let views = views.map_err(LoadError::Unfit)?;
         let values = views.into_iter().map(|view| self.graph.exec.upload(floats(view.data)));
         let values: Result<Vec<_>, _> = values.collect();
         let values = values.map_err(|error| LoadError::Device(error.to_string()))?;
-        for (&place, values) in self.places.iter().zip(values) {
-            self.graph.params.set(place, values);
+        for ((_, place), values) in wanted.into_iter().zip(values) {
+            self.graph.params.set(*place, values);
         }
-        Ok(Unstated::of(&file, &self.shared))
+        Ok(())
+    }
+
+    /// Trains the parameters alone that patterns select, as [`Subject::start_from`] has them; all, if there is no pattern. The
+    /// others keep their values in [`Training`], and their gradients count nowhere. Running statistics are no parameters: they
+    /// go on.
+    ///
+    /// # Errors
+    /// If a pattern selects nothing, or a part of a shared tensor; if all of them select no parameter.
+    pub fn train_only(&mut self, patterns: &[String]) -> Result<(), String> {
+        let trained = selection::trained(patterns, &tensors(&self.graph.network))?;
+        for ((slot, frozen), is_trained) in self.slots.iter_mut().zip(&mut self.frozen).zip(trained) {
+            *frozen = slot.trained && !is_trained;
+            slot.trained &= is_trained;
+        }
+        Ok(())
     }
 
     /// The logits of all images of a data set: images x classes, row-major.
@@ -252,6 +288,16 @@ fn shared(tensor: &Planned) -> Option<Shared> {
         visits,
         copies,
     })
+}
+
+/// The values of tensors in a file that has these alone.
+fn fitting<'f, 's>(
+    file: &'f File,
+    slots: impl Iterator<Item = &'s Slot>,
+    shared: &[Shared],
+) -> Result<Vec<View<'f>>, Problems> {
+    let expected: Vec<Expected> = slots.map(expected).collect();
+    ksdsl_checkpoint::resolve(file, &expected, shared)
 }
 
 fn expected(slot: &Slot) -> Expected {

@@ -3,9 +3,13 @@
 use super::{Loss, Model};
 use ksdsl_cpu::in_parallel;
 use ksdsl_engine::Exec;
+use ksdsl_train_core::Recipe;
 use ksdsl_train_core::iterations::Iterations;
-use ksdsl_train_core::loss::{IGNORED, Positions, counted, cross_entropy, exit_cross_entropy, token_cross_entropy};
+use ksdsl_train_core::loss::{
+    IGNORED, Positions, counted, cross_entropy, exit_cross_entropy, exit_improvement, token_cross_entropy,
+};
 use ksdsl_train_core::metrics::Evaluation;
+use ksdsl_train_core::recipe::ExitTargets;
 use ksdsl_train_core::source::{HostBatch, TokenBatch};
 use ksdsl_train_core::task::{TaskError, ValidationSet};
 use ksdsl_train_core::text::HeldOut;
@@ -104,12 +108,40 @@ impl Objective for Classes<'_> {
     }
 }
 
+/// What a language model learns whose tokens can leave a loop after any visit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Exits {
+    /// All of it, with this weight of the entropy of the visit.
+    All(f64),
+    /// The gates: whether to stay.
+    Gates(ExitTargets),
+}
+
+impl Exits {
+    pub(super) fn of(recipe: &Recipe) -> Self {
+        match recipe.exit_targets {
+            None => Self::All(recipe.exit_entropy),
+            Some(targets) => Self::Gates(targets),
+        }
+    }
+
+    fn loss(self, exits: &[f32], targets: &[u32], vocabulary: usize) -> (f32, Vec<f32>) {
+        match self {
+            Self::All(entropy) => exit_cross_entropy(exits, targets, vocabulary, entropy, positions),
+            Self::Gates(of) => exit_improvement(exits, targets, vocabulary, of, positions),
+        }
+    }
+}
+
+fn positions(parts: &mut [Positions<'_>]) {
+    in_parallel(parts, Positions::compute);
+}
+
 /// The next token at each position of a window.
 pub struct NextToken<'t> {
     pub(super) vocabulary: usize,
-    /// Where tokens can leave after any visit: the weight of the entropy of that visit. The second output then has the gates and
-    /// the logits of all visits.
-    pub(super) exits: Option<f64>,
+    /// Where tokens can leave after any visit. The second output then has the gates and the logits of all visits.
+    pub(super) exits: Option<Exits>,
     /// The loop whose iterations are drawn, and the most of them.
     pub(super) drawn: Option<(Iterations, String, usize)>,
     pub(super) validation: Option<HeldOut<'t>>,
@@ -137,17 +169,13 @@ impl Objective for NextToken<'_> {
             let targets = &batch.targets[from * length..to * length];
             Part {
                 input: &batch.ids[from * length..to * length],
-                loss: Box::new(move |outputs| {
-                    let parallel = |parts: &mut [Positions<'_>]| in_parallel(parts, Positions::compute);
-                    match self.exits {
-                        None => of_first(outputs, |logits| {
-                            token_cross_entropy(logits, targets, vocabulary, parallel)
-                        }),
-                        Some(entropy) => {
-                            let (loss, gradient) =
-                                exit_cross_entropy(&outputs[1], targets, vocabulary, entropy, parallel);
-                            (loss, vec![vec![0.0; outputs[0].len()], gradient])
-                        }
+                loss: Box::new(move |outputs| match self.exits {
+                    None => of_first(outputs, |logits| {
+                        token_cross_entropy(logits, targets, vocabulary, positions)
+                    }),
+                    Some(exits) => {
+                        let (loss, gradient) = exits.loss(&outputs[1], targets, vocabulary);
+                        (loss, vec![vec![0.0; outputs[0].len()], gradient])
                     }
                 }),
                 share: share(counted(targets), all),

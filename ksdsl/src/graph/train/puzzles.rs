@@ -4,14 +4,12 @@ use super::classifier::unfit;
 use super::objective::{Objective, Part, bounds, share};
 use super::subject::Subject;
 use super::{LanguageModel, Model, Unfit};
-use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation};
 use crate::graph::walk::size;
 use crate::ir::{Network, Node, Port, Shape, in_words};
 use crate::value::Value;
 use ksdsl_cpu::{CpuExec, in_parallel};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Updates;
-use ksdsl_train_core::Recipe;
 use ksdsl_train_core::loss::{Positions, binary_cross_entropy, token_cross_entropy};
 use ksdsl_train_core::metrics::Evaluation;
 use ksdsl_train_core::puzzle::{Generated, HeldOut, Sudoku};
@@ -91,14 +89,6 @@ impl Solver {
         })
     }
 
-    /// The same, trained for the first epochs as another network, which must differ in sharing alone.
-    ///
-    /// # Errors
-    /// The first other difference.
-    pub fn begin_as(&mut self, network: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), String> {
-        self.subject.begin_as(network, settings, epochs)
-    }
-
     /// A network that could be a language model, too.
     pub fn of_model(model: &LanguageModel) -> Self {
         Self {
@@ -110,12 +100,14 @@ impl Solver {
         }
     }
 
-    /// What a step of a recipe computes again to fit into a memory budget; of a run that begins as another network, that of both.
-    ///
-    /// # Errors
-    /// If no step fits.
-    pub fn recomputations(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<Vec<Recomputation>, OverBudget> {
-        self.subject.recomputations(recipe, budget)
+    /// What its training starts as and from.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The same, to change it.
+    pub fn subject_mut(&mut self) -> &mut Subject {
+        &mut self.subject
     }
 
     /// What a run folder says of it.

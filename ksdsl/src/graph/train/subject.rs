@@ -1,6 +1,8 @@
 //! What a run trains: a network, perhaps after the same layers with other sharing.
 
-use super::{Model, Objective, Training};
+use super::selection;
+use super::start::Start;
+use super::{LoadError, Model, Objective, Training};
 use crate::analyse::analyse;
 use crate::diff::connections;
 use crate::graph::budget::{MemoryBudget, OverBudget, Recomputation, within};
@@ -8,21 +10,23 @@ use crate::ir::Network;
 use crate::plan::tensors::{Stored as Planned, tensors};
 use crate::value::Value;
 use ksdsl_checkpoint::fuse::{Method, fuse, unroll};
-use ksdsl_checkpoint::{File, Problems, Tensor as Stored, to_bytes};
+use ksdsl_checkpoint::{File, Problems, Tensor as Stored, Unstated, to_bytes};
 use ksdsl_engine::Exec;
 use ksdsl_engine::update::Updates;
 use ksdsl_train_core::Recipe;
-use ksdsl_train_core::run::{Beginning, Facts};
+use ksdsl_train_core::run::{Beginning, Facts, Weights};
 use ksdsl_train_core::trainer::{TrainError, Trainer};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A network to train, with what a run folder says of it.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub struct Subject {
     pub(super) network: Network,
     pub(super) facts: Facts,
     /// The network as which a run begins.
     beginning: Option<Network>,
+    start: Option<Start>,
 }
 
 impl Subject {
@@ -35,24 +39,21 @@ impl Subject {
             specification: network.text.clone(),
             settings: texts(settings),
             beginning: None,
+            weights: None,
         };
         Self {
             network,
             facts,
             beginning: None,
+            start: None,
         }
     }
 
-    /// The same, trained as another network for the first epochs.
+    /// Trains it for the first epochs as another network, which must differ in sharing alone.
     ///
     /// # Errors
-    /// If more than sharing differs.
-    pub(super) fn begin_as(
-        &mut self,
-        network: Network,
-        settings: &[(String, Value)],
-        epochs: u32,
-    ) -> Result<(), String> {
+    /// The first other difference.
+    pub fn begin_as(&mut self, network: Network, settings: &[(String, Value)], epochs: u32) -> Result<(), String> {
         let beginning = Beginning {
             epochs,
             network: network.name.clone(),
@@ -72,17 +73,59 @@ impl Subject {
         Ok(())
     }
 
-    /// What a step computes again to fit into a budget; of a run that begins as another network, each of both.
-    pub(super) fn recomputations(
-        &self,
-        recipe: &Recipe,
-        budget: MemoryBudget,
-    ) -> Result<Vec<Recomputation>, OverBudget> {
+    /// Starts its training from the weights of a checkpoint, instead of random ones: of the network as which it begins, if that is
+    /// another. The tensors that `except` selects keep their random values, whatever the file has of them: selectors as in `share`
+    /// clauses, such as `head` or `body[0..2].conv`, where a tensor's name may be the last segment. Also says whether the file
+    /// lacks its sharing.
+    ///
+    /// # Errors
+    /// If the file cannot be read, lacks a tensor or has others, or values that are not finite; if a pattern selects nothing.
+    pub fn start_from(&mut self, checkpoint: &Path, except: &[String]) -> Result<Option<Unstated>, LoadError> {
+        let network = self.beginning.as_ref().unwrap_or(&self.network);
+        let (start, weights, unstated) = Start::read(checkpoint, network, except)?;
+        self.start = Some(start);
+        self.facts.weights = Some(weights);
+        Ok(unstated)
+    }
+
+    /// Says that the run to resume has started from a checkpoint, which it needs no more.
+    pub fn has_started_from(&mut self, weights: Option<Weights>) {
+        self.facts.weights = weights;
+    }
+
+    /// What a run folder says of it.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What a step of a recipe computes again to fit into a memory budget; of a run that begins as another network, that of both.
+    ///
+    /// # Errors
+    /// If no step fits.
+    pub fn recomputations(&self, recipe: &Recipe, budget: MemoryBudget) -> Result<Vec<Recomputation>, OverBudget> {
         let images = recipe.batch.div_ceil(recipe.accumulate.unwrap_or(1)) as u64;
         let networks = [Some(&self.network), self.beginning.as_ref()].into_iter().flatten();
         networks
             .map(|network| within(network, [images, ksdsl_cpu::threads() as u64], budget))
             .collect()
+    }
+
+    /// How many parameters a recipe trains, if not all.
+    ///
+    /// # Errors
+    /// If its `train_only` does not fit the network, or the one as which it begins.
+    pub fn trained(&self, recipe: &Recipe) -> Result<Option<u64>, TrainError> {
+        if recipe.train_only.is_empty() {
+            return Ok(None);
+        }
+        let count = |network: &Network| {
+            let tensors = tensors(network);
+            let trained = selection::trained(&recipe.train_only, &tensors).map_err(TrainError::Selection)?;
+            let trained = tensors.iter().zip(trained).filter(|(_, trained)| *trained);
+            Ok(trained.map(|(tensor, _)| tensor.shape.iter().product::<u64>()).sum())
+        };
+        self.beginning.as_ref().map(count).transpose()?;
+        count(&self.network).map(Some)
     }
 
     /// The training of a trainer's recipe, from the initial values of its seed.
@@ -108,9 +151,21 @@ impl Subject {
             Ok::<_, TrainError>(model)
         };
         let own = model(&self.network)?;
-        match &self.beginning {
-            None => Ok(Training::new(recipe, own, objective)),
-            Some(first) => Ok(Training::new(recipe, model(first)?, objective).before(own)),
+        let (mut first, next) = match &self.beginning {
+            None => (own, None),
+            Some(first) => (model(first)?, Some(own)),
+        };
+        if let Some(start) = &self.start {
+            let filled = start.fill(&mut first);
+            filled.map_err(|error| TrainError::Device(error.to_string()))?;
+        }
+        let training = Training::new(recipe, first, objective)?;
+        match next {
+            None => Ok(training),
+            Some(mut next) => {
+                next.train_only(&recipe.train_only).map_err(TrainError::Selection)?;
+                Ok(training.before(next))
+            }
         }
     }
 }
@@ -224,3 +279,7 @@ mod tests;
 #[cfg(test)]
 #[path = "switch_tests.rs"]
 mod switch_tests;
+
+#[cfg(test)]
+#[path = "frozen_tests.rs"]
+mod frozen_tests;

@@ -21,20 +21,23 @@ net words(shared = false) {
     share blocks in h with norms as k when shared
 }";
 
-fn words(begins_shared: bool, epochs: u32) -> LanguageModel {
+pub(super) fn words(begins_shared: bool, epochs: u32) -> LanguageModel {
     let spec = |shared: bool| Spec::parse("words.ksn", WORDS).set("shared", shared);
     let network = |shared| spec(shared).compile_one().unwrap().0;
     let settings = |shared: bool| [("shared".to_owned(), shared.into())];
     let own = !begins_shared;
     let mut model = LanguageModel::of(network(own), &settings(own)).unwrap();
     if epochs > 0 {
-        model.begin_as(network(!own), &settings(!own), epochs).unwrap();
+        model
+            .subject_mut()
+            .begin_as(network(!own), &settings(!own), epochs)
+            .unwrap();
     }
     model
 }
 
 /// Requests a stop after a step, or at the end of an epoch.
-struct StopAt(u64, u32, Stop);
+pub(super) struct StopAt(pub(super) u64, pub(super) u32, pub(super) Stop);
 
 impl Observer for StopAt {
     fn step(&mut self, step: &Step) -> io::Result<()> {
@@ -74,7 +77,7 @@ fn train(of: &LanguageModel, folder: &Path, (step, epoch): (u64, u32)) -> Result
     of.train(trainer, &text).map_err(|error| error.to_string())
 }
 
-fn folders() -> [tempfile::TempDir; 2] {
+pub(super) fn folders() -> [tempfile::TempDir; 2] {
     [(); 2].map(|()| tempfile::tempdir().unwrap())
 }
 

@@ -67,7 +67,7 @@ fn recipe(method: Method) -> Recipe {
 /// The losses of some steps on one batch, and the tensors after them.
 fn trained<X: Updates<f32>>(exec: X, network: &Network, recipe: &Recipe) -> (Training<(), X>, Outcome) {
     let model = Model::on(exec, network, 7).unwrap();
-    let mut training = Training::new(recipe, model, ());
+    let mut training = Training::new(recipe, model, ()).unwrap();
     let losses = steps(&mut training, 0);
     assert!(losses[losses.len() - 1] < losses[0], "the loss falls: {losses:?}");
     let mut outcome: Outcome = vec![("losses".into(), losses)];

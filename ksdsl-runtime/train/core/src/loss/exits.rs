@@ -99,7 +99,7 @@ impl Exit {
     }
 }
 
-fn ln_sigmoid(x: f64) -> f64 {
+pub(super) fn ln_sigmoid(x: f64) -> f64 {
     x.min(0.0) - (-x.abs()).exp().ln_1p()
 }
 

@@ -50,6 +50,9 @@ pub(super) fn recipe(of_net: &Recipe, options: &RunOptions, seed: u64) -> Result
     if let Some(rate) = options.lr {
         recipe.rate = rate;
     }
+    if !options.train_only.is_empty() {
+        recipe.train_only.clone_from(&options.train_only);
+    }
     recipe.check()?;
     Ok(recipe)
 }
@@ -67,7 +70,7 @@ pub(super) fn folder(out: &Path, resume: bool, name: &str) -> (PathBuf, Opening)
     (free.unwrap_or(first), Opening::New)
 }
 
-/// The name of the folder of a run: `digits-tiny-depth_6-0`.
+/// The name of the folder of a run: `digits-tiny-depth_6-0`, `digits-tiny-from_start-0`.
 pub(super) fn folder_name(data: &str, network: &Facts, seed: u64) -> String {
     let named = |network: &str, settings: &BTreeMap<String, String>| {
         let settings = settings.iter().map(|(name, value)| format!("-{name}_{}", plain(value)));
@@ -76,8 +79,13 @@ pub(super) fn folder_name(data: &str, network: &Facts, seed: u64) -> String {
     let beginning = network.beginning.as_ref();
     let beginning =
         beginning.map(|first| format!("-after_{}_{}", first.epochs, named(&first.network, &first.settings)));
+    let from = network.weights.as_ref().map(|weights| {
+        let stem = Path::new(&weights.file).file_stem().unwrap_or_default();
+        format!("-from_{}", plain(&stem.to_string_lossy()))
+    });
     let network = named(&network.name, &network.settings);
-    format!("{data}-{network}{}-{seed}", beginning.unwrap_or_default())
+    let [beginning, from] = [beginning, from].map(Option::unwrap_or_default);
+    format!("{data}-{network}{beginning}{from}-{seed}")
 }
 
 /// A text as a part of a file name.

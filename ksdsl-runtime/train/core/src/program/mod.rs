@@ -56,6 +56,14 @@ pub trait Net {
     fn within(&self, _recipe: &Recipe, _budget: MemoryBudget) -> Result<String, Box<dyn Error>> {
         Err(format!("--budget: {KEEPS_EVERYTHING}").into())
     }
+
+    /// How many parameters a recipe trains, if not all.
+    ///
+    /// # Errors
+    /// If it selects none of the network.
+    fn trained(&self, _recipe: &Recipe) -> Result<Option<u64>, Box<dyn Error>> {
+        Ok(None)
+    }
 }
 
 /// What a network learns, with what runs it.

@@ -41,6 +41,10 @@ pub(super) struct RunOptions {
     /// Learning rate; with a schedule, the peak learning rate [default: the recipe's]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(super) lr: Option<f64>,
+    /// Train these layers or tensors only, all others keep their values: a path as in `share` clauses, such as head,
+    /// body[0..2].conv or **.bias (repeatable) [default: the recipe's, usually all]
+    #[arg(long, value_name = "PATH")]
+    pub(super) train_only: Vec<String>,
     /// Training recipe: se_resnet or convmixer for the paper's recipes, nanogpt for small language models, puzzles
     /// for networks that solve them, or a JSON file with a recipe, such as `recipe` in a run's run.json [default: the
     /// network's own]
@@ -117,6 +121,7 @@ impl RunOptions {
             || self.data.is_some()
             || self.tokens.is_some()
             || self.lr.is_some()
+            || !self.train_only.is_empty()
             || self.recipe.is_some()
             || self.seed.is_some()
     }

@@ -152,6 +152,7 @@ impl<'o> Plan<'o> {
                 if recipe.steps.is_none() {
                     beginning(net.facts(), recipe.epochs).map_err(|error| error.to_string())?;
                 }
+                net.trained(&recipe)?;
                 if let Some(budget) = self.options.budget {
                     net.within(&recipe, budget)?;
                 }
@@ -249,6 +250,10 @@ impl<'o> Plan<'o> {
         let folder = (path.to_owned(), opening);
         if let Some(budget) = self.options.budget {
             note(format_args!("{name} {}", net.within(&recipe, budget)?));
+        }
+        if let Some(trained) = net.trained(&recipe)? {
+            let all = net.facts().parameters;
+            note(format_args!("{name} trains {trained} of {all} parameters"));
         }
         let outcome = self.run((net, sets), recipe, (folder, companions), observers)?;
         drop(progress);

@@ -32,6 +32,9 @@ pub struct Description {
     /// The network as which the run begins, if that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beginning: Option<Beginning>,
+    /// The checkpoint from which its weights start, if they are not random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
     /// The recipe.
     pub recipe: Recipe,
     /// The settings that determine the batches.
@@ -60,6 +63,19 @@ impl Beginning {
     }
 }
 
+/// The checkpoint from which the weights of a run start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// Its file as it was given; the run does not need it any more.
+    pub file: String,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+    /// Patterns of the tensors that start from random values all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+}
+
 /// What a description says of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -75,13 +91,23 @@ pub struct Facts {
     pub settings: BTreeMap<String, String>,
     /// The network as which its training begins, if that is another.
     pub beginning: Option<Beginning>,
+    /// The checkpoint from which its weights start, if they are not random.
+    pub weights: Option<Weights>,
 }
 
 impl Facts {
-    /// Its name, with the values of parameters that the specification does not say, and what it begins as:
-    /// `tiny(depth = 6) after 4 epochs as small(depth = 6)`.
+    /// Its name, with the values of parameters that the specification does not say, what it begins as, and the checkpoint from
+    /// which it starts: `tiny(depth = 6) after 4 epochs as small(depth = 6), from start.safetensors`.
     pub fn label(&self) -> String {
-        label(&self.name, &self.settings, self.beginning.as_ref())
+        let label = label(&self.name, &self.settings, self.beginning.as_ref());
+        from(label, self.weights.as_ref())
+    }
+}
+
+fn from(label: String, weights: Option<&Weights>) -> String {
+    match weights {
+        Some(weights) => format!("{label}, from {}", weights.file),
+        None => label,
     }
 }
 
@@ -106,7 +132,8 @@ fn label(name: &str, settings: &BTreeMap<String, String>, beginning: Option<&Beg
 impl Description {
     /// The network as [`Facts::label`] names it.
     pub fn label(&self) -> String {
-        label(&self.network, &self.settings, self.beginning.as_ref())
+        let label = label(&self.network, &self.settings, self.beginning.as_ref());
+        from(label, self.weights.as_ref())
     }
 
     /// Describes a run of this version.
@@ -120,6 +147,7 @@ impl Description {
             specification: network.specification.clone(),
             settings: network.settings.clone(),
             beginning: network.beginning.clone(),
+            weights: network.weights.clone(),
             recipe: recipe.clone(),
             data: data.into_iter().collect(),
         }

@@ -28,7 +28,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// All relevant differences, ignoring versions, and comments and whitespace in the specification.
+/// All relevant differences, ignoring versions, where the checkpoint of the first weights was, and comments and whitespace in
+/// the specification.
 pub(super) fn between(stored: &Description, requested: &Description) -> Vec<Difference> {
     let [mut stored, mut requested] = [stored, requested].map(leaves);
     let mut differences = Vec::new();
@@ -87,7 +88,7 @@ fn leaves(description: &Description) -> BTreeMap<String, Value> {
     let value = serde_json::to_value(&description).expect("text, numbers and maps with text as keys");
     let mut leaves = BTreeMap::new();
     collect(String::new(), value, &mut leaves);
-    leaves.retain(|name, _| !name.starts_with("versions"));
+    leaves.retain(|name, _| !name.starts_with("versions") && name != "weights.file");
     leaves
 }
 

@@ -19,7 +19,7 @@ mod description;
 mod differences;
 mod error;
 
-pub use description::{Beginning, Description, Facts};
+pub use description::{Beginning, Description, Facts, Weights};
 pub use differences::Difference;
 pub use error::RunError;
 

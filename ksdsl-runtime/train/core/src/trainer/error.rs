@@ -46,6 +46,8 @@ pub enum TrainError {
     },
     /// The run's network cannot take over from the one as which the run began.
     Unlike(String),
+    /// The recipe's `train_only` selects no parameter, or a part of a shared one.
+    Selection(String),
     /// Training diverged: the loss, gradients or parameters are not finite.
     Diverged(Box<Diverged>),
     /// A step does not fit into its memory.
@@ -141,6 +143,7 @@ impl fmt::Display for TrainError {
                 if *of == 1 { "epoch" } else { "epochs" }
             ),
             Self::Unlike(what) | Self::Memory(what) => f.write_str(what),
+            Self::Selection(what) => write!(f, "train-only: {what}"),
             Self::Validation(what) => write!(f, "validation: {what}"),
             Self::Source { epoch, step, what } => write!(f, "epoch {epoch}, step {step}: {what}"),
             Self::Data(error) => error.fmt(f),
