@@ -129,7 +129,9 @@ impl Program for Specs {
                 (Learnable::Classifier(network), Sets::Images(data)) => check_sizes(network, data.training.sizes())?,
                 (Learnable::Language(network), Sets::Text(text)) => check_tokens(network, text)?,
                 (Learnable::Solver(network), Sets::Puzzles(puzzles)) => network.check(*puzzles).map_err(Usage)?,
-                (Learnable::Language(network), Sets::Puzzles(puzzles)) if !network.has_exits() => {
+                (Learnable::Language(network), Sets::Puzzles(puzzles))
+                    if !network.has_exits() && !network.has_lengths() =>
+                {
                     let solver = Solver::of_model(network);
                     solver.check(*puzzles).map_err(Usage)?;
                     return Ok(Box::new(SpecNet::solver(solver)));

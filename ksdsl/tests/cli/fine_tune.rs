@@ -4,6 +4,7 @@ use super::Folder;
 use super::train::TINY;
 use ksdsl_checkpoint::File;
 use std::fs;
+use std::path::Path;
 
 const QUICK: [&str; 4] = ["--epochs", "1", "--images", "128"];
 
@@ -149,4 +150,64 @@ training = { weights_except = [\"body[2]\", \"shared\"], recipe = { epochs = 1 }
     );
     let (_, error) = folder.refused(&["sweep", "study.toml", "--weights", "runs/digits-tiny-0"]);
     assert!(error.contains("only --out"), "{error}");
+}
+
+/// Both stages of Ouro: the second changes the gate alone.
+#[test]
+fn the_gate_of_a_looped_model_trains_alone() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let [net, recipe] = ["nets/ouro.ksn", "ouro_gate.json"].map(|name| root.join(name).display().to_string());
+    let folder = Folder::with(&[("words.txt", &"to be or not to be ".repeat(40))]);
+    let set = [
+        "context=16",
+        "width=8",
+        "heads=2",
+        "hidden=8",
+        "depth=1",
+        "steps=2",
+        "supervised=true",
+    ];
+    let set: Vec<&str> = set.iter().flat_map(|value| ["--set", *value]).collect();
+    let train = |more: &[&str]| {
+        let all = [
+            &["train", &net, "--data", "text:words.txt", "--batch", "4"],
+            &set[..],
+            more,
+        ]
+        .concat();
+        let run = folder.ksn(&all);
+        assert_eq!(run.status, Some(0), "{}", run.stderr);
+        run.stderr
+    };
+    train(&["--steps", "3", "--out", "first"]);
+    let only = |out: &str| {
+        let mut runs = fs::read_dir(folder.path().join(out)).unwrap();
+        let run = runs.next().unwrap().unwrap().path();
+        assert!(runs.next().is_none());
+        run
+    };
+    let first = only("first");
+    let weights = first.to_str().unwrap();
+    let told = train(&[
+        "--weights",
+        weights,
+        "--recipe",
+        &recipe,
+        "--steps",
+        "3",
+        "--out",
+        "second",
+    ]);
+    // 8 + 1.
+    assert!(told.contains("trains 9 of "), "{told}");
+    let [before, after] = [first.join("best.safetensors"), only("second").join("model.safetensors")]
+        .map(|path| File::parse(fs::read(path).unwrap()).unwrap());
+    for key in before.keys() {
+        assert_eq!(
+            before.get(key) == after.get(key),
+            !key.starts_with("visits.gate."),
+            "{key}"
+        );
+    }
+    assert!(before.get("visits.gate.weight").is_some());
 }

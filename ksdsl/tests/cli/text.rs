@@ -275,3 +275,36 @@ fn documents_are_trained_on() {
     let (_, error) = folder.refused(&["train", "tiny.ksn", "--data", "documents:tiny.ksn:"]);
     assert!(error.contains("cannot read"), "{error}");
 }
+
+/// Networks that see the whole window take the length of each document.
+#[test]
+fn documents_bring_their_lengths() {
+    const MASKED: &str = "\
+net masked {
+    input tokens: 16 of 256
+    input lengths: 1
+    embedding(8)
+    residual { layer_norm; attention(2, lengths = lengths) }
+    head: linear(256)
+}
+";
+    let folder = Folder::with(&[("masked.ksn", MASKED), ("words.txt", &words())]);
+    let args = [
+        "train",
+        "masked.ksn",
+        "--data",
+        "documents:words.txt",
+        "--steps",
+        "4",
+        "--batch",
+        "4",
+    ];
+    folder.printed(&args);
+    let run = "runs/documents-masked-0";
+    assert!(folder.printed(&["evaluate", run]).contains(" 52 "));
+    folder.printed(&["train", "--resume", run]);
+    let (_, error) = folder.refused(&["generate", run]);
+    assert!(error.contains("it has 2 inputs, not one of token ids"), "{error}");
+    let (_, error) = folder.refused(&["train", "masked.ksn", "--data", "sudoku:4"]);
+    assert!(error.contains("is a language model: choose a text"), "{error}");
+}

@@ -1,6 +1,7 @@
 //! Sources of training batches.
 
 use crate::data::{DataError, Dataset, Scaling, Sizes};
+use crate::loss::counted;
 use crate::random::{Purpose, generator};
 use rand::seq::SliceRandom;
 use std::num::NonZeroUsize;
@@ -83,6 +84,12 @@ impl TokenBatch {
     /// The number of sequences.
     pub fn sequences(&self) -> usize {
         self.targets.len() / self.length.max(1)
+    }
+
+    /// How many positions of each sequence have a target; those that have none come last.
+    pub fn lengths(&self) -> Vec<f32> {
+        let sequences = self.targets.chunks(self.length.max(1));
+        sequences.map(|targets| counted(targets) as f32).collect()
     }
 }
 

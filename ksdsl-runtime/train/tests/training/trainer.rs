@@ -380,6 +380,13 @@ fn recipes_that_make_no_sense_are_refused_by_name() {
             },
             "invalid recipe: `clip` must be above 0",
         ),
+        (
+            Recipe {
+                train_only: vec!["head".to_owned()],
+                ..sgd()
+            },
+            "invalid recipe: `train_only` must be []: a generated model trains all of its parameters",
+        ),
     ];
     for (recipe, expected) in cases {
         let error = train(&Recipe { batch: 16, ..recipe }, |it| it).1.unwrap_err();

@@ -79,6 +79,7 @@ fn a_frozen_language_model_trains_its_gate_as_in_pytorch() {
         let objective = NextToken {
             vocabulary: 7,
             exits: Some(Exits::of(&recipe)),
+            lengths: false,
             drawn: None,
             validation: None,
         };
@@ -233,6 +234,11 @@ fn frozen_stages_are_those_of_pytorch() {
     assert_ne!(values(&training, "stem.batch_norm.running_var"), of_model);
 }
 
+fn text() -> Text {
+    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
+    Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap()
+}
+
 fn train(of: &LanguageModel, folder: &Path, train_only: &[&str], (step, epoch): (u64, u32)) -> Result<Outcome, String> {
     let recipe = Recipe {
         steps: Some(11),
@@ -244,8 +250,7 @@ fn train(of: &LanguageModel, folder: &Path, train_only: &[&str], (step, epoch): 
         }),
         ..only(train_only, Recipe::nanogpt())
     };
-    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
-    let text = Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap();
+    let text = text();
     let stop = Stop::new();
     let mut observer = StopAt(step, epoch, stop.clone());
     let trainer = Trainer::new(recipe)
@@ -293,12 +298,11 @@ fn runs_resume_to_the_same_bits() {
             assert!(saved.get("head.weight") != start.get("head.weight"), "{name}");
         }
         let last = file(whole, "last");
-        let states = last.keys().filter(|key| key.starts_with("optimiser."));
+        let states: Vec<&str> = last.keys().filter(|key| key.starts_with("optimiser.")).collect();
         let of_state = |key: &str| ["up", "layer_norm.bias", "head"].iter().any(|name| key.contains(name));
         assert!(
-            states.clone().count() >= 8 && states.clone().all(of_state),
-            "{:?}",
-            states.collect::<Vec<_>>()
+            states.len() >= 8 && states.iter().all(|key| of_state(key)),
+            "{states:?}"
         );
         // Other patterns, and another checkpoint, are another run.
         let error = train(&of, whole, &["head"], (0, 0)).unwrap_err();
@@ -364,4 +368,20 @@ fn patterns_that_select_no_parameter_are_refused() {
         validation: None,
     };
     assert!(subject.training(CpuExec, &Trainer::new(recipe), classes).is_err());
+}
+
+#[test]
+fn gates_that_do_not_exist_learn_nothing() {
+    let recipe = Recipe {
+        exit_targets: Some(ExitTargets {
+            slope: 50.0,
+            threshold: 0.005,
+        }),
+        ..Recipe::nanogpt()
+    };
+    let error = words(true, 0).train(Trainer::new(recipe), &text()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "invalid recipe: `exit_targets` must be null for a network whose tokens cannot leave a loop"
+    );
 }

@@ -22,6 +22,9 @@ use std::fmt;
 
 /// A network with one input `T of V` and one output of logits for the token after each position.
 ///
+/// It may have a second input, `lengths`, with the number of tokens of each sequence: those of a document that does not fill its
+/// window.
+///
 /// It may have a second output for the visits of a loop that tokens can leave: for each position and visit the logit of the gate,
 /// and then the logits of the token, `n (1 + V)` features for n visits. It then learns from all of them, as Ouro does.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct LanguageModel {
     outputs: usize,
     /// Whether it has gates.
     exits: bool,
+    /// Whether it takes the lengths of sequences.
+    lengths: bool,
 }
 
 /// Why a language model does not train on a text.
@@ -65,12 +70,24 @@ impl From<TextError> for LanguageError {
 
 const LOGITS: &str = "end the network with a value for each token of the vocabulary at each position, such as \
                       `head: linear(V, bias = false)`; a second output may have the gate and the logits of each visit of a \
-                      loop that tokens leave: 1 + V values for each";
+                      loop that tokens leave: 1 + V values for each; a second input, `input lengths: 1`, takes the number of tokens \
+                      of each sequence";
+
+/// The input of token ids, and whether there is one of lengths after it.
+fn inputs(network: &Network) -> Option<(&Port, bool)> {
+    match network.inputs.as_slice() {
+        [ids] => Some((ids, false)),
+        [ids, lengths] if lengths.name.as_deref() == Some("lengths") && lengths.shape == Shape::Flat(1) => {
+            Some((ids, true))
+        }
+        _ => None,
+    }
+}
 
 impl LanguageModel {
     /// Whether a network is meant as one: it takes one sequence of token ids, and gives no vector.
     pub fn is_meant(network: &Network) -> bool {
-        let ([input], [output, exits @ ..]) = (network.inputs.as_slice(), network.outputs.as_slice()) else {
+        let (Some((input, _)), [output, exits @ ..]) = (inputs(network), network.outputs.as_slice()) else {
             return false;
         };
         let is_sequence = |port: &Port| matches!(port.shape, Shape::Tokens { .. });
@@ -81,11 +98,10 @@ impl LanguageModel {
     /// A network without errors, with the values of parameters that its specification does not say.
     ///
     /// # Errors
-    /// If it has several inputs, takes no token ids, gives no logits for each position, or has other outputs than these and those
+    /// If it has several inputs other than `lengths`, takes no token ids, gives no logits for each position, or has other outputs than these and those
     /// of the visits of a loop.
     pub fn of(network: Network, settings: &[(String, Value)]) -> Result<Self, Unfit> {
-        let (inputs, outputs) = (network.inputs.as_slice(), network.outputs.as_slice());
-        let ([input], [output, exits @ ..]) = (inputs, outputs) else {
+        let (Some((input, lengths)), [output, exits @ ..]) = (inputs(&network), network.outputs.as_slice()) else {
             return Err(unfit(&network, "has several inputs".to_owned(), LOGITS, None));
         };
         let Shape::Ids { length, vocabulary } = input.shape else {
@@ -128,6 +144,7 @@ impl LanguageModel {
         let exits = !exits.is_empty();
         Ok(Self {
             exits,
+            lengths,
             length: size(length),
             vocabulary: size(vocabulary),
             outputs,
@@ -153,6 +170,11 @@ impl LanguageModel {
     /// Whether its tokens can leave a loop after any visit.
     pub fn has_exits(&self) -> bool {
         self.exits
+    }
+
+    /// Whether it takes the lengths of sequences.
+    pub fn has_lengths(&self) -> bool {
+        self.lengths
     }
 
     /// What its training starts as and from.
@@ -212,6 +234,7 @@ impl LanguageModel {
         let objective = NextToken {
             vocabulary: self.outputs,
             exits: self.exits.then(|| Exits::of(trainer.recipe())),
+            lengths: self.lengths,
             drawn: self.drawn(trainer.recipe())?,
             validation: Some(self.held_out(text)?),
         };
@@ -245,7 +268,9 @@ impl LanguageModel {
             TaskError::Batch(what) => TrainError::Validation(what),
             error => TrainError::Device(error.to_string()),
         };
-        let evaluation = self.held_out(text)?.evaluate(|ids| model.infer(ids));
+        let evaluation = self
+            .held_out(text)?
+            .evaluate(|batch| model.infer_tokens(batch, self.lengths));
         evaluation.map_err(|error| LanguageError::Train(failed(error)))
     }
 
@@ -271,9 +296,9 @@ impl LanguageModel {
             tokens += 1;
             logits.map_err(failed)
         };
-        let evaluation = self.held_out(text)?.evaluate(|ids| {
+        let evaluation = self.held_out(text)?.evaluate(|batch| {
             let mut logits = Vec::new();
-            for (at, id) in ids.iter().enumerate() {
+            for (at, id) in batch.ids.iter().enumerate() {
                 logits.extend(next(*id, at.is_multiple_of(self.length))?);
             }
             Ok(logits)
@@ -290,3 +315,7 @@ impl LanguageModel {
 #[cfg(test)]
 #[path = "language_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "lengths_tests.rs"]
+mod lengths_tests;

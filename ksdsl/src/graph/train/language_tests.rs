@@ -105,6 +105,7 @@ fn steps_are_those_of_pytorch() {
         let objective = NextToken {
             vocabulary: 7,
             exits: None,
+            lengths: false,
             drawn: None,
             validation: None,
         };
@@ -182,6 +183,7 @@ fn tokens_that_can_leave_learn_from_all_visits_as_in_pytorch() {
         let objective = NextToken {
             vocabulary: 7,
             exits: Some(Exits::All(0.1)),
+            lengths: false,
             drawn: None,
             validation: None,
         };
@@ -215,6 +217,7 @@ fn the_loss_does_not_depend_on_threads() {
     let objective = NextToken {
         vocabulary,
         exits: None,
+        lengths: false,
         drawn: None,
         validation: None,
     };
@@ -326,6 +329,7 @@ fn iterations_are_drawn_for_each_step() {
     let objective = NextToken {
         vocabulary: 256,
         exits: None,
+        lengths: false,
         drawn: Some((drawn, "body".to_owned(), 9)),
         validation: None,
     };
@@ -350,6 +354,7 @@ fn batches_that_do_not_fit_are_refused() {
     let objective = NextToken {
         vocabulary: 7,
         exits: None,
+        lengths: false,
         drawn: None,
         validation: None,
     };

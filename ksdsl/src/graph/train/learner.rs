@@ -133,7 +133,8 @@ fn accumulate<X: Exec<f32>>(
 ) -> Result<(f32, Sums<X::Buf>), TaskError> {
     let (mut loss, mut sums, mut seeds) = (0.0, Sums::new(), seeds(dropout));
     for part in parts {
-        let (value, more) = model.descend(&[part.input], &mut seeds, |outputs| {
+        let inputs: Vec<&[f32]> = std::iter::once(part.input).chain(part.second.as_deref()).collect();
+        let (value, more) = model.descend(&inputs, &mut seeds, |outputs| {
             let (value, mut gradients) = (part.loss)(outputs);
             // A whole batch keeps its bits.
             if part.share != 1.0 {

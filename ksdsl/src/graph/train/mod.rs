@@ -29,6 +29,7 @@ use ksdsl_engine::Exec;
 use ksdsl_engine::update::Slot;
 use ksdsl_train_core::data::{Dataset, Scaling};
 use ksdsl_train_core::optim::{floats, stored};
+use ksdsl_train_core::source::TokenBatch;
 use ksdsl_train_core::task::{TaskError, logits_of};
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
@@ -201,6 +202,14 @@ impl<X: Exec<f32>> Model<X> {
     /// The logits of a batch.
     pub(super) fn infer(&self, images: &[f32]) -> Result<Vec<f32>, TaskError> {
         self.graph.infer(images).map_err(failed)
+    }
+
+    /// The first output for sequences of token ids, with their lengths if the network takes them.
+    fn infer_tokens(&self, batch: &TokenBatch, lengths: bool) -> Result<Vec<f32>, TaskError> {
+        match lengths {
+            false => self.infer(&batch.ids),
+            true => Ok(self.infer_all(&[&batch.ids, &batch.lengths()])?.swap_remove(0)),
+        }
     }
 
     /// The outputs for a batch of inputs.

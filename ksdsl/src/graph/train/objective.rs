@@ -53,6 +53,8 @@ fn of_first(outputs: &[Vec<f32>], loss: impl FnOnce(&[f32]) -> (f32, Vec<f32>)) 
 pub struct Part<'b> {
     /// The input.
     pub(super) input: &'b [f32],
+    /// The second input, if there is one.
+    pub(super) second: Option<Vec<f32>>,
     pub(super) loss: PartLoss<'b>,
     /// Its share of the batch.
     pub(super) share: f32,
@@ -91,6 +93,7 @@ impl Objective for Classes<'_> {
             let targets = &batch.targets[from * classes..to * classes];
             Part {
                 input: &batch.images[from * image..to * image],
+                second: None,
                 loss: Box::new(move |outputs| of_first(outputs, |logits| cross_entropy(logits, targets, classes))),
                 share: share(to - from, count),
             }
@@ -142,6 +145,8 @@ pub struct NextToken<'t> {
     pub(super) vocabulary: usize,
     /// Where tokens can leave after any visit. The second output then has the gates and the logits of all visits.
     pub(super) exits: Option<Exits>,
+    /// Whether the network takes the lengths of sequences.
+    pub(super) lengths: bool,
     /// The loop whose iterations are drawn, and the most of them.
     pub(super) drawn: Option<(Iterations, String, usize)>,
     pub(super) validation: Option<HeldOut<'t>>,
@@ -165,10 +170,12 @@ impl Objective for NextToken<'_> {
             )));
         }
         let all = counted(&batch.targets);
+        let lengths = self.lengths.then(|| batch.lengths());
         let part = |(from, to): (usize, usize)| {
             let targets = &batch.targets[from * length..to * length];
             Part {
                 input: &batch.ids[from * length..to * length],
+                second: lengths.as_ref().map(|lengths| lengths[from..to].to_vec()),
                 loss: Box::new(move |outputs| match self.exits {
                     None => of_first(outputs, |logits| {
                         token_cross_entropy(logits, targets, vocabulary, positions)
@@ -190,7 +197,7 @@ impl Objective for NextToken<'_> {
     }
 
     fn evaluate<X: Exec<f32>>(&self, model: &Model<X>) -> Result<Option<Evaluation>, TaskError> {
-        let evaluate = |text: &HeldOut<'_>| text.evaluate(|ids| model.infer(ids));
+        let evaluate = |text: &HeldOut<'_>| text.evaluate(|batch| model.infer_tokens(batch, self.lengths));
         self.validation.as_ref().map(evaluate).transpose()
     }
 

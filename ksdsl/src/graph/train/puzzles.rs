@@ -280,6 +280,7 @@ impl Objective for Puzzles<'_> {
             let targets = &batch.targets[from * cells..to * cells];
             Part {
                 input: &batch.ids[from * cells..to * cells],
+                second: None,
                 loss: Box::new(move |outputs| self.loss(outputs, targets)),
                 share: share(to - from, count),
             }

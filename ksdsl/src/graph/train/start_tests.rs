@@ -5,7 +5,7 @@ use crate::graph::train::{Classes, LoadError, Model, Subject};
 use crate::ir::Network;
 use crate::spec::Spec;
 use ksdsl_checkpoint::{File, Kind, Tensor, to_bytes};
-use ksdsl_cpu::CpuExec;
+use ksdsl_cpu::{CpuBuf, CpuExec};
 use ksdsl_train_core::Recipe;
 use ksdsl_train_core::optim::floats;
 use ksdsl_train_core::trainer::Trainer;
@@ -173,7 +173,8 @@ fn what_does_not_fit_is_named() {
     // A value that is none.
     let mut model = Model::new(&own, 1);
     let place = model.places[0];
-    model.graph.params.get_mut(place).as_mut_slice()[0] = f32::NAN;
+    let values = vec![f32::NAN; model.slots[0].elements()];
+    *model.graph.params.get_mut(place) = CpuBuf::from_vec(values);
     let broken = folder.path().join("broken");
     model.save(&broken).unwrap();
     let broken = error(&[("classes", 3)], &broken, &[]);

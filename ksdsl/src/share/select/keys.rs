@@ -89,7 +89,7 @@ mod tests {
         );
         assert!(error("head.weigth").contains("did you mean `weight`? `head` has `bias`, `weight`"));
         assert!(error("body[3]").contains("the index 3 is out of bounds for `body`; use an index from 0 to 2"));
-        assert!(error("body.conv").contains("write `body[*].conv`"));
+        assert!(error("body.conv").contains("`body` has `[0]` to `[2]`"));
         assert!(error("body[n]").contains('n'));
         for broken in ["", "head,", "head weight", "body[", "1", "head.", "**.", "// head"] {
             assert!(error(broken).contains("is no path"), "{broken}");

@@ -2,8 +2,8 @@
 
 use super::{IGNORED, Positions, counted, of_positions};
 
-/// The first stage's objective of Ouro (Zhu et al. 2025): the mean over positions of the cross-entropy that is expected over the
-/// visits after which a token leaves, less `entropy` times the entropy of the visit.
+/// The first stage's objective of Ouro (Zhu et al. 2025, equation 4): the mean over positions of the cross-entropy that is
+/// expected over the visits after which a token leaves, less `entropy` times the entropy of the visit.
 ///
 /// `exits` has for each position and visit the logit g of the gate and then the logits of the tokens: positions x visits x
 /// (1 + vocabulary). With the gates' probabilities l = sigmoid(g), a token leaves after visit t with the probability

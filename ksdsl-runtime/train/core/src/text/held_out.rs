@@ -3,6 +3,7 @@
 use super::documents::{Span, padded, spans};
 use super::{Text, TextError};
 use crate::metrics::{Evaluation, Meter};
+use crate::source::TokenBatch;
 use crate::task::TaskError;
 
 /// The values of logits that an evaluation holds at once, and the most windows.
@@ -35,20 +36,20 @@ impl<'t> HeldOut<'t> {
         })
     }
 
-    /// Evaluates the model that `logits` runs: token ids, windows x positions, to logits, windows x positions x vocabulary.
+    /// Evaluates the model that `logits` runs: windows to logits, windows x positions x vocabulary.
     ///
     /// # Errors
     /// Those of `logits`.
     pub fn evaluate(
         &self,
-        mut logits: impl FnMut(&[f32]) -> Result<Vec<f32>, TaskError>,
+        mut logits: impl FnMut(&TokenBatch) -> Result<Vec<f32>, TaskError>,
     ) -> Result<Evaluation, TaskError> {
         let mut meter = Meter::of_text(self.vocabulary, self.text.bytes_per_token);
         let row = self.length * self.vocabulary;
         let at_once = (AT_ONCE.0 / row.max(1)).clamp(1, AT_ONCE.1);
         for part in self.windows().chunks(at_once) {
             let batch = padded(&self.text.validation, part.iter().map(|window| window.0), self.length);
-            let logits = logits(&batch.ids)?;
+            let logits = logits(&batch)?;
             let rows = logits.chunks_exact(row).zip(batch.targets.chunks_exact(self.length));
             for ((logits, targets), (span, known)) in rows.zip(part) {
                 let judged = *known..span.targets;

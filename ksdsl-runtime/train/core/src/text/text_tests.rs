@@ -185,7 +185,7 @@ fn every_token_but_the_first_is_predicted_once() {
     let logit = |id: u32| f64::from(id) / 100.0;
     for length in 1..=11 {
         let held_out = HeldOut::new(&text, length, 256).unwrap();
-        let evaluation = held_out.evaluate(|ids| {
+        let evaluation = held_out.evaluate(|TokenBatch { ids, .. }| {
             assert!(ids.len().is_multiple_of(length));
             let row = |id: &f32| {
                 (0..256)
@@ -337,7 +337,14 @@ fn documents_are_judged_apart() {
     for length in 1..8 {
         let held_out = HeldOut::new(&text, length, 256).unwrap();
         // All tokens have the same probability.
-        let evaluation = held_out.evaluate(|ids| Ok(vec![0.0; ids.len() * 256])).unwrap();
+        let mut lengths = Vec::new();
+        let evaluation = held_out.evaluate(|batch| {
+            lengths.extend(batch.lengths());
+            Ok(vec![0.0; batch.ids.len() * 256])
+        });
+        let evaluation = evaluation.unwrap();
+        assert_eq!(lengths.iter().sum::<f32>(), 6.0);
+        assert!(length < 5 || lengths == [5.0, 1.0], "{lengths:?}");
         assert_eq!(evaluation.images, 6, "windows of {length}");
         assert!((evaluation.loss - 256f64.ln()).abs() < 1e-12);
         assert_eq!(held_out.describe(), HeldOut::new(&text, 3, 256).unwrap().describe());
