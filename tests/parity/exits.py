@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Compares the loss of Ouro's first stage (Zhu et al. 2025) on the exported `ouro.ksn` with that on the restated network.
+"""Compares the losses of Ouro's two stages (Zhu et al. 2025) on the exported `ouro.ksn` with those on the restated network.
 
     cargo build --release -p ksdsl --bin ksn
     python tests/parity/exits.py                target/release/ksn
     python tests/parity/exits.py target/debug   with the program of this folder
 
 The reference runs the layers of `looped.Ouro` and reads head and gate after every visit; ours is `supervised=true`, whose
-second output has both for all visits. Compares logits, loss and all gradients in double precision; fails above 1e-12. The
-trainer's own loss is tested against `objective` in `ksdsl-runtime/train/core/src/loss/exits.rs` and
-`ksdsl/src/graph/train/language_tests.rs`. Needs torch and transformers.
+second output has both for all visits. Compares logits, losses, all gradients of the first stage and those of the gate, which the
+second trains alone, in double precision; fails above 1e-12. The trainer's own losses are tested against `objective` and
+`improvement` in `ksdsl-runtime/train/core/src/loss` and `ksdsl/src/graph/train`. Needs torch and transformers.
 """
 
 import subprocess
@@ -37,6 +37,15 @@ def objective(exits: Tensor, targets: Tensor, entropy: float) -> Tensor:
     p = torch.cat([leave[..., :-1] * before[..., :-1], before[..., -1:]], -1)
     each = [F.cross_entropy(logits[:, t], targets, reduction="none") for t in range(exits.shape[1])]
     return ((p * torch.stack(each, 1)).sum(-1) + entropy * (p * p.log()).sum(-1)).mean()
+
+
+def improvement(exits: Tensor, targets: Tensor, slope: float = 50.0, threshold: float = 0.005) -> Tensor:
+    """The binary cross entropy of staying, whose targets say by how much each visit has lowered the loss."""
+    gates, logits = exits[..., 0], exits[..., 1:]
+    count = exits.shape[1]
+    each = torch.stack([F.cross_entropy(logits[:, t], targets, reduction="none") for t in range(count)], 1).detach()
+    w = torch.sigmoid(slope * ((each[:, :-1] - each[:, 1:]).clamp(min=0) - threshold))
+    return F.binary_cross_entropy(1 - gates[:, 1:].sigmoid(), w, reduction="none").sum(1).mean() / count
 
 
 def visits(theirs: Ouro, ids: Tensor) -> Tensor:
@@ -89,6 +98,15 @@ def main() -> int:
             ((it.grad - gradients[key]).abs().max() / gradients[key].abs().max()).item() for key, it in parameters
         ),
     }
+    gate = {keys[path]: it for path, it in theirs.named(lambda it: it) if it in set(theirs.early_exit_gate.parameters())}
+    wanted = improvement(visits(theirs, ids), targets)
+    exits = ours(ids)[1].unflatten(2, (SETTINGS["steps"], -1)).flatten(0, 1)
+    found = improvement(exits, targets)
+    expected = torch.autograd.grad(wanted, list(gate.values()))
+    slopes = torch.autograd.grad(found, [dict(parameters)[key] for key in gate])
+    errors["second loss"] = abs(found.item() - wanted.item())
+    pairs = zip(slopes, expected, strict=True)
+    errors["gate"] = max(((a - b.reshape(a.shape)).abs().max() / b.abs().max()).item() for a, b in pairs)
     print(*(f"{name} {error:.1e}" for name, error in errors.items()))
     return int(not all(error < 1e-12 for error in errors.values()))
 

@@ -161,14 +161,14 @@ const OF_BODY: [(f64, f64); 10] = [
 const AFTER: [(&str, &[f32]); 4] = [
     (
         "stem.batch_norm.running_mean",
-        &[0.0015686909, 0.000024865381, -0.0015767128, 0.00048358599],
+        &[0.0015686909, 0.0000248654, -0.0015767128, 0.000483586],
     ),
     (
         "stem.batch_norm.running_var",
         &[2.1405287, 2.0094106, 2.1359088, 2.0271852],
     ),
-    ("head.bias", &[0.30481169, -0.10522953, -0.35040920]),
-    ("shared.body.weight", &[-0.0081895581, 0.37203708, 0.24226944]),
+    ("head.bias", &[0.3048117, -0.1052295, -0.3504092]),
+    ("shared.body.weight", &[-0.0081896, 0.3720371, 0.2422694]),
 ];
 
 /// As with `requires_grad_(False)`: the norm of the gradients is that of the others, nothing decays, and running statistics go on.

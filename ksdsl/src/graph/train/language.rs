@@ -98,8 +98,8 @@ impl LanguageModel {
     /// A network without errors, with the values of parameters that its specification does not say.
     ///
     /// # Errors
-    /// If it has several inputs other than `lengths`, takes no token ids, gives no logits for each position, or has other outputs than these and those
-    /// of the visits of a loop.
+    /// If it has several inputs other than `lengths`, takes no token ids, gives no logits for each position, or has other outputs
+    /// than these and those of the visits of a loop.
     pub fn of(network: Network, settings: &[(String, Value)]) -> Result<Self, Unfit> {
         let (Some((input, lengths)), [output, exits @ ..]) = (inputs(&network), network.outputs.as_slice()) else {
             return Err(unfit(&network, "has several inputs".to_owned(), LOGITS, None));

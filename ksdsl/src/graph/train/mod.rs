@@ -76,7 +76,12 @@ impl fmt::Display for LoadError {
             Self::File(error) => error.fmt(f),
             Self::Unfit(problems) => problems.fmt(f),
             Self::Pattern(what) => f.write_str(what),
-            Self::NonFinite(keys) => write!(f, "values that are not finite in `{}`", keys.join("`, `")),
+            Self::NonFinite(keys) => write!(
+                f,
+                "{} of its tensors contain non-finite values (NaN or infinite), such as `{}`",
+                keys.len(),
+                keys.first().map_or("", String::as_str)
+            ),
             Self::Device(what) => write!(f, "the device failed: {what}"),
         }
     }
@@ -172,11 +177,13 @@ impl<X: Exec<f32>> Model<X> {
     ///
     /// # Errors
     /// If a pattern selects nothing, or a part of a shared tensor; if all of them select no parameter.
-    pub fn train_only(&mut self, patterns: &[String]) -> Result<(), String> {
-        let trained = selection::trained(patterns, &tensors(&self.graph.network))?;
-        for ((slot, frozen), is_trained) in self.slots.iter_mut().zip(&mut self.frozen).zip(trained) {
-            *frozen = slot.trained && !is_trained;
-            slot.trained &= is_trained;
+    fn train_only(&mut self, patterns: &[String]) -> Result<(), String> {
+        let planned = tensors(&self.graph.network);
+        let trained = selection::trained(patterns, &planned)?;
+        let tensors = planned.iter().zip(&trained);
+        self.frozen = tensors.map(|(tensor, trained)| tensor.trained && !trained).collect();
+        for (slot, is_trained) in self.slots.iter_mut().zip(trained) {
+            slot.trained = is_trained;
         }
         Ok(())
     }

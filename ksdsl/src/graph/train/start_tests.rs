@@ -178,7 +178,10 @@ fn what_does_not_fit_is_named() {
     let broken = folder.path().join("broken");
     model.save(&broken).unwrap();
     let broken = error(&[("classes", 3)], &broken, &[]);
-    assert_eq!(broken, "values that are not finite in `shared.body.weight`");
+    assert_eq!(
+        broken,
+        "1 of its tensors contain non-finite values (NaN or infinite), such as `shared.body.weight`"
+    );
     // Types are not converted.
     let half = folder.path().join("half");
     let tensors: Vec<Tensor<'_>> = {

@@ -31,6 +31,10 @@ pub(crate) fn below(patterns: &[String], keys: &BTreeSet<String>) -> Result<BTre
             let help = diagnostic.help.map_or(String::new(), |help| format!("; {help}"));
             return Err(format!("`{pattern}`: {what}{help}"));
         }
+        // Names and what cannot be computed are reported where the language has them.
+        if matches.is_empty() {
+            return Err(format!("`{pattern}`: its indices must be numbers"));
+        }
         matches
             .iter()
             .for_each(|matched| index.layers_below(matched.node, &mut found));
@@ -90,7 +94,8 @@ mod tests {
         assert!(error("head.weigth").contains("did you mean `weight`? `head` has `bias`, `weight`"));
         assert!(error("body[3]").contains("the index 3 is out of bounds for `body`; use an index from 0 to 2"));
         assert!(error("body.conv").contains("`body` has `[0]` to `[2]`"));
-        assert!(error("body[n]").contains('n'));
+        assert_eq!(error("body[n]"), "`body[n]`: its indices must be numbers");
+        assert!(error("body[1 / 0]").starts_with("`body[1 / 0]`: "));
         for broken in ["", "head,", "head weight", "body[", "1", "head.", "**.", "// head"] {
             assert!(error(broken).contains("is no path"), "{broken}");
         }
