@@ -9,6 +9,7 @@ use super::conv_method::{ConvMethod, method};
 use super::finish::Finish;
 use super::fused::Affine;
 use super::par::Start;
+use super::simd::Level;
 use super::{CpuBuf, CpuKernel, depthwise, linear, tail};
 use crate::real::CpuReal;
 use ksdsl_engine::exec::ConvLink;
@@ -28,8 +29,8 @@ pub(super) struct Around {
     pub(super) project: Option<LinearSize>,
 }
 
-/// What convolutions of these sizes are, if they can be fused.
-pub(super) fn around<E: CpuReal>(sizes: &[ConvSize]) -> Option<Around> {
+/// What convolutions of these sizes are, if they can be fused at a level.
+pub(super) fn around<E: CpuReal>(level: Level, sizes: &[ConvSize]) -> Option<Around> {
     if TypeId::of::<E>() != TypeId::of::<f32>() {
         return None;
     }
@@ -47,7 +48,7 @@ pub(super) fn around<E: CpuReal>(sizes: &[ConvSize]) -> Option<Around> {
         },
         _ => return None,
     };
-    if expand.is_some_and(|(_, depthwise)| !strips::takes(&depthwise)) {
+    if expand.is_some_and(|(_, depthwise)| !strips::takes(level, &depthwise)) {
         return None;
     }
     let expand = expand.map(|(expand, _)| expand);
@@ -55,8 +56,8 @@ pub(super) fn around<E: CpuReal>(sizes: &[ConvSize]) -> Option<Around> {
 }
 
 /// Whether fusing is faster than running the last convolution after the others.
-pub(super) fn pays<E: CpuReal>(sizes: &[ConvSize]) -> bool {
-    let Some(around) = around::<E>(sizes) else {
+pub(super) fn pays<E: CpuReal>(level: Level, sizes: &[ConvSize]) -> bool {
+    let Some(around) = around::<E>(level, sizes) else {
         return false;
     };
     let depthwise = sizes[usize::from(around.expand.is_some())].for_rules();

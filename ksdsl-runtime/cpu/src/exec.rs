@@ -5,6 +5,7 @@
 
 #[cfg(feature = "signs")]
 use super::signs;
+use super::simd::Level;
 use super::threads::for_work;
 use super::{
     CpuBuf, CpuKernel, CpuKernelGradient, Error, activation, attention, attention_past, chain, compute, conv,
@@ -100,7 +101,7 @@ macro_rules! executor {
             }
 
             fn chains(&self, links: &[ConvSize]) -> bool {
-                chain::pays::<$E>(links)
+                chain::pays::<$E>(Level::current(), links)
             }
 
             fn conv_chain(
@@ -109,7 +110,7 @@ macro_rules! executor {
                 links: &[ConvLink<'_, CpuBuf<$E>, CpuKernel<$E>>],
             ) -> Result<CpuBuf<$E>, Error> {
                 let sizes: Vec<_> = links.iter().map(|link| link.size).collect();
-                match chain::around::<$E>(&sizes) {
+                match chain::around::<$E>(Level::current(), &sizes) {
                     Some(around) => {
                         let work = sizes.iter().map(conv_method::work).sum();
                         Ok(for_work(work, || chain::forward(around, x, links)))

@@ -81,33 +81,36 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 /// The expression that a text is, if it is one.
 pub(crate) fn value(text: &str) -> Option<Expr> {
-    scan::items(text).ok()?;
-    let mut diagnostics = Diagnostics::default();
-    let mut builder = TreeBuilder {
-        source: &Source::new("", text),
-        base: 0,
-        skipped: &[],
-        diagnostics: &mut diagnostics,
-    };
-    let pair = Grammar::parse(Rule::value, text).ok()?.next()?;
-    let expr = content(pair).next().map(|expr| builder.expr(expr));
-    expr.filter(|_| !diagnostics.has_errors())
+    part(text, Rule::value, |builder, pair| {
+        content(pair).next().map(|expr| builder.expr(expr))
+    })
 }
 
 /// The selector of a `share` clause that a text is, if it is one.
 #[cfg(feature = "train")]
 pub(crate) fn selector(text: &str) -> Option<Selector> {
+    part(text, Rule::selector, |builder, pair| {
+        (pair.as_str().len() == text.len()).then(|| builder.selector(pair))
+    })
+}
+
+/// What `build` makes of a text that a rule matches, unless that has errors.
+fn part<T>(
+    text: &str,
+    rule: Rule,
+    build: impl FnOnce(&mut TreeBuilder<'_, '_>, Pair<'_, Rule>) -> Option<T>,
+) -> Option<T> {
     scan::items(text).ok()?;
     let mut diagnostics = Diagnostics::default();
+    let source = Source::new("", text);
     let mut builder = TreeBuilder {
-        source: &Source::new("", text),
+        source: &source,
         base: 0,
         skipped: &[],
         diagnostics: &mut diagnostics,
     };
-    let pair = Grammar::parse(Rule::selector, text).ok()?.next()?;
-    let selector = (pair.as_str().len() == text.len()).then(|| builder.selector(pair));
-    selector.filter(|_| !diagnostics.has_errors())
+    let built = build(&mut builder, Grammar::parse(rule, text).ok()?.next()?);
+    built.filter(|_| !diagnostics.has_errors())
 }
 
 /// The names of the networks a source seems to define, found even where it does not parse: what

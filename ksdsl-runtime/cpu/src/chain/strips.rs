@@ -4,6 +4,7 @@ use super::{Linear, Link};
 use crate::depthwise::{self, Rows};
 use crate::par;
 use crate::real::CpuReal;
+use crate::simd::Level;
 use crate::{CpuBuf, CpuKernel};
 use ksdsl_engine::exec::ConvLink;
 use ksdsl_engine::size::ConvSize;
@@ -14,10 +15,10 @@ const WINDOW: usize = 1 << 17;
 /// Values of a map that the L2 caches do not hold.
 const LARGE: usize = 1 << 18;
 
-/// Whether the depthwise convolution can be computed so.
-pub(super) fn takes(size: &ConvSize) -> bool {
+/// Whether the depthwise convolution can be computed so at a level.
+pub(super) fn takes(level: Level, size: &ConvSize) -> bool {
     let window = &size.window;
-    depthwise::takes_rows(&size.for_rules()) && window.pad[0] < window.kernel[0]
+    depthwise::takes_rows(level, &size.for_rules()) && window.pad[0] < window.kernel[0]
 }
 
 /// Whether the map between both is worth it.

@@ -116,9 +116,9 @@ fn forward_form<E: CpuReal>(size: &ConvSize, kernel: &CpuKernel<E>, weight: &[f3
     kernel.form(Purpose::Depthwise(size), |_| Form::forward(&size, weight))
 }
 
-/// Whether the forward pass of `f32` can be computed from some rows of the input at a time, see [`Rows`].
-pub(super) fn takes_rows(size: &ConvSize) -> bool {
-    form::kind(Level::current(), size, false) == form::Kind::Small
+/// Whether the forward pass of `f32` can be computed from some rows of the input at a time at a level, see [`Rows`].
+pub(super) fn takes_rows(level: Level, size: &ConvSize) -> bool {
+    form::kind(level, size, false) == form::Kind::Small
 }
 
 /// The tasks of the forward pass, as rows of the output of all images.

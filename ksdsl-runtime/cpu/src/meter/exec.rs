@@ -81,12 +81,12 @@ impl Exec<f32> for Meter {
     }
 
     fn chains(&self, links: &[ConvSize]) -> bool {
-        chain::pays::<f32>(links)
+        chain::pays::<f32>(LEVEL, links)
     }
 
     fn conv_chain(&self, x: &MeterBuf, links: &[ConvLink<'_, MeterBuf, MeterKernel>]) -> Counted {
         let sizes: Vec<_> = links.iter().map(|link| link.size).collect();
-        match chain::around::<f32>(&sizes) {
+        match chain::around::<f32>(LEVEL, &sizes) {
             Some(around) => Ok(self.chain(around, x, links)),
             None => link_by_link::<f32, _>(self, x, links),
         }

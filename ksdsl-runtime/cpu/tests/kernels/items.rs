@@ -220,33 +220,46 @@ where
     }
 }
 
-/// A depthwise convolution and the pointwise one after it.
+/// A depthwise convolution and the pointwise ones after and before it.
 fn chains_by_themselves<E: Checked>()
 where
     CpuExec: Kernels<E>,
 {
     let device = cpu_of::<E>();
-    for (map, outputs, kernel) in [([16, 16, 256], 256, 3), ([16, 12, 19], 7, 9)] {
+    let projected = |map: [usize; 3], kernel: usize, outputs: usize| {
+        let depthwise = Conv::new(map, [map[2]; 2], [kernel, 1, 1]);
+        vec![depthwise, Conv::new(map, [outputs, 1], [1, 1, 1])]
+    };
+    let mut expanded = projected([24, 20, 48], 3, 12);
+    expanded.insert(0, Conv::new([24, 20, 8], [48, 1], [1, 1, 1]));
+    for convs in [
+        projected([16, 16, 256], 3, 256),
+        projected([16, 12, 19], 9, 7),
+        expanded,
+    ] {
         let mut rng = Rng(402);
-        let first = Conv::new(map, [map[2]; 2], [kernel, 1, 1]);
-        let second = Conv::new(map, [outputs, 1], [1, 1, 1]);
-        let kernels = [first, second].map(|conv| device.kernel(conv.weight(&mut rng)));
+        let kernels: Vec<_> = convs.iter().map(|conv| device.kernel(conv.weight(&mut rng))).collect();
         let run = |batch, of: &[CpuBuf<E>]| {
-            let link = |conv: Conv, index: usize, residual| ConvLink {
-                size: conv.size(batch),
-                kernel: &kernels[index],
-                bias: None,
-                tail: ConvTail {
-                    before: Some(Activation::Gelu),
-                    residual,
-                    ..ConvTail::default()
-                },
-            };
-            let (first, second) = (link(first, 0, None), link(second, 1, Some(&of[1])));
-            vec![device.conv_chain(&of[0], &[first, second]).unwrap()]
+            let links = convs
+                .iter()
+                .zip(&kernels)
+                .enumerate()
+                .map(|(index, (conv, kernel))| ConvLink {
+                    size: conv.size(batch),
+                    kernel,
+                    bias: None,
+                    tail: ConvTail {
+                        before: Some(Activation::Gelu),
+                        residual: (index + 1 == convs.len()).then_some(&of[1]),
+                        ..ConvTail::default()
+                    },
+                });
+            vec![device.conv_chain(&of[0], &links.collect::<Vec<_>>()).unwrap()]
         };
-        let lens = [first, second].map(|conv| conv.size(1));
-        let lens = [lens[0].input.len(), lens[1].output.len()];
+        let lens = [
+            convs[0].size(1).input.len(),
+            convs[convs.len() - 1].size(1).output.len(),
+        ];
         check("chain", (16, &lens), Alone::Bits, &run);
     }
 }

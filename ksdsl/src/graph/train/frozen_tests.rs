@@ -1,7 +1,7 @@
 //! Runs that train some parameters alone, from a checkpoint.
 
 use super::Subject;
-use super::switch_tests::{StopAt, folders, words};
+use super::switch_tests::{folders, text, train_as, words};
 use crate::graph::train::language::tests::{GATED, model_of, with_waves};
 use crate::graph::train::objective::Exits;
 use crate::graph::train::{Classes, LanguageModel, Model, NextToken, Training};
@@ -9,11 +9,10 @@ use crate::spec::Spec;
 use ksdsl_checkpoint::File;
 use ksdsl_cpu::{CpuBuf, CpuExec};
 use ksdsl_train_core::Recipe;
-use ksdsl_train_core::interrupt::Stop;
 use ksdsl_train_core::optim::{AdamW, Averaging, Statistics};
 use ksdsl_train_core::recipe::ExitTargets;
 use ksdsl_train_core::source::HostBatch;
-use ksdsl_train_core::text::{Choice, Text, Vocabulary, windows};
+use ksdsl_train_core::text::windows;
 use ksdsl_train_core::trainer::learner::Learner as _;
 use ksdsl_train_core::trainer::{End, Outcome, Trainer};
 use std::path::Path;
@@ -234,30 +233,8 @@ fn frozen_stages_are_those_of_pytorch() {
     assert_ne!(values(&training, "stem.batch_norm.running_var"), of_model);
 }
 
-fn text() -> Text {
-    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
-    Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap()
-}
-
-fn train(of: &LanguageModel, folder: &Path, train_only: &[&str], (step, epoch): (u64, u32)) -> Result<Outcome, String> {
-    let recipe = Recipe {
-        steps: Some(11),
-        steps_per_epoch: Some(4),
-        batch: 5,
-        average: Some(Averaging {
-            decay: 0.8,
-            statistics: Statistics::Copied,
-        }),
-        ..only(train_only, Recipe::nanogpt())
-    };
-    let text = text();
-    let stop = Stop::new();
-    let mut observer = StopAt(step, epoch, stop.clone());
-    let trainer = Trainer::new(recipe)
-        .start_or_resume(folder)
-        .stop(stop)
-        .observer(&mut observer);
-    of.train(trainer, &text).map_err(|error| error.to_string())
+fn train(of: &LanguageModel, folder: &Path, train_only: &[&str], at: (u64, u32)) -> Result<Outcome, String> {
+    train_as(of, folder, only(train_only, Recipe::nanogpt()), at)
 }
 
 fn file(folder: &Path, name: &str) -> File {

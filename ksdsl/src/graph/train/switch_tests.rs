@@ -55,7 +55,17 @@ impl Observer for StopAt {
     }
 }
 
-fn train(of: &LanguageModel, folder: &Path, (step, epoch): (u64, u32)) -> Result<Outcome, String> {
+fn train(of: &LanguageModel, folder: &Path, at: (u64, u32)) -> Result<Outcome, String> {
+    train_as(of, folder, Recipe::nanogpt(), at)
+}
+
+/// Trains a few steps with an average and the rest of a recipe, until a stop.
+pub(super) fn train_as(
+    of: &LanguageModel,
+    folder: &Path,
+    recipe: Recipe,
+    (step, epoch): (u64, u32),
+) -> Result<Outcome, String> {
     let recipe = Recipe {
         steps: Some(11),
         steps_per_epoch: Some(4),
@@ -64,10 +74,9 @@ fn train(of: &LanguageModel, folder: &Path, (step, epoch): (u64, u32)) -> Result
             decay: 0.8,
             statistics: Statistics::Copied,
         }),
-        ..Recipe::nanogpt()
+        ..recipe
     };
-    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
-    let text = Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap();
+    let text = text();
     let stop = Stop::new();
     let mut observer = StopAt(step, epoch, stop.clone());
     let trainer = Trainer::new(recipe)
@@ -75,6 +84,11 @@ fn train(of: &LanguageModel, folder: &Path, (step, epoch): (u64, u32)) -> Result
         .stop(stop)
         .observer(&mut observer);
     of.train(trainer, &text).map_err(|error| error.to_string())
+}
+
+pub(super) fn text() -> Text {
+    let bytes: Vec<u8> = (0..400u32).map(|i| (i * i % 251) as u8).collect();
+    Text::of(&bytes, Vocabulary::Chosen(&Choice::Bytes)).unwrap()
 }
 
 pub(super) fn folders() -> [tempfile::TempDir; 2] {
